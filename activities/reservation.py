@@ -1,0 +1,231 @@
+"""The reservation service's steps of a booking: Redis admits, Postgres decides.
+
+Every step is idempotent. In each the transaction in Postgres comes first where something is decided, and Redis follows;
+what Redis misses costs a buyer a retry, never a seat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from redis.exceptions import RedisError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from adapters.seat_locks import Claims, ColdEvent, Places, SeatLocks
+from db.reservation import bookings, claims
+from db.reservation.bookings import identity
+from domain.bookings import ENDED, Booking, BookingRequest, BookingStatus, HoldOutcome
+from domain.domain_events import (
+    BookingActionRequired,
+    BookingCancelled,
+    BookingEvent,
+    BookingExpired,
+    BookingFailed,
+    BookingNeedsAttention,
+    BookingPaying,
+)
+from domain.problems import Problem, ProblemType, Refused
+
+REDIS_OUTLASTS_HOLD = timedelta(seconds=90)
+"""How much longer Redis keeps a hold than the workflow's timer, which is what ends it."""
+
+_TRIES_OF_REDIS = 4  # after Postgres has decided; later the TTL does what we could not
+_WAIT_FOR_LOAD = 40  # tries of about 50 ms, while somebody else loads a cold event
+
+
+class Step(BaseModel):
+    """A change of state that a saga orders: which booking, and the version it starts from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    booking: Booking
+
+
+class StartPayment(Step):
+    """Attributes: window: how long the attempt may keep the places."""
+
+    window: timedelta
+
+
+class Release(Step):
+    """Attributes: to: how the booking ends; reason: why, when it failed."""
+
+    to: BookingStatus
+    reason: ProblemType | None = None
+
+
+class NeedsAttention(Step):
+    """Attributes: step: what keeps failing."""
+
+    step: str
+
+
+class ReservationActivities:
+    """Steps that change a booking and its places."""
+
+    def __init__(self, engine: AsyncEngine, locks: SeatLocks) -> None:
+        self._engine = engine
+        self._locks = locks
+
+    @activity.defn
+    async def hold(self, request: BookingRequest) -> HoldOutcome:
+        """Hold all places or none, in Redis and then in Postgres.
+
+        Both refuse by naming what is taken. A crash in between leaves a hold in Redis that the next try takes over, and
+        that ends by its TTL if there is no next try.
+        """
+        places = Places(request.event_id, request.id, request.seats, request.quantities)
+        try:
+            await self._admit(places, timedelta(seconds=request.hold_seconds) + REDIS_OUTLASTS_HOLD)
+            booking = await self._claim(request)
+        except Refused as refusal:
+            await self._locks.release(places)
+            return HoldOutcome(body_sha256=request.body_sha256, problem=refusal.problem)
+        if booking.status in ENDED:  # an old worker repeats its hold: leave nothing behind
+            await self._follow(booking)
+        return HoldOutcome(body_sha256=request.body_sha256, booking=booking)
+
+    async def _admit(self, places: Places, ttl: timedelta) -> None:
+        for _ in range(_WAIT_FOR_LOAD):
+            try:
+                taken = await self._locks.hold(places, ttl)
+            except ColdEvent:
+                if not await self._load(places.event_id):
+                    await asyncio.sleep(random.uniform(0.02, 0.08))
+                continue
+            if taken:
+                raise bookings.seats_unavailable(taken)
+            return
+        raise ColdEvent(f"event {places.event_id} stays cold")
+
+    async def _load(self, event_id: UUID) -> bool:
+        change = await self._locks.latest_change(event_id)
+        async with self._engine.connect() as connection:
+            capacity = await claims.capacities(connection, event_id)
+            seats = await claims.seat_claims(connection, event_id)
+            general = await claims.general_claims(connection, event_id)
+        return await self._locks.load(
+            event_id,
+            change,
+            Claims(
+                capacity,
+                [(claim.place, claim.booking_id, _redis_ttl(claim.left)) for claim in seats],
+                [(claim.place, claim.booking_id, claim.quantity, _redis_ttl(claim.left)) for claim in general],
+            ),
+        )
+
+    async def _claim(self, request: BookingRequest) -> Booking:
+        async with self._engine.begin() as connection:
+            return await bookings.claim(connection, request)
+
+    async def _follow(self, booking: Booking) -> None:
+        """Let Redis say what Postgres says of a booking that has ended."""
+        if booking.status is BookingStatus.CONFIRMED:
+            await self._locks.sell(_places(booking))
+        else:
+            await self._locks.release(_places(booking))
+
+    @activity.defn
+    async def start_payment(self, order: StartPayment) -> Booking:
+        """Keep the places for as long as one payment attempt may take: `held` → `paying`."""
+
+        def paying(booking: Booking) -> BookingEvent:
+            return BookingPaying(**identity(booking))
+
+        booking = await self._move(order, BookingStatus.PAYING, paying)
+        await self._tell_redis(self._locks.extend, _places(booking), order.window + REDIS_OUTLASTS_HOLD)
+        return booking
+
+    @activity.defn
+    async def require_action(self, order: Step) -> Booking:
+        """The buyer has to act at the provider: `paying` → `action_required`."""
+        return await self._move(
+            order, BookingStatus.ACTION_REQUIRED, lambda booking: BookingActionRequired(**identity(booking))
+        )
+
+    @activity.defn
+    async def resume_payment(self, order: Step) -> Booking:
+        """The buyer has acted: `action_required` → `paying`."""
+        return await self._move(order, BookingStatus.PAYING, lambda booking: BookingPaying(**identity(booking)))
+
+    @activity.defn
+    async def keep_hold(self, order: Step) -> Booking:
+        """A payment came to nothing and the seats stay: back to `held`."""
+        return await self._move(order, BookingStatus.HELD, bookings.held)
+
+    @activity.defn
+    async def commit(self, order: Step) -> Problem | None:
+        """Turn the claim into a sale before any money is taken.
+
+        Returns:
+            Why that is impossible (lost claim, event called off), or None.
+        """
+        try:
+            async with self._engine.begin() as connection:
+                await bookings.sell(connection, order.booking)
+        except Refused as refusal:
+            return refusal.problem
+        return None
+
+    @activity.defn
+    async def issue(self, order: Step) -> Booking:
+        """Issue the tickets of a booking that is paid: → `confirmed`."""
+        async with self._engine.begin() as connection:
+            booking = await bookings.confirm(connection, order.booking)
+        await self._tell_redis(self._locks.sell, _places(booking))
+        return booking
+
+    @activity.defn
+    async def release(self, order: Release) -> Booking:
+        """Give the places back and end the booking, in one transaction with its outcome event."""
+
+        def outcome(booking: Booking) -> BookingEvent:
+            if order.to is BookingStatus.CANCELLED:
+                return BookingCancelled(**identity(booking))
+            if order.to is BookingStatus.EXPIRED:
+                return BookingExpired(**identity(booking))
+            return BookingFailed(**identity(booking), reason=order.reason or ProblemType.INTERNAL)
+
+        async with self._engine.begin() as connection:
+            booking = await bookings.move(
+                connection, order.booking.id, version=order.booking.version, to=order.to, tells=outcome
+            )
+            await bookings.release(connection, booking.id)
+        await self._tell_redis(self._locks.release, _places(booking))
+        return booking
+
+    @activity.defn
+    async def flag(self, order: NeedsAttention) -> Booking:
+        """Show that an operator has to look: → `needs_attention`."""
+        return await self._move(
+            order,
+            BookingStatus.NEEDS_ATTENTION,
+            lambda booking: BookingNeedsAttention(**identity(booking), step=order.step),
+        )
+
+    async def _move(self, order: Step, to: BookingStatus, tells: Callable[[Booking], BookingEvent]) -> Booking:
+        async with self._engine.begin() as connection:
+            return await bookings.move(connection, order.booking.id, version=order.booking.version, to=to, tells=tells)
+
+    async def _tell_redis(self, tell: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        """Bring Redis in line with what Postgres has decided; a lasting failure is left to the TTL."""
+        try:
+            await tell(*arguments)
+        except RedisError:
+            if activity.info().attempt < _TRIES_OF_REDIS:
+                raise
+            activity.logger.warning("redis was not told; the end of the hold in redis will do", exc_info=True)
+
+
+def _places(booking: Booking) -> Places:
+    return Places(booking.event_id, booking.id, booking.seats, booking.quantities)
+
+
+def _redis_ttl(left: timedelta | None) -> timedelta | None:
+    return None if left is None else max(left, timedelta(0)) + REDIS_OUTLASTS_HOLD

@@ -1,0 +1,410 @@
+"""Kafka: messages out with the broker's acknowledgement, messages in by partition, and both as CloudEvents 1.0."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from uuid import UUID
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+from pydantic import ValidationError
+
+from domain.domain_events import TOPICS, DomainEvent
+from domain.schemas import DOMAIN_EVENTS
+
+CONSUMER_GROUPS = ("notification", "search", "analytics")
+PARTITIONS = 6
+_DAY_MS = 86_400_000
+_POLL = 0.5
+_BATCH = 100
+
+log = structlog.get_logger()
+
+
+def dead_letters(group: str) -> str:
+    """The topic where a consumer group puts what it can never handle."""
+    return f"{group}.dead-letters"
+
+
+def create_topics(bootstrap: str) -> None:
+    """Create the topics that are missing; those that exist stay as they are.
+
+    Domain events stay for thirty days, so that a consumer may be down for long; dead letters until someone looks.
+    """
+    events = [(topic, {"retention.ms": str(30 * _DAY_MS)}) for topic in TOPICS]
+    letters = [(dead_letters(group), {"retention.ms": "-1"}) for group in CONSUMER_GROUPS]
+    topics = [NewTopic(name, num_partitions=PARTITIONS, config=config) for name, config in events + letters]
+    for created in AdminClient({"bootstrap.servers": bootstrap}).create_topics(topics).values():
+        try:
+            created.result(timeout=30)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class NotDelivered(Exception):
+    """The broker has not acknowledged a message.
+
+    Attributes:
+        permanent: This message cannot be published as it is (too large, refused); any other may be.
+    """
+
+    def __init__(self, error: KafkaError) -> None:
+        super().__init__(error.str())
+        self.permanent = error.code() in _PERMANENT
+
+
+_PERMANENT = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError._INVALID_ARG,
+    }
+)
+
+
+class Publisher:
+    """An idempotent producer whose `publish` returns when all in-sync replicas have the message.
+
+    Messages that are published at the same time share batches; leaving the context drops what is not acknowledged.
+    """
+
+    def __init__(self, bootstrap: str, name: str) -> None:
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "client.id": name,
+                "enable.idempotence": True,
+                "acks": "all",
+                "compression.type": "lz4",
+                "linger.ms": 2,
+                "message.timeout.ms": 10_000,
+                "reconnect.backoff.max.ms": 1_000,
+                "error_cb": partial(_log_trouble, name),
+            }
+        )
+        self._loop = asyncio.get_running_loop()
+        self._delivered: list[tuple[asyncio.Future[None], KafkaError | None]] = []
+        self._closing = False
+        self._thread = threading.Thread(target=self._poll, name=f"kafka-{name}", daemon=True)
+
+    async def __aenter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.drop()
+        self._closing = True
+        await asyncio.to_thread(self._thread.join)
+
+    async def publish(self, message: OutgoingMessage) -> None:
+        """Publish and wait for the acknowledgement.
+
+        Raises:
+            NotDelivered: There was none; the broker may have the message all the same.
+        """
+        future = self._loop.create_future()
+        try:
+            self._producer.produce(
+                message.topic,
+                message.value,
+                message.key,
+                headers=list(message.headers),
+                on_delivery=partial(self._on_delivery, future),
+            )
+        except BufferError as error:
+            raise NotDelivered(KafkaError(KafkaError._QUEUE_FULL)) from error
+        except KafkaException as error:
+            raise NotDelivered(error.args[0]) from error
+        await future
+
+    def drop(self) -> None:
+        """Give up what is not acknowledged: its `publish` raises `NotDelivered`."""
+        self._producer.purge(blocking=False)
+
+    def _on_delivery(self, future: asyncio.Future[None], error: KafkaError | None, _: Message) -> None:
+        self._delivered.append((future, error))
+
+    def _poll(self) -> None:
+        while not self._closing or len(self._producer):
+            self._producer.poll(0.1)
+            if self._delivered:
+                delivered, self._delivered = self._delivered, []
+                with suppress(RuntimeError):  # the loop may be gone when a process is torn down
+                    self._loop.call_soon_threadsafe(_settle, delivered)
+
+
+def _settle(delivered: list[tuple[asyncio.Future[None], KafkaError | None]]) -> None:
+    for future, error in delivered:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(NotDelivered(error))
+
+
+def _log_trouble(name: str, error: KafkaError) -> None:
+    log.warning("kafka_trouble", client=name, error=error.name(), fatal=error.fatal())
+
+
+class Partition(NamedTuple):
+    topic: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    partition: Partition
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Subscriber:
+    """One member of a consumer group.
+
+    Every call to the client happens in one thread of its own, since the client refuses concurrent use; the rebalance
+    callbacks too, which wait there for the loop.
+
+    Attributes:
+        lag: For each partition that is ours, how many messages lie behind the last one that `poll` returned.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        group: str,
+        topics: Iterable[str],
+        *,
+        on_assigned: Callable[[], None],
+        on_revoked: Callable[[AbstractSet[Partition]], Awaitable[Mapping[Partition, int]]],
+    ) -> None:
+        """Join the group.
+
+        Args:
+            on_assigned: Called in the loop whenever partitions have been given out, even if none is ours.
+            on_revoked: Called in the loop before partitions go to another member; finishes the work on them, and
+                answers the offsets to commit, which are those of the next message to handle.
+        """
+        self.lag: dict[Partition, int] = {}
+        self._loop = asyncio.get_running_loop()
+        self._on_assigned = on_assigned
+        self._on_revoked = on_revoked
+        self._paused: set[Partition] = set()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{group}")
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": group,
+                "client.id": group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": 10_000,
+                "heartbeat.interval.ms": 3_000,
+                "reconnect.backoff.max.ms": 1_000,
+                # What is fetched ahead is lost when a partition is paused.
+                "queued.min.messages": 1_000,
+                "queued.max.messages.kbytes": 4_096,
+                "error_cb": partial(_log_trouble, group),
+            }
+        )
+        self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+
+    async def poll(self, commit: Mapping[Partition, int], paused: AbstractSet[Partition]) -> list[IncomingMessage]:
+        """Commit offsets, then wait briefly for messages of the partitions that are not paused."""
+        return await self._loop.run_in_executor(self._executor, self._poll, commit, paused)
+
+    async def close(self) -> None:
+        """Leave the group; `on_revoked` is called for all that is ours."""
+        await self._loop.run_in_executor(self._executor, self._consumer.close)
+        self._executor.shutdown()
+
+    def _poll(self, commit: Mapping[Partition, int], paused: AbstractSet[Partition]) -> list[IncomingMessage]:
+        self._commit(commit, wait=False)
+        self._pause(paused)
+        first = self._consumer.poll(_POLL)
+        if first is None:
+            return []
+        messages = [first, *self._consumer.consume(_BATCH - 1, 0)]
+        self._measure_lag()
+        return [_incoming(message) for message in messages if not _is_trouble(message)]
+
+    def _commit(self, offsets: Mapping[Partition, int], *, wait: bool) -> None:
+        if not offsets:
+            return
+        positions = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+        try:
+            if wait:
+                self._consumer.commit(offsets=positions, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=positions)
+        except KafkaException as error:
+            # What is not committed is delivered again; nothing is lost.
+            log.warning("offsets_not_committed", error=error.args[0].name())
+
+    def _pause(self, paused: AbstractSet[Partition]) -> None:
+        ours = {Partition(held.topic, held.partition) for held in self._consumer.assignment()}
+        self._consumer.pause([TopicPartition(*partition) for partition in (paused & ours) - self._paused])
+        self._consumer.resume([TopicPartition(*partition) for partition in (self._paused & ours) - paused])
+        self._paused = set(paused & ours)
+
+    def _measure_lag(self) -> None:
+        lag: dict[Partition, int] = {}
+        for position in self._consumer.position(self._consumer.assignment()):
+            _, high = self._consumer.get_watermark_offsets(position, cached=True)
+            if position.offset >= 0 and high >= 0:
+                lag[Partition(position.topic, position.partition)] = max(0, high - position.offset)
+        self.lag = lag
+
+    def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._loop.call_soon_threadsafe(self._on_assigned)
+
+    def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._commit(self._give_up(partitions), wait=True)
+
+    def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._give_up(partitions)
+
+    def _give_up(self, partitions: list[TopicPartition]) -> Mapping[Partition, int]:
+        gone = {Partition(partition.topic, partition.partition) for partition in partitions}
+        self._paused -= gone
+
+        async def finish() -> Mapping[Partition, int]:
+            return await self._on_revoked(gone)
+
+        return asyncio.run_coroutine_threadsafe(finish(), self._loop).result()
+
+
+def _is_trouble(message: Message) -> bool:
+    error = message.error()
+    if error is not None:
+        log.warning("kafka_trouble", topic=message.topic(), error=error.name(), fatal=error.fatal())
+    return error is not None
+
+
+def _incoming(message: Message) -> IncomingMessage:
+    topic, number, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None and number is not None and offset is not None
+    headers = tuple((name, _as_bytes(value)) for name, value in _header_pairs(message.headers()))
+    return IncomingMessage(Partition(topic, number), offset, message.key(), message.value(), headers)
+
+
+def _header_pairs(headers: Any) -> Iterable[tuple[str, str | bytes | None]]:
+    return headers.items() if isinstance(headers, dict) else headers or ()
+
+
+def _as_bytes(value: str | bytes | None) -> bytes:
+    return value.encode() if isinstance(value, str) else value or b""
+
+
+@dataclass(frozen=True, slots=True)
+class CloudEvent:
+    """A domain event in its envelope.
+
+    Attributes:
+        id: The domain event's own id, the same however often it is delivered.
+        sequence: Its place among the domain events of the aggregate `subject`.
+        traceparent: W3C trace context of the request that caused it.
+    """
+
+    id: UUID
+    source: str
+    time: datetime
+    subject: UUID
+    sequence: int
+    data: DomainEvent
+    traceparent: str | None = None
+
+
+class Undecodable(ValueError):
+    """A message is no domain event of ours. Its text holds no contents of the message."""
+
+
+def cloud_event_headers(
+    *,
+    id: UUID,
+    source: str,
+    type: str,
+    time: datetime,
+    subject: UUID,
+    sequence: int,
+    traceparent: str | None,
+) -> Headers:
+    """The headers of CloudEvents 1.0 in Kafka's binary mode."""
+    attributes = {
+        "ce_specversion": "1.0",
+        "ce_id": str(id),
+        "ce_source": source,
+        "ce_type": type,
+        "ce_time": time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "ce_subject": str(subject),
+        "ce_sequence": str(sequence),
+        "content-type": "application/json",
+    }
+    if traceparent is not None:
+        attributes["traceparent"] = traceparent
+    return tuple((name, value.encode()) for name, value in attributes.items())
+
+
+def read_cloud_event(message: IncomingMessage) -> CloudEvent | None:
+    """Decode a message; None if its type is not one that this version knows, since producers may be newer.
+
+    Raises:
+        Undecodable: An attribute is missing or malformed, or the body is not what its type promises.
+    """
+    try:
+        headers = {name: value.decode() for name, value in message.headers if _is_ours(name)}
+        model = DOMAIN_EVENTS.get(headers["ce_type"])
+        if model is None:
+            return None
+        return CloudEvent(
+            id=UUID(headers["ce_id"]),
+            source=headers["ce_source"],
+            time=datetime.fromisoformat(headers["ce_time"]).astimezone(UTC),
+            subject=UUID(headers["ce_subject"]),
+            sequence=int(headers["ce_sequence"]),
+            data=model.model_validate_json(message.value or b""),
+            traceparent=headers.get("traceparent"),
+        )
+    except KeyError as error:
+        raise Undecodable(f"no header {error.args[0]}") from error
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['type']}" for fault in error.errors(include_input=False)]
+        raise Undecodable(f"body does not fit: {', '.join(faults[:5])}") from error
+    except ValueError as error:
+        raise Undecodable("a header is malformed") from error
+
+
+def _is_ours(header: str) -> bool:
+    return header.startswith("ce_") or header == "traceparent"

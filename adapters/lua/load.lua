@@ -1,0 +1,34 @@
+-- Makes a cold event warm from what Postgres says, in one step; what is already here is newer and stays.
+-- KEYS[1] event prefix; ARGV: change token seen before Postgres was read, epoch, claims as JSON
+--   {"capacity": {section: n}, "seats": [[name, booking, ttl ms or 0 for sold]...],
+--    "general": [[section, booking, quantity, ttl ms or 0 for sold]...]}
+-- Returns "loaded", "warm" when somebody else was faster, or "changed" when Postgres has to be read again.
+local prefix = KEYS[1]
+if redis.call('EXISTS', prefix .. ':epoch') == 1 then return 'warm' end
+if (redis.call('GET', prefix .. ':change') or '') ~= ARGV[1] then return 'changed' end
+local claims = cjson.decode(ARGV[3])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+for section, capacity in pairs(claims.capacity) do
+    redis.call('HSET', prefix .. ':capacity', section, string.format('%d', capacity))
+end
+for _, claim in ipairs(claims.seats) do
+    local key = prefix .. ':seat:' .. claim[1]
+    if claim[3] == 0 then
+        redis.call('SET', key, claim[2], 'NX')
+    else
+        redis.call('SET', key, claim[2], 'NX', 'PX', string.format('%d', claim[3]))
+    end
+end
+for _, claim in ipairs(claims.general) do
+    local section = prefix .. ':general:' .. claim[1]
+    if redis.call('HSETNX', section .. ':places', claim[2], string.format('%d', claim[3])) == 1 then
+        redis.call('INCRBY', section .. ':count', string.format('%d', claim[3]))
+        local last = 'inf'
+        if claim[4] ~= 0 then last = string.format('%d', now + claim[4]) end
+        redis.call('ZADD', section .. ':until', last, claim[2])
+    end
+end
+redis.call('SET', prefix .. ':epoch', ARGV[2])
+return 'loaded'

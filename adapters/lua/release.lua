@@ -1,0 +1,23 @@
+-- Lets go of a booking's places, held or sold; what another booking owns stays.
+-- KEYS[1] event prefix; ARGV: booking, number of seats, seats..., then sections...
+local prefix, booking = KEYS[1], ARGV[1]
+local first_section = 3 + tonumber(ARGV[2])
+if redis.call('EXISTS', prefix .. ':epoch') == 0 then
+    -- Somebody may be loading from a read that still saw this claim: tell them to read again.
+    local clock = redis.call('TIME')
+    redis.call('SET', prefix .. ':change', booking .. ':' .. clock[1] .. ':' .. clock[2], 'EX', 3600)
+end
+for i = 3, first_section - 1 do
+    local key = prefix .. ':seat:' .. ARGV[i]
+    if redis.call('GET', key) == booking then redis.call('DEL', key) end
+end
+for i = first_section, #ARGV do
+    local section = prefix .. ':general:' .. ARGV[i]
+    local mine = redis.call('HGET', section .. ':places', booking)
+    if mine then
+        redis.call('DECRBY', section .. ':count', mine)
+        redis.call('HDEL', section .. ':places', booking)
+        redis.call('ZREM', section .. ':until', booking)
+    end
+end
+return 'OK'

@@ -1,0 +1,128 @@
+"""Admission to seats in Redis: turns a crowd away cheaply and promises nothing, since Postgres decides.
+
+Every key of an event starts with `seatwright:{event id}`, so that an event lives on one node of a cluster:
+
+    …:epoch                    exists while the event is loaded ("warm")
+    …:change                   token of the latest change made while it was cold
+    …:seat:<name>              booking id; with a TTL when held, without when sold
+    …:capacity                 hash: section → places of a general-admission section
+    …:general:<section>:places hash: booking → places held or sold
+    …:general:<section>:until  sorted set: booking → end of its hold in ms by Redis's clock, infinite when sold
+    …:general:<section>:count  sum of `places`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from redis.asyncio import Redis
+
+_LUA = Path(__file__).parent / "lua"
+
+
+class ColdEvent(Exception):
+    """The event is not loaded into Redis: load it from Postgres, then try again."""
+
+
+class Places(NamedTuple):
+    """What one booking has of one event: named seats, and places per general-admission section."""
+
+    event_id: UUID
+    booking_id: UUID
+    seats: Sequence[str]
+    quantities: Mapping[str, int]
+
+
+class Claims(NamedTuple):
+    """All that is held or sold of an event; a remaining time of None means sold."""
+
+    capacity: Mapping[str, int]
+    seats: Sequence[tuple[str, UUID, timedelta | None]]
+    general: Sequence[tuple[str, UUID, int, timedelta | None]]
+
+
+class SeatLocks:
+    """Holds by Lua scripts: all places of a booking or none, owned by the booking."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._hold, self._keep, self._release, self._load = (
+            redis.register_script((_LUA / f"{name}.lua").read_text()) for name in ("hold", "keep", "release", "load")
+        )
+
+    async def hold(self, places: Places, ttl: timedelta) -> tuple[str, ...]:
+        """Hold the places for `ttl`; the same booking may do so again.
+
+        Returns:
+            The seats and sections that others have; empty when the places are held.
+
+        Raises:
+            ColdEvent: The event has to be loaded first.
+        """
+        return await self._admit(places, ttl, look=False)
+
+    async def peek(self, places: Places) -> tuple[str, ...]:
+        """As `hold`, but only look."""
+        return await self._admit(places, timedelta(0), look=True)
+
+    async def _admit(self, places: Places, ttl: timedelta, *, look: bool) -> tuple[str, ...]:
+        arguments = [str(places.booking_id), _ms(ttl), int(look), *_flat(places)]
+        answer: list[bytes] = await self._hold(keys=[_prefix(places.event_id)], args=arguments)
+        verdict, *taken = [part.decode() for part in answer]
+        if verdict == "cold":
+            raise ColdEvent(places.event_id)
+        return tuple(taken)
+
+    async def extend(self, places: Places, ttl: timedelta) -> None:
+        """Let the booking's holds last for `ttl` from now."""
+        await self._keep(keys=[_prefix(places.event_id)], args=[str(places.booking_id), _ms(ttl), *_flat(places)])
+
+    async def sell(self, places: Places) -> None:
+        """Mark the places as sold: they have no end any more."""
+        await self._keep(keys=[_prefix(places.event_id)], args=[str(places.booking_id), 0, *_flat(places)])
+
+    async def release(self, places: Places) -> None:
+        """Let go of whatever of the places is the booking's."""
+        arguments = [str(places.booking_id), len(places.seats), *places.seats, *places.quantities]
+        await self._release(keys=[_prefix(places.event_id)], args=arguments)
+
+    async def latest_change(self, event_id: UUID) -> str:
+        """A token to be read before Postgres is, and given to `load`."""
+        token = await self._redis.get(f"{_prefix(event_id)}:change")
+        return token.decode() if token else ""
+
+    async def load(self, event_id: UUID, seen_change: str, claims: Claims) -> bool:
+        """Make the event warm.
+
+        Returns:
+            False when something changed since `seen_change` was read: read Postgres again.
+        """
+        payload = {
+            "capacity": dict(claims.capacity),
+            "seats": [[name, str(owner), _left(left)] for name, owner, left in claims.seats],
+            "general": [[name, str(owner), count, _left(left)] for name, owner, count, left in claims.general],
+        }
+        arguments = [seen_change, str(uuid4()), json.dumps(payload)]
+        return bool(await self._load(keys=[_prefix(event_id)], args=arguments) != b"changed")
+
+
+def _prefix(event_id: UUID) -> str:
+    return f"seatwright:{{{event_id}}}"
+
+
+def _flat(places: Places) -> list[str | int]:
+    sections = [part for section in places.quantities.items() for part in section]
+    return [len(places.seats), *places.seats, *sections]
+
+
+def _ms(ttl: timedelta) -> int:
+    return int(ttl.total_seconds() * 1000)
+
+
+def _left(left: timedelta | None) -> int:
+    return 0 if left is None else max(1, _ms(left))

@@ -1,0 +1,233 @@
+"""Stripe as a payment gateway: each call is one request under our key, and each outcome is one of the domain's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable
+from typing import TypeVar
+from uuid import UUID
+
+import aiohttp
+import stripe
+from stripe import params
+
+from domain.money import Money
+from domain.payments import Intent, IntentState, PaymentDeclined, PaymentRejected, PaymentUnknown
+
+# Otherwise the SDK writes an id of this machine into the home folder and sends it along.
+stripe.enable_telemetry = False
+
+STATES = {
+    "requires_payment_method": IntentState.OPEN,
+    "requires_confirmation": IntentState.OPEN,
+    "requires_action": IntentState.ACTION_REQUIRED,
+    "processing": IntentState.PROCESSING,
+    "requires_capture": IntentState.AUTHORIZED,
+    "succeeded": IntentState.CAPTURED,
+    "canceled": IntentState.VOIDED,
+}
+
+# Where Stripe's unit is not ISO 4217's minor unit (docs.stripe.com/currencies): Stripe's units per one of ours, or, for
+# MGA, ours per one of Stripe's. Three-decimal currencies agree, but Stripe refuses amounts that do not end in 0.
+STRIPE_UNITS_PER_MINOR_UNIT = {"ISK": 100, "UGX": 100}
+MINOR_UNITS_PER_STRIPE_UNIT = {"MGA": 100}
+
+TOKEN = re.compile(r"(pm|card)_[A-Za-z0-9_]{1,200}")
+CARD_NUMBER = re.compile(r"\d{13,}")
+
+REFUSED_STATUSES = frozenset({400, 401, 402, 403, 404})
+EXPAND_CHARGE = "latest_charge"
+"""The charge alone knows what was refunded."""
+
+Answer = TypeVar("Answer", stripe.PaymentIntent, stripe.Refund)
+
+
+class StripeGateway:
+    """Payment intents with manual capture through Stripe's SDK, with reused connections and no retries of its own.
+
+    Every method raises `PaymentUnknown` when the outcome is not known, and `PaymentRejected` when Stripe refuses the
+    request itself; a wrong state has the code `payment_intent_unexpected_state`, also when it is the wanted one. A
+    replayed success is never believed: the intent is retrieved, so that each `Intent` returned is as it stands now.
+    """
+
+    name = "stripe"
+    manual_capture = True
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        base_url: str = stripe.DEFAULT_API_BASE,
+        connect_seconds: float = 2.0,
+        total_seconds: float = 10.0,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            api_key: A secret or restricted key.
+            base_url: Where the API is served, without a trailing slash.
+            connect_seconds: Longest wait for a TCP and TLS connection.
+            total_seconds: Longest wait for a whole answer, connection included.
+        """
+        timeout = aiohttp.ClientTimeout(total=total_seconds, sock_connect=connect_seconds)
+        self._http = stripe.AIOHTTPClient(timeout=timeout)
+        self._client = stripe.StripeClient(
+            api_key, base_addresses={"api": base_url}, max_network_retries=0, http_client=self._http
+        )
+
+    async def close(self) -> None:
+        """Close the connections; the gateway cannot be used afterwards."""
+        await self._http.close_async()  # type: ignore[no-untyped-call]
+
+    async def create(self, booking_id: UUID, amount: Money, *, key: str) -> Intent:
+        """Open an intent for what a booking owes; no money moves."""
+        request: params.PaymentIntentCreateParams = {
+            "amount": _stripe_amount(amount),
+            "currency": amount.currency.lower(),
+            "capture_method": "manual",
+            "allowed_payment_method_types": ["card"],
+            "metadata": {"booking_id": str(booking_id)},
+            "expand": [EXPAND_CHARGE],
+        }
+        return await self._intent(self._client.v1.payment_intents.create_async(request, _under(key)))
+
+    async def confirm(self, intent_id: str, payment_method: str, *, return_url: str, key: str) -> Intent:
+        """Authorize the whole amount; the answer is AUTHORIZED, ACTION_REQUIRED or PROCESSING.
+
+        Raises:
+            PaymentDeclined: The issuer refused; nothing is reserved.
+            PaymentRejected: `payment_method` is not one of Stripe's tokens; nothing was sent.
+        """
+        request: params.PaymentIntentConfirmParams = {
+            "payment_method": _token(payment_method),
+            "return_url": return_url,
+            "expand": [EXPAND_CHARGE],
+        }
+        return await self._intent(self._client.v1.payment_intents.confirm_async(intent_id, request, _under(key)))
+
+    async def retrieve(self, intent_id: str) -> Intent:
+        """The intent as it stands now, with what was captured and refunded."""
+        request: params.PaymentIntentRetrieveParams = {"expand": [EXPAND_CHARGE]}
+        return _intent(await _outcome(self._client.v1.payment_intents.retrieve_async(intent_id, request)))
+
+    async def capture(self, intent_id: str, *, key: str) -> Intent:
+        """Take the whole amount that is reserved.
+
+        Raises:
+            PaymentDeclined: The issuer took the authorization back.
+        """
+        request: params.PaymentIntentCaptureParams = {"expand": [EXPAND_CHARGE]}
+        return await self._intent(self._client.v1.payment_intents.capture_async(intent_id, request, _under(key)))
+
+    async def void(self, intent_id: str, *, key: str) -> Intent:
+        """Close the intent and release what it reserves."""
+        request: params.PaymentIntentCancelParams = {"expand": [EXPAND_CHARGE]}
+        return await self._intent(self._client.v1.payment_intents.cancel_async(intent_id, request, _under(key)))
+
+    async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent:
+        """Give back a part or all of what was captured; the answer is the intent afterwards.
+
+        Raises:
+            PaymentRejected: More than is left (`charge_already_refunded` when nothing is), or the refund failed.
+        """
+        request: params.RefundCreateParams = {
+            "payment_intent": intent_id,
+            "amount": _stripe_amount(amount),
+            "expand": [f"payment_intent.{EXPAND_CHARGE}"],
+        }
+        refund = await _outcome(self._client.v1.refunds.create_async(request, _under(key)))
+        if refund.status in ("failed", "canceled"):
+            raise PaymentRejected(f"refund_{refund.status}", refund.failure_reason or "the refund did not go through")
+        if _was_replayed(refund) or not isinstance(refund.payment_intent, stripe.PaymentIntent):
+            return await self.retrieve(intent_id)
+        return _intent(refund.payment_intent)
+
+    async def _intent(self, call: Awaitable[stripe.PaymentIntent]) -> Intent:
+        answer = await _outcome(call)
+        return await self.retrieve(answer.id) if _was_replayed(answer) else _intent(answer)
+
+
+async def _outcome(call: Awaitable[Answer]) -> Answer:
+    """The SDK's answer, with its errors in the domain's words."""
+    try:
+        return await call
+    except stripe.StripeError as error:
+        raise _translated(error) from error
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        # The SDK wraps what happens until the headers arrive, not what happens while the body is read.
+        raise PaymentUnknown(f"no answer from Stripe: {type(error).__name__}") from error
+
+
+def _translated(error: stripe.StripeError) -> PaymentDeclined | PaymentRejected | PaymentUnknown:
+    message = error.user_message or type(error).__name__
+    kind = getattr(error.error, "type", None) or "unknown_error"
+    code = getattr(error.error, "code", None) or kind
+    if kind == "card_error":
+        return PaymentDeclined(getattr(error.error, "decline_code", None) or code, message)
+    if error.http_status in REFUSED_STATUSES and not isinstance(error, stripe.RateLimitError):
+        return PaymentRejected(code, message)
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    replayed = headers.get("idempotent-replayed") == "true"
+    return PaymentUnknown(message, replayed=replayed, retry_after=_seconds(headers.get("retry-after")))
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+def _was_replayed(answer: stripe.PaymentIntent | stripe.Refund) -> bool:
+    response = answer.last_response
+    return response is not None and response.headers.get("Idempotent-Replayed") == "true"
+
+
+def _intent(given: stripe.PaymentIntent) -> Intent:
+    state = STATES.get(given.status)
+    if state is None:
+        raise PaymentUnknown(f"Stripe says status {given.status}")
+    currency = given.currency.upper()
+    return Intent(
+        id=given.id,
+        state=state,
+        amount=Money(amount=_our_amount(given.amount, currency), currency=currency),
+        captured=_our_amount(given.amount_received, currency),
+        refunded=_our_amount(_refunded(given), currency),
+        action_url=_action_url(given),
+    )
+
+
+def _refunded(given: stripe.PaymentIntent) -> int:
+    """What was taken and given back. A charge also counts what was released without being taken as refunded."""
+    charge = given.latest_charge
+    if given.status != "succeeded" or not isinstance(charge, stripe.Charge):
+        return 0
+    return max(0, charge.amount_refunded - (charge.amount - charge.amount_captured))
+
+
+def _action_url(given: stripe.PaymentIntent) -> str | None:
+    redirect = given.next_action.redirect_to_url if given.next_action else None
+    return redirect.url if redirect else None
+
+
+def _token(payment_method: str) -> str:
+    """Let only Stripe's tokens pass, so that a card number never leaves or enters; the message never repeats it."""
+    if not TOKEN.fullmatch(payment_method) or CARD_NUMBER.search(payment_method):
+        raise PaymentRejected("payment_method_invalid", "payment_method is not one of Stripe's tokens (pm_…, card_…)")
+    return payment_method
+
+
+def _stripe_amount(amount: Money) -> int:
+    divisor = MINOR_UNITS_PER_STRIPE_UNIT.get(amount.currency, 1)
+    if amount.amount % divisor:
+        raise PaymentRejected("amount_invalid", f"Stripe charges {amount.currency} in whole units only")
+    return amount.amount * STRIPE_UNITS_PER_MINOR_UNIT.get(amount.currency, 1) // divisor
+
+
+def _our_amount(amount: int, currency: str) -> int:
+    return amount * MINOR_UNITS_PER_STRIPE_UNIT.get(currency, 1) // STRIPE_UNITS_PER_MINOR_UNIT.get(currency, 1)
+
+
+def _under(key: str) -> stripe.RequestOptions:
+    return {"idempotency_key": key}

@@ -1,0 +1,1 @@
+"""The REST front: routers by service, authentication, problem details."""

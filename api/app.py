@@ -1,0 +1,61 @@
+"""Builds the API: which services' routers are mounted, and what surrounds them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+from typing import NamedTuple
+
+from fastapi import APIRouter, FastAPI
+
+from api import health, problems
+from api.middleware import BodyLimit, RequestContext
+from api.resources import open_resources
+from api.security import AccessTokens
+from config.settings import Service, Settings
+
+
+class _Part(NamedTuple):
+    """What a service contributes: its routes, and the database that they need."""
+
+    routers: tuple[APIRouter, ...]
+    databases: frozenset[Service] = frozenset()
+
+
+PARTS: Mapping[str, _Part] = {}
+
+
+def create_app(settings: Settings, only: Collection[str] | None = None) -> FastAPI:
+    """The API of the services named in `only`, or of all.
+
+    Raises:
+        ValueError: `only` names a service that has no routes.
+    """
+    parts = _chosen(only)
+    databases = sorted({database for part in parts for database in part.databases})
+    app = FastAPI(title="Seatwright", version=version("seatwright"), lifespan=_lifespan(settings, databases))
+    app.state.settings = settings
+    app.state.tokens = AccessTokens(settings)
+    for router in (health.router, *(router for part in parts for router in part.routers)):
+        app.include_router(router)
+    problems.install(app)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestContext)
+    return app
+
+
+def _chosen(only: Collection[str] | None) -> list[_Part]:
+    unknown = set(only or ()) - PARTS.keys()
+    if unknown:
+        raise ValueError(f"no routes for {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    return [part for name, part in PARTS.items() if not only or name in only]
+
+
+def _lifespan(settings: Settings, databases: Collection[Service]) -> _Lifespan:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_resources(settings, databases) as app.state.resources:
+            yield
+
+    return lifespan

@@ -1,0 +1,147 @@
+"""How the API hands commands to a booking's workflow, and what it says when no answer comes: "unknown", with the id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.bookings import (
+    BookingRequest,
+    BookingStatus,
+    CancelOutcome,
+    HoldOutcome,
+    PaymentCommand,
+    PaymentOutcome,
+)
+from domain.problems import ProblemType, Refused
+from temporal import queues, search_attributes
+from workflows.booking import BookingWorkflow
+
+Outcome = TypeVar("Outcome")
+
+
+class WorkflowClosed(Exception):
+    """The booking's workflow takes no commands any more: the database says how it ended."""
+
+
+def workflow_id(booking_id: UUID) -> str:
+    """The id of a booking's workflow."""
+    return f"booking/{booking_id}"
+
+
+async def hold(temporal: Client, request: BookingRequest, *, wait: float, again: bool = False) -> HoldOutcome:
+    """Start the booking's workflow, or attach to it, and wait for the hold's outcome.
+
+    Args:
+        wait: Seconds until the answer is "unknown".
+        again: Ask for another try, after a refusal that Temporal remembers from an earlier call.
+
+    Raises:
+        WorkflowClosed: The workflow has ended with a booking.
+        Refused: The outcome is not known (`outcome-unknown`).
+    """
+    asked_by = str(uuid4())
+    start = WithStartWorkflowOperation(
+        BookingWorkflow.run,
+        request,
+        id=workflow_id(request.id),
+        task_queue=queues.RESERVATION,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        # A refused hold fails its workflow and is not remembered: the same key may try again.
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+        search_attributes=_search_attributes(request),
+        static_summary=f"{len(request.seats) + sum(request.quantities.values())} place(s)",
+    )
+    update = temporal.execute_update_with_start_workflow(
+        BookingWorkflow.hold,
+        asked_by,
+        start_workflow_operation=start,
+        id=f"hold:{asked_by}" if again else "hold",
+    )
+    try:
+        outcome = await _answer(update, request.id, wait)
+    except WorkflowAlreadyStartedError as error:
+        raise WorkflowClosed from error
+    if outcome.problem and outcome.asked_by != asked_by and not again:
+        return await hold(temporal, request, wait=wait, again=True)
+    return outcome
+
+
+async def pay(temporal: Client, booking_id: UUID, command: PaymentCommand, *, key: str, wait: float) -> PaymentOutcome:
+    """Order the payment and wait for its outcome; the same key attaches to the same order.
+
+    Raises:
+        WorkflowClosed: The booking has ended, and this key has not paid for it.
+        Refused: The workflow does not accept the order, or the outcome is not known.
+    """
+    handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
+    return await _answer(handle.execute_update(BookingWorkflow.pay, command, id=key), booking_id, wait)
+
+
+async def cancel(temporal: Client, booking_id: UUID, *, wait: float) -> CancelOutcome:
+    """Let go of the booking and wait until it has.
+
+    Raises:
+        WorkflowClosed: The booking has ended.
+        Refused: The workflow does not accept it, or the outcome is not known.
+    """
+    handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
+    return await _answer(handle.execute_update(BookingWorkflow.cancel), booking_id, wait)
+
+
+async def _answer(update: Awaitable[Outcome], booking_id: UUID, wait: float) -> Outcome:
+    try:
+        return await asyncio.wait_for(update, wait)
+    except WorkflowUpdateFailedError as error:
+        raise _refusal(error, booking_id) from error
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+        raise unknown(booking_id) from error
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise WorkflowClosed from error
+        raise unknown(booking_id) from error
+
+
+def _refusal(error: WorkflowUpdateFailedError, booking_id: UUID) -> Exception:
+    if isinstance(error.cause, ApplicationError):
+        if error.cause.type in set(ProblemType):
+            return Refused(ProblemType(error.cause.type), error.cause.message, booking_id=str(booking_id))
+        if error.cause.type == "AcceptedUpdateCompletedWorkflow":
+            return WorkflowClosed()
+    return error
+
+
+def unknown(booking_id: UUID) -> Refused:
+    """The order was sent, and nobody knows yet what became of it."""
+    return Refused(
+        ProblemType.OUTCOME_UNKNOWN,
+        "The outcome is not known yet: repeat the call with the same Idempotency-Key to learn it.",
+        booking_id=str(booking_id),
+    )
+
+
+def _search_attributes(request: BookingRequest) -> TypedSearchAttributes:
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(search_attributes.STATUS, BookingStatus.HELD),
+            SearchAttributePair(search_attributes.EVENT, str(request.event_id)),
+            SearchAttributePair(search_attributes.BOOKING, str(request.id)),
+        ]
+    )

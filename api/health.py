@@ -1,0 +1,56 @@
+"""Whether this process lives, and whether it can do its work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Response
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from api.resources import Open, Resources
+
+router = APIRouter(tags=["health"])
+_PATIENCE = 1.5  # seconds for all checks, which run at once
+
+
+@router.get("/livez", summary="The process answers")
+async def livez() -> dict[str, str]:
+    return {"status": "alive"}
+
+
+@router.get("/readyz", summary="Every server that this process needs answers", responses={503: {}})
+async def readyz(opened: Open) -> Response:
+    checks = _checks(opened)
+    results = dict(zip(checks, await asyncio.gather(*map(_outcome, checks.values())), strict=True))
+    ready = all(result == "ok" for result in results.values())
+    body = {"status": "ready" if ready else "not ready", "checks": results}
+    return Response(orjson.dumps(body), 200 if ready else 503, media_type="application/json")
+
+
+def _checks(opened: Resources) -> Mapping[str, Awaitable[Any]]:
+    databases = {f"postgres/{service}": _select_one(engine) for service, engine in opened.engines.items()}
+    return {**databases, "redis": opened.redis.ping(), "temporal": _serving(opened.temporal)}
+
+
+async def _outcome(check: Awaitable[Any]) -> str:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await check
+    except Exception as error:
+        return type(error).__name__  # the message may name hosts and accounts
+    return "ok"
+
+
+async def _select_one(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+
+
+async def _serving(client: Client) -> None:
+    if not await client.service_client.check_health():
+        raise ConnectionError

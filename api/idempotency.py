@@ -1,0 +1,59 @@
+"""What makes a repeated request the same: the caller's key names the booking, the body's digest tells repetitions."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from fastapi import Header
+from pydantic import BaseModel
+
+from domain.problems import ProblemType, Refused
+
+_KEY = Header(
+    alias="Idempotency-Key",
+    min_length=1,
+    max_length=255,
+    pattern=r"^[\x21-\x7e]+$",
+    description="Repeat a call with the same key to learn its outcome; if missing, the server makes one and returns it.",
+)
+GivenKey = Annotated[str | None, _KEY]
+
+
+def key_or_new(given: str | None) -> str:
+    """The caller's key, or one that is made for this call."""
+    return given or str(uuid4())
+
+
+def booking_id_for(user_id: UUID, key: str, secret: str) -> UUID:
+    """The id that a user's key gives a booking: any API process finds the same one, and nobody can guess another's.
+
+    A UUIDv8 (RFC 9562, section 5.8) of the first bits of an HMAC-SHA256.
+    """
+    digest = hmac.new(secret.encode(), user_id.bytes + key.encode(), hashlib.sha256).digest()
+    bits = int.from_bytes(digest[:16])
+    bits = bits & ~(0xF << 76) | (8 << 76)
+    bits = bits & ~(0x3 << 62) | (2 << 62)
+    return UUID(int=bits)
+
+
+def update_id(command: str, key: str) -> str:
+    """The id of a workflow update that a caller's key stands for."""
+    return f"{command}:{hashlib.sha256(key.encode()).hexdigest()[:40]}"
+
+
+def digest(body: BaseModel) -> str:
+    """The SHA-256 of what a body says, however it was spelled."""
+    return hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+
+
+def refuse_other_body(known: str, given: str) -> None:
+    """Raise Refused when a key comes back with another body."""
+    if known != given:
+        raise Refused(
+            ProblemType.IDEMPOTENCY_KEY_REUSED,
+            "This Idempotency-Key was used with another body.",
+            field="Idempotency-Key",
+        )

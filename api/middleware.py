@@ -1,0 +1,126 @@
+"""What happens around every request: its id, its line in the access log, a bound on its body, and the last resort."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+import structlog
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid7
+
+from api.problems import INTERNAL, respond
+from domain.problems import Problem, ProblemType
+
+BODY_LIMIT = 64 * 1024
+_DRAINED = 16 * BODY_LIMIT
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_TOO_LARGE = Problem(type=ProblemType.BODY_TOO_LARGE, detail=f"A body may have {BODY_LIMIT} bytes.")
+
+
+class RequestContext:
+    """Gives each request an id, logs it, adds security headers, and answers errors that nobody else answered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _add_headers(message, scope["request_id"])
+            await send(message)
+
+        scope["request_id"] = _request_id(scope)
+        with structlog.contextvars.bound_contextvars(request_id=scope["request_id"]):
+            try:
+                await self._app(scope, receive, watched)
+            except Exception:
+                structlog.get_logger().exception("unexpected error", route=_route(scope))
+                if status:
+                    raise
+                await respond(INTERNAL, Request(scope))(scope, receive, watched)
+            finally:
+                _log(scope, status, time.perf_counter() - started)
+
+
+class BodyLimit:
+    """Reads the body before the application does, so that a limit holds however the body is sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        messages = await _read(receive)
+        if sum(len(message.get("body", b"")) for message in messages) > BODY_LIMIT:
+            await respond(_TOO_LARGE, Request(scope), headers={"Connection": "close"})(scope, receive, send)
+            return
+        await self._app(scope, _replay(messages, receive), send)
+
+
+async def _read(receive: Receive) -> list[Message]:
+    """The body's messages up to its end.
+
+    Some way beyond the limit it is still read: a connection closed while the client sends would lose our answer.
+    """
+    messages: list[Message] = []
+    size = 0
+    while size <= _DRAINED:
+        message = await receive()
+        size += len(message.get("body", b""))
+        messages.append(message)
+        if message["type"] != "http.request" or not message.get("more_body"):
+            break
+    return messages
+
+
+def _replay(messages: list[Message], receive: Receive) -> Receive:
+    waiting: Iterator[Message] = iter(messages)
+
+    async def replayed() -> Message:
+        message = next(waiting, None)
+        return await receive() if message is None else message
+
+    return replayed
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _SANE_ID.fullmatch(given) else str(uuid7())
+
+
+def _add_headers(message: Message, request_id: str) -> None:
+    headers = MutableHeaders(scope=message)
+    headers["X-Request-Id"] = request_id
+    for name, value in _HEADERS.items():
+        headers.setdefault(name, value)
+
+
+def _route(scope: Scope) -> str:
+    """The route's template, never the path: a path may carry what does not belong into a log."""
+    return getattr(scope.get("route"), "path", "-")
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    structlog.get_logger("access").info(
+        "request", method=scope["method"], route=_route(scope), status=status, ms=round(seconds * 1000, 1)
+    )

@@ -1,0 +1,208 @@
+"""The one place where errors become problem details (RFC 9457), so that every refusal looks alike on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import orjson
+import structlog
+from elasticsearch import ApiError, TransportError
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.types import ExceptionHandler
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.problems import Problem, ProblemType, Refused
+
+TYPE_BASE = "https://seatwright.dev/problems/"
+MEDIA_TYPE = "application/problem+json"
+
+_RETRY_AFTER = {"Retry-After": "1"}
+_MOST_ERRORS = 20
+_LONGEST_NAME = 100
+
+
+class _Kind(NamedTuple):
+    status: HTTPStatus
+    title: str
+    headers: Mapping[str, str] = {}
+
+
+_T, _H = ProblemType, HTTPStatus
+KINDS: Mapping[ProblemType, _Kind] = {
+    _T.INVALID_REQUEST: _Kind(_H.UNPROCESSABLE_ENTITY, "The request is not valid"),
+    _T.BODY_TOO_LARGE: _Kind(_H.REQUEST_ENTITY_TOO_LARGE, "The request's body is too large"),
+    _T.UNAUTHENTICATED: _Kind(_H.UNAUTHORIZED, "Log in first", {"WWW-Authenticate": "Bearer"}),
+    _T.FORBIDDEN: _Kind(_H.FORBIDDEN, "Not allowed"),
+    _T.NOT_FOUND: _Kind(_H.NOT_FOUND, "Not found"),
+    _T.METHOD_NOT_ALLOWED: _Kind(_H.METHOD_NOT_ALLOWED, "Method not allowed"),
+    _T.EMAIL_TAKEN: _Kind(_H.CONFLICT, "There is an account with this address already"),
+    _T.WRONG_STATE: _Kind(_H.CONFLICT, "Not possible in the present state"),
+    _T.EVENT_NOT_ON_SALE: _Kind(_H.CONFLICT, "The event is not on sale"),
+    _T.UNKNOWN_SEATS: _Kind(_H.UNPROCESSABLE_ENTITY, "The event has no such seats"),
+    _T.SEATS_UNAVAILABLE: _Kind(_H.CONFLICT, "Seats are not available"),
+    _T.IDEMPOTENCY_KEY_REUSED: _Kind(_H.UNPROCESSABLE_ENTITY, "The idempotency key belongs to another request"),
+    _T.UNKNOWN_PROVIDER: _Kind(_H.UNPROCESSABLE_ENTITY, "Unknown payment provider"),
+    _T.PAYMENT_DECLINED: _Kind(_H.PAYMENT_REQUIRED, "The payment was declined"),
+    _T.PAYMENT_IN_PROGRESS: _Kind(_H.CONFLICT, "Another payment is in progress"),
+    _T.PAYMENT_TOO_LATE: _Kind(_H.CONFLICT, "Too late to pay"),
+    _T.PAYMENT_UNAVAILABLE: _Kind(_H.SERVICE_UNAVAILABLE, "The payment provider is not available", _RETRY_AFTER),
+    _T.PAYMENT_REJECTED: _Kind(_H.UNPROCESSABLE_ENTITY, "The payment provider rejected the request"),
+    _T.BOOKING_FAILED: _Kind(_H.CONFLICT, "The booking failed"),
+    _T.REFUND_REQUIRED: _Kind(_H.CONFLICT, "Paid already: ask for a refund"),
+    _T.OUTCOME_UNKNOWN: _Kind(_H.SERVICE_UNAVAILABLE, "The outcome is not known yet", _RETRY_AFTER),
+    _T.UNAVAILABLE: _Kind(_H.SERVICE_UNAVAILABLE, "Not available at the moment", _RETRY_AFTER),
+    _T.INTERNAL: _Kind(_H.INTERNAL_SERVER_ERROR, "Our mistake"),
+}
+
+UNAVAILABLE = Problem(type=_T.UNAVAILABLE, detail="A part of the service is not reachable; try again in a moment.")
+INTERNAL = Problem(type=_T.INTERNAL, detail="Something went wrong on our side; quote the request id when you report it.")
+
+_BY_STATUS = {
+    400: _T.INVALID_REQUEST,
+    401: _T.UNAUTHENTICATED,
+    403: _T.FORBIDDEN,
+    404: _T.NOT_FOUND,
+    405: _T.METHOD_NOT_ALLOWED,
+    413: _T.BODY_TOO_LARGE,
+    422: _T.INVALID_REQUEST,
+    503: _T.UNAVAILABLE,
+}
+
+
+def respond(
+    problem: Problem, request: Request, *, status: int | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The response that carries a problem; `status` and `headers` replace or add to what its type says."""
+    kind = KINDS[problem.type]
+    code = status or kind.status
+    body = {
+        "type": TYPE_BASE + problem.type,
+        "title": kind.title,
+        "status": int(code),
+        "detail": problem.detail,
+        "instance": _encodable(request.url.path),
+        "request_id": request.scope.get("request_id"),
+    }
+    return Response(
+        orjson.dumps(dict(problem.members) | body, default=str),
+        code,
+        {**kind.headers, **(headers or {})},
+        media_type=MEDIA_TYPE,
+    )
+
+
+def documented(*types: ProblemType) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's `responses` for the problems that a route can answer with."""
+    by_status: dict[int | str, list[ProblemType]] = {}
+    for type_ in types:
+        by_status.setdefault(int(KINDS[type_].status), []).append(type_)
+    return {status: _documentation(kinds) for status, kinds in by_status.items()}
+
+
+def install(app: FastAPI) -> None:
+    """Answer every known error with its problem; the request middleware answers the unknown ones."""
+    handlers: dict[type[Exception], ExceptionHandler] = {
+        Refused: _refused,
+        RequestValidationError: _invalid,
+        HTTPException: _http,
+        DBAPIError: _database,
+        RPCError: _temporal,
+        **dict.fromkeys(_CONNECTION_ERRORS, _unavailable),
+    }
+    for error, handler in handlers.items():
+        app.add_exception_handler(error, handler)
+
+
+_CONNECTION_ERRORS: Iterable[type[Exception]] = (
+    PoolTimeoutError,
+    RedisConnectionError,
+    RedisTimeoutError,
+    TransportError,  # Elasticsearch could not be reached
+    ApiError,  # Elasticsearch could, and did not answer as it should: a missing index, a full queue
+    OSError,  # and so TimeoutError and ConnectionError
+)
+
+_MOMENTARY = {
+    RPCStatusCode.UNAVAILABLE,
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.RESOURCE_EXHAUSTED,
+    RPCStatusCode.CANCELLED,
+    RPCStatusCode.ABORTED,
+}
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return respond(error.problem, request)
+
+
+def _unavailable(request: Request, error: Exception) -> Response:
+    structlog.get_logger().warning("unavailable", error=type(error).__name__)
+    return respond(UNAVAILABLE, request)
+
+
+def _database(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DBAPIError)
+    # A lost connection, a shutdown, too many clients, a lock or a statement that took too long: all of them pass.
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if error.connection_invalidated or sqlstate is None or sqlstate[:2] in ("08", "40", "53", "55", "57"):
+        return _unavailable(request, error.orig or error)
+    raise error
+
+
+def _temporal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RPCError)
+    if error.status in _MOMENTARY:
+        return _unavailable(request, error)
+    raise error
+
+
+def _http(request: Request, error: Exception) -> Response:
+    """The framework's own refusals: no such route, another method, a body that cannot be read."""
+    assert isinstance(error, HTTPException)
+    type_ = _BY_STATUS.get(error.status_code, _T.INTERNAL if error.status_code >= 500 else _T.INVALID_REQUEST)
+    return respond(
+        Problem(type=type_, detail=error.detail), request, status=error.status_code, headers=error.headers
+    )
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = error.errors()
+    broken = any(each["type"] == "json_invalid" for each in errors)
+    problem = Problem(
+        type=_T.INVALID_REQUEST,
+        detail="The body is not valid JSON." if broken else "Some fields are not valid; `errors` names them.",
+        members={"errors": [_field_error(each) for each in errors[:_MOST_ERRORS]]},
+    )
+    return respond(problem, request, status=HTTPStatus.BAD_REQUEST if broken else None)
+
+
+def _field_error(error: Mapping[str, Any]) -> dict[str, str]:
+    # The input itself is left out: it may be a password.
+    return {"field": _path(error["loc"]), "message": _encodable(error["msg"])}
+
+
+def _path(location: Sequence[str | int]) -> str:
+    """`body.sections.0.price`, with names cut short that a client made up."""
+    return ".".join(_encodable(str(part))[:_LONGEST_NAME] for part in location)
+
+
+def _encodable(text: str) -> str:
+    """The text without lone surrogates, which JSON could carry in but not out."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _documentation(kinds: Sequence[ProblemType]) -> dict[str, Any]:
+    return {
+        "description": "; ".join(f"`{kind}`: {KINDS[kind].title}" for kind in kinds),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }

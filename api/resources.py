@@ -1,0 +1,72 @@
+"""What a process of the API keeps open while it runs, and how routes ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from config.settings import Service, Settings
+from db.engine import open_engine
+from temporal.connection import connect
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Connections that open on first use, so that the API starts while a server is down.
+
+    Attributes:
+        engines: The databases of the services that this process serves, and of no others.
+    """
+
+    settings: Settings
+    engines: Mapping[Service, AsyncEngine]
+    redis: Redis
+    temporal: Client
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings, databases: Collection[Service]) -> AsyncIterator[Resources]:
+    async with AsyncExitStack() as stack:
+        engines = {service: open_engine(settings.database_url(service)) for service in databases}
+        for engine in engines.values():
+            stack.push_async_callback(engine.dispose)
+        redis = open_redis(settings)
+        stack.push_async_callback(redis.aclose)
+        yield Resources(settings, engines, redis, await connect(settings))
+
+
+def open_redis(settings: Settings) -> Redis:
+    """A client that gives up early enough for a 503 within two seconds."""
+    return Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=1,
+        socket_connect_timeout=1,
+        retry=Retry(NoBackoff(), 1),  # once, for a connection that has died in the pool
+    )
+
+
+def resources(request: Request) -> Resources:
+    opened: Resources = request.app.state.resources
+    return opened
+
+
+def _engine(service: Service) -> Callable[[Resources], AsyncEngine]:
+    def engine(opened: Open) -> AsyncEngine:
+        return opened.engines[service]
+
+    return engine
+
+
+Open = Annotated[Resources, Depends(resources)]
+IdentityDatabase = Annotated[AsyncEngine, Depends(_engine("identity"))]
+CatalogueDatabase = Annotated[AsyncEngine, Depends(_engine("catalogue"))]
+ReservationDatabase = Annotated[AsyncEngine, Depends(_engine("reservation"))]

@@ -1,0 +1,46 @@
+"""Strict types for what clients send: no unknown fields, no text that a database or a log cannot take."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise PydanticCustomError("text", "must not contain the character U+0000")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("text", "must not contain half of a surrogate pair") from None
+    return text
+
+
+Storable = AfterValidator(_storable)
+"""Marks a text that Postgres and JSON can both take."""
+
+ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Storable]
+SafeName = Annotated[str, StringConstraints(pattern=r"^[\w](?:[\w .'-]{0,48}[\w.'])?$"), Storable]
+MinorUnits = Annotated[int, Field(ge=0, le=10_000_000, strict=True)]
+PositiveInt = Annotated[int, Field(ge=1, le=100_000, strict=True)]
+
+
+class RequestModel(BaseModel):
+    """A body: unknown fields are refused, since a client that sends them expects something of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProblemBody(BaseModel):
+    """Problem details (RFC 9457); clients may switch on the last part of `type`. Some types have further members."""
+
+    model_config = ConfigDict(extra="allow", title="Problem")
+
+    type: str = Field(examples=["https://seatwright.dev/problems/not-found"])
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str

@@ -1,0 +1,98 @@
+"""All configuration: environment variables prefixed `SEATWRIGHT_`; secrets have defaults in development only."""
+
+from __future__ import annotations
+
+import hmac
+from functools import lru_cache
+from hashlib import sha256
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_DEVELOPMENT_SECRET = "development-only-secret-0123456789"
+Service = Literal["identity", "catalogue", "reservation", "payment", "analytics"]
+SERVICES_WITH_DATABASE: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment", "analytics")
+
+
+class Settings(BaseSettings):
+    """What the processes need to know. Durations are seconds; addresses are host:port or URLs.
+
+    Outside development mode every secret has to be given: the start fails and names what is missing.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SEATWRIGHT_", frozen=True)
+
+    mode: Literal["development", "production"] = "production"
+
+    postgres_host: str = "127.0.0.1"
+    postgres_port: int = 15432
+    postgres_admin_dsn: SecretStr | None = None  # used by `migrate` alone, to create databases and roles
+    postgres_role_secret: SecretStr | None = None  # each role's password is derived from it; see `role_password`
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:16379/0")
+    temporal_address: str = "127.0.0.1:7233"
+    temporal_namespace: str = "default"
+    temporal_ui_url: str = "http://127.0.0.1:8233"
+    kafka_bootstrap: str = "127.0.0.1:19092"
+    elasticsearch_url: str = "http://127.0.0.1:19200"
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = 1025
+    mail_sender: str = "Seatwright <tickets@seatwright.example>"
+    mail_ui_url: str = "http://127.0.0.1:8025"
+    api_url: str = "http://127.0.0.1:8000"
+    sandbox_url: str = "http://127.0.0.1:8900"  # read by the audit, which compares with the provider's ledger
+
+    stripe_api_base: str = "https://api.stripe.com"
+    stripe_api_key: SecretStr | None = None
+    token_private_key: SecretStr | None = None  # base64url seed (32 bytes) of the Ed25519 key that signs access tokens
+    booking_id_secret: SecretStr | None = None  # keys the hash of user and idempotency key
+    internal_token: SecretStr | None = None  # lets our own consumers ask identity for contact data
+
+    metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: no metrics and readiness endpoint
+    payment_timeout: float = 8.0  # of one call to a provider
+    hold_wait: float = 5.0  # how long a caller waits for a hold before the answer is "unknown"
+    payment_wait: float = 15.0  # likewise for a payment; afterwards nobody may be charged for that call
+    payment_window: float = 600.0  # how long one attempt may keep the seats, 3-D Secure included
+    compensation_attempts: int = 12  # tries of an undo before the saga waits for an operator
+
+    @model_validator(mode="before")
+    @classmethod
+    def _development_secrets(cls, data: dict[str, object]) -> dict[str, object]:
+        if data.get("mode") != "development":
+            return data
+        defaults = {name: _DEVELOPMENT_SECRET for name in _SECRETS}
+        defaults["token_private_key"] = "c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
+        return defaults | data
+
+    @model_validator(mode="after")
+    def _no_missing_secrets(self) -> Self:
+        missing = [f"SEATWRIGHT_{name.upper()}" for name in _SECRETS if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"set {', '.join(missing)}, or SEATWRIGHT_MODE=development")
+        return self
+
+    def database_url(self, service: Service, *, owner: bool = False) -> str:
+        """The SQLAlchemy URL of a service's own database, as the application's role or as the owner that migrates."""
+        role = f"seatwright_{service}_owner" if owner else f"seatwright_{service}"
+        password = role_password(secret(self.postgres_role_secret), role)
+        return f"postgresql+psycopg://{role}:{password}@{self.postgres_host}:{self.postgres_port}/seatwright_{service}"
+
+
+_SECRETS = ("postgres_role_secret", "stripe_api_key", "token_private_key", "booking_id_secret", "internal_token")
+
+
+def secret(value: SecretStr | None) -> str:
+    """The text of a secret that `Settings` has made sure of."""
+    assert value is not None
+    return value.get_secret_value()
+
+
+def role_password(seed: str, role: str) -> str:
+    """The password of one database role, so that one secret serves all of them and knowing one tells no other."""
+    return hmac.new(seed.encode(), role.encode(), sha256).hexdigest()
+
+
+@lru_cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings()

@@ -1,0 +1,1 @@
+"""Postgres: one package per service that owns a database, with its tables, statements and migrations."""

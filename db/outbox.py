@@ -1,0 +1,262 @@
+"""The append-only log of domain events and its outbox: the same two tables in every service's database.
+
+A state change and what it tells the world are one transaction; the relay publishes the outbox afterwards, in order for
+each aggregate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from opentelemetry import propagate
+from sqlalchemy import BigInteger, Computed, Connection, Identity, SmallInteger, Text, make_url, text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+
+from db.engine import open_engine
+from domain.domain_events import DomainEvent
+
+BUCKETS = 16
+"""Into how many parts relays share an outbox; an aggregate is always in the same one."""
+
+CHANNEL = "outbox"
+"""The NOTIFY channel that wakes the relay."""
+
+RELAYS_CHANGED = "relays"
+"""The payload on that channel when relays come or go, or give up buckets; new rows have none."""
+
+
+class ServiceBase(DeclarativeBase):
+    """Base for a service's tables; each service makes its own subclass, and so its own metadata."""
+
+    __abstract__ = True
+    type_annotation_map = {datetime: TIMESTAMP(timezone=True), str: Text(), dict[str, Any]: JSONB()}
+
+
+class DomainEventColumns:
+    """Columns of `domain_events`: never updated or deleted, neither by role nor by trigger."""
+
+    __tablename__ = "domain_events"
+
+    aggregate_id: Mapped[UUID] = mapped_column(primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(unique=True, server_default=text("uuidv7()"))
+    type: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    occurred_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
+class OutboxColumns:
+    """Columns of `outbox`: rows wait here until Kafka has acknowledged them."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    domain_event_id: Mapped[UUID]
+    aggregate_id: Mapped[UUID]
+    sequence: Mapped[int]
+    topic: Mapped[str]
+    type: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    traceparent: Mapped[str | None]
+    occurred_at: Mapped[datetime]
+
+    @declared_attr
+    def bucket(cls) -> Mapped[int]:
+        return mapped_column(SmallInteger, Computed(f"uuid_hash(aggregate_id) & {BUCKETS - 1}", persisted=True))
+
+
+_APPEND = text(
+    """
+    WITH appended AS (
+        INSERT INTO domain_events (aggregate_id, sequence, type, data)
+        SELECT :aggregate_id, coalesce(max(sequence), 0) + 1, :type, CAST(:data AS jsonb)
+        FROM domain_events WHERE aggregate_id = :aggregate_id
+        RETURNING *
+    )
+    INSERT INTO outbox (domain_event_id, aggregate_id, sequence, topic, type, data, traceparent, occurred_at)
+    SELECT id, aggregate_id, sequence, :topic, type, data, :traceparent, occurred_at FROM appended
+    """
+)
+
+
+async def append(connection: AsyncConnection, aggregate_id: UUID, event: DomainEvent) -> None:
+    """Append a domain event to its aggregate and to the outbox, in the caller's transaction.
+
+    The caller holds the aggregate's row lock, so sequences have no gaps and no twins.
+    """
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    await connection.execute(
+        _APPEND,
+        {
+            "aggregate_id": aggregate_id,
+            "type": event.type,
+            "data": event.model_dump_json(exclude={"type"}),
+            "topic": event.topic,
+            "traceparent": carrier.get("traceparent"),
+        },
+    )
+
+
+# The relay's statements. Its connection is in autocommit: each statement stands alone; locks belong to the session.
+
+_LOCKS = 0x0B0C5  # the advisory locks' first key; the second is a bucket, or MEMBERS
+_MEMBERS = BUCKETS  # every relay shares this lock, so that relays can count each other
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMessage:
+    """A row that waits to be published; `data` is JSON text."""
+
+    id: int
+    domain_event_id: UUID
+    aggregate_id: UUID
+    sequence: int
+    topic: str
+    type: str
+    data: str
+    traceparent: str | None
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Who owns which buckets of one outbox, as one relay sees it.
+
+    Attributes:
+        mine: Buckets whose lock this relay's session holds.
+        free: Buckets that no relay holds.
+        fair: How many buckets this relay should hold, given all who are there.
+    """
+
+    mine: frozenset[int]
+    free: frozenset[int]
+    fair: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much waits in an outbox, and for how long its oldest row has."""
+
+    rows: int
+    oldest_seconds: float
+
+
+@asynccontextmanager
+async def relay_session(url: str) -> AsyncIterator[AsyncConnection]:
+    """A session that listens and counts as a relay; its end, however it comes, gives its buckets back.
+
+    Either side notices within seconds that the other's machine is gone, so that buckets are not orphaned.
+    """
+    lively = {"keepalives_idle": "5", "keepalives_interval": "2", "tcp_user_timeout": "10000"}
+    engine = open_engine(make_url(url).update_query_dict(lively).render_as_string(hide_password=False), pool_size=1)
+    try:
+        async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            # Closed in the end, not returned to the pool, whose reset would leave the locks in place.
+            await connection.run_sync(Connection.detach)
+            await connection.exec_driver_sql("SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2")
+            await connection.exec_driver_sql(f"SELECT pg_advisory_lock_shared({_LOCKS}, {_MEMBERS})")
+            await connection.exec_driver_sql(f"LISTEN {CHANNEL}")
+            await _tell_relays(connection)
+            yield connection
+            await connection.exec_driver_sql("SELECT pg_advisory_unlock_all()")
+            await _tell_relays(connection)
+    finally:
+        await engine.dispose()
+
+
+async def _tell_relays(connection: AsyncConnection) -> None:
+    await connection.exec_driver_sql(f"NOTIFY {CHANNEL}, '{RELAYS_CHANGED}'")
+
+
+_SHARES = text(
+    f"""
+    SELECT objid::int AS key, pid, pid = pg_backend_pid() AS mine FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND classid = {_LOCKS} AND objsubid = 2
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """
+)
+
+
+async def shares(connection: AsyncConnection) -> Shares:
+    """Read who owns what; every relay comes to the same division of the buckets."""
+    locks = (await connection.execute(_SHARES)).all()
+    relays = sorted(lock.pid for lock in locks if lock.key == _MEMBERS)
+    (rank,) = (relays.index(lock.pid) for lock in locks if lock.key == _MEMBERS and lock.mine)
+    taken = {lock.key: lock.mine for lock in locks if lock.key != _MEMBERS}
+    return Shares(
+        mine=frozenset(bucket for bucket, mine in taken.items() if mine),
+        free=frozenset(range(BUCKETS)) - taken.keys(),
+        fair=BUCKETS // len(relays) + (rank < BUCKETS % len(relays)),
+    )
+
+
+async def claim(connection: AsyncConnection, buckets: Sequence[int]) -> None:
+    """Try to own these buckets; `shares` tells which were won."""
+    statement = text(f"SELECT pg_try_advisory_lock({_LOCKS}, bucket) FROM unnest(CAST(:buckets AS int[])) AS bucket")
+    await connection.execute(statement, {"buckets": list(buckets)})
+
+
+async def release(connection: AsyncConnection, buckets: Sequence[int]) -> None:
+    """Give buckets up, for other relays to claim. Nothing of them may be on its way to the broker."""
+    statement = text(f"SELECT pg_advisory_unlock({_LOCKS}, bucket) FROM unnest(CAST(:buckets AS int[])) AS bucket")
+    await connection.execute(statement, {"buckets": list(buckets)})
+    await _tell_relays(connection)
+
+
+async def notifications(connection: AsyncConnection, timeout: float) -> set[str]:
+    """Wait for a notification, at most `timeout` seconds; all that have arrived are answered together.
+
+    Returns:
+        Their payloads: empty text for new rows, or RELAYS_CHANGED.
+    """
+    raw = await connection.get_raw_connection()
+    session = raw.driver_connection
+    assert isinstance(session, psycopg.AsyncConnection)
+    payloads = {notification.payload async for notification in session.notifies(timeout=timeout, stop_after=1)}
+    return payloads | {notification.payload async for notification in session.notifies(timeout=0)}
+
+
+_WAITING = text(
+    """
+    SELECT message.* FROM unnest(CAST(:buckets AS smallint[])) AS owned(bucket)
+    CROSS JOIN LATERAL (
+        SELECT id, domain_event_id, aggregate_id, sequence, topic, type, (data - 'type')::text AS data, traceparent,
+               occurred_at
+        FROM outbox
+        WHERE outbox.bucket = owned.bucket AND aggregate_id <> ALL (CAST(:without AS uuid[]))
+        ORDER BY id LIMIT :limit
+    ) AS message
+    ORDER BY id
+    """
+)
+
+
+async def waiting(
+    connection: AsyncConnection, buckets: Iterable[int], *, without: Iterable[UUID], limit: int
+) -> list[OutboxMessage]:
+    """The next messages in order of id, at most `limit` of each bucket, leaving out the aggregates `without`."""
+    parameters = {"buckets": list(buckets), "without": list(without), "limit": limit}
+    rows = await connection.execute(_WAITING, parameters)
+    return [OutboxMessage(*row) for row in rows]
+
+
+async def delete(connection: AsyncConnection, ids: Sequence[int]) -> None:
+    """Forget messages that the broker has acknowledged."""
+    await connection.execute(text("DELETE FROM outbox WHERE id = ANY (CAST(:ids AS bigint[]))"), {"ids": list(ids)})
+
+
+async def backlog(connection: AsyncConnection) -> Backlog:
+    """Measure what waits, in all buckets."""
+    statement = text("SELECT count(*), coalesce(extract(epoch FROM now() - min(occurred_at)), 0) FROM outbox")
+    rows, age = (await connection.execute(statement)).one()
+    return Backlog(rows, float(age))

@@ -1,0 +1,140 @@
+"""Payment attempts as rows: which intent and which idempotency keys belong to a booking, whatever crashes or is reset."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, func, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.outbox import append
+from db.payment.tables import AttemptRow
+from domain.domain_events import PaymentEvent
+from domain.money import Money
+
+
+class AttemptState(StrEnum):
+    OPEN = "open"
+    ACTION_REQUIRED = "action_required"
+    AUTHORIZED = "authorized"
+    CAPTURED = "captured"
+    DECLINED = "declined"
+    VOIDED = "voided"
+    REFUNDED = "refunded"
+
+
+CLOSED = frozenset({AttemptState.DECLINED, AttemptState.VOIDED, AttemptState.REFUNDED})
+
+
+class Attempt(NamedTuple):
+    """One attempt to take a booking's money; `intent_id` is None until the provider has told it."""
+
+    booking_id: UUID
+    number: int
+    provider: str
+    amount: Money
+    state: AttemptState
+    intent_id: str | None
+    decline_code: str | None
+    keys_minted: int
+
+    def key(self, step: str) -> str:
+        """The idempotency key of one step: the same for every repetition, another once it has proved to be spent."""
+        minted = f":{self.keys_minted}" if self.keys_minted else ""
+        return f"{self.booking_id}:{step}:{self.number}{minted}"
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(
+        row.booking_id,
+        row.number,
+        row.provider,
+        Money(amount=row.amount, currency=row.currency),
+        AttemptState(row.state),
+        row.intent_id,
+        row.decline_code,
+        row.keys_minted,
+    )
+
+
+async def live(connection: AsyncConnection, booking_id: UUID) -> Attempt | None:
+    """The booking's attempt that is not closed, if there is one."""
+    found = await connection.execute(
+        select(AttemptRow).where(AttemptRow.booking_id == booking_id, AttemptRow.closed_at.is_(None))
+    )
+    row = found.one_or_none()
+    return _attempt(row) if row else None
+
+
+async def open_attempt(
+    connection: AsyncConnection, booking_id: UUID, provider: str, amount: Money, deadline: datetime
+) -> Attempt | None:
+    """The live attempt, or a new one; None when there is none and the deadline has passed by the database's clock."""
+    attempt = await live(connection, booking_id)
+    if attempt:
+        return attempt
+    number = select(func.coalesce(func.max(AttemptRow.number), 0) + 1).where(AttemptRow.booking_id == booking_id)
+    values = select(
+        literal(booking_id),
+        number.scalar_subquery(),
+        literal(provider),
+        literal(amount.amount),
+        literal(amount.currency),
+    ).where(literal(deadline) > func.now())
+    columns = ["booking_id", "number", "provider", "amount", "currency"]
+    opened = await connection.execute(insert(AttemptRow).from_select(columns, values).returning(AttemptRow))
+    row = opened.one_or_none()
+    return _attempt(row) if row else None
+
+
+async def in_time(connection: AsyncConnection, deadline: datetime) -> bool:
+    """Whether a charge may still be started, by the database's clock."""
+    return bool((await connection.execute(select(literal(deadline) > func.now()))).scalar_one())
+
+
+async def note_intent(connection: AsyncConnection, attempt: Attempt, intent_id: str) -> Attempt | None:
+    """Remember the provider's id before any money moves; None when the attempt has been closed meanwhile."""
+    return await _change(connection, attempt, {"intent_id": intent_id})
+
+
+async def note_decline(connection: AsyncConnection, attempt: Attempt, code: str) -> Attempt | None:
+    """Remember a decline before its intent is voided, so that a crash in between does not lose the reason."""
+    return await _change(connection, attempt, {"decline_code": code})
+
+
+async def mint_keys(connection: AsyncConnection, attempt: Attempt) -> Attempt | None:
+    """Have the next calls use new keys, since the provider's saved answer to the old ones is known to be a failure."""
+    return await _change(
+        connection, attempt, {"keys_minted": attempt.keys_minted + 1}, AttemptRow.keys_minted == attempt.keys_minted
+    )
+
+
+async def reach(
+    connection: AsyncConnection, attempt: Attempt, state: AttemptState, event: PaymentEvent | None
+) -> Attempt | None:
+    """Bring the attempt to a state and append the domain event that tells it; nothing when it is there already."""
+    values: dict[str, Any] = {"state": state}
+    if state in CLOSED:
+        values["closed_at"] = func.now()
+    changed = await _change(connection, attempt, values, AttemptRow.state != state)
+    if changed and event:
+        await append(connection, attempt.booking_id, event)
+    return changed
+
+
+async def _change(
+    connection: AsyncConnection, attempt: Attempt, values: dict[str, Any], *conditions: ColumnElement[bool]
+) -> Attempt | None:
+    changed = await connection.execute(
+        update(AttemptRow)
+        .where(AttemptRow.booking_id == attempt.booking_id, AttemptRow.number == attempt.number)
+        .where(AttemptRow.closed_at.is_(None), *conditions)
+        .values(values)
+        .returning(AttemptRow)
+    )
+    row = changed.one_or_none()
+    return _attempt(row) if row else None

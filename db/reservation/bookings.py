@@ -1,0 +1,367 @@
+"""Bookings and their claims in Postgres: what is decided here is the truth.
+
+Each change of state is one transaction: row, places, domain event and outbox. It names the version that it starts from,
+so that a step repeated by a retry finds itself done, and a step left over from a dead worker finds itself too late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Row, Select, func, insert, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as insert_or
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.outbox import append
+from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, SeatRow, SectionRow, TicketRow
+from domain.bookings import EDGES, Booking, BookingRequest, BookingStatus, Ticket
+from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld
+from domain.problems import ProblemType, Refused
+from domain.seats import SeatName
+
+
+class StaleStep(Exception):
+    """The booking has moved on since this step was ordered: whoever still tries it is too late."""
+
+
+async def find(connection: AsyncConnection, booking_id: UUID) -> Booking | None:
+    """The booking with its live tickets, or None."""
+    row = (await connection.execute(select(BookingRow).where(BookingRow.id == booking_id))).one_or_none()
+    return await _booking(connection, row) if row else None
+
+
+async def body_of(connection: AsyncConnection, booking_id: UUID) -> str | None:
+    """The digest of the request that made the booking, or None when there is no such booking."""
+    found = await connection.execute(select(BookingRow.body_sha256).where(BookingRow.id == booking_id))
+    return found.scalar_one_or_none()
+
+
+async def of_user(connection: AsyncConnection, user_id: UUID, *, after: UUID | None, limit: int) -> list[Booking]:
+    """A page of a user's bookings, newest first, beginning after a booking of an earlier page; without tickets."""
+    page = select(BookingRow).where(BookingRow.user_id == user_id)
+    if after:
+        last = select(BookingRow.created_at, BookingRow.id).where(BookingRow.id == after, BookingRow.user_id == user_id)
+        page = page.where(tuple_(BookingRow.created_at, BookingRow.id) < last.scalar_subquery())
+    rows = await connection.execute(page.order_by(BookingRow.created_at.desc(), BookingRow.id.desc()).limit(limit))
+    return [_without_tickets(row) for row in rows]
+
+
+async def now(connection: AsyncConnection) -> datetime:
+    """The database's clock (UTC)."""
+    return (await connection.execute(select(func.now()))).scalar_one()
+
+
+async def _booking(connection: AsyncConnection, row: Row[Any]) -> Booking:
+    booking = _without_tickets(row)
+    if booking.status in (BookingStatus.CONFIRMED, BookingStatus.REFUNDING, BookingStatus.PARTIALLY_REFUNDED):
+        return booking.model_copy(update={"tickets": await _tickets(connection, row.id)})
+    return booking
+
+
+def _without_tickets(row: Row[Any]) -> Booking:
+    return Booking(
+        id=row.id,
+        version=row.version,
+        user_id=row.user_id,
+        event_id=row.event_id,
+        status=BookingStatus(row.status),
+        seats=tuple(row.seats),
+        quantities=row.quantities,
+        amount=row.amount,
+        currency=row.currency,
+        expires_at=row.expires_at,
+    )
+
+
+async def _tickets(connection: AsyncConnection, booking_id: UUID) -> tuple[Ticket, ...]:
+    rows = await connection.execute(
+        select(TicketRow.id, TicketRow.section, TicketRow.seat)
+        .where(TicketRow.booking_id == booking_id, TicketRow.status == "valid")
+        .order_by(TicketRow.ordinal)
+    )
+    return tuple(Ticket(id=row.id, section=row.section, seat=row.seat) for row in rows)
+
+
+async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking:
+    """Claim all places of a request and make its booking; a booking that exists already is returned as it is.
+
+    Raises:
+        Refused: The event is not on sale, has no such places, or others have them; then nothing is changed.
+    """
+    known = await find(connection, request.id)
+    if known:
+        return known
+    event = await event_on_sale(connection, request.event_id)
+    sections = await _sections(connection, request.event_id)
+    amount = price_of(sections, request.seats, request.quantities)
+    booking = await _insert(connection, request, event, amount)
+    await _claim_general(connection, booking)
+    await _claim_seats(connection, booking)
+    await append(connection, booking.id, held(booking))
+    return booking
+
+
+async def event_on_sale(connection: AsyncConnection, event_id: UUID) -> Row[Any]:
+    """The event, locked against being called off before this transaction ends.
+
+    Raises:
+        Refused: It is not on sale, or not any more.
+    """
+    locked = _on_sale(event_id).with_for_update(read=True, of=EventRow)
+    return _open((await connection.execute(locked)).one_or_none(), event_id)
+
+
+def _on_sale(event_id: UUID) -> Select[Any]:
+    columns = (EventRow.hold_seconds, EventRow.currency, EventRow.status)
+    chosen: Select[Any] = select(*columns, (EventRow.starts_at > func.now()).label("is_ahead"))
+    return chosen.where(EventRow.id == event_id)
+
+
+def _open(event: Row[Any] | None, event_id: UUID) -> Row[Any]:
+    if event is None or event.status != "on_sale" or not event.is_ahead:
+        raise Refused(ProblemType.EVENT_NOT_ON_SALE, "The event is not on sale.", event_id=str(event_id))
+    return event
+
+
+class Sale(NamedTuple):
+    """What an event sells."""
+
+    hold_seconds: int
+    sections: dict[str, Row[Any]]
+
+
+async def sale(connection: AsyncConnection, event_id: UUID) -> Sale:
+    """What is on sale, without a lock: to refuse early what cannot be held anyway.
+
+    Raises:
+        Refused: The event is not on sale.
+    """
+    event = (await connection.execute(_on_sale(event_id))).one_or_none()
+    return Sale(_open(event, event_id).hold_seconds, await _sections(connection, event_id))
+
+
+async def _sections(connection: AsyncConnection, event_id: UUID) -> dict[str, Row[Any]]:
+    rows = await connection.execute(select(SectionRow).where(SectionRow.event_id == event_id))
+    return {row.name: row for row in rows}
+
+
+def price_of(sections: dict[str, Row[Any]], seats: Sequence[str], quantities: dict[str, int]) -> int:
+    """What the places cost together, in minor units.
+
+    Raises:
+        Refused: The event has no such seat or section.
+    """
+    unknown = [name for name in seats if not _has_seat(sections, SeatName.parse(name))]
+    unknown += [name for name in quantities if name not in sections or sections[name].kind != "general"]
+    if unknown:
+        raise Refused(ProblemType.UNKNOWN_SEATS, f"The event has no such places: {', '.join(unknown)}.", seats=unknown)
+    seated = sum(sections[SeatName.parse(name).section].price for name in seats)
+    return int(seated + sum(sections[name].price * quantity for name, quantity in quantities.items()))
+
+
+def _has_seat(sections: dict[str, Row[Any]], seat: SeatName) -> bool:
+    section = sections.get(seat.section)
+    return bool(
+        section and section.kind == "seated" and seat.row <= section.rows and seat.number <= section.seats_per_row
+    )
+
+
+async def _insert(connection: AsyncConnection, request: BookingRequest, event: Row[Any], amount: int) -> Booking:
+    values = {
+        "id": request.id,
+        "user_id": request.user_id,
+        "event_id": request.event_id,
+        "status": BookingStatus.HELD,
+        "seats": list(request.seats),
+        "quantities": request.quantities,
+        "amount": amount,
+        "currency": event.currency,
+        "body_sha256": request.body_sha256,
+        "expires_at": func.now() + timedelta(seconds=event.hold_seconds),
+    }
+    row = (await connection.execute(insert(BookingRow).values(values).returning(BookingRow))).one()
+    return await _booking(connection, row)
+
+
+async def _claim_seats(connection: AsyncConnection, booking: Booking) -> None:
+    if not booking.seats:
+        return
+    # Locked in one order by everybody, so that overlapping claims wait for each other instead of deadlocking.
+    free = await connection.execute(
+        select(SeatRow.name, SeatRow.version)
+        .where(SeatRow.event_id == booking.event_id, SeatRow.name.in_(booking.seats), SeatRow.status == "available")
+        .order_by(SeatRow.name)
+        .with_for_update()
+    )
+    versions = {row.name: row.version for row in free}
+    taken = [name for name in booking.seats if name not in versions]
+    if taken:
+        raise seats_unavailable(taken)
+    await connection.execute(
+        update(SeatRow)
+        .where(SeatRow.event_id == booking.event_id, SeatRow.name.in_(versions))
+        .values(status="claimed", booking_id=booking.id, version=SeatRow.version + 1)
+    )
+
+
+async def _claim_general(connection: AsyncConnection, booking: Booking) -> None:
+    for section, quantity in sorted(booking.quantities.items()):
+        counted = await connection.execute(
+            update(SectionRow)
+            .where(SectionRow.event_id == booking.event_id, SectionRow.name == section)
+            .where(SectionRow.claimed + quantity <= SectionRow.capacity)
+            .values(claimed=SectionRow.claimed + quantity)
+        )
+        if counted.rowcount == 0:
+            raise seats_unavailable([section])
+        await connection.execute(
+            insert(GeneralClaimRow).values(
+                booking_id=booking.id,
+                event_id=booking.event_id,
+                section=section,
+                quantity=quantity,
+                status="claimed",
+            )
+        )
+
+
+def seats_unavailable(taken: Sequence[str]) -> Refused:
+    """The refusal of places that others have."""
+    return Refused(ProblemType.SEATS_UNAVAILABLE, f"Not available any more: {', '.join(taken)}.", seats=list(taken))
+
+
+async def move(
+    connection: AsyncConnection,
+    booking_id: UUID,
+    *,
+    version: int,
+    to: BookingStatus,
+    tells: Callable[[Booking], BookingEvent],
+) -> Booking:
+    """Bring a booking from the state it had at `version` to the state `to`, and append the domain event that tells it.
+
+    A repetition finds the booking there already and changes nothing.
+
+    Raises:
+        StaleStep: The booking is neither at `version` nor at `to`, or may not go there.
+    """
+    legal = [status for status, targets in EDGES.items() if to in targets]
+    moved = await connection.execute(
+        update(BookingRow)
+        .where(BookingRow.id == booking_id, BookingRow.version == version, BookingRow.status.in_(legal))
+        .values(status=to, version=BookingRow.version + 1, updated_at=func.now())
+        .returning(BookingRow)
+    )
+    row = moved.one_or_none()
+    if row is None:
+        return await _already(connection, booking_id, version, to)
+    booking = await _booking(connection, row)
+    await append(connection, booking_id, tells(booking))
+    return booking
+
+
+async def _already(connection: AsyncConnection, booking_id: UUID, version: int, to: BookingStatus) -> Booking:
+    booking = await find(connection, booking_id)
+    if booking is None or booking.status is not to:
+        where = f"{booking.status} at version {booking.version}" if booking else "missing"
+        raise StaleStep(f"booking {booking_id} is {where}: too late to make version {version} {to}")
+    return booking
+
+
+async def sell(connection: AsyncConnection, booking: Booking) -> None:
+    """Turn the booking's claims into sold places, if they are still its own and the event is on sale.
+
+    Raises:
+        Refused: The event was called off, or the claim is gone; then nothing is changed.
+    """
+    await event_on_sale(connection, booking.event_id)
+    seats = await connection.execute(
+        update(SeatRow)
+        .where(SeatRow.event_id == booking.event_id, SeatRow.name.in_(booking.seats))
+        .where(SeatRow.booking_id == booking.id)
+        .values(status="sold", version=SeatRow.version + 1)
+    )
+    general = await connection.execute(
+        update(GeneralClaimRow).where(GeneralClaimRow.booking_id == booking.id).values(status="sold")
+    )
+    if seats.rowcount != len(booking.seats) or general.rowcount != len(booking.quantities):
+        raise Refused(ProblemType.SEATS_UNAVAILABLE, "The claim on the seats was lost.", seats=list(booking.seats))
+
+
+async def release(connection: AsyncConnection, booking_id: UUID) -> None:
+    """Put whatever the booking has, claimed or sold, back on sale."""
+    await connection.execute(
+        update(SeatRow)
+        .where(SeatRow.booking_id == booking_id)
+        .values(status="available", booking_id=None, version=SeatRow.version + 1)
+    )
+    await connection.execute(_RELEASE_GENERAL, {"booking_id": booking_id})
+
+
+_RELEASE_GENERAL = text(
+    """
+    WITH gone AS (DELETE FROM general_claims WHERE booking_id = :booking_id RETURNING event_id, section, quantity)
+    UPDATE sections SET claimed = claimed - gone.quantity
+    FROM gone WHERE sections.event_id = gone.event_id AND sections.name = gone.section
+    """
+)
+
+
+async def confirm(connection: AsyncConnection, booking: Booking) -> Booking:
+    """Issue one ticket a place and confirm the booking; repeated, the booking as it is.
+
+    Raises:
+        StaleStep: As for `move`.
+    """
+    event = (await connection.execute(select(EventRow).where(EventRow.id == booking.event_id))).one()
+    tickets = await _issue(connection, booking)
+
+    def confirmed(now: Booking) -> BookingConfirmed:
+        return BookingConfirmed(
+            **identity(now),
+            event_name=event.name,
+            starts_at=event.starts_at,
+            amount=now.amount,
+            currency=now.currency,
+            tickets=tickets,
+        )
+
+    return await move(connection, booking.id, version=booking.version, to=BookingStatus.CONFIRMED, tells=confirmed)
+
+
+async def _issue(connection: AsyncConnection, booking: Booking) -> tuple[Ticket, ...]:
+    places: list[tuple[str, str | None]] = [(SeatName.parse(name).section, name) for name in booking.seats]
+    for section, quantity in sorted(booking.quantities.items()):
+        places += [(section, None)] * quantity
+    rows = [
+        {"booking_id": booking.id, "event_id": booking.event_id, "section": section, "seat": seat, "ordinal": ordinal}
+        for ordinal, (section, seat) in enumerate(places, start=1)
+    ]
+    repeated = insert_or(TicketRow).values(rows).on_conflict_do_nothing(constraint="tickets_booking_id_ordinal_key")
+    await connection.execute(repeated)
+    return await _tickets(connection, booking.id)
+
+
+def held(booking: Booking) -> BookingHeld:
+    """The domain event of a booking that is held."""
+    return BookingHeld(
+        **identity(booking),
+        seats=booking.seats,
+        quantities=booking.quantities,
+        amount=booking.amount,
+        currency=booking.currency,
+        expires_at=booking.expires_at,
+    )
+
+
+def identity(booking: Booking) -> dict[str, Any]:
+    """What every domain event of a booking carries."""
+    return {
+        "booking_id": booking.id,
+        "event_id": booking.event_id,
+        "user_id": booking.user_id,
+        "status": booking.status,
+    }

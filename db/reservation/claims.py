@@ -1,0 +1,61 @@
+"""All that is claimed or sold of an event, as Redis has to be told after it was emptied."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.reservation.tables import BookingRow, GeneralClaimRow, SeatRow, SectionRow
+
+
+class Claim(NamedTuple):
+    """A seat, or places in a section, that a booking has.
+
+    Attributes:
+        left: How long until the hold ends (negative when it is over); None for what is sold.
+    """
+
+    place: str
+    booking_id: UUID
+    quantity: int
+    left: timedelta | None
+
+
+async def capacities(connection: AsyncConnection, event_id: UUID) -> dict[str, int]:
+    """The places of each general-admission section."""
+    rows = await connection.execute(
+        select(SectionRow.name, SectionRow.capacity).where(
+            SectionRow.event_id == event_id, SectionRow.kind == "general"
+        )
+    )
+    return {row.name: row.capacity for row in rows}
+
+
+async def seat_claims(connection: AsyncConnection, event_id: UUID) -> list[Claim]:
+    """The seats that somebody has."""
+    rows = await connection.execute(
+        select(SeatRow.name, SeatRow.status, BookingRow.id, (BookingRow.expires_at - func.now()).label("left"))
+        .join(BookingRow, BookingRow.id == SeatRow.booking_id)
+        .where(SeatRow.event_id == event_id, SeatRow.status != "available")
+    )
+    return [Claim(row.name, row.id, 1, None if row.status == "sold" else row.left) for row in rows]
+
+
+async def general_claims(connection: AsyncConnection, event_id: UUID) -> list[Claim]:
+    """The general-admission places that somebody has."""
+    rows = await connection.execute(
+        select(
+            GeneralClaimRow.section,
+            GeneralClaimRow.quantity,
+            GeneralClaimRow.status,
+            BookingRow.id,
+            (BookingRow.expires_at - func.now()).label("left"),
+        )
+        .join(BookingRow, BookingRow.id == GeneralClaimRow.booking_id)
+        .where(GeneralClaimRow.event_id == event_id)
+    )
+    return [Claim(row.section, row.id, row.quantity, None if row.status == "sold" else row.left) for row in rows]

@@ -1,0 +1,121 @@
+"""The reservation service's tables, as the statements see them; the migrations are their source of truth."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY, TEXT
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.outbox import DomainEventColumns, OutboxColumns, ServiceBase
+
+
+class Base(ServiceBase):
+    __abstract__ = True
+
+
+class DomainEventRow(DomainEventColumns, Base):
+    pass
+
+
+class OutboxRow(OutboxColumns, Base):
+    pass
+
+
+class EventRow(Base):
+    """What is on sale: a copy that publishing made; the catalogue is not asked again."""
+
+    __tablename__ = "events"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organizer_id: Mapped[UUID]
+    name: Mapped[str]
+    starts_at: Mapped[datetime]
+    currency: Mapped[str]
+    hold_seconds: Mapped[int]
+    status: Mapped[str]
+
+
+class SectionRow(Base):
+    """A priced part of the house. `claimed` counts claimed and sold places of a general-admission section."""
+
+    __tablename__ = "sections"
+
+    event_id: Mapped[UUID] = mapped_column(ForeignKey("events.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    price: Mapped[int]
+    rows: Mapped[int | None]
+    seats_per_row: Mapped[int | None]
+    capacity: Mapped[int]
+    claimed: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class BookingEdgeRow(Base):
+    __tablename__ = "booking_edges"
+
+    from_status: Mapped[str] = mapped_column(primary_key=True)
+    to_status: Mapped[str] = mapped_column(primary_key=True)
+
+
+class BookingRow(Base):
+    """A booking; `version` is the sequence of its latest domain event."""
+
+    __tablename__ = "bookings"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID]
+    event_id: Mapped[UUID] = mapped_column(ForeignKey("events.id"))
+    status: Mapped[str]
+    seats: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
+    quantities: Mapped[dict[str, Any]]
+    amount: Mapped[int]
+    currency: Mapped[str]
+    body_sha256: Mapped[str]
+    version: Mapped[int] = mapped_column(server_default=text("1"))
+    expires_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    updated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class SeatRow(Base):
+    """One seat of one event and its one owner; `version` grows with every change of hands."""
+
+    __tablename__ = "seats"
+    __table_args__ = (ForeignKeyConstraint(["event_id", "section"], ["sections.event_id", "sections.name"]),)
+
+    event_id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    section: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default=text("'available'"))
+    booking_id: Mapped[UUID | None] = mapped_column(ForeignKey("bookings.id"))
+    version: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class GeneralClaimRow(Base):
+    """How many places of a general-admission section a live booking has."""
+
+    __tablename__ = "general_claims"
+    __table_args__ = (ForeignKeyConstraint(["event_id", "section"], ["sections.event_id", "sections.name"]),)
+
+    booking_id: Mapped[UUID] = mapped_column(ForeignKey("bookings.id"), primary_key=True)
+    section: Mapped[str] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID]
+    quantity: Mapped[int]
+    status: Mapped[str]
+
+
+class TicketRow(Base):
+    __tablename__ = "tickets"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
+    booking_id: Mapped[UUID] = mapped_column(ForeignKey("bookings.id"))
+    event_id: Mapped[UUID]
+    section: Mapped[str]
+    seat: Mapped[str | None]
+    ordinal: Mapped[int]
+    status: Mapped[str] = mapped_column(server_default=text("'valid'"))
+    issued_at: Mapped[datetime] = mapped_column(server_default=text("now()"))

@@ -1,0 +1,176 @@
+"""A booking's life: its states and legal edges, and the words in which it is commanded and answered."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from domain.money import Currency
+from domain.problems import Problem
+
+
+class BookingStatus(StrEnum):
+    HELD = "held"
+    PAYING = "paying"
+    ACTION_REQUIRED = "action_required"
+    CONFIRMED = "confirmed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    FAILED = "failed"
+    REFUNDING = "refunding"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
+    NEEDS_ATTENTION = "needs_attention"
+
+
+_S = BookingStatus
+EDGES: dict[BookingStatus, frozenset[BookingStatus]] = {
+    _S.HELD: frozenset({_S.PAYING, _S.CANCELLED, _S.EXPIRED, _S.FAILED, _S.NEEDS_ATTENTION}),
+    _S.PAYING: frozenset(
+        {_S.HELD, _S.ACTION_REQUIRED, _S.CONFIRMED, _S.CANCELLED, _S.EXPIRED, _S.FAILED, _S.NEEDS_ATTENTION}
+    ),
+    _S.ACTION_REQUIRED: frozenset({_S.PAYING, _S.HELD, _S.CANCELLED, _S.EXPIRED, _S.FAILED, _S.NEEDS_ATTENTION}),
+    _S.NEEDS_ATTENTION: frozenset({_S.HELD, _S.CONFIRMED, _S.CANCELLED, _S.EXPIRED, _S.FAILED, _S.REFUNDED}),
+    _S.CONFIRMED: frozenset({_S.REFUNDING, _S.NEEDS_ATTENTION}),
+    _S.REFUNDING: frozenset({_S.CONFIRMED, _S.PARTIALLY_REFUNDED, _S.REFUNDED, _S.NEEDS_ATTENTION}),
+    _S.PARTIALLY_REFUNDED: frozenset({_S.REFUNDING, _S.NEEDS_ATTENTION}),
+    _S.CANCELLED: frozenset(),
+    _S.EXPIRED: frozenset(),
+    _S.FAILED: frozenset(),
+    _S.REFUNDED: frozenset(),
+}
+"""The legal edges. The reservation database holds the same table and refuses any other change."""
+
+ENDED = frozenset({_S.CONFIRMED, _S.CANCELLED, _S.EXPIRED, _S.FAILED})
+"""How the booking saga can end; each has exactly one outcome event."""
+
+
+def check_edge(old: BookingStatus, new: BookingStatus) -> None:
+    """Raise ValueError unless a booking may go from `old` to `new`."""
+    if new not in EDGES[old]:
+        raise ValueError(f"a booking cannot go from {old} to {new}")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Ticket(_Frozen):
+    """The right to one place: a named seat, or a place in a general-admission section (then `seat` is None)."""
+
+    id: UUID
+    section: str
+    seat: str | None
+
+
+class Booking(_Frozen):
+    """A booking as its owner sees it.
+
+    Attributes:
+        amount: Integer minor units for all places together, fixed when they were held.
+        expires_at: When the hold ends (UTC), unless a payment is under way or done.
+        version: Grows by one with each change of state, and is the sequence of the domain event that tells of it.
+    """
+
+    id: UUID
+    version: int
+    user_id: UUID
+    event_id: UUID
+    status: BookingStatus
+    seats: tuple[str, ...] = ()
+    quantities: dict[str, int] = {}
+    amount: int
+    currency: Currency
+    expires_at: AwareDatetime
+    tickets: tuple[Ticket, ...] = ()
+
+
+class BookingPolicy(_Frozen):
+    """The limits that a booking started with; recorded in its history, so that a later change cannot rewrite it.
+
+    Attributes:
+        payment_window: How long after its start a payment attempt may keep the seats, 3-D Secure included.
+        compensation_attempts: How often an undo is tried before the saga waits for an operator.
+    """
+
+    payment_window: timedelta = timedelta(minutes=10)
+    compensation_attempts: int = 12
+
+
+class BookingRequest(_Frozen):
+    """What starts a booking.
+
+    Attributes:
+        id: A keyed hash of user and idempotency key, so that every repetition means this booking.
+        body_sha256: Hex digest of the request's body, to tell a repetition from another request under the same key.
+        hold_seconds: How long the event lets seats be held.
+    """
+
+    id: UUID
+    user_id: UUID
+    event_id: UUID
+    seats: tuple[str, ...]
+    quantities: dict[str, int]
+    body_sha256: str
+    hold_seconds: int
+    policy: BookingPolicy = BookingPolicy()
+
+
+class HoldOutcome(_Frozen):
+    """The answer to a request for a hold: the booking, or why there is none.
+
+    Attributes:
+        asked_by: The call that got this answer first; Temporal gives the same answer to each later one.
+    """
+
+    body_sha256: str
+    asked_by: str = ""
+    booking: Booking | None = None
+    problem: Problem | None = None
+
+
+class PaymentCommand(_Frozen):
+    """A buyer's order to pay.
+
+    Attributes:
+        deadline: Until when (UTC, the database's clock) a charge may be started for this call; later the caller has
+            given up, and must not be charged.
+        body_sha256: As in `BookingRequest`.
+    """
+
+    provider: str
+    payment_method: str
+    return_url: str
+    deadline: AwareDatetime
+    body_sha256: str
+
+
+class PaymentOutcome(_Frozen):
+    """The answer to an order to pay.
+
+    Attributes:
+        action_url: Where the buyer must go before the payment can go on (3-D Secure).
+    """
+
+    body_sha256: str
+    booking: Booking | None = None
+    problem: Problem | None = None
+    action_url: str | None = None
+
+
+class CancelOutcome(_Frozen):
+    """The answer to a buyer's cancel."""
+
+    booking: Booking | None = None
+    problem: Problem | None = None
+
+
+class OperatorAction(StrEnum):
+    """What an operator can order for a saga that waits in `needs_attention`."""
+
+    RETRY = "retry"  # try the step again, with a fresh set of attempts
+    RESOLVE = "resolve"  # the operator has done the step by hand: go on as if it had succeeded
+    COMPENSATE = "compensate"  # give up going forward: return the money and the seats

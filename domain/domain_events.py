@@ -1,0 +1,215 @@
+"""What happened, as other services learn of it: one model per type, each with its JSON Schema checked in.
+
+`event` alone is what is on sale; these are domain events. They carry user ids, never names or addresses.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from domain.bookings import BookingStatus, Ticket
+from domain.money import Currency
+
+
+class DomainEvent(BaseModel):
+    """A fact about one aggregate; `type` is its stable name on the wire."""
+
+    model_config = ConfigDict(frozen=True)
+
+    topic: ClassVar[str]
+    type: str
+
+
+class BookingEvent(DomainEvent):
+    topic: ClassVar[str] = "reservation.events"
+
+    booking_id: UUID
+    event_id: UUID
+    user_id: UUID
+    status: BookingStatus
+
+
+class BookingHeld(BookingEvent):
+    """Seats are claimed, or are kept after a payment that did not succeed."""
+
+    type: Literal["booking.held"] = "booking.held"
+    seats: tuple[str, ...]
+    quantities: dict[str, int]
+    amount: int
+    currency: Currency
+    expires_at: AwareDatetime
+
+
+class BookingPaying(BookingEvent):
+    """A payment attempt is under way; the claim outlasts it."""
+
+    type: Literal["booking.paying"] = "booking.paying"
+
+
+class BookingActionRequired(BookingEvent):
+    """The buyer has to act at the payment provider."""
+
+    type: Literal["booking.action_required"] = "booking.action_required"
+
+
+class BookingConfirmed(BookingEvent):
+    """Paid, and the tickets are issued. An outcome."""
+
+    type: Literal["booking.confirmed"] = "booking.confirmed"
+    event_name: str
+    starts_at: AwareDatetime
+    amount: int
+    currency: Currency
+    tickets: tuple[Ticket, ...]
+
+
+class BookingCancelled(BookingEvent):
+    """The buyer let go before paying. An outcome."""
+
+    type: Literal["booking.cancelled"] = "booking.cancelled"
+
+
+class BookingExpired(BookingEvent):
+    """Not paid in time. An outcome."""
+
+    type: Literal["booking.expired"] = "booking.expired"
+
+
+class BookingFailed(BookingEvent):
+    """Could not be completed, and everything was undone. An outcome.
+
+    Attributes:
+        reason: A problem type, such as `seats-unavailable`.
+    """
+
+    type: Literal["booking.failed"] = "booking.failed"
+    reason: str
+
+
+class BookingNeedsAttention(BookingEvent):
+    """An undo keeps failing: an operator has to look.
+
+    Attributes:
+        step: The step that failed.
+    """
+
+    type: Literal["booking.needs_attention"] = "booking.needs_attention"
+    step: str
+
+
+OUTCOME_TYPES = frozenset({"booking.confirmed", "booking.cancelled", "booking.expired", "booking.failed"})
+
+
+class PaymentEvent(DomainEvent):
+    topic: ClassVar[str] = "payment.events"
+
+    booking_id: UUID
+    provider: str
+    attempt: int
+    amount: int
+    currency: Currency
+
+
+class PaymentAuthorized(PaymentEvent):
+    type: Literal["payment.authorized"] = "payment.authorized"
+
+
+class PaymentWasDeclined(PaymentEvent):
+    type: Literal["payment.declined"] = "payment.declined"
+    code: str
+
+
+class PaymentCaptured(PaymentEvent):
+    type: Literal["payment.captured"] = "payment.captured"
+
+
+class PaymentVoided(PaymentEvent):
+    type: Literal["payment.voided"] = "payment.voided"
+
+
+class PaymentRefunded(PaymentEvent):
+    type: Literal["payment.refunded"] = "payment.refunded"
+
+
+class SectionOnSale(BaseModel):
+    """A section as search and analytics need it; `price` in minor units."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    kind: Literal["seated", "general"]
+    price: int
+    capacity: int
+
+
+class Venue(BaseModel):
+    """Where an event takes place; latitude and longitude in degrees (WGS 84)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    city: str
+    country: str
+    latitude: float
+    longitude: float
+
+
+class CatalogueEvent(DomainEvent):
+    topic: ClassVar[str] = "catalogue.events"
+
+    event_id: UUID
+
+
+class EventPublished(CatalogueEvent):
+    """An event is on sale; `version` grows with each change, for consumers that write versioned documents."""
+
+    type: Literal["event.published"] = "event.published"
+    version: int
+    organizer_id: UUID
+    name: str
+    category: str
+    venue: Venue
+    starts_at: AwareDatetime
+    currency: Currency
+    sections: tuple[SectionOnSale, ...]
+
+
+class EventCancelled(CatalogueEvent):
+    """An event was called off; nothing of it is sold any more."""
+
+    type: Literal["event.cancelled"] = "event.cancelled"
+    version: int
+
+
+class UserRegistered(DomainEvent):
+    topic: ClassVar[str] = "identity.events"
+
+    type: Literal["user.registered"] = "user.registered"
+    user_id: UUID
+
+
+AnyDomainEvent = Annotated[
+    BookingHeld
+    | BookingPaying
+    | BookingActionRequired
+    | BookingConfirmed
+    | BookingCancelled
+    | BookingExpired
+    | BookingFailed
+    | BookingNeedsAttention
+    | PaymentAuthorized
+    | PaymentWasDeclined
+    | PaymentCaptured
+    | PaymentVoided
+    | PaymentRefunded
+    | EventPublished
+    | EventCancelled
+    | UserRegistered,
+    Field(discriminator="type"),
+]
+"""Every domain event, told apart by `type`."""
+
+TOPICS = ("catalogue.events", "reservation.events", "payment.events", "identity.events")

@@ -1,0 +1,83 @@
+"""What a payment provider can tell us, in words that fit every provider."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.money import Money
+
+
+class IntentState(StrEnum):
+    """Where one payment intent stands at its provider. Only the provider's own answer to a retrieval is the truth."""
+
+    OPEN = "open"  # created; nothing reserved, a payment method may still be given
+    ACTION_REQUIRED = "action_required"  # the buyer has to act (3-D Secure)
+    PROCESSING = "processing"  # the provider has not decided yet
+    AUTHORIZED = "authorized"  # money reserved, not taken
+    CAPTURED = "captured"  # money taken
+    VOIDED = "voided"  # cancelled; money can no longer be taken through it
+
+
+class Intent(BaseModel):
+    """One payment intent as its provider describes it.
+
+    Attributes:
+        id: The provider's id.
+        amount: What the booking owes.
+        captured: Minor units taken so far.
+        refunded: Minor units given back so far.
+        action_url: Where the buyer has to go while `state` is ACTION_REQUIRED.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    state: IntentState
+    amount: Money
+    captured: int = 0
+    refunded: int = 0
+    action_url: str | None = None
+
+
+class PaymentError(Exception):
+    """Base of what a gateway raises."""
+
+
+class PaymentDeclined(PaymentError):
+    """The provider refused the payment method; no money is reserved.
+
+    Attributes:
+        code: The provider's own decline code, such as `insufficient_funds`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class PaymentUnknown(PaymentError):
+    """The call may or may not have had its effect (timeout, lost connection, 5xx, 429): look it up first.
+
+    Attributes:
+        replayed: The provider answered from its idempotency store, so the same key can only bring this answer again.
+        retry_after: Seconds that the provider asked us to wait, if it did.
+    """
+
+    def __init__(self, message: str, *, replayed: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.replayed = replayed
+        self.retry_after = retry_after
+
+
+class PaymentRejected(PaymentError):
+    """The provider says that our request is wrong (bad key, bad parameter, wrong state): repeating it cannot help.
+
+    Attributes:
+        code: The provider's own error code.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code

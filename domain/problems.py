@@ -1,0 +1,59 @@
+"""Why a request was refused, in one vocabulary that workflows, activities and the API share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ProblemType(StrEnum):
+    """The stable last part of a problem's `type` (RFC 9457); clients may switch on it."""
+
+    INVALID_REQUEST = "invalid-request"
+    BODY_TOO_LARGE = "body-too-large"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not-found"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    EMAIL_TAKEN = "email-taken"
+    WRONG_STATE = "wrong-state"
+    EVENT_NOT_ON_SALE = "event-not-on-sale"
+    UNKNOWN_SEATS = "unknown-seats"
+    SEATS_UNAVAILABLE = "seats-unavailable"
+    IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
+    UNKNOWN_PROVIDER = "unknown-provider"
+    PAYMENT_DECLINED = "payment-declined"
+    PAYMENT_IN_PROGRESS = "payment-in-progress"
+    PAYMENT_TOO_LATE = "payment-too-late"
+    PAYMENT_UNAVAILABLE = "payment-unavailable"
+    PAYMENT_REJECTED = "payment-rejected"
+    BOOKING_FAILED = "booking-failed"
+    REFUND_REQUIRED = "refund-required"
+    OUTCOME_UNKNOWN = "outcome-unknown"
+    UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"
+
+
+class Problem(BaseModel):
+    """One refusal.
+
+    Attributes:
+        detail: One sentence for the person who reads it.
+        members: Extension members (RFC 9457, section 3.2), such as the `seats` that are gone.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    type: ProblemType
+    detail: str
+    members: dict[str, Any] = Field(default_factory=dict)
+
+
+class Refused(Exception):
+    """Raised where a request cannot be carried out; the API answers with its problem."""
+
+    def __init__(self, type: ProblemType, detail: str, **members: Any) -> None:
+        super().__init__(detail)
+        self.problem = Problem(type=type, detail=detail, members=members)

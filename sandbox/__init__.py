@@ -1,0 +1,1 @@
+"""A payment service provider to develop and test against; it imports nothing of Seatwright's."""

@@ -1,0 +1,43 @@
+"""Puts store, ledger, faces and control API together into one process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import uvloop
+from aiohttp import web
+
+from sandbox.calls import CallLog
+from sandbox.control import Control, clear_errors
+from sandbox.faults import Faults
+from sandbox.ledger import Ledger
+from sandbox.store import Store
+from sandbox.stripe.face import StripeFace
+
+LARGEST_BODY_BYTES = 4 * 1024 * 1024
+SHUTDOWN_SECONDS = 0.5
+"""Calls that hang on purpose are cut off soon after SIGTERM."""
+
+
+def build(folder: Path) -> web.Application:
+    """The application over the data in `folder`."""
+    store = Store(folder)
+    ledger, faults, log = Ledger(store), Faults(store), CallLog(store)
+    stripe = StripeFace(store, ledger, faults, log)
+    app = web.Application(middlewares=[clear_errors], client_max_size=LARGEST_BODY_BYTES)
+    app.add_routes(Control(store, ledger, faults, log, {"stripe": stripe.intents}).routes())
+    app.add_routes(stripe.routes())
+
+    async def close(app: web.Application) -> None:
+        store.close()
+
+    app.on_cleanup.append(close)
+    return app
+
+
+def serve(host: str, port: int, folder: Path) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    web.run_app(
+        build(folder), host=host, port=port, print=None, access_log=None, loop=uvloop.new_event_loop(),
+        shutdown_timeout=SHUTDOWN_SECONDS,
+    )  # fmt: skip

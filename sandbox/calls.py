@@ -1,0 +1,55 @@
+"""The log of calls that the faces received, so that a test can count what really arrived."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.store import Store
+
+
+@dataclass
+class Call:
+    """One call as it came in; what it is about may become known only while it is served.
+
+    Attributes:
+        operation: `create`, `confirm`, `capture`, `cancel`, `refund`, `retrieve` or `list`.
+        faults: Kinds of the faults that struck it.
+    """
+
+    face: str
+    operation: str
+    path: str
+    intent_id: str | None = None
+    booking_id: str | None = None
+    key: str | None = None
+    faults: list[str] = field(default_factory=list)
+
+
+class CallLog:
+    """Appends calls and finds them again."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, call: Call, status: int | None, *, replayed: bool = False) -> None:
+        """Append a call; `status` is None when its answer was lost on purpose."""
+        self._store.run(
+            "INSERT INTO calls (at, face, operation, path, intent_id, booking_id, key, status, replayed, faults)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            time.time(), call.face, call.operation, call.path, call.intent_id, call.booking_id, call.key, status,
+            replayed, ",".join(call.faults),
+        )  # fmt: skip
+
+    def find(self, filters: dict[str, str], since: int, limit: int) -> list[dict[str, Any]]:
+        """Calls after sequence number `since` that equal all `filters` (column names), oldest first."""
+        conditions = "".join(f" AND {column} = ?" for column in filters)
+        rows = self._store.all(
+            f"SELECT * FROM calls WHERE seq > ?{conditions} ORDER BY seq LIMIT ?", since, *filters.values(), limit
+        )
+        return [_presented(dict(row)) for row in rows]
+
+
+def _presented(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"replayed": bool(row["replayed"]), "faults": row["faults"].split(",") if row["faults"] else []}

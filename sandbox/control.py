@@ -1,0 +1,223 @@
+"""The control API under `/_sandbox`: faults, ledger, intents and the log of calls, for tests, audit and operators."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from sandbox.calls import CallLog
+from sandbox.faults import Faults, read_fault
+from sandbox.intents import Intent, Intents, WrongState, read_intent
+from sandbox.ledger import Ledger
+from sandbox.store import Store
+from sandbox.stripe.cards import failure
+
+DEFAULT_LIMIT, HIGHEST_LIMIT, MOST_BOOKINGS = 1000, 20_000, 20_000
+CALL_FILTERS = {"booking": "booking_id", "intent": "intent_id", "operation": "operation", "face": "face", "key": "key"}
+CALL_QUERY = {*CALL_FILTERS, "since", "limit"}
+BOOKING_NAMES = ("booking", "metadata[booking_id]")
+PAGE_QUERY = {*BOOKING_NAMES, "since", "limit"}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Control:
+    """The routes of the control API; errors are `{"error": {"message": …}}`."""
+
+    def __init__(
+        self, store: Store, ledger: Ledger, faults: Faults, log: CallLog, intents: Mapping[str, Intents]
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._faults = faults
+        self._log = log
+        self._intents = intents
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/healthz", self.health),
+            web.post("/_sandbox/faults", self.add_fault),
+            web.get("/_sandbox/faults", self.list_faults),
+            web.delete("/_sandbox/faults", self.clear_faults),
+            web.delete("/_sandbox/faults/{id}", self.remove_fault),
+            web.get("/_sandbox/ledger", self.ledger),
+            web.post("/_sandbox/ledger", self.ledger),
+            web.get("/_sandbox/balances", self.balances),
+            web.get("/_sandbox/intents", self.list_intents),
+            web.post("/_sandbox/intents", self.list_intents),
+            web.post("/_sandbox/intents/{id}/expire", self.expire),
+            web.post("/_sandbox/intents/{id}/settle", self.settle),
+            web.get("/_sandbox/requests", self.calls),
+            web.route("*", "/_sandbox/{rest:.*}", self.unknown),
+        ]
+
+    async def health(self, request: web.Request) -> web.StreamResponse:
+        return answer({"status": "ok"})
+
+    async def add_fault(self, request: web.Request) -> web.StreamResponse:
+        fault = read_fault(await body_of(request))
+        return answer({"id": self._faults.add(fault)}, 201)
+
+    async def list_faults(self, request: web.Request) -> web.StreamResponse:
+        return answer({"faults": self._faults.all()})
+
+    async def clear_faults(self, request: web.Request) -> web.StreamResponse:
+        return answer({"removed": self._faults.remove()})
+
+    async def remove_fault(self, request: web.Request) -> web.StreamResponse:
+        if not self._faults.remove(number_of(request.match_info["id"], "id")):
+            raise LookupError(f"no fault {request.match_info['id']}")
+        return answer({"removed": 1})
+
+    async def ledger(self, request: web.Request) -> web.StreamResponse:
+        """Entries and the intents that they are about; of some bookings, or page by page of all."""
+        bookings, since, limit = await self._selection(request)
+        with self._store.transaction():
+            self._expire_due()
+            if bookings is None:
+                entries = self._ledger.page(since, limit)
+                next_since = entries[-1]["seq"] if len(entries) == limit else None
+                intents = self._intents_of_entries(entries)
+            else:
+                entries, next_since = self._ledger.of_bookings(bookings, since), None
+                intents = self._intents_of_bookings(bookings)
+        return answer({"entries": entries, "intents": intents, "next_since": next_since})
+
+    async def balances(self, request: web.Request) -> web.StreamResponse:
+        with self._store.transaction():
+            self._expire_due()
+        return answer({"balances": self._ledger.balances()})
+
+    async def list_intents(self, request: web.Request) -> web.StreamResponse:
+        """Summaries of the intents of some bookings, or page by page of all."""
+        bookings, since, limit = await self._selection(request)
+        with self._store.transaction():
+            self._expire_due()
+            if bookings is not None:
+                return answer({"intents": self._intents_of_bookings(bookings), "next_since": None})
+            rows = self._store.all("SELECT * FROM intents WHERE seq > ? ORDER BY seq LIMIT ?", since, limit)
+        next_since = rows[-1]["seq"] if len(rows) == limit else None
+        return answer({"intents": [self._summary(read_intent(row)) for row in rows], "next_since": next_since})
+
+    async def expire(self, request: web.Request) -> web.StreamResponse:
+        """The issuer takes the hold back now."""
+        with self._store.transaction():
+            intents, intent = self._find(request)
+            intents.expire(intent)
+        return answer(self._summary(intent))
+
+    async def settle(self, request: web.Request) -> web.StreamResponse:
+        """Decide an intent that was left processing."""
+        outcome = (await body_of(request)).get("outcome")
+        if outcome not in ("approved", "declined"):
+            raise ValueError("outcome: one of approved, declined")
+        with self._store.transaction():
+            intents, intent = self._find(request)
+            intents.settle(intent, None if outcome == "approved" else failure("generic_decline"))
+        return answer(self._summary(intent))
+
+    async def calls(self, request: web.Request) -> web.StreamResponse:
+        """Calls that the faces received, oldest first."""
+        since, limit = page_of(request, CALL_QUERY)
+        filters = {CALL_FILTERS[name]: value for name, value in request.query.items() if name in CALL_FILTERS}
+        calls = self._log.find(filters, since, limit)
+        return answer({"requests": calls, "next_since": calls[-1]["seq"] if len(calls) == limit else None})
+
+    async def unknown(self, request: web.Request) -> web.StreamResponse:
+        raise LookupError(f"no such call: {request.method} {request.path}")
+
+    async def _selection(self, request: web.Request) -> tuple[list[str] | None, int, int]:
+        """Bookings that were named (None: all), and the page."""
+        since, limit = page_of(request, PAGE_QUERY)
+        if request.method == "POST":
+            return bookings_in(await body_of(request)), since, limit
+        named = [value for name in BOOKING_NAMES for value in request.query.getall(name, [])]
+        return named or None, since, limit
+
+    def _expire_due(self) -> None:
+        for intents in self._intents.values():
+            intents.expire_due()
+
+    def _find(self, request: web.Request) -> tuple[Intents, Intent]:
+        for intents in self._intents.values():
+            intent = intents.find(request.match_info["id"])
+            if intent is not None:
+                return intents, intent
+        raise LookupError(f"no intent {request.match_info['id']}")
+
+    def _intents_of_entries(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        sql = "SELECT * FROM intents WHERE id = ?"
+        ids = dict.fromkeys(entry["intent_id"] for entry in entries)
+        return [self._summary(read_intent(row)) for each in ids for row in self._store.all(sql, each)]
+
+    def _intents_of_bookings(self, bookings: list[str]) -> list[dict[str, Any]]:
+        sql = "SELECT * FROM intents WHERE booking_id = ? ORDER BY seq"
+        return [self._summary(read_intent(row)) for each in bookings for row in self._store.all(sql, each)]
+
+    def _summary(self, intent: Intent) -> dict[str, Any]:
+        """An intent as the audit reads it; `keys` are the idempotency keys of its calls, in order of first use."""
+        names = (
+            "seq", "id", "face", "booking_id", "created", "state", "amount", "currency", "authorized", "captured",
+            "released", "refunded", "held", "payment_method", "capture_before", "metadata",
+        )  # fmt: skip
+        rows = self._store.all("SELECT key FROM calls WHERE intent_id = ? AND key NOT NULL ORDER BY seq", intent.id)
+        return {name: getattr(intent, name) for name in names} | {"keys": list(dict.fromkeys(r["key"] for r in rows))}
+
+
+@web.middleware
+async def clear_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Control API errors as JSON that names the mistake; the faces answer in their own shapes."""
+    if not request.path.startswith("/_sandbox"):
+        return await handler(request)
+    try:
+        return await handler(request)
+    except ValueError as error:
+        return answer({"error": {"message": str(error)}}, 400)
+    except LookupError as error:
+        return answer({"error": {"message": str(error.args[0])}}, 404)
+    except WrongState as error:
+        return answer({"error": {"message": str(error), "state": error.intent.state}}, 409)
+
+
+def answer(body: Any, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps(body), content_type="application/json")
+
+
+async def body_of(request: web.Request) -> dict[str, Any]:
+    """Raises: ValueError: The body is not a JSON object."""
+    try:
+        body = await request.json()
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise ValueError("the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise ValueError("the body is not a JSON object")
+    return body
+
+
+def bookings_in(body: dict[str, Any]) -> list[str]:
+    bookings = body.get("bookings")
+    if not isinstance(bookings, list) or not all(isinstance(each, str) for each in bookings):
+        raise ValueError("bookings: a list of booking ids")
+    if len(bookings) > MOST_BOOKINGS:
+        raise ValueError(f"bookings: at most {MOST_BOOKINGS}")
+    return list(dict.fromkeys(bookings))
+
+
+def page_of(request: web.Request, known: set[str]) -> tuple[int, int]:
+    for name in request.query.keys() - known:
+        raise ValueError(f"{name}: unknown; one of {', '.join(sorted(known))}")
+    since = number_of(request.query.get("since", "0"), "since")
+    limit = number_of(request.query.get("limit", str(DEFAULT_LIMIT)), "limit")
+    if not 1 <= limit <= HIGHEST_LIMIT:
+        raise ValueError(f"limit: from 1 to {HIGHEST_LIMIT}")
+    return since, limit
+
+
+def number_of(text: str, name: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError(f"{name}: a whole number")
+    return int(text)

@@ -1,0 +1,82 @@
+"""Idempotency keys: the first answer under a key is the only one that the key will ever bring, for 24 hours."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from sandbox.store import Store
+
+KEPT_SECONDS = 24 * 3600
+"""How long an answer is kept (docs.stripe.com/api/idempotent_requests)."""
+
+
+@dataclass(frozen=True)
+class SavedAnswer:
+    """What the first call under a key was answered."""
+
+    status: int
+    body: bytes
+    request_id: str
+
+
+class KeyInUse(Exception):
+    """Another call under the key has not ended yet."""
+
+
+class KeyMismatch(Exception):
+    """The key was first used for another path or with other parameters.
+
+    Attributes:
+        path: Where it was first used.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+class Keys:
+    """The keys of one face. Keys in flight live in memory: a process that died has no call under way."""
+
+    def __init__(self, store: Store, face: str) -> None:
+        self._store = store
+        self._face = face
+        self._in_flight: set[str] = set()
+        store.run("DELETE FROM saved_answers WHERE face = ? AND created < ?", face, time.time() - KEPT_SECONDS)
+
+    def claim(self, key: str, path: str, fingerprint: str) -> SavedAnswer | None:
+        """The saved answer, or None when the caller may execute; the caller must then `release` the key.
+
+        Raises:
+            KeyInUse: The first call under the key is still running.
+            KeyMismatch: The key belongs to another call.
+        """
+        if key in self._in_flight:
+            raise KeyInUse
+        saved = self._saved(key, path, fingerprint)
+        if saved is None:
+            self._in_flight.add(key)
+        return saved
+
+    def save(self, key: str, path: str, fingerprint: str, answer: SavedAnswer) -> None:
+        """Keep the answer; must be called inside the transaction of the effect that it reports."""
+        self._store.run(
+            "INSERT OR REPLACE INTO saved_answers (face, key, path, fingerprint, status, body, request_id, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            self._face, key, path, fingerprint, answer.status, answer.body, answer.request_id, time.time(),
+        )  # fmt: skip
+
+    def release(self, key: str) -> None:
+        self._in_flight.discard(key)
+
+    def _saved(self, key: str, path: str, fingerprint: str) -> SavedAnswer | None:
+        row = self._store.one(
+            "SELECT * FROM saved_answers WHERE face = ? AND key = ? AND created >= ?",
+            self._face, key, time.time() - KEPT_SECONDS,
+        )  # fmt: skip
+        if row is None:
+            return None
+        if (row["path"], row["fingerprint"]) != (path, fingerprint):
+            raise KeyMismatch(row["path"])
+        return SavedAnswer(row["status"], row["body"], row["request_id"])

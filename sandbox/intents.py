@@ -1,0 +1,393 @@
+"""The life of a payment intent, shared by all faces: its legal transitions and the money that each one moves."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sandbox.ledger import Ledger, Movement
+from sandbox.store import Row, Store
+
+HOLD_SECONDS = 7 * 24 * 3600
+"""How long a card hold lasts (docs.stripe.com/payments/place-a-hold-on-a-payment-method)."""
+
+
+class State(StrEnum):
+    """Where an intent stands; faces render it in their own words."""
+
+    OPEN = "open"
+    ACTION_REQUIRED = "action_required"
+    PROCESSING = "processing"
+    AUTHORIZED = "authorized"
+    CAPTURED = "captured"
+    VOIDED = "voided"
+
+
+UNDECIDED = frozenset({State.OPEN, State.ACTION_REQUIRED})
+VOIDABLE = frozenset({State.OPEN, State.ACTION_REQUIRED, State.PROCESSING, State.AUTHORIZED})
+
+
+class WrongState(Exception):
+    """The intent's state does not allow the operation; nothing changed."""
+
+    def __init__(self, intent: Intent, operation: str) -> None:
+        super().__init__(f"{operation} of {intent.id} in state {intent.state}")
+        self.intent = intent
+        self.operation = operation
+
+
+class AmountExceeded(Exception):
+    """More minor units were asked for than are left; nothing changed."""
+
+    def __init__(self, intent: Intent, asked: int, left: int) -> None:
+        super().__init__(f"{asked} of {left} left on {intent.id}")
+        self.intent = intent
+        self.asked = asked
+        self.left = left
+
+
+@dataclass
+class Intent:
+    """One payment; amounts are integers in the smallest unit of `currency`.
+
+    Attributes:
+        authorized: What was ever reserved: nothing or the whole amount.
+        released: What of the reservation went back to the cardholder without being taken.
+        capture_before: Unix time at which the hold lapses, while there is one.
+        attempt_id: The latest attempt with a payment method.
+        details: What only the intent's face cares about.
+    """
+
+    id: str
+    face: str
+    amount: int
+    currency: str
+    manual_capture: bool
+    booking_id: str | None = None
+    created: int = 0
+    state: State = State.OPEN
+    authorized: int = 0
+    captured: int = 0
+    released: int = 0
+    refunded: int = 0
+    payment_method: str | None = None
+    capture_before: int | None = None
+    attempt_id: str | None = None
+    action_token: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    seq: int = 0
+
+    @property
+    def held(self) -> int:
+        """Minor units reserved at this moment."""
+        return self.authorized - self.captured - self.released
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try with one payment method; `failure` says why it was refused."""
+
+    id: str
+    intent_id: str
+    created: int
+    status: str
+    payment_method: str
+    failure: dict[str, str] | None
+
+
+@dataclass(frozen=True)
+class Refund:
+    """Minor units given back of one intent."""
+
+    id: str
+    intent_id: str
+    attempt_id: str
+    created: int
+    amount: int
+    reason: str | None
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Prefixes:
+    """How a face's ids begin."""
+
+    intent: str
+    attempt: str
+    refund: str
+
+
+COLUMNS = (
+    "id", "face", "amount", "currency", "manual_capture", "booking_id", "created", "state", "authorized", "captured",
+    "released", "refunded", "payment_method", "capture_before", "attempt_id", "action_token", "metadata", "details",
+)  # fmt: skip
+INSERT = f"INSERT INTO intents ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+UPDATE = f"UPDATE intents SET {', '.join(f'{column} = ?' for column in COLUMNS[7:])} WHERE id = ?"
+
+
+def read_intent(row: Row) -> Intent:
+    values = dict(row)
+    values |= {name: json.loads(values[name]) for name in ("metadata", "details")}
+    values |= {"state": State(values["state"]), "manual_capture": bool(values["manual_capture"])}
+    return Intent(**values)
+
+
+def _write(intent: Intent) -> list[Any]:
+    as_text = {"metadata": json.dumps(intent.metadata), "details": json.dumps(intent.details)}
+    return [as_text.get(column) or getattr(intent, column) for column in COLUMNS]
+
+
+def _now() -> int:
+    return int(time.time())
+
+
+def _new_id(prefix: str) -> str:
+    return f"{prefix}_{secrets.token_hex(12)}"
+
+
+class Intents:
+    """The intents of one face. Every method that changes one must be called inside a transaction of the store."""
+
+    def __init__(self, store: Store, ledger: Ledger, face: str, prefixes: Prefixes) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._face = face
+        self._prefixes = prefixes
+
+    def create(self, *, amount: int, currency: str, manual_capture: bool, **given: Any) -> Intent:
+        """Open an intent; no money moves."""
+        intent = Intent(
+            _new_id(self._prefixes.intent), self._face, amount, currency, manual_capture, created=_now(), **given
+        )
+        self._store.run(INSERT, *_write(intent))
+        return intent
+
+    def find(self, intent_id: str) -> Intent | None:
+        """The intent as it stands now: a hold past its time is taken back first."""
+        return self._current(self._store.one("SELECT * FROM intents WHERE id = ? AND face = ?", intent_id, self._face))
+
+    def find_by_action(self, token: str) -> Intent | None:
+        """The intent that was last challenged under `token`."""
+        sql = "SELECT * FROM intents WHERE action_token = ? AND face = ?"
+        return self._current(self._store.one(sql, token, self._face))
+
+    def booking_of(self, intent_id: str) -> str | None:
+        row = self._store.one("SELECT booking_id FROM intents WHERE id = ?", intent_id)
+        return row["booking_id"] if row else None
+
+    def choose(self, intent: Intent, payment_method: str) -> None:
+        """Remember a payment method for a later confirmation."""
+        intent.payment_method = payment_method
+        self._save(intent)
+
+    def authorize(self, intent: Intent, payment_method: str) -> None:
+        """Reserve the whole amount and, unless capture is manual, take it.
+
+        Raises:
+            WrongState: The intent is already decided.
+        """
+        self._require(intent, UNDECIDED, "confirm")
+        self._attempt(intent, payment_method, "succeeded")
+        self._reserve(intent, payment_method)
+
+    def decline(self, intent: Intent, payment_method: str, failure: dict[str, str]) -> None:
+        """Record a refused attempt; the intent is open again for another payment method.
+
+        Raises:
+            WrongState: The intent is already decided.
+        """
+        self._require(intent, UNDECIDED, "confirm")
+        self._attempt(intent, payment_method, "failed", failure)
+        self._reopen(intent)
+
+    def challenge(self, intent: Intent, payment_method: str, return_url: str | None) -> None:
+        """Ask the buyer to authenticate (3-D Secure).
+
+        Raises:
+            WrongState: The intent is already decided.
+        """
+        self._require(intent, UNDECIDED, "confirm")
+        intent.payment_method = payment_method
+        intent.action_token = secrets.token_urlsafe(24)
+        intent.details["return_url"] = return_url
+        self._move(intent, State.ACTION_REQUIRED)
+
+    def process(self, intent: Intent, payment_method: str) -> None:
+        """Leave the decision for later; `settle` brings it.
+
+        Raises:
+            WrongState: The intent is already decided.
+        """
+        self._require(intent, UNDECIDED, "confirm")
+        self._attempt(intent, payment_method, "pending")
+        intent.payment_method = payment_method
+        self._move(intent, State.PROCESSING)
+
+    def settle(self, intent: Intent, failure: dict[str, str] | None) -> None:
+        """Decide an intent that was left processing: approved, or refused for `failure`.
+
+        Raises:
+            WrongState: The intent is not processing.
+        """
+        self._require(intent, frozenset({State.PROCESSING}), "settle")
+        self._conclude(intent.attempt_id, failure)
+        if failure:
+            self._reopen(intent)
+        else:
+            self._reserve(intent, intent.payment_method)
+
+    def capture(self, intent: Intent, amount: int | None = None) -> None:
+        """Take `amount` (all by default) of the hold and release the rest.
+
+        Raises:
+            WrongState: There is no hold.
+            AmountExceeded: The hold is smaller.
+        """
+        self._require(intent, frozenset({State.AUTHORIZED}), "capture")
+        taken = intent.held if amount is None else amount
+        if taken > intent.held:
+            raise AmountExceeded(intent, taken, intent.held)
+        rest = intent.held - taken
+        intent.captured, intent.released, intent.capture_before = taken, rest, None
+        self._move(intent, State.CAPTURED)
+        self._post(intent, Movement.CAPTURE, taken)
+        self._post(intent, Movement.RELEASE, rest)
+
+    def void(self, intent: Intent, movement: Movement = Movement.VOID) -> None:
+        """Close the intent and give a hold back.
+
+        Raises:
+            WrongState: The money was taken, or the intent is already void.
+        """
+        self._require(intent, VOIDABLE, "cancel")
+        held = intent.held
+        intent.released, intent.capture_before = intent.released + held, None
+        intent.details["canceled_at"] = _now()
+        self._move(intent, State.VOIDED)
+        self._post(intent, movement, held)
+
+    def expire(self, intent: Intent) -> None:
+        """The issuer takes a hold back.
+
+        Raises:
+            WrongState: There is no hold.
+        """
+        self._require(intent, frozenset({State.AUTHORIZED}), "expire")
+        intent.details["cancellation_reason"] = "automatic"
+        self.void(intent, Movement.EXPIRE)
+
+    def refund(self, intent: Intent, amount: int | None, reason: str | None, metadata: dict[str, str]) -> Refund:
+        """Give back `amount` (all that is left by default) of what was taken.
+
+        Raises:
+            WrongState: Nothing was taken.
+            AmountExceeded: Less is left to give back.
+        """
+        self._require(intent, frozenset({State.CAPTURED}), "refund")
+        left = intent.captured - intent.refunded
+        given = left if amount is None else amount
+        if given > left or left == 0:
+            raise AmountExceeded(intent, given, left)
+        intent.refunded += given
+        self._save(intent)
+        self._post(intent, Movement.REFUND, given)
+        return self._record_refund(intent, given, reason, metadata)
+
+    def attempt(self, attempt_id: str) -> Attempt | None:
+        row = self._store.one("SELECT * FROM attempts WHERE id = ?", attempt_id)
+        return self._read_attempt(row) if row else None
+
+    def attempts(self, intent_id: str) -> list[Attempt]:
+        """All attempts of an intent, newest first."""
+        rows = self._store.all("SELECT * FROM attempts WHERE intent_id = ? ORDER BY seq DESC", intent_id)
+        return [self._read_attempt(row) for row in rows]
+
+    def find_refund(self, refund_id: str) -> Refund | None:
+        row = self._store.one("SELECT * FROM refunds WHERE id = ?", refund_id)
+        return self._read_refund(row) if row else None
+
+    def refunds(self, intent_id: str) -> list[Refund]:
+        """All refunds of an intent, newest first."""
+        rows = self._store.all("SELECT * FROM refunds WHERE intent_id = ? ORDER BY seq DESC", intent_id)
+        return [self._read_refund(row) for row in rows]
+
+    def expire_due(self) -> None:
+        """Take back every hold whose time is over."""
+        sql = "SELECT * FROM intents WHERE capture_before <= ? AND face = ?"
+        for row in self._store.all(sql, _now(), self._face):
+            self.expire(read_intent(row))
+
+    def _current(self, row: Row | None) -> Intent | None:
+        if row is None:
+            return None
+        intent = read_intent(row)
+        if intent.capture_before is not None and intent.capture_before <= _now():
+            self.expire(intent)
+        return intent
+
+    def _require(self, intent: Intent, allowed: frozenset[State], operation: str) -> None:
+        if intent.state not in allowed:
+            raise WrongState(intent, operation)
+
+    def _reserve(self, intent: Intent, payment_method: str | None) -> None:
+        intent.payment_method = payment_method
+        intent.authorized = intent.amount
+        intent.capture_before = _now() + HOLD_SECONDS
+        self._move(intent, State.AUTHORIZED)
+        self._post(intent, Movement.HOLD, intent.amount)
+        if not intent.manual_capture:
+            self.capture(intent)
+
+    def _reopen(self, intent: Intent) -> None:
+        intent.payment_method = None
+        self._move(intent, State.OPEN)
+
+    def _move(self, intent: Intent, state: State) -> None:
+        """The only place where a state changes, so that whoever announces changes can do it here."""
+        intent.state = state
+        self._save(intent)
+
+    def _save(self, intent: Intent) -> None:
+        self._store.run(UPDATE, *_write(intent)[7:], intent.id)
+
+    def _post(self, intent: Intent, movement: Movement, amount: int) -> None:
+        if amount:
+            self._ledger.post(
+                movement, amount, intent_id=intent.id, booking_id=intent.booking_id, currency=intent.currency
+            )
+
+    def _attempt(self, intent: Intent, payment_method: str, status: str, failure: dict[str, str] | None = None) -> None:
+        intent.attempt_id = _new_id(self._prefixes.attempt)
+        self._store.run(
+            "INSERT INTO attempts (id, intent_id, created, status, payment_method, failure) VALUES (?, ?, ?, ?, ?, ?)",
+            intent.attempt_id, intent.id, _now(), status, payment_method, json.dumps(failure) if failure else None,
+        )  # fmt: skip
+
+    def _conclude(self, attempt_id: str | None, failure: dict[str, str] | None) -> None:
+        status, reason = ("failed", json.dumps(failure)) if failure else ("succeeded", None)
+        self._store.run("UPDATE attempts SET status = ?, failure = ? WHERE id = ?", status, reason, attempt_id)
+
+    def _record_refund(self, intent: Intent, amount: int, reason: str | None, metadata: dict[str, str]) -> Refund:
+        refund_id = _new_id(self._prefixes.refund)
+        refund = Refund(refund_id, intent.id, intent.attempt_id or "", _now(), amount, reason, metadata)
+        self._store.run(
+            "INSERT INTO refunds (id, intent_id, attempt_id, created, amount, reason, metadata)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            refund.id, refund.intent_id, refund.attempt_id, refund.created, amount, reason, json.dumps(metadata),
+        )  # fmt: skip
+        return refund
+
+    @staticmethod
+    def _read_attempt(row: Row) -> Attempt:
+        values = {key: row[key] for key in row.keys() if key != "seq"}  # noqa: SIM118 - a Row iterates over values
+        return Attempt(**(values | {"failure": json.loads(row["failure"]) if row["failure"] else None}))
+
+    @staticmethod
+    def _read_refund(row: Row) -> Refund:
+        values = {key: row[key] for key in row.keys() if key != "seq"}  # noqa: SIM118 - a Row iterates over values
+        return Refund(**(values | {"metadata": json.loads(row["metadata"])}))

@@ -1,0 +1,70 @@
+"""The double-entry ledger: every movement of money is one entry that debits one account and credits another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from sandbox.store import Store
+
+CARDHOLDER, HELD, MERCHANT = "cardholder", "held", "merchant"
+
+
+class Movement(StrEnum):
+    """What may happen to money at the provider."""
+
+    HOLD = "hold"
+    CAPTURE = "capture"
+    RELEASE = "release"  # the rest of a hold that was captured in part
+    VOID = "void"
+    EXPIRE = "expire"
+    REFUND = "refund"
+
+
+# Money leaves the credited account and arrives at the debited one.
+ROUTES = {
+    Movement.HOLD: (HELD, CARDHOLDER),
+    Movement.CAPTURE: (MERCHANT, HELD),
+    Movement.RELEASE: (CARDHOLDER, HELD),
+    Movement.VOID: (CARDHOLDER, HELD),
+    Movement.EXPIRE: (CARDHOLDER, HELD),
+    Movement.REFUND: (CARDHOLDER, MERCHANT),
+}
+
+
+class Ledger:
+    """Appends movements and reads them back; nothing is ever changed or removed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def post(self, movement: Movement, amount: int, *, intent_id: str, booking_id: str | None, currency: str) -> None:
+        """Append one movement of `amount` minor units; must be called inside the transaction of its effect."""
+        debit, credit = ROUTES[movement]
+        self._store.run(
+            "INSERT INTO entries (at, intent_id, booking_id, kind, debit, credit, amount, currency)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            time.time(), intent_id, booking_id, movement.value, debit, credit, amount, currency,
+        )  # fmt: skip
+
+    def page(self, since: int, limit: int) -> list[dict[str, Any]]:
+        """The next `limit` entries after sequence number `since`, oldest first."""
+        rows = self._store.all("SELECT * FROM entries WHERE seq > ? ORDER BY seq LIMIT ?", since, limit)
+        return [dict(row) for row in rows]
+
+    def of_bookings(self, bookings: Sequence[str], since: int) -> list[dict[str, Any]]:
+        """All entries of these bookings after sequence number `since`, by booking and then oldest first."""
+        sql = "SELECT * FROM entries WHERE booking_id = ? AND seq > ? ORDER BY seq"
+        return [dict(row) for booking in bookings for row in self._store.all(sql, booking, since)]
+
+    def balances(self) -> list[dict[str, Any]]:
+        """What each account holds by currency, debits positive; over all accounts of a currency it sums to zero."""
+        rows = self._store.all(
+            "SELECT account, currency, SUM(amount) AS balance FROM ("
+            " SELECT debit AS account, currency, amount FROM entries"
+            " UNION ALL SELECT credit, currency, -amount FROM entries"
+            ") GROUP BY account, currency ORDER BY currency, account"
+        )
+        return [dict(row) for row in rows]

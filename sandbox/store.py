@@ -1,0 +1,140 @@
+"""The one SQLite file that holds everything the provider knows, so that kill -9 loses no committed effect."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# The CHECKs are the provider's own safety net: no bug of a face can capture or give back more than there is.
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS intents (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    face TEXT NOT NULL,
+    booking_id TEXT,
+    created INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    currency TEXT NOT NULL,
+    manual_capture INTEGER NOT NULL,
+    authorized INTEGER NOT NULL CHECK (authorized IN (0, amount)),
+    captured INTEGER NOT NULL CHECK (captured >= 0),
+    released INTEGER NOT NULL CHECK (released >= 0 AND captured + released <= authorized),
+    refunded INTEGER NOT NULL CHECK (refunded BETWEEN 0 AND captured),
+    payment_method TEXT,
+    capture_before INTEGER,
+    attempt_id TEXT,
+    action_token TEXT UNIQUE,
+    metadata TEXT NOT NULL,
+    details TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS intents_booking ON intents (booking_id);
+CREATE INDEX IF NOT EXISTS intents_created ON intents (face, created, seq);
+CREATE INDEX IF NOT EXISTS intents_holds ON intents (capture_before) WHERE capture_before IS NOT NULL;
+CREATE TABLE IF NOT EXISTS attempts (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    intent_id TEXT NOT NULL REFERENCES intents (id),
+    created INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    payment_method TEXT NOT NULL,
+    failure TEXT
+);
+CREATE INDEX IF NOT EXISTS attempts_intent ON attempts (intent_id, seq);
+CREATE TABLE IF NOT EXISTS refunds (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    intent_id TEXT NOT NULL REFERENCES intents (id),
+    attempt_id TEXT NOT NULL REFERENCES attempts (id),
+    created INTEGER NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    reason TEXT,
+    metadata TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS refunds_intent ON refunds (intent_id, seq);
+CREATE TABLE IF NOT EXISTS entries (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    intent_id TEXT NOT NULL REFERENCES intents (id),
+    booking_id TEXT,
+    kind TEXT NOT NULL,
+    debit TEXT NOT NULL,
+    credit TEXT NOT NULL CHECK (credit <> debit),
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    currency TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS entries_booking ON entries (booking_id, seq);
+CREATE INDEX IF NOT EXISTS entries_intent ON entries (intent_id, seq);
+CREATE TABLE IF NOT EXISTS saved_answers (
+    face TEXT NOT NULL,
+    key TEXT NOT NULL,
+    path TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    request_id TEXT NOT NULL,
+    created REAL NOT NULL,
+    PRIMARY KEY (face, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS faults (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    remaining INTEGER NOT NULL,
+    rule TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS calls (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    face TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    path TEXT NOT NULL,
+    intent_id TEXT,
+    booking_id TEXT,
+    key TEXT,
+    status INTEGER,
+    replayed INTEGER NOT NULL,
+    faults TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS calls_booking ON calls (booking_id, seq);
+CREATE INDEX IF NOT EXISTS calls_intent ON calls (intent_id, seq);
+"""
+
+Row = sqlite3.Row
+
+
+class Store:
+    """Statements and transactions on the file; used from one thread, and never across an `await`."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(folder / "sandbox.sqlite3", isolation_level=None, cached_statements=256)
+        self._connection.row_factory = sqlite3.Row
+        # NORMAL in WAL mode writes before it answers and leaves the fsync to checkpoints: a dead process loses nothing.
+        self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;")
+        self._connection.executescript(SCHEMA)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All statements of the block are kept, or none when it raises."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def run(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        return self._connection.execute(sql, values)
+
+    def one(self, sql: str, *values: Any) -> Row | None:
+        row: Row | None = self._connection.execute(sql, values).fetchone()
+        return row
+
+    def all(self, sql: str, *values: Any) -> list[Row]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def close(self) -> None:
+        self._connection.close()

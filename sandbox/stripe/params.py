@@ -1,0 +1,132 @@
+"""Reads Stripe's form-encoded parameters and refuses what Stripe refuses before it executes anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from sandbox.stripe.errors import ApiError
+
+Reader = Callable[[str, Any], Any]
+MOST_METADATA, LONGEST_METADATA_NAME, LONGEST_METADATA_VALUE = 50, 40, 500
+"""docs.stripe.com/api/metadata"""
+
+
+def parse_form(text: str) -> dict[str, Any]:
+    """Nested parameters of `a[b]=1&c[]=2&d[0]=3`; lists come as dicts of their indexes."""
+    tree: dict[str, Any] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        _plant(tree, re.findall(r"[^\[\]]+|\[\]", name), value)
+    return tree
+
+
+def _plant(tree: dict[str, Any], path: list[str], value: str) -> None:
+    for step in path[:-1]:
+        branch = tree.setdefault(step, {})
+        if not isinstance(branch, dict):
+            raise ApiError(f"Invalid parameter: {step}", param=step)
+        tree = branch
+    leaf = str(len(tree)) if path and path[-1] == "[]" else path[-1] if path else ""
+    tree[leaf] = value
+
+
+def integer(name: str, value: Any) -> int:
+    if not isinstance(value, str) or not re.fullmatch(r"-?\d{1,18}", value):
+        raise ApiError(f"Invalid integer: {value}", code="parameter_invalid_integer", param=name)
+    return int(value)
+
+
+def positive(name: str, value: Any) -> int:
+    number = integer(name, value)
+    if number < 1:
+        raise ApiError(
+            "This value must be greater than or equal to 1.", code="parameter_invalid_integer", param=name
+        )  # fmt: skip
+    return number
+
+
+def string(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ApiError("Invalid string", param=name)
+    if not value:
+        raise ApiError(
+            f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset a parameter; "
+            f"however '{name}' cannot be unset.",
+            code="parameter_invalid_empty",
+            param=name,
+        )
+    return value
+
+
+def boolean(name: str, value: Any) -> bool:
+    if value not in ("true", "false"):
+        raise ApiError(f"Invalid boolean: {value}", param=name)
+    return bool(value == "true")
+
+
+def url(name: str, value: Any) -> str:
+    text = string(name, value)
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ApiError("Not a valid URL", code="url_invalid", param=name)
+    return text
+
+
+def one_of(*choices: str) -> Reader:
+    def read(name: str, value: Any) -> str:
+        if value not in choices:
+            raise ApiError(f"Invalid {name}: must be one of {', '.join(choices)}", param=name)
+        return str(value)
+
+    return read
+
+
+def strings(name: str, value: Any) -> list[str]:
+    if not isinstance(value, dict):
+        raise ApiError("Invalid array", code="parameter_invalid_string", param=name)
+    return [string(name, each) for each in value.values()]
+
+
+def fields(**readers: Reader) -> Reader:
+    def read(name: str, value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ApiError("Invalid object", param=name)
+        return check(value, readers, within=name)
+
+    return read
+
+
+def anything(name: str, value: Any) -> Any:
+    return value
+
+
+def metadata(name: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise ApiError("Invalid metadata: metadata must be a hash of strings", param=name)
+    if len(value) > MOST_METADATA:
+        raise ApiError("You can specify up to 50 metadata keys.", param=name)
+    for key, text in value.items():
+        if len(key) > LONGEST_METADATA_NAME or len(text) > LONGEST_METADATA_VALUE:
+            raise ApiError("Metadata values can have up to 500 characters.", param=f"{name}[{key}]")
+    return value
+
+
+def check(given: Mapping[str, Any], readers: Mapping[str, Reader], *, within: str = "") -> dict[str, Any]:
+    """The parameters, read; those not given are left out.
+
+    Raises:
+        ApiError: One is unknown or malformed; `parameter_unknown`, `parameter_invalid_…`.
+    """
+    for name in given.keys() - readers.keys():
+        full = f"{within}[{name}]" if within else name
+        raise ApiError(f"Received unknown parameter: {full}", code="parameter_unknown", param=full)
+    return {name: readers[name](f"{within}[{name}]" if within else name, value) for name, value in given.items()}
+
+
+def require(values: Mapping[str, Any], *names: str) -> None:
+    """Raises: ApiError: One is not there; `parameter_missing`."""
+    for name in names:
+        if name not in values:
+            raise ApiError(f"Missing required param: {name}.", code="parameter_missing", param=name)

@@ -1,0 +1,62 @@
+"""Computes the SEATWRIGHT_ variables, by which every process of ours learns where the others are."""
+
+import os
+import shlex
+from collections.abc import Mapping
+
+from stack.state import State
+
+PREFIX = "SEATWRIGHT_"
+# What a server of others gets to see: enough to run, nothing that could change how it behaves.
+PLAIN = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
+
+
+def variables(state: State) -> dict[str, str]:
+    """All variables that are the same for every process; settings given by the user win."""
+    return computed(state.ports, state.postgres_password) | state.settings
+
+
+def computed(ports: Mapping[str, int], postgres_password: str) -> dict[str, str]:
+    """The variables that follow from ports and passwords."""
+    at = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+    return {
+        "SEATWRIGHT_MODE": "development",
+        "SEATWRIGHT_POSTGRES_ADMIN_DSN": f"postgresql://postgres:{postgres_password}@{at['postgres']}/postgres",
+        "SEATWRIGHT_POSTGRES_HOST": "127.0.0.1",
+        "SEATWRIGHT_POSTGRES_PORT": str(ports["postgres"]),
+        "SEATWRIGHT_REDIS_URL": f"redis://{at['redis']}/0",
+        "SEATWRIGHT_TEMPORAL_ADDRESS": at["temporal"],
+        "SEATWRIGHT_TEMPORAL_NAMESPACE": "default",
+        "SEATWRIGHT_TEMPORAL_UI_URL": f"http://{at['temporal-ui']}",
+        "SEATWRIGHT_KAFKA_BOOTSTRAP": at["kafka"],
+        "SEATWRIGHT_ELASTICSEARCH_URL": f"http://{at['elasticsearch']}",
+        "SEATWRIGHT_SMTP_HOST": "127.0.0.1",
+        "SEATWRIGHT_SMTP_PORT": str(ports["smtp"]),
+        "SEATWRIGHT_MAIL_UI_URL": f"http://{at['mail']}",
+        "SEATWRIGHT_SANDBOX_URL": f"http://{at['sandbox']}",
+        "SEATWRIGHT_STRIPE_API_BASE": f"http://{at['sandbox']}",
+        "SEATWRIGHT_STRIPE_API_KEY": "sk_test_seatwright",
+        "SEATWRIGHT_STRIPE_WEBHOOK_SECRET": "whsec_seatwright",
+        "SEATWRIGHT_STRIPE_MOCK_URL": f"http://{at['stripe-mock']}",
+        "SEATWRIGHT_API_URL": f"http://{at['api']}",
+    }
+
+
+def for_application(own: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process of ours.
+
+    The shell's own SEATWRIGHT_ variables that we compute are left out, above all: who has sourced the demo's env file
+    and then runs the tests must not have the tests talk to the demo.
+    """
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+    return inherited | {"PYTHONUNBUFFERED": "1"} | dict(own)
+
+
+def for_server(own: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a server that others wrote."""
+    return {key: os.environ[key] for key in PLAIN if key in os.environ} | dict(own)
+
+
+def as_shell(values: Mapping[str, str]) -> str:
+    """Lines for `set -a; source env`."""
+    return "".join(f"{key}={shlex.quote(value)}\n" for key, value in values.items())

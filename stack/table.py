@@ -1,0 +1,198 @@
+"""The whole stack in one table: what runs, what it needs, how it is started, and how one sees that it is ready."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from signal import SIGINT, SIGTERM, Signals
+
+from stack import probes
+from stack.errors import StackError
+from stack.given import Given
+from stack.servers import elasticsearch, kafka, postgres, stripe_mock, wheels
+
+# All of our code that an application process may import; when it changes, `up` starts these processes anew.
+OURS = (
+    "activities",
+    "adapters",
+    "api",
+    "audit",
+    "cli",
+    "config",
+    "db",
+    "domain",
+    "temporal",
+    "workers",
+    "workflows",
+    "web",
+)
+
+
+def _nowhere(given: Given) -> Mapping[str, str]:
+    return {}
+
+
+def _nothing(given: Given, facts: Mapping[str, str]) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Process:
+    """One row. The command is a template; it may name {python}, {data}, {ports[…]} and what `locate` finds."""
+
+    name: str
+    command: str
+    ports: Mapping[str, int] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    ready: probes.Probe | None = None
+    locate: Callable[[Given], Mapping[str, str]] = _nowhere
+    lay_out: Callable[[Given, Mapping[str, str]], None] = _nothing
+    user: Callable[[], tuple[int, int] | None] = lambda: None
+    stop: Signals = SIGTERM
+    code: tuple[str, ...] = ()
+    is_server: bool = True
+    is_optional: bool = False
+    runs_once: bool = False
+    page: str = ""
+
+
+SERVERS = (
+    Process(
+        "postgres",
+        "{bin}/postgres -D {cluster} -p {ports[postgres]} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+        " -c max_connections=400 -c fsync=on -c timezone=UTC",
+        ports={"postgres": 15432},
+        locate=postgres.locate,
+        lay_out=postgres.lay_out,
+        user=postgres.user,
+        stop=SIGINT,  # Postgres's fast shutdown: SIGTERM would wait for every client to leave
+        ready=probes.postgres,
+    ),
+    Process(
+        "redis",
+        "{server} --bind 127.0.0.1 --port {ports[redis]} --dir {data} --appendonly yes --save '' --set-proc-title no",
+        ports={"redis": 16379},
+        locate=wheels.redis,
+        ready=probes.redis,
+    ),
+    Process(
+        "temporal",
+        "{server} server start-dev --ip 127.0.0.1 --port {ports[temporal]} --ui-port {ports[temporal-ui]}"
+        " --db-filename {data}/temporal.sqlite --log-level warn"
+        + "".join(f" --search-attribute {name}=Keyword" for name in probes.SEARCH_ATTRIBUTES),
+        ports={"temporal": 7233, "temporal-ui": 8233},
+        locate=wheels.temporal,
+        ready=probes.temporal,
+        page="temporal-ui",
+    ),
+    Process(
+        "kafka",
+        "{java} -Xms128m -Xmx384m -XX:+UseSerialGC -Dlog4j2.configurationFile={source}/log4j2.yaml -cp {jars}"
+        " kafka.Kafka {data}/server.properties",
+        ports={"kafka": 19092, "kafka-controller": 19093},
+        locate=kafka.locate,
+        lay_out=kafka.lay_out,
+        ready=probes.kafka,
+    ),
+    Process(
+        "elasticsearch",
+        "{java} -Xms256m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.io.tmpdir={data}/tmp {native}"
+        # The vector library is one of those that no registry carries.
+        " -Dorg.elasticsearch.nativeaccess.enableVectorLibrary=false --module-path {home}/lib"
+        " --add-modules=jdk.net,jdk.management.agent,jdk.incubator.vector,ALL-MODULE-PATH"
+        " --enable-native-access=org.elasticsearch.nativeaccess,org.elasticsearch.foreign,org.apache.lucene.core"
+        " -cp {home}/classes EsNode path.home={home} path.data={data}/data path.logs={data}/logs"
+        " http.port={ports[elasticsearch]} transport.port={ports[elasticsearch-transport]}",
+        ports={"elasticsearch": 19200, "elasticsearch-transport": 19300},
+        locate=elasticsearch.locate,
+        lay_out=elasticsearch.lay_out,
+        ready=probes.elasticsearch,
+    ),
+    Process(
+        "mail",
+        "{python} -m stack.mail --host 127.0.0.1 --smtp-port {ports[smtp]} --port {ports[mail]} --data {data}",
+        ports={"mail": 8025, "smtp": 1025},
+        ready=probes.http("mail", "/readyz"),
+        code=("stack/mail",),
+        page="mail",
+    ),
+    Process(
+        "sandbox",
+        "{python} -m sandbox --host 127.0.0.1 --port {ports[sandbox]} --data {data}",
+        ports={"sandbox": 8900},
+        ready=probes.http("sandbox", "/healthz"),
+        code=("sandbox",),
+        page="sandbox",
+    ),
+    Process(
+        "stripe-mock",
+        "{server} -http-addr 127.0.0.1:{ports[stripe-mock]}",
+        ports={"stripe-mock": 18111},
+        locate=stripe_mock.locate,
+        # It has no page of its own health; any answer of its HTTP server means that it has loaded the description.
+        ready=probes.listens("stripe-mock"),
+        is_optional=True,
+    ),
+)
+
+
+def _application(name: str, verb: str, ports: Mapping[str, int], ready: probes.Probe, page: str = "") -> Process:
+    return Process(
+        name,
+        "{python} -m cli " + verb,
+        ports=ports,
+        needs=("migrate", "sandbox", "mail"),
+        env={"SEATWRIGHT_METRICS_PORT": "{ports[" + name + "-metrics]}"},
+        ready=ready,
+        code=OURS,
+        is_server=False,
+        page=page,
+    )
+
+
+APPLICATIONS = (
+    Process(
+        "migrate",
+        "{python} -m cli migrate",
+        needs=("postgres", "redis", "temporal", "kafka", "elasticsearch"),
+        code=OURS,
+        is_server=False,
+        runs_once=True,
+    ),
+    _application(
+        "api",
+        "serve --port {ports[api]}",
+        {"api": 8000, "api-metrics": 18100},
+        probes.http("api", "/readyz"),
+        page="api",
+    ),
+    _application("work", "work", {"work-metrics": 18101}, probes.http("work-metrics", "/readyz")),
+    _application("relay", "relay", {"relay-metrics": 18102}, probes.http("relay-metrics", "/readyz")),
+    _application("consume", "consume", {"consume-metrics": 18103}, probes.http("consume-metrics", "/readyz")),
+)
+
+TABLE: Mapping[str, Process] = {process.name: process for process in (*SERVERS, *APPLICATIONS)}
+DEFAULT_PORTS: Mapping[str, int] = {key: port for process in TABLE.values() for key, port in process.ports.items()}
+
+
+def named(name: str) -> Process:
+    """The row of that name; an error that lists the names, if there is none."""
+    if name not in TABLE:
+        raise StackError(f"nothing here is called {name!r}; there are: {', '.join(TABLE)}")
+    return TABLE[name]
+
+
+def with_needs(names: Iterable[str]) -> list[Process]:
+    """These processes and all that they need, in the table's order, which is also the order to start them in."""
+    wanted: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted:
+            wanted.add(name)
+            waiting.extend(named(name).needs)
+    return [process for process in TABLE.values() if process.name in wanted]
+
+
+def usual(servers_only: bool = False) -> list[str]:
+    """What `up` starts when it is not told names."""
+    return [row.name for row in TABLE.values() if not row.is_optional and (row.is_server or not servers_only)]

@@ -1,0 +1,1 @@
+"""How we speak to Temporal: connection, task queues, retry policies, search attributes, and the saga."""

@@ -1,0 +1,58 @@
+"""How long each kind of activity may take and how it is retried: the only retry layer there is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TypedDict
+
+from temporalio.common import RetryPolicy
+
+from temporal.queues import PAYMENT
+
+NEVER_RETRIED = ["ValueError", "TypeError", "StaleStep", "Refused", "ValidationError"]
+"""Errors that repeating cannot mend: they name a bug or a decision, not a moment of bad luck."""
+
+
+class LocalOptions(TypedDict):
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+
+
+class RemoteOptions(LocalOptions):
+    heartbeat_timeout: timedelta
+    task_queue: str
+
+
+def transaction(attempts: int = 0) -> LocalOptions:
+    """A transaction in our own database, with what Redis has to learn of it.
+
+    Args:
+        attempts: How often it is tried; 0 for until it is certain.
+    """
+    return {
+        "start_to_close_timeout": timedelta(seconds=10),
+        "retry_policy": _backoff(attempts, longest=timedelta(seconds=5)),
+    }
+
+
+def provider(attempts: int) -> RemoteOptions:
+    """A conversation of a few calls with a payment provider, each with its own timeout.
+
+    Heartbeats tell a killed worker from a slow provider, so that another worker looks the outcome up within seconds.
+    """
+    return {
+        "start_to_close_timeout": timedelta(seconds=45),
+        "heartbeat_timeout": timedelta(seconds=6),
+        "task_queue": PAYMENT,
+        "retry_policy": _backoff(attempts, longest=timedelta(seconds=30)),
+    }
+
+
+def _backoff(attempts: int, *, longest: timedelta) -> RetryPolicy:
+    return RetryPolicy(
+        initial_interval=timedelta(milliseconds=200),
+        backoff_coefficient=2.0,
+        maximum_interval=longest,
+        maximum_attempts=attempts,
+        non_retryable_error_types=NEVER_RETRIED,
+    )

@@ -1,0 +1,7 @@
+"""The task queues: one a service, so that each can run on machines of its own."""
+
+from typing import Final
+
+CATALOGUE: Final = "catalogue"
+RESERVATION: Final = "reservation"
+PAYMENT: Final = "payment"

@@ -1,0 +1,7 @@
+"""What the Temporal UI can filter by. Never encrypted, so never personal data."""
+
+from temporalio.common import SearchAttributeKey
+
+STATUS = SearchAttributeKey.for_keyword("SeatwrightStatus")
+EVENT = SearchAttributeKey.for_keyword("SeatwrightEvent")
+BOOKING = SearchAttributeKey.for_keyword("SeatwrightBooking")

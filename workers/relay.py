@@ -1,0 +1,213 @@
+"""The outbox relay: publishes what services have written to their outboxes, at least once and in order per aggregate.
+
+Any number of relays share an outbox: each owns some of its buckets. A message leaves the outbox only after the broker
+has acknowledged it, and is handed to the broker only after the one before it of the same aggregate has left; so even
+where two relays believe that they own a bucket, first occurrences are in order and the rest are repetitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from time import monotonic
+from uuid import UUID
+
+import psycopg
+import structlog
+from prometheus_client import Counter, Gauge
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.kafka import NotDelivered, OutgoingMessage, Publisher, cloud_event_headers
+from config.settings import Service, Settings
+from db import outbox
+from db.outbox import OutboxMessage
+from workers.backoff import backoff, pause
+
+ROWS_PER_BUCKET = 64
+_SAFETY_POLL = (2.0, 4.0)  # seconds; a notification is quicker, but may be lost with a connection
+_STOPPED_FOR = (30.0, 60.0)  # seconds until a message that cannot be published is tried again
+_GRACE = 5.0  # seconds that a relay which stops waits for acknowledgements
+
+_published = Counter("seatwright_outbox_published", "Messages that the broker has acknowledged", ["service"])
+_waiting = Gauge("seatwright_outbox_waiting", "Messages that wait in the outbox", ["service"])
+_oldest = Gauge("seatwright_outbox_oldest_seconds", "How long the oldest message has waited", ["service"])
+_stopped = Gauge(
+    "seatwright_outbox_stopped_aggregates", "Aggregates whose next message cannot be published", ["service"]
+)
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings, services: Sequence[Service], ready: asyncio.Event, stop: asyncio.Event) -> None:
+    """Relay the outboxes of these services until `stop`; `ready` is set once all of them are connected."""
+    missing: set[str] = set(services)
+
+    def connected(service: str) -> None:
+        missing.discard(service)
+        if not missing:
+            ready.set()
+
+    async with asyncio.TaskGroup() as relays:
+        for service in services:
+            relay = Relay(service, settings.database_url(service), settings.kafka_bootstrap, stop)
+            relays.create_task(relay.run(connected))
+
+
+class Relay:
+    """One relay of one service's outbox."""
+
+    def __init__(self, service: str, database_url: str, bootstrap: str, stop: asyncio.Event) -> None:
+        self._service = service
+        self._database_url = database_url
+        self._bootstrap = bootstrap
+        self._stop = stop
+        self._failures = 0
+        self._stopped: dict[UUID, float] = {}  # until when (monotonic) an aggregate is left alone
+
+    async def run(self, connected: Callable[[str], None]) -> None:
+        """Relay until told to stop. After any trouble everything is opened anew: session, locks and producer."""
+        while not self._stop.is_set():
+            try:
+                async with (
+                    outbox.relay_session(self._database_url) as connection,
+                    Publisher(self._bootstrap, f"relay-{self._service}") as publisher,
+                    self._grace(publisher),
+                ):
+                    connected(self._service)
+                    log.info("relay_connected", service=self._service)
+                    await self._serve(connection, publisher)
+            except (SQLAlchemyError, psycopg.Error, OSError, NotDelivered) as error:
+                self._failures += 1
+                log.warning("relay_interrupted", service=self._service, error=_brief(error), failures=self._failures)
+                await pause(self._stop, backoff(self._failures, longest=5))
+
+    @asynccontextmanager
+    async def _grace(self, publisher: Publisher) -> AsyncIterator[None]:
+        """Let acknowledgements arrive for a while after the stop; then give up on them."""
+
+        async def drop() -> None:
+            await self._stop.wait()
+            await asyncio.sleep(_GRACE)
+            publisher.drop()
+
+        waiting = asyncio.create_task(drop())
+        try:
+            yield
+        finally:
+            waiting.cancel()
+
+    async def _serve(self, connection: AsyncConnection, publisher: Publisher) -> None:
+        buckets: frozenset[int] = frozenset()
+        balance_at = monotonic()
+        while not self._stop.is_set():
+            if monotonic() >= balance_at:
+                buckets = await self._balance(connection)
+                await self._measure(connection)
+                balance_at = monotonic() + random.uniform(*_SAFETY_POLL)
+            found = await outbox.waiting(connection, buckets, without=self._left_alone(), limit=ROWS_PER_BUCKET)
+            if found:
+                await self._publish(connection, publisher, found)
+            elif outbox.RELAYS_CHANGED in await self._notified(connection, balance_at - monotonic()):
+                balance_at = monotonic()
+            self._failures = 0
+
+    async def _balance(self, connection: AsyncConnection) -> frozenset[int]:
+        """Take or give up buckets until this relay has its share; answer those that it owns."""
+        shares = await outbox.shares(connection)
+        surplus = len(shares.mine) - shares.fair
+        if surplus > 0:
+            await outbox.release(connection, random.sample(sorted(shares.mine), surplus))
+        elif surplus < 0 and shares.free:
+            await outbox.claim(connection, random.sample(sorted(shares.free), min(-surplus, len(shares.free))))
+        else:
+            return shares.mine
+        owned = (await outbox.shares(connection)).mine
+        log.info("buckets_changed", service=self._service, owned=len(owned), fair=shares.fair)
+        return owned
+
+    async def _publish(
+        self, connection: AsyncConnection, publisher: Publisher, messages: Sequence[OutboxMessage]
+    ) -> None:
+        """Publish what can be, all aggregates at once, and delete what was acknowledged."""
+        by_aggregate: dict[UUID, list[OutboxMessage]] = defaultdict(list)
+        for message in messages:
+            by_aggregate[message.aggregate_id].append(message)
+        acknowledged: list[int] = []
+        outcomes = await asyncio.gather(
+            *(self._publish_in_order(publisher, ordered, acknowledged) for ordered in by_aggregate.values()),
+            return_exceptions=True,
+        )
+        if acknowledged:
+            await outbox.delete(connection, acknowledged)
+            _published.labels(self._service).inc(len(acknowledged))
+        for error in outcomes:
+            if error is not None:
+                raise error
+
+    async def _publish_in_order(
+        self, publisher: Publisher, messages: Sequence[OutboxMessage], acknowledged: list[int]
+    ) -> None:
+        for message in messages:
+            try:
+                await publisher.publish(self._to_kafka(message))
+            except NotDelivered as error:
+                if not error.permanent:
+                    raise
+                self._leave_alone(message, error)
+                return
+            acknowledged.append(message.id)
+
+    def _to_kafka(self, message: OutboxMessage) -> OutgoingMessage:
+        headers = cloud_event_headers(
+            id=message.domain_event_id,
+            source=f"/seatwright/{self._service}",
+            type=message.type,
+            time=message.occurred_at,
+            subject=message.aggregate_id,
+            sequence=message.sequence,
+            traceparent=message.traceparent,
+        )
+        return OutgoingMessage(message.topic, str(message.aggregate_id).encode(), message.data.encode(), headers)
+
+    def _leave_alone(self, message: OutboxMessage, error: NotDelivered) -> None:
+        self._stopped[message.aggregate_id] = monotonic() + random.uniform(*_STOPPED_FOR)
+        log.error(
+            "aggregate_stopped",
+            service=self._service,
+            aggregate_id=str(message.aggregate_id),
+            domain_event_id=str(message.domain_event_id),
+            type=message.type,
+            error=str(error),
+        )
+
+    def _left_alone(self) -> list[UUID]:
+        now = monotonic()
+        self._stopped = {aggregate: until for aggregate, until in self._stopped.items() if until > now}
+        return list(self._stopped)
+
+    async def _notified(self, connection: AsyncConnection, timeout: float) -> set[str]:
+        """Wait for a notification, the safety poll or the stop."""
+        notified = asyncio.ensure_future(outbox.notifications(connection, max(0.0, timeout)))
+        stopped = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({notified, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            return notified.result() if notified.done() else set()
+        finally:
+            for waiter in (notified, stopped):
+                waiter.cancel()
+            await asyncio.gather(notified, stopped, return_exceptions=True)
+
+    async def _measure(self, connection: AsyncConnection) -> None:
+        backlog = await outbox.backlog(connection)
+        _waiting.labels(self._service).set(backlog.rows)
+        _oldest.labels(self._service).set(backlog.oldest_seconds)
+        _stopped.labels(self._service).set(len(self._left_alone()))
+
+
+def _brief(error: BaseException) -> str:
+    """The first line: an error of the driver goes on with the statement and its parameters."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -1,0 +1,102 @@
+"""The Temporal workers: for each service the workflows and activities of its own task queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from redis.asyncio import Redis
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.catalogue import CatalogueActivities
+from activities.inventory import InventoryActivities
+from activities.payment import PaymentActivities
+from activities.reservation import ReservationActivities
+from adapters.seat_locks import SeatLocks
+from adapters.stripe import StripeGateway
+from config.settings import Settings, secret
+from db.engine import open_engine
+from temporal import queues
+from temporal.connection import connect
+from workflows.booking import BookingWorkflow
+from workflows.publication import CancelSales, PublishEvent
+
+SERVICES = (queues.CATALOGUE, queues.RESERVATION, queues.PAYMENT)
+
+_SANDBOX = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules(
+        "activities", "adapters", "db", "domain", "temporal", "sqlalchemy", "redis", "psycopg", "opentelemetry", "stripe"
+    )
+)
+
+
+async def run(settings: Settings, services: Sequence[str], ready: asyncio.Event, stop: asyncio.Event) -> None:
+    """Work for the given services until told to stop; activities in flight get some seconds to finish."""
+    client = await connect(settings)
+    async with AsyncExitStack() as stack:
+        for service in services:
+            worker = await stack.enter_async_context(_WORKERS[service](settings, client))
+            await stack.enter_async_context(worker)
+        ready.set()
+        await stop.wait()
+
+
+def _worker(client: Client, queue: str, workflows: Sequence[type], activities: Sequence[Callable[..., Any]]) -> Worker:
+    return Worker(
+        client,
+        task_queue=queue,
+        workflows=workflows,
+        activities=activities,
+        workflow_runner=_SANDBOX,
+        graceful_shutdown_timeout=timedelta(seconds=5),
+    )
+
+
+@asynccontextmanager
+async def _catalogue(settings: Settings, client: Client) -> AsyncIterator[Worker]:
+    engine = open_engine(settings.database_url("catalogue"), pool_size=2)
+    try:
+        yield _worker(client, queues.CATALOGUE, [PublishEvent, CancelSales], _methods(CatalogueActivities(engine)))
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Worker]:
+    engine = open_engine(settings.database_url("reservation"))
+    async with Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=2, socket_connect_timeout=1) as redis:
+        activities = [
+            *_methods(ReservationActivities(engine, SeatLocks(redis))),
+            *_methods(InventoryActivities(engine)),
+        ]
+        try:
+            yield _worker(client, queues.RESERVATION, [BookingWorkflow], activities)
+        finally:
+            await engine.dispose()
+
+
+@asynccontextmanager
+async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
+    engine = open_engine(settings.database_url("payment"))
+    stripe = StripeGateway(
+        secret(settings.stripe_api_key), base=settings.stripe_api_base, timeout=settings.payment_timeout
+    )
+    try:
+        yield _worker(client, queues.PAYMENT, [], _methods(PaymentActivities(engine, {stripe.name: stripe})))
+    finally:
+        await stripe.close()
+        await engine.dispose()
+
+
+_WORKERS = {queues.CATALOGUE: _catalogue, queues.RESERVATION: _reservation, queues.PAYMENT: _payment}
+
+
+def _methods(activities: object) -> list[Callable[..., Any]]:
+    """The methods that are activities."""
+    methods = (getattr(activities, name) for name in dir(activities) if not name.startswith("_"))
+    return [method for method in methods if hasattr(method, "__temporal_activity_definition")]

@@ -1,0 +1,1 @@
+"""What must happen, durably: one workflow per story, deterministic, without I/O."""

@@ -1,0 +1,457 @@
+"""The life of a booking: from the first click to the ticket, or back to where everything was."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, Final
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.payment import Authorization, AuthorizationResult, Authorize, PaymentActivities
+    from activities.reservation import NeedsAttention, Release, ReservationActivities, StartPayment, Step
+    from domain.bookings import (
+        ENDED,
+        Booking,
+        BookingRequest,
+        BookingStatus,
+        CancelOutcome,
+        HoldOutcome,
+        OperatorAction,
+        PaymentCommand,
+        PaymentOutcome,
+    )
+    from domain.money import Money
+    from domain.problems import Problem, ProblemType
+    from temporal.policies import RemoteOptions, provider, transaction
+    from temporal.saga import Saga, shielded
+    from temporal.search_attributes import STATUS
+
+_ASK_PROVIDER_EVERY = timedelta(seconds=5)  # while the buyer acts there; a webhook only makes it sooner
+
+_CHOICES: Final = {
+    "return money": {OperatorAction.RETRY, OperatorAction.RESOLVE},
+    "release seats": {OperatorAction.RETRY},
+    "issue tickets": {OperatorAction.RETRY, OperatorAction.COMPENSATE},
+}
+"""What an operator may order where the saga can be parked."""
+
+
+class _NotPaid(Exception):
+    """No money moved, for certain: the seats stay held and the buyer may try again."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+
+class _GiveUp(Exception):
+    """The booking cannot be completed: everything is undone, latest first, and it ends as `to`."""
+
+    def __init__(self, to: BookingStatus, problem: Problem) -> None:
+        self.to = to
+        self.problem = problem
+
+
+class _Order:
+    """A buyer's order to pay, until it is answered."""
+
+    def __init__(self, command: PaymentCommand) -> None:
+        self.command = command
+        self.outcome: PaymentOutcome | None = None
+
+
+@workflow.defn(name="Booking")
+class BookingWorkflow:
+    """One booking. Updates hand in commands and wait for their outcome; `run` alone does things."""
+
+    @workflow.init
+    def __init__(self, request: BookingRequest) -> None:
+        self._request = request
+        self._saga = Saga()
+        self._hold: HoldOutcome | None = None
+        self._held: Booking | None = None
+        self._order: _Order | None = None
+        self._cancel_requested = False
+        self._provider_has_news = False
+        self._shown = BookingStatus.HELD  # what the search attribute says; the API starts us with it
+        self._parked_at: str | None = None
+        self._operator_action: OperatorAction | None = None
+
+    # The story
+
+    @workflow.run
+    async def run(self, request: BookingRequest) -> Booking:
+        """Hold, then wait for an order to pay, a cancel, or the end of the hold."""
+        await self._hold_places()
+        while self._booking.status is BookingStatus.HELD:
+            order = await self._next_order()
+            if order:
+                await self._take_payment(order)
+            elif self._cancel_requested:
+                await self._undo(BookingStatus.CANCELLED)
+            else:
+                await self._undo(BookingStatus.EXPIRED)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self._booking
+
+    async def _take_payment(self, order: _Order) -> None:
+        """Who loses the seats at the last moment is voided, never refunded: so the seats come before the capture."""
+        try:
+            await self._start_payment()
+            await self._authorize(order)  #    undone by: return money
+            await self._commit_seats()  #      undone by: release seats
+            await self._capture()  #           undone by: return money
+            await self._issue_tickets()
+        except _NotPaid as ending:
+            await self._keep_hold()
+            self._answer(order, problem=ending.problem)
+        except _GiveUp as ending:
+            await self._undo(ending.to, ending.problem)
+        else:
+            self._answer(order)
+
+    # The steps, each with what undoes it
+
+    async def _hold_places(self) -> None:
+        self._hold = await workflow.execute_local_activity_method(
+            ReservationActivities.hold, self._request, summary="hold seats", **transaction()
+        )
+        if self._hold.problem:
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            raise ApplicationError(self._hold.problem.detail, type=self._hold.problem.type, non_retryable=True)
+        assert self._hold.booking is not None
+        self._held = self._hold.booking
+        self._tell(f"Held until {self._held.expires_at:%H:%M:%S} UTC")
+        if self._held.status not in ENDED | {BookingStatus.HELD}:
+            # This booking lived before, in a workflow that was terminated in mid-payment.
+            self._saga.on_failure("return money", self._return_money)
+            await self._undo(BookingStatus.FAILED, _UNAVAILABLE)
+
+    async def _next_order(self) -> _Order | None:
+        left = self._booking.expires_at - workflow.now()
+        if left > timedelta(0) and not self._cancel_requested:
+            try:
+                await workflow.wait_condition(
+                    lambda: self._pending_order is not None or self._cancel_requested,
+                    timeout=left,
+                    timeout_summary="the hold ends",
+                )
+            except TimeoutError:
+                return None
+        return None if self._cancel_requested else self._pending_order
+
+    async def _start_payment(self) -> None:
+        window = self._request.policy.payment_window
+        self._held = await workflow.execute_local_activity_method(
+            ReservationActivities.start_payment,
+            StartPayment(booking=self._booking, window=window),
+            summary="keep the seats while paying",
+            **transaction(),
+        )
+        self._tell("Paying")
+
+    async def _authorize(self, order: _Order) -> None:
+        self._saga.on_failure("return money", self._return_money)
+        authorization = await self._ask_for_authorization(order.command)
+        if authorization.result is AuthorizationResult.ACTION_REQUIRED:
+            authorization = await self._wait_for_buyer(order, authorization)
+        if authorization.result is not AuthorizationResult.AUTHORIZED:
+            self._saga.drop("return money")
+            raise _NotPaid(_why_not_paid(authorization))
+        self._heed_cancel()
+
+    async def _ask_for_authorization(self, command: PaymentCommand) -> Authorization:
+        request = Authorize(
+            booking_id=self._booking.id,
+            amount=Money(amount=self._booking.amount, currency=self._booking.currency),
+            provider=command.provider,
+            payment_method=command.payment_method,
+            return_url=command.return_url,
+            deadline=command.deadline,
+        )
+        try:
+            return await workflow.execute_activity_method(
+                PaymentActivities.authorize, request, summary=f"authorize at {command.provider}", **self._provider()
+            )
+        except ActivityError as error:
+            raise _GiveUp(BookingStatus.FAILED, _PROVIDER_UNAVAILABLE) from error
+
+    async def _wait_for_buyer(self, order: _Order, authorization: Authorization) -> Authorization:
+        """3-D Secure: the buyer acts at the provider, who tells us, or is asked, until the payment's window closes."""
+        until = workflow.now() + self._request.policy.payment_window
+        await self._change(ReservationActivities.require_action, "the buyer has to act")
+        self._answer(order, action_url=authorization.action_url)
+        while authorization.result is AuthorizationResult.ACTION_REQUIRED:
+            await self._wait_for_news()
+            if self._cancel_requested or workflow.now() >= until:
+                await self._return_money()
+                self._saga.drop("return money")
+                raise _NotPaid(_why_not_paid(Authorization(result=AuthorizationResult.LAPSED)))
+            authorization = await self._ask_for_authorization(order.command)
+        await self._change(ReservationActivities.resume_payment, "the buyer has acted")
+        return authorization
+
+    async def _wait_for_news(self) -> None:
+        self._provider_has_news = False
+        try:
+            await workflow.wait_condition(
+                lambda: self._provider_has_news or self._cancel_requested, timeout=_ASK_PROVIDER_EVERY
+            )
+        except TimeoutError:
+            return
+
+    async def _commit_seats(self) -> None:
+        try:
+            problem = await workflow.execute_local_activity_method(
+                ReservationActivities.commit,
+                Step(booking=self._booking),
+                summary="commit seats",
+                **transaction(self._attempts),
+            )
+        except ActivityError as error:
+            raise _GiveUp(BookingStatus.FAILED, _UNAVAILABLE) from error
+        if problem:
+            raise _GiveUp(BookingStatus.FAILED, problem)
+        self._heed_cancel()
+
+    async def _capture(self) -> None:
+        try:
+            refusal = await workflow.execute_activity_method(
+                PaymentActivities.capture, self._booking.id, summary="capture the money", **self._provider()
+            )
+        except ActivityError as error:
+            raise _GiveUp(BookingStatus.FAILED, _PROVIDER_UNAVAILABLE) from error
+        if refusal:
+            raise _GiveUp(BookingStatus.FAILED, _capture_refused(refusal))
+
+    async def _issue_tickets(self) -> None:
+        await self._insist("issue tickets", self._issue)
+        self._tell("Confirmed")
+
+    async def _issue(self) -> None:
+        self._held = await workflow.execute_local_activity_method(
+            ReservationActivities.issue,
+            Step(booking=self._booking),
+            summary="issue tickets",
+            **transaction(self._attempts),
+        )
+
+    async def _keep_hold(self) -> None:
+        await self._change(ReservationActivities.keep_hold, "keep the seats for another try")
+
+    # Going back
+
+    async def _undo(self, to: BookingStatus, problem: Problem | None = None) -> None:
+        """Compensate, latest effect first; seats go back only when no money of the buyer's is kept any more."""
+        await self._saga.compensate()
+        release = Release(booking=self._booking, to=to, reason=problem.type if problem else None)
+        await shielded(self._insist("release seats", lambda: self._release(release)))
+        self._tell(f"Ended as {to}" + (f": {problem.detail}" if problem else ""))
+        if self._pending_order:
+            self._answer(self._pending_order, problem=problem or _over(to))
+
+    async def _return_money(self) -> None:
+        async def return_money() -> None:
+            await workflow.execute_activity_method(
+                PaymentActivities.return_money, self._booking.id, summary="void or refund", **self._provider()
+            )
+
+        await self._insist("return money", return_money)
+
+    async def _release(self, release: Release) -> None:
+        self._held = await workflow.execute_local_activity_method(
+            ReservationActivities.release,
+            release.model_copy(update={"booking": self._booking}),
+            summary="release seats",
+            **transaction(self._attempts),
+        )
+
+    def _heed_cancel(self) -> None:
+        if self._cancel_requested:
+            raise _GiveUp(BookingStatus.CANCELLED, _CANCELLED)
+
+    async def _insist(self, step: str, effect: Callable[[], Awaitable[None]]) -> None:
+        """Do what has to be done; where it keeps failing, wait for an operator instead of failing silently."""
+        while True:
+            try:
+                return await effect()
+            except ActivityError as error:
+                action = await self._ask_operator(step, error)
+                if action is OperatorAction.RESOLVE:
+                    return None
+                if action is OperatorAction.COMPENSATE:
+                    raise _GiveUp(BookingStatus.FAILED, _UNAVAILABLE) from error
+
+    async def _ask_operator(self, step: str, error: ActivityError) -> OperatorAction:
+        workflow.logger.error("saga needs attention at %s", step, exc_info=error)
+        self._parked_at, self._operator_action = step, None
+        await self._flag(step)
+        workflow.set_current_details(f"NEEDS ATTENTION: {step} keeps failing ({error.cause})")
+        if self._pending_order:
+            self._answer(self._pending_order, problem=_PARKED)
+        await workflow.wait_condition(lambda: self._operator_action is not None)
+        self._parked_at = None
+        assert self._operator_action is not None
+        return self._operator_action
+
+    async def _flag(self, step: str) -> None:
+        try:
+            self._held = await workflow.execute_local_activity_method(
+                ReservationActivities.flag,
+                NeedsAttention(booking=self._booking, step=step),
+                summary="flag for an operator",
+                **transaction(3),
+            )
+        except ActivityError:
+            workflow.logger.warning("the booking's row could not be flagged; the search attribute is")
+        self._shown = BookingStatus.NEEDS_ATTENTION
+        workflow.upsert_search_attributes([STATUS.value_set(self._shown)])
+
+    # Commands
+
+    @workflow.update
+    async def hold(self, asked_by: str) -> HoldOutcome:
+        """The outcome of the hold that the workflow was started for."""
+        await workflow.wait_condition(lambda: self._hold is not None)
+        assert self._hold is not None
+        return self._hold.model_copy(update={"asked_by": asked_by})
+
+    @workflow.update
+    async def pay(self, command: PaymentCommand) -> PaymentOutcome:
+        """Pay for what is held; one attempt at a time."""
+        self._order = order = _Order(command)
+        await workflow.wait_condition(lambda: order.outcome is not None)
+        assert order.outcome is not None
+        return order.outcome
+
+    @pay.validator
+    def _may_pay(self, command: PaymentCommand) -> None:
+        if self._held is None or self._held.status in ENDED or self._cancel_requested:
+            raise ApplicationError("The booking cannot be paid.", type=ProblemType.WRONG_STATE)
+        if self._pending_order or self._held.status is not BookingStatus.HELD:
+            raise ApplicationError("A payment is under way.", type=ProblemType.PAYMENT_IN_PROGRESS)
+        if workflow.now() >= command.deadline:
+            raise ApplicationError("The call came too late.", type=ProblemType.PAYMENT_TOO_LATE)
+
+    @workflow.update
+    async def cancel(self) -> CancelOutcome:
+        """Let go; an attempt in flight is waited for and undone, unless its money is being taken already."""
+        self._cancel_requested = True
+        await workflow.wait_condition(lambda: self._has_ended or self._parked_at is not None)
+        if self._booking.status is BookingStatus.CANCELLED:
+            return CancelOutcome(booking=self._booking)
+        return CancelOutcome(problem=_why_not_cancelled(self._booking.status))
+
+    @cancel.validator
+    def _may_cancel(self) -> None:
+        if self._held is None or self._held.status in ENDED or self._parked_at:
+            raise ApplicationError("The booking cannot be cancelled.", type=ProblemType.WRONG_STATE)
+
+    @workflow.update
+    async def operate(self, action: OperatorAction) -> None:
+        """An operator's decision about the step that keeps failing."""
+        self._operator_action = action
+
+    @operate.validator
+    def _may_operate(self, action: OperatorAction) -> None:
+        if self._parked_at is None:
+            raise ApplicationError("The saga does not wait for an operator.", type=ProblemType.WRONG_STATE)
+        if action not in _CHOICES[self._parked_at]:
+            raise ApplicationError(f"{action} is no choice at {self._parked_at}.", type=ProblemType.WRONG_STATE)
+
+    @workflow.signal
+    def provider_has_news(self) -> None:
+        """The provider says that something changed: ask it now."""
+        self._provider_has_news = True
+
+    # Where we are
+
+    @property
+    def _booking(self) -> Booking:
+        assert self._held is not None, "nothing is held yet"
+        return self._held
+
+    @property
+    def _pending_order(self) -> _Order | None:
+        return self._order if self._order and self._order.outcome is None else None
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._booking.status in ENDED
+
+    @property
+    def _attempts(self) -> int:
+        return self._request.policy.compensation_attempts
+
+    def _provider(self) -> RemoteOptions:
+        return provider(self._attempts)
+
+    def _answer(self, order: _Order, *, problem: Problem | None = None, action_url: str | None = None) -> None:
+        if order.outcome is None:
+            order.outcome = PaymentOutcome(
+                body_sha256=order.command.body_sha256,
+                booking=None if problem else self._booking,
+                problem=problem,
+                action_url=action_url,
+            )
+
+    async def _change(self, step: Callable[[Any, Step], Awaitable[Booking]], summary: str) -> None:
+        self._held = await workflow.execute_local_activity_method(
+            step, Step(booking=self._booking), summary=summary, **transaction()
+        )
+        self._tell(summary.capitalize())
+
+    def _tell(self, details: str) -> None:
+        workflow.set_current_details(details)
+        if self._shown is self._booking.status:
+            return
+        self._shown = self._booking.status
+        workflow.upsert_search_attributes([STATUS.value_set(self._booking.status)])
+
+
+_UNAVAILABLE = Problem(
+    type=ProblemType.BOOKING_FAILED, detail="The booking could not be completed; nothing is charged."
+)
+_PROVIDER_UNAVAILABLE = Problem(
+    type=ProblemType.PAYMENT_UNAVAILABLE, detail="The payment provider cannot be reached; nothing is charged."
+)
+_CANCELLED = Problem(type=ProblemType.WRONG_STATE, detail="The booking was cancelled; nothing is charged.")
+_PARKED = Problem(
+    type=ProblemType.OUTCOME_UNKNOWN, detail="The outcome is not certain yet; our support has been alerted."
+)
+
+
+def _why_not_paid(authorization: Authorization) -> Problem:
+    if authorization.result is AuthorizationResult.DECLINED:
+        return Problem(
+            type=ProblemType.PAYMENT_DECLINED,
+            detail="The payment was declined; the seats stay held.",
+            members={"code": authorization.code},
+        )
+    if authorization.result is AuthorizationResult.REJECTED:
+        return Problem(
+            type=ProblemType.PAYMENT_REJECTED,
+            detail="The payment provider does not accept this payment method.",
+            members={"code": authorization.code},
+        )
+    return Problem(type=ProblemType.PAYMENT_UNAVAILABLE, detail="The payment was not made in time; nothing is charged.")
+
+
+def _capture_refused(code: str) -> Problem:
+    return Problem(
+        type=ProblemType.PAYMENT_DECLINED,
+        detail="The money could not be taken; the seats were given back.",
+        members={"code": code},
+    )
+
+
+def _over(status: BookingStatus) -> Problem:
+    return Problem(type=ProblemType.WRONG_STATE, detail=f"The booking is {status}.", members={"status": status})
+
+
+def _why_not_cancelled(status: BookingStatus) -> Problem:
+    if status is BookingStatus.CONFIRMED:
+        return Problem(type=ProblemType.REFUND_REQUIRED, detail="The booking is paid: ask for a refund instead.")
+    return _over(status)
