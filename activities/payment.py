@@ -117,7 +117,11 @@ class PaymentActivities:
     async def _authorize(self, order: Authorize, attempt: Attempt) -> Authorization:
         gateway = self._gateways[attempt.provider]
         if attempt.intent_id is None:
-            intent = await gateway.create(order.booking_id, order.amount, key=attempt.key("create"))
+            try:
+                intent = await gateway.create(order.booking_id, order.amount, key=attempt.key("create"))
+            except PaymentRejected as rejected:
+                await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**_facts(attempt)))
+                return Authorization(result=AuthorizationResult.REJECTED, code=rejected.code)
             attempt = await self._note_intent(attempt, intent.id)
         else:
             intent = await gateway.retrieve(attempt.intent_id)

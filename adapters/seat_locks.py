@@ -22,7 +22,7 @@ from uuid import UUID, uuid4
 
 from redis.asyncio import Redis
 
-_LUA = Path(__file__).parent / "lua"
+_LUA = {path.stem: path.read_text() for path in (Path(__file__).parent / "lua").glob("*.lua")}
 
 
 class ColdEvent(Exception):
@@ -52,7 +52,7 @@ class SeatLocks:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._hold, self._keep, self._release, self._load = (
-            redis.register_script((_LUA / f"{name}.lua").read_text()) for name in ("hold", "keep", "release", "load")
+            redis.register_script(_LUA[name]) for name in ("hold", "keep", "release", "load")
         )
 
     async def hold(self, places: Places, ttl: timedelta) -> tuple[str, ...]:

@@ -137,7 +137,9 @@ class StripeGateway:
         }
         refund = await _outcome(self._client.v1.refunds.create_async(request, _under(key)))
         if refund.status in ("failed", "canceled"):
-            raise PaymentRejected(f"refund_{refund.status}", refund.failure_reason or "the refund did not go through")
+            raise PaymentRejected(
+                f"refund_{refund.status}", getattr(refund, "failure_reason", None) or "the refund failed"
+            )
         if _was_replayed(refund) or not isinstance(refund.payment_intent, stripe.PaymentIntent):
             return await self.retrieve(intent_id)
         return _intent(refund.payment_intent)
@@ -207,8 +209,9 @@ def _refunded(given: stripe.PaymentIntent) -> int:
 
 
 def _action_url(given: stripe.PaymentIntent) -> str | None:
-    redirect = given.next_action.redirect_to_url if given.next_action else None
-    return redirect.url if redirect else None
+    # The SDK raises for a field that the answer does not have, and other kinds of action have no `redirect_to_url`.
+    redirect = getattr(given.next_action, "redirect_to_url", None)
+    return getattr(redirect, "url", None)
 
 
 def _token(payment_method: str) -> str:

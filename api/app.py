@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib.metadata import version
 from typing import NamedTuple
 
 from fastapi import APIRouter, FastAPI
 
-from api import health, problems
+from api import catalogue, health, identity, inventory, problems
 from api.middleware import BodyLimit, RequestContext
 from api.resources import open_resources
 from api.security import AccessTokens
@@ -23,7 +22,11 @@ class _Part(NamedTuple):
     databases: frozenset[Service] = frozenset()
 
 
-PARTS: Mapping[str, _Part] = {}
+PARTS: Mapping[str, _Part] = {
+    "identity": _Part((identity.router,), frozenset({"identity"})),
+    "catalogue": _Part((catalogue.router,), frozenset({"catalogue"})),
+    "reservation": _Part((inventory.router,), frozenset({"reservation"})),
+}
 
 
 def create_app(settings: Settings, only: Collection[str] | None = None) -> FastAPI:
@@ -34,7 +37,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     """
     parts = _chosen(only)
     databases = sorted({database for part in parts for database in part.databases})
-    app = FastAPI(title="Seatwright", version=version("seatwright"), lifespan=_lifespan(settings, databases))
+    app = FastAPI(title="Seatwright", version="1", lifespan=_lifespan(settings, databases))
     app.state.settings = settings
     app.state.tokens = AccessTokens(settings)
     for router in (health.router, *(router for part in parts for router in part.routers)):
@@ -52,7 +55,7 @@ def _chosen(only: Collection[str] | None) -> list[_Part]:
     return [part for name, part in PARTS.items() if not only or name in only]
 
 
-def _lifespan(settings: Settings, databases: Collection[Service]) -> _Lifespan:
+def _lifespan(settings: Settings, databases: Collection[Service]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_resources(settings, databases) as app.state.resources:

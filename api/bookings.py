@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response, status
+from fastapi import APIRouter, Depends, Response, status
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
@@ -16,7 +16,8 @@ from api import booking_commands as commands
 from api.booking_commands import WorkflowClosed
 from api.idempotency import GivenKey, booking_id_for, digest, key_or_new, refuse_other_body, update_id
 from api.problems import documented
-from api.security import Principal, current_user
+from api.resources import Open, ReservationDatabase
+from api.security import Caller, Principal
 from config.settings import Settings, secret
 from db.reservation import bookings
 from domain.bookings import Booking, BookingPolicy, BookingRequest, BookingStatus, PaymentCommand, PaymentOutcome
@@ -28,7 +29,6 @@ router = APIRouter(prefix="/v1", tags=["bookings"])
 
 PROVIDERS = ("stripe",)
 _STAFF = {Role.SUPPORT, Role.OPERATOR}
-User = Annotated[Principal, Depends(current_user)]
 
 
 class Desk(NamedTuple):
@@ -40,9 +40,8 @@ class Desk(NamedTuple):
     temporal: Client
 
 
-def _desk(request: Request) -> Desk:
-    desk: Desk = request.app.state.booking_desk
-    return desk
+def _desk(opened: Open, engine: ReservationDatabase) -> Desk:
+    return Desk(opened.settings, engine, SeatLocks(opened.redis), opened.temporal)
 
 
 AtDesk = Annotated[Desk, Depends(_desk)]
@@ -105,7 +104,7 @@ class PaymentBody(BaseModel):
         ProblemType.OUTCOME_UNKNOWN,
     ),
 )
-async def hold(body: BookingBody, user: User, desk: AtDesk, response: Response, given_key: GivenKey = None) -> Booking:
+async def hold(body: BookingBody, user: Caller, desk: AtDesk, response: Response, given_key: GivenKey = None) -> Booking:
     """Hold all the places, or none (409 names those that others have)."""
     key = key_or_new(given_key)
     response.headers["Idempotency-Key"] = key
@@ -184,7 +183,7 @@ def _policy(settings: Settings) -> BookingPolicy:
     },
 )
 async def pay(
-    booking_id: UUID, body: PaymentBody, user: User, desk: AtDesk, response: Response, given_key: GivenKey = None
+    booking_id: UUID, body: PaymentBody, user: Caller, desk: AtDesk, response: Response, given_key: GivenKey = None
 ) -> dict[str, Any]:
     """Pay once, however often this is called with the same key; a decline (402) keeps the seats for another try."""
     key = key_or_new(given_key)
@@ -243,7 +242,7 @@ def _not_completed(booking: Booking) -> Problem:
 
 
 @router.get("/bookings/{booking_id}", summary="Look at a booking", responses=documented(ProblemType.NOT_FOUND))
-async def look(booking_id: UUID, user: User, desk: AtDesk) -> Booking:
+async def look(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
     """The booking as it stands now."""
     return await _of(user, desk, booking_id, staff=True)
 
@@ -253,7 +252,7 @@ async def look(booking_id: UUID, user: User, desk: AtDesk) -> Booking:
     summary="Cancel a booking that is not paid",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.REFUND_REQUIRED, ProblemType.WRONG_STATE),
 )
-async def cancel(booking_id: UUID, user: User, desk: AtDesk) -> Booking:
+async def cancel(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
     """Let go of the seats; a payment in flight is waited for and undone. Cancelling twice is no error."""
     booking = await _of(user, desk, booking_id)
     if booking.status is BookingStatus.CANCELLED:
@@ -272,7 +271,7 @@ async def cancel(booking_id: UUID, user: User, desk: AtDesk) -> Booking:
 
 
 @router.get("/me/bookings", summary="My bookings, newest first")
-async def mine(user: User, desk: AtDesk, cursor: UUID | None = None) -> dict[str, Any]:
+async def mine(user: Caller, desk: AtDesk, cursor: UUID | None = None) -> dict[str, Any]:
     """Pages of 50; `next_cursor` leads to the next one."""
     async with desk.engine.connect() as connection:
         page = await bookings.of_user(connection, user.user_id, after=cursor, limit=50)

@@ -43,7 +43,7 @@ class RequestContext:
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 _add_headers(message, scope["request_id"])
             await send(message)
 

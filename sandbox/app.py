@@ -38,6 +38,11 @@ def build(folder: Path) -> web.Application:
 def serve(host: str, port: int, folder: Path) -> None:
     """Serve until SIGINT or SIGTERM."""
     web.run_app(
-        build(folder), host=host, port=port, print=None, access_log=None, loop=uvloop.new_event_loop(),
+        build(folder),
+        host=host,
+        port=port,
+        print=None,
+        access_log=None,
+        loop=uvloop.new_event_loop(),
         shutdown_timeout=SHUTDOWN_SECONDS,
-    )  # fmt: skip
+    )

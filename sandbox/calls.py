@@ -35,12 +35,8 @@ class CallLog:
 
     def add(self, call: Call, status: int | None, *, replayed: bool = False) -> None:
         """Append a call; `status` is None when its answer was lost on purpose."""
-        self._store.run(
-            "INSERT INTO calls (at, face, operation, path, intent_id, booking_id, key, status, replayed, faults)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            time.time(), call.face, call.operation, call.path, call.intent_id, call.booking_id, call.key, status,
-            replayed, ",".join(call.faults),
-        )  # fmt: skip
+        known = vars(call) | {"faults": ",".join(call.faults)}
+        self._store.insert("calls", at=time.time(), status=status, replayed=replayed, **known)
 
     def find(self, filters: dict[str, str], since: int, limit: int) -> list[dict[str, Any]]:
         """Calls after sequence number `since` that equal all `filters` (column names), oldest first."""

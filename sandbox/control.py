@@ -22,6 +22,8 @@ CALL_QUERY = {*CALL_FILTERS, "since", "limit"}
 BOOKING_NAMES = ("booking", "metadata[booking_id]")
 PAGE_QUERY = {*BOOKING_NAMES, "since", "limit"}
 
+INTERNAL = {"action_token", "details"}
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -160,12 +162,9 @@ class Control:
 
     def _summary(self, intent: Intent) -> dict[str, Any]:
         """An intent as the audit reads it; `keys` are the idempotency keys of its calls, in order of first use."""
-        names = (
-            "seq", "id", "face", "booking_id", "created", "state", "amount", "currency", "authorized", "captured",
-            "released", "refunded", "held", "payment_method", "capture_before", "metadata",
-        )  # fmt: skip
         rows = self._store.all("SELECT key FROM calls WHERE intent_id = ? AND key NOT NULL ORDER BY seq", intent.id)
-        return {name: getattr(intent, name) for name in names} | {"keys": list(dict.fromkeys(r["key"] for r in rows))}
+        shown = {name: value for name, value in vars(intent).items() if name not in INTERNAL}
+        return shown | {"held": intent.held, "keys": list(dict.fromkeys(row["key"] for row in rows))}
 
 
 @web.middleware

@@ -19,7 +19,7 @@ KINDS = ON_ARRIVAL | IN_EXECUTION | ON_ANSWER
 
 OPERATIONS = frozenset({"create", "confirm", "capture", "cancel", "refund", "retrieve", "list", "*"})
 FACES = frozenset({"stripe", "*"})
-DECIDING = {"decline": frozenset({"create", "confirm", "capture"}), "processing": frozenset({"create", "confirm"})}
+DECIDING = {"decline": frozenset({"confirm", "capture"}), "processing": frozenset({"confirm"})}
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ class Faults:
     def add(self, fault: Fault) -> int:
         """Put a rule in force; the answer is its id."""
         rule = json.dumps(asdict(fault))
-        cursor = self._store.run("INSERT INTO faults (remaining, rule) VALUES (?, ?)", fault.times, rule)
-        number = int(cursor.lastrowid or 0)
+        number = self._store.insert("faults", remaining=fault.times, rule=rule)
         self._rules[number], self._remaining[number] = fault, fault.times
         return number
 
@@ -114,6 +113,8 @@ def read_fault(given: Mapping[str, Any]) -> Fault:
     _check_choice("kind", fault.kind, KINDS)
     _check_choice("face", fault.face, FACES)
     _check_choice("operation", fault.operation, DECIDING.get(fault.kind, OPERATIONS) | {"*"})
+    if not isinstance(fault.code, str):
+        raise ValueError("code: a decline code")
     _check_range("times", fault.times, int, 1)
     _check_range("delay_seconds", fault.delay_seconds, (int, float), 0)
     return fault
@@ -135,7 +136,7 @@ def _built(fields: dict[str, Any]) -> Fault:
 
 
 def _check_choice(name: str, value: object, choices: frozenset[str]) -> None:
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: one of {', '.join(sorted(choices))}")
 
 

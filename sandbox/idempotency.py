@@ -61,20 +61,15 @@ class Keys:
 
     def save(self, key: str, path: str, fingerprint: str, answer: SavedAnswer) -> None:
         """Keep the answer; must be called inside the transaction of the effect that it reports."""
-        self._store.run(
-            "INSERT OR REPLACE INTO saved_answers (face, key, path, fingerprint, status, body, request_id, created)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            self._face, key, path, fingerprint, answer.status, answer.body, answer.request_id, time.time(),
-        )  # fmt: skip
+        known = {"face": self._face, "key": key, "path": path, "fingerprint": fingerprint}
+        self._store.replace("saved_answers", created=time.time(), **known, **vars(answer))
 
     def release(self, key: str) -> None:
         self._in_flight.discard(key)
 
     def _saved(self, key: str, path: str, fingerprint: str) -> SavedAnswer | None:
-        row = self._store.one(
-            "SELECT * FROM saved_answers WHERE face = ? AND key = ? AND created >= ?",
-            self._face, key, time.time() - KEPT_SECONDS,
-        )  # fmt: skip
+        sql = "SELECT * FROM saved_answers WHERE face = ? AND key = ? AND created >= ?"
+        row = self._store.one(sql, self._face, key, time.time() - KEPT_SECONDS)
         if row is None:
             return None
         if (row["path"], row["fingerprint"]) != (path, fingerprint):

@@ -122,12 +122,19 @@ class Prefixes:
     refund: str
 
 
-COLUMNS = (
-    "id", "face", "amount", "currency", "manual_capture", "booking_id", "created", "state", "authorized", "captured",
-    "released", "refunded", "payment_method", "capture_before", "attempt_id", "action_token", "metadata", "details",
-)  # fmt: skip
-INSERT = f"INSERT INTO intents ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-UPDATE = f"UPDATE intents SET {', '.join(f'{column} = ?' for column in COLUMNS[7:])} WHERE id = ?"
+CHANGING = (
+    "state",
+    "authorized",
+    "captured",
+    "released",
+    "refunded",
+    "payment_method",
+    "capture_before",
+    "attempt_id",
+    "action_token",
+    "details",
+)
+UPDATE = f"UPDATE intents SET {', '.join(f'{column} = ?' for column in CHANGING)} WHERE id = ?"
 
 
 def read_intent(row: Row) -> Intent:
@@ -137,9 +144,8 @@ def read_intent(row: Row) -> Intent:
     return Intent(**values)
 
 
-def _write(intent: Intent) -> list[Any]:
-    as_text = {"metadata": json.dumps(intent.metadata), "details": json.dumps(intent.details)}
-    return [as_text.get(column) or getattr(intent, column) for column in COLUMNS]
+def _columns(intent: Intent) -> dict[str, Any]:
+    return vars(intent) | {"metadata": json.dumps(intent.metadata), "details": json.dumps(intent.details)}
 
 
 def _now() -> int:
@@ -164,7 +170,7 @@ class Intents:
         intent = Intent(
             _new_id(self._prefixes.intent), self._face, amount, currency, manual_capture, created=_now(), **given
         )
-        self._store.run(INSERT, *_write(intent))
+        intent.seq = self._store.insert("intents", **_columns(intent) | {"seq": None})
         return intent
 
     def find(self, intent_id: str) -> Intent | None:
@@ -353,7 +359,8 @@ class Intents:
         self._save(intent)
 
     def _save(self, intent: Intent) -> None:
-        self._store.run(UPDATE, *_write(intent)[7:], intent.id)
+        columns = _columns(intent)
+        self._store.run(UPDATE, *(columns[name] for name in CHANGING), intent.id)
 
     def _post(self, intent: Intent, movement: Movement, amount: int) -> None:
         if amount:
@@ -363,10 +370,8 @@ class Intents:
 
     def _attempt(self, intent: Intent, payment_method: str, status: str, failure: dict[str, str] | None = None) -> None:
         intent.attempt_id = _new_id(self._prefixes.attempt)
-        self._store.run(
-            "INSERT INTO attempts (id, intent_id, created, status, payment_method, failure) VALUES (?, ?, ?, ?, ?, ?)",
-            intent.attempt_id, intent.id, _now(), status, payment_method, json.dumps(failure) if failure else None,
-        )  # fmt: skip
+        attempt = Attempt(intent.attempt_id, intent.id, _now(), status, payment_method, failure)
+        self._store.insert("attempts", **vars(attempt) | {"failure": json.dumps(failure) if failure else None})
 
     def _conclude(self, attempt_id: str | None, failure: dict[str, str] | None) -> None:
         status, reason = ("failed", json.dumps(failure)) if failure else ("succeeded", None)
@@ -375,11 +380,7 @@ class Intents:
     def _record_refund(self, intent: Intent, amount: int, reason: str | None, metadata: dict[str, str]) -> Refund:
         refund_id = _new_id(self._prefixes.refund)
         refund = Refund(refund_id, intent.id, intent.attempt_id or "", _now(), amount, reason, metadata)
-        self._store.run(
-            "INSERT INTO refunds (id, intent_id, attempt_id, created, amount, reason, metadata)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            refund.id, refund.intent_id, refund.attempt_id, refund.created, amount, reason, json.dumps(metadata),
-        )  # fmt: skip
+        self._store.insert("refunds", **vars(refund) | {"metadata": json.dumps(metadata)})
         return refund
 
     @staticmethod

@@ -43,11 +43,17 @@ class Ledger:
     def post(self, movement: Movement, amount: int, *, intent_id: str, booking_id: str | None, currency: str) -> None:
         """Append one movement of `amount` minor units; must be called inside the transaction of its effect."""
         debit, credit = ROUTES[movement]
-        self._store.run(
-            "INSERT INTO entries (at, intent_id, booking_id, kind, debit, credit, amount, currency)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            time.time(), intent_id, booking_id, movement.value, debit, credit, amount, currency,
-        )  # fmt: skip
+        self._store.insert(
+            "entries",
+            at=time.time(),
+            intent_id=intent_id,
+            booking_id=booking_id,
+            kind=movement.value,
+            debit=debit,
+            credit=credit,
+            amount=amount,
+            currency=currency,
+        )
 
     def page(self, since: int, limit: int) -> list[dict[str, Any]]:
         """The next `limit` entries after sequence number `since`, oldest first."""

@@ -129,12 +129,25 @@ class Store:
     def run(self, sql: str, *values: Any) -> sqlite3.Cursor:
         return self._connection.execute(sql, values)
 
+    def insert(self, table: str, **values: Any) -> int:
+        """Add a row; the answer is its row number."""
+        return self._add("INSERT", table, values)
+
+    def replace(self, table: str, **values: Any) -> int:
+        """Add a row in place of the one with the same key."""
+        return self._add("INSERT OR REPLACE", table, values)
+
     def one(self, sql: str, *values: Any) -> Row | None:
         row: Row | None = self._connection.execute(sql, values).fetchone()
         return row
 
     def all(self, sql: str, *values: Any) -> list[Row]:
         return self._connection.execute(sql, values).fetchall()
+
+    def _add(self, verb: str, table: str, values: dict[str, Any]) -> int:
+        places = ", ".join("?" * len(values))
+        cursor = self.run(f"{verb} INTO {table} ({', '.join(values)}) VALUES ({places})", *values.values())
+        return int(cursor.lastrowid or 0)
 
     def close(self) -> None:
         self._connection.close()

@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
 
-from sandbox.intents import Intent, Intents, State, WrongState
+from sandbox.intents import Intent, Intents, State
 from sandbox.store import Store
 
 PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
@@ -27,7 +27,8 @@ OUTCOMES = {"approve": True, "fail": False}
 
 
 class ThreeDSecure:
-    """The pages of one face's challenges; a face says what an outcome does and what the way back carries."""
+    """The pages of one face's challenges; a face says what an outcome does, what the way back
+    carries and how the payment is described."""
 
     def __init__(
         self,
@@ -35,11 +36,13 @@ class ThreeDSecure:
         intents: Intents,
         decide: Callable[[Intent, bool], None],
         return_parameters: Callable[[Intent], dict[str, str]],
+        describe: Callable[[Intent], str],
     ) -> None:
         self._store = store
         self._intents = intents
         self._decide = decide
         self._return_parameters = return_parameters
+        self._describe = describe
 
     def routes(self, path: str) -> list[web.RouteDef]:
         return [web.get(f"{path}/{{token}}", self.show), web.post(f"{path}/{{token}}", self.submit)]
@@ -50,8 +53,10 @@ class ThreeDSecure:
         if intent is None:
             return _page("This link is not valid any more", "", "", 404)
         if intent.state is not State.ACTION_REQUIRED:
-            return _page("There is nothing left to approve", _amount(intent), _way_back(self._return_url(intent)))
-        return _page("Approve this payment?", _amount(intent), BUTTONS)
+            return _page(
+                "There is nothing left to approve", self._describe(intent), _way_back(self._return_url(intent))
+            )
+        return _page("Approve this payment?", self._describe(intent), BUTTONS)
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
         """A second submission changes nothing and leads back like the first one."""
@@ -60,18 +65,11 @@ class ThreeDSecure:
             return _page("Please choose approve or fail", "", BUTTONS, 400)
         with self._store.transaction():
             intent = self._intents.find_by_action(request.match_info["token"])
-            if intent is not None:
-                self._settle(intent, OUTCOMES[str(outcome)])
+            if intent is not None and intent.state is State.ACTION_REQUIRED:
+                self._decide(intent, OUTCOMES[str(outcome)])
         if intent is None:
             return _page("This link is not valid any more", "", "", 404)
-        return _back(intent, self._return_url(intent))
-
-    def _settle(self, intent: Intent, approved: bool) -> None:
-        if intent.state is State.ACTION_REQUIRED:
-            try:
-                self._decide(intent, approved)
-            except WrongState as late:
-                raise web.HTTPConflict(text=str(late)) from None
+        return _back(self._return_url(intent))
 
     def _return_url(self, intent: Intent) -> str | None:
         url = intent.details.get("return_url")
@@ -84,18 +82,14 @@ class ThreeDSecure:
         return parts._replace(query=query).geturl()
 
 
-def _back(intent: Intent, url: str | None) -> web.StreamResponse:
+def _back(url: str | None) -> web.StreamResponse:
     if url is None:
-        return _page("Thank you, you can close this page", _amount(intent), "")
+        return _page("Thank you, you can close this page", "", "")
     return web.Response(status=303, headers=HEADERS | {"Location": url})
 
 
 def _way_back(url: str | None) -> str:
     return f'<p><a href="{escape(url)}">Back to the shop</a></p>' if url else ""
-
-
-def _amount(intent: Intent) -> str:
-    return f"{intent.amount} {intent.currency.upper()} in smallest units · {intent.id}"
 
 
 def _page(title: str, about: str, body: str, status: int = 200) -> web.Response:

@@ -100,7 +100,8 @@ def kill(process: Process, name: Name = "demo") -> None:
 @app.command()
 def status(name: Name = "demo") -> None:
     """Show each process: whether it is ready, its pid, ports and how long it has run."""
-    table = Table("name", "state", "pid", "ports", "page", "up for", box=None, header_style="bold")
+    table = Table("name", "state", "pid", "up for", box=None, header_style="bold")
+    table.add_column("at", overflow="fold")
     with _plainly():
         for seen in Stack(name).status():
             table.add_row(*_cells(seen))
@@ -164,5 +165,6 @@ def _number(text: str) -> int:
 def _cells(seen: Seen) -> list[str]:
     colour = {"ready": "green", "done": "green", "stopped": "dim"}.get(seen.state, "red")
     since = str(timedelta(seconds=int(time.time() - seen.started_at))) if seen.started_at else ""
-    listeners = " ".join(str(port) if key == seen.name else f"{key}:{port}" for key, port in seen.ports.items())
-    return [seen.name, f"[{colour}]{seen.state}[/]", str(seen.pid or ""), listeners, seen.page, since]
+    listeners = [str(port) if key == seen.name else f"{key}:{port}" for key, port in seen.ports.items()]
+    at = " ".join([seen.page, *listeners] if seen.page else listeners)
+    return [seen.name, f"[{colour}]{seen.state}[/]", str(seen.pid or ""), since, at]

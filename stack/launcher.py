@@ -5,7 +5,7 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from stack import fingerprints, ports, processes
@@ -17,7 +17,7 @@ from stack.processes import Launch
 from stack.table import Process
 
 READY_SECONDS = 120.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 30.0
 # The shell is the session's leader and writes down how its one child ended; a later launcher can read that too.
 RUN_ONCE = ("/bin/sh", "-c", '"$@"; echo $? > "$0"')
 
@@ -99,9 +99,9 @@ class Launcher:
         return record is not None
 
     def _check_ports(self) -> None:
-        for name in self.row.ports:
-            if not ports.is_free(self.given.ports[name]):
-                raise StackError(taken(name, self.given.ports[name]))
+        busy = {name: self.given.ports[name] for name in self.row.ports if not ports.is_free(self.given.ports[name])}
+        if busy:
+            raise StackError(taken(busy, self.given.ports.values()))
 
     def _wait_until_ready(self) -> None:
         self.given.say("waiting until it is ready")
@@ -140,10 +140,13 @@ class Launcher:
         return "\n".join(f"    {line}" for line in lines[-count:]) + f"\n    (all of it: {log})"
 
 
-def taken(name: str, port: int) -> str:
-    """What to tell about a port that something else listens on."""
-    by = ports.holder(port)
-    return (
-        f"port {port} ({name}) is taken{' by ' + by if by else ''}; "
-        f"stop that, or choose another: --port {name}={port + 1}, or for all: --ports free"
-    )
+def taken(busy: Mapping[str, int], meant: Iterable[int]) -> str:
+    """What to tell about ports that something else listens on; `meant` are ports that the stack itself will use."""
+    avoid = set(meant)
+    lines = []
+    for name, port in busy.items():
+        by = ports.holder(port)
+        other = next(other for other in range(port + 1, 65536) if other not in avoid and ports.is_free(other))
+        avoid.add(other)
+        lines.append(f"port {port} ({name}) is taken{' by ' + by if by else ''}; another: --port {name}={other}")
+    return "\n".join([*lines, "Stop what is there, or give these options to `up`; `--ports free` chooses for all."])

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,26 +24,21 @@ def is_held(path: Path) -> bool:
 
 
 @contextmanager
-def held(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[int]:
-    """Hold the lock for the block, and give its descriptor; call `waiting` once if someone else has it first."""
+def held(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock for the block; call `waiting` once if someone else has it first.
+
+    Helpers that are run with `close_fds=False` (initdb, Maven, …) inherit the lock: when the launcher is killed, they
+    go on for a while, and the next launcher must not begin the same work beside them.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    os.set_inheritable(descriptor, True)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
+        yield
     finally:
         os.close(descriptor)
-
-
-def wait_until_free(path: Path, seconds: float) -> bool:
-    """Wait for the lock to be free; False if it is still held after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while is_held(path):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True

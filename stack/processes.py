@@ -90,9 +90,7 @@ def stop(place: Place, name: str, gently: signal.Signals, seconds: float) -> Non
     if record:
         with suppress(ProcessLookupError):
             os.kill(record.pid, gently)
-        deadline = time.monotonic() + seconds
-        while record.is_alive() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        _wait_for_the_end(record, seconds)
     kill(place, name)
 
 
@@ -102,6 +100,7 @@ def kill(place: Place, name: str) -> None:
     if record:
         with suppress(ProcessLookupError):
             os.killpg(record.pid, signal.SIGKILL)
+        _wait_for_the_end(record, 10)
     end_leftovers(place, name)
 
 
@@ -118,6 +117,12 @@ def end_leftovers(place: Place, name: str) -> None:
                 os.kill(pid, signal.SIGKILL)
         if time.monotonic() > deadline:
             raise StackError(f"{name}: something holds {place.lock(name)} and does not end")
+        time.sleep(0.02)
+
+
+def _wait_for_the_end(record: Record, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while record.is_alive() and time.monotonic() < deadline:
         time.sleep(0.02)
 
 

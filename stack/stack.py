@@ -112,6 +112,7 @@ class Stack:
         """
         rows = with_needs(names or usual(servers))
         with self._changing() as current:
+            current.free_ports |= self._wants_free_ports
             _choose_ports(current, ports or {})
             current.settings |= settings or {}
             self._remember(current)
@@ -220,12 +221,11 @@ class Stack:
 
     def _make_way(self, current: State, rows: Sequence[Process]) -> None:
         """See before anything is started that no port is taken by others; free ports are simply chosen anew."""
-        for row in rows:
-            busy = [name for name in row.ports if not ports.is_free(current.ports[name])]
-            if busy and not locks.is_held(self.place.lock(row.name)):
-                if not current.free_ports:
-                    raise StackError("\n".join(taken(name, current.ports[name]) for name in busy))
-                current.ports |= ports.choose_free(busy, self._ports_of_all(current))
+        idle = [row for row in rows if not locks.is_held(self.place.lock(row.name))]
+        busy = [name for row in idle for name in row.ports if not ports.is_free(current.ports[name])]
+        if busy and not current.free_ports:
+            raise StackError(taken({name: current.ports[name] for name in busy}, current.ports.values()))
+        current.ports |= ports.choose_free(busy, self._ports_of_all(current))
 
     def _ports_of_all(self, current: State) -> set[int]:
         """Ports that this stack and its neighbours have chosen, even if nothing listens there at the moment."""

@@ -1,4 +1,4 @@
-"""The one way to connect to Temporal: pydantic payloads, and a retry budget that lets the API answer in time."""
+"""The one way to connect to Temporal: pydantic payloads, and retries that fit who is waiting."""
 
 from __future__ import annotations
 
@@ -10,18 +10,32 @@ from temporalio.service import RetryConfig
 
 from config.settings import Settings
 
+_BRIEF = RetryConfig(initial_interval_millis=100, max_interval_millis=400, max_elapsed_time_millis=1000)
+
 
 async def connect(settings: Settings) -> Client:
-    """A client that connects on first use.
+    """A client for a caller who waits: it connects on first use, and gives up on a dead server after about a second.
 
-    A call to a server that cannot be reached fails with `RPCError` (UNAVAILABLE) after about a second: the SDK's
-    own ten seconds would break the promise of a 503 within two.
+    The SDK's own ten seconds of retries would break the API's promise of a 503 within two.
     """
+    return await _connect(settings, retry_config=_BRIEF, lazy=True)
+
+
+async def connect_worker(settings: Settings) -> Client:
+    """A client for a worker, connected.
+
+    Raises:
+        RuntimeError: The server cannot be reached.
+    """
+    return await _connect(settings, retry_config=None, lazy=False)
+
+
+async def _connect(settings: Settings, *, retry_config: RetryConfig | None, lazy: bool) -> Client:
     return await Client.connect(
         settings.temporal_address,
         namespace=settings.temporal_namespace,
         data_converter=pydantic_data_converter,
-        lazy=True,
+        lazy=lazy,
         connect_timeout=timedelta(seconds=1),
-        retry_config=RetryConfig(initial_interval_millis=100, max_interval_millis=400, max_elapsed_time_millis=1000),
+        retry_config=retry_config,
     )

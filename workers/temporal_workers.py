@@ -22,7 +22,7 @@ from adapters.stripe import StripeGateway
 from config.settings import Settings, secret
 from db.engine import open_engine
 from temporal import queues
-from temporal.connection import connect
+from temporal.connection import connect_worker
 from workflows.booking import BookingWorkflow
 from workflows.publication import CancelSales, PublishEvent
 
@@ -37,7 +37,7 @@ _SANDBOX = SandboxedWorkflowRunner(
 
 async def run(settings: Settings, services: Sequence[str], ready: asyncio.Event, stop: asyncio.Event) -> None:
     """Work for the given services until told to stop; activities in flight get some seconds to finish."""
-    client = await connect(settings)
+    client = await connect_worker(settings)
     async with AsyncExitStack() as stack:
         for service in services:
             worker = await stack.enter_async_context(_WORKERS[service](settings, client))
@@ -84,7 +84,7 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
 async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     engine = open_engine(settings.database_url("payment"))
     stripe = StripeGateway(
-        secret(settings.stripe_api_key), base=settings.stripe_api_base, timeout=settings.payment_timeout
+        secret(settings.stripe_api_key), base_url=settings.stripe_api_base, total_seconds=settings.payment_timeout
     )
     try:
         yield _worker(client, queues.PAYMENT, [], _methods(PaymentActivities(engine, {stripe.name: stripe})))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import MetaData, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.outbox import DomainEventColumns, OutboxColumns, ServiceBase
@@ -13,6 +13,7 @@ from db.outbox import DomainEventColumns, OutboxColumns, ServiceBase
 
 class Base(ServiceBase):
     __abstract__ = True
+    metadata = MetaData()
 
 
 class DomainEventRow(DomainEventColumns, Base):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, text
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, text
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,6 +15,7 @@ from db.outbox import DomainEventColumns, OutboxColumns, ServiceBase
 
 class Base(ServiceBase):
     __abstract__ = True
+    metadata = MetaData()
 
 
 class DomainEventRow(DomainEventColumns, Base):

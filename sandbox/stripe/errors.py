@@ -108,6 +108,5 @@ def unexpected_state(message: str, payment_intent: dict[str, Any]) -> ApiError:
 
 def declined(failure: dict[str, str], extra: dict[str, Any]) -> ApiError:
     reason = {"decline_code": failure["decline_code"]} if "decline_code" in failure else {}
-    return ApiError(
-        failure["message"], status=402, type="card_error", code=failure["code"], extra=reason | extra
-    )  # fmt: skip
+    code, message = failure["code"], failure["message"]
+    return ApiError(message, status=402, type="card_error", code=code, extra=reason | extra)

@@ -21,6 +21,7 @@ from sandbox.intents import Intent, Intents, Prefixes
 from sandbox.ledger import Ledger
 from sandbox.store import Store
 from sandbox.stripe import errors
+from sandbox.stripe.amounts import written
 from sandbox.stripe.errors import ApiError
 from sandbox.stripe.objects import client_secret
 from sandbox.stripe.operations import Context, Endpoint, Operations
@@ -67,7 +68,7 @@ class StripeFace:
         self._keys = Keys(store, "stripe")
         self.intents = Intents(store, ledger, "stripe", Prefixes("pi", "ch", "re"))
         self._operations = Operations(store, self.intents)
-        self._pages = ThreeDSecure(store, self.intents, self._operations.authenticated, return_parameters)
+        self._pages = ThreeDSecure(store, self.intents, self._operations.authenticated, return_parameters, describe)
 
     def routes(self) -> list[web.RouteDef]:
         calls = [self._route(endpoint) for endpoint in self._operations.endpoints()]
@@ -210,6 +211,11 @@ def authenticate(header: str) -> None:
 def return_parameters(intent: Intent) -> dict[str, str]:
     """What Stripe appends to `return_url` (docs.stripe.com/payments/3d-secure/authentication-flow)."""
     return {"payment_intent": intent.id, "payment_intent_client_secret": client_secret(intent)}
+
+
+def describe(intent: Intent) -> str:
+    """A payment as its buyer reads it."""
+    return f"{written(intent.amount, intent.currency)} to Sandbox Shop, payment {intent.id}"
 
 
 async def unrecognized(request: web.Request) -> web.StreamResponse:

@@ -202,10 +202,9 @@ class Operations:
     def refund(self, values: Values, context: Context) -> Json:
         intent = self._intent(values["payment_intent"], "payment_intent")
         context.intent_id = intent.id
+        reason, metadata = values.get("reason"), values.get("metadata", {})
         try:
-            refund = self._intents.refund(
-                intent, values.get("amount"), values.get("reason"), values.get("metadata", {})
-            )  # fmt: skip
+            refund = self._intents.refund(intent, values.get("amount"), reason, metadata)
         except WrongState:
             message = f"This PaymentIntent ({intent.id}) does not have a successful charge to refund."
             raise ApiError(message, param="payment_intent") from None
@@ -243,10 +242,8 @@ class Operations:
         self._intents.expire_due()
         limit = _limit(values)
         where, bounds = self._list_bounds(values)
-        rows = self._store.all(
-            f"SELECT * FROM intents WHERE face = 'stripe'{where} ORDER BY created DESC, seq DESC LIMIT ?",
-            *bounds, limit + 1,
-        )  # fmt: skip
+        sql = f"SELECT * FROM intents WHERE face = 'stripe'{where} ORDER BY created DESC, seq DESC LIMIT ?"
+        rows = self._store.all(sql, *bounds, limit + 1)
         expand = strip_prefix(values.get("expand", ()), "data")
         data = [self._render.payment_intent(read_intent(row), expand) for row in rows[:limit]]
         return page(data, context.path, len(rows) > limit)
@@ -271,9 +268,13 @@ class Operations:
         details |= {"capture_method": capture_method, "client_secret": f"secret_{secrets.token_hex(12)}"}
         given = values.get("metadata", {})
         return self._intents.create(
-            amount=values["amount"], currency=currency, manual_capture=capture_method == "manual",
-            booking_id=given.get("booking_id"), metadata=given, details=details,
-        )  # fmt: skip
+            amount=values["amount"],
+            currency=currency,
+            manual_capture=capture_method == "manual",
+            booking_id=given.get("booking_id"),
+            metadata=given,
+            details=details,
+        )
 
     def _confirm(self, intent: Intent, values: Values, context: Context) -> None:
         token = values.get("payment_method") or intent.payment_method

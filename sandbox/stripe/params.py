@@ -41,9 +41,8 @@ def integer(name: str, value: Any) -> int:
 def positive(name: str, value: Any) -> int:
     number = integer(name, value)
     if number < 1:
-        raise ApiError(
-            "This value must be greater than or equal to 1.", code="parameter_invalid_integer", param=name
-        )  # fmt: skip
+        message = "This value must be greater than or equal to 1."
+        raise ApiError(message, code="parameter_invalid_integer", param=name)
     return number
 
 

@@ -12,10 +12,8 @@ from stack.mail.store import Store
 from stack.mail.web import application
 
 
-async def serve(host: str, smtp_port: int, port: int, data: Path) -> None:
+async def serve(host: str, smtp_port: int, port: int, store: Store) -> None:
     """Listen for SMTP and HTTP until told to stop."""
-    data.mkdir(parents=True, exist_ok=True)
-    store = Store(data / "mails.sqlite")
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -37,7 +35,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8025)
     parser.add_argument("--data", type=Path, required=True)
     given = parser.parse_args()
-    asyncio.run(serve(given.host, given.smtp_port, given.port, given.data))
+    given.data.mkdir(parents=True, exist_ok=True)
+    asyncio.run(serve(given.host, given.smtp_port, given.port, Store(given.data / "mails.sqlite")))
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ async def empty(request: web.Request) -> web.Response:
     raise web.HTTPSeeOther("/")
 
 
-@routes.get("/view/{id}")
+@routes.get("/view/{id:[^/.]+}")
 async def view(request: web.Request) -> web.Response:
     """The page with one message."""
     mail = _mail(request)

@@ -53,7 +53,9 @@ def run(given: Given, command: Sequence[str], environment: Mapping[str, str] | N
         log.flush()
         start = log.tell()
         everything = os.environ | (environment or {})
-        code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=everything, check=False)
+        code = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=everything, check=False, close_fds=False
+        )
     if code.returncode:
         said = given.place.log(given.name).read_text(errors="replace")[start:].strip().splitlines()[-15:]
         raise StackError(f"{given.name}: `{command[0]}` failed:\n" + "\n".join(said))

@@ -64,7 +64,7 @@ def _create(given: Given, facts: Mapping[str, str]) -> None:
     with _password_file(given, cluster.with_name("password"), runs_as) as password:
         command = [f"{facts['bin']}/initdb", "-D", str(fresh), "-U", "postgres", f"--pwfile={password}"]
         command += ["-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=fresh, **_as(runs_as))
+        done = subprocess.run(command, **_quietly(fresh, runs_as))
     if done.returncode:
         raise StackError(f"initdb failed: {done.stderr.strip() or done.stdout.strip()}")
     fresh.rename(cluster)
@@ -79,6 +79,12 @@ def _password_file(given: Given, path: Path, reader: tuple[int, int] | None) -> 
         yield path
     finally:
         path.unlink()
+
+
+def _quietly(folder: Path, runs_as: tuple[int, int] | None) -> dict[str, Any]:
+    # Not closing the launcher's lock: see locks.held.
+    common = {"capture_output": True, "text": True, "check": False, "cwd": folder, "close_fds": False}
+    return common | _as(runs_as)
 
 
 def _as(runs_as: tuple[int, int] | None) -> dict[str, Any]:

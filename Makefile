@@ -1,0 +1,33 @@
+# `make demo` and `make test` are all one needs; `python -m stack --help` has the rest.
+PYTHON := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help preflight venv demo stop clean lint test prove
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+preflight:
+	@command -v python3 >/dev/null || { echo 'missing: Python 3.11 or later' >&2; exit 1; }
+	@python3 -I stack/preflight.py
+
+venv: preflight ## make .venv from requirements.lock (when that has changed)
+	@ops/venv
+
+demo: venv ## start everything, and make one booking (other ports: UP="--port api=8001" or UP="--ports free")
+	@$(PYTHON) -m stack up $(UP)
+	@$(PYTHON) -m cli demo
+
+stop: ## stop the demo; its data stays
+	@test ! -x $(PYTHON) || $(PYTHON) -m stack down
+
+clean: ## stop the demo and forget its data
+	@test ! -x $(PYTHON) || $(PYTHON) -m stack clean
+
+lint: venv ## style, types and layers
+	@$(PYTHON) ops/suite.py --lint
+
+test: venv ## the whole suite on a stack of its own, from nothing, also beside a running demo
+	@$(PYTHON) ops/suite.py
+
+prove: venv ## every scenario at full size; writes its report to docs/proof/
+	@SEATWRIGHT_SCALE=full $(PYTHON) tests/prove.py

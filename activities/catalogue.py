@@ -1,0 +1,37 @@
+"""The catalogue's steps of a publication: what an event is, and what the world is told about it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from db.catalogue import events
+from domain.catalogue import Event, EventStatus
+from domain.problems import ProblemType, Refused
+
+
+class CatalogueActivities:
+    """Steps in the catalogue's database; each may be repeated."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @activity.defn
+    async def read_event(self, event_id: UUID) -> Event:
+        async with self._engine.connect() as connection:
+            event = await events.find(connection, event_id)
+        if event is None:
+            raise Refused(ProblemType.NOT_FOUND, "There is no such event.")
+        return event
+
+    @activity.defn
+    async def mark_published(self, event_id: UUID) -> EventStatus:
+        async with self._engine.begin() as connection:
+            return await events.mark_published(connection, event_id)
+
+    @activity.defn
+    async def mark_cancelled(self, event_id: UUID) -> EventStatus:
+        async with self._engine.begin() as connection:
+            return await events.mark_cancelled(connection, event_id)

@@ -1,0 +1,26 @@
+"""The reservation service's steps of a publication: what is sold, and what is sold no more."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from db.reservation import inventory
+from domain.catalogue import Event
+
+
+class InventoryActivities:
+    """Steps in the reservation service's database; each may be repeated."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @activity.defn
+    async def put_on_sale(self, event: Event) -> None:
+        async with self._engine.begin() as connection:
+            await inventory.put_on_sale(connection, event)
+
+    @activity.defn
+    async def stop_selling(self, event: Event) -> None:
+        async with self._engine.begin() as connection:
+            await inventory.stop_selling(connection, event)

@@ -1,0 +1,57 @@
+"""The payment sandbox's own record of every intent, for the audit to compare with what we believe."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import httpx2
+
+_PAGE = 5000
+
+
+class RecordedIntent(NamedTuple):
+    """What the provider has of one intent; amounts in minor units.
+
+    Attributes:
+        booking_id: What we told the provider about it; None when it is not ours.
+        held: Reserved, and neither taken nor let go.
+    """
+
+    id: str
+    booking_id: str | None
+    currency: str
+    held: int
+    captured: int
+    refunded: int
+
+
+class SandboxLedger:
+    """Reads the ledger over the sandbox's control API."""
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx2.AsyncClient(base_url=url, timeout=30)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def intents(self, bookings: Sequence[UUID] | None) -> AsyncIterator[RecordedIntent]:
+        """The intents of these bookings, or all."""
+        for start in range(0, len(bookings or ()), _PAGE):
+            chosen = [str(booking) for booking in (bookings or ())[start : start + _PAGE]]
+            answer = await self._client.post("/_sandbox/intents", json={"bookings": chosen})
+            for intent in answer.raise_for_status().json()["intents"]:
+                yield _recorded(intent)
+        since: int | None = 0 if bookings is None else None
+        while since is not None:
+            answer = await self._client.get("/_sandbox/intents", params={"since": since, "limit": _PAGE})
+            page = answer.raise_for_status().json()
+            since = page["next_since"]
+            for intent in page["intents"]:
+                yield _recorded(intent)
+
+
+def _recorded(intent: dict[str, object]) -> RecordedIntent:
+    return RecordedIntent(**{name: intent[name] for name in RecordedIntent._fields})  # type: ignore[arg-type]

@@ -1,0 +1,209 @@
+"""Events over REST: draft, look, publish, cancel."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, status
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy
+
+from api.problems import documented
+from api.resources import CatalogueDatabase, Open
+from api.schemas import MinorUnits, PositiveInt, RequestModel, SectionName, ShortText
+from api.security import Caller, OptionalCaller, Principal, require
+from db.catalogue import events
+from domain.catalogue import MAX_EVENT_PLACES, MAX_SECTIONS, Event, EventPlan, EventStatus, Section
+from domain.domain_events import Venue
+from domain.identity import Role
+from domain.money import Currency
+from domain.problems import ProblemType, Refused
+from temporal.queues import CATALOGUE
+from workflows.publication import CancelSales, PublishEvent
+
+router = APIRouter(prefix="/v1/events", tags=["catalogue"])
+_WAIT = 20  # seconds for places to be copied; the workflow goes on when we stop waiting
+_START = timedelta(seconds=2)
+_SEES_DRAFTS = {Role.SUPPORT, Role.OPERATOR}
+
+
+class NewVenue(RequestModel):
+    name: ShortText = Field(examples=["Zorlu PSM"])
+    city: ShortText = Field(examples=["Istanbul"])
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = Field(
+        description="ISO 3166-1 alpha-2", examples=["TR"]
+    )
+    latitude: float = Field(ge=-90, le=90, allow_inf_nan=False, examples=[41.067])
+    longitude: float = Field(ge=-180, le=180, allow_inf_nan=False, examples=[29.017])
+
+
+class NewSeatedSection(RequestModel):
+    name: SectionName = Field(examples=["A"])
+    kind: Literal["seated"]
+    rows: PositiveInt
+    seats_per_row: PositiveInt
+    price: MinorUnits
+
+    def section(self) -> Section:
+        return Section(**self.model_dump(), capacity=self.rows * self.seats_per_row)
+
+
+class NewGeneralSection(RequestModel):
+    name: SectionName = Field(examples=["Standing"])
+    kind: Literal["general"]
+    capacity: PositiveInt
+    price: MinorUnits
+
+    def section(self) -> Section:
+        return Section(**self.model_dump())
+
+
+NewSection = Annotated[NewSeatedSection | NewGeneralSection, Field(discriminator="kind")]
+
+
+class NewEvent(RequestModel):
+    """What an organizer decides; prices are integer minor units."""
+
+    name: ShortText = Field(examples=["Hamlet"])
+    category: ShortText = Field(examples=["theatre"])
+    venue: NewVenue
+    starts_at: AwareDatetime
+    currency: Currency = Field(examples=["EUR"])
+    hold_seconds: int = Field(ge=1, le=3600, strict=True, description="How long a buyer may think before paying.")
+    sections: list[NewSection] = Field(min_length=1, max_length=MAX_SECTIONS)
+
+    @model_validator(mode="after")
+    def _fits(self) -> NewEvent:
+        sections = [new.section() for new in self.sections]
+        if len({section.name.casefold() for section in sections}) < len(sections):
+            raise PydanticCustomError("sections", "two sections have the same name")
+        if sum(section.capacity for section in sections) > MAX_EVENT_PLACES:
+            raise PydanticCustomError("sections", "an event may have 100,000 places")
+        return self
+
+    def plan(self) -> EventPlan:
+        return EventPlan(
+            **self.model_dump(exclude={"venue", "sections"}),
+            venue=Venue(**self.venue.model_dump()),
+            sections=tuple(new.section() for new in self.sections),
+        )
+
+
+class EventBody(BaseModel):
+    """An event as everyone may see it once it is published."""
+
+    id: UUID
+    organizer_id: UUID
+    status: EventStatus
+    version: int
+    name: str
+    category: str
+    venue: Venue
+    starts_at: AwareDatetime
+    currency: Currency
+    hold_seconds: int
+    sections: list[Section]
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    summary="Draft an event (organizers)",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.INVALID_REQUEST),
+)
+async def draft(
+    body: NewEvent,
+    caller: Annotated[Principal, Depends(require(Role.ORGANIZER))],
+    engine: CatalogueDatabase,
+) -> EventBody:
+    async with engine.begin() as connection:
+        return _body(await events.draft(connection, caller.user_id, body.plan()))
+
+
+@router.get("/{event_id}", summary="An event", responses=documented(ProblemType.NOT_FOUND))
+async def look(event_id: UUID, caller: OptionalCaller, engine: CatalogueDatabase) -> EventBody:
+    return _body(await _visible(engine, event_id, caller))
+
+
+_CHANGE_PROBLEMS = documented(
+    ProblemType.UNAUTHENTICATED,
+    ProblemType.FORBIDDEN,
+    ProblemType.NOT_FOUND,
+    ProblemType.WRONG_STATE,
+    ProblemType.OUTCOME_UNKNOWN,
+)
+
+
+@router.post(
+    "/{event_id}/publish", summary="Put an event on sale (its organizer, operators)", responses=_CHANGE_PROBLEMS
+)
+async def publish(event_id: UUID, caller: Caller, engine: CatalogueDatabase, opened: Open) -> EventBody:
+    event = await _own(engine, event_id, caller)
+    async with engine.connect() as connection:
+        await events.check_publishable(connection, event)
+    if event.status is EventStatus.DRAFT:
+        await _carry_out(opened.temporal, PublishEvent, f"publish/{event_id}", event_id)
+    event = await _own(engine, event_id, caller)
+    if event.status is EventStatus.CANCELLED:
+        raise Refused(ProblemType.WRONG_STATE, "The event was cancelled meanwhile.")
+    return _body(event)
+
+
+@router.post("/{event_id}/cancel", summary="Call an event off (its organizer, operators)", responses=_CHANGE_PROBLEMS)
+async def cancel(event_id: UUID, caller: Caller, engine: CatalogueDatabase, opened: Open) -> EventBody:
+    event = await _own(engine, event_id, caller)
+    if event.status is not EventStatus.CANCELLED:
+        await _carry_out(opened.temporal, CancelSales, f"cancel-sales/{event_id}", event_id)
+    return _body(await _own(engine, event_id, caller))
+
+
+async def _carry_out(client: Client, story: type[PublishEvent | CancelSales], id: str, event_id: UUID) -> None:
+    """Start a workflow, or join the one that runs, and wait for its end."""
+    async with asyncio.timeout(_START.total_seconds()):
+        handle = await client.start_workflow(
+            story.run,
+            event_id,
+            id=id,
+            task_queue=CATALOGUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            rpc_timeout=_START,
+        )
+    try:
+        async with asyncio.timeout(_WAIT):
+            await handle.result()
+    except TimeoutError:
+        raise Refused(
+            ProblemType.OUTCOME_UNKNOWN, "It takes longer than usual and goes on; ask again for the outcome."
+        ) from None
+
+
+async def _visible(engine: AsyncEngine, event_id: UUID, caller: Principal | None) -> Event:
+    """The event, if the caller may see it: what was never published is for its organizer and for staff."""
+    async with engine.connect() as connection:
+        event = await events.find(connection, event_id)
+    if event is None or not (event.was_published or _may_see_drafts(event, caller)):
+        raise Refused(ProblemType.NOT_FOUND, "There is no such event.")
+    return event
+
+
+async def _own(engine: AsyncEngine, event_id: UUID, caller: Principal) -> Event:
+    """The event, if the caller may change it."""
+    event = await _visible(engine, event_id, caller)
+    organizes = event.organizer_id == caller.user_id and Role.ORGANIZER in caller.roles
+    if not organizes and Role.OPERATOR not in caller.roles:
+        raise Refused(ProblemType.FORBIDDEN, "Only the event's organizer and operators may do this.")
+    return event
+
+
+def _may_see_drafts(event: Event, caller: Principal | None) -> bool:
+    return caller is not None and (event.organizer_id == caller.user_id or not caller.roles.isdisjoint(_SEES_DRAFTS))
+
+
+def _body(event: Event) -> EventBody:
+    return EventBody.model_validate(event.model_dump())

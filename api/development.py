@@ -1,0 +1,25 @@
+"""The accounts that everyone can rely on in development mode."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.passwords import hash_password
+from db.identity import accounts
+from domain.identity import Role
+
+PASSWORD = "seatwright-demo-1"
+ACCOUNTS = {
+    "buyer@example.test": ("Demo Buyer", {Role.CUSTOMER}),
+    "organizer@example.test": ("Demo Organizer", {Role.CUSTOMER, Role.ORGANIZER}),
+    "support@example.test": ("Demo Support", {Role.CUSTOMER, Role.SUPPORT}),
+    "operator@example.test": ("Demo Operator", {Role.CUSTOMER, Role.OPERATOR}),
+}
+
+
+async def seed_accounts(engine: AsyncEngine) -> None:
+    """Make the accounts that do not exist yet, in the identity database."""
+    for email, (name, roles) in ACCOUNTS.items():
+        password_hash = await hash_password(PASSWORD)
+        async with engine.begin() as connection:
+            await accounts.register(connection, email=email, name=name, password_hash=password_hash, roles=roles)

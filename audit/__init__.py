@@ -1,0 +1,1 @@
+"""The invariants: what must be true of seats and money, whatever has happened."""

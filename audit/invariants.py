@@ -1,0 +1,222 @@
+"""Each invariant is one check that returns its violations; its docstring is the promise that it holds us to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+
+from adapters.sandbox_ledger import RecordedIntent
+from audit.sources import Finding, Sources
+from domain.bookings import EDGES, ENDED, BookingStatus
+from domain.domain_events import OUTCOME_TYPES
+
+Check = Callable[[Sources], Awaitable[list[Finding]]]
+
+_OF_EVENT = "(CAST(:event_id AS uuid) IS NULL OR {} = CAST(:event_id AS uuid))"
+
+
+async def a_seat_has_one_owner(sources: Sources) -> list[Finding]:
+    """No seat has two live tickets, and a sold seat's ticket belongs to the booking that owns the seat."""
+    rows = await sources.rows(
+        text(
+            f"""
+            SELECT event_id, seat, string_agg(booking_id::text, ', ') AS bookings FROM tickets
+            WHERE status = 'valid' AND seat IS NOT NULL AND {_OF_EVENT.format("event_id")}
+            GROUP BY event_id, seat HAVING count(*) > 1
+            UNION ALL
+            SELECT t.event_id, t.seat, t.booking_id::text || ' has a ticket, ' || coalesce(s.booking_id::text, 'nobody')
+                   || ' the seat'
+            FROM tickets t JOIN seats s ON s.event_id = t.event_id AND s.name = t.seat
+            WHERE t.status = 'valid' AND (s.booking_id IS DISTINCT FROM t.booking_id OR s.status <> 'sold')
+              AND {_OF_EVENT.format("t.event_id")}
+            """
+        )
+    )
+    return [Finding("a seat has one owner", f"{row.event_id} {row.seat}", row.bookings) for row in rows]
+
+
+async def every_place_is_counted(sources: Sources) -> list[Finding]:
+    """Sold, claimed and free places together are the capacity of each section."""
+    rows = await sources.rows(
+        text(
+            f"""
+            SELECT s.event_id, s.name, s.capacity, s.claimed AS counted, coalesce(sum(g.quantity), 0) AS found
+            FROM sections s LEFT JOIN general_claims g ON g.event_id = s.event_id AND g.section = s.name
+            WHERE s.kind = 'general' AND {_OF_EVENT.format("s.event_id")}
+            GROUP BY s.event_id, s.name
+            HAVING s.claimed <> coalesce(sum(g.quantity), 0) OR s.claimed > s.capacity
+            UNION ALL
+            SELECT s.event_id, s.name, s.capacity, s.capacity, count(seats.name)
+            FROM sections s LEFT JOIN seats ON seats.event_id = s.event_id AND seats.section = s.name
+            WHERE s.kind = 'seated' AND {_OF_EVENT.format("s.event_id")}
+            GROUP BY s.event_id, s.name HAVING count(seats.name) <> s.capacity
+            """
+        )
+    )
+    return [
+        Finding("every place is counted", f"{row.event_id} {row.name}", f"{row.counted} counted, {row.found} found")
+        for row in rows
+    ]
+
+
+async def places_belong_to_live_bookings(sources: Sources) -> list[Finding]:
+    """A confirmed booking has exactly its places, sold and with tickets; one that is gone has none."""
+    rows = await sources.rows(
+        text(
+            f"""
+            SELECT b.id, b.status, cardinality(b.seats) AS seats_asked,
+                   coalesce((SELECT sum(value::int) FROM jsonb_each_text(b.quantities)), 0) AS general_asked,
+                   (SELECT count(*) FROM seats s WHERE s.booking_id = b.id AND s.status = 'sold') AS seats_sold,
+                   (SELECT count(*) FROM seats s WHERE s.booking_id = b.id) AS seats_owned,
+                   (SELECT coalesce(sum(quantity), 0) FROM general_claims g WHERE g.booking_id = b.id) AS general_owned,
+                   (SELECT count(*) FROM tickets t WHERE t.booking_id = b.id AND t.status = 'valid') AS tickets
+            FROM bookings b WHERE {_OF_EVENT.format("b.event_id")}
+            """
+        )
+    )
+    broken = []
+    for row in rows:
+        owned, asked = row.seats_owned + row.general_owned, row.seats_asked + row.general_asked
+        if row.status == BookingStatus.CONFIRMED:
+            wrong = (owned, row.seats_sold, row.tickets) != (asked, row.seats_asked, asked)
+        elif row.status in (BookingStatus.CANCELLED, BookingStatus.EXPIRED, BookingStatus.FAILED):
+            wrong = bool(owned or row.tickets)
+        else:
+            wrong = owned != asked
+        if wrong:
+            detail = f"{row.status}: {asked} asked, {owned} owned, {row.tickets} tickets"
+            broken.append(Finding("places belong to live bookings", str(row.id), detail))
+    return broken
+
+
+async def money_taken_is_money_owed(sources: Sources) -> list[Finding]:
+    """Captured minus refunded is what confirmed bookings owe, and nothing for all others, in both directions."""
+    owed, moving = await _owed(sources)
+    kept: dict[str, int] = defaultdict(int)
+    async for intent in _intents(sources, list(owed)):
+        if intent.captured - intent.refunded:
+            kept[f"{intent.booking_id}"] += intent.captured - intent.refunded
+    return [
+        Finding("money taken is money owed", booking, f"kept {kept.get(booking, 0)}, owed {owed.get(booking, 0)}")
+        for booking in {*owed, *kept} - moving
+        if kept.get(booking, 0) != owed.get(booking, 0)
+    ]
+
+
+async def nothing_stays_authorized(sources: Sources) -> list[Finding]:
+    """A booking that has ended keeps no money reserved, and no payment attempt open."""
+    owed, moving = await _owed(sources)
+    findings = [
+        Finding("nothing stays authorized", f"{intent.booking_id}", f"{intent.id} reserves {intent.held}")
+        async for intent in _intents(sources, list(owed))
+        if intent.held and intent.booking_id not in moving
+    ]
+    async with sources.payment.connect() as connection:
+        rows = await connection.execute(
+            text("SELECT booking_id, state FROM attempts WHERE closed_at IS NULL AND state <> 'captured'")
+        )
+    return findings + [
+        Finding("nothing stays authorized", str(row.booking_id), f"its attempt is still {row.state}")
+        for row in rows
+        if str(row.booking_id) in owed and str(row.booking_id) not in moving
+    ]
+
+
+async def holds_have_live_bookings(sources: Sources) -> list[Finding]:
+    """Redis keeps a place only for a booking that has it or may still get it, and without an end only what is sold."""
+    rows = await sources.rows(text(f"SELECT id, status FROM bookings WHERE {_OF_EVENT.format('event_id')}"))
+    statuses = {str(row.id): row.status for row in rows}
+    gone = {BookingStatus.CANCELLED, BookingStatus.EXPIRED, BookingStatus.FAILED, BookingStatus.REFUNDED}
+    findings = []
+    async for place, booking, is_endless in _redis_places(sources):
+        status = statuses.get(booking)
+        if status in gone or (is_endless and status not in (BookingStatus.CONFIRMED, BookingStatus.PARTIALLY_REFUNDED)):
+            end = "without an end" if is_endless else "held"
+            findings.append(Finding("holds have live bookings", booking, f"{place} is {end}, booking {status}"))
+    return findings
+
+
+async def an_end_is_told_once(sources: Sources) -> list[Finding]:
+    """Each booking that has ended has exactly one outcome event; one that has not has none."""
+    outcomes = ", ".join(f"'{name}'" for name in sorted(OUTCOME_TYPES))
+    rows = await sources.rows(
+        text(
+            f"""
+            SELECT b.id, b.status, count(e.id) AS told FROM bookings b
+            LEFT JOIN domain_events e ON e.aggregate_id = b.id AND e.type IN ({outcomes})
+            WHERE {_OF_EVENT.format("b.event_id")} GROUP BY b.id
+            """
+        )
+    )
+    return [
+        Finding("an end is told once", str(row.id), f"{row.status}, told {row.told} times")
+        for row in rows
+        if row.told != (1 if row.status in ENDED else 0)
+    ]
+
+
+async def states_follow_from_domain_events(sources: Sources) -> list[Finding]:
+    """A booking's domain events lead along legal edges, without a gap, to the state that its row has."""
+    rows = await sources.rows(
+        text(
+            f"""
+            SELECT b.id, b.status, b.version,
+                   array_agg(e.data ->> 'status' ORDER BY e.sequence) AS statuses,
+                   array_agg(e.sequence ORDER BY e.sequence) AS sequences
+            FROM bookings b LEFT JOIN domain_events e ON e.aggregate_id = b.id
+            WHERE {_OF_EVENT.format("b.event_id")} GROUP BY b.id
+            """
+        )
+    )
+    return [
+        Finding("states follow from domain events", str(row.id), f"row {row.status} v{row.version}, {row.statuses}")
+        for row in rows
+        if row.sequences != list(range(1, row.version + 1)) or not _leads_to(row.statuses, row.status)
+    ]
+
+
+def _leads_to(told: Sequence[str], status: str) -> bool:
+    states = [BookingStatus(state) for state in told]
+    legal = all(new in EDGES[old] for old, new in zip(states, states[1:], strict=False))
+    return states[0] is BookingStatus.HELD and legal and states[-1] == status
+
+
+async def _owed(sources: Sources) -> tuple[dict[str, int], set[str]]:
+    """What each booking owes, and the bookings whose saga is still moving money."""
+    rows = await sources.rows(text(f"SELECT id, status, amount FROM bookings WHERE {_OF_EVENT.format('event_id')}"))
+    owed = {str(row.id): row.amount if row.status == BookingStatus.CONFIRMED else 0 for row in rows}
+    still = (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED, BookingStatus.NEEDS_ATTENTION)
+    return owed, {str(row.id) for row in rows if row.status in still}
+
+
+def _intents(sources: Sources, bookings: Sequence[str]) -> AsyncIterator[RecordedIntent]:
+    return sources.provider.intents(None if sources.event_id is None else [UUID(booking) for booking in bookings])
+
+
+async def _redis_places(sources: Sources) -> AsyncIterator[tuple[str, str, bool]]:
+    """Every place that Redis keeps: its key, the booking, and whether it has no end."""
+    event = sources.event_id or "*"
+    async for key in sources.redis.scan_iter(f"seatwright:{{{event}}}:seat:*", count=1000):
+        owner, ttl = await sources.redis.get(key), await sources.redis.pttl(key)
+        if owner:
+            yield key.decode(), owner.decode(), ttl == -1
+    async for key in sources.redis.scan_iter(f"seatwright:{{{event}}}:general:*:until", count=1000):
+        seconds, _ = await sources.redis.time()
+        for booking, end in await sources.redis.zrange(key, 0, -1, withscores=True):
+            if end > seconds * 1000:
+                yield key.decode(), booking.decode(), end == float("inf")
+
+
+CHECKS: tuple[Check, ...] = (
+    a_seat_has_one_owner,
+    every_place_is_counted,
+    places_belong_to_live_bookings,
+    money_taken_is_money_owed,
+    nothing_stays_authorized,
+    holds_have_live_bookings,
+    an_end_is_told_once,
+    states_follow_from_domain_events,
+)

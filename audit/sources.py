@@ -1,0 +1,59 @@
+"""Where the audit looks, and how much of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from redis.asyncio import Redis
+from sqlalchemy import Row, TextClause
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.sandbox_ledger import SandboxLedger
+from config.settings import Settings
+from db.engine import open_engine
+
+
+class Finding(NamedTuple):
+    """A broken invariant.
+
+    Attributes:
+        subject: The booking's id, or what else it is about.
+    """
+
+    invariant: str
+    subject: str
+    detail: str
+
+
+class Sources(NamedTuple):
+    """Attributes: event_id: look at one event's bookings only; None for all."""
+
+    reservation: AsyncEngine
+    payment: AsyncEngine
+    redis: Redis
+    provider: SandboxLedger
+    event_id: UUID | None
+
+    async def rows(self, statement: TextClause) -> list[Row[Any]]:
+        """Rows of the reservation database; a statement may use `:event_id`, which is null for all events."""
+        async with self.reservation.connect() as connection:
+            return list(await connection.execute(statement, {"event_id": self.event_id}))
+
+
+@asynccontextmanager
+async def open_sources(settings: Settings, event_id: UUID | None) -> AsyncIterator[Sources]:
+    """Connections for one audit."""
+    reservation = open_engine(settings.database_url("reservation"), pool_size=2)
+    payment = open_engine(settings.database_url("payment"), pool_size=2)
+    redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=2)
+    provider = SandboxLedger(settings.sandbox_url)
+    try:
+        yield Sources(reservation, payment, redis, provider, event_id)
+    finally:
+        await provider.close()
+        await redis.aclose()
+        await payment.dispose()
+        await reservation.dispose()

@@ -1,0 +1,92 @@
+"""The verbs of the `seatwright` command."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+import uvicorn
+
+import stack
+from api.app import create_app
+from audit.report import print_findings
+from audit.run import audit as run_audit
+from cli import demo as demonstration
+from cli.migrate import migrate as run_migrations
+from cli.operate import booking_app
+from config.logging import configure as configure_logging
+from config.settings import settings
+from workers import consumers, relay, temporal_workers
+from workers.process import Work, run_until_stopped
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Seatwright sells seats: never one twice.")
+app.add_typer(stack.app, name="stack", help="The real servers on a machine without Docker.")
+app.add_typer(booking_app, name="booking", help="Operate on one booking's saga.")
+
+Only = Annotated[str, typer.Option(help="Comma-separated services; all when left out.")]
+
+
+@app.command()
+def migrate() -> None:
+    """Create databases, roles, tables, topics and the search index; again is no harm."""
+    configure_logging(settings())
+    asyncio.run(run_migrations(settings()))
+
+
+@app.command()
+def serve(
+    only: Only = "", host: str = "127.0.0.1", port: Annotated[int, typer.Option(help="TCP port.")] = 8000
+) -> None:
+    """Serve the REST API."""
+    configure_logging(settings())
+    uvicorn.run(
+        create_app(settings(), _names(only) or None),
+        host=host,
+        port=port,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=20,
+    )
+
+
+@app.command()
+def work(only: Only = "") -> None:
+    """Run the Temporal workers: catalogue, reservation, payment."""
+    _run(temporal_workers.run, _names(only) or list(temporal_workers.SERVICES))
+
+
+@app.command(name="relay")
+def relay_outboxes(only: Only = "") -> None:
+    """Publish the outboxes to Kafka: identity, catalogue, reservation, payment."""
+    _run(relay.run, _names(only) or list(relay.SERVICES))
+
+
+@app.command()
+def consume(only: Only = "") -> None:
+    """Run the Kafka consumers: notification, search, analytics."""
+    _run(consumers.run, _names(only) or list(consumers.NAMES))
+
+
+@app.command()
+def audit(event: Annotated[str | None, typer.Option(help="Look at one event's bookings only.")] = None) -> None:
+    """Look for broken invariants; exit code 1 when there is one."""
+    findings = asyncio.run(run_audit(settings(), event))
+    print_findings(findings)
+    raise typer.Exit(1 if findings else 0)
+
+
+@app.command()
+def demo() -> None:
+    """Make one booking through the public API, and show every step of it."""
+    asyncio.run(demonstration.run(settings()))
+
+
+def _run(work: Work, names: list[str]) -> None:
+    configure_logging(settings())
+    asyncio.run(run_until_stopped(work, settings(), names))
+
+
+def _names(only: str) -> list[str]:
+    return [name.strip() for name in only.split(",") if name.strip()]

@@ -1,0 +1,142 @@
+"""Events in Postgres: drafted, published, cancelled; each change with its version and domain event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.catalogue.tables import EventRow, SectionRow
+from db.outbox import append
+from domain.catalogue import Event, EventPlan, EventStatus, Section
+from domain.domain_events import EventCancelled, EventPublished, Venue
+from domain.problems import ProblemType, Refused
+
+
+async def draft(connection: AsyncConnection, organizer_id: UUID, plan: EventPlan) -> Event:
+    """Add an event that only its organizer can see.
+
+    Raises:
+        Refused: It would begin in the past.
+    """
+    await _check_future(connection, plan.starts_at)
+    made = await connection.execute(
+        insert(EventRow).values(organizer_id=organizer_id, **_columns(plan)).returning(EventRow)
+    )
+    row = made.one()
+    await connection.execute(
+        insert(SectionRow),
+        [{"event_id": row.id, "position": n, **section.model_dump()} for n, section in enumerate(plan.sections)],
+    )
+    return _event(row, plan.sections)
+
+
+async def find(connection: AsyncConnection, event_id: UUID) -> Event | None:
+    row = (await connection.execute(select(EventRow).where(EventRow.id == event_id))).one_or_none()
+    return _event(row, await _sections(connection, event_id)) if row else None
+
+
+async def check_publishable(connection: AsyncConnection, event: Event) -> None:
+    """Raise Refused if the event is cancelled or has begun."""
+    if event.status is EventStatus.CANCELLED:
+        raise Refused(ProblemType.WRONG_STATE, "The event is cancelled.", status_now=event.status)
+    if event.status is EventStatus.DRAFT:
+        await _check_future(connection, event.starts_at)
+
+
+async def mark_published(connection: AsyncConnection, event_id: UUID) -> EventStatus:
+    """Publish a draft; an event that is none any more keeps its status, which is the answer."""
+    published = await connection.execute(
+        update(EventRow)
+        .where(EventRow.id == event_id, EventRow.status == EventStatus.DRAFT)
+        .values(status=EventStatus.PUBLISHED, version=EventRow.version + 1, published_at=func.now())
+        .returning(EventRow)
+    )
+    row = published.one_or_none()
+    if row is None:
+        return await _status(connection, event_id)
+    await append(connection, event_id, _published(_event(row, await _sections(connection, event_id))))
+    return EventStatus.PUBLISHED
+
+
+async def mark_cancelled(connection: AsyncConnection, event_id: UUID) -> EventStatus:
+    """Call an event off, once."""
+    cancelled = await connection.execute(
+        update(EventRow)
+        .where(EventRow.id == event_id, EventRow.status != EventStatus.CANCELLED)
+        .values(status=EventStatus.CANCELLED, version=EventRow.version + 1)
+        .returning(EventRow.version)
+    )
+    version = cancelled.scalar_one_or_none()
+    if version is None:
+        return await _status(connection, event_id)
+    await append(connection, event_id, EventCancelled(event_id=event_id, version=version))
+    return EventStatus.CANCELLED
+
+
+async def _check_future(connection: AsyncConnection, starts_at: datetime) -> None:
+    if starts_at <= (await connection.execute(select(func.now()))).scalar_one():
+        raise Refused(
+            ProblemType.INVALID_REQUEST,
+            "An event has to begin in the future.",
+            errors=[{"field": "body.starts_at", "message": "must be in the future"}],
+        )
+
+
+async def _status(connection: AsyncConnection, event_id: UUID) -> EventStatus:
+    found = await connection.execute(select(EventRow.status).where(EventRow.id == event_id))
+    return EventStatus(found.scalar_one())
+
+
+async def _sections(connection: AsyncConnection, event_id: UUID) -> Sequence[Section]:
+    rows = await connection.execute(
+        select(SectionRow).where(SectionRow.event_id == event_id).order_by(SectionRow.position)
+    )
+    return [Section.model_validate(row._asdict()) for row in rows]
+
+
+def _columns(plan: EventPlan) -> dict[str, Any]:
+    venue = {f"venue_{key}": value for key, value in plan.venue.model_dump().items()}
+    return plan.model_dump(exclude={"venue", "sections"}) | venue
+
+
+def _event(row: Row[Any], sections: Sequence[Section]) -> Event:
+    venue = Venue(
+        name=row.venue_name,
+        city=row.venue_city,
+        country=row.venue_country,
+        latitude=row.venue_latitude,
+        longitude=row.venue_longitude,
+    )
+    return Event(
+        id=row.id,
+        organizer_id=row.organizer_id,
+        status=EventStatus(row.status),
+        version=row.version,
+        was_published=row.published_at is not None,
+        name=row.name,
+        category=row.category,
+        venue=venue,
+        starts_at=row.starts_at,
+        currency=row.currency,
+        hold_seconds=row.hold_seconds,
+        sections=tuple(sections),
+    )
+
+
+def _published(event: Event) -> EventPublished:
+    return EventPublished(
+        event_id=event.id,
+        version=event.version,
+        organizer_id=event.organizer_id,
+        name=event.name,
+        category=event.category,
+        venue=event.venue,
+        starts_at=event.starts_at,
+        currency=event.currency,
+        sections=tuple(section.on_sale() for section in event.sections),
+    )

@@ -1,0 +1,5 @@
+"""Alembic's entry for the catalogue service."""
+
+from db.alembic_env import run
+
+run()

@@ -1,0 +1,91 @@
+"""Creates each service's database with roles that can reach no other, and brings its tables up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from psycopg import sql
+from sqlalchemy.engine import URL, make_url
+
+
+class ServiceDatabase(NamedTuple):
+    """How a service's database is reached: by its owner, who migrates, and by the application, which may not.
+
+    Attributes:
+        owner: SQLAlchemy URL with the owner's role and password.
+        application: The same database with the application's role and password.
+    """
+
+    owner: str
+    application: str
+
+
+def prepare(admin_dsn: str, databases: Mapping[str, ServiceDatabase]) -> None:
+    """Create what is missing of each service's roles and database, then run its migrations; safe to repeat.
+
+    Args:
+        admin_dsn: libpq connection string of a superuser.
+        databases: By service; `db.<service>` holds its tables and migrations.
+    """
+    with psycopg.connect(admin_dsn, autocommit=True) as admin:
+        # Roles and databases belong to the whole server: two migrations at once would make them twice.
+        admin.execute("SELECT pg_advisory_lock(hashtext('seatwright-prepare'))")
+        for urls in databases.values():
+            _create(admin, make_url(urls.owner), make_url(urls.application))
+    for service, urls in databases.items():
+        owner = make_url(urls.owner)
+        with psycopg.connect(admin_dsn, dbname=owner.database, autocommit=True) as admin:
+            _give_schema(admin, owner)
+        _migrate(service, urls.owner)
+
+
+def _create(admin: psycopg.Connection, owner: URL, application: URL) -> None:
+    for url in (owner, application):
+        _create_role(admin, url)
+    database = sql.Identifier(_text(owner.database))
+    known = admin.execute("SELECT FROM pg_database WHERE datname = %s", [owner.database]).fetchone()
+    if known is None:
+        admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, _role(owner)))
+    admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    admin.execute(
+        sql.SQL("GRANT CONNECT ON DATABASE {} TO {}, {}").format(database, _role(owner), _role(application))
+    )
+
+
+def _create_role(admin: psycopg.Connection, url: URL) -> None:
+    known = admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [url.username]).fetchone()
+    verb = sql.SQL("CREATE" if known is None else "ALTER")
+    admin.execute(
+        sql.SQL("{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}").format(
+            verb, _role(url), sql.Literal(_text(url.password))
+        )
+    )
+
+
+def _give_schema(admin: psycopg.Connection, owner: URL) -> None:
+    admin.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(_role(owner)))
+    admin.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+
+
+def _migrate(service: str, url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / service / "migrations"))
+    config.attributes["url"] = url
+    config.attributes["metadata"] = import_module(f"db.{service}.tables").Base.metadata
+    command.upgrade(config, "head")
+
+
+def _role(url: URL) -> sql.Identifier:
+    return sql.Identifier(_text(url.username))
+
+
+def _text(value: str | None) -> str:
+    if not value:
+        raise ValueError("the URL of a service's database needs role, password and database")
+    return value

@@ -1,0 +1,5 @@
+"""Alembic's entry for the identity service."""
+
+from db.alembic_env import run
+
+run()

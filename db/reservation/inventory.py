@@ -1,0 +1,107 @@
+"""What is on sale, in Postgres: the copy that publishing makes of an event, and what buyers see of its places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.reservation.tables import EventRow, SeatRow, SectionRow
+from domain.catalogue import Event, Section
+
+
+@dataclass(frozen=True, slots=True)
+class SectionStock:
+    """A section and how much of it is taken: `claimed` places, or each taken seat's status by name."""
+
+    section: Section
+    claimed: int
+    taken: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """All places of an event at one moment."""
+
+    event_id: UUID
+    status: str
+    currency: str
+    sections: Sequence[SectionStock]
+
+
+_SEATS = text(
+    """
+    INSERT INTO seats (event_id, name, section)
+    SELECT :event_id, :section || '-' || r || '-' || n, :section
+    FROM generate_series(1, CAST(:rows AS integer)) AS r, generate_series(1, CAST(:seats_per_row AS integer)) AS n
+    """
+)
+
+
+async def put_on_sale(connection: AsyncConnection, event: Event) -> None:
+    """Copy an event with all its places; one that is known, on sale or stopped, stays as it is."""
+    made = await connection.execute(
+        insert(EventRow).values(**_event_columns(event), status="on_sale").on_conflict_do_nothing().returning(EventRow.id)
+    )
+    if made.one_or_none() is None:
+        return
+    await connection.execute(
+        insert(SectionRow), [{"event_id": event.id, **section.model_dump()} for section in event.sections]
+    )
+    for section in event.sections:
+        if section.kind == "seated":
+            await connection.execute(
+                _SEATS,
+                {
+                    "event_id": event.id,
+                    "section": section.name,
+                    "rows": section.rows,
+                    "seats_per_row": section.seats_per_row,
+                },
+            )
+
+
+async def stop_selling(connection: AsyncConnection, event: Event) -> None:
+    """Sell nothing more of an event; one that is not known yet is noted, so that no later copy puts it on sale."""
+    await connection.execute(
+        insert(EventRow)
+        .values(**_event_columns(event), status="cancelled")
+        .on_conflict_do_update(index_elements=[EventRow.id], set_={"status": "cancelled"})
+    )
+
+
+async def stock(connection: AsyncConnection, event_id: UUID) -> Stock | None:
+    """What is left of an event; None if nothing of it was ever on sale."""
+    event = (await connection.execute(select(EventRow).where(EventRow.id == event_id))).one_or_none()
+    sections = (await connection.execute(select(SectionRow).where(SectionRow.event_id == event_id))).all()
+    if event is None or not sections:
+        return None
+    taken = await _taken(connection, event_id)
+    return Stock(
+        event_id,
+        event.status,
+        event.currency,
+        [SectionStock(Section.model_validate(row._asdict()), row.claimed, taken.get(row.name, {})) for row in sections],
+    )
+
+
+async def _taken(connection: AsyncConnection, event_id: UUID) -> Mapping[str, Mapping[str, str]]:
+    """By section, the seats that are not available: few before the rush, and found by their own index."""
+    rows = await connection.execute(
+        select(SeatRow.section, SeatRow.name, SeatRow.status).where(
+            SeatRow.event_id == event_id, SeatRow.status != "available"
+        )
+    )
+    taken: dict[str, dict[str, str]] = {}
+    for row in rows:
+        taken.setdefault(row.section, {})[row.name] = row.status
+    return taken
+
+
+def _event_columns(event: Event) -> dict[str, Any]:
+    return event.model_dump(include={"id", "organizer_id", "name", "starts_at", "currency", "hold_seconds"})

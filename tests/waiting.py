@@ -1,0 +1,29 @@
+"""Waiting for a condition instead of for a time."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(condition: Callable[[], T | Awaitable[T]], *, within: float = 20, every: float = 0.05) -> T:
+    """Call `condition` until its answer is true and raises no AssertionError; answer that, or fail after `within` s."""
+    deadline = monotonic() + within
+    while True:
+        last: object
+        try:
+            answer = condition()
+            value: T = await answer if inspect.isawaitable(answer) else answer  # type: ignore[assignment]
+            if value:
+                return value
+            last = value
+        except AssertionError as error:
+            last = error
+        if monotonic() > deadline:
+            raise AssertionError(f"not within {within} s; the last answer was {last!r}")
+        await asyncio.sleep(every)

@@ -1,0 +1,62 @@
+"""How an event goes on sale and off again: steps in two services' databases that must not end half done."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.catalogue import CatalogueActivities
+    from activities.inventory import InventoryActivities
+    from domain.catalogue import Event, EventStatus
+    from temporal.policies import LocalOptions, transaction
+    from temporal.queues import RESERVATION
+
+# A large house has 100,000 seats to copy, on a machine that may be busy with other things.
+_COPY: LocalOptions = {**transaction(), "start_to_close_timeout": timedelta(seconds=60)}
+
+
+@workflow.defn
+class PublishEvent:
+    """Copies a draft's places into reservation, then shows it to the world.
+
+    A cancel may run beside it. Reservation keeps an event that was stopped from ever being put on sale, and the
+    catalogue one that was cancelled from being published; whichever comes first, both end up cancelled.
+    """
+
+    @workflow.run
+    async def run(self, event_id: UUID) -> EventStatus:
+        """The event's status afterwards: published, unless it was cancelled meanwhile."""
+        event = await _read(event_id)
+        if event.status is not EventStatus.DRAFT:
+            return event.status
+        await workflow.execute_activity_method(
+            InventoryActivities.put_on_sale, event, task_queue=RESERVATION, summary="copy the places", **_COPY
+        )
+        return await workflow.execute_activity_method(
+            CatalogueActivities.mark_published, event_id, summary="show it to the world", **transaction()
+        )
+
+
+@workflow.defn
+class CancelSales:
+    """Stops sales first, so that nobody buys what the catalogue calls cancelled."""
+
+    @workflow.run
+    async def run(self, event_id: UUID) -> EventStatus:
+        """The event's status afterwards: cancelled."""
+        event = await _read(event_id)
+        await workflow.execute_activity_method(
+            InventoryActivities.stop_selling, event, task_queue=RESERVATION, summary="stop sales", **transaction()
+        )
+        return await workflow.execute_activity_method(
+            CatalogueActivities.mark_cancelled, event_id, summary="call it off", **transaction()
+        )
+
+
+async def _read(event_id: UUID) -> Event:
+    return await workflow.execute_activity_method(
+        CatalogueActivities.read_event, event_id, summary="read the event", **transaction()
+    )
