@@ -29,6 +29,7 @@ PARTITIONS = 6
 _DAY_MS = 86_400_000
 _POLL = 0.5
 _BATCH = 100
+_LOG_CRITICAL = 2  # the library logs every failed attempt to connect; `error_cb` hears what matters
 
 log = structlog.get_logger()
 
@@ -107,6 +108,7 @@ class Publisher:
                 "message.timeout.ms": 10_000,
                 "reconnect.backoff.max.ms": 1_000,
                 "error_cb": partial(_log_trouble, name),
+                "log_level": _LOG_CRITICAL,
             }
         )
         self._loop = asyncio.get_running_loop()
@@ -173,6 +175,8 @@ def _settle(delivered: list[tuple[asyncio.Future[None], KafkaError | None]]) -> 
 
 
 def _log_trouble(name: str, error: KafkaError) -> None:
+    if error.code() == KafkaError._TRANSPORT:
+        return  # each failed attempt to connect; when no broker is left, that is told once
     log.warning("kafka_trouble", client=name, error=error.name(), fatal=error.fatal())
 
 
@@ -237,6 +241,7 @@ class Subscriber:
                 "queued.min.messages": 1_000,
                 "queued.max.messages.kbytes": 4_096,
                 "error_cb": partial(_log_trouble, group),
+                "log_level": _LOG_CRITICAL,
             }
         )
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
@@ -258,7 +263,12 @@ class Subscriber:
             return []
         messages = [first, *self._consumer.consume(_BATCH - 1, 0)]
         self._measure_lag()
-        return [_incoming(message) for message in messages if not _is_trouble(message)]
+        incoming = [_incoming(message) for message in messages if not _is_trouble(message)]
+        ours = self._ours()  # a rebalance may have come between the two calls
+        return [message for message in incoming if message.partition in ours]
+
+    def _ours(self) -> set[Partition]:
+        return {Partition(held.topic, held.partition) for held in self._consumer.assignment()}
 
     def _commit(self, offsets: Mapping[Partition, int], *, wait: bool) -> None:
         if not offsets:
@@ -274,7 +284,7 @@ class Subscriber:
             log.warning("offsets_not_committed", error=error.args[0].name())
 
     def _pause(self, paused: AbstractSet[Partition]) -> None:
-        ours = {Partition(held.topic, held.partition) for held in self._consumer.assignment()}
+        ours = self._ours()
         self._consumer.pause([TopicPartition(*partition) for partition in (paused & ours) - self._paused])
         self._consumer.resume([TopicPartition(*partition) for partition in (self._paused & ours) - paused])
         self._paused = set(paused & ours)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, FastAPI
 
-from api import catalogue, health, identity, inventory, problems
+from api import bookings, catalogue, health, identity, inventory, problems
 from api.middleware import BodyLimit, RequestContext
 from api.resources import open_resources
 from api.security import AccessTokens
@@ -25,7 +25,7 @@ class _Part(NamedTuple):
 PARTS: Mapping[str, _Part] = {
     "identity": _Part((identity.router,), frozenset({"identity"})),
     "catalogue": _Part((catalogue.router,), frozenset({"catalogue"})),
-    "reservation": _Part((inventory.router,), frozenset({"reservation"})),
+    "reservation": _Part((inventory.router, bookings.router), frozenset({"reservation"})),
 }
 
 
@@ -55,7 +55,9 @@ def _chosen(only: Collection[str] | None) -> list[_Part]:
     return [part for name, part in PARTS.items() if not only or name in only]
 
 
-def _lifespan(settings: Settings, databases: Collection[Service]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    settings: Settings, databases: Collection[Service]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_resources(settings, databases) as app.state.resources:

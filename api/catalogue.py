@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -30,6 +30,7 @@ from workflows.publication import CancelSales, PublishEvent
 router = APIRouter(prefix="/v1/events", tags=["catalogue"])
 _WAIT = 20  # seconds for places to be copied; the workflow goes on when we stop waiting
 _START = timedelta(seconds=2)
+_LATEST_START = datetime(2200, 1, 1, tzinfo=UTC)
 _SEES_DRAFTS = {Role.SUPPORT, Role.OPERATOR}
 
 
@@ -73,7 +74,7 @@ class NewEvent(RequestModel):
     name: ShortText = Field(examples=["Hamlet"])
     category: ShortText = Field(examples=["theatre"])
     venue: NewVenue
-    starts_at: AwareDatetime
+    starts_at: AwareDatetime = Field(lt=_LATEST_START, examples=["2030-05-01T19:30:00Z"])
     currency: Currency = Field(examples=["EUR"])
     hold_seconds: int = Field(ge=1, le=3600, strict=True, description="How long a buyer may think before paying.")
     sections: list[NewSection] = Field(min_length=1, max_length=MAX_SECTIONS)

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.types import ExceptionHandler
@@ -63,7 +63,7 @@ KINDS: Mapping[ProblemType, _Kind] = {
 }
 
 UNAVAILABLE = Problem(type=_T.UNAVAILABLE, detail="A part of the service is not reachable; try again in a moment.")
-INTERNAL = Problem(type=_T.INTERNAL, detail="Something went wrong on our side; quote the request id when you report it.")
+INTERNAL = Problem(type=_T.INTERNAL, detail="Something went wrong on our side; please report the request id.")
 
 _BY_STATUS = {
     400: _T.INVALID_REQUEST,
@@ -151,11 +151,17 @@ def _unavailable(request: Request, error: Exception) -> Response:
 
 def _database(request: Request, error: Exception) -> Response:
     assert isinstance(error, DBAPIError)
-    # A lost connection, a shutdown, too many clients, a lock or a statement that took too long: all of them pass.
-    sqlstate = getattr(error.orig, "sqlstate", None)
-    if error.connection_invalidated or sqlstate is None or sqlstate[:2] in ("08", "40", "53", "55", "57"):
+    if error.connection_invalidated or _is_momentary(error):
         return _unavailable(request, error.orig or error)
     raise error
+
+
+def _is_momentary(error: DBAPIError) -> bool:
+    """No connection, a shutdown, too many clients, a lock or a statement that took too long: all of them pass."""
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate is None:
+        return isinstance(error, OperationalError | InterfaceError)
+    return sqlstate[:2] in ("08", "40", "53", "55", "57")
 
 
 def _temporal(request: Request, error: Exception) -> Response:
@@ -169,9 +175,7 @@ def _http(request: Request, error: Exception) -> Response:
     """The framework's own refusals: no such route, another method, a body that cannot be read."""
     assert isinstance(error, HTTPException)
     type_ = _BY_STATUS.get(error.status_code, _T.INTERNAL if error.status_code >= 500 else _T.INVALID_REQUEST)
-    return respond(
-        Problem(type=type_, detail=error.detail), request, status=error.status_code, headers=error.headers
-    )
+    return respond(Problem(type=type_, detail=error.detail), request, status=error.status_code, headers=error.headers)
 
 
 def _invalid(request: Request, error: Exception) -> Response:

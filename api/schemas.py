@@ -22,8 +22,9 @@ Storable = AfterValidator(_storable)
 """Marks a text that Postgres and JSON can both take."""
 
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Storable]
-SectionName = Annotated[str, StringConstraints(pattern=r"^[\p{L}\p{N}]([\p{L}\p{M}\p{N} ._'-]{0,48}[\p{L}\p{M}\p{N}])?$"), Storable]
-"""A seat's name is `section-row-number`: read from its end it is never ambiguous, so a section's name may have hyphens."""
+_SECTION_NAME = r"^[\p{L}\p{N}]([\p{L}\p{M}\p{N} ._'-]{0,48}[\p{L}\p{M}\p{N}])?$"
+SectionName = Annotated[str, StringConstraints(pattern=_SECTION_NAME), Storable]
+"""A section may have hyphens in its name: `section-row-number` is read from its end."""
 
 MinorUnits = Annotated[int, Field(ge=0, le=10_000_000, strict=True)]
 PositiveInt = Annotated[int, Field(ge=1, le=100_000, strict=True)]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,7 +18,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
-from joserfc.jws import JWSAlgModel, JWSRegistry
+from joserfc.jws import JWSRegistry
 from uuid_utils import uuid7
 
 from config.settings import Settings, secret
@@ -90,13 +90,16 @@ class AccessTokens:
         return {"keys": [self._public.as_dict(private=False, kid=self._header["kid"], **_KEY_USE)]}
 
 
-class _OnlyEdDSA(JWSRegistry):
-    # "EdDSA" is the name that clients' libraries know; joserfc would warn that RFC 9864 prefers "Ed25519".
-    algorithms: ClassVar[dict[str, JWSAlgModel]] = {_ALGORITHM: copy(JWSRegistry.algorithms[_ALGORITHM])}
-    algorithms[_ALGORITHM].security_warning = None
+def _only_ed_dsa() -> JWSRegistry:
+    algorithm = copy(JWSRegistry.algorithms[_ALGORITHM])
+    # It is the name that clients' libraries know; joserfc would warn that RFC 9864 prefers "Ed25519".
+    algorithm.security_warning = None
+    registry = JWSRegistry(algorithms=[_ALGORITHM])
+    registry.algorithms = {_ALGORITHM: algorithm}
+    return registry
 
 
-_ED_DSA = _OnlyEdDSA(algorithms=[_ALGORITHM])
+_ED_DSA = _only_ed_dsa()
 _bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `access_token` of `POST /v1/sessions`.")
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 

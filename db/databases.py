@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import psycopg
 from alembic import command
 from alembic.config import Config
 from psycopg import sql
 from sqlalchemy.engine import URL, make_url
+
+
+_Service = TypeVar("_Service", bound=str)
 
 
 class ServiceDatabase(NamedTuple):
@@ -26,7 +29,7 @@ class ServiceDatabase(NamedTuple):
     application: str
 
 
-def prepare(admin_dsn: str, databases: Mapping[str, ServiceDatabase]) -> None:
+def prepare(admin_dsn: str, databases: Mapping[_Service, ServiceDatabase]) -> None:
     """Create what is missing of each service's roles and database, then run its migrations; safe to repeat.
 
     Args:
@@ -53,9 +56,7 @@ def _create(admin: psycopg.Connection, owner: URL, application: URL) -> None:
     if known is None:
         admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, _role(owner)))
     admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
-    admin.execute(
-        sql.SQL("GRANT CONNECT ON DATABASE {} TO {}, {}").format(database, _role(owner), _role(application))
-    )
+    admin.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}, {}").format(database, _role(owner), _role(application)))
 
 
 def _create_role(admin: psycopg.Connection, url: URL) -> None:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import psycopg
 from opentelemetry import propagate
-from sqlalchemy import BigInteger, Computed, Connection, Identity, SmallInteger, Text, make_url, text
+from sqlalchemy import BigInteger, Computed, Identity, SmallInteger, Text, make_url, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
@@ -161,8 +161,6 @@ async def relay_session(url: str) -> AsyncIterator[AsyncConnection]:
     try:
         async with engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
-            # Closed in the end, not returned to the pool, whose reset would leave the locks in place.
-            await connection.run_sync(Connection.detach)
             await connection.exec_driver_sql("SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2")
             await connection.exec_driver_sql(f"SELECT pg_advisory_lock_shared({_LOCKS}, {_MEMBERS})")
             await connection.exec_driver_sql(f"LISTEN {CHANNEL}")

@@ -62,12 +62,12 @@ class Stack:
     @property
     def env(self) -> dict[str, str]:
         """The SEATWRIGHT_ variables of this stack, as its processes get them."""
-        return environment.variables(self._load())
+        return environment.variables(self._known())
 
     @property
     def ports(self) -> dict[str, int]:
         """The port of each listener, by name."""
-        return self._load().ports
+        return self._known().ports
 
     def is_running(self, name: str) -> bool:
         """Whether the process lives (which is less than ready)."""
@@ -129,6 +129,8 @@ class Stack:
         """Stop this one process, gently."""
         with self._changing() as current:
             self._launcher(current, name).take_down()
+            current.completed.pop(name, None)  # so that what runs once runs again
+            self._remember(current)
 
     def restart(self, name: str) -> None:
         """Stop and start this one process."""
@@ -190,6 +192,13 @@ class Stack:
         shutil.rmtree(self.place.folder)
 
     # How that is done
+
+    def _known(self) -> State:
+        """The state once it is remembered: free ports are chosen once, and not anew by each question."""
+        if not self.place.state.exists():
+            with self._changing() as current:
+                return current
+        return self._load()
 
     def _load(self) -> State:
         current = state.load(self.place.state)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 from uuid import UUID
@@ -116,50 +116,59 @@ class Relay:
             self._failures = 0
 
     async def _balance(self, connection: AsyncConnection) -> frozenset[int]:
-        """Take or give up buckets until this relay has its share; answer those that it owns."""
-        shares = await outbox.shares(connection)
-        surplus = len(shares.mine) - shares.fair
-        if surplus > 0:
-            await outbox.release(connection, random.sample(sorted(shares.mine), surplus))
-        elif surplus < 0 and shares.free:
-            await outbox.claim(connection, random.sample(sorted(shares.free), min(-surplus, len(shares.free))))
-        else:
-            return shares.mine
-        owned = (await outbox.shares(connection)).mine
-        log.info("buckets_changed", service=self._service, owned=len(owned), fair=shares.fair)
-        return owned
+        """Take or give up buckets until this relay has its share, or all that is free; answer those that it owns."""
+        while True:
+            shares = await outbox.shares(connection)
+            missing = shares.fair - len(shares.mine)
+            if missing < 0:
+                await outbox.release(connection, random.sample(sorted(shares.mine), -missing))
+            elif missing > 0 and shares.free:
+                await outbox.claim(connection, random.sample(sorted(shares.free), min(missing, len(shares.free))))
+            else:
+                log.debug("buckets_owned", service=self._service, owned=len(shares.mine), fair=shares.fair)
+                return shares.mine
 
     async def _publish(
         self, connection: AsyncConnection, publisher: Publisher, messages: Sequence[OutboxMessage]
     ) -> None:
         """Publish what can be, all aggregates at once, and delete what was acknowledged."""
-        by_aggregate: dict[UUID, list[OutboxMessage]] = defaultdict(list)
+        by_aggregate: dict[UUID, deque[OutboxMessage]] = defaultdict(deque)
         for message in messages:
             by_aggregate[message.aggregate_id].append(message)
         acknowledged: list[int] = []
-        outcomes = await asyncio.gather(
-            *(self._publish_in_order(publisher, ordered, acknowledged) for ordered in by_aggregate.values()),
-            return_exceptions=True,
-        )
-        if acknowledged:
-            await outbox.delete(connection, acknowledged)
-            _published.labels(self._service).inc(len(acknowledged))
-        for error in outcomes:
-            if error is not None:
-                raise error
+        try:
+            outcomes = await asyncio.gather(
+                *(self._publish_in_order(publisher, ordered, acknowledged) for ordered in by_aggregate.values()),
+                return_exceptions=True,
+            )
+            _raise_first(outcomes)
+            await self._publish_refused(publisher, list(by_aggregate.values()), acknowledged)
+        finally:
+            if acknowledged:
+                await outbox.delete(connection, acknowledged)
+                _published.labels(self._service).inc(len(acknowledged))
 
     async def _publish_in_order(
-        self, publisher: Publisher, messages: Sequence[OutboxMessage], acknowledged: list[int]
-    ) -> None:
-        for message in messages:
+        self, publisher: Publisher, messages: deque[OutboxMessage], acknowledged: list[int]
+    ) -> NotDelivered | None:
+        """Publish one aggregate's messages up to the first that is refused; what remains stays in `messages`."""
+        while messages:
             try:
-                await publisher.publish(self._to_kafka(message))
+                await publisher.publish(self._to_kafka(messages[0]))
             except NotDelivered as error:
                 if not error.permanent:
                     raise
-                self._leave_alone(message, error)
-                return
-            acknowledged.append(message.id)
+                return error
+            acknowledged.append(messages.popleft().id)
+        return None
+
+    async def _publish_refused(
+        self, publisher: Publisher, leftovers: Iterable[deque[OutboxMessage]], acknowledged: list[int]
+    ) -> None:
+        """Try refused messages again one by one: the broker refuses a whole batch for one message in it."""
+        for messages in leftovers:
+            if error := await self._publish_in_order(publisher, messages, acknowledged):
+                self._leave_alone(messages[0], error)
 
     def _to_kafka(self, message: OutboxMessage) -> OutgoingMessage:
         headers = cloud_event_headers(
@@ -206,6 +215,12 @@ class Relay:
         _waiting.labels(self._service).set(backlog.rows)
         _oldest.labels(self._service).set(backlog.oldest_seconds)
         _stopped.labels(self._service).set(len(self._left_alone()))
+
+
+def _raise_first(outcomes: Iterable[object]) -> None:
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not (isinstance(outcome, NotDelivered) and outcome.permanent):
+            raise outcome
 
 
 def _brief(error: BaseException) -> str:

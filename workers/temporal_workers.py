@@ -28,9 +28,18 @@ from workflows.publication import CancelSales, PublishEvent
 
 SERVICES = (queues.CATALOGUE, queues.RESERVATION, queues.PAYMENT)
 
-_SANDBOX = SandboxedWorkflowRunner(
+WORKFLOW_RUNNER = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(
-        "activities", "adapters", "db", "domain", "temporal", "sqlalchemy", "redis", "psycopg", "opentelemetry", "stripe"
+        "activities",
+        "adapters",
+        "db",
+        "domain",
+        "temporal",
+        "sqlalchemy",
+        "redis",
+        "psycopg",
+        "opentelemetry",
+        "stripe",
     )
 )
 
@@ -52,7 +61,7 @@ def _worker(client: Client, queue: str, workflows: Sequence[type], activities: S
         task_queue=queue,
         workflows=workflows,
         activities=activities,
-        workflow_runner=_SANDBOX,
+        workflow_runner=WORKFLOW_RUNNER,
         graceful_shutdown_timeout=timedelta(seconds=5),
     )
 
@@ -61,7 +70,7 @@ def _worker(client: Client, queue: str, workflows: Sequence[type], activities: S
 async def _catalogue(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     engine = open_engine(settings.database_url("catalogue"), pool_size=2)
     try:
-        yield _worker(client, queues.CATALOGUE, [PublishEvent, CancelSales], _methods(CatalogueActivities(engine)))
+        yield _worker(client, queues.CATALOGUE, [PublishEvent, CancelSales], methods_of(CatalogueActivities(engine)))
     finally:
         await engine.dispose()
 
@@ -69,10 +78,12 @@ async def _catalogue(settings: Settings, client: Client) -> AsyncIterator[Worker
 @asynccontextmanager
 async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     engine = open_engine(settings.database_url("reservation"))
-    async with Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=2, socket_connect_timeout=1) as redis:
+    async with Redis.from_url(
+        settings.redis_url.get_secret_value(), socket_timeout=2, socket_connect_timeout=1
+    ) as redis:
         activities = [
-            *_methods(ReservationActivities(engine, SeatLocks(redis))),
-            *_methods(InventoryActivities(engine)),
+            *methods_of(ReservationActivities(engine, SeatLocks(redis))),
+            *methods_of(InventoryActivities(engine)),
         ]
         try:
             yield _worker(client, queues.RESERVATION, [BookingWorkflow], activities)
@@ -87,7 +98,7 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
         secret(settings.stripe_api_key), base_url=settings.stripe_api_base, total_seconds=settings.payment_timeout
     )
     try:
-        yield _worker(client, queues.PAYMENT, [], _methods(PaymentActivities(engine, {stripe.name: stripe})))
+        yield _worker(client, queues.PAYMENT, [], methods_of(PaymentActivities(engine, {stripe.name: stripe})))
     finally:
         await stripe.close()
         await engine.dispose()
@@ -96,7 +107,7 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
 _WORKERS = {queues.CATALOGUE: _catalogue, queues.RESERVATION: _reservation, queues.PAYMENT: _payment}
 
 
-def _methods(activities: object) -> list[Callable[..., Any]]:
+def methods_of(activities: object) -> list[Callable[..., Any]]:
     """The methods that are activities."""
     methods = (getattr(activities, name) for name in dir(activities) if not name.startswith("_"))
     return [method for method in methods if hasattr(method, "__temporal_activity_definition")]

@@ -86,7 +86,7 @@ async def _change(connection: AsyncConnection, user_id: UUID, **values: Any) -> 
     return _account(row) if row else None
 
 
-def _account(row: Row[Any]) -> Account:
+def _account(row: Row[UUID, str, str, list[str]]) -> Account:
     return Account(row.id, row.email, row.name, _roles(row.roles))
 
 

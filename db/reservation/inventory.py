@@ -46,7 +46,10 @@ _SEATS = text(
 async def put_on_sale(connection: AsyncConnection, event: Event) -> None:
     """Copy an event with all its places; one that is known, on sale or stopped, stays as it is."""
     made = await connection.execute(
-        insert(EventRow).values(**_event_columns(event), status="on_sale").on_conflict_do_nothing().returning(EventRow.id)
+        insert(EventRow)
+        .values(**_event_columns(event), status="on_sale")
+        .on_conflict_do_nothing()
+        .returning(EventRow.id)
     )
     if made.one_or_none() is None:
         return

@@ -25,7 +25,6 @@ class Mail:
     sender: str
     recipients: tuple[str, ...]
     raw: bytes
-    read: bool
 
     def parsed(self) -> EmailMessage:
         """The mail's structure."""
@@ -57,11 +56,11 @@ class Part:
 
 
 def summary(mail: Mail) -> Json:
-    """One element of Mailpit's list of messages."""
+    """One element of Mailpit's list of messages, as it is when nobody has read it."""
     parsed = mail.parsed()
     return {
         "ID": mail.id,
-        "Read": mail.read,
+        "Read": False,
         **_envelope(mail, parsed),
         "Created": mail.received.isoformat(),
         "Username": "",
@@ -106,6 +105,11 @@ def body(parsed: EmailMessage, kind: str) -> str:
     return str(part.get_content()) if part else ""
 
 
+def text(parsed: EmailMessage) -> str:
+    """The words of the mail, for searching."""
+    return body(parsed, "plain") or body(parsed, "html")
+
+
 def parts(parsed: EmailMessage) -> list[Part]:
     """All that is neither the text nor a container, numbered as they come."""
     texts = [part for part in (parsed.get_body(("plain",)), parsed.get_body(("html",))) if part]
@@ -115,8 +119,8 @@ def parts(parsed: EmailMessage) -> list[Part]:
 
 
 def page(parsed: EmailMessage) -> str:
-    """The HTML with its images inside, so that it can be shown with no access to anything."""
-    html = body(parsed, "html")
+    """The HTML with its images inside, so that it can be shown with no access to anything; links open elsewhere."""
+    html = '<base target="_blank">' + body(parsed, "html")
     for part in parts(parsed):
         if part.content_id:
             data = f"data:{part.content_type};base64,{base64.b64encode(part.content).decode()}"
@@ -164,9 +168,9 @@ def _date(mail: Mail, parsed: EmailMessage) -> str:
 
 
 def _snippet(parsed: EmailMessage) -> str:
-    text = body(parsed, "plain")
-    if not text:
+    words = body(parsed, "plain")
+    if not words:
         visible = re.sub(r"(?is)<(style|script|head|title)\b.*?</\1>", " ", body(parsed, "html"))
-        text = unescape(re.sub(r"<[^>]*>", " ", visible))
-    text = " ".join(text.split())
-    return text if len(text) <= SNIPPET_LENGTH else text[:SNIPPET_LENGTH] + "..."
+        words = unescape(re.sub(r"<[^>]*>", " ", visible))
+    words = " ".join(words.split())
+    return words if len(words) <= SNIPPET_LENGTH else words[:SNIPPET_LENGTH] + "..."

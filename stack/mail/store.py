@@ -3,24 +3,27 @@
 import json
 import sqlite3
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stack.mail.message import Mail
+from stack.mail import message
+from stack.mail.message import Json, Mail
 
+# Summary and text are worked out once, when the mail comes: tests search often, and parsing thousands of mails is slow.
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS mails (
+CREATE TABLE IF NOT EXISTS messages (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     received TEXT NOT NULL,
     sender TEXT NOT NULL,
     recipients TEXT NOT NULL,
     raw BLOB NOT NULL,
+    summary TEXT NOT NULL,
+    text TEXT NOT NULL,
     read INTEGER NOT NULL DEFAULT 0
 )
 """
-COLUMNS = "id, received, sender, recipients, raw, read"
 
 
 class Store:
@@ -33,47 +36,61 @@ class Store:
 
     def add(self, sender: str, recipients: Sequence[str], raw: bytes) -> str:
         """Keep a mail; once this has returned, it is on disk."""
-        identifier = uuid.uuid4().hex[:22]
+        mail = Mail(uuid.uuid4().hex[:22], datetime.now(UTC), sender, tuple(recipients), raw)
         self._db.execute(
-            "INSERT INTO mails (id, received, sender, recipients, raw) VALUES (?, ?, ?, ?, ?)",
-            (identifier, datetime.now(UTC).isoformat(), sender, json.dumps(list(recipients)), raw),
+            "INSERT INTO messages (id, received, sender, recipients, raw, summary, text) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                mail.id,
+                mail.received.isoformat(),
+                sender,
+                json.dumps(mail.recipients),
+                raw,
+                json.dumps(message.summary(mail)),
+                message.text(mail.parsed()),
+            ),
         )
-        return identifier
+        return mail.id
 
-    def all(self) -> list[Mail]:
-        """Every mail, newest first."""
-        return [_mail(row) for row in self._db.execute(f"SELECT {COLUMNS} FROM mails ORDER BY number DESC")]
+    def page(self, start: int, limit: int) -> list[Json]:
+        """So many summaries from there on, newest first."""
+        query = "SELECT summary, read FROM messages ORDER BY number DESC LIMIT ? OFFSET ?"
+        return [_summary(*row) for row in self._db.execute(query, (limit, start))]
 
-    def slice(self, start: int, limit: int) -> list[Mail]:
-        """So many mails from there on, newest first."""
-        query = f"SELECT {COLUMNS} FROM mails ORDER BY number DESC LIMIT ? OFFSET ?"
-        return [_mail(row) for row in self._db.execute(query, (limit, start))]
+    def search(self, matches: Callable[[Json, str], bool]) -> list[Json]:
+        """The summaries of all that match, newest first."""
+        rows = self._db.execute("SELECT summary, read, text FROM messages ORDER BY number DESC")
+        pairs = ((_summary(summary, read), text) for summary, read, text in rows)
+        return [summary for summary, text in pairs if matches(summary, text)]
 
     def get(self, identifier: str) -> Mail | None:
         """One mail; 'latest' is the newest."""
-        if identifier == "latest":
-            return next(iter(self.slice(0, 1)), None)
-        row = self._db.execute(f"SELECT {COLUMNS} FROM mails WHERE id = ?", (identifier,)).fetchone()
-        return _mail(row) if row else None
+        which = "ORDER BY number DESC LIMIT 1" if identifier == "latest" else "WHERE id = ?"
+        known = () if identifier == "latest" else (identifier,)
+        query = f"SELECT id, received, sender, recipients, raw FROM messages {which}"
+        row = self._db.execute(query, known).fetchone()
+        return _mail(*row) if row else None
 
     def counts(self) -> tuple[int, int]:
         """How many there are, and how many of them nobody has read."""
-        total, unread = self._db.execute("SELECT count(*), coalesce(sum(NOT read), 0) FROM mails").fetchone()
+        total, unread = self._db.execute("SELECT count(*), coalesce(sum(NOT read), 0) FROM messages").fetchone()
         return total, unread
 
     def mark_read(self, identifier: str) -> None:
         """Somebody has looked at it."""
-        self._db.execute("UPDATE mails SET read = 1 WHERE id = ?", (identifier,))
+        self._db.execute("UPDATE messages SET read = 1 WHERE id = ? AND NOT read", (identifier,))
 
     def delete(self, identifiers: Sequence[str]) -> None:
         """Forget these."""
-        self._db.executemany("DELETE FROM mails WHERE id = ?", [(identifier,) for identifier in identifiers])
+        self._db.executemany("DELETE FROM messages WHERE id = ?", [(identifier,) for identifier in identifiers])
 
     def delete_all(self) -> None:
         """Forget every mail."""
-        self._db.execute("DELETE FROM mails")
+        self._db.execute("DELETE FROM messages")
 
 
-def _mail(row: tuple[str, str, str, str, bytes, int]) -> Mail:
-    identifier, received, sender, recipients, raw, read = row
-    return Mail(identifier, datetime.fromisoformat(received), sender, tuple(json.loads(recipients)), raw, bool(read))
+def _summary(summary: str, read: int) -> Json:
+    return {**json.loads(summary), "Read": bool(read)}
+
+
+def _mail(identifier: str, received: str, sender: str, recipients: str, raw: bytes) -> Mail:
+    return Mail(identifier, datetime.fromisoformat(received), sender, tuple(json.loads(recipients)), raw)

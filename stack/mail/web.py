@@ -18,7 +18,10 @@ from stack.mail.store import Store
 STORE = web.AppKey("store", Store)
 PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent / "pages"), autoescape=True)
 # Mail is shown as it came, but may fetch nothing, run nothing and open nothing.
-NOTHING_ELSE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; sandbox allow-popups"
+NOTHING_ELSE = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; "
+    "sandbox allow-popups allow-popups-to-escape-sandbox"
+)
 
 routes = web.RouteTableDef()
 
@@ -45,7 +48,7 @@ async def messages(request: web.Request) -> web.Response:
     start, limit = _page(request)
     store = request.app[STORE]
     total, _ = store.counts()
-    return _listing(store, [message.summary(mail) for mail in store.slice(start, limit)], total, start)
+    return _listing(store, store.page(start, limit), total, start)
 
 
 @routes.get("/api/v1/search")
@@ -55,7 +58,7 @@ async def search(request: web.Request) -> web.Response:
     if not query:
         return web.Response(status=400, text="Error: no search query")
     start, limit = _page(request)
-    found = _found(request.app[STORE], query)
+    found = request.app[STORE].search(matcher(query))
     return _listing(request.app[STORE], found[start : start + limit], len(found), start)
 
 
@@ -111,7 +114,7 @@ async def part(request: web.Request) -> web.Response:
 async def inbox(request: web.Request) -> web.Response:
     """The page with the list."""
     store, query = request.app[STORE], request.query.get("q", "").strip()
-    found = _found(store, query) if query else [message.summary(mail) for mail in store.slice(0, 200)]
+    found = store.search(matcher(query)) if query else store.page(0, 200)
     total, unread = store.counts()
     return _html("inbox.html", mails=found[:200], total=total, unread=unread, query=query)
 
@@ -153,17 +156,6 @@ def _page(request: web.Request) -> tuple[int, int]:
         return int(text) if text.isdecimal() else default
 
     return number("start", 0), number("limit", 50)
-
-
-def _found(store: Store, query: str) -> list[Json]:
-    matches = matcher(query)
-    pairs = ((message.summary(mail), mail) for mail in store.all())
-    return [summary for summary, mail in pairs if matches(summary, _text(mail))]
-
-
-def _text(mail: Mail) -> str:
-    parsed = mail.parsed()
-    return message.body(parsed, "plain") or message.body(parsed, "html")
 
 
 def _listing(store: Store, summaries: list[Json], matching: int, start: int) -> web.Response:

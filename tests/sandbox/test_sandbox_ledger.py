@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -20,6 +21,7 @@ from sandbox.testing import ControlError, SandboxProcess
 from tests.sandbox.shop import Shop
 
 AMOUNT = 1000
+KILLED_AFTER = 20
 AMOUNTS = st.one_of(st.none(), st.integers(1, AMOUNT + 1))
 STEP_NAMES = ["authorize", "decline", "challenge", "process", "settle", "refuse", "void", "expire"]
 STEPS = st.one_of(
@@ -137,6 +139,25 @@ def test_what_was_done_before_a_kill_is_there_afterwards(own_sandbox: SandboxPro
     assert own_sandbox.ledger(shop.booking_id) == before
     assert shop.hold(key=key).id == held.id
     assert shop.capture(held.id).status == "succeeded"
+
+
+def test_a_kill_in_the_middle_loses_no_acknowledged_hold_and_doubles_none(own_sandbox: SandboxProcess) -> None:
+    shops = {str(uuid4()): Shop(own_sandbox) for _ in range(200)}
+    acknowledged: dict[str, str] = {}
+
+    def hold(key: str) -> None:
+        acknowledged[key] = shops[key].hold(key=key).id
+        if len(acknowledged) == KILLED_AFTER:
+            own_sandbox.kill()
+
+    with ThreadPoolExecutor(4) as pool:
+        failures = [call.exception() for call in [pool.submit(hold, key) for key in shops]]
+    assert any(isinstance(failure, stripe.APIConnectionError) for failure in failures)
+    own_sandbox.start()
+    for key, shop in shops.items():
+        repeated = shop.hold(key=key).id
+        assert acknowledged.get(key) in (None, repeated)
+        assert shop.money() == {"authorized": 5000, "captured": 0, "released": 0, "refunded": 0, "held": 5000}
 
 
 @pytest.mark.parametrize(

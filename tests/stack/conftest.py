@@ -16,3 +16,11 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     tiny = Stack("tiny", ports="free", home=tmp_path, console=Console(file=StringIO()))
     yield tiny
     tiny.clean()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(tmp_path: Path) -> Iterator[None]:
+    """Stacks that a test made by itself are stopped too, also when it failed."""
+    yield
+    for state in tmp_path.glob("*/state.json"):
+        Stack(state.parent.name, home=tmp_path, console=Console(file=StringIO())).clean()

@@ -77,10 +77,24 @@ def test_a_launcher_killed_in_mid_start_leaves_nothing_that_the_next_does_not_fi
     assert commands_with(str(stack.place.folder)) == []
 
 
+def test_two_launchers_at_once_start_everything_once(stack: Stack) -> None:
+    code = "import sys, pathlib, stack; stack.Stack('tiny', 'free', pathlib.Path(sys.argv[1])).up('postgres', 'redis')"
+    both = [subprocess.Popen([sys.executable, "-c", code, str(stack.place.home)], cwd=CHECKOUT) for _ in range(2)]
+    assert [launcher.wait() for launcher in both] == [0, 0]
+    assert len(commands_with(f"--dir {stack.place.data('redis')}")) == 1
+    assert query(stack, "SELECT 1") == [(1,)]
+
+
+def test_free_ports_are_the_same_before_and_after_the_first_up(stack: Stack) -> None:
+    before = stack.ports
+    assert stack.ports == before
+    stack.up("redis")
+    assert stack.ports == before
+
+
 def test_down_stops_its_own_and_nothing_else(stack: Stack, tmp_path: Path) -> None:
     neighbour = Stack("neighbour", ports="free", home=tmp_path)
-    stranger = subprocess.Popen(["sleep", "60"])
-    try:
+    with subprocess.Popen(["sleep", "60"]) as stranger:
         stack.up("redis", "mail")
         neighbour.up("redis")
         stack.down()
@@ -88,10 +102,7 @@ def test_down_stops_its_own_and_nothing_else(stack: Stack, tmp_path: Path) -> No
         assert not stack.is_running("mail")
         assert neighbour.is_running("redis")
         assert stranger.poll() is None
-    finally:
-        neighbour.clean()
         stranger.kill()
-        stranger.wait()
 
 
 def test_a_pid_that_is_now_someone_elses_is_not_killed(stack: Stack) -> None:
@@ -117,9 +128,8 @@ def test_a_taken_port_is_named_with_the_remedy_within_a_second(tmp_path: Path) -
             stack.up("redis", ports={"redis": port})
         assert time.monotonic() - started < 1
         assert not stack.is_running("redis")
-        other = int(str(refused.value).partition("--port redis=")[2].split()[0])
-    stack.up("redis", ports={"redis": other})
-    stack.clean()
+        remedy = int(str(refused.value).partition("--port redis=")[2].split()[0])
+    stack.up("redis", ports={"redis": remedy})
 
 
 def test_a_stack_that_was_refused_its_ports_takes_free_ones_when_told_to(tmp_path: Path) -> None:
@@ -130,7 +140,6 @@ def test_a_stack_that_was_refused_its_ports_takes_free_ones_when_told_to(tmp_pat
         stack = Stack("tiny", ports="free", home=tmp_path)
         stack.up("redis")
         assert stack.ports["redis"] != port
-    stack.clean()
 
 
 def test_free_ports_are_chosen_anew_when_someone_takes_them_while_we_are_down(stack: Stack) -> None:

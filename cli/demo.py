@@ -1,0 +1,199 @@
+"""One booking through the public API, from the hold to the mail, with every step shown as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx2
+from rich.console import Console
+from sqlalchemy import text
+
+from config.settings import Settings
+from db.engine import open_engine
+from temporal.connection import connect
+from temporal.timeline import TimelineEntry, follow
+
+PASSWORD = "seatwright-demo-1"
+_PATIENCE = 60.0  # seconds for mail, search and analytics to catch up
+
+console = Console(highlight=False)
+
+CATALOGUE = (
+    ("Bach at Midnight", "classical", "Thomaskirche", "Leipzig", "DE", 51.3393, 12.3727, "EUR", 4500),
+    ("Anatolian Rock Night", "rock", "Zorlu PSM", "Istanbul", "TR", 41.0671, 29.0170, "TRY", 95000),
+    ("Jazz on the Canal", "jazz", "Bimhuis", "Amsterdam", "NL", 52.3784, 4.9131, "EUR", 3200),
+    ("Open Air Cinema", "film", "Westonbirt Arboretum", "Tetbury", "GB", 51.6070, -2.2190, "GBP", 1800),
+)
+
+
+async def run(settings: Settings) -> None:
+    """Book, pay, and wait until mail, search and analytics know."""
+    started = perf_counter()
+    async with httpx2.AsyncClient(base_url=settings.api_url, timeout=30) as api:
+        organizer = await _log_in(api, "organizer@example.test")
+        buyer = await _log_in(api, "buyer@example.test")
+        event = await _catalogue(api, organizer)
+        booking = await _book(api, settings, buyer, event)
+        await _wait_for_outcomes(api, settings, booking, event)
+    console.print(f"\n[bold green]done[/] in {perf_counter() - started:.1f} s\n")
+    _show_addresses(settings, booking)
+
+
+async def _log_in(api: httpx2.AsyncClient, email: str) -> dict[str, str]:
+    answer = await api.post("/v1/sessions", json={"email": email, "password": PASSWORD})
+    return {"Authorization": f"Bearer {_ok(answer)['access_token']}"}
+
+
+async def _catalogue(api: httpx2.AsyncClient, organizer: dict[str, str]) -> dict[str, Any]:
+    """The demo's events, made on the first run; the one with most free seats is booked."""
+    found = {hit["name"]: hit for hit in _ok(await api.get("/v1/search", params={"q": "", "sort": "date"}))["hits"]}
+    missing = [row for row in CATALOGUE if row[0] not in found]
+    if missing:
+        console.print(f"[bold]catalogue[/]  {len(missing)} events are created and published")
+    created = [await _publish(api, organizer, row) for row in missing]
+    return created[0] if created else _ok(await api.get(f"/v1/events/{found[CATALOGUE[0][0]]['id']}"))
+
+
+async def _publish(api: httpx2.AsyncClient, organizer: dict[str, str], row: tuple[Any, ...]) -> dict[str, Any]:
+    name, category, venue, city, country, latitude, longitude, currency, price = row
+    body = {
+        "name": name,
+        "category": category,
+        "venue": {"name": venue, "city": city, "country": country, "latitude": latitude, "longitude": longitude},
+        "starts_at": (datetime.now(UTC) + timedelta(days=60)).replace(minute=0, second=0, microsecond=0).isoformat(),
+        "currency": currency,
+        "hold_seconds": 600,
+        "sections": [
+            {"name": "A", "kind": "seated", "rows": 20, "seats_per_row": 30, "price": price * 2},
+            {"name": "B", "kind": "seated", "rows": 20, "seats_per_row": 30, "price": price},
+            {"name": "Standing", "kind": "general", "capacity": 500, "price": price // 2},
+        ],
+    }
+    event = _ok(await api.post("/v1/events", json=body, headers=organizer))
+    _ok(await api.post(f"/v1/events/{event['id']}/publish", headers=organizer))
+    return event
+
+
+async def _book(
+    api: httpx2.AsyncClient, settings: Settings, buyer: dict[str, str], event: dict[str, Any]
+) -> dict[str, Any]:
+    seats = await _two_free_seats(api, event)
+    console.print(f"\n[bold]booking[/]    {event['name']}: {', '.join(seats)} and one place standing\n")
+    booking = _ok(
+        await api.post(
+            "/v1/bookings",
+            json={"event_id": event["id"], "seats": seats, "quantities": {"Standing": 1}},
+            headers=buyer | {"Idempotency-Key": str(uuid4())},
+        )
+    )
+    story = asyncio.create_task(_tell_story(settings, booking["id"]))
+    paid = await api.post(
+        f"/v1/bookings/{booking['id']}/payment",
+        json={"provider": "stripe", "payment_method": "pm_card_visa"},
+        headers=buyer | {"Idempotency-Key": str(uuid4())},
+    )
+    with suppress(TimeoutError):
+        await asyncio.wait_for(story, 10)
+    confirmed = _ok(paid)
+    amount = f"{confirmed['amount'] / 100:.2f} {confirmed['currency']}"
+    console.print(f"\n[bold]{confirmed['status']}[/]  {amount}, {len(confirmed['tickets'])} tickets\n")
+    return confirmed
+
+
+async def _two_free_seats(api: httpx2.AsyncClient, event: dict[str, Any]) -> list[str]:
+    sections = _ok(await api.get(f"/v1/events/{event['id']}/seats"))["sections"]
+    seats = next(section["seats"] for section in sections if section["name"] == "A")
+    free = [seat["name"] for seat in seats if seat["status"] == "available"]
+    return free[:2]
+
+
+async def _tell_story(settings: Settings, booking_id: str) -> None:
+    handle = (await connect(settings)).get_workflow_handle(f"booking/{booking_id}")
+    async for entry in follow(handle, wait=True):
+        _show(entry)
+
+
+def _show(entry: TimelineEntry) -> None:
+    tries = f"  [dim]({entry.attempts} tries)[/]" if (entry.attempts or 1) > 1 else ""
+    problem = f"  [red]{entry.problem}[/]" if entry.problem else ""
+    style = {"command": "cyan", "answer": "cyan", "step": "green", "ended": "bold"}.get(entry.kind, "dim")
+    console.print(f"  {entry.at:%H:%M:%S.%f}"[:-3] + f"  [{style}]{entry.kind:<8}[/] {entry.what}{tries}{problem}")
+
+
+async def _wait_for_outcomes(
+    api: httpx2.AsyncClient, settings: Settings, booking: dict[str, Any], event: dict[str, Any]
+) -> None:
+    async with httpx2.AsyncClient(base_url=settings.mail_ui_url, timeout=10) as mail:
+
+        async def mailed() -> str | None:
+            found = await mail.get("/api/v1/search", params={"query": f"subject:{event['name']}"})
+            for message in found.json()["messages"]:
+                whole = (await mail.get(f"/api/v1/message/{message['ID']}")).json()
+                if booking["id"] in whole["Text"]:
+                    return f"{message['Subject']!r} to {message['To'][0]['Address']}"
+            return None
+
+        async def searched() -> str | None:
+            hits = _ok(await api.get("/v1/search", params={"q": event["name"]}))["hits"]
+            return next((f"{hit['name']}, {hit['venue']['city']}" for hit in hits if hit["id"] == event["id"]), None)
+
+        await _show_when("mail", mailed)
+        await _show_when("search", searched)
+    await _show_when("analytics", lambda: _sales(settings, event["id"]))
+
+
+async def _sales(settings: Settings, event_id: str) -> str | None:
+    engine = open_engine(settings.database_url("analytics"), pool_size=1)
+    try:
+        async with engine.connect() as connection:
+            found = await connection.execute(
+                text("SELECT bookings, tickets, revenue, currency FROM sales WHERE event_id = :id"), {"id": event_id}
+            )
+            row = found.one_or_none()
+    finally:
+        await engine.dispose()
+    if row is None:
+        return None
+    return f"{row.bookings} bookings, {row.tickets} tickets, {row.revenue / 100:.2f} {row.currency} for this event"
+
+
+async def _show_when(what: str, look: Callable[[], Awaitable[str | None]]) -> None:
+    deadline = perf_counter() + _PATIENCE
+    while perf_counter() < deadline:
+        seen = await look()
+        if seen:
+            console.print(f"[bold]{what:<10}[/] {seen}")
+            return
+        await asyncio.sleep(0.2)
+    raise SystemExit(f"{what}: nothing after {_PATIENCE:.0f} s; see `seatwright stack logs consume relay`")
+
+
+def _show_addresses(settings: Settings, booking: dict[str, Any]) -> None:
+    workflow = quote(f"booking/{booking['id']}", safe="")
+    console.print("Look at:")
+    for name, address in (
+        ("API docs", f"{settings.api_url}/docs"),
+        (
+            "this booking in Temporal",
+            f"{settings.temporal_ui_url}/namespaces/{settings.temporal_namespace}/workflows/{workflow}",
+        ),
+        ("its mail", settings.mail_ui_url),
+        ("the payment sandbox", settings.sandbox_url),
+    ):
+        console.print(f"  {name:<26} {address}", soft_wrap=True)
+    console.print("\nLog in as buyer@, organizer@, support@ or operator@example.test with", PASSWORD)
+    console.print("`make stop` stops everything, `make clean` forgets it.")
+
+
+def _ok(answer: httpx2.Response) -> dict[str, Any]:
+    if answer.is_error:
+        raise SystemExit(f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}")
+    body: dict[str, Any] = answer.json()
+    return body

@@ -1,0 +1,54 @@
+"""Brings everything that has a shape up to date: databases, Kafka topics, the search index, demo accounts."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from adapters.elasticsearch import EventSearch
+from adapters.kafka import create_topics
+from api.development import seed_accounts
+from config.settings import SERVICES_WITH_DATABASE, Settings, secret
+from db.databases import ServiceDatabase, prepare
+from db.engine import open_engine
+
+
+async def migrate(settings: Settings) -> None:
+    """Create or update what the processes need; to repeat it is no harm.
+
+    Raises:
+        ValueError: No `SEATWRIGHT_POSTGRES_ADMIN_DSN` is set.
+    """
+    if settings.postgres_admin_dsn is None:
+        raise ValueError("set SEATWRIGHT_POSTGRES_ADMIN_DSN: migrating creates databases and roles")
+    console = Console()
+    urls = {
+        service: ServiceDatabase(
+            owner=settings.database_url(service, owner=True), application=settings.database_url(service)
+        )
+        for service in SERVICES_WITH_DATABASE
+    }
+    prepare(secret(settings.postgres_admin_dsn), urls)
+    console.print(f"databases: {', '.join(SERVICES_WITH_DATABASE)}")
+    create_topics(settings.kafka_bootstrap)
+    console.print("topics: created or known")
+    await _index(settings)
+    console.print("search index: created or known")
+    if settings.mode == "development":
+        await _accounts(settings)
+        console.print("demo accounts: buyer@, organizer@, support@ and operator@example.test")
+
+
+async def _index(settings: Settings) -> None:
+    search = EventSearch(settings.elasticsearch_url)
+    try:
+        await search.ensure_index()
+    finally:
+        await search.close()
+
+
+async def _accounts(settings: Settings) -> None:
+    engine = open_engine(settings.database_url("identity"), pool_size=1)
+    try:
+        await seed_accounts(engine)
+    finally:
+        await engine.dispose()

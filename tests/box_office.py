@@ -1,0 +1,206 @@
+"""What scenario tests do with the system from outside: organize events, buy, look at the provider, and audit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+import httpx2
+from temporalio.client import Client, WorkflowHandle
+
+from api.security import AccessTokens, Principal
+from audit.run import audit
+from config.settings import Settings
+from domain.identity import Role
+from temporal.connection import connect
+from tests.waiting import eventually
+
+CARD = "pm_card_visa"
+DECLINED_CARD = "pm_card_visa_chargeDeclined"
+CARD_WITH_3DS = "pm_card_threeDSecure2Required"
+UNFINISHED = {"held", "paying", "action_required"}
+
+
+class Buyer:
+    """Somebody with an access token, at one API process."""
+
+    def __init__(self, http: httpx2.AsyncClient, user_id: UUID, token: str) -> None:
+        self._http = http
+        self.user_id = user_id
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    def at(self, http: httpx2.AsyncClient) -> Buyer:
+        """The same person at another API process."""
+        other = Buyer(http, self.user_id, "")
+        other.headers = self.headers
+        return other
+
+    async def hold(
+        self, event: str, *seats: str, key: str | None = None, quantities: dict[str, int] | None = None
+    ) -> httpx2.Response:
+        body = {"event_id": event, "seats": list(seats), "quantities": quantities or {}}
+        return await self.post("/v1/bookings", body, key=key or str(uuid4()))
+
+    async def held(self, event: str, *seats: str, quantities: dict[str, int] | None = None) -> str:
+        """Hold, and the booking's id."""
+        answer = await self.hold(event, *seats, quantities=quantities)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    async def pay(self, booking: str, method: str = CARD, *, key: str | None = None) -> httpx2.Response:
+        body = {"provider": "stripe", "payment_method": method}
+        return await self.post(f"/v1/bookings/{booking}/payment", body, key=key or str(uuid4()))
+
+    async def bought(self, event: str, *seats: str, quantities: dict[str, int] | None = None) -> dict[str, Any]:
+        """Hold and pay, and the confirmed booking."""
+        answer = await self.pay(await self.held(event, *seats, quantities=quantities))
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def cancel(self, booking: str) -> httpx2.Response:
+        return await self._http.delete(f"/v1/bookings/{booking}", headers=self.headers)
+
+    async def booking(self, booking: str) -> dict[str, Any]:
+        body: dict[str, Any] = (await self.get(f"/v1/bookings/{booking}")).json()
+        return body
+
+    async def status(self, booking: str) -> str:
+        return str((await self.booking(booking))["status"])
+
+    async def ends_as(self, booking: str, *statuses: str, within: float = 30) -> str:
+        """Wait until the booking has one of these states."""
+
+        async def there() -> str | None:
+            status = await self.status(booking)
+            assert status in statuses, status
+            return status
+
+        return str(await eventually(there, within=within))
+
+    async def post(self, path: str, body: Any = None, *, key: str | None = None) -> httpx2.Response:
+        headers = self.headers | ({"Idempotency-Key": key} if key else {})
+        return await self._http.post(path, json=body, headers=headers)
+
+    async def get(self, path: str) -> httpx2.Response:
+        return await self._http.get(path, headers=self.headers)
+
+
+class Provider:
+    """The payment sandbox, as seen from its own side."""
+
+    def __init__(self, url: str) -> None:
+        self._http = httpx2.AsyncClient(base_url=url, timeout=30)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def will(self, kind: str, operation: str, booking: str, *, times: int = 1, **more: Any) -> None:
+        """Misbehave on purpose, for one booking."""
+        fault = {"operation": operation, "kind": kind, "times": times, "match": {"booking_id": booking}, **more}
+        answer = await self._http.post("/_sandbox/faults", json=fault)
+        assert answer.status_code == 201, answer.text
+
+    async def intents(self, booking: str) -> list[dict[str, Any]]:
+        answer = await self._http.get("/_sandbox/intents", params={"booking": booking})
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["intents"]
+        return found
+
+    async def kept(self, booking: str) -> int:
+        """Money of the buyer's that the provider has taken or reserved, in minor units."""
+        return sum(each["held"] + each["captured"] - each["refunded"] for each in await self.intents(booking))
+
+    async def calls(self, booking: str, operation: str) -> list[dict[str, Any]]:
+        answer = await self._http.get("/_sandbox/requests", params={"booking": booking, "operation": operation})
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["requests"]
+        return found
+
+    async def forgive(self, booking: str) -> None:
+        """Behave again."""
+        faults = (await self._http.get("/_sandbox/faults")).json()["faults"]
+        for fault in faults:
+            if fault["booking_id"] == booking:
+                await self._http.delete(f"/_sandbox/faults/{fault['id']}")
+
+    async def act(self, url: str, choice: str) -> None:
+        """What the buyer clicks on the provider's 3-D Secure page."""
+        answer = await self._http.post(url, data={"outcome": choice}, follow_redirects=False)
+        assert answer.status_code < 400, answer.text
+
+
+class BoxOffice:
+    """Opens events, knows buyers, and audits everything it has opened."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.http = httpx2.AsyncClient(base_url=settings.api_url, timeout=90, limits=httpx2.Limits(max_connections=400))
+        self.provider = Provider(settings.sandbox_url)
+        self._tokens = AccessTokens(settings)
+        self._organizer = self.somebody(Role.CUSTOMER, Role.ORGANIZER)
+        self._events: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        self.temporal: Client = await connect(self.settings)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.http.aclose()
+        await self.provider.close()
+
+    def somebody(self, *roles: Role) -> Buyer:
+        """A person whose token the identity service could have issued."""
+        user_id = uuid4()
+        token = self._tokens.issue(Principal(user_id, frozenset(roles or (Role.CUSTOMER,))))
+        return Buyer(self.http, user_id, token)
+
+    async def event(
+        self, *, hold_seconds: int = 120, rows: int = 3, seats_per_row: int = 10, standing: int = 100
+    ) -> str:
+        """A published event with the seated sections A and B and the general-admission section Standing."""
+        seated = {"kind": "seated", "rows": rows, "seats_per_row": seats_per_row}
+        body = {
+            "name": f"Event {uuid4()}",
+            "category": "test",
+            "venue": {"name": "Hall", "city": "Utrecht", "country": "NL", "latitude": 52.09, "longitude": 5.12},
+            "starts_at": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
+            "currency": "EUR",
+            "hold_seconds": hold_seconds,
+            "sections": [
+                {"name": "A", "price": 5000, **seated},
+                {"name": "B", "price": 4000, **seated},
+                {"name": "Standing", "kind": "general", "capacity": standing, "price": 3000},
+            ],
+        }
+        created = await self._organizer.post("/v1/events", body)
+        assert created.status_code == 201, created.text
+        event = str(created.json()["id"])
+        published = await self._organizer.post(f"/v1/events/{event}/publish")
+        assert published.status_code == 200, published.text
+        self._events.append(event)
+        return event
+
+    async def call_off(self, event: str) -> None:
+        answer = await self._organizer.post(f"/v1/events/{event}/cancel")
+        assert answer.status_code == 200, answer.text
+
+    async def seat(self, event: str, name: str) -> str:
+        """A seat's status as everybody sees it."""
+        house = (await self.http.get(f"/v1/events/{event}/seats")).json()
+        seats = {seat["name"]: seat["status"] for section in house["sections"] for seat in section.get("seats", [])}
+        return str(seats[name])
+
+    async def free_places(self, event: str, section: str) -> int:
+        house = (await self.http.get(f"/v1/events/{event}/seats")).json()
+        return next(int(each["available"]) for each in house["sections"] if each["name"] == section)
+
+    def saga(self, booking: str) -> WorkflowHandle[Any, Any]:
+        return self.temporal.get_workflow_handle(f"booking/{booking}")
+
+    async def assert_audit_is_clean(self) -> None:
+        for event in self._events:
+            findings = await audit(self.settings, UUID(event))
+            assert not findings, "\n".join(map(str, findings))

@@ -1,0 +1,55 @@
+"""The running stack that every test shares, and the box office through which tests buy like anybody else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from config.settings import Settings
+from stack import Stack
+from tests.box_office import BoxOffice
+
+TEST_SETTINGS = {
+    "SEATWRIGHT_COMPENSATION_ATTEMPTS": "4",  # so that a saga asks for an operator within seconds
+    "SEATWRIGHT_PAYMENT_WINDOW": "20",
+    "SEATWRIGHT_PAYMENT_TIMEOUT": "2",
+}
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The stack that `make test` has started; run by hand, pytest starts it and leaves it up for the next run."""
+    running = Stack(os.environ.get("SEATWRIGHT_STACK", "test"), ports="free")
+    running.up(settings=TEST_SETTINGS)
+    running.up("stripe-mock")
+    yield running
+
+
+@pytest.fixture(scope="session")
+def stack_env(stack: Stack) -> dict[str, str]:
+    """The stack's SEATWRIGHT_ variables."""
+    return stack.env
+
+
+@pytest.fixture(scope="session")
+def settings(stack_env: dict[str, str]) -> Settings:
+    """The settings with which the stack's processes run."""
+    values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in stack_env.items()}
+    known = {name: value for name, value in values.items() if name in Settings.model_fields}
+    return Settings.model_validate(known)
+
+
+@pytest.fixture(scope="session")
+def api_url(settings: Settings) -> str:
+    """The API's address."""
+    return settings.api_url
+
+
+@pytest.fixture
+async def box_office(settings: Settings) -> AsyncIterator[BoxOffice]:
+    """A way to sell and buy; when the test ends, whatever it sold is audited."""
+    async with BoxOffice(settings) as office:
+        yield office
+        await office.assert_audit_is_clean()

@@ -1,0 +1,126 @@
+"""Whatever a caller sends that is wrong: a clear problem that names the field, nothing changed, never a 5xx."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.box_office import BoxOffice
+
+EVENT = "the event"  # replaced by a published event's id
+
+HOLDS: dict[str, tuple[dict[str, Any], int, str]] = {
+    "no seats": ({"event_id": EVENT}, 422, "invalid-request"),
+    "51 seats": ({"event_id": EVENT, "seats": [f"A-1-{n}" for n in range(1, 52)]}, 422, "invalid-request"),
+    "51 places": ({"event_id": EVENT, "seats": ["A-1-1"], "quantities": {"Standing": 50}}, 422, "invalid-request"),
+    "a seat twice": ({"event_id": EVENT, "seats": ["A-1-1", "A-1-1"]}, 422, "invalid-request"),
+    "a seat misspelled": ({"event_id": EVENT, "seats": ["A-1-01"]}, 422, "invalid-request"),
+    "no seat's name": ({"event_id": EVENT, "seats": ["first row"]}, 422, "invalid-request"),
+    "an unknown section": ({"event_id": EVENT, "seats": ["Z-1-1"]}, 422, "unknown-seats"),
+    "an unknown row": ({"event_id": EVENT, "seats": ["A-99-1"]}, 422, "unknown-seats"),
+    "an unknown number": ({"event_id": EVENT, "seats": ["A-1-99"]}, 422, "unknown-seats"),
+    "a huge number": ({"event_id": EVENT, "seats": ["A-1-99999999999999999999"]}, 422, "unknown-seats"),
+    "a seat of a standing section": ({"event_id": EVENT, "seats": ["Standing-1-1"]}, 422, "unknown-seats"),
+    "a quantity of a seated section": ({"event_id": EVENT, "quantities": {"A": 1}}, 422, "unknown-seats"),
+    "a quantity of nothing": ({"event_id": EVENT, "quantities": {"Standing": 0}}, 422, "invalid-request"),
+    "a negative quantity": ({"event_id": EVENT, "quantities": {"Standing": -1}}, 422, "invalid-request"),
+    "half a place": ({"event_id": EVENT, "quantities": {"Standing": 1.5}}, 422, "invalid-request"),
+    "an unknown event": ({"event_id": str(uuid4()), "seats": ["A-1-1"]}, 409, "event-not-on-sale"),
+    "no event": ({"seats": ["A-1-1"]}, 422, "invalid-request"),
+    "an event that is no id": ({"event_id": "1; DROP TABLE seats", "seats": ["A-1-1"]}, 422, "invalid-request"),
+    "a price of one's own": ({"event_id": EVENT, "seats": ["A-1-1"], "amount": 1}, 422, "invalid-request"),
+    "a NUL": ({"event_id": EVENT, "seats": ["A\u0000-1-1"]}, 422, "unknown-seats"),
+    "a lone surrogate": ({"event_id": EVENT, "quantities": {"\ud800": 1}}, 422, "invalid-request"),
+}
+
+
+@pytest.mark.parametrize(("body", "status", "problem"), HOLDS.values(), ids=HOLDS.keys())
+async def test_a_wrong_hold_is_refused_and_changes_nothing(
+    box_office: BoxOffice, body: dict[str, Any], status: int, problem: str
+) -> None:
+    event, buyer = await box_office.event(rows=1, seats_per_row=60), box_office.somebody()
+    answer = await buyer.post("/v1/bookings", {k: event if v == EVENT else v for k, v in body.items()}, key="k")
+    assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (status, problem), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (await buyer.get("/v1/me/bookings")).json()["bookings"] == []
+    assert await box_office.free_places(event, "Standing") == 100
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 422),
+        (b"{", 400),
+        (b"[]", 422),
+        (b'"x"', 422),
+        (b"\xff\xfe", 400),
+        (b"{" * 40_000, 400),
+        (b" " * 70_000, 413),
+    ],
+    ids=["empty", "broken", "a list", "a string", "no UTF-8", "deep", "huge"],
+)
+async def test_a_broken_body_is_refused(box_office: BoxOffice, content: bytes, status: int) -> None:
+    headers = box_office.somebody().headers | {"Content-Type": "application/json"}
+    answer = await box_office.http.post("/v1/bookings", content=content, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+PAYMENTS: dict[str, tuple[Any, int, str]] = {
+    "an unknown provider": ({"provider": "bitcoin"}, 422, "unknown-provider"),
+    "no provider": ({}, 422, "invalid-request"),
+    "no method": ({"provider": "stripe"}, 422, "invalid-request"),
+    "a card number": ({"provider": "stripe", "payment_method": "4242424242424242"}, 422, "invalid-request"),
+    "an amount": ({"provider": "stripe", "payment_method": "pm_card_visa", "amount": 1}, 422, "invalid-request"),
+    "an unknown method": ({"provider": "stripe", "payment_method": "pm_no_such_thing"}, 422, "payment-rejected"),
+}
+
+
+@pytest.mark.parametrize(("body", "status", "problem"), PAYMENTS.values(), ids=PAYMENTS.keys())
+async def test_a_wrong_payment_is_refused_and_the_booking_stays_held(
+    box_office: BoxOffice, body: Any, status: int, problem: str
+) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    answer = await buyer.post(f"/v1/bookings/{booking}/payment", body)
+    assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (status, problem), answer.text
+    assert "4242424242424242" not in answer.text
+    assert await buyer.status(booking) == "held"
+    assert await box_office.provider.kept(booking) == 0
+    assert (await buyer.pay(booking)).status_code == 200
+
+
+async def test_another_persons_booking_is_as_if_it_did_not_exist(box_office: BoxOffice) -> None:
+    event, owner, other = await box_office.event(), box_office.somebody(), box_office.somebody()
+    booking = await owner.held(event, "A-1-1")
+    for answer in (await other.get(f"/v1/bookings/{booking}"), await other.pay(booking), await other.cancel(booking)):
+        assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (404, "not-found")
+    assert await owner.status(booking) == "held"
+
+
+@pytest.mark.parametrize("path", [f"/v1/bookings/{uuid4()}", "/v1/bookings/no-id"])
+async def test_an_unknown_booking_is_not_found(box_office: BoxOffice, path: str) -> None:
+    assert (await box_office.somebody().get(path)).status_code in (404, 422)
+
+
+async def test_a_booking_that_is_over_cannot_be_paid(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    await buyer.cancel(booking)
+    answer = await buyer.pay(booking)
+    assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (409, "wrong-state")
+
+
+async def test_nobody_books_without_a_token(box_office: BoxOffice) -> None:
+    answer = await box_office.http.post("/v1/bookings", json={})
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a b", "\x7f"], ids=["empty", "long", "space", "control"])
+async def test_a_bad_idempotency_key_is_refused(box_office: BoxOffice, key: str) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    headers = buyer.headers | {"Idempotency-Key": key}
+    answer = await box_office.http.post("/v1/bookings", json={"event_id": event, "seats": ["A-1-1"]}, headers=headers)
+    assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (422, "invalid-request")

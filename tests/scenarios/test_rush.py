@@ -1,0 +1,83 @@
+"""Many buyers at once for the same places."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections import Counter
+
+from redis.asyncio import Redis
+
+from tests.box_office import BoxOffice, Buyer
+
+FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
+
+
+async def test_two_hundred_buyers_at_once_for_one_seat_have_one_winner(box_office: BoxOffice) -> None:
+    event = await box_office.event()
+    answers = await asyncio.gather(*(box_office.somebody().hold(event, "A-1-1") for _ in range(200)))
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 199}
+    refused = [answer.json() for answer in answers if answer.status_code == 409]
+    assert all(body["seats"] == ["A-1-1"] and body["type"].endswith("/seats-unavailable") for body in refused)
+
+
+async def test_a_hundred_buyers_of_overlapping_pairs_never_hold_half_a_pair(box_office: BoxOffice) -> None:
+    event = await box_office.event()
+    pairs = [(f"A-1-{n}", f"A-1-{n + 1}") for n in range(1, 10)]
+    answers = await asyncio.gather(
+        *(box_office.somebody().hold(event, *pairs[index % len(pairs)]) for index in range(100))
+    )
+    held = [seat for answer in answers if answer.status_code == 201 for seat in answer.json()["seats"]]
+    assert {answer.status_code for answer in answers} == {201, 409}
+    assert len(held) == len(set(held))
+    house = (await box_office.http.get(f"/v1/events/{event}/seats")).json()
+    taken = [s["name"] for s in house["sections"][0]["seats"] if s["status"] != "available"]
+    assert sorted(taken) == sorted(held)
+
+
+async def test_general_admission_never_passes_its_capacity_though_redis_is_emptied_in_mid_sale(
+    box_office: BoxOffice,
+) -> None:
+    event = await box_office.event(standing=100)
+    redis = Redis.from_url(box_office.settings.redis_url.get_secret_value())
+    answers: list[int] = []
+
+    async def come(buyer: Buyer) -> None:
+        answers.append((await buyer.hold(event, quantities={"Standing": 1})).status_code)
+        if len(answers) == 60:
+            await redis.flushall()
+
+    await asyncio.gather(*(come(box_office.somebody()) for _ in range(300)))
+    # A buyer whom the emptied Redis sent away may simply come again.
+    while await box_office.free_places(event, "Standing"):
+        await come(box_office.somebody())
+
+    assert answers.count(201) == 100
+    assert set(answers) <= {201, 409}
+    assert (await box_office.somebody().hold(event, quantities={"Standing": 1})).status_code == 409
+    await redis.aclose()
+
+
+async def test_a_house_can_be_sold_out_to_the_last_seat_by_buyers_who_pay_decline_and_cancel(
+    box_office: BoxOffice,
+) -> None:
+    event = await box_office.event(rows=2 if not FULL else 20, seats_per_row=5 if not FULL else 25, standing=10)
+    dice = random.Random(20261123)
+    house = (await box_office.http.get(f"/v1/events/{event}/seats")).json()
+    seats = [seat["name"] for section in house["sections"] for seat in section.get("seats", [])]
+
+    async def buy(seat: str) -> None:
+        fate = dice.random()
+        buyer = box_office.somebody()
+        if fate < 0.3:
+            await buyer.cancel(await buyer.held(event, seat))
+        if fate > 0.7:
+            booking = await buyer.held(event, seat)
+            assert (await buyer.pay(booking, "pm_card_visa_chargeDeclined")).status_code == 402
+            await buyer.cancel(booking)
+        await buyer.bought(event, seat)
+
+    await asyncio.gather(*map(buy, seats))
+    house = (await box_office.http.get(f"/v1/events/{event}/seats")).json()
+    assert {s["status"] for section in house["sections"] for s in section.get("seats", [])} == {"sold"}

@@ -1,0 +1,74 @@
+"""Records the histories that `test_replay.py` replays, by living through each ending on the running test stack."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from uuid import uuid4
+
+from config.settings import Settings
+from stack import Stack
+from tests.box_office import CARD, CARD_WITH_3DS, DECLINED_CARD, BoxOffice
+
+HISTORIES = Path(__file__).parent.parent / "histories"
+
+
+async def record(office: BoxOffice) -> dict[str, str]:
+    """Live through each ending; the bookings by the name of their ending."""
+    event, buyer = await office.event(), office.somebody()
+    lived = {"confirmed": (await buyer.bought(event, "A-1-1", quantities={"Standing": 2}))["id"]}
+
+    lived["declined-then-confirmed"] = booking = await buyer.held(event, "A-1-2")
+    await buyer.pay(booking, DECLINED_CARD)
+    await buyer.pay(booking, CARD)
+
+    lived["cancelled"] = booking = await buyer.held(event, "A-1-3")
+    await buyer.cancel(booking)
+
+    lived["three-d-secure"] = booking = await buyer.held(event, "A-1-4")
+    answer = await buyer.pay(booking, CARD_WITH_3DS)
+    await office.provider.act(answer.json()["next_action"]["url"], "approve")
+    await buyer.ends_as(booking, "confirmed")
+
+    brief = await office.event(hold_seconds=1)
+    lived["expired"] = booking = await buyer.held(brief, "A-1-1")
+    await buyer.ends_as(booking, "expired")
+
+    key = str(uuid4())
+    answers = await asyncio.gather(*(office.somebody().hold(event, "B-1-1", key=key) for _ in range(8)))
+    refused = [answer.headers["Location"].rsplit("/", 1)[1] for answer in answers if answer.status_code == 409]
+    lived["seats-unavailable"] = await _first_with_a_history(office, refused)
+
+    lived["failed"] = booking = await buyer.held(event, "A-1-5")
+    lived["needs-attention"] = stuck = await buyer.held(event, "A-1-6")
+    await office.call_off(event)
+    await buyer.pay(booking)
+    await office.provider.will("500_before", "cancel", stuck, times=1000)
+    await buyer.pay(stuck)
+    await buyer.ends_as(stuck, "needs_attention")
+    await office.provider.forgive(stuck)
+    await office.saga(stuck).execute_update("operate", "retry")
+    await buyer.ends_as(stuck, "failed")
+    return lived
+
+
+async def _first_with_a_history(office: BoxOffice, bookings: list[str]) -> str:
+    for booking in bookings:
+        async for _ in office.temporal.list_workflows(f"WorkflowId = 'booking/{booking}'"):
+            return booking
+    raise AssertionError("every buyer was turned away before a workflow started")
+
+
+async def main() -> None:
+    stack = Stack("test", ports="free")
+    values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in stack.env.items()}
+    settings = Settings.model_validate({k: v for k, v in values.items() if k in Settings.model_fields})
+    async with BoxOffice(settings) as office:
+        for name, booking in (await record(office)).items():
+            history = await office.saga(booking).fetch_history()
+            (HISTORIES / f"{name}.json").write_text(history.to_json())
+            print(f"{name}: {len(history.events)} events")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

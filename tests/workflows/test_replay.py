@@ -1,0 +1,39 @@
+"""Histories recorded from real bookings keep replaying: a change that would break running sagas fails here.
+
+To record anew, after a change that is versioned or that no running saga can meet: `python -m tests.workflows.record`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+
+from workers.temporal_workers import WORKFLOW_RUNNER
+from workflows.booking import BookingWorkflow
+from workflows.publication import CancelSales, PublishEvent
+
+HISTORIES = sorted((Path(__file__).parent.parent / "histories").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+async def test_a_recorded_history_replays(path: Path) -> None:
+    history = WorkflowHistory.from_json(path.stem, json.loads(path.read_text()))
+    replayer = Replayer(
+        workflows=[BookingWorkflow, PublishEvent, CancelSales],
+        data_converter=pydantic_data_converter,
+        workflow_runner=WORKFLOW_RUNNER,
+    )
+    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+    assert result.replay_failure is None
+
+
+def test_there_are_histories_of_every_way_a_booking_ends() -> None:
+    assert {path.stem for path in HISTORIES} >= {
+        "confirmed", "declined-then-confirmed", "cancelled", "expired", "failed", "seats-unavailable",
+        "three-d-secure", "needs-attention",
+    }  # fmt: skip

@@ -1,0 +1,74 @@
+"""Hours pass in a moment: the booking's timers on Temporal's time-skipping server, with the real activities."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.reservation import ReservationActivities
+from adapters.seat_locks import SeatLocks
+from config.settings import Settings
+from db.engine import open_engine
+from domain.bookings import BookingRequest, BookingStatus
+from temporal import queues
+from tests.box_office import BoxOffice
+from workers.temporal_workers import WORKFLOW_RUNNER, methods_of
+from workflows.booking import BookingWorkflow
+
+
+@pytest.fixture
+async def skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """A Temporal server whose clock jumps to the next timer when nothing else is left to do."""
+    server = Path(sys.executable).parent / "temporal-test-server"
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=str(server), data_converter=pydantic_data_converter
+    ) as environment:
+        yield environment
+
+
+@pytest.fixture
+async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    opened = open_engine(settings.database_url("reservation"), pool_size=2)
+    yield opened
+    await opened.dispose()
+
+
+async def test_an_hour_of_holding_ends_by_the_workflows_timer(
+    skipping: WorkflowEnvironment, engine: AsyncEngine, settings: Settings, box_office: BoxOffice
+) -> None:
+    event = await box_office.event(hold_seconds=3600)
+    request = BookingRequest(
+        id=uuid4(),
+        user_id=uuid4(),
+        event_id=UUID(event),
+        seats=("A-1-1",),
+        quantities={"Standing": 2},
+        body_sha256="0" * 64,
+        hold_seconds=3600,
+    )
+    async with Redis.from_url(settings.redis_url.get_secret_value()) as redis:
+        async with Worker(
+            skipping.client,
+            task_queue=queues.RESERVATION,
+            workflows=[BookingWorkflow],
+            activities=methods_of(ReservationActivities(engine, SeatLocks(redis))),
+            workflow_runner=WORKFLOW_RUNNER,
+        ):
+            before = await skipping.get_current_time()
+            booking = await skipping.client.execute_workflow(
+                BookingWorkflow.run, request, id=f"booking/{request.id}", task_queue=queues.RESERVATION
+            )
+            passed = await skipping.get_current_time() - before
+    assert booking.status is BookingStatus.EXPIRED
+    assert timedelta(minutes=59) < passed < timedelta(minutes=61)
+    assert await box_office.seat(event, "A-1-1") == "available"

@@ -1,0 +1,239 @@
+"""Runs one member of a consumer group: each partition's messages in order, and offsets only after their effects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+import structlog
+from opentelemetry import propagate, trace
+from prometheus_client import Counter, Gauge
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from adapters.kafka import (
+    CloudEvent,
+    IncomingMessage,
+    NotDelivered,
+    OutgoingMessage,
+    Partition,
+    Publisher,
+    Subscriber,
+    Undecodable,
+    dead_letters,
+    read_cloud_event,
+)
+from domain.problems import ProblemType, Refused
+from workers.backoff import backoff, pause
+
+HANDLER_TIMEOUT = 30.0
+LONGEST_BACKOFF = 15.0
+ATTEMPTS_AT_A_BUG = 5
+_PATIENCE = 0.5  # seconds that a poll waits for partitions still at work, before it goes on without them
+
+_handled = Counter("seatwright_consumer_handled", "Messages whose effect is done", ["consumer", "type"])
+_failed = Counter("seatwright_consumer_failed", "Attempts to handle a message that failed", ["consumer", "error"])
+_dead = Counter("seatwright_consumer_dead_lettered", "Messages put aside for good", ["consumer"])
+_lag = Gauge("seatwright_consumer_lag", "Messages behind the last handled", ["consumer", "topic", "partition"])
+
+log = structlog.get_logger()
+tracer = trace.get_tracer("seatwright.consumers")
+
+
+class Impossible(Exception):
+    """A handler can never handle this message, however often it tries. Its text holds no personal data."""
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """What one consumer group listens to, and what it does.
+
+    Attributes:
+        handle: Carries out a domain event's effect, which must bear repetition. It raises `Impossible` for what goes to
+            the dead letters; `Refused` as UNAVAILABLE, or a failed connection, is tried again for as long as it takes;
+            anything else is a bug and gets a few attempts.
+    """
+
+    group: str
+    topics: tuple[str, ...]
+    handle: Callable[[CloudEvent], Awaitable[None]]
+
+
+class _Lane:
+    """One partition's messages that wait to be handled; `next_offset` is the first that is not."""
+
+    def __init__(self) -> None:
+        self.messages: deque[IncomingMessage] = deque()
+        self.next_offset: int | None = None
+        self.committed: int | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.closing = asyncio.Event()
+
+    @property
+    def busy(self) -> bool:
+        return self.task is not None and not self.task.done()
+
+
+class Runner:
+    """One member of a consumer group, polling without pause so that it stays a member however slow its effects are."""
+
+    def __init__(self, subscription: Subscription, bootstrap: str, publisher: Publisher) -> None:
+        self._subscription = subscription
+        self._bootstrap = bootstrap
+        self._publisher = publisher
+        self._lanes: dict[Partition, _Lane] = {}
+
+    async def run(self, assigned: Callable[[], None], stop: asyncio.Event) -> None:
+        """Consume until told to stop, then finish what is being handled, commit and leave the group."""
+        subscriber = Subscriber(
+            self._bootstrap,
+            self._subscription.group,
+            self._subscription.topics,
+            on_assigned=assigned,
+            on_revoked=self._give_up,
+        )
+        try:
+            while not stop.is_set():
+                paused = {partition for partition, lane in self._lanes.items() if lane.busy}
+                for message in await subscriber.poll(self._to_commit(), paused):
+                    self._start(message)
+                await self._wait_for_lanes(paused)
+                self._show_lag(subscriber.lag)
+        finally:
+            await subscriber.close()
+
+    def _start(self, message: IncomingMessage) -> None:
+        lane = self._lanes.setdefault(message.partition, _Lane())
+        lane.messages.append(message)
+        if not lane.busy:
+            lane.task = asyncio.create_task(self._work(lane))
+
+    async def _wait_for_lanes(self, paused: AbstractSet[Partition]) -> None:
+        fresh = [lane.task for partition, lane in self._lanes.items() if lane.task and partition not in paused]
+        if fresh:
+            await asyncio.wait(fresh, timeout=_PATIENCE)
+        for lane in self._lanes.values():
+            if lane.task and lane.task.done():
+                lane.task.result()  # a fault of this runner itself ends the process
+
+    def _to_commit(self) -> dict[Partition, int]:
+        offsets = {
+            partition: lane.next_offset
+            for partition, lane in self._lanes.items()
+            if lane.next_offset is not None and lane.next_offset != lane.committed
+        }
+        for partition, offset in offsets.items():
+            self._lanes[partition].committed = offset
+        return offsets
+
+    async def _give_up(self, partitions: AbstractSet[Partition]) -> Mapping[Partition, int]:
+        """Let each partition's current message end, and forget the partition."""
+        leaving = {partition: self._lanes[partition] for partition in partitions if partition in self._lanes}
+        for lane in leaving.values():
+            lane.closing.set()
+        await asyncio.gather(*(lane.task for lane in leaving.values() if lane.task), return_exceptions=True)
+        for partition in leaving:
+            del self._lanes[partition]
+        for partition in partitions:
+            self._forget_lag(partition)
+        return {partition: lane.next_offset for partition, lane in leaving.items() if lane.next_offset is not None}
+
+    async def _work(self, lane: _Lane) -> None:
+        while lane.messages and not lane.closing.is_set():
+            if not await self._settle(lane.messages[0], lane.closing):
+                return
+            lane.next_offset = lane.messages.popleft().offset + 1
+
+    async def _settle(self, message: IncomingMessage, closing: asyncio.Event) -> bool:
+        """Handle a message or put it aside, trying until it is done; False if the partition was given up before."""
+        attempt = 0
+        while not closing.is_set():
+            attempt += 1
+            try:
+                await self._handle_or_put_aside(message, attempt)
+                return True
+            except Exception as error:
+                self._note_failure(message, error, attempt)
+                await pause(closing, backoff(attempt, longest=LONGEST_BACKOFF))
+        return False
+
+    async def _handle_or_put_aside(self, message: IncomingMessage, attempt: int) -> None:
+        try:
+            event = read_cloud_event(message)
+            if event is None:
+                log.info("unknown_type_skipped", consumer=self._subscription.group, **_where(message))
+            else:
+                await self._handle(event)
+        except (Undecodable, Impossible) as error:
+            await self._put_aside(message, error)
+        except Exception as error:
+            if attempt < ATTEMPTS_AT_A_BUG or _is_transient(error):
+                raise
+            await self._put_aside(message, error)
+
+    async def _handle(self, event: CloudEvent) -> None:
+        cause = propagate.extract({"traceparent": event.traceparent} if event.traceparent else {})
+        attributes = {
+            "messaging.system": "kafka",
+            "messaging.consumer.group.name": self._subscription.group,
+            "cloudevents.event_id": str(event.id),
+            "cloudevents.event_type": event.data.type,
+        }
+        name = f"{self._subscription.group} {event.data.type}"
+        with tracer.start_as_current_span(name, cause, trace.SpanKind.CONSUMER, attributes):
+            async with asyncio.timeout(HANDLER_TIMEOUT):
+                await self._subscription.handle(event)
+        _handled.labels(self._subscription.group, event.data.type).inc()
+
+    async def _put_aside(self, message: IncomingMessage, error: Exception) -> None:
+        why = {
+            "dead_letter_topic": message.partition.topic,
+            "dead_letter_partition": str(message.partition.number),
+            "dead_letter_offset": str(message.offset),
+            "dead_letter_error": _describe(error),
+        }
+        headers = message.headers + tuple((name, value.encode()) for name, value in why.items())
+        topic = dead_letters(self._subscription.group)
+        await self._publisher.publish(OutgoingMessage(topic, message.key, message.value, headers))
+        _dead.labels(self._subscription.group).inc()
+        log.error("dead_letter", consumer=self._subscription.group, error=_describe(error), **_where(message))
+
+    def _note_failure(self, message: IncomingMessage, error: Exception, attempt: int) -> None:
+        _failed.labels(self._subscription.group, type(error).__name__).inc()
+        log.warning(
+            "handling_failed",
+            consumer=self._subscription.group,
+            attempt=attempt,
+            error=_describe(error),
+            **_where(message),
+        )
+
+    def _show_lag(self, behind: Mapping[Partition, int]) -> None:
+        for partition, messages in behind.items():
+            waiting = len(self._lanes[partition].messages) if partition in self._lanes else 0
+            _lag.labels(self._subscription.group, partition.topic, partition.number).set(messages + waiting)
+
+    def _forget_lag(self, partition: Partition) -> None:
+        _lag.remove(self._subscription.group, partition.topic, str(partition.number))
+
+
+def _is_transient(error: Exception) -> bool:
+    if isinstance(error, Refused):
+        return error.problem.type is ProblemType.UNAVAILABLE
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, OSError | TimeoutError | OperationalError | PoolTimeout | NotDelivered)
+
+
+def _describe(error: Exception) -> str:
+    """What went wrong. Only the errors that promise it are known to tell nothing of a message's contents."""
+    if isinstance(error, Undecodable | Impossible | Refused | NotDelivered):
+        return f"{type(error).__name__}: {error}"
+    return type(error).__name__
+
+
+def _where(message: IncomingMessage) -> dict[str, str | int]:
+    return {"topic": message.partition.topic, "partition": message.partition.number, "offset": message.offset}
