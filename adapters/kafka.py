@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from time import monotonic
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -47,7 +48,8 @@ def create_topics(bootstrap: str) -> None:
     events = [(topic, {"retention.ms": str(30 * _DAY_MS)}) for topic in TOPICS]
     letters = [(dead_letters(group), {"retention.ms": "-1"}) for group in CONSUMER_GROUPS]
     topics = [NewTopic(name, num_partitions=PARTITIONS, config=config) for name, config in events + letters]
-    for created in AdminClient({"bootstrap.servers": bootstrap}).create_topics(topics).values():
+    admin = AdminClient({"bootstrap.servers": bootstrap})  # kept: its destruction would end what is under way
+    for created in admin.create_topics(topics).values():
         try:
             created.result(timeout=30)
         except KafkaException as error:
@@ -107,7 +109,7 @@ class Publisher:
                 "linger.ms": 2,
                 "message.timeout.ms": 10_000,
                 "reconnect.backoff.max.ms": 1_000,
-                "error_cb": partial(_log_trouble, name),
+                "error_cb": _TroubleLog(name),
                 "log_level": _LOG_CRITICAL,
             }
         )
@@ -174,10 +176,18 @@ def _settle(delivered: list[tuple[asyncio.Future[None], KafkaError | None]]) -> 
             future.set_exception(NotDelivered(error))
 
 
-def _log_trouble(name: str, error: KafkaError) -> None:
-    if error.code() == KafkaError._TRANSPORT:
-        return  # each failed attempt to connect; when no broker is left, that is told once
-    log.warning("kafka_trouble", client=name, error=error.name(), fatal=error.fatal())
+class _TroubleLog:
+    """Hears a client's errors, and says each kind at most twice a minute: a broker that is down is an error a second."""
+
+    def __init__(self, client: str) -> None:
+        self._client = client
+        self._quiet_until: dict[str, float] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._TRANSPORT or monotonic() < self._quiet_until.get(error.name(), 0):
+            return
+        self._quiet_until[error.name()] = monotonic() + 30
+        log.warning("kafka_trouble", client=self._client, error=error.name(), fatal=error.fatal())
 
 
 class Partition(NamedTuple):
@@ -235,12 +245,12 @@ class Subscriber:
                 "auto.offset.reset": "earliest",
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": 10_000,
-                "heartbeat.interval.ms": 3_000,
+                "heartbeat.interval.ms": 1_000,
                 "reconnect.backoff.max.ms": 1_000,
                 # What is fetched ahead is lost when a partition is paused.
                 "queued.min.messages": 1_000,
                 "queued.max.messages.kbytes": 4_096,
-                "error_cb": partial(_log_trouble, group),
+                "error_cb": _TroubleLog(group),
                 "log_level": _LOG_CRITICAL,
             }
         )
@@ -325,7 +335,9 @@ def _is_trouble(message: Message) -> bool:
 
 def _incoming(message: Message) -> IncomingMessage:
     topic, number, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None and number is not None and offset is not None
+    assert topic is not None
+    assert number is not None
+    assert offset is not None
     headers = tuple((name, _as_bytes(value)) for name, value in _header_pairs(message.headers()))
     return IncomingMessage(Partition(topic, number), offset, message.key(), message.value(), headers)
 

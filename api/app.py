@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, FastAPI
 
-from api import bookings, catalogue, health, identity, inventory, problems
+from api import bookings, catalogue, health, identity, inventory, openapi, problems, search
 from api.middleware import BodyLimit, RequestContext
 from api.resources import open_resources
 from api.security import AccessTokens
@@ -26,6 +26,7 @@ PARTS: Mapping[str, _Part] = {
     "identity": _Part((identity.router,), frozenset({"identity"})),
     "catalogue": _Part((catalogue.router,), frozenset({"catalogue"})),
     "reservation": _Part((inventory.router, bookings.router), frozenset({"reservation"})),
+    "search": _Part((search.router,)),
 }
 
 
@@ -37,11 +38,19 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     """
     parts = _chosen(only)
     databases = sorted({database for part in parts for database in part.databases})
-    app = FastAPI(title="Seatwright", version="1", lifespan=_lifespan(settings, databases))
+    app = FastAPI(
+        title="Seatwright",
+        version="1",
+        lifespan=_lifespan(settings, databases),
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=openapi.operation_id,
+    )
     app.state.settings = settings
     app.state.tokens = AccessTokens(settings)
-    for router in (health.router, *(router for part in parts for router in part.routers)):
+    for router in (health.router, openapi.router, *(router for part in parts for router in part.routers)):
         app.include_router(router)
+    openapi.describe(app)
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)

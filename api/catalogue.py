@@ -76,7 +76,9 @@ class NewEvent(RequestModel):
     venue: NewVenue
     starts_at: AwareDatetime = Field(lt=_LATEST_START, examples=["2030-05-01T19:30:00Z"])
     currency: Currency = Field(examples=["EUR"])
-    hold_seconds: int = Field(ge=1, le=3600, strict=True, description="How long a buyer may think before paying.")
+    hold_seconds: int = Field(
+        ge=1, le=3600, strict=True, description="How long a buyer may think before paying.", examples=[600]
+    )
     sections: list[NewSection] = Field(min_length=1, max_length=MAX_SECTIONS)
 
     @model_validator(mode="after")

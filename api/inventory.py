@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
 
 from api.problems import documented
 from api.resources import ReservationDatabase
@@ -17,12 +18,38 @@ from domain.problems import ProblemType, Refused
 from domain.seats import SeatName
 
 router = APIRouter(prefix="/v1/events", tags=["reservation"])
+
+
+class SeatBody(BaseModel):
+    name: str = Field(examples=["A-1-12"])
+    status: Literal["available", "held", "sold"]
+
+
+class SectionBody(BaseModel):
+    """A section; `seats` only where they are numbered."""
+
+    name: str
+    kind: Literal["seated", "general"]
+    price: int
+    capacity: int
+    available: int
+    seats: list[SeatBody] = []
+
+
+class PlacesBody(BaseModel):
+    event_id: UUID
+    status: Literal["on_sale", "cancelled"]
+    currency: str
+    sections: list[SectionBody]
+
+
 _SHOWN_AS = {"claimed": "held", "sold": "sold"}
 
 
 @router.get(
     "/{event_id}/seats",
     summary="An event's places: available, held or sold",
+    response_model=PlacesBody,
     responses=documented(ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
 )
 async def seats(event_id: UUID, engine: ReservationDatabase) -> Response:

@@ -16,7 +16,7 @@ from api.problems import INTERNAL, respond
 from domain.problems import Problem, ProblemType
 
 BODY_LIMIT = 64 * 1024
-_DRAINED = 16 * BODY_LIMIT
+_DRAINED = 8 * 1024 * 1024
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -70,27 +70,27 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        messages = await _read(receive)
-        if sum(len(message.get("body", b"")) for message in messages) > BODY_LIMIT:
+        body = await _read(receive)
+        if body is None:
             await respond(_TOO_LARGE, Request(scope), headers={"Connection": "close"})(scope, receive, send)
-            return
-        await self._app(scope, _replay(messages, receive), send)
+        else:
+            await self._app(scope, _replay(body, receive), send)
 
 
-async def _read(receive: Receive) -> list[Message]:
-    """The body's messages up to its end.
+async def _read(receive: Receive) -> list[Message] | None:
+    """The body's messages up to its end; None if it is too large.
 
-    Some way beyond the limit it is still read: a connection closed while the client sends would lose our answer.
+    Some way beyond the limit it is still taken in: a connection closed while the client sends would lose our answer.
     """
     messages: list[Message] = []
-    size = 0
-    while size <= _DRAINED:
+    size, more = 0, True
+    while more and size <= _DRAINED:
         message = await receive()
         size += len(message.get("body", b""))
-        messages.append(message)
-        if message["type"] != "http.request" or not message.get("more_body"):
-            break
-    return messages
+        more = message["type"] == "http.request" and message.get("more_body", False)
+        if size <= BODY_LIMIT:
+            messages.append(message)
+    return messages if size <= BODY_LIMIT else None
 
 
 def _replay(messages: list[Message], receive: Receive) -> Receive:

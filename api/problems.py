@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import orjson
 import structlog
-from elasticsearch import ApiError, TransportError
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -23,6 +22,7 @@ from domain.problems import Problem, ProblemType, Refused
 
 TYPE_BASE = "https://seatwright.dev/problems/"
 MEDIA_TYPE = "application/problem+json"
+PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
 _RETRY_AFTER = {"Retry-After": "1"}
 _MOST_ERRORS = 20
@@ -115,6 +115,7 @@ def install(app: FastAPI) -> None:
         HTTPException: _http,
         DBAPIError: _database,
         RPCError: _temporal,
+        RuntimeError: _runtime,
         **dict.fromkeys(_CONNECTION_ERRORS, _unavailable),
     }
     for error, handler in handlers.items():
@@ -125,8 +126,6 @@ _CONNECTION_ERRORS: Iterable[type[Exception]] = (
     PoolTimeoutError,
     RedisConnectionError,
     RedisTimeoutError,
-    TransportError,  # Elasticsearch could not be reached
-    ApiError,  # Elasticsearch could, and did not answer as it should: a missing index, a full queue
     OSError,  # and so TimeoutError and ConnectionError
 )
 
@@ -171,6 +170,13 @@ def _temporal(request: Request, error: Exception) -> Response:
     raise error
 
 
+def _runtime(request: Request, error: Exception) -> Response:
+    # All that temporalio raises when its first connection cannot be made.
+    if str(error).startswith("Failed client connect"):
+        return _unavailable(request, error)
+    raise error
+
+
 def _http(request: Request, error: Exception) -> Response:
     """The framework's own refusals: no such route, another method, a body that cannot be read."""
     assert isinstance(error, HTTPException)
@@ -192,7 +198,7 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 def _field_error(error: Mapping[str, Any]) -> dict[str, str]:
     # The input itself is left out: it may be a password.
-    return {"field": _path(error["loc"]), "message": _encodable(error["msg"])}
+    return {"field": _path(error["loc"]), "message": _encodable(error["msg"].removeprefix("Value error, "))}
 
 
 def _path(location: Sequence[str | int]) -> str:
@@ -208,5 +214,5 @@ def _encodable(text: str) -> str:
 def _documentation(kinds: Sequence[ProblemType]) -> dict[str, Any]:
     return {
         "description": "; ".join(f"`{kind}`: {KINDS[kind].title}" for kind in kinds),
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}},
     }

@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from adapters.elasticsearch import EventSearch
 from config.settings import Service, Settings
 from db.engine import open_engine
 from temporal.connection import connect
@@ -31,6 +32,7 @@ class Resources:
     engines: Mapping[Service, AsyncEngine]
     redis: Redis
     temporal: Client
+    search: EventSearch
 
 
 @asynccontextmanager
@@ -41,7 +43,9 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
             stack.push_async_callback(engine.dispose)
         redis = open_redis(settings)
         stack.push_async_callback(redis.aclose)
-        yield Resources(settings, engines, redis, await connect(settings))
+        search = EventSearch(settings.elasticsearch_url)
+        stack.push_async_callback(search.close)
+        yield Resources(settings, engines, redis, await connect(settings), search)
 
 
 def open_redis(settings: Settings) -> Redis:

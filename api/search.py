@@ -77,4 +77,4 @@ async def search(query: Annotated[SearchQuery, Depends(_query)], events: Events)
 
 @router.get("/suggest", summary="Suggest while somebody types", responses=_PROBLEMS)
 async def suggest(q: Annotated[Question, Query(min_length=1)], events: Events) -> Suggestions:
-    return Suggestions(suggestions=list(await events.suggest(q)))
+    return Suggestions(suggestions=await events.suggest(q))

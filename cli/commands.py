@@ -20,7 +20,7 @@ from config.settings import settings
 from workers import consumers, relay, temporal_workers
 from workers.process import Work, run_until_stopped
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Seatwright sells seats: never one twice.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Seatwright sells seats: never one twice.")
 app.add_typer(stack.app, name="stack", help="The real servers on a machine without Docker.")
 app.add_typer(booking_app, name="booking", help="Operate on one booking's saga.")
 

@@ -14,7 +14,7 @@ from config.settings import Settings
 
 _WITHHELD = frozenset(
     {"authorization", "access_token", "refresh_token", "password", "password_hash", "secret", "token", "dsn"}
-    | {"email", "name", "phone", "address"}
+    | {"email", "phone"}
 )
 _CHATTY = ("uvicorn.access", "elastic_transport.transport", "alembic", "aiosqlite")
 

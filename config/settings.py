@@ -50,7 +50,7 @@ class Settings(BaseSettings):
 
     metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: no metrics and readiness endpoint
     payment_timeout: float = 8.0  # of one call to a provider
-    hold_wait: float = 5.0  # how long a caller waits for a hold before the answer is "unknown"
+    hold_wait: float = 10.0  # how long a caller waits for a hold before the answer is "unknown"
     payment_wait: float = 15.0  # likewise for a payment; afterwards nobody may be charged for that call
     payment_window: float = 600.0  # how long one attempt may keep the seats, 3-D Secure included
     compensation_attempts: int = 12  # tries of an undo before the saga waits for an operator

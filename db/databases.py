@@ -13,7 +13,6 @@ from alembic.config import Config
 from psycopg import sql
 from sqlalchemy.engine import URL, make_url
 
-
 _Service = TypeVar("_Service", bound=str)
 
 

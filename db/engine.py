@@ -16,7 +16,7 @@ def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=2,
-        pool_pre_ping=False,
+        hide_parameters=True,  # a statement's parameters may be personal, and its errors are logged
         connect_args={
             "connect_timeout": 2,
             "options": "-c lock_timeout=5s -c statement_timeout=20s -c idle_in_transaction_session_timeout=30s",

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import psycopg
@@ -37,7 +37,11 @@ class ServiceBase(DeclarativeBase):
     """Base for a service's tables; each service makes its own subclass, and so its own metadata."""
 
     __abstract__ = True
-    type_annotation_map = {datetime: TIMESTAMP(timezone=True), str: Text(), dict[str, Any]: JSONB()}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: TIMESTAMP(timezone=True),
+        str: Text(),
+        dict[str, Any]: JSONB(),
+    }
 
 
 class DomainEventColumns:
@@ -211,8 +215,8 @@ async def release(connection: AsyncConnection, buckets: Sequence[int]) -> None:
     await _tell_relays(connection)
 
 
-async def notifications(connection: AsyncConnection, timeout: float) -> set[str]:
-    """Wait for a notification, at most `timeout` seconds; all that have arrived are answered together.
+async def notifications(connection: AsyncConnection, at_most: float) -> set[str]:
+    """Wait for a notification, for `at_most` seconds; all that have arrived are answered together.
 
     Returns:
         Their payloads: empty text for new rows, or RELAYS_CHANGED.
@@ -220,7 +224,7 @@ async def notifications(connection: AsyncConnection, timeout: float) -> set[str]
     raw = await connection.get_raw_connection()
     session = raw.driver_connection
     assert isinstance(session, psycopg.AsyncConnection)
-    payloads = {notification.payload async for notification in session.notifies(timeout=timeout, stop_after=1)}
+    payloads = {notification.payload async for notification in session.notifies(timeout=at_most, stop_after=1)}
     return payloads | {notification.payload async for notification in session.notifies(timeout=0)}
 
 

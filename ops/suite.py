@@ -42,7 +42,7 @@ def _on_own_stack() -> int:
     code, tally = 1, Counter[str]()
     try:
         _stack("clean")
-        _stack("up", "--ports", "free")
+        _stack("up", "--servers", "--ports", "free")  # our own processes: with the settings of tests/conftest.py
         code, tally = _test()
     except subprocess.CalledProcessError as failed:
         print(f"failed: {failed}", file=sys.stderr)

@@ -117,6 +117,13 @@ class Provider:
         found: list[dict[str, Any]] = answer.raise_for_status().json()["requests"]
         return found
 
+    async def in_flight(self, booking: str, operation: str) -> bool:
+        """Whether the provider has begun such a call, or done it."""
+        if operation == "create":
+            return True
+        steps = {"confirm": "create", "capture": "confirm"}
+        return bool(await self.calls(booking, steps[operation]))
+
     async def forgive(self, booking: str) -> None:
         """Behave again."""
         faults = (await self._http.get("/_sandbox/faults")).json()["faults"]
@@ -192,6 +199,9 @@ class BoxOffice:
         house = (await self.http.get(f"/v1/events/{event}/seats")).json()
         seats = {seat["name"]: seat["status"] for section in house["sections"] for seat in section.get("seats", [])}
         return str(seats[name])
+
+    async def seat_is_not_free(self, event: str, name: str) -> bool:
+        return await self.seat(event, name) != "available"
 
     async def free_places(self, event: str, section: str) -> int:
         house = (await self.http.get(f"/v1/events/{event}/seats")).json()

@@ -6,22 +6,25 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], *, within: float = 20, every: float = 0.05) -> T:
+@overload
+async def eventually(condition: Callable[[], Awaitable[T]], *, within: float = 20, every: float = 0.05) -> T: ...
+@overload
+async def eventually(condition: Callable[[], T], *, within: float = 20, every: float = 0.05) -> T: ...
+async def eventually(condition: Callable[[], object], *, within: float = 20, every: float = 0.05) -> object:
     """Call `condition` until its answer is true and raises no AssertionError; answer that, or fail after `within` s."""
     deadline = monotonic() + within
     while True:
         last: object
         try:
             answer = condition()
-            value: T = await answer if inspect.isawaitable(answer) else answer  # type: ignore[assignment]
-            if value:
-                return value
-            last = value
+            last = await answer if inspect.isawaitable(answer) else answer
+            if last:
+                return last
         except AssertionError as error:
             last = error
         if monotonic() > deadline:

@@ -27,6 +27,7 @@ from db import outbox
 from db.outbox import OutboxMessage
 from workers.backoff import backoff, pause
 
+SERVICES: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment")
 ROWS_PER_BUCKET = 64
 _SAFETY_POLL = (2.0, 4.0)  # seconds; a notification is quicker, but may be lost with a connection
 _STOPPED_FOR = (30.0, 60.0)  # seconds until a message that cannot be published is tried again
@@ -42,9 +43,15 @@ _stopped = Gauge(
 log = structlog.get_logger()
 
 
-async def run(settings: Settings, services: Sequence[Service], ready: asyncio.Event, stop: asyncio.Event) -> None:
-    """Relay the outboxes of these services until `stop`; `ready` is set once all of them are connected."""
-    missing: set[str] = set(services)
+async def run(settings: Settings, services: Sequence[str], ready: asyncio.Event, stop: asyncio.Event) -> None:
+    """Relay the outboxes of these services until `stop`; `ready` is set once all of them are connected.
+
+    Raises:
+        ValueError: A name is not in SERVICES.
+    """
+    if unknown := set(services) - set(SERVICES):
+        raise ValueError(f"no outbox to relay: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
+    missing = set(services)
 
     def connected(service: str) -> None:
         missing.discard(service)
@@ -52,9 +59,10 @@ async def run(settings: Settings, services: Sequence[Service], ready: asyncio.Ev
             ready.set()
 
     async with asyncio.TaskGroup() as relays:
-        for service in services:
-            relay = Relay(service, settings.database_url(service), settings.kafka_bootstrap, stop)
-            relays.create_task(relay.run(connected))
+        for service in SERVICES:
+            if service in services:
+                relay = Relay(service, settings.database_url(service), settings.kafka_bootstrap, stop)
+                relays.create_task(relay.run(connected))
 
 
 class Relay:
@@ -111,7 +119,7 @@ class Relay:
             found = await outbox.waiting(connection, buckets, without=self._left_alone(), limit=ROWS_PER_BUCKET)
             if found:
                 await self._publish(connection, publisher, found)
-            elif outbox.RELAYS_CHANGED in await self._notified(connection, balance_at - monotonic()):
+            elif outbox.RELAYS_CHANGED in await self._notified(connection, until=balance_at):
                 balance_at = monotonic()
             self._failures = 0
 
@@ -198,9 +206,9 @@ class Relay:
         self._stopped = {aggregate: until for aggregate, until in self._stopped.items() if until > now}
         return list(self._stopped)
 
-    async def _notified(self, connection: AsyncConnection, timeout: float) -> set[str]:
+    async def _notified(self, connection: AsyncConnection, *, until: float) -> set[str]:
         """Wait for a notification, the safety poll or the stop."""
-        notified = asyncio.ensure_future(outbox.notifications(connection, max(0.0, timeout)))
+        notified = asyncio.ensure_future(outbox.notifications(connection, max(0.0, until - monotonic())))
         stopped = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait({notified, stopped}, return_when=asyncio.FIRST_COMPLETED)

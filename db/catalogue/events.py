@@ -23,7 +23,12 @@ async def draft(connection: AsyncConnection, organizer_id: UUID, plan: EventPlan
     Raises:
         Refused: It would begin in the past.
     """
-    await _check_future(connection, plan.starts_at)
+    if await _has_begun(connection, plan.starts_at):
+        raise Refused(
+            ProblemType.INVALID_REQUEST,
+            "An event has to begin in the future.",
+            errors=[{"field": "body.starts_at", "message": "must be in the future"}],
+        )
     made = await connection.execute(
         insert(EventRow).values(organizer_id=organizer_id, **_columns(plan)).returning(EventRow)
     )
@@ -41,11 +46,11 @@ async def find(connection: AsyncConnection, event_id: UUID) -> Event | None:
 
 
 async def check_publishable(connection: AsyncConnection, event: Event) -> None:
-    """Raise Refused if the event is cancelled or has begun."""
+    """Raise Refused if the event is cancelled, or is a draft of what has begun."""
     if event.status is EventStatus.CANCELLED:
-        raise Refused(ProblemType.WRONG_STATE, "The event is cancelled.", status_now=event.status)
-    if event.status is EventStatus.DRAFT:
-        await _check_future(connection, event.starts_at)
+        raise Refused(ProblemType.WRONG_STATE, "The event is cancelled.")
+    if event.status is EventStatus.DRAFT and await _has_begun(connection, event.starts_at):
+        raise Refused(ProblemType.WRONG_STATE, "The event has begun.")
 
 
 async def mark_published(connection: AsyncConnection, event_id: UUID) -> EventStatus:
@@ -78,13 +83,8 @@ async def mark_cancelled(connection: AsyncConnection, event_id: UUID) -> EventSt
     return EventStatus.CANCELLED
 
 
-async def _check_future(connection: AsyncConnection, starts_at: datetime) -> None:
-    if starts_at <= (await connection.execute(select(func.now()))).scalar_one():
-        raise Refused(
-            ProblemType.INVALID_REQUEST,
-            "An event has to begin in the future.",
-            errors=[{"field": "body.starts_at", "message": "must be in the future"}],
-        )
+async def _has_begun(connection: AsyncConnection, starts_at: datetime) -> bool:
+    return starts_at <= (await connection.execute(select(func.now()))).scalar_one()
 
 
 async def _status(connection: AsyncConnection, event_id: UUID) -> EventStatus:

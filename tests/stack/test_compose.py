@@ -20,7 +20,8 @@ OURS = [row for row in TABLE.values() if "{python}" in row.command and row.name 
 # Only with Docker: what the Temporal dev server does by itself.
 ONLY_COMPOSE = {"temporal-schema", "temporal-namespace", "temporal-ui"}
 # Ports that only talk within a process's own machine, which in Docker is its container.
-NOT_PUBLISHED = {"kafka-controller", "elasticsearch-transport", *(name for name in DEFAULT_PORTS if "-metrics" in name)}
+NOT_PUBLISHED = {"kafka-controller", "elasticsearch-transport", "stripe-mock-https"}
+NOT_PUBLISHED |= {name for name in DEFAULT_PORTS if name.endswith("-metrics")}
 
 VERSIONS = {
     "postgres": ("postgres", postgres.VERSION),

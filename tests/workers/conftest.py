@@ -1,13 +1,11 @@
-"""Throwaway databases, topics and mailboxes on the running stack, so that tests disturb nobody."""
+"""Throwaway databases, topics and indices on the running stack, so that tests disturb nobody."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from uuid import UUID, uuid4
+from importlib import import_module
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -16,13 +14,102 @@ from confluent_kafka.cimpl import NewTopic
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from config.settings import Settings
+from adapters.elasticsearch import EventSearch
+from adapters.kafka import Publisher, dead_letters
 from db.engine import open_engine
 from db.migration_helpers import OUTBOX_DDL
-from workers.relay import Relay
+
+MakeDatabase = Callable[[str], str]
 
 
 @pytest.fixture(scope="session")
-def stack_env() -> dict[str, str]:
-    lines = Path(Path("/tmp/stack-ready").read_text().strip()).read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line.startswith("SEATWRIGHT_"))
+def bootstrap(stack_env: dict[str, str]) -> str:
+    return stack_env["SEATWRIGHT_KAFKA_BOOTSTRAP"]
+
+
+@pytest.fixture
+def database(stack_env: dict[str, str]) -> Iterator[MakeDatabase]:
+    """Makes databases from DDL, and answers their SQLAlchemy URLs."""
+    admin_dsn = stack_env["SEATWRIGHT_POSTGRES_ADMIN_DSN"]
+    made: list[str] = []
+
+    def make(ddl: str) -> str:
+        made.append(f"test_{uuid4().hex}")
+        with psycopg.connect(admin_dsn, autocommit=True) as admin:
+            admin.execute(f'CREATE DATABASE "{made[-1]}"')
+        url = make_url(admin_dsn).set(drivername="postgresql", database=made[-1])
+        with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
+            connection.execute(ddl)
+        return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+    yield make
+    with psycopg.connect(admin_dsn, autocommit=True) as admin:
+        for name in made:
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def outbox_url(database: MakeDatabase) -> str:
+    """A database with an outbox and nothing else."""
+    return database(OUTBOX_DDL)
+
+
+@pytest.fixture
+async def analytics(database: MakeDatabase) -> AsyncIterator[AsyncEngine]:
+    """An empty analytics database."""
+    engine = open_engine(database(import_module("db.analytics.migrations.versions.0001_analytics").DDL))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def new_topic(bootstrap: str) -> Iterator[Callable[[str], str]]:
+    """Makes topics of six partitions; they are deleted when the test ends."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    made: list[str] = []
+
+    def make(name: str) -> str:
+        made.append(name)
+        for created in admin.create_topics([NewTopic(name, num_partitions=6)]).values():
+            created.result(timeout=20)
+        return name
+
+    yield make
+    for deleted in admin.delete_topics(made).values() if made else ():
+        deleted.result(timeout=20)
+
+
+@pytest.fixture
+def topic(new_topic: Callable[[str], str]) -> str:
+    return new_topic(f"test.{uuid4().hex}")
+
+
+@pytest.fixture
+def group(new_topic: Callable[[str], str]) -> str:
+    """The name of a new consumer group, whose dead-letter topic exists."""
+    name = f"test.{uuid4().hex}"
+    new_topic(dead_letters(name))
+    return name
+
+
+@pytest.fixture
+async def publisher(bootstrap: str) -> AsyncIterator[Publisher]:
+    async with Publisher(bootstrap, "test") as opened:
+        yield opened
+
+
+@pytest.fixture
+def stop() -> asyncio.Event:
+    """Set it to stop what runs."""
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def events(stack_env: dict[str, str]) -> AsyncIterator[EventSearch]:
+    """An empty search index."""
+    alias = f"test-{uuid4().hex}"
+    search = EventSearch(stack_env["SEATWRIGHT_ELASTICSEARCH_URL"], alias)
+    await search.ensure_index()
+    yield search
+    await search._client.indices.delete(index=f"{alias}-v1")
+    await search.close()

@@ -1,0 +1,108 @@
+"""Mail through an SMTP server; what a person typed can never become a header of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from uuid import UUID
+
+import aiosmtplib
+
+from domain.problems import ProblemType, Refused
+
+_SPECIALS = {ord(letter): " " for letter in '()<>[]:;@\\,"'}
+_LONGEST_NAME = 100
+
+
+class Undeliverable(Exception):
+    """The mail server refuses this mail or its recipient for good. Its text holds no address."""
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One mail to one person.
+
+    Attributes:
+        id: Makes the Message-ID, so that a repetition is recognized as one.
+        date: When that happened of which the mail tells.
+    """
+
+    id: UUID
+    date: datetime
+    to_name: str
+    to_address: str
+    subject: str
+    text: str
+    html: str
+
+
+class MailServer:
+    """An SMTP server that takes our mail."""
+
+    def __init__(self, host: str, port: int, sender: str) -> None:
+        self._host = host
+        self._port = port
+        name, address = parseaddr(sender)
+        self._sender = Address(name, addr_spec=address)
+
+    async def send(self, mail: Mail) -> None:
+        """Hand a mail to the server.
+
+        Raises:
+            Undeliverable: The server says that trying again cannot help.
+            Refused: UNAVAILABLE: the server cannot be reached, or asks to try later.
+        """
+        message = compose(mail, self._sender)
+        try:
+            await aiosmtplib.send(
+                message, recipients=[mail.to_address], hostname=self._host, port=self._port, timeout=10
+            )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            raise _judged(error.recipients[0].code) from None
+        except aiosmtplib.SMTPDataError as error:
+            raise _judged(error.code) from None
+        except aiosmtplib.SMTPNotSupported:
+            raise Undeliverable("the mail server does not know such addresses") from None
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise Refused(ProblemType.UNAVAILABLE, f"no mail server: {type(error).__name__}") from None
+
+
+def compose(mail: Mail, sender: Address) -> EmailMessage:
+    """The message as it is sent.
+
+    Raises:
+        Undeliverable: The recipient's address is none.
+    """
+    message = EmailMessage(policy=SMTP)
+    try:
+        message["To"] = Address(_phrase(mail.to_name), addr_spec=mail.to_address)
+    except (ValueError, IndexError, MessageError):
+        raise Undeliverable("the recipient has no valid address") from None
+    message["From"] = sender
+    message["Subject"] = _one_line(mail.subject)
+    message["Date"] = format_datetime(mail.date)
+    message["Message-ID"] = f"<{mail.id}@{sender.domain}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(mail.text)
+    message.add_alternative(mail.html, subtype="html")
+    return message
+
+
+def _judged(code: int) -> Exception:
+    if code >= 500:
+        return Undeliverable(f"the mail server refuses it: {code}")
+    return Refused(ProblemType.UNAVAILABLE, f"the mail server asks to try later: {code}")
+
+
+def _phrase(name: str) -> str:
+    """A name without what means something in a list of addresses: folding a long header drops the quotes around it."""
+    return _one_line(name.translate(_SPECIALS))[:_LONGEST_NAME]
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

@@ -1,0 +1,43 @@
+"""Statements of the analytics service: the inbox, and the projections behind it."""
+
+from __future__ import annotations
+
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.analytics.tables import DailySalesRow, EventRow, InboxRow, SalesRow
+from domain.domain_events import BookingConfirmed, EventCancelled, EventPublished
+
+
+async def is_new(connection: AsyncConnection, consumer: str, domain_event_id: UUID) -> bool:
+    """Note a domain event in the inbox; False if it was there, and its effect with it."""
+    statement = insert(InboxRow).values(consumer=consumer, domain_event_id=domain_event_id).on_conflict_do_nothing()
+    return (await connection.execute(statement.returning(InboxRow.domain_event_id))).first() is not None
+
+
+async def count_booking(connection: AsyncConnection, booking: BookingConfirmed, day: date) -> None:
+    """Add a confirmed booking to its event's totals."""
+    for table, key in ((SalesRow, {}), (DailySalesRow, {"day": day})):
+        totals = {"bookings": 1, "tickets": len(booking.tickets), "revenue": booking.amount}
+        statement = insert(table).values(event_id=booking.event_id, currency=booking.currency, **key, **totals)
+        added = {name: getattr(table, name) + statement.excluded[name] for name in totals}
+        await connection.execute(statement.on_conflict_do_update(constraint=f"{table.__tablename__}_pkey", set_=added))
+
+
+async def note_published(connection: AsyncConnection, event: EventPublished) -> None:
+    """Know what an event is, unless a newer version is known."""
+    known = {"organizer_id": event.organizer_id, "name": event.name, "starts_at": event.starts_at}
+    statement = insert(EventRow).values(id=event.event_id, version=event.version, **known)
+    newer = EventRow.version < statement.excluded.version
+    await connection.execute(
+        statement.on_conflict_do_update(index_elements=["id"], set_={"version": event.version, **known}, where=newer)
+    )
+
+
+async def note_cancelled(connection: AsyncConnection, event: EventCancelled) -> None:
+    """Know that an event was called off, for good, whether or not it is known what it is."""
+    statement = insert(EventRow).values(id=event.event_id, cancelled=True)
+    await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"cancelled": True}))

@@ -1,0 +1,57 @@
+"""People with roles, and a client that speaks to the running API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from api.development import PASSWORD
+from tests.api.people import Person, log_in
+
+Join = Callable[..., Awaitable[Person]]
+
+
+@pytest.fixture
+async def client(api_url: str) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=api_url, timeout=60) as opened:
+        yield opened
+
+
+@pytest.fixture
+def join(client: httpx2.AsyncClient) -> Join:
+    """Registers a new person, with the roles given beside `customer`."""
+
+    async def joined(*roles: str) -> Person:
+        email, password = f"{uuid4()}@example.test", "correct horse battery"
+        made = await client.post("/v1/users", json={"email": email, "password": password, "name": "Test Person"})
+        assert made.status_code == 201, made.text
+        if roles:
+            operator = await log_in(client, "operator@example.test", PASSWORD)
+            changed = await client.put(
+                f"/v1/users/{made.json()['id']}/roles", json={"roles": ["customer", *roles]}, headers=operator.headers
+            )
+            assert changed.status_code == 200, changed.text
+        return await log_in(client, email, password)
+
+    return joined
+
+
+@pytest.fixture
+def new_event() -> dict[str, Any]:
+    """A body that `POST /v1/events` takes."""
+    return {
+        "name": "Hamlet",
+        "category": "theatre",
+        "venue": {"name": "Globe", "city": "London", "country": "GB", "latitude": 51.508, "longitude": -0.097},
+        "starts_at": "2100-05-01T19:30:00Z",
+        "currency": "EUR",
+        "hold_seconds": 120,
+        "sections": [
+            {"name": "A", "kind": "seated", "rows": 2, "seats_per_row": 3, "price": 4500},
+            {"name": "Standing", "kind": "general", "capacity": 10, "price": 2000},
+        ],
+    }

@@ -1,0 +1,176 @@
+"""Services can be split across processes and databases; what is down is said to be down, in time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import permutations
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+from pydantic import SecretStr
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from api.app import create_app
+from config.settings import SERVICES_WITH_DATABASE, Service, Settings, secret
+from db.databases import ServiceDatabase, prepare
+from db.engine import open_engine
+from tests.api.conftest import Join
+from tests.api.people import problem
+
+CLOSED_PORT = 1
+ROUTES = {
+    "identity": ("POST", "/v1/sessions"),
+    "catalogue": ("POST", "/v1/events"),
+    "reservation": ("GET", "/v1/events/0190b6f0-0000-7000-8000-000000000000/seats"),
+    "search": ("GET", "/v1/search"),
+}
+
+
+@asynccontextmanager
+async def _serving(settings: Settings, *only: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """An API process's application with these settings, called without a network."""
+    app = create_app(settings, only)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://api") as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize("service", ROUTES)
+async def test_a_process_serves_the_routes_of_its_services_only(settings: Settings, service: str) -> None:
+    async with _serving(settings, service) as client:
+        for name, (method, path) in ROUTES.items():
+            answer = await client.request(method, path)
+            is_route = not (answer.status_code == 404 and answer.json().get("detail") == "Not Found")
+            assert is_route is (name == service), name
+
+
+async def test_a_process_cannot_serve_what_there_is_not(settings: Settings) -> None:
+    with pytest.raises(ValueError, match="analytics"):
+        create_app(settings, {"catalogue", "analytics"})
+
+
+@pytest.mark.parametrize(("role", "database"), list(permutations(SERVICES_WITH_DATABASE, 2)))
+@pytest.mark.parametrize("owner", [False, True], ids=["application", "owner"])
+def test_no_service_s_role_can_connect_to_another_s_database(
+    settings: Settings, role: Service, database: Service, owner: bool
+) -> None:
+    own = make_url(settings.database_url(role, owner=owner))
+    with pytest.raises(psycopg.OperationalError, match="permission denied"):
+        psycopg.connect(own.set(drivername="postgresql", database=f"seatwright_{database}").render_as_string(False))
+
+
+@pytest.mark.parametrize("service", ["identity", "catalogue", "reservation"])
+async def test_the_application_can_neither_rewrite_history_nor_change_its_tables(
+    settings: Settings, service: Service
+) -> None:
+    url = make_url(settings.database_url(service)).set(drivername="postgresql").render_as_string(False)
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in (
+            "UPDATE domain_events SET type = 'x'",
+            "DELETE FROM domain_events",
+            "TRUNCATE domain_events",
+            "DROP TABLE outbox",
+            "CREATE TABLE mine (id int)",
+            "CREATE TEMPORARY TABLE mine (id int)",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
+def test_preparing_the_databases_again_changes_nothing(settings: Settings) -> None:
+    urls = {
+        service: ServiceDatabase(settings.database_url(service, owner=True), settings.database_url(service))
+        for service in SERVICES_WITH_DATABASE
+    }
+    prepare(secret(settings.postgres_admin_dsn), urls)
+
+
+CALLS: list[tuple[str, str, dict[str, Any]]] = [
+    ("POST", "/v1/sessions", {"json": {"email": "buyer@example.test", "password": "x"}}),
+    ("GET", "/v1/events/0190b6f0-0000-7000-8000-000000000000", {}),
+    ("GET", "/v1/events/0190b6f0-0000-7000-8000-000000000000/seats", {}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "given"), CALLS)
+async def test_without_postgres_the_answer_is_503_within_two_seconds(
+    settings: Settings, method: str, path: str, given: dict[str, Any]
+) -> None:
+    async with _serving(settings.model_copy(update={"postgres_port": CLOSED_PORT})) as client:
+        await _assert_unavailable(client, method, path, **given)
+
+
+async def test_without_elasticsearch_search_is_503_within_two_seconds(settings: Settings) -> None:
+    down = settings.model_copy(update={"elasticsearch_url": f"http://127.0.0.1:{CLOSED_PORT}"})
+    async with _serving(down, "search") as client:
+        await _assert_unavailable(client, "GET", "/v1/search?q=hamlet")
+        await _assert_unavailable(client, "GET", "/v1/search/suggest?q=ham")
+
+
+async def test_without_temporal_publishing_is_503_within_two_seconds(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any]
+) -> None:
+    organizer = await join("organizer")
+    drafted = await client.post("/v1/events", json=new_event, headers=organizer.headers)
+    down = settings.model_copy(update={"temporal_address": f"127.0.0.1:{CLOSED_PORT}"})
+    async with _serving(down, "catalogue") as without:
+        path = f"/v1/events/{drafted.json()['id']}/publish"
+        await _assert_unavailable(without, "POST", path, headers=organizer.headers)
+
+
+async def test_readiness_names_what_is_down_within_two_seconds(settings: Settings) -> None:
+    async with _serving(settings, "catalogue") as client:
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+    down = settings.model_copy(
+        update={"postgres_port": CLOSED_PORT, "redis_url": SecretStr(f"redis://127.0.0.1:{CLOSED_PORT}")}
+        | {"temporal_address": f"127.0.0.1:{CLOSED_PORT}"}
+    )
+    async with _serving(down, "catalogue") as client:
+        started = time.perf_counter()
+        answer = await client.get("/readyz")
+        assert time.perf_counter() - started < 2
+        assert answer.status_code == 503
+        checks = answer.json()["checks"]
+        assert set(checks) == {"postgres/catalogue", "redis", "temporal"}
+        assert "ok" not in checks.values()
+        assert (await client.get("/livez")).status_code == 200
+
+
+async def test_an_unexpected_error_is_a_500_that_tells_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _serving(settings, "identity") as client:
+        monkeypatch.setattr("api.security.AccessTokens.jwks", _fails)
+        answer = await client.get("/.well-known/jwks.json")
+    assert (answer.status_code, problem(answer)) == (500, "internal")
+    assert "secret" not in answer.text
+
+
+async def test_what_the_database_complains_about_keeps_the_values_to_itself(settings: Settings) -> None:
+    engine = open_engine(settings.model_copy(update={"postgres_port": CLOSED_PORT}).database_url("identity"))
+    with pytest.raises(OperationalError) as raised:
+        async with engine.connect():
+            pass
+    assert str(make_url(settings.database_url("identity")).password) not in str(raised.value)
+    assert engine.sync_engine.hide_parameters, "an e-mail address could reach a log"
+
+
+def _fails(_self: object) -> None:
+    raise RuntimeError("secret")
+
+
+async def _assert_unavailable(client: httpx2.AsyncClient, method: str, path: str, **given: Any) -> None:
+    started = time.perf_counter()
+    answer = await client.request(method, path, **given)
+    assert time.perf_counter() - started < 2
+    assert (answer.status_code, problem(answer)) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) >= 1

@@ -1,0 +1,163 @@
+"""Accounts, log-in, refresh, roles, and who may ask for contact data."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from statistics import median
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+from joserfc import jwt
+from joserfc.jwk import KeySet
+from sqlalchemy import text
+
+from api.development import PASSWORD
+from config.settings import Settings, secret
+from db.engine import open_engine
+from tests.api.conftest import Join
+from tests.api.people import log_in, problem
+
+
+async def test_a_person_registers_logs_in_and_is_known(client: httpx2.AsyncClient) -> None:
+    email = f"{uuid4()}@example.test"
+    made = await client.post("/v1/users", json={"email": email, "password": "long enough", "name": "  Ada  "})
+    assert made.status_code == 201
+    assert "password" not in made.text
+    person = await log_in(client, email.upper(), "long enough")
+    me = await client.get("/v1/me", headers=person.headers)
+    assert me.json() == {"id": made.json()["id"], "email": email, "name": "Ada", "roles": ["customer"]}
+
+
+async def test_an_address_has_one_account_in_whatever_case(client: httpx2.AsyncClient) -> None:
+    email = f"{uuid4()}@example.test"
+    body = {"email": email, "password": "long enough", "name": "Ada"}
+    answers = await asyncio.gather(
+        *(client.post("/v1/users", json=body | {"email": each}) for each in (email, email.upper()) * 3)
+    )
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 5
+    assert {problem(answer) for answer in answers if answer.status_code == 409} == {"email-taken"}
+
+
+async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer_after_like_times(
+    client: httpx2.AsyncClient, join: Join
+) -> None:
+    person = await join()
+    bodies: list[dict[str, Any]] = []
+    times: dict[str, list[float]] = {}
+    for email in (person.email, f"{uuid4()}@example.test"):
+        for _ in range(9):
+            started = time.perf_counter()
+            answer = await client.post("/v1/sessions", json={"email": email, "password": "not the password"})
+            times.setdefault(email, []).append(time.perf_counter() - started)
+            assert answer.status_code == 401
+            body = answer.json()
+            assert body.pop("request_id")
+            bodies.append(body)
+    assert all(body == bodies[0] for body in bodies)
+    known, unknown = (median(each) for each in times.values())
+    assert 0.4 < known / unknown < 2.5
+
+
+async def test_a_refresh_token_is_good_once_and_its_second_use_ends_the_family(
+    client: httpx2.AsyncClient, join: Join
+) -> None:
+    person = await join()
+
+    async def refresh(token: str) -> httpx2.Response:
+        return await client.post("/v1/oauth/token", data={"grant_type": "refresh_token", "refresh_token": token})
+
+    first = await refresh(person.refresh_token)
+    assert first.status_code == 200
+    assert first.headers["cache-control"] == "no-store"
+    again = await refresh(person.refresh_token)
+    assert again.status_code == 400
+    assert again.json()["error"] == "invalid_grant"
+    assert (await refresh(first.json()["refresh_token"])).status_code == 400, "the family has ended"
+    other_session = await log_in(client, person.email, person.password)
+    assert (await refresh(other_session.refresh_token)).status_code == 200, "other log-ins go on"
+
+
+async def test_of_two_uses_of_a_refresh_token_at_once_at_most_one_succeeds_and_the_family_ends(
+    client: httpx2.AsyncClient, join: Join
+) -> None:
+    person = await join()
+    body = {"grant_type": "refresh_token", "refresh_token": person.refresh_token}
+    answers = await asyncio.gather(*(client.post("/v1/oauth/token", json=body) for _ in range(8)))
+    winners = [answer for answer in answers if answer.status_code == 200]
+    assert len(winners) == 1
+    heir = {"grant_type": "refresh_token", "refresh_token": winners[0].json()["refresh_token"]}
+    assert (await client.post("/v1/oauth/token", json=heir)).status_code == 400
+
+
+async def test_roles_come_with_the_next_token_and_only_operators_give_them(
+    client: httpx2.AsyncClient, join: Join
+) -> None:
+    person = await join()
+    roles = {"roles": ["customer", "organizer"]}
+    refused = await client.put(f"/v1/users/{person.id}/roles", json=roles, headers=person.headers)
+    assert (refused.status_code, problem(refused)) == (403, "forbidden")
+    operator = await log_in(client, "operator@example.test", PASSWORD)
+    given = await client.put(f"/v1/users/{person.id}/roles", json=roles, headers=operator.headers)
+    assert given.json()["roles"] == ["customer", "organizer"]
+    unknown = await client.put(f"/v1/users/{uuid4()}/roles", json=roles, headers=operator.headers)
+    assert problem(unknown) == "not-found"
+
+
+async def test_a_person_may_change_their_name_and_nothing_else(client: httpx2.AsyncClient, join: Join) -> None:
+    person = await join()
+    renamed = await client.patch("/v1/me", json={"name": "Grace"}, headers=person.headers)
+    assert renamed.json()["name"] == "Grace"
+    for body in ({"roles": ["operator"]}, {"name": "Grace", "id": str(uuid4())}, {"email": "a@example.test"}):
+        assert problem(await client.patch("/v1/me", json=body, headers=person.headers)) == "invalid-request"
+    assert (await client.get("/v1/me", headers=person.headers)).json()["roles"] == ["customer"]
+
+
+async def test_access_tokens_can_be_checked_with_the_published_keys(client: httpx2.AsyncClient, join: Join) -> None:
+    person = await join("organizer")
+    published = (await client.get("/.well-known/jwks.json")).json()
+    assert all("d" not in key for key in published["keys"])
+    with pytest.warns(match="EdDSA"):
+        token = jwt.decode(person.access_token, KeySet.import_key_set(published), algorithms=["EdDSA"])
+    assert token.header["typ"] == "at+jwt"
+    assert token.claims["sub"] == person.id
+    assert token.claims["roles"] == ["customer", "organizer"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer x", "Bearer a.b.c", "Basic dTpw", "bearer é", "Bearer eyJhbGciOiJub25lIn0.e30."],
+)
+async def test_an_authorization_that_is_no_access_token_is_401_with_a_challenge(
+    client: httpx2.AsyncClient, header: str
+) -> None:
+    answer = await client.get("/v1/me", headers={b"Authorization": header.encode()})
+    assert (answer.status_code, problem(answer)) == (401, "unauthenticated")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_contact_data_is_for_our_own_processes_only(
+    client: httpx2.AsyncClient, join: Join, settings: Settings
+) -> None:
+    person = await join("operator")
+    path = f"/internal/v1/users/{person.id}/contact"
+    for given in ("", "Bearer wrong", "Bearer é", f"Bearer {person.access_token}"):
+        answer = await client.get(path, headers={b"Authorization": given.encode()})
+        assert problem(answer) == "unauthenticated"
+    internal = {"Authorization": f"Bearer {secret(settings.internal_token)}"}
+    assert (await client.get(path, headers=internal)).json() == {"email": person.email, "name": "Test Person"}
+    assert problem(await client.get(f"/internal/v1/users/{uuid4()}/contact", headers=internal)) == "not-found"
+    assert "/internal" not in (await client.get("/openapi.json")).text
+
+
+async def test_registering_tells_the_world_an_id_and_nothing_else(settings: Settings, join: Join) -> None:
+    person = await join()
+    engine = open_engine(settings.database_url("identity"))
+    async with engine.connect() as connection:
+        rows = await connection.execute(
+            text("SELECT type, data FROM domain_events WHERE aggregate_id = :id"), {"id": person.id}
+        )
+        assert [tuple(row) for row in rows] == [("user.registered", {"user_id": person.id})]
+    await engine.dispose()

@@ -1,0 +1,65 @@
+"""Search over REST: what may be asked, and how wrong questions are answered."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+
+from tests.api.people import problem
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "",
+        "?q=hamlet",
+        "?q=%27%22%5C*%3A(",
+        "?category=theatre&city=Z%C3%BCrich",
+        "?near=41.01,28.98&radius_km=10&sort=distance",
+        "?price_min=0&price_max=2147483647",
+        "?from=2030-01-01T00:00:00Z&to=2031-01-01T00:00:00%2B03:00&sort=date&size=1",
+    ],
+)
+async def test_a_question_is_answered_with_hits_and_facets(client: httpx2.AsyncClient, question: str) -> None:
+    answer = await client.get(f"/v1/search{question}")
+    assert answer.status_code == 200, answer.text
+    page = answer.json()
+    assert len(page["hits"]) <= page["total"]
+    assert set(page["facets"]) >= {"category", "city"}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "q=" + "x" * 201,
+        "q=%00",
+        "q=a&q=b&unknown=1",
+        "near=here",
+        "near=91,0",
+        "near=nan,0",
+        "near=1e999,0",
+        "sort=distance",
+        "sort=best",
+        "radius_km=0",
+        "radius_km=inf",
+        "price_min=-1",
+        "price_max=99999999999999999999",
+        "from=2030-01-01",
+        "to=tomorrow",
+        "size=0",
+        "size=101",
+        "cursor=%00",
+        "cursor=made-up",
+    ],
+)
+async def test_a_bad_question_is_refused(client: httpx2.AsyncClient, question: str) -> None:
+    answer = await client.get(f"/v1/search?{question}")
+    assert (answer.status_code, problem(answer)) == (422, "invalid-request")
+
+
+async def test_suggestions_come_while_somebody_types(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/v1/search/suggest?q=ham")
+    assert answer.status_code == 200, answer.text
+    assert isinstance(answer.json()["suggestions"], list)
+    for bad in ("", "?q=", "?q=%00", "?q=" + "x" * 201):
+        assert problem(await client.get(f"/v1/search/suggest{bad}")) == "invalid-request"

@@ -1,0 +1,179 @@
+"""Servers and processes die under the bookings: callers get an honest answer in time, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from time import perf_counter
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from stack import Stack
+from tests.box_office import BoxOffice
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.disruptive
+
+EVERYTHING = ("postgres", "redis", "temporal", "kafka", "elasticsearch", "mail", "sandbox", "api", "work", "relay", "consume")
+
+
+@pytest.fixture(autouse=True)
+def all_is_up_again(stack: Stack) -> Iterator[None]:
+    """Whatever a test has broken, the next one finds whole."""
+    yield
+    stack.up(*EVERYTHING)
+
+
+@asynccontextmanager
+async def without(stack: Stack, *names: str) -> AsyncIterator[None]:
+    """The body runs while these are dead."""
+    for name in names:
+        await asyncio.to_thread(stack.kill, name)
+    try:
+        yield
+    finally:
+        for name in names:
+            await asyncio.to_thread(stack.start, name)
+
+
+async def quickly(answer: asyncio.Future[httpx2.Response] | object) -> tuple[httpx2.Response, float]:
+    started = perf_counter()
+    response = await answer  # type: ignore[misc]
+    return response, perf_counter() - started
+
+
+@pytest.mark.parametrize("server", ["redis", "postgres", "temporal"])
+async def test_a_hold_without_a_server_is_answered_within_two_seconds_and_works_again_later(
+    box_office: BoxOffice, stack: Stack, server: str
+) -> None:
+    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+    async with without(stack, server):
+        answer, seconds = await quickly(buyer.hold(event, "A-1-1", key=key))
+        assert answer.status_code == 503, answer.text
+        assert "Retry-After" in answer.headers
+        assert seconds < 2
+
+    async def works() -> bool:
+        return (await buyer.hold(event, "A-1-1", key=key)).status_code == 201
+
+    await eventually(works)
+    booking = (await buyer.hold(event, "A-1-1", key=key)).json()["id"]
+
+    async def pays() -> bool:
+        return (await buyer.pay(booking)).status_code == 200
+
+    await eventually(pays)
+
+
+@pytest.mark.parametrize("server", ["redis", "postgres", "temporal"])
+async def test_a_payment_that_meets_an_outage_ends_in_one_charge(
+    box_office: BoxOffice, stack: Stack, server: str
+) -> None:
+    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+    booking = await buyer.held(event, "A-1-1")
+    await box_office.provider.will("slow", "confirm", booking, delay_seconds=1)
+    payment = asyncio.create_task(buyer.pay(booking, key=key))
+    await eventually(lambda: box_office.provider.calls(booking, "create"))
+    async with without(stack, server):
+        pass
+    first = await payment
+    assert first.status_code in (200, 503), first.text
+
+    async def told() -> bool:
+        return (await buyer.pay(booking, key=key)).status_code == 200
+
+    await eventually(told, within=60)
+    assert await buyer.status(booking) == "confirmed"
+    assert await box_office.provider.kept(booking) == 5000
+
+
+async def test_bookings_do_not_notice_that_kafka_search_mail_and_consumers_are_down(
+    box_office: BoxOffice, stack: Stack
+) -> None:
+    async with without(stack, "consume", "relay", "kafka", "elasticsearch", "mail"):
+        event, buyer = await box_office.event(), box_office.somebody()
+        booking = await buyer.bought(event, "A-1-1")
+        assert booking["status"] == "confirmed"
+
+    async def found() -> bool:
+        answer = await box_office.http.get("/v1/search", params={"q": (await name_of(box_office, event))})
+        return answer.status_code == 200 and event in {hit["id"] for hit in answer.json()["hits"]}
+
+    await eventually(found, within=60)
+
+
+async def name_of(box_office: BoxOffice, event: str) -> str:
+    return str((await box_office.http.get(f"/v1/events/{event}")).json()["name"])
+
+
+async def test_with_all_workers_gone_a_payment_is_unknown_and_nobody_is_charged_after_its_deadline(
+    box_office: BoxOffice, stack: Stack
+) -> None:
+    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+    booking = await buyer.held(event, "A-1-1")
+    hasty = await asyncio.to_thread(stack.spawn, "api-hasty", "api", env={"SEATWRIGHT_PAYMENT_WAIT": "3"})
+    try:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{hasty.ports['api']}", timeout=60) as http:
+            async with without(stack, "work"):
+                unknown = await buyer.at(http).pay(booking, key=key)
+                assert unknown.status_code == 503
+                assert unknown.json()["type"].endswith("/outcome-unknown")
+                assert unknown.json()["booking_id"] == booking
+            # Workers are back, and have refused the order that came too late: its deadline has passed.
+            await box_office.saga(booking).query("__temporal_workflow_metadata")
+            assert await buyer.status(booking) == "held"
+            assert await box_office.provider.kept(booking) == 0
+            assert await box_office.provider.intents(booking) == []
+            # The same key, ordered anew by a caller who waits, pays.
+            assert (await buyer.at(http).pay(booking, key=key)).json()["status"] == "confirmed"
+    finally:
+        await asyncio.to_thread(stack.stop, "api-hasty")
+
+
+@pytest.mark.parametrize("operation", ["create", "confirm", "capture"])
+async def test_a_worker_killed_in_the_middle_of_a_payment_leaves_it_to_another(
+    box_office: BoxOffice, stack: Stack, operation: str
+) -> None:
+    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+    booking = await buyer.held(event, "A-1-1")
+    await box_office.provider.will("slow", operation, booking, delay_seconds=1)
+    payment = asyncio.create_task(buyer.pay(booking, key=key))
+    await eventually(lambda: box_office.provider.in_flight(booking, operation))
+    async with without(stack, "work"):
+        pass
+    assert (await payment).status_code in (200, 503)
+
+    async def told() -> bool:
+        return (await buyer.pay(booking, key=key)).status_code == 200
+
+    await eventually(told, within=60)
+    assert await box_office.provider.kept(booking) == 5000
+
+
+async def test_an_api_killed_in_the_middle_of_a_hold_has_not_lost_it(box_office: BoxOffice, stack: Stack) -> None:
+    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+    hold = asyncio.create_task(buyer.hold(event, "A-1-1", key=key))
+    await eventually(lambda: box_office.seat_is_not_free(event, "A-1-1"), every=0.005)
+    async with without(stack, "api"):
+        pass
+    await asyncio.gather(hold, return_exceptions=True)
+    again = await buyer.hold(event, "A-1-1", key=key)
+    assert again.status_code == 201
+    assert (await buyer.pay(again.json()["id"])).status_code == 200
+
+
+async def test_holds_and_bookings_survive_the_restart_of_every_server(box_office: BoxOffice, stack: Stack) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    sold, held = (await buyer.bought(event, "A-1-1"))["id"], await buyer.held(event, "A-1-2")
+    for server in ("redis", "postgres", "temporal", "kafka", "sandbox"):
+        await asyncio.to_thread(stack.restart, server)
+
+    async def pays() -> bool:
+        return (await buyer.pay(held)).status_code == 200
+
+    await eventually(pays, within=40)
+    assert (await buyer.booking(sold))["status"] == "confirmed"
+    assert (await box_office.somebody().hold(event, "A-1-2")).status_code == 409

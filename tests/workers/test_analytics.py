@@ -1,0 +1,55 @@
+"""Sales are counted once, per event and per day."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.kafka import CloudEvent
+from domain.domain_events import DomainEvent, EventCancelled
+from tests.workers.outside import a_confirmed_booking, a_published_event
+from workers.consumers.analytics import Analytics
+
+
+def delivered(event: DomainEvent, *, day: int = 1, id: UUID | None = None) -> CloudEvent:
+    return CloudEvent(id or uuid4(), "/seatwright/test", datetime(2030, 1, day, 23, 59, tzinfo=UTC), uuid4(), 1, event)
+
+
+async def rows(engine: AsyncEngine, query: str) -> list[tuple[object, ...]]:
+    async with engine.connect() as connection:
+        return [tuple(row) for row in await connection.exec_driver_sql(query)]
+
+
+async def test_a_redelivered_booking_is_counted_once(analytics: AsyncEngine) -> None:
+    once = delivered(a_confirmed_booking())
+    for _ in range(3):
+        await Analytics(analytics).handle(once)
+    assert await rows(analytics, "SELECT bookings, tickets, revenue FROM sales") == [(1, 2, 12050)]
+    assert await rows(analytics, "SELECT bookings, tickets, revenue FROM daily_sales") == [(1, 2, 12050)]
+
+
+async def test_days_and_currencies_are_kept_apart(analytics: AsyncEngine) -> None:
+    event = uuid4()
+    for day, currency in ((1, "EUR"), (1, "EUR"), (2, "EUR"), (2, "JPY")):
+        booking = a_confirmed_booking(event_id=event, currency=currency, amount=100)
+        await Analytics(analytics).handle(delivered(booking, day=day))
+    totals = "SELECT currency, bookings, tickets, revenue FROM sales ORDER BY currency"
+    assert await rows(analytics, totals) == [("EUR", 3, 6, 300), ("JPY", 1, 2, 100)]
+    days = "SELECT day, currency, bookings FROM daily_sales ORDER BY day, currency"
+    assert await rows(analytics, days) == [
+        (date(2030, 1, 1), "EUR", 2),
+        (date(2030, 1, 2), "EUR", 1),
+        (date(2030, 1, 2), "JPY", 1),
+    ]
+
+
+async def test_an_older_version_does_not_overwrite_a_name_nor_revive_an_event(analytics: AsyncEngine) -> None:
+    event = a_published_event(name="Newest", version=3)
+    older = event.model_copy(update={"name": "Older", "version": 2})
+    for told in (EventCancelled(event_id=event.event_id, version=4), event, older):
+        await Analytics(analytics).handle(delivered(told))
+    assert await rows(analytics, "SELECT id, name, version, cancelled FROM events") == [
+        (event.event_id, "Newest", 3, True)
+    ]

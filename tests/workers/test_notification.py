@@ -1,0 +1,218 @@
+"""Buyers get one mail about how their booking ended, at the address that identity knows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.headerregistry import Address
+from email.policy import default
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+from aiohttp import web
+
+from adapters.contacts import Contacts
+from adapters.kafka import CloudEvent, Publisher
+from adapters.mail import Mail, MailServer, Undeliverable, compose
+from domain.bookings import BookingStatus
+from domain.domain_events import BookingExpired, BookingFailed, DomainEvent
+from domain.problems import ProblemType, Refused
+from tests.waiting import eventually
+from tests.workers.outside import a_confirmed_booking, consuming, publish
+from workers.consumers.notification import Notifier, format_money
+from workers.consumers.runner import Impossible, Subscription
+
+
+class Identity:
+    """The identity service's contact endpoint, with people in it."""
+
+    def __init__(self) -> None:
+        self.people: dict[str, dict[str, str]] = {}
+        self.url = ""
+
+    def add(self, user_id: UUID, name: str, email: str | None = None) -> str:
+        email = email or f"{uuid4().hex}@example.test"
+        self.people[str(user_id)] = {"email": email, "name": name}
+        return email
+
+    async def answer(self, request: web.Request) -> web.Response:
+        if request.headers["Authorization"] != "Bearer our-token":
+            return web.Response(status=401)
+        person = self.people.get(request.match_info["id"])
+        return web.json_response(person) if person else web.Response(status=404)
+
+
+@pytest.fixture
+async def identity() -> AsyncIterator[Identity]:
+    identity, app = Identity(), web.Application()
+    app.router.add_get("/internal/v1/users/{id}/contact", identity.answer)
+    server = web.AppRunner(app)
+    await server.setup()
+    await web.TCPSite(server, "127.0.0.1", 0).start()
+    identity.url = "http://{}:{}".format(*server.addresses[0])
+    yield identity
+    await server.cleanup()
+
+
+@pytest.fixture
+async def notifier(identity: Identity, stack_env: dict[str, str]) -> AsyncIterator[Notifier]:
+    contacts = Contacts(identity.url, "our-token")
+    host, port = stack_env["SEATWRIGHT_SMTP_HOST"], int(stack_env["SEATWRIGHT_SMTP_PORT"])
+    yield Notifier(contacts, MailServer(host, port, "Seatwright <tickets@seatwright.example>"))
+    await contacts.close()
+
+
+class MailBox:
+    """What the mail catcher holds for one address."""
+
+    def __init__(self, url: str) -> None:
+        self._http = httpx2.AsyncClient(base_url=url)
+
+    async def mails(self, address: str) -> list[dict[str, object]]:
+        found = (await self._http.get("/api/v1/search", params={"query": f"to:{address}"})).raise_for_status().json()
+        return [(await self._http.get(f"/api/v1/message/{each['ID']}")).json() for each in found["messages"]]
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+@pytest.fixture
+async def mailbox(stack_env: dict[str, str]) -> AsyncIterator[MailBox]:
+    box = MailBox(stack_env["SEATWRIGHT_MAIL_UI_URL"])
+    yield box
+    await box.close()
+
+
+def delivered(event: DomainEvent) -> CloudEvent:
+    return CloudEvent(uuid4(), "/seatwright/reservation", datetime(2030, 1, 2, tzinfo=UTC), uuid4(), 1, event)
+
+
+async def test_a_confirmed_booking_is_mailed_once(
+    notifier: Notifier,
+    identity: Identity,
+    mailbox: MailBox,
+    group: str,
+    topic: str,
+    bootstrap: str,
+    publisher: Publisher,
+) -> None:
+    booking = a_confirmed_booking(event_name="Sad & Happy <Songs>")
+    address = identity.add(booking.user_id, "Ayşe Öztürk")
+    id = await publish(publisher, topic, booking)
+    for _ in range(2):  # the second member finds that nothing is left to do
+        async with consuming(Subscription(group, (topic,), notifier.handle), bootstrap, publisher):
+            (mail,) = await eventually(lambda: mailbox.mails(address))
+    assert mail["MessageID"] == f"{id}@seatwright.example"
+    assert mail["Subject"] == "Your tickets for Sad & Happy <Songs>"
+    assert mail["From"] == {"Name": "Seatwright", "Address": "tickets@seatwright.example"}
+    assert mail["To"] == [{"Name": "Ayşe Öztürk", "Address": address}]
+    text, html = str(mail["Text"]), str(mail["HTML"])
+    for content in (text, html):
+        assert "Ayşe Öztürk" in content
+        assert "Saturday, 04 May 2030, 19:30 UTC" in content
+        assert "A-1-12" in content
+        assert "Standing" in content
+        assert "EUR 120.50" in content
+        assert str(booking.booking_id) in content
+    assert "Sad & Happy <Songs>" in text
+    assert "Sad &amp; Happy &lt;Songs&gt;" in html
+
+
+async def test_a_failed_booking_is_explained(notifier: Notifier, identity: Identity, mailbox: MailBox) -> None:
+    booking = BookingFailed(
+        booking_id=uuid4(), event_id=uuid4(), user_id=uuid4(), status=BookingStatus.FAILED, reason="seats-unavailable"
+    )
+    address = identity.add(booking.user_id, "Ann")
+    await notifier.handle(delivered(booking))
+    (mail,) = await eventually(lambda: mailbox.mails(address))
+    assert "the seats went to somebody else" in str(mail["Text"])
+
+
+async def test_a_name_cannot_bring_headers_of_its_own(notifier: Notifier, identity: Identity, mailbox: MailBox) -> None:
+    victim = f"{uuid4().hex}@example.test"
+    booking = a_confirmed_booking(event_name=f"Songs\r\nBcc: {victim}")
+    address = identity.add(booking.user_id, f"Eve\r\nBcc: {victim}\r\n\r\nboo, <{victim}>")
+    await notifier.handle(delivered(booking))
+    (mail,) = await eventually(lambda: mailbox.mails(address))
+    assert mail["Subject"] == f"Your tickets for Songs Bcc: {victim}"
+    assert mail["Bcc"] in ([], None)
+    assert [to["Address"] for to in mail["To"]] == [address]  # type: ignore[attr-defined]
+    assert await mailbox.mails(victim) == []
+
+
+@pytest.mark.parametrize("address", ["a@b.test\r\nBcc: c@d.test", "a b@c.test", "a@b.test, c@d.test", "nobody", ""])
+async def test_an_address_that_is_none_is_undeliverable(address: str, notifier: Notifier, identity: Identity) -> None:
+    booking = a_confirmed_booking()
+    identity.people[str(booking.user_id)] = {"name": "Eve", "email": address}
+    with pytest.raises(Impossible):
+        await notifier.handle(delivered(booking))
+
+
+async def test_who_is_erased_gets_no_mail(notifier: Notifier) -> None:
+    await notifier.handle(delivered(a_confirmed_booking()))
+
+
+async def test_other_domain_events_are_no_news(notifier: Notifier, identity: Identity, mailbox: MailBox) -> None:
+    user = uuid4()
+    address = identity.add(user, "Ann")
+    expired = BookingExpired(booking_id=uuid4(), event_id=uuid4(), user_id=user, status=BookingStatus.EXPIRED)
+    await notifier.handle(delivered(expired))
+    assert await mailbox.mails(address) == []
+
+
+async def test_without_identity_or_mail_server_it_is_tried_again(identity: Identity) -> None:
+    booking = a_confirmed_booking()
+    identity.add(booking.user_id, "Ann")
+    nowhere, closed = MailServer("127.0.0.1", 9, "tickets@seatwright.example"), "http://127.0.0.1:9"
+    for contacts in (
+        Contacts(closed, "our-token"),
+        Contacts(identity.url, "wrong"),
+        Contacts(identity.url, "our-token"),
+    ):
+        with pytest.raises(Refused) as refused:
+            await Notifier(contacts, nowhere).handle(delivered(booking))
+        assert refused.value.problem.type is ProblemType.UNAVAILABLE
+        await contacts.close()
+
+
+AMOUNTS = [
+    (0, "EUR", "EUR 0.00"),
+    (5, "EUR", "EUR 0.05"),
+    (12050, "TRY", "TRY 120.50"),
+    (12000, "JPY", "JPY 12000"),
+    (1500, "KWD", "KWD 1.500"),
+]
+
+
+@pytest.mark.parametrize(("amount", "currency", "expected"), AMOUNTS)
+def test_money_has_its_currencys_digits(amount: int, currency: str, expected: str) -> None:
+    assert format_money(amount, currency) == expected
+
+
+NAMES = [
+    "Eve\r\nBcc: eve@x.test",
+    f"Eve, <eve@x.test> {'e' * 80}",
+    f'Eve" <eve@x.test>, "{"e" * 80}',
+    f'Eve\\", <eve@x.test>, {"e" * 80}',
+    f"Öz, <eve@x.test> {'e' * 80}",
+    "Eve:;()[]",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_adds_a_recipient_or_a_header(name: str) -> None:
+    mail = Mail(uuid4(), datetime(2030, 1, 1, tzinfo=UTC), name, "ann@y.test", f"About {name}", "text", "<p>html</p>")
+    composed = compose(mail, Address("Seatwright", addr_spec="tickets@seatwright.example"))
+    read = message_from_bytes(composed.as_bytes(), policy=default)
+    assert [address.addr_spec for address in read["To"].addresses] == ["ann@y.test"]
+    assert read.keys() == composed.keys()
+    assert read["Bcc"] is None
+
+
+def test_a_mail_without_a_valid_address_is_never_made() -> None:
+    mail = Mail(uuid4(), datetime(2030, 1, 1, tzinfo=UTC), "Eve", "eve@", "Hi", "text", "<p>html</p>")
+    with pytest.raises(Undeliverable):
+        compose(mail, Address("Seatwright", addr_spec="tickets@seatwright.example"))

@@ -1,0 +1,258 @@
+"""A consumer repeats what may yet succeed, puts aside what cannot, keeps each key's order, commits after effects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from adapters.kafka import CloudEvent, OutgoingMessage, Publisher, dead_letters
+from config.settings import Settings
+from domain.problems import ProblemType, Refused
+from stack import Stack
+from tests.waiting import eventually
+from tests.workers.outside import a_confirmed_booking, consuming, headers, publish, reading
+from workers import consumers
+from workers.consumers import runner
+from workers.consumers.runner import Impossible, Subscription
+
+
+class Effects:
+    """A handler that remembers what it has done, and fails as it is told."""
+
+    def __init__(self) -> None:
+        self.done: list[CloudEvent] = []
+        self.failures: dict[UUID, list[Exception]] = defaultdict(list)
+        self.attempts = 0
+
+    async def handle(self, event: CloudEvent) -> None:
+        self.attempts += 1
+        if self.failures[event.id]:
+            raise self.failures[event.id].pop()
+        self.done.append(event)
+
+    def ids(self) -> list[UUID]:
+        return [event.id for event in self.done]
+
+
+@pytest.fixture
+def effects() -> Effects:
+    return Effects()
+
+
+@pytest.fixture
+def subscription(group: str, topic: str, effects: Effects) -> Subscription:
+    return Subscription(group, (topic,), effects.handle)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "LONGEST_BACKOFF", 0.2)
+
+
+def unavailable() -> Refused:
+    return Refused(ProblemType.UNAVAILABLE, "try later")
+
+
+POISON = {
+    "no CloudEvent": ((), b"{}", "no header ce_type"),
+    "a body that is no JSON": (
+        headers("booking.confirmed", uuid4(), uuid4()),
+        b"{",
+        "body does not fit: : json_invalid",
+    ),
+    "a body that lacks fields": (headers("booking.cancelled", uuid4(), uuid4()), b"{}", "booking_id: missing"),
+    "an id that is none": ((("ce_type", b"booking.cancelled"), ("ce_id", b"7")), b"{}", "a header is malformed"),
+}
+
+
+@pytest.mark.parametrize("poison", POISON)
+async def test_poison_goes_to_the_dead_letters_and_the_next_message_is_handled(
+    poison: str, subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher
+) -> None:
+    its_headers, body, why = POISON[poison]
+    key = uuid4()
+    await publisher.publish(OutgoingMessage(topic, str(key).encode(), body, its_headers))
+    after = await publish(publisher, topic, a_confirmed_booking(), key=key)
+    async with (
+        consuming(subscription, bootstrap, publisher),
+        reading(bootstrap, dead_letters(subscription.group)) as reader,
+    ):
+        await eventually(lambda: effects.ids() == [after])
+        (letter,) = await eventually(reader.poll)
+    assert letter.key == str(key)
+    assert letter.value == body
+    assert letter.headers["dead_letter_topic"] == topic
+    assert letter.headers["dead_letter_partition"].isdecimal()
+    assert letter.headers["dead_letter_offset"] == "0"
+    assert why in letter.headers["dead_letter_error"]
+    assert letter.headers.items() >= {name: value.decode() for name, value in its_headers}.items()
+
+
+@pytest.mark.parametrize("bug", [[Impossible("nobody there")], [KeyError("secret")] * 5])
+async def test_what_a_handler_cannot_do_goes_to_the_dead_letters(
+    bug: list[Exception], subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher
+) -> None:
+    key = uuid4()
+    bad = await publish(publisher, topic, a_confirmed_booking(), key=key)
+    good = await publish(publisher, topic, a_confirmed_booking(), key=key)
+    effects.failures[bad] = list(bug)
+    async with (
+        consuming(subscription, bootstrap, publisher),
+        reading(bootstrap, dead_letters(subscription.group)) as reader,
+    ):
+        await eventually(lambda: effects.ids() == [good])
+        (letter,) = await eventually(reader.poll)
+    assert letter.headers["ce_id"] == str(bad)
+    assert letter.headers["dead_letter_error"] in ("Impossible: nobody there", "KeyError")
+
+
+async def test_a_type_of_a_newer_producer_is_skipped(
+    subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher
+) -> None:
+    key = uuid4()
+    unknown = headers("booking.upgraded", uuid4(), key)
+    await publisher.publish(OutgoingMessage(topic, str(key).encode(), b"{}", unknown))
+    known = await publish(publisher, topic, a_confirmed_booking(), key=key)
+    async with (
+        consuming(subscription, bootstrap, publisher),
+        reading(bootstrap, dead_letters(subscription.group)) as reader,
+    ):
+        await eventually(lambda: effects.ids() == [known])
+        assert reader.poll() == []
+
+
+async def test_a_failure_that_may_pass_is_repeated_in_order_and_holds_up_its_partition_only(
+    subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher
+) -> None:
+    key = uuid4()
+    first = await publish(publisher, topic, a_confirmed_booking(), key=key)
+    second = await publish(publisher, topic, a_confirmed_booking(), key=key)
+    effects.failures[first] = [unavailable()] * 1000
+    async with consuming(subscription, bootstrap, publisher):
+        await eventually(lambda: effects.attempts > 3)
+        others = [await publish(publisher, topic, a_confirmed_booking()) for _ in range(30)]
+        await eventually(lambda: len(effects.done) > 10)
+        assert not {first, second} & set(effects.ids())
+        effects.failures.clear()
+        await eventually(lambda: len(effects.done) == 32)
+    mine = [event.id for event in effects.done if event.id in (first, second)]
+    assert mine == [first, second]
+    assert set(effects.ids()) == {first, second, *others}
+
+
+async def test_who_joins_the_group_again_goes_on_behind_the_last_effect(
+    subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher
+) -> None:
+    before = [await publish(publisher, topic, a_confirmed_booking()) for _ in range(20)]
+    async with consuming(subscription, bootstrap, publisher):
+        await eventually(lambda: len(effects.done) == 20)
+    after = [await publish(publisher, topic, a_confirmed_booking()) for _ in range(20)]
+    async with consuming(subscription, bootstrap, publisher):
+        await eventually(lambda: len(effects.done) == 40)
+    assert sorted(effects.ids()) == sorted(before + after)
+
+
+async def test_what_was_not_done_is_delivered_again(
+    subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher
+) -> None:
+    key = uuid4()
+    done = await publish(publisher, topic, a_confirmed_booking(), key=key)
+    undone = await publish(publisher, topic, a_confirmed_booking(), key=key)
+    effects.failures[undone] = [unavailable()] * 1000
+    async with consuming(subscription, bootstrap, publisher):
+        await eventually(lambda: effects.attempts > 2)
+    effects.failures.clear()
+    async with consuming(subscription, bootstrap, publisher):
+        await eventually(lambda: len(effects.done) == 2)
+    assert effects.ids() == [done, undone]
+
+
+async def test_members_that_come_and_go_do_not_break_a_keys_order(
+    group: str, topic: str, effects: Effects, bootstrap: str, publisher: Publisher
+) -> None:
+    keys = [uuid4() for _ in range(12)]
+    by_second: list[UUID] = []
+
+    async def handle_as_second(event: CloudEvent) -> None:
+        await effects.handle(event)
+        by_second.append(event.id)
+
+    async def publish_all(sequences: range) -> None:
+        for sequence in sequences:
+            await asyncio.gather(
+                *(publish(publisher, topic, a_confirmed_booking(), key=key, sequence=sequence) for key in keys)
+            )
+
+    first = Subscription(group, (topic,), effects.handle)
+    second = Subscription(group, (topic,), handle_as_second)
+    async with consuming(first, bootstrap, publisher):
+        await publish_all(range(1, 20))
+        async with consuming(second, bootstrap, publisher):
+            last = 19
+            while not by_second:
+                last += 1
+                await publish_all(range(last, last + 1))
+        await publish_all(range(last + 1, last + 20))
+        await eventually(lambda: len(set(effects.ids())) == (last + 19) * len(keys))
+    order: dict[UUID, list[int]] = defaultdict(list)
+    for event in effects.done:
+        if event.sequence not in order[event.subject]:
+            order[event.subject].append(event.sequence)
+    assert order == {key: list(range(1, last + 20)) for key in keys}
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(runner, "tracer", provider.get_tracer("test"))
+    yield exporter
+    provider.shutdown()
+
+
+async def test_a_span_continues_the_trace_of_the_cause(
+    subscription: Subscription,
+    effects: Effects,
+    topic: str,
+    bootstrap: str,
+    publisher: Publisher,
+    spans: InMemorySpanExporter,
+) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    parent = (("traceparent", f"00-{trace_id}-b7ad6b7169203331-01".encode()),)
+    booking = a_confirmed_booking()
+    message = OutgoingMessage(
+        topic, b"k", booking.model_dump_json().encode(), headers(booking.type, uuid4(), uuid4()) + parent
+    )
+    await publisher.publish(message)
+    async with consuming(subscription, bootstrap, publisher):
+        await eventually(lambda: effects.done)
+    (span,) = spans.get_finished_spans()
+    assert span.kind is trace.SpanKind.CONSUMER
+    assert span.context is not None
+    assert trace.format_trace_id(span.context.trace_id) == trace_id
+
+
+async def test_an_unknown_consumer_is_refused(settings: Settings) -> None:
+    with pytest.raises(ValueError, match="no such consumer: payment"):
+        await consumers.run(settings, ["payment"], asyncio.Event(), asyncio.Event())
+
+
+@pytest.mark.disruptive
+async def test_a_consumer_goes_on_when_kafka_is_back(
+    subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher, stack: Stack
+) -> None:
+    before = await publish(publisher, topic, a_confirmed_booking())
+    async with consuming(subscription, bootstrap, publisher):
+        await eventually(lambda: effects.ids() == [before])
+        await asyncio.to_thread(stack.restart, "kafka")
+        after = await publish(publisher, topic, a_confirmed_booking())
+        await eventually(lambda: after in effects.ids(), within=60)

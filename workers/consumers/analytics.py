@@ -1,0 +1,49 @@
+"""Counts sales: each confirmed booking once, however often it is delivered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.kafka import CloudEvent
+from config.settings import Settings
+from db.analytics import sales
+from db.engine import open_engine
+from domain.domain_events import BookingConfirmed, EventCancelled, EventPublished
+from workers.consumers.runner import Subscription
+
+GROUP = "analytics"
+_TYPES = BookingConfirmed | EventPublished | EventCancelled
+
+
+@asynccontextmanager
+async def subscription(settings: Settings) -> AsyncIterator[Subscription]:
+    """The consumer with its database."""
+    engine = open_engine(settings.database_url("analytics"))
+    try:
+        yield Subscription(GROUP, (BookingConfirmed.topic, EventPublished.topic), Analytics(engine).handle)
+    finally:
+        await engine.dispose()
+
+
+class Analytics:
+    """Keeps the projections; what is in the inbox has been counted."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def handle(self, event: CloudEvent) -> None:
+        if not isinstance(event.data, _TYPES):
+            return
+        async with self._engine.begin() as connection:
+            if not await sales.is_new(connection, GROUP, event.id):
+                return
+            match event.data:
+                case BookingConfirmed() as booking:
+                    await sales.count_booking(connection, booking, event.time.date())
+                case EventPublished() as published:
+                    await sales.note_published(connection, published)
+                case EventCancelled() as cancelled:
+                    await sales.note_cancelled(connection, cancelled)

@@ -1,0 +1,130 @@
+"""Tells buyers by mail how their booking ended."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from adapters.contacts import Contacts
+from adapters.kafka import CloudEvent
+from adapters.mail import Mail, MailServer, Undeliverable
+from config.settings import Settings, secret
+from domain.domain_events import BookingConfirmed, BookingEvent, BookingFailed
+from workers.consumers.runner import Impossible, Subscription
+
+GROUP = "notification"
+_REASONS = {
+    "seats-unavailable": "the seats went to somebody else",
+    "event-not-on-sale": "the event is no longer on sale",
+    "payment-declined": "the payment was declined",
+    "payment-too-late": "the payment came too late",
+}
+_WITHOUT_DECIMALS = frozenset(
+    {
+        "BIF",
+        "CLP",
+        "DJF",
+        "GNF",
+        "ISK",
+        "JPY",
+        "KMF",
+        "KRW",
+        "PYG",
+        "RWF",
+        "UGX",
+        "UYI",
+        "VND",
+        "VUV",
+        "XAF",
+        "XOF",
+        "XPF",
+    }
+)
+_THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def subscription(settings: Settings) -> AsyncIterator[Subscription]:
+    """The consumer with its mail server and the way to addresses."""
+    contacts = Contacts(settings.api_url, secret(settings.internal_token))
+    mail = MailServer(settings.smtp_host, settings.smtp_port, settings.mail_sender)
+    try:
+        yield Subscription(GROUP, (BookingEvent.topic,), Notifier(contacts, mail).handle)
+    finally:
+        await contacts.close()
+
+
+class Notifier:
+    """Writes to the person who booked, unless the person has been erased."""
+
+    def __init__(self, contacts: Contacts, mail: MailServer) -> None:
+        self._contacts = contacts
+        self._mail = mail
+
+    async def handle(self, event: CloudEvent) -> None:
+        match event.data:
+            case BookingConfirmed() as booking:
+                subject = f"Your tickets for {booking.event_name}"
+                await self._write(event, booking, subject, "confirmed")
+            case BookingFailed() as booking:
+                await self._write(event, booking, "Your booking could not be completed", "failed")
+            case _:
+                pass
+
+    async def _write(self, event: CloudEvent, booking: BookingEvent, subject: str, template: str) -> None:
+        contact = await self._contacts.find(booking.user_id)
+        if contact is None:
+            log.info("nobody_to_write_to", user_id=str(booking.user_id), domain_event_id=str(event.id))
+            return
+        words = {"name": contact.name, "booking": booking}
+        try:
+            await self._mail.send(
+                Mail(
+                    id=event.id,
+                    date=event.time,
+                    to_name=contact.name,
+                    to_address=contact.email,
+                    subject=subject,
+                    text=_templates.get_template(f"{template}.txt.j2").render(words),
+                    html=_templates.get_template(f"{template}.html.j2").render(words),
+                )
+            )
+        except Undeliverable as error:
+            raise Impossible(str(error)) from None
+        log.info("mail_sent", template=template, domain_event_id=str(event.id))
+
+
+def format_money(amount: int, currency: str) -> str:
+    """Minor units as people write them: `EUR 120.00`, `JPY 12000`, `KWD 1.500`."""
+    digits = 0 if currency in _WITHOUT_DECIMALS else 3 if currency in _THREE_DECIMALS else 2
+    if not digits:
+        return f"{currency} {amount}"
+    whole, rest = divmod(amount, 10**digits)
+    return f"{currency} {whole}.{rest:0{digits}}"
+
+
+def _format_time(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%A, %d %B %Y, %H:%M} UTC"
+
+
+def _format_reason(reason: str) -> str:
+    return _REASONS.get(reason, "something went wrong on our side")
+
+
+_templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(["html.j2"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+_templates.filters |= {"time": _format_time, "reason": _format_reason}
+_templates.globals |= {"money": format_money}
