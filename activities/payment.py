@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.heartbeats import heartbeating
 from db.payment import attempts
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import (
@@ -30,7 +31,6 @@ from domain.domain_events import (
 )
 from domain.money import Money
 from domain.payments import Intent, IntentState, PaymentDeclined, PaymentRejected, PaymentUnknown
-from activities.heartbeats import heartbeating
 
 
 class PaymentGateway(Protocol):

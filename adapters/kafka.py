@@ -30,6 +30,7 @@ PARTITIONS = 6
 _DAY_MS = 86_400_000
 _POLL = 0.5
 _BATCH = 100
+_LAG_EVERY = 5.0
 _LOG_CRITICAL = 2  # the library logs every failed attempt to connect; `error_cb` hears what matters
 
 log = structlog.get_logger()
@@ -177,7 +178,7 @@ def _settle(delivered: list[tuple[asyncio.Future[None], KafkaError | None]]) -> 
 
 
 class _TroubleLog:
-    """Hears a client's errors, and says each kind at most twice a minute: a broker that is down is an error a second."""
+    """Hears a client's errors, and tells each kind twice a minute at most: without a broker there is one a second."""
 
     def __init__(self, client: str) -> None:
         self._client = client
@@ -231,6 +232,7 @@ class Subscriber:
                 answers the offsets to commit, which are those of the next message to handle.
         """
         self.lag: dict[Partition, int] = {}
+        self._measure_lag_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
@@ -268,11 +270,11 @@ class Subscriber:
     def _poll(self, commit: Mapping[Partition, int], paused: AbstractSet[Partition]) -> list[IncomingMessage]:
         self._commit(commit, wait=False)
         self._pause(paused)
+        self._measure_lag()
         first = self._consumer.poll(_POLL)
         if first is None:
             return []
         messages = [first, *self._consumer.consume(_BATCH - 1, 0)]
-        self._measure_lag()
         incoming = [_incoming(message) for message in messages if not _is_trouble(message)]
         ours = self._ours()  # a rebalance may have come between the two calls
         return [message for message in incoming if message.partition in ours]
@@ -300,12 +302,17 @@ class Subscriber:
         self._paused = set(paused & ours)
 
     def _measure_lag(self) -> None:
+        """Ask the broker, since a paused partition fetches nothing that would tell how far it is behind."""
+        if monotonic() < self._measure_lag_at:
+            return
+        self._measure_lag_at = monotonic() + _LAG_EVERY
         lag: dict[Partition, int] = {}
-        for position in self._consumer.position(self._consumer.assignment()):
-            _, high = self._consumer.get_watermark_offsets(position, cached=True)
-            if position.offset >= 0 and high >= 0:
-                lag[Partition(position.topic, position.partition)] = max(0, high - position.offset)
-        self.lag = lag
+        with suppress(KafkaException):
+            for position in self._consumer.position(self._consumer.assignment()):
+                _, high = self._consumer.get_watermark_offsets(position, timeout=1)
+                if position.offset >= 0:
+                    lag[Partition(position.topic, position.partition)] = max(0, high - position.offset)
+            self.lag = lag
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._loop.call_soon_threadsafe(self._on_assigned)

@@ -71,7 +71,8 @@ class SeatLocks:
         return await self._admit(places, timedelta(0), look=True)
 
     async def _admit(self, places: Places, ttl: timedelta, *, look: bool) -> tuple[str, ...]:
-        arguments = [str(places.booking_id), _ms(ttl), int(look), *_flat(places)]
+        arguments: list[str | int] = [str(places.booking_id), _ms(ttl), int(look)]
+        arguments += _flat(places)
         answer: list[bytes] = await self._hold(keys=[_prefix(places.event_id)], args=arguments)
         verdict, *taken = [part.decode() for part in answer]
         if verdict == "cold":
@@ -94,7 +95,7 @@ class SeatLocks:
     async def latest_change(self, event_id: UUID) -> str:
         """A token to be read before Postgres is, and given to `load`."""
         token = await self._redis.get(f"{_prefix(event_id)}:change")
-        return token.decode() if token else ""
+        return _text(token) if token else ""
 
     async def load(self, event_id: UUID, seen_change: str, claims: Claims) -> bool:
         """Make the event warm.
@@ -116,8 +117,12 @@ def _prefix(event_id: UUID) -> str:
 
 
 def _flat(places: Places) -> list[str | int]:
-    sections = [part for section in places.quantities.items() for part in section]
+    sections: list[str | int] = [part for section in places.quantities.items() for part in section]
     return [len(places.seats), *places.seats, *sections]
+
+
+def _text(answer: bytes | str) -> str:
+    return answer.decode() if isinstance(answer, bytes) else answer
 
 
 def _ms(ttl: timedelta) -> int:

@@ -104,7 +104,9 @@ class PaymentBody(BaseModel):
         ProblemType.OUTCOME_UNKNOWN,
     ),
 )
-async def hold(body: BookingBody, user: Caller, desk: AtDesk, response: Response, given_key: GivenKey = None) -> Booking:
+async def hold(
+    body: BookingBody, user: Caller, desk: AtDesk, response: Response, given_key: GivenKey = None
+) -> Booking:
     """Hold all the places, or none (409 names those that others have)."""
     key = key_or_new(given_key)
     response.headers["Idempotency-Key"] = key

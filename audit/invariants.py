@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from uuid import UUID
@@ -180,7 +181,7 @@ async def states_follow_from_domain_events(sources: Sources) -> list[Finding]:
 
 def _leads_to(told: Sequence[str], status: str) -> bool:
     states = [BookingStatus(state) for state in told]
-    legal = all(new in EDGES[old] for old, new in zip(states, states[1:], strict=False))
+    legal = all(new in EDGES[old] for old, new in itertools.pairwise(states))
     return states[0] is BookingStatus.HELD and legal and states[-1] == status
 
 
@@ -202,12 +203,13 @@ async def _redis_places(sources: Sources) -> AsyncIterator[tuple[str, str, bool]
     async for key in sources.redis.scan_iter(f"seatwright:{{{event}}}:seat:*", count=1000):
         owner, ttl = await sources.redis.get(key), await sources.redis.pttl(key)
         if owner:
-            yield key.decode(), owner.decode(), ttl == -1
+            yield str(key), str(owner), ttl == -1
     async for key in sources.redis.scan_iter(f"seatwright:{{{event}}}:general:*:until", count=1000):
-        seconds, _ = await sources.redis.time()
-        for booking, end in await sources.redis.zrange(key, 0, -1, withscores=True):
-            if end > seconds * 1000:
-                yield key.decode(), booking.decode(), end == float("inf")
+        now = await sources.redis.time()
+        members: list[tuple[str, float]] = await sources.redis.zrange(key, 0, -1, withscores=True)  # type: ignore[assignment]
+        for booking, end in members:
+            if end > int(now[0]) * 1000:
+                yield str(key), booking, end == float("inf")
 
 
 CHECKS: tuple[Check, ...] = (

@@ -48,7 +48,7 @@ async def open_sources(settings: Settings, event_id: UUID | None) -> AsyncIterat
     """Connections for one audit."""
     reservation = open_engine(settings.database_url("reservation"), pool_size=2)
     payment = open_engine(settings.database_url("payment"), pool_size=2)
-    redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=2)
+    redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=2, decode_responses=True)
     provider = SandboxLedger(settings.sandbox_url)
     try:
         yield Sources(reservation, payment, redis, provider, event_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated
+from uuid import UUID
 
 import typer
 import uvicorn
@@ -20,7 +21,12 @@ from config.settings import settings
 from workers import consumers, relay, temporal_workers
 from workers.process import Work, run_until_stopped
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Seatwright sells seats: never one twice.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Seatwright sells seats: never one twice.",
+)
 app.add_typer(stack.app, name="stack", help="The real servers on a machine without Docker.")
 app.add_typer(booking_app, name="booking", help="Operate on one booking's saga.")
 
@@ -70,7 +76,7 @@ def consume(only: Only = "") -> None:
 
 
 @app.command()
-def audit(event: Annotated[str | None, typer.Option(help="Look at one event's bookings only.")] = None) -> None:
+def audit(event: Annotated[UUID | None, typer.Option(help="Look at one event's bookings only.")] = None) -> None:
     """Look for broken invariants; exit code 1 when there is one."""
     findings = asyncio.run(run_audit(settings(), event))
     print_findings(findings)

@@ -16,7 +16,7 @@ _WITHHELD = frozenset(
     {"authorization", "access_token", "refresh_token", "password", "password_hash", "secret", "token", "dsn"}
     | {"email", "phone"}
 )
-_CHATTY = ("uvicorn.access", "elastic_transport.transport", "alembic", "aiosqlite")
+_CHATTY = ("uvicorn.access", "elastic_transport.transport", "alembic", "stripe", "httpx2")
 
 
 def configure(settings: Settings) -> None:

@@ -24,7 +24,7 @@ def stack() -> Iterator[Stack]:
     running = Stack(os.environ.get("SEATWRIGHT_STACK", "test"), ports="free")
     running.up(settings=TEST_SETTINGS)
     running.up("stripe-mock")
-    yield running
+    return running
 
 
 @pytest.fixture(scope="session")

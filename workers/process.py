@@ -1,4 +1,4 @@
-"""What every worker process does around its work: logs, readiness and metrics over HTTP, an orderly stop on a signal."""
+"""What every worker process does around its work: readiness and metrics over HTTP, an orderly stop on a signal."""
 
 from __future__ import annotations
 

@@ -113,7 +113,9 @@ class Relay:
         balance_at = monotonic()
         while not self._stop.is_set():
             if monotonic() >= balance_at:
-                buckets = await self._balance(connection)
+                before, buckets = buckets, await self._balance(connection)
+                if buckets != before:
+                    log.info("buckets_changed", service=self._service, owned=sorted(buckets))
                 await self._measure(connection)
                 balance_at = monotonic() + random.uniform(*_SAFETY_POLL)
             found = await outbox.waiting(connection, buckets, without=self._left_alone(), limit=ROWS_PER_BUCKET)
@@ -133,7 +135,6 @@ class Relay:
             elif missing > 0 and shares.free:
                 await outbox.claim(connection, random.sample(sorted(shares.free), min(missing, len(shares.free))))
             else:
-                log.debug("buckets_owned", service=self._service, owned=len(shares.mine), fair=shares.fair)
                 return shares.mine
 
     async def _publish(

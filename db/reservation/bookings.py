@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Row, Select, func, insert, select, text, tuple_, update
@@ -104,7 +104,11 @@ async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking
     return booking
 
 
-async def event_on_sale(connection: AsyncConnection, event_id: UUID) -> Row[Any]:
+OnSale: TypeAlias = "Row[int, str, str, bool]"
+"""How long the event lets seats be held (seconds), its currency, its status, and whether it is still to come."""
+
+
+async def event_on_sale(connection: AsyncConnection, event_id: UUID) -> OnSale:
     """The event, locked against being called off before this transaction ends.
 
     Raises:
@@ -114,13 +118,13 @@ async def event_on_sale(connection: AsyncConnection, event_id: UUID) -> Row[Any]
     return _open((await connection.execute(locked)).one_or_none(), event_id)
 
 
-def _on_sale(event_id: UUID) -> Select[Any]:
-    columns = (EventRow.hold_seconds, EventRow.currency, EventRow.status)
-    chosen: Select[Any] = select(*columns, (EventRow.starts_at > func.now()).label("is_ahead"))
+def _on_sale(event_id: UUID) -> Select[int, str, str, bool]:
+    is_ahead = (EventRow.starts_at > func.now()).label("is_ahead")
+    chosen = select(EventRow.hold_seconds, EventRow.currency, EventRow.status, is_ahead)
     return chosen.where(EventRow.id == event_id)
 
 
-def _open(event: Row[Any] | None, event_id: UUID) -> Row[Any]:
+def _open(event: OnSale | None, event_id: UUID) -> OnSale:
     if event is None or event.status != "on_sale" or not event.is_ahead:
         raise Refused(ProblemType.EVENT_NOT_ON_SALE, "The event is not on sale.", event_id=str(event_id))
     return event
@@ -169,7 +173,7 @@ def _has_seat(sections: dict[str, Row[Any]], seat: SeatName) -> bool:
     )
 
 
-async def _insert(connection: AsyncConnection, request: BookingRequest, event: Row[Any], amount: int) -> Booking:
+async def _insert(connection: AsyncConnection, request: BookingRequest, event: OnSale, amount: int) -> Booking:
     values = {
         "id": request.id,
         "user_id": request.user_id,

@@ -26,7 +26,11 @@ HOLDS: dict[str, tuple[dict[str, Any], int, str]] = {
     "a quantity of nothing": ({"event_id": EVENT, "quantities": {"Standing": 0}}, 422, "invalid-request"),
     "a negative quantity": ({"event_id": EVENT, "quantities": {"Standing": -1}}, 422, "invalid-request"),
     "half a place": ({"event_id": EVENT, "quantities": {"Standing": 1.5}}, 422, "invalid-request"),
-    "an unknown event": ({"event_id": "00000000-0000-4000-8000-000000000000", "seats": ["A-1-1"]}, 409, "event-not-on-sale"),
+    "an unknown event": (
+        {"event_id": "00000000-0000-4000-8000-000000000000", "seats": ["A-1-1"]},
+        409,
+        "event-not-on-sale",
+    ),
     "no event": ({"seats": ["A-1-1"]}, 422, "invalid-request"),
     "an event that is no id": ({"event_id": "1; DROP TABLE seats", "seats": ["A-1-1"]}, 422, "invalid-request"),
     "a price of one's own": ({"event_id": EVENT, "seats": ["A-1-1"], "amount": 1}, 422, "invalid-request"),

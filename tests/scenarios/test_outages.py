@@ -17,7 +17,19 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive
 
-EVERYTHING = ("postgres", "redis", "temporal", "kafka", "elasticsearch", "mail", "sandbox", "api", "work", "relay", "consume")
+EVERYTHING = (
+    "postgres",
+    "redis",
+    "temporal",
+    "kafka",
+    "elasticsearch",
+    "mail",
+    "sandbox",
+    "api",
+    "work",
+    "relay",
+    "consume",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib import import_module
+from typing import Protocol
 from uuid import uuid4
 
 import psycopg
@@ -20,6 +21,10 @@ from db.engine import open_engine
 from db.migration_helpers import OUTBOX_DDL
 
 MakeDatabase = Callable[[str], str]
+
+
+class MakeTopic(Protocol):
+    def __call__(self, name: str, config: dict[str, str] | None = None) -> str: ...
 
 
 @pytest.fixture(scope="session")
@@ -63,14 +68,14 @@ async def analytics(database: MakeDatabase) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.fixture
-def new_topic(bootstrap: str) -> Iterator[Callable[[str], str]]:
+def new_topic(bootstrap: str) -> Iterator[MakeTopic]:
     """Makes topics of six partitions; they are deleted when the test ends."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     made: list[str] = []
 
-    def make(name: str) -> str:
+    def make(name: str, config: dict[str, str] | None = None) -> str:
         made.append(name)
-        for created in admin.create_topics([NewTopic(name, num_partitions=6)]).values():
+        for created in admin.create_topics([NewTopic(name, num_partitions=6, config=config or {})]).values():
             created.result(timeout=20)
         return name
 
@@ -80,12 +85,12 @@ def new_topic(bootstrap: str) -> Iterator[Callable[[str], str]]:
 
 
 @pytest.fixture
-def topic(new_topic: Callable[[str], str]) -> str:
+def topic(new_topic: MakeTopic) -> str:
     return new_topic(f"test.{uuid4().hex}")
 
 
 @pytest.fixture
-def group(new_topic: Callable[[str], str]) -> str:
+def group(new_topic: MakeTopic) -> str:
     """The name of a new consumer group, whose dead-letter topic exists."""
     name = f"test.{uuid4().hex}"
     new_topic(dead_letters(name))

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from secrets import token_hex
 from uuid import UUID, uuid4
 
 import psycopg
@@ -20,6 +21,7 @@ from config.settings import Settings
 from db import outbox
 from stack import Stack
 from tests.waiting import eventually
+from tests.workers.conftest import MakeTopic
 from tests.workers.outside import (
     a_confirmed_booking,
     arrived,
@@ -183,6 +185,22 @@ async def test_a_message_that_is_too_large_stops_its_aggregate_only(
             messages = await arrived(reader, 51)
             await eventually(lambda: waiting(connection) == 2)
     assert sequences(messages)[str(stopped)] == [1]
+
+
+async def test_a_message_that_the_broker_refuses_takes_no_neighbour_with_it(
+    outbox_url: str, new_topic: MakeTopic, bootstrap: str
+) -> None:
+    topic = new_topic(f"test.{uuid4().hex}", {"max.message.bytes": "20000"})
+    stopped, neighbours = uuid4(), [uuid4() for _ in range(100)]
+    with connect(outbox_url) as connection:
+        with connection.transaction():
+            write(connection, topic, stopped, 1, json.dumps({"padding": token_hex(20_000)}))
+            for neighbour in neighbours:
+                write(connection, topic, neighbour, 1, json.dumps({"padding": token_hex(1_000)}))
+        async with relaying(outbox_url, bootstrap), reading(bootstrap, topic) as reader:
+            messages = await arrived(reader, 100)
+            await eventually(lambda: waiting(connection) == 1)
+    assert sequences(messages) == {str(neighbour): [1] for neighbour in neighbours}
 
 
 async def test_a_lost_database_session_is_opened_again(outbox_url: str, topic: str, bootstrap: str) -> None:

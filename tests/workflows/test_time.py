@@ -11,6 +11,8 @@ from uuid import UUID, uuid4
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
@@ -20,7 +22,7 @@ from adapters.seat_locks import SeatLocks
 from config.settings import Settings
 from db.engine import open_engine
 from domain.bookings import BookingRequest, BookingStatus
-from temporal import queues
+from temporal import queues, search_attributes
 from tests.box_office import BoxOffice
 from workers.temporal_workers import WORKFLOW_RUNNER, methods_of
 from workflows.booking import BookingWorkflow
@@ -33,6 +35,14 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
     async with await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=str(server), data_converter=pydantic_data_converter
     ) as environment:
+        await environment.client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                search_attributes={
+                    key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+                    for key in (search_attributes.STATUS, search_attributes.EVENT, search_attributes.BOOKING)
+                }
+            )
+        )
         yield environment
 
 
@@ -56,19 +66,21 @@ async def test_an_hour_of_holding_ends_by_the_workflows_timer(
         body_sha256="0" * 64,
         hold_seconds=3600,
     )
-    async with Redis.from_url(settings.redis_url.get_secret_value()) as redis:
-        async with Worker(
+    async with (
+        Redis.from_url(settings.redis_url.get_secret_value()) as redis,
+        Worker(
             skipping.client,
             task_queue=queues.RESERVATION,
             workflows=[BookingWorkflow],
             activities=methods_of(ReservationActivities(engine, SeatLocks(redis))),
             workflow_runner=WORKFLOW_RUNNER,
-        ):
-            before = await skipping.get_current_time()
-            booking = await skipping.client.execute_workflow(
-                BookingWorkflow.run, request, id=f"booking/{request.id}", task_queue=queues.RESERVATION
-            )
-            passed = await skipping.get_current_time() - before
+        ),
+    ):
+        before = await skipping.get_current_time()
+        booking = await skipping.client.execute_workflow(
+            BookingWorkflow.run, request, id=f"booking/{request.id}", task_queue=queues.RESERVATION
+        )
+        passed = await skipping.get_current_time() - before
     assert booking.status is BookingStatus.EXPIRED
     assert timedelta(minutes=59) < passed < timedelta(minutes=61)
     assert await box_office.seat(event, "A-1-1") == "available"
