@@ -71,8 +71,7 @@ class SeatLocks:
         return await self._admit(places, timedelta(0), look=True)
 
     async def _admit(self, places: Places, ttl: timedelta, *, look: bool) -> tuple[str, ...]:
-        arguments: list[str | int] = [str(places.booking_id), _ms(ttl), int(look)]
-        arguments += _flat(places)
+        arguments = _with(places, _ms(ttl), int(look))
         answer: list[bytes] = await self._hold(keys=[_prefix(places.event_id)], args=arguments)
         verdict, *taken = [part.decode() for part in answer]
         if verdict == "cold":
@@ -81,15 +80,15 @@ class SeatLocks:
 
     async def extend(self, places: Places, ttl: timedelta) -> None:
         """Let the booking's holds last for `ttl` from now."""
-        await self._keep(keys=[_prefix(places.event_id)], args=[str(places.booking_id), _ms(ttl), *_flat(places)])
+        await self._keep(keys=[_prefix(places.event_id)], args=_with(places, _ms(ttl)))
 
     async def sell(self, places: Places) -> None:
         """Mark the places as sold: they have no end any more."""
-        await self._keep(keys=[_prefix(places.event_id)], args=[str(places.booking_id), 0, *_flat(places)])
+        await self._keep(keys=[_prefix(places.event_id)], args=_with(places, 0))
 
     async def release(self, places: Places) -> None:
         """Let go of whatever of the places is the booking's."""
-        arguments = [str(places.booking_id), len(places.seats), *places.seats, *places.quantities]
+        arguments: list[str | int] = [str(places.booking_id), len(places.seats), *places.seats, *places.quantities]
         await self._release(keys=[_prefix(places.event_id)], args=arguments)
 
     async def latest_change(self, event_id: UUID) -> str:
@@ -116,9 +115,10 @@ def _prefix(event_id: UUID) -> str:
     return f"seatwright:{{{event_id}}}"
 
 
-def _flat(places: Places) -> list[str | int]:
+def _with(places: Places, *options: int) -> list[str | int]:
+    """A script's arguments: the booking, its options, how many seats, the seats, and section and quantity in turn."""
     sections: list[str | int] = [part for section in places.quantities.items() for part in section]
-    return [len(places.seats), *places.seats, *sections]
+    return [str(places.booking_id), *options, len(places.seats), *places.seats, *sections]
 
 
 def _text(answer: bytes | str) -> str:

@@ -17,7 +17,7 @@ _KEY = Header(
     min_length=1,
     max_length=255,
     pattern=r"^[\x21-\x7e]+$",
-    description="Repeat a call with the same key to learn its outcome; if missing, the server makes one and returns it.",
+    description="Repeat a call with the same key to learn its outcome; if missing, one is made and returned.",
 )
 GivenKey = Annotated[str | None, _KEY]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Annotated
 from uuid import UUID
 
@@ -31,6 +32,15 @@ app.add_typer(stack.app, name="stack", help="The real servers on a machine witho
 app.add_typer(booking_app, name="booking", help="Operate on one booking's saga.")
 
 Only = Annotated[str, typer.Option(help="Comma-separated services; all when left out.")]
+
+
+@app.callback()
+def use_local_stack(
+    name: Annotated[str, typer.Option("--stack", help="The stack of this machine to work on.")] = "demo",
+) -> None:
+    """Where nothing is configured, work on the stack that `seatwright stack` runs here."""
+    if not any(variable.startswith("SEATWRIGHT_") for variable in os.environ):
+        os.environ.update(stack.Stack(name).env)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""How a service opens its database: one pool, one way to open a transaction, timeouts that end before a caller gives up."""
+"""How a service opens its database: one pool, and timeouts that end before a caller gives up."""
 
 from __future__ import annotations
 

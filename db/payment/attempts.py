@@ -1,4 +1,4 @@
-"""Payment attempts as rows: which intent and which idempotency keys belong to a booking, whatever crashes or is reset."""
+"""Payment attempts as rows: which intent and which keys belong to a booking, whatever crashes or is reset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The payment provider misbehaves at each of its calls; the booking still ends right, and charges once or not at all."""
+"""The payment provider misbehaves at each of its calls; bookings still end right, and charge once or not at all."""
 
 from __future__ import annotations
 
