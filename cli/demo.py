@@ -58,7 +58,7 @@ async def _catalogue(api: httpx2.AsyncClient, organizer: dict[str, str]) -> dict
     if missing:
         console.print(f"[bold]catalogue[/]  {len(missing)} events are created and published")
     created = [await _publish(api, organizer, row) for row in missing]
-    return created[0] if created else _ok(await api.get(f"/v1/events/{found[CATALOGUE[0][0]]['id']}"))
+    return created[0] if created else _ok(await api.get(f"/v1/events/{found[CATALOGUE[0][0]]['event_id']}"))
 
 
 async def _publish(api: httpx2.AsyncClient, organizer: dict[str, str], row: tuple[Any, ...]) -> dict[str, Any]:
@@ -142,7 +142,7 @@ async def _wait_for_outcomes(
 
         async def searched() -> str | None:
             hits = _ok(await api.get("/v1/search", params={"q": event["name"]}))["hits"]
-            return next((f"{hit['name']}, {hit['venue']['city']}" for hit in hits if hit["id"] == event["id"]), None)
+            return next((f"{hit['name']}, {hit['venue']['city']}" for hit in hits if hit["event_id"] == event["id"]), None)
 
         await _show_when("mail", mailed)
         await _show_when("search", searched)

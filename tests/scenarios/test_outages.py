@@ -112,7 +112,7 @@ async def test_bookings_do_not_notice_that_kafka_search_mail_and_consumers_are_d
 
     async def found() -> bool:
         answer = await box_office.http.get("/v1/search", params={"q": (await name_of(box_office, event))})
-        return answer.status_code == 200 and event in {hit["id"] for hit in answer.json()["hits"]}
+        return answer.status_code == 200 and event in {hit["event_id"] for hit in answer.json()["hits"]}
 
     await eventually(found, within=60)
 
