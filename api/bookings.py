@@ -14,7 +14,7 @@ from temporalio.client import Client
 from adapters.seat_locks import ColdEvent, Places, SeatLocks
 from api import booking_commands as commands
 from api.booking_commands import WorkflowClosed
-from api.idempotency import GivenKey, booking_id_for, digest, key_or_new, refuse_other_body, update_id
+from api.idempotency import IdempotencyKey, booking_id_for, digest, refuse_other_body, update_id
 from api.problems import documented
 from api.resources import Open, ReservationDatabase
 from api.security import Caller, Principal
@@ -104,12 +104,8 @@ class PaymentBody(BaseModel):
         ProblemType.OUTCOME_UNKNOWN,
     ),
 )
-async def hold(
-    body: BookingBody, user: Caller, desk: AtDesk, response: Response, given_key: GivenKey = None
-) -> Booking:
+async def hold(body: BookingBody, user: Caller, desk: AtDesk, response: Response, key: IdempotencyKey) -> Booking:
     """Hold all the places, or none (409 names those that others have)."""
-    key = key_or_new(given_key)
-    response.headers["Idempotency-Key"] = key
     booking_id_ = booking_id_for(user.user_id, key, secret(desk.settings.booking_id_secret))
     response.headers["Location"] = f"/v1/bookings/{booking_id_}"
     sha256 = digest(body)
@@ -185,11 +181,9 @@ def _policy(settings: Settings) -> BookingPolicy:
     },
 )
 async def pay(
-    booking_id: UUID, body: PaymentBody, user: Caller, desk: AtDesk, response: Response, given_key: GivenKey = None
+    booking_id: UUID, body: PaymentBody, user: Caller, desk: AtDesk, response: Response, key: IdempotencyKey
 ) -> dict[str, Any]:
     """Pay once, however often this is called with the same key; a decline (402) keeps the seats for another try."""
-    key = key_or_new(given_key)
-    response.headers["Idempotency-Key"] = key
     method = _accepted_method(body)
     await _of(user, desk, booking_id)
     async with desk.engine.connect() as connection:

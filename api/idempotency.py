@@ -7,7 +7,7 @@ import hmac
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import Header
+from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 
 from domain.problems import ProblemType, Refused
@@ -19,12 +19,16 @@ _KEY = Header(
     pattern=r"^[\x21-\x7e]+$",
     description="Repeat a call with the same key to learn its outcome; if missing, one is made and returned.",
 )
-GivenKey = Annotated[str | None, _KEY]
 
 
-def key_or_new(given: str | None) -> str:
-    """The caller's key, or one that is made for this call."""
-    return given or str(uuid4())
+def _key(request: Request, response: Response, given: Annotated[str | None, _KEY] = None) -> str:
+    # A refusal is another response than the one at hand: `problems.respond` takes the key from the request's state.
+    request.state.idempotency_key = response.headers["Idempotency-Key"] = given or str(uuid4())
+    return request.state.idempotency_key
+
+
+IdempotencyKey = Annotated[str, Depends(_key)]
+"""The caller's key, or one that is made for this call; every answer returns it, also a refusal."""
 
 
 def booking_id_for(user_id: UUID, key: str, secret: str) -> UUID:

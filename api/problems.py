@@ -94,9 +94,15 @@ def respond(
     return Response(
         orjson.dumps(dict(problem.members) | body, default=str),
         code,
-        {**kind.headers, **(headers or {})},
+        {**kind.headers, **(headers or {}), **_idempotency_key(request)},
         media_type=MEDIA_TYPE,
     )
+
+
+def _idempotency_key(request: Request) -> dict[str, str]:
+    """The key under which the call can be repeated, which matters most where its outcome is unknown."""
+    key = getattr(request.state, "idempotency_key", None)
+    return {"Idempotency-Key": key} if key else {}
 
 
 def documented(*types: ProblemType) -> dict[int | str, dict[str, Any]]:

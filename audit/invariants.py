@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import Row, text
 
 from adapters.sandbox_ledger import RecordedIntent
 from audit.sources import Finding, Sources
-from domain.bookings import EDGES, ENDED, BookingStatus
-from domain.domain_events import OUTCOME_TYPES
+from domain.bookings import ENDED, Booking, BookingStatus
+from domain.domain_events import OUTCOME_TYPES, AnyDomainEvent
+from domain.rebuilding import rebuild
 
 Check = Callable[[Sources], Awaitable[list[Finding]]]
 
@@ -160,29 +162,41 @@ async def an_end_is_told_once(sources: Sources) -> list[Finding]:
 
 
 async def states_follow_from_domain_events(sources: Sources) -> list[Finding]:
-    """A booking's domain events lead along legal edges, without a gap, to the state that its row has."""
+    """A booking's domain events lead along legal edges, without a gap, to all that its row says."""
     rows = await sources.rows(
         text(
             f"""
-            SELECT b.id, b.status, b.version,
-                   array_agg(e.data ->> 'status' ORDER BY e.sequence) AS statuses,
-                   array_agg(e.sequence ORDER BY e.sequence) AS sequences
+            SELECT b.*, array_agg(e.sequence ORDER BY e.sequence) AS sequences,
+                   jsonb_agg(e.data || jsonb_build_object('type', e.type) ORDER BY e.sequence) AS history
             FROM bookings b LEFT JOIN domain_events e ON e.aggregate_id = b.id
             WHERE {_OF_EVENT.format("b.event_id")} GROUP BY b.id
             """
         )
     )
     return [
-        Finding("states follow from domain events", str(row.id), f"row {row.status} v{row.version}, {row.statuses}")
+        Finding("states follow from domain events", str(row.id), contradiction)
         for row in rows
-        if row.sequences != list(range(1, row.version + 1)) or not _leads_to(row.statuses, row.status)
+        if (contradiction := _contradiction(row))
     ]
 
 
-def _leads_to(told: Sequence[str], status: str) -> bool:
-    states = [BookingStatus(state) for state in told]
-    legal = all(new in EDGES[old] for old, new in itertools.pairwise(states))
-    return states[0] is BookingStatus.HELD and legal and states[-1] == status
+_BOOKING_EVENT: TypeAdapter[Any] = TypeAdapter(AnyDomainEvent)
+_TOLD = tuple(name for name in Booking.model_fields if name != "tickets")
+
+
+def _contradiction(row: Row[Any]) -> str | None:
+    """What a booking's row says and its domain events do not."""
+    if row.sequences != list(range(1, row.version + 1)):
+        return f"version {row.version}, but its domain events are {row.sequences}"
+    try:
+        told = rebuild(_BOOKING_EVENT.validate_python(event) for event in row.history)
+    except ValidationError:
+        return "a domain event cannot be read"
+    except ValueError as error:
+        return str(error)
+    found = Booking(**{name: getattr(row, name) for name in _TOLD})
+    wrong = [name for name in _TOLD if getattr(found, name) != getattr(told, name)]
+    return f"the row says {', '.join(f'{name} {getattr(found, name)}' for name in wrong)}" if wrong else None
 
 
 async def _owed(sources: Sources) -> tuple[dict[str, int], set[str]]:

@@ -142,7 +142,9 @@ async def _wait_for_outcomes(
 
         async def searched() -> str | None:
             hits = _ok(await api.get("/v1/search", params={"q": event["name"]}))["hits"]
-            return next((f"{hit['name']}, {hit['venue']['city']}" for hit in hits if hit["event_id"] == event["id"]), None)
+            return next(
+                (f"{hit['name']}, {hit['venue']['city']}" for hit in hits if hit["event_id"] == event["id"]), None
+            )
 
         await _show_when("mail", mailed)
         await _show_when("search", searched)

@@ -47,7 +47,7 @@ async def without(stack: Stack, *names: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for name in names:
+        for name in reversed(names):  # servers first: our processes are ready only when theirs are
             await asyncio.to_thread(stack.start, name)
 
 

@@ -1,0 +1,42 @@
+"""A booking from its domain events alone, so that what its row says can be checked against what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from domain.bookings import Booking, BookingStatus, check_edge
+from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld
+
+
+def rebuild(history: Iterable[BookingEvent]) -> Booking:
+    """The booking as its domain events, oldest first, leave it.
+
+    Raises:
+        ValueError: They do not begin with a hold, tell of several bookings, or leave the legal edges.
+    """
+    events = iter(history)
+    first = next(events, None)
+    if not isinstance(first, BookingHeld) or first.status is not BookingStatus.HELD:
+        raise ValueError("a booking begins with being held")
+    booking = _begin(first)
+    for event in events:
+        booking = _follow(booking, event)
+    return booking
+
+
+def _begin(first: BookingHeld) -> Booking:
+    return Booking(id=first.booking_id, version=1, **first.model_dump(exclude={"type", "booking_id"}))
+
+
+def _follow(booking: Booking, event: BookingEvent) -> Booking:
+    if (event.booking_id, event.event_id, event.user_id) != (booking.id, booking.event_id, booking.user_id):
+        raise ValueError(f"the domain events of booking {booking.id} tell of another booking too")
+    check_edge(booking.status, event.status)
+    changes = {"status": event.status, "version": booking.version + 1}
+    match event:
+        case BookingHeld():
+            return _begin(event).model_copy(update=changes)
+        case BookingConfirmed():
+            return booking.model_copy(update=changes | {"tickets": event.tickets})
+        case _:
+            return booking.model_copy(update=changes)
