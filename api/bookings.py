@@ -144,7 +144,7 @@ async def _hold(desk: Desk, request: BookingRequest) -> Booking:
     try:
         outcome = await commands.hold(desk.temporal, request, wait=desk.settings.hold_wait)
     except WorkflowClosed:
-        booking = await _find(desk, request.id)
+        booking = await find_booking(desk, request.id)
         if booking is None:
             raise commands.unknown(request.id) from None
         return _as_first_answered(booking)
@@ -185,7 +185,7 @@ async def pay(
 ) -> dict[str, Any]:
     """Pay once, however often this is called with the same key; a decline (402) keeps the seats for another try."""
     method = _accepted_method(body)
-    await _of(user, desk, booking_id)
+    await own_booking(user, desk, booking_id)
     async with desk.engine.connect() as connection:
         now = await bookings.now(connection)
     command = PaymentCommand(
@@ -217,7 +217,7 @@ async def _payment_answer(desk: Desk, booking_id: UUID, outcome: PaymentOutcome,
     """What a payment came to; an order that was answered while it was still going on is answered by where it is now."""
     booking = outcome.booking
     if outcome.action_url or (outcome.problem and outcome.problem.type is ProblemType.OUTCOME_UNKNOWN):
-        booking = await _find(desk, booking_id)
+        booking = await find_booking(desk, booking_id)
     if booking is not None and booking.status is BookingStatus.CONFIRMED:
         return booking.model_dump()
     if outcome.problem:
@@ -240,7 +240,7 @@ def _not_completed(booking: Booking) -> Problem:
 @router.get("/bookings/{booking_id}", summary="Look at a booking", responses=documented(ProblemType.NOT_FOUND))
 async def look(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
     """The booking as it stands now."""
-    return await _of(user, desk, booking_id, staff=True)
+    return await own_booking(user, desk, booking_id, staff=True)
 
 
 @router.delete(
@@ -250,13 +250,13 @@ async def look(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
 )
 async def cancel(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
     """Let go of the seats; a payment in flight is waited for and undone. Cancelling twice is no error."""
-    booking = await _of(user, desk, booking_id)
+    booking = await own_booking(user, desk, booking_id)
     if booking.status is BookingStatus.CANCELLED:
         return booking
     try:
         outcome = await commands.cancel(desk.temporal, booking_id, wait=desk.settings.payment_wait)
     except WorkflowClosed:
-        booking = await _of(user, desk, booking_id)
+        booking = await own_booking(user, desk, booking_id)
         if booking.status is BookingStatus.CANCELLED:
             return booking
         raise await _over(desk, booking_id) from None
@@ -274,21 +274,22 @@ async def mine(user: Caller, desk: AtDesk, cursor: UUID | None = None) -> dict[s
     return {"bookings": page, "next_cursor": page[-1].id if len(page) == 50 else None}
 
 
-async def _find(desk: Desk, booking_id: UUID) -> Booking | None:
+async def find_booking(desk: Desk, booking_id: UUID) -> Booking | None:
+    """The booking as it stands now, whoever's it is."""
     async with desk.engine.connect() as connection:
         return await bookings.find(connection, booking_id)
 
 
-async def _of(user: Principal, desk: Desk, booking_id: UUID, *, staff: bool = False) -> Booking:
+async def own_booking(user: Principal, desk: Desk, booking_id: UUID, *, staff: bool = False) -> Booking:
     """The user's own booking; another's is as if it did not exist, but for staff where it may look."""
-    booking = await _find(desk, booking_id)
+    booking = await find_booking(desk, booking_id)
     if booking is None or not (booking.user_id == user.user_id or (staff and user.roles & _STAFF)):
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
     return booking
 
 
 async def _over(desk: Desk, booking_id: UUID) -> Refused:
-    booking = await _find(desk, booking_id)
+    booking = await find_booking(desk, booking_id)
     if booking and booking.status is BookingStatus.CONFIRMED:
         return Refused(
             ProblemType.REFUND_REQUIRED,

@@ -23,8 +23,9 @@ _KEY = Header(
 
 def _key(request: Request, response: Response, given: Annotated[str | None, _KEY] = None) -> str:
     # A refusal is another response than the one at hand: `problems.respond` takes the key from the request's state.
-    request.state.idempotency_key = response.headers["Idempotency-Key"] = given or str(uuid4())
-    return request.state.idempotency_key
+    key = given or str(uuid4())
+    request.state.idempotency_key = response.headers["Idempotency-Key"] = key
+    return key
 
 
 IdempotencyKey = Annotated[str, Depends(_key)]

@@ -1,23 +1,21 @@
-"""What the audit prints."""
+"""What the audit prints: a line for each broken invariant, with the booking's id, fit for a terminal and for grep."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from audit.invariants import CHECKS
 from audit.sources import Finding
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    """Each broken invariant with its booking, or that all hold."""
-    console = Console()
-    if not findings:
-        console.print(f"[green]clean[/green]: all {len(CHECKS)} invariants hold")
-        return
-    table = Table("invariant", "subject", "detail", title=f"{len(findings)} violations")
+    """The broken invariants, or that all hold."""
+    console = Console(soft_wrap=True, highlight=False)
     for finding in findings:
-        table.add_row(*finding)
-    console.print(table)
+        console.print(f"[red]broken[/] [bold]{finding.invariant}[/]: {finding.subject}: {finding.detail}")
+    if findings:
+        console.print(f"{len(findings)} violations of {len({each.invariant for each in findings})} invariants")
+    else:
+        console.print(f"[green]clean[/]: all {len(CHECKS)} invariants hold")

@@ -1,5 +1,5 @@
 """The `seatwright` command: the one place that wires everything together."""
 
-from cli.commands import app
+from cli.leaving import main
 
-__all__ = ["app"]
+__all__ = ["main"]

@@ -1,5 +1,5 @@
 """`python -m cli`."""
 
-from cli import app
+from cli.leaving import main
 
-app(prog_name="seatwright")
+main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -53,3 +54,18 @@ async def box_office(settings: Settings) -> AsyncIterator[BoxOffice]:
     async with BoxOffice(settings) as office:
         yield office
         await office.assert_audit_is_clean()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave with pytest's own exit code: see `cli.leaving` for what the Temporal SDK's threads would make of it."""
+    status = getattr(config, "seatwright_exit_status", None)
+    if status is not None and not hasattr(config, "workerinput"):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(status))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Remember the exit code for `pytest_unconfigure`."""
+    session.config.seatwright_exit_status = exitstatus  # type: ignore[attr-defined]

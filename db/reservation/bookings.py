@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.outbox import append
-from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, SeatRow, SectionRow, TicketRow
+from db.reservation.tables import BookingRow, DomainEventRow, EventRow, GeneralClaimRow, SeatRow, SectionRow, TicketRow
 from domain.bookings import EDGES, Booking, BookingRequest, BookingStatus, Ticket
 from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld
 from domain.problems import ProblemType, Refused
@@ -47,6 +47,16 @@ async def of_user(connection: AsyncConnection, user_id: UUID, *, after: UUID | N
         page = page.where(tuple_(BookingRow.created_at, BookingRow.id) < last.scalar_subquery())
     rows = await connection.execute(page.order_by(BookingRow.created_at.desc(), BookingRow.id.desc()).limit(limit))
     return [_without_tickets(row) for row in rows]
+
+
+async def domain_events(connection: AsyncConnection, booking_id: UUID) -> list[dict[str, Any]]:
+    """What has been told of a booking, in order."""
+    rows = await connection.execute(
+        select(DomainEventRow.sequence, DomainEventRow.type, DomainEventRow.data, DomainEventRow.occurred_at)
+        .where(DomainEventRow.aggregate_id == booking_id)
+        .order_by(DomainEventRow.sequence)
+    )
+    return [dict(row._mapping) for row in rows]
 
 
 async def now(connection: AsyncConnection) -> datetime:

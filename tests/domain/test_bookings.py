@@ -50,7 +50,7 @@ def test_nothing_is_confirmed_without_a_payment_or_an_operator() -> None:
     assert before == {BookingStatus.PAYING, BookingStatus.NEEDS_ATTENTION, BookingStatus.REFUNDING}
 
 
-@pytest.mark.parametrize(("old", "new"), product(BookingStatus, BookingStatus))
+@pytest.mark.parametrize(("old", "new"), list(product(BookingStatus, BookingStatus)))
 def test_an_edge_is_legal_or_refused_by_name(old: BookingStatus, new: BookingStatus) -> None:
     if new in EDGES[old]:
         check_edge(old, new)

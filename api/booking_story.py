@@ -1,0 +1,72 @@
+"""A booking's story: for its buyer as a stream of states, for support as every step, retry, timer and compensation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from api.booking_commands import workflow_id
+from api.bookings import AtDesk, find_booking, own_booking
+from api.problems import documented
+from api.security import Caller, require
+from db.reservation import bookings
+from domain.bookings import ENDED, Booking
+from domain.identity import Role
+from domain.problems import ProblemType, Refused
+from temporal.timeline import of_booking
+
+router = APIRouter(prefix="/v1/bookings/{booking_id}", tags=["bookings"])
+
+_LOOK_EVERY = 0.5  # seconds
+_LONGEST = 30 * 60  # seconds; a client that is still interested connects again
+
+
+@router.get(
+    "/timeline",
+    summary="Every step of a booking, for support",
+    dependencies=[Depends(require(Role.SUPPORT, Role.OPERATOR))],
+    responses=documented(ProblemType.FORBIDDEN, ProblemType.NOT_FOUND),
+)
+async def timeline(booking_id: UUID, desk: AtDesk) -> dict[str, Any]:
+    """What the workflow did, as long as Temporal keeps its history, and the domain events, which are kept for good."""
+    booking = await find_booking(desk, booking_id)
+    if booking is None:
+        raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
+    async with desk.engine.connect() as connection:
+        told = await bookings.domain_events(connection, booking_id)
+    return {
+        "booking": booking,
+        "steps": await of_booking(desk.temporal, workflow_id(booking_id)),
+        "domain_events": told,
+    }
+
+
+async def _readable(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
+    return await own_booking(user, desk, booking_id, staff=True)
+
+
+@router.get(
+    "/stream",
+    response_class=EventSourceResponse,
+    summary="Each change of a booking's state, as it happens",
+    responses=documented(ProblemType.NOT_FOUND),
+)
+async def stream(booking: Annotated[Booking, Depends(_readable)], desk: AtDesk) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events named `status`, the present one first; the stream ends when the booking has ended."""
+    current: Booking | None = booking
+    seen = 0
+    for _ in range(int(_LONGEST / _LOOK_EVERY)):
+        if current is None:
+            return
+        if current.version > seen:
+            seen = current.version
+            yield ServerSentEvent(event="status", id=str(seen), data=current)
+        if current.status in ENDED:
+            return
+        await asyncio.sleep(_LOOK_EVERY)
+        current = await find_booking(desk, booking.id)

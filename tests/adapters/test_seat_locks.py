@@ -1,0 +1,314 @@
+"""Holds in Redis: all or none, owned by a booking, and a counter that never leaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from adapters.seat_locks import Claims, ColdEvent, Places, SeatLocks
+from stack import Stack
+from tests.own_redis import own_redis
+from tests.waiting import eventually
+
+MINUTE = timedelta(minutes=1)
+CAPACITY = {"Standing": 10, "Garden": 4}
+NOTHING = Claims(CAPACITY, (), ())
+
+
+@pytest.fixture(scope="module")
+def redis_url(stack: Stack) -> Iterator[str]:
+    with own_redis(stack, "locks") as url:
+        yield url
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = Redis.from_url(redis_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def locks(redis: Redis) -> SeatLocks:
+    return SeatLocks(redis)
+
+
+@pytest.fixture
+async def event(locks: SeatLocks) -> UUID:
+    """An event that is loaded, and of which nothing is taken."""
+    event_id = uuid4()
+    assert await locks.load(event_id, "", NOTHING)
+    return event_id
+
+
+def wants(event: UUID, *seats: str, booking: UUID | None = None, **quantities: int) -> Places:
+    return Places(event, booking or uuid4(), seats, quantities)
+
+
+async def ends_in(redis: Redis, places: Places, seat: str) -> int:
+    """Milliseconds until the seat is free again: -1 for never, -2 when it is."""
+    return int(await redis.pttl(f"seatwright:{{{places.event_id}}}:seat:{seat}"))
+
+
+async def count(redis: Redis, event: UUID, section: str) -> tuple[int, int]:
+    """A section's counter, and the sum of what the bookings have."""
+    prefix = f"seatwright:{{{event}}}:general:{section}"
+    held: dict[Any, Any] = await redis.hgetall(f"{prefix}:places")
+    return int(await redis.get(f"{prefix}:count") or 0), sum(map(int, held.values()))
+
+
+async def forget(redis: Redis, event: UUID) -> None:
+    """What FLUSHALL does to one event."""
+    keys = [key async for key in redis.scan_iter(f"seatwright:{{{event}}}:*")]
+    await redis.delete(*keys)
+
+
+async def test_all_places_are_held_or_none(locks: SeatLocks, redis: Redis, event: UUID) -> None:
+    assert await locks.hold(wants(event, "A-1-2", Standing=8), MINUTE) == ()
+
+    much = wants(event, "A-1-1", "A-1-2", "A-1-3", Standing=3, Garden=2)
+    assert await locks.hold(much, MINUTE) == ("A-1-2", "Standing")
+
+    assert await locks.hold(wants(event, "A-1-1", "A-1-3", Standing=2, Garden=4), MINUTE) == ()
+    assert await count(redis, event, "Garden") == (4, 4)
+
+
+async def test_looking_holds_nothing(locks: SeatLocks, event: UUID) -> None:
+    assert await locks.peek(wants(event, "A-1-1", Standing=10)) == ()
+    assert await locks.hold(wants(event, "A-1-1", Standing=10), MINUTE) == ()
+    assert await locks.peek(wants(event, "A-1-1", "A-1-2", Standing=1)) == ("A-1-1", "Standing")
+
+
+async def test_a_booking_may_hold_its_places_again_and_has_them_once(
+    locks: SeatLocks, redis: Redis, event: UUID
+) -> None:
+    places = wants(event, "A-1-1", Standing=10)
+    for _ in range(3):
+        assert await locks.hold(places, MINUTE) == ()
+    assert await count(redis, event, "Standing") == (10, 10)
+
+
+async def test_a_hold_that_nobody_ends_ends_by_itself(locks: SeatLocks, redis: Redis, event: UUID) -> None:
+    assert await locks.hold(wants(event, "A-1-1", Standing=10), timedelta(milliseconds=80)) == ()
+    next_one = wants(event, "A-1-1", Standing=10)
+    assert await locks.hold(next_one, MINUTE) == ("A-1-1", "Standing")
+
+    async def is_free() -> bool:
+        return await locks.hold(next_one, MINUTE) == ()
+
+    await eventually(is_free, every=0.01)
+    assert await count(redis, event, "Standing") == (10, 10)
+
+
+async def test_a_hold_can_be_made_longer_by_its_booking_only(locks: SeatLocks, redis: Redis, event: UUID) -> None:
+    mine, other = wants(event, "A-1-1"), wants(event, "A-1-1")
+    await locks.hold(mine, MINUTE)
+    await locks.extend(other, 10 * MINUTE)
+    assert await ends_in(redis, mine, "A-1-1") <= 60_000
+    await locks.extend(mine, 10 * MINUTE)
+    assert await ends_in(redis, mine, "A-1-1") > 60_000
+
+
+async def test_a_booking_lets_go_of_its_own_places_only(locks: SeatLocks, redis: Redis, event: UUID) -> None:
+    mine, other = wants(event, "A-1-1", Standing=4), wants(event, "A-1-2", Standing=3)
+    await locks.hold(mine, MINUTE)
+    await locks.hold(other, MINUTE)
+
+    await locks.release(mine._replace(seats=("A-1-1", "A-1-2")))
+    await locks.release(mine)
+
+    assert await count(redis, event, "Standing") == (3, 3)
+    assert await locks.hold(wants(event, "A-1-1", "A-1-2"), MINUTE) == ("A-1-2",)
+
+
+async def test_what_is_sold_has_no_end_whatever_its_booking_still_tries(
+    locks: SeatLocks, redis: Redis, event: UUID
+) -> None:
+    places = wants(event, "A-1-1", Standing=2)
+    await locks.hold(places, MINUTE)
+    await locks.sell(places)
+    for late in (locks.hold, locks.extend):
+        await late(places, timedelta(milliseconds=1))
+        assert await ends_in(redis, places, "A-1-1") == -1
+        until = await redis.zscore(f"seatwright:{{{event}}}:general:Standing:until", str(places.booking_id))
+        assert until == float("inf")
+    assert await locks.hold(wants(event, "A-1-1", Standing=9), MINUTE) == ("A-1-1", "Standing")
+
+
+async def test_a_sale_wins_over_whatever_redis_believed(locks: SeatLocks, redis: Redis, event: UUID) -> None:
+    hold, sale = wants(event, "A-1-1"), wants(event, "A-1-1")
+    await locks.hold(hold, MINUTE)
+    await locks.sell(sale)
+    await locks.release(hold)
+    assert await locks.hold(hold, MINUTE) == ("A-1-1",)
+    assert await ends_in(redis, sale, "A-1-1") == -1
+
+
+async def test_an_event_that_redis_has_lost_admits_nobody_until_it_is_loaded(
+    locks: SeatLocks, redis: Redis, event: UUID
+) -> None:
+    sold, held = wants(event, "A-1-1", Standing=3), wants(event, "A-1-2", Garden=1)
+    await locks.hold(sold, MINUTE)
+    await locks.sell(sold)
+    await locks.hold(held, MINUTE)
+    await forget(redis, event)
+
+    for ask in (locks.hold(wants(event, "A-1-3"), MINUTE), locks.peek(wants(event, "A-1-1"))):
+        with pytest.raises(ColdEvent):
+            await ask
+
+    truth = Claims(
+        CAPACITY,
+        [("A-1-1", sold.booking_id, None), ("A-1-2", held.booking_id, MINUTE)],
+        [("Standing", sold.booking_id, 3, None), ("Garden", held.booking_id, 1, MINUTE)],
+    )
+    assert await locks.load(event, await locks.latest_change(event), truth)
+    much = wants(event, "A-1-1", "A-1-2", "A-1-3", Standing=8, Garden=4)
+    assert await locks.hold(much, MINUTE) == ("A-1-1", "A-1-2", "Standing", "Garden")
+    assert await ends_in(redis, sold, "A-1-1") == -1
+    assert 0 < await ends_in(redis, held, "A-1-2") <= 60_000
+
+
+async def test_an_event_is_loaded_once_however_many_try(locks: SeatLocks, redis: Redis) -> None:
+    event = uuid4()
+    rivals = [Claims(CAPACITY, [("A-1-1", uuid4(), None)], [("Standing", uuid4(), 2, None)]) for _ in range(20)]
+    assert all(await asyncio.gather(*(locks.load(event, "", claims) for claims in rivals)))
+    assert await count(redis, event, "Standing") == (2, 2)
+    owner = await redis.get(f"seatwright:{{{event}}}:seat:A-1-1")
+    assert owner.decode() in {str(claims.seats[0][1]) for claims in rivals}
+
+
+async def test_what_was_sold_while_the_event_was_cold_is_newer_than_what_is_loaded(
+    locks: SeatLocks, redis: Redis
+) -> None:
+    event = uuid4()
+    sold = wants(event, "A-1-1", Standing=2)
+    before = Claims(
+        CAPACITY, [("A-1-1", sold.booking_id, MINUTE)], [("Standing", sold.booking_id, 2, timedelta(milliseconds=1))]
+    )
+    change = await locks.latest_change(event)
+    await locks.sell(sold)
+    assert await locks.load(event, change, before)
+    assert await ends_in(redis, sold, "A-1-1") == -1
+    assert await locks.hold(wants(event, Standing=9), MINUTE) == ("Standing",)
+    assert await count(redis, event, "Standing") == (2, 2)
+
+
+async def test_what_was_read_before_somebody_let_go_is_not_loaded(locks: SeatLocks, redis: Redis) -> None:
+    event = uuid4()
+    gone = wants(event, "A-1-1", Standing=10)
+    stale = Claims(CAPACITY, [("A-1-1", gone.booking_id, MINUTE)], [("Standing", gone.booking_id, 10, MINUTE)])
+    change = await locks.latest_change(event)
+    await locks.release(gone)
+    assert not await locks.load(event, change, stale)
+    with pytest.raises(ColdEvent):
+        await locks.hold(wants(event, "A-1-1"), MINUTE)
+
+    assert await locks.load(event, await locks.latest_change(event), NOTHING)
+    assert await locks.hold(wants(event, "A-1-1", Standing=10), MINUTE) == ()
+
+
+async def test_a_crowd_at_once_gets_each_place_once(locks: SeatLocks, redis: Redis, event: UUID) -> None:
+    crowd = [wants(event, f"A-1-{n % 9 + 1}", f"A-1-{n % 9 + 2}", Standing=1) for n in range(200)]
+    refused = await asyncio.gather(*(locks.hold(places, MINUTE) for places in crowd))
+    lucky = [seat for places, taken in zip(crowd, refused, strict=True) if not taken for seat in places.seats]
+    assert lucky
+    assert len(lucky) == len(set(lucky))
+    assert await count(redis, event, "Standing") == (len(lucky) // 2, len(lucky) // 2)
+
+
+class Deed(NamedTuple):
+    """Something that happens to one of a few bookings; `lapse` is the end of its time."""
+
+    what: str
+    booking: int
+    quantities: dict[str, int]
+
+
+DEEDS = st.lists(
+    st.builds(
+        Deed,
+        st.sampled_from(["hold", "hold", "hold", "peek", "extend", "sell", "release", "lapse"]),
+        st.integers(0, 3),
+        st.dictionaries(st.sampled_from(sorted(CAPACITY)), st.integers(1, 6), min_size=1),
+    ),
+    max_size=40,
+)
+
+
+class House:
+    """What the counters should say, kept in the simplest way."""
+
+    def __init__(self) -> None:
+        self.held: dict[int, dict[str, int]] = {}
+        self.sold: set[int] = set()
+
+    def refuses(self, deed: Deed) -> tuple[str, ...]:
+        others = [held for booking, held in self.held.items() if booking != deed.booking]
+        return tuple(
+            section
+            for section, quantity in deed.quantities.items()
+            if sum(held.get(section, 0) for held in others) + quantity > CAPACITY[section]
+        )
+
+    def total(self, section: str) -> int:
+        return sum(held.get(section, 0) for held in self.held.values())
+
+
+@settings(max_examples=150, deadline=None)
+@given(deeds=DEEDS)
+def test_the_counter_is_what_the_bookings_have_whatever_they_do(redis_url: str, deeds: list[Deed]) -> None:
+    async def run() -> None:
+        async with Redis.from_url(redis_url) as redis:
+            await _live(redis, deeds)
+
+    asyncio.run(run())
+
+
+async def _live(redis: Redis, deeds: Sequence[Deed]) -> None:
+    locks, event, house = SeatLocks(redis), uuid4(), House()
+    ids = [uuid4() for _ in range(4)]
+    await locks.load(event, "", NOTHING)
+    for deed in deeds:
+        await _do(locks, redis, house, deed, Places(event, ids[deed.booking], (), deed.quantities))
+        for section, capacity in CAPACITY.items():
+            counted, found = await count(redis, event, section)
+            assert counted == found, deed
+            assert house.total(section) <= counted <= capacity, deed
+    for booking in ids:
+        await locks.release(Places(event, booking, (), CAPACITY))
+    assert [await count(redis, event, section) for section in CAPACITY] == [(0, 0)] * len(CAPACITY)
+
+
+async def _do(locks: SeatLocks, redis: Redis, house: House, deed: Deed, asked: Places) -> None:
+    mine = house.held.get(deed.booking)
+    match deed.what:
+        case "hold" if mine is None or mine == deed.quantities:
+            refused = house.refuses(deed)
+            assert await locks.hold(asked, MINUTE) == refused
+            if not refused:
+                house.held[deed.booking] = deed.quantities
+        case "peek":
+            assert await locks.peek(asked) == house.refuses(deed)
+        case "extend" if mine:
+            await locks.extend(asked._replace(quantities=mine), MINUTE)
+        case "sell" if mine:
+            await locks.sell(asked._replace(quantities=mine))
+            house.sold.add(deed.booking)
+        case "release":
+            await locks.release(asked._replace(quantities=CAPACITY))
+            house.held.pop(deed.booking, None)
+            house.sold.discard(deed.booking)
+        case "lapse" if mine and deed.booking not in house.sold:
+            for section in mine:
+                key = f"seatwright:{{{asked.event_id}}}:general:{section}:until"
+                await redis.zadd(key, {str(asked.booking_id): 1})
+            del house.held[deed.booking]
