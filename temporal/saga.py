@@ -29,30 +29,24 @@ class Saga:
         self._compensations = [known for known in self._compensations if known.name != name]
 
     async def compensate(self) -> None:
-        """Undo everything, latest first, even while the workflow is being cancelled.
-
-        Raises:
-            asyncio.CancelledError: After all is undone, when the workflow was cancelled meanwhile.
-        """
+        """Undo everything, latest first; run it `shielded`, as all of a saga."""
         while self._compensations:
-            await shielded(self._compensations[-1].undo())
+            await self._compensations[-1].undo()
             self._compensations.pop()
 
 
-async def shielded(effect: Awaitable[None]) -> None:
-    """Wait for an effect to its end; a cancellation is passed on only afterwards.
+async def shielded(story: Awaitable[None], *, on_cancel: Callable[[], None]) -> None:
+    """Wait for a story to its own end; a cancellation of the workflow is only told to it.
 
-    A single `asyncio.shield` is not enough: the wait ends at the first cancellation while the effect still runs.
+    So no effect is abandoned half way: a charge that is under way when the workflow is cancelled would still land. A
+    single `asyncio.shield` is not enough, since its wait ends at the first cancellation while the story goes on.
     """
-    task = asyncio.ensure_future(effect)
-    cancelled: asyncio.CancelledError | None = None
+    task = asyncio.ensure_future(story)
     while not task.done():
         try:
             await asyncio.shield(task)
-        except asyncio.CancelledError as error:
+        except asyncio.CancelledError:
             if task.cancelled():
                 raise
-            cancelled = error
+            on_cancel()
     task.result()
-    if cancelled is not None:
-        raise cancelled

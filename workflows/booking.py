@@ -28,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
     from temporal.policies import RemoteOptions, provider, transaction
     from temporal.saga import Saga, shielded
     from temporal.search_attributes import STATUS
+    from workflows import refusals
 
 _ASK_PROVIDER_EVERY = timedelta(seconds=5)  # while the buyer acts there; a webhook only makes it sooner
 
@@ -83,6 +84,12 @@ class BookingWorkflow:
 
     @workflow.run
     async def run(self, request: BookingRequest) -> Booking:
+        """The story, to its end: a cancellation from Temporal's UI is taken as the buyer's, never as a sudden death."""
+        await shielded(self._live(), on_cancel=self._request_cancel)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self._booking
+
+    async def _live(self) -> None:
         """Hold, then wait for an order to pay, a cancel, or the end of the hold."""
         await self._hold_places()
         while self._booking.status is BookingStatus.HELD:
@@ -93,8 +100,6 @@ class BookingWorkflow:
                 await self._undo(BookingStatus.CANCELLED)
             else:
                 await self._undo(BookingStatus.EXPIRED)
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        return self._booking
 
     async def _take_payment(self, order: _Order) -> None:
         """Who loses the seats at the last moment is voided, never refunded: so the seats come before the capture."""
@@ -127,7 +132,7 @@ class BookingWorkflow:
         if self._held.status not in ENDED | {BookingStatus.HELD}:
             # This booking lived before, in a workflow that was terminated in mid-payment.
             self._saga.on_failure("return money", self._return_money)
-            await self._undo(BookingStatus.FAILED, _UNAVAILABLE)
+            await self._undo(BookingStatus.FAILED, refusals.UNDONE)
 
     async def _next_order(self) -> _Order | None:
         left = self._booking.expires_at - workflow.now()
@@ -159,7 +164,7 @@ class BookingWorkflow:
             authorization = await self._wait_for_buyer(order, authorization)
         if authorization.result is not AuthorizationResult.AUTHORIZED:
             self._saga.drop("return money")
-            raise _NotPaid(_why_not_paid(authorization))
+            raise _NotPaid(refusals.why_not_paid(authorization))
         self._heed_cancel()
 
     async def _ask_for_authorization(self, command: PaymentCommand) -> Authorization:
@@ -176,7 +181,7 @@ class BookingWorkflow:
                 PaymentActivities.authorize, request, summary=f"authorize at {command.provider}", **self._provider()
             )
         except ActivityError as error:
-            raise _GiveUp(BookingStatus.FAILED, _PROVIDER_UNAVAILABLE) from error
+            raise _GiveUp(BookingStatus.FAILED, refusals.PROVIDER_UNAVAILABLE) from error
 
     async def _wait_for_buyer(self, order: _Order, authorization: Authorization) -> Authorization:
         """3-D Secure: the buyer acts at the provider, who tells us, or is asked, until the payment's window closes."""
@@ -188,7 +193,7 @@ class BookingWorkflow:
             if self._cancel_requested or workflow.now() >= until:
                 await self._return_money()
                 self._saga.drop("return money")
-                raise _NotPaid(_why_not_paid(Authorization(result=AuthorizationResult.LAPSED)))
+                raise _NotPaid(refusals.why_not_paid(Authorization(result=AuthorizationResult.LAPSED)))
             authorization = await self._ask_for_authorization(order.command)
         await self._change(ReservationActivities.resume_payment, "the buyer has acted")
         return authorization
@@ -211,7 +216,7 @@ class BookingWorkflow:
                 **transaction(self._attempts),
             )
         except ActivityError as error:
-            raise _GiveUp(BookingStatus.FAILED, _UNAVAILABLE) from error
+            raise _GiveUp(BookingStatus.FAILED, refusals.UNDONE) from error
         if problem:
             raise _GiveUp(BookingStatus.FAILED, problem)
         self._heed_cancel()
@@ -222,9 +227,9 @@ class BookingWorkflow:
                 PaymentActivities.capture, self._booking.id, summary="capture the money", **self._provider()
             )
         except ActivityError as error:
-            raise _GiveUp(BookingStatus.FAILED, _PROVIDER_UNAVAILABLE) from error
+            raise _GiveUp(BookingStatus.FAILED, refusals.PROVIDER_UNAVAILABLE) from error
         if refusal:
-            raise _GiveUp(BookingStatus.FAILED, _capture_refused(refusal))
+            raise _GiveUp(BookingStatus.FAILED, refusals.capture_refused(refusal))
 
     async def _issue_tickets(self) -> None:
         await self._insist("issue tickets", self._issue)
@@ -247,10 +252,10 @@ class BookingWorkflow:
         """Compensate, latest effect first; seats go back only when no money of the buyer's is kept any more."""
         await self._saga.compensate()
         release = Release(booking=self._booking, to=to, reason=problem.type if problem else None)
-        await shielded(self._insist("release seats", lambda: self._release(release)))
+        await self._insist("release seats", lambda: self._release(release))
         self._tell(f"Ended as {to}" + (f": {problem.detail}" if problem else ""))
         if self._pending_order:
-            self._answer(self._pending_order, problem=problem or _over(to))
+            self._answer(self._pending_order, problem=problem or refusals.over(to))
 
     async def _return_money(self) -> None:
         async def return_money() -> None:
@@ -270,7 +275,7 @@ class BookingWorkflow:
 
     def _heed_cancel(self) -> None:
         if self._cancel_requested:
-            raise _GiveUp(BookingStatus.CANCELLED, _CANCELLED)
+            raise _GiveUp(BookingStatus.CANCELLED, refusals.CANCELLED)
 
     async def _insist(self, step: str, effect: Callable[[], Awaitable[None]]) -> None:
         """Do what has to be done; where it keeps failing, wait for an operator instead of failing silently."""
@@ -282,7 +287,7 @@ class BookingWorkflow:
                 if action is OperatorAction.RESOLVE:
                     return None
                 if action is OperatorAction.COMPENSATE:
-                    raise _GiveUp(BookingStatus.FAILED, _UNAVAILABLE) from error
+                    raise _GiveUp(BookingStatus.FAILED, refusals.UNDONE) from error
 
     async def _ask_operator(self, step: str, error: ActivityError) -> OperatorAction:
         workflow.logger.error("saga needs attention at %s", step, exc_info=error)
@@ -290,7 +295,7 @@ class BookingWorkflow:
         await self._flag(step)
         workflow.set_current_details(f"NEEDS ATTENTION: {step} keeps failing ({error.cause})")
         if self._pending_order:
-            self._answer(self._pending_order, problem=_PARKED)
+            self._answer(self._pending_order, problem=refusals.PARKED)
         await workflow.wait_condition(lambda: self._operator_action is not None)
         self._parked_at = None
         assert self._operator_action is not None
@@ -338,11 +343,11 @@ class BookingWorkflow:
     @workflow.update
     async def cancel(self) -> CancelOutcome:
         """Let go; an attempt in flight is waited for and undone, unless its money is being taken already."""
-        self._cancel_requested = True
+        self._request_cancel()
         await workflow.wait_condition(lambda: self._has_ended or self._parked_at is not None)
         if self._booking.status is BookingStatus.CANCELLED:
             return CancelOutcome(booking=self._booking)
-        return CancelOutcome(problem=_why_not_cancelled(self._booking.status))
+        return CancelOutcome(problem=refusals.why_not_cancelled(self._booking.status))
 
     @cancel.validator
     def _may_cancel(self) -> None:
@@ -367,6 +372,9 @@ class BookingWorkflow:
         self._provider_has_news = True
 
     # Where we are
+
+    def _request_cancel(self) -> None:
+        self._cancel_requested = True
 
     @property
     def _booking(self) -> Booking:
@@ -409,49 +417,3 @@ class BookingWorkflow:
             return
         self._shown = self._booking.status
         workflow.upsert_search_attributes([STATUS.value_set(self._booking.status)])
-
-
-_UNAVAILABLE = Problem(
-    type=ProblemType.BOOKING_FAILED, detail="The booking could not be completed; nothing is charged."
-)
-_PROVIDER_UNAVAILABLE = Problem(
-    type=ProblemType.PAYMENT_UNAVAILABLE, detail="The payment provider cannot be reached; nothing is charged."
-)
-_CANCELLED = Problem(type=ProblemType.WRONG_STATE, detail="The booking was cancelled; nothing is charged.")
-_PARKED = Problem(
-    type=ProblemType.OUTCOME_UNKNOWN, detail="The outcome is not certain yet; our support has been alerted."
-)
-
-
-def _why_not_paid(authorization: Authorization) -> Problem:
-    if authorization.result is AuthorizationResult.DECLINED:
-        return Problem(
-            type=ProblemType.PAYMENT_DECLINED,
-            detail="The payment was declined; the seats stay held.",
-            members={"code": authorization.code},
-        )
-    if authorization.result is AuthorizationResult.REJECTED:
-        return Problem(
-            type=ProblemType.PAYMENT_REJECTED,
-            detail="The payment provider does not accept this payment method.",
-            members={"code": authorization.code},
-        )
-    return Problem(type=ProblemType.PAYMENT_UNAVAILABLE, detail="The payment was not made in time; nothing is charged.")
-
-
-def _capture_refused(code: str) -> Problem:
-    return Problem(
-        type=ProblemType.PAYMENT_DECLINED,
-        detail="The money could not be taken; the seats were given back.",
-        members={"code": code},
-    )
-
-
-def _over(status: BookingStatus) -> Problem:
-    return Problem(type=ProblemType.WRONG_STATE, detail=f"The booking is {status}.", members={"status": status})
-
-
-def _why_not_cancelled(status: BookingStatus) -> Problem:
-    if status is BookingStatus.CONFIRMED:
-        return Problem(type=ProblemType.REFUND_REQUIRED, detail="The booking is paid: ask for a refund instead.")
-    return _over(status)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 
 from adapters.seat_locks import Claims, ColdEvent, Places, SeatLocks
 from stack import Stack
@@ -31,7 +31,7 @@ def redis_url(stack: Stack) -> Iterator[str]:
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(redis_url)
+    client = Redis.from_pool(BlockingConnectionPool.from_url(redis_url, max_connections=50))
     yield client
     await client.aclose()
 

@@ -69,3 +69,29 @@ async def test_a_cancel_and_a_payment_at_once_end_in_one_of_the_two(box_office: 
         outcome = {(200, 409): "confirmed", (409, 200): "cancelled"}[(paid.status_code, cancelled.status_code)]
         assert await buyer.status(booking) == outcome
         assert await box_office.provider.kept(booking) == (5000 if outcome == "confirmed" else 0)
+
+
+async def test_a_cancellation_from_the_temporal_ui_gives_everything_back(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    await box_office.saga(booking).cancel()
+    await buyer.ends_as(booking, "cancelled")
+    assert await box_office.seat(event, "A-1-1") == "available"
+
+
+async def test_a_cancellation_from_the_temporal_ui_waits_for_the_payment_in_flight_and_undoes_it(
+    box_office: BoxOffice,
+) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    await box_office.provider.will("slow", "confirm", booking, delay_seconds=1)
+    payment = asyncio.create_task(buyer.pay(booking))
+    await buyer.ends_as(booking, "paying")
+
+    for _ in range(3):
+        await box_office.saga(booking).cancel()
+
+    await buyer.ends_as(booking, "cancelled")
+    assert (await payment).status_code == 409
+    assert await box_office.provider.kept(booking) == 0
+    assert await box_office.seat(event, "A-1-1") == "available"

@@ -1,0 +1,39 @@
+"""Files and functions that fit into a reader's head."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.test_rooms import ROOT, rooms
+
+LONGEST_FILE, LONGEST_FUNCTION = 400, 50
+
+
+def files() -> list[str]:
+    """All Python files of ours but the tests, and but the migrations, which are mostly DDL."""
+    found = [path for room in [*sorted(rooms()), "ops"] for path in (ROOT / room).rglob("*.py")]
+    return sorted(str(path.relative_to(ROOT)) for path in found if "versions" not in path.parts)
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("file", files())
+def test_no_file_is_longer_than_can_be_kept_in_mind(file: str) -> None:
+    assert len((ROOT / file).read_text().splitlines()) <= LONGEST_FILE
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = {
+        f"{file}:{function.lineno} {function.name}": (function.end_lineno or 0) - function.lineno + 1
+        for file in files()
+        for function in functions(ROOT / file)
+    }
+    assert {name: lines for name, lines in long.items() if lines > LONGEST_FUNCTION} == {}

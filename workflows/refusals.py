@@ -1,0 +1,53 @@
+"""Why a booking's saga says no, in the words that a buyer reads."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.payment import Authorization, AuthorizationResult
+    from domain.bookings import BookingStatus
+    from domain.problems import Problem, ProblemType
+
+UNDONE = Problem(type=ProblemType.BOOKING_FAILED, detail="The booking could not be completed; nothing is charged.")
+PROVIDER_UNAVAILABLE = Problem(
+    type=ProblemType.PAYMENT_UNAVAILABLE, detail="The payment provider cannot be reached; nothing is charged."
+)
+CANCELLED = Problem(type=ProblemType.WRONG_STATE, detail="The booking was cancelled; nothing is charged.")
+PARKED = Problem(
+    type=ProblemType.OUTCOME_UNKNOWN, detail="The outcome is not certain yet; our support has been alerted."
+)
+
+
+def why_not_paid(authorization: Authorization) -> Problem:
+    if authorization.result is AuthorizationResult.DECLINED:
+        return Problem(
+            type=ProblemType.PAYMENT_DECLINED,
+            detail="The payment was declined; the seats stay held.",
+            members={"code": authorization.code},
+        )
+    if authorization.result is AuthorizationResult.REJECTED:
+        return Problem(
+            type=ProblemType.PAYMENT_REJECTED,
+            detail="The payment provider does not accept this payment method.",
+            members={"code": authorization.code},
+        )
+    return Problem(type=ProblemType.PAYMENT_UNAVAILABLE, detail="The payment was not made in time; nothing is charged.")
+
+
+def capture_refused(code: str) -> Problem:
+    return Problem(
+        type=ProblemType.PAYMENT_DECLINED,
+        detail="The money could not be taken; the seats were given back.",
+        members={"code": code},
+    )
+
+
+def over(status: BookingStatus) -> Problem:
+    return Problem(type=ProblemType.WRONG_STATE, detail=f"The booking is {status}.", members={"status": status})
+
+
+def why_not_cancelled(status: BookingStatus) -> Problem:
+    if status is BookingStatus.CONFIRMED:
+        return Problem(type=ProblemType.REFUND_REQUIRED, detail="The booking is paid: ask for a refund instead.")
+    return over(status)
