@@ -32,18 +32,13 @@ from domain.bookings import (
 )
 from domain.problems import ProblemType, Refused
 from temporal import queues, search_attributes
-from workflows.booking import BookingWorkflow
+from workflows.booking import BookingWorkflow, workflow_id
 
 Outcome = TypeVar("Outcome")
 
 
 class WorkflowClosed(Exception):
     """The booking's workflow takes no commands any more: the database says how it ended."""
-
-
-def workflow_id(booking_id: UUID) -> str:
-    """The id of a booking's workflow."""
-    return f"booking/{booking_id}"
 
 
 async def hold(temporal: Client, request: BookingRequest, *, wait: float, again: bool = False) -> HoldOutcome:

@@ -10,7 +10,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api.booking_commands import workflow_id
 from api.bookings import AtDesk, find_booking, own_booking
 from api.problems import documented
 from api.security import Caller, require
@@ -19,6 +18,7 @@ from domain.bookings import ENDED, Booking
 from domain.identity import Role
 from domain.problems import ProblemType, Refused
 from temporal.timeline import of_booking
+from workflows.booking import workflow_id
 
 router = APIRouter(prefix="/v1/bookings/{booking_id}", tags=["bookings"])
 

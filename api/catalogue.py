@@ -151,7 +151,7 @@ async def publish(event_id: UUID, caller: Caller, engine: CatalogueDatabase, ope
     async with engine.connect() as connection:
         await events.check_publishable(connection, event)
     if event.status is EventStatus.DRAFT:
-        await _carry_out(opened.temporal, PublishEvent, f"publish/{event_id}", event_id)
+        await _carry_out(opened.temporal, PublishEvent, f"publish-{event_id}", event_id)
     event = await _own(engine, event_id, caller)
     if event.status is EventStatus.CANCELLED:
         raise Refused(ProblemType.WRONG_STATE, "The event was cancelled meanwhile.")
@@ -162,7 +162,7 @@ async def publish(event_id: UUID, caller: Caller, engine: CatalogueDatabase, ope
 async def cancel(event_id: UUID, caller: Caller, engine: CatalogueDatabase, opened: Open) -> EventBody:
     event = await _own(engine, event_id, caller)
     if event.status is not EventStatus.CANCELLED:
-        await _carry_out(opened.temporal, CancelSales, f"cancel-sales/{event_id}", event_id)
+        await _carry_out(opened.temporal, CancelSales, f"cancel-sales-{event_id}", event_id)
     return _body(await _own(engine, event_id, caller))
 
 

@@ -8,8 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
-from urllib.parse import quote
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 from rich.console import Console
@@ -19,6 +18,7 @@ from config.settings import Settings
 from db.engine import open_engine
 from temporal.connection import connect
 from temporal.timeline import TimelineEntry, follow
+from workflows.booking import workflow_id
 
 PASSWORD = "seatwright-demo-1"
 _PATIENCE = 60.0  # seconds for mail, search and analytics to catch up
@@ -115,7 +115,7 @@ async def _two_free_seats(api: httpx2.AsyncClient, event: dict[str, Any]) -> lis
 
 
 async def _tell_story(settings: Settings, booking_id: str) -> None:
-    handle = (await connect(settings)).get_workflow_handle(f"booking/{booking_id}")
+    handle = (await connect(settings)).get_workflow_handle(workflow_id(UUID(booking_id)))
     async for entry in follow(handle, wait=True):
         _show(entry)
 
@@ -178,7 +178,7 @@ async def _show_when(what: str, look: Callable[[], Awaitable[str | None]]) -> No
 
 
 def _show_addresses(settings: Settings, booking: dict[str, Any]) -> None:
-    workflow = quote(f"booking/{booking['id']}", safe="")
+    workflow = workflow_id(UUID(booking["id"]))
     console.print("Look at:")
     for name, address in (
         ("API docs", f"{settings.api_url}/docs"),

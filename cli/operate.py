@@ -12,7 +12,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from config.settings import settings
 from domain.bookings import OperatorAction
 from temporal.connection import connect
-from workflows.booking import BookingWorkflow
+from workflows.booking import BookingWorkflow, workflow_id
 
 booking_app = typer.Typer(no_args_is_help=True)
 
@@ -37,5 +37,5 @@ def operate(
 
 async def _operate(booking_id: UUID, action: OperatorAction) -> None:
     client = await connect(settings())
-    handle = client.get_workflow_handle_for(BookingWorkflow.run, f"booking/{booking_id}")
+    handle = client.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
     await handle.execute_update(BookingWorkflow.operate, action)

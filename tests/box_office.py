@@ -16,6 +16,7 @@ from config.settings import Settings
 from domain.identity import Role
 from temporal.connection import connect
 from tests.waiting import eventually
+from workflows.booking import workflow_id
 
 CARD = "pm_card_visa"
 DECLINED_CARD = "pm_card_visa_chargeDeclined"
@@ -208,7 +209,7 @@ class BoxOffice:
         return next(int(each["available"]) for each in house["sections"] if each["name"] == section)
 
     def saga(self, booking: str) -> WorkflowHandle[Any, Any]:
-        return self.temporal.get_workflow_handle(f"booking/{booking}")
+        return self.temporal.get_workflow_handle(workflow_id(UUID(booking)))
 
     async def assert_audit_is_clean(self) -> None:
         for event in self._events:

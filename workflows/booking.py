@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -30,7 +31,8 @@ with workflow.unsafe.imports_passed_through():
     from temporal.search_attributes import STATUS
     from workflows import refusals
 
-_ASK_PROVIDER_EVERY = timedelta(seconds=5)  # while the buyer acts there; a webhook only makes it sooner
+# How long to leave a buyer who acts at the provider alone before we ask; a webhook only makes it sooner. It doubles.
+_FIRST_LOOK, _LONGEST_LOOK = timedelta(seconds=2), timedelta(minutes=1)
 
 _CHOICES: Final = {
     "return money": {OperatorAction.RETRY, OperatorAction.RESOLVE},
@@ -38,6 +40,11 @@ _CHOICES: Final = {
     "issue tickets": {OperatorAction.RETRY, OperatorAction.COMPENSATE},
 }
 """What an operator may order where the saga can be parked."""
+
+
+def workflow_id(booking_id: UUID) -> str:
+    """The id of a booking's workflow; without a slash, on which Temporal's UI stumbles."""
+    return f"booking-{booking_id}"
 
 
 class _NotPaid(Exception):
@@ -188,8 +195,10 @@ class BookingWorkflow:
         until = workflow.now() + self._request.policy.payment_window
         await self._change(ReservationActivities.require_action, "the buyer has to act")
         self._answer(order, action_url=authorization.action_url)
+        pause = _FIRST_LOOK
         while authorization.result is AuthorizationResult.ACTION_REQUIRED:
-            await self._wait_for_news()
+            await self._wait_for_news(min(pause, until - workflow.now()))
+            pause = min(2 * pause, _LONGEST_LOOK)
             if self._cancel_requested or workflow.now() >= until:
                 await self._return_money()
                 self._saga.drop("return money")
@@ -198,12 +207,10 @@ class BookingWorkflow:
         await self._change(ReservationActivities.resume_payment, "the buyer has acted")
         return authorization
 
-    async def _wait_for_news(self) -> None:
+    async def _wait_for_news(self, pause: timedelta) -> None:
         self._provider_has_news = False
         try:
-            await workflow.wait_condition(
-                lambda: self._provider_has_news or self._cancel_requested, timeout=_ASK_PROVIDER_EVERY
-            )
+            await workflow.wait_condition(lambda: self._provider_has_news or self._cancel_requested, timeout=pause)
         except TimeoutError:
             return
 

@@ -104,7 +104,7 @@ function operationView(method, path, operation) {
 }
 
 function render() {
-  document.getElementById("about").textContent = spec.info.description;
+  document.getElementById("about").textContent = spec.info.description.replaceAll("`", "");
   const sections = new Map((spec.tags || []).map((tag) => [tag.name, [element("h2", {}, tag.name), element("p", {}, tag.description)]]));
   for (const [path, operations] of Object.entries(spec.paths)) {
     for (const method of METHODS.filter((each) => operations[each])) {

