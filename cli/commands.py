@@ -19,6 +19,7 @@ from cli.migrate import migrate as run_migrations
 from cli.operate import booking_app
 from config.logging import configure as configure_logging
 from config.settings import settings
+from config.tracing import configure as configure_tracing
 from workers import consumers, relay, temporal_workers
 from workers.process import Work, run_until_stopped
 
@@ -46,7 +47,7 @@ def use_local_stack(
 @app.command()
 def migrate() -> None:
     """Create databases, roles, tables, topics and the search index; again is no harm."""
-    configure_logging(settings())
+    _prepare()
     asyncio.run(run_migrations(settings()))
 
 
@@ -55,7 +56,7 @@ def serve(
     only: Only = "", host: str = "127.0.0.1", port: Annotated[int, typer.Option(help="TCP port.")] = 8000
 ) -> None:
     """Serve the REST API."""
-    configure_logging(settings())
+    _prepare()
     uvicorn.run(
         create_app(settings(), _names(only) or None),
         host=host,
@@ -99,8 +100,13 @@ def demo() -> None:
     asyncio.run(demonstration.run(settings()))
 
 
-def _run(work: Work, names: list[str]) -> None:
+def _prepare() -> None:
     configure_logging(settings())
+    configure_tracing()
+
+
+def _run(work: Work, names: list[str]) -> None:
+    _prepare()
     asyncio.run(run_until_stopped(work, settings(), names))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from temporalio.client import Client
+from temporalio.contrib.opentelemetry import OpenTelemetryPlugin
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig
 
@@ -37,5 +38,6 @@ async def _connect(settings: Settings, *, retry_config: RetryConfig | None, lazy
         data_converter=pydantic_data_converter,
         lazy=lazy,
         connect_timeout=timedelta(seconds=1),
+        plugins=[OpenTelemetryPlugin()],
         retry_config=retry_config,
     )

@@ -1,0 +1,15 @@
+"""Tracing: every process continues the trace that a request began, through Temporal and Kafka to the last consumer.
+
+Spans are not exported yet; what flows is their context (W3C `traceparent`), so that messages and provider calls of
+one booking can be told from others'.
+"""
+
+from __future__ import annotations
+
+from opentelemetry import trace
+from temporalio.contrib.opentelemetry import create_tracer_provider
+
+
+def configure() -> None:
+    """Let this process take part in traces."""
+    trace.set_tracer_provider(create_tracer_provider())

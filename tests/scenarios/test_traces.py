@@ -1,0 +1,39 @@
+"""One trace from the buyer's request to the message on Kafka."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+from confluent_kafka import Consumer
+
+from config.settings import Settings
+from tests.box_office import BoxOffice
+from tests.waiting import eventually
+
+
+async def test_the_trace_of_a_request_reaches_the_domain_events_on_kafka(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    trace_id = uuid4().hex
+    buyer.headers |= {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
+    booking = (await buyer.bought(event, "A-1-1"))["id"]
+
+    consumer = Consumer(
+        {"bootstrap.servers": settings.kafka_bootstrap, "group.id": str(uuid4()), "auto.offset.reset": "earliest"}
+    )
+    consumer.subscribe(["reservation.events"])
+    seen: dict[str, str] = {}
+
+    def told() -> bool:
+        for message in consumer.consume(500, timeout=0.2):
+            if message.key() == str(UUID(booking)).encode():
+                headers = {name: value.decode() for name, value in message.headers() or []}
+                seen[headers["ce_type"]] = headers.get("traceparent", "")
+        return "booking.confirmed" in seen
+
+    await eventually(told, within=30)
+    consumer.close()
+    assert {name: value.split("-")[1] for name, value in seen.items()} == {
+        "booking.held": trace_id, "booking.paying": trace_id, "booking.confirmed": trace_id,
+    }  # fmt: skip
