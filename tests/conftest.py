@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -20,7 +20,7 @@ TEST_SETTINGS = {
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
+def stack() -> Stack:
     """The stack that `make test` has started; run by hand, pytest starts it and leaves it up for the next run."""
     running = Stack(os.environ.get("SEATWRIGHT_STACK", "test"), ports="free")
     running.up(settings=TEST_SETTINGS)

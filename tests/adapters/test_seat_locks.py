@@ -183,6 +183,7 @@ async def test_an_event_is_loaded_once_however_many_try(locks: SeatLocks, redis:
     assert all(await asyncio.gather(*(locks.load(event, "", claims) for claims in rivals)))
     assert await count(redis, event, "Standing") == (2, 2)
     owner = await redis.get(f"seatwright:{{{event}}}:seat:A-1-1")
+    assert isinstance(owner, bytes)
     assert owner.decode() in {str(claims.seats[0][1]) for claims in rivals}
 
 

@@ -36,7 +36,8 @@ MEETING_PLACES = {"domain", "workflows", "temporal", "cli"}
 
 @cache
 def project() -> dict[str, Any]:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    tools: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    return tools
 
 
 def rooms() -> set[str]:

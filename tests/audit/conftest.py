@@ -24,7 +24,7 @@ class Auditor:
         self._settings = settings.model_copy(update={"redis_url": SecretStr(redis_url)})
 
     async def finds(self, event: str) -> set[tuple[str, str, str]]:
-        return {tuple(finding) for finding in await audit(self._settings, UUID(event))}
+        return {(*finding,) for finding in await audit(self._settings, UUID(event))}
 
     async def invariants_and_subjects(self, event: str) -> set[tuple[str, str]]:
         return {(invariant, subject) for invariant, subject, _ in await self.finds(event)}

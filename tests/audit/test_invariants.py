@@ -229,9 +229,9 @@ async def test_a_state_that_no_domain_event_tells_of_is_found(
     booking = await box_office.somebody().held(event, "A-1-1")
     for column, wrong, right in (("status", "paying", "held"), ("version", 2, 1), ("amount", 1, 5000)):
         change = f"UPDATE bookings SET {column} = %s WHERE id = %s"
-        reservation.execute(change, [wrong, booking])  # type: ignore[call-overload]
+        reservation.execute(change, [wrong, booking])
         found = await auditor.invariants_and_subjects(event)
-        reservation.execute(change, [right, booking])  # type: ignore[call-overload]
+        reservation.execute(change, [right, booking])
         assert found == {(STATES, booking)}, column
 
 

@@ -77,4 +77,4 @@ def test_a_time_without_a_zone_is_refused() -> None:
 
 def test_what_happened_does_not_change() -> None:
     with pytest.raises(ValidationError):
-        A_HOLD.amount = 1
+        A_HOLD.amount = 1  # type: ignore[misc]

@@ -37,4 +37,4 @@ def test_different_currencies_are_never_added() -> None:
 
 def test_money_does_not_change_once_it_is_made() -> None:
     with pytest.raises(ValidationError):
-        Money(amount=1, currency="EUR").amount = 2
+        Money(amount=1, currency="EUR").amount = 2  # type: ignore[misc]

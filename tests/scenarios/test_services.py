@@ -170,4 +170,4 @@ async def test_a_process_answers_404_for_what_another_service_serves(services: C
 
 def rows(settings: Settings, database: str, query: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(secret(settings.postgres_admin_dsn), dbname=database) as connection:
-        return connection.execute(query).fetchall()  # type: ignore[arg-type]
+        return connection.execute(query).fetchall()
