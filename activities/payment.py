@@ -32,6 +32,8 @@ from domain.domain_events import (
 from domain.money import Money
 from domain.payments import Intent, IntentState, PaymentDeclined, PaymentRejected, PaymentUnknown
 
+_LONGEST_ASKED_DELAY = 20.0  # seconds
+
 
 class PaymentGateway(Protocol):
     """One payment provider. Every method may raise the errors of `domain.payments`.
@@ -184,10 +186,13 @@ class PaymentActivities:
             except PaymentUnknown as unknown:
                 await self._mint_if_spent(attempt, unknown)
                 raise
-            except PaymentRejected:
+            except (PaymentRejected, PaymentDeclined) as refused:
                 intent = await gateway.retrieve(attempt.intent_id)
+                refusal = refused.code
+            else:
+                refusal = f"intent_{intent.state}"
             if intent.state is not IntentState.CAPTURED:
-                return f"intent_{intent.state}"
+                return refusal
             await self._reach(attempt, AttemptState.CAPTURED, PaymentCaptured)
             return None
 
@@ -265,8 +270,16 @@ async def _conversation() -> AsyncIterator[None]:
         async with heartbeating():
             yield
     except PaymentUnknown as unknown:
-        delay = None if unknown.retry_after is None else timedelta(seconds=unknown.retry_after)
-        raise ApplicationError(str(unknown), type="PaymentUnknown", next_retry_delay=delay) from unknown
+        raise ApplicationError(
+            str(unknown), type="PaymentUnknown", next_retry_delay=_asked_delay(unknown.retry_after)
+        ) from unknown
+
+
+def _asked_delay(seconds: float | None) -> timedelta | None:
+    """What the provider asks for, within reason: seats are held meanwhile."""
+    if seconds is None or not seconds >= 0:  # also what is not a number
+        return None
+    return timedelta(seconds=min(seconds, _LONGEST_ASKED_DELAY))
 
 
 def _facts(attempt: Attempt) -> dict[str, Any]:

@@ -36,7 +36,7 @@ REDIS_OUTLASTS_HOLD = timedelta(seconds=90)
 """How much longer Redis keeps a hold than the workflow's timer, which is what ends it."""
 
 _TRIES_OF_REDIS = 4  # after Postgres has decided; later the TTL does what we could not
-_WAIT_FOR_LOAD = 40  # tries of about 50 ms, while somebody else loads a cold event
+_WAIT_FOR_LOAD = 100  # tries of about 50 ms, while somebody else loads a cold event
 
 
 class Step(BaseModel):
@@ -85,8 +85,11 @@ class ReservationActivities:
             await self._admit(places, timedelta(seconds=request.hold_seconds) + REDIS_OUTLASTS_HOLD)
             booking = await self._claim(request)
         except Refused as refusal:
-            await self._locks.release(places)
-            return HoldOutcome(body_sha256=request.body_sha256, problem=refusal.problem)
+            known = await self._find(request.id)
+            if known is None:
+                await self._locks.release(places)
+                return HoldOutcome(body_sha256=request.body_sha256, problem=refusal.problem)
+            booking = known  # claimed by an earlier try whose result was lost
         if booking.status in ENDED:  # an old worker repeats its hold: leave nothing behind
             await self._follow(booking)
         return HoldOutcome(body_sha256=request.body_sha256, booking=booking)
@@ -96,7 +99,9 @@ class ReservationActivities:
             try:
                 taken = await self._locks.hold(places, ttl)
             except ColdEvent:
-                if not await self._load(places.event_id):
+                if await self._locks.may_load(places.event_id):
+                    await self._load(places.event_id)
+                else:
                     await asyncio.sleep(random.uniform(0.02, 0.08))
                 continue
             if taken:
@@ -120,6 +125,10 @@ class ReservationActivities:
             ),
         )
 
+    async def _find(self, booking_id: UUID) -> Booking | None:
+        async with self._engine.connect() as connection:
+            return await bookings.find(connection, booking_id)
+
     async def _claim(self, request: BookingRequest) -> Booking:
         async with self._engine.begin() as connection:
             return await bookings.claim(connection, request)
@@ -130,6 +139,14 @@ class ReservationActivities:
             await self._locks.sell(_places(booking))
         else:
             await self._locks.release(_places(booking))
+
+    @activity.defn
+    async def look(self, booking_id: UUID) -> Booking:
+        """The booking as its row has it."""
+        booking = await self._find(booking_id)
+        if booking is None:
+            raise ValueError(f"there is no booking {booking_id}")
+        return booking
 
     @activity.defn
     async def start_payment(self, order: StartPayment) -> Booking:

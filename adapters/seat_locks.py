@@ -4,6 +4,7 @@ Every key of an event starts with `seatwright:{event id}`, so that an event live
 
     …:epoch                    exists while the event is loaded ("warm")
     …:change                   token of the latest change made while it was cold
+    …:loading                  who is loading it, for as long as that may take
     …:seat:<name>              booking id; with a TTL when held, without when sold
     …:capacity                 hash: section → places of a general-admission section
     …:general:<section>:places hash: booking → places held or sold
@@ -13,14 +14,18 @@ Every key of an event starts with `seatwright:{event id}`, so that an event live
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+import orjson
 from redis.asyncio import Redis
+
+_LOADING_TAKES = timedelta(seconds=5)  # at most; after that another may try
+_LARGE = 1000  # claims, whose encoding would keep the event loop from everything else
 
 _LUA = {path.stem: path.read_text() for path in (Path(__file__).parent / "lua").glob("*.lua")}
 
@@ -51,27 +56,29 @@ class SeatLocks:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._hold, self._keep, self._release, self._load = (
-            redis.register_script(_LUA[name]) for name in ("hold", "keep", "release", "load")
+        self._me = str(uuid4())
+        self._hold, self._keep, self._release, self._may_load, self._load = (
+            redis.register_script(_LUA[name]) for name in ("hold", "keep", "release", "may_load", "load")
         )
 
     async def hold(self, places: Places, ttl: timedelta) -> tuple[str, ...]:
-        """Hold the places for `ttl`; the same booking may do so again.
+        """Hold the places for `ttl`, or longer if they are already; the same booking may do so again.
 
         Returns:
             The seats and sections that others have; empty when the places are held.
 
         Raises:
             ColdEvent: The event has to be loaded first.
+            ValueError: `ttl` is less than a millisecond.
         """
-        return await self._admit(places, ttl, look=False)
+        return await self._admit(places, _ms(ttl), look=False)
 
     async def peek(self, places: Places) -> tuple[str, ...]:
         """As `hold`, but only look."""
-        return await self._admit(places, timedelta(0), look=True)
+        return await self._admit(places, 0, look=True)
 
-    async def _admit(self, places: Places, ttl: timedelta, *, look: bool) -> tuple[str, ...]:
-        arguments = _with(places, _ms(ttl), int(look))
+    async def _admit(self, places: Places, ttl: int, *, look: bool) -> tuple[str, ...]:
+        arguments = _with(places, ttl, int(look))
         answer: list[bytes] = await self._hold(keys=[_prefix(places.event_id)], args=arguments)
         verdict, *taken = [part.decode() for part in answer]
         if verdict == "cold":
@@ -79,11 +86,18 @@ class SeatLocks:
         return tuple(taken)
 
     async def extend(self, places: Places, ttl: timedelta) -> None:
-        """Let the booking's holds last for `ttl` from now."""
+        """Let the booking's holds last for `ttl` from now at least; what is sold, or held by others, stays as it is.
+
+        Raises:
+            ValueError: `ttl` is less than a millisecond.
+        """
         await self._keep(keys=[_prefix(places.event_id)], args=_with(places, _ms(ttl)))
 
     async def sell(self, places: Places) -> None:
-        """Mark the places as sold: they have no end any more."""
+        """Mark as sold what Postgres has sold to the booking: its places have no end any more.
+
+        Another booking's hold gives way, since Postgres does not know it; another booking's sale stays.
+        """
         await self._keep(keys=[_prefix(places.event_id)], args=_with(places, 0))
 
     async def release(self, places: Places) -> None:
@@ -96,18 +110,22 @@ class SeatLocks:
         token = await self._redis.get(f"{_prefix(event_id)}:change")
         return _text(token) if token else ""
 
+    async def may_load(self, event_id: UUID) -> bool:
+        """Whether the caller shall load the cold event; one at a time is told so, until it has called `load`."""
+        arguments: list[str | int] = [self._me, _ms(_LOADING_TAKES)]
+        return bool(await self._may_load(keys=[_prefix(event_id)], args=arguments))
+
     async def load(self, event_id: UUID, seen_change: str, claims: Claims) -> bool:
-        """Make the event warm.
+        """Make the event warm, and end the caller's turn of loading it.
 
         Returns:
             False when something changed since `seen_change` was read: read Postgres again.
         """
-        payload = {
-            "capacity": dict(claims.capacity),
-            "seats": [[name, str(owner), _left(left)] for name, owner, left in claims.seats],
-            "general": [[name, str(owner), count, _left(left)] for name, owner, count, left in claims.general],
-        }
-        arguments = [seen_change, str(uuid4()), json.dumps(payload)]
+        if len(claims.seats) + len(claims.general) > _LARGE:
+            payload = await asyncio.to_thread(_json, claims)
+        else:
+            payload = _json(claims)
+        arguments: list[str | bytes] = [seen_change, str(uuid4()), self._me, payload]
         return bool(await self._load(keys=[_prefix(event_id)], args=arguments) != b"changed")
 
 
@@ -121,13 +139,26 @@ def _with(places: Places, *options: int) -> list[str | int]:
     return [str(places.booking_id), *options, len(places.seats), *places.seats, *sections]
 
 
+def _json(claims: Claims) -> bytes:
+    return orjson.dumps(
+        {
+            "capacity": dict(claims.capacity),
+            "seats": [(name, owner, _left(left)) for name, owner, left in claims.seats],
+            "general": [(name, owner, count, _left(left)) for name, owner, count, left in claims.general],
+        }
+    )
+
+
 def _text(answer: bytes | str) -> str:
     return answer.decode() if isinstance(answer, bytes) else answer
 
 
 def _ms(ttl: timedelta) -> int:
-    return int(ttl.total_seconds() * 1000)
+    milliseconds = ttl // timedelta(milliseconds=1)
+    if milliseconds < 1:
+        raise ValueError(f"a hold lasts a millisecond at least, not {ttl}")
+    return milliseconds
 
 
 def _left(left: timedelta | None) -> int:
-    return 0 if left is None else max(1, _ms(left))
+    return 0 if left is None else max(1, left // timedelta(milliseconds=1))

@@ -13,26 +13,21 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.bookings import (
     BookingRequest,
-    BookingStatus,
     CancelOutcome,
     HoldOutcome,
     PaymentCommand,
     PaymentOutcome,
 )
 from domain.problems import ProblemType, Refused
-from temporal import queues, search_attributes
-from workflows.booking import BookingWorkflow, workflow_id
+from temporal import queues
+from workflows.booking import BookingWorkflow
+from workflows.start import search_attributes_of, workflow_id
 
 Outcome = TypeVar("Outcome")
 
@@ -46,7 +41,8 @@ async def hold(temporal: Client, request: BookingRequest, *, wait: float, again:
 
     Args:
         wait: Seconds until the answer is "unknown".
-        again: Ask for another try, after a refusal that Temporal remembers from an earlier call.
+        again: Take no answer that Temporal remembers from an earlier call: a refusal may not hold any more, and a closed
+            workflow's answer would keep a new one from being started.
 
     Raises:
         WorkflowClosed: The workflow has ended with a booking.
@@ -61,7 +57,7 @@ async def hold(temporal: Client, request: BookingRequest, *, wait: float, again:
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         # A refused hold fails its workflow and is not remembered: the same key may try again.
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-        search_attributes=_search_attributes(request),
+        search_attributes=search_attributes_of(request),
         static_summary=f"{len(request.seats) + sum(request.quantities.values())} place(s)",
     )
     update = temporal.execute_update_with_start_workflow(
@@ -91,14 +87,14 @@ async def pay(temporal: Client, booking_id: UUID, command: PaymentCommand, *, ke
 
 
 async def cancel(temporal: Client, booking_id: UUID, *, wait: float) -> CancelOutcome:
-    """Let go of the booking and wait until it has.
+    """Let go of the booking and wait until it has; all who ask attach to one order, of which Temporal keeps the answer.
 
     Raises:
         WorkflowClosed: The booking has ended.
         Refused: The workflow does not accept it, or the outcome is not known.
     """
     handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
-    return await _answer(handle.execute_update(BookingWorkflow.cancel), booking_id, wait)
+    return await _answer(handle.execute_update(BookingWorkflow.cancel, id="cancel"), booking_id, wait)
 
 
 async def _answer(update: Awaitable[Outcome], booking_id: UUID, wait: float) -> Outcome:
@@ -129,14 +125,4 @@ def unknown(booking_id: UUID) -> Refused:
         ProblemType.OUTCOME_UNKNOWN,
         "The outcome is not known yet: repeat the call with the same Idempotency-Key to learn it.",
         booking_id=str(booking_id),
-    )
-
-
-def _search_attributes(request: BookingRequest) -> TypedSearchAttributes:
-    return TypedSearchAttributes(
-        [
-            SearchAttributePair(search_attributes.STATUS, BookingStatus.HELD),
-            SearchAttributePair(search_attributes.EVENT, str(request.event_id)),
-            SearchAttributePair(search_attributes.BOOKING, str(request.id)),
-        ]
     )

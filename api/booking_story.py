@@ -10,7 +10,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api.bookings import AtDesk, find_booking, own_booking
+from api.bookings import AtDesk, Desk, find_booking, own_booking
+from api.patience import promptly
 from api.problems import documented
 from api.security import Caller, require
 from db.reservation import bookings
@@ -18,7 +19,7 @@ from domain.bookings import ENDED, Booking
 from domain.identity import Role
 from domain.problems import ProblemType, Refused
 from temporal.timeline import of_booking
-from workflows.booking import workflow_id
+from workflows.start import workflow_id
 
 router = APIRouter(prefix="/v1/bookings/{booking_id}", tags=["bookings"])
 
@@ -37,13 +38,16 @@ async def timeline(booking_id: UUID, desk: AtDesk) -> dict[str, Any]:
     booking = await find_booking(desk, booking_id)
     if booking is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
-    async with desk.engine.connect() as connection:
-        told = await bookings.domain_events(connection, booking_id)
     return {
         "booking": booking,
         "steps": await of_booking(desk.temporal, workflow_id(booking_id)),
-        "domain_events": told,
+        "domain_events": await promptly(_told(desk, booking_id)),
     }
+
+
+async def _told(desk: Desk, booking_id: UUID) -> list[dict[str, Any]]:
+    async with desk.engine.connect() as connection:
+        return await bookings.domain_events(connection, booking_id)
 
 
 async def _readable(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response, status
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from adapters.seat_locks import ColdEvent, Places, SeatLocks
 from api import booking_commands as commands
+from api.booking_bodies import BookingBody, PaymentBody
 from api.booking_commands import WorkflowClosed
 from api.idempotency import IdempotencyKey, booking_id_for, digest, refuse_other_body, update_id
-from api.problems import documented
+from api.patience import promptly
+from api.problems import KINDS, documented
+from api.repetitions import Repeated, find_repeated
 from api.resources import Open, ReservationDatabase
 from api.security import Caller, Principal
 from config.settings import Settings, secret
 from db.reservation import bookings
-from domain.bookings import Booking, BookingPolicy, BookingRequest, BookingStatus, PaymentCommand, PaymentOutcome
+from domain.bookings import (
+    ENDED,
+    Booking,
+    BookingPolicy,
+    BookingRequest,
+    BookingStatus,
+    CancelOutcome,
+    PaymentCommand,
+    PaymentOutcome,
+)
 from domain.identity import Role
 from domain.problems import Problem, ProblemType, Refused
-from domain.seats import MAX_PLACES, SeatName
+from workflows import refusals
 
 router = APIRouter(prefix="/v1", tags=["bookings"])
 
 PROVIDERS = ("stripe",)
 _STAFF = {Role.SUPPORT, Role.OPERATOR}
+_PAID = {BookingStatus.CONFIRMED, BookingStatus.REFUNDING, BookingStatus.PARTIALLY_REFUNDED}
 
 
 class Desk(NamedTuple):
@@ -45,50 +58,6 @@ def _desk(opened: Open, engine: ReservationDatabase) -> Desk:
 
 
 AtDesk = Annotated[Desk, Depends(_desk)]
-
-
-class BookingBody(BaseModel):
-    """What to hold: named seats, and places of general-admission sections by their number; 1 to 50 together."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"event_id": "…", "seats": ["A-1-12"], "quantities": {"Standing": 2}}]},
-    )
-
-    event_id: UUID
-    seats: list[Annotated[str, StringConstraints(max_length=80)]] = Field(default=[], max_length=MAX_PLACES)
-    quantities: dict[
-        Annotated[str, StringConstraints(min_length=1, max_length=60)], Annotated[int, Field(ge=1, le=MAX_PLACES)]
-    ] = Field(default={}, max_length=MAX_PLACES)
-
-    @field_validator("seats")
-    @classmethod
-    def _canonical(cls, seats: list[str]) -> list[str]:
-        doubled = sorted({name for name in seats if seats.count(name) > 1})
-        if doubled:
-            raise ValueError(f"named twice: {', '.join(doubled)}")
-        return sorted((str(SeatName.parse(name)) for name in seats), key=SeatName.parse)
-
-    @field_validator("quantities")
-    @classmethod
-    def _sorted(cls, quantities: dict[str, int]) -> dict[str, int]:
-        return dict(sorted(quantities.items()))
-
-    @model_validator(mode="after")
-    def _bounded(self) -> BookingBody:
-        places = len(self.seats) + sum(self.quantities.values())
-        if not 1 <= places <= MAX_PLACES:
-            raise ValueError(f"a booking has 1 to {MAX_PLACES} places, this one has {places}")
-        return self
-
-
-class PaymentBody(BaseModel):
-    """How to pay; `payment_method` is the provider's token, never a card number."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"provider": "stripe"}]})
-
-    provider: Annotated[str, StringConstraints(min_length=1, max_length=40)]
-    payment_method: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{2,127}$")] | None = None
 
 
 @router.post(
@@ -108,12 +77,22 @@ async def hold(body: BookingBody, user: Caller, desk: AtDesk, response: Response
     """Hold all the places, or none (409 names those that others have)."""
     booking_id_ = booking_id_for(user.user_id, key, secret(desk.settings.booking_id_secret))
     response.headers["Location"] = f"/v1/bookings/{booking_id_}"
-    sha256 = digest(body)
+    found = await promptly(_prepare(desk, body, user, booking_id_))
+    if isinstance(found, BookingRequest):
+        return await _hold(desk, found)
+    if found.may_be_forsaken:
+        return await _hold(desk, found.request, again=True)
+    return _as_first_answered(found.booking)
+
+
+async def _prepare(desk: Desk, body: BookingBody, user: Principal, booking_id_: UUID) -> Repeated | BookingRequest:
+    """What this key has made already, or else the request to hand in."""
+    sha256, policy = digest(body), _policy(desk.settings)
     async with desk.engine.connect() as connection:
-        known = await bookings.find(connection, booking_id_)
+        known = await find_repeated(connection, booking_id_, policy)
         if known:
-            refuse_other_body(await bookings.body_of(connection, booking_id_) or "", sha256)
-            return _as_first_answered(known)
+            refuse_other_body(known.request.body_sha256, sha256)
+            return known
         sale = await bookings.sale(connection, body.event_id)
     bookings.price_of(sale.sections, body.seats, body.quantities)
     request = BookingRequest(
@@ -124,10 +103,10 @@ async def hold(body: BookingBody, user: Caller, desk: AtDesk, response: Response
         quantities=body.quantities,
         body_sha256=sha256,
         hold_seconds=sale.hold_seconds,
-        policy=_policy(desk.settings),
+        policy=policy,
     )
     await _turn_away_early(desk, request)
-    return await _hold(desk, request)
+    return request
 
 
 async def _turn_away_early(desk: Desk, request: BookingRequest) -> None:
@@ -140,18 +119,15 @@ async def _turn_away_early(desk: Desk, request: BookingRequest) -> None:
         raise bookings.seats_unavailable(taken)
 
 
-async def _hold(desk: Desk, request: BookingRequest) -> Booking:
+async def _hold(desk: Desk, request: BookingRequest, *, again: bool = False) -> Booking:
     try:
-        outcome = await commands.hold(desk.temporal, request, wait=desk.settings.hold_wait)
+        outcome = await commands.hold(desk.temporal, request, wait=desk.settings.hold_wait, again=again)
     except WorkflowClosed:
-        booking = await find_booking(desk, request.id)
-        if booking is None:
-            raise commands.unknown(request.id) from None
-        return _as_first_answered(booking)
+        return _as_first_answered(await _standing(desk, request.id))
     refuse_other_body(outcome.body_sha256, request.body_sha256)
     if outcome.booking is None:
         assert outcome.problem is not None
-        raise _refused(outcome.problem)
+        raise Refused(outcome.problem.type, outcome.problem.detail, **outcome.problem.members)
     return _as_first_answered(outcome.booking)
 
 
@@ -185,9 +161,7 @@ async def pay(
 ) -> dict[str, Any]:
     """Pay once, however often this is called with the same key; a decline (402) keeps the seats for another try."""
     method = _accepted_method(body)
-    await own_booking(user, desk, booking_id)
-    async with desk.engine.connect() as connection:
-        now = await bookings.now(connection)
+    now = await promptly(_time_of_order(user, desk, booking_id))
     command = PaymentCommand(
         provider=body.provider,
         payment_method=method,
@@ -200,7 +174,7 @@ async def pay(
             desk.temporal, booking_id, command, key=update_id("pay", key), wait=desk.settings.payment_wait
         )
     except WorkflowClosed:
-        raise await _over(desk, booking_id) from None
+        raise _over(await _standing(desk, booking_id)) from None
     refuse_other_body(outcome.body_sha256, command.body_sha256)
     return await _payment_answer(desk, booking_id, outcome, response)
 
@@ -213,28 +187,66 @@ def _accepted_method(body: PaymentBody) -> str:
     return body.payment_method
 
 
+async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID) -> datetime:
+    await own_booking(user, desk, booking_id)
+    async with desk.engine.connect() as connection:
+        return await bookings.now(connection)
+
+
 async def _payment_answer(desk: Desk, booking_id: UUID, outcome: PaymentOutcome, response: Response) -> dict[str, Any]:
     """What a payment came to; an order that was answered while it was still going on is answered by where it is now."""
-    booking = outcome.booking
-    if outcome.action_url or (outcome.problem and outcome.problem.type is ProblemType.OUTCOME_UNKNOWN):
-        booking = await find_booking(desk, booking_id)
-    if booking is not None and booking.status is BookingStatus.CONFIRMED:
+    if _is_preliminary(outcome):
+        booking = await _standing(desk, booking_id)
+        if booking.status not in _PAID:
+            response.status_code = status.HTTP_202_ACCEPTED
+            return _under_way(outcome, booking)
         return booking.model_dump()
     if outcome.problem:
-        raise _refused(outcome.problem)
-    assert booking is not None
-    if booking.status not in (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED):
-        raise _refused(_not_completed(booking))
-    response.status_code = status.HTTP_202_ACCEPTED
-    return booking.model_dump() | {"next_action": {"type": "redirect_to_url", "url": outcome.action_url}}
+        raise _refused(outcome.problem, booking_id)
+    assert outcome.booking is not None
+    return outcome.booking.model_dump()
 
 
-def _not_completed(booking: Booking) -> Problem:
-    return Problem(
-        type=ProblemType.WRONG_STATE,
-        detail="The payment was not completed.",
-        members={"booking_id": str(booking.id), "booking_status": booking.status},
-    )
+def _is_preliminary(outcome: PaymentOutcome) -> bool:
+    """Whether the order could still come to something else when Temporal began to remember this outcome."""
+    return bool(outcome.action_url) or (outcome.problem is not None and KINDS[outcome.problem.type].status == 503)
+
+
+def _under_way(outcome: PaymentOutcome, booking: Booking) -> dict[str, Any]:
+    """The answer while the buyer acts, or has acted.
+
+    Raises:
+        Refused: The booking has ended, waits for an operator, or is held again: the order came to nothing.
+    """
+    if booking.status in ENDED | {BookingStatus.REFUNDED}:
+        raise _ended_unpaid(booking)
+    if booking.status is BookingStatus.HELD or _is_of_another_order(outcome, booking):
+        raise _refused(_NOT_COMPLETED, booking.id)
+    # A saga is parked before its row says so.
+    if booking.status is BookingStatus.NEEDS_ATTENTION or outcome.problem:
+        raise _refused(refusals.PARKED, booking.id)
+    acting = booking.status is BookingStatus.ACTION_REQUIRED
+    action = {"type": "redirect_to_url", "url": outcome.action_url} if acting else None
+    return booking.model_dump() | {"next_action": action}
+
+
+def _ended_unpaid(booking: Booking) -> Refused:
+    if booking.status is BookingStatus.FAILED:
+        return _because(booking, ProblemType.BOOKING_FAILED, refusals.UNDONE.detail)
+    return _over(booking)
+
+
+_NOT_COMPLETED = Problem(
+    type=ProblemType.WRONG_STATE, detail="The payment was not completed; order it again with a new key."
+)
+
+
+def _is_of_another_order(outcome: PaymentOutcome, booking: Booking) -> bool:
+    """Whether the booking has gone on to a later order than the one whose buyer had to act."""
+    if outcome.booking is None or booking.status is BookingStatus.NEEDS_ATTENTION:
+        return False
+    steps = {BookingStatus.ACTION_REQUIRED: 0, BookingStatus.PAYING: 1}[booking.status]
+    return booking.version > outcome.booking.version + steps
 
 
 @router.get("/bookings/{booking_id}", summary="Look at a booking", responses=documented(ProblemType.NOT_FOUND))
@@ -256,28 +268,58 @@ async def cancel(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
     try:
         outcome = await commands.cancel(desk.temporal, booking_id, wait=desk.settings.payment_wait)
     except WorkflowClosed:
-        booking = await own_booking(user, desk, booking_id)
-        if booking.status is BookingStatus.CANCELLED:
-            return booking
-        raise await _over(desk, booking_id) from None
-    if outcome.booking is None:
-        assert outcome.problem is not None
-        raise _refused(outcome.problem)
-    return outcome.booking
+        outcome = CancelOutcome()
+    except Refused as refusal:
+        if refusal.problem.type is not ProblemType.WRONG_STATE:
+            raise
+        outcome = CancelOutcome()
+    # Temporal remembers the first answer, which may have been given while the saga waited for an operator.
+    return outcome.booking or _cancelled(await _standing(desk, booking_id))
+
+
+def _cancelled(booking: Booking) -> Booking:
+    if booking.status is BookingStatus.CANCELLED:
+        return booking
+    if booking.status is BookingStatus.NEEDS_ATTENTION:
+        raise _because(booking, ProblemType.WRONG_STATE, "The booking waits for our support.")
+    raise _over(booking)
 
 
 @router.get("/me/bookings", summary="My bookings, newest first")
 async def mine(user: Caller, desk: AtDesk, cursor: UUID | None = None) -> dict[str, Any]:
     """Pages of 50; `next_cursor` leads to the next one."""
-    async with desk.engine.connect() as connection:
-        page = await bookings.of_user(connection, user.user_id, after=cursor, limit=50)
+    page = await promptly(_page(user, desk, cursor))
     return {"bookings": page, "next_cursor": page[-1].id if len(page) == 50 else None}
 
 
+async def _page(user: Principal, desk: Desk, cursor: UUID | None) -> list[Booking]:
+    async with desk.engine.connect() as connection:
+        return await bookings.of_user(connection, user.user_id, after=cursor, limit=50)
+
+
 async def find_booking(desk: Desk, booking_id: UUID) -> Booking | None:
-    """The booking as it stands now, whoever's it is."""
+    """The booking as it stands now, whoever's it is.
+
+    Raises:
+        TimeoutError: The database does not answer.
+    """
+    return await promptly(_find(desk, booking_id))
+
+
+async def _find(desk: Desk, booking_id: UUID) -> Booking | None:
     async with desk.engine.connect() as connection:
         return await bookings.find(connection, booking_id)
+
+
+async def _standing(desk: Desk, booking_id: UUID) -> Booking:
+    """The booking as it stands after something was ordered; where that cannot be seen, the outcome is unknown."""
+    try:
+        booking = await find_booking(desk, booking_id)
+    except (OSError, SQLAlchemyError) as error:
+        raise commands.unknown(booking_id) from error
+    if booking is None:
+        raise commands.unknown(booking_id)
+    return booking
 
 
 async def own_booking(user: Principal, desk: Desk, booking_id: UUID, *, staff: bool = False) -> Booking:
@@ -288,22 +330,19 @@ async def own_booking(user: Principal, desk: Desk, booking_id: UUID, *, staff: b
     return booking
 
 
-async def _over(desk: Desk, booking_id: UUID) -> Refused:
-    booking = await find_booking(desk, booking_id)
-    if booking and booking.status is BookingStatus.CONFIRMED:
-        return Refused(
-            ProblemType.REFUND_REQUIRED,
-            "The booking is paid.",
-            booking_id=str(booking_id),
-            booking_status=booking.status,
-        )
-    return Refused(
-        ProblemType.WRONG_STATE,
-        "The booking is over.",
-        booking_id=str(booking_id),
-        booking_status=booking.status if booking else None,
-    )
+def _over(booking: Booking) -> Refused:
+    """Why nothing can be ordered for a booking whose workflow takes no orders any more."""
+    if booking.status in _PAID:
+        return _because(booking, ProblemType.REFUND_REQUIRED, "The booking is paid: ask for a refund instead.")
+    if booking.status in ENDED | {BookingStatus.REFUNDED}:
+        return _because(booking, ProblemType.WRONG_STATE, f"The booking is {booking.status}.")
+    # Its workflow is gone before its end, and will be revived.
+    return commands.unknown(booking.id)
 
 
-def _refused(problem: Problem) -> Refused:
-    return Refused(problem.type, problem.detail, **problem.members)
+def _because(booking: Booking, type: ProblemType, detail: str) -> Refused:
+    return Refused(type, detail, booking_id=str(booking.id), booking_status=booking.status)
+
+
+def _refused(problem: Problem, booking_id: UUID) -> Refused:
+    return Refused(problem.type, problem.detail, **{"booking_id": str(booking_id)} | problem.members)

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy
 
+from api.patience import promptly
 from api.problems import documented
 from api.resources import CatalogueDatabase, Open
 from api.schemas import MinorUnits, PositiveInt, RequestModel, SectionName, ShortText
@@ -188,11 +189,15 @@ async def _carry_out(client: Client, story: type[PublishEvent | CancelSales], id
 
 async def _visible(engine: AsyncEngine, event_id: UUID, caller: Principal | None) -> Event:
     """The event, if the caller may see it: what was never published is for its organizer and for staff."""
-    async with engine.connect() as connection:
-        event = await events.find(connection, event_id)
+    event = await promptly(_find(engine, event_id))
     if event is None or not (event.was_published or _may_see_drafts(event, caller)):
         raise Refused(ProblemType.NOT_FOUND, "There is no such event.")
     return event
+
+
+async def _find(engine: AsyncEngine, event_id: UUID) -> Event | None:
+    async with engine.connect() as connection:
+        return await events.find(connection, event_id)
 
 
 async def _own(engine: AsyncEngine, event_id: UUID, caller: Principal) -> Event:

@@ -9,7 +9,9 @@ from uuid import UUID
 import orjson
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.patience import promptly
 from api.problems import documented
 from api.resources import ReservationDatabase
 from db.reservation import inventory
@@ -53,12 +55,16 @@ _SHOWN_AS = {"claimed": "held", "sold": "sold"}
     responses=documented(ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
 )
 async def seats(event_id: UUID, engine: ReservationDatabase) -> Response:
-    async with engine.connect() as connection:
-        stock = await inventory.stock(connection, event_id)
+    stock = await promptly(_stock(engine, event_id))
     if stock is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such event, or it is not on sale yet.")
     # A large house takes a tenth of a second: others must not wait for it.
     return Response(await asyncio.to_thread(_encode, stock), media_type="application/json")
+
+
+async def _stock(engine: AsyncEngine, event_id: UUID) -> Stock | None:
+    async with engine.connect() as connection:
+        return await inventory.stock(connection, event_id)
 
 
 def _encode(stock: Stock) -> bytes:

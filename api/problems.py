@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
 _RETRY_AFTER = {"Retry-After": "1"}
 _MOST_ERRORS = 20
 _LONGEST_NAME = 100
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class _Kind(NamedTuple):
@@ -101,7 +103,11 @@ def respond(
 
 def _idempotency_key(request: Request) -> dict[str, str]:
     """The key under which the call can be repeated, which matters most where its outcome is unknown."""
-    key = getattr(request.state, "idempotency_key", None)
+    made = getattr(request.state, "idempotency_key", None)
+    given = request.headers.get(
+        "idempotency-key", ""
+    )  # all there is where the call was refused before it was looked at
+    key = made or (given if _KEY.fullmatch(given) else None)
     return {"Idempotency-Key": key} if key else {}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -49,13 +49,16 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
 
 
 def open_redis(settings: Settings) -> Redis:
-    """A client that gives up early enough for a 503 within two seconds."""
-    return Redis.from_url(
+    """A client that gives up early enough for a 503 within two seconds, and in a rush waits instead of failing."""
+    pool = BlockingConnectionPool.from_url(
         settings.redis_url.get_secret_value(),
-        socket_timeout=1,
-        socket_connect_timeout=1,
+        max_connections=50,
+        timeout=0.7,
+        socket_timeout=0.7,
+        socket_connect_timeout=0.7,
         retry=Retry(NoBackoff(), 1),  # once, for a connection that has died in the pool
     )
+    return Redis.from_pool(pool)
 
 
 def resources(request: Request) -> Resources:

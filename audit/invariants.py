@@ -199,12 +199,33 @@ def _contradiction(row: Row[Any]) -> str | None:
     return f"the row says {', '.join(f'{name} {getattr(found, name)}' for name in wrong)}" if wrong else None
 
 
+async def what_is_unfinished_is_being_finished(sources: Sources) -> list[Finding]:
+    """Each booking that has not ended has a living saga, and none stays held beyond its time."""
+    rows = await sources.rows(
+        text(
+            f"""
+            SELECT id, status, expires_at + interval '1 minute' < now() AS is_overdue FROM bookings
+            WHERE status IN ('held', 'paying', 'action_required', 'needs_attention', 'refunding')
+              AND updated_at < now() - interval '2 seconds' AND {_OF_EVENT.format("event_id")}
+            """
+        )
+    )
+    running = await sources.running_sagas() if rows else set()
+    orphans = [(row, "its saga is not running") for row in rows if str(row.id) not in running]
+    late = [(row, "its time is up") for row in rows if row.status == BookingStatus.HELD and row.is_overdue]
+    return [
+        Finding("what is unfinished is being finished", str(row.id), f"{row.status}, but {why}")
+        for row, why in orphans + late
+    ]
+
+
 async def _owed(sources: Sources) -> tuple[dict[str, int], set[str]]:
-    """What each booking owes, and the bookings whose saga is still moving money."""
+    """What each booking owes, and the bookings whose living saga is still moving money."""
     rows = await sources.rows(text(f"SELECT id, status, amount FROM bookings WHERE {_OF_EVENT.format('event_id')}"))
     owed = {str(row.id): row.amount if row.status == BookingStatus.CONFIRMED else 0 for row in rows}
     still = (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED, BookingStatus.NEEDS_ATTENTION)
-    return owed, {str(row.id) for row in rows if row.status in still}
+    moving = {str(row.id) for row in rows if row.status in still}
+    return owed, moving and moving & await sources.running_sagas()
 
 
 def _intents(sources: Sources, bookings: Sequence[str]) -> AsyncIterator[RecordedIntent]:
@@ -235,4 +256,5 @@ CHECKS: tuple[Check, ...] = (
     holds_have_live_bookings,
     an_end_is_told_once,
     states_follow_from_domain_events,
+    what_is_unfinished_is_being_finished,
 )

@@ -10,10 +10,13 @@ from uuid import UUID
 from redis.asyncio import Redis
 from sqlalchemy import Row, TextClause
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
 
 from adapters.sandbox_ledger import SandboxLedger
 from config.settings import Settings
 from db.engine import open_engine
+from temporal.connection import connect
+from temporal.search_attributes import BOOKING
 
 
 class Finding(NamedTuple):
@@ -34,6 +37,7 @@ class Sources(NamedTuple):
     reservation: AsyncEngine
     payment: AsyncEngine
     redis: Redis
+    temporal: Client
     provider: SandboxLedger
     event_id: UUID | None
 
@@ -41,6 +45,14 @@ class Sources(NamedTuple):
         """Rows of the reservation database; a statement may use `:event_id`, which is null for all events."""
         async with self.reservation.connect() as connection:
             return list(await connection.execute(statement, {"event_id": self.event_id}))
+
+    async def running_sagas(self) -> set[str]:
+        """The bookings whose saga is alive."""
+        query = "WorkflowType = 'Booking' AND ExecutionStatus = 'Running'"
+        if self.event_id:
+            query += f" AND SeatwrightEvent = '{self.event_id}'"
+        found = self.temporal.list_workflows(query, page_size=1000)
+        return {str(saga.typed_search_attributes.get(BOOKING)) async for saga in found}
 
 
 @asynccontextmanager
@@ -51,7 +63,7 @@ async def open_sources(settings: Settings, event_id: UUID | None) -> AsyncIterat
     redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=2, decode_responses=True)
     provider = SandboxLedger(settings.sandbox_url)
     try:
-        yield Sources(reservation, payment, redis, provider, event_id)
+        yield Sources(reservation, payment, redis, await connect(settings), provider, event_id)
     finally:
         await provider.close()
         await redis.aclose()

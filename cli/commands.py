@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterable
 from typing import Annotated
 from uuid import UUID
 
@@ -11,7 +12,7 @@ import typer
 import uvicorn
 
 import stack
-from api.app import create_app
+from api.app import PARTS, create_app
 from audit.report import print_findings
 from audit.run import audit as run_audit
 from cli import demo as demonstration
@@ -37,11 +38,13 @@ Only = Annotated[str, typer.Option(help="Comma-separated services; all when left
 
 @app.callback()
 def use_local_stack(
-    name: Annotated[str, typer.Option("--stack", help="The stack of this machine to work on.")] = "demo",
+    name: Annotated[
+        str, typer.Option("--stack", envvar="SEATWRIGHT_STACK", help="The stack of this machine to work on.")
+    ] = "demo",
 ) -> None:
-    """Where nothing is configured, work on the stack that `seatwright stack` runs here."""
-    if not any(variable.startswith("SEATWRIGHT_") for variable in os.environ):
-        os.environ.update(stack.Stack(name).env)
+    """Where no mode is configured, work on the stack that `seatwright stack` runs here; what is set by hand wins."""
+    if "SEATWRIGHT_MODE" not in os.environ:
+        os.environ.update(stack.Stack(name).env | dict(os.environ))
 
 
 @app.command()
@@ -56,9 +59,10 @@ def serve(
     only: Only = "", host: str = "127.0.0.1", port: Annotated[int, typer.Option(help="TCP port.")] = 8000
 ) -> None:
     """Serve the REST API."""
+    services = _names(only, PARTS)
     _prepare()
     uvicorn.run(
-        create_app(settings(), _names(only) or None),
+        create_app(settings(), services),
         host=host,
         port=port,
         access_log=False,
@@ -71,19 +75,19 @@ def serve(
 @app.command()
 def work(only: Only = "") -> None:
     """Run the Temporal workers: catalogue, reservation, payment."""
-    _run(temporal_workers.run, _names(only) or list(temporal_workers.SERVICES))
+    _run(temporal_workers.run, _names(only, temporal_workers.SERVICES))
 
 
 @app.command(name="relay")
 def relay_outboxes(only: Only = "") -> None:
     """Publish the outboxes to Kafka: identity, catalogue, reservation, payment."""
-    _run(relay.run, _names(only) or list(relay.SERVICES))
+    _run(relay.run, _names(only, relay.SERVICES))
 
 
 @app.command()
 def consume(only: Only = "") -> None:
     """Run the Kafka consumers: notification, search, analytics."""
-    _run(consumers.run, _names(only) or list(consumers.NAMES))
+    _run(consumers.run, _names(only, consumers.NAMES))
 
 
 @app.command()
@@ -110,5 +114,10 @@ def _run(work: Work, names: list[str]) -> None:
     asyncio.run(run_until_stopped(work, settings(), names))
 
 
-def _names(only: str) -> list[str]:
-    return [name.strip() for name in only.split(",") if name.strip()]
+def _names(only: str, known: Iterable[str]) -> list[str]:
+    """The names in `only`, or all that are known."""
+    there, names = list(known), [name.strip() for name in only.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in there]:
+        typer.echo(f"--only: unknown: {', '.join(unknown)}; known: {', '.join(there)}", err=True)
+        raise typer.Exit(2)
+    return names or there

@@ -107,6 +107,7 @@ class BookingRequest(_Frozen):
         id: A keyed hash of user and idempotency key, so that every repetition means this booking.
         body_sha256: Hex digest of the request's body, to tell a repetition from another request under the same key.
         hold_seconds: How long the event lets seats be held.
+        not_after: When nobody waits for this hold any more (UTC, the database's clock): a new claim is refused then.
     """
 
     id: UUID
@@ -116,6 +117,7 @@ class BookingRequest(_Frozen):
     quantities: dict[str, int]
     body_sha256: str
     hold_seconds: int
+    not_after: AwareDatetime | None = None
     policy: BookingPolicy = BookingPolicy()
 
 

@@ -16,7 +16,7 @@ from config.settings import Settings
 from domain.identity import Role
 from temporal.connection import connect
 from tests.waiting import eventually
-from workflows.booking import workflow_id
+from workflows.start import workflow_id
 
 CARD = "pm_card_visa"
 DECLINED_CARD = "pm_card_visa_chargeDeclined"
@@ -203,6 +203,9 @@ class BoxOffice:
 
     async def seat_is_not_free(self, event: str, name: str) -> bool:
         return await self.seat(event, name) != "available"
+
+    async def sold(self, event: str, name: str) -> bool:
+        return await self.seat(event, name) == "sold"
 
     async def free_places(self, event: str, section: str) -> int:
         house = (await self.http.get(f"/v1/events/{event}/seats")).json()

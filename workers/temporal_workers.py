@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -23,6 +23,7 @@ from config.settings import Settings, secret
 from db.engine import open_engine
 from temporal import queues
 from temporal.connection import connect_worker
+from workers.revival import keep_reviving
 from workflows.booking import BookingWorkflow
 from workflows.publication import CancelSales, PublishEvent
 
@@ -78,16 +79,20 @@ async def _catalogue(settings: Settings, client: Client) -> AsyncIterator[Worker
 @asynccontextmanager
 async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     engine = open_engine(settings.database_url("reservation"))
-    async with Redis.from_url(
-        settings.redis_url.get_secret_value(), socket_timeout=2, socket_connect_timeout=1
-    ) as redis:
+    # Wait for a connection in a rush: redis-py's default pool would rather fail.
+    pool = BlockingConnectionPool.from_url(
+        settings.redis_url.get_secret_value(), max_connections=50, timeout=2, socket_timeout=2, socket_connect_timeout=1
+    )
+    async with Redis.from_pool(pool) as redis:
         activities = [
             *methods_of(ReservationActivities(engine, SeatLocks(redis))),
             *methods_of(InventoryActivities(engine)),
         ]
+        reviving = asyncio.create_task(keep_reviving(engine, client))
         try:
             yield _worker(client, queues.RESERVATION, [BookingWorkflow], activities)
         finally:
+            reviving.cancel()
             await engine.dispose()
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Final
-from uuid import UUID
+from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.payment import Authorization, AuthorizationResult, Authorize, PaymentActivities
@@ -30,21 +30,10 @@ with workflow.unsafe.imports_passed_through():
     from temporal.saga import Saga, shielded
     from temporal.search_attributes import STATUS
     from workflows import refusals
+    from workflows.attention import ISSUE_TICKETS, RELEASE_SEATS, RETURN_MONEY, Attention
 
 # How long to leave a buyer who acts at the provider alone before we ask; a webhook only makes it sooner. It doubles.
 _FIRST_LOOK, _LONGEST_LOOK = timedelta(seconds=2), timedelta(minutes=1)
-
-_CHOICES: Final = {
-    "return money": {OperatorAction.RETRY, OperatorAction.RESOLVE},
-    "release seats": {OperatorAction.RETRY},
-    "issue tickets": {OperatorAction.RETRY, OperatorAction.COMPENSATE},
-}
-"""What an operator may order where the saga can be parked."""
-
-
-def workflow_id(booking_id: UUID) -> str:
-    """The id of a booking's workflow; without a slash, on which Temporal's UI stumbles."""
-    return f"booking-{booking_id}"
 
 
 class _NotPaid(Exception):
@@ -60,6 +49,10 @@ class _GiveUp(Exception):
     def __init__(self, to: BookingStatus, problem: Problem) -> None:
         self.to = to
         self.problem = problem
+
+
+class _Astray(Exception):
+    """The booking is not where this workflow believes it to be."""
 
 
 class _Order:
@@ -84,8 +77,7 @@ class BookingWorkflow:
         self._cancel_requested = False
         self._provider_has_news = False
         self._shown = BookingStatus.HELD  # what the search attribute says; the API starts us with it
-        self._parked_at: str | None = None
-        self._operator_action: OperatorAction | None = None
+        self._attention = Attention()
 
     # The story
 
@@ -99,14 +91,25 @@ class BookingWorkflow:
     async def _live(self) -> None:
         """Hold, then wait for an order to pay, a cancel, or the end of the hold."""
         await self._hold_places()
-        while self._booking.status is BookingStatus.HELD:
-            order = await self._next_order()
-            if order:
-                await self._take_payment(order)
-            elif self._cancel_requested:
-                await self._undo(BookingStatus.CANCELLED)
-            else:
-                await self._undo(BookingStatus.EXPIRED)
+        while not self._has_ended:
+            try:
+                await self._go_on()
+            except _Astray:
+                await self._find_way()
+        if self._pending_order:
+            self._answer(self._pending_order, problem=refusals.over(self._booking))
+
+    async def _go_on(self) -> None:
+        if self._booking.status is not BookingStatus.HELD:
+            # It lived before, in a workflow that was terminated or reset in mid-payment: money first, then the seats.
+            self._saga.on_failure(RETURN_MONEY, self._return_money)
+            await self._undo(BookingStatus.FAILED, refusals.UNDONE)
+        elif order := await self._next_order():
+            await self._take_payment(order)
+        elif self._cancel_requested:
+            await self._undo(BookingStatus.CANCELLED)
+        else:
+            await self._undo(BookingStatus.EXPIRED)
 
     async def _take_payment(self, order: _Order) -> None:
         """Who loses the seats at the last moment is voided, never refunded: so the seats come before the capture."""
@@ -136,10 +139,6 @@ class BookingWorkflow:
         assert self._hold.booking is not None
         self._held = self._hold.booking
         self._tell(f"Held until {self._held.expires_at:%H:%M:%S} UTC")
-        if self._held.status not in ENDED | {BookingStatus.HELD}:
-            # This booking lived before, in a workflow that was terminated in mid-payment.
-            self._saga.on_failure("return money", self._return_money)
-            await self._undo(BookingStatus.FAILED, refusals.UNDONE)
 
     async def _next_order(self) -> _Order | None:
         left = self._booking.expires_at - workflow.now()
@@ -155,22 +154,16 @@ class BookingWorkflow:
         return None if self._cancel_requested else self._pending_order
 
     async def _start_payment(self) -> None:
-        window = self._request.policy.payment_window
-        self._held = await workflow.execute_local_activity_method(
-            ReservationActivities.start_payment,
-            StartPayment(booking=self._booking, window=window),
-            summary="keep the seats while paying",
-            **transaction(),
-        )
-        self._tell("Paying")
+        order = StartPayment(booking=self._booking, window=self._request.policy.payment_window)
+        await self._change(ReservationActivities.start_payment, order, "keep the seats while paying")
 
     async def _authorize(self, order: _Order) -> None:
-        self._saga.on_failure("return money", self._return_money)
+        self._saga.on_failure(RETURN_MONEY, self._return_money)
         authorization = await self._ask_for_authorization(order.command)
         if authorization.result is AuthorizationResult.ACTION_REQUIRED:
             authorization = await self._wait_for_buyer(order, authorization)
         if authorization.result is not AuthorizationResult.AUTHORIZED:
-            self._saga.drop("return money")
+            self._saga.drop(RETURN_MONEY)
             raise _NotPaid(refusals.why_not_paid(authorization))
         self._heed_cancel()
 
@@ -187,13 +180,13 @@ class BookingWorkflow:
             return await workflow.execute_activity_method(
                 PaymentActivities.authorize, request, summary=f"authorize at {command.provider}", **self._provider()
             )
-        except ActivityError as error:
-            raise _GiveUp(BookingStatus.FAILED, refusals.PROVIDER_UNAVAILABLE) from error
+        except FailureError as error:
+            raise _GiveUp(BookingStatus.FAILED, refusals.PROVIDER_UNREACHABLE) from error
 
     async def _wait_for_buyer(self, order: _Order, authorization: Authorization) -> Authorization:
         """3-D Secure: the buyer acts at the provider, who tells us, or is asked, until the payment's window closes."""
         until = workflow.now() + self._request.policy.payment_window
-        await self._change(ReservationActivities.require_action, "the buyer has to act")
+        await self._change(ReservationActivities.require_action, self._step, "the buyer has to act")
         self._answer(order, action_url=authorization.action_url)
         pause = _FIRST_LOOK
         while authorization.result is AuthorizationResult.ACTION_REQUIRED:
@@ -201,10 +194,10 @@ class BookingWorkflow:
             pause = min(2 * pause, _LONGEST_LOOK)
             if self._cancel_requested or workflow.now() >= until:
                 await self._return_money()
-                self._saga.drop("return money")
+                self._saga.drop(RETURN_MONEY)
                 raise _NotPaid(refusals.why_not_paid(Authorization(result=AuthorizationResult.LAPSED)))
             authorization = await self._ask_for_authorization(order.command)
-        await self._change(ReservationActivities.resume_payment, "the buyer has acted")
+        await self._change(ReservationActivities.resume_payment, self._step, "the buyer has acted")
         return authorization
 
     async def _wait_for_news(self, pause: timedelta) -> None:
@@ -218,11 +211,11 @@ class BookingWorkflow:
         try:
             problem = await workflow.execute_local_activity_method(
                 ReservationActivities.commit,
-                Step(booking=self._booking),
+                self._step,
                 summary="commit seats",
                 **transaction(self._attempts),
             )
-        except ActivityError as error:
+        except FailureError as error:
             raise _GiveUp(BookingStatus.FAILED, refusals.UNDONE) from error
         if problem:
             raise _GiveUp(BookingStatus.FAILED, problem)
@@ -233,25 +226,25 @@ class BookingWorkflow:
             refusal = await workflow.execute_activity_method(
                 PaymentActivities.capture, self._booking.id, summary="capture the money", **self._provider()
             )
-        except ActivityError as error:
-            raise _GiveUp(BookingStatus.FAILED, refusals.PROVIDER_UNAVAILABLE) from error
+        except FailureError as error:
+            raise _GiveUp(BookingStatus.FAILED, refusals.PROVIDER_UNREACHABLE) from error
         if refusal:
             raise _GiveUp(BookingStatus.FAILED, refusals.capture_refused(refusal))
 
     async def _issue_tickets(self) -> None:
-        await self._insist("issue tickets", self._issue)
+        await self._insist(ISSUE_TICKETS, self._issue)
         self._tell("Confirmed")
 
     async def _issue(self) -> None:
         self._held = await workflow.execute_local_activity_method(
             ReservationActivities.issue,
-            Step(booking=self._booking),
-            summary="issue tickets",
+            self._step,
+            summary=ISSUE_TICKETS,
             **transaction(self._attempts),
         )
 
     async def _keep_hold(self) -> None:
-        await self._change(ReservationActivities.keep_hold, "keep the seats for another try")
+        await self._change(ReservationActivities.keep_hold, self._step, "keep the seats for another try")
 
     # Going back
 
@@ -259,10 +252,10 @@ class BookingWorkflow:
         """Compensate, latest effect first; seats go back only when no money of the buyer's is kept any more."""
         await self._saga.compensate()
         release = Release(booking=self._booking, to=to, reason=problem.type if problem else None)
-        await self._insist("release seats", lambda: self._release(release))
+        await self._insist(RELEASE_SEATS, lambda: self._release(release))
         self._tell(f"Ended as {to}" + (f": {problem.detail}" if problem else ""))
         if self._pending_order:
-            self._answer(self._pending_order, problem=problem or refusals.over(to))
+            self._answer(self._pending_order, problem=problem or refusals.over(self._booking))
 
     async def _return_money(self) -> None:
         async def return_money() -> None:
@@ -270,13 +263,13 @@ class BookingWorkflow:
                 PaymentActivities.return_money, self._booking.id, summary="void or refund", **self._provider()
             )
 
-        await self._insist("return money", return_money)
+        await self._insist(RETURN_MONEY, return_money)
 
     async def _release(self, release: Release) -> None:
         self._held = await workflow.execute_local_activity_method(
             ReservationActivities.release,
             release.model_copy(update={"booking": self._booking}),
-            summary="release seats",
+            summary=RELEASE_SEATS,
             **transaction(self._attempts),
         )
 
@@ -289,37 +282,76 @@ class BookingWorkflow:
         while True:
             try:
                 return await effect()
-            except ActivityError as error:
-                action = await self._ask_operator(step, error)
-                if action is OperatorAction.RESOLVE:
-                    return None
-                if action is OperatorAction.COMPENSATE:
-                    raise _GiveUp(BookingStatus.FAILED, refusals.UNDONE) from error
+            except FailureError as error:
+                failure = error
+            believed = self._booking.version
+            with suppress(FailureError):
+                await self._adopt_row(attempts=3)
+            if self._has_ended:
+                return None  # the effect was made, and only its answer was lost
+            if self._booking.version != believed:
+                continue
+            action = await self._ask_operator(step, failure)
+            if action is OperatorAction.RESOLVE:
+                return None
+            if action is OperatorAction.COMPENSATE:
+                await self._turn_back(step)
+                return None
 
-    async def _ask_operator(self, step: str, error: ActivityError) -> OperatorAction:
+    async def _turn_back(self, step: str) -> None:
+        """Make sure that the step cannot have its effect any more before everything is undone.
+
+        Flagging the row gives it a new version, so a late try of the step finds itself stale; and a row that turns out
+        to have reached its end is left there: nobody gets both the tickets and the money.
+        """
+        await self._flag(step, attempts=0)
+        await self._adopt_row()
+        if not self._has_ended:
+            raise _GiveUp(BookingStatus.FAILED, refusals.UNDONE)
+
+    async def _ask_operator(self, step: str, error: FailureError) -> OperatorAction:
         workflow.logger.error("saga needs attention at %s", step, exc_info=error)
-        self._parked_at, self._operator_action = step, None
-        await self._flag(step)
-        workflow.set_current_details(f"NEEDS ATTENTION: {step} keeps failing ({error.cause})")
+        self._attention.park(step)
+        workflow.set_current_details(f"NEEDS ATTENTION: {step} keeps failing ({error.cause or error})")
+        if self._shown is not BookingStatus.NEEDS_ATTENTION:
+            self._shown = BookingStatus.NEEDS_ATTENTION
+            workflow.upsert_search_attributes([STATUS.value_set(self._shown)])
         if self._pending_order:
             self._answer(self._pending_order, problem=refusals.PARKED)
-        await workflow.wait_condition(lambda: self._operator_action is not None)
-        self._parked_at = None
-        assert self._operator_action is not None
-        return self._operator_action
+        await self._flag(step, attempts=3)
+        return await self._attention.decision()
 
-    async def _flag(self, step: str) -> None:
-        try:
+    async def _flag(self, step: str, attempts: int) -> None:
+        """Let the row say it too, if that can be; `_adopt_row` later finds out whether it does."""
+        with suppress(FailureError):
             self._held = await workflow.execute_local_activity_method(
                 ReservationActivities.flag,
                 NeedsAttention(booking=self._booking, step=step),
                 summary="flag for an operator",
-                **transaction(3),
+                **transaction(attempts),
             )
-        except ActivityError:
-            workflow.logger.warning("the booking's row could not be flagged; the search attribute is")
-        self._shown = BookingStatus.NEEDS_ATTENTION
-        workflow.upsert_search_attributes([STATUS.value_set(self._shown)])
+
+    # Where the row has moved on without us: after a reset, or when an answer was lost for good
+
+    async def _change(self, change: Callable[[Any, Any], Awaitable[Booking]], order: Step, summary: str) -> None:
+        try:
+            self._held = await workflow.execute_local_activity_method(change, order, summary=summary, **transaction())
+        except FailureError as error:
+            raise _Astray from error
+        self._tell(summary.capitalize())
+
+    async def _find_way(self) -> None:
+        believed = self._booking.version
+        await self._adopt_row()
+        if self._booking.version == believed and not self._has_ended:
+            # The row stands where we thought, and still the step is impossible: go back rather than round in circles.
+            self._saga.on_failure(RETURN_MONEY, self._return_money)
+            await self._undo(BookingStatus.FAILED, refusals.UNDONE)
+
+    async def _adopt_row(self, attempts: int = 0) -> None:
+        self._held = await workflow.execute_local_activity_method(
+            ReservationActivities.look, self._booking.id, summary="look at the row", **transaction(attempts)
+        )
 
     # Commands
 
@@ -351,27 +383,24 @@ class BookingWorkflow:
     async def cancel(self) -> CancelOutcome:
         """Let go; an attempt in flight is waited for and undone, unless its money is being taken already."""
         self._request_cancel()
-        await workflow.wait_condition(lambda: self._has_ended or self._parked_at is not None)
+        await workflow.wait_condition(lambda: self._has_ended or self._attention.step is not None)
         if self._booking.status is BookingStatus.CANCELLED:
             return CancelOutcome(booking=self._booking)
-        return CancelOutcome(problem=refusals.why_not_cancelled(self._booking.status))
+        return CancelOutcome(problem=refusals.why_not_cancelled(self._booking))
 
     @cancel.validator
     def _may_cancel(self) -> None:
-        if self._held is None or self._held.status in ENDED or self._parked_at:
+        if self._held is None or self._held.status in ENDED or self._attention.step:
             raise ApplicationError("The booking cannot be cancelled.", type=ProblemType.WRONG_STATE)
 
     @workflow.update
     async def operate(self, action: OperatorAction) -> None:
         """An operator's decision about the step that keeps failing."""
-        self._operator_action = action
+        self._attention.decide(action)
 
     @operate.validator
     def _may_operate(self, action: OperatorAction) -> None:
-        if self._parked_at is None:
-            raise ApplicationError("The saga does not wait for an operator.", type=ProblemType.WRONG_STATE)
-        if action not in _CHOICES[self._parked_at]:
-            raise ApplicationError(f"{action} is no choice at {self._parked_at}.", type=ProblemType.WRONG_STATE)
+        self._attention.check(action)
 
     @workflow.signal
     def provider_has_news(self) -> None:
@@ -393,6 +422,10 @@ class BookingWorkflow:
         return self._order if self._order and self._order.outcome is None else None
 
     @property
+    def _step(self) -> Step:
+        return Step(booking=self._booking)
+
+    @property
     def _has_ended(self) -> bool:
         return self._booking.status in ENDED
 
@@ -411,12 +444,6 @@ class BookingWorkflow:
                 problem=problem,
                 action_url=action_url,
             )
-
-    async def _change(self, step: Callable[[Any, Step], Awaitable[Booking]], summary: str) -> None:
-        self._held = await workflow.execute_local_activity_method(
-            step, Step(booking=self._booking), summary=summary, **transaction()
-        )
-        self._tell(summary.capitalize())
 
     def _tell(self, details: str) -> None:
         workflow.set_current_details(details)

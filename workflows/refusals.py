@@ -6,12 +6,12 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.payment import Authorization, AuthorizationResult
-    from domain.bookings import BookingStatus
+    from domain.bookings import Booking, BookingStatus
     from domain.problems import Problem, ProblemType
 
 UNDONE = Problem(type=ProblemType.BOOKING_FAILED, detail="The booking could not be completed; nothing is charged.")
-PROVIDER_UNAVAILABLE = Problem(
-    type=ProblemType.PAYMENT_UNAVAILABLE, detail="The payment provider cannot be reached; nothing is charged."
+PROVIDER_UNREACHABLE = Problem(
+    type=ProblemType.BOOKING_FAILED, detail="The payment provider could not be reached; nothing is charged."
 )
 CANCELLED = Problem(type=ProblemType.WRONG_STATE, detail="The booking was cancelled; nothing is charged.")
 PARKED = Problem(
@@ -32,7 +32,7 @@ def why_not_paid(authorization: Authorization) -> Problem:
             detail="The payment provider does not accept this payment method.",
             members={"code": authorization.code},
         )
-    return Problem(type=ProblemType.PAYMENT_UNAVAILABLE, detail="The payment was not made in time; nothing is charged.")
+    return Problem(type=ProblemType.PAYMENT_TOO_LATE, detail="The payment was not made in time; nothing is charged.")
 
 
 def capture_refused(code: str) -> Problem:
@@ -43,11 +43,18 @@ def capture_refused(code: str) -> Problem:
     )
 
 
-def over(status: BookingStatus) -> Problem:
-    return Problem(type=ProblemType.WRONG_STATE, detail=f"The booking is {status}.", members={"status": status})
+def over(booking: Booking) -> Problem | None:
+    """Why an order comes to nothing at a booking that has ended; None where it has just been paid."""
+    if booking.status is BookingStatus.CONFIRMED:
+        return None
+    return Problem(
+        type=ProblemType.WRONG_STATE,
+        detail=f"The booking is {booking.status}.",
+        members={"booking_status": booking.status},
+    )
 
 
-def why_not_cancelled(status: BookingStatus) -> Problem:
-    if status is BookingStatus.CONFIRMED:
-        return Problem(type=ProblemType.REFUND_REQUIRED, detail="The booking is paid: ask for a refund instead.")
-    return over(status)
+def why_not_cancelled(booking: Booking) -> Problem:
+    return over(booking) or Problem(
+        type=ProblemType.REFUND_REQUIRED, detail="The booking is paid: ask for a refund instead."
+    )

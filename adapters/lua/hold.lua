@@ -13,8 +13,10 @@ for i = 5, first_section - 1 do
     local owner = redis.call('GET', key)
     if owner and owner ~= booking then
         taken[#taken + 1] = ARGV[i]
-    elseif not owner or redis.call('PTTL', key) >= 0 then
-        seats[#seats + 1] = key -- a seat that is already sold to this booking keeps its place without an end
+    else
+        -- A seat that this booking has bought (-1), or holds for longer already, keeps its end; -2 is free.
+        local left = redis.call('PTTL', key)
+        if left ~= -1 and left < ttl then seats[#seats + 1] = key end
     end
 end
 
@@ -38,9 +40,7 @@ for _, key in ipairs(seats) do redis.call('SET', key, booking, 'PX', ttl) end
 for i = first_section, #ARGV, 2 do
     local section = prefix .. ':general:' .. ARGV[i]
     local mine = tonumber(redis.call('HGET', section .. ':places', booking) or 0)
-    if redis.call('ZSCORE', section .. ':until', booking) ~= 'inf' then
-        redis.call('ZADD', section .. ':until', now + ttl, booking)
-    end
+    redis.call('ZADD', section .. ':until', 'GT', now + ttl, booking)
     redis.call('HSET', section .. ':places', booking, ARGV[i + 1])
     redis.call('INCRBY', section .. ':count', tonumber(ARGV[i + 1]) - mine)
 end

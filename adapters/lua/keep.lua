@@ -1,5 +1,8 @@
--- Gives a booking's places another end, or none when they are sold. Sets what is missing (Redis may have been emptied),
--- and leaves alone what another booking owns: Postgres has decided already.
+-- Gives a booking's places a later end, or none when they are sold; never an earlier one. Sets what is missing (Redis may
+-- have been emptied). What another booking owns is settled by what Postgres must have decided before this was called:
+--   extend   leaves it alone;
+--   sell     takes over what another booking only holds (that hold is not in Postgres, or the sale would have failed), and
+--            leaves alone what another booking has bought (then this call is the late one: resold since).
 -- KEYS[1] event prefix; ARGV: booking, ttl in ms or "0" for sold, number of seats, seats..., then section, quantity...
 local prefix, booking, ttl = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local clock = redis.call('TIME')
@@ -8,21 +11,20 @@ local first_section = 4 + tonumber(ARGV[3])
 
 for i = 4, first_section - 1 do
     local key = prefix .. ':seat:' .. ARGV[i]
-    local owner = redis.call('GET', key)
+    local mine = redis.call('GET', key) == booking
+    local left = redis.call('PTTL', key) -- -1 without an end (sold), -2 when missing
     if ttl == 0 then
-        redis.call('SET', key, booking)
-    elseif not owner or (owner == booking and redis.call('PTTL', key) >= 0) then
+        if mine or left ~= -1 then redis.call('SET', key, booking) end
+    elseif left == -2 or (mine and left >= 0 and left < ttl) then
         redis.call('SET', key, booking, 'PX', ttl)
     end
 end
 for i = first_section, #ARGV, 2 do
     local section = prefix .. ':general:' .. ARGV[i]
     local mine = tonumber(redis.call('HGET', section .. ':places', booking) or 0)
-    if ttl == 0 then
-        redis.call('ZADD', section .. ':until', 'inf', booking)
-    elseif redis.call('ZSCORE', section .. ':until', booking) ~= 'inf' then
-        redis.call('ZADD', section .. ':until', now + ttl, booking)
-    end
+    local last = 'inf'
+    if ttl ~= 0 then last = now + ttl end
+    redis.call('ZADD', section .. ':until', 'GT', last, booking)
     redis.call('HSET', section .. ':places', booking, ARGV[i + 1])
     redis.call('INCRBY', section .. ':count', tonumber(ARGV[i + 1]) - mine)
 end

@@ -29,6 +29,18 @@ class AttemptState(StrEnum):
 
 CLOSED = frozenset({AttemptState.DECLINED, AttemptState.VOIDED, AttemptState.REFUNDED})
 
+_S = AttemptState
+_COMES_FROM: dict[AttemptState, frozenset[AttemptState]] = {
+    _S.OPEN: frozenset(),
+    _S.ACTION_REQUIRED: frozenset({_S.OPEN}),
+    _S.AUTHORIZED: frozenset({_S.OPEN, _S.ACTION_REQUIRED}),
+    _S.CAPTURED: frozenset({_S.OPEN, _S.ACTION_REQUIRED, _S.AUTHORIZED}),  # some gateways capture at once
+    _S.DECLINED: frozenset({_S.OPEN, _S.ACTION_REQUIRED, _S.AUTHORIZED}),
+    _S.VOIDED: frozenset({_S.OPEN, _S.ACTION_REQUIRED, _S.AUTHORIZED}),
+    _S.REFUNDED: frozenset({_S.AUTHORIZED, _S.CAPTURED}),  # the first, where we died before we could note the capture
+}
+"""An attempt goes forward only, so that a worker left behind can neither turn it back nor tell what is not true."""
+
 
 class Attempt(NamedTuple):
     """One attempt to take a booking's money; `intent_id` is None until the provider has told it."""
@@ -116,11 +128,15 @@ async def mint_keys(connection: AsyncConnection, attempt: Attempt) -> Attempt | 
 async def reach(
     connection: AsyncConnection, attempt: Attempt, state: AttemptState, event: PaymentEvent | None
 ) -> Attempt | None:
-    """Bring the attempt to a state and append the domain event that tells it; nothing when it is there already."""
+    """Bring the attempt to a state and append the domain event that tells it.
+
+    Returns:
+        None, and nothing is changed or told, when the attempt is there already or has gone past it.
+    """
     values: dict[str, Any] = {"state": state}
     if state in CLOSED:
         values["closed_at"] = func.now()
-    changed = await _change(connection, attempt, values, AttemptRow.state != state)
+    changed = await _change(connection, attempt, values, AttemptRow.state.in_(_COMES_FROM[state]))
     if changed and event:
         await append(connection, attempt.booking_id, event)
     return changed

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, insert, select, text, tuple_, update
-from sqlalchemy.dialects.postgresql import insert as insert_or
+from sqlalchemy import BindParameter, Row, Select, bindparam, func, insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.outbox import append
-from db.reservation.tables import BookingRow, DomainEventRow, EventRow, GeneralClaimRow, SeatRow, SectionRow, TicketRow
-from domain.bookings import EDGES, Booking, BookingRequest, BookingStatus, Ticket
+from db.reservation.tables import BookingRow, DomainEventRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
+from db.reservation.tickets import issue, tickets_of
+from domain.bookings import EDGES, Booking, BookingRequest, BookingStatus
 from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld
 from domain.problems import ProblemType, Refused
 from domain.seats import SeatName
@@ -49,6 +49,28 @@ async def of_user(connection: AsyncConnection, user_id: UUID, *, after: UUID | N
     return [_without_tickets(row) for row in rows]
 
 
+_UNFINISHED = (BookingStatus.HELD, BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED, BookingStatus.NEEDS_ATTENTION)
+
+
+async def find_unfinished(connection: AsyncConnection, *, overdue: timedelta, limit: int) -> list[BookingRequest]:
+    """The requests of bookings whose hold ended `overdue` ago or earlier and that have not ended, oldest first.
+
+    A payment that is rightly under way may be among them. The policy is the default one: the one that each started with
+    is known to its workflow alone.
+    """
+    # In the statement's text, not as parameters: only so is it certain that the partial index has them all.
+    chosen: BindParameter[str] = bindparam("statuses", [*map(str, _UNFINISHED)], expanding=True, literal_execute=True)
+    rows = await connection.execute(
+        select(BookingRow, EventRow.hold_seconds)
+        .join(EventRow, EventRow.id == BookingRow.event_id)
+        .where(BookingRow.status.in_(chosen), BookingRow.expires_at <= func.now() - overdue)
+        .order_by(BookingRow.expires_at)
+        .limit(limit)
+    )
+    columns = BookingRequest.model_fields.keys() - {"policy", "not_after"}
+    return [BookingRequest(**{name: getattr(row, name) for name in columns}) for row in rows]
+
+
 async def domain_events(connection: AsyncConnection, booking_id: UUID) -> list[dict[str, Any]]:
     """What has been told of a booking, in order."""
     rows = await connection.execute(
@@ -67,7 +89,7 @@ async def now(connection: AsyncConnection) -> datetime:
 async def _booking(connection: AsyncConnection, row: Row[Any]) -> Booking:
     booking = _without_tickets(row)
     if booking.status in (BookingStatus.CONFIRMED, BookingStatus.REFUNDING, BookingStatus.PARTIALLY_REFUNDED):
-        return booking.model_copy(update={"tickets": await _tickets(connection, row.id)})
+        return booking.model_copy(update={"tickets": await tickets_of(connection, row.id)})
     return booking
 
 
@@ -86,24 +108,18 @@ def _without_tickets(row: Row[Any]) -> Booking:
     )
 
 
-async def _tickets(connection: AsyncConnection, booking_id: UUID) -> tuple[Ticket, ...]:
-    rows = await connection.execute(
-        select(TicketRow.id, TicketRow.section, TicketRow.seat)
-        .where(TicketRow.booking_id == booking_id, TicketRow.status == "valid")
-        .order_by(TicketRow.ordinal)
-    )
-    return tuple(Ticket(id=row.id, section=row.section, seat=row.seat) for row in rows)
-
-
 async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking:
     """Claim all places of a request and make its booking; a booking that exists already is returned as it is.
 
     Raises:
-        Refused: The event is not on sale, has no such places, or others have them; then nothing is changed.
+        Refused: The event is not on sale, has no such places, or others have them; or the request came too late to make
+            a booking. Then nothing is changed.
     """
     known = await find(connection, request.id)
     if known:
         return known
+    if request.not_after and await now(connection) >= request.not_after:
+        raise Refused(ProblemType.WRONG_STATE, "The request came too late.")
     event = await event_on_sale(connection, request.event_id)
     sections = await _sections(connection, request.event_id)
     amount = price_of(sections, request.seats, request.quantities)
@@ -306,13 +322,21 @@ async def sell(connection: AsyncConnection, booking: Booking) -> None:
 
 
 async def release(connection: AsyncConnection, booking_id: UUID) -> None:
-    """Put whatever the booking has, claimed or sold, back on sale."""
+    """Put whatever the booking has, claimed or sold, back on sale.
+
+    Sections and then seats are locked by name, as by everybody: an UPDATE alone locks in whatever order its plan has.
+    """
+    own = (GeneralClaimRow.event_id == SectionRow.event_id) & (GeneralClaimRow.section == SectionRow.name)
+    sections = select(SectionRow.name).join(GeneralClaimRow, own).where(GeneralClaimRow.booking_id == booking_id)
+    await connection.execute(sections.order_by(SectionRow.name).with_for_update(of=SectionRow))
+    await connection.execute(_RELEASE_GENERAL, {"booking_id": booking_id})
+    seats = select(SeatRow.name).where(SeatRow.booking_id == booking_id)
+    await connection.execute(seats.order_by(SeatRow.name).with_for_update())
     await connection.execute(
         update(SeatRow)
         .where(SeatRow.booking_id == booking_id)
         .values(status="available", booking_id=None, version=SeatRow.version + 1)
     )
-    await connection.execute(_RELEASE_GENERAL, {"booking_id": booking_id})
 
 
 _RELEASE_GENERAL = text(
@@ -331,7 +355,7 @@ async def confirm(connection: AsyncConnection, booking: Booking) -> Booking:
         StaleStep: As for `move`.
     """
     event = (await connection.execute(select(EventRow).where(EventRow.id == booking.event_id))).one()
-    tickets = await _issue(connection, booking)
+    tickets = await issue(connection, booking)
 
     def confirmed(now: Booking) -> BookingConfirmed:
         return BookingConfirmed(
@@ -344,19 +368,6 @@ async def confirm(connection: AsyncConnection, booking: Booking) -> Booking:
         )
 
     return await move(connection, booking.id, version=booking.version, to=BookingStatus.CONFIRMED, tells=confirmed)
-
-
-async def _issue(connection: AsyncConnection, booking: Booking) -> tuple[Ticket, ...]:
-    places: list[tuple[str, str | None]] = [(SeatName.parse(name).section, name) for name in booking.seats]
-    for section, quantity in sorted(booking.quantities.items()):
-        places += [(section, None)] * quantity
-    rows = [
-        {"booking_id": booking.id, "event_id": booking.event_id, "section": section, "seat": seat, "ordinal": ordinal}
-        for ordinal, (section, seat) in enumerate(places, start=1)
-    ]
-    repeated = insert_or(TicketRow).values(rows).on_conflict_do_nothing(constraint="tickets_booking_id_ordinal_key")
-    await connection.execute(repeated)
-    return await _tickets(connection, booking.id)
 
 
 def held(booking: Booking) -> BookingHeld:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -117,6 +117,36 @@ async def test_a_hold_can_be_made_longer_by_its_booking_only(locks: SeatLocks, r
     assert await ends_in(redis, mine, "A-1-1") > 60_000
 
 
+async def test_a_hold_is_never_made_shorter(locks: SeatLocks, redis: Redis, event: UUID) -> None:
+    places = wants(event, "A-1-1", Standing=2)
+    until = f"seatwright:{{{event}}}:general:Standing:until"
+    await locks.hold(places, 60 * MINUTE)
+    long = await redis.zscore(until, str(places.booking_id))
+    for late in (locks.extend, locks.hold):
+        await late(places, 10 * MINUTE)
+        assert await ends_in(redis, places, "A-1-1") > 59 * 60_000
+        assert await redis.zscore(until, str(places.booking_id)) == long
+
+    await locks.extend(places, 90 * MINUTE)
+    assert await ends_in(redis, places, "A-1-1") > 89 * 60_000
+    longer = await redis.zscore(until, str(places.booking_id))
+    assert long is not None
+    assert longer is not None
+    assert longer > long + 29 * 60_000
+
+
+async def test_a_hold_that_would_last_no_time_is_an_error_and_not_a_sale(
+    locks: SeatLocks, redis: Redis, event: UUID
+) -> None:
+    places = wants(event, "A-1-1", Standing=1)
+    await locks.hold(places, MINUTE)
+    for keep in (locks.extend, locks.hold):
+        for nothing in (timedelta(0), timedelta(microseconds=999), timedelta(seconds=-1)):
+            with pytest.raises(ValueError, match="a millisecond at least"):
+                await keep(places, nothing)
+    assert 0 < await ends_in(redis, places, "A-1-1") <= 60_000
+
+
 async def test_a_booking_lets_go_of_its_own_places_only(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     mine, other = wants(event, "A-1-1", Standing=4), wants(event, "A-1-2", Standing=3)
     await locks.hold(mine, MINUTE)
@@ -152,6 +182,18 @@ async def test_a_sale_wins_over_whatever_redis_believed(locks: SeatLocks, redis:
     assert await ends_in(redis, sale, "A-1-1") == -1
 
 
+async def test_a_sale_that_comes_late_does_not_take_a_seat_that_was_sold_again(
+    locks: SeatLocks, redis: Redis, event: UUID
+) -> None:
+    late, owner = wants(event, "A-1-1", "A-1-2"), wants(event, "A-1-1")
+    await locks.sell(owner)
+    await locks.sell(late)
+    assert await redis.get(f"seatwright:{{{event}}}:seat:A-1-1") == str(owner.booking_id).encode()
+    assert await redis.get(f"seatwright:{{{event}}}:seat:A-1-2") == str(late.booking_id).encode()
+    await locks.release(late)
+    assert await locks.hold(wants(event, "A-1-1", "A-1-2"), MINUTE) == ("A-1-1",)
+
+
 async def test_an_event_that_redis_has_lost_admits_nobody_until_it_is_loaded(
     locks: SeatLocks, redis: Redis, event: UUID
 ) -> None:
@@ -185,6 +227,69 @@ async def test_an_event_is_loaded_once_however_many_try(locks: SeatLocks, redis:
     owner = await redis.get(f"seatwright:{{{event}}}:seat:A-1-1")
     assert isinstance(owner, bytes)
     assert owner.decode() in {str(claims.seats[0][1]) for claims in rivals}
+
+
+async def admitted(locks: SeatLocks, places: Places, read: Callable[[], Awaitable[Claims]]) -> tuple[str, ...]:
+    """Come in as the reservation service lets everybody in, with Postgres' answer from `read`."""
+
+    async def come() -> tuple[tuple[str, ...]] | None:
+        try:
+            return (await locks.hold(places, MINUTE),)
+        except ColdEvent:
+            if await locks.may_load(places.event_id):
+                change = await locks.latest_change(places.event_id)
+                await locks.load(places.event_id, change, await read())
+            return None
+
+    found = await eventually(come)
+    assert found
+    return found[0]
+
+
+async def test_a_crowd_at_an_event_that_redis_has_lost_reads_the_house_once(
+    locks: SeatLocks, redis: Redis, event: UUID
+) -> None:
+    house = [(f"A-{row}-{number}", uuid4(), None) for row in range(1, 41) for number in range(1, 51)]
+    await forget(redis, event)
+    reads = 0
+
+    async def read() -> Claims:
+        nonlocal reads
+        reads += 1
+        return Claims(CAPACITY, house, ())
+
+    crowd = [wants(event, "A-40-50", f"B-1-{number}", Standing=1) for number in range(40)]
+    answers = await asyncio.gather(*(admitted(locks, places, read) for places in crowd))
+    assert answers == [("A-40-50",)] * 40
+    assert reads == 1
+    assert await locks.hold(wants(event, "B-1-1", "A-1-1"), MINUTE) == ("A-1-1",)
+
+
+async def test_who_loads_an_event_has_it_to_himself_until_he_is_done(redis: Redis) -> None:
+    event = uuid4()
+    one, other = SeatLocks(redis), SeatLocks(redis)
+    assert await one.may_load(event)
+    assert not await one.may_load(event)
+    assert not await other.may_load(event)
+    assert 0 < await redis.pttl(f"seatwright:{{{event}}}:loading") <= 5_000  # should he die
+
+    await redis.set(f"seatwright:{{{event}}}:change", "something")
+    assert not await other.load(event, "", NOTHING)
+    assert not await other.may_load(event)  # whose turn it is not cannot end it
+    await redis.delete(f"seatwright:{{{event}}}:change")
+    await one.load(event, "", NOTHING)
+    assert not await other.may_load(event)  # it is warm
+    await forget(redis, event)
+    assert await other.may_load(event)
+
+
+async def test_who_has_to_read_again_is_not_in_his_own_way(locks: SeatLocks) -> None:
+    event = uuid4()
+    assert await locks.may_load(event)
+    change = await locks.latest_change(event)
+    await locks.release(wants(event, "A-1-1"))
+    assert not await locks.load(event, change, NOTHING)
+    assert await locks.may_load(event)
 
 
 async def test_what_was_sold_while_the_event_was_cold_is_newer_than_what_is_loaded(

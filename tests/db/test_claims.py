@@ -71,10 +71,14 @@ async def test_claims_of_the_same_seats_in_opposite_orders_never_deadlock(
     assert places_taken(by_hand) == (4 * won, 2 * won, 2 * won)
 
 
+@pytest.mark.parametrize("plan", ["as it comes", "enable_nestloop", "enable_hashjoin"])
 async def test_claiming_and_giving_back_at_the_same_time_never_deadlocks_and_loses_no_place(
-    reservation: AsyncEngine, by_hand: psycopg.Connection
+    reservation: AsyncEngine, by_hand: psycopg.Connection, plan: str
 ) -> None:
+    if plan.startswith("enable_"):
+        by_hand.execute(f'ALTER ROLE CURRENT_USER IN DATABASE "{by_hand.info.dbname}" SET {plan} = off')
     event = await on_sale(reservation, standing=6)
+    by_hand.execute("UPDATE sections SET price = price WHERE name = 'Garden'")  # now it lies behind Standing
 
     async def come_and_go() -> None:
         for _ in range(12):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from psycopg.errors import CheckViolation
+from psycopg.errors import CheckViolation, InsufficientPrivilege
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,6 +18,23 @@ def test_the_database_knows_the_same_edges_as_the_domain(settings: Settings) -> 
     with psycopg.connect(url) as connection:
         known = set(connection.execute("SELECT from_status, to_status FROM booking_edges"))
     assert known == {(str(old), str(new)) for old, targets in EDGES.items() for new in targets}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "INSERT INTO booking_edges VALUES ('expired', 'confirmed')",
+        "UPDATE booking_edges SET to_status = 'confirmed'",
+        "DELETE FROM booking_edges",
+        "TRUNCATE booking_edges",
+    ],
+)
+def test_the_application_may_not_make_an_edge_legal_nor_illegal(settings: Settings, change: str) -> None:
+    url = make_url(settings.database_url("reservation")).set(drivername="postgresql").render_as_string(False)
+    with psycopg.connect(url) as connection:
+        with pytest.raises(InsufficientPrivilege):
+            connection.execute(change)
+        connection.rollback()
 
 
 @pytest.mark.parametrize("old", BookingStatus)

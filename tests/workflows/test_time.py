@@ -25,7 +25,8 @@ from domain.bookings import BookingRequest, BookingStatus
 from temporal import queues, search_attributes
 from tests.box_office import BoxOffice
 from workers.temporal_workers import WORKFLOW_RUNNER, methods_of
-from workflows.booking import BookingWorkflow, workflow_id
+from workflows.booking import BookingWorkflow
+from workflows.start import workflow_id
 
 
 @pytest.fixture

@@ -131,3 +131,4 @@ def upgrade() -> None:
     op.execute(DDL)
     op.execute(OUTBOX_DDL)
     grant_to_application("reservation")
+    op.execute("REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON booking_edges FROM seatwright_reservation")

@@ -1,0 +1,75 @@
+"""What clients send to hold places and to pay for them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from domain.seats import MAX_PLACES, SeatName
+
+
+class BookingBody(BaseModel):
+    """What to hold: named seats, and places of general-admission sections by their number; 1 to 50 together."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"event_id": "…", "seats": ["A-1-12"], "quantities": {"Standing": 2}}]},
+    )
+
+    event_id: UUID
+    seats: list[Annotated[str, StringConstraints(max_length=80)]] = Field(default=[], max_length=MAX_PLACES)
+    quantities: dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=60)],
+        Annotated[int, Field(ge=1, le=MAX_PLACES, strict=True)],
+    ] = Field(default={}, max_length=MAX_PLACES)
+
+    @field_validator("seats")
+    @classmethod
+    def _canonical(cls, seats: list[str]) -> list[str]:
+        doubled = sorted({name for name in seats if seats.count(name) > 1})
+        if doubled:
+            raise ValueError(f"named twice: {', '.join(doubled)}")
+        return sorted((str(SeatName.parse(name)) for name in seats), key=SeatName.parse)
+
+    @field_validator("quantities")
+    @classmethod
+    def _sorted(cls, quantities: dict[str, int]) -> dict[str, int]:
+        return dict(sorted(quantities.items()))
+
+    @model_validator(mode="after")
+    def _bounded(self) -> BookingBody:
+        places = len(self.seats) + sum(self.quantities.values())
+        if not 1 <= places <= MAX_PLACES:
+            raise ValueError(f"a booking has 1 to {MAX_PLACES} places, this one has {places}")
+        return self
+
+
+def _no_card_number(method: str) -> str:
+    if re.search(r"[0-9](_?[0-9]){11}", method):
+        # Whatever is accepted here stays in the saga's history, where a card number must never be.
+        raise PydanticCustomError("payment_method", "must be the provider's token, not a card number")
+    return method
+
+
+class PaymentBody(BaseModel):
+    """How to pay; `payment_method` is the provider's token, never a card number."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"provider": "stripe"}]})
+
+    provider: Annotated[str, StringConstraints(min_length=1, max_length=40)]
+    payment_method: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{2,127}$"), AfterValidator(_no_card_number)]
+        | None
+    ) = None

@@ -1,0 +1,54 @@
+"""Bookings that their key has made already: answered from the row, or by the saga, which may have to be revived."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.reservation import bookings
+from db.reservation.tables import BookingRow, EventRow
+from domain.bookings import ENDED, Booking, BookingPolicy, BookingRequest, BookingStatus
+
+_OVER: Final = ENDED | {BookingStatus.REFUNDING, BookingStatus.PARTIALLY_REFUNDED, BookingStatus.REFUNDED}
+_GRACE: Final = timedelta(seconds=30)
+
+
+class Repeated(NamedTuple):
+    """A booking, and the request that made it.
+
+    Attributes:
+        may_be_forsaken: It has not ended although its time is up: its workflow pays for it, waits for an operator, or
+            was terminated, and then handing in the request again revives it.
+    """
+
+    booking: Booking
+    request: BookingRequest
+    may_be_forsaken: bool
+
+
+async def find_repeated(connection: AsyncConnection, booking_id: UUID, policy: BookingPolicy) -> Repeated | None:
+    """The booking, judged by the database's clock, or None where there is none yet."""
+    booking = await bookings.find(connection, booking_id)
+    if booking is None:
+        return None
+    row = (await connection.execute(_request_of(booking_id))).one()
+    request = BookingRequest(
+        **booking.model_dump(include={"id", "user_id", "event_id", "seats", "quantities"}),
+        body_sha256=row.body_sha256,
+        hold_seconds=row.hold_seconds,
+        policy=policy,
+    )
+    return Repeated(booking, request, row.overdue and booking.status not in _OVER)
+
+
+def _request_of(booking_id: UUID) -> Select[str, int, bool]:
+    overdue = (BookingRow.expires_at + _GRACE < func.now()).label("overdue")
+    return (
+        select(BookingRow.body_sha256, EventRow.hold_seconds, overdue)
+        .join(EventRow, EventRow.id == BookingRow.event_id)
+        .where(BookingRow.id == booking_id)
+    )

@@ -1,0 +1,277 @@
+"""Answers stay true: whoever repeats a call learns how things stand now, and learns it in time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from config.settings import Settings
+from stack import Stack
+from tests.box_office import CARD_WITH_3DS, BoxOffice, Buyer
+from tests.waiting import eventually
+
+
+def problem(answer: httpx2.Response) -> tuple[int, str]:
+    return answer.status_code, str(answer.json()["type"]).rsplit("/")[-1]
+
+
+async def parked(office: BoxOffice, buyer: Buyer, key: str) -> str:
+    """A booking whose saga waits for an operator, since the money cannot be returned."""
+    event = await office.event()
+    booking = await buyer.held(event, "A-1-1")
+    await office.call_off(event)
+    await office.provider.will("500_before", "cancel", booking, times=1000)
+    answer = await buyer.pay(booking, key=key)
+    assert problem(answer) == (503, "outcome-unknown"), answer.text
+    assert answer.json()["booking_id"] == booking
+    await buyer.ends_as(booking, "needs_attention")
+    return booking
+
+
+async def test_an_unknown_outcome_is_told_as_soon_as_it_is_known(box_office: BoxOffice) -> None:
+    buyer, key = box_office.somebody(), str(uuid4())
+    booking = await parked(box_office, buyer, key)
+
+    still = await buyer.pay(booking, key=key)
+    assert problem(still) == (503, "outcome-unknown")
+    assert still.json()["booking_id"] == booking
+    assert "Retry-After" in still.headers
+
+    await box_office.provider.forgive(booking)
+    await box_office.saga(booking).execute_update("operate", "retry")
+    await buyer.ends_as(booking, "failed")
+    final = await buyer.pay(booking, key=key)
+    assert problem(final) == (409, "booking-failed")
+    assert final.json()["booking_status"] == "failed"
+    assert "Retry-After" not in final.headers
+
+
+async def test_a_booking_that_waits_for_an_operator_says_so_to_who_cancels_it(box_office: BoxOffice) -> None:
+    buyer = box_office.somebody()
+    booking = await parked(box_office, buyer, str(uuid4()))
+
+    answer = await buyer.cancel(booking)
+
+    assert problem(answer) == (409, "wrong-state")
+    assert answer.json()["booking_status"] == "needs_attention"
+    await box_office.provider.forgive(booking)
+    await box_office.saga(booking).execute_update("operate", "retry")
+    await buyer.ends_as(booking, "failed")
+
+
+async def test_a_cancel_that_got_stuck_is_told_as_soon_as_it_is_done(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    assert (await buyer.pay(booking, CARD_WITH_3DS)).status_code == 202
+    await box_office.provider.will("500_before", "cancel", booking, times=1000)
+
+    stuck = await buyer.cancel(booking)
+    assert stuck.status_code in (409, 503), stuck.text
+    assert stuck.json()["booking_id"] == booking
+    await buyer.ends_as(booking, "needs_attention")
+    again = await buyer.cancel(booking)
+    assert (problem(again), again.json()["booking_status"]) == ((409, "wrong-state"), "needs_attention")
+
+    await box_office.provider.forgive(booking)
+    await box_office.saga(booking).execute_update("operate", "retry")
+    await buyer.ends_as(booking, "cancelled")
+    assert (await buyer.cancel(booking)).status_code == 200
+
+
+async def test_a_buyer_is_sent_to_the_provider_only_while_there_is_something_to_do(box_office: BoxOffice) -> None:
+    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+    booking = await buyer.held(event, "A-1-1")
+    first = await buyer.pay(booking, CARD_WITH_3DS, key=key)
+    assert first.status_code == 202
+    assert (await buyer.pay(booking, CARD_WITH_3DS, key=key)).json()["next_action"] == first.json()["next_action"]
+
+    await box_office.provider.act(first.json()["next_action"]["url"], "approve")
+    await buyer.ends_as(booking, "confirmed")
+
+    after = await buyer.pay(booking, CARD_WITH_3DS, key=key)
+    assert (after.status_code, after.json()["status"]) == (200, "confirmed")
+    assert "next_action" not in after.json()
+
+
+async def test_a_buyer_who_did_not_authenticate_is_told_to_order_again_and_gets_no_other_orders_address(
+    box_office: BoxOffice,
+) -> None:
+    event, buyer, key, other = await box_office.event(), box_office.somebody(), str(uuid4()), str(uuid4())
+    booking = await buyer.held(event, "A-1-1")
+    first = await buyer.pay(booking, CARD_WITH_3DS, key=key)
+    await box_office.provider.act(first.json()["next_action"]["url"], "fail")
+    await buyer.ends_as(booking, "held")
+
+    assert problem(await buyer.pay(booking, CARD_WITH_3DS, key=key)) == (409, "wrong-state")
+    second = await buyer.pay(booking, CARD_WITH_3DS, key=other)
+    assert second.status_code == 202
+    assert second.json()["next_action"] != first.json()["next_action"]
+    assert problem(await buyer.pay(booking, CARD_WITH_3DS, key=key)) == (409, "wrong-state")
+    assert (await buyer.pay(booking, CARD_WITH_3DS, key=other)).json()["next_action"] == second.json()["next_action"]
+
+    await buyer.cancel(booking)
+    for each in (key, other):
+        over = await buyer.pay(booking, CARD_WITH_3DS, key=each)
+        assert (problem(over), over.json()["booking_status"]) == ((409, "wrong-state"), "cancelled")
+
+
+async def test_fifteen_clicks_on_cancel_at_once_are_one_cancellation(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    answers = await asyncio.gather(*(buyer.cancel(booking) for _ in range(15)))
+    assert {(answer.status_code, answer.json()["status"]) for answer in answers} == {(200, "cancelled")}
+
+
+@pytest.mark.parametrize("is_called_off", [False, True], ids=["on sale", "called off"])
+async def test_the_key_of_a_booking_whose_saga_is_gone_revives_it(
+    box_office: BoxOffice, settings: Settings, is_called_off: bool
+) -> None:
+    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+    first = await buyer.hold(event, "A-1-1", key=key, quantities={"Standing": 2})
+    booking = first.json()["id"]
+    await box_office.saga(booking).terminate()
+    if is_called_off:
+        await box_office.call_off(event)
+    let_time_pass(settings, booking, seconds=45)
+    expected = first.json() | {"expires_at": (await buyer.booking(booking))["expires_at"]}
+
+    again = await buyer.hold(event, "A-1-1", key=key, quantities={"Standing": 2})
+
+    assert (again.status_code, again.json()) == (201, expected)
+
+    async def is_over() -> bool:
+        return await buyer.status(booking) == "expired"
+
+    await eventually(is_over)
+    assert await box_office.seat(event, "A-1-1") == "available"
+    assert (await buyer.hold(event, "A-1-1", key=key, quantities={"Standing": 2})).json() == expected
+
+
+def let_time_pass(settings: Settings, booking: str, *, seconds: int) -> None:
+    """As if the hold had ended so long ago."""
+    url = make_url(settings.database_url("reservation")).set(drivername="postgresql")
+    with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
+        connection.execute(
+            "UPDATE bookings SET expires_at = now() - make_interval(secs => %s) WHERE id = %s", [seconds, UUID(booking)]
+        )
+
+
+QUANTITIES: dict[str, Any] = {"true": True, "2.0": 2.0, '"2"': "2", "null": None}
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES.values(), ids=QUANTITIES.keys())
+async def test_a_quantity_that_is_no_whole_number_is_refused_and_not_guessed_at(
+    box_office: BoxOffice, quantity: Any
+) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    answer = await buyer.post("/v1/bookings", {"event_id": event, "quantities": {"Standing": quantity}})
+    assert problem(answer) == (422, "invalid-request")
+    assert answer.json()["errors"][0]["field"] == "body.quantities.Standing"
+
+
+@pytest.mark.parametrize("method", ["pm_4242424242424242", "pm_4242_4242_4242_4242", "x123456789012y"])
+async def test_a_card_number_in_disguise_is_refused_and_never_echoed(box_office: BoxOffice, method: str) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    answer = await buyer.pay(booking, method)
+    assert problem(answer) == (422, "invalid-request")
+    assert answer.json()["errors"][0]["field"] == "body.payment_method"
+    assert method not in answer.text
+    assert method.strip("pm_xy") not in answer.text
+
+
+async def test_every_refusal_returns_the_callers_key(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    key = {"Idempotency-Key": "the-callers-key"}
+    json = buyer.headers | key | {"Content-Type": "application/json"}
+    http = box_office.http
+    for status, answer in {
+        400: await http.post("/v1/bookings", content=b"{", headers=json),
+        401: await http.post("/v1/bookings", json={}, headers=key),
+        404: await http.post(f"/v1/bookings/{uuid4()}/payment", json={"provider": "stripe", "payment_method": "pm_x"},
+                             headers=json),
+        413: await http.post("/v1/bookings", content=b" " * 70_000, headers=json),
+        422: await http.post("/v1/bookings", json={"event_id": event}, headers=json),
+    }.items():  # fmt: skip
+        assert (answer.status_code, answer.headers.get("Idempotency-Key")) == (status, "the-callers-key")
+
+
+@contextmanager
+def hanging(stack: Stack, server: str) -> Iterator[None]:
+    """The body runs while the server takes connections and answers nothing."""
+    leader = stack.pid(server)
+    assert leader is not None
+    processes = [leader, *children_of(leader)]
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in reversed(processes):
+            os.kill(pid, signal.SIGCONT)
+
+
+def children_of(parent: int) -> list[int]:
+    found = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    return [int(pid) for pid in found.split()]
+
+
+async def timed(call: Awaitable[httpx2.Response]) -> tuple[httpx2.Response, float]:
+    started = perf_counter()
+    return await call, perf_counter() - started
+
+
+@pytest.mark.disruptive
+async def test_a_database_that_hangs_is_answered_like_one_that_is_down(box_office: BoxOffice, stack: Stack) -> None:
+    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+    booking = await buyer.held(event, "A-1-1")
+    calls: list[Callable[[], Awaitable[httpx2.Response]]] = [
+        lambda: buyer.hold(event, "A-1-2", key=key),
+        lambda: buyer.pay(booking),
+        lambda: buyer.cancel(booking),
+        lambda: buyer.get(f"/v1/bookings/{booking}"),
+        lambda: buyer.get("/v1/me/bookings"),
+        lambda: buyer.get(f"/v1/events/{event}/seats"),
+        lambda: buyer.get(f"/v1/events/{event}"),
+    ]
+    with hanging(stack, "postgres"):
+        for number in range(3):  # at once, and again when their connections still hang
+            for answer, seconds in await asyncio.gather(*(timed(call()) for call in calls * 2)):
+                assert problem(answer) == (503, "unavailable"), (number, answer.text)
+                assert "Retry-After" in answer.headers
+                assert seconds < 2
+
+    async def works() -> bool:
+        return (await buyer.hold(event, "A-1-2", key=key)).status_code == 201
+
+    await eventually(works)
+    assert (await buyer.pay(booking)).status_code == 200
+
+
+@pytest.mark.disruptive
+async def test_a_hold_without_an_answer_from_redis_is_refused_in_time(box_office: BoxOffice, stack: Stack) -> None:
+    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+    with hanging(stack, "redis"):
+        for answer, seconds in await asyncio.gather(*(timed(buyer.hold(event, "A-1-1", key=key)) for _ in range(120))):
+            assert problem(answer) == (503, "unavailable"), answer.text
+            assert seconds < 2.5  # 120 at once; the promise is for the server's part
+        answer, seconds = await timed(buyer.hold(event, "A-1-1", key=key))
+        assert answer.status_code == 503
+        assert seconds < 2
+
+    async def works() -> bool:
+        return (await buyer.hold(event, "A-1-1", key=key)).status_code == 201
+
+    await eventually(works)

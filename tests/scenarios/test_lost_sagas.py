@@ -1,0 +1,85 @@
+"""Sagas that somebody ended or set back by hand: their bookings still come to a right end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+
+from config.settings import Settings
+from db.engine import open_engine
+from tests.box_office import DECLINED_CARD, BoxOffice
+from tests.waiting import eventually
+from workers.revival import revive
+
+
+@pytest.fixture
+async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    opened = open_engine(settings.database_url("reservation"), pool_size=2)
+    yield opened
+    await opened.dispose()
+
+
+async def revived(office: BoxOffice, engine: AsyncEngine, booking: str) -> None:
+    """Do what the worker does every half a minute, but without its grace."""
+
+    async def alive() -> bool:
+        await revive(engine, office.temporal, overdue=timedelta(0))
+        return bool((await office.saga(booking).describe()).status != 5)  # terminated
+
+    await eventually(alive)
+
+
+async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_seat(
+    box_office: BoxOffice, engine: AsyncEngine
+) -> None:
+    event, buyer = await box_office.event(hold_seconds=1), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1", quantities={"Standing": 1})
+    await box_office.saga(booking).terminate("by mistake")
+    await revived(box_office, engine, booking)
+    await buyer.ends_as(booking, "expired")
+    assert await box_office.seat(event, "A-1-1") == "available"
+
+
+async def test_a_payment_whose_saga_was_terminated_gives_the_money_back(
+    box_office: BoxOffice, engine: AsyncEngine
+) -> None:
+    event, buyer = await box_office.event(hold_seconds=2), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    await box_office.provider.will("slow", "capture", booking, delay_seconds=1)
+    payment = asyncio.create_task(buyer.pay(booking))
+    await eventually(lambda: box_office.provider.kept(booking))
+    await box_office.saga(booking).terminate("by mistake")
+    await payment
+
+    await revived(box_office, engine, booking)
+
+    await buyer.ends_as(booking, "failed")
+    assert await box_office.provider.kept(booking) == 0
+    assert await box_office.seat(event, "A-1-1") == "available"
+
+
+async def test_a_saga_that_was_reset_to_its_beginning_still_sells(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    assert (await buyer.pay(booking, DECLINED_CARD)).status_code == 402
+    await box_office.temporal.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=box_office.settings.temporal_namespace,
+            workflow_execution=WorkflowExecution(workflow_id=box_office.saga(booking).id),
+            reason="an operator wants another try",
+            workflow_task_finish_event_id=4,
+            request_id=booking,
+        )
+    )
+
+    async def pays() -> bool:
+        return (await buyer.pay(booking)).status_code == 200
+
+    await eventually(pays, within=30)
+    assert await box_office.provider.kept(booking) == 5000

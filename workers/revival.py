@@ -1,0 +1,71 @@
+"""Revives bookings whose saga is gone: nobody's seats stay blocked because a workflow was terminated or failed.
+
+Temporal keeps sagas alive by itself; this is for the day when somebody or something ended one all the same. A booking
+that is unfinished although its time is up gets its workflow started again under the same id, which does nothing where
+one is running; the new one finds the row and brings it to an end, money first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import timedelta
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from db.reservation import bookings
+from domain.bookings import BookingRequest
+from temporal import queues
+from workflows.booking import BookingWorkflow
+from workflows.start import search_attributes_of, workflow_id
+
+OVERDUE = timedelta(seconds=60)
+"""How long after its hold's end an unfinished booking is looked at; a payment under way is none the worse for it."""
+
+_EVERY = (20.0, 40.0)  # seconds
+_AT_ONCE = 200
+
+_revived = Counter("seatwright_sagas_revived", "Sagas that were started again because theirs was gone")
+
+log = structlog.get_logger()
+
+
+async def keep_reviving(engine: AsyncEngine, client: Client) -> None:
+    """Look again and again, until cancelled."""
+    while True:
+        try:
+            await revive(engine, client)
+        except (SQLAlchemyError, RPCError, OSError) as error:
+            log.warning("revival_interrupted", error=type(error).__name__)
+        await asyncio.sleep(random.uniform(*_EVERY))
+
+
+async def revive(engine: AsyncEngine, client: Client, overdue: timedelta = OVERDUE) -> None:
+    """Look once."""
+    async with engine.connect() as connection:
+        unfinished = await bookings.find_unfinished(connection, overdue=overdue, limit=_AT_ONCE)
+    for request in unfinished:
+        await _start(client, request)
+
+
+async def _start(client: Client, request: BookingRequest) -> None:
+    try:
+        await client.start_workflow(
+            BookingWorkflow.run,
+            request,
+            id=workflow_id(request.id),
+            task_queue=queues.RESERVATION,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            search_attributes=search_attributes_of(request),
+        )
+    except WorkflowAlreadyStartedError:
+        return  # it lives; or it has completed without an end, which the audit shows
+    _revived.inc()
+    log.warning("saga_revived", booking_id=str(request.id))

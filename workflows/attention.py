@@ -1,0 +1,63 @@
+"""How a saga whose step keeps failing waits: visibly, for an operator's decision, and not for ever in vain."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from domain.bookings import OperatorAction
+    from domain.problems import ProblemType
+
+RETURN_MONEY: Final = "return money"
+RELEASE_SEATS: Final = "release seats"
+ISSUE_TICKETS: Final = "issue tickets"
+
+_CHOICES: Final = {
+    RETURN_MONEY: {OperatorAction.RETRY, OperatorAction.RESOLVE},
+    RELEASE_SEATS: {OperatorAction.RETRY},
+    ISSUE_TICKETS: {OperatorAction.RETRY, OperatorAction.COMPENSATE},
+}
+"""What an operator may order at each step where the saga can be parked."""
+
+_TRY_AGAIN_AFTER: Final = timedelta(minutes=10)  # so that a long outage, when it is over, needs no operator at all
+
+
+class Attention:
+    """The place where a saga is parked, if it is.
+
+    Attributes:
+        step: The step that keeps failing; None while all goes well.
+    """
+
+    def __init__(self) -> None:
+        self.step: str | None = None
+        self._action: OperatorAction | None = None
+
+    def park(self, step: str) -> None:
+        """From now on an operator may decide."""
+        self.step, self._action = step, None
+
+    async def decision(self) -> OperatorAction:
+        """The operator's decision, or to try again when none comes for long; the saga is not parked any more."""
+        try:
+            await workflow.wait_condition(lambda: self._action is not None, timeout=_TRY_AGAIN_AFTER)
+        except TimeoutError:
+            self._action = OperatorAction.RETRY
+        self.step = None
+        assert self._action is not None
+        return self._action
+
+    def check(self, action: OperatorAction) -> None:
+        """Raise ApplicationError unless the saga is parked where this action makes sense."""
+        if self.step is None:
+            raise ApplicationError("The saga does not wait for an operator.", type=ProblemType.WRONG_STATE)
+        if action not in _CHOICES[self.step]:
+            raise ApplicationError(f"{action} is no choice at {self.step}.", type=ProblemType.WRONG_STATE)
+
+    def decide(self, action: OperatorAction) -> None:
+        """Take an operator's decision, which `check` has let pass."""
+        self._action = action

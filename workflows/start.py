@@ -1,0 +1,26 @@
+"""Under which id, and findable by what, a booking's workflow is started, by the API or by whoever revives it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
+
+from domain.bookings import BookingRequest, BookingStatus
+from temporal import search_attributes
+
+
+def workflow_id(booking_id: UUID) -> str:
+    """The id of a booking's workflow; without a slash, on which Temporal's UI stumbles."""
+    return f"booking-{booking_id}"
+
+
+def search_attributes_of(request: BookingRequest) -> TypedSearchAttributes:
+    """What Temporal's UI can find the booking by from its first moment on."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(search_attributes.STATUS, BookingStatus.HELD),
+            SearchAttributePair(search_attributes.EVENT, str(request.event_id)),
+            SearchAttributePair(search_attributes.BOOKING, str(request.id)),
+        ]
+    )
