@@ -219,6 +219,7 @@ class PaymentActivities:
         if intent.state is not IntentState.CAPTURED:
             await self._void(attempt, intent)
             return
+        await self._reach(attempt, AttemptState.CAPTURED, PaymentCaptured)  # so that the story stays whole
         owed = intent.captured - intent.refunded
         if owed:
             back = Money(amount=owed, currency=attempt.amount.currency)

@@ -36,7 +36,7 @@ REDIS_OUTLASTS_HOLD = timedelta(seconds=90)
 """How much longer Redis keeps a hold than the workflow's timer, which is what ends it."""
 
 _TRIES_OF_REDIS = 4  # after Postgres has decided; later the TTL does what we could not
-_WAIT_FOR_LOAD = 100  # tries of about 50 ms, while somebody else loads a cold event
+_WAIT_FOR_LOAD = 130  # tries of about 50 ms, while somebody else loads a cold event
 
 
 class Step(BaseModel):

@@ -41,7 +41,7 @@ async def hold(temporal: Client, request: BookingRequest, *, wait: float, again:
 
     Args:
         wait: Seconds until the answer is "unknown".
-        again: Take no answer that Temporal remembers from an earlier call: a refusal may not hold any more, and a closed
+        again: Take no answer that Temporal remembers from an earlier call: a refusal may hold no more, and a closed
             workflow's answer would keep a new one from being started.
 
     Raises:

@@ -7,10 +7,19 @@ from typing import TypedDict
 
 from temporalio.common import RetryPolicy
 
+from config.settings import Settings
+from domain.bookings import BookingPolicy
 from temporal.queues import PAYMENT
 
 NEVER_RETRIED = ["ValueError", "TypeError", "StaleStep", "Refused", "ValidationError"]
 """Errors that repeating cannot mend: they name a bug or a decision, not a moment of bad luck."""
+
+
+def booking_policy(settings: Settings) -> BookingPolicy:
+    """The limits that a booking starts with."""
+    return BookingPolicy(
+        payment_window=timedelta(seconds=settings.payment_window), compensation_attempts=settings.compensation_attempts
+    )
 
 
 class LocalOptions(TypedDict):

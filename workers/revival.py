@@ -21,7 +21,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from db.reservation import bookings
-from domain.bookings import BookingRequest
+from domain.bookings import BookingPolicy, BookingRequest
 from temporal import queues
 from workflows.booking import BookingWorkflow
 from workflows.start import search_attributes_of, workflow_id
@@ -37,22 +37,22 @@ _revived = Counter("seatwright_sagas_revived", "Sagas that were started again be
 log = structlog.get_logger()
 
 
-async def keep_reviving(engine: AsyncEngine, client: Client) -> None:
+async def keep_reviving(engine: AsyncEngine, client: Client, policy: BookingPolicy) -> None:
     """Look again and again, until cancelled."""
     while True:
         try:
-            await revive(engine, client)
+            await revive(engine, client, policy)
         except (SQLAlchemyError, RPCError, OSError) as error:
             log.warning("revival_interrupted", error=type(error).__name__)
         await asyncio.sleep(random.uniform(*_EVERY))
 
 
-async def revive(engine: AsyncEngine, client: Client, overdue: timedelta = OVERDUE) -> None:
+async def revive(engine: AsyncEngine, client: Client, policy: BookingPolicy, overdue: timedelta = OVERDUE) -> None:
     """Look once."""
     async with engine.connect() as connection:
         unfinished = await bookings.find_unfinished(connection, overdue=overdue, limit=_AT_ONCE)
     for request in unfinished:
-        await _start(client, request)
+        await _start(client, request.model_copy(update={"policy": policy}))
 
 
 async def _start(client: Client, request: BookingRequest) -> None:

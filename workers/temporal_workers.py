@@ -23,6 +23,7 @@ from config.settings import Settings, secret
 from db.engine import open_engine
 from temporal import queues
 from temporal.connection import connect_worker
+from temporal.policies import booking_policy
 from workers.revival import keep_reviving
 from workflows.booking import BookingWorkflow
 from workflows.publication import CancelSales, PublishEvent
@@ -88,7 +89,7 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
             *methods_of(ReservationActivities(engine, SeatLocks(redis))),
             *methods_of(InventoryActivities(engine)),
         ]
-        reviving = asyncio.create_task(keep_reviving(engine, client))
+        reviving = asyncio.create_task(keep_reviving(engine, client, booking_policy(settings)))
         try:
             yield _worker(client, queues.RESERVATION, [BookingWorkflow], activities)
         finally:

@@ -53,7 +53,9 @@ _UNFINISHED = (BookingStatus.HELD, BookingStatus.PAYING, BookingStatus.ACTION_RE
 
 
 async def find_unfinished(connection: AsyncConnection, *, overdue: timedelta, limit: int) -> list[BookingRequest]:
-    """The requests of bookings whose hold ended `overdue` ago or earlier and that have not ended, oldest first.
+    """Requests of bookings whose hold ended `overdue` ago or earlier and that have not ended, in no order.
+
+    At random, so that many which live and cannot end (parked ones) do not hide the others behind `limit`.
 
     A payment that is rightly under way may be among them. The policy is the default one: the one that each started with
     is known to its workflow alone.
@@ -64,7 +66,7 @@ async def find_unfinished(connection: AsyncConnection, *, overdue: timedelta, li
         select(BookingRow, EventRow.hold_seconds)
         .join(EventRow, EventRow.id == BookingRow.event_id)
         .where(BookingRow.status.in_(chosen), BookingRow.expires_at <= func.now() - overdue)
-        .order_by(BookingRow.expires_at)
+        .order_by(func.random())
         .limit(limit)
     )
     columns = BookingRequest.model_fields.keys() - {"policy", "not_after"}

@@ -13,6 +13,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from config.settings import Settings
 from db.engine import open_engine
+from temporal.policies import booking_policy
 from tests.box_office import DECLINED_CARD, BoxOffice
 from tests.waiting import eventually
 from workers.revival import revive
@@ -29,7 +30,7 @@ async def revived(office: BoxOffice, engine: AsyncEngine, booking: str) -> None:
     """Do what the worker does every half a minute, but without its grace."""
 
     async def alive() -> bool:
-        await revive(engine, office.temporal, overdue=timedelta(0))
+        await revive(engine, office.temporal, booking_policy(office.settings), overdue=timedelta(0))
         return bool((await office.saga(booking).describe()).status != 5)  # terminated
 
     await eventually(alive)

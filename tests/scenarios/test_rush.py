@@ -109,7 +109,8 @@ async def test_general_admission_never_passes_its_capacity_though_redis_is_empti
 async def test_a_house_can_be_sold_out_to_the_last_seat_by_buyers_who_pay_decline_and_cancel(
     box_office: BoxOffice,
 ) -> None:
-    event = await box_office.event(rows=2 if not FULL else 20, seats_per_row=5 if not FULL else 25, standing=10)
+    rows, seats_per_row = (20, 25) if FULL else (2, 5)
+    event = await box_office.event(hold_seconds=600, rows=rows, seats_per_row=seats_per_row, standing=10)
     dice = random.Random(20261123)
     house = (await box_office.http.get(f"/v1/events/{event}/seats")).json()
     seats = [seat["name"] for section in house["sections"] for seat in section.get("seats", [])]
