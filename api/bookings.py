@@ -26,7 +26,6 @@ from db.reservation import bookings
 from domain.bookings import (
     ENDED,
     Booking,
-    BookingPolicy,
     BookingRequest,
     BookingStatus,
     CancelOutcome,
@@ -35,6 +34,7 @@ from domain.bookings import (
 )
 from domain.identity import Role
 from domain.problems import Problem, ProblemType, Refused
+from temporal.policies import booking_policy
 from workflows import refusals
 
 router = APIRouter(prefix="/v1", tags=["bookings"])
@@ -56,6 +56,8 @@ class Desk(NamedTuple):
 def _desk(opened: Open, engine: ReservationDatabase) -> Desk:
     return Desk(opened.settings, engine, SeatLocks(opened.redis), opened.temporal)
 
+
+_QUEUED_AT_MOST = timedelta(seconds=20)  # a hold that comes later than this after its caller has left is not made
 
 AtDesk = Annotated[Desk, Depends(_desk)]
 
@@ -87,7 +89,7 @@ async def hold(body: BookingBody, user: Caller, desk: AtDesk, response: Response
 
 async def _prepare(desk: Desk, body: BookingBody, user: Principal, booking_id_: UUID) -> Repeated | BookingRequest:
     """What this key has made already, or else the request to hand in."""
-    sha256, policy = digest(body), _policy(desk.settings)
+    sha256, policy = digest(body), booking_policy(desk.settings)
     async with desk.engine.connect() as connection:
         known = await find_repeated(connection, booking_id_, policy)
         if known:
@@ -103,6 +105,7 @@ async def _prepare(desk: Desk, body: BookingBody, user: Principal, booking_id_: 
         quantities=body.quantities,
         body_sha256=sha256,
         hold_seconds=sale.hold_seconds,
+        not_after=sale.now + timedelta(seconds=desk.settings.hold_wait) + _QUEUED_AT_MOST,
         policy=policy,
     )
     await _turn_away_early(desk, request)
@@ -134,12 +137,6 @@ async def _hold(desk: Desk, request: BookingRequest, *, again: bool = False) -> 
 def _as_first_answered(booking: Booking) -> Booking:
     """A repeated call gets the first answer again; `GET` tells how the booking stands now."""
     return booking.model_copy(update={"status": BookingStatus.HELD, "version": 1, "tickets": ()})
-
-
-def _policy(settings: Settings) -> BookingPolicy:
-    return BookingPolicy(
-        payment_window=timedelta(seconds=settings.payment_window), compensation_attempts=settings.compensation_attempts
-    )
 
 
 @router.post(

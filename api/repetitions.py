@@ -6,11 +6,9 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation import bookings
-from db.reservation.tables import BookingRow, EventRow
 from domain.bookings import ENDED, Booking, BookingPolicy, BookingRequest, BookingStatus
 
 _OVER: Final = ENDED | {BookingStatus.REFUNDING, BookingStatus.PARTIALLY_REFUNDED, BookingStatus.REFUNDED}
@@ -35,20 +33,7 @@ async def find_repeated(connection: AsyncConnection, booking_id: UUID, policy: B
     booking = await bookings.find(connection, booking_id)
     if booking is None:
         return None
-    row = (await connection.execute(_request_of(booking_id))).one()
-    request = BookingRequest(
-        **booking.model_dump(include={"id", "user_id", "event_id", "seats", "quantities"}),
-        body_sha256=row.body_sha256,
-        hold_seconds=row.hold_seconds,
-        policy=policy,
-    )
-    return Repeated(booking, request, row.overdue and booking.status not in _OVER)
-
-
-def _request_of(booking_id: UUID) -> Select[str, int, bool]:
-    overdue = (BookingRow.expires_at + _GRACE < func.now()).label("overdue")
-    return (
-        select(BookingRow.body_sha256, EventRow.hold_seconds, overdue)
-        .join(EventRow, EventRow.id == BookingRow.event_id)
-        .where(BookingRow.id == booking_id)
+    request, overdue = await bookings.request_of(connection, booking, grace=_GRACE)
+    return Repeated(
+        booking, request.model_copy(update={"policy": policy}), may_be_forsaken=overdue and booking.status not in _OVER
     )

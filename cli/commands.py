@@ -10,6 +10,7 @@ from uuid import UUID
 
 import typer
 import uvicorn
+from prometheus_client import start_http_server
 
 import stack
 from api.app import PARTS, create_app
@@ -43,8 +44,9 @@ def use_local_stack(
     ] = "demo",
 ) -> None:
     """Where no mode is configured, work on the stack that `seatwright stack` runs here; what is set by hand wins."""
-    if "SEATWRIGHT_MODE" not in os.environ:
-        os.environ.update(stack.Stack(name).env | dict(os.environ))
+    local = stack.Stack(name)
+    if "SEATWRIGHT_MODE" not in os.environ and local.place.state.exists():
+        os.environ.update(local.env | dict(os.environ))
 
 
 @app.command()
@@ -61,6 +63,8 @@ def serve(
     """Serve the REST API."""
     services = _names(only, PARTS)
     _prepare()
+    if settings().metrics_port:
+        start_http_server(settings().metrics_port, addr="127.0.0.1")
     uvicorn.run(
         create_app(settings(), services),
         host=host,

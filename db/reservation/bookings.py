@@ -73,6 +73,19 @@ async def find_unfinished(connection: AsyncConnection, *, overdue: timedelta, li
     return [BookingRequest(**{name: getattr(row, name) for name in columns}) for row in rows]
 
 
+async def request_of(connection: AsyncConnection, booking: Booking, *, grace: timedelta) -> tuple[BookingRequest, bool]:
+    """The request that made a booking, with the default policy, and whether its hold ended more than `grace` ago."""
+    overdue = (BookingRow.expires_at + grace < func.now()).label("overdue")
+    found = await connection.execute(
+        select(BookingRow.body_sha256, EventRow.hold_seconds, overdue)
+        .join(EventRow, EventRow.id == BookingRow.event_id)
+        .where(BookingRow.id == booking.id)
+    )
+    row = found.one()
+    asked = booking.model_dump(include={"id", "user_id", "event_id", "seats", "quantities"})
+    return BookingRequest(**asked, body_sha256=row.body_sha256, hold_seconds=row.hold_seconds), row.overdue
+
+
 async def domain_events(connection: AsyncConnection, booking_id: UUID) -> list[dict[str, Any]]:
     """What has been told of a booking, in order."""
     rows = await connection.execute(
@@ -132,8 +145,8 @@ async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking
     return booking
 
 
-OnSale: TypeAlias = "Row[int, str, str, bool]"
-"""How long the event lets seats be held (seconds), its currency, its status, and whether it is still to come."""
+OnSale: TypeAlias = "Row[int, str, str, bool, datetime]"
+"""How long the event lets seats be held (seconds), its currency, its status, whether it is still to come, and now."""
 
 
 async def event_on_sale(connection: AsyncConnection, event_id: UUID) -> OnSale:
@@ -146,9 +159,9 @@ async def event_on_sale(connection: AsyncConnection, event_id: UUID) -> OnSale:
     return _open((await connection.execute(locked)).one_or_none(), event_id)
 
 
-def _on_sale(event_id: UUID) -> Select[int, str, str, bool]:
+def _on_sale(event_id: UUID) -> Select[int, str, str, bool, datetime]:
     is_ahead = (EventRow.starts_at > func.now()).label("is_ahead")
-    chosen = select(EventRow.hold_seconds, EventRow.currency, EventRow.status, is_ahead)
+    chosen = select(EventRow.hold_seconds, EventRow.currency, EventRow.status, is_ahead, func.now().label("now"))
     return chosen.where(EventRow.id == event_id)
 
 
@@ -159,10 +172,11 @@ def _open(event: OnSale | None, event_id: UUID) -> OnSale:
 
 
 class Sale(NamedTuple):
-    """What an event sells."""
+    """What an event sells, and the database's clock (UTC) when it was asked."""
 
     hold_seconds: int
     sections: dict[str, Row[Any]]
+    now: datetime
 
 
 async def sale(connection: AsyncConnection, event_id: UUID) -> Sale:
@@ -171,8 +185,8 @@ async def sale(connection: AsyncConnection, event_id: UUID) -> Sale:
     Raises:
         Refused: The event is not on sale.
     """
-    event = (await connection.execute(_on_sale(event_id))).one_or_none()
-    return Sale(_open(event, event_id).hold_seconds, await _sections(connection, event_id))
+    event = _open((await connection.execute(_on_sale(event_id))).one_or_none(), event_id)
+    return Sale(event.hold_seconds, await _sections(connection, event_id), event.now)
 
 
 async def _sections(connection: AsyncConnection, event_id: UUID) -> dict[str, Row[Any]]:
