@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reservation import bookings
+from db.reservation import bookings, requests
 from domain.bookings import ENDED, Booking, BookingPolicy, BookingRequest, BookingStatus
 
 _OVER: Final = ENDED | {BookingStatus.REFUNDING, BookingStatus.PARTIALLY_REFUNDED, BookingStatus.REFUNDED}
@@ -33,7 +33,7 @@ async def find_repeated(connection: AsyncConnection, booking_id: UUID, policy: B
     booking = await bookings.find(connection, booking_id)
     if booking is None:
         return None
-    request, overdue = await bookings.request_of(connection, booking, grace=_GRACE)
+    request, overdue = await requests.request_of(connection, booking, grace=_GRACE)
     return Repeated(
         booking, request.model_copy(update={"policy": policy}), may_be_forsaken=overdue and booking.status not in _OVER
     )

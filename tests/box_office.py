@@ -195,9 +195,16 @@ class BoxOffice:
         answer = await self._organizer.post(f"/v1/events/{event}/cancel")
         assert answer.status_code == 200, answer.text
 
+    async def house(self, event: str) -> dict[str, Any]:
+        """An event's places as everybody sees them."""
+        answer = await self.http.get(f"/v1/events/{event}/seats")
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
     async def seat(self, event: str, name: str) -> str:
         """A seat's status as everybody sees it."""
-        house = (await self.http.get(f"/v1/events/{event}/seats")).json()
+        house = await self.house(event)
         seats = {seat["name"]: seat["status"] for section in house["sections"] for seat in section.get("seats", [])}
         return str(seats[name])
 
@@ -208,7 +215,7 @@ class BoxOffice:
         return await self.seat(event, name) == "sold"
 
     async def free_places(self, event: str, section: str) -> int:
-        house = (await self.http.get(f"/v1/events/{event}/seats")).json()
+        house = await self.house(event)
         return next(int(each["available"]) for each in house["sections"] if each["name"] == section)
 
     def saga(self, booking: str) -> WorkflowHandle[Any, Any]:

@@ -20,7 +20,7 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from db.reservation import bookings
+from db.reservation import requests
 from domain.bookings import BookingPolicy, BookingRequest
 from temporal import queues
 from workflows.booking import BookingWorkflow
@@ -50,7 +50,7 @@ async def keep_reviving(engine: AsyncEngine, client: Client, policy: BookingPoli
 async def revive(engine: AsyncEngine, client: Client, policy: BookingPolicy, overdue: timedelta = OVERDUE) -> None:
     """Look once."""
     async with engine.connect() as connection:
-        unfinished = await bookings.find_unfinished(connection, overdue=overdue, limit=_AT_ONCE)
+        unfinished = await requests.find_unfinished(connection, overdue=overdue, limit=_AT_ONCE)
     for request in unfinished:
         await _start(client, request.model_copy(update={"policy": policy}))
 

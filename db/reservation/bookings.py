@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Row, Select, bindparam, func, insert, select, text, tuple_, update
+from sqlalchemy import Row, Select, func, insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.outbox import append
@@ -47,43 +47,6 @@ async def of_user(connection: AsyncConnection, user_id: UUID, *, after: UUID | N
         page = page.where(tuple_(BookingRow.created_at, BookingRow.id) < last.scalar_subquery())
     rows = await connection.execute(page.order_by(BookingRow.created_at.desc(), BookingRow.id.desc()).limit(limit))
     return [_without_tickets(row) for row in rows]
-
-
-_UNFINISHED = (BookingStatus.HELD, BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED, BookingStatus.NEEDS_ATTENTION)
-
-
-async def find_unfinished(connection: AsyncConnection, *, overdue: timedelta, limit: int) -> list[BookingRequest]:
-    """Requests of bookings whose hold ended `overdue` ago or earlier and that have not ended, in no order.
-
-    At random, so that many which live and cannot end (parked ones) do not hide the others behind `limit`.
-
-    A payment that is rightly under way may be among them. The policy is the default one: the one that each started with
-    is known to its workflow alone.
-    """
-    # In the statement's text, not as parameters: only so is it certain that the partial index has them all.
-    chosen: BindParameter[str] = bindparam("statuses", [*map(str, _UNFINISHED)], expanding=True, literal_execute=True)
-    rows = await connection.execute(
-        select(BookingRow, EventRow.hold_seconds)
-        .join(EventRow, EventRow.id == BookingRow.event_id)
-        .where(BookingRow.status.in_(chosen), BookingRow.expires_at <= func.now() - overdue)
-        .order_by(func.random())
-        .limit(limit)
-    )
-    columns = BookingRequest.model_fields.keys() - {"policy", "not_after"}
-    return [BookingRequest(**{name: getattr(row, name) for name in columns}) for row in rows]
-
-
-async def request_of(connection: AsyncConnection, booking: Booking, *, grace: timedelta) -> tuple[BookingRequest, bool]:
-    """The request that made a booking, with the default policy, and whether its hold ended more than `grace` ago."""
-    overdue = (BookingRow.expires_at + grace < func.now()).label("overdue")
-    found = await connection.execute(
-        select(BookingRow.body_sha256, EventRow.hold_seconds, overdue)
-        .join(EventRow, EventRow.id == BookingRow.event_id)
-        .where(BookingRow.id == booking.id)
-    )
-    row = found.one()
-    asked = booking.model_dump(include={"id", "user_id", "event_id", "seats", "quantities"})
-    return BookingRequest(**asked, body_sha256=row.body_sha256, hold_seconds=row.hold_seconds), row.overdue
 
 
 async def domain_events(connection: AsyncConnection, booking_id: UUID) -> list[dict[str, Any]]:

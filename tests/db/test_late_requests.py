@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.reservation import bookings
+from db.reservation import bookings, requests
 from domain.bookings import Booking, BookingRequest, BookingStatus
 from domain.problems import ProblemType, Refused
 from tests.db.house import claim, confirm, move, on_sale
@@ -24,7 +24,7 @@ async def claimed(engine: AsyncEngine, request: BookingRequest) -> Booking:
 
 async def unfinished(engine: AsyncEngine, *, overdue: timedelta, limit: int = 100) -> list[BookingRequest]:
     async with engine.connect() as connection:
-        return await bookings.find_unfinished(connection, overdue=overdue, limit=limit)
+        return await requests.find_unfinished(connection, overdue=overdue, limit=limit)
 
 
 async def request(engine: AsyncEngine, not_after: datetime | None) -> BookingRequest:
