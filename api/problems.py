@@ -55,7 +55,6 @@ KINDS: Mapping[ProblemType, _Kind] = {
     _T.PAYMENT_DECLINED: _Kind(_H.PAYMENT_REQUIRED, "The payment was declined"),
     _T.PAYMENT_IN_PROGRESS: _Kind(_H.CONFLICT, "Another payment is in progress"),
     _T.PAYMENT_TOO_LATE: _Kind(_H.CONFLICT, "Too late to pay"),
-    _T.PAYMENT_UNAVAILABLE: _Kind(_H.SERVICE_UNAVAILABLE, "The payment provider is not available", _RETRY_AFTER),
     _T.PAYMENT_REJECTED: _Kind(_H.UNPROCESSABLE_ENTITY, "The payment provider rejected the request"),
     _T.BOOKING_FAILED: _Kind(_H.CONFLICT, "The booking failed"),
     _T.REFUND_REQUIRED: _Kind(_H.CONFLICT, "Paid already: ask for a refund"),

@@ -27,7 +27,6 @@ class ProblemType(StrEnum):
     PAYMENT_DECLINED = "payment-declined"
     PAYMENT_IN_PROGRESS = "payment-in-progress"
     PAYMENT_TOO_LATE = "payment-too-late"
-    PAYMENT_UNAVAILABLE = "payment-unavailable"
     PAYMENT_REJECTED = "payment-rejected"
     BOOKING_FAILED = "booking-failed"
     REFUND_REQUIRED = "refund-required"

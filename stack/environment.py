@@ -36,7 +36,6 @@ def computed(ports: Mapping[str, int], postgres_password: str) -> dict[str, str]
         "SEATWRIGHT_SANDBOX_URL": f"http://{at['sandbox']}",
         "SEATWRIGHT_STRIPE_API_BASE": f"http://{at['sandbox']}",
         "SEATWRIGHT_STRIPE_API_KEY": "sk_test_seatwright",
-        "SEATWRIGHT_STRIPE_WEBHOOK_SECRET": "whsec_seatwright",
         "SEATWRIGHT_STRIPE_MOCK_URL": f"http://{at['stripe-mock']}",
         "SEATWRIGHT_API_URL": f"http://{at['api']}",
     }

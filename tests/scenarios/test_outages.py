@@ -126,7 +126,7 @@ async def test_with_all_workers_gone_a_payment_is_unknown_and_nobody_is_charged_
 ) -> None:
     event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
-    hasty = await asyncio.to_thread(stack.spawn, "api-hasty", "api", env={"SEATWRIGHT_PAYMENT_WAIT": "3"})
+    hasty = await asyncio.to_thread(stack.spawn, "api-hasty", "api", env={"SEATWRIGHT_PAYMENT_WAIT": "10"})
     try:
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{hasty.ports['api']}", timeout=60) as http:
             async with without(stack, "work"):
