@@ -166,7 +166,13 @@ class BoxOffice:
         return Buyer(self.http, user_id, token)
 
     async def event(
-        self, *, hold_seconds: int = 120, rows: int = 3, seats_per_row: int = 10, standing: int = 100
+        self,
+        *,
+        hold_seconds: int = 120,
+        rows: int = 3,
+        seats_per_row: int = 10,
+        standing: int = 100,
+        standing_price: int = 3000,
     ) -> str:
         """A published event with the seated sections A and B and the general-admission section Standing."""
         seated = {"kind": "seated", "rows": rows, "seats_per_row": seats_per_row}
@@ -180,7 +186,7 @@ class BoxOffice:
             "sections": [
                 {"name": "A", "price": 5000, **seated},
                 {"name": "B", "price": 4000, **seated},
-                {"name": "Standing", "kind": "general", "capacity": standing, "price": 3000},
+                {"name": "Standing", "kind": "general", "capacity": standing, "price": standing_price},
             ],
         }
         created = await self._organizer.post("/v1/events", body)

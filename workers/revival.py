@@ -12,7 +12,7 @@ import random
 from datetime import timedelta
 
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
@@ -34,6 +34,8 @@ _AT_ONCE = 200
 
 _revived = Counter("seatwright_sagas_revived", "Sagas that were started again because theirs was gone")
 
+_parked = Gauge("seatwright_sagas_needing_attention", "Bookings that wait for an operator: alert on any")
+
 log = structlog.get_logger()
 
 
@@ -51,6 +53,7 @@ async def revive(engine: AsyncEngine, client: Client, policy: BookingPolicy, ove
     """Look once."""
     async with engine.connect() as connection:
         unfinished = await requests.find_unfinished(connection, overdue=overdue, limit=_AT_ONCE)
+        _parked.set(await requests.count_parked(connection))
     for request in unfinished:
         await _start(client, request.model_copy(update={"policy": policy}))
 

@@ -158,6 +158,8 @@ class BookingWorkflow:
         await self._change(ReservationActivities.start_payment, order, "keep the seats while paying")
 
     async def _authorize(self, order: _Order) -> None:
+        if self._is_free:
+            return self._heed_cancel()
         self._saga.on_failure(RETURN_MONEY, self._return_money)
         authorization = await self._ask_for_authorization(order.command)
         if authorization.result is AuthorizationResult.ACTION_REQUIRED:
@@ -222,6 +224,8 @@ class BookingWorkflow:
         self._heed_cancel()
 
     async def _capture(self) -> None:
+        if self._is_free:
+            return
         try:
             refusal = await workflow.execute_activity_method(
                 PaymentActivities.capture, self._booking.id, summary="capture the money", **self._provider()
@@ -424,6 +428,10 @@ class BookingWorkflow:
     @property
     def _step(self) -> Step:
         return Step(booking=self._booking)
+
+    @property
+    def _is_free(self) -> bool:
+        return self._booking.amount == 0  # no provider takes nothing
 
     @property
     def _has_ended(self) -> bool:

@@ -45,3 +45,9 @@ async def request_of(connection: AsyncConnection, booking: Booking, *, grace: ti
     row = found.one()
     asked = booking.model_dump(include={"id", "user_id", "event_id", "seats", "quantities"})
     return BookingRequest(**asked, body_sha256=row.body_sha256, hold_seconds=row.hold_seconds), row.overdue
+
+
+async def count_parked(connection: AsyncConnection) -> int:
+    """How many bookings wait for an operator."""
+    parked = select(func.count()).where(BookingRow.status == str(BookingStatus.NEEDS_ATTENTION))
+    return (await connection.execute(parked)).scalar_one()

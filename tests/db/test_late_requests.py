@@ -90,4 +90,6 @@ async def test_the_longest_forgotten_come_first_and_what_has_ended_is_left_alone
 
     found = {each.id for each in await unfinished(reservation, overdue=timedelta(minutes=1))}
     assert found == {attention.id, acting.id, paying.id, held.id}
+    async with reservation.connect() as connection:
+        assert await requests.count_parked(connection) == 1
     assert len(await unfinished(reservation, overdue=timedelta(0), limit=2)) == 2

@@ -145,3 +145,10 @@ async def test_support_finds_a_booking_in_temporal_by_status_event_and_id(box_of
     assert attributes["SeatwrightStatus"] == "confirmed"
     assert attributes["SeatwrightBooking"] == booking
     assert attributes["SeatwrightEvent"] == event
+
+
+async def test_free_places_are_confirmed_without_asking_any_provider(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(standing_price=0), box_office.somebody()
+    booking = await buyer.bought(event, quantities={"Standing": 2})
+    assert (booking["status"], booking["amount"], len(booking["tickets"])) == ("confirmed", 0, 2)
+    assert await box_office.provider.intents(booking["id"]) == []
