@@ -14,7 +14,7 @@ from domain.bookings import Booking, BookingRequest, BookingStatus
 from domain.problems import ProblemType, Refused
 from tests.db.house import claim, confirm, move, on_sale
 
-PAST, FUTURE = datetime.now(UTC) - timedelta(minutes=1), datetime.now(UTC) + timedelta(minutes=9)
+PAST, FUTURE = datetime.now(UTC) - timedelta(minutes=1), datetime.now(UTC) + timedelta(days=1)
 
 
 async def claimed(engine: AsyncEngine, request: BookingRequest) -> Booking:
