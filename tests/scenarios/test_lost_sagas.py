@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
+from audit.run import audit
 from config.settings import Settings
 from db.engine import open_engine
 from temporal.policies import booking_policy
@@ -42,6 +44,12 @@ async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_se
     event, buyer = await box_office.event(hold_seconds=1), box_office.somebody()
     booking = await buyer.held(event, "A-1-1", quantities={"Standing": 1})
     await box_office.saga(booking).terminate("by mistake")
+
+    async def audit_sees_it() -> bool:
+        findings = await audit(box_office.settings, UUID(event))
+        return ("what is unfinished is being finished", booking) in {(each[0], each[1]) for each in findings}
+
+    await eventually(audit_sees_it)
     await revived(box_office, engine, booking)
     await buyer.ends_as(booking, "expired")
     assert await box_office.seat(event, "A-1-1") == "available"
