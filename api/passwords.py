@@ -17,11 +17,6 @@ _AT_ONCE = 2
 _T = TypeVar("_T")
 
 
-def hash_now(password: str) -> str:
-    """The hash of a password, computed here and now; for start-up and tools."""
-    return _hasher.hash(password)
-
-
 async def hash_password(password: str) -> str:
     return await _beside(partial(_hasher.hash, password))
 

@@ -33,12 +33,6 @@ async def find(connection: AsyncConnection, booking_id: UUID) -> Booking | None:
     return await _booking(connection, row) if row else None
 
 
-async def body_of(connection: AsyncConnection, booking_id: UUID) -> str | None:
-    """The digest of the request that made the booking, or None when there is no such booking."""
-    found = await connection.execute(select(BookingRow.body_sha256).where(BookingRow.id == booking_id))
-    return found.scalar_one_or_none()
-
-
 async def of_user(connection: AsyncConnection, user_id: UUID, *, after: UUID | None, limit: int) -> list[Booking]:
     """A page of a user's bookings, newest first, beginning after a booking of an earlier page; without tickets."""
     page = select(BookingRow).where(BookingRow.user_id == user_id)
