@@ -1,5 +1,8 @@
 # `make demo` and `make test` are all one needs; `python -m stack --help` has the rest.
 PYTHON := .venv/bin/python
+# Kept, since to compile everything anew is most of what a start would cost; out of the way of the sources.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.seatwright/pycache
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help preflight venv demo stop clean lint test prove
 

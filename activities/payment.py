@@ -19,6 +19,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.heartbeats import heartbeating
+from db.engine import autocommit
 from db.payment import attempts
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import (
@@ -104,7 +105,7 @@ class PaymentActivities:
         Repeated after its deadline it starts no new charge: it only looks up, and voids what is not authorized.
         """
         async with _conversation():
-            async with self._engine.begin() as connection:
+            async with autocommit(self._engine) as connection:
                 attempt = await attempts.open_attempt(
                     connection, order.booking_id, order.provider, order.amount, order.deadline
                 )
@@ -142,7 +143,7 @@ class PaymentActivities:
     async def _may_confirm(self, order: Authorize, attempt: Attempt) -> bool:
         if attempt.decline_code or attempt.state is AttemptState.ACTION_REQUIRED:
             return False
-        async with self._engine.connect() as connection:
+        async with autocommit(self._engine) as connection:
             return await attempts.in_time(connection, order.deadline)
 
     async def _conclude(self, attempt: Attempt, intent: Intent) -> Authorization:
@@ -174,11 +175,12 @@ class PaymentActivities:
             The provider's code where it refuses for good (the authorization is gone), else None.
         """
         async with _conversation():
-            attempt = await self._live(booking_id)
+            async with autocommit(self._engine) as connection:
+                attempt = await attempts.begin_capture(connection, booking_id)
             if attempt is None or attempt.intent_id is None:
                 return "no_authorization"
             gateway = self._gateways[attempt.provider]
-            doubtful = activity.info().attempt > 1 or attempt.state is not AttemptState.AUTHORIZED
+            doubtful = attempt.captures_asked > 1 or attempt.state is not AttemptState.AUTHORIZED
             try:
                 intent = await gateway.retrieve(attempt.intent_id) if doubtful else None
                 if intent is None or intent.state is IntentState.AUTHORIZED:
@@ -240,11 +242,11 @@ class PaymentActivities:
             raise PaymentUnknown(f"the intent could not be voided: {rejected.code}") from rejected
 
     async def _live(self, booking_id: UUID) -> Attempt | None:
-        async with self._engine.connect() as connection:
+        async with autocommit(self._engine) as connection:
             return await attempts.live(connection, booking_id)
 
     async def _note_intent(self, attempt: Attempt, intent_id: str) -> Attempt:
-        async with self._engine.begin() as connection:
+        async with autocommit(self._engine) as connection:
             noted = await attempts.note_intent(connection, attempt, intent_id)
         if noted is None:
             raise ApplicationError("the attempt was closed meanwhile", type="StaleStep", non_retryable=True)

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from adapters.seat_locks import Claims, ColdEvent, Places, SeatLocks
+from db.engine import autocommit
 from db.reservation import bookings, claims
 from db.reservation.bookings import identity
 from domain.bookings import ENDED, Booking, BookingRequest, BookingStatus, HoldOutcome
@@ -126,7 +127,7 @@ class ReservationActivities:
         )
 
     async def _find(self, booking_id: UUID) -> Booking | None:
-        async with self._engine.connect() as connection:
+        async with autocommit(self._engine) as connection:
             return await bookings.find(connection, booking_id)
 
     async def _claim(self, request: BookingRequest) -> Booking:
@@ -181,7 +182,7 @@ class ReservationActivities:
         """Turn the claim into a sale before any money is taken.
 
         Returns:
-            Why that is impossible (lost claim, event called off), or None.
+            Why that is impossible (lost claim, event called off, cancelled by the buyer), or None.
         """
         try:
             async with self._engine.begin() as connection:

@@ -27,7 +27,7 @@ from domain.bookings import (
 from domain.problems import ProblemType, Refused
 from temporal import queues
 from workflows.booking import BookingWorkflow
-from workflows.start import search_attributes_of, workflow_id
+from workflows.start import TASK_TIMEOUT, search_attributes_of, workflow_id
 
 Outcome = TypeVar("Outcome")
 
@@ -58,6 +58,7 @@ async def hold(temporal: Client, request: BookingRequest, *, wait: float, again:
         # A refused hold fails its workflow and is not remembered: the same key may try again.
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
         search_attributes=search_attributes_of(request),
+        task_timeout=TASK_TIMEOUT,
         static_summary=f"{len(request.seats) + sum(request.quantities.values())} place(s)",
     )
     update = temporal.execute_update_with_start_workflow(

@@ -22,6 +22,7 @@ from api.repetitions import Repeated, find_repeated
 from api.resources import Open, ReservationDatabase
 from api.security import Caller, Principal
 from config.settings import Settings, secret
+from db.engine import autocommit
 from db.reservation import bookings
 from domain.bookings import (
     ENDED,
@@ -53,7 +54,7 @@ class Desk(NamedTuple):
     temporal: Client
 
 
-def _desk(opened: Open, engine: ReservationDatabase) -> Desk:
+async def _desk(opened: Open, engine: ReservationDatabase) -> Desk:
     return Desk(opened.settings, engine, SeatLocks(opened.redis), opened.temporal)
 
 
@@ -90,7 +91,7 @@ async def hold(body: BookingBody, user: Caller, desk: AtDesk, response: Response
 async def _prepare(desk: Desk, body: BookingBody, user: Principal, booking_id_: UUID) -> Repeated | BookingRequest:
     """What this key has made already, or else the request to hand in."""
     sha256, policy = digest(body), booking_policy(desk.settings)
-    async with desk.engine.connect() as connection:
+    async with autocommit(desk.engine) as connection:
         known = await find_repeated(connection, booking_id_, policy)
         if known:
             refuse_other_body(known.request.body_sha256, sha256)
@@ -185,8 +186,8 @@ def _accepted_method(body: PaymentBody) -> str:
 
 
 async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID) -> datetime:
-    await own_booking(user, desk, booking_id)
-    async with desk.engine.connect() as connection:
+    async with autocommit(desk.engine) as connection:
+        _own(user, await bookings.find(connection, booking_id))
         return await bookings.now(connection)
 
 
@@ -262,6 +263,7 @@ async def cancel(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
     booking = await own_booking(user, desk, booking_id)
     if booking.status is BookingStatus.CANCELLED:
         return booking
+    await promptly(_ask_to_cancel(desk, booking_id))
     try:
         outcome = await commands.cancel(desk.temporal, booking_id, wait=desk.settings.payment_wait)
     except WorkflowClosed:
@@ -272,6 +274,11 @@ async def cancel(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
         outcome = CancelOutcome()
     # Temporal remembers the first answer, which may have been given while the saga waited for an operator.
     return outcome.booking or _cancelled(await _standing(desk, booking_id))
+
+
+async def _ask_to_cancel(desk: Desk, booking_id: UUID) -> None:
+    async with autocommit(desk.engine) as connection:
+        await bookings.ask_to_cancel(connection, booking_id)
 
 
 def _cancelled(booking: Booking) -> Booking:
@@ -304,7 +311,7 @@ async def find_booking(desk: Desk, booking_id: UUID) -> Booking | None:
 
 
 async def _find(desk: Desk, booking_id: UUID) -> Booking | None:
-    async with desk.engine.connect() as connection:
+    async with autocommit(desk.engine) as connection:
         return await bookings.find(connection, booking_id)
 
 
@@ -321,7 +328,10 @@ async def _standing(desk: Desk, booking_id: UUID) -> Booking:
 
 async def own_booking(user: Principal, desk: Desk, booking_id: UUID, *, staff: bool = False) -> Booking:
     """The user's own booking; another's is as if it did not exist, but for staff where it may look."""
-    booking = await find_booking(desk, booking_id)
+    return _own(user, await find_booking(desk, booking_id), staff=staff)
+
+
+def _own(user: Principal, booking: Booking | None, *, staff: bool = False) -> Booking:
     if booking is None or not (booking.user_id == user.user_id or (staff and user.roles & _STAFF)):
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
     return booking

@@ -21,7 +21,7 @@ _KEY = Header(
 )
 
 
-def _key(request: Request, response: Response, given: Annotated[str | None, _KEY] = None) -> str:
+async def _key(request: Request, response: Response, given: Annotated[str | None, _KEY] = None) -> str:
     # A refusal is another response than the one at hand: `problems.respond` takes the key from the request's state.
     key = given or str(uuid4())
     request.state.idempotency_key = response.headers["Idempotency-Key"] = key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
@@ -61,13 +61,14 @@ def open_redis(settings: Settings) -> Redis:
     return Redis.from_pool(pool)
 
 
-def resources(request: Request) -> Resources:
+# A dependency that is no coroutine function would cost a thread's turn each.
+async def resources(request: Request) -> Resources:
     opened: Resources = request.app.state.resources
     return opened
 
 
-def _engine(service: Service) -> Callable[[Resources], AsyncEngine]:
-    def engine(opened: Open) -> AsyncEngine:
+def _engine(service: Service) -> Callable[[Resources], Coroutine[None, None, AsyncEngine]]:
+    async def engine(opened: Open) -> AsyncEngine:
         return opened.engines[service]
 
     return engine

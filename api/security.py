@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from copy import copy
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -104,7 +104,7 @@ _bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `acc
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-def optional_user(request: Request, credentials: _Credentials) -> Principal | None:
+async def optional_user(request: Request, credentials: _Credentials) -> Principal | None:
     """The caller, or None without an Authorization header; a bad token is refused all the same."""
     if "authorization" not in request.headers:
         return None
@@ -114,7 +114,7 @@ def optional_user(request: Request, credentials: _Credentials) -> Principal | No
     return tokens.read(credentials.credentials)
 
 
-def current_user(principal: Annotated[Principal | None, Depends(optional_user)]) -> Principal:
+async def current_user(principal: Annotated[Principal | None, Depends(optional_user)]) -> Principal:
     """The caller, who has to be logged in."""
     if principal is None:
         raise _unauthenticated("This call needs an access token.")
@@ -125,10 +125,10 @@ Caller = Annotated[Principal, Depends(current_user)]
 OptionalCaller = Annotated[Principal | None, Depends(optional_user)]
 
 
-def require(*roles: Role) -> Callable[[Principal], Principal]:
+def require(*roles: Role) -> Callable[[Principal], Coroutine[None, None, Principal]]:
     """A dependency that admits callers with at least one of the roles."""
 
-    def admitted(caller: Caller) -> Principal:
+    async def admitted(caller: Caller) -> Principal:
         if caller.roles.isdisjoint(roles):
             raise Refused(ProblemType.FORBIDDEN, f"This call needs the role {_either(roles)}.")
         return caller
@@ -136,7 +136,7 @@ def require(*roles: Role) -> Callable[[Principal], Principal]:
     return admitted
 
 
-def internal_caller(request: Request, credentials: _Credentials) -> None:
+async def internal_caller(request: Request, credentials: _Credentials) -> None:
     """Admit our own processes only, which know `SEATWRIGHT_INTERNAL_TOKEN`."""
     expected = secret(request.app.state.settings.internal_token)
     given = credentials.credentials if credentials else ""

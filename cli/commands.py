@@ -10,6 +10,7 @@ from uuid import UUID
 
 import typer
 import uvicorn
+import uvloop
 from prometheus_client import start_http_server
 
 import stack
@@ -115,7 +116,7 @@ def _prepare() -> None:
 
 def _run(work: Work, names: list[str]) -> None:
     _prepare()
-    asyncio.run(run_until_stopped(work, settings(), names))
+    uvloop.run(run_until_stopped(work, settings(), names))
 
 
 def _names(only: str, known: Iterable[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 
 def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
@@ -22,3 +22,11 @@ def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
             "options": "-c lock_timeout=5s -c statement_timeout=20s -c idle_in_transaction_session_timeout=30s",
         },
     )
+
+
+def autocommit(engine: AsyncEngine) -> AsyncConnection:
+    """A connection, to be entered, on which each statement is a transaction of its own.
+
+    For what needs one statement only: it saves BEGIN and COMMIT, two of three round trips.
+    """
+    return engine.execution_options(isolation_level="AUTOCOMMIT").connect()

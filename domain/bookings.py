@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -94,10 +95,15 @@ class BookingPolicy(_Frozen):
     Attributes:
         payment_window: How long after its start a payment attempt may keep the seats, 3-D Secure included.
         compensation_attempts: How often an undo is tried before the saga waits for an operator.
+        payment_steps: Where authorize and capture run: in the saga's own worker (`local`), or on the payment queue.
+        story: The version of the workflow's code that the booking began with and has to be replayed by; the default is
+            the one before there were versions. Unlike a patch marker it costs no history event.
     """
 
     payment_window: timedelta = timedelta(minutes=10)
     compensation_attempts: int = 12
+    payment_steps: Literal["local", "remote"] = "remote"
+    story: int = 1
 
 
 class BookingRequest(_Frozen):

@@ -4,6 +4,7 @@ import os
 import shlex
 from collections.abc import Mapping
 
+from stack.places import COMPILED
 from stack.state import State
 
 PREFIX = "SEATWRIGHT_"
@@ -47,8 +48,9 @@ def for_application(own: Mapping[str, str]) -> dict[str, str]:
     The shell's own SEATWRIGHT_ variables that we compute are left out, above all: who has sourced the demo's env file
     and then runs the tests must not have the tests talk to the demo.
     """
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
-    return inherited | {"PYTHONUNBUFFERED": "1"} | dict(own)
+    dropped = "PYTHONDONTWRITEBYTECODE"  # to compile everything anew is most of what a start would cost
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX) and key != dropped}
+    return inherited | {"PYTHONUNBUFFERED": "1", "PYTHONPYCACHEPREFIX": str(COMPILED)} | dict(own)
 
 
 def for_server(own: Mapping[str, str]) -> dict[str, str]:

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from temporalio.client import Client
-from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.catalogue import CatalogueActivities
 from activities.inventory import InventoryActivities
@@ -30,20 +30,8 @@ from workflows.publication import CancelSales, PublishEvent
 
 SERVICES = (queues.CATALOGUE, queues.RESERVATION, queues.PAYMENT)
 
-WORKFLOW_RUNNER = SandboxedWorkflowRunner(
-    restrictions=SandboxRestrictions.default.with_passthrough_modules(
-        "activities",
-        "adapters",
-        "db",
-        "domain",
-        "temporal",
-        "sqlalchemy",
-        "redis",
-        "psycopg",
-        "opentelemetry",
-        "stripe",
-    )
-)
+_AT_ONCE = 500
+_BUILD = f"seatwright {version('seatwright')}"  # Temporal's default compiles every loaded module to hash it: seconds
 
 
 async def run(settings: Settings, services: Sequence[str], ready: asyncio.Event, stop: asyncio.Event) -> None:
@@ -63,7 +51,14 @@ def _worker(client: Client, queue: str, workflows: Sequence[type], activities: S
         task_queue=queue,
         workflows=workflows,
         activities=activities,
-        workflow_runner=WORKFLOW_RUNNER,
+        # The sandbox costs a quarter of a worker's time. It guards against mistakes in workflow code, not against
+        # anything that happens at run time: the tests replay and run the workflows in it.
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        build_id=_BUILD,
+        # A local activity at a slow provider keeps its slots, and its workflow task's: holds must not wait for them.
+        max_concurrent_workflow_tasks=_AT_ONCE,
+        max_concurrent_local_activities=_AT_ONCE,
+        max_cached_workflows=5 * _AT_ONCE,
         graceful_shutdown_timeout=timedelta(seconds=5),
     )
 
@@ -84,11 +79,14 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
     pool = BlockingConnectionPool.from_url(
         settings.redis_url.get_secret_value(), max_connections=50, timeout=2, socket_timeout=2, socket_connect_timeout=1
     )
-    async with Redis.from_pool(pool) as redis:
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(Redis.from_pool(pool))
         activities = [
             *methods_of(ReservationActivities(engine, SeatLocks(redis))),
             *methods_of(InventoryActivities(engine)),
         ]
+        if settings.payment_steps == "local":
+            activities += await stack.enter_async_context(_payment_activities(settings))
         reviving = asyncio.create_task(keep_reviving(engine, client, booking_policy(settings)))
         try:
             yield _worker(client, queues.RESERVATION, [BookingWorkflow], activities)
@@ -99,12 +97,18 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
 
 @asynccontextmanager
 async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
+    async with _payment_activities(settings) as activities:
+        yield _worker(client, queues.PAYMENT, [], activities)
+
+
+@asynccontextmanager
+async def _payment_activities(settings: Settings) -> AsyncIterator[list[Callable[..., Any]]]:
     engine = open_engine(settings.database_url("payment"))
     stripe = StripeGateway(
         secret(settings.stripe_api_key), base_url=settings.stripe_api_base, total_seconds=settings.payment_timeout
     )
     try:
-        yield _worker(client, queues.PAYMENT, [], methods_of(PaymentActivities(engine, {stripe.name: stripe})))
+        yield methods_of(PaymentActivities(engine, {stripe.name: stripe}))
     finally:
         await stripe.close()
         await engine.dispose()

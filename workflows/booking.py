@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
@@ -26,11 +27,13 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.money import Money
     from domain.problems import Problem, ProblemType
-    from temporal.policies import RemoteOptions, provider, transaction
+    from temporal.policies import RemoteOptions, provider, provider_locally, transaction
     from temporal.saga import Saga, shielded
     from temporal.search_attributes import STATUS
     from workflows import refusals
     from workflows.attention import ISSUE_TICKETS, RELEASE_SEATS, RETURN_MONEY, Attention
+
+T = TypeVar("T")
 
 # How long to leave a buyer who acts at the provider alone before we ask; a webhook only makes it sooner. It doubles.
 _FIRST_LOOK, _LONGEST_LOOK = timedelta(seconds=2), timedelta(minutes=1)
@@ -75,6 +78,7 @@ class BookingWorkflow:
         self._held: Booking | None = None
         self._order: _Order | None = None
         self._cancel_requested = False
+        self._end_of_hold: asyncio.Task[None] | None = None
         self._provider_has_news = False
         self._shown = BookingStatus.HELD  # what the search attribute says; the API starts us with it
         self._attention = Attention()
@@ -143,15 +147,22 @@ class BookingWorkflow:
     async def _next_order(self) -> _Order | None:
         left = self._booking.expires_at - workflow.now()
         if left > timedelta(0) and not self._cancel_requested:
-            try:
-                await workflow.wait_condition(
-                    lambda: self._pending_order is not None or self._cancel_requested,
-                    timeout=left,
-                    timeout_summary="the hold ends",
-                )
-            except TimeoutError:
-                return None
+            if self._is_first_story:
+                await self._wait_for_command_with_own_timer(left)
+            else:
+                await self._wait_for_command(left)
         return None if self._cancel_requested else self._pending_order
+
+    async def _wait_for_command(self, left: timedelta) -> None:
+        """One timer for the whole hold; while the buyer pays it is left alone, since to cancel it costs an event."""
+        if self._end_of_hold is None:
+            self._end_of_hold = asyncio.create_task(workflow.sleep(left, summary="the hold ends"))
+        end = self._end_of_hold
+        await workflow.wait_condition(lambda: self._is_commanded or end.done())
+
+    async def _wait_for_command_with_own_timer(self, left: timedelta) -> None:
+        with suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self._is_commanded, timeout=left, timeout_summary="the hold ends")
 
     async def _start_payment(self) -> None:
         order = StartPayment(booking=self._booking, window=self._request.policy.payment_window)
@@ -179,9 +190,7 @@ class BookingWorkflow:
             deadline=command.deadline,
         )
         try:
-            return await workflow.execute_activity_method(
-                PaymentActivities.authorize, request, summary=f"authorize at {command.provider}", **self._provider()
-            )
+            return await self._pay(PaymentActivities.authorize, request, f"authorize at {command.provider}")
         except FailureError as error:
             raise _GiveUp(BookingStatus.FAILED, refusals.PROVIDER_UNREACHABLE) from error
 
@@ -220,20 +229,26 @@ class BookingWorkflow:
         except FailureError as error:
             raise _GiveUp(BookingStatus.FAILED, refusals.UNDONE) from error
         if problem:
-            raise _GiveUp(BookingStatus.FAILED, problem)
+            is_cancel = problem.type is ProblemType.WRONG_STATE  # the buyer's, which we could not hear meanwhile
+            raise _GiveUp(BookingStatus.CANCELLED if is_cancel else BookingStatus.FAILED, problem)
         self._heed_cancel()
 
     async def _capture(self) -> None:
         if self._is_free:
             return
         try:
-            refusal = await workflow.execute_activity_method(
-                PaymentActivities.capture, self._booking.id, summary="capture the money", **self._provider()
-            )
+            refusal = await self._pay(PaymentActivities.capture, self._booking.id, "capture the money")
         except FailureError as error:
             raise _GiveUp(BookingStatus.FAILED, refusals.PROVIDER_UNREACHABLE) from error
         if refusal:
             raise _GiveUp(BookingStatus.FAILED, refusals.capture_refused(refusal))
+
+    async def _pay(self, step: Callable[[Any, Any], Awaitable[T]], order: object, summary: str) -> T:
+        """A step at the provider: here, or where the payment service has machines of its own."""
+        if self._request.policy.payment_steps == "local":
+            here = provider_locally(self._attempts)
+            return await workflow.execute_local_activity_method(step, order, summary=summary, **here)
+        return await workflow.execute_activity_method(step, order, summary=summary, **self._provider())
 
     async def _issue_tickets(self) -> None:
         await self._insist(ISSUE_TICKETS, self._issue)
@@ -422,12 +437,20 @@ class BookingWorkflow:
         return self._held
 
     @property
+    def _is_commanded(self) -> bool:
+        return self._pending_order is not None or self._cancel_requested
+
+    @property
     def _pending_order(self) -> _Order | None:
         return self._order if self._order and self._order.outcome is None else None
 
     @property
     def _step(self) -> Step:
         return Step(booking=self._booking)
+
+    @property
+    def _is_first_story(self) -> bool:
+        return self._request.policy.story < 2
 
     @property
     def _is_free(self) -> bool:
@@ -455,7 +478,9 @@ class BookingWorkflow:
 
     def _tell(self, details: str) -> None:
         workflow.set_current_details(details)
-        if self._shown is self._booking.status:
-            return
+        if self._shown is self._booking.status or (
+            self._booking.status is BookingStatus.PAYING and not self._is_first_story
+        ):
+            return  # `paying` is over before anybody could look for it, and an upsert costs an event and two writes
         self._shown = self._booking.status
         workflow.upsert_search_attributes([STATUS.value_set(self._booking.status)])

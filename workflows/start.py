@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from domain.bookings import BookingRequest, BookingStatus
 from temporal import search_attributes
+
+TASK_TIMEOUT = timedelta(seconds=5)
+"""How soon a booking in the hands of a dead worker goes to another one: well before its caller gives up."""
 
 
 def workflow_id(booking_id: UUID) -> str:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, func, literal, select, update
+from sqlalchemy import ColumnElement, Row, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -53,6 +53,7 @@ class Attempt(NamedTuple):
     intent_id: str | None
     decline_code: str | None
     keys_minted: int
+    captures_asked: int
 
     def key(self, step: str) -> str:
         """The idempotency key of one step: the same for every repetition, another once it has proved to be spent."""
@@ -70,25 +71,24 @@ def _attempt(row: Row[Any]) -> Attempt:
         row.intent_id,
         row.decline_code,
         row.keys_minted,
+        row.captures_asked,
     )
 
 
 async def live(connection: AsyncConnection, booking_id: UUID) -> Attempt | None:
     """The booking's attempt that is not closed, if there is one."""
-    found = await connection.execute(
-        select(AttemptRow).where(AttemptRow.booking_id == booking_id, AttemptRow.closed_at.is_(None))
-    )
-    row = found.one_or_none()
+    row = (await connection.execute(select(AttemptRow).where(*_is_live(booking_id)))).one_or_none()
     return _attempt(row) if row else None
+
+
+def _is_live(booking_id: UUID) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return AttemptRow.booking_id == booking_id, AttemptRow.closed_at.is_(None)
 
 
 async def open_attempt(
     connection: AsyncConnection, booking_id: UUID, provider: str, amount: Money, deadline: datetime
 ) -> Attempt | None:
     """The live attempt, or a new one; None when there is none and the deadline has passed by the database's clock."""
-    attempt = await live(connection, booking_id)
-    if attempt:
-        return attempt
     number = select(func.coalesce(func.max(AttemptRow.number), 0) + 1).where(AttemptRow.booking_id == booking_id)
     values = select(
         literal(booking_id),
@@ -96,11 +96,11 @@ async def open_attempt(
         literal(provider),
         literal(amount.amount),
         literal(amount.currency),
-    ).where(literal(deadline) > func.now())
+    ).where(literal(deadline) > func.now(), ~exists().where(*_is_live(booking_id)))
     columns = ["booking_id", "number", "provider", "amount", "currency"]
-    opened = await connection.execute(insert(AttemptRow).from_select(columns, values).returning(AttemptRow))
-    row = opened.one_or_none()
-    return _attempt(row) if row else None
+    opening = insert(AttemptRow).from_select(columns, values).on_conflict_do_nothing().returning(AttemptRow)
+    row = (await connection.execute(opening)).one_or_none()
+    return _attempt(row) if row else await live(connection, booking_id)
 
 
 async def in_time(connection: AsyncConnection, deadline: datetime) -> bool:
@@ -111,6 +111,18 @@ async def in_time(connection: AsyncConnection, deadline: datetime) -> bool:
 async def note_intent(connection: AsyncConnection, attempt: Attempt, intent_id: str) -> Attempt | None:
     """Remember the provider's id before any money moves; None when the attempt has been closed meanwhile."""
     return await _change(connection, attempt, {"intent_id": intent_id})
+
+
+async def begin_capture(connection: AsyncConnection, booking_id: UUID) -> Attempt | None:
+    """The live attempt, with this capture counted before it is asked for; None when there is none."""
+    counted = await connection.execute(
+        update(AttemptRow)
+        .where(*_is_live(booking_id))
+        .values(captures_asked=AttemptRow.captures_asked + 1)
+        .returning(AttemptRow)
+    )
+    row = counted.one_or_none()
+    return _attempt(row) if row else None
 
 
 async def note_decline(connection: AsyncConnection, attempt: Attempt, code: str) -> Attempt | None:

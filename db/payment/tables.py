@@ -25,7 +25,10 @@ class OutboxRow(OutboxColumns, Base):
 
 
 class AttemptRow(Base):
-    """One attempt to take a booking's money. `keys_minted` counts the idempotency keys that proved to be spent."""
+    """One attempt to take a booking's money.
+
+    `keys_minted` counts the idempotency keys that proved to be spent, `captures_asked` how often a capture was begun.
+    """
 
     __tablename__ = "attempts"
 
@@ -38,5 +41,6 @@ class AttemptRow(Base):
     intent_id: Mapped[str | None]
     decline_code: Mapped[str | None]
     keys_minted: Mapped[int] = mapped_column(server_default=text("0"))
+    captures_asked: Mapped[int] = mapped_column(server_default=text("0"))
     opened_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     closed_at: Mapped[datetime | None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from uuid import uuid4
 
 import pytest
@@ -12,7 +11,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.engine import open_engine
-from db.migration_helpers import OUTBOX_DDL
 from db.payment import attempts
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import (
@@ -24,7 +22,7 @@ from domain.domain_events import (
     PaymentWasDeclined,
 )
 from domain.money import Money
-from tests.workers.conftest import MakeDatabase
+from tests.workers.conftest import ServiceDatabase
 
 OPEN, ACTION_REQUIRED, AUTHORIZED, CAPTURED, DECLINED, VOIDED, REFUNDED = AttemptState
 LEGAL = {
@@ -46,9 +44,8 @@ WAYS = {
 
 
 @pytest.fixture
-async def payment(database: MakeDatabase) -> AsyncIterator[AsyncEngine]:
-    ddl: str = import_module("db.payment.migrations.versions.0001_payment").DDL
-    engine = open_engine(database(ddl + OUTBOX_DDL))
+async def payment(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(service_database("payment"))
     yield engine
     await engine.dispose()
 

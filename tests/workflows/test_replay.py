@@ -13,7 +13,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
-from workers.temporal_workers import WORKFLOW_RUNNER
+from tests.workflows.sandbox import WORKFLOW_RUNNER
 from workflows.booking import BookingWorkflow
 from workflows.publication import CancelSales, PublishEvent
 
