@@ -11,6 +11,7 @@ from sandbox.calls import CallLog
 from sandbox.control import Control, clear_errors
 from sandbox.faults import Faults
 from sandbox.ledger import Ledger
+from sandbox.payu.face import PayUFace
 from sandbox.store import Store
 from sandbox.stripe.face import StripeFace
 
@@ -24,11 +25,15 @@ def build(folder: Path) -> web.Application:
     store = Store(folder)
     ledger, faults, log = Ledger(store), Faults(store), CallLog(store)
     stripe = StripeFace(store, ledger, faults, log)
+    payu = PayUFace(store, ledger, faults, log)
     app = web.Application(middlewares=[clear_errors], client_max_size=LARGEST_BODY_BYTES)
-    app.add_routes(Control(store, ledger, faults, log, {"stripe": stripe.intents}).routes())
     app.add_routes(stripe.routes())
+    app.add_routes(payu.routes())
+    intents = {"stripe": stripe.intents, "payu": payu.intents}
+    app.add_routes(Control(store, ledger, faults, log, intents).routes())
 
     async def close(app: web.Application) -> None:
+        await payu.close()
         store.close()
 
     app.on_cleanup.append(close)

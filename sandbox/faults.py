@@ -17,9 +17,9 @@ IN_EXECUTION = frozenset({"slow", "decline", "processing", "500_saved", "500_aft
 ON_ANSWER = frozenset({"timeout_after", "reset_after"})
 KINDS = ON_ARRIVAL | IN_EXECUTION | ON_ANSWER
 
-OPERATIONS = frozenset({"create", "confirm", "capture", "cancel", "refund", "retrieve", "list", "*"})
-FACES = frozenset({"stripe", "*"})
-DECIDING = {"decline": frozenset({"confirm", "capture"}), "processing": frozenset({"confirm"})}
+OPERATIONS = frozenset({"create", "confirm", "capture", "cancel", "refund", "retrieve", "list", "token", "*"})
+FACES = frozenset({"stripe", "payu", "*"})
+DECIDING = {"decline": frozenset({"confirm", "capture", "refund"}), "processing": frozenset({"confirm", "refund"})}
 
 
 @dataclass(frozen=True)
