@@ -29,6 +29,7 @@ class Intent(BaseModel):
         captured: Minor units taken so far.
         refunded: Minor units given back so far.
         action_url: Where the buyer has to go while `state` is ACTION_REQUIRED.
+        decline_code: Why its last try was refused, in the provider's words, where it tells.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,6 +40,7 @@ class Intent(BaseModel):
     captured: int = 0
     refunded: int = 0
     action_url: str | None = None
+    decline_code: str | None = None
 
 
 class PaymentError(Exception):

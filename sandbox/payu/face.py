@@ -88,6 +88,7 @@ class PayUFace:
         calls = [self._route(endpoint) for endpoint in self._endpoints()]
         control = [
             web.delete("/_sandbox/payu/tokens", self.revoke_tokens),
+            web.get("/_sandbox/payu/refunds", self.show_refunds),
             web.post("/_sandbox/payu/refunds/{id}/settle", self.settle_refund),
         ]
         return [*calls, *control, web.post(TOKEN_PATH, self.token), *self._page.routes()]
@@ -160,6 +161,13 @@ class PayUFace:
     async def revoke_tokens(self, request: web.Request) -> web.StreamResponse:
         """End all access tokens now."""
         return Answer(200, {"removed": self._tokens.revoke()}).response()
+
+    async def show_refunds(self, request: web.Request) -> web.StreamResponse:
+        """The refunds of one order."""
+        intent = self.intents.find(request.query.get("intent", ""))
+        if intent is None:
+            raise LookupError("intent: no such order")
+        return Answer(200, {"refunds": [refunds.shown(each) for each in self._refunds.all(intent)]}).response()
 
     async def settle_refund(self, request: web.Request) -> web.StreamResponse:
         """Decide a refund that is pending."""
