@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -28,6 +29,7 @@ STATES = {
 DONE = frozenset({200, 201, 302})
 UNDECIDED = frozenset({408, 429})
 NOT_UNIQUE = "ERROR_ORDER_NOT_UNIQUE"
+APPROVED = "000"
 SHOPS_OWN_ADDRESS = "127.0.0.1"
 """PayU wants the buyer's IP address for its fraud checks, and takes this one (its reference has it as an example)."""
 
@@ -109,8 +111,9 @@ class PayUGateway:
             if rejected.code == NOT_UNIQUE:
                 raise PaymentUnknown("PayU has an order of this key already", replayed=True) from rejected
             raise
-        page = order["redirectUri"]
-        return Intent(id=order["orderId"], state=IntentState.ACTION_REQUIRED, amount=amount, action_url=page)
+        with _reading():
+            page = order["redirectUri"]
+            return Intent(id=order["orderId"], state=IntentState.ACTION_REQUIRED, amount=amount, action_url=page)
 
     async def confirm(self, intent_id: str, payment_method: str, *, return_url: str, key: str) -> Intent:
         """Raises: PaymentRejected: Always: the buyer confirms on PayU's page."""
@@ -119,13 +122,12 @@ class PayUGateway:
     async def retrieve(self, intent_id: str) -> Intent:
         """The order as it stands now, with what was refunded for certain, or why it was refused."""
         answer = await self._call("GET", _at(intent_id))
-        order = answer["orders"][0]
-        state = STATES.get(order["status"])
-        if state is None:
-            raise PaymentUnknown(f"PayU says status {order['status']}")
-        amount = Money(amount=int(order["totalAmount"]), currency=order["currencyCode"])
+        with _reading():
+            order = answer["orders"][0]
+            state = STATES[order["status"]]
+            amount = Money(amount=int(order["totalAmount"]), currency=order["currencyCode"])
         return Intent(
-            id=order["orderId"],
+            id=intent_id,
             state=state,
             amount=amount,
             captured=amount.amount if state is IntentState.CAPTURED else 0,
@@ -158,7 +160,9 @@ class PayUGateway:
             "extRefundId": key,
         }
         answer = await self._call("POST", _at(intent_id, "refunds"), {"refund": asked})
-        if answer["refund"]["status"] == "CANCELED":
+        with _reading():
+            status = answer["refund"]["status"]
+        if status == "CANCELED":
             raise PaymentRejected("refund_canceled", "PayU cancelled the refund")
         return await self.retrieve(intent_id)
 
@@ -171,7 +175,8 @@ class PayUGateway:
 
     async def _refunded(self, intent_id: str) -> int:
         refunds = await self._call("GET", _at(intent_id, "refunds"))
-        return sum(int(refund["amount"]) for refund in refunds if refund["status"] == "FINALIZED")
+        with _reading():
+            return sum(int(refund["amount"]) for refund in refunds if refund["status"] == "FINALIZED")
 
     async def _decline_code(self, intent_id: str) -> str | None:
         """The issuer's answer to the last try, or PayU's own; None where there was no try."""
@@ -179,10 +184,10 @@ class PayUGateway:
             answer = await self._call("GET", _at(intent_id, "transactions"))
         except PaymentRejected:
             return None
-        transactions = answer.get("transactions") or [{}]
-        data = transactions[-1].get("card", {}).get("cardData", {})
-        code = data.get("cardResponseCode", "000")
-        return str(code) if code != "000" else transactions[-1].get("resultCode")
+        with _reading():
+            last = (answer.get("transactions") or [{}])[-1]
+            code = last.get("card", {}).get("cardData", {}).get("cardResponseCode", APPROVED)
+            return str(code) if code != APPROVED else last.get("resultCode")
 
     async def _call(self, method: str, path: str, body: Any = None) -> Any:
         token = await self._tokens.current()
@@ -207,6 +212,15 @@ async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType)
         return await send(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise PaymentUnknown(f"no answer from PayU: {type(error).__name__}") from error
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """An answer that does not look as PayU documents it tells nothing."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise PaymentUnknown(f"PayU's answer cannot be read: {error!r}") from error
 
 
 def _at(intent_id: str, what: str = "") -> str:
