@@ -10,6 +10,7 @@ from aiohttp import web
 from sandbox.calls import CallLog
 from sandbox.control import Control, clear_errors
 from sandbox.faults import Faults
+from sandbox.iyzico.face import IyzicoFace
 from sandbox.ledger import Ledger
 from sandbox.store import Store
 from sandbox.stripe.face import StripeFace
@@ -24,9 +25,11 @@ def build(folder: Path) -> web.Application:
     store = Store(folder)
     ledger, faults, log = Ledger(store), Faults(store), CallLog(store)
     stripe = StripeFace(store, ledger, faults, log)
+    iyzico = IyzicoFace(store, ledger, faults, log)
+    intents = {"stripe": stripe.intents, "iyzico": iyzico.intents}
     app = web.Application(middlewares=[clear_errors], client_max_size=LARGEST_BODY_BYTES)
-    app.add_routes(Control(store, ledger, faults, log, {"stripe": stripe.intents}).routes())
-    app.add_routes(stripe.routes())
+    app.add_routes(Control(store, ledger, faults, log, intents).routes())
+    app.add_routes([*stripe.routes(), *iyzico.routes()])
 
     async def close(app: web.Application) -> None:
         store.close()

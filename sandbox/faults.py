@@ -18,7 +18,7 @@ ON_ANSWER = frozenset({"timeout_after", "reset_after"})
 KINDS = ON_ARRIVAL | IN_EXECUTION | ON_ANSWER
 
 OPERATIONS = frozenset({"create", "confirm", "capture", "cancel", "refund", "retrieve", "list", "*"})
-FACES = frozenset({"stripe", "*"})
+FACES = frozenset({"stripe", "iyzico", "*"})
 DECIDING = {"decline": frozenset({"confirm", "capture"}), "processing": frozenset({"confirm"})}
 
 

@@ -36,6 +36,9 @@ def computed(ports: Mapping[str, int], postgres_password: str) -> dict[str, str]
         "SEATWRIGHT_SANDBOX_URL": f"http://{at['sandbox']}",
         "SEATWRIGHT_STRIPE_API_BASE": f"http://{at['sandbox']}",
         "SEATWRIGHT_STRIPE_API_KEY": "sk_test_seatwright",
+        "SEATWRIGHT_IYZICO_API_BASE": f"http://{at['sandbox']}",
+        "SEATWRIGHT_IYZICO_API_KEY": "sandbox-api-key",
+        "SEATWRIGHT_IYZICO_SECRET_KEY": "sandbox-secret-key",
         "SEATWRIGHT_STRIPE_MOCK_URL": f"http://{at['stripe-mock']}",
         "SEATWRIGHT_API_URL": f"http://{at['api']}",
     }
