@@ -41,12 +41,19 @@ class PaymentGateway(Protocol):
     Attributes:
         name: As clients name it.
         manual_capture: Whether money can be reserved first and taken later.
+        idempotent: Whether a repeated call under the same key has its effect once; otherwise whoever repeats an effect
+            has to look up first what became of it. `create` may always be repeated.
+        currencies: ISO 4217 codes that it takes.
     """
 
     name: str
     manual_capture: bool
+    idempotent: bool
+    currencies: frozenset[str]
 
-    async def create(self, booking_id: UUID, amount: Money, *, key: str) -> Intent: ...
+    async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
+        """Open an intent; where buyers pay on the provider's page it is ACTION_REQUIRED at once and never confirmed."""
+
     async def confirm(self, intent_id: str, payment_method: str, *, return_url: str, key: str) -> Intent: ...
     async def retrieve(self, intent_id: str) -> Intent: ...
     async def capture(self, intent_id: str, *, key: str) -> Intent: ...
@@ -78,14 +85,20 @@ class Authorization(BaseModel):
 
 
 class Authorize(BaseModel):
-    """Attributes: deadline: until when a charge may be started (UTC, the database's clock)."""
+    """An order to reserve money.
+
+    Attributes:
+        payment_method: The provider's token; None where the buyer chooses on the provider's page.
+        return_url: Where the provider sends the buyer afterwards.
+        deadline: Until when a charge may be started (UTC, the database's clock).
+    """
 
     model_config = ConfigDict(frozen=True)
 
     booking_id: UUID
     amount: Money
     provider: str
-    payment_method: str
+    payment_method: str | None
     return_url: str
     deadline: AwareDatetime
 
@@ -120,17 +133,20 @@ class PaymentActivities:
         gateway = self._gateways[attempt.provider]
         if attempt.intent_id is None:
             try:
-                intent = await gateway.create(order.booking_id, order.amount, key=attempt.key("create"))
+                intent = await gateway.create(
+                    order.booking_id, order.amount, key=attempt.key("create"), return_url=order.return_url
+                )
             except PaymentRejected as rejected:
                 await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**_facts(attempt)))
                 return Authorization(result=AuthorizationResult.REJECTED, code=rejected.code)
-            attempt = await self._note_intent(attempt, intent.id)
+            attempt = await self._note_intent(attempt, intent)
         else:
             intent = await gateway.retrieve(attempt.intent_id)
-        if intent.state is IntentState.OPEN and await self._may_confirm(order, attempt):
+        method = order.payment_method
+        if intent.state is IntentState.OPEN and method and await self._may_confirm(order, attempt):
             try:
                 intent = await gateway.confirm(
-                    intent.id, order.payment_method, return_url=order.return_url, key=attempt.key("confirm")
+                    intent.id, method, return_url=order.return_url, key=attempt.key("confirm")
                 )
             except PaymentDeclined as declined:
                 return await self._decline(attempt, intent, declined.code)
@@ -151,11 +167,13 @@ class PaymentActivities:
             return Authorization(result=AuthorizationResult.AUTHORIZED)
         if intent.state is IntentState.ACTION_REQUIRED:
             await self._reach(attempt, AttemptState.ACTION_REQUIRED, None)
-            return Authorization(result=AuthorizationResult.ACTION_REQUIRED, action_url=intent.action_url)
+            url = intent.action_url or attempt.action_url
+            return Authorization(result=AuthorizationResult.ACTION_REQUIRED, action_url=url)
         if intent.state is IntentState.PROCESSING:
             raise PaymentUnknown("the provider is still processing the payment")
         if attempt.decline_code or attempt.state is AttemptState.ACTION_REQUIRED:
-            return await self._decline(attempt, intent, attempt.decline_code or "authentication_failed")
+            code = attempt.decline_code or intent.decline_code or "authentication_failed"
+            return await self._decline(attempt, intent, code)
         await self._void(attempt, intent)
         return Authorization(result=AuthorizationResult.LAPSED)
 
@@ -243,9 +261,9 @@ class PaymentActivities:
         async with self._engine.connect() as connection:
             return await attempts.live(connection, booking_id)
 
-    async def _note_intent(self, attempt: Attempt, intent_id: str) -> Attempt:
+    async def _note_intent(self, attempt: Attempt, intent: Intent) -> Attempt:
         async with self._engine.begin() as connection:
-            noted = await attempts.note_intent(connection, attempt, intent_id)
+            noted = await attempts.note_intent(connection, attempt, intent.id, intent.action_url)
         if noted is None:
             raise ApplicationError("the attempt was closed meanwhile", type="StaleStep", non_retryable=True)
         return noted

@@ -14,6 +14,7 @@ import orjson
 from adapters.payu_oauth import AccessTokens
 from domain.money import Money
 from domain.payments import Intent, IntentState, PaymentRejected, PaymentUnknown
+from domain.providers import PAYU
 
 ORDERS = "/api/v2_1/orders"
 
@@ -46,11 +47,10 @@ class PayUGateway:
     request itself. Each `Intent` returned is as it stands now.
     """
 
-    name = "payu"
+    name = PAYU.name
     manual_capture = True
     idempotent = False
-    currencies = frozenset({"BGN", "CHF", "CZK", "DKK", "EUR", "GBP", "HUF", "NOK", "PLN", "RON", "SEK", "UAH", "USD"})
-    """Each has two decimals, at PayU as in ISO 4217: its minor unit is ours."""
+    currencies = PAYU.currencies  # each has two decimals, at PayU as in ISO 4217: its minor unit is ours
 
     def __init__(
         self,

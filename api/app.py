@@ -8,7 +8,18 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, FastAPI
 
-from api import booking_story, bookings, catalogue, health, identity, inventory, openapi, problems, search
+from api import (
+    booking_story,
+    bookings,
+    catalogue,
+    health,
+    identity,
+    inventory,
+    openapi,
+    payment_return,
+    problems,
+    search,
+)
 from api.middleware import BodyLimit, RequestContext
 from api.resources import open_resources
 from api.security import AccessTokens
@@ -25,7 +36,9 @@ class _Part(NamedTuple):
 PARTS: Mapping[str, _Part] = {
     "identity": _Part((identity.router,), frozenset({"identity"})),
     "catalogue": _Part((catalogue.router,), frozenset({"catalogue"})),
-    "reservation": _Part((inventory.router, bookings.router, booking_story.router), frozenset({"reservation"})),
+    "reservation": _Part(
+        (inventory.router, bookings.router, payment_return.router, booking_story.router), frozenset({"reservation"})
+    ),
     "search": _Part((search.router,)),
 }
 

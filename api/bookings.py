@@ -34,12 +34,12 @@ from domain.bookings import (
 )
 from domain.identity import Role
 from domain.problems import Problem, ProblemType, Refused
+from domain.providers import PROVIDERS
 from temporal.policies import booking_policy
 from workflows import refusals
 
 router = APIRouter(prefix="/v1", tags=["bookings"])
 
-PROVIDERS = ("stripe",)
 _STAFF = {Role.SUPPORT, Role.OPERATOR}
 _PAID = {BookingStatus.CONFIRMED, BookingStatus.REFUNDING, BookingStatus.PARTIALLY_REFUNDED}
 
@@ -157,12 +157,12 @@ async def pay(
     booking_id: UUID, body: PaymentBody, user: Caller, desk: AtDesk, response: Response, key: IdempotencyKey
 ) -> dict[str, Any]:
     """Pay once, however often this is called with the same key; a decline (402) keeps the seats for another try."""
-    method = _accepted_method(body)
-    now = await promptly(_time_of_order(user, desk, booking_id))
+    _check_method(body)
+    now = await promptly(_time_of_order(user, desk, booking_id, body.provider))
     command = PaymentCommand(
         provider=body.provider,
-        payment_method=method,
-        return_url=f"{desk.settings.api_url}/v1/bookings/{booking_id}",
+        payment_method=body.payment_method,
+        return_url=f"{desk.settings.api_url}/v1/bookings/{booking_id}/payment/return",
         deadline=now + timedelta(seconds=desk.settings.payment_wait),
         body_sha256=digest(body),
     )
@@ -176,16 +176,22 @@ async def pay(
     return await _payment_answer(desk, booking_id, outcome, response)
 
 
-def _accepted_method(body: PaymentBody) -> str:
-    if body.provider not in PROVIDERS:
+def _check_method(body: PaymentBody) -> None:
+    """A provider with a page of its own lets the buyer choose there; any other has to be told the method."""
+    provider = PROVIDERS.get(body.provider)
+    if provider is None:
         raise Refused(ProblemType.UNKNOWN_PROVIDER, f"Known providers: {', '.join(PROVIDERS)}.", field="provider")
-    if body.payment_method is None:
-        raise Refused(ProblemType.INVALID_REQUEST, f"{body.provider} needs a payment method.", field="payment_method")
-    return body.payment_method
+    if provider.has_own_page == (body.payment_method is None):
+        return
+    asks = "takes none: the buyer chooses on its page" if provider.has_own_page else "needs one"
+    raise Refused(ProblemType.INVALID_REQUEST, f"payment_method: {body.provider} {asks}.", field="payment_method")
 
 
-async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID) -> datetime:
-    await own_booking(user, desk, booking_id)
+async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider: str) -> datetime:
+    booking = await own_booking(user, desk, booking_id)
+    if booking.currency not in PROVIDERS[provider].currencies:
+        detail = f"{provider} does not take {booking.currency}; choose another provider."
+        raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
     async with desk.engine.connect() as connection:
         return await bookings.now(connection)
 

@@ -138,13 +138,15 @@ class PaymentCommand(_Frozen):
     """A buyer's order to pay.
 
     Attributes:
+        payment_method: The provider's token; None where the buyer chooses on the provider's page.
+        return_url: Where the provider sends the buyer afterwards.
         deadline: Until when (UTC, the database's clock) a charge may be started for this call; later the caller has
             given up, and must not be charged.
         body_sha256: As in `BookingRequest`.
     """
 
     provider: str
-    payment_method: str
+    payment_method: str | None
     return_url: str
     deadline: AwareDatetime
     body_sha256: str

@@ -25,18 +25,18 @@ class Intent(BaseModel):
 
     Attributes:
         id: The provider's id.
-        amount: What the booking owes.
+        amount: What the booking owes; None where the provider does not tell before it is paid.
         captured: Minor units taken so far.
         refunded: Minor units given back so far.
-        action_url: Where the buyer has to go while `state` is ACTION_REQUIRED.
-        decline_code: Why its last try was refused, in the provider's words, where it tells.
+        action_url: Where the buyer has to go while `state` is ACTION_REQUIRED; a provider may tell it only at first.
+        decline_code: Why the last payment method was refused, in the provider's words, if it was.
     """
 
     model_config = ConfigDict(frozen=True)
 
     id: str
     state: IntentState
-    amount: Money
+    amount: Money | None = None
     captured: int = 0
     refunded: int = 0
     action_url: str | None = None

@@ -10,6 +10,7 @@ from aiohttp import web
 from sandbox.calls import CallLog
 from sandbox.control import Control, clear_errors
 from sandbox.faults import Faults
+from sandbox.iyzico.face import IyzicoFace
 from sandbox.ledger import Ledger
 from sandbox.payu.face import PayUFace
 from sandbox.store import Store
@@ -25,11 +26,12 @@ def build(folder: Path) -> web.Application:
     store = Store(folder)
     ledger, faults, log = Ledger(store), Faults(store), CallLog(store)
     stripe = StripeFace(store, ledger, faults, log)
+    iyzico = IyzicoFace(store, ledger, faults, log)
     payu = PayUFace(store, ledger, faults, log)
+    intents = {"stripe": stripe.intents, "iyzico": iyzico.intents, "payu": payu.intents}
     app = web.Application(middlewares=[clear_errors], client_max_size=LARGEST_BODY_BYTES)
-    app.add_routes(stripe.routes())
-    app.add_routes(payu.routes())
-    intents = {"stripe": stripe.intents, "payu": payu.intents}
+    # The control API comes last: it answers for all paths of its own that nobody else has.
+    app.add_routes([*stripe.routes(), *iyzico.routes(), *payu.routes()])
     app.add_routes(Control(store, ledger, faults, log, intents).routes())
 
     async def close(app: web.Application) -> None:

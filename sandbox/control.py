@@ -14,7 +14,6 @@ from sandbox.faults import Faults, read_fault
 from sandbox.intents import Intent, Intents, WrongState, read_intent
 from sandbox.ledger import Ledger
 from sandbox.store import Store
-from sandbox.stripe.cards import failure
 
 DEFAULT_LIMIT, HIGHEST_LIMIT, MOST_BOOKINGS = 1000, 20_000, 20_000
 CALL_FILTERS = {"booking": "booking_id", "intent": "intent_id", "operation": "operation", "face": "face", "key": "key"}
@@ -119,7 +118,7 @@ class Control:
             raise ValueError("outcome: one of approved, declined")
         with self._store.transaction():
             intents, intent = self._find(request)
-            intents.settle(intent, None if outcome == "approved" else failure("generic_decline"))
+            intents.settle(intent, None if outcome == "approved" else intents.refusal)
         return answer(self._summary(intent))
 
     async def calls(self, request: web.Request) -> web.StreamResponse:

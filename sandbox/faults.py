@@ -18,7 +18,7 @@ ON_ANSWER = frozenset({"timeout_after", "reset_after"})
 KINDS = ON_ARRIVAL | IN_EXECUTION | ON_ANSWER
 
 OPERATIONS = frozenset({"create", "confirm", "capture", "cancel", "refund", "retrieve", "list", "token", "*"})
-FACES = frozenset({"stripe", "payu", "*"})
+FACES = frozenset({"stripe", "iyzico", "payu", "*"})
 DECIDING = {"decline": frozenset({"confirm", "capture", "refund"}), "processing": frozenset({"confirm", "refund"})}
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from sandbox.ids import Ids
 from sandbox.ledger import Ledger, Movement
 from sandbox.store import Row, Store
 
@@ -113,15 +114,6 @@ class Refund:
     metadata: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Prefixes:
-    """How a face's ids begin."""
-
-    intent: str
-    attempt: str
-    refund: str
-
-
 CHANGING = (
     "state",
     "authorized",
@@ -152,24 +144,23 @@ def _now() -> int:
     return int(time.time())
 
 
-def _new_id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(12)}"
-
-
 class Intents:
-    """The intents of one face. Every method that changes one must be called inside a transaction of the store."""
+    """The intents of one face. Every method that changes one must be called inside a transaction of the store.
 
-    def __init__(self, store: Store, ledger: Ledger, face: str, prefixes: Prefixes) -> None:
+    Attributes:
+        refusal: What the face says of an issuer's refusal that has no reason of its own.
+    """
+
+    def __init__(self, store: Store, ledger: Ledger, face: str, ids: Ids, refusal: dict[str, str]) -> None:
         self._store = store
         self._ledger = ledger
         self._face = face
-        self._prefixes = prefixes
+        self._ids = ids
+        self.refusal = refusal
 
     def create(self, *, amount: int, currency: str, manual_capture: bool, **given: Any) -> Intent:
         """Open an intent; no money moves."""
-        intent = Intent(
-            _new_id(self._prefixes.intent), self._face, amount, currency, manual_capture, created=_now(), **given
-        )
+        intent = Intent(self._ids.intent(), self._face, amount, currency, manual_capture, created=_now(), **given)
         intent.seq = self._store.insert("intents", **_columns(intent) | {"seq": None})
         return intent
 
@@ -369,7 +360,7 @@ class Intents:
             )
 
     def _attempt(self, intent: Intent, payment_method: str, status: str, failure: dict[str, str] | None = None) -> None:
-        intent.attempt_id = _new_id(self._prefixes.attempt)
+        intent.attempt_id = self._ids.attempt()
         attempt = Attempt(intent.attempt_id, intent.id, _now(), status, payment_method, failure)
         self._store.insert("attempts", **vars(attempt) | {"failure": json.dumps(failure) if failure else None})
 
@@ -378,7 +369,7 @@ class Intents:
         self._store.run("UPDATE attempts SET status = ?, failure = ? WHERE id = ?", status, reason, attempt_id)
 
     def _record_refund(self, intent: Intent, amount: int, reason: str | None, metadata: dict[str, str]) -> Refund:
-        refund_id = _new_id(self._prefixes.refund)
+        refund_id = self._ids.refund()
         refund = Refund(refund_id, intent.id, intent.attempt_id or "", _now(), amount, reason, metadata)
         self._store.insert("refunds", **vars(refund) | {"metadata": json.dumps(metadata)})
         return refund

@@ -15,8 +15,10 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.catalogue import CatalogueActivities
 from activities.inventory import InventoryActivities
-from activities.payment import PaymentActivities
+from activities.payment import PaymentActivities, PaymentGateway
 from activities.reservation import ReservationActivities
+from adapters.iyzico import IyzicoGateway
+from adapters.payu import PayUGateway
 from adapters.seat_locks import SeatLocks
 from adapters.stripe import StripeGateway
 from config.settings import Settings, secret
@@ -103,10 +105,27 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     stripe = StripeGateway(
         secret(settings.stripe_api_key), base_url=settings.stripe_api_base, total_seconds=settings.payment_timeout
     )
+    iyzico = IyzicoGateway(
+        secret(settings.iyzico_api_key),
+        secret(settings.iyzico_secret_key),
+        base_url=settings.iyzico_api_base,
+        total_seconds=settings.payment_timeout,
+    )
+    payu = PayUGateway(
+        secret(settings.payu_pos_id),
+        secret(settings.payu_client_secret),
+        notify_url=f"{settings.api_url}/v1/webhooks/payu",
+        validity_seconds=int(settings.payment_window),
+        base_url=settings.payu_api_base,
+        total_seconds=settings.payment_timeout,
+    )
+    gateways: dict[str, PaymentGateway] = {stripe.name: stripe, iyzico.name: iyzico, payu.name: payu}
     try:
-        yield _worker(client, queues.PAYMENT, [], methods_of(PaymentActivities(engine, {stripe.name: stripe})))
+        yield _worker(client, queues.PAYMENT, [], methods_of(PaymentActivities(engine, gateways)))
     finally:
         await stripe.close()
+        await iyzico.close()
+        await payu.close()
         await engine.dispose()
 
 

@@ -43,7 +43,10 @@ _COMES_FROM: dict[AttemptState, frozenset[AttemptState]] = {
 
 
 class Attempt(NamedTuple):
-    """One attempt to take a booking's money; `intent_id` is None until the provider has told it."""
+    """One attempt to take a booking's money; `intent_id` is None until the provider has told it.
+
+    `action_url` is the provider's page where the intent is paid, which some providers tell only once.
+    """
 
     booking_id: UUID
     number: int
@@ -53,6 +56,7 @@ class Attempt(NamedTuple):
     intent_id: str | None
     decline_code: str | None
     keys_minted: int
+    action_url: str | None = None
 
     def key(self, step: str) -> str:
         """The idempotency key of one step: the same for every repetition, another once it has proved to be spent."""
@@ -70,6 +74,7 @@ def _attempt(row: Row[Any]) -> Attempt:
         row.intent_id,
         row.decline_code,
         row.keys_minted,
+        row.action_url,
     )
 
 
@@ -108,9 +113,11 @@ async def in_time(connection: AsyncConnection, deadline: datetime) -> bool:
     return bool((await connection.execute(select(literal(deadline) > func.now()))).scalar_one())
 
 
-async def note_intent(connection: AsyncConnection, attempt: Attempt, intent_id: str) -> Attempt | None:
+async def note_intent(
+    connection: AsyncConnection, attempt: Attempt, intent_id: str, action_url: str | None = None
+) -> Attempt | None:
     """Remember the provider's id before any money moves; None when the attempt has been closed meanwhile."""
-    return await _change(connection, attempt, {"intent_id": intent_id})
+    return await _change(connection, attempt, {"intent_id": intent_id, "action_url": action_url})
 
 
 async def note_decline(connection: AsyncConnection, attempt: Attempt, code: str) -> Attempt | None:

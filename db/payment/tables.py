@@ -36,6 +36,7 @@ class AttemptRow(Base):
     currency: Mapped[str]
     state: Mapped[str] = mapped_column(server_default=text("'open'"))
     intent_id: Mapped[str | None]
+    action_url: Mapped[str | None]
     decline_code: Mapped[str | None]
     keys_minted: Mapped[int] = mapped_column(server_default=text("0"))
     opened_at: Mapped[datetime] = mapped_column(server_default=text("now()"))

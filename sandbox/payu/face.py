@@ -14,12 +14,14 @@ from aiohttp import web
 from sandbox.calls import Call, CallLog
 from sandbox.control import body_of
 from sandbox.faults import IN_EXECUTION, ON_ANSWER, ON_ARRIVAL, Fault, Faults
-from sandbox.intents import Intent, Intents, Prefixes
+from sandbox.ids import Ids, numeric
+from sandbox.intents import Intent, Intents
 from sandbox.ledger import Ledger
 from sandbox.payu import errors, refunds
+from sandbox.payu.cards import ANY_REFUSAL, failure
 from sandbox.payu.errors import ApiError, Json
 from sandbox.payu.notifications import Notifier
-from sandbox.payu.orders import CAPTURE, ORDER, REQUIRED, STATUS, Orders, booking_of
+from sandbox.payu.orders import CAPTURE, ORDER, REQUIRED, STATUS, Orders, booking_of, new_order_id
 from sandbox.payu.page import PAGE_PATH, PaymentPage
 from sandbox.payu.params import Reader, check
 from sandbox.payu.points import OauthError, Point, Tokens
@@ -79,7 +81,8 @@ class PayUFace:
         self._log = log
         self._tokens = Tokens()
         self._notifier = Notifier()
-        self.intents = Intents(store, ledger, "payu", Prefixes("PAYU", "PAYUTX", "PAYURF"))
+        ids = Ids(new_order_id, numeric, numeric)
+        self.intents = Intents(store, ledger, "payu", ids, failure(ANY_REFUSAL))
         self._orders = Orders(store, self.intents)
         self._refunds = Refunds(store, self.intents)
         self._page = PaymentPage(store, self._orders, faults, log, self._notifier)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import string
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -196,6 +197,12 @@ class Orders:
         if ext_order_id:
             self._store.insert("payu_orders", pos_id=point.id, ext_order_id=ext_order_id, order_id=intent.id)
         return intent
+
+
+def new_order_id() -> str:
+    """A new id that looks like PayU's, such as `WZHF5FFDRJ140731GUEST000P01`."""
+    letters = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(10))
+    return f"{letters}{datetime.now(UTC):%y%m%d}GUEST000P01"
 
 
 def booking_of(ext_order_id: object) -> str | None:

@@ -17,11 +17,13 @@ from aiohttp import web
 from sandbox.calls import Call, CallLog
 from sandbox.faults import IN_EXECUTION, ON_ANSWER, ON_ARRIVAL, Fault, Faults
 from sandbox.idempotency import KeyInUse, KeyMismatch, Keys, SavedAnswer
-from sandbox.intents import Intent, Intents, Prefixes
+from sandbox.ids import Ids, prefixed
+from sandbox.intents import Intent, Intents
 from sandbox.ledger import Ledger
 from sandbox.store import Store
 from sandbox.stripe import errors
 from sandbox.stripe.amounts import written
+from sandbox.stripe.cards import failure
 from sandbox.stripe.errors import ApiError
 from sandbox.stripe.objects import client_secret
 from sandbox.stripe.operations import Context, Endpoint, Operations
@@ -32,6 +34,7 @@ from sandbox.wire import lose
 API_VERSION = "2026-10-28.endive"
 LONGEST_KEY = 255
 ACTION_PATH = "/stripe/3d-secure"
+IDS = Ids(prefixed("pi"), prefixed("ch"), prefixed("re"))
 
 
 @dataclass
@@ -66,7 +69,7 @@ class StripeFace:
         self._faults = faults
         self._log = log
         self._keys = Keys(store, "stripe")
-        self.intents = Intents(store, ledger, "stripe", Prefixes("pi", "ch", "re"))
+        self.intents = Intents(store, ledger, "stripe", IDS, failure("generic_decline"))
         self._operations = Operations(store, self.intents)
         self._pages = ThreeDSecure(store, self.intents, self._operations.authenticated, return_parameters, describe)
 
