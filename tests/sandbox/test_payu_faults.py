@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from sandbox.testing import SandboxProcess
-from tests.sandbox.payu_shop import PayUShop
+from tests.sandbox.payu_shop import ORDERS, PayUShop
 
 
 @pytest.fixture
@@ -66,3 +66,21 @@ def test_a_fault_of_another_face_or_booking_does_not_strike(shop: PayUShop) -> N
     shop.sandbox.fault("500_before", shop.booking_id, face="stripe")
     assert shop.create().status_code == 302
     assert shop.create(extOrderId=f"{PayUShop(shop.sandbox).booking_id}:1").status_code == 302
+
+
+def test_chance_strikes_some_calls_and_the_same_ones_for_the_same_seed(shop: PayUShop) -> None:
+    order_id, _ = shop.opened()
+
+    def fates(seed: int) -> list[int]:
+        rule = {"chance": 0.3, "seed": seed, "times": 1000}
+        shop.sandbox.fault("500_before", shop.booking_id, face="payu", operation="list", **rule)
+        path = f"{ORDERS}/{order_id}/refunds"
+        statuses = [shop.http.get(path).status_code for _ in range(60)]
+        for fault in shop.sandbox.call("GET", "/_sandbox/faults")["faults"]:
+            if fault["booking_id"] == shop.booking_id:
+                shop.sandbox.call("DELETE", f"/_sandbox/faults/{fault['id']}")
+        return statuses
+
+    first = fates(7)
+    assert first == fates(7) != fates(8)
+    assert 5 < first.count(500) < 40

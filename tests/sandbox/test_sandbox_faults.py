@@ -121,6 +121,8 @@ def test_faults_outlive_a_restart(own_sandbox: SandboxProcess, how: signal.Signa
         ({"kind": "429", "operation": "steal"}, "operation"),
         ({"kind": "decline", "operation": "cancel"}, "operation"),
         ({"kind": "429", "times": 0}, "times"),
+        ({"kind": "429", "chance": "often"}, "chance"),
+        ({"kind": "429", "seed": -1}, "seed"),
         ({"kind": "429", "delay_seconds": "long"}, "delay_seconds"),
         ({"kind": "429", "match": {"buyer": "x"}}, "match"),
         ({"kind": "429", "colour": "blue"}, "colour"),

@@ -39,7 +39,7 @@ async def test_a_buyer_who_pays_at_payu_gets_the_tickets(box_office: BoxOffice) 
     page = await sent_to_payu(buyer, booking, key=key)
     assert await box_office.provider.kept(booking) == 0
     back = await asyncio.to_thread(page.pay, "approved")
-    assert back.startswith(box_office.settings.api_url)
+    assert (await box_office.http.get(back)).headers["Location"] == f"/v1/bookings/{booking}"
     await buyer.ends_as(booking, "confirmed", within=SLOWLY)
     again = await order(buyer, booking, key=key)
     assert (again.status_code, len(again.json()["tickets"])) == (200, 2)
@@ -152,7 +152,7 @@ async def test_a_payment_method_is_chosen_at_payu_and_not_here(box_office: BoxOf
     buyer = box_office.somebody()
     booking = await buyer.held(await box_office.event(), "A-1-1")
     answer = await order(buyer, booking, payment_method="TOKC_KPNZVSLJUNR4DHF5NPVKDPJGMX7")
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "body.payment_method")
+    assert (answer.status_code, answer.json()["field"]) == (422, "payment_method")
     assert await buyer.status(booking) == "held"
     assert await box_office.provider.intents(booking) == []
 
