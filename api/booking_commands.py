@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
+    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -24,7 +25,7 @@ from domain.bookings import (
     PaymentCommand,
     PaymentOutcome,
 )
-from domain.problems import ProblemType, Refused
+from domain.problems import Problem, ProblemType, Refused
 from temporal import queues
 from workflows.booking import BookingWorkflow
 from workflows.start import search_attributes_of, workflow_id
@@ -84,6 +85,15 @@ async def pay(temporal: Client, booking_id: UUID, command: PaymentCommand, *, ke
     """
     handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
     return await _answer(handle.execute_update(BookingWorkflow.pay, command, id=key), booking_id, wait)
+
+
+async def why_not_paid(temporal: Client, booking_id: UUID, *, key: str, wait: float) -> Problem | None:
+    """Why the order of this key came to nothing after its buyer had to act, if the workflow can be asked."""
+    handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
+    try:
+        return await asyncio.wait_for(handle.query(BookingWorkflow.why_not_paid, key), wait)
+    except (TimeoutError, RPCError, WorkflowQueryFailedError):
+        return None
 
 
 async def cancel(temporal: Client, booking_id: UUID, *, wait: float) -> CancelOutcome:

@@ -57,6 +57,7 @@ def _desk(opened: Open, engine: ReservationDatabase) -> Desk:
     return Desk(opened.settings, engine, SeatLocks(opened.redis), opened.temporal)
 
 
+_ASKED_AT_MOST = 2.0  # seconds that a caller waits for a decline's reason
 _QUEUED_AT_MOST = timedelta(seconds=20)  # a hold that comes later than this after its caller has left is not made
 
 AtDesk = Annotated[Desk, Depends(_desk)]
@@ -166,14 +167,13 @@ async def pay(
         deadline=now + timedelta(seconds=desk.settings.payment_wait),
         body_sha256=digest(body),
     )
+    order = update_id("pay", key)
     try:
-        outcome = await commands.pay(
-            desk.temporal, booking_id, command, key=update_id("pay", key), wait=desk.settings.payment_wait
-        )
+        outcome = await commands.pay(desk.temporal, booking_id, command, key=order, wait=desk.settings.payment_wait)
     except WorkflowClosed:
         raise _over(await _standing(desk, booking_id)) from None
     refuse_other_body(outcome.body_sha256, command.body_sha256)
-    return await _payment_answer(desk, booking_id, outcome, response)
+    return await _payment_answer(desk, booking_id, order, outcome, response)
 
 
 def _check_method(body: PaymentBody) -> None:
@@ -196,10 +196,15 @@ async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider
         return await bookings.now(connection)
 
 
-async def _payment_answer(desk: Desk, booking_id: UUID, outcome: PaymentOutcome, response: Response) -> dict[str, Any]:
+async def _payment_answer(
+    desk: Desk, booking_id: UUID, order: str, outcome: PaymentOutcome, response: Response
+) -> dict[str, Any]:
     """What a payment came to; an order that was answered while it was still going on is answered by where it is now."""
     if _is_preliminary(outcome):
         booking = await _standing(desk, booking_id)
+        if _came_to_nothing(outcome, booking):
+            problem = await commands.why_not_paid(desk.temporal, booking_id, key=order, wait=_ASKED_AT_MOST)
+            raise _refused(problem or _NOT_COMPLETED, booking_id)
         if booking.status not in _PAID:
             response.status_code = status.HTTP_202_ACCEPTED
             return _under_way(outcome, booking)
@@ -219,12 +224,10 @@ def _under_way(outcome: PaymentOutcome, booking: Booking) -> dict[str, Any]:
     """The answer while the buyer acts, or has acted.
 
     Raises:
-        Refused: The booking has ended, waits for an operator, or is held again: the order came to nothing.
+        Refused: The booking has ended, or waits for an operator.
     """
     if booking.status in ENDED | {BookingStatus.REFUNDED}:
         raise _ended_unpaid(booking)
-    if booking.status is BookingStatus.HELD or _is_of_another_order(outcome, booking):
-        raise _refused(_NOT_COMPLETED, booking.id)
     # A saga is parked before its row says so.
     if booking.status is BookingStatus.NEEDS_ATTENTION or outcome.problem:
         raise _refused(refusals.PARKED, booking.id)
@@ -244,12 +247,12 @@ _NOT_COMPLETED = Problem(
 )
 
 
-def _is_of_another_order(outcome: PaymentOutcome, booking: Booking) -> bool:
-    """Whether the booking has gone on to a later order than the one whose buyer had to act."""
-    if outcome.booking is None or booking.status is BookingStatus.NEEDS_ATTENTION:
-        return False
-    steps = {BookingStatus.ACTION_REQUIRED: 0, BookingStatus.PAYING: 1}[booking.status]
-    return booking.version > outcome.booking.version + steps
+def _came_to_nothing(outcome: PaymentOutcome, booking: Booking) -> bool:
+    """Whether the booking is held again, or has gone on to a later order than the one whose buyer had to act."""
+    if booking.status is BookingStatus.HELD:
+        return True
+    steps = {BookingStatus.ACTION_REQUIRED: 0, BookingStatus.PAYING: 1}.get(booking.status)
+    return bool(outcome.booking and steps is not None and booking.version > outcome.booking.version + steps)
 
 
 @router.get("/bookings/{booking_id}", summary="Look at a booking", responses=documented(ProblemType.NOT_FOUND))

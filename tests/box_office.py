@@ -50,8 +50,10 @@ class Buyer:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
-    async def pay(self, booking: str, method: str = CARD, *, key: str | None = None) -> httpx2.Response:
-        body = {"provider": "stripe", "payment_method": method}
+    async def pay(
+        self, booking: str, method: str | None = CARD, *, provider: str = "stripe", key: str | None = None
+    ) -> httpx2.Response:
+        body = {"provider": provider} | ({"payment_method": method} if method else {})
         return await self.post(f"/v1/bookings/{booking}/payment", body, key=key or str(uuid4()))
 
     async def bought(self, event: str, *seats: str, quantities: dict[str, int] | None = None) -> dict[str, Any]:
@@ -118,6 +120,10 @@ class Provider:
         found: list[dict[str, Any]] = answer.raise_for_status().json()["requests"]
         return found
 
+    async def expire(self, intent: str) -> None:
+        """The bank takes a hold back before its time."""
+        (await self._http.post(f"/_sandbox/intents/{intent}/expire")).raise_for_status()
+
     async def in_flight(self, booking: str, operation: str) -> bool:
         """Whether the provider has begun such a call, or done it."""
         if operation == "create":
@@ -173,6 +179,7 @@ class BoxOffice:
         seats_per_row: int = 10,
         standing: int = 100,
         standing_price: int = 3000,
+        currency: str = "EUR",
     ) -> str:
         """A published event with the seated sections A and B and the general-admission section Standing."""
         seated = {"kind": "seated", "rows": rows, "seats_per_row": seats_per_row}
@@ -181,7 +188,7 @@ class BoxOffice:
             "category": "test",
             "venue": {"name": "Hall", "city": "Utrecht", "country": "NL", "latitude": 52.09, "longitude": 5.12},
             "starts_at": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
-            "currency": "EUR",
+            "currency": currency,
             "hold_seconds": hold_seconds,
             "sections": [
                 {"name": "A", "price": 5000, **seated},

@@ -56,9 +56,10 @@ class _Astray(Exception):
 
 
 class _Order:
-    """A buyer's order to pay, until it is answered."""
+    """A buyer's order to pay, until it is answered; `id` is that of its update."""
 
-    def __init__(self, command: PaymentCommand) -> None:
+    def __init__(self, id: str, command: PaymentCommand) -> None:
+        self.id = id
         self.command = command
         self.outcome: PaymentOutcome | None = None
 
@@ -74,6 +75,7 @@ class BookingWorkflow:
         self._hold: HoldOutcome | None = None
         self._held: Booking | None = None
         self._order: _Order | None = None
+        self._refusals: dict[str, Problem] = {}  # of orders that had been answered while their buyers were acting
         self._cancel_requested = False
         self._provider_has_news = False
         self._shown = BookingStatus.HELD  # what the search attribute says; the API starts us with it
@@ -369,7 +371,8 @@ class BookingWorkflow:
     @workflow.update
     async def pay(self, command: PaymentCommand) -> PaymentOutcome:
         """Pay for what is held; one attempt at a time."""
-        self._order = order = _Order(command)
+        info = workflow.current_update_info()
+        self._order = order = _Order(info.id if info else "", command)
         await workflow.wait_condition(lambda: order.outcome is not None)
         assert order.outcome is not None
         return order.outcome
@@ -405,6 +408,11 @@ class BookingWorkflow:
     @operate.validator
     def _may_operate(self, action: OperatorAction) -> None:
         self._attention.check(action)
+
+    @workflow.query
+    def why_not_paid(self, order: str) -> Problem | None:
+        """Why an order came to nothing after its first answer had been that the buyer must act."""
+        return self._refusals.get(order)
 
     @workflow.signal
     def provider_has_news(self) -> None:
@@ -445,7 +453,9 @@ class BookingWorkflow:
         return provider(self._attempts)
 
     def _answer(self, order: _Order, *, problem: Problem | None = None, action_url: str | None = None) -> None:
-        if order.outcome is None:
+        if order.outcome and problem:
+            self._refusals[order.id] = problem
+        elif order.outcome is None:
             order.outcome = PaymentOutcome(
                 body_sha256=order.command.body_sha256,
                 booking=None if problem else self._booking,
