@@ -197,6 +197,7 @@ def _intent(given: stripe.PaymentIntent) -> Intent:
         captured=_our_amount(given.amount_received, currency),
         refunded=_our_amount(_refunded(given), currency),
         action_url=_action_url(given),
+        decline_code=_decline_code(given) if state is IntentState.OPEN else None,
     )
 
 
@@ -212,6 +213,11 @@ def _action_url(given: stripe.PaymentIntent) -> str | None:
     # The SDK raises for a field that the answer does not have, and other kinds of action have no `redirect_to_url`.
     redirect = getattr(given.next_action, "redirect_to_url", None)
     return getattr(redirect, "url", None)
+
+
+def _decline_code(given: stripe.PaymentIntent) -> str | None:
+    error = given.last_payment_error
+    return (getattr(error, "decline_code", None) or getattr(error, "code", None)) if error else None
 
 
 def _token(payment_method: str) -> str:
