@@ -14,7 +14,7 @@ from starlette.types import Scope
 from domain.card_numbers import has_card_number
 from domain.problems import Problem, ProblemType
 
-_HEADERS = ("idempotency-key", "x-request-id", "referer", "user-agent")
+_HEADERS = ("idempotency-key", "x-request-id")
 _MAYBE = re.compile(rb"(?:\d[^0-9A-Za-z]{0,8}){13}")
 """Cheap: most bodies have no thirteen digits in a row. Escapes and other alphabets' digits are looked at closely."""
 

@@ -21,8 +21,8 @@ _DIGITS = re.compile(r"\d+")
 def has_card_number(text: str) -> bool:
     """Whether a text contains 13 to 19 digits that could be a card's number by issuer and check digit.
 
-    Spaces, hyphens and underscores may stand between groups of digits. UUIDs and digests are no card numbers, nor is what begins
-    with a plus (telephone numbers), nor a part of a longer number without gaps.
+    Spaces, hyphens and underscores may stand between groups of digits. UUIDs and digests are no card numbers, nor is
+    what begins with a plus (telephone numbers), nor a part of a longer number without gaps.
     """
     return any(_has_one(_DIGITS.findall(run)) for run in _GROUPS.findall(_IDS.sub(" / ", text)))
 

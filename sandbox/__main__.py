@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from sandbox.app import serve
+from sandbox.stripe.messages import WANTED
+from sandbox.webhooks import Endpoint
 
 
 def main() -> None:
@@ -13,8 +16,15 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8900)
     parser.add_argument("--data", type=Path, required=True, help="folder of the ledger; made when missing")
+    shop, secret = os.environ.get("SEATWRIGHT_API_URL"), os.environ.get("SEATWRIGHT_STRIPE_WEBHOOK_SECRETS")
+    parser.add_argument("--shop", default=shop, help="where the API is; without it nobody is told any news")
+    parser.add_argument("--stripe-secrets", default=secret, help="what Stripe's messages are signed with")
     arguments = parser.parse_args()
-    serve(arguments.host, arguments.port, arguments.data)
+    endpoints = {}
+    if arguments.shop and arguments.stripe_secrets:
+        url = f"{arguments.shop}/v1/webhooks/stripe"
+        endpoints["stripe"] = Endpoint(url, tuple(arguments.stripe_secrets.split(",")), WANTED)
+    serve(arguments.host, arguments.port, arguments.data, endpoints)
 
 
 if __name__ == "__main__":

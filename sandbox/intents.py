@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -28,7 +29,8 @@ class State(StrEnum):
 
 
 UNDECIDED = frozenset({State.OPEN, State.ACTION_REQUIRED})
-VOIDABLE = frozenset({State.OPEN, State.ACTION_REQUIRED, State.PROCESSING, State.AUTHORIZED})
+VOIDABLE = frozenset({State.OPEN, State.ACTION_REQUIRED, State.AUTHORIZED})
+"""What is still processing can be cancelled at Stripe in rare cases only; here it never can."""
 
 
 class WrongState(Exception):
@@ -159,7 +161,16 @@ def _new_id(prefix: str) -> str:
 class Intents:
     """The intents of one face. Every method that changes one must be called inside a transaction of the store."""
 
-    def __init__(self, store: Store, ledger: Ledger, face: str, prefixes: Prefixes) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        face: str,
+        prefixes: Prefixes,
+        announce: Callable[[Intent], None] = lambda intent: None,
+    ) -> None:
+        """Attributes: announce: what the face does with each change of state, in the transaction of that change."""
+        self._announce = announce
         self._store = store
         self._ledger = ledger
         self._face = face
@@ -211,8 +222,10 @@ class Intents:
         self._attempt(intent, payment_method, "failed", failure)
         self._reopen(intent)
 
-    def challenge(self, intent: Intent, payment_method: str, return_url: str | None) -> None:
-        """Ask the buyer to authenticate (3-D Secure).
+    def challenge(
+        self, intent: Intent, payment_method: str, return_url: str | None, action_base: str | None = None
+    ) -> None:
+        """Ask the buyer to authenticate (3-D Secure), at the page under `action_base`.
 
         Raises:
             WrongState: The intent is already decided.
@@ -221,6 +234,8 @@ class Intents:
         intent.payment_method = payment_method
         intent.action_token = secrets.token_urlsafe(24)
         intent.details["return_url"] = return_url
+        if action_base:
+            intent.details["action_url"] = f"{action_base}/{intent.action_token}"
         self._move(intent, State.ACTION_REQUIRED)
 
     def process(self, intent: Intent, payment_method: str) -> None:
@@ -354,9 +369,10 @@ class Intents:
         self._move(intent, State.OPEN)
 
     def _move(self, intent: Intent, state: State) -> None:
-        """The only place where a state changes, so that whoever announces changes can do it here."""
+        """The only place where a state changes."""
         intent.state = state
         self._save(intent)
+        self._announce(intent)
 
     def _save(self, intent: Intent) -> None:
         columns = _columns(intent)
