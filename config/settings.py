@@ -44,6 +44,7 @@ class Settings(BaseSettings):
 
     stripe_api_base: str = "https://api.stripe.com"
     stripe_api_key: SecretStr | None = None
+    stripe_webhook_secrets: SecretStr | None = None  # signing secrets; two, with a comma between, while one is replaced
     iyzico_api_base: str = "https://api.iyzipay.com"
     iyzico_api_key: SecretStr | None = None
     iyzico_secret_key: SecretStr | None = None  # signs our calls, and proves answers and notifications
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
 _SECRETS = (
     "postgres_role_secret",
     "stripe_api_key",
+    "stripe_webhook_secrets",
     "iyzico_api_key",
     "iyzico_secret_key",
     "token_private_key",
