@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -53,7 +54,7 @@ class IyzicoGateway:
     the token each time. Nothing is idempotent at iyzico: so every effect on a payment looks first, and is not repeated
     when it was made. Only `create` may be repeated and then makes a second form, of which nobody knows the first.
 
-    A form that is not paid cannot be withdrawn: it can be paid until it expires by itself, half an hour after `create`.
+    A form that is not paid cannot be withdrawn: it can be paid until it expires by itself.
 
     Every method raises `PaymentUnknown` when the outcome is not known, and `PaymentRejected` when iyzico refuses the
     request itself.
@@ -63,6 +64,8 @@ class IyzicoGateway:
     manual_capture = True
     idempotent = False
     currencies = IYZICO.currencies
+    page_lasts = timedelta(hours=1)
+    """`tokenExpireTime` is half an hour; the rest is for whoever has just begun to pay."""
 
     def __init__(
         self,
@@ -131,13 +134,15 @@ class IyzicoGateway:
         return payment.intent.model_copy(update={"state": IntentState.CAPTURED, "captured": taken})
 
     async def void(self, intent_id: str, *, key: str) -> Intent:
-        """Release what is reserved; where nothing was paid there is nothing to release, and the form stays as it is.
+        """Release what is reserved; after a refusal that ended the buyer's visit there is nothing to release.
 
         Raises:
-            PaymentRejected: The money was taken (`intent_captured`).
+            PaymentRejected: The money was taken (`intent_captured`), or the form may still be paid (`form_open`).
         """
         found = await self._look(intent_id)
         if not isinstance(found, _Payment):
+            if found.state is IntentState.ACTION_REQUIRED:
+                raise PaymentRejected("form_open", "a form that is not paid cannot be withdrawn")
             return found
         if found.intent.state not in (IntentState.AUTHORIZED, IntentState.PROCESSING):
             return _in_state(found.intent, IntentState.VOIDED)

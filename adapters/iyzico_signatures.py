@@ -13,7 +13,8 @@ from hashlib import sha256
 from typing import Any
 
 PRICES = frozenset({"price", "paidPrice"})
-OF_A_NOTIFICATION = ("iyziEventType", "iyziPaymentId", "token", "paymentConversationId", "status")
+OF_A_PAGE_S_NOTIFICATION = ("iyziEventType", "iyziPaymentId", "token", "paymentConversationId", "status")
+OF_A_NOTIFICATION = ("iyziEventType", "paymentId", "paymentConversationId", "status")
 
 
 def authorization(api_key: str, secret_key: str, random_key: str, path: str, body: str) -> str:
@@ -30,8 +31,9 @@ def is_answer_genuine(secret_key: str, answer: Mapping[str, Any], names: Sequenc
 
 
 def is_notification_genuine(secret_key: str, notification: Mapping[str, Any], signature: str) -> bool:
-    """Whether the header `X-IYZ-SIGNATURE-V3` belongs to a notification about a hosted page."""
-    values = "".join(str(notification.get(name, "")) for name in OF_A_NOTIFICATION)
+    """Whether the header `X-IYZ-SIGNATURE-V3` belongs to a notification, about a hosted page or any other payment."""
+    names = OF_A_PAGE_S_NOTIFICATION if "token" in notification else OF_A_NOTIFICATION
+    values = "".join(str(notification.get(name, "")) for name in names)
     return hmac.compare_digest(_hmac(secret_key, secret_key + values).encode(), signature.encode())
 
 

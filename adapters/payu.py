@@ -51,6 +51,7 @@ class PayUGateway:
     manual_capture = True
     idempotent = False
     currencies = PAYU.currencies  # each has two decimals, at PayU as in ISO 4217: its minor unit is ours
+    page_lasts = None  # an order that was not paid in its time is cancelled
 
     def __init__(
         self,

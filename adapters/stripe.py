@@ -55,6 +55,7 @@ class StripeGateway:
     manual_capture = True
     idempotent = True
     currencies = STRIPE.currencies
+    page_lasts = None
 
     def __init__(
         self,
@@ -200,7 +201,7 @@ def _intent(given: stripe.PaymentIntent) -> Intent:
         captured=_our_amount(given.amount_received, currency),
         refunded=_our_amount(_refunded(given), currency),
         action_url=_action_url(given),
-        decline_code=_decline_code(given),
+        decline_code=_decline_code(given) if state is IntentState.OPEN else None,
     )
 
 

@@ -57,7 +57,6 @@ def _desk(opened: Open, engine: ReservationDatabase) -> Desk:
     return Desk(opened.settings, engine, SeatLocks(opened.redis), opened.temporal)
 
 
-_ASKED_AT_MOST = 2.0  # seconds that a caller waits for a decline's reason
 _QUEUED_AT_MOST = timedelta(seconds=20)  # a hold that comes later than this after its caller has left is not made
 
 AtDesk = Annotated[Desk, Depends(_desk)]
@@ -105,6 +104,7 @@ async def _prepare(desk: Desk, body: BookingBody, user: Principal, booking_id_: 
         seats=tuple(body.seats),
         quantities=body.quantities,
         body_sha256=sha256,
+        accept_alternatives=body.accept_alternatives,
         hold_seconds=sale.hold_seconds,
         not_after=sale.now + timedelta(seconds=desk.settings.hold_wait) + _QUEUED_AT_MOST,
         policy=policy,
@@ -127,7 +127,7 @@ async def _hold(desk: Desk, request: BookingRequest, *, again: bool = False) -> 
     try:
         outcome = await commands.hold(desk.temporal, request, wait=desk.settings.hold_wait, again=again)
     except WorkflowClosed:
-        return _as_first_answered(await _standing(desk, request.id))
+        return _as_first_answered(await standing(desk, request.id))
     refuse_other_body(outcome.body_sha256, request.body_sha256)
     if outcome.booking is None:
         assert outcome.problem is not None
@@ -159,7 +159,7 @@ async def pay(
 ) -> dict[str, Any]:
     """Pay once, however often this is called with the same key; a decline (402) keeps the seats for another try."""
     _check_method(body)
-    now = await promptly(_time_of_order(user, desk, booking_id, body.provider))
+    now, order = await promptly(_time_of_order(user, desk, booking_id, body.provider)), update_id("pay", key)
     command = PaymentCommand(
         provider=body.provider,
         payment_method=body.payment_method,
@@ -167,13 +167,15 @@ async def pay(
         deadline=now + timedelta(seconds=desk.settings.payment_wait),
         body_sha256=digest(body),
     )
-    order = update_id("pay", key)
     try:
         outcome = await commands.pay(desk.temporal, booking_id, command, key=order, wait=desk.settings.payment_wait)
     except WorkflowClosed:
-        raise _over(await _standing(desk, booking_id)) from None
+        raise over(await standing(desk, booking_id)) from None
     refuse_other_body(outcome.body_sha256, command.body_sha256)
-    return await _payment_answer(desk, booking_id, order, outcome, response)
+    try:
+        return await _payment_answer(desk, booking_id, outcome, response)
+    except _CameToNothing as nothing:
+        raise nothing.because(await commands.why_not_paid(desk.temporal, booking_id, order)) from None
 
 
 def _check_method(body: PaymentBody) -> None:
@@ -196,15 +198,24 @@ async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider
         return await bookings.now(connection)
 
 
-async def _payment_answer(
-    desk: Desk, booking_id: UUID, order: str, outcome: PaymentOutcome, response: Response
-) -> dict[str, Any]:
+class _CameToNothing(Exception):
+    """An order that was answered while it was under way; its saga remembers why, and `otherwise` says what we know."""
+
+    def __init__(self, booking: Booking, otherwise: Refused) -> None:
+        self._booking = booking
+        self._otherwise = otherwise
+
+    def because(self, why: Problem | None) -> Refused:
+        if why is None:
+            return self._otherwise
+        members = {"booking_status": self._booking.status} | why.members
+        return _refused(why.model_copy(update={"members": members}), self._booking.id)
+
+
+async def _payment_answer(desk: Desk, booking_id: UUID, outcome: PaymentOutcome, response: Response) -> dict[str, Any]:
     """What a payment came to; an order that was answered while it was still going on is answered by where it is now."""
     if _is_preliminary(outcome):
-        booking = await _standing(desk, booking_id)
-        if _came_to_nothing(outcome, booking):
-            problem = await commands.why_not_paid(desk.temporal, booking_id, key=order, wait=_ASKED_AT_MOST)
-            raise _refused(problem or _NOT_COMPLETED, booking_id)
+        booking = await standing(desk, booking_id)
         if booking.status not in _PAID:
             response.status_code = status.HTTP_202_ACCEPTED
             return _under_way(outcome, booking)
@@ -217,29 +228,34 @@ async def _payment_answer(
 
 def _is_preliminary(outcome: PaymentOutcome) -> bool:
     """Whether the order could still come to something else when Temporal began to remember this outcome."""
-    return bool(outcome.action_url) or (outcome.problem is not None and KINDS[outcome.problem.type].status == 503)
+    if outcome.problem:
+        return KINDS[outcome.problem.type].status == 503
+    return outcome.booking is not None and outcome.booking.status is BookingStatus.ACTION_REQUIRED
 
 
 def _under_way(outcome: PaymentOutcome, booking: Booking) -> dict[str, Any]:
     """The answer while the buyer acts, or has acted.
 
     Raises:
-        Refused: The booking has ended, or waits for an operator.
+        Refused: The booking waits for an operator.
+        _CameToNothing: The booking has ended, or is held again.
     """
     if booking.status in ENDED | {BookingStatus.REFUNDED}:
-        raise _ended_unpaid(booking)
+        raise _CameToNothing(booking, _ended_unpaid(booking))
+    if booking.status is BookingStatus.HELD or _is_of_another_order(outcome, booking):
+        raise _CameToNothing(booking, _refused(_NOT_COMPLETED, booking.id))
     # A saga is parked before its row says so.
     if booking.status is BookingStatus.NEEDS_ATTENTION or outcome.problem:
         raise _refused(refusals.PARKED, booking.id)
     acting = booking.status is BookingStatus.ACTION_REQUIRED
-    action = {"type": "redirect_to_url", "url": outcome.action_url} if acting else None
+    action = {"type": "redirect_to_url", "url": outcome.action_url} if acting and outcome.action_url else None
     return booking.model_dump() | {"next_action": action}
 
 
 def _ended_unpaid(booking: Booking) -> Refused:
     if booking.status is BookingStatus.FAILED:
         return _because(booking, ProblemType.BOOKING_FAILED, refusals.UNDONE.detail)
-    return _over(booking)
+    return over(booking)
 
 
 _NOT_COMPLETED = Problem(
@@ -247,12 +263,12 @@ _NOT_COMPLETED = Problem(
 )
 
 
-def _came_to_nothing(outcome: PaymentOutcome, booking: Booking) -> bool:
-    """Whether the booking is held again, or has gone on to a later order than the one whose buyer had to act."""
-    if booking.status is BookingStatus.HELD:
-        return True
-    steps = {BookingStatus.ACTION_REQUIRED: 0, BookingStatus.PAYING: 1}.get(booking.status)
-    return bool(outcome.booking and steps is not None and booking.version > outcome.booking.version + steps)
+def _is_of_another_order(outcome: PaymentOutcome, booking: Booking) -> bool:
+    """Whether the booking has gone on to a later order than the one whose buyer had to act."""
+    if outcome.booking is None or booking.status is BookingStatus.NEEDS_ATTENTION:
+        return False
+    steps = {BookingStatus.ACTION_REQUIRED: 0, BookingStatus.PAYING: 1}[booking.status]
+    return booking.version > outcome.booking.version + steps
 
 
 @router.get("/bookings/{booking_id}", summary="Look at a booking", responses=documented(ProblemType.NOT_FOUND))
@@ -280,7 +296,7 @@ async def cancel(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
             raise
         outcome = CancelOutcome()
     # Temporal remembers the first answer, which may have been given while the saga waited for an operator.
-    return outcome.booking or _cancelled(await _standing(desk, booking_id))
+    return outcome.booking or _cancelled(await standing(desk, booking_id))
 
 
 def _cancelled(booking: Booking) -> Booking:
@@ -288,7 +304,7 @@ def _cancelled(booking: Booking) -> Booking:
         return booking
     if booking.status is BookingStatus.NEEDS_ATTENTION:
         raise _because(booking, ProblemType.WRONG_STATE, "The booking waits for our support.")
-    raise _over(booking)
+    raise over(booking)
 
 
 @router.get("/me/bookings", summary="My bookings, newest first")
@@ -317,7 +333,7 @@ async def _find(desk: Desk, booking_id: UUID) -> Booking | None:
         return await bookings.find(connection, booking_id)
 
 
-async def _standing(desk: Desk, booking_id: UUID) -> Booking:
+async def standing(desk: Desk, booking_id: UUID) -> Booking:
     """The booking as it stands after something was ordered; where that cannot be seen, the outcome is unknown."""
     try:
         booking = await find_booking(desk, booking_id)
@@ -336,7 +352,7 @@ async def own_booking(user: Principal, desk: Desk, booking_id: UUID, *, staff: b
     return booking
 
 
-def _over(booking: Booking) -> Refused:
+def over(booking: Booking) -> Refused:
     """Why nothing can be ordered for a booking whose workflow takes no orders any more."""
     if booking.status in _PAID:
         return _because(booking, ProblemType.REFUND_REQUIRED, "The booking is paid: ask for a refund instead.")

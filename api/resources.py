@@ -76,4 +76,5 @@ def _engine(service: Service) -> Callable[[Resources], AsyncEngine]:
 Open = Annotated[Resources, Depends(resources)]
 IdentityDatabase = Annotated[AsyncEngine, Depends(_engine("identity"))]
 CatalogueDatabase = Annotated[AsyncEngine, Depends(_engine("catalogue"))]
+PaymentDatabase = Annotated[AsyncEngine, Depends(_engine("payment"))]
 ReservationDatabase = Annotated[AsyncEngine, Depends(_engine("reservation"))]

@@ -38,7 +38,7 @@ EDGES: dict[BookingStatus, frozenset[BookingStatus]] = {
     _S.REFUNDING: frozenset({_S.CONFIRMED, _S.PARTIALLY_REFUNDED, _S.REFUNDED, _S.NEEDS_ATTENTION}),
     _S.PARTIALLY_REFUNDED: frozenset({_S.REFUNDING, _S.NEEDS_ATTENTION}),
     _S.CANCELLED: frozenset(),
-    _S.EXPIRED: frozenset(),
+    _S.EXPIRED: frozenset({_S.PAYING}),  # its money turned up late, and its places were still to be had
     _S.FAILED: frozenset(),
     _S.REFUNDED: frozenset(),
 }
@@ -94,10 +94,12 @@ class BookingPolicy(_Frozen):
     Attributes:
         payment_window: How long after its start a payment attempt may keep the seats, 3-D Secure included.
         compensation_attempts: How often an undo is tried before the saga waits for an operator.
+        asks_at_last: Whether the provider is asked once more when the window closes on a buyer who has to act.
     """
 
     payment_window: timedelta = timedelta(minutes=10)
     compensation_attempts: int = 12
+    asks_at_last: bool = False  # what sagas did that began before there was this field
 
 
 class BookingRequest(_Frozen):
@@ -107,6 +109,7 @@ class BookingRequest(_Frozen):
         id: A keyed hash of user and idempotency key, so that every repetition means this booking.
         body_sha256: Hex digest of the request's body, to tell a repetition from another request under the same key.
         hold_seconds: How long the event lets seats be held.
+        accept_alternatives: Whether equal seats will do where the money comes late and these are gone.
         not_after: When nobody waits for this hold any more (UTC, the database's clock): a new claim is refused then.
     """
 
@@ -117,6 +120,7 @@ class BookingRequest(_Frozen):
     quantities: dict[str, int]
     body_sha256: str
     hold_seconds: int
+    accept_alternatives: bool = False
     not_after: AwareDatetime | None = None
     policy: BookingPolicy = BookingPolicy()
 
@@ -166,7 +170,7 @@ class PaymentOutcome(_Frozen):
 
 
 class CancelOutcome(_Frozen):
-    """The answer to a buyer's cancel."""
+    """The answer to a buyer who lets go of a booking, or of a payment only."""
 
     booking: Booking | None = None
     problem: Problem | None = None

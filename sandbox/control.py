@@ -53,7 +53,6 @@ class Control:
             web.post("/_sandbox/intents/{id}/expire", self.expire),
             web.post("/_sandbox/intents/{id}/settle", self.settle),
             web.get("/_sandbox/requests", self.calls),
-            web.route("*", "/_sandbox/{rest:.*}", self.unknown),
         ]
 
     async def health(self, request: web.Request) -> web.StreamResponse:
@@ -128,9 +127,6 @@ class Control:
         calls = self._log.find(filters, since, limit)
         return answer({"requests": calls, "next_since": calls[-1]["seq"] if len(calls) == limit else None})
 
-    async def unknown(self, request: web.Request) -> web.StreamResponse:
-        raise LookupError(f"no such call: {request.method} {request.path}")
-
     async def _selection(self, request: web.Request) -> tuple[list[str] | None, int, int]:
         """Bookings that were named (None: all), and the page."""
         since, limit = page_of(request, PAGE_QUERY)
@@ -164,6 +160,10 @@ class Control:
         rows = self._store.all("SELECT key FROM calls WHERE intent_id = ? AND key NOT NULL ORDER BY seq", intent.id)
         shown = {name: value for name, value in vars(intent).items() if name not in INTERNAL}
         return shown | {"held": intent.held, "keys": list(dict.fromkeys(row["key"] for row in rows))}
+
+
+async def unknown(request: web.Request) -> web.StreamResponse:
+    raise LookupError(f"no such call: {request.method} {request.path}")
 
 
 @web.middleware

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -15,6 +16,9 @@ from sandbox.store import Row, Store
 
 HOLD_SECONDS = 7 * 24 * 3600
 """How long a card hold lasts (docs.stripe.com/payments/place-a-hold-on-a-payment-method)."""
+
+
+Refusal = dict[str, str]
 
 
 class State(StrEnum):
@@ -29,7 +33,8 @@ class State(StrEnum):
 
 
 UNDECIDED = frozenset({State.OPEN, State.ACTION_REQUIRED})
-VOIDABLE = frozenset({State.OPEN, State.ACTION_REQUIRED, State.PROCESSING, State.AUTHORIZED})
+VOIDABLE = frozenset({State.OPEN, State.ACTION_REQUIRED, State.AUTHORIZED})
+"""What is still processing can be cancelled at Stripe in rare cases only; here it never can."""
 
 
 class WrongState(Exception):
@@ -136,6 +141,18 @@ def read_intent(row: Row) -> Intent:
     return Intent(**values)
 
 
+def _read_attempt(row: Row) -> Attempt:
+    return Attempt(**_without_seq(row) | {"failure": json.loads(row["failure"]) if row["failure"] else None})
+
+
+def _read_refund(row: Row) -> Refund:
+    return Refund(**_without_seq(row) | {"metadata": json.loads(row["metadata"])})
+
+
+def _without_seq(row: Row) -> dict[str, Any]:
+    return {name: value for name, value in dict(row).items() if name != "seq"}
+
+
 def _columns(intent: Intent) -> dict[str, Any]:
     return vars(intent) | {"metadata": json.dumps(intent.metadata), "details": json.dumps(intent.details)}
 
@@ -144,14 +161,21 @@ def _now() -> int:
     return int(time.time())
 
 
+Announce = Callable[[Intent], None]
+
+
 class Intents:
     """The intents of one face. Every method that changes one must be called inside a transaction of the store.
 
     Attributes:
         refusal: What the face says of an issuer's refusal that has no reason of its own.
+        announce: What the face does with each change of state, in the transaction of that change.
     """
 
-    def __init__(self, store: Store, ledger: Ledger, face: str, ids: Ids, refusal: dict[str, str]) -> None:
+    def __init__(
+        self, store: Store, ledger: Ledger, face: str, ids: Ids, refusal: Refusal, announce: Announce = lambda _: None
+    ) -> None:
+        self._announce = announce
         self._store = store
         self._ledger = ledger
         self._face = face
@@ -202,8 +226,10 @@ class Intents:
         self._attempt(intent, payment_method, "failed", failure)
         self._reopen(intent)
 
-    def challenge(self, intent: Intent, payment_method: str, return_url: str | None) -> None:
-        """Ask the buyer to authenticate (3-D Secure).
+    def challenge(
+        self, intent: Intent, payment_method: str, return_url: str | None, action_base: str | None = None
+    ) -> None:
+        """Ask the buyer to authenticate (3-D Secure), at the page under `action_base`.
 
         Raises:
             WrongState: The intent is already decided.
@@ -212,6 +238,8 @@ class Intents:
         intent.payment_method = payment_method
         intent.action_token = secrets.token_urlsafe(24)
         intent.details["return_url"] = return_url
+        if action_base:
+            intent.details["action_url"] = f"{action_base}/{intent.action_token}"
         self._move(intent, State.ACTION_REQUIRED)
 
     def process(self, intent: Intent, payment_method: str) -> None:
@@ -297,21 +325,21 @@ class Intents:
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         row = self._store.one("SELECT * FROM attempts WHERE id = ?", attempt_id)
-        return self._read_attempt(row) if row else None
+        return _read_attempt(row) if row else None
 
     def attempts(self, intent_id: str) -> list[Attempt]:
         """All attempts of an intent, newest first."""
         rows = self._store.all("SELECT * FROM attempts WHERE intent_id = ? ORDER BY seq DESC", intent_id)
-        return [self._read_attempt(row) for row in rows]
+        return [_read_attempt(row) for row in rows]
 
     def find_refund(self, refund_id: str) -> Refund | None:
         row = self._store.one("SELECT * FROM refunds WHERE id = ?", refund_id)
-        return self._read_refund(row) if row else None
+        return _read_refund(row) if row else None
 
     def refunds(self, intent_id: str) -> list[Refund]:
         """All refunds of an intent, newest first."""
         rows = self._store.all("SELECT * FROM refunds WHERE intent_id = ? ORDER BY seq DESC", intent_id)
-        return [self._read_refund(row) for row in rows]
+        return [_read_refund(row) for row in rows]
 
     def expire_due(self) -> None:
         """Take back every hold whose time is over."""
@@ -345,9 +373,10 @@ class Intents:
         self._move(intent, State.OPEN)
 
     def _move(self, intent: Intent, state: State) -> None:
-        """The only place where a state changes, so that whoever announces changes can do it here."""
+        """The only place where a state changes."""
         intent.state = state
         self._save(intent)
+        self._announce(intent)
 
     def _save(self, intent: Intent) -> None:
         columns = _columns(intent)
@@ -373,13 +402,3 @@ class Intents:
         refund = Refund(refund_id, intent.id, intent.attempt_id or "", _now(), amount, reason, metadata)
         self._store.insert("refunds", **vars(refund) | {"metadata": json.dumps(metadata)})
         return refund
-
-    @staticmethod
-    def _read_attempt(row: Row) -> Attempt:
-        values = {key: row[key] for key in row.keys() if key != "seq"}  # noqa: SIM118 - a Row iterates over values
-        return Attempt(**(values | {"failure": json.loads(row["failure"]) if row["failure"] else None}))
-
-    @staticmethod
-    def _read_refund(row: Row) -> Refund:
-        values = {key: row[key] for key in row.keys() if key != "seq"}  # noqa: SIM118 - a Row iterates over values
-        return Refund(**(values | {"metadata": json.loads(row["metadata"])}))

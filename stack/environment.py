@@ -36,6 +36,7 @@ def computed(ports: Mapping[str, int], postgres_password: str) -> dict[str, str]
         "SEATWRIGHT_SANDBOX_URL": f"http://{at['sandbox']}",
         "SEATWRIGHT_STRIPE_API_BASE": f"http://{at['sandbox']}",
         "SEATWRIGHT_STRIPE_API_KEY": "sk_test_seatwright",
+        "SEATWRIGHT_STRIPE_WEBHOOK_SECRETS": "whsec_seatwright",
         "SEATWRIGHT_IYZICO_API_BASE": f"http://{at['sandbox']}",
         "SEATWRIGHT_IYZICO_API_KEY": "sandbox-api-key",
         "SEATWRIGHT_IYZICO_SECRET_KEY": "sandbox-secret-key",

@@ -18,7 +18,9 @@ NEVER_RETRIED = ["ValueError", "TypeError", "StaleStep", "Refused", "ValidationE
 def booking_policy(settings: Settings) -> BookingPolicy:
     """The limits that a booking starts with."""
     return BookingPolicy(
-        payment_window=timedelta(seconds=settings.payment_window), compensation_attempts=settings.compensation_attempts
+        payment_window=timedelta(seconds=settings.payment_window),
+        compensation_attempts=settings.compensation_attempts,
+        asks_at_last=True,
     )
 
 

@@ -15,6 +15,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.catalogue import CatalogueActivities
 from activities.inventory import InventoryActivities
+from activities.late_payments import LatePaymentActivities
 from activities.payment import PaymentActivities, PaymentGateway
 from activities.reservation import ReservationActivities
 from adapters.iyzico import IyzicoGateway
@@ -26,8 +27,10 @@ from db.engine import open_engine
 from temporal import queues
 from temporal.connection import connect_worker
 from temporal.policies import booking_policy
+from workers.lateness import keep_watching
 from workers.revival import keep_reviving
 from workflows.booking import BookingWorkflow
+from workflows.late_payment import LatePaymentWorkflow
 from workflows.publication import CancelSales, PublishEvent
 
 SERVICES = (queues.CATALOGUE, queues.RESERVATION, queues.PAYMENT)
@@ -93,7 +96,7 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
         ]
         reviving = asyncio.create_task(keep_reviving(engine, client, booking_policy(settings)))
         try:
-            yield _worker(client, queues.RESERVATION, [BookingWorkflow], activities)
+            yield _worker(client, queues.RESERVATION, [BookingWorkflow, LatePaymentWorkflow], activities)
         finally:
             reviving.cancel()
             await engine.dispose()
@@ -120,9 +123,15 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
         total_seconds=settings.payment_timeout,
     )
     gateways: dict[str, PaymentGateway] = {stripe.name: stripe, iyzico.name: iyzico, payu.name: payu}
+    activities = [
+        *methods_of(PaymentActivities(engine, gateways)),
+        *methods_of(LatePaymentActivities(engine, gateways)),
+    ]
+    watching = asyncio.create_task(keep_watching(engine, client, booking_policy(settings)))
     try:
-        yield _worker(client, queues.PAYMENT, [], methods_of(PaymentActivities(engine, gateways)))
+        yield _worker(client, queues.PAYMENT, [], activities)
     finally:
+        watching.cancel()
         await stripe.close()
         await iyzico.close()
         await payu.close()

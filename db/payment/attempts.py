@@ -25,9 +25,10 @@ class AttemptState(StrEnum):
     DECLINED = "declined"
     VOIDED = "voided"
     REFUNDED = "refunded"
+    LEFT = "left"  # given up although the provider could not close it yet: money may still turn up
 
 
-CLOSED = frozenset({AttemptState.DECLINED, AttemptState.VOIDED, AttemptState.REFUNDED})
+CLOSED = frozenset({AttemptState.DECLINED, AttemptState.VOIDED, AttemptState.REFUNDED, AttemptState.LEFT})
 
 _S = AttemptState
 _COMES_FROM: dict[AttemptState, frozenset[AttemptState]] = {
@@ -38,6 +39,7 @@ _COMES_FROM: dict[AttemptState, frozenset[AttemptState]] = {
     _S.DECLINED: frozenset({_S.OPEN, _S.ACTION_REQUIRED, _S.AUTHORIZED}),
     _S.VOIDED: frozenset({_S.OPEN, _S.ACTION_REQUIRED, _S.AUTHORIZED}),
     _S.REFUNDED: frozenset({_S.AUTHORIZED, _S.CAPTURED}),  # the first, where we died before we could note the capture
+    _S.LEFT: frozenset({_S.OPEN, _S.ACTION_REQUIRED, _S.AUTHORIZED}),
 }
 """An attempt goes forward only, so that a worker left behind can neither turn it back nor tell what is not true."""
 
@@ -63,8 +65,18 @@ class Attempt(NamedTuple):
         minted = f":{self.keys_minted}" if self.keys_minted else ""
         return f"{self.booking_id}:{step}:{self.number}{minted}"
 
+    def facts(self) -> dict[str, Any]:
+        """What every domain event of a payment carries."""
+        return {
+            "booking_id": self.booking_id,
+            "provider": self.provider,
+            "attempt": self.number,
+            "amount": self.amount.amount,
+            "currency": self.amount.currency,
+        }
 
-def _attempt(row: Row[Any]) -> Attempt:
+
+def read_attempt(row: Row[Any]) -> Attempt:
     return Attempt(
         row.booking_id,
         row.number,
@@ -84,7 +96,7 @@ async def live(connection: AsyncConnection, booking_id: UUID) -> Attempt | None:
         select(AttemptRow).where(AttemptRow.booking_id == booking_id, AttemptRow.closed_at.is_(None))
     )
     row = found.one_or_none()
-    return _attempt(row) if row else None
+    return read_attempt(row) if row else None
 
 
 async def open_attempt(
@@ -105,7 +117,7 @@ async def open_attempt(
     columns = ["booking_id", "number", "provider", "amount", "currency"]
     opened = await connection.execute(insert(AttemptRow).from_select(columns, values).returning(AttemptRow))
     row = opened.one_or_none()
-    return _attempt(row) if row else None
+    return read_attempt(row) if row else None
 
 
 async def in_time(connection: AsyncConnection, deadline: datetime) -> bool:
@@ -142,7 +154,7 @@ async def reach(
     """
     values: dict[str, Any] = {"state": state}
     if state in CLOSED:
-        values["closed_at"] = func.now()
+        values |= {"closed_at": func.now(), "watched": state is AttemptState.LEFT}
     changed = await _change(connection, attempt, values, AttemptRow.state.in_(_COMES_FROM[state]))
     if changed and event:
         await append(connection, attempt.booking_id, event)
@@ -160,4 +172,4 @@ async def _change(
         .returning(AttemptRow)
     )
     row = changed.one_or_none()
-    return _attempt(row) if row else None
+    return read_attempt(row) if row else None

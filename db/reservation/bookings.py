@@ -96,8 +96,7 @@ async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking
     sections = await _sections(connection, request.event_id)
     amount = price_of(sections, request.seats, request.quantities)
     booking = await _insert(connection, request, event, amount)
-    await _claim_general(connection, booking)
-    await _claim_seats(connection, booking)
+    await claim_places(connection, booking)
     await append(connection, booking.id, held(booking))
     return booking
 
@@ -183,10 +182,21 @@ async def _insert(connection: AsyncConnection, request: BookingRequest, event: O
         "amount": amount,
         "currency": event.currency,
         "body_sha256": request.body_sha256,
+        "accept_alternatives": request.accept_alternatives,
         "expires_at": func.now() + timedelta(seconds=event.hold_seconds),
     }
     row = (await connection.execute(insert(BookingRow).values(values).returning(BookingRow))).one()
     return await _booking(connection, row)
+
+
+async def claim_places(connection: AsyncConnection, booking: Booking) -> None:
+    """Make the booking the owner of all its places.
+
+    Raises:
+        Refused: Others have some of them.
+    """
+    await _claim_general(connection, booking)
+    await _claim_seats(connection, booking)
 
 
 async def _claim_seats(connection: AsyncConnection, booking: Booking) -> None:

@@ -76,6 +76,7 @@ class BookingRow(Base):
     amount: Mapped[int]
     currency: Mapped[str]
     body_sha256: Mapped[str]
+    accept_alternatives: Mapped[bool] = mapped_column(server_default=text("false"))
     version: Mapped[int] = mapped_column(server_default=text("1"))
     expires_at: Mapped[datetime]
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))

@@ -18,12 +18,14 @@ from sandbox.intents import Intents
 from sandbox.iyzico import errors
 from sandbox.iyzico.cards import failure
 from sandbox.iyzico.errors import ApiError
+from sandbox.iyzico.messages import Messages
 from sandbox.iyzico.operations import Context, Endpoint, Operations
 from sandbox.iyzico.page import PaymentPage
 from sandbox.iyzico.requests import conversation_id
 from sandbox.iyzico.signatures import authenticate
 from sandbox.ledger import Ledger
 from sandbox.store import Store
+from sandbox.webhooks import Webhooks
 from sandbox.wire import lose
 
 Json = dict[str, Any]
@@ -43,12 +45,15 @@ class Arrival:
 class IyzicoFace:
     """The routes of the iyzico face: its API under iyzico's own paths, and the payment page."""
 
-    def __init__(self, store: Store, ledger: Ledger, faults: Faults, log: CallLog) -> None:
+    def __init__(self, store: Store, ledger: Ledger, faults: Faults, log: CallLog, webhooks: Webhooks) -> None:
         self._store = store
         self._faults = faults
         self._log = log
         ids = Ids(intent=lambda: str(uuid4()), attempt=numeric, refund=numeric)
-        self.intents = Intents(store, ledger, "iyzico", ids, failure("DO_NOT_HONOUR"))
+        messages, refusal = Messages(webhooks), failure("DO_NOT_HONOUR")
+        self.intents = Intents(
+            store, ledger, "iyzico", ids, refusal, lambda intent: messages.announce(intent, self.intents)
+        )
         self._operations = Operations(store, self.intents)
         self._page = PaymentPage(store, self.intents, faults, log)
 

@@ -20,13 +20,14 @@ from sandbox.ledger import Ledger
 from sandbox.payu import errors, refunds
 from sandbox.payu.cards import ANY_REFUSAL, failure
 from sandbox.payu.errors import ApiError, Json
-from sandbox.payu.notifications import Notifier
+from sandbox.payu.messages import Messages
 from sandbox.payu.orders import CAPTURE, ORDER, REQUIRED, STATUS, Orders, booking_of, new_order_id
 from sandbox.payu.page import PAGE_PATH, PaymentPage
 from sandbox.payu.params import Reader, check
 from sandbox.payu.points import OauthError, Point, Tokens
 from sandbox.payu.refunds import REFUND, Refunds
 from sandbox.store import Store
+from sandbox.webhooks import Webhooks
 from sandbox.wire import lose
 
 API = "/payu/api/v2_1/orders"
@@ -75,17 +76,18 @@ class Endpoint:
 class PayUFace:
     """The routes of the PayU face."""
 
-    def __init__(self, store: Store, ledger: Ledger, faults: Faults, log: CallLog) -> None:
+    def __init__(self, store: Store, ledger: Ledger, faults: Faults, log: CallLog, webhooks: Webhooks) -> None:
         self._store = store
         self._faults = faults
         self._log = log
         self._tokens = Tokens()
-        self._notifier = Notifier()
         ids = Ids(new_order_id, numeric, numeric)
-        self.intents = Intents(store, ledger, "payu", ids, failure(ANY_REFUSAL))
+        refusal = failure(ANY_REFUSAL)
+        self.intents = Intents(store, ledger, "payu", ids, refusal, lambda intent: self._messages.order_changed(intent))
+        self._messages = Messages(webhooks, self.intents)
         self._orders = Orders(store, self.intents)
         self._refunds = Refunds(store, self.intents)
-        self._page = PaymentPage(store, self._orders, faults, log, self._notifier)
+        self._page = PaymentPage(store, self._orders, faults, log)
 
     def routes(self) -> list[web.RouteDef]:
         calls = [self._route(endpoint) for endpoint in self._endpoints()]
@@ -95,9 +97,6 @@ class PayUFace:
             web.post("/_sandbox/payu/refunds/{id}/settle", self.settle_refund),
         ]
         return [*calls, *control, web.post(TOKEN_PATH, self.token), *self._page.routes()]
-
-    async def close(self) -> None:
-        await self._notifier.close()
 
     def _endpoints(self) -> list[Endpoint]:
         one = f"{API}/{{id}}"
@@ -115,17 +114,13 @@ class PayUFace:
     def create(self, given: Request) -> Json:
         intent, answer = self._orders.create(given.values, given.point, given.page)
         given.call.intent_id = intent.id
-        self._notifier.order_changed(intent)
         return answer
 
     def transactions(self, given: Request) -> Json:
         return self._orders.transactions(self._order(given))
 
     def capture(self, given: Request) -> Json:
-        intent = self._order(given)
-        answer = self._orders.capture(intent, given.values.get("amount"), given.fault)
-        self._notifier.order_changed(intent)
-        return answer
+        return self._orders.capture(self._order(given), given.values.get("amount"), given.fault)
 
     def complete(self, given: Request) -> Json:
         """The older way to capture."""
@@ -134,15 +129,12 @@ class PayUFace:
         return self.capture(given)
 
     def cancel(self, given: Request) -> Json:
-        intent = self._order(given)
-        answer = self._orders.cancel(intent)
-        self._notifier.order_changed(intent)
-        return answer
+        return self._orders.cancel(self._order(given))
 
     def refund(self, given: Request) -> Json:
         intent = self._order(given)
         refund, answer = self._refunds.create(intent, given.values["refund"], given.fault)
-        self._notifier.refund_changed(intent, refund)
+        self._messages.refund_changed(intent, refund)
         return answer
 
     def list_refunds(self, given: Request) -> list[Json]:
@@ -181,8 +173,8 @@ class PayUFace:
             pending = self._refunds.find(request.match_info["id"])
             refund = self._refunds.settle(pending, approved=outcome == "approved")
             intent = self.intents.find(refund["order_id"])
-        assert intent is not None
-        self._notifier.refund_changed(intent, refund)
+            assert intent is not None
+            self._messages.refund_changed(intent, refund)
         return Answer(200, refunds.shown(refund)).response()
 
     def _order(self, given: Request) -> Intent:

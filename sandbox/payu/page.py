@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from string import Template
@@ -15,7 +14,6 @@ from sandbox.calls import Call, CallLog
 from sandbox.faults import IN_EXECUTION, Faults
 from sandbox.intents import Intent, State
 from sandbox.payu.cards import CARDS
-from sandbox.payu.notifications import Notifier
 from sandbox.payu.orders import Orders
 from sandbox.store import Store
 
@@ -45,12 +43,11 @@ FAILED = "error=501"
 class PaymentPage:
     """What the buyer's browser meets. Leaving a page decides nothing: the order stays unpaid until its time is over."""
 
-    def __init__(self, store: Store, orders: Orders, faults: Faults, log: CallLog, notifier: Notifier) -> None:
+    def __init__(self, store: Store, orders: Orders, faults: Faults, log: CallLog) -> None:
         self._store = store
         self._orders = orders
         self._faults = faults
         self._log = log
-        self._notifier = notifier
 
     def routes(self) -> list[web.RouteDef]:
         bank = f"{BANK_PATH}/{{token}}"
@@ -79,7 +76,8 @@ class PaymentPage:
         if intent.state is State.OPEN:
             fault = self._faults.take(call, IN_EXECUTION)
             scripted = fault if fault and fault.kind == "decline" else None
-            self._decide(intent, lambda: self._orders.pay(intent, card, scripted))
+            with self._store.transaction():
+                self._orders.pay(intent, card, scripted)
         self._log.add(call, 303)
         if intent.state is State.ACTION_REQUIRED:
             return _go(f"{BANK_PATH}/{intent.action_token}")
@@ -99,7 +97,8 @@ class PaymentPage:
         if outcome not in OUTCOMES:
             return _page(BANK, "Please choose approve or refuse", intent, ANSWER, waiting=waiting, status=400)
         if intent.state is waiting:
-            self._decide(intent, lambda: self._orders.authenticated(intent, OUTCOMES[outcome]))
+            with self._store.transaction():
+                self._orders.authenticated(intent, OUTCOMES[outcome])
         return _back(intent)
 
     def _order(self, request: web.Request) -> Intent | None:
@@ -112,11 +111,6 @@ class PaymentPage:
     def _challenged(self, request: web.Request) -> Intent | None:
         with self._store.transaction():
             return self._orders.find_challenged(request.match_info["token"])
-
-    def _decide(self, intent: Intent, decision: Callable[[], None]) -> None:
-        with self._store.transaction():
-            decision()
-        self._notifier.order_changed(intent)
 
 
 def _go(url: str) -> web.Response:

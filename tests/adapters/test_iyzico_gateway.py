@@ -194,12 +194,23 @@ async def test_void_releases_what_is_reserved_and_may_be_repeated(
         await gateway.capture(intent.id, key="k")
 
 
-async def test_a_form_that_nobody_has_paid_has_nothing_to_release(gateway: IyzicoGateway, booking_id: UUID) -> None:
+async def test_a_form_that_may_still_be_paid_cannot_be_withdrawn(gateway: IyzicoGateway, booking_id: UUID) -> None:
     intent = await opened(gateway, booking_id)
-    assert (await gateway.void(intent.id, key="k")).state is IntentState.ACTION_REQUIRED
+    with pytest.raises(PaymentRejected) as refused:
+        await gateway.void(intent.id, key="k")
+    assert refused.value.code == "form_open"
     for effect in (gateway.capture(intent.id, key="k"), gateway.refund(intent.id, PRICE, key="k")):
         with pytest.raises(PaymentRejected, match="nothing was paid"):
             await effect
+
+
+async def test_a_visit_that_a_refusal_has_ended_leaves_nothing_to_release(
+    gateway: IyzicoGateway, booking_id: UUID
+) -> None:
+    intent = await opened(gateway, booking_id)
+    await asyncio.to_thread(pay_with, str(intent.action_url), APPROVED, with_3ds=True)
+    await asyncio.to_thread(authenticate, str(intent.action_url), approve=False)
+    assert (await gateway.void(intent.id, key="k")).state is IntentState.OPEN
 
 
 async def test_money_that_was_taken_is_not_voided(

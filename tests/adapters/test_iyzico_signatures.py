@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from adapters.iyzico_signatures import authorization, is_answer_genuine, is_notification_genuine
+from adapters.iyzico_webhooks import IyzicoWebhooks
+from domain.payments import NewsKind, NewsRefused
 from sandbox.iyzico.errors import ApiError
 from sandbox.iyzico.signatures import authenticate, sign, sign_notification
 
@@ -46,6 +48,18 @@ NOTICE = {
     "iyziEventType": "CHECKOUT_FORM_AUTH",
     "iyziEventTime": 1721825036103,
     "iyziPaymentId": 22483975,
+}
+# likewise, for a payment without a hosted page
+DIRECT_SIGNATURE = "92c7a72b7741bc83eb696066605c894778c87297b2c88d6037670666230e18ae"
+DIRECT_NOTICE = {
+    "paymentConversationId": "conversationId",
+    "merchantId": 3382172,
+    "paymentId": 22484059,
+    "status": "SUCCESS",
+    "iyziReferenceCode": "a9af8e6b-4401-4928-b6b8-40419aaa3d0f",
+    "iyziEventType": "API_AUTH",
+    "iyziEventTime": 1721825828467,
+    "iyziPaymentId": 22484059,
 }
 
 
@@ -90,3 +104,25 @@ def test_a_notification_of_iyzico_s_is_believed_and_a_changed_one_is_not() -> No
     assert is_notification_genuine(NOTICE_SECRET, NOTICE, NOTICE_SIGNATURE)
     assert not is_notification_genuine(NOTICE_SECRET, NOTICE | {"status": "FAILURE"}, NOTICE_SIGNATURE)
     assert not is_notification_genuine(NOTICE_SECRET, NOTICE, "")
+    assert is_notification_genuine(NOTICE_SECRET, DIRECT_NOTICE, DIRECT_SIGNATURE)
+
+
+def test_a_notification_tells_the_form_and_whether_money_is_reserved() -> None:
+    webhooks = IyzicoWebhooks(NOTICE_SECRET)
+    [news] = webhooks.verify(json.dumps(NOTICE).encode(), {"x-iyz-signature-v3": NOTICE_SIGNATURE})
+    assert (news.provider, news.intent_id, news.kind) == ("iyzico", NOTICE["token"], NewsKind.RESERVED)
+    [other] = webhooks.verify(json.dumps(DIRECT_NOTICE).encode(), {"x-iyz-signature-v3": DIRECT_SIGNATURE})
+    assert other.intent_id is None
+
+
+def test_a_notification_under_another_reference_is_the_same_since_the_reference_is_not_signed() -> None:
+    webhooks, headers = IyzicoWebhooks(NOTICE_SECRET), {"x-iyz-signature-v3": NOTICE_SIGNATURE}
+    notices = [NOTICE, NOTICE | {"iyziReferenceCode": "another", "iyziEventTime": 1}]
+    ids = {webhooks.verify(json.dumps(notice).encode(), headers)[0].event_id for notice in notices}
+    assert len(ids) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", json.dumps(NOTICE | {"status": "FAILURE"}).encode()])
+def test_what_iyzico_has_not_signed_is_refused(body: bytes) -> None:
+    with pytest.raises(NewsRefused):
+        IyzicoWebhooks(NOTICE_SECRET).verify(body, {"x-iyz-signature-v3": NOTICE_SIGNATURE})

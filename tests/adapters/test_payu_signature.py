@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.payu_signature import is_signed
-from sandbox.payu.notifications import signature
+from sandbox.payu.messages import signature
 
 # From the tests of github.com/PayU-EMEA/openpayu_php (tests/unit/OpenPayU_UtilTest.php, verifySignatureDataProvider):
 # the body `OpenPayUData` under the key `SignatureKey`.

@@ -146,6 +146,50 @@ async def test_a_second_click_leads_to_the_same_page_and_a_second_order_is_refus
     await buyer.ends_as(booking, "confirmed")
 
 
+async def test_a_page_that_is_paid_after_a_cancel_gives_the_money_back(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    url = await ordered(buyer, booking)
+    assert (await buyer.cancel(booking)).json()["status"] == "cancelled"
+
+    await browses(url, APPROVED)
+
+    await eventually(lambda: box_office.provider.calls(booking, "cancel"), within=30)
+    assert await eventually(lambda: gone(box_office, booking))
+
+
+async def test_an_abandoned_page_that_is_paid_after_all_gives_back_what_was_paid_twice(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    url = await ordered(buyer, booking)
+    assert (await buyer.abandon(booking)).json()["status"] == "held"
+    assert (await buyer.pay(booking)).json()["status"] == "confirmed"
+
+    await browses(url, APPROVED)
+
+    await eventually(lambda: box_office.provider.calls(booking, "cancel"), within=30)
+    assert await eventually(lambda: settled(box_office, booking, 5000))
+
+
+async def test_a_page_that_is_paid_after_the_hold_is_over_gets_the_seats_all_the_same(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    event, buyer = await box_office.event(hold_seconds=2), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    url = await ordered(buyer, booking)
+    await buyer.ends_as(booking, "expired", within=settings.payment_window + 30)
+    await browses(url, APPROVED)
+    await buyer.ends_as(booking, "confirmed", within=60)
+
+
+async def gone(box_office: BoxOffice, booking: str) -> bool:
+    return await settled(box_office, booking, 0)
+
+
+async def settled(box_office: BoxOffice, booking: str, kept: int) -> bool:
+    return await box_office.provider.kept(booking) == kept
+
+
 FAULTS = ("429", "500_before", "500_after", "timeout_before", "timeout_after", "reset_before", "reset_after")
 
 

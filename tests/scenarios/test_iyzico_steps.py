@@ -82,6 +82,7 @@ async def test_a_repeated_step_tells_the_page_again_and_opens_no_second_form(til
     assert (first.result, second) == (AuthorizationResult.ACTION_REQUIRED, first)
     assert first.action_url
     assert await till.money() == (1, 0, 0, 0)
+    await asyncio.to_thread(pay_with, first.action_url, APPROVED)
     await till.return_money()
 
 
