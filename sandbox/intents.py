@@ -12,6 +12,7 @@ from typing import Any
 
 from sandbox.ids import Ids
 from sandbox.ledger import Ledger, Movement
+from sandbox.records import Attempt, Refund, read_attempt, read_refund
 from sandbox.store import Row, Store
 
 HOLD_SECONDS = 7 * 24 * 3600
@@ -94,31 +95,6 @@ class Intent:
         return self.authorized - self.captured - self.released
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """One try with one payment method; `failure` says why it was refused."""
-
-    id: str
-    intent_id: str
-    created: int
-    status: str
-    payment_method: str
-    failure: dict[str, str] | None
-
-
-@dataclass(frozen=True)
-class Refund:
-    """Minor units given back of one intent."""
-
-    id: str
-    intent_id: str
-    attempt_id: str
-    created: int
-    amount: int
-    reason: str | None
-    metadata: dict[str, str]
-
-
 CHANGING = (
     "state",
     "authorized",
@@ -139,18 +115,6 @@ def read_intent(row: Row) -> Intent:
     values |= {name: json.loads(values[name]) for name in ("metadata", "details")}
     values |= {"state": State(values["state"]), "manual_capture": bool(values["manual_capture"])}
     return Intent(**values)
-
-
-def _read_attempt(row: Row) -> Attempt:
-    return Attempt(**_without_seq(row) | {"failure": json.loads(row["failure"]) if row["failure"] else None})
-
-
-def _read_refund(row: Row) -> Refund:
-    return Refund(**_without_seq(row) | {"metadata": json.loads(row["metadata"])})
-
-
-def _without_seq(row: Row) -> dict[str, Any]:
-    return {name: value for name, value in dict(row).items() if name != "seq"}
 
 
 def _columns(intent: Intent) -> dict[str, Any]:
@@ -325,21 +289,21 @@ class Intents:
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         row = self._store.one("SELECT * FROM attempts WHERE id = ?", attempt_id)
-        return _read_attempt(row) if row else None
+        return read_attempt(row) if row else None
 
     def attempts(self, intent_id: str) -> list[Attempt]:
         """All attempts of an intent, newest first."""
         rows = self._store.all("SELECT * FROM attempts WHERE intent_id = ? ORDER BY seq DESC", intent_id)
-        return [_read_attempt(row) for row in rows]
+        return [read_attempt(row) for row in rows]
 
     def find_refund(self, refund_id: str) -> Refund | None:
         row = self._store.one("SELECT * FROM refunds WHERE id = ?", refund_id)
-        return _read_refund(row) if row else None
+        return read_refund(row) if row else None
 
     def refunds(self, intent_id: str) -> list[Refund]:
         """All refunds of an intent, newest first."""
         rows = self._store.all("SELECT * FROM refunds WHERE intent_id = ? ORDER BY seq DESC", intent_id)
-        return [_read_refund(row) for row in rows]
+        return [read_refund(row) for row in rows]
 
     def expire_due(self) -> None:
         """Take back every hold whose time is over."""

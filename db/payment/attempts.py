@@ -154,7 +154,9 @@ async def reach(
     """
     values: dict[str, Any] = {"state": state}
     if state in CLOSED:
-        values |= {"closed_at": func.now(), "watched": state is AttemptState.LEFT}
+        values["closed_at"] = func.now()
+    if state is AttemptState.LEFT:
+        values["watched"] = True
     changed = await _change(connection, attempt, values, AttemptRow.state.in_(_COMES_FROM[state]))
     if changed and event:
         await append(connection, attempt.booking_id, event)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.intents import Attempt, Intent, Refund, State
+from sandbox.intents import Intent, State
 from sandbox.iyzico.amounts import price
 from sandbox.iyzico.cards import card_of
+from sandbox.records import Attempt, Refund
 
 Json = dict[str, Any]
 

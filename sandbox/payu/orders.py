@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.faults import Fault
-from sandbox.intents import AmountExceeded, Attempt, Intent, Intents, State, WrongState
+from sandbox.intents import AmountExceeded, Intent, Intents, State, WrongState
 from sandbox.payu import errors
 from sandbox.payu.cards import AUTHENTICATION_FAILURE, CARDS, Failure, failure
 from sandbox.payu.errors import Json
 from sandbox.payu.params import Reader, address, currency, fields, several, text, truth, url, whole_number
 from sandbox.payu.points import Point
+from sandbox.records import Attempt
 from sandbox.store import Store
 
 STATUSES = {

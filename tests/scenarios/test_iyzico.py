@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -10,10 +11,12 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from config.settings import Settings
+from config.settings import Settings, secret
+from sandbox.iyzico.signatures import sign_notification
 from tests.box_office import BoxOffice, Buyer
 from tests.iyzico_buyer import APPROVED, DO_NOT_HONOUR, EXPIRED, LOST, NO_FUNDS, Page, authenticate, pay_with
 from tests.waiting import eventually
+from tests.webhooks import rows
 
 
 async def ordered(buyer: Buyer, booking: str, *, key: str | None = None) -> str:
@@ -33,7 +36,7 @@ async def browses(url: str, card: str, *, with_3ds: bool | None = None) -> Page:
     if page.back_to:
         async with httpx2.AsyncClient() as browser:
             back = await browser.post(page.back_to, data={"token": page.token})
-        assert back.status_code == 303, back.text
+        assert back.status_code == 200, back.text
     return page
 
 
@@ -57,6 +60,35 @@ async def test_a_buyer_who_never_comes_back_to_our_page_is_confirmed_all_the_sam
     booking = await buyer.held(event, "A-1-1")
     await asyncio.to_thread(pay_with, await ordered(buyer, booking), APPROVED)
     await buyer.ends_as(booking, "confirmed")
+
+
+@pytest.mark.parametrize("manner", [{"drop": 1}, {"double": 1, "delay_seconds": 1, "seed": 7}])
+async def test_lost_or_doubled_notifications_change_nothing(box_office: BoxOffice, manner: dict[str, float]) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    await box_office.provider.send(booking, **manner)
+    await asyncio.to_thread(pay_with, await ordered(buyer, booking), APPROVED)
+    await buyer.ends_as(booking, "confirmed")
+    assert await box_office.provider.kept(booking) == 5000
+
+
+async def test_a_forged_notification_is_refused_and_one_about_an_unknown_form_changes_nothing(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    notice = {
+        "iyziEventType": "CHECKOUT_FORM_AUTH",
+        "iyziPaymentId": 1,
+        "token": str(uuid4()),
+        "paymentConversationId": "c",
+        "status": "SUCCESS",
+    }
+    body = json.dumps(notice).encode()
+    path, name = "/v1/webhooks/iyzico", "X-IYZ-SIGNATURE-V3"
+    for headers in ({}, {name: sign_notification("guessed", notice)}):
+        refused = await box_office.http.post(path, content=body, headers=headers)
+        assert refused.json()["type"].endswith("/invalid-signature")
+    genuine = {name: sign_notification(secret(settings.iyzico_secret_key), notice)}
+    assert (await box_office.http.post(path, content=body, headers=genuine)).status_code == 200
 
 
 async def test_a_declined_card_may_be_followed_by_another_on_the_same_page(box_office: BoxOffice) -> None:
@@ -180,6 +212,18 @@ async def test_a_page_that_is_paid_after_the_hold_is_over_gets_the_seats_all_the
     await buyer.ends_as(booking, "expired", within=settings.payment_window + 30)
     await browses(url, APPROVED)
     await buyer.ends_as(booking, "confirmed", within=60)
+
+
+async def test_a_page_that_has_expired_is_watched_no_more(box_office: BoxOffice, settings: Settings) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    await ordered(buyer, booking)
+    await buyer.abandon(booking)
+    watched = "SELECT watched FROM attempts WHERE booking_id = %s"
+    assert rows(settings, watched, booking) == [(True,)]
+    aged = "UPDATE attempts SET opened_at = opened_at - interval '2 hours' WHERE booking_id = %s RETURNING number"
+    rows(settings, aged, booking)
+    await eventually(lambda: rows(settings, watched, booking) == [(False,)], within=60)
 
 
 async def gone(box_office: BoxOffice, booking: str) -> bool:
