@@ -19,7 +19,7 @@ from temporalio import activity
 
 from adapters.seat_locks import Claims, ColdEvent, Places, SeatLocks
 from db.engine import autocommit
-from db.reservation import bookings, claims
+from db.reservation import bookings, claims, reinstatement
 from db.reservation.bookings import identity
 from domain.bookings import ENDED, Booking, BookingRequest, BookingStatus, HoldOutcome
 from domain.domain_events import (
@@ -38,6 +38,7 @@ REDIS_OUTLASTS_HOLD = timedelta(seconds=90)
 
 _TRIES_OF_REDIS = 4  # after Postgres has decided; later the TTL does what we could not
 _WAIT_FOR_LOAD = 130  # tries of about 50 ms, while somebody else loads a cold event
+_TRIES_OF_OTHER_SEATS = 3  # that somebody else takes while we look
 
 
 class Step(BaseModel):
@@ -59,6 +60,21 @@ class Release(Step):
 
     to: BookingStatus
     reason: ProblemType | None = None
+
+
+class Reinstate(Step):
+    """Attributes: window: how long the payment may take from here."""
+
+    window: timedelta
+
+
+class Reinstatement(BaseModel):
+    """A booking that is back, perhaps on other seats, or why it cannot be."""
+
+    model_config = ConfigDict(frozen=True)
+
+    booking: Booking | None = None
+    problem: Problem | None = None
 
 
 class NeedsAttention(Step):
@@ -159,6 +175,33 @@ class ReservationActivities:
         booking = await self._move(order, BookingStatus.PAYING, paying)
         await self._tell_redis(self._locks.extend, _places(booking), order.window + REDIS_OUTLASTS_HOLD)
         return booking
+
+    @activity.defn
+    async def reinstate(self, order: Reinstate) -> Reinstatement:
+        """Bring an expired booking back on its own places, or else, if its buyer agreed, on the nearest equal seats."""
+        known = await self._find(order.booking.id)
+        if known and known.version != order.booking.version:  # done by an earlier try, whose answer was lost
+            return Reinstatement(booking=await self._reinstated(order, known.seats))
+        seats, taken = order.booking.seats, set[str]()
+        for _ in range(1 + _TRIES_OF_OTHER_SEATS):
+            places = Places(order.booking.event_id, order.booking.id, seats, order.booking.quantities)
+            try:
+                await self._admit(places, order.window + REDIS_OUTLASTS_HOLD)
+                return Reinstatement(booking=await self._reinstated(order, seats))
+            except Refused as refusal:
+                await self._locks.release(places)
+                problem = refusal.problem
+            taken |= set(problem.members.get("seats", ()))
+            async with self._engine.connect() as connection:
+                others = await reinstatement.alternatives(connection, order.booking, taken)
+            if problem.type is not ProblemType.SEATS_UNAVAILABLE or others is None:
+                break
+            seats = others
+        return Reinstatement(problem=problem)
+
+    async def _reinstated(self, order: Reinstate, seats: tuple[str, ...]) -> Booking:
+        async with self._engine.begin() as connection:
+            return await reinstatement.reinstate(connection, order.booking, seats, order.window)
 
     @activity.defn
     async def require_action(self, order: Step) -> Booking:

@@ -8,8 +8,20 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, FastAPI
 
-from api import booking_story, bookings, catalogue, health, identity, inventory, openapi, problems, search
-from api.middleware import BodyLimit, RequestContext
+from api import (
+    booking_story,
+    bookings,
+    catalogue,
+    health,
+    identity,
+    inventory,
+    openapi,
+    payment_actions,
+    problems,
+    search,
+    webhooks,
+)
+from api.middleware import BodyGuard, RequestContext
 from api.resources import open_resources
 from api.security import AccessTokens
 from config.settings import Service, Settings
@@ -25,7 +37,10 @@ class _Part(NamedTuple):
 PARTS: Mapping[str, _Part] = {
     "identity": _Part((identity.router,), frozenset({"identity"})),
     "catalogue": _Part((catalogue.router,), frozenset({"catalogue"})),
-    "reservation": _Part((inventory.router, bookings.router, booking_story.router), frozenset({"reservation"})),
+    "reservation": _Part(
+        (inventory.router, bookings.router, payment_actions.router, booking_story.router), frozenset({"reservation"})
+    ),
+    "payment": _Part((webhooks.router,), frozenset({"payment"})),
     "search": _Part((search.router,)),
 }
 
@@ -52,7 +67,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         app.include_router(router)
     openapi.describe(app)
     problems.install(app)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyGuard)
     app.add_middleware(RequestContext)
     return app
 

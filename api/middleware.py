@@ -12,7 +12,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
+from api.card_numbers import find_card_number, refusal
 from api.problems import INTERNAL, respond
+from domain.card_numbers import has_card_number
 from domain.problems import Problem, ProblemType
 
 BODY_LIMIT = 64 * 1024
@@ -60,8 +62,8 @@ class RequestContext:
                 _log(scope, status, time.perf_counter() - started)
 
 
-class BodyLimit:
-    """Reads the body before the application does, so that a limit holds however the body is sent."""
+class BodyGuard:
+    """Reads the body before the application does: a limit holds however it is sent, and card numbers go no further."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -73,6 +75,8 @@ class BodyLimit:
         body = await _read(receive)
         if body is None:
             await respond(_TOO_LARGE, Request(scope), headers={"Connection": "close"})(scope, receive, send)
+        elif field := find_card_number(scope, b"".join(message.get("body", b"") for message in body)):
+            await respond(refusal(field), Request(scope))(scope, receive, send)
         else:
             await self._app(scope, _replay(body, receive), send)
 
@@ -105,7 +109,7 @@ def _replay(messages: list[Message], receive: Receive) -> Receive:
 
 def _request_id(scope: Scope) -> str:
     given = Headers(scope=scope).get("x-request-id", "")
-    return given if _SANE_ID.fullmatch(given) else str(uuid7())
+    return given if _SANE_ID.fullmatch(given) and not has_card_number(given) else str(uuid7())
 
 
 def _add_headers(message: Message, request_id: str) -> None:

@@ -77,4 +77,5 @@ def _engine(service: Service) -> Callable[[Resources], Coroutine[None, None, Asy
 Open = Annotated[Resources, Depends(resources)]
 IdentityDatabase = Annotated[AsyncEngine, Depends(_engine("identity"))]
 CatalogueDatabase = Annotated[AsyncEngine, Depends(_engine("catalogue"))]
+PaymentDatabase = Annotated[AsyncEngine, Depends(_engine("payment"))]
 ReservationDatabase = Annotated[AsyncEngine, Depends(_engine("reservation"))]

@@ -143,13 +143,15 @@ async def holds_have_live_bookings(sources: Sources) -> list[Finding]:
 
 
 async def an_end_is_told_once(sources: Sources) -> list[Finding]:
-    """Each booking that has ended has exactly one outcome event; one that has not has none."""
+    """Each booking that has ended has exactly one outcome event since it was last brought back; others have none."""
     outcomes = ", ".join(f"'{name}'" for name in sorted(OUTCOME_TYPES))
     rows = await sources.rows(
         text(
             f"""
-            SELECT b.id, b.status, count(e.id) AS told FROM bookings b
-            LEFT JOIN domain_events e ON e.aggregate_id = b.id AND e.type IN ({outcomes})
+            SELECT b.id, b.status, count(e.id) FILTER (WHERE e.type <> 'booking.reinstated')
+                   - count(e.id) FILTER (WHERE e.type = 'booking.reinstated') AS told
+            FROM bookings b
+            LEFT JOIN domain_events e ON e.aggregate_id = b.id AND e.type IN ({outcomes}, 'booking.reinstated')
             WHERE {_OF_EVENT.format("b.event_id")} GROUP BY b.id
             """
         )

@@ -48,7 +48,7 @@ class Sources(NamedTuple):
 
     async def running_sagas(self) -> set[str]:
         """The bookings whose saga is alive."""
-        query = "WorkflowType = 'Booking' AND ExecutionStatus = 'Running'"
+        query = "WorkflowType IN ('Booking', 'LatePayment') AND ExecutionStatus = 'Running'"
         if self.event_id:
             query += f" AND SeatwrightEvent = '{self.event_id}'"
         found = self.temporal.list_workflows(query, page_size=1000)

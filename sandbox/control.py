@@ -14,7 +14,6 @@ from sandbox.faults import Faults, read_fault
 from sandbox.intents import Intent, Intents, WrongState, read_intent
 from sandbox.ledger import Ledger
 from sandbox.store import Store
-from sandbox.stripe.cards import failure
 
 DEFAULT_LIMIT, HIGHEST_LIMIT, MOST_BOOKINGS = 1000, 20_000, 20_000
 CALL_FILTERS = {"booking": "booking_id", "intent": "intent_id", "operation": "operation", "face": "face", "key": "key"}
@@ -54,7 +53,6 @@ class Control:
             web.post("/_sandbox/intents/{id}/expire", self.expire),
             web.post("/_sandbox/intents/{id}/settle", self.settle),
             web.get("/_sandbox/requests", self.calls),
-            web.route("*", "/_sandbox/{rest:.*}", self.unknown),
         ]
 
     async def health(self, request: web.Request) -> web.StreamResponse:
@@ -119,7 +117,7 @@ class Control:
             raise ValueError("outcome: one of approved, declined")
         with self._store.transaction():
             intents, intent = self._find(request)
-            intents.settle(intent, None if outcome == "approved" else failure("generic_decline"))
+            intents.settle(intent, None if outcome == "approved" else intents.refusal)
         return answer(self._summary(intent))
 
     async def calls(self, request: web.Request) -> web.StreamResponse:
@@ -128,9 +126,6 @@ class Control:
         filters = {CALL_FILTERS[name]: value for name, value in request.query.items() if name in CALL_FILTERS}
         calls = self._log.find(filters, since, limit)
         return answer({"requests": calls, "next_since": calls[-1]["seq"] if len(calls) == limit else None})
-
-    async def unknown(self, request: web.Request) -> web.StreamResponse:
-        raise LookupError(f"no such call: {request.method} {request.path}")
 
     async def _selection(self, request: web.Request) -> tuple[list[str] | None, int, int]:
         """Bookings that were named (None: all), and the page."""
@@ -165,6 +160,10 @@ class Control:
         rows = self._store.all("SELECT key FROM calls WHERE intent_id = ? AND key NOT NULL ORDER BY seq", intent.id)
         shown = {name: value for name, value in vars(intent).items() if name not in INTERNAL}
         return shown | {"held": intent.held, "keys": list(dict.fromkeys(row["key"] for row in rows))}
+
+
+async def unknown(request: web.Request) -> web.StreamResponse:
+    raise LookupError(f"no such call: {request.method} {request.path}")
 
 
 @web.middleware

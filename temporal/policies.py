@@ -15,17 +15,14 @@ NEVER_RETRIED = ["ValueError", "TypeError", "StaleStep", "Refused", "ValidationE
 """Errors that repeating cannot mend: they name a bug or a decision, not a moment of bad luck."""
 
 
-STORY = 2
-"""The version of the booking's story that new bookings begin with; `workflows/booking.py` tells what each changed."""
-
-
 def booking_policy(settings: Settings) -> BookingPolicy:
     """The limits that a booking starts with."""
     return BookingPolicy(
         payment_window=timedelta(seconds=settings.payment_window),
         compensation_attempts=settings.compensation_attempts,
         payment_steps=settings.payment_steps,
-        story=STORY,
+        asks_at_last=True,
+        spares_events=True,
     )
 
 

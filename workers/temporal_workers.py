@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.catalogue import CatalogueActivities
 from activities.inventory import InventoryActivities
-from activities.payment import PaymentActivities
+from activities.late_payments import LatePaymentActivities
+from activities.payment import PaymentActivities, PaymentGateway
 from activities.reservation import ReservationActivities
 from adapters.seat_locks import SeatLocks
-from adapters.stripe import StripeGateway
-from config.settings import Settings, secret
+from config.settings import Settings
 from db.engine import open_engine
 from temporal import queues
 from temporal.connection import connect_worker
 from temporal.policies import booking_policy
+from workers.gateways import open_gateways
+from workers.lateness import keep_watching
 from workers.revival import keep_reviving
 from workflows.booking import BookingWorkflow
+from workflows.late_payment import LatePaymentWorkflow
 from workflows.publication import CancelSales, PublishEvent
 
 SERVICES = (queues.CATALOGUE, queues.RESERVATION, queues.PAYMENT)
@@ -74,43 +78,45 @@ async def _catalogue(settings: Settings, client: Client) -> AsyncIterator[Worker
 
 @asynccontextmanager
 async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Worker]:
-    engine = open_engine(settings.database_url("reservation"))
     # Wait for a connection in a rush: redis-py's default pool would rather fail.
     pool = BlockingConnectionPool.from_url(
         settings.redis_url.get_secret_value(), max_connections=50, timeout=2, socket_timeout=2, socket_connect_timeout=1
     )
     async with AsyncExitStack() as stack:
+        engine = open_engine(settings.database_url("reservation"))
+        stack.push_async_callback(engine.dispose)
         redis = await stack.enter_async_context(Redis.from_pool(pool))
         activities = [
             *methods_of(ReservationActivities(engine, SeatLocks(redis))),
             *methods_of(InventoryActivities(engine)),
         ]
         if settings.payment_steps == "local":
-            activities += await stack.enter_async_context(_payment_activities(settings))
-        reviving = asyncio.create_task(keep_reviving(engine, client, booking_policy(settings)))
-        try:
-            yield _worker(client, queues.RESERVATION, [BookingWorkflow], activities)
-        finally:
-            reviving.cancel()
-            await engine.dispose()
+            activities += methods_of(PaymentActivities(*await stack.enter_async_context(_payment_desk(settings))))
+        stack.callback(asyncio.create_task(keep_reviving(engine, client, booking_policy(settings))).cancel)
+        yield _worker(client, queues.RESERVATION, [BookingWorkflow, LatePaymentWorkflow], activities)
 
 
 @asynccontextmanager
 async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
-    async with _payment_activities(settings) as activities:
-        yield _worker(client, queues.PAYMENT, [], activities)
+    async with _payment_desk(settings) as (engine, gateways):
+        activities = [
+            *methods_of(PaymentActivities(engine, gateways)),
+            *methods_of(LatePaymentActivities(engine, gateways)),
+        ]
+        watching = asyncio.create_task(keep_watching(engine, client, booking_policy(settings)))
+        try:
+            yield _worker(client, queues.PAYMENT, [], activities)
+        finally:
+            watching.cancel()
 
 
 @asynccontextmanager
-async def _payment_activities(settings: Settings) -> AsyncIterator[list[Callable[..., Any]]]:
+async def _payment_desk(settings: Settings) -> AsyncIterator[tuple[AsyncEngine, Mapping[str, PaymentGateway]]]:
     engine = open_engine(settings.database_url("payment"))
-    stripe = StripeGateway(
-        secret(settings.stripe_api_key), base_url=settings.stripe_api_base, total_seconds=settings.payment_timeout
-    )
     try:
-        yield methods_of(PaymentActivities(engine, {stripe.name: stripe}))
+        async with open_gateways(settings) as gateways:
+            yield engine, gateways
     finally:
-        await stripe.close()
         await engine.dispose()
 
 

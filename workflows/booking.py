@@ -61,7 +61,8 @@ class _Astray(Exception):
 class _Order:
     """A buyer's order to pay, until it is answered."""
 
-    def __init__(self, command: PaymentCommand) -> None:
+    def __init__(self, id: str, command: PaymentCommand) -> None:
+        self.id = id
         self.command = command
         self.outcome: PaymentOutcome | None = None
 
@@ -77,8 +78,10 @@ class BookingWorkflow:
         self._hold: HoldOutcome | None = None
         self._held: Booking | None = None
         self._order: _Order | None = None
+        self._came_to_nothing: dict[str, Problem] = {}  # orders that were answered before it was known, by id
         self._cancel_requested = False
         self._end_of_hold: asyncio.Task[None] | None = None
+        self._abandon_requested = False
         self._provider_has_news = False
         self._shown = BookingStatus.HELD  # what the search attribute says; the API starts us with it
         self._attention = Attention()
@@ -128,6 +131,7 @@ class BookingWorkflow:
             self._answer(order, problem=ending.problem)
         except _GiveUp as ending:
             await self._undo(ending.to, ending.problem)
+            self._answer(order, problem=ending.problem)
         else:
             self._answer(order)
 
@@ -147,10 +151,10 @@ class BookingWorkflow:
     async def _next_order(self) -> _Order | None:
         left = self._booking.expires_at - workflow.now()
         if left > timedelta(0) and not self._cancel_requested:
-            if self._is_first_story:
-                await self._wait_for_command_with_own_timer(left)
-            else:
+            if self._request.policy.spares_events:
                 await self._wait_for_command(left)
+            else:
+                await self._wait_for_command_with_own_timer(left)
         return None if self._cancel_requested else self._pending_order
 
     async def _wait_for_command(self, left: timedelta) -> None:
@@ -200,23 +204,24 @@ class BookingWorkflow:
         await self._change(ReservationActivities.require_action, self._step, "the buyer has to act")
         self._answer(order, action_url=authorization.action_url)
         pause = _FIRST_LOOK
+        self._abandon_requested = False
         while authorization.result is AuthorizationResult.ACTION_REQUIRED:
             await self._wait_for_news(min(pause, until - workflow.now()))
             pause = min(2 * pause, _LONGEST_LOOK)
-            if self._cancel_requested or workflow.now() >= until:
+            is_over = self._gives_up or workflow.now() >= until
+            if not is_over or (self._request.policy.asks_at_last and not self._gives_up):
+                authorization = await self._ask_for_authorization(order.command)
+            if is_over and authorization.result is AuthorizationResult.ACTION_REQUIRED:
                 await self._return_money()
                 self._saga.drop(RETURN_MONEY)
-                raise _NotPaid(refusals.why_not_paid(Authorization(result=AuthorizationResult.LAPSED)))
-            authorization = await self._ask_for_authorization(order.command)
+                raise _NotPaid(refusals.ABANDONED if self._abandon_requested else refusals.TOO_LATE)
         await self._change(ReservationActivities.resume_payment, self._step, "the buyer has acted")
         return authorization
 
     async def _wait_for_news(self, pause: timedelta) -> None:
-        self._provider_has_news = False
-        try:
-            await workflow.wait_condition(lambda: self._provider_has_news or self._cancel_requested, timeout=pause)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self._provider_has_news or self._gives_up, timeout=pause)
+        self._provider_has_news = False  # what comes from here on may be newer than the answer we are about to get
 
     async def _commit_seats(self) -> None:
         try:
@@ -384,7 +389,8 @@ class BookingWorkflow:
     @workflow.update
     async def pay(self, command: PaymentCommand) -> PaymentOutcome:
         """Pay for what is held; one attempt at a time."""
-        self._order = order = _Order(command)
+        update = workflow.current_update_info()
+        self._order = order = _Order(update.id if update else "", command)
         await workflow.wait_condition(lambda: order.outcome is not None)
         assert order.outcome is not None
         return order.outcome
@@ -397,6 +403,25 @@ class BookingWorkflow:
             raise ApplicationError("A payment is under way.", type=ProblemType.PAYMENT_IN_PROGRESS)
         if workflow.now() >= command.deadline:
             raise ApplicationError("The call came too late.", type=ProblemType.PAYMENT_TOO_LATE)
+
+    @workflow.query
+    def why_not_paid(self, order: str) -> Problem | None:
+        """Why an order that was answered while its buyer had to act came to nothing, if it did; by its update's id."""
+        return self._came_to_nothing.get(order)
+
+    @workflow.update
+    async def abandon(self) -> CancelOutcome:
+        """End the payment that waits for its buyer, and keep the hold, so that the buyer may pay otherwise."""
+        self._abandon_requested = True
+        await workflow.wait_condition(lambda: not self._pays or self._attention.step is not None)
+        if self._booking.status is BookingStatus.HELD:
+            return CancelOutcome(booking=self._booking)
+        return CancelOutcome(problem=refusals.why_not_cancelled(self._booking))
+
+    @abandon.validator
+    def _may_abandon(self) -> None:
+        if self._held is None or self._held.status is not BookingStatus.ACTION_REQUIRED or self._attention.step:
+            raise ApplicationError("No payment waits for its buyer.", type=ProblemType.WRONG_STATE)
 
     @workflow.update
     async def cancel(self) -> CancelOutcome:
@@ -432,6 +457,14 @@ class BookingWorkflow:
         self._cancel_requested = True
 
     @property
+    def _gives_up(self) -> bool:
+        return self._cancel_requested or self._abandon_requested
+
+    @property
+    def _pays(self) -> bool:
+        return self._booking.status in (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED)
+
+    @property
     def _booking(self) -> Booking:
         assert self._held is not None, "nothing is held yet"
         return self._held
@@ -449,10 +482,6 @@ class BookingWorkflow:
         return Step(booking=self._booking)
 
     @property
-    def _is_first_story(self) -> bool:
-        return self._request.policy.story < 2
-
-    @property
     def _is_free(self) -> bool:
         return self._booking.amount == 0  # no provider takes nothing
 
@@ -468,7 +497,9 @@ class BookingWorkflow:
         return provider(self._attempts)
 
     def _answer(self, order: _Order, *, problem: Problem | None = None, action_url: str | None = None) -> None:
-        if order.outcome is None:
+        if order.outcome is not None and problem:
+            self._came_to_nothing[order.id] = problem
+        elif order.outcome is None:
             order.outcome = PaymentOutcome(
                 body_sha256=order.command.body_sha256,
                 booking=None if problem else self._booking,
@@ -478,9 +509,9 @@ class BookingWorkflow:
 
     def _tell(self, details: str) -> None:
         workflow.set_current_details(details)
-        if self._shown is self._booking.status or (
-            self._booking.status is BookingStatus.PAYING and not self._is_first_story
-        ):
-            return  # `paying` is over before anybody could look for it, and an upsert costs an event and two writes
+        if self._shown is self._booking.status:
+            return
+        if self._booking.status is BookingStatus.PAYING and self._request.policy.spares_events:
+            return  # over before anybody could look for it, and an upsert costs an event and two writes
         self._shown = self._booking.status
         workflow.upsert_search_attributes([STATUS.value_set(self._booking.status)])

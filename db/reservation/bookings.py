@@ -93,8 +93,7 @@ async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking
     booking = await _insert(connection, request, offered, amount)
     if booking is None:
         return await _known_or_late(connection, request)
-    await _claim_general(connection, booking)
-    await _claim_seats(connection, booking)
+    await claim_places(connection, booking)
     await append(connection, booking.id, held(booking))
     return booking
 
@@ -179,11 +178,22 @@ async def _insert(connection: AsyncConnection, request: BookingRequest, sale: Sa
         "amount": amount,
         "currency": sale.currency,
         "body_sha256": request.body_sha256,
+        "accept_alternatives": request.accept_alternatives,
         "expires_at": func.now() + timedelta(seconds=sale.hold_seconds),
     }
     made = insert(BookingRow).values(values).on_conflict_do_nothing().returning(BookingRow)
     row = (await connection.execute(made)).one_or_none()
     return _without_tickets(row) if row else None
+
+
+async def claim_places(connection: AsyncConnection, booking: Booking) -> None:
+    """Make the booking the owner of all its places.
+
+    Raises:
+        Refused: Others have some of them.
+    """
+    await _claim_general(connection, booking)
+    await _claim_seats(connection, booking)
 
 
 async def _claim_seats(connection: AsyncConnection, booking: Booking) -> None:

@@ -79,6 +79,7 @@ class BookingRow(Base):
     amount: Mapped[int]
     currency: Mapped[str]
     body_sha256: Mapped[str]
+    accept_alternatives: Mapped[bool] = mapped_column(server_default=text("false"))
     version: Mapped[int] = mapped_column(server_default=text("1"))
     expires_at: Mapped[datetime]
     cancel_asked_at: Mapped[datetime | None]
