@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all one needs; `python -m stack --help` has the rest.
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help preflight venv demo stop clean lint test prove
+.PHONY: help preflight venv demo stop clean lint test prove bench
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -31,3 +31,6 @@ test: venv ## the whole suite on a stack of its own, from nothing, also beside a
 
 prove: venv ## every scenario at full size; writes its report to docs/proof/
 	@SEATWRIGHT_SCALE=full $(PYTHON) tests/prove.py
+
+bench: venv ## measure what a booking costs, side by side with simpler things (parts: python -m bench --help)
+	@$(PYTHON) -m bench all

@@ -51,13 +51,14 @@ async def run(settings: Settings, services: Sequence[str], ready: asyncio.Event,
     client = await connect_worker(settings)
     async with AsyncExitStack() as stack:
         for service in services:
-            worker = await stack.enter_async_context(_WORKERS[service](settings, client))
-            await stack.enter_async_context(worker)
+            of_service = await stack.enter_async_context(_WORKERS[service](settings, client))
+            await stack.enter_async_context(of_service)
         ready.set()
         await stop.wait()
 
 
-def _worker(client: Client, queue: str, workflows: Sequence[type], activities: Sequence[Callable[..., Any]]) -> Worker:
+def worker(client: Client, queue: str, workflows: Sequence[type], activities: Sequence[Callable[..., Any]]) -> Worker:
+    """A worker under the options that all of ours share."""
     return Worker(
         client,
         task_queue=queue,
@@ -72,7 +73,7 @@ def _worker(client: Client, queue: str, workflows: Sequence[type], activities: S
 async def _catalogue(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     engine = open_engine(settings.database_url("catalogue"), pool_size=2)
     try:
-        yield _worker(client, queues.CATALOGUE, [PublishEvent, CancelSales], methods_of(CatalogueActivities(engine)))
+        yield worker(client, queues.CATALOGUE, [PublishEvent, CancelSales], methods_of(CatalogueActivities(engine)))
     finally:
         await engine.dispose()
 
@@ -91,7 +92,7 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
         ]
         reviving = asyncio.create_task(keep_reviving(engine, client, booking_policy(settings)))
         try:
-            yield _worker(client, queues.RESERVATION, [BookingWorkflow], activities)
+            yield worker(client, queues.RESERVATION, [BookingWorkflow], activities)
         finally:
             reviving.cancel()
             await engine.dispose()
@@ -104,7 +105,7 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
         secret(settings.stripe_api_key), base_url=settings.stripe_api_base, total_seconds=settings.payment_timeout
     )
     try:
-        yield _worker(client, queues.PAYMENT, [], methods_of(PaymentActivities(engine, {stripe.name: stripe})))
+        yield worker(client, queues.PAYMENT, [], methods_of(PaymentActivities(engine, {stripe.name: stripe})))
     finally:
         await stripe.close()
         await engine.dispose()
