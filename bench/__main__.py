@@ -1,4 +1,4 @@
-"""`python -m bench`: every measurement, or one of them."""
+"""`python -m bench`: what a booking costs, measured side by side with simpler things; all of it, or one part."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from bench import machine, table
-from bench import saga as saga_bench
-from bench import worker as bench_worker
+from bench import generator, machine, table
+from bench import load as load_part
+from bench import saga as saga_part
+from bench import worker as worker_process
 from bench.figures import Figure
 from cli.leaving import leave_after
 from config.settings import settings
@@ -20,25 +21,46 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_
 
 Rounds = Annotated[int, typer.Option(help="How often each contestant has its turn.")]
 Seconds = Annotated[float, typer.Option(help="How long one turn lasts.")]
-Report = Annotated[list[Path], typer.Option(help="Also write the table there: .json or .md; may be repeated.")]
+Concurrency = Annotated[int, typer.Option(help="Callers, each of whom waits for its answer before the next call.")]
+Cores = Annotated[int, typer.Option(help="How many cores all but sandbox and generator get; 0 for all there are.")]
+Rates = Annotated[str, typer.Option(help="Bookings a second to offer, rising; ends when two are not sustained.")]
+Reports = Annotated[list[Path] | None, typer.Option("--report", help="Also write the table there: .json or .md.")]
+
+RATES = "4,8,12,16,20,25,30,40,50"
 
 
 @app.command()
-def saga(rounds: Rounds = 5, seconds: Seconds = 8, concurrency: int = 20, report: Report = []) -> None:  # noqa: B006
+def saga(rounds: Rounds = 5, seconds: Seconds = 8, concurrency: Concurrency = 20, reports: Reports = None) -> None:
     """(a) Our saga against the textbook's and against no-op workflows."""
-    _tell(asyncio.run(saga_bench.run(concurrency=concurrency, seconds=seconds, rounds=rounds)), report)
+    _tell(asyncio.run(saga_part.run(concurrency=concurrency, seconds=seconds, rounds=rounds)), reports)
+
+
+@app.command()
+def load(rates: Rates = RATES, seconds: Seconds = 20, cores: Cores = 2, reports: Reports = None) -> None:
+    """(b) The whole system through REST, open loop, at rising rates."""
+    _tell(asyncio.run(load_part.run(rates=_numbers(rates), seconds=seconds, cores=cores)), reports)
+
+
+@app.command(hidden=True)
+def generate() -> None:
+    """The process that makes the load."""
+    generator.main()
 
 
 @app.command(hidden=True)
 def worker() -> None:
     """The worker process of `saga`."""
-    bench_worker.main(settings())
+    worker_process.main(settings())
 
 
-def _tell(figures: Sequence[Figure], reports: Sequence[Path]) -> None:
+def _numbers(text: str) -> Sequence[float]:
+    return [float(number) for number in text.split(",")]
+
+
+def _tell(figures: Sequence[Figure], reports: Sequence[Path] | None) -> None:
     facts = machine.facts()
     table.show(facts, figures)
-    for path in reports:
+    for path in reports or ():
         table.write(path, facts, figures)
 
 
