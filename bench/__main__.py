@@ -9,8 +9,11 @@ from typing import Annotated
 
 import typer
 
+from bench import bare as bare_route
 from bench import generator, machine, table
+from bench import holds as holds_part
 from bench import load as load_part
+from bench import refusal as refusal_part
 from bench import saga as saga_part
 from bench import worker as worker_process
 from bench.figures import Figure
@@ -39,6 +42,24 @@ def saga(rounds: Rounds = 5, seconds: Seconds = 8, concurrency: Concurrency = 20
 def load(rates: Rates = RATES, seconds: Seconds = 20, cores: Cores = 2, reports: Reports = None) -> None:
     """(b) The whole system through REST, open loop, at rising rates."""
     _tell(asyncio.run(load_part.run(rates=_numbers(rates), seconds=seconds, cores=cores)), reports)
+
+
+@app.command()
+def holds(rounds: Rounds = 7, reports: Reports = None) -> None:
+    """(c) The hold script against plain SET NX PX, by the CPU of redis-server."""
+    _tell(asyncio.run(holds_part.run(rounds=rounds)), reports)
+
+
+@app.command()
+def refusal(rounds: Rounds = 5, seconds: Seconds = 5, concurrency: Concurrency = 20, reports: Reports = None) -> None:
+    """(d) Refusing a taken seat against a bare FastAPI route."""
+    _tell(asyncio.run(refusal_part.run(rounds=rounds, seconds=seconds, concurrency=concurrency)), reports)
+
+
+@app.command(hidden=True)
+def bare(port: int) -> None:
+    """The bare route of `refusal`."""
+    bare_route.main(port)
 
 
 @app.command(hidden=True)

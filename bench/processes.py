@@ -17,12 +17,17 @@ _READY_SECONDS = 60.0
 
 
 @contextmanager
-def running(stack: Stack, verb: str, *, ready: str, env: Mapping[str, str]) -> Iterator[int]:
+def running(
+    stack: Stack, verb: str, *arguments: str, ready: str, env: Mapping[str, str] | None = None
+) -> Iterator[int]:
     """`python -m bench <verb>` until the block ends, ready when a GET of that URL succeeds; its process id."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEATWRIGHT_")}
     with stack.place.log(f"bench-{verb}").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bench", verb], env=environment | stack.env | dict(env), stdout=log, stderr=log
+            [sys.executable, "-m", "bench", verb, *arguments],
+            env=environment | stack.env | dict(env or {}),
+            stdout=log,
+            stderr=log,
         )
     try:
         _wait(process, ready, str(stack.place.log(f"bench-{verb}")))
