@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 import aiohttp
 
-from bench.cpu import Meter, between, tree
+from bench.cpu import Cpu, Meter, between, tree
 from bench.figures import Figure, measured, split_up
 from bench.generator import Generated, Job, generate
 from bench.progress import say
@@ -25,6 +26,7 @@ SEATS = 40_000
 SLOWEST_HOLD = 0.5  # seconds, of 99 in 100
 KEEPS_UP = 0.95  # of what is offered
 _WARM_UP = 4.0  # bookings a second, before anything is measured
+_SETTLES = 10.0  # seconds
 
 
 class Step(NamedTuple):
@@ -58,10 +60,19 @@ async def run(*, rates: Sequence[float], seconds: float, cores: int) -> Sequence
         meter = Meter(pids(stack, *SYSTEM, "sandbox"))
         api_url = settings_of(stack).api_url
         async with client(api_url) as http:
+            idle = await _idle(meter)
             sale = _Sale(http, api_url, await register_buyers(http), await publish(http, SEATS), rest)
             await generate(await sale.job(_WARM_UP, seconds))
             steps = [step async for step in _climb(rates, seconds, sale, meter)]
-    return _figures(steps, cores)
+    return [split_up(PART, "idle: CPU in a second, by process", idle, "ms"), *_figures(steps, cores)]
+
+
+async def _idle(meter: Meter) -> Cpu:
+    """CPU milliseconds in a second of nothing to do, once the start is over."""
+    await asyncio.sleep(_SETTLES)
+    before = meter.read()
+    await asyncio.sleep(_SETTLES)
+    return {name: 1000 * used / _SETTLES for name, used in between(before, meter.read()).items()}
 
 
 class _Sale:

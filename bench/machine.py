@@ -16,15 +16,18 @@ _PACKAGES = (
 )  # fmt: skip
 
 
+def load() -> str:
+    """The load average of the last minute, 5 minutes and 15."""
+    return ", ".join(f"{load:.1f}" for load in os.getloadavg())
+
+
 def facts() -> Facts:
-    """Machine, versions and load, now."""
-    loads = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    """Machine and versions."""
     return [
         ("commit", _git("rev-parse", "--short", "HEAD") + (", changed" if _git("status", "--porcelain") else "")),
         ("processor", f"{os.cpu_count()} cores, {_line('/proc/cpuinfo', 'model name') or platform.machine()}"),
         ("memory", f"{int((_line('/proc/meminfo', 'MemTotal') or '0').split()[0]) / 2**20:.0f} GiB"),
         ("system", f"{platform.system()} {platform.release()}, Python {platform.python_version()}"),
-        ("load average", loads),
         ("Temporal", "the CLI's dev server on an SQLite file (WAL, synchronous=FULL), with everything in one process"),
         ("packages", ", ".join(f"{name} {version(name)}" for name in _PACKAGES)),
     ]

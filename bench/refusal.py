@@ -1,4 +1,4 @@
-"""(d) Refusing a taken seat through the API against a bare FastAPI route with the same body model and server options."""
+"""(d) Refusing a taken seat through the API against a bare FastAPI route: same body model, same server options."""
 
 from __future__ import annotations
 
