@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -107,6 +108,8 @@ def _numbers(text: str) -> Sequence[float]:
 
 
 def _measure(reports: Sequence[Path] | None, *parts: Part) -> None:
+    # So that the stack is taken down then, too.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     before = machine.load()
     figures = [figure for part in parts for figure in asyncio.run(part)]
     facts = [*machine.facts(), ("load average", f"{before} before; {machine.load()} afterwards")]

@@ -71,14 +71,14 @@ async def _generate(job: Job) -> Generated:
         seats = islice(neighbours(job.event_seats), job.skip, None)
         started = perf_counter()
         buying = []
-        for due in _arrivals(job):
+        for due in arrivals(job):
             await asyncio.sleep(started + due - perf_counter())
             buying.append(asyncio.create_task(shop.buy(job.event, next(seats), due=started + due)))
         purchases = await asyncio.gather(*buying)
         return Generated(purchases=purchases, seconds=max(job.seconds, perf_counter() - started))
 
 
-def _arrivals(job: Job) -> Sequence[float]:
+def arrivals(job: Job) -> Sequence[float]:
     """When each is due: as many as the rate says, at random."""
     random_ = random.Random(job.seed)
     return sorted(random_.uniform(0, job.seconds) for _ in range(round(job.rate * job.seconds)))

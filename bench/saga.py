@@ -45,7 +45,7 @@ async def run(*, concurrency: int, seconds: float, rounds: int) -> Sequence[Figu
         with bench_worker(stack) as worker:
             servers = pids(stack, "temporal", "postgres", "redis", "sandbox")
             meter = Meter({**servers, "worker": worker}, own="client")
-            bookings = _Bookings(settings_of(stack), await connect(settings_of(stack)))
+            bookings = Bookings(settings_of(stack), await connect(settings_of(stack)))
 
             def contestant(make: Contestant) -> Callable[[], Awaitable[Sample]]:
                 async def round_() -> Sample:
@@ -65,18 +65,18 @@ async def run(*, concurrency: int, seconds: float, rounds: int) -> Sequence[Figu
     return _figures(samples, events)
 
 
-class _Bookings:
+class Bookings:
     """Makes one workflow of each kind; each booking takes its own two seats."""
 
     def __init__(self, settings: Settings, client: Client) -> None:
         self._settings = settings
         self._client = client
-        self._event = uuid4()
+        self.event = uuid4()
         self._seats: Iterator[Sequence[str]] = iter(())
 
     async def open_event(self) -> None:
         """Sell a new event from now on."""
-        self._event, self._seats = await put_on_sale(self._settings, SEATS), neighbours(SEATS)
+        self.event, self._seats = await put_on_sale(self._settings, SEATS), neighbours(SEATS)
 
     async def no_op(self) -> str:
         """Returns the workflow's id, as all of them do."""
@@ -117,7 +117,7 @@ class _Bookings:
         return BookingRequest(
             id=id,
             user_id=uuid4(),
-            event_id=self._event,
+            event_id=self.event,
             seats=tuple(next(self._seats)),
             quantities={},
             body_sha256=sha256(id.bytes).hexdigest(),

@@ -25,15 +25,20 @@ SEATS_A_BOOKING = 2
 
 @contextmanager
 def fresh_stack(*names: str, name: str = NAME) -> Iterator[Stack]:
-    """The named processes with all that they need, on empty databases; everything when none is named."""
+    """The named processes with all that they need, on empty databases; everything when none is named.
+
+    Nothing of it is left afterwards, but for data and logs when something failed.
+    """
     stack = Stack(name, ports="free", console=Console(quiet=True))
     say(f"a fresh stack {name!r}")
     stack.clean()
     try:
         stack.up(*names)
         yield stack
-    finally:
+    except BaseException:
         stack.down()
+        raise
+    stack.clean()
 
 
 def settings_of(stack: Stack) -> Settings:
