@@ -6,7 +6,8 @@ import asyncio
 import signal
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from types import FrameType
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -107,9 +108,12 @@ def _numbers(text: str) -> Sequence[float]:
     return [float(number) for number in text.split(",")]
 
 
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 def _measure(reports: Sequence[Path] | None, *parts: Part) -> None:
-    # So that the stack is taken down then, too.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _interrupt)  # so that the stack is taken down then, too
     before = machine.load()
     figures = [figure for part in parts for figure in asyncio.run(part)]
     facts = [*machine.facts(), ("load average", f"{before} before; {machine.load()} afterwards")]
