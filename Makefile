@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.seatwright/pycache
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help preflight venv demo stop clean lint test prove
+.PHONY: help preflight venv demo stop clean lint test prove bench
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -34,3 +34,6 @@ test: venv ## the whole suite on a stack of its own, from nothing, also beside a
 
 prove: venv ## every scenario at full size; writes its report to docs/proof/
 	@SEATWRIGHT_SCALE=full $(PYTHON) tests/prove.py
+
+bench: venv ## measure what a booking costs, side by side with simpler things (parts: python -m bench --help)
+	@$(PYTHON) -m bench all

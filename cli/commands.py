@@ -9,12 +9,12 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-import uvicorn
 import uvloop
 from prometheus_client import start_http_server
 
 import stack
 from api.app import PARTS, create_app
+from api.server import serve as serve_app
 from audit.report import print_findings
 from audit.run import audit as run_audit
 from cli import demo as demonstration
@@ -66,15 +66,7 @@ def serve(
     _prepare()
     if settings().metrics_port:
         start_http_server(settings().metrics_port, addr="127.0.0.1")
-    uvicorn.run(
-        create_app(settings(), services),
-        host=host,
-        port=port,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=20,
-    )
+    serve_app(create_app(settings(), services), host=host, port=port)
 
 
 @app.command()

@@ -43,13 +43,14 @@ async def run(settings: Settings, services: Sequence[str], ready: asyncio.Event,
     client = await connect_worker(settings)
     async with AsyncExitStack() as stack:
         for service in services:
-            worker = await stack.enter_async_context(_WORKERS[service](settings, client))
-            await stack.enter_async_context(worker)
+            of_service = await stack.enter_async_context(_WORKERS[service](settings, client))
+            await stack.enter_async_context(of_service)
         ready.set()
         await stop.wait()
 
 
-def _worker(client: Client, queue: str, workflows: Sequence[type], activities: Sequence[Callable[..., Any]]) -> Worker:
+def worker(client: Client, queue: str, workflows: Sequence[type], activities: Sequence[Callable[..., Any]]) -> Worker:
+    """A worker under the options that all of ours share."""
     return Worker(
         client,
         task_queue=queue,
@@ -71,7 +72,7 @@ def _worker(client: Client, queue: str, workflows: Sequence[type], activities: S
 async def _catalogue(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     engine = open_engine(settings.database_url("catalogue"), pool_size=2)
     try:
-        yield _worker(client, queues.CATALOGUE, [PublishEvent, CancelSales], methods_of(CatalogueActivities(engine)))
+        yield worker(client, queues.CATALOGUE, [PublishEvent, CancelSales], methods_of(CatalogueActivities(engine)))
     finally:
         await engine.dispose()
 
@@ -93,7 +94,7 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
         if settings.payment_steps == "local":
             activities += methods_of(PaymentActivities(*await stack.enter_async_context(_payment_desk(settings))))
         stack.callback(asyncio.create_task(keep_reviving(engine, client, booking_policy(settings))).cancel)
-        yield _worker(client, queues.RESERVATION, [BookingWorkflow, LatePaymentWorkflow], activities)
+        yield worker(client, queues.RESERVATION, [BookingWorkflow, LatePaymentWorkflow], activities)
 
 
 @asynccontextmanager
@@ -105,7 +106,7 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
         ]
         watching = asyncio.create_task(keep_watching(engine, client, booking_policy(settings)))
         try:
-            yield _worker(client, queues.PAYMENT, [], activities)
+            yield worker(client, queues.PAYMENT, [], activities)
         finally:
             watching.cancel()
 
