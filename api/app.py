@@ -21,6 +21,7 @@ from api import (
     search,
     webhooks,
 )
+from api.door import Door
 from api.middleware import BodyGuard, RequestContext
 from api.resources import open_resources
 from api.security import AccessTokens
@@ -59,6 +60,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         lifespan=_lifespan(settings, databases),
         docs_url=None,
         redoc_url=None,
+        telemetry={"tracing": False},  # see `middleware`
         generate_unique_id_function=openapi.operation_id,
     )
     app.state.settings = settings
@@ -67,6 +69,8 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         app.include_router(router)
     openapi.describe(app)
     problems.install(app)
+    if any(bookings.router in part.routers for part in parts):
+        app.add_middleware(Door)
     app.add_middleware(BodyGuard)
     app.add_middleware(RequestContext)
     return app

@@ -55,7 +55,7 @@ class Desk(NamedTuple):
 
 
 async def _desk(opened: Open, engine: ReservationDatabase) -> Desk:
-    return Desk(opened.settings, engine, SeatLocks(opened.redis), opened.temporal)
+    return Desk(opened.settings, engine, opened.locks, opened.temporal)
 
 
 _QUEUED_AT_MOST = timedelta(seconds=20)  # a hold that comes later than this after its caller has left is not made

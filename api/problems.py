@@ -157,20 +157,20 @@ _MOMENTARY = {
 }
 
 
-def _refused(request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     return respond(error.problem, request)
 
 
-def _unavailable(request: Request, error: Exception) -> Response:
+async def _unavailable(request: Request, error: Exception) -> Response:
     structlog.get_logger().warning("unavailable", error=type(error).__name__)
     return respond(UNAVAILABLE, request)
 
 
-def _database(request: Request, error: Exception) -> Response:
+async def _database(request: Request, error: Exception) -> Response:
     assert isinstance(error, DBAPIError)
     if error.connection_invalidated or _is_momentary(error):
-        return _unavailable(request, error.orig or error)
+        return await _unavailable(request, error.orig or error)
     raise error
 
 
@@ -182,28 +182,28 @@ def _is_momentary(error: DBAPIError) -> bool:
     return sqlstate[:2] in ("08", "40", "53", "55", "57")
 
 
-def _temporal(request: Request, error: Exception) -> Response:
+async def _temporal(request: Request, error: Exception) -> Response:
     assert isinstance(error, RPCError)
     if error.status in _MOMENTARY:
-        return _unavailable(request, error)
+        return await _unavailable(request, error)
     raise error
 
 
-def _runtime(request: Request, error: Exception) -> Response:
+async def _runtime(request: Request, error: Exception) -> Response:
     # All that temporalio raises when its first connection cannot be made.
     if str(error).startswith("Failed client connect"):
-        return _unavailable(request, error)
+        return await _unavailable(request, error)
     raise error
 
 
-def _http(request: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     """The framework's own refusals: no such route, another method, a body that cannot be read."""
     assert isinstance(error, HTTPException)
     type_ = _BY_STATUS.get(error.status_code, _T.INTERNAL if error.status_code >= 500 else _T.INVALID_REQUEST)
     return respond(Problem(type=type_, detail=error.detail), request, status=error.status_code, headers=error.headers)
 
 
-def _invalid(request: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = error.errors()
     broken = any(each["type"] == "json_invalid" for each in errors)

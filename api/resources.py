@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from adapters.elasticsearch import EventSearch
+from adapters.seat_locks import SeatLocks
+from adapters.turnstile import Turnstile
 from config.settings import Service, Settings
 from db.engine import open_engine
 from temporal.connection import connect
@@ -31,6 +33,8 @@ class Resources:
     settings: Settings
     engines: Mapping[Service, AsyncEngine]
     redis: Redis
+    locks: SeatLocks
+    turnstile: Turnstile
     temporal: Client
     search: EventSearch
 
@@ -45,7 +49,7 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
         stack.push_async_callback(redis.aclose)
         search = EventSearch(settings.elasticsearch_url)
         stack.push_async_callback(search.close)
-        yield Resources(settings, engines, redis, await connect(settings), search)
+        yield Resources(settings, engines, redis, SeatLocks(redis), Turnstile(redis), await connect(settings), search)
 
 
 def open_redis(settings: Settings) -> Redis:

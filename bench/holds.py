@@ -79,7 +79,7 @@ async def _holds(redis: Redis, seats: int) -> Turn:
         await locks.hold(Places(event, uuid4(), [f"A-{row}-{number}" for number in range(seats)], {}), TTL)
     for lua in script.sources:
         await redis.script_load(lua)
-    return Turn(script.commands, b"*1\r\n$4\r\nheld\r\n")
+    return Turn(script.commands, b"$4\r\nheld\r\n")
 
 
 class _Script:
@@ -93,9 +93,9 @@ class _Script:
         self.sources.append(lua)
         digest = sha1(lua.encode()).hexdigest()
 
-        async def call(keys: Sequence[str], args: Sequence[str | int]) -> Sequence[bytes]:
+        async def call(keys: Sequence[str], args: Sequence[str | int]) -> bytes:
             self.commands.append(_packed("EVALSHA", digest, len(keys), *keys, *args))
-            return [b"held"]
+            return b"held"
 
         return call
 

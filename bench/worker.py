@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import uvloop
+
 from bench.processes import running
 from bench.textbook import QUEUE, NoOp, TextbookSaga
 from config.logging import configure as configure_logging
@@ -19,9 +21,9 @@ from workers.process import run_until_stopped
 
 def main(settings: Settings) -> None:
     """Work until told to stop, as `seatwright work` does."""
-    configure_logging(settings)
+    configure_logging()
     configure_tracing()
-    asyncio.run(run_until_stopped(_work, settings, temporal_workers.SERVICES))
+    uvloop.run(run_until_stopped(_work, settings, temporal_workers.SERVICES))
 
 
 async def _work(settings: Settings, services: Sequence[str], ready: asyncio.Event, stop: asyncio.Event) -> None:

@@ -102,7 +102,7 @@ def demo() -> None:
 
 
 def _prepare() -> None:
-    configure_logging(settings())
+    configure_logging()
     configure_tracing()
 
 
