@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from sandbox.bulk import bring_in
 from sandbox.calls import CallLog
 from sandbox.faults import Faults, read_fault
 from sandbox.intents import Intent, Intents, WrongState, read_intent
@@ -51,6 +52,7 @@ class Control:
             web.get("/_sandbox/balances", self.balances),
             web.get("/_sandbox/intents", self.list_intents),
             web.post("/_sandbox/intents", self.list_intents),
+            web.post("/_sandbox/intents/import", self.bring_in),
             web.post("/_sandbox/intents/{id}/expire", self.expire),
             web.post("/_sandbox/intents/{id}/settle", self.settle),
             web.get("/_sandbox/requests", self.calls),
@@ -104,6 +106,16 @@ class Control:
             rows = self._store.all("SELECT * FROM intents WHERE seq > ? ORDER BY seq LIMIT ?", since, limit)
         next_since = rows[-1]["seq"] if len(rows) == limit else None
         return answer({"intents": [self._summary(read_intent(row)) for row in rows], "next_since": next_since})
+
+    async def bring_in(self, request: web.Request) -> web.StreamResponse:
+        """Make intents of a face that have ended already; all of them or none."""
+        body = await body_of(request)
+        intents, wanted = self._intents.get(body.get("face", "stripe")), body.get("intents")
+        if intents is None or not isinstance(wanted, list):
+            raise ValueError(f"face: one of {', '.join(self._intents)}; intents: a list")
+        with self._store.transaction():
+            ids = bring_in(intents, wanted)
+        return answer({"ids": ids}, 201)
 
     async def expire(self, request: web.Request) -> web.StreamResponse:
         """The issuer takes the hold back now."""
