@@ -40,13 +40,13 @@ class Look:
         seen: T = self._seen[read]
         return seen
 
-    async def rows(self, statement: str, service: Service = "reservation") -> list[Row[Any]]:
+    async def rows(self, statement: str, service: Service = "reservation", **values: object) -> list[Row[Any]]:
         """As `Sources.rows`."""
-        return await self.sources.rows(statement, service)
+        return await self.sources.rows(statement, service, **values)
 
-    def stream(self, statement: str, service: Service = "reservation") -> AsyncIterator[Row[Any]]:
+    def stream(self, statement: str, service: Service = "reservation", **values: object) -> AsyncIterator[Row[Any]]:
         """As `Sources.stream`."""
-        return self.sources.stream(statement, service)
+        return self.sources.stream(statement, service, **values)
 
 
 Check = Callable[[Look], Awaitable[list[Broken]]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -36,14 +35,17 @@ async def bookings(sources: Sources) -> dict[str, Facts]:
     return {row.id: Facts(row.status, row.amount) async for row in sources.stream(statement)}
 
 
+async def booking_ids(sources: Sources) -> list[UUID] | None:
+    """The event's bookings; None where all are audited."""
+    if sources.event_id is None:
+        return None
+    return [row.id for row in await sources.rows("SELECT id FROM bookings WHERE event_id = :event_id")]
+
+
 async def intents(sources: Sources) -> dict[str, list[RecordedIntent]]:
     """What the provider has of each booking."""
-    chosen: Sequence[UUID] | None = None
-    if sources.event_id:
-        ids = await sources.rows("SELECT id FROM bookings WHERE event_id = :event_id")
-        chosen = [row.id for row in ids]
     found: dict[str, list[RecordedIntent]] = defaultdict(list)
-    async for intent in sources.provider.intents(chosen):
+    async for intent in sources.provider.intents(await booking_ids(sources)):
         found[str(intent.booking_id)].append(intent)
     return found
 

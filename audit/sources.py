@@ -47,27 +47,28 @@ class Sources(NamedTuple):
         """A connection that only reads, and sees the database as it is at its first statement."""
         async with self.databases[service].connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            # Judging every booking takes longer than anything that a caller waits for.
-            await connection.execute(text("SET LOCAL statement_timeout = '300s'"))
             yield connection
 
-    async def rows(self, statement: str, service: Service = "reservation") -> list[Row[Any]]:
-        """Rows of a database; a statement may use `:event_id` (null for all events), `:lag` and `:payment_window`."""
-        async with self.snapshot(service) as connection:
-            return list(await connection.execute(text(statement), self.parameters(statement)))
+    async def rows(self, statement: str, service: Service = "reservation", **values: object) -> list[Row[Any]]:
+        """Rows of a database; see `parameters`."""
+        return [row async for row in self.stream(statement, service, **values)]
 
-    async def stream(self, statement: str, service: Service = "reservation") -> AsyncIterator[Row[Any]]:
-        """As `rows`, but never all of them at once."""
+    async def stream(
+        self, statement: str, service: Service = "reservation", **values: object
+    ) -> AsyncIterator[Row[Any]]:
+        """Rows of a database, never all of them at once; see `parameters`."""
         async with self.snapshot(service) as connection:
-            options = {"yield_per": 2000}
-            found = await connection.stream(text(statement), self.parameters(statement), execution_options=options)
-            async for row in found:
-                yield row
+            found = await connection.stream(
+                text(statement), self.parameters(statement, **values), execution_options={"yield_per": 2000}
+            )
+            async for some in found.partitions():  # waiting for each row alone would take most of the time
+                for row in some:
+                    yield row
 
-    def parameters(self, statement: str) -> dict[str, Any]:
-        """The parameters that a statement names."""
+    def parameters(self, statement: str, **values: object) -> dict[str, object]:
+        """What a statement names: its own values, `:event_id` (null for all), `:lag` or `:payment_window`."""
         known = {"event_id": self.event_id, "lag": self.lag, "payment_window": self.payment_window}
-        return {name: value for name, value in known.items() if f":{name}" in statement}
+        return {name: value for name, value in known.items() if f":{name}" in statement} | values
 
 
 OF_EVENT = "(CAST(:event_id AS uuid) IS NULL OR {} = CAST(:event_id AS uuid))"
@@ -78,7 +79,10 @@ OF_EVENT = "(CAST(:event_id AS uuid) IS NULL OR {} = CAST(:event_id AS uuid))"
 async def open_sources(settings: Settings, event_id: UUID | None, lag: timedelta) -> AsyncIterator[Sources]:
     """Connections for one audit."""
     async with AsyncExitStack() as closing:
-        databases = {service: open_engine(settings.database_url(service), pool_size=2) for service in _SERVICES}
+        databases = {
+            service: open_engine(settings.database_url(service), pool_size=2, serves_callers=False)
+            for service in _SERVICES
+        }
         for engine in databases.values():
             closing.push_async_callback(engine.dispose)
         redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=2, decode_responses=True)

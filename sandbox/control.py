@@ -24,6 +24,7 @@ BOOKING_NAMES = ("booking", "metadata[booking_id]")
 PAGE_QUERY = {*BOOKING_NAMES, "since", "limit"}
 
 INTERNAL = {"action_token", "details"}
+AMOUNTS = "seq, id, booking_id, currency, authorized - captured - released AS held, captured, refunded"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -52,6 +53,8 @@ class Control:
             web.get("/_sandbox/balances", self.balances),
             web.get("/_sandbox/intents", self.list_intents),
             web.post("/_sandbox/intents", self.list_intents),
+            web.get("/_sandbox/amounts", self.amounts),
+            web.post("/_sandbox/amounts", self.amounts),
             web.post("/_sandbox/intents/import", self.bring_in),
             web.post("/_sandbox/intents/{id}/expire", self.expire),
             web.post("/_sandbox/intents/{id}/settle", self.settle),
@@ -106,6 +109,21 @@ class Control:
             rows = self._store.all("SELECT * FROM intents WHERE seq > ? ORDER BY seq LIMIT ?", since, limit)
         next_since = rows[-1]["seq"] if len(rows) == limit else None
         return answer({"intents": [self._summary(read_intent(row)) for row in rows], "next_since": next_since})
+
+    async def amounts(self, request: web.Request) -> web.StreamResponse:
+        """Where the money of each intent is, and nothing else: AMOUNTS of some bookings, or page by page of all."""
+        bookings, since, limit = await self._selection(request)
+        with self._store.transaction():
+            self._expire_due()
+            if bookings is None:
+                rows = self._store.all(
+                    f"SELECT {AMOUNTS} FROM intents WHERE seq > ? ORDER BY seq LIMIT ?", since, limit
+                )
+            else:
+                sql = f"SELECT {AMOUNTS} FROM intents WHERE booking_id = ? ORDER BY seq"
+                rows = [row for booking in bookings for row in self._store.all(sql, booking)]
+        next_since = rows[-1]["seq"] if bookings is None and len(rows) == limit else None
+        return answer({"amounts": [tuple(row)[1:] for row in rows], "next_since": next_since})
 
     async def bring_in(self, request: web.Request) -> web.StreamResponse:
         """Make intents of a face that have ended already; all of them or none."""

@@ -57,6 +57,7 @@ async def nothing_stays_authorized(look: Look) -> list[Broken]:
 _ATTEMPTS = """
     SELECT booking_id::text AS booking, number, amount, state, intent_id FROM attempts
     WHERE state IN ('captured', 'declined', 'voided', 'refunded')
+      AND (CAST(:ids AS uuid[]) IS NULL OR booking_id = ANY (CAST(:ids AS uuid[])))
 """
 
 
@@ -65,7 +66,7 @@ async def attempts_say_what_the_provider_says(look: Look) -> list[Broken]:
     bookings, moving = await look.once(readings.bookings), await look.once(readings.moving)
     at_provider = await look.once(readings.intents)
     broken = []
-    async for row in look.stream(_ATTEMPTS, "payment"):
+    async for row in look.stream(_ATTEMPTS, "payment", ids=await look.once(readings.booking_ids)):
         if row.booking not in bookings or row.booking in moving:
             continue
         intent = next((each for each in at_provider.get(row.booking, ()) if each.id == row.intent_id), None)

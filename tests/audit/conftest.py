@@ -1,73 +1,143 @@
-"""Ways to break each guard on a private event, and to see what the audit says."""
+"""A house in which each guard can be broken, without anybody else's noticing."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from uuid import UUID
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import get_args
+from uuid import uuid4
 
 import psycopg
 import pytest
-from pydantic import SecretStr
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from redis.asyncio import Redis
+from sqlalchemy import make_url
 
-from audit.run import audit
-from config.settings import Settings, secret
+from adapters.elasticsearch import EventSearch
+from adapters.kafka import CONSUMER_GROUPS, PARTITIONS, Publisher, dead_letters
+from adapters.kafka_log import KafkaLog
+from adapters.sandbox_ledger import SandboxLedger
+from adapters.seat_locks import SeatLocks
+from adapters.stripe import StripeGateway
+from audit.sources import Sources
+from config.settings import Service, Settings, secret
+from db.databases import migrate
+from db.engine import open_engine
 from stack import Stack
-from tests.audit.charges import Charges
+from temporal.connection import connect
+from tests.audit.house import House, on_sale
 from tests.own_redis import own_redis
 
+SERVICES: tuple[Service, ...] = ("reservation", "payment", "catalogue", "analytics")
+assert set(SERVICES) <= set(get_args(Service))
 
-class Auditor:
-    """Audits one event, with a Redis in which nothing is but what the test puts there."""
-
-    def __init__(self, settings: Settings, redis_url: str) -> None:
-        self._settings = settings.model_copy(update={"redis_url": SecretStr(redis_url)})
-
-    async def finds(self, event: str) -> set[tuple[str, str, str]]:
-        return {(*finding,) for finding in await audit(self._settings, UUID(event))}
-
-    async def invariants_and_subjects(self, event: str) -> set[tuple[str, str]]:
-        return {(invariant, subject) for invariant, subject, _ in await self.finds(event)}
+CopyDatabase = Callable[[Service], str]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def admin(settings: Settings) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(secret(settings.postgres_admin_dsn), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def templates(settings: Settings, admin: psycopg.Connection) -> Iterator[dict[Service, str]]:
+    """A database of each service with its tables and nothing in them, made once: a copy takes a moment."""
+    names = {service: f"audit_{service}_{uuid4().hex}" for service in SERVICES}
+    for service, name in names.items():
+        admin.execute(f'CREATE DATABASE "{name}"')
+        migrate(service, _url(settings, name))
+    yield names
+    _drop(admin, *names.values())
+
+
+@pytest.fixture
+def copy(settings: Settings, admin: psycopg.Connection, templates: dict[Service, str]) -> Iterator[CopyDatabase]:
+    """Makes a service's database, and answers its SQLAlchemy URL."""
+    made: list[str] = []
+
+    def copied(service: Service) -> str:
+        made.append(f"audit_{uuid4().hex}")
+        admin.execute(f'CREATE DATABASE "{made[-1]}" TEMPLATE "{templates[service]}" STRATEGY FILE_COPY')
+        return _url(settings, made[-1])
+
+    yield copied
+    _drop(admin, *made)
+
+
+def _url(settings: Settings, database: str) -> str:
+    dsn = make_url(secret(settings.postgres_admin_dsn))
+    return dsn.set(drivername="postgresql+psycopg", database=database).render_as_string(hide_password=False)
+
+
+def _drop(admin: psycopg.Connection, *databases: str) -> None:
+    for database in databases:
+        admin.execute(f'DROP DATABASE "{database}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
 def redis_url(stack: Stack) -> Iterator[str]:
     with own_redis(stack, "audit") as url:
         yield url
 
 
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(redis_url, decode_responses=True)
-    yield client
-    await client.aclose()
+@pytest.fixture(scope="session")
+def prefix(settings: Settings) -> Iterator[str]:
+    """What the names of this session's topics begin with."""
+    kafka, prefix = AdminClient({"bootstrap.servers": settings.kafka_bootstrap}), f"audit-{uuid4().hex}."
+    names = [f"{prefix}{name}" for name in ("reservation.events", *map(dead_letters, CONSUMER_GROUPS))]
+    for created in kafka.create_topics([NewTopic(name, num_partitions=PARTITIONS) for name in names]).values():
+        created.result(timeout=30)
+    yield prefix
+    for deleted in kafka.delete_topics(names).values():
+        deleted.result(timeout=30)
 
 
 @pytest.fixture
-def auditor(settings: Settings, redis_url: str) -> Auditor:
-    return Auditor(settings, redis_url)
+async def search(settings: Settings, prefix: str) -> AsyncIterator[EventSearch]:
+    """The search index of this session."""
+    alias = prefix.strip(".")
+    events = EventSearch(settings.elasticsearch_url, alias)
+    await events.ensure_index()
+    yield events
+    await events.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def index_goes(settings: Settings, prefix: str) -> Iterator[None]:
+    yield
+    import httpx2
+
+    httpx2.delete(f"{settings.elasticsearch_url}/{prefix.strip('.')}-v1", timeout=30)
 
 
 @pytest.fixture
-def reservation(settings: Settings) -> Iterator[psycopg.Connection]:
-    """A superuser's connection to the reservation database, for which no trigger fires."""
-    yield from _unguarded(settings, "seatwright_reservation")
-
-
-@pytest.fixture
-def payment(settings: Settings) -> Iterator[psycopg.Connection]:
-    """The same to the payment database."""
-    yield from _unguarded(settings, "seatwright_payment")
-
-
-def _unguarded(settings: Settings, database: str) -> Iterator[psycopg.Connection]:
-    dsn = secret(settings.postgres_admin_dsn)
-    with psycopg.connect(dsn, dbname=database, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
-
-
-@pytest.fixture
-async def charges(settings: Settings) -> AsyncIterator[Charges]:
-    async with Charges(settings) as opened:
-        yield opened
+async def house(
+    settings: Settings, copy: CopyDatabase, redis_url: str, prefix: str, search: EventSearch
+) -> AsyncIterator[House]:
+    """An empty house with one event on sale."""
+    async with AsyncExitStack() as closing:
+        databases = {service: open_engine(copy(service), pool_size=2) for service in SERVICES}
+        for engine in databases.values():
+            closing.push_async_callback(engine.dispose)
+        redis = Redis.from_url(redis_url, decode_responses=True)
+        raw = Redis.from_url(redis_url)
+        provider = SandboxLedger(settings.sandbox_url)
+        gateway = StripeGateway(secret(settings.stripe_api_key), base_url=settings.stripe_api_base)
+        for close in (redis.aclose, raw.aclose, provider.close, gateway.close):
+            closing.push_async_callback(close)
+        sources = Sources(
+            databases=databases,
+            redis=redis,
+            temporal=await connect(settings),
+            provider=provider,
+            kafka=KafkaLog(settings.kafka_bootstrap, prefix),
+            search=search,
+            event_id=await on_sale(databases["reservation"]),
+            lag=timedelta(0),
+            payment_window=timedelta(minutes=1),
+        )
+        publisher = await closing.enter_async_context(Publisher(settings.kafka_bootstrap, "audit-test"))
+        yield House(sources, SeatLocks(raw), gateway, publisher, settings.kafka_bootstrap, prefix)
