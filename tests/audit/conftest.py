@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import get_args
 from uuid import uuid4
 
+import httpx2
 import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -31,9 +31,6 @@ from tests.audit.house import House, on_sale
 from tests.own_redis import own_redis
 
 SERVICES: tuple[Service, ...] = ("reservation", "payment", "catalogue", "analytics")
-assert set(SERVICES) <= set(get_args(Service))
-
-CopyDatabase = Callable[[Service], str]
 
 
 @pytest.fixture(scope="session")
@@ -43,28 +40,24 @@ def admin(settings: Settings) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture(scope="session")
-def templates(settings: Settings, admin: psycopg.Connection) -> Iterator[dict[Service, str]]:
-    """A database of each service with its tables and nothing in them, made once: a copy takes a moment."""
-    names = {service: f"audit_{service}_{uuid4().hex}" for service in SERVICES}
+def made(settings: Settings, admin: psycopg.Connection) -> Iterator[dict[Service, str]]:
+    """A database of each service that this session's tests share, each with an event of its own."""
+    names: dict[Service, str] = {service: f"audit_{service}_{uuid4().hex}" for service in SERVICES}
     for service, name in names.items():
         admin.execute(f'CREATE DATABASE "{name}"')
         migrate(service, _url(settings, name))
     yield names
-    _drop(admin, *names.values())
+    for name in names.values():
+        _drop(admin, name)
 
 
 @pytest.fixture
-def copy(settings: Settings, admin: psycopg.Connection, templates: dict[Service, str]) -> Iterator[CopyDatabase]:
-    """Makes a service's database, and answers its SQLAlchemy URL."""
-    made: list[str] = []
-
-    def copied(service: Service) -> str:
-        made.append(f"audit_{uuid4().hex}")
-        admin.execute(f'CREATE DATABASE "{made[-1]}" TEMPLATE "{templates[service]}" STRATEGY FILE_COPY')
-        return _url(settings, made[-1])
-
-    yield copied
-    _drop(admin, *made)
+def databases(settings: Settings, admin: psycopg.Connection, made: dict[Service, str]) -> Iterator[dict[Service, str]]:
+    """Each service's SQLAlchemy URL; the reservation service's is of the test's own, since its guards are there."""
+    own = f"audit_{uuid4().hex}"
+    admin.execute(f'CREATE DATABASE "{own}" TEMPLATE "{made["reservation"]}"')
+    yield {service: _url(settings, own if service == "reservation" else name) for service, name in made.items()}
+    _drop(admin, own)
 
 
 def _url(settings: Settings, database: str) -> str:
@@ -72,9 +65,8 @@ def _url(settings: Settings, database: str) -> str:
     return dsn.set(drivername="postgresql+psycopg", database=database).render_as_string(hide_password=False)
 
 
-def _drop(admin: psycopg.Connection, *databases: str) -> None:
-    for database in databases:
-        admin.execute(f'DROP DATABASE "{database}" WITH (FORCE)')
+def _drop(admin: psycopg.Connection, database: str) -> None:
+    admin.execute(f'DROP DATABASE "{database}" WITH (FORCE)')
 
 
 @pytest.fixture(scope="session")
@@ -95,32 +87,30 @@ def prefix(settings: Settings) -> Iterator[str]:
         deleted.result(timeout=30)
 
 
+@pytest.fixture(scope="session")
+def alias(settings: Settings) -> Iterator[str]:
+    """This session's search index."""
+    alias = f"audit-{uuid4().hex}"
+    yield alias
+    httpx2.delete(f"{settings.elasticsearch_url}/{alias}-v1", timeout=30)
+
+
 @pytest.fixture
-async def search(settings: Settings, prefix: str) -> AsyncIterator[EventSearch]:
-    """The search index of this session."""
-    alias = prefix.strip(".")
+async def search(settings: Settings, alias: str) -> AsyncIterator[EventSearch]:
     events = EventSearch(settings.elasticsearch_url, alias)
     await events.ensure_index()
     yield events
     await events.close()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def index_goes(settings: Settings, prefix: str) -> Iterator[None]:
-    yield
-    import httpx2
-
-    httpx2.delete(f"{settings.elasticsearch_url}/{prefix.strip('.')}-v1", timeout=30)
-
-
 @pytest.fixture
 async def house(
-    settings: Settings, copy: CopyDatabase, redis_url: str, prefix: str, search: EventSearch
+    settings: Settings, databases: dict[Service, str], redis_url: str, prefix: str, search: EventSearch
 ) -> AsyncIterator[House]:
     """An empty house with one event on sale."""
     async with AsyncExitStack() as closing:
-        databases = {service: open_engine(copy(service), pool_size=2) for service in SERVICES}
-        for engine in databases.values():
+        engines = {service: open_engine(url, pool_size=2, serves_callers=False) for service, url in databases.items()}
+        for engine in engines.values():
             closing.push_async_callback(engine.dispose)
         redis = Redis.from_url(redis_url, decode_responses=True)
         raw = Redis.from_url(redis_url)
@@ -129,13 +119,13 @@ async def house(
         for close in (redis.aclose, raw.aclose, provider.close, gateway.close):
             closing.push_async_callback(close)
         sources = Sources(
-            databases=databases,
+            databases=engines,
             redis=redis,
             temporal=await connect(settings),
             provider=provider,
             kafka=KafkaLog(settings.kafka_bootstrap, prefix),
             search=search,
-            event_id=await on_sale(databases["reservation"]),
+            event_id=await on_sale(engines["reservation"]),
             lag=timedelta(0),
             payment_window=timedelta(minutes=1),
         )

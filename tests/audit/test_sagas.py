@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from temporalio import workflow
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from config.settings import Settings
 from domain.bookings import Booking, BookingStatus
 from tests.audit.house import House
 
@@ -55,10 +58,11 @@ async def test_a_saga_that_shows_another_state_is_found(house: House) -> None:
     assert await house.finds() == {(AGREE, str(booking.id))}
 
 
-async def test_a_saga_that_has_ended_otherwise_than_its_booking_is_found(house: House) -> None:
+async def test_a_saga_that_has_ended_otherwise_than_its_booking_is_found(house: House, settings: Settings) -> None:
     booking = await house.cancelled("A-1-1")
+    client = await Client.connect(settings.temporal_address, data_converter=pydantic_data_converter)
     async with Worker(
-        house.temporal, task_queue=house.prefix, workflows=[Mistaken], workflow_runner=UnsandboxedWorkflowRunner()
+        client, task_queue=house.prefix, workflows=[Mistaken], workflow_runner=UnsandboxedWorkflowRunner()
     ):
         await (await house.saga(booking)).result()
     assert await house.finds() == {(AGREE, str(booking.id))}

@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from activities.reservation import Step
-from adapters.seat_locks import Places
 from domain.bookings import BookingStatus
 from tests.audit.house import House, step
 from tests.db import house as by_the_row
@@ -54,7 +53,6 @@ async def test_a_place_that_is_counted_and_claimed_by_nobody_is_found(house: Hou
 
 
 async def test_an_end_that_leaves_the_places_behind_is_found(house: House) -> None:
-    booking = await house.held("A-1-1")
-    await house.locks.release(Places(booking.event_id, booking.id, booking.seats, {}))
+    booking = await by_the_row.claim(house.database("reservation"), house.event, "A-1-1")
     await by_the_row.move(house.database("reservation"), booking, BookingStatus.CANCELLED)
     assert await house.finds() == {(PLACES, str(booking.id))}
