@@ -60,12 +60,19 @@ _TAKEN = f"""
 
 async def redis_knows_what_is_taken(look: Look) -> list[Broken]:
     """Where Redis decides, it keeps the places of whoever holds or has just bought them, and for nobody else."""
-    events, broken = await look.once(readings.places), []
+    events, bookings = await look.once(readings.places), await look.once(readings.bookings)
+    taken, broken = set(), []
     async for row in look.stream(_TAKEN):
+        taken.add((f"{row.event} {row.place}", row.booking))
         record = events.get(row.event)
         if record and record.is_warm and (wrong := _disagreement(record, row)):
             broken.append(Broken(row.booking, f"{row.event} {row.place} is {row.status}, but in Redis {wrong}"))
-    return broken
+    return broken + [
+        Broken(keep.booking, f"{place} is kept for it in Redis only")
+        for place, keep in _kept(events)
+        if keep.booking in bookings and bookings[keep.booking].status not in _GONE
+        if (place, keep.booking) not in taken
+    ]
 
 
 def _disagreement(record: EventRecord, row: Row[Any]) -> str | None:
@@ -81,10 +88,15 @@ def _disagreement(record: EventRecord, row: Row[Any]) -> str | None:
     return None if quantity == row.quantity else f"{quantity} are kept instead of {row.quantity}"
 
 
+_CAPACITIES = f"""
+    SELECT event_id::text AS event, name, capacity FROM sections
+    WHERE kind = 'general' AND {OF_EVENT.format("event_id")}
+"""
+
+
 async def redis_counts_every_place(look: Look) -> list[Broken]:
     """Where Redis decides, it knows each section's capacity, and its count is the sum of what bookings have."""
-    statement = f"SELECT event_id::text AS event, name, capacity FROM sections WHERE kind = 'general' AND {_ANY}"
-    capacities = {(row.event, row.name): row.capacity for row in await look.rows(statement)}
+    capacities = {(row.event, row.name): row.capacity for row in await look.rows(_CAPACITIES)}
     return [
         Broken(f"{event} {name}", f"capacity {section.capacity}, {section.counted} counted, {kept} found")
         for event, record in (await look.once(readings.places)).items()
@@ -94,6 +106,3 @@ async def redis_counts_every_place(look: Look) -> list[Broken]:
         if (section.capacity, section.counted) != (capacities[event, name], kept)
         or section.listed != section.places.keys()
     ]
-
-
-_ANY = OF_EVENT.format("event_id")

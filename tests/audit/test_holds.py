@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,12 @@ async def test_a_hold_deleted_by_another_is_found_where_nobody_looks_whose_it_is
     careless = cut("release", "if redis.call('GET', key) == booking then", "do")
     assert await house.hold("A-1-1", locks=careless) is None
     assert await house.finds() == {(KNOWN, str(owner.id))}
+
+
+async def test_a_place_kept_for_who_has_not_claimed_it_is_found(house: House) -> None:
+    booking = await house.bought("A-1-1")
+    await house.locks.hold(Places(house.event, booking.id, ["A-1-2"], {}), timedelta(minutes=1))
+    assert await house.finds() == {(KNOWN, str(booking.id))}
 
 
 async def test_places_that_leak_from_the_count_are_found(house: House, cut: Cut) -> None:
