@@ -14,6 +14,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from redis.asyncio import Redis
 from sqlalchemy import make_url
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.client import Client
 
 from adapters.elasticsearch import EventSearch
 from adapters.kafka import CONSUMER_GROUPS, PARTITIONS, Publisher, dead_letters
@@ -25,6 +28,7 @@ from audit.sources import Sources
 from config.settings import Service, Settings, secret
 from db.databases import migrate
 from db.engine import open_engine
+from sandbox.testing import API_KEY, SandboxProcess
 from stack import Stack
 from temporal.connection import connect
 from tests.audit.house import House, on_sale
@@ -103,9 +107,35 @@ async def search(settings: Settings, alias: str) -> AsyncIterator[EventSearch]:
     await events.close()
 
 
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    """A provider of this session's own: what is wrong in its books is nobody else's concern."""
+    process = SandboxProcess(tmp_path_factory.mktemp("audit-sandbox"))
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+async def temporal(settings: Settings, prefix: str) -> AsyncIterator[Client]:
+    """The stack's Temporal; what the test has started there is gone when it ends."""
+    client = await connect(settings)
+    yield client
+    async for found in client.list_workflows(f"TaskQueue = '{prefix}'"):
+        execution = WorkflowExecution(workflow_id=found.id, run_id=found.run_id)
+        request = DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
+        await client.workflow_service.delete_workflow_execution(request)
+
+
 @pytest.fixture
 async def house(
-    settings: Settings, databases: dict[Service, str], redis_url: str, prefix: str, search: EventSearch
+    settings: Settings,
+    databases: dict[Service, str],
+    redis_url: str,
+    sandbox: SandboxProcess,
+    temporal: Client,
+    prefix: str,
+    search: EventSearch,
 ) -> AsyncIterator[House]:
     """An empty house with one event on sale."""
     async with AsyncExitStack() as closing:
@@ -114,14 +144,13 @@ async def house(
             closing.push_async_callback(engine.dispose)
         redis = Redis.from_url(redis_url, decode_responses=True)
         raw = Redis.from_url(redis_url)
-        provider = SandboxLedger(settings.sandbox_url)
-        gateway = StripeGateway(secret(settings.stripe_api_key), base_url=settings.stripe_api_base)
+        provider, gateway = SandboxLedger(sandbox.url), StripeGateway(API_KEY, base_url=sandbox.url)
         for close in (redis.aclose, raw.aclose, provider.close, gateway.close):
             closing.push_async_callback(close)
         sources = Sources(
             databases=engines,
             redis=redis,
-            temporal=await connect(settings),
+            temporal=temporal,
             provider=provider,
             kafka=KafkaLog(settings.kafka_bootstrap, prefix),
             search=search,

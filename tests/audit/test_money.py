@@ -8,9 +8,9 @@ import pytest
 
 from activities.reservation import Step
 from adapters.stripe import StripeGateway
-from config.settings import Settings, secret
 from domain.money import Money
 from domain.payments import Intent, IntentState
+from sandbox.testing import API_KEY, SandboxProcess
 from tests.audit.house import House, step
 
 OWED, ONCE = "money taken is money owed", "a booking is paid once"
@@ -47,13 +47,13 @@ class Lazy(StripeGateway):
 
 
 @pytest.fixture
-def without_keys(settings: Settings) -> StripeGateway:
-    return WithoutKeys(secret(settings.stripe_api_key), base_url=settings.stripe_api_base)
+def without_keys(sandbox: SandboxProcess) -> StripeGateway:
+    return WithoutKeys(API_KEY, base_url=sandbox.url)
 
 
 @pytest.fixture
-def lazy(settings: Settings) -> StripeGateway:
-    return Lazy(secret(settings.stripe_api_key), base_url=settings.stripe_api_base)
+def lazy(sandbox: SandboxProcess) -> StripeGateway:
+    return Lazy(API_KEY, base_url=sandbox.url)
 
 
 async def charged_again_after_forgetting(house: House, gateway: StripeGateway) -> str:
