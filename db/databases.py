@@ -74,7 +74,7 @@ def _give_schema(admin: psycopg.Connection, owner: URL) -> None:
 
 
 def migrate(service: str, url: str) -> None:
-    """Bring one service's tables up to date; the application's role has to exist."""
+    """Bring the tables of a service's database up to date, as the role in its SQLAlchemy URL."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / service / "migrations"))
     config.attributes["url"] = url

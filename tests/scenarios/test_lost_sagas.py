@@ -15,7 +15,9 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from audit.run import audit
 from config.settings import Settings
 from db.engine import open_engine
+from stack import Stack
 from temporal.policies import booking_policy
+from tests.api.test_command_line import seatwright
 from tests.box_office import DECLINED_CARD, BoxOffice
 from tests.waiting import eventually
 from workers.revival import revive
@@ -45,7 +47,7 @@ async def waits_to_try_again(office: BoxOffice, booking: str) -> bool:
 
 
 async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_seat(
-    box_office: BoxOffice, engine: AsyncEngine
+    box_office: BoxOffice, engine: AsyncEngine, stack: Stack
 ) -> None:
     event, buyer = await box_office.event(hold_seconds=1), box_office.somebody()
     booking = await buyer.held(event, "A-1-1", quantities={"Standing": 1})
@@ -56,6 +58,9 @@ async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_se
         return ("what is unfinished is being finished", booking) in {(each[0], each[1]) for each in findings}
 
     await eventually(audit_sees_it)
+    printed = await asyncio.to_thread(seatwright, stack, "audit", "--event", event)
+    assert printed.returncode == 1
+    assert booking in printed.stdout
     await revived(box_office, engine, booking)
     await buyer.ends_as(booking, "expired")
     assert await box_office.seat(event, "A-1-1") == "available"
