@@ -68,11 +68,8 @@ class StripeFace:
         self._faults = faults
         self._log = log
         self._keys = Keys(store, "stripe")
-        messages = Messages(webhooks, API_VERSION)
-        self.intents = Intents(
-            store, ledger, "stripe", Prefixes("pi", "ch", "re"), lambda intent: messages.announce(intent, renderer)
-        )
-        renderer = Renderer(self.intents)
+        self.intents = Intents(store, ledger, "stripe", Prefixes("pi", "ch", "re"))
+        self.intents.announce = Messages(webhooks, Renderer(self.intents), API_VERSION).announce
         self._operations = Operations(store, self.intents)
         self._pages = ThreeDSecure(store, self.intents, self._operations.authenticated, return_parameters, describe)
 
