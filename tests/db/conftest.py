@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from importlib import import_module
 
 import psycopg
 import pytest
@@ -11,7 +10,7 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.engine import open_engine
-from db.migration_helpers import OUTBOX_DDL
+from tests.db.house import ddl_of
 from tests.workers.conftest import MakeDatabase, database
 
 __all__ = ["database"]
@@ -19,7 +18,7 @@ __all__ = ["database"]
 
 @pytest.fixture
 def reservation_url(database: MakeDatabase) -> str:
-    return database(import_module("db.reservation.migrations.versions.0001_reservation").DDL + OUTBOX_DDL)
+    return database(ddl_of("reservation"))
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +12,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db.migration_helpers import OUTBOX_DDL
 from db.reservation import bookings, inventory
 from db.reservation.bookings import identity
 from domain.bookings import Booking, BookingRequest, BookingStatus
@@ -58,6 +61,14 @@ async def on_sale(engine: AsyncEngine, *, standing: int = 10) -> UUID:
     async with engine.begin() as connection:
         await inventory.put_on_sale(connection, event)
     return event.id
+
+
+def ddl_of(service: str) -> str:
+    """What all migrations of a service make together, in their order."""
+    package = f"db.{service}.migrations.versions"
+    folder = Path(__file__).parents[2].joinpath(*package.split("."))
+    revisions = [import_module(f"{package}.{path.stem}") for path in sorted(folder.glob("0*.py"))]
+    return "".join(revision.DDL for revision in revisions) + OUTBOX_DDL
 
 
 async def claim(engine: AsyncEngine, event: UUID, *seats: str, **quantities: int) -> Booking:
