@@ -125,21 +125,15 @@ def _now() -> int:
     return int(time.time())
 
 
-Announce = Callable[[Intent], None]
-
-
 class Intents:
     """The intents of one face. Every method that changes one must be called inside a transaction of the store.
 
     Attributes:
         refusal: What the face says of an issuer's refusal that has no reason of its own.
-        announce: What the face does with each change of state, in the transaction of that change.
     """
 
-    def __init__(
-        self, store: Store, ledger: Ledger, face: str, ids: Ids, refusal: Refusal, announce: Announce = lambda _: None
-    ) -> None:
-        self._announce = announce
+    def __init__(self, store: Store, ledger: Ledger, face: str, ids: Ids, refusal: Refusal) -> None:
+        self.announce: Callable[[Intent], None] = lambda intent: None  # called with each change, in its transaction
         self._store = store
         self._ledger = ledger
         self._face = face
@@ -190,10 +184,8 @@ class Intents:
         self._attempt(intent, payment_method, "failed", failure)
         self._reopen(intent)
 
-    def challenge(
-        self, intent: Intent, payment_method: str, return_url: str | None, action_base: str | None = None
-    ) -> None:
-        """Ask the buyer to authenticate (3-D Secure), at the page under `action_base`.
+    def challenge(self, intent: Intent, payment_method: str, return_url: str | None, pages: str | None = None) -> None:
+        """Ask the buyer to authenticate (3-D Secure), at a page of its own under `pages`.
 
         Raises:
             WrongState: The intent is already decided.
@@ -202,8 +194,8 @@ class Intents:
         intent.payment_method = payment_method
         intent.action_token = secrets.token_urlsafe(24)
         intent.details["return_url"] = return_url
-        if action_base:
-            intent.details["action_url"] = f"{action_base}/{intent.action_token}"
+        if pages:
+            intent.details["action_url"] = f"{pages}/{intent.action_token}"
         self._move(intent, State.ACTION_REQUIRED)
 
     def process(self, intent: Intent, payment_method: str) -> None:
@@ -340,7 +332,7 @@ class Intents:
         """The only place where a state changes."""
         intent.state = state
         self._save(intent)
-        self._announce(intent)
+        self.announce(intent)
 
     def _save(self, intent: Intent) -> None:
         columns = _columns(intent)

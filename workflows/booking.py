@@ -497,7 +497,7 @@ class BookingWorkflow:
         return provider(self._attempts)
 
     def _answer(self, order: _Order, *, problem: Problem | None = None, action_url: str | None = None) -> None:
-        if order.outcome is not None and problem:
+        if order.outcome and order.outcome.booking and problem:
             self._came_to_nothing[order.id] = problem
         elif order.outcome is None:
             order.outcome = PaymentOutcome(

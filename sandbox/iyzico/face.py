@@ -50,10 +50,8 @@ class IyzicoFace:
         self._faults = faults
         self._log = log
         ids = Ids(intent=lambda: str(uuid4()), attempt=numeric, refund=numeric)
-        messages, refusal = Messages(webhooks), failure("DO_NOT_HONOUR")
-        self.intents = Intents(
-            store, ledger, "iyzico", ids, refusal, lambda intent: messages.announce(intent, self.intents)
-        )
+        self.intents = Intents(store, ledger, "iyzico", ids, failure("DO_NOT_HONOUR"))
+        self.intents.announce = Messages(webhooks, self.intents).announce
         self._operations = Operations(store, self.intents)
         self._page = PaymentPage(store, self.intents, faults, log)
 

@@ -21,16 +21,17 @@ WANTED = ("SUCCESS", "FAILURE")
 class Messages:
     """Tells what came of a try on a form; captures, cancels and refunds are not told."""
 
-    def __init__(self, webhooks: Webhooks) -> None:
+    def __init__(self, webhooks: Webhooks, intents: Intents) -> None:
         self._webhooks = webhooks
+        self._intents = intents
         webhooks.sign_with("iyzico", sign)
 
-    def announce(self, intent: Intent, intents: Intents) -> None:
+    def announce(self, intent: Intent) -> None:
         """Tell how the latest try ended; of several refusals on one form only the first is told."""
         status = payment_status(intent)
         if intent.state not in TOLD or status is None:
             return
-        if status == "FAILURE" and len(intents.attempts(intent.id)) > 1:
+        if status == "FAILURE" and len(self._intents.attempts(intent.id)) > 1:
             return
         event_id = str(uuid4())
         notice = {

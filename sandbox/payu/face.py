@@ -83,8 +83,9 @@ class PayUFace:
         self._tokens = Tokens()
         ids = Ids(new_order_id, numeric, numeric)
         refusal = failure(ANY_REFUSAL)
-        self.intents = Intents(store, ledger, "payu", ids, refusal, lambda intent: self._messages.order_changed(intent))
+        self.intents = Intents(store, ledger, "payu", ids, refusal)
         self._messages = Messages(webhooks, self.intents)
+        self.intents.announce = self._messages.order_changed
         self._orders = Orders(store, self.intents)
         self._refunds = Refunds(store, self.intents)
         self._page = PaymentPage(store, self._orders, faults, log)

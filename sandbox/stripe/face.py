@@ -71,12 +71,8 @@ class StripeFace:
         self._faults = faults
         self._log = log
         self._keys = Keys(store, "stripe")
-        messages = Messages(webhooks, API_VERSION)
-        refusal = failure("generic_decline")
-        self.intents = Intents(
-            store, ledger, "stripe", IDS, refusal, lambda intent: messages.announce(intent, renderer)
-        )
-        renderer = Renderer(self.intents)
+        self.intents = Intents(store, ledger, "stripe", IDS, failure("generic_decline"))
+        self.intents.announce = Messages(webhooks, Renderer(self.intents), API_VERSION).announce
         self._operations = Operations(store, self.intents)
         self._pages = ThreeDSecure(store, self.intents, self._operations.authenticated, return_parameters, describe)
 

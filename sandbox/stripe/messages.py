@@ -29,12 +29,13 @@ WANTED = tuple(f"payment_intent.{name}" for name in ("amount_capturable_updated"
 class Messages:
     """Tells each change of an intent in Stripe's words."""
 
-    def __init__(self, webhooks: Webhooks, api_version: str) -> None:
+    def __init__(self, webhooks: Webhooks, renderer: Renderer, api_version: str) -> None:
         self._webhooks = webhooks
+        self._renderer = renderer
         self._api_version = api_version
         webhooks.sign_with("stripe", sign)
 
-    def announce(self, intent: Intent, renderer: Renderer) -> None:
+    def announce(self, intent: Intent) -> None:
         """Tell where the intent stands now."""
         event_id = f"evt_{secrets.token_hex(12)}"
         body = {
@@ -42,7 +43,7 @@ class Messages:
             "object": "event",
             "api_version": self._api_version,
             "created": int(time.time()),
-            "data": {"object": renderer.payment_intent(intent)},
+            "data": {"object": self._renderer.payment_intent(intent)},
             "livemode": False,
             "pending_webhooks": 1,
             "request": {"id": None, "idempotency_key": None},

@@ -283,6 +283,13 @@ def test_a_bank_may_refuse_the_capture_or_the_buyer_on_demand(shop: IyzicoShop) 
     assert shop.money()["held"] == 5000
 
 
+def test_a_bank_may_refuse_a_refund_on_demand(shop: IyzicoShop) -> None:
+    payment_id = shop.taken()
+    shop.sandbox.fault("decline", shop.booking_id, face="iyzico", operation="refund")
+    assert shop.refund(payment_id, "50.00")["errorGroup"] == "DO_NOT_HONOUR"
+    assert shop.refund(payment_id, "50.00")["status"] == "success"
+
+
 def test_a_payment_may_wait_for_iyzico_s_review(shop: IyzicoShop) -> None:
     shop.sandbox.fault("processing", shop.booking_id, face="iyzico", operation="confirm")
     paid = shop.held()

@@ -5,6 +5,8 @@ from alembic import op
 revision = "0003"
 down_revision = "0002"
 
+DDL = "ALTER TABLE attempts ADD COLUMN action_url text;"
+
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE attempts ADD COLUMN action_url text")
+    op.execute(DDL)
