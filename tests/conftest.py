@@ -21,6 +21,13 @@ TEST_SETTINGS = {
 }
 
 
+def settings_of(stack_env: dict[str, str]) -> Settings:
+    """The settings that a process with these variables has."""
+    values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in stack_env.items()}
+    known = {name: value for name, value in values.items() if name in Settings.model_fields}
+    return Settings.model_validate(known)
+
+
 @pytest.fixture(scope="session")
 def stack() -> Stack:
     """The stack that `make test` has started; run by hand, pytest starts it and leaves it up for the next run."""
@@ -39,9 +46,7 @@ def stack_env(stack: Stack) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def settings(stack_env: dict[str, str]) -> Settings:
     """The settings with which the stack's processes run."""
-    values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in stack_env.items()}
-    known = {name: value for name, value in values.items() if name in Settings.model_fields}
-    return Settings.model_validate(known)
+    return settings_of(stack_env)
 
 
 @pytest.fixture(scope="session")
