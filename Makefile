@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all one needs; `python -m stack --help` has the rest.
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help preflight venv demo stop clean lint test prove
+.PHONY: help preflight venv demo stop clean lint test chaos prove
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -28,6 +28,9 @@ lint: venv ## style, types and layers
 
 test: venv ## the whole suite on a stack of its own, from nothing, also beside a running demo
 	@$(PYTHON) ops/suite.py
+
+chaos: venv ## bookings while everything breaks (also: SECONDS=600 RATE=5 SEED=7)
+	@$(PYTHON) -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE)) $(if $(SEED),--seed $(SEED))
 
 prove: venv ## every scenario at full size; writes its report to docs/proof/
 	@SEATWRIGHT_SCALE=full $(PYTHON) tests/prove.py

@@ -32,6 +32,7 @@ from stack import Stack  # noqa: E402
 from tests.conftest import TEST_SETTINGS  # noqa: E402
 
 NAME = "prove"
+CHAOS_SECONDS, CHAOS_RATE = 600, 5
 SUITES = ("tests/scenarios", "tests/workflows", "tests/audit", "tests/db", "tests/adapters")
 SLOWEST = 10
 PACKAGES = ("temporalio", "fastapi", "sqlalchemy", "psycopg", "redis", "confluent-kafka", "elasticsearch", "stripe")
@@ -74,11 +75,13 @@ def main() -> int:
         servers = _servers(stack)
     finally:
         stack.down()
+    chaos = _chaos(seed)
     path = ROOT / "docs" / "proof" / f"{run.started:%Y-%m-%d}-{head}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(_report(run, seed, head, changes, servers)) + "\n")
-    print(f"{'proved' if run.is_proof else 'NOT PROVED'}: {path.relative_to(ROOT)}")
-    return 0 if run.is_proof else 1
+    path.write_text("\n".join(_report(run, chaos, seed, head, changes, servers)) + "\n")
+    is_proof = run.is_proof and chaos.returncode == 0
+    print(f"{'proved' if is_proof else 'NOT PROVED'}: {path.relative_to(ROOT)}")
+    return 0 if is_proof else 1
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -120,13 +123,22 @@ def _audit(stack: Stack) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
 
 
-def _report(run: Run, seed: int, head: str, changes: str, servers: Iterable[str]) -> list[str]:
+def _chaos(seed: int) -> subprocess.CompletedProcess[str]:
+    """Bookings while everything breaks, on a stack of its own."""
+    options = {"--seconds": CHAOS_SECONDS, "--rate": CHAOS_RATE, "--seed": seed}
+    command = [sys.executable, "-m", "tests.chaos", *(str(part) for pair in options.items() for part in pair)]
+    return subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
+
+
+def _report(
+    run: Run, chaos: subprocess.CompletedProcess[str], seed: int, head: str, changes: str, servers: Iterable[str]
+) -> list[str]:
     failed = [test for test in run.tests if test.trouble]
     passed = len(run.tests) - len(failed)
     return [
         f"# Proof of {head}, {run.started:%d %B %Y}",
         "",
-        f"**{'All held' if run.is_proof else 'NOT PROVED'}**: {passed} of {len(run.tests)} tests passed in"
+        f"**{'All held' if run.is_proof and chaos.returncode == 0 else 'NOT PROVED'}**: {passed} of {len(run.tests)} tests passed in"
         f" {run.seconds:.0f} s at full size, beginning {run.started:%Y-%m-%d %H:%M} UTC.",
         "",
         "| | |",
@@ -158,6 +170,14 @@ def _report(run: Run, seed: int, head: str, changes: str, servers: Iterable[str]
         "",
         "```",
         (run.audit.stdout + run.audit.stderr).strip(),
+        "```",
+        "",
+        "## Chaos",
+        "",
+        f"`make chaos SECONDS={CHAOS_SECONDS} RATE={CHAOS_RATE} SEED={seed}`, exit code {chaos.returncode}:",
+        "",
+        "```",
+        chaos.stdout.strip(),
         "```",
     ]
 

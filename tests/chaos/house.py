@@ -30,7 +30,7 @@ RESIDENTS = (*(name for name in usual() if name != "migrate"), *SPAWNED)
 
 
 class House:
-    """All processes by name, and what can be done to them. Nothing here waits until a process is ready."""
+    """All processes by name, and what can be done to them; only `make_ready` waits until one serves."""
 
     def __init__(self, stack: Stack, lines: dict[str, Line], ports: dict[str, int]) -> None:
         self._stack = stack
@@ -43,10 +43,9 @@ class House:
     async def start(self, name: str) -> None:
         await asyncio.to_thread(self._stack.start, name, wait=False)
 
-    async def make_ready(self) -> None:
-        """Start whatever does not run, servers first, and wait until all of it serves."""
-        for name in RESIDENTS:
-            await asyncio.to_thread(self._stack.start, name)
+    async def make_ready(self, name: str) -> None:
+        """Start it if it does not run, and wait until it serves."""
+        await asyncio.to_thread(self._stack.start, name)
 
     def is_running(self, name: str) -> bool:
         return self._stack.is_running(name)

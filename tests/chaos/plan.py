@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any, NamedTuple
 
-BETWEEN = 4.0
+BETWEEN = 3.0
 """Seconds from one strike to the next, on average."""
 
 KILLED = (

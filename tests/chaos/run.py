@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -81,14 +82,15 @@ async def run(stack: Stack, settings: Settings, *, seed: int, seconds: float, ra
     (folder / "plan.txt").write_text("".join(f"{strike}\n" for strike in timetable))
     async with opened(stack) as house, _sale(settings, house, folder, places=math.ceil(3 * rate * seconds)) as sale:
         aside = await asyncio.to_thread(telling.put_aside, settings.kafka_bootstrap)
-        saboteur = Saboteur(house, settings.sandbox_url, folder / "log.txt")
+        tell = _log(folder / "log.txt")
+        saboteur = Saboteur(house, settings.sandbox_url, tell)
         buyers, _ = await asyncio.gather(
             buy(sale, seed, arrivals(seed, seconds, rate, sale.seats)), saboteur.carry_out(timetable)
         )
         orders = sale.journal.orders
         first = Counter((order.call, order.answers[0].verdict) for order in orders if order.answers)
         await saboteur.heal()
-        settled = await settle(sale)
+        settled = await settle(sale, tell)
         known = await facts.bookings_of(settings, [sale.event, sale.brief])
         stray = await facts.money_of(settings, sorted({order.booking for order in orders} - known.keys()))
         return Result(
@@ -104,6 +106,17 @@ async def run(stack: Stack, settings: Settings, *, seed: int, seconds: float, ra
             findings=await audit(settings),
             unexplained=explain.unexplained(orders, known, stray),
         )
+
+
+def _log(path: Path) -> Callable[[str], None]:
+    """Writes a line with the seconds since now."""
+    start = monotonic()
+
+    def tell(text: str) -> None:
+        with path.open("a") as log:
+            log.write(f"{monotonic() - start:7.2f}  {text}\n")
+
+    return tell
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic
 
 import httpx2
@@ -22,10 +21,10 @@ _SUPERVISE_EVERY = 1.0
 class Saboteur:
     """Attributes: died: how often each process ended without being told to, which a supervisor has to make good."""
 
-    def __init__(self, house: House, sandbox_url: str, log: Path) -> None:
+    def __init__(self, house: House, sandbox_url: str, tell: Callable[[str], None]) -> None:
         self._house = house
         self._provider = httpx2.AsyncClient(base_url=sandbox_url, timeout=5)
-        self._log = log
+        self._tell = tell
         self._down: set[str] = set()
         self._start = monotonic()
         self.died = Counter[str]()
@@ -51,17 +50,19 @@ class Saboteur:
             self._house.thaw(name)
         for line in self._house.lines.values():
             await line.heal()
-        await self._house.make_ready()
+        for name in RESIDENTS:  # servers come first
+            await self._house.make_ready(name)
+            self._tell(f"{name} serves")
         await self._provider.delete("/_sandbox/faults")
         await self._provider.aclose()
-        self._say("all is mended")
+        self._tell("all is mended")
 
     async def _walk(self, strikes: Sequence[Strike]) -> None:
         for strike in strikes:
             await asyncio.sleep(max(0, self._start + strike.at - monotonic()))
-            self._say(f"{strike.kind} {strike.target}")
+            self._tell(f"{strike.kind} {strike.target}")
             await self._do(strike)
-            self._say(f"{strike.kind} {strike.target} is over")
+            self._tell(f"{strike.kind} {strike.target} is over")
 
     async def _do(self, strike: Strike) -> None:
         doings = {"kill": self._kill, "freeze": self._freeze, "empty": self._empty, "provider": self._mislead}
@@ -107,15 +108,11 @@ class Saboteur:
             for name in RESIDENTS:
                 if name not in self._down and not self._house.is_running(name):
                     self.died[name] += 1
-                    self._say(f"{name} has ended by itself")
+                    self._tell(f"{name} has ended by itself")
                     await self._bring_back(name)
 
     async def _bring_back(self, name: str) -> None:
         try:
             await self._house.start(name)
         except StackError as error:  # the next round of the supervisor tries again
-            self._say(f"{name} could not be started: {error}")
-
-    def _say(self, text: str) -> None:
-        with self._log.open("a") as log:
-            log.write(f"{monotonic() - self._start:7.2f}  {text}\n")
+            self._tell(f"{name} could not be started: {error}")

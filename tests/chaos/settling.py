@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple
@@ -37,15 +37,18 @@ class Settled(NamedTuple):
     retried: int
 
 
-async def settle(sale: Sale) -> Settled:
+async def settle(sale: Sale, tell: Callable[[str], None]) -> Settled:
     """Wait until every outcome is known, every booking has ended, and everything is told."""
-    client, start, retried = await connect(sale.settings), monotonic(), 0
+    client, start, retried, before = await connect(sale.settings), monotonic(), 0, ""
     asking = asyncio.create_task(_ask_again(sale, start + BOUND))
     while True:
         retried += await _operate(client)
         left = await _moving(sale, client)
         if not left and not asking.done():
             left = "outcomes are still unknown"
+        if left != before:
+            tell(left or "all is quiet")
+            before = left
         if not left or monotonic() > start + BOUND:
             break
         await asyncio.sleep(0.5)
