@@ -56,10 +56,6 @@ class Run(NamedTuple):
     tests: Sequence[Test]
     audit: subprocess.CompletedProcess[str]
 
-    @property
-    def is_proof(self) -> bool:
-        return self.exit_code == 0 and self.audit.returncode == 0 and bool(self.tests)
-
 
 def main() -> int:
     """Run all, write the report, and leave nothing running; 0 only if all held."""
@@ -79,9 +75,12 @@ def main() -> int:
     path = ROOT / "docs" / "proof" / f"{run.started:%Y-%m-%d}-{head}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(_report(run, chaos, seed, head, changes, servers)) + "\n")
-    is_proof = run.is_proof and chaos.returncode == 0
-    print(f"{'proved' if is_proof else 'NOT PROVED'}: {path.relative_to(ROOT)}")
-    return 0 if is_proof else 1
+    print(f"{'proved' if _is_proof(run, chaos) else 'NOT PROVED'}: {path.relative_to(ROOT)}")
+    return 0 if _is_proof(run, chaos) else 1
+
+
+def _is_proof(run: Run, chaos: subprocess.CompletedProcess[str]) -> bool:
+    return bool(run.tests) and not any((run.exit_code, run.audit.returncode, chaos.returncode))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -138,7 +137,7 @@ def _report(
     return [
         f"# Proof of {head}, {run.started:%d %B %Y}",
         "",
-        f"**{'All held' if run.is_proof and chaos.returncode == 0 else 'NOT PROVED'}**: {passed} of {len(run.tests)} tests passed in"
+        f"**{'All held' if _is_proof(run, chaos) else 'NOT PROVED'}**: {passed} of {len(run.tests)} tests passed in"
         f" {run.seconds:.0f} s at full size, beginning {run.started:%Y-%m-%d %H:%M} UTC.",
         "",
         "| | |",
