@@ -60,7 +60,7 @@ class Line:
 class Network:
     """Lines between the stack's servers and processes that were spawned with `env`; they are gone when it is left.
 
-    Of Kafka's there can be only one at a time in a stack.
+    Of Kafka's there can be only one at a time in a stack: the next one takes it over.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -85,6 +85,7 @@ class Network:
             port = ports[IN_FRONT[server]] if server in IN_FRONT else choose_free([server], ports.values())[server]
             proxy = {"name": f"{server}-{port}", "listen": f"127.0.0.1:{port}", "enabled": True}
             upstream = f"127.0.0.1:{ports[BEHIND.get(server, server)]}"
+            await self._http.delete(f"/proxies/{proxy['name']}")  # Kafka's, of a test that was killed
             (await self._http.post("/proxies", json=proxy | {"upstream": upstream})).raise_for_status()
             self._lines[server] = Line(self._http, str(proxy["name"]), port)
         return self._lines[server]

@@ -83,10 +83,13 @@ async def opened(stack: Stack) -> AsyncIterator[House]:
         try:
             for name, like in SPAWNED.items():
                 env = network.env if name.endswith("-far") else {}
-                spawned = await asyncio.to_thread(stack.spawn, name, like, env=env)
+                spawned = await asyncio.to_thread(stack.spawn, name, like, env=env, wait=False)
                 if like == "api":
                     ports[name] = spawned.ports["api"]
-            yield House(stack, lines, ports)
+            house = House(stack, lines, ports)
+            for name in SPAWNED:
+                await house.make_ready(name)
+            yield house
         finally:
             for name in SPAWNED:
                 if name in stack.names():

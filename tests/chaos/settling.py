@@ -22,7 +22,7 @@ from tests.chaos.facts import dsn
 from tests.chaos.journal import Order, Verdict
 from workflows.booking import BookingWorkflow
 
-BOUND = 240.0
+BOUND = 300.0
 """Seconds; more than any timer that a saga may still have to sit out once its parking is ended by an operator."""
 
 _AT_ONCE = 20
