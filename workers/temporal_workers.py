@@ -24,6 +24,7 @@ from db.engine import open_engine
 from temporal import queues
 from temporal.connection import connect_worker
 from temporal.policies import booking_policy
+from workers.catching_up import keep_catching_up
 from workers.revival import keep_reviving
 from workflows.booking import BookingWorkflow
 from workflows.publication import CancelSales, PublishEvent
@@ -85,15 +86,17 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
         settings.redis_url.get_secret_value(), max_connections=50, timeout=2, socket_timeout=2, socket_connect_timeout=1
     )
     async with Redis.from_pool(pool) as redis:
-        activities = [
-            *methods_of(ReservationActivities(engine, SeatLocks(redis))),
-            *methods_of(InventoryActivities(engine)),
+        reservation = ReservationActivities(engine, SeatLocks(redis))
+        activities = [*methods_of(reservation), *methods_of(InventoryActivities(engine))]
+        besides = [
+            asyncio.create_task(keep_reviving(engine, client, booking_policy(settings))),
+            asyncio.create_task(keep_catching_up(reservation)),
         ]
-        reviving = asyncio.create_task(keep_reviving(engine, client, booking_policy(settings)))
         try:
             yield _worker(client, queues.RESERVATION, [BookingWorkflow], activities)
         finally:
-            reviving.cancel()
+            for task in besides:
+                task.cancel()
             await engine.dispose()
 
 
