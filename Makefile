@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.seatwright/pycache
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help preflight venv demo stop clean lint test prove bench
+.PHONY: help preflight venv demo stop clean lint test chaos prove bench
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -31,6 +31,9 @@ lint: venv ## style, types and layers
 
 test: venv ## the whole suite on a stack of its own, from nothing, also beside a running demo
 	@$(PYTHON) ops/suite.py
+
+chaos: venv ## bookings while everything breaks (also: SECONDS=600 RATE=5 SEED=7)
+	@$(PYTHON) -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE)) $(if $(SEED),--seed $(SEED))
 
 prove: venv ## every scenario at full size; writes its report to docs/proof/
 	@SEATWRIGHT_SCALE=full $(PYTHON) tests/prove.py

@@ -1,7 +1,7 @@
 """The reservation service's steps of a booking: Redis admits, Postgres decides.
 
 Every step is idempotent. In each the transaction in Postgres comes first where something is decided, and Redis follows;
-what Redis misses costs a buyer a retry, never a seat.
+what Redis misses costs a buyer a retry, never a seat. A missed end is noted, and told when Redis is back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from temporalio import activity
 
 from adapters.seat_locks import Claims, ColdEvent, Places, SeatLocks
 from db.engine import autocommit
-from db.reservation import bookings, claims, reinstatement
+from db.reservation import bookings, claims, reinstatement, untold
 from db.reservation.bookings import identity
 from domain.bookings import ENDED, Booking, BookingRequest, BookingStatus, HoldOutcome
 from domain.domain_events import (
@@ -36,7 +36,8 @@ from domain.problems import Problem, ProblemType, Refused
 REDIS_OUTLASTS_HOLD = timedelta(seconds=90)
 """How much longer Redis keeps a hold than the workflow's timer, which is what ends it."""
 
-_TRIES_OF_REDIS = 4  # after Postgres has decided; later the TTL does what we could not
+_TRIES_OF_REDIS = 4  # after Postgres has decided; nobody shall wait for Redis for longer
+_TOLD_AT_ONCE = 200
 _WAIT_FOR_LOAD = 130  # tries of about 50 ms, while somebody else loads a cold event
 _TRIES_OF_OTHER_SEATS = 3  # that somebody else takes while we look
 
@@ -173,7 +174,8 @@ class ReservationActivities:
             return BookingPaying(**identity(booking))
 
         booking = await self._move(order, BookingStatus.PAYING, paying)
-        await self._tell_redis(self._locks.extend, _places(booking), order.window + REDIS_OUTLASTS_HOLD)
+        if not await self._reaches_redis(self._locks.extend(_places(booking), order.window + REDIS_OUTLASTS_HOLD)):
+            activity.logger.warning("redis keeps the hold no longer than it did; Postgres keeps it all the same")
         return booking
 
     @activity.defn
@@ -239,7 +241,7 @@ class ReservationActivities:
         """Issue the tickets of a booking that is paid: → `confirmed`."""
         async with self._engine.begin() as connection:
             booking = await bookings.confirm(connection, order.booking)
-        await self._tell_redis(self._locks.sell, _places(booking))
+        await self._tell_end(booking)
         return booking
 
     @activity.defn
@@ -258,7 +260,7 @@ class ReservationActivities:
                 connection, order.booking.id, version=order.booking.version, to=order.to, tells=outcome
             )
             await bookings.release(connection, booking.id)
-        await self._tell_redis(self._locks.release, _places(booking))
+        await self._tell_end(booking)
         return booking
 
     @activity.defn
@@ -274,14 +276,36 @@ class ReservationActivities:
         async with self._engine.begin() as connection:
             return await bookings.move(connection, order.booking.id, version=order.booking.version, to=to, tells=tells)
 
-    async def _tell_redis(self, tell: Callable[..., Awaitable[None]], *arguments: object) -> None:
-        """Bring Redis in line with what Postgres has decided; a lasting failure is left to the TTL."""
+    async def tell_untold(self) -> None:
+        """Tell Redis of ends that it has missed; not a step of any saga.
+
+        Raises:
+            RedisError: It is still away.
+        """
+        async with self._engine.connect() as connection:
+            missed = await untold.find(connection, limit=_TOLD_AT_ONCE)
+        for booking_id in missed:
+            booking = await self._find(booking_id)
+            if booking and booking.status in ENDED:
+                await self._follow(booking)
+            async with self._engine.begin() as connection:
+                await untold.forget(connection, booking_id)
+
+    async def _tell_end(self, booking: Booking) -> None:
+        if not await self._reaches_redis(self._follow(booking)):
+            async with self._engine.begin() as connection:
+                await untold.note(connection, booking.id)
+            activity.logger.warning("redis was not told of the end; it will be when it is back")
+
+    async def _reaches_redis(self, telling: Awaitable[None]) -> bool:
+        """Whether Redis has heard it; after a few tries of the activity it is given up."""
         try:
-            await tell(*arguments)
+            await telling
         except RedisError:
             if activity.info().attempt < _TRIES_OF_REDIS:
                 raise
-            activity.logger.warning("redis was not told; the end of the hold in redis will do", exc_info=True)
+            return False
+        return True
 
 
 def _places(booking: Booking) -> Places:

@@ -238,6 +238,8 @@ class Subscriber:
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._paused: set[Partition] = set()
+        self._committing: dict[Partition, int] = {}
+        self._not_committed: set[Partition] = set()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{group}")
         self._consumer = Consumer(
             {
@@ -245,6 +247,7 @@ class Subscriber:
                 "group.id": group,
                 "client.id": group,
                 "enable.auto.commit": False,
+                "on_commit": self._note_commit,
                 "auto.offset.reset": "earliest",
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": 10_000,
@@ -269,7 +272,7 @@ class Subscriber:
         self._executor.shutdown()
 
     def _poll(self, commit: Mapping[Partition, int], paused: AbstractSet[Partition]) -> list[IncomingMessage]:
-        self._commit(commit, wait=False)
+        self._commit({**self._to_commit_again(), **commit}, wait=False)
         self._pause(paused)
         self._measure_lag()
         first = self._consumer.poll(_POLL)
@@ -286,6 +289,7 @@ class Subscriber:
     def _commit(self, offsets: Mapping[Partition, int], *, wait: bool) -> None:
         if not offsets:
             return
+        self._committing.update(offsets)
         positions = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
         try:
             if wait:
@@ -294,7 +298,20 @@ class Subscriber:
                 self._consumer.commit(offsets=positions)
         except KafkaException as error:
             # What is not committed is delivered again; nothing is lost.
+            self._not_committed |= offsets.keys()
             log.warning("offsets_not_committed", error=error.args[0].name())
+
+    def _note_commit(self, error: KafkaError | None, positions: list[TopicPartition]) -> None:
+        """Called by the client during a poll, with what became of an earlier commit."""
+        refused = {Partition(each.topic, each.partition) for each in positions if error or each.error}
+        if refused:
+            self._not_committed |= refused
+            log.warning("offsets_not_committed", error=error.name() if error else "of some partitions")
+
+    def _to_commit_again(self) -> dict[Partition, int]:
+        """A quiet partition may have no next message for long, with which these offsets would be committed, too."""
+        failed, self._not_committed = self._not_committed, set()
+        return {partition: self._committing[partition] for partition in failed & self._committing.keys()}
 
     def _pause(self, paused: AbstractSet[Partition]) -> None:
         ours = self._ours()
@@ -320,9 +337,16 @@ class Subscriber:
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._commit(self._give_up(partitions), wait=True)
+        self._forget(partitions)
 
     def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._give_up(partitions)
+        self._forget(partitions)
+
+    def _forget(self, partitions: list[TopicPartition]) -> None:
+        """From now on their offsets are another member's to commit."""
+        for partition in partitions:
+            self._committing.pop(Partition(partition.topic, partition.partition), None)
 
     def _give_up(self, partitions: list[TopicPartition]) -> Mapping[Partition, int]:
         gone = {Partition(partition.topic, partition.partition) for partition in partitions}

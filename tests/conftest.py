@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -11,12 +12,20 @@ import pytest
 from config.settings import Settings
 from stack import Stack
 from tests.box_office import BoxOffice
+from tests.network import Network
 
 TEST_SETTINGS = {
     "SEATWRIGHT_COMPENSATION_ATTEMPTS": "4",  # so that a saga asks for an operator within seconds
     "SEATWRIGHT_PAYMENT_WINDOW": "20",
     "SEATWRIGHT_PAYMENT_TIMEOUT": "2",
 }
+
+
+def settings_of(stack_env: dict[str, str]) -> Settings:
+    """The settings that a process with these variables has."""
+    values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in stack_env.items()}
+    known = {name: value for name, value in values.items() if name in Settings.model_fields}
+    return Settings.model_validate(known)
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +46,7 @@ def stack_env(stack: Stack) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def settings(stack_env: dict[str, str]) -> Settings:
     """The settings with which the stack's processes run."""
-    values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in stack_env.items()}
-    known = {name: value for name, value in values.items() if name in Settings.model_fields}
-    return Settings.model_validate(known)
+    return settings_of(stack_env)
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +61,14 @@ async def box_office(settings: Settings) -> AsyncIterator[BoxOffice]:
     async with BoxOffice(settings) as office:
         yield office
         await office.assert_audit_is_clean()
+
+
+@pytest.fixture
+async def network(stack: Stack) -> AsyncIterator[Network]:
+    """A way to make the network bad for processes that a test spawns; its lines are gone when the test ends."""
+    await asyncio.to_thread(stack.up, "toxiproxy")
+    async with Network(stack) as made:
+        yield made
 
 
 @pytest.hookimpl(trylast=True)

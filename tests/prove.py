@@ -32,6 +32,7 @@ from stack import Stack  # noqa: E402
 from tests.conftest import TEST_SETTINGS  # noqa: E402
 
 NAME = "prove"
+CHAOS_SECONDS, CHAOS_RATE = 600, 5
 SUITES = ("tests/scenarios", "tests/workflows", "tests/audit", "tests/db", "tests/adapters")
 SLOWEST = 10
 PACKAGES = ("temporalio", "fastapi", "sqlalchemy", "psycopg", "redis", "confluent-kafka", "elasticsearch", "stripe")
@@ -55,10 +56,6 @@ class Run(NamedTuple):
     tests: Sequence[Test]
     audit: subprocess.CompletedProcess[str]
 
-    @property
-    def is_proof(self) -> bool:
-        return self.exit_code == 0 and self.audit.returncode == 0 and bool(self.tests)
-
 
 def main() -> int:
     """Run all, write the report, and leave nothing running; 0 only if all held."""
@@ -74,11 +71,16 @@ def main() -> int:
         servers = _servers(stack)
     finally:
         stack.down()
+    chaos = _chaos(seed)
     path = ROOT / "docs" / "proof" / f"{run.started:%Y-%m-%d}-{head}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(_report(run, seed, head, changes, servers)) + "\n")
-    print(f"{'proved' if run.is_proof else 'NOT PROVED'}: {path.relative_to(ROOT)}")
-    return 0 if run.is_proof else 1
+    path.write_text("\n".join(_report(run, chaos, seed, head, changes, servers)) + "\n")
+    print(f"{'proved' if _is_proof(run, chaos) else 'NOT PROVED'}: {path.relative_to(ROOT)}")
+    return 0 if _is_proof(run, chaos) else 1
+
+
+def _is_proof(run: Run, chaos: subprocess.CompletedProcess[str]) -> bool:
+    return bool(run.tests) and not any((run.exit_code, run.audit.returncode, chaos.returncode))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -120,13 +122,22 @@ def _audit(stack: Stack) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
 
 
-def _report(run: Run, seed: int, head: str, changes: str, servers: Iterable[str]) -> list[str]:
+def _chaos(seed: int) -> subprocess.CompletedProcess[str]:
+    """Bookings while everything breaks, on a stack of its own."""
+    options = {"--seconds": CHAOS_SECONDS, "--rate": CHAOS_RATE, "--seed": seed}
+    command = [sys.executable, "-m", "tests.chaos", *(str(part) for pair in options.items() for part in pair)]
+    return subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
+
+
+def _report(
+    run: Run, chaos: subprocess.CompletedProcess[str], seed: int, head: str, changes: str, servers: Iterable[str]
+) -> list[str]:
     failed = [test for test in run.tests if test.trouble]
     passed = len(run.tests) - len(failed)
     return [
         f"# Proof of {head}, {run.started:%d %B %Y}",
         "",
-        f"**{'All held' if run.is_proof else 'NOT PROVED'}**: {passed} of {len(run.tests)} tests passed in"
+        f"**{'All held' if _is_proof(run, chaos) else 'NOT PROVED'}**: {passed} of {len(run.tests)} tests passed in"
         f" {run.seconds:.0f} s at full size, beginning {run.started:%Y-%m-%d %H:%M} UTC.",
         "",
         "| | |",
@@ -158,6 +169,14 @@ def _report(run: Run, seed: int, head: str, changes: str, servers: Iterable[str]
         "",
         "```",
         (run.audit.stdout + run.audit.stderr).strip(),
+        "```",
+        "",
+        "## Chaos",
+        "",
+        f"`make chaos SECONDS={CHAOS_SECONDS} RATE={CHAOS_RATE} SEED={seed}`, exit code {chaos.returncode}:",
+        "",
+        "```",
+        chaos.stdout.strip(),
         "```",
     ]
 

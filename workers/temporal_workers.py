@@ -25,6 +25,7 @@ from db.engine import open_engine
 from temporal import queues
 from temporal.connection import connect_worker
 from temporal.policies import booking_policy
+from workers.catching_up import keep_catching_up
 from workers.gateways import open_gateways
 from workers.lateness import keep_watching
 from workers.revival import keep_reviving
@@ -87,13 +88,12 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
         engine = open_engine(settings.database_url("reservation"))
         stack.push_async_callback(engine.dispose)
         redis = await stack.enter_async_context(Redis.from_pool(pool))
-        activities = [
-            *methods_of(ReservationActivities(engine, SeatLocks(redis))),
-            *methods_of(InventoryActivities(engine)),
-        ]
+        reservation = ReservationActivities(engine, SeatLocks(redis))
+        activities = [*methods_of(reservation), *methods_of(InventoryActivities(engine))]
         if settings.payment_steps == "local":
             activities += methods_of(PaymentActivities(*await stack.enter_async_context(_payment_desk(settings))))
         stack.callback(asyncio.create_task(keep_reviving(engine, client, booking_policy(settings))).cancel)
+        stack.callback(asyncio.create_task(keep_catching_up(reservation)).cancel)
         yield worker(client, queues.RESERVATION, [BookingWorkflow, LatePaymentWorkflow], activities)
 
 

@@ -125,3 +125,11 @@ class TicketRow(Base):
     ordinal: Mapped[int]
     status: Mapped[str] = mapped_column(server_default=text("'valid'"))
     issued_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class UntoldRow(Base):
+    """A booking whose end Redis could not be told of."""
+
+    __tablename__ = "untold"
+
+    booking_id: Mapped[UUID] = mapped_column(ForeignKey("bookings.id"), primary_key=True)

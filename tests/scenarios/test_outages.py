@@ -177,6 +177,20 @@ async def test_an_api_killed_in_the_middle_of_a_hold_has_not_lost_it(box_office:
     assert (await buyer.pay(again.json()["id"])).status_code == 200
 
 
+async def test_seats_freed_while_redis_is_away_are_on_sale_again_soon_after_it_is_back(
+    box_office: BoxOffice, stack: Stack
+) -> None:
+    event, buyer, other = await box_office.event(), box_office.somebody(), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    async with without(stack, "redis"):
+        assert (await buyer.cancel(booking)).json()["status"] == "cancelled"
+
+    async def free_again() -> bool:
+        return (await other.hold(event, "A-1-1")).status_code == 201
+
+    await eventually(free_again, within=30)
+
+
 async def test_holds_and_bookings_survive_the_restart_of_every_server(box_office: BoxOffice, stack: Stack) -> None:
     event, buyer = await box_office.event(), box_office.somebody()
     sold, held = (await buyer.bought(event, "A-1-1"))["id"], await buyer.held(event, "A-1-2")

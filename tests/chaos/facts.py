@@ -1,0 +1,75 @@
+"""What is durably so, booking by booking: the rows of the reservation database, and the provider's own books."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import httpx2
+import psycopg
+from psycopg.rows import dict_row
+from sqlalchemy import make_url
+
+from config.settings import Settings
+
+
+class Money(NamedTuple):
+    """What the provider has of one booking, in minor units.
+
+    Attributes:
+        taken: Captured and not refunded.
+        captures: By so many intents.
+        reserved: Authorized, and neither taken nor let go.
+    """
+
+    taken: int = 0
+    captures: int = 0
+    reserved: int = 0
+
+
+class Fact(NamedTuple):
+    """One booking. Attributes: amount: what it costs, in minor units; tickets: ids of those that are valid."""
+
+    status: str
+    user_id: UUID
+    event_id: UUID
+    seats: Sequence[str]
+    quantities: Mapping[str, int]
+    amount: int
+    tickets: Sequence[str]
+    money: Money = Money()
+
+
+def dsn(settings: Settings, service: Any) -> str:
+    """How psycopg connects to a service's database."""
+    url = make_url(settings.database_url(service)).set(drivername="postgresql")
+    return url.render_as_string(hide_password=False)
+
+
+async def bookings_of(settings: Settings, events: Sequence[str]) -> dict[str, Fact]:
+    """All bookings of these events by id."""
+    statement = """
+        SELECT b.id, b.status, b.user_id, b.event_id, b.seats, b.quantities, b.amount,
+               array(SELECT t.id::text FROM tickets t WHERE t.booking_id = b.id AND t.status = 'valid') AS tickets
+        FROM bookings b WHERE b.event_id = ANY(%s)
+    """
+    async with await psycopg.AsyncConnection.connect(dsn(settings, "reservation"), row_factory=dict_row) as connection:
+        rows = await (await connection.execute(statement, [[UUID(event) for event in events]])).fetchall()
+    facts = {str(row.pop("id")): Fact(**row) for row in rows}
+    money = await money_of(settings, list(facts))
+    return {booking: fact._replace(money=money[booking]) for booking, fact in facts.items()}
+
+
+async def money_of(settings: Settings, bookings: Sequence[str]) -> dict[str, Money]:
+    """What the provider has of each, also of one that we have no row of."""
+    found: dict[str, Money] = defaultdict(Money)
+    async with httpx2.AsyncClient(base_url=settings.sandbox_url, timeout=30) as provider:
+        answer = await provider.post("/_sandbox/intents", json={"bookings": list(bookings)})
+    for intent in answer.raise_for_status().json()["intents"]:
+        before, taken = found[intent["booking_id"]], intent["captured"] - intent["refunded"]
+        found[intent["booking_id"]] = Money(
+            before.taken + taken, before.captures + (taken > 0), before.reserved + intent["held"]
+        )
+    return found

@@ -1,0 +1,123 @@
+"""After the storm: unknown outcomes are asked for, parked sagas are retried as operators do, until nothing moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import NamedTuple
+from uuid import UUID
+
+import psycopg
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.service import RPCError
+
+from config.settings import Service, Settings
+from domain.bookings import OperatorAction
+from temporal.connection import connect
+from tests.chaos import telling
+from tests.chaos.buyers import Sale, ask
+from tests.chaos.facts import dsn
+from tests.chaos.journal import Order, Verdict
+from workflows.booking import BookingWorkflow
+
+BOUND = 300.0
+"""Seconds; more than any timer that a saga may still have to sit out once its parking is ended by an operator."""
+
+_AT_ONCE = 20
+_WITH_OUTBOX: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment")
+
+
+class Settled(NamedTuple):
+    """Attributes: left: what still moved at the bound, if anything; retried: orders of the operator's."""
+
+    seconds: float
+    left: str
+    retried: int
+
+
+async def settle(sale: Sale, tell: Callable[[str], None]) -> Settled:
+    """Wait until every outcome is known, every booking has ended, and everything is told."""
+    client, start, retried, before = await connect(sale.settings), monotonic(), 0, ""
+    asking = asyncio.create_task(_ask_again(sale, start + BOUND))
+    while True:
+        retried += await _operate(client)
+        left = await _moving(sale, client)
+        if not left and not asking.done():
+            left = "outcomes are still unknown"
+        if left != before:
+            tell(left or "all is quiet")
+            before = left
+        if not left or monotonic() > start + BOUND:
+            break
+        await asyncio.sleep(0.5)
+    await asking
+    return Settled(monotonic() - start, left, retried)
+
+
+async def _ask_again(sale: Sale, until: float) -> None:
+    """Learn each unknown outcome with the same key; who has got a hold so late lets go of it."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def learn(order: Order) -> None:
+        async with gate:
+            while order.verdict is Verdict.UNKNOWN and monotonic() < until:
+                await ask(sale, order, "api")
+                await asyncio.sleep(0.2)
+
+    unknown = [order for order in sale.journal.orders if order.verdict is Verdict.UNKNOWN]
+    await asyncio.gather(*(learn(order) for order in unknown if order.call != "cancel"))
+    late = [order for order in unknown if order.call == "hold" and order.verdict is Verdict.OK]
+    cancels = [order for order in unknown if order.call == "cancel"]
+    cancels += [sale.journal.order(each.buyer, each.user_id, "cancel", each.booking, "", {}) for each in late]
+    await asyncio.gather(*map(learn, cancels))
+
+
+async def _operate(client: Client) -> int:
+    """Let every parked saga try again; the answer is how many there were."""
+    retried = 0
+    with suppress(RPCError):
+        async for found in client.list_workflows(
+            "SeatwrightStatus = 'needs_attention' AND ExecutionStatus = 'Running'"
+        ):
+            saga = client.get_workflow_handle_for(BookingWorkflow.run, found.id)
+            with suppress(WorkflowUpdateFailedError, RPCError):  # it is trying already, or has just ended
+                await saga.execute_update(BookingWorkflow.operate, OperatorAction.RETRY)
+                retried += 1
+    return retried
+
+
+async def _moving(sale: Sale, client: Client) -> str:
+    """What is not at its end yet, in words."""
+    events = [UUID(sale.event), UUID(sale.brief)]
+    unfinished = await _count(
+        sale.settings,
+        "reservation",
+        "SELECT count(*) FROM bookings WHERE event_id = ANY(%s)"
+        " AND status NOT IN ('confirmed', 'cancelled', 'expired', 'failed')",
+        [events],
+    )
+    running = 0
+    for event in events:
+        query = f"SeatwrightEvent = '{event}' AND ExecutionStatus = 'Running'"
+        with suppress(RPCError):
+            running += (await client.count_workflows(query)).count
+    waiting = sum([await _count(sale.settings, service, "SELECT count(*) FROM outbox") for service in _WITH_OUTBOX])
+    untold = await _count(sale.settings, "reservation", "SELECT count(*) FROM untold")
+    lag = await asyncio.to_thread(telling.lag, sale.settings.kafka_bootstrap)
+    counts = {
+        "bookings unfinished": unfinished,
+        "sagas running": running,
+        "in outboxes": waiting,
+        "ends untold to redis": untold,
+        "to consume": lag,
+    }
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+async def _count(settings: Settings, service: Service, statement: str, arguments: Sequence[object] = ()) -> int:
+    async with await psycopg.AsyncConnection.connect(dsn(settings, service)) as connection:
+        row = await (await connection.execute(statement, arguments)).fetchone()
+    assert row
+    return int(row[0])

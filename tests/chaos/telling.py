@@ -1,0 +1,49 @@
+"""How far the word has got: what consumers have not handled yet, and what they have put aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, TopicPartition
+
+from adapters.kafka import CONSUMER_GROUPS, PARTITIONS, dead_letters
+
+LISTENS_TO = {
+    "search": ("catalogue.events",),
+    "analytics": ("catalogue.events", "reservation.events"),
+    "notification": ("reservation.events",),
+}
+_SECONDS = 10.0
+
+
+def lag(bootstrap: str) -> int:
+    """Messages whose effect is not committed yet, of all consumer groups together."""
+    behind = 0
+    for group, topics in LISTENS_TO.items():
+        with _reader(bootstrap, group) as reader:
+            for position in reader.committed(_partitions(*topics), timeout=_SECONDS):
+                low, high = reader.get_watermark_offsets(position, timeout=_SECONDS)
+                behind += high - max(position.offset, low)  # a group that has committed nothing yet has a negative one
+    return behind
+
+
+def put_aside(bootstrap: str) -> int:
+    """Dead letters that there are."""
+    with _reader(bootstrap, "chaos") as reader:
+        partitions = _partitions(*map(dead_letters, CONSUMER_GROUPS))
+        return sum(reader.get_watermark_offsets(each, timeout=_SECONDS)[1] for each in partitions)
+
+
+def _partitions(*topics: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
+
+
+@contextmanager
+def _reader(bootstrap: str, group: str) -> Iterator[Consumer]:
+    """A client that looks at a group's offsets without joining it."""
+    reader = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 0})
+    try:
+        yield reader
+    finally:
+        reader.close()
