@@ -1,0 +1,135 @@
+"""Lanes: an API and a worker with a Temporal namespace of their own, so that many faults strike beside each other.
+
+In a lane one booking lives at a time: whoever dies there dies for it alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+import httpx2
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+
+from config.settings import Settings
+from stack.probes import SEARCH_ATTRIBUTES
+from tests.faults import processes
+from tests.faults.plan import Plan
+from tests.waiting import eventually
+from workers import temporal_workers
+
+_DAY = 86400
+
+
+class Workers:
+    """A process that works, and another one whenever it has died."""
+
+    def __init__(self, kind: str, settings: Settings, names: tuple[str, ...], folder: Path) -> None:
+        self._kind, self._settings, self._names = kind, settings, names
+        self._path, self._log = folder / f"{kind}-{'-'.join(names)}.plan", folder / f"{kind}-{'-'.join(names)}.log"
+        self.plan = Plan(self._path)
+        self.exits: dict[int, int] = {}
+
+    async def __aenter__(self) -> Self:
+        self._keeping = asyncio.create_task(self._keep())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._keeping
+
+    async def _keep(self) -> None:
+        while True:
+            process = processes.start(self._kind, self._settings, self._names, self._path, self._log)
+            try:
+                await _end_of(process)
+            finally:
+                processes.stop(process)
+            assert process.pid and process.exitcode is not None
+            self.exits[process.pid] = process.exitcode
+
+
+async def _end_of(process: processes.ForkServerProcess) -> None:
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(process.sentinel, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(process.sentinel)
+
+
+class Lane:
+    """Attributes: settings: as its processes have them, so that a `BoxOffice` of these buys in this lane."""
+
+    def __init__(self, settings: Settings, workers: Workers) -> None:
+        self.settings = settings
+        self.workers = workers
+
+
+@asynccontextmanager
+async def lane(base: Settings, namespace: str, port: int, folder: Path) -> AsyncIterator[Lane]:
+    """Open a lane, and close it with all its processes."""
+    settings = base.model_copy(
+        update={
+            "temporal_namespace": namespace,
+            "api_url": f"http://127.0.0.1:{port}",
+            "payment_wait": 60.0,  # whoever dies is missed after ten seconds; the order shall not be too late by then
+        }
+    )
+    folder.mkdir(parents=True)
+    await _make_namespace(settings)
+    api = processes.serve(settings, port, folder / "api.log")
+    try:
+        async with Workers("work", settings, temporal_workers.SERVICES, folder) as workers:
+            await _serving(settings)
+            yield Lane(settings, workers)
+    finally:
+        processes.stop(api)
+
+
+async def _make_namespace(settings: Settings) -> None:
+    client = await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace)
+    await client.workflow_service.register_namespace(
+        RegisterNamespaceRequest(
+            namespace=settings.temporal_namespace, workflow_execution_retention_period=Duration(seconds=_DAY)
+        )
+    )
+    keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+    attributes = AddSearchAttributesRequest(
+        namespace=settings.temporal_namespace, search_attributes=dict.fromkeys(SEARCH_ATTRIBUTES, keyword)
+    )
+
+    async def known() -> bool:
+        await client.operator_service.add_search_attributes(attributes)
+        return True
+
+    await eventually(_patiently(known))
+
+
+async def _serving(settings: Settings) -> None:
+    async with httpx2.AsyncClient(base_url=settings.api_url) as http:
+
+        async def ready() -> bool:
+            return (await http.get("/readyz")).status_code == 200
+
+        await eventually(_patiently(ready), within=60)
+
+
+def _patiently(question):  # type: ignore[no-untyped-def]
+    """For `eventually`: a server that does not answer yet has not said no."""
+
+    async def asked() -> bool:
+        try:
+            return bool(await question())
+        except Exception as error:
+            raise AssertionError(repr(error)) from error
+
+    return asked

@@ -1,0 +1,49 @@
+"""Writes the table of faults with what came of each cell, for the report of a proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.faults.effects import Cell, Effect
+from tests.faults.plan import Fault
+
+
+class Outcome(NamedTuple):
+    """Attributes: ending: the booking's last status; trouble: what went wrong, or empty."""
+
+    ending: str
+    seconds: float
+    trouble: str
+
+
+def write(folder: Path, name: str, effects: tuple[Effect, ...], outcomes: Mapping[Cell, Outcome]) -> None:
+    """Write the table as Markdown into the folder."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.md").write_text("\n".join(_lines(effects, outcomes)) + "\n")
+
+
+def _lines(effects: tuple[Effect, ...], outcomes: Mapping[Cell, Outcome]) -> Iterator[str]:
+    held = sum(not outcome.trouble for outcome in outcomes.values())
+    yield f"{held} of {len(outcomes)} cells ended as they must, in seconds from the hold to the audit."
+    yield ""
+    yield f"| effect | the buyer | {' | '.join(Fault)} |"
+    yield "|---|---|" + "---|" * len(Fault)
+    notes: list[str] = []
+    for effect in effects:
+        row = [_cell(effect, fault, outcomes.get(Cell(effect, fault)), notes) for fault in Fault]
+        yield f"| {effect.name} | {effect.story.name} | {' | '.join(row)} |"
+    yield ""
+    for number, note in enumerate(notes, 1):
+        yield f"{number}. {note}"
+
+
+def _cell(effect: Effect, fault: Fault, outcome: Outcome | None, notes: list[str]) -> str:
+    if why := effect.why_not(fault):
+        if why not in notes:
+            notes.append(why)
+        return f"– ({notes.index(why) + 1})"
+    if outcome is None:
+        return "not run"
+    return f"**{outcome.trouble[:80]}**" if outcome.trouble else f"{outcome.ending} {outcome.seconds:.1f}"

@@ -1,0 +1,120 @@
+"""Faults at every step of the saga: each booking ends as the table says, its money exact and the audit clean."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from time import perf_counter
+from uuid import UUID, uuid4
+
+import pytest
+
+from audit.run import audit
+from config.settings import Settings
+from stack import Stack, ports
+from tests.box_office import BoxOffice, Buyer
+from tests.faults import report
+from tests.faults.effects import SAGA, Cell, cells
+from tests.faults.lanes import Lane, lane
+from tests.faults.plan import Point
+from tests.faults.report import Outcome
+from tests.faults.stories import AMOUNT, SEAT, WITHIN
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.disruptive  # it breaks nothing of others, but runs all its lanes at once
+
+LANES = 16
+FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
+CELLS = [cell for cell in cells(SAGA) if FULL or cell.is_sampled]
+
+
+@pytest.fixture(scope="module")
+def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> Iterator[dict[Cell, Outcome]]:
+    """What came of the cells that were asked for, all struck beside each other."""
+    wanted = [item.callspec.params["cell"] for item in request.session.items if _is_ours(item)]  # type: ignore[attr-defined]
+    found = asyncio.run(_strike_all(settings, wanted, stack.place.folder / "faults" / uuid4().hex))
+    report.write(stack.place.folder / "proof", "faults-saga", SAGA, found)
+    yield found
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    return getattr(item, "originalname", "") == test_a_booking_survives.__name__
+
+
+async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> dict[Cell, Outcome]:
+    waiting, found = list(reversed(wanted)), {}
+    free = ports.choose_free([str(number) for number in range(min(LANES, len(wanted)))], set())
+
+    async def work_off(number: str, port: int) -> None:
+        async with lane(settings, f"faults-{folder.name[:8]}-{number}", port, folder / number) as opened:
+            async with BoxOffice(opened.settings) as office:
+                while waiting:
+                    cell = waiting.pop()
+                    found[cell] = await _strike(opened, office, cell)
+
+    await asyncio.gather(*(work_off(*each) for each in free.items()))
+    return found
+
+
+async def _strike(opened: Lane, office: BoxOffice, cell: Cell) -> Outcome:
+    started, ending, trouble = perf_counter(), "", ""
+    try:
+        ending = await _live_through(opened, office, cell)
+    except Exception as error:
+        trouble = f"{type(error).__name__}: {error}"
+    finally:
+        opened.workers.plan.disarm()
+    return Outcome(ending, perf_counter() - started, trouble)
+
+
+async def _live_through(opened: Lane, office: BoxOffice, cell: Cell) -> str:
+    effect, story, buyer = cell.effect, cell.effect.story, office.somebody()
+    event = await office.event(hold_seconds=story.hold_seconds)
+    opened.workers.plan.arm(Point(effect.step, effect.operation, cell.fault))
+
+    booking = await story.act(office, buyer, event)
+
+    ending = cell.effect.ending(cell.fault)
+    await eventually(lambda: _has_status(buyer, booking, ending), within=WITHIN, every=0.2)
+    await _was_struck(opened, cell)
+    await _money_and_places_are_right(office, event, booking, ending)
+    if ending == "held":
+        assert (await buyer.cancel(booking)).status_code == 200
+    await eventually(lambda: _saga_is_over(office, booking), within=WITHIN)
+    findings = await audit(opened.settings, UUID(event))
+    assert not findings, "; ".join(map(str, findings))
+    return ending
+
+
+async def _has_status(buyer: Buyer, booking: str, status: str) -> bool:
+    found = await buyer.status(booking)
+    assert found == status, f"{found} instead of {status}"
+    return True
+
+
+async def _was_struck(opened: Lane, cell: Cell) -> None:
+    struck = opened.workers.plan.struck()
+    assert struck, "the point was never reached"
+    if cell.fault.kills:
+        assert await eventually(lambda: opened.workers.exits.get(struck)) == -9
+
+
+async def _money_and_places_are_right(office: BoxOffice, event: str, booking: str, ending: str) -> None:
+    intents = await office.provider.intents(booking)
+    kept = sorted(intent["captured"] - intent["refunded"] for intent in intents if intent["captured"] or intent["held"])
+    reserved = sum(intent["held"] for intent in intents)
+    assert (sum(kept), reserved) == (AMOUNT if ending == "confirmed" else 0, 0), intents
+    assert len([each for each in kept if each]) <= 1, intents
+    assert await office.seat(event, SEAT) == {"confirmed": "sold", "held": "held"}.get(ending, "available")
+
+
+async def _saga_is_over(office: BoxOffice, booking: str) -> bool:
+    return (await office.saga(booking).describe()).close_time is not None
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_a_booking_survives(outcomes: dict[Cell, Outcome], cell: Cell) -> None:
+    assert outcomes[cell].trouble == ""
