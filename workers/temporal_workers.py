@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -45,6 +46,8 @@ WORKFLOW_RUNNER = SandboxedWorkflowRunner(
     )
 )
 
+_BUILD = f"seatwright {version('seatwright')}"  # Temporal's default compiles every loaded module to hash it: seconds
+
 
 async def run(settings: Settings, services: Sequence[str], ready: asyncio.Event, stop: asyncio.Event) -> None:
     """Work for the given services until told to stop; activities in flight get some seconds to finish."""
@@ -64,6 +67,7 @@ def _worker(client: Client, queue: str, workflows: Sequence[type], activities: S
         workflows=workflows,
         activities=activities,
         workflow_runner=WORKFLOW_RUNNER,
+        build_id=_BUILD,
         graceful_shutdown_timeout=timedelta(seconds=5),
     )
 

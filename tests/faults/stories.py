@@ -56,7 +56,8 @@ async def _buy(office: BoxOffice, buyer: Buyer, event: str) -> str:
 
 async def _be_declined(office: BoxOffice, buyer: Buyer, event: str) -> str:
     booking = await hold(buyer, event)
-    assert (await pay(buyer, booking, DECLINED_CARD)).status_code == 402
+    answer = await pay(buyer, booking, DECLINED_CARD)
+    assert answer.status_code == 402, answer.text
     return booking
 
 
@@ -81,7 +82,8 @@ async def _walk_away(office: BoxOffice, buyer: Buyer, event: str) -> str:
 async def _pay_for_what_is_called_off(office: BoxOffice, buyer: Buyer, event: str) -> str:
     booking = await hold(buyer, event)
     await office.call_off(event)
-    assert (await pay(buyer, booking)).status_code == 409
+    answer = await pay(buyer, booking)
+    assert answer.status_code == 409, answer.text
     return booking
 
 
@@ -91,7 +93,8 @@ async def _be_captured_in_vain(office: BoxOffice, buyer: Buyer, event: str) -> s
     await office.provider.will("reset_after", "capture", booking)
     tries = office.settings.compensation_attempts - 1
     await office.provider.will("500_before", "retrieve", booking, times=tries)
-    assert (await pay(buyer, booking)).status_code == 409
+    answer = await pay(buyer, booking)
+    assert answer.status_code == 409, answer.text
     return booking
 
 
