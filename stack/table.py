@@ -7,7 +7,7 @@ from signal import SIGINT, SIGTERM, Signals
 from stack import probes
 from stack.errors import StackError
 from stack.given import Given
-from stack.servers import elasticsearch, kafka, postgres, stripe_mock, wheels
+from stack.servers import elasticsearch, kafka, postgres, stripe_mock, toxiproxy, wheels
 
 # All of our code that an application process may import; when it changes, `up` starts these processes anew.
 OURS = (
@@ -89,7 +89,9 @@ SERVERS = (
         "kafka",
         "{java} -Xms128m -Xmx384m -XX:+UseSerialGC -Dlog4j2.configurationFile={source}/log4j2.yaml -cp {jars}"
         " kafka.Kafka {data}/server.properties",
-        ports={"kafka": 19092, "kafka-controller": 19093},
+        # A Kafka client goes on with the address that the broker gives it: the listener `kafka-proxied` gives out
+        # toxiproxy's, so that a client which was let in by toxiproxy stays behind it.
+        ports={"kafka": 19092, "kafka-controller": 19093, "kafka-proxied": 19094},
         locate=kafka.locate,
         lay_out=kafka.lay_out,
         ready=probes.kafka,
@@ -131,6 +133,14 @@ SERVERS = (
         locate=stripe_mock.locate,
         # It has no page of its own health; any answer of its HTTP server means that it has loaded the description.
         ready=probes.listens("stripe-mock"),
+        is_optional=True,
+    ),
+    Process(
+        "toxiproxy",
+        "{server} -host 127.0.0.1 -port {ports[toxiproxy]}",
+        ports={"toxiproxy": 18474, "toxiproxy-kafka": 18475},  # all its other proxies choose theirs: tests/network.py
+        locate=toxiproxy.locate,
+        ready=probes.http("toxiproxy", "/version"),
         is_optional=True,
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ import pytest
 from config.settings import Settings
 from stack import Stack
 from tests.box_office import BoxOffice
+from tests.network import Network
 
 TEST_SETTINGS = {
     "SEATWRIGHT_COMPENSATION_ATTEMPTS": "4",  # so that a saga asks for an operator within seconds
@@ -54,6 +56,14 @@ async def box_office(settings: Settings) -> AsyncIterator[BoxOffice]:
     async with BoxOffice(settings) as office:
         yield office
         await office.assert_audit_is_clean()
+
+
+@pytest.fixture
+async def network(stack: Stack) -> AsyncIterator[Network]:
+    """A way to make the network bad for processes that a test spawns; its lines are gone when the test ends."""
+    await asyncio.to_thread(stack.up, "toxiproxy")
+    async with Network(stack) as made:
+        yield made
 
 
 @pytest.hookimpl(trylast=True)

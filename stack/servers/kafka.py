@@ -39,7 +39,11 @@ def _settings(given: Given) -> Path:
     path = given.data / "server.properties"
     path.write_text(
         template.substitute(
-            port=given.ports["kafka"], controller_port=given.ports["kafka-controller"], folder=given.data / "log"
+            port=given.ports["kafka"],
+            controller_port=given.ports["kafka-controller"],
+            proxied_port=given.ports["kafka-proxied"],
+            proxy_port=given.ports["toxiproxy-kafka"],
+            folder=given.data / "log",
         )
     )
     return path

@@ -1,0 +1,14 @@
+"""toxiproxy, built from source: tests put it between our processes and a server, to make the network bad."""
+
+from collections.abc import Mapping
+
+from stack.given import Given
+from stack.servers import golang
+
+VERSION = "v2.12.0"
+MODULE = "github.com/Shopify/toxiproxy/v2/cmd/server"
+
+
+def locate(given: Given) -> Mapping[str, str]:
+    """Build it if need be, and say where it is."""
+    return {"server": str(golang.built(given, "toxiproxy", MODULE, VERSION) / "server")}
