@@ -86,13 +86,14 @@ SAGA = (
     Effect("note the refund", "return_money", "commit .*closed_at=now", REFUNDED),
 )
 
-OUTSIDE = (
+RELAY = (
     Effect("publish to Kafka", "relay", "kafka publish", BUYS),
     Effect("delete the outbox row", "relay", "outbox delete", BUYS),
-    Effect("count the sale", "analytics", "commit .*INSERT INTO inbox", BUYS),
-    Effect("index the event", "search", "search put", BUYS),
-    Effect("send the mail", "notification", "mail send", BUYS),
 )
+ANALYTICS = (Effect("count the sale", "analytics", "commit .*INSERT INTO inbox", BUYS),)
+SEARCH = (Effect("index the event", "search", "search put", BUYS),)
+NOTIFICATION = (Effect("send the mail", "notification", "mail send", BUYS),)
+OUTSIDE = (*RELAY, *ANALYTICS, *SEARCH, *NOTIFICATION)
 
 
 class Cell(NamedTuple):
@@ -104,7 +105,7 @@ class Cell(NamedTuple):
 
     @property
     def is_sampled(self) -> bool:
-        """Whether it is struck also when there is little time: dead with the effect made and unheard of, or unanswered."""
+        """Whether it is struck when there is little time, too: who made the effect dies, or its answer is lost."""
         if self.fault is Fault.ANSWER_LOST:
             return True
         unheard = Fault.KILLED_AFTER if self.effect.why_not(Fault.KILLED_UNTOLD) else Fault.KILLED_UNTOLD

@@ -6,7 +6,8 @@ In a lane one booking lives at a time: whoever dies there dies for it alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -21,7 +22,7 @@ from temporalio.client import Client
 from config.settings import Settings
 from stack.probes import SEARCH_ATTRIBUTES
 from tests.faults import processes
-from tests.faults.plan import Plan
+from tests.faults.plan import Fault, Plan
 from tests.waiting import eventually
 from workers import temporal_workers
 
@@ -31,9 +32,9 @@ _DAY = 86400
 class Workers:
     """A process that works, and another one whenever it has died."""
 
-    def __init__(self, kind: str, settings: Settings, names: tuple[str, ...], folder: Path) -> None:
+    def __init__(self, kind: str, settings: Settings, names: Sequence[str], folder: Path) -> None:
         self._kind, self._settings, self._names = kind, settings, names
-        self._path, self._log = folder / f"{kind}-{'-'.join(names)}.plan", folder / f"{kind}-{'-'.join(names)}.log"
+        self._path, self._log = folder / f"{kind}-{names[0]}.plan", folder / f"{kind}-{names[0]}.log"
         self.plan = Plan(self._path)
         self.exits: dict[int, int] = {}
 
@@ -46,6 +47,16 @@ class Workers:
         with suppress(asyncio.CancelledError):
             await self._keeping
 
+    async def was_struck(self, fault: Fault) -> None:
+        """Make sure that the fault that was planned has come, and that who should have died of it has."""
+
+        async def struck() -> int | None:
+            return self.plan.struck()
+
+        process = await eventually(struck)
+        if fault.kills:
+            assert await eventually(lambda: self.exits.get(process)) == -signal.SIGKILL
+
     async def _keep(self) -> None:
         while True:
             process = processes.start(self._kind, self._settings, self._names, self._path, self._log)
@@ -53,8 +64,7 @@ class Workers:
                 await _end_of(process)
             finally:
                 processes.stop(process)
-            assert process.pid and process.exitcode is not None
-            self.exits[process.pid] = process.exitcode
+            self.exits[process.pid or 0] = process.exitcode or 0
 
 
 async def _end_of(process: processes.ForkServerProcess) -> None:
@@ -84,7 +94,7 @@ async def lane(base: Settings, namespace: str, port: int, folder: Path) -> Async
             "payment_wait": 60.0,  # whoever dies is missed after ten seconds; the order shall not be too late by then
         }
     )
-    folder.mkdir(parents=True)
+    await asyncio.to_thread(folder.mkdir, parents=True)
     await _make_namespace(settings)
     api = processes.serve(settings, port, folder / "api.log")
     try:

@@ -31,7 +31,7 @@ class Point(NamedTuple):
     Attributes:
         step: The Temporal activity, or the process's name for what no activity does.
         operation: A regular expression that the operation's description matches at its beginning.
-        subject: The aggregate's id, where the process handles many at a time; empty for any.
+        subject: How the subject ends, where a process handles many at a time: `<aggregate's id> <domain event's type>`.
     """
 
     step: str
@@ -42,7 +42,7 @@ class Point(NamedTuple):
     def matches(self, step: str, operation: str, fault: Fault, subject: str) -> bool:
         return (
             (step, fault) == (self.step, self.fault)
-            and (not self.subject or self.subject == subject)
+            and subject.endswith(self.subject)
             and re.match(self.operation, operation, re.DOTALL) is not None
         )
 

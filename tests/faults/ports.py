@@ -170,9 +170,7 @@ def _kafka(striker: Striker) -> None:
         loses=lambda: NotDelivered(KafkaError(KafkaError._MSG_TIMED_OUT)),
         step=publishing,
     )
-    striker.wrap(
-        outbox, "delete", "outbox delete", refuses=_not_serializable, loses=_connection_lost, step=deleting
-    )
+    striker.wrap(outbox, "delete", "outbox delete", refuses=_not_serializable, loses=_connection_lost, step=deleting)
 
 
 def _consumers(striker: Striker) -> None:

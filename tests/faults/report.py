@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple
 
 from tests.faults.effects import Cell, Effect
@@ -16,6 +17,16 @@ class Outcome(NamedTuple):
     ending: str
     seconds: float
     trouble: str
+
+
+async def outcome(living_through: Awaitable[str]) -> Outcome:
+    """What came of a cell: the ending, or whatever went wrong, so that one cell's trouble hides no other's."""
+    started, ending, trouble = perf_counter(), "", ""
+    try:
+        ending = await living_through
+    except Exception as error:
+        trouble = f"{type(error).__name__}: {error}"
+    return Outcome(ending, perf_counter() - started, trouble)
 
 
 def write(folder: Path, name: str, effects: tuple[Effect, ...], outcomes: Mapping[Cell, Outcome]) -> None:
@@ -43,7 +54,7 @@ def _cell(effect: Effect, fault: Fault, outcome: Outcome | None, notes: list[str
     if why := effect.why_not(fault):
         if why not in notes:
             notes.append(why)
-        return f"– ({notes.index(why) + 1})"
+        return f"- ({notes.index(why) + 1})"
     if outcome is None:
         return "not run"
     return f"**{outcome.trouble[:80]}**" if outcome.trouble else f"{outcome.ending} {outcome.seconds:.1f}"

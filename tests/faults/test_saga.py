@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
-from time import perf_counter
 from uuid import UUID, uuid4
 
 import pytest
@@ -21,7 +18,7 @@ from tests.faults import report
 from tests.faults.effects import SAGA, Cell, cells
 from tests.faults.lanes import Lane, lane
 from tests.faults.plan import Point
-from tests.faults.report import Outcome
+from tests.faults.report import Outcome, outcome
 from tests.faults.stories import AMOUNT, SEAT, WITHIN, insist
 from tests.waiting import eventually
 
@@ -33,12 +30,12 @@ CELLS = [cell for cell in cells(SAGA) if FULL or cell.is_sampled]
 
 
 @pytest.fixture(scope="module")
-def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> Iterator[dict[Cell, Outcome]]:
+def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> dict[Cell, Outcome]:
     """What came of the cells that were asked for, all struck beside each other."""
     wanted = [item.callspec.params["cell"] for item in request.session.items if _is_ours(item)]  # type: ignore[attr-defined]
     found = asyncio.run(_strike_all(settings, wanted, stack.place.folder / "faults" / uuid4().hex))
     report.write(stack.place.folder / "proof", "faults-saga", SAGA, found)
-    yield found
+    return found
 
 
 def _is_ours(item: pytest.Item) -> bool:
@@ -46,29 +43,19 @@ def _is_ours(item: pytest.Item) -> bool:
 
 
 async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> dict[Cell, Outcome]:
-    waiting, found = list(reversed(wanted)), {}
+    waiting, found = list(reversed(wanted)), dict[Cell, Outcome]()
     free = ports.choose_free([str(number) for number in range(min(LANES, len(wanted)))], set())
 
     async def work_off(number: str, port: int) -> None:
-        async with lane(settings, f"faults-{folder.name[:8]}-{number}", port, folder / number) as opened:
-            async with BoxOffice(opened.settings) as office:
-                while waiting:
-                    cell = waiting.pop()
-                    found[cell] = await _strike(opened, office, cell)
+        opening = lane(settings, f"faults-{folder.name[:8]}-{number}", port, folder / number)
+        async with opening as opened, BoxOffice(opened.settings) as office:
+            while waiting:
+                cell = waiting.pop()
+                found[cell] = await outcome(_live_through(opened, office, cell))
+                opened.workers.plan.disarm()
 
     await asyncio.gather(*(work_off(*each) for each in free.items()))
     return found
-
-
-async def _strike(opened: Lane, office: BoxOffice, cell: Cell) -> Outcome:
-    started, ending, trouble = perf_counter(), "", ""
-    try:
-        ending = await _live_through(opened, office, cell)
-    except Exception as error:
-        trouble = f"{type(error).__name__}: {error}"
-    finally:
-        opened.workers.plan.disarm()
-    return Outcome(ending, perf_counter() - started, trouble)
 
 
 async def _live_through(opened: Lane, office: BoxOffice, cell: Cell) -> str:
@@ -83,7 +70,7 @@ async def _live_through(opened: Lane, office: BoxOffice, cell: Cell) -> str:
     await _money_and_places_are_right(office, event, booking, ending)
     if ending == "held":
         assert (await insist(lambda: buyer.cancel(booking))).status_code == 200
-    await _was_struck(opened, cell)
+    await opened.workers.was_struck(cell.fault)
     await eventually(lambda: _saga_is_over(office, booking), within=WITHIN)
     await eventually(lambda: _audit_is_clean(opened.settings, event))
     return ending
@@ -93,13 +80,6 @@ async def _has_status(buyer: Buyer, booking: str, status: str) -> bool:
     found = await buyer.status(booking)
     assert found == status, f"{found} instead of {status}"
     return True
-
-
-async def _was_struck(opened: Lane, cell: Cell) -> None:
-    struck = opened.workers.plan.struck()
-    assert struck, "the point was never reached"
-    if cell.fault.kills:
-        assert await eventually(lambda: opened.workers.exits.get(struck)) == -9
 
 
 async def _money_and_places_are_right(office: BoxOffice, event: str, booking: str, ending: str) -> None:
