@@ -13,6 +13,7 @@ from tests.faults.stories import ACTS, BUYS, CALLED_OFF, CANCELS, DECLINED, EXPI
 
 GOES_ON = "Temporal hears of the whole step only: see its last effect"
 OVER = "the saga is over when this is recorded"
+KEEPS_ITS_PART = "a relay or consumer that stands still keeps its part of the stream: tests/workers covers two at work"
 NOT_TEMPORAL = "Temporal takes no part in it"
 
 
@@ -43,6 +44,8 @@ class Effect(NamedTuple):
                 return NOT_TEMPORAL
             if self.more:
                 return GOES_ON
+        if fault is Fault.LATE and self in OUTSIDE:
+            return KEEPS_ITS_PART
         return OVER if self.last and fault is Fault.KILLED_TOLD else None
 
     def ending(self, fault: Fault) -> str:
@@ -106,6 +109,8 @@ class Cell(NamedTuple):
     @property
     def is_sampled(self) -> bool:
         """Whether it is struck when there is little time, too: who made the effect dies, or its answer is lost."""
+        if self.fault is Fault.LATE:
+            return self.effect.operation.startswith("provider")
         if self.fault is Fault.ANSWER_LOST:
             return True
         unheard = Fault.KILLED_AFTER if self.effect.why_not(Fault.KILLED_UNTOLD) else Fault.KILLED_UNTOLD

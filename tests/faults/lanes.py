@@ -6,6 +6,7 @@ In a lane one booking lives at a time: whoever dies there dies for it alone.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -23,6 +24,7 @@ from config.settings import Settings
 from stack.probes import SEARCH_ATTRIBUTES
 from tests.faults import processes
 from tests.faults.plan import Fault, Plan
+from tests.faults.stories import WITHIN
 from tests.waiting import eventually
 from workers import temporal_workers
 
@@ -37,6 +39,7 @@ class Workers:
         self._path, self._log = folder / f"{kind}-{names[0]}.plan", folder / f"{kind}-{names[0]}.log"
         self.plan = Plan(self._path)
         self.exits: dict[int, int] = {}
+        self._relief: processes.ForkServerProcess | None = None
 
     async def __aenter__(self) -> Self:
         self._keeping = asyncio.create_task(self._keep())
@@ -46,6 +49,8 @@ class Workers:
         self._keeping.cancel()
         with suppress(asyncio.CancelledError):
             await self._keeping
+        if self._relief:
+            processes.stop(self._relief)
 
     async def was_struck(self, fault: Fault) -> None:
         """Make sure that the fault that was planned has come, and that who should have died of it has."""
@@ -57,14 +62,42 @@ class Workers:
         if fault.kills:
             assert await eventually(lambda: self.exits.get(process)) == -signal.SIGKILL
 
+    async def settle(self) -> None:
+        """Strike nobody any more, and let nobody stand still: the next booking finds one process that works."""
+        self.plan.disarm()
+        if self._relief and self._process.pid:
+            os.kill(self._process.pid, signal.SIGKILL)
+            await eventually(lambda: self._relief is None)
+
     async def _keep(self) -> None:
         while True:
-            process = processes.start(self._kind, self._settings, self._names, self._path, self._log)
+            self._process, self._relief = self._relief or self._start(), None
+            process = self._process
             try:
                 await _end_of(process)
             finally:
                 processes.stop(process)
             self.exits[process.pid or 0] = process.exitcode or 0
+
+    def _start(self) -> processes.ForkServerProcess:
+        return processes.start(self._kind, self._settings, self._names, self._path, self._log)
+
+    async def stands_still(self) -> int:
+        """Wait until the process is struck by lateness; answers its id."""
+        return await eventually(self.plan.struck, within=WITHIN) or 0
+
+    async def relieve(self) -> None:
+        """Start another process when this one stands still."""
+        await self.stands_still()
+        self._relief = self._start()
+
+    async def wake(self) -> None:
+        """Let the process that stands still finish its step, too late; then it is gone, and its relief stays."""
+        late = await self.stands_still()
+        os.kill(late, signal.SIGCONT)
+        await eventually(self.plan.is_late, within=60)
+        os.kill(late, signal.SIGKILL)
+        await eventually(lambda: late in self.exits)
 
 
 async def _end_of(process: processes.ForkServerProcess) -> None:
@@ -130,7 +163,7 @@ async def _serving(settings: Settings) -> None:
         async def ready() -> bool:
             return (await http.get("/readyz")).status_code == 200
 
-        await eventually(_patiently(ready), within=60)
+        await eventually(_patiently(ready), within=WITHIN)
 
 
 def _patiently(question):  # type: ignore[no-untyped-def]

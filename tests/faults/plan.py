@@ -19,6 +19,7 @@ class Fault(StrEnum):
     KILLED_TOLD = "killed told"  # Temporal has recorded the step, and the process dies as it begins the next one
     ANSWER_LOST = "answer lost"  # the effect is made, and its answer times out
     REFUSED = "refused"  # the effect is refused and not made
+    LATE = "late"  # the process stands still before the effect, another takes over, and then it makes the effect, too
 
     @property
     def kills(self) -> bool:
@@ -53,10 +54,12 @@ class Plan:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._struck = path.with_suffix(".struck")
+        self._late = path.with_suffix(".late")
 
     def arm(self, point: Point) -> None:
         """Let the next one who comes to this point be struck."""
         self._struck.unlink(missing_ok=True)
+        self._late.unlink(missing_ok=True)
         fresh = self._path.with_suffix(".fresh")
         fresh.write_text(json.dumps(point))
         fresh.rename(self._path)
@@ -90,3 +93,11 @@ class Plan:
             return int(self._struck.read_text())
         except FileNotFoundError:
             return None
+
+    def note_late(self) -> None:
+        """The process that stood still has finished its step."""
+        self._late.touch()
+
+    def is_late(self) -> bool:
+        """Whether it has."""
+        return self._late.exists()

@@ -127,9 +127,12 @@ class _Activity(ActivityInboundInterceptor):
         step = Step(info.activity_type, info.workflow_id or "")
         doing.set(step)
         self._striker.begun(step)
-        result = await super().execute_activity(input)
-        self._striker.ended(step)
-        return result
+        try:
+            result = await super().execute_activity(input)
+            self._striker.ended(step)
+            return result
+        finally:
+            self._striker.left(step)
 
 
 def _temporal(striker: Striker) -> None:

@@ -72,7 +72,7 @@ def _prepare(settings: Settings) -> None:
 
 def _work(kind: str, settings: Settings, names: Sequence[str], plan: Path) -> None:
     _prepare(settings)
-    hand_to(Striker(Plan(plan)))
+    hand_to(Striker(Plan(plan), settings.temporal_address))
     temporal_workers.keep_reviving = _never  # it would find bookings of all namespaces, and start them in this one
     asyncio.run(run_until_stopped(_WORK[kind], settings, names))
 

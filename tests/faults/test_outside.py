@@ -130,7 +130,7 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
             for cell in wanted:
                 if cell.effect in effects:
                     found[cell] = await outcome(_live_through(workers, office, track, cell))
-                    workers.plan.disarm()
+                    await workers.settle()
             await all_are_done.wait()
 
     await asyncio.gather(*(follow(*each) for each in TRACKS.items()))
