@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
@@ -39,7 +39,12 @@ def stack_env(stack: Stack) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def settings(stack_env: dict[str, str]) -> Settings:
     """The settings with which the stack's processes run."""
-    values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in stack_env.items()}
+    return settings_of(stack_env)
+
+
+def settings_of(env: Mapping[str, str]) -> Settings:
+    """The settings of a process with these SEATWRIGHT_ variables."""
+    values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in env.items()}
     known = {name: value for name, value in values.items() if name in Settings.model_fields}
     return Settings.model_validate(known)
 

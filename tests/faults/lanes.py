@@ -10,8 +10,10 @@ import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
+from uuid import uuid4
 
 import httpx2
 from google.protobuf.duration_pb2 import Duration
@@ -21,6 +23,7 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 
 from config.settings import Settings
+from stack.ports import choose_free
 from stack.probes import SEARCH_ATTRIBUTES
 from tests.faults import processes
 from tests.faults.plan import Fault, Plan
@@ -34,8 +37,10 @@ _DAY = 86400
 class Workers:
     """A process that works, and another one whenever it has died."""
 
-    def __init__(self, kind: str, settings: Settings, names: Sequence[str], folder: Path) -> None:
-        self._kind, self._settings, self._names = kind, settings, names
+    def __init__(
+        self, kind: str, settings: Settings, names: Sequence[str], folder: Path, ahead: timedelta = processes.ON_TIME
+    ) -> None:
+        self._kind, self._settings, self._names, self._ahead = kind, settings, names, ahead
         self._path, self._log = folder / f"{kind}-{names[0]}.plan", folder / f"{kind}-{names[0]}.log"
         self.plan = Plan(self._path)
         self.exits: dict[int, int] = {}
@@ -80,7 +85,7 @@ class Workers:
             self.exits[process.pid or 0] = process.exitcode or 0
 
     def _start(self) -> processes.ForkServerProcess:
-        return processes.start(self._kind, self._settings, self._names, self._path, self._log)
+        return processes.start(self._kind, self._settings, self._names, self._path, self._log, self._ahead)
 
     async def stands_still(self) -> int:
         """Wait until the process is struck by lateness; answers its id."""
@@ -118,20 +123,32 @@ class Lane:
 
 
 @asynccontextmanager
-async def lane(base: Settings, namespace: str, port: int, folder: Path) -> AsyncIterator[Lane]:
-    """Open a lane, and close it with all its processes."""
-    settings = base.model_copy(
-        update={
-            "temporal_namespace": namespace,
-            "api_url": f"http://127.0.0.1:{port}",
-            "payment_wait": 60.0,  # whoever dies is missed after ten seconds; the order shall not be too late by then
-        }
-    )
+async def lane(
+    base: Settings,
+    folder: Path,
+    *,
+    workers_base: Settings | None = None,
+    api_ahead: timedelta = processes.ON_TIME,
+    workers_ahead: timedelta = processes.ON_TIME,
+) -> AsyncIterator[Lane]:
+    """Open a lane, and close it with all its processes.
+
+    Args:
+        folder: A new one, for its logs and plans.
+        workers_base: Settings of the worker, where its way to the servers is another.
+        api_ahead: How much the API's clock is ahead of ours; `workers_ahead`: likewise.
+    """
+    namespace = {"temporal_namespace": f"faults-{uuid4()}"}
+    port = choose_free(["api"])["api"]
+    # Whoever dies is missed after ten seconds; the order shall not be too late by then.
+    own = {"api_url": f"http://127.0.0.1:{port}", "payment_wait": 60.0}
+    settings = base.model_copy(update=namespace | own)
     await asyncio.to_thread(folder.mkdir, parents=True)
     await _make_namespace(settings)
-    api = processes.serve(settings, port, folder / "api.log")
+    api = processes.serve(settings, port, folder / "api.log", api_ahead)
     try:
-        async with Workers("work", settings, temporal_workers.SERVICES, folder) as workers:
+        working = (workers_base or base).model_copy(update=namespace)
+        async with Workers("work", working, temporal_workers.SERVICES, folder, workers_ahead) as workers:
             await _serving(settings)
             yield Lane(settings, workers)
     finally:

@@ -8,9 +8,11 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+import time_machine
 import uvicorn
 
 from api.app import create_app
@@ -29,14 +31,23 @@ _forking.set_forkserver_preload([__name__])
 _WORK: dict[str, Work] = {"work": temporal_workers.run, "relay": relay.run, "consume": consumers.run}
 
 
-def start(kind: str, settings: Settings, names: Sequence[str], plan: Path, log: Path) -> ForkServerProcess:
-    """Start a process that works (`work`, `relay`, `consume`) for these services, and is struck as planned."""
-    return _start(_work, kind, settings, list(names), plan, log=log)
+ON_TIME = timedelta(0)
 
 
-def serve(settings: Settings, port: int, log: Path) -> ForkServerProcess:
+def start(
+    kind: str, settings: Settings, names: Sequence[str], plan: Path, log: Path, ahead: timedelta = ON_TIME
+) -> ForkServerProcess:
+    """Start a process that works (`work`, `relay`, `consume`) for these services, and is struck as planned.
+
+    Args:
+        ahead: How much its clock is ahead of ours.
+    """
+    return _start(_work, kind, settings, list(names), plan, log=log, ahead=ahead)
+
+
+def serve(settings: Settings, port: int, log: Path, ahead: timedelta = ON_TIME) -> ForkServerProcess:
     """Start an API."""
-    return _start(_serve, settings, port, log=log)
+    return _start(_serve, settings, port, log=log, ahead=ahead)
 
 
 def stop(process: ForkServerProcess) -> None:
@@ -45,14 +56,16 @@ def stop(process: ForkServerProcess) -> None:
     process.join()
 
 
-def _start(target: Callable[..., None], *arguments: object, log: Path) -> ForkServerProcess:
-    process = _forking.Process(target=_run, args=(target, arguments, log), daemon=True)
+def _start(target: Callable[..., None], *arguments: object, log: Path, ahead: timedelta) -> ForkServerProcess:
+    process = _forking.Process(target=_run, args=(target, arguments, log, ahead), daemon=True)
     process.start()
     return process
 
 
-def _run(target: Callable[..., None], arguments: Sequence[object], log: Path) -> None:
+def _run(target: Callable[..., None], arguments: Sequence[object], log: Path, ahead: timedelta) -> None:
     _die_with_parent()
+    if ahead:
+        time_machine.travel(datetime.now(UTC) + ahead, tick=True).start()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)

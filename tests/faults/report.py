@@ -35,6 +35,25 @@ def write(folder: Path, name: str, effects: tuple[Effect, ...], outcomes: Mappin
     (folder / f"{name}.md").write_text("\n".join(_lines(effects, outcomes)) + "\n")
 
 
+def write_network(folder: Path, outcomes: Mapping[tuple[str, str], Outcome]) -> None:
+    """Write what came of bookings in each weather: (server, trouble)."""
+    folder.mkdir(exist_ok=True)
+    servers, troubles = (list(dict.fromkeys(each[part] for each in outcomes)) for part in (0, 1))
+    lines = [f"| line to | {' | '.join(troubles)} |", "|---|" + "---|" * len(troubles)]
+    for server in sorted(servers):
+        row = [_came(outcomes.get((server, trouble))) for trouble in troubles]
+        lines.append(f"| {server} | {' | '.join(row)} |")
+    (folder / "faults-network.md").write_text("\n".join(lines) + "\n")
+
+
+def _came(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "not run"
+    if outcome.trouble:
+        return f"**{' '.join(outcome.trouble.split())[:80]}**"
+    return f"{outcome.ending} {outcome.seconds:.1f}"
+
+
 def _lines(effects: tuple[Effect, ...], outcomes: Mapping[Cell, Outcome]) -> Iterator[str]:
     held = sum(not outcome.trouble for outcome in outcomes.values())
     yield f"{held} of {len(outcomes)} cells ended as they must, in seconds from the hold to the audit."
@@ -55,6 +74,4 @@ def _cell(effect: Effect, fault: Fault, outcome: Outcome | None, notes: list[str
         if why not in notes:
             notes.append(why)
         return f"- ({notes.index(why) + 1})"
-    if outcome is None:
-        return "not run"
-    return f"**{outcome.trouble[:80]}**" if outcome.trouble else f"{outcome.ending} {outcome.seconds:.1f}"
+    return _came(outcome)

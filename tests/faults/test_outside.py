@@ -41,7 +41,7 @@ class Sold(NamedTuple):
     booking: str
 
 
-async def _is_told_in_order(sold: Sold) -> None:
+async def is_told_in_order(sold: Sold) -> None:
     lived = ["booking.held", "booking.paying", "booking.confirmed"]
     settings = sold.office.settings
     messages = await told(settings, BookingEvent.topic, sold.booking, len(lived))
@@ -95,7 +95,7 @@ class Track(NamedTuple):
 
 
 TRACKS = {
-    RELAY: Track("relay", relay.SERVICES, "booking.confirmed", _is_told_in_order),
+    RELAY: Track("relay", relay.SERVICES, "booking.confirmed", is_told_in_order),
     ANALYTICS: Track("consume", ("analytics",), "booking.confirmed", _is_counted_once),
     SEARCH: Track("consume", ("search",), "event.published", _is_found_once),
     NOTIFICATION: Track("consume", ("notification",), "booking.confirmed", _is_written_to_with_one_message_id),

@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
-from audit.run import audit
 from config.settings import Settings
-from stack import Stack, ports
+from stack import Stack
 from tests.box_office import BoxOffice, Buyer
 from tests.faults import report
+from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clean, the_saga_is_over
 from tests.faults.effects import SAGA, Cell, cells
 from tests.faults.lanes import Lane, lane
 from tests.faults.plan import Fault, Point
 from tests.faults.report import Outcome, outcome
-from tests.faults.stories import AMOUNT, SEAT, WITHIN, insist
+from tests.faults.stories import WITHIN, insist
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive  # it breaks nothing of others, but runs all its lanes at once
@@ -44,17 +43,15 @@ def _is_ours(item: pytest.Item) -> bool:
 
 async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> dict[Cell, Outcome]:
     waiting, found = list(reversed(wanted)), dict[Cell, Outcome]()
-    free = ports.choose_free([str(number) for number in range(min(LANES, len(wanted)))], set())
 
-    async def work_off(number: str, port: int) -> None:
-        opening = lane(settings, f"faults-{folder.name[:8]}-{number}", port, folder / number)
-        async with opening as opened, BoxOffice(opened.settings) as office:
+    async def work_off(number: int) -> None:
+        async with lane(settings, folder / str(number)) as opened, BoxOffice(opened.settings) as office:
             while waiting:
                 cell = waiting.pop()
                 found[cell] = await outcome(_live_through(opened, office, cell))
                 await opened.workers.settle()
 
-    await asyncio.gather(*(work_off(*each) for each in free.items()))
+    await asyncio.gather(*(work_off(number) for number in range(min(LANES, len(wanted)))))
     return found
 
 
@@ -72,12 +69,12 @@ async def _live_through(opened: Lane, office: BoxOffice, cell: Cell) -> str:
     await eventually(lambda: _has_status(buyer, booking, ending), within=WITHIN, every=0.2)
     if cell.fault is Fault.LATE:
         await opened.workers.wake()
-    await _money_and_places_are_right(office, event, booking, ending)
+    await money_and_places_are_right(office, event, booking, ending)
     if ending == "held":
         assert (await insist(lambda: buyer.cancel(booking))).status_code == 200
     await opened.workers.was_struck(cell.fault)
-    await eventually(lambda: _saga_is_over(office, booking), within=WITHIN)
-    await eventually(lambda: _audit_is_clean(opened.settings, event))
+    await the_saga_is_over(office, booking)
+    await the_audit_is_clean(opened.settings, event)
     return ending
 
 
@@ -85,29 +82,6 @@ async def _has_status(buyer: Buyer, booking: str, status: str) -> bool:
     found = await buyer.status(booking)
     assert found == status, f"{found} instead of {status}"
     return True
-
-
-async def _money_and_places_are_right(office: BoxOffice, event: str, booking: str, ending: str) -> None:
-    intents = await office.provider.intents(booking)
-    kept = sorted(intent["captured"] - intent["refunded"] for intent in intents if intent["captured"] or intent["held"])
-    reserved = sum(intent["held"] for intent in intents)
-    assert (sum(kept), reserved) == (AMOUNT if ending == "confirmed" else 0, 0), intents
-    assert len([each for each in kept if each]) <= 1, intents
-    assert await office.seat(event, SEAT) == {"confirmed": "sold", "held": "held"}.get(ending, "available")
-
-
-async def _audit_is_clean(settings: Settings, event: str) -> bool:
-    try:
-        findings = await audit(settings, UUID(event))
-    except OperationalError as error:  # the machine is busy; it says nothing of the booking
-        raise AssertionError("the audit could not connect") from error
-    if findings:
-        raise RuntimeError("; ".join(map(str, findings)))
-    return True
-
-
-async def _saga_is_over(office: BoxOffice, booking: str) -> bool:
-    return (await office.saga(booking).describe()).close_time is not None
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
