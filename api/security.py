@@ -40,6 +40,11 @@ class Principal:
     roles: frozenset[Role]
 
 
+class _Claims(jwt.JWTClaimsRegistry):
+    def validate_iat(self, value: object) -> None:
+        """A token may come from a process whose clock is ahead of ours: `exp` alone bounds its life (RFC 7519)."""
+
+
 class AccessTokens:
     """Issues and reads access tokens of one key; nothing in a token chooses how it is checked."""
 
@@ -49,7 +54,7 @@ class AccessTokens:
         self._public = OKPKey.import_key(self._private.as_dict(private=False))
         self._header = {"alg": _ALGORITHM, "typ": _TYPE, "kid": self._private.thumbprint()}
         # Checked in full below; the registry adds the clock.
-        self._claims = jwt.JWTClaimsRegistry(
+        self._claims = _Claims(
             iss={"essential": True, "value": self._issuer},
             aud={"essential": True, "value": AUDIENCE},
             sub={"essential": True},
