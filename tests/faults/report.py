@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
@@ -9,6 +10,8 @@ from typing import NamedTuple
 
 from tests.faults.effects import Cell, Effect
 from tests.faults.plan import Fault
+
+log = logging.getLogger(__name__)
 
 
 class Outcome(NamedTuple):
@@ -19,13 +22,14 @@ class Outcome(NamedTuple):
     trouble: str
 
 
-async def outcome(living_through: Awaitable[str]) -> Outcome:
+async def outcome(cell: object, living_through: Awaitable[str]) -> Outcome:
     """What came of a cell: the ending, or whatever went wrong, so that one cell's trouble hides no other's."""
     started, ending, trouble = perf_counter(), "", ""
     try:
         ending = await living_through
     except Exception as error:
         trouble = f"{type(error).__name__}: {error}"
+    log.info("%s: %s in %.0f s", cell, trouble or ending, perf_counter() - started)
     return Outcome(ending, perf_counter() - started, trouble)
 
 

@@ -92,7 +92,7 @@ async def _work(
         BoxOffice(opened.settings) as office,
     ):
         for trouble in troubles:
-            yield trouble, await outcome(_buy(office, line, trouble))
+            yield trouble, await outcome(trouble, _buy(office, line, trouble))
 
 
 async def _buy(office: BoxOffice, line: Line, trouble: str) -> str:
@@ -112,7 +112,7 @@ async def _relay(
     await asyncio.to_thread(folder.mkdir, parents=True)
     async with Workers("relay", led, relay.SERVICES, folder), BoxOffice(settings) as office:
         for trouble in troubles:
-            yield trouble, await outcome(_tell(office, line, trouble))
+            yield trouble, await outcome(trouble, _tell(office, line, trouble))
 
 
 async def _tell(office: BoxOffice, line: Line, trouble: str) -> str:

@@ -129,7 +129,7 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
         async with Workers(track.kind, settings, track.names, folder) as workers, BoxOffice(settings) as office:
             for cell in wanted:
                 if cell.effect in effects:
-                    found[cell] = await outcome(_live_through(workers, office, track, cell))
+                    found[cell] = await outcome(cell, _live_through(workers, office, track, cell))
                     await workers.settle()
             await all_are_done.wait()
 

@@ -48,7 +48,7 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
         async with lane(settings, folder / str(number)) as opened, BoxOffice(opened.settings) as office:
             while waiting:
                 cell = waiting.pop()
-                found[cell] = await outcome(_live_through(opened, office, cell))
+                found[cell] = await outcome(cell, _live_through(opened, office, cell))
                 await opened.workers.settle()
 
     await asyncio.gather(*(work_off(number) for number in range(min(LANES, len(wanted)))))
