@@ -88,8 +88,11 @@ class Workers:
         return processes.start(self._kind, self._settings, self._names, self._path, self._log, self._ahead)
 
     async def stands_still(self) -> int:
-        """Wait until the process is struck by lateness; answers its id."""
-        return await eventually(self.plan.struck, within=WITHIN) or 0
+        """Wait until the process is struck by lateness and really stopped; answers its id."""
+        struck = await eventually(self.plan.struck, within=WITHIN) or 0
+        state = Path(f"/proc/{struck}/stat")
+        await eventually(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
+        return struck
 
     async def relieve(self) -> None:
         """Start another process when this one stands still."""
@@ -140,8 +143,8 @@ async def lane(
     """
     namespace = {"temporal_namespace": f"faults-{uuid4()}"}
     port = choose_free(["api"])["api"]
-    # Whoever dies is missed after ten seconds; the order shall not be too late by then.
-    own = {"api_url": f"http://127.0.0.1:{port}", "payment_wait": 60.0}
+    # Whoever dies is missed after ten seconds; neither the order nor the buyer's time shall be over by then.
+    own = {"api_url": f"http://127.0.0.1:{port}", "payment_wait": 60.0, "payment_window": 120.0}
     settings = base.model_copy(update=namespace | own)
     await asyncio.to_thread(folder.mkdir, parents=True)
     await _make_namespace(settings)

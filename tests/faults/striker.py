@@ -128,6 +128,7 @@ def _stand_still(temporal_port: int) -> None:
     """As on a machine that nobody reaches any more: else our open polls would swallow the next tasks for a minute."""
     for descriptor in os.listdir("/proc/self/fd"):
         with suppress(OSError), socket.socket(fileno=os.dup(int(descriptor))) as connection:
-            if connection.getpeername()[1] == temporal_port:
+            is_tcp = connection.family in (socket.AF_INET, socket.AF_INET6)
+            if is_tcp and connection.getpeername()[1] == temporal_port:
                 connection.shutdown(socket.SHUT_RDWR)
     os.kill(os.getpid(), signal.SIGSTOP)

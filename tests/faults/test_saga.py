@@ -68,6 +68,8 @@ async def _live_through(opened: Lane, office: BoxOffice, cell: Cell) -> str:
     ending = cell.effect.ending(cell.fault)
     await eventually(lambda: _has_status(buyer, booking, ending), within=WITHIN, every=0.2)
     if cell.fault is Fault.LATE:
+        if ending != "held":
+            await the_saga_is_over(office, booking)  # so the other has made the effect, too
         await opened.workers.wake()
     await money_and_places_are_right(office, event, booking, ending)
     if ending == "held":
