@@ -42,6 +42,11 @@ class Principal:
     roles: frozenset[Role]
 
 
+class _Claims(jwt.JWTClaimsRegistry):
+    def validate_iat(self, value: object) -> None:
+        """A token may come from a process whose clock is ahead of ours: `exp` alone bounds its life (RFC 7519)."""
+
+
 class AccessTokens:
     """Issues and reads access tokens of one key; nothing in a token chooses how it is checked."""
 
@@ -52,7 +57,7 @@ class AccessTokens:
         self._header = {"alg": _ALGORITHM, "typ": _TYPE, "kid": self._private.thumbprint()}
         # Checked in full below; the registry adds the clock.
         self._verified = lru_cache(_TOKENS_KNOWN)(self._verify)
-        self._claims = jwt.JWTClaimsRegistry(
+        self._claims = _Claims(
             iss={"essential": True, "value": self._issuer},
             aud={"essential": True, "value": AUDIENCE},
             sub={"essential": True},

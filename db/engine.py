@@ -9,10 +9,11 @@ def open_engine(url: str, *, pool_size: int = 10, serves_callers: bool = True) -
     """An engine for one service's database; use `engine.begin()` for a transaction.
 
     A lost server is noticed within two seconds, so that the API can say 503 in time; a statement that waits for a
-    lock for five seconds fails and is tried again from the start by whoever asked. Where nobody waits for an answer
+    lock for five seconds fails and is tried again from the start by whoever asked. A process that stands still in the
+    middle of a transaction is cut off well before all others have run out of tries. Where nobody waits for an answer
     (`serves_callers` is false), a server may be slow, and a statement may read whole tables.
     """
-    connect_timeout, statement_timeout = (2, "20s") if serves_callers else (20, "300s")
+    connect_timeout, statement_timeout, idle_timeout = (2, "20s", "15s") if serves_callers else (20, "300s", "60s")
     return create_async_engine(
         url,
         pool_size=pool_size,
@@ -22,7 +23,7 @@ def open_engine(url: str, *, pool_size: int = 10, serves_callers: bool = True) -
         connect_args={
             "connect_timeout": connect_timeout,
             "options": f"-c lock_timeout=5s -c statement_timeout={statement_timeout}"
-            " -c idle_in_transaction_session_timeout=60s",
+            f" -c idle_in_transaction_session_timeout={idle_timeout}",
         },
     )
 
