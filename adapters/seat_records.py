@@ -49,7 +49,7 @@ class SectionRecord(NamedTuple):
 
 @dataclass
 class EventRecord:
-    """Attributes: loaded_at: When it was loaded from Postgres (ms by Redis's clock); None while that is yet to be done."""
+    """Attributes: loaded_at: When it was loaded from Postgres, in ms; None while that is yet to be done."""
 
     loaded_at: int | None = None
     seats: dict[str, Keep] = field(default_factory=dict)

@@ -55,7 +55,7 @@ class House(NamedTuple):
     prefix: str
 
     async def finds(self) -> set[tuple[str, str]]:
-        """The broken invariants of this house, and what they are about; it was loaded into Redis long ago, if at all."""
+        """The broken invariants of this house, and what they are about; Redis was loaded long ago."""
         await self.redis.set(epoch_key(self.event), 1, xx=True)
         return {(found.invariant, found.subject) for found in await judge(self.sources, again_after=0.1)}
 
