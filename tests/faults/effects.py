@@ -124,11 +124,11 @@ def cells(effects: tuple[Effect, ...]) -> Iterator[Cell]:
 
 
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
-_SEED = os.environ.get("SEATWRIGHT_SEED", "20261123")
+SEED = os.environ.get("SEATWRIGHT_SEED", "20261123")
 
 
 def chosen(effects: tuple[Effect, ...]) -> list[Cell]:
     """All cells where there is time, else one of each effect, drawn by the seed."""
     if FULL:
         return list(cells(effects))
-    return [Random(f"{effect.name} {_SEED}").choice(list(cells((effect,)))) for effect in effects]
+    return [Random(f"{effect.name} {SEED}").choice(list(cells((effect,)))) for effect in effects]
