@@ -41,7 +41,7 @@ def _is_ours(item: pytest.Item) -> bool:
 
 
 async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> dict[Cell, Outcome]:
-    waiting, found = list(reversed(wanted)), dict[Cell, Outcome]()
+    waiting, found = sorted(wanted, key=_slowness), dict[Cell, Outcome]()  # the slowest begin
 
     async def work_off(number: int) -> None:
         async with lane(settings, folder / str(number)) as opened, BoxOffice(opened.settings) as office:
@@ -52,6 +52,11 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
 
     await asyncio.gather(*(work_off(number) for number in range(min(LANES, len(wanted)))))
     return found
+
+
+def _slowness(cell: Cell) -> int:
+    """How often somebody waits for Temporal to miss somebody else, more or less."""
+    return 2 * (cell.fault is Fault.LATE) + cell.fault.kills + (cell.effect.step == "return_money")
 
 
 async def _live_through(opened: Lane, office: BoxOffice, cell: Cell) -> str:
