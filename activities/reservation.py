@@ -168,12 +168,21 @@ class ReservationActivities:
 
     @activity.defn
     async def start_payment(self, order: StartPayment) -> Booking:
-        """Keep the places for as long as one payment attempt may take: `held` → `paying`."""
+        """Keep the places for as long as one payment attempt may take: `held` → `paying`.
+
+        Repeated by a workflow task whose worker died, it may find the payment waiting for its buyer already, which the
+        same task has let it do: then the booking as it is.
+        """
 
         def paying(booking: Booking) -> BookingEvent:
             return BookingPaying(**identity(booking))
 
-        booking = await self._move(order, BookingStatus.PAYING, paying)
+        try:
+            booking = await self._move(order, BookingStatus.PAYING, paying)
+        except bookings.StaleStep:
+            booking = await self.look(order.booking.id)
+            if (booking.status, booking.version) != (BookingStatus.ACTION_REQUIRED, order.booking.version + 2):
+                raise
         if not await self._reaches_redis(self._locks.extend(_places(booking), order.window + REDIS_OUTLASTS_HOLD)):
             activity.logger.warning("redis keeps the hold no longer than it did; Postgres keeps it all the same")
         return booking

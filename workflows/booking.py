@@ -179,6 +179,8 @@ class BookingWorkflow:
         authorization = await self._ask_for_authorization(order.command)
         if authorization.result is AuthorizationResult.ACTION_REQUIRED:
             authorization = await self._wait_for_buyer(order, authorization)
+        if self._booking.status is BookingStatus.ACTION_REQUIRED:
+            await self._change(ReservationActivities.resume_payment, self._step, "the buyer has acted")
         if authorization.result is not AuthorizationResult.AUTHORIZED:
             self._saga.drop(RETURN_MONEY)
             raise _NotPaid(refusals.why_not_paid(authorization))
@@ -215,7 +217,6 @@ class BookingWorkflow:
                 await self._return_money()
                 self._saga.drop(RETURN_MONEY)
                 raise _NotPaid(refusals.ABANDONED if self._abandon_requested else refusals.TOO_LATE)
-        await self._change(ReservationActivities.resume_payment, self._step, "the buyer has acted")
         return authorization
 
     async def _wait_for_news(self, pause: timedelta) -> None:

@@ -5,7 +5,8 @@ What a wrapped port raises is what it promises to raise in that case.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -78,7 +79,7 @@ def _connection_lost() -> Exception:
 
 
 def _postgres(striker: Striker) -> None:
-    """A transaction is made by its COMMIT, and known by its statements."""
+    """A transaction is made by its COMMIT, and known by its statements; in autocommit a statement is one by itself."""
     committing = ""
 
     @event.listens_for(Engine, "begin")
@@ -87,26 +88,53 @@ def _postgres(striker: Striker) -> None:
 
     @event.listens_for(Engine, "before_cursor_execute")
     def note(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
-        connection.info.setdefault("statements", []).append(" ".join(statement.split()))
+        connection.info.setdefault("statements", []).append(_in_one_line(statement))
 
     @event.listens_for(Engine, "commit")
     def commit(connection: Connection) -> None:
         nonlocal committing  # read at once: nothing else runs between this and the dialect's call
         committing = "; ".join(connection.info.pop("statements", []))
 
-    original = PGDialectAsync_psycopg.do_commit
+    do_commit, do_execute = PGDialectAsync_psycopg.do_commit, PGDialectAsync_psycopg.do_execute
 
-    @wraps(original)
-    def do_commit(dialect: PGDialectAsync_psycopg, connection: Any) -> None:
-        operation, step = f"commit {committing}", doing.get(Step(""))
+    def struck(operation: str, connection: Any, make: Callable[[], None]) -> None:
+        step = doing.get(Step(""))
         if striker.before(operation, step):
             raise _not_serializable()
-        original(dialect, connection)
+        make()
         if striker.after(operation, step):
             connection.close()
             raise _connection_lost()
 
-    PGDialectAsync_psycopg.do_commit = do_commit  # type: ignore[method-assign]
+    @wraps(do_commit)
+    def commit_struck(dialect: PGDialectAsync_psycopg, connection: Any) -> None:
+        struck(f"commit {committing}", connection, lambda: do_commit(dialect, connection))
+
+    @wraps(do_execute)
+    def execute_struck(
+        dialect: PGDialectAsync_psycopg, cursor: Any, statement: str, parameters: Any, context: Any = None
+    ) -> None:
+        def execute() -> None:
+            do_execute(dialect, cursor, statement, parameters, context)
+
+        if context is None or not _is_by_itself(context.root_connection) or not _WRITES.match(statement):
+            return execute()
+        connection = context.root_connection.connection.dbapi_connection
+        return struck(f"commit {_in_one_line(statement)}", connection, execute)
+
+    PGDialectAsync_psycopg.do_commit = commit_struck  # type: ignore[method-assign]
+    PGDialectAsync_psycopg.do_execute = execute_struck  # type: ignore[method-assign]
+
+
+_WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE|WITH)\b")
+
+
+def _in_one_line(statement: str) -> str:
+    return " ".join(statement.split())
+
+
+def _is_by_itself(connection: Connection) -> bool:
+    return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
 
 
 class _Activities(ClientInterceptor, WorkerInterceptor):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import multiprocessing
 import os
@@ -13,9 +12,10 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import time_machine
-import uvicorn
+import uvloop
 
 from api.app import create_app
+from api.server import serve as serve_app
 from config.logging import configure as configure_logging
 from config.settings import Settings
 from config.tracing import configure as configure_tracing
@@ -78,16 +78,17 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
 
 
-def _prepare(settings: Settings) -> None:
-    configure_logging(settings)
+def _prepare() -> None:
+    configure_logging()
     configure_tracing()
 
 
 def _work(kind: str, settings: Settings, names: Sequence[str], plan: Path) -> None:
-    _prepare(settings)
+    _prepare()
     hand_to(Striker(Plan(plan), settings.temporal_address))
-    temporal_workers.keep_reviving = _never  # it would find bookings of all namespaces, and start them in this one
-    asyncio.run(run_until_stopped(_WORK[kind], settings, names))
+    for search in ("keep_reviving", "keep_watching"):  # would find bookings of all namespaces, and start them in this
+        setattr(temporal_workers, search, _never)
+    uvloop.run(run_until_stopped(_WORK[kind], settings, names))
 
 
 async def _never(*_: object) -> None:
@@ -95,5 +96,5 @@ async def _never(*_: object) -> None:
 
 
 def _serve(settings: Settings, port: int) -> None:
-    _prepare(settings)
-    uvicorn.run(create_app(settings), host="127.0.0.1", port=port, access_log=False, log_config=None)
+    _prepare()
+    serve_app(create_app(settings), host="127.0.0.1", port=port)

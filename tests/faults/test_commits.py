@@ -1,4 +1,4 @@
-"""Postgres is killed while a worker is at its COMMIT: nobody knows whether it counted, and the booking ends right."""
+"""Postgres is killed while workers are at their COMMITs: nobody knows whether it counted, and bookings end right."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -17,6 +18,8 @@ from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clea
 from tests.faults.effects import SAGA, Effect
 from tests.faults.lanes import lane
 from tests.faults.plan import Fault, Point
+from tests.faults.stories import SEAT
+from tests.scenarios.test_outcomes import register
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive
@@ -33,26 +36,51 @@ async def the_stack_goes_on(settings: Settings) -> AsyncIterator[None]:
     """Leave no test after us with the broken connections of the stack's own processes."""
     yield
     async with BoxOffice(settings) as office:
-        await eventually(office.event, within=60)
+        await eventually(lambda: _sells(office), within=60)
+
+
+async def _sells(office: BoxOffice) -> bool:
+    buyer = await register(office)
+    return bool(await buyer.bought(await office.event(), SEAT))
+
+
+class Death:
+    """Postgres dies once, when all have come to their commits, and comes back."""
+
+    def __init__(self, stack: Stack, many: int) -> None:
+        self._stack = stack
+        self._is_dead = asyncio.Event()
+        self.all_are_ready = asyncio.Barrier(many)
+        self._all_stand_still = asyncio.Barrier(many)
+
+    async def strike(self, worker: int) -> None:
+        """Let a worker that stands still go on as soon as Postgres is dead."""
+        is_first = await self._all_stand_still.wait() == 0
+        if is_first:
+            await asyncio.to_thread(self._stack.kill, "postgres")
+            self._is_dead.set()
+        await self._is_dead.wait()
+        os.kill(worker, signal.SIGCONT)
+        if is_first:
+            await asyncio.to_thread(self._stack.start, "postgres")
 
 
 @pytest.mark.usefixtures("the_stack_goes_on")
-@pytest.mark.parametrize("effect", TRANSACTIONS, ids=lambda effect: effect.name)
-async def test_a_booking_survives_the_death_of_postgres_at_a_commit(
-    stack: Stack, settings: Settings, effect: Effect
-) -> None:
+async def test_bookings_survive_the_death_of_postgres_at_a_commit(stack: Stack, settings: Settings) -> None:
     patient = settings.model_copy(update={"compensation_attempts": 12})  # as in production
-    async with (
-        lane(patient, stack.place.folder / "faults" / uuid4().hex) as opened,
-        BoxOffice(opened.settings) as office,
-    ):
+    folder, death = stack.place.folder / "faults" / uuid4().hex, Death(stack, len(TRANSACTIONS))
+    async with asyncio.TaskGroup() as lanes:
+        for effect in TRANSACTIONS:
+            lanes.create_task(_live_through(patient, folder / effect.step, death, effect), name=effect.name)
+
+
+async def _live_through(settings: Settings, folder: Path, death: Death, effect: Effect) -> None:
+    async with lane(settings, folder) as opened, BoxOffice(opened.settings) as office:
         event, buyer = await office.event(), office.somebody()
         opened.workers.plan.arm(Point(effect.step, effect.operation, Fault.LATE))
-        buying = asyncio.create_task(effect.story.act(office, buyer, event))
-        worker = await opened.workers.stands_still()
-        await asyncio.to_thread(stack.kill, "postgres")
-        os.kill(worker, signal.SIGCONT)
-        await asyncio.to_thread(stack.start, "postgres")
+        await death.all_are_ready.wait()
+        buying = asyncio.ensure_future(effect.story.act(office, buyer, event))
+        await death.strike(await opened.workers.stands_still())
         booking = await buying
         await buyer.ends_as(booking, "confirmed")
         await money_and_places_are_right(office, event, booking, "confirmed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from domain.domain_events import BookingEvent, CatalogueEvent
 from stack import Stack
 from tests.box_office import BoxOffice
 from tests.faults import report
-from tests.faults.effects import ANALYTICS, NOTIFICATION, OUTSIDE, RELAY, SEARCH, Cell, Effect, cells
+from tests.faults.effects import ANALYTICS, NOTIFICATION, OUTSIDE, RELAY, SEARCH, Cell, Effect, chosen
 from tests.faults.lanes import Workers
 from tests.faults.plan import Point
 from tests.faults.report import Outcome, outcome
@@ -28,8 +27,7 @@ from workers import relay
 
 pytestmark = pytest.mark.disruptive
 
-FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
-CELLS = [cell for cell in cells(OUTSIDE) if FULL or cell.is_sampled]
+CELLS = chosen(OUTSIDE)
 
 
 class Sold(NamedTuple):
