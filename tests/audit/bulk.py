@@ -192,7 +192,7 @@ def _held(settings: Settings, events: Sequence[UUID]) -> int:
 
 async def _closed(client: Client, events: Sequence[UUID]) -> int:
     chosen = ", ".join(f"'{event}'" for event in events)
-    query = f"SeatwrightEvent IN ({chosen}) AND ExecutionStatus = 'Completed'"
+    query = f"WorkflowType = 'Booking' AND SeatwrightEvent IN ({chosen}) AND ExecutionStatus = 'Completed'"
     return (await client.count_workflows(query)).count
 
 
