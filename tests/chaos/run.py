@@ -62,10 +62,6 @@ class Result(NamedTuple):
     unexplained: Sequence[str]
 
     @property
-    def kills(self) -> int:
-        return sum(strike.kind == "kill" for strike in self.strikes)
-
-    @property
     def is_clean(self) -> bool:
         return not (self.settled.left or self.put_aside or self.findings or self.unexplained)
 
