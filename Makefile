@@ -1,7 +1,10 @@
 # `make demo` and `make test` are all one needs; `python -m stack --help` has the rest.
 PYTHON := .venv/bin/python
+# Kept, since to compile everything anew is most of what a start would cost; out of the way of the sources.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.seatwright/pycache
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help preflight venv demo stop clean lint test chaos prove
+.PHONY: help preflight venv demo stop clean lint test chaos prove bench
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -34,3 +37,6 @@ chaos: venv ## bookings while everything breaks (also: SECONDS=600 RATE=5 SEED=7
 
 prove: venv ## every scenario at full size; writes its report to docs/proof/
 	@SEATWRIGHT_SCALE=full $(PYTHON) tests/prove.py
+
+bench: venv ## measure what a booking costs, side by side with simpler things (parts: python -m bench --help)
+	@$(PYTHON) -m bench all

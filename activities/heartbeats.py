@@ -13,7 +13,10 @@ _INTERVAL = 2.0  # seconds; a third of the heartbeat timeout in `policies.provid
 
 @asynccontextmanager
 async def heartbeating() -> AsyncIterator[None]:
-    """Heartbeat while the body runs, so that only a dead worker is taken for dead."""
+    """Heartbeat while the body runs, so that only a dead worker is taken for dead; a local activity has no need to."""
+    if activity.info().is_local:
+        yield
+        return
 
     async def beat() -> None:
         while True:

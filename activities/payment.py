@@ -6,11 +6,10 @@ provider says. The idempotency keys are ours, made of booking, step and attempt;
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -18,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.heartbeats import heartbeating
+from activities.conversations import conversation
+from db.engine import autocommit
 from db.payment import attempts
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import (
@@ -32,8 +32,6 @@ from domain.domain_events import (
 from domain.money import Money
 from domain.payments import Intent, IntentState, PaymentDeclined, PaymentRejected, PaymentUnknown
 
-_LONGEST_ASKED_DELAY = 20.0  # seconds
-
 
 class PaymentGateway(Protocol):
     """One payment provider. Every method may raise the errors of `domain.payments`.
@@ -41,12 +39,24 @@ class PaymentGateway(Protocol):
     Attributes:
         name: As clients name it.
         manual_capture: Whether money can be reserved first and taken later.
+        idempotent: Whether a repeated call under the same key has its effect once; otherwise whoever repeats an effect
+            has to look up first what became of it. `create` may always be repeated.
+        currencies: ISO 4217 codes that it takes.
+        page_lasts: How long after `create` a page that cannot be withdrawn may be paid; None where the intent's state
+            tells when that is over.
     """
 
     name: str
     manual_capture: bool
+    idempotent: bool
+    currencies: frozenset[str]
 
-    async def create(self, booking_id: UUID, amount: Money, *, key: str) -> Intent: ...
+    @property
+    def page_lasts(self) -> timedelta | None: ...
+
+    async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
+        """Open an intent; where buyers pay on the provider's page it is ACTION_REQUIRED at once and never confirmed."""
+
     async def confirm(self, intent_id: str, payment_method: str, *, return_url: str, key: str) -> Intent: ...
     async def retrieve(self, intent_id: str) -> Intent: ...
     async def capture(self, intent_id: str, *, key: str) -> Intent: ...
@@ -78,16 +88,26 @@ class Authorization(BaseModel):
 
 
 class Authorize(BaseModel):
-    """Attributes: deadline: until when a charge may be started (UTC, the database's clock)."""
+    """An order to reserve money.
+
+    Attributes:
+        payment_method: The provider's token; None where the buyer chooses on the provider's page.
+        return_url: Where the provider sends the buyer afterwards.
+        deadline: Until when a charge may be started (UTC, the database's clock).
+    """
 
     model_config = ConfigDict(frozen=True)
 
     booking_id: UUID
     amount: Money
     provider: str
-    payment_method: str
+    payment_method: str | None
     return_url: str
     deadline: AwareDatetime
+
+
+class _VoidRefused(PaymentUnknown):
+    """The provider does not void the intent as it stands; the refusal is kept under its key, which is spent by that."""
 
 
 class PaymentActivities:
@@ -103,8 +123,8 @@ class PaymentActivities:
 
         Repeated after its deadline it starts no new charge: it only looks up, and voids what is not authorized.
         """
-        async with _conversation():
-            async with self._engine.begin() as connection:
+        async with conversation():
+            async with autocommit(self._engine) as connection:
                 attempt = await attempts.open_attempt(
                     connection, order.booking_id, order.provider, order.amount, order.deadline
                 )
@@ -120,17 +140,20 @@ class PaymentActivities:
         gateway = self._gateways[attempt.provider]
         if attempt.intent_id is None:
             try:
-                intent = await gateway.create(order.booking_id, order.amount, key=attempt.key("create"))
+                intent = await gateway.create(
+                    order.booking_id, order.amount, key=attempt.key("create"), return_url=order.return_url
+                )
             except PaymentRejected as rejected:
-                await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**_facts(attempt)))
+                await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
                 return Authorization(result=AuthorizationResult.REJECTED, code=rejected.code)
-            attempt = await self._note_intent(attempt, intent.id)
+            attempt = await self._note_intent(attempt, intent)
         else:
             intent = await gateway.retrieve(attempt.intent_id)
-        if intent.state is IntentState.OPEN and await self._may_confirm(order, attempt):
+        method = order.payment_method
+        if intent.state is IntentState.OPEN and method and await self._may_confirm(order, attempt):
             try:
                 intent = await gateway.confirm(
-                    intent.id, order.payment_method, return_url=order.return_url, key=attempt.key("confirm")
+                    intent.id, method, return_url=order.return_url, key=attempt.key("confirm")
                 )
             except PaymentDeclined as declined:
                 return await self._decline(attempt, intent, declined.code)
@@ -142,20 +165,20 @@ class PaymentActivities:
     async def _may_confirm(self, order: Authorize, attempt: Attempt) -> bool:
         if attempt.decline_code or attempt.state is AttemptState.ACTION_REQUIRED:
             return False
-        async with self._engine.connect() as connection:
+        async with autocommit(self._engine) as connection:
             return await attempts.in_time(connection, order.deadline)
 
     async def _conclude(self, attempt: Attempt, intent: Intent) -> Authorization:
         if intent.state in (IntentState.AUTHORIZED, IntentState.CAPTURED):
             await self._reach(attempt, AttemptState.AUTHORIZED, PaymentAuthorized)
             return Authorization(result=AuthorizationResult.AUTHORIZED)
-        if intent.state is IntentState.ACTION_REQUIRED:
+        if intent.state in (IntentState.ACTION_REQUIRED, IntentState.PROCESSING):
             await self._reach(attempt, AttemptState.ACTION_REQUIRED, None)
-            return Authorization(result=AuthorizationResult.ACTION_REQUIRED, action_url=intent.action_url)
-        if intent.state is IntentState.PROCESSING:
-            raise PaymentUnknown("the provider is still processing the payment")
+            url = intent.action_url or attempt.action_url
+            return Authorization(result=AuthorizationResult.ACTION_REQUIRED, action_url=url)
         if attempt.decline_code or attempt.state is AttemptState.ACTION_REQUIRED:
-            return await self._decline(attempt, intent, attempt.decline_code or "authentication_failed")
+            code = attempt.decline_code or intent.decline_code or "authentication_failed"
+            return await self._decline(attempt, intent, code)
         await self._void(attempt, intent)
         return Authorization(result=AuthorizationResult.LAPSED)
 
@@ -163,7 +186,7 @@ class PaymentActivities:
         async with self._engine.begin() as connection:
             await attempts.note_decline(connection, attempt, code)
         await self._void_at_provider(attempt, intent.id, intent.state)
-        await self._close(attempt, AttemptState.DECLINED, PaymentWasDeclined(**_facts(attempt), code=code))
+        await self._close(attempt, AttemptState.DECLINED, PaymentWasDeclined(**attempt.facts(), code=code))
         return Authorization(result=AuthorizationResult.DECLINED, code=code)
 
     @activity.defn
@@ -173,12 +196,13 @@ class PaymentActivities:
         Returns:
             The provider's code where it refuses for good (the authorization is gone), else None.
         """
-        async with _conversation():
-            attempt = await self._live(booking_id)
+        async with conversation():
+            async with autocommit(self._engine) as connection:
+                attempt = await attempts.begin_capture(connection, booking_id)
             if attempt is None or attempt.intent_id is None:
                 return "no_authorization"
             gateway = self._gateways[attempt.provider]
-            doubtful = activity.info().attempt > 1 or attempt.state is not AttemptState.AUTHORIZED
+            doubtful = attempt.captures_asked > 1 or attempt.state is not AttemptState.AUTHORIZED
             try:
                 intent = await gateway.retrieve(attempt.intent_id) if doubtful else None
                 if intent is None or intent.state is IntentState.AUTHORIZED:
@@ -199,7 +223,7 @@ class PaymentActivities:
     @activity.defn
     async def return_money(self, booking_id: UUID) -> None:
         """Void or refund, whichever the provider's own state calls for, until nothing of the buyer's is kept."""
-        async with _conversation():
+        async with conversation():
             attempt = await self._live(booking_id)
             if attempt is None:
                 return
@@ -212,7 +236,7 @@ class PaymentActivities:
     async def _return(self, attempt: Attempt) -> None:
         if attempt.intent_id is None:
             # Whatever the provider may have made of the lost create, it was never confirmed: no money is reserved.
-            await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**_facts(attempt)))
+            await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
             return
         gateway = self._gateways[attempt.provider]
         intent = await gateway.retrieve(attempt.intent_id)
@@ -224,11 +248,19 @@ class PaymentActivities:
         if owed:
             back = Money(amount=owed, currency=attempt.amount.currency)
             await gateway.refund(intent.id, back, key=attempt.key("refund"))
-        await self._close(attempt, AttemptState.REFUNDED, PaymentRefunded(**_facts(attempt)))
+        await self._close(attempt, AttemptState.REFUNDED, PaymentRefunded(**attempt.facts()))
 
     async def _void(self, attempt: Attempt, intent: Intent) -> None:
-        await self._void_at_provider(attempt, intent.id, intent.state)
-        await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**_facts(attempt)))
+        try:
+            await self._void_at_provider(attempt, intent.id, intent.state)
+        except _VoidRefused:
+            if not await self._is_undecided(attempt, intent.id):
+                raise
+            # The provider can neither take it back nor says what becomes of it: seats are not kept for that.
+            async with self._engine.begin() as connection:
+                await attempts.reach(connection, attempt, AttemptState.LEFT, None)
+            return
+        await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
 
     async def _void_at_provider(self, attempt: Attempt, intent_id: str, state: IntentState) -> None:
         if state is IntentState.VOIDED:
@@ -237,22 +269,26 @@ class PaymentActivities:
             await self._gateways[attempt.provider].void(intent_id, key=attempt.key("void"))
         except PaymentRejected as rejected:
             # It changed while we looked. The next try looks again.
-            raise PaymentUnknown(f"the intent could not be voided: {rejected.code}") from rejected
+            raise _VoidRefused(f"the intent could not be voided: {rejected.code}", replayed=True) from rejected
+
+    async def _is_undecided(self, attempt: Attempt, intent_id: str) -> bool:
+        intent = await self._gateways[attempt.provider].retrieve(intent_id)
+        return intent.state in (IntentState.ACTION_REQUIRED, IntentState.PROCESSING)
 
     async def _live(self, booking_id: UUID) -> Attempt | None:
-        async with self._engine.connect() as connection:
+        async with autocommit(self._engine) as connection:
             return await attempts.live(connection, booking_id)
 
-    async def _note_intent(self, attempt: Attempt, intent_id: str) -> Attempt:
-        async with self._engine.begin() as connection:
-            noted = await attempts.note_intent(connection, attempt, intent_id)
+    async def _note_intent(self, attempt: Attempt, intent: Intent) -> Attempt:
+        async with autocommit(self._engine) as connection:
+            noted = await attempts.note_intent(connection, attempt, intent.id, intent.action_url)
         if noted is None:
             raise ApplicationError("the attempt was closed meanwhile", type="StaleStep", non_retryable=True)
         return noted
 
     async def _reach(self, attempt: Attempt, state: AttemptState, event: type[PaymentEvent] | None) -> None:
         async with self._engine.begin() as connection:
-            await attempts.reach(connection, attempt, state, event(**_facts(attempt)) if event else None)
+            await attempts.reach(connection, attempt, state, event(**attempt.facts()) if event else None)
 
     async def _close(self, attempt: Attempt, state: AttemptState, event: PaymentEvent) -> None:
         async with self._engine.begin() as connection:
@@ -262,32 +298,3 @@ class PaymentActivities:
         if unknown.replayed:
             async with self._engine.begin() as connection:
                 await attempts.mint_keys(connection, attempt)
-
-
-@asynccontextmanager
-async def _conversation() -> AsyncIterator[None]:
-    """Heartbeat while we wait for the provider, and come back no sooner than it asks."""
-    try:
-        async with heartbeating():
-            yield
-    except PaymentUnknown as unknown:
-        raise ApplicationError(
-            str(unknown), type="PaymentUnknown", next_retry_delay=_asked_delay(unknown.retry_after)
-        ) from unknown
-
-
-def _asked_delay(seconds: float | None) -> timedelta | None:
-    """What the provider asks for, within reason: seats are held meanwhile."""
-    if seconds is None or not seconds >= 0:  # also what is not a number
-        return None
-    return timedelta(seconds=min(seconds, _LONGEST_ASKED_DELAY))
-
-
-def _facts(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "booking_id": attempt.booking_id,
-        "provider": attempt.provider,
-        "attempt": attempt.number,
-        "amount": attempt.amount.amount,
-        "currency": attempt.amount.currency,
-    }

@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from adapters.seat_locks import Claims, ColdEvent, Places, SeatLocks
-from db.reservation import bookings, claims, untold
+from db.engine import autocommit
+from db.reservation import bookings, claims, reinstatement, untold
 from db.reservation.bookings import identity
 from domain.bookings import ENDED, Booking, BookingRequest, BookingStatus, HoldOutcome
 from domain.domain_events import (
@@ -38,6 +39,7 @@ REDIS_OUTLASTS_HOLD = timedelta(seconds=90)
 _TRIES_OF_REDIS = 4  # after Postgres has decided; nobody shall wait for Redis for longer
 _TOLD_AT_ONCE = 200
 _WAIT_FOR_LOAD = 130  # tries of about 50 ms, while somebody else loads a cold event
+_TRIES_OF_OTHER_SEATS = 3  # that somebody else takes while we look
 
 
 class Step(BaseModel):
@@ -59,6 +61,21 @@ class Release(Step):
 
     to: BookingStatus
     reason: ProblemType | None = None
+
+
+class Reinstate(Step):
+    """Attributes: window: how long the payment may take from here."""
+
+    window: timedelta
+
+
+class Reinstatement(BaseModel):
+    """A booking that is back, perhaps on other seats, or why it cannot be."""
+
+    model_config = ConfigDict(frozen=True)
+
+    booking: Booking | None = None
+    problem: Problem | None = None
 
 
 class NeedsAttention(Step):
@@ -127,7 +144,7 @@ class ReservationActivities:
         )
 
     async def _find(self, booking_id: UUID) -> Booking | None:
-        async with self._engine.connect() as connection:
+        async with autocommit(self._engine) as connection:
             return await bookings.find(connection, booking_id)
 
     async def _claim(self, request: BookingRequest) -> Booking:
@@ -162,6 +179,33 @@ class ReservationActivities:
         return booking
 
     @activity.defn
+    async def reinstate(self, order: Reinstate) -> Reinstatement:
+        """Bring an expired booking back on its own places, or else, if its buyer agreed, on the nearest equal seats."""
+        known = await self._find(order.booking.id)
+        if known and known.version != order.booking.version:  # done by an earlier try, whose answer was lost
+            return Reinstatement(booking=await self._reinstated(order, known.seats))
+        seats, taken = order.booking.seats, set[str]()
+        for _ in range(1 + _TRIES_OF_OTHER_SEATS):
+            places = Places(order.booking.event_id, order.booking.id, seats, order.booking.quantities)
+            try:
+                await self._admit(places, order.window + REDIS_OUTLASTS_HOLD)
+                return Reinstatement(booking=await self._reinstated(order, seats))
+            except Refused as refusal:
+                await self._locks.release(places)
+                problem = refusal.problem
+            taken |= set(problem.members.get("seats", ()))
+            async with self._engine.connect() as connection:
+                others = await reinstatement.alternatives(connection, order.booking, taken)
+            if problem.type is not ProblemType.SEATS_UNAVAILABLE or others is None:
+                break
+            seats = others
+        return Reinstatement(problem=problem)
+
+    async def _reinstated(self, order: Reinstate, seats: tuple[str, ...]) -> Booking:
+        async with self._engine.begin() as connection:
+            return await reinstatement.reinstate(connection, order.booking, seats, order.window)
+
+    @activity.defn
     async def require_action(self, order: Step) -> Booking:
         """The buyer has to act at the provider: `paying` → `action_required`."""
         return await self._move(
@@ -183,7 +227,7 @@ class ReservationActivities:
         """Turn the claim into a sale before any money is taken.
 
         Returns:
-            Why that is impossible (lost claim, event called off), or None.
+            Why that is impossible (lost claim, event called off, cancelled by the buyer), or None.
         """
         try:
             async with self._engine.begin() as connection:

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from math import asin, cos, radians, sin, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, ConflictError, NotFoundError, TransportError
@@ -21,6 +21,7 @@ ALIAS = "events"
 _FACETS = ("category", "city")
 _FACET_VALUES = 50
 _SUGGESTIONS = 10
+_PAGE = 1000
 _EARTH_KM = 6371.0
 
 # Only what both the full distribution and the one from Maven have: no search_as_you_type, no scaled_float, no scripts.
@@ -63,6 +64,14 @@ _MAPPINGS: dict[str, Any] = {
         "sections": _STORED,
     },
 }
+
+
+class IndexedEvent(NamedTuple):
+    """An event as the index has it."""
+
+    event_id: str
+    version: int
+    status: str
 
 
 class EventSearch:
@@ -153,6 +162,27 @@ class EventSearch:
             )
         names = dict.fromkeys(hit["_source"]["name"] for hit in answer["hits"]["hits"])
         return list(names)[:_SUGGESTIONS]
+
+    async def documents(self, event_id: UUID | None) -> AsyncIterator[IndexedEvent]:
+        """What is indexed of one event or of all."""
+        chosen = {"ids": {"values": [str(event_id)]}} if event_id else {"match_all": {}}
+        after: Sequence[Any] | None = None
+        while True:
+            async with _unavailable():
+                page = await self._patient.search(
+                    index=self._alias,
+                    query=chosen,
+                    source_includes=["status"],
+                    sort=[{"event_id": "asc"}],
+                    search_after=after,
+                    size=_PAGE,
+                    version=True,
+                )
+            for found in page["hits"]["hits"]:
+                yield IndexedEvent(found["_id"], found["_version"], found["_source"]["status"])
+                after = found["sort"]
+            if len(page["hits"]["hits"]) < _PAGE:
+                return
 
     async def _write(self, event_id: UUID, version: int, document: dict[str, Any]) -> None:
         # A conflict means that this version, or a newer one, is there.

@@ -30,6 +30,7 @@ PARTITIONS = 6
 _DAY_MS = 86_400_000
 _POLL = 0.5
 _BATCH = 100
+_GATHER = 0.05  # seconds after a message, so that those that follow it closely share a round and a commit
 _LAG_EVERY = 5.0
 _LOG_CRITICAL = 2  # the library logs every failed attempt to connect; `error_cb` hears what matters
 
@@ -160,7 +161,7 @@ class Publisher:
 
     def _poll(self) -> None:
         while not self._closing or len(self._producer):
-            self._producer.poll(0.1)
+            self._producer.poll(0.5)
             if self._delivered:
                 delivered, self._delivered = self._delivered, []
                 with suppress(RuntimeError):  # the loop may be gone when a process is torn down
@@ -277,7 +278,7 @@ class Subscriber:
         first = self._consumer.poll(_POLL)
         if first is None:
             return []
-        messages = [first, *self._consumer.consume(_BATCH - 1, 0)]
+        messages = [first, *self._consumer.consume(_BATCH - 1, _GATHER)]
         incoming = [_incoming(message) for message in messages if not _is_trouble(message)]
         ours = self._ours()  # a rebalance may have come between the two calls
         return [message for message in incoming if message.partition in ours]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import httpx2
+import orjson
 
 _PAGE = 5000
 
@@ -41,17 +42,13 @@ class SandboxLedger:
         """The intents of these bookings, or all."""
         for start in range(0, len(bookings or ()), _PAGE):
             chosen = [str(booking) for booking in (bookings or ())[start : start + _PAGE]]
-            answer = await self._client.post("/_sandbox/intents", json={"bookings": chosen})
-            for intent in answer.raise_for_status().json()["intents"]:
-                yield _recorded(intent)
+            answer = await self._client.post("/_sandbox/amounts", json={"bookings": chosen})
+            for intent in orjson.loads(answer.raise_for_status().content)["amounts"]:
+                yield RecordedIntent(*intent)
         since: int | None = 0 if bookings is None else None
         while since is not None:
-            answer = await self._client.get("/_sandbox/intents", params={"since": since, "limit": _PAGE})
-            page = answer.raise_for_status().json()
+            answer = await self._client.get("/_sandbox/amounts", params={"since": since, "limit": _PAGE})
+            page = orjson.loads(answer.raise_for_status().content)
             since = page["next_since"]
-            for intent in page["intents"]:
-                yield _recorded(intent)
-
-
-def _recorded(intent: dict[str, object]) -> RecordedIntent:
-    return RecordedIntent(**{name: intent[name] for name in RecordedIntent._fields})  # type: ignore[arg-type]
+            for intent in page["amounts"]:
+                yield RecordedIntent(*intent)

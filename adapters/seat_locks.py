@@ -6,6 +6,7 @@ Every key of an event starts with `seatwright:{event id}`, so that an event live
     …:change                   token of the latest change made while it was cold
     …:loading                  who is loading it, for as long as that may take
     …:seat:<name>              booking id; with a TTL when held, without when sold
+    …:ended:<booking>          for a day: this booking has let go, so that a repeated request for it is no stranger's
     …:capacity                 hash: section → places of a general-admission section
     …:general:<section>:places hash: booking → places held or sold
     …:general:<section>:until  sorted set: booking → end of its hold in ms by Redis's clock, infinite when sold
@@ -79,11 +80,10 @@ class SeatLocks:
 
     async def _admit(self, places: Places, ttl: int, *, look: bool) -> tuple[str, ...]:
         arguments = _with(places, ttl, int(look))
-        answer: list[bytes] = await self._hold(keys=[_prefix(places.event_id)], args=arguments)
-        verdict, *taken = [part.decode() for part in answer]
-        if verdict == "cold":
+        answer: bytes | list[bytes] = await self._hold(keys=[_prefix(places.event_id)], args=arguments)
+        if answer == b"cold":
             raise ColdEvent(places.event_id)
-        return tuple(taken)
+        return tuple(name.decode() for name in answer) if isinstance(answer, list) else ()
 
     async def extend(self, places: Places, ttl: timedelta) -> None:
         """Let the booking's holds last for `ttl` from now at least; what is sold, or held by others, stays as it is.
@@ -131,6 +131,18 @@ class SeatLocks:
 
 def _prefix(event_id: UUID) -> str:
     return f"seatwright:{{{event_id}}}"
+
+
+def epoch_key(event_id: UUID) -> str:
+    return f"{_prefix(event_id)}:epoch"
+
+
+def seat_key(event_id: UUID, name: str) -> str:
+    return f"{_prefix(event_id)}:seat:{name}"
+
+
+def ended_key(event_id: UUID, booking_id: UUID) -> str:
+    return f"{_prefix(event_id)}:ended:{booking_id}"
 
 
 def _with(places: Places, *options: int) -> list[str | int]:

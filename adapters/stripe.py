@@ -13,6 +13,7 @@ from stripe import params
 
 from domain.money import Money
 from domain.payments import Intent, IntentState, PaymentDeclined, PaymentRejected, PaymentUnknown
+from domain.providers import STRIPE
 
 # Otherwise the SDK writes an id of this machine into the home folder and sends it along.
 stripe.enable_telemetry = False
@@ -50,8 +51,11 @@ class StripeGateway:
     replayed success is never believed: the intent is retrieved, so that each `Intent` returned is as it stands now.
     """
 
-    name = "stripe"
+    name = STRIPE.name
     manual_capture = True
+    idempotent = True
+    currencies = STRIPE.currencies
+    page_lasts = None
 
     def __init__(
         self,
@@ -79,8 +83,8 @@ class StripeGateway:
         """Close the connections; the gateway cannot be used afterwards."""
         await self._http.close_async()  # type: ignore[no-untyped-call]
 
-    async def create(self, booking_id: UUID, amount: Money, *, key: str) -> Intent:
-        """Open an intent for what a booking owes; no money moves."""
+    async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
+        """Open an intent for what a booking owes; no money moves, and `return_url` is not needed before `confirm`."""
         request: params.PaymentIntentCreateParams = {
             "amount": _stripe_amount(amount),
             "currency": amount.currency.lower(),
@@ -197,6 +201,7 @@ def _intent(given: stripe.PaymentIntent) -> Intent:
         captured=_our_amount(given.amount_received, currency),
         refunded=_our_amount(_refunded(given), currency),
         action_url=_action_url(given),
+        decline_code=_decline_code(given) if state is IntentState.OPEN else None,
     )
 
 
@@ -206,6 +211,12 @@ def _refunded(given: stripe.PaymentIntent) -> int:
     if given.status != "succeeded" or not isinstance(charge, stripe.Charge):
         return 0
     return max(0, charge.amount_refunded - (charge.amount - charge.amount_captured))
+
+
+def _decline_code(given: stripe.PaymentIntent) -> str | None:
+    """Why the last payment method was refused; Stripe tells it as long as there is no other."""
+    error = given.last_payment_error
+    return None if error is None else getattr(error, "decline_code", None) or getattr(error, "code", None)
 
 
 def _action_url(given: stripe.PaymentIntent) -> str | None:

@@ -8,8 +8,21 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, FastAPI
 
-from api import booking_story, bookings, catalogue, health, identity, inventory, openapi, problems, search
-from api.middleware import BodyLimit, RequestContext
+from api import (
+    booking_story,
+    bookings,
+    catalogue,
+    health,
+    identity,
+    inventory,
+    openapi,
+    payment_actions,
+    problems,
+    search,
+    webhooks,
+)
+from api.door import Door
+from api.middleware import BodyGuard, RequestContext
 from api.resources import open_resources
 from api.security import AccessTokens
 from config.settings import Service, Settings
@@ -25,7 +38,10 @@ class _Part(NamedTuple):
 PARTS: Mapping[str, _Part] = {
     "identity": _Part((identity.router,), frozenset({"identity"})),
     "catalogue": _Part((catalogue.router,), frozenset({"catalogue"})),
-    "reservation": _Part((inventory.router, bookings.router, booking_story.router), frozenset({"reservation"})),
+    "reservation": _Part(
+        (inventory.router, bookings.router, payment_actions.router, booking_story.router), frozenset({"reservation"})
+    ),
+    "payment": _Part((webhooks.router,), frozenset({"payment"})),
     "search": _Part((search.router,)),
 }
 
@@ -44,6 +60,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         lifespan=_lifespan(settings, databases),
         docs_url=None,
         redoc_url=None,
+        telemetry={"tracing": False},  # see `middleware`
         generate_unique_id_function=openapi.operation_id,
     )
     app.state.settings = settings
@@ -52,7 +69,9 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         app.include_router(router)
     openapi.describe(app)
     problems.install(app)
-    app.add_middleware(BodyLimit)
+    if any(bookings.router in part.routers for part in parts):
+        app.add_middleware(Door)
+    app.add_middleware(BodyGuard)
     app.add_middleware(RequestContext)
     return app
 

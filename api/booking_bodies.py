@@ -34,6 +34,10 @@ class BookingBody(BaseModel):
         Annotated[str, StringConstraints(min_length=1, max_length=60)],
         Annotated[int, Field(ge=1, le=MAX_PLACES, strict=True)],
     ] = Field(default={}, max_length=MAX_PLACES)
+    accept_alternatives: Annotated[bool, Field(strict=True)] = Field(
+        default=False,
+        description="Whether equal seats will do where the payment comes after the hold's end and these are gone.",
+    )
 
     @field_validator("seats")
     @classmethod

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
+    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -17,17 +18,19 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.patience import promptly
 from domain.bookings import (
+    Booking,
     BookingRequest,
     CancelOutcome,
     HoldOutcome,
     PaymentCommand,
     PaymentOutcome,
 )
-from domain.problems import ProblemType, Refused
+from domain.problems import Problem, ProblemType, Refused
 from temporal import queues
 from workflows.booking import BookingWorkflow
-from workflows.start import search_attributes_of, workflow_id
+from workflows.start import TASK_TIMEOUT, search_attributes_of, workflow_id
 
 Outcome = TypeVar("Outcome")
 
@@ -58,6 +61,7 @@ async def hold(temporal: Client, request: BookingRequest, *, wait: float, again:
         # A refused hold fails its workflow and is not remembered: the same key may try again.
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
         search_attributes=search_attributes_of(request),
+        task_timeout=TASK_TIMEOUT,
         static_summary=f"{len(request.seats) + sum(request.quantities.values())} place(s)",
     )
     update = temporal.execute_update_with_start_workflow(
@@ -87,6 +91,39 @@ async def pay(temporal: Client, booking_id: UUID, command: PaymentCommand, *, ke
     """
     handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
     return await _answer(handle.execute_update(BookingWorkflow.pay, command, id=key), booking_id, wait)
+
+
+async def why_not_paid(temporal: Client, booking_id: UUID, order: str) -> Problem | None:
+    """Why an order that was answered while it was under way came to nothing; None where nobody can say."""
+    handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
+    try:
+        return await promptly(handle.query(BookingWorkflow.why_not_paid, order))
+    except (TimeoutError, RPCError, WorkflowQueryFailedError):
+        return None
+
+
+async def tell_news(temporal: Client, booking_id: UUID) -> bool:
+    """Have the booking's saga ask the provider now; False where there is no saga any more."""
+    saga = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
+    try:
+        await promptly(saga.signal(BookingWorkflow.provider_has_news))
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return True
+
+
+async def abandon(temporal: Client, booking: Booking, *, wait: float) -> CancelOutcome:
+    """End the payment that waits for its buyer; all who ask at this version of the booking share one order.
+
+    Raises:
+        WorkflowClosed: The booking has ended.
+        Refused: The workflow does not accept it, or the outcome is not known.
+    """
+    handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking.id))
+    update = handle.execute_update(BookingWorkflow.abandon, id=f"abandon:{booking.version}")
+    return await _answer(update, booking.id, wait)
 
 
 async def cancel(temporal: Client, booking_id: UUID, *, wait: float) -> CancelOutcome:

@@ -22,6 +22,7 @@ from api.repetitions import Repeated, find_repeated
 from api.resources import Open, ReservationDatabase
 from api.security import Caller, Principal
 from config.settings import Settings, secret
+from db.engine import autocommit
 from db.reservation import bookings
 from domain.bookings import (
     ENDED,
@@ -34,12 +35,12 @@ from domain.bookings import (
 )
 from domain.identity import Role
 from domain.problems import Problem, ProblemType, Refused
+from domain.providers import PROVIDERS
 from temporal.policies import booking_policy
 from workflows import refusals
 
 router = APIRouter(prefix="/v1", tags=["bookings"])
 
-PROVIDERS = ("stripe",)
 _STAFF = {Role.SUPPORT, Role.OPERATOR}
 _PAID = {BookingStatus.CONFIRMED, BookingStatus.REFUNDING, BookingStatus.PARTIALLY_REFUNDED}
 
@@ -53,8 +54,8 @@ class Desk(NamedTuple):
     temporal: Client
 
 
-def _desk(opened: Open, engine: ReservationDatabase) -> Desk:
-    return Desk(opened.settings, engine, SeatLocks(opened.redis), opened.temporal)
+async def _desk(opened: Open, engine: ReservationDatabase) -> Desk:
+    return Desk(opened.settings, engine, opened.locks, opened.temporal)
 
 
 _QUEUED_AT_MOST = timedelta(seconds=20)  # a hold that comes later than this after its caller has left is not made
@@ -90,7 +91,7 @@ async def hold(body: BookingBody, user: Caller, desk: AtDesk, response: Response
 async def _prepare(desk: Desk, body: BookingBody, user: Principal, booking_id_: UUID) -> Repeated | BookingRequest:
     """What this key has made already, or else the request to hand in."""
     sha256, policy = digest(body), booking_policy(desk.settings)
-    async with desk.engine.connect() as connection:
+    async with autocommit(desk.engine) as connection:
         known = await find_repeated(connection, booking_id_, policy)
         if known:
             refuse_other_body(known.request.body_sha256, sha256)
@@ -104,6 +105,7 @@ async def _prepare(desk: Desk, body: BookingBody, user: Principal, booking_id_: 
         seats=tuple(body.seats),
         quantities=body.quantities,
         body_sha256=sha256,
+        accept_alternatives=body.accept_alternatives,
         hold_seconds=sale.hold_seconds,
         not_after=sale.now + timedelta(seconds=desk.settings.hold_wait) + _QUEUED_AT_MOST,
         policy=policy,
@@ -126,7 +128,7 @@ async def _hold(desk: Desk, request: BookingRequest, *, again: bool = False) -> 
     try:
         outcome = await commands.hold(desk.temporal, request, wait=desk.settings.hold_wait, again=again)
     except WorkflowClosed:
-        return _as_first_answered(await _standing(desk, request.id))
+        return _as_first_answered(await standing(desk, request.id))
     refuse_other_body(outcome.body_sha256, request.body_sha256)
     if outcome.booking is None:
         assert outcome.problem is not None
@@ -157,43 +159,64 @@ async def pay(
     booking_id: UUID, body: PaymentBody, user: Caller, desk: AtDesk, response: Response, key: IdempotencyKey
 ) -> dict[str, Any]:
     """Pay once, however often this is called with the same key; a decline (402) keeps the seats for another try."""
-    method = _accepted_method(body)
-    now = await promptly(_time_of_order(user, desk, booking_id))
+    _check_method(body)
+    now, order = await promptly(_time_of_order(user, desk, booking_id, body.provider)), update_id("pay", key)
     command = PaymentCommand(
         provider=body.provider,
-        payment_method=method,
-        return_url=f"{desk.settings.api_url}/v1/bookings/{booking_id}",
+        payment_method=body.payment_method,
+        return_url=f"{desk.settings.api_url}/v1/bookings/{booking_id}/payment/return",
         deadline=now + timedelta(seconds=desk.settings.payment_wait),
         body_sha256=digest(body),
     )
     try:
-        outcome = await commands.pay(
-            desk.temporal, booking_id, command, key=update_id("pay", key), wait=desk.settings.payment_wait
-        )
+        outcome = await commands.pay(desk.temporal, booking_id, command, key=order, wait=desk.settings.payment_wait)
     except WorkflowClosed:
-        raise _over(await _standing(desk, booking_id)) from None
+        raise over(await standing(desk, booking_id)) from None
     refuse_other_body(outcome.body_sha256, command.body_sha256)
-    return await _payment_answer(desk, booking_id, outcome, response)
+    try:
+        return await _payment_answer(desk, booking_id, outcome, response)
+    except _CameToNothing as nothing:
+        raise nothing.because(await commands.why_not_paid(desk.temporal, booking_id, order)) from None
 
 
-def _accepted_method(body: PaymentBody) -> str:
-    if body.provider not in PROVIDERS:
+def _check_method(body: PaymentBody) -> None:
+    """A provider with a page of its own lets the buyer choose there; any other has to be told the method."""
+    provider = PROVIDERS.get(body.provider)
+    if provider is None:
         raise Refused(ProblemType.UNKNOWN_PROVIDER, f"Known providers: {', '.join(PROVIDERS)}.", field="provider")
-    if body.payment_method is None:
-        raise Refused(ProblemType.INVALID_REQUEST, f"{body.provider} needs a payment method.", field="payment_method")
-    return body.payment_method
+    if provider.has_own_page == (body.payment_method is None):
+        return
+    asks = "takes none: the buyer chooses on its page" if provider.has_own_page else "needs one"
+    raise Refused(ProblemType.INVALID_REQUEST, f"payment_method: {body.provider} {asks}.", field="payment_method")
 
 
-async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID) -> datetime:
-    await own_booking(user, desk, booking_id)
-    async with desk.engine.connect() as connection:
+async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider: str) -> datetime:
+    async with autocommit(desk.engine) as connection:
+        booking = _own(user, await bookings.find(connection, booking_id))
+        if booking.currency not in PROVIDERS[provider].currencies:
+            detail = f"{provider} does not take {booking.currency}; choose another provider."
+            raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
         return await bookings.now(connection)
+
+
+class _CameToNothing(Exception):
+    """An order that was answered while it was under way; its saga remembers why, and `otherwise` says what we know."""
+
+    def __init__(self, booking: Booking, otherwise: Refused) -> None:
+        self._booking = booking
+        self._otherwise = otherwise
+
+    def because(self, why: Problem | None) -> Refused:
+        if why is None:
+            return self._otherwise
+        members = {"booking_status": self._booking.status} | why.members
+        return _refused(why.model_copy(update={"members": members}), self._booking.id)
 
 
 async def _payment_answer(desk: Desk, booking_id: UUID, outcome: PaymentOutcome, response: Response) -> dict[str, Any]:
     """What a payment came to; an order that was answered while it was still going on is answered by where it is now."""
     if _is_preliminary(outcome):
-        booking = await _standing(desk, booking_id)
+        booking = await standing(desk, booking_id)
         if booking.status not in _PAID:
             response.status_code = status.HTTP_202_ACCEPTED
             return _under_way(outcome, booking)
@@ -206,31 +229,34 @@ async def _payment_answer(desk: Desk, booking_id: UUID, outcome: PaymentOutcome,
 
 def _is_preliminary(outcome: PaymentOutcome) -> bool:
     """Whether the order could still come to something else when Temporal began to remember this outcome."""
-    return bool(outcome.action_url) or (outcome.problem is not None and KINDS[outcome.problem.type].status == 503)
+    if outcome.problem:
+        return KINDS[outcome.problem.type].status == 503
+    return outcome.booking is not None and outcome.booking.status is BookingStatus.ACTION_REQUIRED
 
 
 def _under_way(outcome: PaymentOutcome, booking: Booking) -> dict[str, Any]:
     """The answer while the buyer acts, or has acted.
 
     Raises:
-        Refused: The booking has ended, waits for an operator, or is held again: the order came to nothing.
+        Refused: The booking waits for an operator.
+        _CameToNothing: The booking has ended, or is held again.
     """
     if booking.status in ENDED | {BookingStatus.REFUNDED}:
-        raise _ended_unpaid(booking)
+        raise _CameToNothing(booking, _ended_unpaid(booking))
     if booking.status is BookingStatus.HELD or _is_of_another_order(outcome, booking):
-        raise _refused(_NOT_COMPLETED, booking.id)
+        raise _CameToNothing(booking, _refused(_NOT_COMPLETED, booking.id))
     # A saga is parked before its row says so.
     if booking.status is BookingStatus.NEEDS_ATTENTION or outcome.problem:
         raise _refused(refusals.PARKED, booking.id)
     acting = booking.status is BookingStatus.ACTION_REQUIRED
-    action = {"type": "redirect_to_url", "url": outcome.action_url} if acting else None
+    action = {"type": "redirect_to_url", "url": outcome.action_url} if acting and outcome.action_url else None
     return booking.model_dump() | {"next_action": action}
 
 
 def _ended_unpaid(booking: Booking) -> Refused:
     if booking.status is BookingStatus.FAILED:
         return _because(booking, ProblemType.BOOKING_FAILED, refusals.UNDONE.detail)
-    return _over(booking)
+    return over(booking)
 
 
 _NOT_COMPLETED = Problem(
@@ -262,6 +288,7 @@ async def cancel(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
     booking = await own_booking(user, desk, booking_id)
     if booking.status is BookingStatus.CANCELLED:
         return booking
+    await promptly(_ask_to_cancel(desk, booking_id))
     try:
         outcome = await commands.cancel(desk.temporal, booking_id, wait=desk.settings.payment_wait)
     except WorkflowClosed:
@@ -271,7 +298,12 @@ async def cancel(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
             raise
         outcome = CancelOutcome()
     # Temporal remembers the first answer, which may have been given while the saga waited for an operator.
-    return outcome.booking or _cancelled(await _standing(desk, booking_id))
+    return outcome.booking or _cancelled(await standing(desk, booking_id))
+
+
+async def _ask_to_cancel(desk: Desk, booking_id: UUID) -> None:
+    async with autocommit(desk.engine) as connection:
+        await bookings.ask_to_cancel(connection, booking_id)
 
 
 def _cancelled(booking: Booking) -> Booking:
@@ -279,7 +311,7 @@ def _cancelled(booking: Booking) -> Booking:
         return booking
     if booking.status is BookingStatus.NEEDS_ATTENTION:
         raise _because(booking, ProblemType.WRONG_STATE, "The booking waits for our support.")
-    raise _over(booking)
+    raise over(booking)
 
 
 @router.get("/me/bookings", summary="My bookings, newest first")
@@ -304,11 +336,11 @@ async def find_booking(desk: Desk, booking_id: UUID) -> Booking | None:
 
 
 async def _find(desk: Desk, booking_id: UUID) -> Booking | None:
-    async with desk.engine.connect() as connection:
+    async with autocommit(desk.engine) as connection:
         return await bookings.find(connection, booking_id)
 
 
-async def _standing(desk: Desk, booking_id: UUID) -> Booking:
+async def standing(desk: Desk, booking_id: UUID) -> Booking:
     """The booking as it stands after something was ordered; where that cannot be seen, the outcome is unknown."""
     try:
         booking = await find_booking(desk, booking_id)
@@ -321,13 +353,16 @@ async def _standing(desk: Desk, booking_id: UUID) -> Booking:
 
 async def own_booking(user: Principal, desk: Desk, booking_id: UUID, *, staff: bool = False) -> Booking:
     """The user's own booking; another's is as if it did not exist, but for staff where it may look."""
-    booking = await find_booking(desk, booking_id)
+    return _own(user, await find_booking(desk, booking_id), staff=staff)
+
+
+def _own(user: Principal, booking: Booking | None, *, staff: bool = False) -> Booking:
     if booking is None or not (booking.user_id == user.user_id or (staff and user.roles & _STAFF)):
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
     return booking
 
 
-def _over(booking: Booking) -> Refused:
+def over(booking: Booking) -> Refused:
     """Why nothing can be ordered for a booking whose workflow takes no orders any more."""
     if booking.status in _PAID:
         return _because(booking, ProblemType.REFUND_REQUIRED, "The booking is paid: ask for a refund instead.")

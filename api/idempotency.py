@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Annotated
+import re
+from typing import Annotated, Final
 from uuid import UUID, uuid4
 
 from fastapi import Depends, Header, Request, Response
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 
 from domain.problems import ProblemType, Refused
 
+KEY_PATTERN: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _KEY = Header(
     alias="Idempotency-Key",
     min_length=1,
@@ -21,7 +23,7 @@ _KEY = Header(
 )
 
 
-def _key(request: Request, response: Response, given: Annotated[str | None, _KEY] = None) -> str:
+async def _key(request: Request, response: Response, given: Annotated[str | None, _KEY] = None) -> str:
     # A refusal is another response than the one at hand: `problems.respond` takes the key from the request's state.
     key = given or str(uuid4())
     request.state.idempotency_key = response.headers["Idempotency-Key"] = key

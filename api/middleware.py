@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 from fastapi import Request
+from opentelemetry import context, propagate
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
+from api.card_numbers import find_card_number, refusal
 from api.problems import INTERNAL, respond
+from domain.card_numbers import has_card_number
 from domain.problems import Problem, ProblemType
 
 BODY_LIMIT = 64 * 1024
+_BODY = "seatwright.body"
 _DRAINED = 8 * 1024 * 1024
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HEADERS = {
@@ -24,6 +29,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_access = structlog.get_logger()
 _TOO_LARGE = Problem(type=ProblemType.BODY_TOO_LARGE, detail=f"A body may have {BODY_LIMIT} bytes.")
 
 
@@ -48,7 +54,7 @@ class RequestContext:
             await send(message)
 
         scope["request_id"] = _request_id(scope)
-        with structlog.contextvars.bound_contextvars(request_id=scope["request_id"]):
+        with structlog.contextvars.bound_contextvars(request_id=scope["request_id"]), _continued_trace(scope):
             try:
                 await self._app(scope, receive, watched)
             except Exception:
@@ -60,8 +66,20 @@ class RequestContext:
                 _log(scope, status, time.perf_counter() - started)
 
 
-class BodyLimit:
-    """Reads the body before the application does, so that a limit holds however the body is sent."""
+@contextmanager
+def _continued_trace(scope: Scope) -> Iterator[None]:
+    """Go on with the trace that the caller has begun, if so. FastAPI's own spans would cost more and go nowhere."""
+    given = Headers(scope=scope).get("traceparent")
+    token = context.attach(propagate.extract({"traceparent": given})) if given else None
+    try:
+        yield
+    finally:
+        if token:
+            context.detach(token)
+
+
+class BodyGuard:
+    """Reads the body before the application does: a limit holds however it is sent, and card numbers go no further."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -73,8 +91,18 @@ class BodyLimit:
         body = await _read(receive)
         if body is None:
             await respond(_TOO_LARGE, Request(scope), headers={"Connection": "close"})(scope, receive, send)
+            return
+        scope[_BODY] = b"".join(message.get("body", b"") for message in body)
+        if field := find_card_number(scope, scope[_BODY]):
+            await respond(refusal(field), Request(scope))(scope, receive, send)
         else:
             await self._app(scope, _replay(body, receive), send)
+
+
+def body_of(scope: Scope) -> bytes:
+    """The whole body of a request that has passed `BodyGuard`."""
+    body: bytes = scope[_BODY]
+    return body
 
 
 async def _read(receive: Receive) -> list[Message] | None:
@@ -105,7 +133,7 @@ def _replay(messages: list[Message], receive: Receive) -> Receive:
 
 def _request_id(scope: Scope) -> str:
     given = Headers(scope=scope).get("x-request-id", "")
-    return given if _SANE_ID.fullmatch(given) else str(uuid7())
+    return given if _SANE_ID.fullmatch(given) and not has_card_number(given) else str(uuid7())
 
 
 def _add_headers(message: Message, request_id: str) -> None:
@@ -121,6 +149,11 @@ def _route(scope: Scope) -> str:
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:
-    structlog.get_logger("access").info(
-        "request", method=scope["method"], route=_route(scope), status=status, ms=round(seconds * 1000, 1)
+    _access.info(
+        "request",
+        logger="access",
+        method=scope["method"],
+        route=_route(scope),
+        status=status,
+        ms=round(seconds * 1000, 1),
     )

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ExceptionHandler
 from temporalio.service import RPCError, RPCStatusCode
 
+from domain.card_numbers import has_card_number
 from domain.problems import Problem, ProblemType, Refused
 
 TYPE_BASE = "https://seatwright.dev/problems/"
@@ -57,6 +58,7 @@ KINDS: Mapping[ProblemType, _Kind] = {
     _T.PAYMENT_TOO_LATE: _Kind(_H.CONFLICT, "Too late to pay"),
     _T.PAYMENT_REJECTED: _Kind(_H.UNPROCESSABLE_ENTITY, "The payment provider rejected the request"),
     _T.BOOKING_FAILED: _Kind(_H.CONFLICT, "The booking failed"),
+    _T.INVALID_SIGNATURE: _Kind(_H.BAD_REQUEST, "The message is not signed by the provider"),
     _T.REFUND_REQUIRED: _Kind(_H.CONFLICT, "Paid already: ask for a refund"),
     _T.OUTCOME_UNKNOWN: _Kind(_H.SERVICE_UNAVAILABLE, "The outcome is not known yet", _RETRY_AFTER),
     _T.UNAVAILABLE: _Kind(_H.SERVICE_UNAVAILABLE, "Not available at the moment", _RETRY_AFTER),
@@ -89,7 +91,7 @@ def respond(
         "title": kind.title,
         "status": int(code),
         "detail": problem.detail,
-        "instance": _encodable(request.url.path),
+        "instance": _instance(request),
         "request_id": request.scope.get("request_id"),
     }
     return Response(
@@ -100,13 +102,19 @@ def respond(
     )
 
 
+def _instance(request: Request) -> str | None:
+    """Where it happened; what may be a card's number is never repeated."""
+    path = request.url.path
+    return None if has_card_number(path) else _encodable(path)
+
+
 def _idempotency_key(request: Request) -> dict[str, str]:
     """The key under which the call can be repeated, which matters most where its outcome is unknown."""
     made = getattr(request.state, "idempotency_key", None)
     given = request.headers.get(
         "idempotency-key", ""
     )  # all there is where the call was refused before it was looked at
-    key = made or (given if _KEY.fullmatch(given) else None)
+    key = made or (given if _KEY.fullmatch(given) and not has_card_number(given) else None)
     return {"Idempotency-Key": key} if key else {}
 
 
@@ -154,20 +162,20 @@ _MOMENTARY = {
 }
 
 
-def _refused(request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     return respond(error.problem, request)
 
 
-def _unavailable(request: Request, error: Exception) -> Response:
+async def _unavailable(request: Request, error: Exception) -> Response:
     structlog.get_logger().warning("unavailable", error=type(error).__name__)
     return respond(UNAVAILABLE, request)
 
 
-def _database(request: Request, error: Exception) -> Response:
+async def _database(request: Request, error: Exception) -> Response:
     assert isinstance(error, DBAPIError)
     if error.connection_invalidated or _is_momentary(error):
-        return _unavailable(request, error.orig or error)
+        return await _unavailable(request, error.orig or error)
     raise error
 
 
@@ -179,27 +187,27 @@ def _is_momentary(error: DBAPIError) -> bool:
     return sqlstate[:2] in ("08", "40", "53", "55", "57")
 
 
-def _temporal(request: Request, error: Exception) -> Response:
+async def _temporal(request: Request, error: Exception) -> Response:
     assert isinstance(error, RPCError)
     if error.status in _MOMENTARY:
-        return _unavailable(request, error)
+        return await _unavailable(request, error)
     raise error
 
 
-def _runtime(request: Request, error: Exception) -> Response:
+async def _runtime(request: Request, error: Exception) -> Response:
     if str(error).startswith(_HUNG_UP):
-        return _unavailable(request, error)
+        return await _unavailable(request, error)
     raise error
 
 
-def _http(request: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     """The framework's own refusals: no such route, another method, a body that cannot be read."""
     assert isinstance(error, HTTPException)
     type_ = _BY_STATUS.get(error.status_code, _T.INTERNAL if error.status_code >= 500 else _T.INVALID_REQUEST)
     return respond(Problem(type=type_, detail=error.detail), request, status=error.status_code, headers=error.headers)
 
 
-def _invalid(request: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = error.errors()
     broken = any(each["type"] == "json_invalid" for each in errors)

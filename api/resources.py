@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from adapters.elasticsearch import EventSearch
+from adapters.seat_locks import SeatLocks
+from adapters.turnstile import Turnstile
 from config.settings import Service, Settings
 from db.engine import open_engine
 from temporal.connection import connect
@@ -31,6 +33,8 @@ class Resources:
     settings: Settings
     engines: Mapping[Service, AsyncEngine]
     redis: Redis
+    locks: SeatLocks
+    turnstile: Turnstile
     temporal: Client
     search: EventSearch
 
@@ -45,7 +49,7 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
         stack.push_async_callback(redis.aclose)
         search = EventSearch(settings.elasticsearch_url)
         stack.push_async_callback(search.close)
-        yield Resources(settings, engines, redis, await connect(settings), search)
+        yield Resources(settings, engines, redis, SeatLocks(redis), Turnstile(redis), await connect(settings), search)
 
 
 def open_redis(settings: Settings) -> Redis:
@@ -61,13 +65,14 @@ def open_redis(settings: Settings) -> Redis:
     return Redis.from_pool(pool)
 
 
-def resources(request: Request) -> Resources:
+# A dependency that is no coroutine function would cost a thread's turn each.
+async def resources(request: Request) -> Resources:
     opened: Resources = request.app.state.resources
     return opened
 
 
-def _engine(service: Service) -> Callable[[Resources], AsyncEngine]:
-    def engine(opened: Open) -> AsyncEngine:
+def _engine(service: Service) -> Callable[[Resources], Coroutine[None, None, AsyncEngine]]:
+    async def engine(opened: Open) -> AsyncEngine:
         return opened.engines[service]
 
     return engine
@@ -76,4 +81,5 @@ def _engine(service: Service) -> Callable[[Resources], AsyncEngine]:
 Open = Annotated[Resources, Depends(resources)]
 IdentityDatabase = Annotated[AsyncEngine, Depends(_engine("identity"))]
 CatalogueDatabase = Annotated[AsyncEngine, Depends(_engine("catalogue"))]
+PaymentDatabase = Annotated[AsyncEngine, Depends(_engine("payment"))]
 ReservationDatabase = Annotated[AsyncEngine, Depends(_engine("reservation"))]

@@ -52,7 +52,7 @@ class Suggestions(BaseModel):
     suggestions: list[str]
 
 
-def _query(parameters: Annotated[SearchParameters, Query()]) -> SearchQuery:
+async def _query(parameters: Annotated[SearchParameters, Query()]) -> SearchQuery:
     try:
         return parameters.query()
     except ValidationError as error:
@@ -62,7 +62,7 @@ def _query(parameters: Annotated[SearchParameters, Query()]) -> SearchQuery:
         raise RequestValidationError([{"loc": ("query", "near"), "msg": str(error), "type": "place"}]) from None
 
 
-def _search(opened: Open) -> EventSearch:
+async def _search(opened: Open) -> EventSearch:
     return opened.search
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from audit.invariants import CHECKS
-from audit.sources import Finding
+from audit.run import Finding
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

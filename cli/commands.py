@@ -9,11 +9,12 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-import uvicorn
+import uvloop
 from prometheus_client import start_http_server
 
 import stack
 from api.app import PARTS, create_app
+from api.server import serve as serve_app
 from audit.report import print_findings
 from audit.run import audit as run_audit
 from cli import demo as demonstration
@@ -65,15 +66,7 @@ def serve(
     _prepare()
     if settings().metrics_port:
         start_http_server(settings().metrics_port, addr="127.0.0.1")
-    uvicorn.run(
-        create_app(settings(), services),
-        host=host,
-        port=port,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=20,
-    )
+    serve_app(create_app(settings(), services), host=host, port=port)
 
 
 @app.command()
@@ -109,13 +102,13 @@ def demo() -> None:
 
 
 def _prepare() -> None:
-    configure_logging(settings())
+    configure_logging()
     configure_tracing()
 
 
 def _run(work: Work, names: list[str]) -> None:
     _prepare()
-    asyncio.run(run_until_stopped(work, settings(), names))
+    uvloop.run(run_until_stopped(work, settings(), names))
 
 
 def _names(only: str, known: Iterable[str]) -> list[str]:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 
 from cli.commands import app
 
 
 def main() -> None:
-    """Run the command and leave at once, flushed.
+    """Run the command `seatwright`."""
+    leave_after(lambda: app(prog_name="seatwright"))
+
+
+def leave_after(command: Callable[[], object]) -> None:
+    """Run a command and leave at once, flushed.
 
     Threads of temporalio 1.35 that outlive `main` abort the interpreter while it finalizes ("PyGILState_Release"), in
     about every fifth run that was measured; a command that did its work must not exit with 134 for that.
     """
     code: object = 0
     try:
-        app(prog_name="seatwright")
+        command()
     except SystemExit as leaving:
         code = leaving.code
     except BaseException:

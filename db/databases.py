@@ -44,7 +44,7 @@ def prepare(admin_dsn: str, databases: Mapping[_Service, ServiceDatabase]) -> No
         owner = make_url(urls.owner)
         with psycopg.connect(admin_dsn, dbname=owner.database, autocommit=True) as admin:
             _give_schema(admin, owner)
-        _migrate(service, urls.owner)
+        migrate(service, urls.owner)
 
 
 def _create(admin: psycopg.Connection, owner: URL, application: URL) -> None:
@@ -73,7 +73,8 @@ def _give_schema(admin: psycopg.Connection, owner: URL) -> None:
     admin.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
 
 
-def _migrate(service: str, url: str) -> None:
+def migrate(service: str, url: str) -> None:
+    """Bring the tables of a service's database up to date, as the role in its SQLAlchemy URL."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / service / "migrations"))
     config.attributes["url"] = url

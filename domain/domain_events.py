@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
@@ -100,6 +101,20 @@ class BookingNeedsAttention(BookingEvent):
     step: str
 
 
+class BookingReinstated(BookingEvent):
+    """The money of a booking that had expired has turned up: places are claimed again, perhaps others of equal worth.
+
+    Another outcome follows.
+    """
+
+    type: Literal["booking.reinstated"] = "booking.reinstated"
+    seats: tuple[str, ...]
+    quantities: dict[str, int]
+    amount: int
+    currency: Currency
+    expires_at: AwareDatetime
+
+
 OUTCOME_TYPES = frozenset({"booking.confirmed", "booking.cancelled", "booking.expired", "booking.failed"})
 
 
@@ -132,6 +147,27 @@ class PaymentVoided(PaymentEvent):
 
 class PaymentRefunded(PaymentEvent):
     type: Literal["payment.refunded"] = "payment.refunded"
+
+
+class LateSettlement(StrEnum):
+    """What became of money that turned up when nobody waited for it any more."""
+
+    SAME_PLACES = "same_places"
+    OTHER_SEATS = "other_seats"
+    RETURNED = "returned"
+
+
+class LatePaymentSettled(PaymentEvent):
+    """Money turned up late, and this became of it.
+
+    Attributes:
+        seats: Where the buyer now sits, if anywhere.
+    """
+
+    type: Literal["payment.late_settled"] = "payment.late_settled"
+    user_id: UUID
+    settlement: LateSettlement
+    seats: tuple[str, ...] = ()
 
 
 class SectionOnSale(BaseModel):
@@ -200,11 +236,13 @@ AnyDomainEvent = Annotated[
     | BookingExpired
     | BookingFailed
     | BookingNeedsAttention
+    | BookingReinstated
     | PaymentAuthorized
     | PaymentWasDeclined
     | PaymentCaptured
     | PaymentVoided
     | PaymentRefunded
+    | LatePaymentSettled
     | EventPublished
     | EventCancelled
     | UserRegistered,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from domain.bookings import BookingPolicy
 from domain.money import Money
 
 
@@ -25,20 +27,72 @@ class Intent(BaseModel):
 
     Attributes:
         id: The provider's id.
-        amount: What the booking owes.
+        amount: What the booking owes; None where the provider does not tell before it is paid.
         captured: Minor units taken so far.
         refunded: Minor units given back so far.
-        action_url: Where the buyer has to go while `state` is ACTION_REQUIRED.
+        action_url: Where the buyer has to go while `state` is ACTION_REQUIRED; a provider may tell it only at first.
+        decline_code: Why the last payment method was refused, in the provider's words, if it was.
     """
 
     model_config = ConfigDict(frozen=True)
 
     id: str
     state: IntentState
-    amount: Money
+    amount: Money | None = None
     captured: int = 0
     refunded: int = 0
     action_url: str | None = None
+    decline_code: str | None = None
+
+    @property
+    def kept(self) -> int:
+        """Minor units of the buyer's that are reserved, or taken and not given back."""
+        reserved = self.amount.amount if self.amount and self.state is IntentState.AUTHORIZED else 0
+        return reserved or self.captured - self.refunded
+
+
+class NewsKind(StrEnum):
+    """What a provider's message says of an intent. Never believed: it is only a reason to ask."""
+
+    RESERVED = "reserved"
+    TAKEN = "taken"
+    DECLINED = "declined"
+    OTHER = "other"
+
+
+class ProviderNews(BaseModel):
+    """A message from a payment provider, whose signature has been verified.
+
+    Attributes:
+        event_id: The provider's id of the message, the same each time that it is sent.
+        type: The provider's own name for what happened.
+        intent_id: The intent that it is about, if it is about one.
+        signed_at: When it was signed (UTC), where the signature says so.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    provider: str
+    event_id: str
+    kind: NewsKind
+    type: str
+    intent_id: str | None = None
+    signed_at: AwareDatetime | None = None
+
+
+class LatePayment(BaseModel):
+    """What starts the workflow that looks after money which turned up, or may, when nobody waited for it any more."""
+
+    model_config = ConfigDict(frozen=True)
+
+    provider: str
+    intent_id: str
+    booking_id: UUID
+    policy: BookingPolicy = BookingPolicy()
+
+
+class NewsRefused(Exception):
+    """A message that the provider has not signed, or that cannot be read."""
 
 
 class PaymentError(Exception):

@@ -29,6 +29,7 @@ class ProblemType(StrEnum):
     PAYMENT_TOO_LATE = "payment-too-late"
     PAYMENT_REJECTED = "payment-rejected"
     BOOKING_FAILED = "booking-failed"
+    INVALID_SIGNATURE = "invalid-signature"
     REFUND_REQUIRED = "refund-required"
     OUTCOME_UNKNOWN = "outcome-unknown"
     UNAVAILABLE = "unavailable"

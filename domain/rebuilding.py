@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from domain.bookings import Booking, BookingStatus, check_edge
-from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld
+from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld, BookingReinstated
 
 
 def rebuild(history: Iterable[BookingEvent]) -> Booking:
@@ -24,7 +24,7 @@ def rebuild(history: Iterable[BookingEvent]) -> Booking:
     return booking
 
 
-def _begin(first: BookingHeld) -> Booking:
+def _begin(first: BookingHeld | BookingReinstated) -> Booking:
     return Booking(id=first.booking_id, version=1, **first.model_dump(exclude={"type", "booking_id"}))
 
 
@@ -34,7 +34,7 @@ def _follow(booking: Booking, event: BookingEvent) -> Booking:
     check_edge(booking.status, event.status)
     changes = {"status": event.status, "version": booking.version + 1}
     match event:
-        case BookingHeld():
+        case BookingHeld() | BookingReinstated():
             return _begin(event).model_copy(update=changes)
         case BookingConfirmed():
             return booking.model_copy(update=changes | {"tickets": event.tickets})

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from sandbox.app import serve
+from sandbox.iyzico import messages as iyzico
+from sandbox.stripe import messages as stripe
+from sandbox.webhooks import Endpoint
 
 
 def main() -> None:
@@ -13,8 +17,20 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8900)
     parser.add_argument("--data", type=Path, required=True, help="folder of the ledger; made when missing")
+    shop, secret = os.environ.get("SEATWRIGHT_API_URL"), os.environ.get("SEATWRIGHT_STRIPE_WEBHOOK_SECRETS")
+    parser.add_argument("--shop", default=shop, help="where the API is; without it nobody is told any news")
+    parser.add_argument("--stripe-secrets", default=secret, help="what Stripe's messages are signed with")
+    iyzico_secret = os.environ.get("SEATWRIGHT_IYZICO_SECRET_KEY")
+    parser.add_argument("--iyzico-secret", default=iyzico_secret, help="what iyzico's messages are signed with")
     arguments = parser.parse_args()
-    serve(arguments.host, arguments.port, arguments.data)
+    endpoints = {}
+    if arguments.shop and arguments.stripe_secrets:
+        url = f"{arguments.shop}/v1/webhooks/stripe"
+        endpoints["stripe"] = Endpoint(url, tuple(arguments.stripe_secrets.split(",")), stripe.WANTED)
+    if arguments.shop and arguments.iyzico_secret:
+        url = f"{arguments.shop}/v1/webhooks/iyzico"
+        endpoints["iyzico"] = Endpoint(url, (arguments.iyzico_secret,), iyzico.WANTED)
+    serve(arguments.host, arguments.port, arguments.data, endpoints)
 
 
 if __name__ == "__main__":

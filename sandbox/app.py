@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import uvloop
 from aiohttp import web
 
 from sandbox.calls import CallLog
-from sandbox.control import Control, clear_errors
+from sandbox.control import Control, clear_errors, unknown
 from sandbox.faults import Faults
+from sandbox.iyzico.face import IyzicoFace
 from sandbox.ledger import Ledger
+from sandbox.payu.face import PayUFace
 from sandbox.store import Store
 from sandbox.stripe.face import StripeFace
+from sandbox.webhook_control import WebhookControl
+from sandbox.webhooks import Endpoint, Webhooks
 
 LARGEST_BODY_BYTES = 4 * 1024 * 1024
 SHUTDOWN_SECONDS = 0.5
 """Calls that hang on purpose are cut off soon after SIGTERM."""
 
 
-def build(folder: Path) -> web.Application:
-    """The application over the data in `folder`."""
+def build(folder: Path, endpoints: Mapping[str, Endpoint]) -> web.Application:
+    """The application over the data in `folder`, telling its news to these endpoints, by face."""
     store = Store(folder)
     ledger, faults, log = Ledger(store), Faults(store), CallLog(store)
-    stripe = StripeFace(store, ledger, faults, log)
+    webhooks = Webhooks(store)
+    stripe = StripeFace(store, ledger, faults, log, webhooks)
+    iyzico = IyzicoFace(store, ledger, faults, log, webhooks)
+    payu = PayUFace(store, ledger, faults, log, webhooks)
+    for face, endpoint in endpoints.items():
+        webhooks.listen(face, endpoint)
+    intents = {"stripe": stripe.intents, "iyzico": iyzico.intents, "payu": payu.intents}
     app = web.Application(middlewares=[clear_errors], client_max_size=LARGEST_BODY_BYTES)
-    app.add_routes(Control(store, ledger, faults, log, {"stripe": stripe.intents}).routes())
-    app.add_routes(stripe.routes())
+    app.add_routes([*stripe.routes(), *iyzico.routes(), *payu.routes()])
+    app.add_routes(Control(store, ledger, faults, log, intents).routes())
+    app.add_routes([*WebhookControl(webhooks).routes(), web.route("*", "/_sandbox/{rest:.*}", unknown)])
+    app.cleanup_ctx.append(webhooks.running)
 
     async def close(app: web.Application) -> None:
         store.close()
@@ -35,10 +48,10 @@ def build(folder: Path) -> web.Application:
     return app
 
 
-def serve(host: str, port: int, folder: Path) -> None:
+def serve(host: str, port: int, folder: Path, endpoints: Mapping[str, Endpoint]) -> None:
     """Serve until SIGINT or SIGTERM."""
     web.run_app(
-        build(folder),
+        build(folder, endpoints),
         host=host,
         port=port,
         print=None,

@@ -9,12 +9,12 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from sandbox.bulk import bring_in
 from sandbox.calls import CallLog
 from sandbox.faults import Faults, read_fault
 from sandbox.intents import Intent, Intents, WrongState, read_intent
 from sandbox.ledger import Ledger
 from sandbox.store import Store
-from sandbox.stripe.cards import failure
 
 DEFAULT_LIMIT, HIGHEST_LIMIT, MOST_BOOKINGS = 1000, 20_000, 20_000
 CALL_FILTERS = {"booking": "booking_id", "intent": "intent_id", "operation": "operation", "face": "face", "key": "key"}
@@ -23,6 +23,7 @@ BOOKING_NAMES = ("booking", "metadata[booking_id]")
 PAGE_QUERY = {*BOOKING_NAMES, "since", "limit"}
 
 INTERNAL = {"action_token", "details"}
+AMOUNTS = "seq, id, booking_id, currency, authorized - captured - released AS held, captured, refunded"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -51,10 +52,12 @@ class Control:
             web.get("/_sandbox/balances", self.balances),
             web.get("/_sandbox/intents", self.list_intents),
             web.post("/_sandbox/intents", self.list_intents),
+            web.get("/_sandbox/amounts", self.amounts),
+            web.post("/_sandbox/amounts", self.amounts),
+            web.post("/_sandbox/intents/import", self.bring_in),
             web.post("/_sandbox/intents/{id}/expire", self.expire),
             web.post("/_sandbox/intents/{id}/settle", self.settle),
             web.get("/_sandbox/requests", self.calls),
-            web.route("*", "/_sandbox/{rest:.*}", self.unknown),
         ]
 
     async def health(self, request: web.Request) -> web.StreamResponse:
@@ -105,6 +108,31 @@ class Control:
         next_since = rows[-1]["seq"] if len(rows) == limit else None
         return answer({"intents": [self._summary(read_intent(row)) for row in rows], "next_since": next_since})
 
+    async def amounts(self, request: web.Request) -> web.StreamResponse:
+        """Where the money of each intent is, and nothing else: AMOUNTS of some bookings, or page by page of all."""
+        bookings, since, limit = await self._selection(request)
+        with self._store.transaction():
+            self._expire_due()
+            if bookings is None:
+                rows = self._store.all(
+                    f"SELECT {AMOUNTS} FROM intents WHERE seq > ? ORDER BY seq LIMIT ?", since, limit
+                )
+            else:
+                sql = f"SELECT {AMOUNTS} FROM intents WHERE booking_id = ? ORDER BY seq"
+                rows = [row for booking in bookings for row in self._store.all(sql, booking)]
+        next_since = rows[-1]["seq"] if bookings is None and len(rows) == limit else None
+        return answer({"amounts": [tuple(row)[1:] for row in rows], "next_since": next_since})
+
+    async def bring_in(self, request: web.Request) -> web.StreamResponse:
+        """Make intents of a face that have ended already; all of them or none."""
+        body = await body_of(request)
+        intents, wanted = self._intents.get(body.get("face", "stripe")), body.get("intents")
+        if intents is None or not isinstance(wanted, list):
+            raise ValueError(f"face: one of {', '.join(self._intents)}; intents: a list")
+        with self._store.transaction():
+            ids = bring_in(intents, wanted)
+        return answer({"ids": ids}, 201)
+
     async def expire(self, request: web.Request) -> web.StreamResponse:
         """The issuer takes the hold back now."""
         with self._store.transaction():
@@ -119,7 +147,7 @@ class Control:
             raise ValueError("outcome: one of approved, declined")
         with self._store.transaction():
             intents, intent = self._find(request)
-            intents.settle(intent, None if outcome == "approved" else failure("generic_decline"))
+            intents.settle(intent, None if outcome == "approved" else intents.refusal)
         return answer(self._summary(intent))
 
     async def calls(self, request: web.Request) -> web.StreamResponse:
@@ -128,9 +156,6 @@ class Control:
         filters = {CALL_FILTERS[name]: value for name, value in request.query.items() if name in CALL_FILTERS}
         calls = self._log.find(filters, since, limit)
         return answer({"requests": calls, "next_since": calls[-1]["seq"] if len(calls) == limit else None})
-
-    async def unknown(self, request: web.Request) -> web.StreamResponse:
-        raise LookupError(f"no such call: {request.method} {request.path}")
 
     async def _selection(self, request: web.Request) -> tuple[list[str] | None, int, int]:
         """Bookings that were named (None: all), and the page."""
@@ -165,6 +190,10 @@ class Control:
         rows = self._store.all("SELECT key FROM calls WHERE intent_id = ? AND key NOT NULL ORDER BY seq", intent.id)
         shown = {name: value for name, value in vars(intent).items() if name not in INTERNAL}
         return shown | {"held": intent.held, "keys": list(dict.fromkeys(row["key"] for row in rows))}
+
+
+async def unknown(request: web.Request) -> web.StreamResponse:
+    raise LookupError(f"no such call: {request.method} {request.path}")
 
 
 @web.middleware

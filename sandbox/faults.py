@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from random import Random
 from typing import Any
 
 from sandbox.calls import Call
@@ -17,9 +18,9 @@ IN_EXECUTION = frozenset({"slow", "decline", "processing", "500_saved", "500_aft
 ON_ANSWER = frozenset({"timeout_after", "reset_after"})
 KINDS = ON_ARRIVAL | IN_EXECUTION | ON_ANSWER
 
-OPERATIONS = frozenset({"create", "confirm", "capture", "cancel", "refund", "retrieve", "list", "*"})
-FACES = frozenset({"stripe", "*"})
-DECIDING = {"decline": frozenset({"confirm", "capture"}), "processing": frozenset({"confirm"})}
+OPERATIONS = frozenset({"create", "confirm", "capture", "cancel", "refund", "retrieve", "list", "token", "*"})
+FACES = frozenset({"stripe", "iyzico", "payu", "*"})
+DECIDING = {"decline": frozenset({"confirm", "capture", "refund"}), "processing": frozenset({"confirm", "refund"})}
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Fault:
         delay_seconds: How long `slow` waits before the effect, and a timeout before it drops the connection.
         code: Decline code of `decline`.
         retry_after: Seconds in the `Retry-After` header of `429`.
+        chance: How likely a matching call is struck, from 0 to 1; drawn from `seed`, anew after a restart.
     """
 
     kind: str
@@ -43,6 +45,8 @@ class Fault:
     delay_seconds: float = 60.0
     code: str = "generic_decline"
     retry_after: int | None = None
+    chance: float = 1.0
+    seed: int = 0
 
     def strikes(self, call: Call) -> bool:
         wanted = {"face": self.face, "operation": self.operation}
@@ -62,12 +66,14 @@ class Faults:
         rows = store.all("SELECT id, remaining, rule FROM faults ORDER BY id")
         self._rules: dict[int, Fault] = {row["id"]: Fault(**json.loads(row["rule"])) for row in rows}
         self._remaining: dict[int, int] = {row["id"]: row["remaining"] for row in rows}
+        self._dice = {number: Random(rule.seed) for number, rule in self._rules.items()}
 
     def add(self, fault: Fault) -> int:
         """Put a rule in force; the answer is its id."""
         rule = json.dumps(asdict(fault))
         number = self._store.insert("faults", remaining=fault.times, rule=rule)
         self._rules[number], self._remaining[number] = fault, fault.times
+        self._dice[number] = Random(fault.seed)
         return number
 
     def all(self) -> list[dict[str, Any]]:
@@ -81,9 +87,9 @@ class Faults:
         return len(ended)
 
     def take(self, call: Call, kinds: frozenset[str]) -> Fault | None:
-        """Use up one strike of the oldest rule of these kinds that matches the call."""
+        """Use up one strike of the oldest rule of these kinds that matches the call, if its dice fall so."""
         for number, fault in self._rules.items():
-            if fault.kind in kinds and fault.strikes(call):
+            if fault.kind in kinds and fault.strikes(call) and self._dice[number].random() < fault.chance:
                 self._use(number)
                 call.faults.append(fault.kind)
                 return fault
@@ -97,7 +103,7 @@ class Faults:
             self._store.run("UPDATE faults SET remaining = ? WHERE id = ?", self._remaining[number], number)
 
     def _end(self, number: int) -> None:
-        del self._rules[number], self._remaining[number]
+        del self._rules[number], self._remaining[number], self._dice[number]
         self._store.run("DELETE FROM faults WHERE id = ?", number)
 
 
@@ -117,6 +123,8 @@ def read_fault(given: Mapping[str, Any]) -> Fault:
         raise ValueError("code: a decline code")
     _check_range("times", fault.times, int, 1)
     _check_range("delay_seconds", fault.delay_seconds, (int, float), 0)
+    _check_range("seed", fault.seed, int, 0)
+    _check_range("chance", fault.chance, (int, float), 0)
     return fault
 
 

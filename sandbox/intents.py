@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from sandbox.ids import Ids
 from sandbox.ledger import Ledger, Movement
+from sandbox.records import Attempt, Refund, read_attempt, read_refund
 from sandbox.store import Row, Store
 
 HOLD_SECONDS = 7 * 24 * 3600
 """How long a card hold lasts (docs.stripe.com/payments/place-a-hold-on-a-payment-method)."""
+
+
+Refusal = dict[str, str]
 
 
 class State(StrEnum):
@@ -28,7 +34,8 @@ class State(StrEnum):
 
 
 UNDECIDED = frozenset({State.OPEN, State.ACTION_REQUIRED})
-VOIDABLE = frozenset({State.OPEN, State.ACTION_REQUIRED, State.PROCESSING, State.AUTHORIZED})
+VOIDABLE = frozenset({State.OPEN, State.ACTION_REQUIRED, State.AUTHORIZED})
+"""What is still processing can be cancelled at Stripe in rare cases only; here it never can."""
 
 
 class WrongState(Exception):
@@ -88,40 +95,6 @@ class Intent:
         return self.authorized - self.captured - self.released
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """One try with one payment method; `failure` says why it was refused."""
-
-    id: str
-    intent_id: str
-    created: int
-    status: str
-    payment_method: str
-    failure: dict[str, str] | None
-
-
-@dataclass(frozen=True)
-class Refund:
-    """Minor units given back of one intent."""
-
-    id: str
-    intent_id: str
-    attempt_id: str
-    created: int
-    amount: int
-    reason: str | None
-    metadata: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Prefixes:
-    """How a face's ids begin."""
-
-    intent: str
-    attempt: str
-    refund: str
-
-
 CHANGING = (
     "state",
     "authorized",
@@ -152,24 +125,24 @@ def _now() -> int:
     return int(time.time())
 
 
-def _new_id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(12)}"
-
-
 class Intents:
-    """The intents of one face. Every method that changes one must be called inside a transaction of the store."""
+    """The intents of one face. Every method that changes one must be called inside a transaction of the store.
 
-    def __init__(self, store: Store, ledger: Ledger, face: str, prefixes: Prefixes) -> None:
+    Attributes:
+        refusal: What the face says of an issuer's refusal that has no reason of its own.
+    """
+
+    def __init__(self, store: Store, ledger: Ledger, face: str, ids: Ids, refusal: Refusal) -> None:
+        self.announce: Callable[[Intent], None] = lambda intent: None  # called with each change, in its transaction
         self._store = store
         self._ledger = ledger
         self._face = face
-        self._prefixes = prefixes
+        self._ids = ids
+        self.refusal = refusal
 
     def create(self, *, amount: int, currency: str, manual_capture: bool, **given: Any) -> Intent:
         """Open an intent; no money moves."""
-        intent = Intent(
-            _new_id(self._prefixes.intent), self._face, amount, currency, manual_capture, created=_now(), **given
-        )
+        intent = Intent(self._ids.intent(), self._face, amount, currency, manual_capture, created=_now(), **given)
         intent.seq = self._store.insert("intents", **_columns(intent) | {"seq": None})
         return intent
 
@@ -211,8 +184,8 @@ class Intents:
         self._attempt(intent, payment_method, "failed", failure)
         self._reopen(intent)
 
-    def challenge(self, intent: Intent, payment_method: str, return_url: str | None) -> None:
-        """Ask the buyer to authenticate (3-D Secure).
+    def challenge(self, intent: Intent, payment_method: str, return_url: str | None, pages: str | None = None) -> None:
+        """Ask the buyer to authenticate (3-D Secure), at a page of its own under `pages`.
 
         Raises:
             WrongState: The intent is already decided.
@@ -221,6 +194,8 @@ class Intents:
         intent.payment_method = payment_method
         intent.action_token = secrets.token_urlsafe(24)
         intent.details["return_url"] = return_url
+        if pages:
+            intent.details["action_url"] = f"{pages}/{intent.action_token}"
         self._move(intent, State.ACTION_REQUIRED)
 
     def process(self, intent: Intent, payment_method: str) -> None:
@@ -306,21 +281,21 @@ class Intents:
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         row = self._store.one("SELECT * FROM attempts WHERE id = ?", attempt_id)
-        return self._read_attempt(row) if row else None
+        return read_attempt(row) if row else None
 
     def attempts(self, intent_id: str) -> list[Attempt]:
         """All attempts of an intent, newest first."""
         rows = self._store.all("SELECT * FROM attempts WHERE intent_id = ? ORDER BY seq DESC", intent_id)
-        return [self._read_attempt(row) for row in rows]
+        return [read_attempt(row) for row in rows]
 
     def find_refund(self, refund_id: str) -> Refund | None:
         row = self._store.one("SELECT * FROM refunds WHERE id = ?", refund_id)
-        return self._read_refund(row) if row else None
+        return read_refund(row) if row else None
 
     def refunds(self, intent_id: str) -> list[Refund]:
         """All refunds of an intent, newest first."""
         rows = self._store.all("SELECT * FROM refunds WHERE intent_id = ? ORDER BY seq DESC", intent_id)
-        return [self._read_refund(row) for row in rows]
+        return [read_refund(row) for row in rows]
 
     def expire_due(self) -> None:
         """Take back every hold whose time is over."""
@@ -354,9 +329,10 @@ class Intents:
         self._move(intent, State.OPEN)
 
     def _move(self, intent: Intent, state: State) -> None:
-        """The only place where a state changes, so that whoever announces changes can do it here."""
+        """The only place where a state changes."""
         intent.state = state
         self._save(intent)
+        self.announce(intent)
 
     def _save(self, intent: Intent) -> None:
         columns = _columns(intent)
@@ -369,7 +345,7 @@ class Intents:
             )
 
     def _attempt(self, intent: Intent, payment_method: str, status: str, failure: dict[str, str] | None = None) -> None:
-        intent.attempt_id = _new_id(self._prefixes.attempt)
+        intent.attempt_id = self._ids.attempt()
         attempt = Attempt(intent.attempt_id, intent.id, _now(), status, payment_method, failure)
         self._store.insert("attempts", **vars(attempt) | {"failure": json.dumps(failure) if failure else None})
 
@@ -378,17 +354,7 @@ class Intents:
         self._store.run("UPDATE attempts SET status = ?, failure = ? WHERE id = ?", status, reason, attempt_id)
 
     def _record_refund(self, intent: Intent, amount: int, reason: str | None, metadata: dict[str, str]) -> Refund:
-        refund_id = _new_id(self._prefixes.refund)
+        refund_id = self._ids.refund()
         refund = Refund(refund_id, intent.id, intent.attempt_id or "", _now(), amount, reason, metadata)
         self._store.insert("refunds", **vars(refund) | {"metadata": json.dumps(metadata)})
         return refund
-
-    @staticmethod
-    def _read_attempt(row: Row) -> Attempt:
-        values = {key: row[key] for key in row.keys() if key != "seq"}  # noqa: SIM118 - a Row iterates over values
-        return Attempt(**(values | {"failure": json.loads(row["failure"]) if row["failure"] else None}))
-
-    @staticmethod
-    def _read_refund(row: Row) -> Refund:
-        values = {key: row[key] for key in row.keys() if key != "seq"}  # noqa: SIM118 - a Row iterates over values
-        return Refund(**(values | {"metadata": json.loads(row["metadata"])}))

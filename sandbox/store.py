@@ -99,6 +99,25 @@ CREATE TABLE IF NOT EXISTS calls (
 );
 CREATE INDEX IF NOT EXISTS calls_booking ON calls (booking_id, seq);
 CREATE INDEX IF NOT EXISTS calls_intent ON calls (intent_id, seq);
+CREATE TABLE IF NOT EXISTS messages (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL,
+    face TEXT NOT NULL,
+    type TEXT NOT NULL,
+    intent_id TEXT NOT NULL,
+    booking_id TEXT,
+    body BLOB NOT NULL,
+    url TEXT,
+    due REAL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    status INTEGER
+);
+CREATE INDEX IF NOT EXISTS messages_due ON messages (due) WHERE due NOT NULL;
+CREATE INDEX IF NOT EXISTS messages_booking ON messages (booking_id, seq);
+CREATE TABLE IF NOT EXISTS manners (
+    booking_id TEXT PRIMARY KEY,
+    manner TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 Row = sqlite3.Row

@@ -4,6 +4,7 @@ import os
 import shlex
 from collections.abc import Mapping
 
+from stack.places import COMPILED
 from stack.state import State
 
 PREFIX = "SEATWRIGHT_"
@@ -36,6 +37,14 @@ def computed(ports: Mapping[str, int], postgres_password: str) -> dict[str, str]
         "SEATWRIGHT_SANDBOX_URL": f"http://{at['sandbox']}",
         "SEATWRIGHT_STRIPE_API_BASE": f"http://{at['sandbox']}",
         "SEATWRIGHT_STRIPE_API_KEY": "sk_test_seatwright",
+        "SEATWRIGHT_STRIPE_WEBHOOK_SECRETS": "whsec_seatwright",
+        "SEATWRIGHT_IYZICO_API_BASE": f"http://{at['sandbox']}",
+        "SEATWRIGHT_IYZICO_API_KEY": "sandbox-api-key",
+        "SEATWRIGHT_IYZICO_SECRET_KEY": "sandbox-secret-key",
+        "SEATWRIGHT_PAYU_API_BASE": f"http://{at['sandbox']}/payu",
+        "SEATWRIGHT_PAYU_POS_ID": "300746",
+        "SEATWRIGHT_PAYU_CLIENT_SECRET": "sandbox-client-secret",
+        "SEATWRIGHT_PAYU_SECOND_KEY": "sandbox-second-key",
         "SEATWRIGHT_STRIPE_MOCK_URL": f"http://{at['stripe-mock']}",
         "SEATWRIGHT_API_URL": f"http://{at['api']}",
     }
@@ -47,8 +56,9 @@ def for_application(own: Mapping[str, str]) -> dict[str, str]:
     The shell's own SEATWRIGHT_ variables that we compute are left out, above all: who has sourced the demo's env file
     and then runs the tests must not have the tests talk to the demo.
     """
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
-    return inherited | {"PYTHONUNBUFFERED": "1"} | dict(own)
+    dropped = "PYTHONDONTWRITEBYTECODE"  # to compile everything anew is most of what a start would cost
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX) and key != dropped}
+    return inherited | {"PYTHONUNBUFFERED": "1", "PYTHONPYCACHEPREFIX": str(COMPILED)} | dict(own)
 
 
 def for_server(own: Mapping[str, str]) -> dict[str, str]:

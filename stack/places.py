@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+COMPILED = CHECKOUT / ".seatwright" / "pycache"
+"""Python's compiled files, out of the way of the sources."""
 
 
 @dataclass(frozen=True)

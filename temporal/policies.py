@@ -18,13 +18,21 @@ NEVER_RETRIED = ["ValueError", "TypeError", "StaleStep", "Refused", "ValidationE
 def booking_policy(settings: Settings) -> BookingPolicy:
     """The limits that a booking starts with."""
     return BookingPolicy(
-        payment_window=timedelta(seconds=settings.payment_window), compensation_attempts=settings.compensation_attempts
+        payment_window=timedelta(seconds=settings.payment_window),
+        compensation_attempts=settings.compensation_attempts,
+        payment_steps=settings.payment_steps,
+        asks_at_last=True,
+        spares_events=True,
     )
 
 
 class LocalOptions(TypedDict):
     start_to_close_timeout: timedelta
     retry_policy: RetryPolicy
+
+
+class ProviderLocalOptions(LocalOptions):
+    local_retry_threshold: timedelta
 
 
 class RemoteOptions(LocalOptions):
@@ -53,6 +61,18 @@ def provider(attempts: int) -> RemoteOptions:
         "start_to_close_timeout": timedelta(seconds=45),
         "heartbeat_timeout": timedelta(seconds=6),
         "task_queue": PAYMENT,
+        "retry_policy": _backoff(attempts, longest=timedelta(seconds=30)),
+    }
+
+
+def provider_locally(attempts: int) -> ProviderLocalOptions:
+    """As `provider`, in the saga's own worker: a dead one is noticed by its workflow task's timeout.
+
+    A longer pause between two tries is a timer of the workflow, which meanwhile can hear its buyer.
+    """
+    return {
+        "start_to_close_timeout": timedelta(seconds=45),
+        "local_retry_threshold": timedelta(seconds=0.5),
         "retry_policy": _backoff(attempts, longest=timedelta(seconds=30)),
     }
 

@@ -39,19 +39,21 @@ class Buyer:
         return other
 
     async def hold(
-        self, event: str, *seats: str, key: str | None = None, quantities: dict[str, int] | None = None
+        self, event: str, *seats: str, key: str | None = None, quantities: dict[str, int] | None = None, **more: Any
     ) -> httpx2.Response:
-        body = {"event_id": event, "seats": list(seats), "quantities": quantities or {}}
+        body = {"event_id": event, "seats": list(seats), "quantities": quantities or {}, **more}
         return await self.post("/v1/bookings", body, key=key or str(uuid4()))
 
-    async def held(self, event: str, *seats: str, quantities: dict[str, int] | None = None) -> str:
+    async def held(self, event: str, *seats: str, quantities: dict[str, int] | None = None, **more: Any) -> str:
         """Hold, and the booking's id."""
-        answer = await self.hold(event, *seats, quantities=quantities)
+        answer = await self.hold(event, *seats, quantities=quantities, **more)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
-    async def pay(self, booking: str, method: str = CARD, *, key: str | None = None) -> httpx2.Response:
-        body = {"provider": "stripe", "payment_method": method}
+    async def pay(
+        self, booking: str, method: str | None = CARD, *, provider: str = "stripe", key: str | None = None
+    ) -> httpx2.Response:
+        body = {"provider": provider} | ({"payment_method": method} if method else {})
         return await self.post(f"/v1/bookings/{booking}/payment", body, key=key or str(uuid4()))
 
     async def bought(self, event: str, *seats: str, quantities: dict[str, int] | None = None) -> dict[str, Any]:
@@ -60,6 +62,9 @@ class Buyer:
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
+
+    async def abandon(self, booking: str) -> httpx2.Response:
+        return await self._http.delete(f"/v1/bookings/{booking}/payment", headers=self.headers)
 
     async def cancel(self, booking: str) -> httpx2.Response:
         return await self._http.delete(f"/v1/bookings/{booking}", headers=self.headers)
@@ -118,6 +123,10 @@ class Provider:
         found: list[dict[str, Any]] = answer.raise_for_status().json()["requests"]
         return found
 
+    async def expire(self, intent: str) -> None:
+        """The bank takes a hold back before its time."""
+        (await self._http.post(f"/_sandbox/intents/{intent}/expire")).raise_for_status()
+
     async def in_flight(self, booking: str, operation: str) -> bool:
         """Whether the provider has begun such a call, or done it."""
         if operation == "create":
@@ -131,6 +140,29 @@ class Provider:
         for fault in faults:
             if fault["booking_id"] == booking:
                 await self._http.delete(f"/_sandbox/faults/{fault['id']}")
+
+    async def send(self, booking: str, **manner: float) -> None:
+        """Send the webhooks of one booking in this manner: `drop`, `double`, `delay_seconds`, `seed`."""
+        answer = await self._http.put("/_sandbox/webhooks/manner", json={"booking_id": booking, **manner})
+        assert answer.status_code == 200, answer.text
+
+    async def resend(self, booking: str) -> None:
+        """Send all webhooks of a booking once more."""
+        answer = await self._http.post("/_sandbox/webhooks/resend", json={"booking_id": booking})
+        assert answer.status_code == 200, answer.text
+
+    async def messages(self, booking: str) -> list[dict[str, Any]]:
+        """The webhooks of a booking, with how often each was tried and what we answered."""
+        answer = await self._http.get("/_sandbox/webhooks", params={"booking": booking})
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["messages"]
+        return found
+
+    async def settle(self, booking: str, outcome: str = "approved") -> None:
+        """Decide what was left processing."""
+        for intent in await self.intents(booking):
+            if intent["state"] == "processing":
+                answer = await self._http.post(f"/_sandbox/intents/{intent['id']}/settle", json={"outcome": outcome})
+                assert answer.status_code == 200, answer.text
 
     async def act(self, url: str, choice: str) -> None:
         """What the buyer clicks on the provider's 3-D Secure page."""
@@ -173,6 +205,7 @@ class BoxOffice:
         seats_per_row: int = 10,
         standing: int = 100,
         standing_price: int = 3000,
+        currency: str = "EUR",
     ) -> str:
         """A published event with the seated sections A and B and the general-admission section Standing."""
         seated = {"kind": "seated", "rows": rows, "seats_per_row": seats_per_row}
@@ -181,7 +214,7 @@ class BoxOffice:
             "category": "test",
             "venue": {"name": "Hall", "city": "Utrecht", "country": "NL", "latitude": 52.09, "longitude": 5.12},
             "starts_at": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
-            "currency": "EUR",
+            "currency": currency,
             "hold_seconds": hold_seconds,
             "sections": [
                 {"name": "A", "price": 5000, **seated},

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +33,7 @@ from tests.conftest import TEST_SETTINGS  # noqa: E402
 
 NAME = "prove"
 CHAOS_SECONDS, CHAOS_RATE = 600, 5
-SUITES = ("tests/scenarios", "tests/workflows", "tests/audit", "tests/db", "tests/adapters")
+SUITES = ("tests/scenarios", "tests/faults", "tests/workflows", "tests/audit", "tests/db", "tests/adapters")
 SLOWEST = 10
 PACKAGES = ("temporalio", "fastapi", "sqlalchemy", "psycopg", "redis", "confluent-kafka", "elasticsearch", "stripe")
 
@@ -55,6 +55,7 @@ class Run(NamedTuple):
     exit_code: int
     tests: Sequence[Test]
     audit: subprocess.CompletedProcess[str]
+    tables: Mapping[str, str]  # what tests have written down for this report, by title
 
 
 def main() -> int:
@@ -100,7 +101,7 @@ def _run(stack: Stack, seed: int) -> Run:
         }
         code = subprocess.run([*command, f"--junitxml={xml}"], cwd=ROOT, env=environment, check=False).returncode
         tests = _read(xml) if xml.exists() else []
-    return Run(started, time.monotonic() - clock, code, tests, _audit(stack))
+    return Run(started, time.monotonic() - clock, code, tests, _audit(stack), _tables(stack))
 
 
 def _read(xml: Path) -> list[Test]:
@@ -113,6 +114,10 @@ def _read(xml: Path) -> list[Test]:
         )
         for case in ElementTree.parse(xml).iter("testcase")
     ]
+
+
+def _tables(stack: Stack) -> dict[str, str]:
+    return {path.stem.replace("-", ", "): path.read_text() for path in (stack.place.folder / "proof").glob("*.md")}
 
 
 def _audit(stack: Stack) -> subprocess.CompletedProcess[str]:
@@ -163,6 +168,7 @@ def _report(
         "|---|---:|",
         *(f"| `{test.suite}::{test.name}` | {test.seconds:.1f} |" for test in _slowest(run.tests)),
         "",
+        *(line for title, table in sorted(run.tables.items()) for line in (f"## {title.capitalize()}", "", table)),
         "## The audit of everything afterwards",
         "",
         f"`seatwright audit`, exit code {run.audit.returncode}:",

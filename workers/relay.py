@@ -30,6 +30,7 @@ from workers.backoff import backoff, pause
 SERVICES: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment")
 ROWS_PER_BUCKET = 64
 _SAFETY_POLL = (2.0, 4.0)  # seconds; a notification is quicker, but may be lost with a connection
+_GATHER = 0.1  # seconds after a notification, so that what a rush writes meanwhile shares the round
 _STOPPED_FOR = (30.0, 60.0)  # seconds until a message that cannot be published is tried again
 _GRACE = 5.0  # seconds that a relay which stops waits for acknowledgements
 
@@ -121,8 +122,12 @@ class Relay:
             found = await outbox.waiting(connection, buckets, without=self._left_alone(), limit=ROWS_PER_BUCKET)
             if found:
                 await self._publish(connection, publisher, found)
-            elif outbox.RELAYS_CHANGED in await self._notified(connection, until=balance_at):
-                balance_at = monotonic()
+            else:
+                notified = await self._notified(connection, until=balance_at)
+                if outbox.RELAYS_CHANGED in notified:
+                    balance_at = monotonic()
+                elif notified:
+                    await pause(self._stop, _GATHER)
             self._failures = 0
 
     async def _balance(self, connection: AsyncConnection) -> frozenset[int]:

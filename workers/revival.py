@@ -24,7 +24,7 @@ from db.reservation import requests
 from domain.bookings import BookingPolicy, BookingRequest
 from temporal import queues
 from workflows.booking import BookingWorkflow
-from workflows.start import search_attributes_of, workflow_id
+from workflows.start import TASK_TIMEOUT, search_attributes_of, workflow_id
 
 OVERDUE = timedelta(seconds=60)
 """How long after its hold's end an unfinished booking is looked at; a payment under way is none the worse for it."""
@@ -67,6 +67,7 @@ async def _start(client: Client, request: BookingRequest) -> None:
             task_queue=queues.RESERVATION,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             search_attributes=search_attributes_of(request),
+            task_timeout=TASK_TIMEOUT,
         )
     except WorkflowAlreadyStartedError:
         return  # it lives; or it has completed without an end, which the audit shows

@@ -3,48 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
-from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.catalogue import CatalogueActivities
 from activities.inventory import InventoryActivities
-from activities.payment import PaymentActivities
+from activities.late_payments import LatePaymentActivities
+from activities.payment import PaymentActivities, PaymentGateway
 from activities.reservation import ReservationActivities
 from adapters.seat_locks import SeatLocks
-from adapters.stripe import StripeGateway
-from config.settings import Settings, secret
+from config.settings import Settings
 from db.engine import open_engine
 from temporal import queues
 from temporal.connection import connect_worker
 from temporal.policies import booking_policy
 from workers.catching_up import keep_catching_up
+from workers.gateways import open_gateways
+from workers.lateness import keep_watching
 from workers.revival import keep_reviving
 from workflows.booking import BookingWorkflow
+from workflows.late_payment import LatePaymentWorkflow
 from workflows.publication import CancelSales, PublishEvent
 
 SERVICES = (queues.CATALOGUE, queues.RESERVATION, queues.PAYMENT)
 
-WORKFLOW_RUNNER = SandboxedWorkflowRunner(
-    restrictions=SandboxRestrictions.default.with_passthrough_modules(
-        "activities",
-        "adapters",
-        "db",
-        "domain",
-        "temporal",
-        "sqlalchemy",
-        "redis",
-        "psycopg",
-        "opentelemetry",
-        "stripe",
-    )
-)
+_AT_ONCE = 500
+_BUILD = f"seatwright {version('seatwright')}"  # Temporal's default compiles every loaded module to hash it: seconds
 
 
 async def run(settings: Settings, services: Sequence[str], ready: asyncio.Event, stop: asyncio.Event) -> None:
@@ -52,19 +44,27 @@ async def run(settings: Settings, services: Sequence[str], ready: asyncio.Event,
     client = await connect_worker(settings)
     async with AsyncExitStack() as stack:
         for service in services:
-            worker = await stack.enter_async_context(_WORKERS[service](settings, client))
-            await stack.enter_async_context(worker)
+            of_service = await stack.enter_async_context(_WORKERS[service](settings, client))
+            await stack.enter_async_context(of_service)
         ready.set()
         await stop.wait()
 
 
-def _worker(client: Client, queue: str, workflows: Sequence[type], activities: Sequence[Callable[..., Any]]) -> Worker:
+def worker(client: Client, queue: str, workflows: Sequence[type], activities: Sequence[Callable[..., Any]]) -> Worker:
+    """A worker under the options that all of ours share."""
     return Worker(
         client,
         task_queue=queue,
         workflows=workflows,
         activities=activities,
-        workflow_runner=WORKFLOW_RUNNER,
+        # The sandbox costs a quarter of a worker's time. It guards against mistakes in workflow code, not against
+        # anything that happens at run time: the tests replay and run the workflows in it.
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        build_id=_BUILD,
+        # A local activity at a slow provider keeps its slots, and its workflow task's: holds must not wait for them.
+        max_concurrent_workflow_tasks=_AT_ONCE,
+        max_concurrent_local_activities=_AT_ONCE,
+        max_cached_workflows=5 * _AT_ONCE,
         graceful_shutdown_timeout=timedelta(seconds=5),
     )
 
@@ -73,43 +73,51 @@ def _worker(client: Client, queue: str, workflows: Sequence[type], activities: S
 async def _catalogue(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     engine = open_engine(settings.database_url("catalogue"), pool_size=2)
     try:
-        yield _worker(client, queues.CATALOGUE, [PublishEvent, CancelSales], methods_of(CatalogueActivities(engine)))
+        yield worker(client, queues.CATALOGUE, [PublishEvent, CancelSales], methods_of(CatalogueActivities(engine)))
     finally:
         await engine.dispose()
 
 
 @asynccontextmanager
 async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Worker]:
-    engine = open_engine(settings.database_url("reservation"))
     # Wait for a connection in a rush: redis-py's default pool would rather fail.
     pool = BlockingConnectionPool.from_url(
         settings.redis_url.get_secret_value(), max_connections=50, timeout=2, socket_timeout=2, socket_connect_timeout=1
     )
-    async with Redis.from_pool(pool) as redis:
+    async with AsyncExitStack() as stack:
+        engine = open_engine(settings.database_url("reservation"))
+        stack.push_async_callback(engine.dispose)
+        redis = await stack.enter_async_context(Redis.from_pool(pool))
         reservation = ReservationActivities(engine, SeatLocks(redis))
         activities = [*methods_of(reservation), *methods_of(InventoryActivities(engine))]
-        besides = [
-            asyncio.create_task(keep_reviving(engine, client, booking_policy(settings))),
-            asyncio.create_task(keep_catching_up(reservation)),
-        ]
-        try:
-            yield _worker(client, queues.RESERVATION, [BookingWorkflow], activities)
-        finally:
-            for task in besides:
-                task.cancel()
-            await engine.dispose()
+        if settings.payment_steps == "local":
+            activities += methods_of(PaymentActivities(*await stack.enter_async_context(_payment_desk(settings))))
+        stack.callback(asyncio.create_task(keep_reviving(engine, client, booking_policy(settings))).cancel)
+        stack.callback(asyncio.create_task(keep_catching_up(reservation)).cancel)
+        yield worker(client, queues.RESERVATION, [BookingWorkflow, LatePaymentWorkflow], activities)
 
 
 @asynccontextmanager
 async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
+    async with _payment_desk(settings) as (engine, gateways):
+        activities = [
+            *methods_of(PaymentActivities(engine, gateways)),
+            *methods_of(LatePaymentActivities(engine, gateways)),
+        ]
+        watching = asyncio.create_task(keep_watching(engine, client, booking_policy(settings)))
+        try:
+            yield worker(client, queues.PAYMENT, [], activities)
+        finally:
+            watching.cancel()
+
+
+@asynccontextmanager
+async def _payment_desk(settings: Settings) -> AsyncIterator[tuple[AsyncEngine, Mapping[str, PaymentGateway]]]:
     engine = open_engine(settings.database_url("payment"))
-    stripe = StripeGateway(
-        secret(settings.stripe_api_key), base_url=settings.stripe_api_base, total_seconds=settings.payment_timeout
-    )
     try:
-        yield _worker(client, queues.PAYMENT, [], methods_of(PaymentActivities(engine, {stripe.name: stripe})))
+        async with open_gateways(settings) as gateways:
+            yield engine, gateways
     finally:
-        await stripe.close()
         await engine.dispose()
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
@@ -26,11 +27,13 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.money import Money
     from domain.problems import Problem, ProblemType
-    from temporal.policies import RemoteOptions, provider, transaction
+    from temporal.policies import RemoteOptions, provider, provider_locally, transaction
     from temporal.saga import Saga, shielded
     from temporal.search_attributes import STATUS
     from workflows import refusals
     from workflows.attention import ISSUE_TICKETS, RELEASE_SEATS, RETURN_MONEY, Attention
+
+T = TypeVar("T")
 
 # How long to leave a buyer who acts at the provider alone before we ask; a webhook only makes it sooner. It doubles.
 _FIRST_LOOK, _LONGEST_LOOK = timedelta(seconds=2), timedelta(minutes=1)
@@ -58,7 +61,8 @@ class _Astray(Exception):
 class _Order:
     """A buyer's order to pay, until it is answered."""
 
-    def __init__(self, command: PaymentCommand) -> None:
+    def __init__(self, id: str, command: PaymentCommand) -> None:
+        self.id = id
         self.command = command
         self.outcome: PaymentOutcome | None = None
 
@@ -74,7 +78,10 @@ class BookingWorkflow:
         self._hold: HoldOutcome | None = None
         self._held: Booking | None = None
         self._order: _Order | None = None
+        self._came_to_nothing: dict[str, Problem] = {}  # orders that were answered before it was known, by id
         self._cancel_requested = False
+        self._end_of_hold: asyncio.Task[None] | None = None
+        self._abandon_requested = False
         self._provider_has_news = False
         self._shown = BookingStatus.HELD  # what the search attribute says; the API starts us with it
         self._attention = Attention()
@@ -124,6 +131,7 @@ class BookingWorkflow:
             self._answer(order, problem=ending.problem)
         except _GiveUp as ending:
             await self._undo(ending.to, ending.problem)
+            self._answer(order, problem=ending.problem)
         else:
             self._answer(order)
 
@@ -143,15 +151,22 @@ class BookingWorkflow:
     async def _next_order(self) -> _Order | None:
         left = self._booking.expires_at - workflow.now()
         if left > timedelta(0) and not self._cancel_requested:
-            try:
-                await workflow.wait_condition(
-                    lambda: self._pending_order is not None or self._cancel_requested,
-                    timeout=left,
-                    timeout_summary="the hold ends",
-                )
-            except TimeoutError:
-                return None
+            if self._request.policy.spares_events:
+                await self._wait_for_command(left)
+            else:
+                await self._wait_for_command_with_own_timer(left)
         return None if self._cancel_requested else self._pending_order
+
+    async def _wait_for_command(self, left: timedelta) -> None:
+        """One timer for the whole hold; while the buyer pays it is left alone, since to cancel it costs an event."""
+        if self._end_of_hold is None:
+            self._end_of_hold = asyncio.create_task(workflow.sleep(left, summary="the hold ends"))
+        end = self._end_of_hold
+        await workflow.wait_condition(lambda: self._is_commanded or end.done())
+
+    async def _wait_for_command_with_own_timer(self, left: timedelta) -> None:
+        with suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self._is_commanded, timeout=left, timeout_summary="the hold ends")
 
     async def _start_payment(self) -> None:
         order = StartPayment(booking=self._booking, window=self._request.policy.payment_window)
@@ -179,9 +194,7 @@ class BookingWorkflow:
             deadline=command.deadline,
         )
         try:
-            return await workflow.execute_activity_method(
-                PaymentActivities.authorize, request, summary=f"authorize at {command.provider}", **self._provider()
-            )
+            return await self._pay(PaymentActivities.authorize, request, f"authorize at {command.provider}")
         except FailureError as error:
             raise _GiveUp(BookingStatus.FAILED, refusals.PROVIDER_UNREACHABLE) from error
 
@@ -191,23 +204,24 @@ class BookingWorkflow:
         await self._change(ReservationActivities.require_action, self._step, "the buyer has to act")
         self._answer(order, action_url=authorization.action_url)
         pause = _FIRST_LOOK
+        self._abandon_requested = False
         while authorization.result is AuthorizationResult.ACTION_REQUIRED:
             await self._wait_for_news(min(pause, until - workflow.now()))
             pause = min(2 * pause, _LONGEST_LOOK)
-            if self._cancel_requested or workflow.now() >= until:
+            is_over = self._gives_up or workflow.now() >= until
+            if not is_over or (self._request.policy.asks_at_last and not self._gives_up):
+                authorization = await self._ask_for_authorization(order.command)
+            if is_over and authorization.result is AuthorizationResult.ACTION_REQUIRED:
                 await self._return_money()
                 self._saga.drop(RETURN_MONEY)
-                raise _NotPaid(refusals.why_not_paid(Authorization(result=AuthorizationResult.LAPSED)))
-            authorization = await self._ask_for_authorization(order.command)
+                raise _NotPaid(refusals.ABANDONED if self._abandon_requested else refusals.TOO_LATE)
         await self._change(ReservationActivities.resume_payment, self._step, "the buyer has acted")
         return authorization
 
     async def _wait_for_news(self, pause: timedelta) -> None:
-        self._provider_has_news = False
-        try:
-            await workflow.wait_condition(lambda: self._provider_has_news or self._cancel_requested, timeout=pause)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self._provider_has_news or self._gives_up, timeout=pause)
+        self._provider_has_news = False  # what comes from here on may be newer than the answer we are about to get
 
     async def _commit_seats(self) -> None:
         try:
@@ -220,20 +234,26 @@ class BookingWorkflow:
         except FailureError as error:
             raise _GiveUp(BookingStatus.FAILED, refusals.UNDONE) from error
         if problem:
-            raise _GiveUp(BookingStatus.FAILED, problem)
+            is_cancel = problem.type is ProblemType.WRONG_STATE  # the buyer's, which we could not hear meanwhile
+            raise _GiveUp(BookingStatus.CANCELLED if is_cancel else BookingStatus.FAILED, problem)
         self._heed_cancel()
 
     async def _capture(self) -> None:
         if self._is_free:
             return
         try:
-            refusal = await workflow.execute_activity_method(
-                PaymentActivities.capture, self._booking.id, summary="capture the money", **self._provider()
-            )
+            refusal = await self._pay(PaymentActivities.capture, self._booking.id, "capture the money")
         except FailureError as error:
             raise _GiveUp(BookingStatus.FAILED, refusals.PROVIDER_UNREACHABLE) from error
         if refusal:
             raise _GiveUp(BookingStatus.FAILED, refusals.capture_refused(refusal))
+
+    async def _pay(self, step: Callable[[Any, Any], Awaitable[T]], order: object, summary: str) -> T:
+        """A step at the provider: here, or where the payment service has machines of its own."""
+        if self._request.policy.payment_steps == "local":
+            here = provider_locally(self._attempts)
+            return await workflow.execute_local_activity_method(step, order, summary=summary, **here)
+        return await workflow.execute_activity_method(step, order, summary=summary, **self._provider())
 
     async def _issue_tickets(self) -> None:
         await self._insist(ISSUE_TICKETS, self._issue)
@@ -369,7 +389,8 @@ class BookingWorkflow:
     @workflow.update
     async def pay(self, command: PaymentCommand) -> PaymentOutcome:
         """Pay for what is held; one attempt at a time."""
-        self._order = order = _Order(command)
+        update = workflow.current_update_info()
+        self._order = order = _Order(update.id if update else "", command)
         await workflow.wait_condition(lambda: order.outcome is not None)
         assert order.outcome is not None
         return order.outcome
@@ -382,6 +403,25 @@ class BookingWorkflow:
             raise ApplicationError("A payment is under way.", type=ProblemType.PAYMENT_IN_PROGRESS)
         if workflow.now() >= command.deadline:
             raise ApplicationError("The call came too late.", type=ProblemType.PAYMENT_TOO_LATE)
+
+    @workflow.query
+    def why_not_paid(self, order: str) -> Problem | None:
+        """Why an order that was answered while its buyer had to act came to nothing, if it did; by its update's id."""
+        return self._came_to_nothing.get(order)
+
+    @workflow.update
+    async def abandon(self) -> CancelOutcome:
+        """End the payment that waits for its buyer, and keep the hold, so that the buyer may pay otherwise."""
+        self._abandon_requested = True
+        await workflow.wait_condition(lambda: not self._pays or self._attention.step is not None)
+        if self._booking.status is BookingStatus.HELD:
+            return CancelOutcome(booking=self._booking)
+        return CancelOutcome(problem=refusals.why_not_cancelled(self._booking))
+
+    @abandon.validator
+    def _may_abandon(self) -> None:
+        if self._held is None or self._held.status is not BookingStatus.ACTION_REQUIRED or self._attention.step:
+            raise ApplicationError("No payment waits for its buyer.", type=ProblemType.WRONG_STATE)
 
     @workflow.update
     async def cancel(self) -> CancelOutcome:
@@ -417,9 +457,21 @@ class BookingWorkflow:
         self._cancel_requested = True
 
     @property
+    def _gives_up(self) -> bool:
+        return self._cancel_requested or self._abandon_requested
+
+    @property
+    def _pays(self) -> bool:
+        return self._booking.status in (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED)
+
+    @property
     def _booking(self) -> Booking:
         assert self._held is not None, "nothing is held yet"
         return self._held
+
+    @property
+    def _is_commanded(self) -> bool:
+        return self._pending_order is not None or self._cancel_requested
 
     @property
     def _pending_order(self) -> _Order | None:
@@ -445,7 +497,9 @@ class BookingWorkflow:
         return provider(self._attempts)
 
     def _answer(self, order: _Order, *, problem: Problem | None = None, action_url: str | None = None) -> None:
-        if order.outcome is None:
+        if order.outcome and order.outcome.booking and problem:
+            self._came_to_nothing[order.id] = problem
+        elif order.outcome is None:
             order.outcome = PaymentOutcome(
                 body_sha256=order.command.body_sha256,
                 booking=None if problem else self._booking,
@@ -457,5 +511,7 @@ class BookingWorkflow:
         workflow.set_current_details(details)
         if self._shown is self._booking.status:
             return
+        if self._booking.status is BookingStatus.PAYING and self._request.policy.spares_events:
+            return  # over before anybody could look for it, and an upsert costs an event and two writes
         self._shown = self._booking.status
         workflow.upsert_search_attributes([STATUS.value_set(self._booking.status)])

@@ -14,6 +14,8 @@ PROVIDER_UNREACHABLE = Problem(
     type=ProblemType.BOOKING_FAILED, detail="The payment provider could not be reached; nothing is charged."
 )
 CANCELLED = Problem(type=ProblemType.WRONG_STATE, detail="The booking was cancelled; nothing is charged.")
+TOO_LATE = Problem(type=ProblemType.PAYMENT_TOO_LATE, detail="The payment was not made in time; nothing is charged.")
+ABANDONED = Problem(type=ProblemType.WRONG_STATE, detail="The payment was abandoned; nothing is charged.")
 PARKED = Problem(
     type=ProblemType.OUTCOME_UNKNOWN, detail="The outcome is not certain yet; our support has been alerted."
 )
@@ -32,7 +34,7 @@ def why_not_paid(authorization: Authorization) -> Problem:
             detail="The payment provider does not accept this payment method.",
             members={"code": authorization.code},
         )
-    return Problem(type=ProblemType.PAYMENT_TOO_LATE, detail="The payment was not made in time; nothing is charged.")
+    return TOO_LATE
 
 
 def capture_refused(code: str) -> Problem:

@@ -7,6 +7,7 @@ if redis.call('EXISTS', prefix .. ':epoch') == 0 then
     local clock = redis.call('TIME')
     redis.call('SET', prefix .. ':change', booking .. ':' .. clock[1] .. ':' .. clock[2], 'EX', 3600)
 end
+redis.call('SET', prefix .. ':ended:' .. booking, '1', 'EX', 86400)
 for i = 3, first_section - 1 do
     local key = prefix .. ':seat:' .. ARGV[i]
     if redis.call('GET', key) == booking then redis.call('DEL', key) end

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, func, literal, select, update
+from sqlalchemy import ColumnElement, Row, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,9 +25,10 @@ class AttemptState(StrEnum):
     DECLINED = "declined"
     VOIDED = "voided"
     REFUNDED = "refunded"
+    LEFT = "left"  # given up although the provider could not close it yet: money may still turn up
 
 
-CLOSED = frozenset({AttemptState.DECLINED, AttemptState.VOIDED, AttemptState.REFUNDED})
+CLOSED = frozenset({AttemptState.DECLINED, AttemptState.VOIDED, AttemptState.REFUNDED, AttemptState.LEFT})
 
 _S = AttemptState
 _COMES_FROM: dict[AttemptState, frozenset[AttemptState]] = {
@@ -38,12 +39,16 @@ _COMES_FROM: dict[AttemptState, frozenset[AttemptState]] = {
     _S.DECLINED: frozenset({_S.OPEN, _S.ACTION_REQUIRED, _S.AUTHORIZED}),
     _S.VOIDED: frozenset({_S.OPEN, _S.ACTION_REQUIRED, _S.AUTHORIZED}),
     _S.REFUNDED: frozenset({_S.AUTHORIZED, _S.CAPTURED}),  # the first, where we died before we could note the capture
+    _S.LEFT: frozenset({_S.OPEN, _S.ACTION_REQUIRED, _S.AUTHORIZED}),
 }
 """An attempt goes forward only, so that a worker left behind can neither turn it back nor tell what is not true."""
 
 
 class Attempt(NamedTuple):
-    """One attempt to take a booking's money; `intent_id` is None until the provider has told it."""
+    """One attempt to take a booking's money; `intent_id` is None until the provider has told it.
+
+    `action_url` is the provider's page where the intent is paid, which some providers tell only once.
+    """
 
     booking_id: UUID
     number: int
@@ -53,14 +58,26 @@ class Attempt(NamedTuple):
     intent_id: str | None
     decline_code: str | None
     keys_minted: int
+    captures_asked: int = 0
+    action_url: str | None = None
 
     def key(self, step: str) -> str:
         """The idempotency key of one step: the same for every repetition, another once it has proved to be spent."""
         minted = f":{self.keys_minted}" if self.keys_minted else ""
         return f"{self.booking_id}:{step}:{self.number}{minted}"
 
+    def facts(self) -> dict[str, Any]:
+        """What every domain event of a payment carries."""
+        return {
+            "booking_id": self.booking_id,
+            "provider": self.provider,
+            "attempt": self.number,
+            "amount": self.amount.amount,
+            "currency": self.amount.currency,
+        }
 
-def _attempt(row: Row[Any]) -> Attempt:
+
+def read_attempt(row: Row[Any]) -> Attempt:
     return Attempt(
         row.booking_id,
         row.number,
@@ -70,25 +87,25 @@ def _attempt(row: Row[Any]) -> Attempt:
         row.intent_id,
         row.decline_code,
         row.keys_minted,
+        row.captures_asked,
+        row.action_url,
     )
 
 
 async def live(connection: AsyncConnection, booking_id: UUID) -> Attempt | None:
     """The booking's attempt that is not closed, if there is one."""
-    found = await connection.execute(
-        select(AttemptRow).where(AttemptRow.booking_id == booking_id, AttemptRow.closed_at.is_(None))
-    )
-    row = found.one_or_none()
-    return _attempt(row) if row else None
+    row = (await connection.execute(select(AttemptRow).where(*_is_live(booking_id)))).one_or_none()
+    return read_attempt(row) if row else None
+
+
+def _is_live(booking_id: UUID) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return AttemptRow.booking_id == booking_id, AttemptRow.closed_at.is_(None)
 
 
 async def open_attempt(
     connection: AsyncConnection, booking_id: UUID, provider: str, amount: Money, deadline: datetime
 ) -> Attempt | None:
     """The live attempt, or a new one; None when there is none and the deadline has passed by the database's clock."""
-    attempt = await live(connection, booking_id)
-    if attempt:
-        return attempt
     number = select(func.coalesce(func.max(AttemptRow.number), 0) + 1).where(AttemptRow.booking_id == booking_id)
     values = select(
         literal(booking_id),
@@ -96,11 +113,11 @@ async def open_attempt(
         literal(provider),
         literal(amount.amount),
         literal(amount.currency),
-    ).where(literal(deadline) > func.now())
+    ).where(literal(deadline) > func.now(), ~exists().where(*_is_live(booking_id)))
     columns = ["booking_id", "number", "provider", "amount", "currency"]
-    opened = await connection.execute(insert(AttemptRow).from_select(columns, values).returning(AttemptRow))
-    row = opened.one_or_none()
-    return _attempt(row) if row else None
+    opening = insert(AttemptRow).from_select(columns, values).on_conflict_do_nothing().returning(AttemptRow)
+    row = (await connection.execute(opening)).one_or_none()
+    return read_attempt(row) if row else await live(connection, booking_id)
 
 
 async def in_time(connection: AsyncConnection, deadline: datetime) -> bool:
@@ -108,9 +125,23 @@ async def in_time(connection: AsyncConnection, deadline: datetime) -> bool:
     return bool((await connection.execute(select(literal(deadline) > func.now()))).scalar_one())
 
 
-async def note_intent(connection: AsyncConnection, attempt: Attempt, intent_id: str) -> Attempt | None:
+async def note_intent(
+    connection: AsyncConnection, attempt: Attempt, intent_id: str, action_url: str | None = None
+) -> Attempt | None:
     """Remember the provider's id before any money moves; None when the attempt has been closed meanwhile."""
-    return await _change(connection, attempt, {"intent_id": intent_id})
+    return await _change(connection, attempt, {"intent_id": intent_id, "action_url": action_url})
+
+
+async def begin_capture(connection: AsyncConnection, booking_id: UUID) -> Attempt | None:
+    """The live attempt, with this capture counted before it is asked for; None when there is none."""
+    counted = await connection.execute(
+        update(AttemptRow)
+        .where(*_is_live(booking_id))
+        .values(captures_asked=AttemptRow.captures_asked + 1)
+        .returning(AttemptRow)
+    )
+    row = counted.one_or_none()
+    return read_attempt(row) if row else None
 
 
 async def note_decline(connection: AsyncConnection, attempt: Attempt, code: str) -> Attempt | None:
@@ -136,6 +167,8 @@ async def reach(
     values: dict[str, Any] = {"state": state}
     if state in CLOSED:
         values["closed_at"] = func.now()
+    if state is AttemptState.LEFT:
+        values["watched"] = True
     changed = await _change(connection, attempt, values, AttemptRow.state.in_(_COMES_FROM[state]))
     if changed and event:
         await append(connection, attempt.booking_id, event)
@@ -153,4 +186,4 @@ async def _change(
         .returning(AttemptRow)
     )
     row = changed.one_or_none()
-    return _attempt(row) if row else None
+    return read_attempt(row) if row else None

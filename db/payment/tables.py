@@ -25,7 +25,12 @@ class OutboxRow(OutboxColumns, Base):
 
 
 class AttemptRow(Base):
-    """One attempt to take a booking's money. `keys_minted` counts the idempotency keys that proved to be spent."""
+    """One attempt to take a booking's money.
+
+    `keys_minted` counts the idempotency keys that proved to be spent, `captures_asked` how often a capture was begun; a
+    `watched` one is closed, or nobody's any more, and a workflow of its own finds out what becomes of money that may
+    still turn up.
+    """
 
     __tablename__ = "attempts"
 
@@ -36,7 +41,24 @@ class AttemptRow(Base):
     currency: Mapped[str]
     state: Mapped[str] = mapped_column(server_default=text("'open'"))
     intent_id: Mapped[str | None]
+    action_url: Mapped[str | None]
     decline_code: Mapped[str | None]
     keys_minted: Mapped[int] = mapped_column(server_default=text("0"))
+    captures_asked: Mapped[int] = mapped_column(server_default=text("0"))
     opened_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     closed_at: Mapped[datetime | None]
+    watched: Mapped[bool] = mapped_column(server_default=text("false"))
+
+
+class WebhookRow(Base):
+    """A provider's message, kept once however often it is sent; `course` is what was done when it came first."""
+
+    __tablename__ = "webhooks"
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    event_id: Mapped[str] = mapped_column(primary_key=True)
+    type: Mapped[str]
+    intent_id: Mapped[str | None]
+    booking_id: Mapped[UUID | None]
+    course: Mapped[str]
+    received_at: Mapped[datetime] = mapped_column(server_default=text("now()"))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, insert, select, text, tuple_, update
+from sqlalchemy import Row, bindparam, func, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.outbox import append
@@ -87,68 +88,59 @@ async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking
         Refused: The event is not on sale, has no such places, or others have them; or the request came too late to make
             a booking. Then nothing is changed.
     """
-    known = await find(connection, request.id)
-    if known:
-        return known
-    if request.not_after and await now(connection) >= request.not_after:
-        raise Refused(ProblemType.WRONG_STATE, "The request came too late.")
-    event = await event_on_sale(connection, request.event_id)
-    sections = await _sections(connection, request.event_id)
-    amount = price_of(sections, request.seats, request.quantities)
-    booking = await _insert(connection, request, event, amount)
-    await _claim_general(connection, booking)
-    await _claim_seats(connection, booking)
+    offered = await sale(connection, request.event_id, lock=True)
+    amount = price_of(offered.sections, request.seats, request.quantities)
+    booking = await _insert(connection, request, offered, amount)
+    if booking is None:
+        return await _known_or_late(connection, request)
+    await claim_places(connection, booking)
     await append(connection, booking.id, held(booking))
     return booking
 
 
-OnSale: TypeAlias = "Row[int, str, str, bool, datetime]"
-"""How long the event lets seats be held (seconds), its currency, its status, whether it is still to come, and now."""
-
-
-async def event_on_sale(connection: AsyncConnection, event_id: UUID) -> OnSale:
-    """The event, locked against being called off before this transaction ends.
-
-    Raises:
-        Refused: It is not on sale, or not any more.
-    """
-    locked = _on_sale(event_id).with_for_update(read=True, of=EventRow)
-    return _open((await connection.execute(locked)).one_or_none(), event_id)
-
-
-def _on_sale(event_id: UUID) -> Select[int, str, str, bool, datetime]:
-    is_ahead = (EventRow.starts_at > func.now()).label("is_ahead")
-    chosen = select(EventRow.hold_seconds, EventRow.currency, EventRow.status, is_ahead, func.now().label("now"))
-    return chosen.where(EventRow.id == event_id)
-
-
-def _open(event: OnSale | None, event_id: UUID) -> OnSale:
-    if event is None or event.status != "on_sale" or not event.is_ahead:
-        raise Refused(ProblemType.EVENT_NOT_ON_SALE, "The event is not on sale.", event_id=str(event_id))
-    return event
+async def _known_or_late(connection: AsyncConnection, request: BookingRequest) -> Booking:
+    """Why the row could not be made: an earlier try has made it, or nobody waits for it any more."""
+    known = await find(connection, request.id)
+    if known is None:
+        raise Refused(ProblemType.WRONG_STATE, "The request came too late.")
+    return known
 
 
 class Sale(NamedTuple):
-    """What an event sells, and the database's clock (UTC) when it was asked."""
+    """What an event sells: `sections` by name; `hold_seconds` is how long it lets places be held."""
 
     hold_seconds: int
+    currency: str
     sections: dict[str, Row[Any]]
     now: datetime
+    """The database's clock (UTC) when it was asked."""
 
 
-async def sale(connection: AsyncConnection, event_id: UUID) -> Sale:
-    """What is on sale, without a lock: to refuse early what cannot be held anyway.
+_SALE = (
+    select(EventRow.hold_seconds, EventRow.currency, func.now().label("now"), SectionRow)
+    .join(SectionRow, SectionRow.event_id == EventRow.id)
+    .where(EventRow.id == bindparam("event_id"), EventRow.status == "on_sale", EventRow.starts_at > func.now())
+)
+_LOCKED_SALE = _SALE.with_for_update(read=True, of=EventRow)
+
+
+async def sale(connection: AsyncConnection, event_id: UUID, *, lock: bool = False) -> Sale:
+    """What is on sale; with `lock` it cannot be called off before this transaction ends.
 
     Raises:
-        Refused: The event is not on sale.
+        Refused: The event is not on sale, or not any more.
     """
-    event = _open((await connection.execute(_on_sale(event_id))).one_or_none(), event_id)
-    return Sale(event.hold_seconds, await _sections(connection, event_id), event.now)
+    found = await connection.execute(_LOCKED_SALE if lock else _SALE, {"event_id": event_id})
+    rows: list[Any] = list(found)
+    if not rows:
+        raise not_on_sale(event_id)
+    first = rows[0]
+    return Sale(first.hold_seconds, first.currency, {row.name: row for row in rows}, first.now)
 
 
-async def _sections(connection: AsyncConnection, event_id: UUID) -> dict[str, Row[Any]]:
-    rows = await connection.execute(select(SectionRow).where(SectionRow.event_id == event_id))
-    return {row.name: row for row in rows}
+def not_on_sale(event_id: UUID) -> Refused:
+    """The refusal of an event that is not on sale, or not any more."""
+    return Refused(ProblemType.EVENT_NOT_ON_SALE, "The event is not on sale.", event_id=str(event_id))
 
 
 def price_of(sections: dict[str, Row[Any]], seats: Sequence[str], quantities: dict[str, int]) -> int:
@@ -172,7 +164,10 @@ def _has_seat(sections: dict[str, Row[Any]], seat: SeatName) -> bool:
     )
 
 
-async def _insert(connection: AsyncConnection, request: BookingRequest, event: OnSale, amount: int) -> Booking:
+async def _insert(connection: AsyncConnection, request: BookingRequest, sale: Sale, amount: int) -> Booking | None:
+    """The booking's row, unless there is one already or the request came too late."""
+    if request.not_after and sale.now >= request.not_after:
+        return None
     values = {
         "id": request.id,
         "user_id": request.user_id,
@@ -181,33 +176,47 @@ async def _insert(connection: AsyncConnection, request: BookingRequest, event: O
         "seats": list(request.seats),
         "quantities": request.quantities,
         "amount": amount,
-        "currency": event.currency,
+        "currency": sale.currency,
         "body_sha256": request.body_sha256,
-        "expires_at": func.now() + timedelta(seconds=event.hold_seconds),
+        "accept_alternatives": request.accept_alternatives,
+        "expires_at": func.now() + timedelta(seconds=sale.hold_seconds),
     }
-    row = (await connection.execute(insert(BookingRow).values(values).returning(BookingRow))).one()
-    return await _booking(connection, row)
+    made = insert(BookingRow).values(values).on_conflict_do_nothing().returning(BookingRow)
+    row = (await connection.execute(made)).one_or_none()
+    return _without_tickets(row) if row else None
+
+
+async def claim_places(connection: AsyncConnection, booking: Booking) -> None:
+    """Make the booking the owner of all its places.
+
+    Raises:
+        Refused: Others have some of them.
+    """
+    await _claim_general(connection, booking)
+    await _claim_seats(connection, booking)
 
 
 async def _claim_seats(connection: AsyncConnection, booking: Booking) -> None:
     if not booking.seats:
         return
-    # Locked in one order by everybody, so that overlapping claims wait for each other instead of deadlocking.
-    free = await connection.execute(
-        select(SeatRow.name, SeatRow.version)
-        .where(SeatRow.event_id == booking.event_id, SeatRow.name.in_(booking.seats), SeatRow.status == "available")
-        .order_by(SeatRow.name)
-        .with_for_update()
-    )
-    versions = {row.name: row.version for row in free}
-    taken = [name for name in booking.seats if name not in versions]
-    if taken:
+    claim = {"event_id": booking.event_id, "names": list(booking.seats), "booking_id": booking.id}
+    claimed = set((await connection.execute(_CLAIM_SEATS, claim)).scalars())
+    if taken := [name for name in booking.seats if name not in claimed]:
         raise seats_unavailable(taken)
-    await connection.execute(
-        update(SeatRow)
-        .where(SeatRow.event_id == booking.event_id, SeatRow.name.in_(versions))
-        .values(status="claimed", booking_id=booking.id, version=SeatRow.version + 1)
+
+
+# Locked in one order by everybody, so that overlapping claims wait for each other instead of deadlocking.
+_CLAIM_SEATS = text(
+    """
+    WITH free AS MATERIALIZED (
+        SELECT event_id, name FROM seats
+        WHERE event_id = :event_id AND name = ANY (CAST(:names AS text[])) AND status = 'available'
+        ORDER BY name FOR UPDATE
     )
+    UPDATE seats SET status = 'claimed', booking_id = :booking_id, version = version + 1
+    FROM free WHERE seats.event_id = free.event_id AND seats.name = free.name RETURNING seats.name
+    """
+)
 
 
 async def _claim_general(connection: AsyncConnection, booking: Booking) -> None:
@@ -255,13 +264,13 @@ async def move(
     moved = await connection.execute(
         update(BookingRow)
         .where(BookingRow.id == booking_id, BookingRow.version == version, BookingRow.status.in_(legal))
-        .values(status=to, version=BookingRow.version + 1, updated_at=func.now())
+        .values(status=to, version=BookingRow.version + 1, cancel_asked_at=None, updated_at=func.now())
         .returning(BookingRow)
     )
     row = moved.one_or_none()
     if row is None:
         return await _already(connection, booking_id, version, to)
-    booking = await _booking(connection, row)
+    booking = _without_tickets(row)
     await append(connection, booking_id, tells(booking))
     return booking
 
@@ -274,24 +283,49 @@ async def _already(connection: AsyncConnection, booking_id: UUID, version: int, 
     return booking
 
 
+async def ask_to_cancel(connection: AsyncConnection, booking_id: UUID) -> None:
+    """Have the payment that is under way come to nothing when it wants to commit its seats."""
+    paying = BookingRow.status.in_([BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED])
+    await connection.execute(
+        update(BookingRow).where(BookingRow.id == booking_id, paying).values(cancel_asked_at=func.now())
+    )
+
+
 async def sell(connection: AsyncConnection, booking: Booking) -> None:
     """Turn the booking's claims into sold places, if they are still its own and the event is on sale.
 
     Raises:
-        Refused: The event was called off, or the claim is gone; then nothing is changed.
+        Refused: The event was called off, the claim is gone, or the buyer has cancelled (`wrong-state`); then nothing
+            is changed.
     """
-    await event_on_sale(connection, booking.event_id)
-    seats = await connection.execute(
-        update(SeatRow)
-        .where(SeatRow.event_id == booking.event_id, SeatRow.name.in_(booking.seats))
-        .where(SeatRow.booking_id == booking.id)
-        .values(status="sold", version=SeatRow.version + 1)
-    )
-    general = await connection.execute(
-        update(GeneralClaimRow).where(GeneralClaimRow.booking_id == booking.id).values(status="sold")
-    )
-    if seats.rowcount != len(booking.seats) or general.rowcount != len(booking.quantities):
+    sale = (await connection.execute(_LOCK_SALE, {"booking_id": booking.id})).one_or_none()
+    if sale is None:
+        raise not_on_sale(booking.event_id)
+    if sale.cancel_asked_at:
+        raise Refused(ProblemType.WRONG_STATE, "The booking was cancelled; nothing is charged.")
+    sold = general = 0
+    if booking.seats:
+        mine = {"event_id": booking.event_id, "names": list(booking.seats), "booking_id": booking.id}
+        sold = (await connection.execute(_SELL_SEATS, mine)).rowcount
+    if booking.quantities:
+        claims = update(GeneralClaimRow).where(GeneralClaimRow.booking_id == booking.id).values(status="sold")
+        general = (await connection.execute(claims)).rowcount
+    if sold != len(booking.seats) or general != len(booking.quantities):
         raise Refused(ProblemType.SEATS_UNAVAILABLE, "The claim on the seats was lost.", seats=list(booking.seats))
+
+
+_LOCK_SALE = (
+    select(BookingRow.cancel_asked_at)
+    .join(EventRow, EventRow.id == BookingRow.event_id)
+    .where(BookingRow.id == bindparam("booking_id"), EventRow.status == "on_sale", EventRow.starts_at > func.now())
+    .with_for_update(read=True)
+)
+_SELL_SEATS = text(
+    """
+    UPDATE seats SET status = 'sold', version = version + 1
+    WHERE event_id = :event_id AND name = ANY (CAST(:names AS text[])) AND booking_id = :booking_id
+    """
+)
 
 
 async def release(connection: AsyncConnection, booking_id: UUID) -> None:
@@ -321,13 +355,16 @@ _RELEASE_GENERAL = text(
 )
 
 
+_EVENT = select(EventRow.name, EventRow.starts_at).where(EventRow.id == bindparam("event_id"))
+
+
 async def confirm(connection: AsyncConnection, booking: Booking) -> Booking:
     """Issue one ticket a place and confirm the booking; repeated, the booking as it is.
 
     Raises:
         StaleStep: As for `move`.
     """
-    event = (await connection.execute(select(EventRow).where(EventRow.id == booking.event_id))).one()
+    event = (await connection.execute(_EVENT, {"event_id": booking.event_id})).one()
     tickets = await issue(connection, booking)
 
     def confirmed(now: Booking) -> BookingConfirmed:
@@ -340,7 +377,8 @@ async def confirm(connection: AsyncConnection, booking: Booking) -> Booking:
             tickets=tickets,
         )
 
-    return await move(connection, booking.id, version=booking.version, to=BookingStatus.CONFIRMED, tells=confirmed)
+    moved = await move(connection, booking.id, version=booking.version, to=BookingStatus.CONFIRMED, tells=confirmed)
+    return moved.model_copy(update={"tickets": tickets})
 
 
 def held(booking: Booking) -> BookingHeld:

@@ -38,13 +38,14 @@ async def request_of(connection: AsyncConnection, booking: Booking, *, grace: ti
     """The request that made a booking, with the default policy, and whether its hold ended more than `grace` ago."""
     overdue = (BookingRow.expires_at + grace < func.now()).label("overdue")
     found = await connection.execute(
-        select(BookingRow.body_sha256, EventRow.hold_seconds, overdue)
+        select(BookingRow.body_sha256, BookingRow.accept_alternatives, EventRow.hold_seconds, overdue)
         .join(EventRow, EventRow.id == BookingRow.event_id)
         .where(BookingRow.id == booking.id)
     )
     row = found.one()
     asked = booking.model_dump(include={"id", "user_id", "event_id", "seats", "quantities"})
-    return BookingRequest(**asked, body_sha256=row.body_sha256, hold_seconds=row.hold_seconds), row.overdue
+    kept = {name: getattr(row, name) for name in ("body_sha256", "accept_alternatives", "hold_seconds")}
+    return BookingRequest(**asked, **kept), row.overdue
 
 
 async def count_parked(connection: AsyncConnection) -> int:

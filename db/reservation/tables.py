@@ -63,7 +63,10 @@ class BookingEdgeRow(Base):
 
 
 class BookingRow(Base):
-    """A booking; `version` is the sequence of its latest domain event."""
+    """A booking; `version` is the sequence of its latest domain event.
+
+    `cancel_asked_at` reaches a payment under way whose saga cannot hear the buyer before its step is done.
+    """
 
     __tablename__ = "bookings"
 
@@ -76,8 +79,10 @@ class BookingRow(Base):
     amount: Mapped[int]
     currency: Mapped[str]
     body_sha256: Mapped[str]
+    accept_alternatives: Mapped[bool] = mapped_column(server_default=text("false"))
     version: Mapped[int] = mapped_column(server_default=text("1"))
     expires_at: Mapped[datetime]
+    cancel_asked_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     updated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 

@@ -32,6 +32,9 @@ async def issue(connection: AsyncConnection, booking: Booking) -> tuple[Ticket, 
         {"booking_id": booking.id, "event_id": booking.event_id, "section": section, "seat": seat, "ordinal": ordinal}
         for ordinal, (section, seat) in enumerate(places, start=1)
     ]
-    repeated = insert(TicketRow).values(rows).on_conflict_do_nothing(constraint="tickets_booking_id_ordinal_key")
-    await connection.execute(repeated)
-    return await tickets_of(connection, booking.id)
+    # `DO NOTHING` returns no rows of an earlier try.
+    once = insert(TicketRow).values(rows).on_conflict_do_nothing(constraint="tickets_booking_id_ordinal_key")
+    made = (await connection.execute(once.returning(TicketRow.id, TicketRow.section, TicketRow.seat))).all()
+    if len(made) < len(rows):
+        return await tickets_of(connection, booking.id)
+    return tuple(Ticket(id=row.id, section=row.section, seat=row.seat) for row in made)

@@ -17,21 +17,26 @@ from aiohttp import web
 from sandbox.calls import Call, CallLog
 from sandbox.faults import IN_EXECUTION, ON_ANSWER, ON_ARRIVAL, Fault, Faults
 from sandbox.idempotency import KeyInUse, KeyMismatch, Keys, SavedAnswer
-from sandbox.intents import Intent, Intents, Prefixes
+from sandbox.ids import Ids, prefixed
+from sandbox.intents import Intent, Intents
 from sandbox.ledger import Ledger
 from sandbox.store import Store
 from sandbox.stripe import errors
 from sandbox.stripe.amounts import written
+from sandbox.stripe.cards import failure
 from sandbox.stripe.errors import ApiError
-from sandbox.stripe.objects import client_secret
+from sandbox.stripe.messages import Messages
+from sandbox.stripe.objects import Renderer, client_secret
 from sandbox.stripe.operations import Context, Endpoint, Operations
 from sandbox.stripe.params import check, parse_form, require
 from sandbox.three_d_secure import ThreeDSecure
+from sandbox.webhooks import Webhooks
 from sandbox.wire import lose
 
 API_VERSION = "2026-10-28.endive"
 LONGEST_KEY = 255
 ACTION_PATH = "/stripe/3d-secure"
+IDS = Ids(prefixed("pi"), prefixed("ch"), prefixed("re"))
 
 
 @dataclass
@@ -61,12 +66,13 @@ class Arrival:
 class StripeFace:
     """The routes of the Stripe face."""
 
-    def __init__(self, store: Store, ledger: Ledger, faults: Faults, log: CallLog) -> None:
+    def __init__(self, store: Store, ledger: Ledger, faults: Faults, log: CallLog, webhooks: Webhooks) -> None:
         self._store = store
         self._faults = faults
         self._log = log
         self._keys = Keys(store, "stripe")
-        self.intents = Intents(store, ledger, "stripe", Prefixes("pi", "ch", "re"))
+        self.intents = Intents(store, ledger, "stripe", IDS, failure("generic_decline"))
+        self.intents.announce = Messages(webhooks, Renderer(self.intents), API_VERSION).announce
         self._operations = Operations(store, self.intents)
         self._pages = ThreeDSecure(store, self.intents, self._operations.authenticated, return_parameters, describe)
 

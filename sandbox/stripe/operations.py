@@ -312,9 +312,7 @@ class Operations:
             )
 
     def _challenge(self, intent: Intent, token: str, return_url: str | None, context: Context) -> None:
-        self._intents.challenge(intent, token, return_url)
-        intent.details["action_url"] = f"{context.action_base}/{intent.action_token}"
-        self._intents.choose(intent, token)
+        self._intents.challenge(intent, token, return_url, context.action_base)
 
     def _decline(self, intent: Intent, token: str, reason: dict[str, str]) -> None:
         self._intents.decline(intent, token, reason)

@@ -48,7 +48,7 @@ def booking_id() -> UUID:
 
 
 async def opened(gateway: StripeGateway, booking_id: UUID, amount: Money = PRICE) -> Intent:
-    return await gateway.create(booking_id, amount, key=f"{booking_id}:create:{uuid4()}")
+    return await gateway.create(booking_id, amount, key=f"{booking_id}:create:{uuid4()}", return_url=RETURN_URL)
 
 
 async def held(gateway: StripeGateway, booking_id: UUID, card: str = "pm_card_visa") -> Intent:
@@ -229,10 +229,12 @@ async def until_captured(gateway: StripeGateway, intent_id: str) -> None:
 async def test_repeating_a_call_under_its_key_has_one_effect_and_tells_the_truth_of_today(
     gateway: StripeGateway, sandbox: SandboxProcess, booking_id: UUID
 ) -> None:
-    intent, again = [await gateway.create(booking_id, PRICE, key=f"{booking_id}:create:1") for _ in range(2)]
+    intent, again = [
+        await gateway.create(booking_id, PRICE, key=f"{booking_id}:create:1", return_url=RETURN_URL) for _ in range(2)
+    ]
     assert intent == again
     await gateway.void(intent.id, key=f"{booking_id}:void:1")
-    replayed = await gateway.create(booking_id, PRICE, key=f"{booking_id}:create:1")
+    replayed = await gateway.create(booking_id, PRICE, key=f"{booking_id}:create:1", return_url=RETURN_URL)
     assert (replayed.id, replayed.state) == (intent.id, IntentState.VOIDED)
     assert len(sandbox.intents(str(booking_id))) == 1
 
@@ -246,9 +248,11 @@ async def test_repeating_a_refund_under_its_key_pays_once(gateway: StripeGateway
 
 
 async def test_a_key_used_for_something_else_is_our_mistake(gateway: StripeGateway, booking_id: UUID) -> None:
-    await gateway.create(booking_id, PRICE, key=f"{booking_id}:create:1")
+    await gateway.create(booking_id, PRICE, key=f"{booking_id}:create:1", return_url=RETURN_URL)
     with pytest.raises(PaymentRejected) as refused:
-        await gateway.create(booking_id, Money(amount=6000, currency="EUR"), key=f"{booking_id}:create:1")
+        await gateway.create(
+            booking_id, Money(amount=6000, currency="EUR"), key=f"{booking_id}:create:1", return_url=RETURN_URL
+        )
     assert refused.value.code == "idempotency_error"
 
 

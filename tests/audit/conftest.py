@@ -1,73 +1,162 @@
-"""Ways to break each guard on a private event, and to see what the audit says."""
+"""A house in which each guard can be broken, without anybody else's noticing."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from uuid import UUID
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from uuid import uuid4
 
+import httpx2
 import psycopg
 import pytest
-from pydantic import SecretStr
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from redis.asyncio import Redis
+from sqlalchemy import make_url
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.client import Client
 
-from audit.run import audit
-from config.settings import Settings, secret
+from adapters.elasticsearch import EventSearch
+from adapters.kafka import CONSUMER_GROUPS, PARTITIONS, Publisher, dead_letters
+from adapters.kafka_log import KafkaLog
+from adapters.sandbox_ledger import SandboxLedger
+from adapters.seat_locks import SeatLocks
+from adapters.stripe import StripeGateway
+from audit.sources import Sources
+from config.settings import Service, Settings, secret
+from db.databases import migrate
+from db.engine import open_engine
+from sandbox.testing import API_KEY, SandboxProcess
 from stack import Stack
-from tests.audit.charges import Charges
+from temporal.connection import connect
+from tests.audit.house import House, on_sale
 from tests.own_redis import own_redis
 
-
-class Auditor:
-    """Audits one event, with a Redis in which nothing is but what the test puts there."""
-
-    def __init__(self, settings: Settings, redis_url: str) -> None:
-        self._settings = settings.model_copy(update={"redis_url": SecretStr(redis_url)})
-
-    async def finds(self, event: str) -> set[tuple[str, str, str]]:
-        return {(*finding,) for finding in await audit(self._settings, UUID(event))}
-
-    async def invariants_and_subjects(self, event: str) -> set[tuple[str, str]]:
-        return {(invariant, subject) for invariant, subject, _ in await self.finds(event)}
+SERVICES: tuple[Service, ...] = ("reservation", "payment", "catalogue", "analytics")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def admin(settings: Settings) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(secret(settings.postgres_admin_dsn), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def made(settings: Settings, admin: psycopg.Connection) -> Iterator[dict[Service, str]]:
+    """A database of each service that this session's tests share, each with an event of its own."""
+    names: dict[Service, str] = {service: f"audit_{service}_{uuid4().hex}" for service in SERVICES}
+    for service, name in names.items():
+        admin.execute(f'CREATE DATABASE "{name}"')
+        migrate(service, _url(settings, name))
+    yield names
+    for name in names.values():
+        _drop(admin, name)
+
+
+@pytest.fixture
+def databases(settings: Settings, admin: psycopg.Connection, made: dict[Service, str]) -> Iterator[dict[Service, str]]:
+    """Each service's SQLAlchemy URL; the reservation service's is of the test's own, since its guards are there."""
+    own = f"audit_{uuid4().hex}"
+    admin.execute(f'CREATE DATABASE "{own}" TEMPLATE "{made["reservation"]}"')
+    yield {service: _url(settings, own if service == "reservation" else name) for service, name in made.items()}
+    _drop(admin, own)
+
+
+def _url(settings: Settings, database: str) -> str:
+    dsn = make_url(secret(settings.postgres_admin_dsn))
+    return dsn.set(drivername="postgresql+psycopg", database=database).render_as_string(hide_password=False)
+
+
+def _drop(admin: psycopg.Connection, database: str) -> None:
+    admin.execute(f'DROP DATABASE "{database}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
 def redis_url(stack: Stack) -> Iterator[str]:
     with own_redis(stack, "audit") as url:
         yield url
 
 
+@pytest.fixture(scope="session")
+def prefix(settings: Settings) -> Iterator[str]:
+    """What the names of this session's topics begin with."""
+    kafka, prefix = AdminClient({"bootstrap.servers": settings.kafka_bootstrap}), f"audit-{uuid4().hex}."
+    names = [f"{prefix}{name}" for name in ("reservation.events", *map(dead_letters, CONSUMER_GROUPS))]
+    for created in kafka.create_topics([NewTopic(name, num_partitions=PARTITIONS) for name in names]).values():
+        created.result(timeout=30)
+    yield prefix
+    for deleted in kafka.delete_topics(names).values():
+        deleted.result(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def alias(settings: Settings) -> Iterator[str]:
+    """This session's search index."""
+    alias = f"audit-{uuid4().hex}"
+    yield alias
+    httpx2.delete(f"{settings.elasticsearch_url}/{alias}-v1", timeout=30)
+
+
 @pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(redis_url, decode_responses=True)
+async def search(settings: Settings, alias: str) -> AsyncIterator[EventSearch]:
+    events = EventSearch(settings.elasticsearch_url, alias)
+    await events.ensure_index()
+    yield events
+    await events.close()
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    """A provider of this session's own: what is wrong in its books is nobody else's concern."""
+    process = SandboxProcess(tmp_path_factory.mktemp("audit-sandbox"))
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+async def temporal(settings: Settings, prefix: str) -> AsyncIterator[Client]:
+    """The stack's Temporal; what the test has started there is gone when it ends."""
+    client = await connect(settings)
     yield client
-    await client.aclose()
+    async for found in client.list_workflows(f"TaskQueue = '{prefix}'"):
+        execution = WorkflowExecution(workflow_id=found.id, run_id=found.run_id)
+        request = DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
+        await client.workflow_service.delete_workflow_execution(request)
 
 
 @pytest.fixture
-def auditor(settings: Settings, redis_url: str) -> Auditor:
-    return Auditor(settings, redis_url)
-
-
-@pytest.fixture
-def reservation(settings: Settings) -> Iterator[psycopg.Connection]:
-    """A superuser's connection to the reservation database, for which no trigger fires."""
-    yield from _unguarded(settings, "seatwright_reservation")
-
-
-@pytest.fixture
-def payment(settings: Settings) -> Iterator[psycopg.Connection]:
-    """The same to the payment database."""
-    yield from _unguarded(settings, "seatwright_payment")
-
-
-def _unguarded(settings: Settings, database: str) -> Iterator[psycopg.Connection]:
-    dsn = secret(settings.postgres_admin_dsn)
-    with psycopg.connect(dsn, dbname=database, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
-
-
-@pytest.fixture
-async def charges(settings: Settings) -> AsyncIterator[Charges]:
-    async with Charges(settings) as opened:
-        yield opened
+async def house(
+    settings: Settings,
+    databases: dict[Service, str],
+    redis_url: str,
+    sandbox: SandboxProcess,
+    temporal: Client,
+    prefix: str,
+    search: EventSearch,
+) -> AsyncIterator[House]:
+    """An empty house with one event on sale."""
+    async with AsyncExitStack() as closing:
+        engines = {service: open_engine(url, pool_size=2, serves_callers=False) for service, url in databases.items()}
+        for engine in engines.values():
+            closing.push_async_callback(engine.dispose)
+        redis = Redis.from_url(redis_url, decode_responses=True)
+        raw = Redis.from_url(redis_url)
+        provider, gateway = SandboxLedger(sandbox.url), StripeGateway(API_KEY, base_url=sandbox.url)
+        for close in (redis.aclose, raw.aclose, provider.close, gateway.close):
+            closing.push_async_callback(close)
+        sources = Sources(
+            databases=engines,
+            redis=redis,
+            temporal=temporal,
+            provider=provider,
+            kafka=KafkaLog(settings.kafka_bootstrap, prefix),
+            search=search,
+            event_id=await on_sale(engines["reservation"]),
+            lag=timedelta(0),
+            payment_window=timedelta(minutes=1),
+        )
+        publisher = await closing.enter_async_context(Publisher(settings.kafka_bootstrap, "audit-test"))
+        yield House(sources, SeatLocks(raw), gateway, publisher, settings.kafka_bootstrap, prefix)

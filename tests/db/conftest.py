@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from importlib import import_module
 
 import psycopg
 import pytest
@@ -11,15 +10,14 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.engine import open_engine
-from db.migration_helpers import OUTBOX_DDL
-from tests.workers.conftest import MakeDatabase, database
+from tests.workers.conftest import ServiceDatabase, databases, service_database, templates
 
-__all__ = ["database"]
+__all__ = ["databases", "service_database", "templates"]
 
 
 @pytest.fixture
-def reservation_url(database: MakeDatabase) -> str:
-    return database(import_module("db.reservation.migrations.versions.0001_reservation").DDL + OUTBOX_DDL)
+def reservation_url(service_database: ServiceDatabase) -> str:
+    return service_database("reservation")
 
 
 @pytest.fixture

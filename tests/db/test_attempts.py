@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from uuid import uuid4
 
 import pytest
@@ -12,10 +11,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.engine import open_engine
-from db.migration_helpers import OUTBOX_DDL
-from db.payment import attempts
+from db.payment import attempts, late_payments
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import (
+    LatePaymentSettled,
+    LateSettlement,
     PaymentAuthorized,
     PaymentCaptured,
     PaymentEvent,
@@ -24,13 +24,13 @@ from domain.domain_events import (
     PaymentWasDeclined,
 )
 from domain.money import Money
-from tests.workers.conftest import MakeDatabase
+from tests.workers.conftest import ServiceDatabase
 
-OPEN, ACTION_REQUIRED, AUTHORIZED, CAPTURED, DECLINED, VOIDED, REFUNDED = AttemptState
+OPEN, ACTION_REQUIRED, AUTHORIZED, CAPTURED, DECLINED, VOIDED, REFUNDED, LEFT = AttemptState
 LEGAL = {
     (OPEN, ACTION_REQUIRED),
-    *((old, new) for old in (OPEN, ACTION_REQUIRED) for new in (AUTHORIZED, CAPTURED, DECLINED, VOIDED)),
-    *((AUTHORIZED, new) for new in (CAPTURED, DECLINED, VOIDED, REFUNDED)),
+    *((old, new) for old in (OPEN, ACTION_REQUIRED) for new in (AUTHORIZED, CAPTURED, DECLINED, VOIDED, LEFT)),
+    *((AUTHORIZED, new) for new in (CAPTURED, DECLINED, VOIDED, REFUNDED, LEFT)),
     (CAPTURED, REFUNDED),
 }
 WAYS = {
@@ -41,14 +41,14 @@ WAYS = {
     DECLINED: (DECLINED,),
     VOIDED: (VOIDED,),
     REFUNDED: (CAPTURED, REFUNDED),
+    LEFT: (ACTION_REQUIRED, LEFT),
 }
 """How an attempt gets to each state."""
 
 
 @pytest.fixture
-async def payment(database: MakeDatabase) -> AsyncIterator[AsyncEngine]:
-    ddl: str = import_module("db.payment.migrations.versions.0001_payment").DDL
-    engine = open_engine(database(ddl + OUTBOX_DDL))
+async def payment(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(service_database("payment"))
     yield engine
     await engine.dispose()
 
@@ -114,3 +114,36 @@ async def test_an_attempt_moves_forward_and_no_late_worker_moves_it_back_or_tell
         else:
             assert moved is None
             assert (now, told) == before
+
+
+async def test_an_attempt_that_was_left_can_be_taken_up_unless_another_lives(payment: AsyncEngine) -> None:
+    attempt = await opened(payment)
+    async with payment.begin() as connection:
+        noted = await attempts.note_intent(connection, attempt, f"pi_{uuid4().hex}")
+    assert noted
+    left = await reach(payment, noted, LEFT)
+    assert left
+    async with payment.begin() as connection:
+        money, soon = Money(amount=5000, currency="EUR"), datetime.now(UTC) + timedelta(hours=1)
+        other = await attempts.open_attempt(connection, attempt.booking_id, "stripe", money, soon)
+        assert other
+        assert not await late_payments.take_up(connection, left)
+    assert await reach(payment, other, VOIDED)
+    for _ in range(2):
+        async with payment.begin() as connection:
+            assert await late_payments.take_up(connection, left)
+    async with payment.connect() as connection:
+        live = await attempts.live(connection, attempt.booking_id)
+    assert live
+    assert (live.number, live.state) == (1, AUTHORIZED)
+
+
+async def test_what_became_of_late_money_is_told_once(payment: AsyncEngine) -> None:
+    attempt = await opened(payment)
+    assert await reach(payment, attempt, LEFT)
+    told = LatePaymentSettled(**attempt.facts(), user_id=uuid4(), settlement=LateSettlement.RETURNED)
+    for _ in range(2):
+        async with payment.begin() as connection:
+            await late_payments.close(connection, attempt, VOIDED, PaymentVoided(**attempt.facts()))
+            await late_payments.settle(connection, attempt, told)
+    assert await state_and_story(payment, attempt) == ("voided", ["payment.voided", "payment.late_settled"])

@@ -13,10 +13,11 @@ import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.intents import AmountExceeded, Intent, Intents, Prefixes, WrongState
+from sandbox.intents import AmountExceeded, Intent, Intents, WrongState
 from sandbox.ledger import Ledger
 from sandbox.store import Store
 from sandbox.stripe.cards import failure
+from sandbox.stripe.face import IDS
 from sandbox.testing import ControlError, SandboxProcess
 from tests.sandbox.shop import Shop
 
@@ -58,7 +59,7 @@ def test_no_sequence_of_calls_takes_more_than_reserved_or_returns_more_than_take
     with TemporaryDirectory() as folder:
         store = Store(Path(folder))
         ledger = Ledger(store)
-        intents = Intents(store, ledger, "stripe", Prefixes("pi", "ch", "re"))
+        intents = Intents(store, ledger, "stripe", IDS, failure("generic_decline"))
         intent_id = intents.create(amount=AMOUNT, currency="eur", manual_capture=manual).id
         for name, amount in sequence:
             try:

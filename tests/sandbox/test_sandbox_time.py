@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from sandbox.idempotency import KEPT_SECONDS, Keys, SavedAnswer
-from sandbox.intents import HOLD_SECONDS, Intents, Prefixes, State
+from sandbox.intents import HOLD_SECONDS, Intents, State
 from sandbox.ledger import Ledger
 from sandbox.store import Store
+from sandbox.stripe.cards import failure
+from sandbox.stripe.face import IDS
 
 ANSWER = SavedAnswer(200, b"{}", "req_1")
 
@@ -52,7 +54,7 @@ def test_a_key_is_forgotten_after_a_day_and_not_before(store: Store, clock: Cloc
 
 def test_a_hold_is_taken_back_after_a_week_and_not_before(store: Store, clock: Clock) -> None:
     ledger = Ledger(store)
-    intents = Intents(store, ledger, "stripe", Prefixes("pi", "ch", "re"))
+    intents = Intents(store, ledger, "stripe", IDS, failure("generic_decline"))
     intent = intents.create(amount=1000, currency="eur", manual_capture=True)
     intents.authorize(intent, "pm_card_visa")
     clock.now += HOLD_SECONDS - 2

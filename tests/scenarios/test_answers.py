@@ -114,17 +114,17 @@ async def test_a_buyer_who_did_not_authenticate_is_told_to_order_again_and_gets_
     await box_office.provider.act(first.json()["next_action"]["url"], "fail")
     await buyer.ends_as(booking, "held")
 
-    assert problem(await buyer.pay(booking, CARD_WITH_3DS, key=key)) == (409, "wrong-state")
+    assert problem(await buyer.pay(booking, CARD_WITH_3DS, key=key)) == (402, "payment-declined")
     second = await buyer.pay(booking, CARD_WITH_3DS, key=other)
     assert second.status_code == 202
     assert second.json()["next_action"] != first.json()["next_action"]
-    assert problem(await buyer.pay(booking, CARD_WITH_3DS, key=key)) == (409, "wrong-state")
+    assert problem(await buyer.pay(booking, CARD_WITH_3DS, key=key)) == (402, "payment-declined")
     assert (await buyer.pay(booking, CARD_WITH_3DS, key=other)).json()["next_action"] == second.json()["next_action"]
 
     await buyer.cancel(booking)
-    for each in (key, other):
+    for each, why in {key: (402, "payment-declined"), other: (409, "payment-too-late")}.items():
         over = await buyer.pay(booking, CARD_WITH_3DS, key=each)
-        assert (problem(over), over.json()["booking_status"]) == ((409, "wrong-state"), "cancelled")
+        assert (problem(over), over.json()["booking_status"]) == (why, "cancelled")
 
 
 async def test_fifteen_clicks_on_cancel_at_once_are_one_cancellation(box_office: BoxOffice) -> None:

@@ -84,7 +84,7 @@ async def test_a_cancellation_from_the_temporal_ui_waits_for_the_payment_in_flig
 ) -> None:
     event, buyer = await box_office.event(), box_office.somebody()
     booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.will("slow", "confirm", booking, delay_seconds=1)
+    await box_office.provider.will("500_before", "confirm", booking, times=3)
     payment = asyncio.create_task(buyer.pay(booking))
     await buyer.ends_as(booking, "paying")
 

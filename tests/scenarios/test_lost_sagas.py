@@ -15,7 +15,9 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from audit.run import audit
 from config.settings import Settings
 from db.engine import open_engine
+from stack import Stack
 from temporal.policies import booking_policy
+from tests.api.test_command_line import seatwright
 from tests.box_office import DECLINED_CARD, BoxOffice
 from tests.waiting import eventually
 from workers.revival import revive
@@ -38,8 +40,14 @@ async def revived(office: BoxOffice, engine: AsyncEngine, booking: str) -> None:
     await eventually(alive)
 
 
+async def waits_to_try_again(office: BoxOffice, booking: str) -> bool:
+    """Whether no step is being tried just now: the saga has a timer besides the one of its hold."""
+    history = await office.saga(booking).fetch_history()
+    return sum(event.HasField("timer_started_event_attributes") for event in history.events) > 1
+
+
 async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_seat(
-    box_office: BoxOffice, engine: AsyncEngine
+    box_office: BoxOffice, engine: AsyncEngine, stack: Stack
 ) -> None:
     event, buyer = await box_office.event(hold_seconds=1), box_office.somebody()
     booking = await buyer.held(event, "A-1-1", quantities={"Standing": 1})
@@ -50,6 +58,9 @@ async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_se
         return ("what is unfinished is being finished", booking) in {(each[0], each[1]) for each in findings}
 
     await eventually(audit_sees_it)
+    printed = await asyncio.to_thread(seatwright, stack, "audit", "--event", event)
+    assert printed.returncode == 1
+    assert booking in printed.stdout
     await revived(box_office, engine, booking)
     await buyer.ends_as(booking, "expired")
     assert await box_office.seat(event, "A-1-1") == "available"
@@ -60,11 +71,14 @@ async def test_a_payment_whose_saga_was_terminated_gives_the_money_back(
 ) -> None:
     event, buyer = await box_office.event(hold_seconds=2), box_office.somebody()
     booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.will("slow", "capture", booking, delay_seconds=1)
+    await box_office.provider.will("500_after", "capture", booking)
+    await box_office.provider.will("500_before", "retrieve", booking, times=100)
     payment = asyncio.create_task(buyer.pay(booking))
-    await eventually(lambda: box_office.provider.kept(booking))
+    await eventually(lambda: waits_to_try_again(box_office, booking))
+    assert await box_office.provider.kept(booking) == 5000
     await box_office.saga(booking).terminate("by mistake")
     await payment
+    await box_office.provider.forgive(booking)
 
     await revived(box_office, engine, booking)
 

@@ -29,8 +29,7 @@ class Registered(Buyer):
     email: str
 
 
-@pytest.fixture
-async def buyer(box_office: BoxOffice) -> Registered:
+async def register(box_office: BoxOffice) -> Registered:
     email, password = f"{uuid4()}@example.test", "correct horse battery"
     made = await box_office.http.post("/v1/users", json={"email": email, "password": password, "name": "Ada Lovelace"})
     assert made.status_code == 201, made.text
@@ -39,6 +38,11 @@ async def buyer(box_office: BoxOffice) -> Registered:
     person = Registered(box_office.http, UUID(made.json()["id"]), session.json()["access_token"])
     person.email = email
     return person
+
+
+@pytest.fixture
+async def buyer(box_office: BoxOffice) -> Registered:
+    return await register(box_office)
 
 
 @pytest.fixture

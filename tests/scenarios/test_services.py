@@ -47,7 +47,7 @@ def addresses(stack: Stack) -> Iterator[dict[str, str]]:
             for service in services:
                 name = f"{like}-{service}"
                 # What libpq calls itself, so that Postgres can tell us who has connected where.
-                own = {"PGAPPNAME": name}
+                own = {"PGAPPNAME": name, "SEATWRIGHT_PAYMENT_STEPS": "remote"}
                 if name == "consume-notification":
                     own["SEATWRIGHT_API_URL"] = addresses["identity"]
                 started.append(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from importlib import import_module
+from functools import cache
 from typing import Protocol
 from uuid import uuid4
 
@@ -17,10 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.elasticsearch import EventSearch
 from adapters.kafka import Publisher, dead_letters
+from db.databases import migrate
 from db.engine import open_engine
 from db.migration_helpers import OUTBOX_DDL
 
 MakeDatabase = Callable[[str], str]
+ServiceDatabase = Callable[[str], str]
 
 
 class MakeTopic(Protocol):
@@ -32,25 +34,67 @@ def bootstrap(stack_env: dict[str, str]) -> str:
     return stack_env["SEATWRIGHT_KAFKA_BOOTSTRAP"]
 
 
+class _Databases:
+    """Throwaway databases; `close` drops them."""
+
+    def __init__(self, admin_dsn: str) -> None:
+        self._admin_dsn = admin_dsn
+        self._made: list[str] = []
+
+    def make(self, template: str = "template1") -> str:
+        """A new database's SQLAlchemy URL."""
+        self._made.append(f"test_{uuid4().hex}")
+        with psycopg.connect(self._admin_dsn, autocommit=True) as admin:
+            admin.execute(f'CREATE DATABASE "{self._made[-1]}" TEMPLATE "{template}"')
+        url = make_url(self._admin_dsn).set(drivername="postgresql+psycopg", database=self._made[-1])
+        return url.render_as_string(hide_password=False)
+
+    def close(self) -> None:
+        with psycopg.connect(self._admin_dsn, autocommit=True) as admin:
+            for name in self._made:
+                admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
 @pytest.fixture
-def database(stack_env: dict[str, str]) -> Iterator[MakeDatabase]:
+def databases(stack_env: dict[str, str]) -> Iterator[_Databases]:
+    made = _Databases(stack_env["SEATWRIGHT_POSTGRES_ADMIN_DSN"])
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def templates(stack_env: dict[str, str]) -> Iterator[Callable[[str], str]]:
+    """A migrated database of each service, made once, to be copied."""
+    made = _Databases(stack_env["SEATWRIGHT_POSTGRES_ADMIN_DSN"])
+
+    @cache
+    def template(service: str) -> str:
+        url = made.make()
+        migrate(service, url)
+        return str(make_url(url).database)
+
+    yield template
+    made.close()
+
+
+@pytest.fixture
+def database(databases: _Databases) -> MakeDatabase:
     """Makes databases from DDL, and answers their SQLAlchemy URLs."""
-    admin_dsn = stack_env["SEATWRIGHT_POSTGRES_ADMIN_DSN"]
-    made: list[str] = []
 
     def make(ddl: str) -> str:
-        made.append(f"test_{uuid4().hex}")
-        with psycopg.connect(admin_dsn, autocommit=True) as admin:
-            admin.execute(f'CREATE DATABASE "{made[-1]}"')
-        url = make_url(admin_dsn).set(drivername="postgresql", database=made[-1])
-        with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
+        url = databases.make()
+        plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(plain) as connection:
             connection.execute(ddl)
-        return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+        return url
 
-    yield make
-    with psycopg.connect(admin_dsn, autocommit=True) as admin:
-        for name in made:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    return make
+
+
+@pytest.fixture
+def service_database(databases: _Databases, templates: Callable[[str], str]) -> ServiceDatabase:
+    """Makes a service's database with all its tables and no rows, and answers its SQLAlchemy URL."""
+    return lambda service: databases.make(templates(service))
 
 
 @pytest.fixture
@@ -60,9 +104,9 @@ def outbox_url(database: MakeDatabase) -> str:
 
 
 @pytest.fixture
-async def analytics(database: MakeDatabase) -> AsyncIterator[AsyncEngine]:
+async def analytics(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
     """An empty analytics database."""
-    engine = open_engine(database(import_module("db.analytics.migrations.versions.0001_analytics").DDL))
+    engine = open_engine(service_database("analytics"))
     yield engine
     await engine.dispose()
 

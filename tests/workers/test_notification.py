@@ -17,7 +17,7 @@ from adapters.contacts import Contacts
 from adapters.kafka import CloudEvent, Publisher
 from adapters.mail import Mail, MailServer, Undeliverable, compose
 from domain.bookings import BookingStatus
-from domain.domain_events import BookingExpired, BookingFailed, DomainEvent
+from domain.domain_events import BookingExpired, BookingFailed, DomainEvent, LatePaymentSettled, LateSettlement
 from domain.problems import ProblemType, Refused
 from tests.waiting import eventually
 from tests.workers.outside import a_confirmed_booking, consuming, publish
@@ -118,6 +118,34 @@ async def test_a_confirmed_booking_is_mailed_once(
         assert str(booking.booking_id) in content
     assert "Sad & Happy <Songs>" in text
     assert "Sad &amp; Happy &lt;Songs&gt;" in html
+
+
+LATE = {
+    LateSettlement.SAME_PLACES: "so they are yours",
+    LateSettlement.OTHER_SEATS: "equal worth instead: A-1-2",
+    LateSettlement.RETURNED: "EUR 50.00",
+}
+
+
+@pytest.mark.parametrize(("settlement", "words"), LATE.items(), ids=LATE)
+async def test_who_paid_late_is_told_what_becomes_of_it(
+    notifier: Notifier, identity: Identity, mailbox: MailBox, settlement: LateSettlement, words: str
+) -> None:
+    late = LatePaymentSettled(
+        booking_id=uuid4(),
+        provider="stripe",
+        attempt=1,
+        amount=5000,
+        currency="EUR",
+        user_id=uuid4(),
+        settlement=settlement,
+        seats=("A-1-2",),
+    )
+    address = identity.add(late.user_id, "Ann")
+    await notifier.handle(delivered(late))
+    (mail,) = await eventually(lambda: mailbox.mails(address))
+    assert words in " ".join(str(mail["Text"]).split())
+    assert str(late.booking_id) in str(mail["HTML"])
 
 
 async def test_a_failed_booking_is_explained(notifier: Notifier, identity: Identity, mailbox: MailBox) -> None:

@@ -1,10 +1,18 @@
-"""Records the histories that `test_replay.py` replays, by living through each ending on the running test stack."""
+"""Records the histories that `test_replay.py` replays, by living through each ending on the running test stack.
+
+`python -m tests.workflows.record abandoned late-payment-sold` writes these only, and leaves the others as they are.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import sys
 from pathlib import Path
+
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError
 
 from config.settings import Settings
 from stack import Stack
@@ -15,7 +23,7 @@ HISTORIES = Path(__file__).parent.parent / "histories"
 
 
 async def record(office: BoxOffice) -> dict[str, str]:
-    """Live through each ending; the bookings by the name of their ending."""
+    """Live through each ending; the workflows by the name of their ending."""
     event, buyer = await office.event(), office.somebody()
     lived = {"confirmed": (await buyer.bought(event, "A-1-1", quantities={"Standing": 2}))["id"]}
 
@@ -48,7 +56,35 @@ async def record(office: BoxOffice) -> dict[str, str]:
     await office.provider.forgive(stuck)
     await office.saga(stuck).execute_update("operate", "retry")
     await buyer.ends_as(stuck, "failed")
+    return {name: f"booking-{booking}" for name, booking in lived.items()} | await _record_late(office)
+
+
+async def _record_late(office: BoxOffice) -> dict[str, str]:
+    """Payments that the buyer gave up and the provider decides when the booking is over."""
+    event, lived = await office.event(hold_seconds=3), {}
+    for ending, seat in {"sold": "A-1-1", "returned": "A-1-2"}.items():
+        buyer = office.somebody()
+        booking = await buyer.held(event, seat)
+        await office.provider.will("processing", "confirm", booking)
+        await buyer.pay(booking)
+        await buyer.abandon(booking)
+        await buyer.ends_as(booking, "expired")
+        if ending == "returned":
+            await office.somebody().bought(event, seat)
+        await office.provider.settle(booking)
+        lived["abandoned"] = f"booking-{booking}"
+        [intent] = await office.provider.intents(booking)
+        lived[f"late-payment-{ending}"] = f"late-payment-{intent['id']}"
+        await eventually(lambda found=lived[f"late-payment-{ending}"]: _is_over(office, found), within=60)  # type: ignore[misc]
     return lived
+
+
+async def _is_over(office: BoxOffice, workflow: str) -> bool:
+    try:
+        found = await office.temporal.get_workflow_handle(workflow).describe()
+    except RPCError:
+        return False
+    return found.status == WorkflowExecutionStatus.COMPLETED
 
 
 async def _refused(office: BoxOffice, event: str) -> str | None:
@@ -64,12 +100,15 @@ def portable(history: str) -> str:
 
 
 async def main() -> None:
-    stack = Stack("test", ports="free")
+    stack = Stack(os.environ.get("SEATWRIGHT_STACK", "test"), ports="free")
     values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in stack.env.items()}
     settings = Settings.model_validate({k: v for k, v in values.items() if k in Settings.model_fields})
     async with BoxOffice(settings) as office:
-        for name, booking in (await record(office)).items():
-            history = await office.saga(booking).fetch_history()
+        wanted = set(sys.argv[1:])
+        for name, workflow in (await record(office)).items():
+            if wanted and name not in wanted:
+                continue
+            history = await office.temporal.get_workflow_handle(workflow).fetch_history()
             (HISTORIES / f"{name}.json").write_text(portable(history.to_json()))
             print(f"{name}: {len(history.events)} events")
 

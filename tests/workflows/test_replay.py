@@ -13,8 +13,9 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
-from workers.temporal_workers import WORKFLOW_RUNNER
+from tests.workflows.sandbox import WORKFLOW_RUNNER
 from workflows.booking import BookingWorkflow
+from workflows.late_payment import LatePaymentWorkflow
 from workflows.publication import CancelSales, PublishEvent
 
 HISTORIES = {
@@ -27,7 +28,7 @@ HISTORIES = {
 async def test_a_recorded_history_replays(name: str) -> None:
     history = WorkflowHistory.from_json(name, HISTORIES[name])
     replayer = Replayer(
-        workflows=[BookingWorkflow, PublishEvent, CancelSales],
+        workflows=[BookingWorkflow, LatePaymentWorkflow, PublishEvent, CancelSales],
         data_converter=pydantic_data_converter,
         workflow_runner=WORKFLOW_RUNNER,
     )
@@ -38,5 +39,5 @@ async def test_a_recorded_history_replays(name: str) -> None:
 def test_there_are_histories_of_every_way_a_booking_ends() -> None:
     assert set(HISTORIES) >= {
         "confirmed", "declined-then-confirmed", "cancelled", "expired", "failed", "seats-unavailable",
-        "three-d-secure", "needs-attention",
+        "three-d-secure", "needs-attention", "abandoned", "late-payment-sold", "late-payment-returned",
     }  # fmt: skip

@@ -24,7 +24,8 @@ from db.engine import open_engine
 from domain.bookings import BookingRequest, BookingStatus
 from temporal import queues, search_attributes
 from tests.box_office import BoxOffice
-from workers.temporal_workers import WORKFLOW_RUNNER, methods_of
+from tests.workflows.sandbox import WORKFLOW_RUNNER
+from workers.temporal_workers import methods_of
 from workflows.booking import BookingWorkflow
 from workflows.start import workflow_id
 

@@ -14,7 +14,14 @@ from adapters.contacts import Contacts
 from adapters.kafka import CloudEvent
 from adapters.mail import Mail, MailServer, Undeliverable
 from config.settings import Settings, secret
-from domain.domain_events import BookingConfirmed, BookingEvent, BookingFailed
+from domain.domain_events import (
+    BookingConfirmed,
+    BookingEvent,
+    BookingFailed,
+    LatePaymentSettled,
+    LateSettlement,
+    PaymentEvent,
+)
 from workers.consumers.runner import Impossible, Subscription
 
 GROUP = "notification"
@@ -47,6 +54,12 @@ _WITHOUT_DECIMALS = frozenset(
 )
 _THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 
+_LATE = {
+    LateSettlement.SAME_PLACES: "Your payment came late, and your places are yours",
+    LateSettlement.OTHER_SEATS: "Your payment came late, and you have other seats",
+    LateSettlement.RETURNED: "Your payment came late, and you get it back",
+}
+
 log = structlog.get_logger()
 
 
@@ -56,7 +69,7 @@ async def subscription(settings: Settings) -> AsyncIterator[Subscription]:
     contacts = Contacts(settings.api_url, secret(settings.internal_token))
     mail = MailServer(settings.smtp_host, settings.smtp_port, settings.mail_sender)
     try:
-        yield Subscription(GROUP, (BookingEvent.topic,), Notifier(contacts, mail).handle)
+        yield Subscription(GROUP, (BookingEvent.topic, PaymentEvent.topic), Notifier(contacts, mail).handle)
     finally:
         await contacts.close()
 
@@ -75,10 +88,14 @@ class Notifier:
                 await self._write(event, booking, subject, "confirmed")
             case BookingFailed() as booking:
                 await self._write(event, booking, "Your booking could not be completed", "failed")
+            case LatePaymentSettled() as late:
+                await self._write(event, late, _LATE[late.settlement], "late")
             case _:
                 pass
 
-    async def _write(self, event: CloudEvent, booking: BookingEvent, subject: str, template: str) -> None:
+    async def _write(
+        self, event: CloudEvent, booking: BookingEvent | LatePaymentSettled, subject: str, template: str
+    ) -> None:
         contact = await self._contacts.find(booking.user_id)
         if contact is None:
             log.info("nobody_to_write_to", user_id=str(booking.user_id), domain_event_id=str(event.id))

@@ -4,8 +4,8 @@ from alembic import op
 
 from db.migration_helpers import grant_to_application
 
-revision = "0002_untold"
-down_revision = "0001"
+revision = "0004"
+down_revision = "0003"
 
 DDL = "CREATE TABLE untold (booking_id uuid PRIMARY KEY REFERENCES bookings);"
 

@@ -1,0 +1,133 @@
+"""The payment service's steps for money that turns up late: find out, take it up again or give it back, and tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from activities.conversations import conversation
+from activities.payment import PaymentGateway
+from db.payment import late_payments
+from db.payment.attempts import Attempt, AttemptState
+from domain.domain_events import LatePaymentSettled, LateSettlement, PaymentEvent, PaymentRefunded, PaymentVoided
+from domain.money import Money
+from domain.payments import IntentState, LatePayment, PaymentRejected, PaymentUnknown
+
+
+class LateMoney(StrEnum):
+    """Whether an intent has money that nobody waits for."""
+
+    NONE = "none"
+    UNDECIDED = "undecided"
+    THERE = "there"
+
+
+class Settled(BaseModel):
+    """What became of late money.
+
+    Attributes:
+        settlement: None where there was none, and so nothing is told.
+        seats: Where the buyer now sits, if anywhere.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    late: LatePayment
+    user_id: UUID
+    settlement: LateSettlement | None
+    seats: tuple[str, ...] = ()
+
+
+class LatePaymentActivities:
+    """Each of them looks the intent up before it changes anything, so that it may be repeated."""
+
+    def __init__(self, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway]) -> None:
+        self._engine = engine
+        self._gateways = gateways
+
+    @activity.defn
+    async def examine(self, late: LatePayment) -> LateMoney:
+        """Ask the provider. Money that the booking's live attempt has taken is no late money."""
+        async with conversation():
+            attempt = await self._find(late)
+            if attempt.state is AttemptState.CAPTURED:
+                return LateMoney.NONE
+            intent = await self._gateways[late.provider].retrieve(late.intent_id)
+        if intent.kept:
+            return LateMoney.THERE
+        waits_for_buyer = intent.state is IntentState.ACTION_REQUIRED and not await self._has_expired(attempt)
+        undecided = waits_for_buyer or intent.state is IntentState.PROCESSING
+        return LateMoney.UNDECIDED if undecided else LateMoney.NONE
+
+    @activity.defn
+    async def take_up(self, late: LatePayment) -> bool:
+        """Make the attempt the booking's live one again; False where another one lives."""
+        attempt = await self._find(late)
+        async with self._engine.begin() as connection:
+            return await late_payments.take_up(connection, attempt)
+
+    @activity.defn
+    async def give_back(self, late: LatePayment) -> None:
+        """Void or refund, whichever the provider's own state calls for, until nothing of the buyer's is kept."""
+        async with conversation():
+            attempt = await self._find(late)
+            if attempt.state is AttemptState.CAPTURED:
+                return
+            try:
+                await self._give_back(attempt, late.intent_id)
+            except (PaymentUnknown, PaymentRejected) as failure:
+                # A refusal is saved under its key like any answer, and the intent may be elsewhere at the next try.
+                if isinstance(failure, PaymentRejected) or failure.replayed:
+                    await self._mint(attempt)
+                raise PaymentUnknown(str(failure)) from failure
+
+    async def _give_back(self, attempt: Attempt, intent_id: str) -> None:
+        gateway = self._gateways[attempt.provider]
+        intent = await gateway.retrieve(intent_id)
+        if intent.state is IntentState.CAPTURED:
+            if intent.kept:
+                back = Money(amount=intent.kept, currency=attempt.amount.currency)
+                await gateway.refund(intent.id, back, key=attempt.key("late-refund"))
+            await self._close(attempt, AttemptState.REFUNDED, PaymentRefunded(**attempt.facts()))
+            return
+        if intent.state is not IntentState.VOIDED:
+            await gateway.void(intent.id, key=attempt.key("late-void"))
+        await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
+
+    @activity.defn
+    async def settle(self, settled: Settled) -> None:
+        """Stop watching the attempt, and tell the buyer, once, what became of the money."""
+        attempt = await self._find(settled.late)
+        event = None
+        if settled.settlement:
+            told = settled.model_dump(include={"user_id", "settlement", "seats"})
+            event = LatePaymentSettled(**attempt.facts(), **told)
+        async with self._engine.begin() as connection:
+            await late_payments.settle(connection, attempt, event)
+
+    async def _has_expired(self, attempt: Attempt) -> bool:
+        lasts = self._gateways[attempt.provider].page_lasts
+        if lasts is None:
+            return False
+        async with self._engine.connect() as connection:
+            return await late_payments.is_older_than(connection, attempt, lasts)
+
+    async def _find(self, late: LatePayment) -> Attempt:
+        async with self._engine.connect() as connection:
+            found = await late_payments.find(connection, late.provider, late.intent_id)
+        if found is None:
+            raise ValueError(f"no attempt has the intent {late.intent_id}")
+        return found[0]
+
+    async def _close(self, attempt: Attempt, state: AttemptState, event: PaymentEvent) -> None:
+        async with self._engine.begin() as connection:
+            await late_payments.close(connection, attempt, state, event)
+
+    async def _mint(self, attempt: Attempt) -> None:
+        async with self._engine.begin() as connection:
+            await late_payments.mint_keys(connection, attempt)

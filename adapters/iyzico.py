@@ -1,0 +1,274 @@
+"""iyzico as a payment gateway: buyers pay on its Checkout Form; the money is reserved first and taken later."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
+from uuid import UUID
+
+import aiohttp
+
+from adapters.iyzico_answers import (
+    DONE,
+    NOT_FOR_POSTAUTH,
+    SYSTEM_ERRORS,
+    WRONG_CALLS,
+    Json,
+    code_of,
+    minor_units,
+    read,
+    reason,
+    refusal,
+    reported,
+    succeeded,
+)
+from adapters.iyzico_signatures import authorization, is_answer_genuine
+from domain.money import Money
+from domain.payments import Intent, IntentState, PaymentRejected, PaymentUnknown
+from domain.providers import IYZICO
+
+OF_A_PAYMENT = ("paymentId", "currency", "basketId", "conversationId", "paidPrice", "price")
+OF_A_FORM = ("paymentStatus", *OF_A_PAYMENT, "token")
+OF_A_REFUND = ("paymentId", "price", "currency", "conversationId")
+OF_A_NEW_FORM = ("conversationId", "token")
+
+NOWHERE = "127.0.0.1"  # iyzico wants the address of a buyer whom the payment service does not know
+
+
+class _Payment(NamedTuple):
+    """A successful payment: as an intent, and what only iyzico's own calls need."""
+
+    intent: Intent
+    payment_id: str
+    refund_keys: frozenset[str]
+
+
+class IyzicoGateway:
+    """The Checkout Form with pre-authorization, with reused connections and no retries of its own.
+
+    An intent's id is the form's token. The payment that is made on the form has an id of its own, which is looked up by
+    the token each time. Nothing is idempotent at iyzico: so every effect on a payment looks first, and is not repeated
+    when it was made. Only `create` may be repeated and then makes a second form, of which nobody knows the first.
+
+    A form that is not paid cannot be withdrawn: it can be paid until it expires by itself.
+
+    Every method raises `PaymentUnknown` when the outcome is not known, and `PaymentRejected` when iyzico refuses the
+    request itself.
+    """
+
+    name = IYZICO.name
+    manual_capture = True
+    idempotent = False
+    currencies = IYZICO.currencies
+    page_lasts = timedelta(hours=1)
+    """`tokenExpireTime` is half an hour; the rest is for whoever has just begun to pay."""
+
+    def __init__(
+        self,
+        api_key: str,
+        secret_key: str,
+        *,
+        base_url: str = "https://api.iyzipay.com",
+        connect_seconds: float = 2.0,
+        total_seconds: float = 10.0,
+    ) -> None:
+        """Connect to nothing yet; must be called inside the event loop.
+
+        Args:
+            base_url: Where the API is served, without a path.
+            connect_seconds: Longest wait for a TCP and TLS connection.
+            total_seconds: Longest wait for a whole answer, connection included.
+        """
+        self._api_key = api_key
+        self._secret_key = secret_key
+        self._base_url = base_url
+        timeout = aiohttp.ClientTimeout(total=total_seconds, sock_connect=connect_seconds)
+        self._http = aiohttp.ClientSession(timeout=timeout)
+
+    async def close(self) -> None:
+        """Close the connections; the gateway cannot be used afterwards."""
+        await self._http.close()
+
+    async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
+        """Open a form for what a booking owes; the answer is ACTION_REQUIRED with the page's address."""
+        if amount.currency not in self.currencies:
+            raise PaymentRejected("currency_not_supported", f"iyzico does not take {amount.currency}")
+        request = _form(booking_id, amount, key, return_url)
+        answer = await self._post("/payment/iyzipos/checkoutform/initialize/preauth/ecom", request)
+        self._trust(succeeded(answer), OF_A_NEW_FORM)
+        page = answer["paymentPageUrl"]
+        return Intent(id=answer["token"], state=IntentState.ACTION_REQUIRED, amount=amount, action_url=page)
+
+    async def confirm(self, intent_id: str, payment_method: str, *, return_url: str, key: str) -> Intent:
+        """Raises: PaymentRejected: Always; buyers choose their card on iyzico's page."""
+        raise PaymentRejected("payment_method_not_accepted", "with iyzico the card is chosen on its own page")
+
+    async def retrieve(self, intent_id: str) -> Intent:
+        """The intent as it stands now, with what was captured and refunded.
+
+        ACTION_REQUIRED as long as the buyer may still pay on the page, also after a card was refused there; OPEN when
+        a refusal has ended the buyer's visit, as after 3-D Secure. `decline_code` says why, `amount` is unknown then.
+        """
+        found = await self._look(intent_id)
+        return found.intent if isinstance(found, _Payment) else found
+
+    async def capture(self, intent_id: str, *, key: str) -> Intent:
+        """Take the whole amount that is reserved, if that was not done before.
+
+        Raises:
+            PaymentDeclined: The bank refuses.
+        """
+        payment = await self._payment(intent_id, "capture")
+        if payment.intent.state is not IntentState.AUTHORIZED:
+            return _in_state(payment.intent, IntentState.CAPTURED)
+        request = {"paymentId": payment.payment_id, "ip": NOWHERE, **_about(key)}
+        answer = await self._post("/payment/postauth", request)
+        if code_of(answer) == NOT_FOR_POSTAUTH:
+            raise PaymentUnknown("another capture or cancel came in between")
+        self._trust(succeeded(answer), OF_A_PAYMENT)
+        taken = minor_units(answer["paidPrice"])
+        return payment.intent.model_copy(update={"state": IntentState.CAPTURED, "captured": taken})
+
+    async def void(self, intent_id: str, *, key: str) -> Intent:
+        """Release what is reserved; after a refusal that ended the buyer's visit there is nothing to release.
+
+        Raises:
+            PaymentRejected: The money was taken (`intent_captured`), or the form may still be paid (`form_open`).
+        """
+        found = await self._look(intent_id)
+        if not isinstance(found, _Payment):
+            if found.state is IntentState.ACTION_REQUIRED:
+                raise PaymentRejected("form_open", "a form that is not paid cannot be withdrawn")
+            return found
+        if found.intent.state not in (IntentState.AUTHORIZED, IntentState.PROCESSING):
+            return _in_state(found.intent, IntentState.VOIDED)
+        request = {"paymentId": found.payment_id, "ip": NOWHERE, **_about(key)}
+        succeeded(await self._post("/payment/cancel", request))
+        return found.intent.model_copy(update={"state": IntentState.VOIDED})
+
+    async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent:
+        """Give back a part or all of what was captured, unless it was given back under this key before.
+
+        Raises:
+            PaymentRejected: More than is left.
+            PaymentDeclined: The bank refuses.
+        """
+        payment = await self._payment(intent_id, "refund")
+        intent = _in_state(payment.intent, IntentState.CAPTURED)
+        if key in payment.refund_keys:
+            return intent
+        if amount.amount > intent.captured - intent.refunded:
+            raise PaymentRejected("refund_exceeds_payment", "more than is left of the payment")
+        request = {"paymentId": payment.payment_id, "ip": NOWHERE, **_about(key), **_priced(amount)}
+        answer = await self._post("/v2/payment/refund", request)
+        self._trust(succeeded(answer), OF_A_REFUND)
+        return intent.model_copy(update={"refunded": intent.refunded + amount.amount})
+
+    async def _payment(self, intent_id: str, operation: str) -> _Payment:
+        found = await self._look(intent_id)
+        if isinstance(found, _Payment):
+            return found
+        raise PaymentRejected(f"intent_{found.state}", f"{operation} of a form on which nothing was paid")
+
+    async def _look(self, token: str) -> _Payment | Intent:
+        """The form's payment as it stands now, or what is to be said of a form that is not paid."""
+        request = {"token": token, **_about(token)}
+        answer = await self._post("/payment/iyzipos/checkoutform/auth/ecom/detail", request)
+        status = answer.get("paymentStatus")
+        if status == "SUCCESS":
+            self._trust(answer, OF_A_FORM)
+            return await self._report(token, str(answer["paymentId"]))
+        if status is None:
+            # No code is documented for a form that nobody has paid: what is neither our mistake nor iyzico's is one.
+            if code_of(answer) in SYSTEM_ERRORS | WRONG_CALLS:
+                raise refusal(answer)
+            return Intent(id=token, state=IntentState.ACTION_REQUIRED)
+        visit_over = status == "FAILURE" and answer.get("mdStatus") is not None
+        state = IntentState.OPEN if visit_over else IntentState.ACTION_REQUIRED
+        return Intent(id=token, state=state, decline_code=reason(answer) if status == "FAILURE" else None)
+
+    async def _report(self, token: str, payment_id: str) -> _Payment:
+        query = urlencode({"paymentId": payment_id, **_about(token)})
+        answer = succeeded(await self._call("GET", f"/v2/reporting/payment/details?{query}", ""))
+        reports = [each for each in answer.get("payments") or () if str(each["paymentId"]) == payment_id]
+        if not reports:
+            raise PaymentUnknown(f"payment {payment_id} is not reported yet")
+        refunds = [each for item in reports[0]["itemTransactions"] for each in item.get("refunds") or ()]
+        keys = frozenset(str(each.get("refundConversationId")) for each in refunds if each["refundStatus"] == DONE)
+        return _Payment(reported(token, reports[0], refunds), payment_id, keys)
+
+    async def _post(self, path: str, request: Json) -> dict[str, Any]:
+        return await self._call("POST", path, json.dumps(request))
+
+    async def _call(self, method: str, path: str, body: str) -> dict[str, Any]:
+        """One call, and its answer, which may be a failure."""
+        random_key = secrets.token_hex(8)
+        signed = authorization(self._api_key, self._secret_key, random_key, urlsplit(path).path, body)
+        headers = {"Authorization": signed, "x-iyzi-rnd": random_key, "Content-Type": "application/json"}
+        try:
+            async with self._http.request(
+                method, self._base_url + path, data=body or None, headers=headers
+            ) as response:
+                text, status = await response.text(), response.status
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise PaymentUnknown(f"no answer from iyzico: {type(error).__name__}") from error
+        if status == 429 or status >= 500:
+            raise PaymentUnknown(f"iyzico answers {status}", retry_after=_seconds(response.headers.get("Retry-After")))
+        return read(text)
+
+    def _trust(self, answer: Json, names: tuple[str, ...]) -> None:
+        if not is_answer_genuine(self._secret_key, answer, names):
+            raise PaymentUnknown("an answer is not signed by iyzico")
+
+
+def _form(booking_id: UUID, amount: Money, key: str, return_url: str) -> Json:
+    """What iyzico wants to know of the buyer is left general: the payment service has no personal data."""
+    place = {"city": "Istanbul", "country": "Turkey"}
+    buyer = {
+        "id": str(booking_id),
+        "name": "Ticket",
+        "surname": "Buyer",
+        "email": f"{booking_id}@buyers.seatwright.example",
+        "identityNumber": "11111111111",
+        "registrationAddress": "Not collected",
+        "ip": NOWHERE,
+        **place,
+    }
+    price = _priced(amount)["price"]
+    return {
+        **_about(key),
+        **_priced(amount),
+        "paidPrice": price,
+        "basketId": str(booking_id),
+        "paymentGroup": "PRODUCT",
+        "callbackUrl": return_url,
+        "enabledInstallments": [1],
+        "buyer": buyer,
+        "billingAddress": {"contactName": "Ticket Buyer", "address": "Not collected", **place},
+        "basketItems": [
+            {"id": str(booking_id), "name": "Tickets", "category1": "Tickets", "itemType": "VIRTUAL", "price": price}
+        ],
+    }
+
+
+def _about(key: str) -> dict[str, str]:
+    return {"locale": "en", "conversationId": key}
+
+
+def _priced(amount: Money) -> dict[str, str]:
+    return {"price": f"{Decimal(amount.amount) / 100:.2f}", "currency": amount.currency}
+
+
+def _in_state(intent: Intent, state: IntentState) -> Intent:
+    """Raises: PaymentRejected: The intent has another state."""
+    if intent.state is not state:
+        raise PaymentRejected(f"intent_{intent.state}", f"the payment is {intent.state}, not {state}")
+    return intent
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text and text.isascii() and text.isdigit() else None

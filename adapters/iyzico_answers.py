@@ -1,0 +1,78 @@
+"""What iyzico's answers mean, in the domain's words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from domain.money import Money
+from domain.payments import Intent, IntentState, PaymentDeclined, PaymentRejected, PaymentUnknown
+
+Json = Mapping[str, Any]
+
+SYSTEM_ERRORS = frozenset({"1", "2", "10214", "100001"})
+IN_PROGRESS = "8514"  # the same was asked for before; what became of it has to be looked up
+NOT_FOR_POSTAUTH = "5082"  # not authorized any more, or taken already
+WRONG_CALLS = frozenset({"11", "1000", "1001"})  # malformed, wrongly signed, or of no merchant
+DONE, FAILED = 1, 0
+"""`refundStatus` of a refund or cancel."""
+
+
+def reported(token: str, report: Json, refunds: list[Json]) -> Intent:
+    """A payment's state by its phase and by what was cancelled or refunded since.
+
+    Raises:
+        PaymentUnknown: A refund is neither done nor failed.
+    """
+    back = [*refunds, *(report.get("cancels") or ())]
+    if any(each["refundStatus"] not in (DONE, FAILED) for each in back):
+        raise PaymentUnknown("a refund is in progress")
+    returned = sum(minor_units(each["refundPrice"]) for each in back if each["refundStatus"] == DONE)
+    paid = minor_units(report["paidPrice"])
+    amount = Money(amount=paid, currency=report["currency"])
+    if report["phase"] in ("AUTH", "POST_AUTH"):
+        return Intent(id=token, state=IntentState.CAPTURED, amount=amount, captured=paid, refunded=returned)
+    if report["fraudStatus"] == -1:
+        return Intent(id=token, state=IntentState.VOIDED, amount=amount, decline_code="FRAUD_REJECTED")
+    state = IntentState.PROCESSING if report["fraudStatus"] == 0 else IntentState.AUTHORIZED
+    return Intent(id=token, state=IntentState.VOIDED if returned else state, amount=amount)
+
+
+def succeeded(answer: dict[str, Any]) -> dict[str, Any]:
+    if answer.get("status") != "success":
+        raise refusal(answer)
+    return answer
+
+
+def refusal(answer: Json) -> PaymentDeclined | PaymentRejected | PaymentUnknown:
+    code, message = code_of(answer), str(answer.get("errorMessage") or "no reason given")
+    if code in SYSTEM_ERRORS or code in ("", IN_PROGRESS):
+        return PaymentUnknown(message)
+    if answer.get("errorGroup"):
+        return PaymentDeclined(reason(answer), message)
+    return PaymentRejected(code, message)
+
+
+def code_of(answer: Json) -> str:
+    return str(answer.get("errorCode") or "")
+
+
+def reason(answer: Json) -> str:
+    """Why a bank refused: its group, since many codes mean the same."""
+    return str(answer.get("errorGroup") or code_of(answer) or "declined")
+
+
+def minor_units(price: Any) -> int:
+    return int(Decimal(str(price)) * 100)
+
+
+def read(text: str) -> dict[str, Any]:
+    try:
+        answer = json.loads(text, parse_float=Decimal)
+    except json.JSONDecodeError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise PaymentUnknown("iyzico's answer is not JSON")
+    return answer

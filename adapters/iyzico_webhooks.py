@@ -1,0 +1,52 @@
+"""iyzico's webhooks: proves that a notification comes from iyzico, and says in the domain's words what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from adapters.iyzico_signatures import is_notification_genuine
+from domain.payments import NewsKind, NewsRefused, ProviderNews
+from domain.providers import IYZICO
+
+KINDS = {"SUCCESS": NewsKind.RESERVED, "FAILURE": NewsKind.DECLINED}
+
+
+class IyzicoWebhooks:
+    """Verifies `X-IYZ-SIGNATURE-V3`. iyzico signs neither a time nor its reference code, so neither is relied upon."""
+
+    def __init__(self, secret_key: str) -> None:
+        self._secret_key = secret_key
+
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNews]:
+        """What a notification tells.
+
+        Raises:
+            NewsRefused: iyzico has not signed it, or it is no notification.
+        """
+        notice = _read(body)
+        if not is_notification_genuine(self._secret_key, notice, headers.get("x-iyz-signature-v3", "")):
+            raise NewsRefused("the signature is not right")
+        token, status = notice.get("token"), str(notice.get("status"))
+        payment = notice.get("iyziPaymentId") or notice.get("paymentId")
+        return [
+            ProviderNews(
+                provider=IYZICO.name,
+                event_id=f"{notice.get('iyziEventType')}:{token}:{payment}:{status}",
+                kind=KINDS.get(status, NewsKind.OTHER),
+                type=str(notice.get("iyziEventType")),
+                intent_id=str(token) if token else None,
+            )
+        ]
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        notice = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise NewsRefused("the body is not JSON") from error
+    if not isinstance(notice, dict):
+        raise NewsRefused("the body is no notification of iyzico's")
+    return notice

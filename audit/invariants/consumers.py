@@ -1,0 +1,84 @@
+"""What the consumers have made of what they were told; a domain event that is young may still be on its way to them.
+
+Each leaves another trace: analytics its inbox and its sums, search its documents, and notification, whose mails are out
+of our hands, the offsets that it commits after its work, and what it has put aside.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from audit import readings
+from audit.look import Broken, Look
+from audit.sources import OF_EVENT
+from domain.domain_events import BookingEvent
+
+
+async def analytics_hears_of_every_sale(look: Look) -> list[Broken]:
+    """Each confirmation that has left the outbox is in the inbox of analytics."""
+    story = await look.once(readings.story)
+    return [
+        Broken(outcome.booking, f"analytics has not heard of {outcome.id}", outcome.is_early)
+        for outcome in story.outcomes
+        if outcome.type == "booking.confirmed" and not outcome.waits and outcome.id not in story.counted
+    ]
+
+
+async def sales_are_counted_once(look: Look) -> list[Broken]:
+    """An event's sales, in all and by day, are the sum of the confirmations that analytics has heard of."""
+    story = await look.once(readings.story)
+    sums: dict[tuple[str, str], Counter[str]] = {}
+    for outcome in story.outcomes:
+        if outcome.id in story.counted:
+            sales = sums.setdefault((outcome.event, outcome.currency), Counter())
+            sales.update(bookings=1, tickets=outcome.tickets, revenue=outcome.amount)
+    counted = {(row.event, row.currency, row.bookings, row.tickets, row.revenue) for row in story.sales}
+    right = {(*key, sales["bookings"], sales["tickets"], sales["revenue"]) for key, sales in sums.items()}
+    return [
+        Broken(event, f"{verdict}: {bookings} bookings, {tickets} tickets, {revenue} {currency}")
+        for verdict, wrong in (("not counted", right - counted), ("counted", counted - right))
+        for event, currency, bookings, tickets, revenue in wrong
+    ]
+
+
+async def notification_hears_of_every_end(look: Look) -> list[Broken]:
+    """Notification has committed an offset beyond each outcome on Kafka, which it does after its work."""
+    story = await look.once(readings.story)
+    done = await look.sources.kafka.committed("notification", BookingEvent.topic)
+    return [
+        Broken(outcome.booking, f"notification has not come to {outcome.type} {outcome.id}", outcome.is_early)
+        for outcome in story.outcomes
+        if (found := story.published.get(outcome.id)) and found.offset >= done.get(found.partition, 0)
+    ]
+
+
+async def no_end_is_put_aside(look: Look) -> list[Broken]:
+    """No outcome is among the dead letters of a consumer."""
+    story = await look.once(readings.story)
+    return [
+        Broken(letter.subject, f"{letter.type} {letter.id} is in {letter.topic}, at {letter.partition}:{letter.offset}")
+        for letter in story.letters
+    ]
+
+
+_ON_SALE = f"""
+    SELECT DISTINCT ON (e.aggregate_id) e.aggregate_id::text AS event, (e.data ->> 'version')::int AS version,
+           CASE e.type WHEN 'event.published' THEN 'on_sale' ELSE 'cancelled' END AS status,
+           EXISTS (SELECT FROM outbox o WHERE o.aggregate_id = e.aggregate_id) AS waits,
+           e.occurred_at > now() - CAST(:lag AS interval) AS is_early
+    FROM domain_events e WHERE {OF_EVENT.format("e.aggregate_id")} ORDER BY e.aggregate_id, e.sequence DESC
+"""
+
+
+async def search_shows_what_the_catalogue_says(look: Look) -> list[Broken]:
+    """Each event that was published is indexed as the catalogue last told of it, and nothing else is."""
+    indexed = {each.event_id: each async for each in look.sources.search.documents(look.sources.event_id)}
+    known = {row.event: row for row in await look.rows(_ON_SALE, "catalogue")}
+    strange = [Broken(event, "is indexed, and the catalogue has not told of it") for event in indexed.keys() - known]
+    return strange + [
+        Broken(event, f"{row.status} at version {row.version}, indexed as {found and found[1:]}", row.is_early)
+        for event, row in known.items()
+        if not row.waits
+        for found in [indexed.get(event)]
+        if found is None or (found.version, found.status) != (row.version, row.status)
+    ]

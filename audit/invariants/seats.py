@@ -1,0 +1,82 @@
+"""Seats and places in Postgres, which decides who owns them."""
+
+from __future__ import annotations
+
+from audit.look import Broken, Look
+from audit.sources import OF_EVENT
+
+_OWNERS = f"""
+    SELECT event_id, seat, string_agg(booking_id::text, ', ' ORDER BY booking_id) AS bookings FROM tickets
+    WHERE status = 'valid' AND seat IS NOT NULL AND {OF_EVENT.format("event_id")}
+    GROUP BY event_id, seat HAVING count(*) > 1
+    UNION ALL
+    SELECT t.event_id, t.seat,
+           t.booking_id::text || ' has a ticket, ' || coalesce(s.booking_id::text, 'nobody') || ' the seat'
+    FROM tickets t LEFT JOIN seats s ON s.event_id = t.event_id AND s.name = t.seat
+    WHERE t.status = 'valid' AND t.seat IS NOT NULL AND {OF_EVENT.format("t.event_id")}
+      AND (s.booking_id IS DISTINCT FROM t.booking_id OR s.status <> 'sold')
+"""
+
+
+async def a_seat_has_one_owner(look: Look) -> list[Broken]:
+    """No seat has two live tickets, and a live ticket's booking owns the seat, sold."""
+    return [Broken(f"{row.event_id} {row.seat}", row.bookings) for row in await look.rows(_OWNERS)]
+
+
+_MISCOUNTED = f"""
+    SELECT s.event_id, s.name, s.claimed AS counted, coalesce(sum(g.quantity), 0) AS found
+    FROM sections s LEFT JOIN general_claims g ON g.event_id = s.event_id AND g.section = s.name
+    WHERE s.kind = 'general' AND {OF_EVENT.format("s.event_id")}
+    GROUP BY s.event_id, s.name
+    HAVING s.claimed <> coalesce(sum(g.quantity), 0) OR s.claimed > s.capacity
+    UNION ALL
+    SELECT s.event_id, s.name, s.capacity, count(seats.name)
+    FROM sections s LEFT JOIN seats ON seats.event_id = s.event_id AND seats.section = s.name
+    WHERE s.kind = 'seated' AND {OF_EVENT.format("s.event_id")}
+    GROUP BY s.event_id, s.name HAVING count(seats.name) <> s.capacity
+"""
+
+
+async def every_place_is_counted(look: Look) -> list[Broken]:
+    """Sold, claimed and free places together are the capacity of each section."""
+    rows = await look.rows(_MISCOUNTED)
+    return [Broken(f"{row.event_id} {row.name}", f"{row.counted} counted, {row.found} found") for row in rows]
+
+
+# Counted by table first: a subquery for each booking would be ten times slower.
+_MISPLACED = f"""
+    WITH owned AS (
+        SELECT s.booking_id AS id, count(*) AS places, count(*) FILTER (WHERE s.status = 'sold') AS sold,
+               count(*) FILTER (WHERE s.name <> ALL (b.seats)) AS strange
+        FROM seats s JOIN bookings b ON b.id = s.booking_id WHERE {OF_EVENT.format("s.event_id")} GROUP BY 1
+    ), general AS (
+        SELECT booking_id AS id, sum(quantity) AS places, sum(quantity) FILTER (WHERE status = 'sold') AS sold
+        FROM general_claims WHERE {OF_EVENT.format("event_id")} GROUP BY 1
+    ), tickets AS (
+        SELECT booking_id AS id, count(*) AS live
+        FROM tickets WHERE status = 'valid' AND {OF_EVENT.format("event_id")} GROUP BY 1
+    ), counted AS (
+        SELECT b.id::text, b.status, coalesce(owned.strange, 0) AS strange, coalesce(tickets.live, 0) AS tickets,
+               cardinality(b.seats)
+                 + CASE b.quantities WHEN '{{}}' THEN 0
+                   ELSE (SELECT sum(value::int) FROM jsonb_each_text(b.quantities)) END AS asked,
+               coalesce(owned.places, 0) + coalesce(general.places, 0) AS owned,
+               coalesce(owned.sold, 0) + coalesce(general.sold, 0) AS sold
+        FROM bookings b LEFT JOIN owned USING (id) LEFT JOIN general USING (id) LEFT JOIN tickets USING (id)
+        WHERE {OF_EVENT.format("b.event_id")}
+    )
+    SELECT * FROM counted WHERE strange > 0 OR CASE
+        WHEN status = 'confirmed' THEN (owned, sold, tickets) IS DISTINCT FROM (asked, asked, asked)
+        WHEN status IN ('refunding', 'partially_refunded') THEN (owned, sold) IS DISTINCT FROM (tickets, tickets)
+        WHEN status IN ('cancelled', 'expired', 'failed', 'refunded') THEN owned + tickets > 0
+        ELSE owned <> asked
+    END
+"""
+
+
+async def places_belong_to_live_bookings(look: Look) -> list[Broken]:
+    """A confirmed booking has exactly its places, sold and with tickets; one that is gone has none."""
+    return [
+        Broken(row.id, f"{row.status}: {row.asked} asked, {row.owned} owned, {row.tickets} tickets")
+        for row in await look.rows(_MISPLACED)
+    ]

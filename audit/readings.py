@@ -1,0 +1,164 @@
+"""What several checks need: read with the newest last, so that nothing seems missing only because it came later."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from temporalio.client import WorkflowExecution
+
+from adapters.kafka import CONSUMER_GROUPS, dead_letters
+from adapters.kafka_log import Envelope
+from adapters.sandbox_ledger import RecordedIntent
+from adapters.seat_records import EventRecord, read_events
+from audit.sources import OF_EVENT, Sources
+from domain.bookings import BookingStatus
+from domain.domain_events import OUTCOME_TYPES, BookingEvent
+from temporal.search_attributes import BOOKING
+
+_CLOCKS_DIFFER = timedelta(hours=1)  # at most: the broker goes by the clocks of those who publish
+
+
+class Facts(NamedTuple):
+    """A booking, in short."""
+
+    status: str
+    amount: int
+
+
+async def bookings(sources: Sources) -> dict[str, Facts]:
+    """Every booking by id."""
+    statement = f"SELECT id::text, status, amount FROM bookings WHERE {OF_EVENT.format('event_id')}"
+    return {row.id: Facts(row.status, row.amount) async for row in sources.stream(statement)}
+
+
+async def booking_ids(sources: Sources) -> list[UUID] | None:
+    """The event's bookings; None where all are audited."""
+    if sources.event_id is None:
+        return None
+    return [row.id for row in await sources.rows("SELECT id FROM bookings WHERE event_id = :event_id")]
+
+
+async def intents(sources: Sources) -> dict[str, list[RecordedIntent]]:
+    """What the provider has of each booking."""
+    found: dict[str, list[RecordedIntent]] = defaultdict(list)
+    async for intent in sources.provider.intents(await booking_ids(sources)):
+        found[str(intent.booking_id)].append(intent)
+    return found
+
+
+async def places(sources: Sources) -> dict[str, EventRecord]:
+    """What Redis keeps, by event."""
+    return await read_events(sources.redis, sources.event_id)
+
+
+async def sagas(sources: Sources) -> dict[str, WorkflowExecution]:
+    """The latest run of each booking's own workflow, as far as Temporal still knows it."""
+    found: dict[str, WorkflowExecution] = {}
+    query = f"WorkflowType = 'Booking' AND {_workflows_of(sources)}"
+    async for saga in sources.temporal.list_workflows(query, page_size=1000):
+        booking = str(saga.typed_search_attributes.get(BOOKING))
+        if booking not in found or found[booking].start_time < saga.start_time:
+            found[booking] = saga
+    return found
+
+
+async def running(sources: Sources) -> set[str]:
+    """The bookings that a workflow of any kind is at work on."""
+    found = sources.temporal.list_workflows(f"ExecutionStatus = 'Running' AND {_workflows_of(sources)}", page_size=1000)
+    return {str(workflow.typed_search_attributes.get(BOOKING)) async for workflow in found}
+
+
+def _workflows_of(sources: Sources) -> str:
+    return f"SeatwrightEvent = '{sources.event_id}'" if sources.event_id else "SeatwrightBooking IS NOT NULL"
+
+
+_MOVES_MONEY = (
+    BookingStatus.PAYING,
+    BookingStatus.ACTION_REQUIRED,
+    BookingStatus.NEEDS_ATTENTION,
+    BookingStatus.REFUNDING,
+)
+
+
+async def moving(sources: Sources) -> set[str]:
+    """The bookings whose money a living saga still moves, so that nobody can say what is right."""
+    ids = [f"'{status}'" for status in _MOVES_MONEY]
+    statement = f"SELECT id::text FROM bookings WHERE status IN ({', '.join(ids)}) AND {OF_EVENT.format('event_id')}"
+    unsure = {row.id for row in await sources.rows(statement)}
+    return unsure and unsure & await running(sources)
+
+
+class Story(NamedTuple):
+    """How bookings ended, as it was told from Postgres to Kafka to the consumers.
+
+    Attributes:
+        sales: What analytics has counted: event, currency, bookings, tickets, revenue; once in all and once by day.
+        counted: The domain events that analytics has in its inbox.
+        outcomes: The outcome events; `waits` is whether one is still in the outbox, `is_early` whether it is too young
+            to be judged.
+        published: Outcome events on Kafka, each where it lies first.
+        complete_since: Kafka may have let go of what is older.
+        letters: What consumers have put aside.
+    """
+
+    sales: list[Row[Any]]
+    counted: set[str]
+    outcomes: list[Row[Any]]
+    published: dict[str, Envelope]
+    complete_since: datetime
+    letters: list[Envelope]
+
+
+_OUTCOMES = f"""
+    SELECT e.aggregate_id::text AS booking, e.id::text AS id, e.type, e.occurred_at, b.event_id::text AS event,
+           b.currency, (e.data ->> 'amount')::bigint AS amount, jsonb_array_length(e.data -> 'tickets') AS tickets,
+           o.id IS NOT NULL AS waits, e.occurred_at > now() - CAST(:lag AS interval) AS is_early
+    FROM bookings b JOIN domain_events e ON e.aggregate_id = b.id
+    LEFT JOIN outbox o ON o.domain_event_id = e.id
+    WHERE e.type IN ({", ".join(f"'{name}'" for name in sorted(OUTCOME_TYPES))}) AND {OF_EVENT.format("b.event_id")}
+"""
+_SALES = f"""
+    SELECT event_id::text AS event, currency, bookings, tickets, revenue FROM sales WHERE {OF_EVENT.format("event_id")}
+    UNION ALL
+    SELECT event_id::text, currency, sum(bookings)::bigint, sum(tickets)::bigint, sum(revenue)::bigint
+    FROM daily_sales WHERE {OF_EVENT.format("event_id")} GROUP BY event_id, currency
+"""
+_INBOX = "SELECT domain_event_id::text AS id FROM inbox WHERE consumer = 'analytics'"
+
+
+async def story(sources: Sources) -> Story:
+    """Read against the stream: what a consumer has counted is on Kafka by then, and what left the outbox, too."""
+    async with sources.snapshot("analytics") as analytics:
+        sales = list(await analytics.execute(text(_SALES), sources.parameters(_SALES)))
+        outcomes = await sources.rows(_OUTCOMES)
+        if sources.event_id:
+            chosen = {"ids": [UUID(outcome.id) for outcome in outcomes]}
+            inbox = await analytics.execute(text(f"{_INBOX} AND domain_event_id = ANY(:ids)"), chosen)
+        else:
+            inbox = await analytics.execute(text(_INBOX))
+        counted = {row.id for row in inbox}
+    published, complete_since, letters = await _on_kafka(sources, outcomes)
+    return Story(sales, counted, outcomes, published, complete_since, letters)
+
+
+async def _on_kafka(sources: Sources, outcomes: list[Row[Any]]) -> tuple[dict[str, Envelope], datetime, list[Envelope]]:
+    known = {outcome.booking for outcome in outcomes}
+    if not known:
+        return {}, datetime.now(UTC), []
+    since = min(outcome.occurred_at for outcome in outcomes) - _CLOCKS_DIFFER
+    topics = [BookingEvent.topic, *(dead_letters(group) for group in CONSUMER_GROUPS)]
+    reading = await sources.kafka.read(topics, since, OUTCOME_TYPES.__contains__)
+    published: dict[str, Envelope] = {}
+    letters = []
+    for envelope in reading.messages:
+        if envelope.subject not in known:
+            continue
+        if envelope.topic == BookingEvent.topic:
+            published.setdefault(envelope.id, envelope)
+        else:
+            letters.append(envelope)
+    return published, reading.complete_since, letters

@@ -1,0 +1,31 @@
+"""A bare FastAPI route with the hold's body model and a constant refusal, served as the API is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import FastAPI
+
+from api.booking_bodies import BookingBody
+from api.server import serve
+
+_REFUSAL: Final[dict[str, object]] = {
+    "type": "seats-unavailable",
+    "detail": "Somebody else has them.",
+    "seats": ["A-1-1", "A-1-2"],
+}
+
+
+def main(port: int) -> None:
+    """Serve until told to stop."""
+    app = FastAPI()
+
+    @app.post("/v1/bookings", status_code=409)
+    async def refuse(body: BookingBody) -> dict[str, object]:
+        return _REFUSAL
+
+    @app.get("/readyz")
+    async def ready() -> None:
+        return None
+
+    serve(app, host="127.0.0.1", port=port)

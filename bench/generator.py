@@ -1,0 +1,84 @@
+"""The load's source: a process of its own that sends each booking when it is due, however slow the answers are."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+from collections.abc import Sequence
+from itertools import islice
+from time import perf_counter
+
+import orjson
+from pydantic import BaseModel
+
+from bench.shop import Purchase, Shop, client
+from bench.stage import neighbours
+
+
+class Job(BaseModel):
+    """What to generate.
+
+    Attributes:
+        rate: Bookings a second; they arrive at random (Poisson), the same way for the same seed.
+        skip: How many pairs of the event's seats are gone already.
+        cores: Where to run; None for anywhere.
+    """
+
+    api_url: str
+    tokens: list[str]
+    event: str
+    event_seats: int
+    skip: int
+    rate: float
+    seconds: float
+    seed: int
+    cores: list[int] | None
+
+
+class Generated(BaseModel):
+    """What came of it; seconds from the first due time to the last answer."""
+
+    purchases: list[Purchase]
+    seconds: float
+
+
+async def generate(job: Job) -> Generated:
+    """Have the job done by a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench", "generate"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate(job.model_dump_json().encode())
+    if process.returncode:
+        raise RuntimeError(f"the generator ended with {process.returncode}")
+    return Generated.model_validate_json(output)
+
+
+def main() -> None:
+    """Do the job that comes on standard input; answer on standard output."""
+    job = Job.model_validate(orjson.loads(sys.stdin.buffer.read()))
+    if job.cores:
+        os.sched_setaffinity(0, job.cores)
+    sys.stdout.write(asyncio.run(_generate(job)).model_dump_json())
+
+
+async def _generate(job: Job) -> Generated:
+    async with client(job.api_url) as http:
+        shop = Shop(http, job.tokens)
+        seats = islice(neighbours(job.event_seats), job.skip, None)
+        started = perf_counter()
+        buying = []
+        for due in arrivals(job):
+            await asyncio.sleep(started + due - perf_counter())
+            buying.append(asyncio.create_task(shop.buy(job.event, next(seats), due=started + due)))
+        purchases = await asyncio.gather(*buying)
+        return Generated(purchases=purchases, seconds=max(job.seconds, perf_counter() - started))
+
+
+def arrivals(job: Job) -> Sequence[float]:
+    """When each is due: as many as the rate says, at random."""
+    random_ = random.Random(job.seed)
+    return sorted(random_.uniform(0, job.seconds) for _ in range(round(job.rate * job.seconds)))

@@ -1,0 +1,129 @@
+"""(c) The hold script against plain SET NX PX, both pipelined: how many one CPU second of redis-server does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from hashlib import sha1
+from time import perf_counter
+from typing import Any, NamedTuple, cast
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from redis.asyncio import Redis
+
+from adapters.seat_locks import Claims, Places, SeatLocks
+from bench.cpu import Cpu, between
+from bench.figures import Figure, measured
+from bench.rounds import Sample, interleaved, ratios
+from bench.stage import fresh_stack, settings_of
+
+PART = "holds"
+TTL = timedelta(seconds=600)
+COMMANDS = 60_000  # a turn
+PIPELINED = 500
+_ONE, _FOUR, _PLAIN = "hold script, 1 seat", "hold script, 4 seats", "SET NX PX"
+
+
+class Turn(NamedTuple):
+    """Commands as they go over the wire, and the answer that each of them gets."""
+
+    commands: Sequence[bytes]
+    answer: bytes
+
+
+async def run(*, rounds: int) -> Sequence[Figure]:
+    """The figures, from so many turns of each."""
+    with fresh_stack("redis") as stack:
+        url = settings_of(stack).redis_url.get_secret_value()
+        async with Redis.from_url(url) as redis:
+
+            def turn(prepare: Callable[[], Awaitable[Turn]]) -> Callable[[], Awaitable[Sample]]:
+                async def take() -> Sample:
+                    await redis.flushall()
+                    return await _send(redis, url, await prepare())
+
+                return take
+
+            samples = await interleaved(
+                rounds,
+                {
+                    _PLAIN: turn(_plain),
+                    _ONE: turn(lambda: _holds(redis, seats=1)),
+                    _FOUR: turn(lambda: _holds(redis, seats=4)),
+                },
+            )
+    speeds = {name: [sample.done / sample.cpu["redis"] for sample in of] for name, of in samples.items()}
+    return [
+        measured(PART, f"{_ONE}, against {_PLAIN}", ratios(speeds[_ONE], speeds[_PLAIN]), "x", at_least=0.5),
+        measured(PART, f"{_FOUR}, against {_PLAIN}", ratios(speeds[_FOUR], speeds[_PLAIN]), "x"),
+        *(measured(PART, f"{name}: a CPU second of Redis", of, "/s") for name, of in speeds.items()),
+    ]
+
+
+async def _plain() -> Turn:
+    ttl = TTL // timedelta(milliseconds=1)
+    event = uuid4()
+    keys = (f"seatwright:{{{event}}}:seat:A-{row}-0" for row in range(COMMANDS))
+    return Turn([_packed("SET", key, str(uuid4()), "NX", "PX", ttl) for key in keys], b"+OK\r\n")
+
+
+async def _holds(redis: Redis, seats: int) -> Turn:
+    """What `SeatLocks.hold` sends, for bookings of so many seats each in a warm event."""
+    event = uuid4()
+    await SeatLocks(redis).load(event, "", Claims({}, [], []))
+    script = _Script()
+    locks = SeatLocks(cast(Redis, script))
+    for row in range(COMMANDS):
+        await locks.hold(Places(event, uuid4(), [f"A-{row}-{number}" for number in range(seats)], {}), TTL)
+    for lua in script.sources:
+        await redis.script_load(lua)
+    return Turn(script.commands, b"$4\r\nheld\r\n")
+
+
+class _Script:
+    """Stands where `SeatLocks` expects Redis, and notes each call of a script as it goes over the wire."""
+
+    def __init__(self) -> None:
+        self.sources: list[str] = []
+        self.commands: list[bytes] = []
+
+    def register_script(self, lua: str) -> Callable[..., Awaitable[Any]]:
+        self.sources.append(lua)
+        digest = sha1(lua.encode()).hexdigest()
+
+        async def call(keys: Sequence[str], args: Sequence[str | int]) -> bytes:
+            self.commands.append(_packed("EVALSHA", digest, len(keys), *keys, *args))
+            return b"held"
+
+        return call
+
+
+def _packed(*parts: str | int) -> bytes:
+    words = [str(part).encode() for part in parts]
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+
+
+async def _send(redis: Redis, url: str, turn: Turn) -> Sample:
+    """All of them over one connection, in batches, each with the answer that is expected."""
+    at = urlsplit(url)
+    reader, writer = await asyncio.open_connection(at.hostname, at.port)
+    before, started = await _cpu(redis), perf_counter()
+    for first in range(0, len(turn.commands), PIPELINED):
+        batch = turn.commands[first : first + PIPELINED]
+        writer.write(b"".join(batch))
+        expected = turn.answer * len(batch)
+        if await reader.readexactly(len(expected)) != expected:
+            raise RuntimeError("Redis has not answered as expected")
+    took = perf_counter() - started
+    sample = Sample(len(turn.commands), took, between(before, await _cpu(redis)))
+    writer.close()
+    await writer.wait_closed()
+    return sample
+
+
+async def _cpu(redis: Redis) -> Cpu:
+    """As Redis itself counts it, to the microsecond; /proc counts hundredths of a second, and a turn is short."""
+    used = await redis.info("cpu")
+    return {"redis": used["used_cpu_user"] + used["used_cpu_sys"]}

@@ -1,0 +1,48 @@
+"""Processes of the bench's own beside a stack: they get its settings, log into its folder, and end with the bench."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from stack import Stack
+
+_READY_SECONDS = 60.0
+
+
+@contextmanager
+def running(
+    stack: Stack, verb: str, *arguments: str, ready: str, env: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    """`python -m bench <verb>` until the block ends, ready when a GET of that URL succeeds; its process id."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SEATWRIGHT_")}
+    with stack.place.log(f"bench-{verb}").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench", verb, *arguments],
+            env=environment | stack.env | dict(env or {}),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        _wait(process, ready, str(stack.place.log(f"bench-{verb}")))
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: str) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise RuntimeError(f"a process of the bench does not come up: see {log}")

@@ -1,0 +1,98 @@
+"""A stack of the bench's own, from nothing, and events on it with seats enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from rich.console import Console
+
+from activities.inventory import InventoryActivities
+from bench.progress import say
+from config.settings import Settings
+from db.engine import open_engine
+from domain.catalogue import Event, EventStatus, Section
+from domain.domain_events import Venue
+from stack import Stack
+
+NAME = "bench"
+HOLD_SECONDS = 600
+SEATS_PER_ROW = 100
+SEATS_A_BOOKING = 2
+
+
+@contextmanager
+def fresh_stack(*names: str, name: str = NAME) -> Iterator[Stack]:
+    """The named processes with all that they need, on empty databases; everything when none is named.
+
+    Nothing of it is left afterwards, but for data and logs when something failed.
+    """
+    stack = Stack(name, ports="free", console=Console(quiet=True))
+    say(f"a fresh stack {name!r}")
+    stack.clean()
+    try:
+        stack.up(*names)
+        yield stack
+    except BaseException:
+        stack.down()
+        raise
+    stack.clean()
+
+
+def settings_of(stack: Stack) -> Settings:
+    """The settings with which the stack's processes run."""
+    values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in stack.env.items()}
+    return Settings.model_validate({name: value for name, value in values.items() if name in Settings.model_fields})
+
+
+def pids(stack: Stack, *names: str) -> Mapping[str, int]:
+    """The ids of processes that run, by name.
+
+    Raises:
+        RuntimeError: One of them has died.
+    """
+    found = {name: stack.pid(name) for name in names}
+    if dead := [name for name, pid in found.items() if pid is None]:
+        raise RuntimeError(f"not running: {', '.join(dead)}")
+    return {name: pid for name, pid in found.items() if pid is not None}
+
+
+async def put_on_sale(settings: Settings, seats: int) -> UUID:
+    """An event with that many seats, as publishing leaves it in the reservation service."""
+    event = Event(
+        id=uuid4(),
+        organizer_id=uuid4(),
+        name=f"{seats} seats",
+        category="bench",
+        venue=Venue(name="Hall", city="Utrecht", country="NL", latitude=52.09, longitude=5.12),
+        starts_at=datetime.now(UTC) + timedelta(days=30),
+        currency="EUR",
+        hold_seconds=HOLD_SECONDS,
+        sections=(seated(seats),),
+        status=EventStatus.DRAFT,
+        version=1,
+        was_published=False,
+    )
+    engine = open_engine(settings.database_url("reservation"), pool_size=1)
+    try:
+        await InventoryActivities(engine).put_on_sale(event)
+    finally:
+        await engine.dispose()
+    return event.id
+
+
+def seated(seats: int) -> Section:
+    """The one section `A` of the bench's events."""
+    rows, rest = divmod(seats, SEATS_PER_ROW)
+    if rest:
+        raise ValueError(f"rows have {SEATS_PER_ROW} seats, which {seats} is no multiple of")
+    return Section(name="A", kind="seated", price=5000, capacity=seats, rows=rows, seats_per_row=SEATS_PER_ROW)
+
+
+def neighbours(seats: int) -> Iterator[Sequence[str]]:
+    """The seats of such an event, two by two, each once."""
+    for first in range(0, seats, SEATS_A_BOOKING):
+        row, number = divmod(first, SEATS_PER_ROW)
+        yield [f"A-{row + 1}-{number + 1 + offset}" for offset in range(SEATS_A_BOOKING)]

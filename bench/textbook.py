@@ -1,0 +1,101 @@
+"""What our saga is measured against: a workflow that does nothing, and the booking as textbooks write it.
+
+The textbook saga has the same effects by the same activities under the same timeouts and retry policies. Each is a
+remote activity, the order to pay is a signal, and the result is what the client waits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.payment import AuthorizationResult, Authorize, PaymentActivities
+    from activities.reservation import Release, ReservationActivities, StartPayment, Step
+    from domain.bookings import Booking, BookingRequest, BookingStatus, PaymentCommand
+    from domain.money import Money
+    from temporal.policies import provider, transaction
+    from temporal.queues import RESERVATION
+
+QUEUE = "bench"
+
+
+@workflow.defn
+class NoOp:
+    """Starts and completes."""
+
+    @workflow.run
+    async def run(self) -> None:
+        return None
+
+
+@workflow.defn
+class TextbookSaga:
+    """Hold, wait for the signal, pay, issue; on failure undo in reverse."""
+
+    def __init__(self) -> None:
+        self._order: PaymentCommand | None = None
+
+    @workflow.signal
+    def pay(self, order: PaymentCommand) -> None:
+        self._order = order
+
+    @workflow.run
+    async def run(self, request: BookingRequest) -> Booking:
+        held = await _reserve(ReservationActivities.hold, request)
+        if held.booking is None:
+            raise ApplicationError("seats are taken", non_retryable=True)
+        booking: Booking = held.booking
+        undo: list[Callable[[], Awaitable[None]]] = [lambda: self._release(booking)]
+        try:
+            await workflow.wait_condition(
+                lambda: self._order is not None, timeout=timedelta(seconds=request.hold_seconds)
+            )
+            assert self._order is not None
+            booking = await _reserve(
+                ReservationActivities.start_payment,
+                StartPayment(booking=booking, window=request.policy.payment_window),
+            )
+            undo.append(lambda: self._return_money(booking))
+            await self._authorize(booking, self._order)
+            if await _reserve(ReservationActivities.commit, Step(booking=booking)):
+                raise ApplicationError("seats are lost", non_retryable=True)
+            if await _charge(PaymentActivities.capture, booking.id):
+                raise ApplicationError("the capture was refused", non_retryable=True)
+            confirmed: Booking = await _reserve(ReservationActivities.issue, Step(booking=booking))
+            return confirmed
+        except (ActivityError, ApplicationError, TimeoutError):
+            while undo:
+                await undo.pop()()
+            raise
+
+    async def _authorize(self, booking: Booking, order: PaymentCommand) -> None:
+        request = Authorize(
+            booking_id=booking.id,
+            amount=Money(amount=booking.amount, currency=booking.currency),
+            provider=order.provider,
+            payment_method=order.payment_method,
+            return_url=order.return_url,
+            deadline=order.deadline,
+        )
+        authorization = await _charge(PaymentActivities.authorize, request)
+        if authorization.result is not AuthorizationResult.AUTHORIZED:
+            raise ApplicationError("the payment was declined", non_retryable=True)
+
+    async def _return_money(self, booking: Booking) -> None:
+        await _charge(PaymentActivities.return_money, booking.id)
+
+    async def _release(self, booking: Booking) -> None:
+        await _reserve(ReservationActivities.release, Release(booking=booking, to=BookingStatus.FAILED))
+
+
+async def _reserve(step: Callable[..., Awaitable[Any]], order: Any) -> Any:
+    return await workflow.execute_activity_method(step, order, task_queue=RESERVATION, **transaction())
+
+
+async def _charge(step: Callable[..., Awaitable[Any]], order: Any) -> Any:
+    return await workflow.execute_activity_method(step, order, **provider(attempts=12))

@@ -1,0 +1,97 @@
+"""Attempts whose money may turn up, or has, when nobody waits for it any more."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
+
+from db.outbox import append
+from db.payment.attempts import CLOSED, Attempt, AttemptState, read_attempt
+from db.payment.tables import AttemptRow
+from domain.domain_events import LatePaymentSettled, PaymentAuthorized, PaymentEvent
+from domain.payments import LatePayment
+
+
+async def find(connection: AsyncConnection, provider: str, intent_id: str) -> tuple[Attempt, bool] | None:
+    """The attempt that an intent belongs to, and whether it is watched; None where it is none of ours."""
+    found = await connection.execute(
+        select(AttemptRow).where(AttemptRow.provider == provider, AttemptRow.intent_id == intent_id)
+    )
+    row = found.one_or_none()
+    return (read_attempt(row), row.watched) if row else None
+
+
+async def is_older_than(connection: AsyncConnection, attempt: Attempt, age: timedelta) -> bool:
+    """Whether the attempt was opened longer ago than that, by the database's clock."""
+    found = await connection.execute(select(AttemptRow.opened_at < func.now() - age).where(*_same(attempt)))
+    return bool(found.scalar_one())
+
+
+async def watch(connection: AsyncConnection, attempt: Attempt) -> None:
+    """From now on a workflow looks after it, and is started again if it gets lost."""
+    await connection.execute(update(AttemptRow).where(*_same(attempt), ~AttemptRow.watched).values(watched=True))
+
+
+async def watched(connection: AsyncConnection, *, limit: int) -> list[LatePayment]:
+    """What a workflow should look after, at random."""
+    rows = await connection.execute(
+        select(AttemptRow)
+        .where(AttemptRow.watched, AttemptRow.intent_id.is_not(None))
+        .order_by(func.random())
+        .limit(limit)
+    )
+    return [LatePayment(provider=row.provider, intent_id=row.intent_id, booking_id=row.booking_id) for row in rows]
+
+
+async def take_up(connection: AsyncConnection, attempt: Attempt) -> bool:
+    """Make a closed attempt the booking's live one again, since its money is there; repeated, no change.
+
+    Returns:
+        False where the booking has another live attempt.
+    """
+    other = aliased(AttemptRow)
+    lives = exists().where(other.booking_id == attempt.booking_id, other.closed_at.is_(None))
+    changed = await connection.execute(
+        update(AttemptRow)
+        .where(*_same(attempt), AttemptRow.closed_at.is_not(None), ~lives)
+        .values(state=AttemptState.AUTHORIZED, closed_at=None, decline_code=None)
+        .returning(AttemptRow)
+    )
+    if changed.one_or_none():
+        await append(connection, attempt.booking_id, PaymentAuthorized(**attempt.facts()))
+        return True
+    now = await find(connection, attempt.provider, attempt.intent_id or "")
+    return now is not None and now[0].state not in CLOSED
+
+
+async def close(connection: AsyncConnection, attempt: Attempt, state: AttemptState, event: PaymentEvent) -> None:
+    """Close an attempt, also one that is closed already as something else, and tell it; repeated, no change."""
+    values: dict[str, Any] = {"state": state, "closed_at": func.coalesce(AttemptRow.closed_at, func.now())}
+    changed = await connection.execute(
+        update(AttemptRow).where(*_same(attempt), AttemptRow.state != state).values(values)
+    )
+    if changed.rowcount:
+        await append(connection, attempt.booking_id, event)
+
+
+async def mint_keys(connection: AsyncConnection, attempt: Attempt) -> None:
+    """As `attempts.mint_keys`, also for a closed attempt."""
+    fresh = update(AttemptRow).where(*_same(attempt), AttemptRow.keys_minted == attempt.keys_minted)
+    await connection.execute(fresh.values(keys_minted=attempt.keys_minted + 1))
+
+
+async def settle(connection: AsyncConnection, attempt: Attempt, event: LatePaymentSettled | None) -> None:
+    """Stop watching an attempt and tell, once, what became of its money; None where there was none."""
+    changed = await connection.execute(
+        update(AttemptRow).where(*_same(attempt), AttemptRow.watched).values(watched=False)
+    )
+    if changed.rowcount and event:
+        await append(connection, attempt.booking_id, event)
+
+
+def _same(attempt: Attempt) -> tuple[Any, ...]:
+    return AttemptRow.booking_id == attempt.booking_id, AttemptRow.number == attempt.number

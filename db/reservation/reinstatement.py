@@ -1,0 +1,66 @@
+"""Bringing back a booking that has expired: its money has turned up, and it may have places once more."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.reservation.bookings import claim_places, identity, move, sale
+from db.reservation.tables import BookingRow, SeatRow
+from domain.alternatives import nearest_equal
+from domain.bookings import Booking, BookingStatus
+from domain.domain_events import BookingEvent, BookingReinstated
+
+
+async def reinstate(connection: AsyncConnection, booking: Booking, seats: Sequence[str], window: timedelta) -> Booking:
+    """Claim these seats, and the booking's general-admission places, for it: `expired` → `paying`.
+
+    Args:
+        window: How long the rest may take before somebody looks what keeps it.
+
+    Raises:
+        Refused: The event is not on sale, or others have the places; then nothing is changed.
+        StaleStep: As for `move`.
+    """
+    await sale(connection, booking.event_id, lock=True)
+    changed = await connection.execute(
+        update(BookingRow)
+        .where(BookingRow.id == booking.id, BookingRow.version == booking.version)
+        .where(BookingRow.status == BookingStatus.EXPIRED)
+        .values(seats=list(seats), expires_at=func.now() + window)
+    )
+    if changed.rowcount:
+        await claim_places(connection, booking.model_copy(update={"seats": tuple(seats)}))
+    return await move(connection, booking.id, version=booking.version, to=BookingStatus.PAYING, tells=_reinstated)
+
+
+def _reinstated(booking: Booking) -> BookingEvent:
+    return BookingReinstated(
+        **identity(booking),
+        seats=booking.seats,
+        quantities=booking.quantities,
+        amount=booking.amount,
+        currency=booking.currency,
+        expires_at=booking.expires_at,
+    )
+
+
+async def alternatives(connection: AsyncConnection, booking: Booking, taken: Collection[str]) -> tuple[str, ...] | None:
+    """The nearest seats of equal worth that are free and not among `taken`.
+
+    Returns:
+        None where there are none, or the buyer did not agree to any.
+    """
+    agreed = select(BookingRow.accept_alternatives).where(BookingRow.id == booking.id)
+    if not booking.seats or not (await connection.execute(agreed)).scalar_one():
+        return None
+    sections = select(SeatRow.section).where(SeatRow.event_id == booking.event_id, SeatRow.name.in_(booking.seats))
+    free = await connection.execute(
+        select(SeatRow.name).where(
+            SeatRow.event_id == booking.event_id, SeatRow.section.in_(sections), SeatRow.status == "available"
+        )
+    )
+    return nearest_equal(booking.seats, set(free.scalars()) - set(taken))

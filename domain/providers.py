@@ -1,0 +1,39 @@
+"""The payment providers that a buyer may choose, and what each of them serves."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Provider(NamedTuple):
+    """One provider.
+
+    Attributes:
+        has_own_page: Whether the buyer chooses how to pay on the provider's page; otherwise the order names a method.
+        currencies: ISO 4217 codes that it takes.
+    """
+
+    name: str
+    has_own_page: bool
+    currencies: frozenset[str]
+
+
+# docs.stripe.com/currencies, presentment currencies
+_OF_STRIPE = """
+AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF CLP
+CNY COP CRC CVE CZK DJF DKK DOP DZD EGP ETB EUR FJD FKP GBP GEL GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR
+ISK JMD JOD JPY KES KGS KHR KMF KRW KWD KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MUR MVR MWK MXN
+MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SEK SGD SHP SLE
+SOS SRD STD SZL THB TJS TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VND VUV WST XAF XCD XOF XPF YER ZAR ZMW
+"""
+
+STRIPE = Provider("stripe", has_own_page=False, currencies=frozenset(_OF_STRIPE.split()))
+IYZICO = Provider("iyzico", has_own_page=True, currencies=frozenset({"TRY", "USD", "EUR", "GBP"}))
+
+PAYU = Provider(
+    "payu",
+    has_own_page=True,
+    currencies=frozenset({"BGN", "CHF", "CZK", "DKK", "EUR", "GBP", "HUF", "NOK", "PLN", "RON", "SEK", "UAH", "USD"}),
+)
+
+PROVIDERS = {provider.name: provider for provider in (STRIPE, IYZICO, PAYU)}

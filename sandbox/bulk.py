@@ -1,0 +1,55 @@
+"""Many intents at once, each brought to its end by the same steps as any other: a long time of trade in seconds."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from sandbox.intents import Intents
+from sandbox.stripe.cards import failure
+
+ENDS = ("captured", "refunded", "voided", "declined")
+_CARD = "pm_card_visa"
+
+
+def bring_in(intents: Intents, wanted: Sequence[dict[str, Any]]) -> list[str]:
+    """Make the intents; must be called inside a transaction of the store.
+
+    Args:
+        wanted: Objects with `booking_id`, `amount`, `currency` and `end`, one of ENDS.
+
+    Returns:
+        Their ids, in the same order.
+
+    Raises:
+        ValueError: One is malformed.
+    """
+    return [_bring_in(intents, each) for each in wanted]
+
+
+def _bring_in(intents: Intents, wanted: dict[str, Any]) -> str:
+    if not isinstance(wanted, dict) or set(wanted) != {"booking_id", "amount", "currency", "end"}:
+        raise ValueError("intents: objects with booking_id, amount, currency and end")
+    booking, end = wanted["booking_id"], wanted["end"]
+    if end not in ENDS:
+        raise ValueError(f"end: one of {', '.join(ENDS)}")
+    intent = intents.create(
+        amount=wanted["amount"],
+        currency=wanted["currency"],
+        manual_capture=True,
+        booking_id=booking,
+        metadata={"booking_id": booking},
+        details={"capture_method": "manual", "client_secret": f"secret_{secrets.token_hex(12)}"},
+    )
+    if end == "declined":
+        intents.decline(intent, _CARD, failure("generic_decline"))
+    else:
+        intents.authorize(intent, _CARD)
+    if end in ("captured", "refunded"):
+        intents.capture(intent)
+    else:
+        intents.void(intent)
+    if end == "refunded":
+        intents.refund(intent, None, None, {})
+    return intent.id

@@ -1,0 +1,137 @@
+"""How iyzico describes a form and its payment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sandbox.intents import Intent, State
+from sandbox.iyzico.amounts import price
+from sandbox.iyzico.cards import card_of
+from sandbox.records import Attempt, Refund
+
+Json = dict[str, Any]
+
+PAID = frozenset({State.PROCESSING, State.AUTHORIZED, State.CAPTURED, State.VOIDED})
+STATUS_NUMBERS = {"FAILURE": 0, "SUCCESS": 1, "INIT_THREEDS": 2}
+CANCELLED = "cancelled"
+
+
+def payment_status(intent: Intent) -> str | None:
+    """What became of the latest try on the form; None when there was none."""
+    if intent.state is State.ACTION_REQUIRED:
+        return "INIT_THREEDS"
+    if intent.attempt_id is None:
+        return None
+    return "SUCCESS" if intent.state in PAID else "FAILURE"
+
+
+def payment(intent: Intent) -> Json:
+    """A payment that succeeded, as the form's retrieval, `/payment/detail` and `/payment/postauth` tell it."""
+    details = intent.details
+    card = card_of(intent)
+    taken = intent.captured or intent.amount
+    return {
+        "price": price(details["price"]),
+        "paidPrice": price(taken),
+        "installment": 1,
+        "paymentId": intent.attempt_id,
+        "fraudStatus": fraud_status(intent),
+        "cardType": "CREDIT_CARD",
+        "cardAssociation": card.association,
+        "binNumber": card.number[:8],
+        "lastFourDigits": card.number[-4:],
+        "basketId": details["basket_id"],
+        "currency": intent.currency,
+        "itemTransactions": [_transaction(intent)],
+        "authCode": "100000",
+        "phase": phase(intent),
+        "hostReference": "mock00007iyzihostrfn",
+    } | ({"mdStatus": 1} if details.get("authenticated") else {})
+
+
+def refused(failure: dict[str, str]) -> Json:
+    """Why the latest try was refused; `mdStatus` is there when 3-D Secure was the reason."""
+    given = {"errorCode": failure["code"], "errorGroup": failure["group"], "errorMessage": failure["message"]}
+    return given | ({"mdStatus": int(failure["md_status"])} if "md_status" in failure else {})
+
+
+def report(intent: Intent, attempt: Attempt, refunds: Sequence[Refund]) -> Json:
+    """A payment as the reporting service tells it, with all that happened to it since."""
+    is_last = attempt.id == intent.attempt_id
+    status = payment_status(intent) if is_last else "FAILURE"
+    cancels = [refund for refund in refunds if refund.reason == CANCELLED]
+    given_back = [_refund(refund, intent, "refund") for refund in refunds if refund.reason != CANCELLED]
+    cancelled = [_refund(refund, intent, "cancel") for refund in cancels] or _void(intent)
+    transaction = {"paymentTransactionId": int(intent.details["transaction_id"]), "transactionStatus": 2}
+    amounts = {"price": price(intent.details["price"]), "paidPrice": price(intent.captured or intent.amount)}
+    return {
+        "paymentId": int(attempt.id),
+        "paymentStatus": STATUS_NUMBERS[status or "FAILURE"],
+        "paymentRefundStatus": _refund_status(intent),
+        **amounts,
+        "installment": 1,
+        "paymentConversationId": intent.details["conversation_id"],
+        "fraudStatus": fraud_status(intent),
+        "basketId": intent.details["basket_id"],
+        "currency": intent.currency,
+        "threeDS": bool(intent.details.get("authenticated")),
+        "phase": phase(intent),
+        "createdDate": _date(attempt.created),
+        "cancels": cancelled if is_last else [],
+        "itemTransactions": [transaction | amounts | {"refunds": given_back if is_last else []}],
+    }
+
+
+def phase(intent: Intent) -> str:
+    return "POST_AUTH" if intent.captured else "PRE_AUTH"
+
+
+def fraud_status(intent: Intent) -> int:
+    """1 approved, 0 in review."""
+    return 0 if intent.state is State.PROCESSING else 1
+
+
+def _transaction(intent: Intent) -> Json:
+    return {
+        "itemId": intent.details["basket_id"] or "item",
+        "paymentTransactionId": intent.details["transaction_id"],
+        "transactionStatus": 0 if intent.state is State.PROCESSING else 2,
+        "price": price(intent.details["price"]),
+        "paidPrice": price(intent.captured or intent.amount),
+    }
+
+
+def _void(intent: Intent) -> list[Json]:
+    """A hold that was given back, by a cancel or because the issuer's time was over."""
+    if intent.state is not State.VOIDED or not intent.authorized:
+        return []
+    given_back = {"refundId": int(intent.details["transaction_id"]), "refundPrice": price(intent.released)}
+    when = {"createdDate": _date(intent.details["canceled_at"]), "currencyCode": intent.currency}
+    return [given_back | when | {"refundStatus": 1}]
+
+
+def _refund(refund: Refund, intent: Intent, kind: str) -> Json:
+    id_name, conversation = {
+        "refund": ("refundTxId", "refundConversationId"),
+        "cancel": ("refundId", "cancelConversationId"),
+    }[kind]
+    return {
+        id_name: int(refund.id),
+        conversation: refund.metadata.get("conversation_id"),
+        "refundPrice": price(refund.amount),
+        "refundStatus": 1,
+        "createdDate": _date(refund.created),
+        "currencyCode": intent.currency,
+    }
+
+
+def _refund_status(intent: Intent) -> str:
+    if not intent.refunded:
+        return "NOT_REFUNDED"
+    return "TOTALLY_REFUNDED" if intent.refunded == intent.captured else "PARTIALLY_REFUNDED"
+
+
+def _date(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

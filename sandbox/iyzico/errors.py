@@ -1,0 +1,63 @@
+"""iyzico's errors. Whatever is wrong is answered with HTTP 200, `status` "failure" and a code.
+
+Codes and groups are those of docs.iyzico.com (Error Codes) and of answers seen in public test suites: 11, 20, 23, 1000,
+1001, 5062, 5082, 5087, 8514 and the banks' 10000s. Where none could be found it is 11, and the message says why.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ApiError(Exception):
+    """A refusal.
+
+    Attributes:
+        group: iyzico's name of a bank's reason, such as `NOT_SUFFICIENT_FUNDS`.
+        about: Further fields of the answer, such as the payment's id.
+    """
+
+    def __init__(self, code: str, message: str, *, group: str | None = None, **about: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.group = group
+        self.about = about
+
+    def body(self) -> dict[str, Any]:
+        group = {"errorGroup": self.group} if self.group else {}
+        return {"status": "failure", "errorCode": self.code, "errorMessage": self.message} | group | self.about
+
+
+def invalid(message: str) -> ApiError:
+    return ApiError("11", f"Invalid request: {message}")
+
+
+def no_credentials() -> ApiError:
+    return ApiError("1001", "API credentials not found")
+
+
+def wrong_signature() -> ApiError:
+    return ApiError("1000", "Invalid signature")
+
+
+def not_found() -> ApiError:
+    return ApiError("5087", "No payment record of the merchant was found")
+
+
+def not_for_postauth(payment_id: str) -> ApiError:
+    message = "The status of this payment is not suitable for POST_AUTH"
+    return ApiError("5082", message, paymentId=payment_id)
+
+
+def already_started(payment_id: str) -> ApiError:
+    """What a payment answers that was cancelled, or refunded in full, already."""
+    return ApiError("8514", "This operation was started before and is in progress", paymentId=payment_id)
+
+
+def wrong_sum() -> ApiError:
+    return ApiError("5062", "The amount must equal the sum of all basket items")
+
+
+def by_bank(failure: dict[str, str], payment_id: str) -> ApiError:
+    return ApiError(failure["code"], failure["message"], group=failure["group"], paymentId=payment_id)

@@ -1,0 +1,51 @@
+"""The cards that a buyer may choose on the payment page, and what each of them does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Failure = dict[str, str]
+
+
+def failure(code: str) -> Failure:
+    """Why a card is refused, as `cardResponseCode` and its words (PayU's API reference, Card Status Codes)."""
+    return {"code": code, "message": f"{code} - {RESPONSES.get(code, 'authorization error')}"}
+
+
+RESPONSES = {
+    "S05": "Do not honor",
+    "S43": "Pickup card (stolen card)",
+    "S51": "Insufficient funds",
+    "S54": "Expired card",
+    "S61": "Exceeds approval amount",
+    "SPF": "Possible fraud (do not try again)",
+    "114": "3ds authentication error (global)",
+}
+AUTHENTICATION_FAILURE = failure("114")
+ANY_REFUSAL = "S05"
+
+
+@dataclass(frozen=True)
+class Card:
+    """A test card.
+
+    Attributes:
+        label: As the payment page calls it.
+        failure: Why the issuer refuses it, if it does.
+        challenge: The issuer wants 3-D Secure first.
+    """
+
+    label: str
+    failure: Failure | None = None
+    challenge: bool = False
+
+
+CARDS = {
+    "approved": Card("Approved at once"),
+    "3ds": Card("Approved after 3-D Secure", challenge=True),
+    "3ds-S51": Card("3-D Secure, then declined: insufficient funds", failure("S51"), challenge=True),
+    "S51": Card("Declined: insufficient funds", failure("S51")),
+    "S05": Card("Declined: do not honor", failure("S05")),
+    "S54": Card("Declined: expired card", failure("S54")),
+    "S43": Card("Declined: stolen card", failure("S43")),
+}

@@ -1,0 +1,46 @@
+"""What is kept of an intent besides itself: the tries to pay it, and the refunds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.store import Row
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try with one payment method; `failure` says why it was refused."""
+
+    id: str
+    intent_id: str
+    created: int
+    status: str
+    payment_method: str
+    failure: dict[str, str] | None
+
+
+@dataclass(frozen=True)
+class Refund:
+    """Minor units given back of one intent."""
+
+    id: str
+    intent_id: str
+    attempt_id: str
+    created: int
+    amount: int
+    reason: str | None
+    metadata: dict[str, str]
+
+
+def read_attempt(row: Row) -> Attempt:
+    return Attempt(**_without_seq(row) | {"failure": json.loads(row["failure"]) if row["failure"] else None})
+
+
+def read_refund(row: Row) -> Refund:
+    return Refund(**_without_seq(row) | {"metadata": json.loads(row["metadata"])})
+
+
+def _without_seq(row: Row) -> dict[str, Any]:
+    return {name: value for name, value in dict(row).items() if name != "seq"}

@@ -1,0 +1,55 @@
+"""The part of the control API that says where messages go, how they get lost, and sends them again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.control import answer, body_of
+from sandbox.webhooks import Webhooks, read_endpoint, read_manner
+
+
+class WebhookControl:
+    """Routes under `/_sandbox/webhooks`."""
+
+    def __init__(self, webhooks: Webhooks) -> None:
+        self._webhooks = webhooks
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/_sandbox/webhooks", self.list_messages),
+            web.put("/_sandbox/webhooks/endpoints/{face}", self.listen),
+            web.delete("/_sandbox/webhooks/endpoints/{face}", self.be_silent),
+            web.put("/_sandbox/webhooks/manner", self.behave),
+            web.post("/_sandbox/webhooks/resend", self.resend),
+        ]
+
+    async def list_messages(self, request: web.Request) -> web.StreamResponse:
+        return answer({"messages": self._webhooks.of_booking(request.query.get("booking", ""))})
+
+    async def listen(self, request: web.Request) -> web.StreamResponse:
+        self._webhooks.listen(request.match_info["face"], read_endpoint(await body_of(request)))
+        return answer({})
+
+    async def be_silent(self, request: web.Request) -> web.StreamResponse:
+        self._webhooks.listen(request.match_info["face"], None)
+        return answer({})
+
+    async def behave(self, request: web.Request) -> web.StreamResponse:
+        """In the body: a manner, with a booking's id where it is for that one only."""
+        body = await body_of(request)
+        booking_id = _booking_in(body)
+        self._webhooks.behave(booking_id, read_manner(body))
+        return answer({})
+
+    async def resend(self, request: web.Request) -> web.StreamResponse:
+        body = await body_of(request)
+        return answer({"resent": self._webhooks.resend(_booking_in(body))})
+
+
+def _booking_in(body: dict[str, Any]) -> str:
+    booking_id = body.pop("booking_id", "")
+    if not isinstance(booking_id, str):
+        raise ValueError("booking_id: a text")
+    return booking_id

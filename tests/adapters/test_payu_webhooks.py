@@ -1,0 +1,63 @@
+"""PayU's notifications in the domain's words; what is not PayU's or cannot be read is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from adapters.payu_webhooks import PayUWebhooks
+from domain.payments import NewsKind, NewsRefused
+from sandbox.payu.messages import signature
+
+KEY = "second-key"
+REFUND = {"orderId": "O1", "refund": {"refundId": "5000000142", "status": "FINALIZED", "amount": "100"}}
+
+
+def headers(body: bytes, key: str = KEY) -> dict[str, str]:
+    return {"openpayu-signature": signature(body, key)}
+
+
+def order(status: str) -> bytes:
+    return orjson.dumps({"order": {"orderId": "O1", "extOrderId": "b:create:1", "status": status}})
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        ("PENDING", NewsKind.OTHER),
+        ("WAITING_FOR_CONFIRMATION", NewsKind.RESERVED),
+        ("COMPLETED", NewsKind.TAKEN),
+        ("CANCELED", NewsKind.DECLINED),
+    ],
+)
+def test_news_of_an_order_say_what_happened_to_it(status: str, kind: NewsKind) -> None:
+    body = order(status)
+    (news,) = PayUWebhooks(["the next key", KEY]).verify(body, headers(body))
+    assert (news.provider, news.event_id, news.intent_id, news.kind) == ("payu", f"O1:{status}", "O1", kind)
+
+
+def test_news_of_a_refund_move_no_payment() -> None:
+    body = orjson.dumps(REFUND)
+    (news,) = PayUWebhooks([KEY]).verify(body, headers(body))
+    assert (news.event_id, news.intent_id, news.kind) == ("O1:5000000142:FINALIZED", "O1", NewsKind.OTHER)
+
+
+def test_a_forgery_is_refused() -> None:
+    body = order("COMPLETED")
+    for forged in (headers(body, "guessed"), headers(order("PENDING")), {}):
+        with pytest.raises(NewsRefused):
+            PayUWebhooks([KEY]).verify(body, forged)
+
+
+@pytest.mark.parametrize("told", ["text", [], {}, {"order": {}}, {"order": None}, {"orderId": "O1", "refund": {}}, 7])
+def test_what_is_no_notification_is_refused(told: Any) -> None:
+    body = orjson.dumps(told)
+    with pytest.raises(NewsRefused):
+        PayUWebhooks([KEY]).verify(body, headers(body))
+
+
+def test_what_is_no_json_is_refused() -> None:
+    with pytest.raises(NewsRefused):
+        PayUWebhooks([KEY]).verify(b"order=1", headers(b"order=1"))

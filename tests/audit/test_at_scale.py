@@ -1,0 +1,45 @@
+"""The audit of a long time of trade: everything that it reads, in less than a minute."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from time import monotonic
+from uuid import UUID
+
+import pytest
+
+from audit.run import audit
+from config.settings import Settings
+from stack import Stack
+from tests.audit import bulk
+from tests.box_office import BoxOffice
+from tests.waiting import eventually
+
+FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
+BOOKINGS, SAGAS = (100_000, 2_000) if FULL else (2_000, 20)
+EVENTS = 5
+LONGEST = 60  # seconds
+
+
+@pytest.mark.disruptive
+async def test_a_hundred_thousand_bookings_are_audited_within_a_minute(settings: Settings, stack: Stack) -> None:
+    async with BoxOffice(settings) as office:
+        rows = 2 * BOOKINGS // EVENTS // 100
+        house = {"rows": rows, "seats_per_row": 100, "standing": BOOKINGS // EVENTS, "hold_seconds": 3600}
+        events = [UUID(await office.event(**house)) for _ in range(EVENTS)]
+
+        await eventually(lambda: not bulk.lag(settings, "notification") + bulk.lag(settings, "analytics"), within=60)
+        stack.stop("consume")
+        try:
+            ended = await asyncio.to_thread(bulk.seed, settings, events, BOOKINGS // EVENTS)
+        finally:
+            stack.start("consume")
+        await bulk.run_sagas(settings, events, ended[: SAGAS // 2], live=SAGAS // 2)
+
+    started = monotonic()
+    findings = await audit(settings)
+    took = monotonic() - started
+    print(f"audited {BOOKINGS} bookings and {SAGAS} sagas in {took:.1f} s")
+    assert not findings, "\n".join(map(str, findings[:20]))
+    assert took < LONGEST

@@ -1,0 +1,89 @@
+"""The guards of each consumer, each broken: the audit says which booking or event it has missed, or counted twice."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from adapters.kafka import dead_letters
+from db.outbox import append
+from domain.domain_events import EventCancelled, EventPublished, SectionOnSale, Venue
+from tests.audit.house import House
+
+HEARS, COUNTED = "analytics hears of every sale", "sales are counted once"
+NOTIFIED, ASIDE = "notification hears of every end", "no end is put aside"
+SHOWN = "search shows what the catalogue says"
+
+
+async def test_a_sale_that_is_counted_twice_is_found_where_the_inbox_forgets(house: House) -> None:
+    await house.bought("A-1-1")
+    told = await house.relay()
+    house.notify()
+    await house.count(told)
+    await house.sql("analytics", "DELETE FROM inbox")
+    await house.count(told)
+    assert await house.finds() == {(COUNTED, str(house.event))}
+
+
+async def test_a_sale_that_analytics_has_missed_is_found_where_it_commits_before_its_work(house: House) -> None:
+    booking = await house.bought("A-1-1")
+    await house.relay()
+    house.notify()
+    assert await house.finds() == {(HEARS, str(booking.id))}
+
+
+async def test_a_young_sale_is_waited_for(house: House) -> None:
+    await house.bought("A-1-1")
+    told = await house.relay()
+    house.notify()
+    patient = house._replace(sources=house.sources._replace(lag=timedelta(minutes=1)))
+    waiting = asyncio.create_task(patient.finds())
+    await house.count(told)
+    assert await waiting == set()
+
+
+async def test_an_end_that_notification_has_not_come_to_is_found(house: House) -> None:
+    booking = await house.cancelled("A-1-1")
+    await house.relay()
+    assert await house.finds() == {(NOTIFIED, str(booking.id))}
+
+
+async def test_an_end_that_a_consumer_gave_up_is_found(house: House) -> None:
+    booking = await house.cancelled("A-1-1")
+    [*_, told] = await house.relay()
+    house.notify()
+    await house.publish(told, topic=dead_letters("notification"))
+    assert await house.finds() == {(ASIDE, str(booking.id))}
+
+
+async def test_an_event_that_search_shows_though_it_was_called_off_is_found(house: House) -> None:
+    published, search = an_event(house.event), house.sources.search
+    async with house.database("catalogue").begin() as connection:
+        await append(connection, house.event, published)
+        await append(connection, house.event, EventCancelled(event_id=house.event, version=3))
+    await house.sql("catalogue", "DELETE FROM outbox")
+    await search.put(published)
+    await search.mark_cancelled(house.event, 3)
+    await search.put(published)  # late, and refused for its version
+    assert await house.finds() == set()
+
+    # The same, as if the index did not look at versions.
+    document = (await search._client.get(index=search._alias, id=str(house.event)))["_source"]
+    unversioned = {"document": document | {"status": "on_sale"}, "refresh": True}
+    await search._client.index(index=search._alias, id=str(house.event), **unversioned)
+    assert await house.finds() == {(SHOWN, str(house.event))}
+
+
+def an_event(event: UUID) -> EventPublished:
+    return EventPublished(
+        event_id=event,
+        version=2,
+        organizer_id=event,
+        name="Hamlet",
+        category="theatre",
+        venue=Venue(name="Globe", city="London", country="GB", latitude=51.5, longitude=-0.1),
+        starts_at=datetime.now(UTC) + timedelta(days=9),
+        currency="EUR",
+        sections=(SectionOnSale(name="A", kind="seated", price=5000, capacity=10),),
+    )

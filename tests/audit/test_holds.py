@@ -1,0 +1,84 @@
+"""The guards in Redis's scripts, each cut out: the audit says whose place is kept wrongly, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+import adapters
+from adapters.seat_locks import Places, SeatLocks
+from tests.audit.house import House
+
+DEAD, ENDLESS = "holds have live bookings", "every hold has an end"
+KNOWN, COUNTED = "redis knows what is taken", "redis counts every place"
+
+Cut = Callable[[str, str, str], SeatLocks]
+
+
+class Forgetful(SeatLocks):
+    """Never lets go."""
+
+    async def release(self, places: Places) -> None:
+        pass
+
+
+@pytest.fixture
+async def raw(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def cut(raw: Redis) -> Cut:
+    """Locks of which one script has lost a part."""
+
+    def without(script: str, guard: str, instead: str) -> SeatLocks:
+        lua = (Path(adapters.__file__).parent / "lua" / f"{script}.lua").read_text()
+        assert lua.count(guard) == 1
+        locks = SeatLocks(raw)
+        setattr(locks, f"_{script}", raw.register_script(lua.replace(guard, instead)))
+        return locks
+
+    return without
+
+
+async def test_a_hold_that_outlives_its_booking_is_found(house: House, raw: Redis) -> None:
+    booking = await house.end(await house.held("A-1-1", Standing=2), locks=Forgetful(raw))
+    assert await house.finds() == {(DEAD, str(booking.id))}
+
+
+async def test_a_hold_that_never_ends_by_itself_is_found(house: House, cut: Cut) -> None:
+    booking = await house.held("A-1-1", locks=cut("hold", "booking, 'PX', ttl", "booking"))
+    await house.saga(booking)
+    assert await house.finds() == {(ENDLESS, str(booking.id))}
+
+
+async def test_a_hold_deleted_by_another_is_found_where_nobody_looks_whose_it_is(house: House, cut: Cut) -> None:
+    owner = await house.held("A-1-1")
+    await house.saga(owner)
+    careless = cut("release", "if redis.call('GET', key) == booking then", "do")
+    assert await house.hold("A-1-1", locks=careless) is None
+    assert await house.finds() == {(KNOWN, str(owner.id))}
+
+
+async def test_a_place_kept_for_who_has_not_claimed_it_is_found(house: House) -> None:
+    booking = await house.bought("A-1-1")
+    await house.locks.hold(Places(house.event, booking.id, ["A-1-2"], {}), timedelta(minutes=1))
+    assert await house.finds() == {(KNOWN, str(booking.id))}
+
+
+async def test_places_that_leak_from_the_count_are_found(house: House, cut: Cut) -> None:
+    booking = await house.held(Standing=2)
+    await house.end(booking, locks=cut("release", "redis.call('DECRBY', section .. ':count', mine)", ""))
+    assert await house.finds() == {(COUNTED, f"{house.event} Standing")}
+
+
+async def test_a_cold_event_is_not_held_against_redis(house: House) -> None:
+    booking = await house.held("A-1-1")
+    await house.saga(booking)
+    await house.redis.flushall()
+    assert await house.finds() == set()

@@ -1,0 +1,111 @@
+"""The guards of the buyer's money, each broken: the audit says whose money is where it should not be."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from activities.reservation import Step
+from adapters.stripe import StripeGateway
+from domain.money import Money
+from domain.payments import Intent, IntentState
+from sandbox.testing import API_KEY, SandboxProcess
+from tests.audit.house import House, step
+
+OWED, ONCE = "money taken is money owed", "a booking is paid once"
+AUTHORIZED, ATTEMPTS = "nothing stays authorized", "attempts say what the provider says"
+
+
+class WithoutKeys(StripeGateway):
+    """Asks for everything as if for the first time."""
+
+    async def create(self, booking_id: UUID, amount: Money, *, key: str) -> Intent:
+        return await super().create(booking_id, amount, key=str(uuid4()))
+
+    async def confirm(self, intent_id: str, payment_method: str, *, return_url: str, key: str) -> Intent:
+        return await super().confirm(intent_id, payment_method, return_url=return_url, key=str(uuid4()))
+
+    async def capture(self, intent_id: str, *, key: str) -> Intent:
+        return await super().capture(intent_id, key=str(uuid4()))
+
+
+class Lazy(StripeGateway):
+    """Says that it has done what it has not: it neither takes money nor gives any back."""
+
+    async def capture(self, intent_id: str, *, key: str) -> Intent:
+        return await self._as_if(intent_id, IntentState.CAPTURED)
+
+    async def void(self, intent_id: str, *, key: str) -> Intent:
+        return await self._as_if(intent_id, IntentState.VOIDED)
+
+    async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent:
+        return await self._as_if(intent_id, IntentState.CAPTURED)
+
+    async def _as_if(self, intent_id: str, state: IntentState) -> Intent:
+        return (await self.retrieve(intent_id)).model_copy(update={"state": state})
+
+
+@pytest.fixture
+def without_keys(sandbox: SandboxProcess) -> StripeGateway:
+    return WithoutKeys(API_KEY, base_url=sandbox.url)
+
+
+@pytest.fixture
+def lazy(sandbox: SandboxProcess) -> StripeGateway:
+    return Lazy(API_KEY, base_url=sandbox.url)
+
+
+async def charged_again_after_forgetting(house: House, gateway: StripeGateway) -> str:
+    """A booking whose attempt is lost, as by a backup put back, after its money was taken; and so it is taken again."""
+    booking = await house.authorized("A-1-1", gateway=gateway)
+    assert await step(house.seats().commit, Step(booking=booking)) is None
+    for _ in range(2):
+        await house.sql("payment", "DELETE FROM attempts WHERE booking_id = :id", id=booking.id)
+        await house.authorize(booking, gateway)
+        await step(house.money(gateway).capture, booking.id)
+    await step(house.seats().issue, Step(booking=booking))
+    return str(booking.id)
+
+
+async def test_a_buyer_who_is_charged_twice_is_found_where_no_key_forbids_it(
+    house: House, without_keys: StripeGateway
+) -> None:
+    booking = await charged_again_after_forgetting(house, without_keys)
+    await without_keys.close()
+    assert await house.finds() == {(OWED, booking), (ONCE, booking), (AUTHORIZED, booking)}
+
+
+async def test_keys_keep_a_buyer_from_being_charged_twice(house: House) -> None:
+    assert isinstance(house.gateway, StripeGateway)
+    await charged_again_after_forgetting(house, house.gateway)
+    assert await house.finds() == set()
+
+
+async def test_money_that_stays_reserved_is_found_where_the_void_is_skipped(house: House, lazy: StripeGateway) -> None:
+    booking = await house.authorized("A-1-1")
+    await step(house.money(lazy).return_money, booking.id)
+    await house.end(booking)
+    await lazy.close()
+    assert await house.finds() == {(AUTHORIZED, str(booking.id)), (ATTEMPTS, str(booking.id))}
+
+
+async def test_money_taken_for_nothing_is_found_where_the_refund_is_skipped(house: House, lazy: StripeGateway) -> None:
+    booking = await house.authorized("A-1-1")
+    await step(house.money().capture, booking.id)
+    await step(house.money(lazy).return_money, booking.id)
+    await house.end(booking)
+    await lazy.close()
+    assert await house.finds() == {(OWED, str(booking.id)), (ATTEMPTS, str(booking.id))}
+
+
+async def test_a_ticket_without_money_is_found_where_the_capture_is_skipped(house: House, lazy: StripeGateway) -> None:
+    booking = await house.bought("A-1-1", gateway=lazy)
+    await lazy.close()
+    assert await house.finds() == {(check, str(booking.id)) for check in (OWED, AUTHORIZED, ATTEMPTS)}
+
+
+async def test_a_payment_left_open_is_found_where_the_places_go_back_before_the_money(house: House) -> None:
+    booking = await house.authorized("A-1-1")
+    await house.end(booking)
+    assert await house.finds() == {(AUTHORIZED, str(booking.id))}

@@ -1,0 +1,30 @@
+"""What an operator sees of the audit: each invariant has its words in the manual, and each break names the booking."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from audit.invariants import CHECKS
+from audit.look import name_of
+from audit.report import print_findings
+from audit.run import Finding
+
+ROOT = Path(__file__).parents[2]
+NAMES = [name_of(check) for check in CHECKS]
+
+
+def test_each_invariant_makes_a_promise_is_in_the_manual_and_is_seen_broken() -> None:
+    assert [name_of(check) for check in CHECKS if not inspect.getdoc(check)] == []
+    manual = (ROOT / "docs" / "operations.md").read_text()
+    assert [name for name in NAMES if f"| {name} |" not in manual] == []
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    assert [name for name in NAMES if f'"{name}"' not in tests] == []
+
+
+def test_a_broken_invariant_is_printed_with_its_booking(capsys: pytest.CaptureFixture[str]) -> None:
+    booking = "0195f3a2-8f3e-7cc1-a7a4-1f60c3c0a111"
+    print_findings([Finding("money taken is money owed", booking, "kept 10000, owed 5000")])
+    assert f"broken money taken is money owed: {booking}: kept 10000, owed 5000" in capsys.readouterr().out

@@ -1,0 +1,68 @@
+"""The guards that bring a booking to its end, each broken: the audit says which is not finished, or told otherwise."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from config.settings import Settings
+from domain.bookings import Booking, BookingStatus
+from tests.audit.house import House
+
+FINISHED, WINDOW, AGREE = (
+    "what is unfinished is being finished",
+    "nothing outlasts its window",
+    "temporal and postgres agree",
+)
+
+
+@workflow.defn(name="Booking", sandboxed=False)
+class Mistaken:
+    """A saga that ends as confirmed whatever has become of its booking."""
+
+    @workflow.run
+    async def run(self, booking: Booking) -> Booking:
+        return booking.model_copy(update={"status": BookingStatus.CONFIRMED})
+
+
+async def test_a_booking_whose_saga_was_terminated_is_found(house: House) -> None:
+    booking = await house.held("A-1-1")
+    saga = await house.saga(booking)
+    assert await house.finds() == set()
+    await saga.terminate()
+    await house.sql("reservation", "UPDATE bookings SET updated_at = now() - interval '3 seconds'")
+    assert await house.finds() == {(FINISHED, str(booking.id))}
+
+
+async def test_a_hold_that_no_timer_ends_is_found(house: House) -> None:
+    await house.sql("reservation", "ALTER TABLE events DROP CONSTRAINT events_hold_seconds_check")
+    await house.sql("reservation", "UPDATE events SET hold_seconds = -90")
+    booking = await house.held("A-1-1")
+    await house.saga(booking)
+    await house.sql("reservation", "UPDATE bookings SET updated_at = expires_at")
+    assert await house.finds() == {(WINDOW, str(booking.id))}
+
+
+async def test_a_payment_that_no_window_ends_is_found(house: House) -> None:
+    booking = await house.authorized("A-1-1")
+    await house.saga(booking)
+    await house.sql("reservation", "UPDATE bookings SET updated_at = now() - interval '7 minutes'")
+    assert await house.finds() == {(WINDOW, str(booking.id))}
+
+
+async def test_a_saga_that_shows_another_state_is_found(house: House) -> None:
+    booking = await house.authorized("A-1-1")
+    await house.saga(booking, shows=BookingStatus.HELD)
+    assert await house.finds() == {(AGREE, str(booking.id))}
+
+
+async def test_a_saga_that_has_ended_otherwise_than_its_booking_is_found(house: House, settings: Settings) -> None:
+    booking = await house.cancelled("A-1-1")
+    client = await Client.connect(settings.temporal_address, data_converter=pydantic_data_converter)
+    async with Worker(
+        client, task_queue=house.prefix, workflows=[Mistaken], workflow_runner=UnsandboxedWorkflowRunner()
+    ):
+        await (await house.saga(booking, shows=BookingStatus.CONFIRMED)).result()
+    assert await house.finds() == {(AGREE, str(booking.id))}

@@ -1,0 +1,46 @@
+"""What must be true of one booking when it is over: at the provider, in the house, and in the audit."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.exc import OperationalError
+
+from audit.run import audit
+from config.settings import Settings
+from tests.box_office import BoxOffice
+from tests.faults.stories import AMOUNT, SEAT, WITHIN
+from tests.waiting import eventually
+
+
+async def money_and_places_are_right(office: BoxOffice, event: str, booking: str, ending: str) -> None:
+    """The provider has exactly what the booking owes, of one intent, and the seat is as the booking's status says."""
+    intents = await office.provider.intents(booking)
+    taken = [kept for intent in intents if (kept := intent["captured"] - intent["refunded"])]
+    assert taken == ([AMOUNT] if ending == "confirmed" else []), intents
+    assert not any(intent["held"] for intent in intents), intents
+    assert await office.seat(event, SEAT) == {"confirmed": "sold", "held": "held"}.get(ending, "available")
+
+
+async def the_saga_is_over(office: BoxOffice, booking: str) -> None:
+    """Wait until the workflow has closed."""
+
+    async def closed() -> bool:
+        return (await office.saga(booking).describe()).close_time is not None
+
+    await eventually(closed, within=WITHIN)
+
+
+async def the_audit_is_clean(settings: Settings, event: str) -> None:
+    """Nothing is found, as soon as the audit can connect on a machine that is busy."""
+
+    async def clean() -> bool:
+        try:
+            findings = await audit(settings, UUID(event))
+        except OperationalError as error:
+            raise AssertionError("the audit could not connect") from error
+        if findings:
+            raise RuntimeError("; ".join(map(str, findings)))
+        return True
+
+    await eventually(clean)

@@ -1,0 +1,125 @@
+"""The table of faults: each effect of a booking, what must come of the booking at each fault, or why there is no such.
+
+The tests strike every cell; nothing else says what is tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tests.faults.plan import Fault
+from tests.faults.stories import ACTS, BUYS, CALLED_OFF, CANCELS, DECLINED, EXPIRES, REFUNDED, Story
+
+GOES_ON = "Temporal hears of the whole step only: see its last effect"
+OVER = "the saga is over when this is recorded"
+KEEPS_ITS_PART = "a relay or consumer that stands still keeps its part of the stream: tests/workers covers two at work"
+NOT_TEMPORAL = "Temporal takes no part in it"
+
+
+class Effect(NamedTuple):
+    """One effect.
+
+    Attributes:
+        step: The activity that makes it; for what no activity makes, the process.
+        operation: What it is there; see `Point`.
+        story: How a booking comes to it; the booking ends as the story does, whatever strikes.
+        refused: How it ends where a refusal changes the story.
+        more: The step goes on after it.
+        last: The step is the saga's last.
+    """
+
+    name: str
+    step: str
+    operation: str
+    story: Story
+    refused: str = ""
+    more: bool = False
+    last: bool = False
+
+    def why_not(self, fault: Fault) -> str | None:
+        """Why there is no such cell; None where there is."""
+        if fault in (Fault.KILLED_UNTOLD, Fault.KILLED_TOLD):
+            if self in OUTSIDE:
+                return NOT_TEMPORAL
+            if self.more:
+                return GOES_ON
+        if fault is Fault.LATE and self in OUTSIDE:
+            return KEEPS_ITS_PART
+        return OVER if self.last and fault is Fault.KILLED_TOLD else None
+
+    def ending(self, fault: Fault) -> str:
+        """The booking's last status."""
+        return self.refused if fault is Fault.REFUSED and self.refused else self.story.ending
+
+
+SAGA = (
+    Effect("load the event into Redis", "hold", "redis load", BUYS, more=True),
+    Effect("hold in Redis", "hold", "redis hold", BUYS, more=True),
+    Effect("claim in Postgres", "hold", "commit .*INSERT INTO bookings", BUYS),
+    Effect("start the payment in Postgres", "start_payment", "commit", BUYS, more=True),
+    Effect("extend the hold in Redis", "start_payment", "redis extend", BUYS),
+    Effect("open an attempt", "authorize", "commit .*INSERT INTO attempts", BUYS, more=True),
+    Effect("create the intent", "authorize", "provider create", BUYS, refused="held", more=True),
+    Effect("note the intent", "authorize", "commit .*SET intent_id", BUYS, more=True),
+    Effect("confirm the intent", "authorize", "provider confirm", BUYS, refused="held", more=True),
+    Effect("note the authorization", "authorize", "commit .*UPDATE attempts SET state", BUYS),
+    Effect("commit the seats", "commit", "commit", BUYS),
+    Effect("capture the money", "capture", "provider capture", BUYS, refused="failed", more=True),
+    Effect("note the capture", "capture", "commit .*UPDATE attempts SET state", BUYS),
+    Effect("issue the tickets", "issue", "commit", BUYS, more=True),
+    Effect("mark as sold in Redis", "issue", "redis sell", BUYS, last=True),
+    Effect("note that the buyer has to act", "authorize", "commit .*UPDATE attempts SET state", ACTS),
+    Effect("let the booking wait for the buyer", "require_action", "commit", ACTS),
+    Effect("let the booking go on", "resume_payment", "commit", ACTS),
+    Effect("note the decline", "authorize", "commit .*SET decline_code", DECLINED, more=True),
+    Effect("void the declined intent", "authorize", "provider void", DECLINED, more=True),
+    Effect("close the declined attempt", "authorize", "commit .*UPDATE attempts SET state", DECLINED),
+    Effect("keep the hold", "keep_hold", "commit", DECLINED),
+    Effect("release in Postgres (cancelled)", "release", "commit", CANCELS, more=True),
+    Effect("release in Redis (cancelled)", "release", "redis release", CANCELS, last=True),
+    Effect("release in Postgres (expired)", "release", "commit", EXPIRES, more=True),
+    Effect("release in Redis (expired)", "release", "redis release", EXPIRES, last=True),
+    Effect("void the authorization", "return_money", "provider void", CALLED_OFF, more=True),
+    Effect("note the void", "return_money", "commit .*UPDATE attempts SET state", CALLED_OFF),
+    Effect("release in Postgres (failed)", "release", "commit", CALLED_OFF, more=True),
+    Effect("release in Redis (failed)", "release", "redis release", CALLED_OFF, last=True),
+    Effect("note the late capture", "return_money", "commit .*UPDATE attempts SET state=", REFUNDED, more=True),
+    Effect("refund the money", "return_money", "provider refund", REFUNDED, more=True),
+    Effect("note the refund", "return_money", "commit .*closed_at=now", REFUNDED),
+)
+
+RELAY = (
+    Effect("publish to Kafka", "relay", "kafka publish", BUYS),
+    Effect("delete the outbox row", "relay", "outbox delete", BUYS),
+)
+ANALYTICS = (Effect("count the sale", "analytics", "commit .*INSERT INTO inbox", BUYS),)
+SEARCH = (Effect("index the event", "search", "search put", BUYS),)
+NOTIFICATION = (Effect("send the mail", "notification", "mail send", BUYS),)
+OUTSIDE = (*RELAY, *ANALYTICS, *SEARCH, *NOTIFICATION)
+
+
+class Cell(NamedTuple):
+    effect: Effect
+    fault: Fault
+
+    def __str__(self) -> str:
+        return f"{self.effect.name} - {self.fault}"
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether it is struck when there is little time, too: who made the effect dies, or its answer is lost."""
+        if self.fault is Fault.LATE:
+            return self.effect.operation.startswith("provider")
+        if self.fault is Fault.ANSWER_LOST:
+            return True
+        unheard = Fault.KILLED_AFTER if self.effect.why_not(Fault.KILLED_UNTOLD) else Fault.KILLED_UNTOLD
+        return self.fault is unheard
+
+
+def cells(effects: tuple[Effect, ...]) -> Iterator[Cell]:
+    """All cells that can exist."""
+    for effect in effects:
+        for fault in Fault:
+            if effect.why_not(fault) is None:
+                yield Cell(effect, fault)

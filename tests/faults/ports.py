@@ -1,0 +1,192 @@
+"""Hands the ports of a process to a striker: they are wrapped, and the code between them is the real one.
+
+What a wrapped port raises is what it promises to raise in that case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import wraps
+from typing import Any
+
+import psycopg
+import redis.exceptions
+from confluent_kafka import KafkaError
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.dialects.postgresql.psycopg import PGDialectAsync_psycopg
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.client import Interceptor as ClientInterceptor
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+from temporalio.worker import Interceptor as WorkerInterceptor
+
+from adapters.elasticsearch import EventSearch
+from adapters.kafka import CloudEvent, NotDelivered, OutgoingMessage, Publisher
+from adapters.mail import MailServer
+from adapters.seat_locks import SeatLocks
+from adapters.stripe import StripeGateway
+from config.settings import Settings
+from db import outbox
+from db.outbox import OutboxMessage
+from domain.payments import PaymentDeclined, PaymentRejected, PaymentUnknown
+from domain.problems import ProblemType, Refused
+from tests.faults.striker import Step, Striker, doing
+from workers import temporal_workers
+from workers.consumers.runner import Runner
+from workers.relay import Relay
+
+
+def hand_to(striker: Striker) -> None:
+    """Wrap all ports of this process."""
+    _redis(striker)
+    _provider(striker)
+    _postgres(striker)
+    _temporal(striker)
+    _kafka(striker)
+    _consumers(striker)
+
+
+def _redis(striker: Striker) -> None:
+    for name in ("hold", "extend", "sell", "release", "load"):
+        striker.wrap(
+            SeatLocks,
+            name,
+            f"redis {name}",
+            refuses=lambda: redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'"),
+            loses=lambda: redis.exceptions.TimeoutError("Timeout reading from redis"),
+        )
+
+
+def _provider(striker: Striker) -> None:
+    for name in ("create", "confirm", "capture", "void", "refund"):
+        refusal = PaymentDeclined if name == "confirm" else PaymentRejected
+        striker.wrap(
+            StripeGateway,
+            name,
+            f"provider {name}",
+            refuses=lambda refusal=refusal: refusal("generic_decline", "no"),  # type: ignore[misc]
+            loses=lambda: PaymentUnknown("no answer in time"),
+        )
+
+
+def _not_serializable() -> Exception:
+    return psycopg.errors.SerializationFailure("could not serialize access")
+
+
+def _connection_lost() -> Exception:
+    return psycopg.OperationalError("server closed the connection unexpectedly")
+
+
+def _postgres(striker: Striker) -> None:
+    """A transaction is made by its COMMIT, and known by its statements."""
+    committing = ""
+
+    @event.listens_for(Engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.info["statements"] = []
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def note(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        connection.info.setdefault("statements", []).append(" ".join(statement.split()))
+
+    @event.listens_for(Engine, "commit")
+    def commit(connection: Connection) -> None:
+        nonlocal committing  # read at once: nothing else runs between this and the dialect's call
+        committing = "; ".join(connection.info.pop("statements", []))
+
+    original = PGDialectAsync_psycopg.do_commit
+
+    @wraps(original)
+    def do_commit(dialect: PGDialectAsync_psycopg, connection: Any) -> None:
+        operation, step = f"commit {committing}", doing.get(Step(""))
+        if striker.before(operation, step):
+            raise _not_serializable()
+        original(dialect, connection)
+        if striker.after(operation, step):
+            connection.close()
+            raise _connection_lost()
+
+    PGDialectAsync_psycopg.do_commit = do_commit  # type: ignore[method-assign]
+
+
+class _Activities(ClientInterceptor, WorkerInterceptor):
+    def __init__(self, striker: Striker) -> None:
+        self._striker = striker
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _Activity(next, self._striker)
+
+
+class _Activity(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, striker: Striker) -> None:
+        super().__init__(next)
+        self._striker = striker
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        info = activity.info()
+        step = Step(info.activity_type, info.workflow_id or "")
+        doing.set(step)
+        self._striker.begun(step)
+        try:
+            result = await super().execute_activity(input)
+            self._striker.ended(step)
+            return result
+        finally:
+            self._striker.left(step)
+
+
+def _temporal(striker: Striker) -> None:
+    connect = temporal_workers.connect_worker
+
+    async def connect_worker(settings: Settings) -> Client:
+        config = (await connect(settings)).config()
+        config["interceptors"] = [*config["interceptors"], _Activities(striker)]
+        return Client(**config)
+
+    temporal_workers.connect_worker = connect_worker
+
+
+def _kafka(striker: Striker) -> None:
+    """Outbox rows are deleted many at a time: the fault strikes when the one that is meant is among them."""
+    subjects: dict[int, str] = {}
+    to_kafka = Relay._to_kafka
+
+    def remember(relay: Relay, message: OutboxMessage) -> OutgoingMessage:
+        subjects[message.id] = f"{message.aggregate_id} {message.type}"
+        return to_kafka(relay, message)
+
+    Relay._to_kafka = remember  # type: ignore[method-assign]
+
+    def publishing(_publisher: Publisher, message: OutgoingMessage) -> Step:
+        return Step("relay", f"{(message.key or b'').decode()} {dict(message.headers)['ce_type'].decode()}")
+
+    def deleting(_connection: object, ids: Sequence[int]) -> Step:
+        point = striker.plan.read()
+        is_among = point is not None and point.subject in {subjects.get(each) for each in ids}
+        return Step("relay", point.subject if point and is_among else "")
+
+    striker.wrap(
+        Publisher,
+        "publish",
+        "kafka publish",
+        refuses=lambda: NotDelivered(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)),
+        loses=lambda: NotDelivered(KafkaError(KafkaError._MSG_TIMED_OUT)),
+        step=publishing,
+    )
+    striker.wrap(outbox, "delete", "outbox delete", refuses=_not_serializable, loses=_connection_lost, step=deleting)
+
+
+def _consumers(striker: Striker) -> None:
+    handle = Runner._handle
+
+    async def handle_as_step(runner: Runner, event: CloudEvent) -> None:
+        doing.set(Step(runner._subscription.group, f"{event.subject} {event.data.type}"))
+        await handle(runner, event)
+
+    Runner._handle = handle_as_step  # type: ignore[method-assign]
+
+    def unavailable() -> Exception:
+        return Refused(ProblemType.UNAVAILABLE, "not now")
+
+    striker.wrap(EventSearch, "put", "search put", refuses=unavailable, loses=unavailable)
+    striker.wrap(MailServer, "send", "mail send", refuses=unavailable, loses=unavailable)

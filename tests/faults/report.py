@@ -1,0 +1,81 @@
+"""Writes the table of faults with what came of each cell, for the report of a proof."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Iterator, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+from tests.faults.effects import Cell, Effect
+from tests.faults.plan import Fault
+
+log = logging.getLogger(__name__)
+
+
+class Outcome(NamedTuple):
+    """Attributes: ending: the booking's last status; trouble: what went wrong, or empty."""
+
+    ending: str
+    seconds: float
+    trouble: str
+
+
+async def outcome(cell: object, living_through: Awaitable[str]) -> Outcome:
+    """What came of a cell: the ending, or whatever went wrong, so that one cell's trouble hides no other's."""
+    started, ending, trouble = perf_counter(), "", ""
+    try:
+        ending = await living_through
+    except Exception as error:
+        trouble = f"{type(error).__name__}: {error}"
+    log.info("%s: %s in %.0f s", cell, trouble or ending, perf_counter() - started)
+    return Outcome(ending, perf_counter() - started, trouble)
+
+
+def write(folder: Path, name: str, effects: tuple[Effect, ...], outcomes: Mapping[Cell, Outcome]) -> None:
+    """Write the table as Markdown into the folder."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.md").write_text("\n".join(_lines(effects, outcomes)) + "\n")
+
+
+def write_network(folder: Path, outcomes: Mapping[tuple[str, str], Outcome]) -> None:
+    """Write what came of bookings in each weather: (server, trouble)."""
+    folder.mkdir(exist_ok=True)
+    servers, troubles = (list(dict.fromkeys(each[part] for each in outcomes)) for part in (0, 1))
+    lines = [f"| line to | {' | '.join(troubles)} |", "|---|" + "---|" * len(troubles)]
+    for server in sorted(servers):
+        row = [_came(outcomes.get((server, trouble))) for trouble in troubles]
+        lines.append(f"| {server} | {' | '.join(row)} |")
+    (folder / "faults-network.md").write_text("\n".join(lines) + "\n")
+
+
+def _came(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "not run"
+    if outcome.trouble:
+        return f"**{' '.join(outcome.trouble.split())[:80]}**"
+    return f"{outcome.ending} {outcome.seconds:.1f}"
+
+
+def _lines(effects: tuple[Effect, ...], outcomes: Mapping[Cell, Outcome]) -> Iterator[str]:
+    held = sum(not outcome.trouble for outcome in outcomes.values())
+    yield f"{held} of {len(outcomes)} cells ended as they must, in seconds from the hold to the audit."
+    yield ""
+    yield f"| effect | the buyer | {' | '.join(Fault)} |"
+    yield "|---|---|" + "---|" * len(Fault)
+    notes: list[str] = []
+    for effect in effects:
+        row = [_cell(effect, fault, outcomes.get(Cell(effect, fault)), notes) for fault in Fault]
+        yield f"| {effect.name} | {effect.story.name} | {' | '.join(row)} |"
+    yield ""
+    for number, note in enumerate(notes, 1):
+        yield f"{number}. {note}"
+
+
+def _cell(effect: Effect, fault: Fault, outcome: Outcome | None, notes: list[str]) -> str:
+    if why := effect.why_not(fault):
+        if why not in notes:
+            notes.append(why)
+        return f"- ({notes.index(why) + 1})"
+    return _came(outcome)

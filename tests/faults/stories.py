@@ -1,0 +1,107 @@
+"""How one booking, made through REST, comes to each effect of the saga, and how it must end whatever strikes it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+from uuid import uuid4
+
+import httpx2
+
+from tests.box_office import CARD, CARD_WITH_3DS, DECLINED_CARD, BoxOffice, Buyer
+from tests.waiting import eventually
+
+SEAT, STANDING, AMOUNT = "A-1-1", 2, 5000 + 2 * 3000
+WITHIN = 120  # seconds, of a machine that is busy with many bookings at a time
+
+
+class Story(NamedTuple):
+    """Attributes: act: does what the buyer does, and answers the booking's id; ending: the booking's last status."""
+
+    name: str
+    act: Callable[[BoxOffice, Buyer, str], Awaitable[str]]
+    ending: str
+    hold_seconds: int = 300
+
+
+async def insist(call: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+    """Repeat a call as a client should: for as long as its outcome is unknown, or nobody is there to tell it."""
+
+    async def known() -> httpx2.Response | None:
+        answer = await call()
+        return answer if answer.status_code != 503 else None
+
+    answer = await eventually(known, within=WITHIN, every=0.2)
+    assert answer
+    return answer
+
+
+async def hold(buyer: Buyer, event: str) -> str:
+    key = str(uuid4())
+    answer = await insist(lambda: buyer.hold(event, SEAT, key=key, quantities={"Standing": STANDING}))
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def pay(buyer: Buyer, booking: str, method: str = CARD) -> httpx2.Response:
+    key = str(uuid4())
+    return await insist(lambda: buyer.pay(booking, method, key=key))
+
+
+async def _buy(office: BoxOffice, buyer: Buyer, event: str) -> str:
+    booking = await hold(buyer, event)
+    await pay(buyer, booking)
+    return booking
+
+
+async def _be_declined(office: BoxOffice, buyer: Buyer, event: str) -> str:
+    booking = await hold(buyer, event)
+    answer = await pay(buyer, booking, DECLINED_CARD)
+    assert answer.status_code == 402, answer.text
+    return booking
+
+
+async def _act_at_the_provider(office: BoxOffice, buyer: Buyer, event: str) -> str:
+    booking = await hold(buyer, event)
+    answer = await pay(buyer, booking, CARD_WITH_3DS)
+    assert answer.status_code == 202, answer.text
+    await office.provider.act(answer.json()["next_action"]["url"], "approve")
+    return booking
+
+
+async def _cancel(office: BoxOffice, buyer: Buyer, event: str) -> str:
+    booking = await hold(buyer, event)
+    assert (await insist(lambda: buyer.cancel(booking))).status_code == 200
+    return booking
+
+
+async def _walk_away(office: BoxOffice, buyer: Buyer, event: str) -> str:
+    return await hold(buyer, event)
+
+
+async def _pay_for_what_is_called_off(office: BoxOffice, buyer: Buyer, event: str) -> str:
+    booking = await hold(buyer, event)
+    await office.call_off(event)
+    answer = await pay(buyer, booking)
+    assert answer.status_code == 409, answer.text
+    return booking
+
+
+async def _be_captured_in_vain(office: BoxOffice, buyer: Buyer, event: str) -> str:
+    """The money is taken, but the provider will not say so until the saga has given up and goes back."""
+    booking = await hold(buyer, event)
+    await office.provider.will("reset_after", "capture", booking)
+    tries = office.settings.compensation_attempts - 1
+    await office.provider.will("500_before", "retrieve", booking, times=tries)
+    answer = await pay(buyer, booking)
+    assert answer.status_code == 409, answer.text
+    return booking
+
+
+BUYS = Story("buys", _buy, "confirmed")
+ACTS = Story("acts at the provider's page", _act_at_the_provider, "confirmed")
+DECLINED = Story("is declined", _be_declined, "held")
+CANCELS = Story("cancels", _cancel, "cancelled")
+EXPIRES = Story("walks away", _walk_away, "expired", hold_seconds=2)
+CALLED_OFF = Story("pays when the event is called off", _pay_for_what_is_called_off, "failed")
+REFUNDED = Story("is captured in vain", _be_captured_in_vain, "failed")

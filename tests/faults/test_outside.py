@@ -1,0 +1,161 @@
+"""Faults on the way from the outbox to the last consumer: everything is told, in order, and counted once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from config.settings import Settings
+from domain.domain_events import BookingEvent, CatalogueEvent
+from stack import Stack
+from tests.box_office import BoxOffice
+from tests.faults import report
+from tests.faults.effects import ANALYTICS, NOTIFICATION, OUTSIDE, RELAY, SEARCH, Cell, Effect, cells
+from tests.faults.lanes import Workers
+from tests.faults.plan import Point
+from tests.faults.report import Outcome, outcome
+from tests.faults.stories import AMOUNT, STANDING, WITHIN, hold, pay
+from tests.scenarios.test_outcomes import Registered, ends, is_handled, is_published, mails_to, register, sales, told
+from tests.waiting import eventually
+from workers import relay
+
+pytestmark = pytest.mark.disruptive
+
+FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
+CELLS = [cell for cell in cells(OUTSIDE) if FULL or cell.is_sampled]
+
+
+class Sold(NamedTuple):
+    """One booking, and where to look for what the world was told of it."""
+
+    office: BoxOffice
+    buyer: Registered
+    event: str
+    booking: str
+
+
+async def is_told_in_order(sold: Sold) -> None:
+    lived = ["booking.held", "booking.paying", "booking.confirmed"]
+    settings = sold.office.settings
+    messages = await told(settings, BookingEvent.topic, sold.booking, len(lived))
+    first = {message.headers["ce_id"]: message.headers["ce_type"] for message in reversed(messages)}
+    assert list(reversed(first.values())) == lived
+    await eventually(lambda: asyncio.to_thread(is_published, settings, sold.booking), within=WITHIN)
+
+
+async def _is_handled(sold: Sold, group: str, topic: str) -> None:
+    """Wait until the group has handled what was told, also once more where it does not remember that it has."""
+    settings = sold.office.settings
+    await eventually(lambda: asyncio.to_thread(is_published, settings, sold.booking), within=WITHIN)
+    until = await asyncio.to_thread(ends, settings, topic)
+    await eventually(lambda: asyncio.to_thread(is_handled, settings, group, topic, until), within=WITHIN)
+
+
+async def _is_counted_once(sold: Sold) -> None:
+    await _is_handled(sold, "analytics", BookingEvent.topic)
+    assert sales(sold.office.settings, sold.event) == [(1, 1 + STANDING, AMOUNT, "EUR")]
+
+
+async def _is_found_once(sold: Sold) -> None:
+    await _is_handled(sold, "search", CatalogueEvent.topic)
+    name = (await sold.office.http.get(f"/v1/events/{sold.event}")).json()["name"]
+
+    async def hits() -> list[str]:
+        answer = await sold.office.http.get("/v1/search", params={"q": name})
+        return [hit["event_id"] for hit in answer.json()["hits"] if hit["event_id"] == sold.event]
+
+    assert await eventually(hits, within=WITHIN) == [sold.event]
+
+
+async def _is_written_to_with_one_message_id(sold: Sold) -> None:
+    await _is_handled(sold, "notification", BookingEvent.topic)
+    async with httpx2.AsyncClient(base_url=sold.office.settings.mail_ui_url, timeout=30) as mailbox:
+        mails = await mails_to(mailbox, sold.buyer.email)
+    assert len({mail["MessageID"] for mail in mails}) == 1
+
+
+class Track(NamedTuple):
+    """What is struck, and what must be true afterwards.
+
+    Attributes:
+        tells: The domain event whose message is struck.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    tells: str
+    holds: Callable[[Sold], Awaitable[None]]
+
+
+TRACKS = {
+    RELAY: Track("relay", relay.SERVICES, "booking.confirmed", is_told_in_order),
+    ANALYTICS: Track("consume", ("analytics",), "booking.confirmed", _is_counted_once),
+    SEARCH: Track("consume", ("search",), "event.published", _is_found_once),
+    NOTIFICATION: Track("consume", ("notification",), "booking.confirmed", _is_written_to_with_one_message_id),
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> dict[Cell, Outcome]:
+    """What came of the cells that were asked for, while ours are the only relay and consumers."""
+    ours = test_what_a_booking_tells_survives.__name__
+    items = [item for item in request.session.items if getattr(item, "originalname", "") == ours]
+    wanted = [item.callspec.params["cell"] for item in items]  # type: ignore[attr-defined]
+    folder = stack.place.folder / "faults" / uuid4().hex
+    folder.mkdir(parents=True)
+    for name in ("relay", "consume"):
+        stack.stop(name)
+    try:
+        found = asyncio.run(_strike_all(settings, wanted, folder))
+    finally:
+        for name in ("relay", "consume"):
+            stack.start(name)
+    report.write(stack.place.folder / "proof", "faults-outside", OUTSIDE, found)
+    return found
+
+
+async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> dict[Cell, Outcome]:
+    found: dict[Cell, Outcome] = {}
+    all_are_done = asyncio.Barrier(len(TRACKS))  # the relay, above all, works for all
+
+    async def follow(effects: tuple[Effect, ...], track: Track) -> None:
+        async with Workers(track.kind, settings, track.names, folder) as workers, BoxOffice(settings) as office:
+            for cell in wanted:
+                if cell.effect in effects:
+                    found[cell] = await outcome(cell, _live_through(workers, office, track, cell))
+                    await workers.settle()
+            await all_are_done.wait()
+
+    await asyncio.gather(*(follow(*each) for each in TRACKS.items()))
+    return found
+
+
+async def _live_through(workers: Workers, office: BoxOffice, track: Track, cell: Cell) -> str:
+    buyer = await register(office)
+
+    def arm(subject: str) -> None:
+        workers.plan.arm(Point(cell.effect.step, cell.effect.operation, cell.fault, f"{subject} {track.tells}"))
+
+    if track.tells == "event.published":
+        arm("")
+    event = await office.event()
+    booking = await hold(buyer, event)
+    if track.tells == "booking.confirmed":
+        arm(booking)
+    answer = await pay(buyer, booking)
+    assert answer.status_code == 200, answer.text
+    await workers.was_struck(cell.fault)
+    await track.holds(Sold(office, buyer, event, booking))
+    return await buyer.status(booking)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_what_a_booking_tells_survives(outcomes: dict[Cell, Outcome], cell: Cell) -> None:
+    assert outcomes[cell].trouble == ""

@@ -1,0 +1,91 @@
+"""Faults at every step of the saga: each booking ends as the table says, its money exact and the audit clean."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from config.settings import Settings
+from stack import Stack
+from tests.box_office import BoxOffice, Buyer
+from tests.faults import report
+from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clean, the_saga_is_over
+from tests.faults.effects import SAGA, Cell, cells
+from tests.faults.lanes import Lane, lane
+from tests.faults.plan import Fault, Point
+from tests.faults.report import Outcome, outcome
+from tests.faults.stories import WITHIN, insist
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.disruptive  # it breaks nothing of others, but runs all its lanes at once
+
+LANES = 3 * (os.cpu_count() or 1)  # each mostly waits for Temporal to miss somebody
+FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
+CELLS = [cell for cell in cells(SAGA) if FULL or cell.is_sampled]
+
+
+@pytest.fixture(scope="module")
+def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> dict[Cell, Outcome]:
+    """What came of the cells that were asked for, all struck beside each other."""
+    wanted = [item.callspec.params["cell"] for item in request.session.items if _is_ours(item)]  # type: ignore[attr-defined]
+    found = asyncio.run(_strike_all(settings, wanted, stack.place.folder / "faults" / uuid4().hex))
+    report.write(stack.place.folder / "proof", "faults-saga", SAGA, found)
+    return found
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    return getattr(item, "originalname", "") == test_a_booking_survives.__name__
+
+
+async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> dict[Cell, Outcome]:
+    waiting, found = list(reversed(wanted)), dict[Cell, Outcome]()
+
+    async def work_off(number: int) -> None:
+        async with lane(settings, folder / str(number)) as opened, BoxOffice(opened.settings) as office:
+            while waiting:
+                cell = waiting.pop()
+                found[cell] = await outcome(cell, _live_through(opened, office, cell))
+                await opened.workers.settle()
+
+    await asyncio.gather(*(work_off(number) for number in range(min(LANES, len(wanted)))))
+    return found
+
+
+async def _live_through(opened: Lane, office: BoxOffice, cell: Cell) -> str:
+    effect, story, buyer = cell.effect, cell.effect.story, office.somebody()
+    event = await eventually(lambda: office.event(hold_seconds=story.hold_seconds), within=WITHIN)
+    opened.workers.plan.arm(Point(effect.step, effect.operation, cell.fault))
+
+    if cell.fault is Fault.LATE:
+        booking, _ = await asyncio.gather(story.act(office, buyer, event), opened.workers.relieve())
+    else:
+        booking = await story.act(office, buyer, event)
+
+    ending = cell.effect.ending(cell.fault)
+    await eventually(lambda: _has_status(buyer, booking, ending), within=WITHIN, every=0.2)
+    if cell.fault is Fault.LATE:
+        if ending != "held":
+            await the_saga_is_over(office, booking)  # so the other has made the effect, too
+        await opened.workers.wake()
+    await money_and_places_are_right(office, event, booking, ending)
+    if ending == "held":
+        assert (await insist(lambda: buyer.cancel(booking))).status_code == 200
+    await opened.workers.was_struck(cell.fault)
+    await the_saga_is_over(office, booking)
+    await the_audit_is_clean(opened.settings, event)
+    return ending
+
+
+async def _has_status(buyer: Buyer, booking: str, status: str) -> bool:
+    found = await buyer.status(booking)
+    assert found == status, f"{found} instead of {status}"
+    return True
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_a_booking_survives(outcomes: dict[Cell, Outcome], cell: Cell) -> None:
+    assert outcomes[cell].trouble == ""

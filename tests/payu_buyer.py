@@ -1,0 +1,48 @@
+"""What a buyer's browser does on PayU's payment page and on the bank's page behind it."""
+
+from __future__ import annotations
+
+import re
+from http.client import HTTPConnection, HTTPResponse
+from urllib.parse import urlencode, urljoin, urlsplit
+
+
+class PayUBuyer:
+    """A browser that follows from page to page; `at` is where it stands."""
+
+    def __init__(self, url: str | None) -> None:
+        assert url is not None, "nobody told the buyer where to pay"
+        self.at = url
+
+    def look(self) -> str:
+        """The page's title and heading."""
+        answer, text = self._send("GET")
+        assert answer.status in (200, 303), answer.status
+        if answer.status == 303:
+            self.at = urljoin(self.at, str(answer.headers["Location"]))
+            return self.look()
+        found = re.search(r"<h1>(.*?)</h1>", text)
+        assert found, text
+        return found[1]
+
+    def pay(self, card: str) -> str:
+        """Choose a card, and where that leads: to the bank or back to the shop."""
+        return self._submit(card=card)
+
+    def answer(self, outcome: str) -> str:
+        """Approve (`approve`) or refuse (`fail`) at the bank, and where that leads."""
+        return self._submit(outcome=outcome)
+
+    def _submit(self, **form: str) -> str:
+        answer, text = self._send("POST", urlencode(form))
+        assert answer.status == 303, (answer.status, text)
+        self.at = urljoin(self.at, str(answer.headers["Location"]))
+        return self.at
+
+    def _send(self, method: str, body: str | None = None) -> tuple[HTTPResponse, str]:
+        parts = urlsplit(self.at)
+        connection = HTTPConnection(str(parts.hostname), parts.port, timeout=5)
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        connection.request(method, path, body, {"Content-Type": "application/x-www-form-urlencoded"} if body else {})
+        answer = connection.getresponse()
+        return answer, answer.read().decode()

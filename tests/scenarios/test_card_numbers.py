@@ -1,0 +1,103 @@
+"""A card's number in whatever place of whatever call: refused by the field's name, repeated and kept nowhere."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from stack import Stack
+from tests.box_office import BoxOffice
+
+NUMBER = "5105 1051 0510 5100"
+PLAIN = NUMBER.replace(" ", "")
+
+
+def problem(answer: httpx2.Response) -> tuple[int, str, str]:
+    body = answer.json()
+    return answer.status_code, body["type"].rsplit("/")[-1], body["errors"][0]["field"]
+
+
+BODIES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a name": ("/v1/users", {"email": "a@example.test", "password": "x" * 9, "name": f"Ada {NUMBER}"}, "body.name"),
+    "a password": ("/v1/sessions", {"email": "a@example.test", "password": PLAIN}, "body.password"),
+    "a seat": ("/v1/bookings", {"event_id": str(uuid4()), "seats": ["A-1-1", PLAIN]}, "body.seats.1"),
+    "a section's name": ("/v1/bookings", {"event_id": str(uuid4()), "quantities": {PLAIN: 1}}, "body.quantities"),
+    "a number": ("/v1/bookings", {"event_id": str(uuid4()), "quantities": {"A": int(PLAIN)}}, "body.quantities.A"),
+    "an unknown field": ("/v1/bookings", {"card": {"number": NUMBER}}, "body.card.number"),
+    "a payment method": (f"/v1/bookings/{uuid4()}/payment", {"payment_method": f"pm_{PLAIN}"}, "body.payment_method"),
+    "nobody's path": ("/v1/nothing", {"card": PLAIN}, "body.card"),
+}
+
+
+@pytest.mark.parametrize(("path", "body", "field"), BODIES.values(), ids=BODIES)
+async def test_a_card_number_in_a_body_is_refused_by_field(
+    box_office: BoxOffice, path: str, body: dict[str, Any], field: str
+) -> None:
+    answer = await box_office.somebody().post(path, body)
+    assert problem(answer) == (422, "invalid-request", field)
+    assert_not_repeated(answer)
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "field"),
+    [
+        (f"grant_type=refresh_token&refresh_token={PLAIN}", {"Content-Type": "application/x-www-form-urlencoded"},
+         "body.refresh_token"),
+        (f'{{"name": "{PLAIN}", ', {"Content-Type": "application/json"}, "body"),
+        ('{"name": "' + "".join(f"\\u003{digit}" for digit in PLAIN) + '"}', {"Content-Type": "application/json"},
+         "body.name"),
+        (f"<card>{NUMBER}</card>", {"Content-Type": "text/xml"}, "body"),
+    ],
+    ids=["a form", "broken JSON", "escaped", "no JSON"],
+)  # fmt: skip
+async def test_a_card_number_in_an_odd_body_is_refused(
+    box_office: BoxOffice, content: str, headers: dict[str, str], field: str
+) -> None:
+    answer = await box_office.http.post("/v1/oauth/token", content=content, headers=headers)
+    assert problem(answer) == (422, "invalid-request", field)
+    assert_not_repeated(answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "field"),
+    [
+        (f"/v1/events/{PLAIN}", {}, "path"),
+        ("/v1/events/5105%201051%200510%205100/seats", {}, "path"),
+        (f"/v1/search?q={PLAIN}", {}, "query"),
+        ("/v1/search?q=5105+1051+0510+5100", {}, "query.q"),
+        ("/v1/search?q=bach", {"Idempotency-Key": f"key-{PLAIN}"}, "Idempotency-Key"),
+        ("/v1/search?q=bach", {"X-Request-Id": PLAIN}, "X-Request-Id"),
+    ],
+)
+async def test_a_card_number_around_the_body_is_refused(
+    box_office: BoxOffice, path: str, headers: dict[str, str], field: str
+) -> None:
+    answer = await box_office.http.get(path, headers=headers)
+    assert problem(answer) == (422, "invalid-request", field)
+    assert_not_repeated(answer)
+
+
+async def test_a_refused_card_number_is_in_no_log(box_office: BoxOffice, stack: Stack) -> None:
+    mine = "5200828282828210"
+    await box_office.somebody().post("/v1/bookings", {"card": mine}, key=mine)
+    await box_office.http.get(f"/v1/events/{mine}?q={mine}", headers={"X-Request-Id": mine})
+    await box_office.http.post(f"/v1/{mine}", content=b"\xff" + mine.encode())
+    logs = list((stack.place.folder / "logs").glob("*.log"))
+    assert logs
+    assert [log.name for log in logs if mine in log.read_text(errors="replace")] == []
+
+
+async def test_what_only_looks_like_one_goes_through(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    for seat, key in enumerate(("1795000000000000", "20261123101500123", uuid4().hex, "5105105105105101"), 1):
+        assert (await buyer.hold(event, f"A-1-{seat}", key=key)).status_code == 201
+
+
+def assert_not_repeated(answer: httpx2.Response) -> None:
+    everything = answer.text + str(answer.headers)
+    assert PLAIN not in everything
+    assert NUMBER not in everything
+    assert "5105%20" not in everything

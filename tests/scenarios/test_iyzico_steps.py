@@ -1,0 +1,148 @@
+"""The payment's steps at iyzico, repeated after a worker died or an answer was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.payment import Authorization, AuthorizationResult, Authorize, PaymentActivities
+from adapters.iyzico import IyzicoGateway
+from config.settings import Settings, secret
+from db.engine import open_engine
+from domain.money import Money
+from tests.box_office import BoxOffice
+from tests.iyzico_buyer import APPROVED, pay_with
+
+EFFECT_LOST = ("500_after", "reset_after", "timeout_after")
+NO_EFFECT = ("429", "500_before", "reset_before")
+
+
+class Till:
+    """One booking's payment, step by step."""
+
+    def __init__(self, activities: PaymentActivities, office: BoxOffice) -> None:
+        self.activities = activities
+        self.booking = uuid4()
+        self._provider = office.provider
+
+    async def authorize(self) -> Authorization:
+        order = Authorize(
+            booking_id=self.booking,
+            amount=Money(amount=5000, currency="EUR"),
+            provider="iyzico",
+            payment_method=None,
+            return_url="https://shop.example.test/return",
+            deadline=datetime.now(UTC) + timedelta(minutes=1),
+        )
+        return await ActivityEnvironment().run(self.activities.authorize, order)
+
+    async def authorized(self) -> None:
+        url = str((await self.authorize()).action_url)
+        await asyncio.to_thread(pay_with, url, APPROVED)
+        assert (await self.authorize()).result is AuthorizationResult.AUTHORIZED
+
+    async def capture(self) -> str | None:
+        return await ActivityEnvironment().run(self.activities.capture, self.booking)
+
+    async def return_money(self) -> None:
+        await ActivityEnvironment().run(self.activities.return_money, self.booking)
+
+    async def will(self, fault: str, operation: str) -> None:
+        await self._provider.will(fault, operation, str(self.booking), face="iyzico", delay_seconds=3)
+
+    async def money(self) -> tuple[int, int, int, int]:
+        """Forms, and minor units captured, refunded and held."""
+        intents = await self._provider.intents(str(self.booking))
+        captured, refunded, held = (sum(each[name] for each in intents) for name in ("captured", "refunded", "held"))
+        return len(intents), captured, refunded, held
+
+
+@pytest.fixture
+async def till(box_office: BoxOffice, settings: Settings) -> AsyncIterator[Till]:
+    gateway = IyzicoGateway(
+        secret(settings.iyzico_api_key),
+        secret(settings.iyzico_secret_key),
+        base_url=settings.iyzico_api_base,
+        total_seconds=1,
+    )
+    engine = open_engine(settings.database_url("payment"))
+    yield Till(PaymentActivities(engine, {gateway.name: gateway}), box_office)
+    await gateway.close()
+    await engine.dispose()
+
+
+async def test_a_repeated_step_tells_the_page_again_and_opens_no_second_form(till: Till) -> None:
+    first, second = await till.authorize(), await till.authorize()
+    assert (first.result, second) == (AuthorizationResult.ACTION_REQUIRED, first)
+    assert first.action_url
+    assert await till.money() == (1, 0, 0, 0)
+    await asyncio.to_thread(pay_with, first.action_url, APPROVED)
+    await till.return_money()
+
+
+async def test_a_form_whose_opening_was_lost_is_replaced_and_never_paid(till: Till) -> None:
+    await till.will("timeout_after", "create")
+    with pytest.raises(ApplicationError):
+        await till.authorize()
+    await till.authorized()
+    assert await till.money() == (2, 0, 0, 5000)
+    await till.return_money()
+    assert await till.money() == (2, 0, 0, 0)
+
+
+@pytest.mark.parametrize("fault", EFFECT_LOST + NO_EFFECT)
+async def test_a_capture_whose_answer_was_lost_is_made_once(till: Till, fault: str) -> None:
+    await till.authorized()
+    await till.will(fault, "capture")
+    with pytest.raises(ApplicationError):
+        await till.capture()
+    assert await till.capture() is None
+    assert await till.capture() is None
+    assert await till.money() == (1, 5000, 0, 0)
+    await till.return_money()
+
+
+@pytest.mark.parametrize("fault", EFFECT_LOST + NO_EFFECT)
+async def test_a_refund_whose_answer_was_lost_is_made_once(till: Till, fault: str) -> None:
+    await till.authorized()
+    await till.capture()
+    await till.will(fault, "refund")
+    with pytest.raises(ApplicationError):
+        await till.return_money()
+    await till.return_money()
+    await till.return_money()
+    assert await till.money() == (1, 5000, 5000, 0)
+
+
+@pytest.mark.parametrize("fault", EFFECT_LOST + NO_EFFECT)
+async def test_a_void_whose_answer_was_lost_is_made_once(till: Till, fault: str) -> None:
+    await till.authorized()
+    await till.will(fault, "cancel")
+    with pytest.raises(ApplicationError):
+        await till.return_money()
+    await till.return_money()
+    assert await till.money() == (1, 0, 0, 0)
+
+
+async def test_money_that_was_taken_unheard_is_given_back(till: Till) -> None:
+    await till.authorized()
+    await till.will("reset_after", "capture")
+    with pytest.raises(ApplicationError):
+        await till.capture()
+    await till.return_money()
+    assert await till.money() == (1, 5000, 5000, 0)
+
+
+async def test_a_hold_that_the_bank_took_back_is_no_authorization_any_more(till: Till, box_office: BoxOffice) -> None:
+    await till.authorized()
+    [intent] = await box_office.provider.intents(str(till.booking))
+    await box_office.provider.expire(intent["id"])
+    assert await till.capture() == "intent_voided"
+    await till.return_money()
+    assert await till.money() == (1, 0, 0, 0)

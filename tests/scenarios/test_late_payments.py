@@ -1,0 +1,324 @@
+"""Money that turns up when the booking is over: seats for it where there are any, else all of it back; told once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowHandle
+from temporalio.service import RPCError
+
+from config.settings import Settings
+from stack import Stack
+from tests.box_office import CARD, BoxOffice, Buyer
+from tests.waiting import eventually
+from tests.webhooks import rows
+
+FAULTS = ("500_before", "500_saved", "500_after", "timeout_before", "timeout_after")
+
+
+class Late:
+    """A booking whose payment the provider had not decided when nobody waited for it any more."""
+
+    def __init__(self, office: BoxOffice, settings: Settings, buyer: Buyer, event: str, booking: str) -> None:
+        self.office, self.settings, self.buyer, self.event, self.booking = office, settings, buyer, event, booking
+
+    async def money_turns_up(self) -> None:
+        await self.office.provider.settle(self.booking)
+
+    async def workflow(self) -> WorkflowHandle[Any, Any]:
+        intents = await self.office.provider.intents(self.booking)
+        return self.office.temporal.get_workflow_handle(f"late-payment-{intents[0]['id']}")
+
+    async def is_settled(self, within: float = 60) -> str | None:
+        """What the buyer was told, once it was."""
+
+        async def is_over() -> bool:
+            watched = rows(self.settings, "SELECT FROM attempts WHERE booking_id = %s AND watched", self.booking)
+            return not watched and (await (await self.workflow()).describe()).status == 2
+
+        await eventually(is_over, within=within)
+        told = rows(
+            self.settings,
+            "SELECT data ->> 'settlement' FROM domain_events WHERE aggregate_id = %s AND type = 'payment.late_settled'",
+            self.booking,
+        )
+        assert len(told) <= 1
+        return str(told[0][0]) if told else None
+
+    async def seats(self) -> list[str]:
+        booking = await self.buyer.booking(self.booking)
+        assert booking["status"] == "confirmed"
+        assert sorted(ticket["seat"] for ticket in booking["tickets"] if ticket["seat"]) == sorted(booking["seats"])
+        return list(booking["seats"])
+
+    async def kept(self) -> int:
+        return await self.office.provider.kept(self.booking)
+
+
+async def undecided(
+    office: BoxOffice, settings: Settings, *seats: str, hold_seconds: int = 3, silent: bool = False, **more: Any
+) -> Late:
+    """A booking that is held, and whose buyer has given up a payment that the provider cannot close."""
+    event, buyer = await office.event(hold_seconds=hold_seconds, rows=3, seats_per_row=6), office.somebody()
+    booking = await buyer.held(event, *(seats or ("A-1-3",)), **more)
+    if silent:
+        await office.provider.send(booking, drop=1)
+    await office.provider.will("processing", "confirm", booking)
+    answer = await buyer.pay(booking)
+    assert (answer.status_code, answer.json()["next_action"]) == (202, None), answer.text
+    assert (await buyer.abandon(booking)).json()["status"] == "held"
+    return Late(office, settings, buyer, event, booking)
+
+
+async def expired(office: BoxOffice, settings: Settings, *seats: str, **more: Any) -> Late:
+    late = await undecided(office, settings, *seats, **more)
+    await late.buyer.ends_as(late.booking, "expired")
+    return late
+
+
+async def test_late_money_gets_the_same_places_if_they_are_free(box_office: BoxOffice, settings: Settings) -> None:
+    late = await expired(box_office, settings, "A-1-3", "B-2-1", quantities={"Standing": 2})
+    assert await box_office.seat(late.event, "A-1-3") == "available"
+
+    await late.money_turns_up()
+
+    assert await late.is_settled() == "same_places"
+    assert await late.seats() == ["A-1-3", "B-2-1"]
+    assert await late.kept() == 15000
+    assert await box_office.seat(late.event, "A-1-3") == "sold"
+
+
+async def test_late_money_is_found_although_no_webhook_tells_of_it(box_office: BoxOffice, settings: Settings) -> None:
+    late = await expired(box_office, settings, silent=True)
+    await late.money_turns_up()
+    assert await late.is_settled() == "same_places"
+
+
+async def test_a_payment_that_stays_undecided_until_its_window_closes_frees_the_seats_and_is_not_forgotten(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    event, buyer = await box_office.event(hold_seconds=1), box_office.somebody()
+    booking = await buyer.held(event, "A-1-3")
+    await box_office.provider.will("processing", "confirm", booking)
+    assert (await buyer.pay(booking)).status_code == 202
+    await buyer.ends_as(booking, "expired", within=60)
+    late = Late(box_office, settings, buyer, event, booking)
+    await late.money_turns_up()
+    assert await late.is_settled() == "same_places"
+
+
+async def test_who_agreed_gets_the_nearest_equal_seats_when_the_own_ones_are_gone(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    late = await expired(box_office, settings, "A-1-3", "A-1-4", accept_alternatives=True)
+    await box_office.somebody().bought(late.event, "A-1-4")
+
+    await late.money_turns_up()
+
+    assert await late.is_settled() == "other_seats"
+    assert await late.seats() == ["A-1-2", "A-1-3"]
+    assert await late.kept() == 10000
+
+
+async def test_who_did_not_agree_to_other_seats_gets_the_money_back(box_office: BoxOffice, settings: Settings) -> None:
+    late = await expired(box_office, settings)
+    await box_office.somebody().bought(late.event, "A-1-3")
+    await late.money_turns_up()
+    assert await late.is_settled() == "returned"
+    assert await late.buyer.status(late.booking) == "expired"
+    assert await late.kept() == 0
+
+
+async def test_who_agreed_but_finds_no_equal_seats_gets_the_money_back(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    late = await expired(box_office, settings, "A-1-3", "A-1-4", accept_alternatives=True)
+    for row in (1, 2, 3):  # single seats stay free, but no two together
+        await box_office.somebody().bought(late.event, *(f"A-{row}-{number}" for number in (2, 4, 6)))
+    await late.money_turns_up()
+    assert await late.is_settled() == "returned"
+    assert await late.kept() == 0
+
+
+async def test_standing_places_that_are_sold_out_are_not_sold_again(box_office: BoxOffice, settings: Settings) -> None:
+    late = await expired(box_office, settings, quantities={"Standing": 1}, accept_alternatives=True)
+    for _ in range(2):
+        await box_office.somebody().bought(late.event, quantities={"Standing": 50})
+    await late.money_turns_up()
+    assert await late.is_settled() == "returned"
+    assert await box_office.free_places(late.event, "Standing") == 0
+    assert await box_office.seat(late.event, "A-1-3") == "available"
+
+
+async def test_who_cancelled_wants_the_money_and_no_seats(box_office: BoxOffice, settings: Settings) -> None:
+    late = await undecided(box_office, settings, hold_seconds=120)
+    await late.buyer.cancel(late.booking)
+    await late.money_turns_up()
+    assert await late.is_settled() == "returned"
+    assert await late.buyer.status(late.booking) == "cancelled"
+    assert await late.kept() == 0
+
+
+async def test_who_has_paid_otherwise_meanwhile_pays_once(box_office: BoxOffice, settings: Settings) -> None:
+    late = await undecided(box_office, settings, hold_seconds=120)
+    assert (await late.buyer.pay(late.booking, CARD)).status_code == 200
+    await late.money_turns_up()
+    assert await late.is_settled() == "returned"
+    assert await late.seats() == ["A-1-3"]
+    assert await late.kept() == 5000
+
+
+async def test_money_that_turns_up_while_the_booking_is_held_waits_for_its_end(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    late = await undecided(box_office, settings, hold_seconds=6)
+    await late.money_turns_up()
+    await late.buyer.ends_as(late.booking, "confirmed")
+    assert await late.is_settled() == "same_places"
+    assert await late.kept() == 5000
+
+
+async def test_money_for_an_event_that_was_called_off_goes_back(box_office: BoxOffice, settings: Settings) -> None:
+    late = await expired(box_office, settings)
+    await box_office.call_off(late.event)
+    await late.money_turns_up()
+    assert await late.is_settled() == "returned"
+    assert await late.kept() == 0
+
+
+async def test_a_payment_that_is_declined_in_the_end_is_nobodys_business(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    late = await expired(box_office, settings)
+    await box_office.provider.settle(late.booking, "declined")
+    assert await late.is_settled() is None
+    assert await late.buyer.status(late.booking) == "expired"
+
+
+async def test_a_capture_that_is_refused_late_undoes_everything_again(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    late = await expired(box_office, settings)
+    await box_office.provider.will("decline", "capture", late.booking, times=9)
+    await late.money_turns_up()
+    assert await late.is_settled() == "returned"
+    assert await late.buyer.status(late.booking) == "failed"
+    assert await late.kept() == 0
+    assert await box_office.seat(late.event, "A-1-3") == "available"
+
+
+@pytest.mark.parametrize("operation", ["retrieve", "capture"])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_fault_on_the_way_to_the_late_ticket_takes_the_money_once(
+    box_office: BoxOffice, settings: Settings, operation: str, fault: str
+) -> None:
+    late = await expired(box_office, settings, hold_seconds=1)
+    await box_office.provider.will(fault, operation, late.booking)
+    await late.money_turns_up()
+    assert await late.is_settled() == "same_places"
+    assert await late.kept() == 5000
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_fault_on_the_way_back_returns_all_of_it_once(
+    box_office: BoxOffice, settings: Settings, fault: str
+) -> None:
+    late = await undecided(box_office, settings, hold_seconds=120)
+    await late.buyer.cancel(late.booking)
+    await box_office.provider.will(fault, "cancel", late.booking)
+    await late.money_turns_up()
+    assert await late.is_settled() == "returned"
+    assert await late.kept() == 0
+
+
+async def test_a_return_that_keeps_failing_shows_and_is_tried_again_when_told(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    late = await undecided(box_office, settings, hold_seconds=120)
+    await late.buyer.cancel(late.booking)
+    await box_office.provider.will("500_before", "cancel", late.booking, times=1000)
+    await late.money_turns_up()
+    workflow = await late.workflow()
+    await eventually(lambda: _exists(workflow))
+
+    async def is_shown() -> bool:
+        found = (await workflow.describe()).typed_search_attributes
+        return {pair.key.name: pair.value for pair in found}.get("SeatwrightStatus") == "needs_attention"
+
+    await eventually(is_shown, within=60)
+    await box_office.provider.forgive(late.booking)
+    await workflow.signal("provider_has_news")
+    assert await late.is_settled() == "returned"
+
+
+async def test_a_late_payments_workflow_that_was_terminated_is_started_again(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    late = await expired(box_office, settings)
+    workflow = await late.workflow()
+    await eventually(lambda: _exists(workflow))
+    await workflow.terminate("by mistake")
+    await late.money_turns_up()
+    assert await late.is_settled() == "same_places"
+
+
+async def _exists(workflow: WorkflowHandle[Any, Any]) -> bool:
+    try:
+        await workflow.describe()
+    except RPCError:
+        return False
+    return True
+
+
+async def test_three_late_payments_for_one_seat_sell_it_once(box_office: BoxOffice, settings: Settings) -> None:
+    first = await expired(box_office, settings)
+    others = []
+    for _ in range(2):
+        buyer = box_office.somebody()
+        booking = await buyer.held(first.event, "A-1-3")
+        await box_office.provider.will("processing", "confirm", booking)
+        await buyer.pay(booking)
+        await buyer.abandon(booking)
+        await buyer.ends_as(booking, "expired")
+        others.append(Late(box_office, settings, buyer, first.event, booking))
+    await asyncio.gather(*(late.money_turns_up() for late in (first, *others)))
+    told = [await late.is_settled() for late in (first, *others)]
+    assert sorted(map(str, told)) == ["returned", "returned", "same_places"]
+
+
+@pytest.mark.disruptive
+@pytest.mark.parametrize("operation", ["retrieve", "capture"])
+async def test_a_worker_killed_while_it_sells_late_leaves_it_to_another(
+    box_office: BoxOffice, settings: Settings, stack: Stack, operation: str
+) -> None:
+    late = await expired(box_office, settings)
+    before = len(await box_office.provider.calls(late.booking, "retrieve"))
+    await box_office.provider.will("slow", operation, late.booking, delay_seconds=1)
+    await late.money_turns_up()
+    await eventually(lambda: _looked(late, before))
+    await asyncio.to_thread(stack.kill, "work")
+    await asyncio.to_thread(stack.start, "work")
+    assert await late.is_settled() == "same_places"
+    assert await late.kept() == 5000
+
+
+async def _looked(late: Late, before: int) -> bool:
+    return len(await late.office.provider.calls(late.booking, "retrieve")) > before
+
+
+@pytest.mark.disruptive
+async def test_a_worker_killed_while_it_returns_late_money_leaves_it_to_another(
+    box_office: BoxOffice, settings: Settings, stack: Stack
+) -> None:
+    late = await undecided(box_office, settings, hold_seconds=120)
+    await late.buyer.cancel(late.booking)
+    before = len(await box_office.provider.calls(late.booking, "retrieve"))
+    await box_office.provider.will("slow", "cancel", late.booking, delay_seconds=1)
+    await late.money_turns_up()
+    await eventually(lambda: _looked(late, before))
+    await asyncio.to_thread(stack.kill, "work")
+    await asyncio.to_thread(stack.start, "work")
+    assert await late.is_settled() == "returned"
+    assert await late.kept() == 0

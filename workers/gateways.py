@@ -1,0 +1,37 @@
+"""Opens the ways to all payment providers, for whichever worker has to speak with them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from activities.payment import PaymentGateway
+from adapters.iyzico import IyzicoGateway
+from adapters.payu import PayUGateway
+from adapters.stripe import StripeGateway
+from config.settings import Settings, secret
+
+
+@asynccontextmanager
+async def open_gateways(settings: Settings) -> AsyncIterator[Mapping[str, PaymentGateway]]:
+    """The gateways by name; each keeps its connections until the end."""
+    timeout = settings.payment_timeout
+    stripe = StripeGateway(secret(settings.stripe_api_key), base_url=settings.stripe_api_base, total_seconds=timeout)
+    iyzico = IyzicoGateway(
+        secret(settings.iyzico_api_key),
+        secret(settings.iyzico_secret_key),
+        base_url=settings.iyzico_api_base,
+        total_seconds=timeout,
+    )
+    payu = PayUGateway(
+        secret(settings.payu_pos_id),
+        secret(settings.payu_client_secret),
+        notify_url=f"{settings.api_url}/v1/webhooks/payu",
+        validity_seconds=int(settings.payment_window),
+        base_url=settings.payu_api_base,
+        total_seconds=timeout,
+    )
+    async with AsyncExitStack() as stack:
+        for gateway in (stripe, iyzico, payu):
+            stack.push_async_callback(gateway.close)
+        yield {stripe.name: stripe, iyzico.name: iyzico, payu.name: payu}
