@@ -22,7 +22,7 @@ def _lines(result: Result, seed: int) -> Iterator[str]:
     yield f"buyers      {result.buyers} came, {_counts(result.bookings)}"
     for call in get_args(Call):
         yield f"{call:11} first answers: {_verdicts(result.first, call)}; in the end: {_verdicts(result.last, call)}"
-    yield f"sabotage    {result.kills} kills, {_counts(Counter(strike.kind for strike in result.strikes))}"
+    yield f"sabotage    {_counts(Counter(strike.kind for strike in result.strikes))}"
     yield f"killed      {_counts(Counter(strike.target for strike in result.strikes if strike.kind == 'kill'))}"
     yield f"died        {_counts(result.died) or 'none by itself'}"
     yield f"settled     after {result.settled.seconds:.0f} s, {result.settled.retried} parked sagas retried"

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import httpx2
@@ -59,10 +59,6 @@ class Result(NamedTuple):
     put_aside: int
     findings: Sequence[Finding]
     unexplained: Sequence[str]
-
-    @property
-    def kills(self) -> int:
-        return sum(strike.kind == "kill" for strike in self.strikes)
 
     @property
     def is_clean(self) -> bool:
@@ -133,7 +129,7 @@ async def _sale(settings: Settings, house: House, folder: Path, *, places: int) 
             )
             for name, port in house.api_ports.items()
         }
-        size = {"rows": rows, "seats_per_row": SEATS_PER_ROW, "standing": places}
+        size: dict[str, Any] = {"rows": rows, "seats_per_row": SEATS_PER_ROW, "standing": places}
         yield Sale(
             settings,
             AccessTokens(settings),
