@@ -102,8 +102,8 @@ class BookingPolicy(_Frozen):
 
     Attributes:
         asks_at_last: The provider is asked once more when the window closes on a buyer who has to act.
-        spares_events: One timer serves the whole hold, the short state `paying` is not shown in Temporal's UI, and a saga
-            that had an order ends in a task of its own.
+        spares_events: One timer serves the whole hold, the short state `paying` is not shown in Temporal's UI, and what
+            had an order ends in a task of its own.
     """
 
     payment_window: timedelta = timedelta(minutes=10)
