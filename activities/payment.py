@@ -6,9 +6,7 @@ provider says. The idempotency keys are ours, made of booking, step and attempt;
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
@@ -18,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.heartbeats import heartbeating
+from activities.conversation import conversation
 from db.payment import attempts
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import (
@@ -30,9 +28,15 @@ from domain.domain_events import (
     PaymentWasDeclined,
 )
 from domain.money import Money
-from domain.payments import Intent, IntentState, PaymentDeclined, PaymentRejected, PaymentUnknown
-
-_LONGEST_ASKED_DELAY = 20.0  # seconds
+from domain.payments import (
+    GivingBack,
+    GivingBackState,
+    Intent,
+    IntentState,
+    PaymentDeclined,
+    PaymentRejected,
+    PaymentUnknown,
+)
 
 
 class PaymentGateway(Protocol):
@@ -52,6 +56,8 @@ class PaymentGateway(Protocol):
     async def capture(self, intent_id: str, *, key: str) -> Intent: ...
     async def void(self, intent_id: str, *, key: str) -> Intent: ...
     async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent: ...
+    async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
+        """The refund that was made under this key, as it stands now; None where there is none."""
 
 
 class AuthorizationResult(StrEnum):
@@ -103,7 +109,7 @@ class PaymentActivities:
 
         Repeated after its deadline it starts no new charge: it only looks up, and voids what is not authorized.
         """
-        async with _conversation():
+        async with conversation():
             async with self._engine.begin() as connection:
                 attempt = await attempts.open_attempt(
                     connection, order.booking_id, order.provider, order.amount, order.deadline
@@ -173,7 +179,7 @@ class PaymentActivities:
         Returns:
             The provider's code where it refuses for good (the authorization is gone), else None.
         """
-        async with _conversation():
+        async with conversation():
             attempt = await self._live(booking_id)
             if attempt is None or attempt.intent_id is None:
                 return "no_authorization"
@@ -199,7 +205,7 @@ class PaymentActivities:
     @activity.defn
     async def return_money(self, booking_id: UUID) -> None:
         """Void or refund, whichever the provider's own state calls for, until nothing of the buyer's is kept."""
-        async with _conversation():
+        async with conversation():
             attempt = await self._live(booking_id)
             if attempt is None:
                 return
@@ -220,11 +226,22 @@ class PaymentActivities:
             await self._void(attempt, intent)
             return
         await self._reach(attempt, AttemptState.CAPTURED, PaymentCaptured)  # so that the story stays whole
-        owed = intent.captured - intent.refunded
-        if owed:
-            back = Money(amount=owed, currency=attempt.amount.currency)
-            await gateway.refund(intent.id, back, key=attempt.key("refund"))
+        await self._give_back(attempt, intent)
         await self._close(attempt, AttemptState.REFUNDED, PaymentRefunded(**_facts(attempt)))
+
+    async def _give_back(self, attempt: Attempt, intent: Intent) -> None:
+        """Refund what is left; done only when the provider says that it succeeded, since what is pending may fail."""
+        gateway, key = self._gateways[attempt.provider], attempt.key("refund")
+        given = await gateway.retrieve_refund(intent.id, key=key)
+        owed = intent.captured - intent.refunded
+        if given is None and owed:
+            await gateway.refund(intent.id, Money(amount=owed, currency=attempt.amount.currency), key=key)
+            given = await gateway.retrieve_refund(intent.id, key=key)
+        if given and given.state is GivingBackState.FAILED:
+            async with self._engine.begin() as connection:
+                await attempts.mint_keys(connection, attempt)
+        if given and given.state is not GivingBackState.SUCCEEDED:
+            raise PaymentUnknown(f"the refund is {given.state}")
 
     async def _void(self, attempt: Attempt, intent: Intent) -> None:
         await self._void_at_provider(attempt, intent.id, intent.state)
@@ -262,25 +279,6 @@ class PaymentActivities:
         if unknown.replayed:
             async with self._engine.begin() as connection:
                 await attempts.mint_keys(connection, attempt)
-
-
-@asynccontextmanager
-async def _conversation() -> AsyncIterator[None]:
-    """Heartbeat while we wait for the provider, and come back no sooner than it asks."""
-    try:
-        async with heartbeating():
-            yield
-    except PaymentUnknown as unknown:
-        raise ApplicationError(
-            str(unknown), type="PaymentUnknown", next_retry_delay=_asked_delay(unknown.retry_after)
-        ) from unknown
-
-
-def _asked_delay(seconds: float | None) -> timedelta | None:
-    """What the provider asks for, within reason: seats are held meanwhile."""
-    if seconds is None or not seconds >= 0:  # also what is not a number
-        return None
-    return timedelta(seconds=min(seconds, _LONGEST_ASKED_DELAY))
 
 
 def _facts(attempt: Attempt) -> dict[str, Any]:

@@ -8,7 +8,19 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, FastAPI
 
-from api import booking_story, bookings, catalogue, health, identity, inventory, openapi, problems, search
+from api import (
+    booking_story,
+    bookings,
+    cancellations,
+    catalogue,
+    health,
+    identity,
+    inventory,
+    openapi,
+    problems,
+    refunds,
+    search,
+)
 from api.middleware import BodyLimit, RequestContext
 from api.resources import open_resources
 from api.security import AccessTokens
@@ -25,7 +37,10 @@ class _Part(NamedTuple):
 PARTS: Mapping[str, _Part] = {
     "identity": _Part((identity.router,), frozenset({"identity"})),
     "catalogue": _Part((catalogue.router,), frozenset({"catalogue"})),
-    "reservation": _Part((inventory.router, bookings.router, booking_story.router), frozenset({"reservation"})),
+    "reservation": _Part(
+        (inventory.router, bookings.router, booking_story.router, refunds.router, cancellations.router),
+        frozenset({"reservation"}),
+    ),
     "search": _Part((search.router,)),
 }
 

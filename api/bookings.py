@@ -25,6 +25,7 @@ from config.settings import Settings, secret
 from db.reservation import bookings
 from domain.bookings import (
     ENDED,
+    PAID,
     Booking,
     BookingRequest,
     BookingStatus,
@@ -41,7 +42,6 @@ router = APIRouter(prefix="/v1", tags=["bookings"])
 
 PROVIDERS = ("stripe",)
 _STAFF = {Role.SUPPORT, Role.OPERATOR}
-_PAID = {BookingStatus.CONFIRMED, BookingStatus.REFUNDING, BookingStatus.PARTIALLY_REFUNDED}
 
 
 class Desk(NamedTuple):
@@ -194,7 +194,7 @@ async def _payment_answer(desk: Desk, booking_id: UUID, outcome: PaymentOutcome,
     """What a payment came to; an order that was answered while it was still going on is answered by where it is now."""
     if _is_preliminary(outcome):
         booking = await _standing(desk, booking_id)
-        if booking.status not in _PAID:
+        if booking.status not in PAID:
             response.status_code = status.HTTP_202_ACCEPTED
             return _under_way(outcome, booking)
         return booking.model_dump()
@@ -215,7 +215,7 @@ def _under_way(outcome: PaymentOutcome, booking: Booking) -> dict[str, Any]:
     Raises:
         Refused: The booking has ended, waits for an operator, or is held again: the order came to nothing.
     """
-    if booking.status in ENDED | {BookingStatus.REFUNDED}:
+    if booking.status in ENDED:
         raise _ended_unpaid(booking)
     if booking.status is BookingStatus.HELD or _is_of_another_order(outcome, booking):
         raise _refused(_NOT_COMPLETED, booking.id)
@@ -329,7 +329,7 @@ async def own_booking(user: Principal, desk: Desk, booking_id: UUID, *, staff: b
 
 def _over(booking: Booking) -> Refused:
     """Why nothing can be ordered for a booking whose workflow takes no orders any more."""
-    if booking.status in _PAID:
+    if booking.status in PAID - {BookingStatus.REFUNDED}:
         return _because(booking, ProblemType.REFUND_REQUIRED, "The booking is paid: ask for a refund instead.")
     if booking.status in ENDED | {BookingStatus.REFUNDED}:
         return _because(booking, ProblemType.WRONG_STATE, f"The booking is {booking.status}.")

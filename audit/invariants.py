@@ -12,11 +12,17 @@ from sqlalchemy import Row, text
 
 from adapters.sandbox_ledger import RecordedIntent
 from audit.sources import Finding, Sources
-from domain.bookings import ENDED, Booking, BookingStatus
+from domain.bookings import OVER, PAID, Booking, BookingStatus
 from domain.domain_events import OUTCOME_TYPES, AnyDomainEvent
 from domain.rebuilding import rebuild
 
 Check = Callable[[Sources], Awaitable[list[Finding]]]
+
+_OWES = """
+    CASE WHEN b.status IN ('confirmed', 'refunding', 'partially_refunded', 'refunded')
+         THEN b.amount - b.refunded ELSE 0 END
+"""
+"""What a booking `b` owes, in minor units."""
 
 _OF_EVENT = "(CAST(:event_id AS uuid) IS NULL OR {} = CAST(:event_id AS uuid))"
 
@@ -66,7 +72,7 @@ async def every_place_is_counted(sources: Sources) -> list[Finding]:
 
 
 async def places_belong_to_live_bookings(sources: Sources) -> list[Finding]:
-    """A confirmed booking has exactly its places, sold and with tickets; one that is gone has none."""
+    """A paid booking has exactly the places of its valid tickets, sold, and all until some are given back."""
     rows = await sources.rows(
         text(
             f"""
@@ -75,7 +81,8 @@ async def places_belong_to_live_bookings(sources: Sources) -> list[Finding]:
                    (SELECT count(*) FROM seats s WHERE s.booking_id = b.id AND s.status = 'sold') AS seats_sold,
                    (SELECT count(*) FROM seats s WHERE s.booking_id = b.id) AS seats_owned,
                    (SELECT coalesce(sum(quantity), 0) FROM general_claims g WHERE g.booking_id = b.id) AS general_owned,
-                   (SELECT count(*) FROM tickets t WHERE t.booking_id = b.id AND t.status = 'valid') AS tickets
+                   (SELECT count(*) FROM tickets t WHERE t.booking_id = b.id AND t.status = 'valid') AS tickets,
+                   (SELECT count(*) FROM tickets t WHERE t.booking_id = b.id AND t.refund_id IS NOT NULL) AS returned
             FROM bookings b WHERE {_OF_EVENT.format("b.event_id")}
             """
         )
@@ -83,8 +90,10 @@ async def places_belong_to_live_bookings(sources: Sources) -> list[Finding]:
     broken = []
     for row in rows:
         owned, asked = row.seats_owned + row.general_owned, row.seats_asked + row.general_asked
-        if row.status == BookingStatus.CONFIRMED:
-            wrong = (owned, row.seats_sold, row.tickets) != (asked, row.seats_asked, asked)
+        if row.status in PAID:
+            wrong = (owned, row.tickets, row.seats_sold) != (asked - row.returned, owned, row.seats_owned)
+            wrong = wrong or (row.status == BookingStatus.CONFIRMED and row.returned > 0)
+            wrong = wrong or (row.status == BookingStatus.REFUNDED and owned > 0)
         elif row.status in (BookingStatus.CANCELLED, BookingStatus.EXPIRED, BookingStatus.FAILED):
             wrong = bool(owned or row.tickets)
         else:
@@ -96,7 +105,7 @@ async def places_belong_to_live_bookings(sources: Sources) -> list[Finding]:
 
 
 async def money_taken_is_money_owed(sources: Sources) -> list[Finding]:
-    """Captured minus refunded is what confirmed bookings owe, and nothing for all others, in both directions."""
+    """Captured minus refunded is what a booking owes: its price less what it got back if paid, else nothing."""
     owed, moving = await _owed(sources)
     kept: dict[str, int] = defaultdict(int)
     async for intent in _intents(sources, list(owed)):
@@ -136,7 +145,7 @@ async def holds_have_live_bookings(sources: Sources) -> list[Finding]:
     findings = []
     async for place, booking, is_endless in _redis_places(sources):
         status = statuses.get(booking)
-        if status in gone or (is_endless and status not in (BookingStatus.CONFIRMED, BookingStatus.PARTIALLY_REFUNDED)):
+        if status in gone or (is_endless and status not in PAID):
             end = "without an end" if is_endless else "held"
             findings.append(Finding("holds have live bookings", booking, f"{place} is {end}, booking {status}"))
     return findings
@@ -157,7 +166,7 @@ async def an_end_is_told_once(sources: Sources) -> list[Finding]:
     return [
         Finding("an end is told once", str(row.id), f"{row.status}, told {row.told} times")
         for row in rows
-        if row.told != (1 if row.status in ENDED else 0)
+        if row.told != (1 if row.status in OVER else 0)
     ]
 
 
@@ -221,9 +230,16 @@ async def what_is_unfinished_is_being_finished(sources: Sources) -> list[Finding
 
 async def _owed(sources: Sources) -> tuple[dict[str, int], set[str]]:
     """What each booking owes, and the bookings whose living saga is still moving money."""
-    rows = await sources.rows(text(f"SELECT id, status, amount FROM bookings WHERE {_OF_EVENT.format('event_id')}"))
-    owed = {str(row.id): row.amount if row.status == BookingStatus.CONFIRMED else 0 for row in rows}
-    still = (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED, BookingStatus.NEEDS_ATTENTION)
+    rows = await sources.rows(
+        text(f"SELECT id, status, {_OWES} AS owes FROM bookings b WHERE {_OF_EVENT.format('b.event_id')}")
+    )
+    owed = {str(row.id): row.owes for row in rows}
+    still = (
+        BookingStatus.PAYING,
+        BookingStatus.ACTION_REQUIRED,
+        BookingStatus.NEEDS_ATTENTION,
+        BookingStatus.REFUNDING,
+    )
     moving = {str(row.id) for row in rows if row.status in still}
     return owed, moving and moving & await sources.running_sagas()
 

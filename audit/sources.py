@@ -47,8 +47,8 @@ class Sources(NamedTuple):
             return list(await connection.execute(statement, {"event_id": self.event_id}))
 
     async def running_sagas(self) -> set[str]:
-        """The bookings whose saga is alive."""
-        query = "WorkflowType = 'Booking' AND ExecutionStatus = 'Running'"
+        """The bookings whose saga is alive, or their refund's."""
+        query = "WorkflowType IN ('Booking', 'Refund') AND ExecutionStatus = 'Running'"
         if self.event_id:
             query += f" AND SeatwrightEvent = '{self.event_id}'"
         found = self.temporal.list_workflows(query, page_size=1000)

@@ -19,7 +19,7 @@ KINDS = ON_ARRIVAL | IN_EXECUTION | ON_ANSWER
 
 OPERATIONS = frozenset({"create", "confirm", "capture", "cancel", "refund", "retrieve", "list", "*"})
 FACES = frozenset({"stripe", "*"})
-DECIDING = {"decline": frozenset({"confirm", "capture"}), "processing": frozenset({"confirm"})}
+DECIDING = {"decline": frozenset({"confirm", "capture", "refund"}), "processing": frozenset({"confirm", "refund"})}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -102,7 +102,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Refund:
-    """Minor units given back of one intent."""
+    """Minor units given back of one intent; `status` is `pending`, `succeeded` or `failed`."""
 
     id: str
     intent_id: str
@@ -111,6 +111,7 @@ class Refund:
     amount: int
     reason: str | None
     metadata: dict[str, str]
+    status: str
 
 
 @dataclass(frozen=True)
@@ -287,8 +288,15 @@ class Intents:
         intent.details["cancellation_reason"] = "automatic"
         self.void(intent, Movement.EXPIRE)
 
-    def refund(self, intent: Intent, amount: int | None, reason: str | None, metadata: dict[str, str]) -> Refund:
-        """Give back `amount` (all that is left by default) of what was taken.
+    def refund(
+        self,
+        intent: Intent,
+        amount: int | None,
+        reason: str | None,
+        metadata: dict[str, str],
+        status: str = "succeeded",
+    ) -> Refund:
+        """Give back `amount` (all that is left by default) of what was taken; `pending` waits for `settle_refund`.
 
         Raises:
             WrongState: Nothing was taken.
@@ -299,10 +307,26 @@ class Intents:
         given = left if amount is None else amount
         if given > left or left == 0:
             raise AmountExceeded(intent, given, left)
-        intent.refunded += given
-        self._save(intent)
-        self._post(intent, Movement.REFUND, given)
-        return self._record_refund(intent, given, reason, metadata)
+        if status != "failed":  # what is pending counts as given back, as it does at Stripe
+            intent.refunded += given
+            self._save(intent)
+            self._post(intent, Movement.REFUND, given)
+        return self._record_refund(intent, given, reason, metadata, status)
+
+    def settle_refund(self, intent: Intent, refund: Refund, status: str) -> Refund:
+        """Decide a refund that was left pending: `succeeded`, or `failed` and the money is the merchant's again.
+
+        Raises:
+            WrongState: It is decided.
+        """
+        if refund.status != "pending":
+            raise WrongState(intent, f"settling {refund.status} refund")
+        if status == "failed":
+            intent.refunded -= refund.amount
+            self._save(intent)
+            self._post(intent, Movement.REFUND_FAILURE, refund.amount)
+        self._store.run("UPDATE refunds SET status = ? WHERE id = ?", status, refund.id)
+        return replace(refund, status=status)
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         row = self._store.one("SELECT * FROM attempts WHERE id = ?", attempt_id)
@@ -377,9 +401,11 @@ class Intents:
         status, reason = ("failed", json.dumps(failure)) if failure else ("succeeded", None)
         self._store.run("UPDATE attempts SET status = ?, failure = ? WHERE id = ?", status, reason, attempt_id)
 
-    def _record_refund(self, intent: Intent, amount: int, reason: str | None, metadata: dict[str, str]) -> Refund:
+    def _record_refund(
+        self, intent: Intent, amount: int, reason: str | None, metadata: dict[str, str], status: str
+    ) -> Refund:
         refund_id = _new_id(self._prefixes.refund)
-        refund = Refund(refund_id, intent.id, intent.attempt_id or "", _now(), amount, reason, metadata)
+        refund = Refund(refund_id, intent.id, intent.attempt_id or "", _now(), amount, reason, metadata, status)
         self._store.insert("refunds", **vars(refund) | {"metadata": json.dumps(metadata)})
         return refund
 

@@ -13,10 +13,13 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.cancellation import CancellationActivities
 from activities.catalogue import CatalogueActivities
 from activities.inventory import InventoryActivities
 from activities.payment import PaymentActivities
+from activities.refund import RefundActivities
 from activities.reservation import ReservationActivities
+from activities.returned_tickets import ReturnedTickets
 from adapters.seat_locks import SeatLocks
 from adapters.stripe import StripeGateway
 from config.settings import Settings, secret
@@ -26,8 +29,11 @@ from temporal.connection import connect_worker
 from temporal.policies import booking_policy
 from workers.revival import keep_reviving
 from workflows.booking import BookingWorkflow
-from workflows.publication import CancelSales, PublishEvent
+from workflows.event_cancellation import EstimateCancellation, EventCancellation
+from workflows.publication import PublishEvent
+from workflows.refund import RefundWorkflow
 
+RESERVATION_WORKFLOWS = [BookingWorkflow, RefundWorkflow, EventCancellation, EstimateCancellation]
 SERVICES = (queues.CATALOGUE, queues.RESERVATION, queues.PAYMENT)
 
 WORKFLOW_RUNNER = SandboxedWorkflowRunner(
@@ -72,7 +78,7 @@ def _worker(client: Client, queue: str, workflows: Sequence[type], activities: S
 async def _catalogue(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     engine = open_engine(settings.database_url("catalogue"), pool_size=2)
     try:
-        yield _worker(client, queues.CATALOGUE, [PublishEvent, CancelSales], methods_of(CatalogueActivities(engine)))
+        yield _worker(client, queues.CATALOGUE, [PublishEvent], methods_of(CatalogueActivities(engine)))
     finally:
         await engine.dispose()
 
@@ -87,11 +93,13 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
     async with Redis.from_pool(pool) as redis:
         activities = [
             *methods_of(ReservationActivities(engine, SeatLocks(redis))),
+            *methods_of(ReturnedTickets(engine, SeatLocks(redis))),
             *methods_of(InventoryActivities(engine)),
+            *methods_of(CancellationActivities(engine)),
         ]
         reviving = asyncio.create_task(keep_reviving(engine, client, booking_policy(settings)))
         try:
-            yield _worker(client, queues.RESERVATION, [BookingWorkflow], activities)
+            yield _worker(client, queues.RESERVATION, RESERVATION_WORKFLOWS, activities)
         finally:
             reviving.cancel()
             await engine.dispose()
@@ -104,7 +112,12 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
         secret(settings.stripe_api_key), base_url=settings.stripe_api_base, total_seconds=settings.payment_timeout
     )
     try:
-        yield _worker(client, queues.PAYMENT, [], methods_of(PaymentActivities(engine, {stripe.name: stripe})))
+        gateways = {stripe.name: stripe}
+        activities = [
+            *methods_of(PaymentActivities(engine, gateways)),
+            *methods_of(RefundActivities(engine, gateways)),
+        ]
+        yield _worker(client, queues.PAYMENT, [], activities)
     finally:
         await stripe.close()
         await engine.dispose()

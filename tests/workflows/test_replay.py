@@ -13,9 +13,8 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
-from workers.temporal_workers import WORKFLOW_RUNNER
-from workflows.booking import BookingWorkflow
-from workflows.publication import CancelSales, PublishEvent
+from workers.temporal_workers import RESERVATION_WORKFLOWS, WORKFLOW_RUNNER
+from workflows.publication import PublishEvent
 
 HISTORIES = {
     path.stem: json.loads(path.read_text())
@@ -27,7 +26,7 @@ HISTORIES = {
 async def test_a_recorded_history_replays(name: str) -> None:
     history = WorkflowHistory.from_json(name, HISTORIES[name])
     replayer = Replayer(
-        workflows=[BookingWorkflow, PublishEvent, CancelSales],
+        workflows=[*RESERVATION_WORKFLOWS, PublishEvent],
         data_converter=pydantic_data_converter,
         workflow_runner=WORKFLOW_RUNNER,
     )

@@ -1,4 +1,4 @@
-"""Tells buyers by mail how their booking ended."""
+"""Tells buyers by mail how their booking ended, and when money has gone back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adapters.contacts import Contacts
 from adapters.kafka import CloudEvent
 from adapters.mail import Mail, MailServer, Undeliverable
 from config.settings import Settings, secret
-from domain.domain_events import BookingConfirmed, BookingEvent, BookingFailed
+from domain.domain_events import BookingConfirmed, BookingEvent, BookingFailed, BookingMoneyReturned
 from workers.consumers.runner import Impossible, Subscription
 
 GROUP = "notification"
@@ -75,6 +75,8 @@ class Notifier:
                 await self._write(event, booking, subject, "confirmed")
             case BookingFailed() as booking:
                 await self._write(event, booking, "Your booking could not be completed", "failed")
+            case BookingMoneyReturned() as booking:
+                await self._write(event, booking, f"Your refund for {booking.event_name}", "refunded")
             case _:
                 pass
 

@@ -1,0 +1,33 @@
+"""How an activity speaks with a payment provider: with heartbeats, and no sooner again than the provider asks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from temporalio.exceptions import ApplicationError
+
+from activities.heartbeats import heartbeating
+from domain.payments import PaymentUnknown
+
+_LONGEST_ASKED_DELAY = 20.0  # seconds
+
+
+@asynccontextmanager
+async def conversation() -> AsyncIterator[None]:
+    """Heartbeat while we wait for the provider, and come back no sooner than it asks."""
+    try:
+        async with heartbeating():
+            yield
+    except PaymentUnknown as unknown:
+        raise ApplicationError(
+            str(unknown), type="PaymentUnknown", next_retry_delay=_asked_delay(unknown.retry_after)
+        ) from unknown
+
+
+def _asked_delay(seconds: float | None) -> timedelta | None:
+    """What the provider asks for, within reason: seats are held meanwhile."""
+    if seconds is None or not seconds >= 0:  # also what is not a number
+        return None
+    return timedelta(seconds=min(seconds, _LONGEST_ASKED_DELAY))
