@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
 
 _PAGE = 50  # bookings that one run of the workflow deals with, so that its history stays short
 _AT_ONCE = 20  # refunds under way at a time
-_PATIENCE = timedelta(seconds=30)  # with refunds that are under way, before others are begun beside them
+_PATIENCE = timedelta(seconds=10)  # with refunds that are under way, before others are begun beside them
 _FIRST_REST, _LONGEST_REST = timedelta(seconds=1), timedelta(minutes=5)  # between looking through all bookings
 
 _REASON = "The event was cancelled."
