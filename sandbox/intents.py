@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from sandbox.ledger import Ledger, Movement
+from sandbox.refunds import Refund, RefundBook
 from sandbox.store import Row, Store
 
 HOLD_SECONDS = 7 * 24 * 3600
@@ -101,20 +102,6 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Refund:
-    """Minor units given back of one intent; `status` is `pending`, `succeeded` or `failed`."""
-
-    id: str
-    intent_id: str
-    attempt_id: str
-    created: int
-    amount: int
-    reason: str | None
-    metadata: dict[str, str]
-    status: str
-
-
-@dataclass(frozen=True)
 class Prefixes:
     """How a face's ids begin."""
 
@@ -165,6 +152,7 @@ class Intents:
         self._ledger = ledger
         self._face = face
         self._prefixes = prefixes
+        self._refunds = RefundBook(store, prefixes.refund)
 
     def create(self, *, amount: int, currency: str, manual_capture: bool, **given: Any) -> Intent:
         """Open an intent; no money moves."""
@@ -311,7 +299,7 @@ class Intents:
             intent.refunded += given
             self._save(intent)
             self._post(intent, Movement.REFUND, given)
-        return self._record_refund(intent, given, reason, metadata, status)
+        return self._refunds.add(intent.id, intent.attempt_id or "", given, reason, metadata, status)
 
     def settle_refund(self, intent: Intent, refund: Refund, status: str) -> Refund:
         """Decide a refund that was left pending: `succeeded`, or `failed` and the money is the merchant's again.
@@ -325,8 +313,7 @@ class Intents:
             intent.refunded -= refund.amount
             self._save(intent)
             self._post(intent, Movement.REFUND_FAILURE, refund.amount)
-        self._store.run("UPDATE refunds SET status = ? WHERE id = ?", status, refund.id)
-        return replace(refund, status=status)
+        return self._refunds.decide(refund, status)
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         row = self._store.one("SELECT * FROM attempts WHERE id = ?", attempt_id)
@@ -338,13 +325,11 @@ class Intents:
         return [self._read_attempt(row) for row in rows]
 
     def find_refund(self, refund_id: str) -> Refund | None:
-        row = self._store.one("SELECT * FROM refunds WHERE id = ?", refund_id)
-        return self._read_refund(row) if row else None
+        return self._refunds.find(refund_id)
 
     def refunds(self, intent_id: str) -> list[Refund]:
         """All refunds of an intent, newest first."""
-        rows = self._store.all("SELECT * FROM refunds WHERE intent_id = ? ORDER BY seq DESC", intent_id)
-        return [self._read_refund(row) for row in rows]
+        return self._refunds.of_intent(intent_id)
 
     def expire_due(self) -> None:
         """Take back every hold whose time is over."""
@@ -401,20 +386,7 @@ class Intents:
         status, reason = ("failed", json.dumps(failure)) if failure else ("succeeded", None)
         self._store.run("UPDATE attempts SET status = ?, failure = ? WHERE id = ?", status, reason, attempt_id)
 
-    def _record_refund(
-        self, intent: Intent, amount: int, reason: str | None, metadata: dict[str, str], status: str
-    ) -> Refund:
-        refund_id = _new_id(self._prefixes.refund)
-        refund = Refund(refund_id, intent.id, intent.attempt_id or "", _now(), amount, reason, metadata, status)
-        self._store.insert("refunds", **vars(refund) | {"metadata": json.dumps(metadata)})
-        return refund
-
     @staticmethod
     def _read_attempt(row: Row) -> Attempt:
         values = {key: row[key] for key in row.keys() if key != "seq"}  # noqa: SIM118 - a Row iterates over values
         return Attempt(**(values | {"failure": json.loads(row["failure"]) if row["failure"] else None}))
-
-    @staticmethod
-    def _read_refund(row: Row) -> Refund:
-        values = {key: row[key] for key in row.keys() if key != "seq"}  # noqa: SIM118 - a Row iterates over values
-        return Refund(**(values | {"metadata": json.loads(row["metadata"])}))

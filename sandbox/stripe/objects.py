@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sandbox.intents import HOLD_SECONDS, Attempt, Intent, Intents, Refund, State
+from sandbox.intents import HOLD_SECONDS, Attempt, Intent, Intents, State
+from sandbox.refunds import Refund
 from sandbox.stripe.cards import CARDS
 
 Json = dict[str, Any]

@@ -19,7 +19,10 @@ __all__ = ["database"]
 
 @pytest.fixture
 def reservation_url(database: MakeDatabase) -> str:
-    return database(import_module("db.reservation.migrations.versions.0001_reservation").DDL + OUTBOX_DDL)
+    tables, refunds = (
+        import_module(f"db.reservation.migrations.versions.{name}") for name in ("0001_reservation", "0002_refunds")
+    )
+    return database(tables.DDL + OUTBOX_DDL + refunds.DDL)
 
 
 @pytest.fixture

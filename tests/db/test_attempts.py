@@ -26,6 +26,7 @@ from domain.domain_events import (
 from domain.money import Money
 from tests.workers.conftest import MakeDatabase
 
+MIGRATIONS = ("0001_payment", "0002_refunds")
 OPEN, ACTION_REQUIRED, AUTHORIZED, CAPTURED, DECLINED, VOIDED, REFUNDED = AttemptState
 LEGAL = {
     (OPEN, ACTION_REQUIRED),
@@ -47,8 +48,8 @@ WAYS = {
 
 @pytest.fixture
 async def payment(database: MakeDatabase) -> AsyncIterator[AsyncEngine]:
-    ddl: str = import_module("db.payment.migrations.versions.0001_payment").DDL
-    engine = open_engine(database(ddl + OUTBOX_DDL))
+    tables, refunds = (import_module(f"db.payment.migrations.versions.{name}") for name in MIGRATIONS)
+    engine = open_engine(database(tables.DDL + OUTBOX_DDL + refunds.DDL))
     yield engine
     await engine.dispose()
 

@@ -119,7 +119,7 @@ def test_faults_outlive_a_restart(own_sandbox: SandboxProcess, how: signal.Signa
         ({"kind": "decline", "code": 5}, "code"),
         ({"kind": "429", "face": "bank"}, "face"),
         ({"kind": "429", "operation": "steal"}, "operation"),
-        ({"kind": "decline", "operation": "refund"}, "operation"),
+        ({"kind": "decline", "operation": "create"}, "operation"),
         ({"kind": "429", "times": 0}, "times"),
         ({"kind": "429", "delay_seconds": "long"}, "delay_seconds"),
         ({"kind": "429", "match": {"buyer": "x"}}, "match"),

@@ -62,7 +62,10 @@ def outbox_url(database: MakeDatabase) -> str:
 @pytest.fixture
 async def analytics(database: MakeDatabase) -> AsyncIterator[AsyncEngine]:
     """An empty analytics database."""
-    engine = open_engine(database(import_module("db.analytics.migrations.versions.0001_analytics").DDL))
+    tables, refunds = (
+        import_module(f"db.analytics.migrations.versions.{name}") for name in ("0001_analytics", "0002_refunds")
+    )
+    engine = open_engine(database(tables.DDL + refunds.DDL))
     yield engine
     await engine.dispose()
 

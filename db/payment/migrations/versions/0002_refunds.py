@@ -24,10 +24,9 @@ CREATE TABLE refunds (
 CREATE INDEX refunds_of_attempt ON refunds (booking_id, attempt);
 -- A try may begin only when the one before it has failed for certain.
 CREATE UNIQUE INDEX one_living_try_per_refund ON refunds (refund_id) WHERE state <> 'failed';
-
-GRANT SELECT, INSERT, UPDATE, DELETE ON refunds TO seatwright_payment;
 """
 
 
 def upgrade() -> None:
     op.execute(DDL)
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON refunds TO seatwright_payment")

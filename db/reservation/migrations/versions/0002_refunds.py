@@ -47,10 +47,9 @@ CREATE TABLE cancellations (
     report jsonb,
     CHECK ((finished_at IS NULL) = (report IS NULL))
 );
-
-GRANT SELECT, INSERT, UPDATE, DELETE ON refunds, cancellations TO seatwright_reservation;
 """
 
 
 def upgrade() -> None:
     op.execute(DDL)
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON refunds, cancellations TO seatwright_reservation")
