@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 
 import httpx2
 from sqlalchemy import text
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 
 from api.security import AccessTokens, Principal
@@ -279,6 +281,18 @@ class BoxOffice:
 
     def refund_saga(self, refund: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(refund_workflow_id(UUID(refund)))
+
+    async def reset(self, handle: WorkflowHandle[Any, Any]) -> None:
+        """Let a workflow begin again, as an operator can."""
+        await self.temporal.workflow_service.reset_workflow_execution(
+            ResetWorkflowExecutionRequest(
+                namespace=self.settings.temporal_namespace,
+                workflow_execution=WorkflowExecution(workflow_id=handle.id),
+                reason="an operator wants another try",
+                workflow_task_finish_event_id=4,
+                request_id=str(uuid4()),
+            )
+        )
 
     async def refund_by_hand(self, booking: str) -> None:
         """Give all money back at the provider's own dashboard."""

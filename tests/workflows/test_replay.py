@@ -39,3 +39,10 @@ def test_there_are_histories_of_every_way_a_booking_ends() -> None:
         "confirmed", "declined-then-confirmed", "cancelled", "expired", "failed", "seats-unavailable",
         "three-d-secure", "needs-attention",
     }  # fmt: skip
+
+
+def test_there_are_histories_of_refunds_and_of_a_cancelled_event() -> None:
+    assert set(HISTORIES) >= {
+        "refunded", "refund-failed-then-retried", "refund-needs-attention", "refund-refused", "refund-pending",
+        "event-cancellation-begins", "event-cancellation-goes-on", "event-cancellation-ends",
+    }  # fmt: skip
