@@ -66,12 +66,20 @@ async def _refused(office: BoxOffice, event: str) -> str | None:
 
 
 async def cancellation(office: BoxOffice) -> list[WorkflowHistory]:
-    """Every run of an event's cancellation, in order; in the last but one nothing was left to begin."""
+    """Every run of an event's cancellation, in order: two pages, and a refund that is pending for a while."""
     event, buyer = await office.event(standing=60), office.somebody()
-    for _ in range(52):
-        await buyer.bought(event, quantities={"Standing": 1})
+    bookings = [await buyer.bought(event, quantities={"Standing": 1}) for _ in range(52)]
+    slow = str(bookings[0]["id"])
+    await office.provider.will("processing", "refund", slow)
     await buyer.held(event, "A-1-1")
     await office.cancel(event)
+
+    async def only_one_is_left() -> bool:
+        return bool((await office.cancellation(event))["progress"]["refunded"] == 51)
+
+    await eventually(only_one_is_left, within=120)
+    [left] = await office.provider.refunds(slow)
+    await office.provider.decide(left["id"], "succeeded")
 
     async def is_over() -> bool:
         return bool((await office.cancellation(event))["finished_at"])
