@@ -99,14 +99,14 @@ class EventCancellation:
             await self._settle(booking)
         await self._wait_for_refunds()
         if len(page) == _PAGE:
-            return await self._go_on(after=page[-1].id)
+            return await self._go_on(after=page[-1].id, rest=order.rest)
         progress = await workflow.execute_local_activity_method(
             CancellationActivities.cancellation_progress, order.event_id, summary="count", **transaction()
         )
         self._tell(progress)
         if not progress.is_over:
             await self._rest()
-            return await self._go_on(after=None, rest=_FIRST_REST if page else min(2 * order.rest, _LONGEST_REST))
+            return await self._go_on(after=None, rest=min(2 * order.rest, _LONGEST_REST))
         await workflow.execute_local_activity_method(
             CancellationActivities.finish_cancellation,
             Finished(event_id=order.event_id, report=progress),
@@ -229,7 +229,7 @@ class EventCancellation:
             else:
                 await workflow.wait_condition(lambda: not self._paused)
 
-    async def _go_on(self, *, after: UUID | None, rest: timedelta = _FIRST_REST) -> Progress:
+    async def _go_on(self, *, after: UUID | None, rest: timedelta) -> Progress:
         await self._heed_pause()
         await workflow.wait_condition(workflow.all_handlers_finished)
         workflow.continue_as_new(

@@ -26,9 +26,9 @@ _OPEN = (
 
 
 async def begin(connection: AsyncConnection, event_id: UUID, requested_by: UUID) -> None:
-    """Note that a cancelled event's bookings are being settled; a repetition, or a new start, changes nothing."""
+    """Note that a cancelled event's bookings are being settled; one that is begun again is not paused any more."""
     made = insert(CancellationRow).values(event_id=event_id, requested_by=requested_by)
-    await connection.execute(made.on_conflict_do_nothing())
+    await connection.execute(made.on_conflict_do_update(index_elements=["event_id"], set_={"paused": False}))
 
 
 async def note_paused(connection: AsyncConnection, event_id: UUID, paused: bool) -> None:
