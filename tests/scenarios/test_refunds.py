@@ -280,7 +280,7 @@ async def test_a_fault_of_the_provider_is_looked_up_and_pays_back_once(box_offic
     assert [each["status"] for each in await box_office.provider.refunds(booking["id"])] == ["succeeded"]
 
 
-async def test_the_buyer_is_written_to_and_the_organizers_figures_shrink(box_office: BoxOffice) -> None:
+async def test_the_organizers_figures_shrink_by_what_went_back(box_office: BoxOffice) -> None:
     event, buyer = await box_office.event(), box_office.somebody()
     booking = await buyer.bought(event, "A-1-1", "B-1-1")
     await eventually(lambda: box_office.sales(event), within=30)
