@@ -78,6 +78,7 @@ def _without_tickets(row: Row[Any]) -> Booking:
         amount=row.amount,
         currency=row.currency,
         expires_at=row.expires_at,
+        refunded=row.refunded,
     )
 
 

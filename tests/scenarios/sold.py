@@ -1,0 +1,56 @@
+"""Paid bookings by the thousand, as their sagas leave them in every database and at the provider, without the sagas."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from config.settings import Settings
+from db.engine import open_engine
+from db.payment import attempts
+from db.payment.attempts import AttemptState
+from domain.bookings import Booking, BookingStatus
+from domain.domain_events import PaymentAuthorized, PaymentCaptured
+from domain.money import Money
+from tests.audit.charges import Charges
+from tests.db import house
+
+_AT_ONCE = 10
+
+
+async def sold(settings: Settings, event: str, count: int) -> list[str]:
+    """So many bookings of one standing place each, by so many buyers; their ids."""
+    reservation = open_engine(settings.database_url("reservation"))
+    payment = open_engine(settings.database_url("payment"))
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(charges: Charges) -> str:
+        async with gate:
+            booking = await house.claim(reservation, UUID(event), Standing=1)
+            await _pay(payment, booking, await charges.charge(str(booking.id), booking.amount))
+            await house.confirm(reservation, await house.move(reservation, booking, BookingStatus.PAYING))
+            return str(booking.id)
+
+    try:
+        async with Charges(settings) as charges:
+            return list(await asyncio.gather(*(one(charges) for _ in range(count))))
+    finally:
+        await reservation.dispose()
+        await payment.dispose()
+
+
+async def _pay(engine: AsyncEngine, booking: Booking, intent: str) -> None:
+    price = Money(amount=booking.amount, currency=booking.currency)
+    async with engine.begin() as connection:
+        attempt = await attempts.open_attempt(
+            connection, booking.id, "stripe", price, datetime.now(UTC) + timedelta(minutes=10)
+        )
+        assert attempt
+        attempt = await attempts.note_intent(connection, attempt, intent)
+        assert attempt
+        told = {"booking_id": booking.id, "provider": "stripe", "attempt": 1, **price.model_dump()}
+        await attempts.reach(connection, attempt, AttemptState.AUTHORIZED, PaymentAuthorized(**told))
+        await attempts.reach(connection, attempt, AttemptState.CAPTURED, PaymentCaptured(**told))
