@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import httpx2
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from config.settings import Settings
@@ -15,7 +17,6 @@ from db.payment.attempts import AttemptState
 from domain.bookings import Booking, BookingStatus
 from domain.domain_events import PaymentAuthorized, PaymentCaptured
 from domain.money import Money
-from tests.audit.charges import Charges
 from tests.db import house
 
 _AT_ONCE = 10
@@ -27,19 +28,36 @@ async def sold(settings: Settings, event: str, count: int) -> list[str]:
     payment = open_engine(settings.database_url("payment"))
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(charges: Charges) -> str:
+    async def claimed() -> Booking:
         async with gate:
-            booking = await house.claim(reservation, UUID(event), Standing=1)
-            await _pay(payment, booking, await charges.charge(str(booking.id), booking.amount))
+            return await house.claim(reservation, UUID(event), Standing=1)
+
+    async def paid(booking: Booking, intent: str) -> str:
+        async with gate:
+            await _pay(payment, booking, intent)
             await house.confirm(reservation, await house.move(reservation, booking, BookingStatus.PAYING))
             return str(booking.id)
 
     try:
-        async with Charges(settings) as charges:
-            return list(await asyncio.gather(*(one(charges) for _ in range(count))))
+        bookings = await asyncio.gather(*(claimed() for _ in range(count)))
+        intents = await _charged(settings, bookings)
+        return list(await asyncio.gather(*map(paid, bookings, intents)))
     finally:
         await reservation.dispose()
         await payment.dispose()
+
+
+async def _charged(settings: Settings, bookings: Sequence[Booking]) -> list[str]:
+    """Their intents at the provider, where the money is taken."""
+    wanted = [
+        {"booking_id": str(each.id), "amount": each.amount, "currency": each.currency.lower(), "end": "captured"}
+        for each in bookings
+    ]
+    async with httpx2.AsyncClient(base_url=settings.sandbox_url, timeout=60) as sandbox:
+        answer = await sandbox.post("/_sandbox/intents/import", json={"face": "stripe", "intents": wanted})
+    assert answer.status_code == 201, answer.text
+    ids: list[str] = answer.json()["ids"]
+    return ids
 
 
 async def _pay(engine: AsyncEngine, booking: Booking, intent: str) -> None:
