@@ -2,7 +2,7 @@
 
 Every key of an event starts with `seatwright:{event id}`, so that an event lives on one node of a cluster:
 
-    …:epoch                    exists while the event is loaded ("warm")
+    …:epoch                    exists while the event is loaded ("warm"); when that was, in ms by Redis's clock
     …:change                   token of the latest change made while it was cold
     …:loading                  who is loading it, for as long as that may take
     …:seat:<name>              booking id; with a TTL when held, without when sold
@@ -125,7 +125,7 @@ class SeatLocks:
             payload = await asyncio.to_thread(_json, claims)
         else:
             payload = _json(claims)
-        arguments: list[str | bytes] = [seen_change, str(uuid4()), self._me, payload]
+        arguments: list[str | bytes] = [seen_change, self._me, payload]
         return bool(await self._load(keys=[_prefix(event_id)], args=arguments) != b"changed")
 
 

@@ -49,9 +49,9 @@ class SectionRecord(NamedTuple):
 
 @dataclass
 class EventRecord:
-    """Attributes: is_warm: Whether Redis decides for this event; a cold one is loaded from Postgres first."""
+    """Attributes: loaded_at: When it was loaded from Postgres, in ms; None while that is yet to be done."""
 
-    is_warm: bool = False
+    loaded_at: int | None = None
     seats: dict[str, Keep] = field(default_factory=dict)
     sections: dict[str, SectionRecord] = field(default_factory=dict)
 
@@ -65,7 +65,7 @@ async def read_events(redis: Redis, event_id: UUID | None) -> dict[str, EventRec
         _, event, kind, *rest = str(key).split(":", 3)
         event = event.strip("{}")
         if kind == "epoch":
-            events[event].is_warm = True
+            events[event].loaded_at = int(await redis.get(key) or 0)
         elif kind == "seat":
             seats[event].append(rest[0])
         elif kind == "general":

@@ -70,10 +70,13 @@ async def hold(temporal: Client, request: BookingRequest, *, wait: float, again:
         start_workflow_operation=start,
         id=f"hold:{asked_by}" if again else "hold",
     )
+    started = asyncio.ensure_future(start.workflow_handle())
     try:
         outcome = await answer(update, request.id, wait)
     except WorkflowAlreadyStartedError as error:
         raise WorkflowClosed from error
+    finally:
+        started.cancel()  # its failure is the update's; unasked for, it would be logged as one that nobody has seen
     if outcome.problem and outcome.asked_by != asked_by and not again:
         return await hold(temporal, request, wait=wait, again=True)
     return outcome

@@ -151,6 +151,11 @@ _CONNECTION_ERRORS: Iterable[type[Exception]] = (
     OSError,  # and so TimeoutError and ConnectionError
 )
 
+_HUNG_UP = (
+    "Failed client connect",  # all that temporalio raises when its first connection cannot be made
+    "unable to perform operation on <TCPTransport closed=True",  # uvloop: Redis hangs up while we say hello
+)
+
 _MOMENTARY = {
     RPCStatusCode.UNAVAILABLE,
     RPCStatusCode.DEADLINE_EXCEEDED,
@@ -193,8 +198,7 @@ async def _temporal(request: Request, error: Exception) -> Response:
 
 
 async def _runtime(request: Request, error: Exception) -> Response:
-    # All that temporalio raises when its first connection cannot be made.
-    if str(error).startswith("Failed client connect"):
+    if str(error).startswith(_HUNG_UP):
         return await _unavailable(request, error)
     raise error
 

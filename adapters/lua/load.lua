@@ -1,14 +1,14 @@
 -- Makes a cold event warm from what Postgres says, in one step; what is already here is newer and stays.
--- KEYS[1] event prefix; ARGV: change token seen before Postgres was read, epoch, loader, claims as JSON
+-- KEYS[1] event prefix; ARGV: change token seen before Postgres was read, loader, claims as JSON
 --   {"capacity": {section: n}, "seats": [[name, booking, ttl ms or 0 for sold]...],
 --    "general": [[section, booking, quantity, ttl ms or 0 for sold]...]}
 -- Returns "loaded", "warm" when somebody else was faster, or "changed" when Postgres has to be read again.
 local prefix = KEYS[1]
 -- Whatever comes of it, this loader is done; one that outlived its time must not end the turn of the next.
-if redis.call('GET', prefix .. ':loading') == ARGV[3] then redis.call('DEL', prefix .. ':loading') end
+if redis.call('GET', prefix .. ':loading') == ARGV[2] then redis.call('DEL', prefix .. ':loading') end
 if redis.call('EXISTS', prefix .. ':epoch') == 1 then return 'warm' end
 if (redis.call('GET', prefix .. ':change') or '') ~= ARGV[1] then return 'changed' end
-local claims = cjson.decode(ARGV[4])
+local claims = cjson.decode(ARGV[3])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
@@ -32,5 +32,5 @@ for _, claim in ipairs(claims.general) do
         redis.call('ZADD', section .. ':until', last, claim[2])
     end
 end
-redis.call('SET', prefix .. ':epoch', ARGV[2])
+redis.call('SET', prefix .. ':epoch', string.format('%d', now))
 return 'loaded'

@@ -49,6 +49,7 @@ _AFTER_CONFIRMED = {
     BookingStatus.REFUNDED,
     BookingStatus.NEEDS_ATTENTION,
 }
+_SHOWN_WHILE_PAYING = {BookingStatus.HELD, BookingStatus.ACTION_REQUIRED}  # `paying` is too short to be shown
 _AFTER_EXPIRED = _AFTER_CONFIRMED | {
     BookingStatus.EXPIRED,
     BookingStatus.PAYING,
@@ -80,8 +81,8 @@ async def _contradicts(temporal: Client, saga: WorkflowExecution, status: str) -
     """What a workflow says that is not so; one that was ended from outside says nothing."""
     shown = saga.typed_search_attributes.get(STATUS)
     if saga.status == WorkflowExecutionStatus.RUNNING:
-        # `paying` is too short to be shown.
-        return None if shown == status or status == BookingStatus.PAYING else f"shows {shown}"
+        is_right = shown == status or (status == BookingStatus.PAYING and shown in _SHOWN_WHILE_PAYING)
+        return None if is_right else f"shows {shown}"
     if saga.status != WorkflowExecutionStatus.COMPLETED or _may_have_become(shown, status):
         return None
     # The result is the truth, and costs a call; the attribute is as good where it agrees.

@@ -108,13 +108,12 @@ async def _known_or_late(connection: AsyncConnection, request: BookingRequest) -
 
 
 class Sale(NamedTuple):
-    """What an event sells: `sections` by name; `hold_seconds` is how long it lets places be held."""
+    """What an event sells: `sections` by name, how long it lets places be held, and the database's clock (UTC)."""
 
     hold_seconds: int
     currency: str
     sections: dict[str, Row[Any]]
     now: datetime
-    """The database's clock (UTC) when it was asked."""
 
 
 _SALE = (
@@ -131,8 +130,7 @@ async def sale(connection: AsyncConnection, event_id: UUID, *, lock: bool = Fals
     Raises:
         Refused: The event is not on sale, or not any more.
     """
-    found = await connection.execute(_LOCKED_SALE if lock else _SALE, {"event_id": event_id})
-    rows: list[Any] = list(found)
+    rows: list[Any] = list(await connection.execute(_LOCKED_SALE if lock else _SALE, {"event_id": event_id}))
     if not rows:
         raise not_on_sale(event_id)
     first = rows[0]
@@ -287,9 +285,8 @@ async def _already(connection: AsyncConnection, booking_id: UUID, version: int, 
 async def ask_to_cancel(connection: AsyncConnection, booking_id: UUID) -> None:
     """Have the payment that is under way come to nothing when it wants to commit its seats."""
     paying = BookingRow.status.in_([BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED])
-    await connection.execute(
-        update(BookingRow).where(BookingRow.id == booking_id, paying).values(cancel_asked_at=func.now())
-    )
+    asked = update(BookingRow).where(BookingRow.id == booking_id, paying).values(cancel_asked_at=func.now())
+    await connection.execute(asked)
 
 
 async def sell(connection: AsyncConnection, booking: Booking) -> None:

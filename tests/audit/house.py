@@ -25,7 +25,7 @@ from adapters.kafka import (
     cloud_event_headers,
     read_cloud_event,
 )
-from adapters.seat_locks import SeatLocks
+from adapters.seat_locks import SeatLocks, epoch_key
 from audit.run import judge
 from audit.sources import Sources
 from config.settings import Service
@@ -55,7 +55,8 @@ class House(NamedTuple):
     prefix: str
 
     async def finds(self) -> set[tuple[str, str]]:
-        """The broken invariants of this house, and what they are about."""
+        """The broken invariants of this house, and what they are about; Redis was loaded long ago."""
+        await self.redis.set(epoch_key(self.event), 1, xx=True)
         return {(found.invariant, found.subject) for found in await judge(self.sources, again_after=0.1)}
 
     @property

@@ -66,6 +66,7 @@ async def test_an_event_that_search_shows_though_it_was_called_off_is_found(hous
     await search.put(published)
     await search.mark_cancelled(house.event, 3)
     await search.put(published)  # late, and refused for its version
+    await search._client.indices.refresh(index=search._alias)
     assert await house.finds() == set()
 
     # The same, as if the index did not look at versions.

@@ -20,8 +20,8 @@ AUTHORIZED, ATTEMPTS = "nothing stays authorized", "attempts say what the provid
 class WithoutKeys(StripeGateway):
     """Asks for everything as if for the first time."""
 
-    async def create(self, booking_id: UUID, amount: Money, *, key: str) -> Intent:
-        return await super().create(booking_id, amount, key=str(uuid4()))
+    async def create(self, booking_id: UUID, amount: Money, *, return_url: str, key: str) -> Intent:
+        return await super().create(booking_id, amount, return_url=return_url, key=str(uuid4()))
 
     async def confirm(self, intent_id: str, payment_method: str, *, return_url: str, key: str) -> Intent:
         return await super().confirm(intent_id, payment_method, return_url=return_url, key=str(uuid4()))

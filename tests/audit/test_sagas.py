@@ -54,7 +54,7 @@ async def test_a_payment_that_no_window_ends_is_found(house: House) -> None:
 
 async def test_a_saga_that_shows_another_state_is_found(house: House) -> None:
     booking = await house.authorized("A-1-1")
-    await house.saga(booking, shows=BookingStatus.HELD)
+    await house.saga(booking, shows=BookingStatus.CANCELLED)
     assert await house.finds() == {(AGREE, str(booking.id))}
 
 

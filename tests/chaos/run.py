@@ -16,8 +16,7 @@ from uuid import UUID, uuid4
 import httpx2
 
 from api.security import AccessTokens
-from audit.run import audit
-from audit.sources import Finding
+from audit.run import Finding, audit
 from config.settings import Settings
 from stack import Stack
 from tests.box_office import BoxOffice

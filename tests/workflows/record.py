@@ -1,6 +1,6 @@
 """Records the histories that `test_replay.py` replays, by living through each ending on the running test stack.
 
-`python -m tests.workflows.record abandoned late-payment-sold` writes these only, and leaves the others as they are.
+`python -m tests.workflows.record late` records those of payments that come late only.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ async def record(office: BoxOffice) -> dict[str, str]:
     await office.provider.forgive(stuck)
     await office.saga(stuck).execute_update("operate", "retry")
     await buyer.ends_as(stuck, "failed")
-    return {name: f"booking-{booking}" for name, booking in lived.items()} | await _record_late(office)
+    return {name: f"booking-{booking}" for name, booking in lived.items()}
 
 
-async def _record_late(office: BoxOffice) -> dict[str, str]:
+async def record_late(office: BoxOffice) -> dict[str, str]:
     """Payments that the buyer gave up and the provider decides when the booking is over."""
     event, lived = await office.event(hold_seconds=3), {}
     for ending, seat in {"sold": "A-1-1", "returned": "A-1-2"}.items():
@@ -104,10 +104,8 @@ async def main() -> None:
     values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in stack.env.items()}
     settings = Settings.model_validate({k: v for k, v in values.items() if k in Settings.model_fields})
     async with BoxOffice(settings) as office:
-        wanted = set(sys.argv[1:])
-        for name, workflow in (await record(office)).items():
-            if wanted and name not in wanted:
-                continue
+        lived = {} if sys.argv[1:] == ["late"] else await record(office)
+        for name, workflow in (lived | await record_late(office)).items():
             history = await office.temporal.get_workflow_handle(workflow).fetch_history()
             (HISTORIES / f"{name}.json").write_text(portable(history.to_json()))
             print(f"{name}: {len(history.events)} events")
