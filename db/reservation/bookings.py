@@ -254,7 +254,7 @@ async def move(
 ) -> Booking:
     """Bring a booking from the state it had at `version` to the state `to`, and append the domain event that tells it.
 
-    A repetition finds the booking there already and changes nothing.
+    A repetition finds the booking there already and changes nothing. Tickets are not read.
 
     Raises:
         StaleStep: The booking is neither at `version` nor at `to`, or may not go there.

@@ -130,12 +130,11 @@ async def accept(connection: AsyncConnection, request: RefundRequest) -> tuple[R
             cause=request.cause,
         )
 
-    booking = await bookings.move(
-        connection, booking.id, version=booking.version, to=BookingStatus.REFUNDING, tells=refunding
-    )
-    refund = await find(connection, request.id)
+    await bookings.move(connection, booking.id, version=booking.version, to=BookingStatus.REFUNDING, tells=refunding)
+    now, refund = await bookings.find(connection, booking.id), await find(connection, request.id)
+    assert now
     assert refund
-    return refund, booking
+    return refund, now
 
 
 async def _make_void(connection: AsyncConnection, refund_id: UUID, tickets: Sequence[Ticket]) -> None:
