@@ -30,7 +30,15 @@ from domain.domain_events import (
     PaymentWasDeclined,
 )
 from domain.money import Money
-from domain.payments import Intent, IntentState, PaymentDeclined, PaymentRejected, PaymentUnknown
+from domain.payments import (
+    GivingBack,
+    GivingBackState,
+    Intent,
+    IntentState,
+    PaymentDeclined,
+    PaymentRejected,
+    PaymentUnknown,
+)
 
 
 class PaymentGateway(Protocol):
@@ -62,6 +70,8 @@ class PaymentGateway(Protocol):
     async def capture(self, intent_id: str, *, key: str) -> Intent: ...
     async def void(self, intent_id: str, *, key: str) -> Intent: ...
     async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent: ...
+    async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
+        """The refund that was made under this key, as it stands now; None where there is none."""
 
 
 class AuthorizationResult(StrEnum):
@@ -244,11 +254,22 @@ class PaymentActivities:
             await self._void(attempt, intent)
             return
         await self._reach(attempt, AttemptState.CAPTURED, PaymentCaptured)  # so that the story stays whole
-        owed = intent.captured - intent.refunded
-        if owed:
-            back = Money(amount=owed, currency=attempt.amount.currency)
-            await gateway.refund(intent.id, back, key=attempt.key("refund"))
+        await self._give_back(attempt, intent)
         await self._close(attempt, AttemptState.REFUNDED, PaymentRefunded(**attempt.facts()))
+
+    async def _give_back(self, attempt: Attempt, intent: Intent) -> None:
+        """Refund what is left; done only when the provider says that it succeeded, since what is pending may fail."""
+        gateway, key = self._gateways[attempt.provider], attempt.key("refund")
+        given = await gateway.retrieve_refund(intent.id, key=key)
+        owed = intent.captured - intent.refunded
+        if given is None and owed:
+            await gateway.refund(intent.id, Money(amount=owed, currency=attempt.amount.currency), key=key)
+            given = await gateway.retrieve_refund(intent.id, key=key)
+        if given and given.state is GivingBackState.FAILED:
+            async with self._engine.begin() as connection:
+                await attempts.mint_keys(connection, attempt)
+        if given and given.state is not GivingBackState.SUCCEEDED:
+            raise PaymentUnknown(f"the refund is {given.state}")
 
     async def _void(self, attempt: Attempt, intent: Intent) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -13,12 +14,12 @@ from uuid import UUID
 import aiohttp
 
 from adapters.iyzico_answers import (
-    DONE,
     NOT_FOR_POSTAUTH,
     SYSTEM_ERRORS,
     WRONG_CALLS,
     Json,
     code_of,
+    given_back,
     minor_units,
     read,
     reason,
@@ -28,7 +29,7 @@ from adapters.iyzico_answers import (
 )
 from adapters.iyzico_signatures import authorization, is_answer_genuine
 from domain.money import Money
-from domain.payments import Intent, IntentState, PaymentRejected, PaymentUnknown
+from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
 from domain.providers import IYZICO
 
 OF_A_PAYMENT = ("paymentId", "currency", "basketId", "conversationId", "paidPrice", "price")
@@ -44,7 +45,7 @@ class _Payment(NamedTuple):
 
     intent: Intent
     payment_id: str
-    refund_keys: frozenset[str]
+    refunds: Mapping[str, GivingBack]
 
 
 class IyzicoGateway:
@@ -159,7 +160,7 @@ class IyzicoGateway:
         """
         payment = await self._payment(intent_id, "refund")
         intent = _in_state(payment.intent, IntentState.CAPTURED)
-        if key in payment.refund_keys:
+        if key in payment.refunds and payment.refunds[key].state is GivingBackState.SUCCEEDED:
             return intent
         if amount.amount > intent.captured - intent.refunded:
             raise PaymentRejected("refund_exceeds_payment", "more than is left of the payment")
@@ -167,6 +168,15 @@ class IyzicoGateway:
         answer = await self._post("/v2/payment/refund", request)
         self._trust(succeeded(answer), OF_A_REFUND)
         return intent.model_copy(update={"refunded": intent.refunded + amount.amount})
+
+    async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
+        """The refund that was made under this key; None where there is none. It is done at once, or not at all.
+
+        Raises:
+            PaymentUnknown: Also while a refund of the payment is in progress.
+        """
+        found = await self._look(intent_id)
+        return found.refunds.get(key) if isinstance(found, _Payment) else None
 
     async def _payment(self, intent_id: str, operation: str) -> _Payment:
         found = await self._look(intent_id)
@@ -198,8 +208,7 @@ class IyzicoGateway:
         if not reports:
             raise PaymentUnknown(f"payment {payment_id} is not reported yet")
         refunds = [each for item in reports[0]["itemTransactions"] for each in item.get("refunds") or ()]
-        keys = frozenset(str(each.get("refundConversationId")) for each in refunds if each["refundStatus"] == DONE)
-        return _Payment(reported(token, reports[0], refunds), payment_id, keys)
+        return _Payment(reported(token, reports[0], refunds), payment_id, given_back(refunds))
 
     async def _post(self, path: str, request: Json) -> dict[str, Any]:
         return await self._call("POST", path, json.dumps(request))

@@ -8,7 +8,15 @@ from decimal import Decimal
 from typing import Any
 
 from domain.money import Money
-from domain.payments import Intent, IntentState, PaymentDeclined, PaymentRejected, PaymentUnknown
+from domain.payments import (
+    GivingBack,
+    GivingBackState,
+    Intent,
+    IntentState,
+    PaymentDeclined,
+    PaymentRejected,
+    PaymentUnknown,
+)
 
 Json = Mapping[str, Any]
 
@@ -38,6 +46,15 @@ def reported(token: str, report: Json, refunds: list[Json]) -> Intent:
         return Intent(id=token, state=IntentState.VOIDED, amount=amount, decline_code="FRAUD_REJECTED")
     state = IntentState.PROCESSING if report["fraudStatus"] == 0 else IntentState.AUTHORIZED
     return Intent(id=token, state=IntentState.VOIDED if returned else state, amount=amount)
+
+
+def given_back(refunds: list[Json]) -> dict[str, GivingBack]:
+    """Refunds by the key that each was asked for under; one that was done counts, whatever failed before it."""
+    by_key: dict[str, GivingBack] = {}
+    for refund in sorted(refunds, key=lambda each: bool(each["refundStatus"] == DONE)):
+        state = GivingBackState.SUCCEEDED if refund["refundStatus"] == DONE else GivingBackState.FAILED
+        by_key[str(refund.get("refundConversationId"))] = GivingBack(state=state)
+    return by_key
 
 
 def succeeded(answer: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import orjson
 
 from adapters.payu_oauth import AccessTokens
 from domain.money import Money
-from domain.payments import Intent, IntentState, PaymentRejected, PaymentUnknown
+from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
 from domain.providers import PAYU
 
 ORDERS = "/api/v2_1/orders"
@@ -26,6 +26,11 @@ STATES = {
     "WAITING_FOR_CONFIRMATION": IntentState.AUTHORIZED,
     "COMPLETED": IntentState.CAPTURED,
     "CANCELED": IntentState.VOIDED,
+}
+GIVING_BACK_STATES = {
+    "PENDING": GivingBackState.PENDING,
+    "FINALIZED": GivingBackState.SUCCEEDED,
+    "CANCELED": GivingBackState.FAILED,
 }
 DONE = frozenset({200, 201, 302})
 UNDECIDED = frozenset({408, 429})
@@ -173,6 +178,16 @@ class PayUGateway:
         if intent.state is not to:
             raise PaymentUnknown(f"PayU agreed, but the order is still {intent.state}")
         return intent
+
+    async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
+        """The refund that was made under this key, as it stands now; None where there is none."""
+        refunds = await self._call("GET", _at(intent_id, "refunds"))
+        with _reading():
+            for refund in refunds:
+                if refund.get("extRefundId") == key:
+                    code = (refund.get("statusError") or {}).get("code")
+                    return GivingBack(state=GIVING_BACK_STATES[refund["status"]], code=code)
+        return None
 
     async def _refunded(self, intent_id: str) -> int:
         refunds = await self._call("GET", _at(intent_id, "refunds"))

@@ -12,7 +12,15 @@ import stripe
 from stripe import params
 
 from domain.money import Money
-from domain.payments import Intent, IntentState, PaymentDeclined, PaymentRejected, PaymentUnknown
+from domain.payments import (
+    GivingBack,
+    GivingBackState,
+    Intent,
+    IntentState,
+    PaymentDeclined,
+    PaymentRejected,
+    PaymentUnknown,
+)
 from domain.providers import STRIPE
 
 # Otherwise the SDK writes an id of this machine into the home folder and sends it along.
@@ -40,7 +48,17 @@ REFUSED_STATUSES = frozenset({400, 401, 402, 403, 404})
 EXPAND_CHARGE = "latest_charge"
 """The charge alone knows what was refunded."""
 
-Answer = TypeVar("Answer", stripe.PaymentIntent, stripe.Refund)
+GIVING_BACK_STATES = {
+    "pending": GivingBackState.PENDING,
+    "requires_action": GivingBackState.PENDING,
+    "succeeded": GivingBackState.SUCCEEDED,
+    "failed": GivingBackState.FAILED,
+    "canceled": GivingBackState.FAILED,
+}
+REFUND_KEY = "refund_key"
+"""The metadata under which a refund carries our key, so that it is found again when its answer was lost."""
+
+Answer = TypeVar("Answer", stripe.PaymentIntent, stripe.Refund, stripe.ListObject[stripe.Refund])
 
 
 class StripeGateway:
@@ -137,6 +155,7 @@ class StripeGateway:
         request: params.RefundCreateParams = {
             "payment_intent": intent_id,
             "amount": _stripe_amount(amount),
+            "metadata": {REFUND_KEY: key},
             "expand": [f"payment_intent.{EXPAND_CHARGE}"],
         }
         refund = await _outcome(self._client.v1.refunds.create_async(request, _under(key)))
@@ -147,6 +166,24 @@ class StripeGateway:
         if _was_replayed(refund) or not isinstance(refund.payment_intent, stripe.PaymentIntent):
             return await self.retrieve(intent_id)
         return _intent(refund.payment_intent)
+
+    async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
+        """The refund that was made under this key, as it stands now; None where there is none.
+
+        Found among the intent's refunds, since the answer that had its id may have been lost.
+        """
+        request: params.RefundListParams = {"payment_intent": intent_id, "limit": 100}
+        page = await _outcome(self._client.v1.refunds.list_async(request))
+        while True:
+            for refund in page.data:
+                if refund.metadata and refund.metadata.to_dict().get(REFUND_KEY) == key:
+                    return GivingBack(
+                        state=GIVING_BACK_STATES[refund.status or "pending"],
+                        code=getattr(refund, "failure_reason", None),
+                    )
+            if not page.has_more:
+                return None
+            page = await _outcome(page.next_page_async())
 
     async def _intent(self, call: Awaitable[stripe.PaymentIntent]) -> Intent:
         answer = await _outcome(call)

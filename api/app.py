@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from api import (
     booking_story,
     bookings,
+    cancellations,
     catalogue,
     health,
     identity,
@@ -18,6 +19,7 @@ from api import (
     openapi,
     payment_actions,
     problems,
+    refunds,
     search,
     webhooks,
 )
@@ -39,7 +41,15 @@ PARTS: Mapping[str, _Part] = {
     "identity": _Part((identity.router,), frozenset({"identity"})),
     "catalogue": _Part((catalogue.router,), frozenset({"catalogue"})),
     "reservation": _Part(
-        (inventory.router, bookings.router, payment_actions.router, booking_story.router), frozenset({"reservation"})
+        (
+            inventory.router,
+            bookings.router,
+            payment_actions.router,
+            booking_story.router,
+            refunds.router,
+            cancellations.router,
+        ),
+        frozenset({"reservation"}),
     ),
     "payment": _Part((webhooks.router,), frozenset({"payment"})),
     "search": _Part((search.router,)),

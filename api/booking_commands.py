@@ -72,7 +72,7 @@ async def hold(temporal: Client, request: BookingRequest, *, wait: float, again:
     )
     started = asyncio.ensure_future(start.workflow_handle())
     try:
-        outcome = await _answer(update, request.id, wait)
+        outcome = await answer(update, request.id, wait)
     except WorkflowAlreadyStartedError as error:
         raise WorkflowClosed from error
     finally:
@@ -90,7 +90,7 @@ async def pay(temporal: Client, booking_id: UUID, command: PaymentCommand, *, ke
         Refused: The workflow does not accept the order, or the outcome is not known.
     """
     handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
-    return await _answer(handle.execute_update(BookingWorkflow.pay, command, id=key), booking_id, wait)
+    return await answer(handle.execute_update(BookingWorkflow.pay, command, id=key), booking_id, wait)
 
 
 async def why_not_paid(temporal: Client, booking_id: UUID, order: str) -> Problem | None:
@@ -123,7 +123,7 @@ async def abandon(temporal: Client, booking: Booking, *, wait: float) -> CancelO
     """
     handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking.id))
     update = handle.execute_update(BookingWorkflow.abandon, id=f"abandon:{booking.version}")
-    return await _answer(update, booking.id, wait)
+    return await answer(update, booking.id, wait)
 
 
 async def cancel(temporal: Client, booking_id: UUID, *, wait: float) -> CancelOutcome:
@@ -134,10 +134,16 @@ async def cancel(temporal: Client, booking_id: UUID, *, wait: float) -> CancelOu
         Refused: The workflow does not accept it, or the outcome is not known.
     """
     handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
-    return await _answer(handle.execute_update(BookingWorkflow.cancel, id="cancel"), booking_id, wait)
+    return await answer(handle.execute_update(BookingWorkflow.cancel, id="cancel"), booking_id, wait)
 
 
-async def _answer(update: Awaitable[Outcome], booking_id: UUID, wait: float) -> Outcome:
+async def answer(update: Awaitable[Outcome], booking_id: UUID, wait: float) -> Outcome:
+    """What a command came to.
+
+    Raises:
+        WorkflowClosed: The workflow takes no commands any more.
+        Refused: The workflow does not accept the command, or its outcome is not known after `wait` seconds.
+    """
     try:
         return await asyncio.wait_for(update, wait)
     except WorkflowUpdateFailedError as error:

@@ -13,12 +13,14 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from api.bookings import AtDesk, Desk, find_booking, own_booking
 from api.patience import promptly
 from api.problems import documented
+from api.refunds import refunds_of
 from api.security import Caller, require
 from db.reservation import bookings
-from domain.bookings import ENDED, Booking
+from domain.bookings import OVER, Booking, BookingStatus
 from domain.identity import Role
 from domain.problems import ProblemType, Refused
-from temporal.timeline import of_booking
+from temporal.timeline import of_workflow
+from workflows.refund import refund_workflow_id
 from workflows.start import workflow_id
 
 router = APIRouter(prefix="/v1/bookings/{booking_id}", tags=["bookings"])
@@ -40,7 +42,11 @@ async def timeline(booking_id: UUID, desk: AtDesk) -> dict[str, Any]:
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
     return {
         "booking": booking,
-        "steps": await of_booking(desk.temporal, workflow_id(booking_id)),
+        "steps": await of_workflow(desk.temporal, workflow_id(booking_id)),
+        "refunds": [
+            {"refund": refund, "steps": await of_workflow(desk.temporal, refund_workflow_id(refund.id))}
+            for refund in await promptly(refunds_of(desk, booking_id))
+        ],
         "domain_events": await promptly(_told(desk, booking_id)),
     }
 
@@ -70,7 +76,7 @@ async def stream(booking: Annotated[Booking, Depends(_readable)], desk: AtDesk) 
         if current.version > seen:
             seen = current.version
             yield ServerSentEvent(event="status", id=str(seen), data=current)
-        if current.status in ENDED:
+        if current.status in OVER - {BookingStatus.REFUNDING}:
             return
         await asyncio.sleep(_LOOK_EVERY)
         current = await find_booking(desk, booking.id)

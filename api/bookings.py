@@ -26,6 +26,7 @@ from db.engine import autocommit
 from db.reservation import bookings
 from domain.bookings import (
     ENDED,
+    PAID,
     Booking,
     BookingRequest,
     BookingStatus,
@@ -42,7 +43,6 @@ from workflows import refusals
 router = APIRouter(prefix="/v1", tags=["bookings"])
 
 _STAFF = {Role.SUPPORT, Role.OPERATOR}
-_PAID = {BookingStatus.CONFIRMED, BookingStatus.REFUNDING, BookingStatus.PARTIALLY_REFUNDED}
 
 
 class Desk(NamedTuple):
@@ -218,7 +218,7 @@ async def _payment_answer(desk: Desk, booking_id: UUID, outcome: PaymentOutcome,
     """What a payment came to; an order that was answered while it was still going on is answered by where it is now."""
     if _is_preliminary(outcome):
         booking = await standing(desk, booking_id)
-        if booking.status not in _PAID:
+        if booking.status not in PAID:
             response.status_code = status.HTTP_202_ACCEPTED
             return _under_way(outcome, booking)
         return booking.model_dump()
@@ -242,7 +242,7 @@ def _under_way(outcome: PaymentOutcome, booking: Booking) -> dict[str, Any]:
         Refused: The booking waits for an operator.
         _CameToNothing: The booking has ended, or is held again.
     """
-    if booking.status in ENDED | {BookingStatus.REFUNDED}:
+    if booking.status in ENDED:
         raise _CameToNothing(booking, _ended_unpaid(booking))
     if booking.status is BookingStatus.HELD or _is_of_another_order(outcome, booking):
         raise _CameToNothing(booking, _refused(_NOT_COMPLETED, booking.id))
@@ -365,7 +365,7 @@ def _own(user: Principal, booking: Booking | None, *, staff: bool = False) -> Bo
 
 def over(booking: Booking) -> Refused:
     """Why nothing can be ordered for a booking whose workflow takes no orders any more."""
-    if booking.status in _PAID:
+    if booking.status in PAID - {BookingStatus.REFUNDED}:
         return _because(booking, ProblemType.REFUND_REQUIRED, "The booking is paid: ask for a refund instead.")
     if booking.status in ENDED | {BookingStatus.REFUNDED}:
         return _because(booking, ProblemType.WRONG_STATE, f"The booking is {booking.status}.")

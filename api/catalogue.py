@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, status
+from fastapi import APIRouter, Depends, Query, status
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from api.patience import promptly
 from api.problems import documented
@@ -20,18 +23,28 @@ from api.resources import CatalogueDatabase, Open
 from api.schemas import MinorUnits, PositiveInt, RequestModel, SectionName, ShortText
 from api.security import Caller, OptionalCaller, Principal, require
 from db.catalogue import events
+from domain.cancellations import Estimate
 from domain.catalogue import MAX_EVENT_PLACES, MAX_SECTIONS, Event, EventPlan, EventStatus, Section
 from domain.domain_events import Venue
 from domain.identity import Role
 from domain.money import Currency
 from domain.problems import ProblemType, Refused
-from temporal.queues import CATALOGUE
-from workflows.publication import CancelSales, PublishEvent
+from domain.refunds import RefundPolicy
+from temporal.queues import CATALOGUE, RESERVATION
+from workflows.event_cancellation import (
+    CancelEvent,
+    EstimateCancellation,
+    EventCancellation,
+    cancellation_workflow_id,
+)
+from workflows.publication import PublishEvent
 
 router = APIRouter(prefix="/v1/events", tags=["catalogue"])
 _WAIT = 20  # seconds for places to be copied; the workflow goes on when we stop waiting
 _START = timedelta(seconds=2)
 _LATEST_START = datetime(2200, 1, 1, tzinfo=UTC)
+Order = TypeVar("Order")
+Result = TypeVar("Result")
 _SEES_DRAFTS = {Role.SUPPORT, Role.OPERATOR}
 
 
@@ -69,6 +82,18 @@ class NewGeneralSection(RequestModel):
 NewSection = Annotated[NewSeatedSection | NewGeneralSection, Field(discriminator="kind")]
 
 
+class NewRefundPolicy(RequestModel):
+    """What is granted to buyers who change their mind; `until_hours` null: nothing."""
+
+    until_hours: Annotated[int, Field(ge=0, le=24 * 365, strict=True)] | None = Field(
+        default=0, description="Until how many hours before the beginning tickets may be given back.", examples=[24]
+    )
+    fee_percent: int = Field(
+        default=0, ge=0, le=100, strict=True, description="Kept of each ticket's price.", examples=[10]
+    )
+    fee_fixed: MinorUnits = Field(default=0, description="Kept of each ticket besides.", examples=[150])
+
+
 class NewEvent(RequestModel):
     """What an organizer decides; prices are integer minor units."""
 
@@ -80,6 +105,7 @@ class NewEvent(RequestModel):
     hold_seconds: int = Field(
         ge=1, le=3600, strict=True, description="How long a buyer may think before paying.", examples=[600]
     )
+    refund_policy: NewRefundPolicy = NewRefundPolicy()
     sections: list[NewSection] = Field(min_length=1, max_length=MAX_SECTIONS)
 
     @model_validator(mode="after")
@@ -112,6 +138,7 @@ class EventBody(BaseModel):
     starts_at: AwareDatetime
     currency: Currency
     hold_seconds: int
+    refund_policy: RefundPolicy
     sections: list[Section]
 
 
@@ -152,7 +179,9 @@ async def publish(event_id: UUID, caller: Caller, engine: CatalogueDatabase, ope
     async with engine.connect() as connection:
         await events.check_publishable(connection, event)
     if event.status is EventStatus.DRAFT:
-        await _carry_out(opened.temporal, PublishEvent, f"publish-{event_id}", event_id)
+        await _outcome(
+            (await _begin(opened.temporal, PublishEvent.run, event_id, f"publish-{event_id}", CATALOGUE)).result()
+        )
     event = await _own(engine, event_id, caller)
     if event.status is EventStatus.CANCELLED:
         raise Refused(ProblemType.WRONG_STATE, "The event was cancelled meanwhile.")
@@ -160,28 +189,59 @@ async def publish(event_id: UUID, caller: Caller, engine: CatalogueDatabase, ope
 
 
 @router.post("/{event_id}/cancel", summary="Call an event off (its organizer, operators)", responses=_CHANGE_PROBLEMS)
-async def cancel(event_id: UUID, caller: Caller, engine: CatalogueDatabase, opened: Open) -> EventBody:
-    event = await _own(engine, event_id, caller)
-    if event.status is not EventStatus.CANCELLED:
-        await _carry_out(opened.temporal, CancelSales, f"cancel-sales-{event_id}", event_id)
+async def cancel(
+    event_id: UUID,
+    caller: Caller,
+    engine: CatalogueDatabase,
+    opened: Open,
+    dry_run: Annotated[bool, Query(description="Only say what it would mean.")] = False,
+) -> EventBody | Estimate:
+    """Sales have stopped when this answers; bookings are let go and refunded then: see `…/cancellation`."""
+    await _own(engine, event_id, caller)
+    if dry_run:
+        id = f"estimate-cancellation-{event_id}"
+        handle = await _begin(opened.temporal, EstimateCancellation.run, event_id, id, RESERVATION)
+        return await _outcome(handle.result())
+    order = CancelEvent(event_id=event_id, requested_by=caller.user_id, attempts=opened.settings.compensation_attempts)
+    id = cancellation_workflow_id(event_id)
+    with suppress(WorkflowAlreadyStartedError):  # it has come to its end already
+        begun = await _begin(opened.temporal, EventCancellation.run, order, id, RESERVATION, again=False)
+        await _outcome(begun.execute_update(EventCancellation.sales_stopped))
     return _body(await _own(engine, event_id, caller))
 
 
-async def _carry_out(client: Client, story: type[PublishEvent | CancelSales], id: str, event_id: UUID) -> None:
-    """Start a workflow, or join the one that runs, and wait for its end."""
+async def _begin(
+    client: Client,
+    run: Callable[[Any, Order], Awaitable[Result]],
+    order: Order,
+    id: str,
+    queue: str,
+    *,
+    again: bool = True,
+) -> WorkflowHandle[Any, Result]:
+    """Start a workflow, or join the one that runs; one that has completed is begun `again`, or not.
+
+    Raises:
+        WorkflowAlreadyStartedError: It has completed, and is not to be begun again.
+    """
+    policy = WorkflowIDReusePolicy
     async with asyncio.timeout(_START.total_seconds()):
-        handle = await client.start_workflow(
-            story.run,
-            event_id,
+        return await client.start_workflow(
+            run,
+            order,
             id=id,
-            task_queue=CATALOGUE,
+            task_queue=queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=policy.ALLOW_DUPLICATE if again else policy.ALLOW_DUPLICATE_FAILED_ONLY,
             rpc_timeout=_START,
         )
+
+
+async def _outcome(answer: Awaitable[Result]) -> Result:
     try:
         async with asyncio.timeout(_WAIT):
-            await handle.result()
-    except TimeoutError:
+            return await answer
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         raise Refused(
             ProblemType.OUTCOME_UNKNOWN, "It takes longer than usual and goes on; ask again for the outcome."
         ) from None

@@ -9,9 +9,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation import bookings, requests
-from domain.bookings import ENDED, Booking, BookingPolicy, BookingRequest, BookingStatus
+from domain.bookings import OVER, Booking, BookingPolicy, BookingRequest
 
-_OVER: Final = ENDED | {BookingStatus.REFUNDING, BookingStatus.PARTIALLY_REFUNDED, BookingStatus.REFUNDED}
 _GRACE: Final = timedelta(seconds=30)
 
 
@@ -35,5 +34,5 @@ async def find_repeated(connection: AsyncConnection, booking_id: UUID, policy: B
         return None
     request, overdue = await requests.request_of(connection, booking, grace=_GRACE)
     return Repeated(
-        booking, request.model_copy(update={"policy": policy}), may_be_forsaken=overdue and booking.status not in _OVER
+        booking, request.model_copy(update={"policy": policy}), may_be_forsaken=overdue and booking.status not in OVER
     )

@@ -16,7 +16,7 @@ from adapters.sandbox_ledger import RecordedIntent
 from adapters.seat_records import EventRecord, read_events
 from audit.sources import OF_EVENT, Sources
 from domain.bookings import BookingStatus
-from domain.domain_events import OUTCOME_TYPES, BookingEvent
+from domain.domain_events import OUTCOME_TYPES, REFUND_TYPES, BookingEvent
 from temporal.search_attributes import BOOKING
 
 _CLOCKS_DIFFER = timedelta(hours=1)  # at most: the broker goes by the clocks of those who publish
@@ -27,12 +27,13 @@ class Facts(NamedTuple):
 
     status: str
     amount: int
+    refunded: int
 
 
 async def bookings(sources: Sources) -> dict[str, Facts]:
     """Every booking by id."""
-    statement = f"SELECT id::text, status, amount FROM bookings WHERE {OF_EVENT.format('event_id')}"
-    return {row.id: Facts(row.status, row.amount) async for row in sources.stream(statement)}
+    statement = f"SELECT id::text, status, amount, refunded FROM bookings WHERE {OF_EVENT.format('event_id')}"
+    return {row.id: Facts(row.status, row.amount, row.refunded) async for row in sources.stream(statement)}
 
 
 async def booking_ids(sources: Sources) -> list[UUID] | None:
@@ -93,14 +94,15 @@ async def moving(sources: Sources) -> set[str]:
 
 
 class Story(NamedTuple):
-    """How bookings ended, as it was told from Postgres to Kafka to the consumers.
+    """How bookings ended and were refunded, as it was told from Postgres to Kafka to the consumers.
 
     Attributes:
-        sales: What analytics has counted: event, currency, bookings, tickets, revenue; once in all and once by day.
+        sales: What analytics has counted: event, currency, bookings, tickets, revenue; in all, and by day what was sold
+            and what was refunded.
         counted: The domain events that analytics has in its inbox.
-        outcomes: The outcome events; `waits` is whether one is still in the outbox, `is_early` whether it is too young
-            to be judged.
-        published: Outcome events on Kafka, each where it lies first.
+        outcomes: The outcome events, and those of refunds that have succeeded; `waits` is whether one is still in the
+            outbox, `is_early` whether it is too young to be judged.
+        published: Those on Kafka, each where it lies first.
         complete_since: Kafka may have let go of what is older.
         letters: What consumers have put aside.
     """
@@ -113,19 +115,26 @@ class Story(NamedTuple):
     letters: list[Envelope]
 
 
+_TOLD_TYPES = OUTCOME_TYPES | REFUND_TYPES
 _OUTCOMES = f"""
     SELECT e.aggregate_id::text AS booking, e.id::text AS id, e.type, e.occurred_at, b.event_id::text AS event,
-           b.currency, (e.data ->> 'amount')::bigint AS amount, jsonb_array_length(e.data -> 'tickets') AS tickets,
+           b.currency, (e.data ->> 'amount')::bigint AS amount,
+           CASE jsonb_typeof(e.data -> 'tickets') WHEN 'array' THEN jsonb_array_length(e.data -> 'tickets')
+           ELSE (e.data ->> 'tickets')::integer END AS tickets,
            o.id IS NOT NULL AS waits, e.occurred_at > now() - CAST(:lag AS interval) AS is_early
     FROM bookings b JOIN domain_events e ON e.aggregate_id = b.id
     LEFT JOIN outbox o ON o.domain_event_id = e.id
-    WHERE e.type IN ({", ".join(f"'{name}'" for name in sorted(OUTCOME_TYPES))}) AND {OF_EVENT.format("b.event_id")}
+    WHERE e.type IN ({", ".join(f"'{name}'" for name in sorted(_TOLD_TYPES))}) AND {OF_EVENT.format("b.event_id")}
 """
 _SALES = f"""
-    SELECT event_id::text AS event, currency, bookings, tickets, revenue FROM sales WHERE {OF_EVENT.format("event_id")}
+    SELECT 'in all' AS book, event_id::text AS event, currency, bookings, tickets, revenue
+    FROM sales WHERE {OF_EVENT.format("event_id")}
     UNION ALL
-    SELECT event_id::text, currency, sum(bookings)::bigint, sum(tickets)::bigint, sum(revenue)::bigint
+    SELECT 'sold by day', event_id::text, currency, sum(bookings)::bigint, sum(tickets)::bigint, sum(revenue)::bigint
     FROM daily_sales WHERE {OF_EVENT.format("event_id")} GROUP BY event_id, currency
+    UNION ALL
+    SELECT 'refunded by day', event_id::text, currency, sum(refunds)::bigint, sum(tickets)::bigint, sum(amount)::bigint
+    FROM daily_refunds WHERE {OF_EVENT.format("event_id")} GROUP BY event_id, currency
 """
 _INBOX = "SELECT domain_event_id::text AS id FROM inbox WHERE consumer = 'analytics'"
 
@@ -151,7 +160,7 @@ async def _on_kafka(sources: Sources, outcomes: list[Row[Any]]) -> tuple[dict[st
         return {}, datetime.now(UTC), []
     since = min(outcome.occurred_at for outcome in outcomes) - _CLOCKS_DIFFER
     topics = [BookingEvent.topic, *(dead_letters(group) for group in CONSUMER_GROUPS)]
-    reading = await sources.kafka.read(topics, since, OUTCOME_TYPES.__contains__)
+    reading = await sources.kafka.read(topics, since, _TOLD_TYPES.__contains__)
     published: dict[str, Envelope] = {}
     letters = []
     for envelope in reading.messages:

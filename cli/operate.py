@@ -1,52 +1,109 @@
-"""Operators' commands for one booking's saga that waits in `needs_attention`."""
+"""Operators' commands: a saga that waits in `needs_attention`, and the cancellation of an event."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from config.settings import settings
 from domain.bookings import OperatorAction
 from temporal.connection import connect
 from workflows.booking import BookingWorkflow
+from workflows.event_cancellation import EventCancellation, cancellation_workflow_id
+from workflows.refund import RefundWorkflow, refund_workflow_id
 from workflows.start import workflow_id
 
 booking_app = typer.Typer(no_args_is_help=True)
+refund_app = typer.Typer(no_args_is_help=True)
+event_app = typer.Typer(no_args_is_help=True)
+
+Action = Annotated[OperatorAction, typer.Argument(help="What to do with the step that fails.")]
 
 
 @booking_app.callback()
-def _group() -> None:
+def _of_booking() -> None:
     """Operate on one booking's saga."""
 
 
 @booking_app.command()
-def operate(
-    booking_id: UUID, action: Annotated[OperatorAction, typer.Argument(help="What to do with the step that fails.")]
-) -> None:
+def operate(booking_id: UUID, action: Action) -> None:
     """Tell a saga that needs attention to retry, resolve or compensate."""
+
+    async def order(client: Client) -> None:
+        handle = client.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
+        await handle.execute_update(BookingWorkflow.operate, action)
+
+    _hand_in(order, f"booking {booking_id}")
+    typer.echo(f"{action}: handed to booking {booking_id}")
+
+
+@refund_app.callback()
+def _of_refund() -> None:
+    """Operate on one refund."""
+
+
+@refund_app.command(name="operate")
+def operate_refund(refund_id: UUID, action: Action) -> None:
+    """Tell a refund that needs attention to retry or resolve."""
+
+    async def order(client: Client) -> None:
+        handle = client.get_workflow_handle_for(RefundWorkflow.run, refund_workflow_id(refund_id))
+        await handle.execute_update(RefundWorkflow.operate, action)
+
+    _hand_in(order, f"refund {refund_id}")
+    typer.echo(f"{action}: handed to refund {refund_id}")
+
+
+@event_app.callback()
+def _of_event() -> None:
+    """Operate on the cancellation of an event."""
+
+
+@event_app.command()
+def pause(event_id: UUID) -> None:
+    """Begin no more refunds of a cancelled event; those under way go on."""
+    _hand_in(lambda client: _cancellation(client, event_id).execute_update(EventCancellation.pause), _about(event_id))
+    typer.echo(f"paused: the cancellation of event {event_id}")
+
+
+@event_app.command()
+def resume(event_id: UUID) -> None:
+    """Go on with a paused cancellation."""
+    _hand_in(lambda client: _cancellation(client, event_id).execute_update(EventCancellation.resume), _about(event_id))
+    typer.echo(f"goes on: the cancellation of event {event_id}")
+
+
+def _cancellation(client: Client, event_id: UUID) -> Any:
+    return client.get_workflow_handle_for(EventCancellation.run, cancellation_workflow_id(event_id))
+
+
+def _about(event_id: UUID) -> str:
+    return f"the cancellation of event {event_id}"
+
+
+def _hand_in(order: Callable[[Client], Awaitable[None]], to: str) -> None:
+    """Hand an order in, or leave with 1 where it is refused, and with 2 where there is nobody to take it."""
+
+    async def connected() -> None:
+        await order(await connect(settings()))
+
     try:
-        asyncio.run(_operate(booking_id, action))
+        asyncio.run(connected())
     except WorkflowUpdateFailedError as error:
         typer.echo(f"refused: {error.cause}", err=True)
         raise typer.Exit(1) from error
     except (RPCError, RuntimeError) as error:
-        typer.echo(_why(error, booking_id), err=True)
+        typer.echo(_why(error, to), err=True)
         raise typer.Exit(2) from error
-    typer.echo(f"{action}: handed to booking {booking_id}")
 
 
-def _why(error: RPCError | RuntimeError, booking_id: UUID) -> str:
+def _why(error: RPCError | RuntimeError, to: str) -> str:
     if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
-        return f"booking {booking_id} has no saga that runs: there is no such booking, or it has ended"
+        return f"{to} has no saga that runs: there is none, or it has ended"
     return f"Temporal cannot be reached: {error}"
-
-
-async def _operate(booking_id: UUID, action: OperatorAction) -> None:
-    client = await connect(settings())
-    handle = client.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
-    await handle.execute_update(BookingWorkflow.operate, action)

@@ -48,6 +48,12 @@ EDGES: dict[BookingStatus, frozenset[BookingStatus]] = {
 ENDED = frozenset({_S.CONFIRMED, _S.CANCELLED, _S.EXPIRED, _S.FAILED})
 """How the booking saga can end; each has exactly one outcome event."""
 
+PAID = frozenset({_S.CONFIRMED, _S.REFUNDING, _S.PARTIALLY_REFUNDED, _S.REFUNDED})
+"""Confirmed, or what became of it since: the booking owes its amount less what was refunded."""
+
+OVER = ENDED | PAID
+"""The booking saga is done with it."""
+
 
 def check_edge(old: BookingStatus, new: BookingStatus) -> None:
     """Raise ValueError unless a booking may go from `old` to `new`."""
@@ -72,6 +78,7 @@ class Booking(_Frozen):
 
     Attributes:
         amount: Integer minor units for all places together, fixed when they were held.
+        refunded: Minor units of it that have gone back to the buyer for certain.
         expires_at: When the hold ends (UTC), unless a payment is under way or done.
         version: Grows by one with each change of state, and is the sequence of the domain event that tells of it.
     """
@@ -86,6 +93,7 @@ class Booking(_Frozen):
     amount: int
     currency: Currency
     expires_at: AwareDatetime
+    refunded: int = 0
     tickets: tuple[Ticket, ...] = ()
 
 

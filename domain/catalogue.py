@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from domain.domain_events import SectionOnSale, Venue
 from domain.money import Currency
+from domain.refunds import RefundPolicy
 
 MAX_EVENT_PLACES = 100_000
 """The most places that one event may have."""
@@ -61,6 +62,7 @@ class EventPlan(BaseModel):
     starts_at: AwareDatetime
     currency: Currency
     hold_seconds: int = Field(ge=1)
+    refund_policy: RefundPolicy = RefundPolicy()
     sections: tuple[Section, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -115,7 +115,57 @@ class BookingReinstated(BookingEvent):
     expires_at: AwareDatetime
 
 
+class BookingRefunding(BookingEvent):
+    """Tickets are void and their places are on sale again; the money is on its way.
+
+    Attributes:
+        tickets: Which tickets.
+        amount: What goes back; `fee` is what is kept of the tickets' price.
+        cause: `buyer`, `staff` or `event_cancelled`.
+    """
+
+    type: Literal["booking.refunding"] = "booking.refunding"
+    refund_id: UUID
+    tickets: tuple[Ticket, ...]
+    amount: int
+    fee: int
+    currency: Currency
+    cause: str
+
+
+class BookingMoneyReturned(BookingEvent):
+    """The money of a refund has gone back for certain.
+
+    Attributes:
+        amount: What has gone back by this refund.
+        refunded: What has gone back by all refunds of the booking together.
+        tickets: How many tickets it was for.
+        cause: `buyer`, `staff` or `event_cancelled`.
+    """
+
+    refund_id: UUID
+    event_name: str
+    amount: int
+    refunded: int
+    tickets: int
+    currency: Currency
+    cause: str
+
+
+class BookingPartiallyRefunded(BookingMoneyReturned):
+    """The booking has valid tickets left."""
+
+    type: Literal["booking.partially_refunded"] = "booking.partially_refunded"
+
+
+class BookingRefunded(BookingMoneyReturned):
+    """All tickets of the booking are given back."""
+
+    type: Literal["booking.refunded"] = "booking.refunded"
+
+
 OUTCOME_TYPES = frozenset({"booking.confirmed", "booking.cancelled", "booking.expired", "booking.failed"})
+REFUND_TYPES = frozenset({"booking.partially_refunded", "booking.refunded"})
 
 
 class PaymentEvent(DomainEvent):
@@ -146,7 +196,14 @@ class PaymentVoided(PaymentEvent):
 
 
 class PaymentRefunded(PaymentEvent):
+    """Money that was taken has gone back: all of it where a booking failed, `amount` where tickets were given back.
+
+    Attributes:
+        refund_id: The buyer's refund; None where a booking was undone.
+    """
+
     type: Literal["payment.refunded"] = "payment.refunded"
+    refund_id: UUID | None = None
 
 
 class LateSettlement(StrEnum):
@@ -237,6 +294,9 @@ AnyDomainEvent = Annotated[
     | BookingFailed
     | BookingNeedsAttention
     | BookingReinstated
+    | BookingRefunding
+    | BookingPartiallyRefunded
+    | BookingRefunded
     | PaymentAuthorized
     | PaymentWasDeclined
     | PaymentCaptured

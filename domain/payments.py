@@ -95,6 +95,27 @@ class NewsRefused(Exception):
     """A message that the provider has not signed, or that cannot be read."""
 
 
+class GivingBackState(StrEnum):
+    """Where a refund stands at its provider."""
+
+    PENDING = "pending"  # the provider may still fail to give the money back
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # the money is with us again; only a new refund can give it back
+
+
+class GivingBack(BaseModel):
+    """One refund as its provider describes it.
+
+    Attributes:
+        code: The provider's own reason for a failure.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    state: GivingBackState
+    code: str | None = None
+
+
 class PaymentError(Exception):
     """Base of what a gateway raises."""
 

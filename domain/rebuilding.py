@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from domain.bookings import Booking, BookingStatus, check_edge
-from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld, BookingReinstated
+from domain.domain_events import (
+    BookingConfirmed,
+    BookingEvent,
+    BookingHeld,
+    BookingMoneyReturned,
+    BookingRefunding,
+    BookingReinstated,
+)
 
 
 def rebuild(history: Iterable[BookingEvent]) -> Booking:
@@ -38,5 +45,13 @@ def _follow(booking: Booking, event: BookingEvent) -> Booking:
             return _begin(event).model_copy(update=changes)
         case BookingConfirmed():
             return booking.model_copy(update=changes | {"tickets": event.tickets})
+        case BookingRefunding():
+            void = {ticket.id for ticket in event.tickets}
+            left = tuple(ticket for ticket in booking.tickets if ticket.id not in void)
+            return booking.model_copy(update=changes | {"tickets": left})
+        case BookingMoneyReturned():
+            if event.refunded != booking.refunded + event.amount:
+                raise ValueError(f"the refunds of booking {booking.id} do not add up")
+            return booking.model_copy(update=changes | {"refunded": event.refunded})
         case _:
             return booking.model_copy(update=changes)

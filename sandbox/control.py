@@ -57,6 +57,8 @@ class Control:
             web.post("/_sandbox/intents/import", self.bring_in),
             web.post("/_sandbox/intents/{id}/expire", self.expire),
             web.post("/_sandbox/intents/{id}/settle", self.settle),
+            web.get("/_sandbox/intents/{id}/refunds", self.refunds),
+            web.post("/_sandbox/refunds/{id}/settle", self.settle_refund),
             web.get("/_sandbox/requests", self.calls),
         ]
 
@@ -149,6 +151,24 @@ class Control:
             intents, intent = self._find(request)
             intents.settle(intent, None if outcome == "approved" else intents.refusal)
         return answer(self._summary(intent))
+
+    async def refunds(self, request: web.Request) -> web.StreamResponse:
+        """An intent's refunds, newest first."""
+        intents, intent = self._find(request)
+        return answer({"refunds": [vars(refund) for refund in intents.refunds(intent.id)]})
+
+    async def settle_refund(self, request: web.Request) -> web.StreamResponse:
+        """Decide a refund that was left pending."""
+        outcome = (await body_of(request)).get("outcome")
+        if outcome not in ("succeeded", "failed"):
+            raise ValueError("outcome: one of succeeded, failed")
+        with self._store.transaction():
+            for intents in self._intents.values():
+                refund = intents.find_refund(request.match_info["id"])
+                intent = intents.find(refund.intent_id) if refund else None
+                if refund and intent:
+                    return answer(vars(intents.settle_refund(intent, refund, outcome)))
+        raise LookupError(f"no refund {request.match_info['id']}")
 
     async def calls(self, request: web.Request) -> web.StreamResponse:
         """Calls that the faces received, oldest first."""

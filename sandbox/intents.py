@@ -12,7 +12,8 @@ from typing import Any
 
 from sandbox.ids import Ids
 from sandbox.ledger import Ledger, Movement
-from sandbox.records import Attempt, Refund, read_attempt, read_refund
+from sandbox.records import Attempt, Refund, read_attempt
+from sandbox.refunds import RefundBook
 from sandbox.store import Row, Store
 
 HOLD_SECONDS = 7 * 24 * 3600
@@ -138,6 +139,7 @@ class Intents:
         self._ledger = ledger
         self._face = face
         self._ids = ids
+        self._refunds = RefundBook(store, ids.refund)
         self.refusal = refusal
 
     def create(self, *, amount: int, currency: str, manual_capture: bool, **given: Any) -> Intent:
@@ -262,8 +264,15 @@ class Intents:
         intent.details["cancellation_reason"] = "automatic"
         self.void(intent, Movement.EXPIRE)
 
-    def refund(self, intent: Intent, amount: int | None, reason: str | None, metadata: dict[str, str]) -> Refund:
-        """Give back `amount` (all that is left by default) of what was taken.
+    def refund(
+        self,
+        intent: Intent,
+        amount: int | None,
+        reason: str | None,
+        metadata: dict[str, str],
+        status: str = "succeeded",
+    ) -> Refund:
+        """Give back `amount` (all that is left by default) of what was taken; `pending` waits for `settle_refund`.
 
         Raises:
             WrongState: Nothing was taken.
@@ -274,10 +283,25 @@ class Intents:
         given = left if amount is None else amount
         if given > left or left == 0:
             raise AmountExceeded(intent, given, left)
-        intent.refunded += given
-        self._save(intent)
-        self._post(intent, Movement.REFUND, given)
-        return self._record_refund(intent, given, reason, metadata)
+        if status != "failed":  # what is pending counts as given back, as it does at Stripe
+            intent.refunded += given
+            self._save(intent)
+            self._post(intent, Movement.REFUND, given)
+        return self._refunds.add(intent.id, intent.attempt_id or "", given, reason, metadata, status)
+
+    def settle_refund(self, intent: Intent, refund: Refund, status: str) -> Refund:
+        """Decide a refund that was left pending: `succeeded`, or `failed` and the money is the merchant's again.
+
+        Raises:
+            WrongState: It is decided.
+        """
+        if refund.status != "pending":
+            raise WrongState(intent, f"settling {refund.status} refund")
+        if status == "failed":
+            intent.refunded -= refund.amount
+            self._save(intent)
+            self._post(intent, Movement.REFUND_FAILURE, refund.amount)
+        return self._refunds.decide(refund, status)
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         row = self._store.one("SELECT * FROM attempts WHERE id = ?", attempt_id)
@@ -289,13 +313,11 @@ class Intents:
         return [read_attempt(row) for row in rows]
 
     def find_refund(self, refund_id: str) -> Refund | None:
-        row = self._store.one("SELECT * FROM refunds WHERE id = ?", refund_id)
-        return read_refund(row) if row else None
+        return self._refunds.find(refund_id)
 
     def refunds(self, intent_id: str) -> list[Refund]:
         """All refunds of an intent, newest first."""
-        rows = self._store.all("SELECT * FROM refunds WHERE intent_id = ? ORDER BY seq DESC", intent_id)
-        return [read_refund(row) for row in rows]
+        return self._refunds.of_intent(intent_id)
 
     def expire_due(self) -> None:
         """Take back every hold whose time is over."""
@@ -352,9 +374,3 @@ class Intents:
     def _conclude(self, attempt_id: str | None, failure: dict[str, str] | None) -> None:
         status, reason = ("failed", json.dumps(failure)) if failure else ("succeeded", None)
         self._store.run("UPDATE attempts SET status = ?, failure = ? WHERE id = ?", status, reason, attempt_id)
-
-    def _record_refund(self, intent: Intent, amount: int, reason: str | None, metadata: dict[str, str]) -> Refund:
-        refund_id = self._ids.refund()
-        refund = Refund(refund_id, intent.id, intent.attempt_id or "", _now(), amount, reason, metadata)
-        self._store.insert("refunds", **vars(refund) | {"metadata": json.dumps(metadata)})
-        return refund

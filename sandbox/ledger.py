@@ -21,6 +21,7 @@ class Movement(StrEnum):
     VOID = "void"
     EXPIRE = "expire"
     REFUND = "refund"
+    REFUND_FAILURE = "refund_failure"  # what was given back did not arrive, and is the merchant's again
 
 
 # Money leaves the credited account and arrives at the debited one.
@@ -31,6 +32,7 @@ ROUTES = {
     Movement.VOID: (CARDHOLDER, HELD),
     Movement.EXPIRE: (CARDHOLDER, HELD),
     Movement.REFUND: (CARDHOLDER, MERCHANT),
+    Movement.REFUND_FAILURE: (MERCHANT, CARDHOLDER),
 }
 
 

@@ -23,7 +23,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Refund:
-    """Minor units given back of one intent."""
+    """Minor units given back of one intent; `status` is `pending`, `succeeded` or `failed`."""
 
     id: str
     intent_id: str
@@ -32,6 +32,7 @@ class Refund:
     amount: int
     reason: str | None
     metadata: dict[str, str]
+    status: str
 
 
 def read_attempt(row: Row) -> Attempt:

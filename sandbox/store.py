@@ -52,7 +52,8 @@ CREATE TABLE IF NOT EXISTS refunds (
     created INTEGER NOT NULL,
     amount INTEGER NOT NULL CHECK (amount > 0),
     reason TEXT,
-    metadata TEXT NOT NULL
+    metadata TEXT NOT NULL,
+    status TEXT NOT NULL DEFAULT 'succeeded'
 );
 CREATE INDEX IF NOT EXISTS refunds_intent ON refunds (intent_id, seq);
 CREATE TABLE IF NOT EXISTS entries (
@@ -133,6 +134,8 @@ class Store:
         # NORMAL in WAL mode writes before it answers and leaves the fsync to checkpoints: a dead process loses nothing.
         self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;")
         self._connection.executescript(SCHEMA)
+        if "status" not in {row["name"] for row in self.all("PRAGMA table_info(refunds)")}:  # a file of earlier days
+            self.run("ALTER TABLE refunds ADD COLUMN status TEXT NOT NULL DEFAULT 'succeeded'")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -42,8 +42,8 @@ async def follow(handle: WorkflowHandle[Any, Any], *, wait: bool = False) -> Asy
             yield entry
 
 
-async def of_booking(client: Client, workflow_id: str) -> list[TimelineEntry]:
-    """A booking's story; empty when Temporal does not know it any more."""
+async def of_workflow(client: Client, workflow_id: str) -> list[TimelineEntry]:
+    """A workflow's story; empty when Temporal does not know it any more."""
     return [entry async for entry in follow(client.get_workflow_handle(workflow_id))]
 
 

@@ -8,14 +8,19 @@ from typing import Any, Self
 from uuid import UUID, uuid4
 
 import httpx2
+from sqlalchemy import text
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 
 from api.security import AccessTokens, Principal
 from audit.run import audit
-from config.settings import Settings
+from config.settings import Settings, secret
+from db.engine import open_engine
 from domain.identity import Role
 from temporal.connection import connect
 from tests.waiting import eventually
+from workflows.refund import refund_workflow_id
 from workflows.start import workflow_id
 
 CARD = "pm_card_visa"
@@ -65,6 +70,16 @@ class Buyer:
 
     async def abandon(self, booking: str) -> httpx2.Response:
         return await self._http.delete(f"/v1/bookings/{booking}/payment", headers=self.headers)
+
+    async def refund(
+        self, booking: str, *tickets: str, key: str | None = None, reason: str = "We cannot come.", **more: Any
+    ) -> httpx2.Response:
+        body = {"reason": reason, "tickets": list(tickets), **more}
+        return await self.post(f"/v1/bookings/{booking}/refund", body, key=key or str(uuid4()))
+
+    async def refunds(self, booking: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await self.get(f"/v1/bookings/{booking}/refunds")).json()["refunds"]
+        return found
 
     async def cancel(self, booking: str) -> httpx2.Response:
         return await self._http.delete(f"/v1/bookings/{booking}", headers=self.headers)
@@ -126,6 +141,24 @@ class Provider:
     async def expire(self, intent: str) -> None:
         """The bank takes a hold back before its time."""
         (await self._http.post(f"/_sandbox/intents/{intent}/expire")).raise_for_status()
+
+    async def refunds(self, booking: str) -> list[dict[str, Any]]:
+        """The refunds of all of a booking's intents, newest first."""
+        found: list[dict[str, Any]] = []
+        for intent in await self.intents(booking):
+            answer = await self._http.get(f"/_sandbox/intents/{intent['id']}/refunds")
+            found += answer.raise_for_status().json()["refunds"]
+        return found
+
+    async def decide(self, refund: str, outcome: str) -> None:
+        """Let a refund that was left pending succeed or fail."""
+        answer = await self._http.post(f"/_sandbox/refunds/{refund}/settle", json={"outcome": outcome})
+        assert answer.status_code == 200, answer.text
+
+    async def as_stripe(self, path: str, form: dict[str, str], settings: Settings) -> httpx2.Response:
+        """A call as somebody with our key could make it."""
+        key = secret(settings.stripe_api_key)
+        return await self._http.post(path, data=form, headers={"Authorization": f"Bearer {key}"})
 
     async def in_flight(self, booking: str, operation: str) -> bool:
         """Whether the provider has begun such a call, or done it."""
@@ -206,6 +239,8 @@ class BoxOffice:
         standing: int = 100,
         standing_price: int = 3000,
         currency: str = "EUR",
+        starts_in: timedelta = timedelta(days=30),
+        refund_policy: dict[str, int | None] | None = None,
     ) -> str:
         """A published event with the seated sections A and B and the general-admission section Standing."""
         seated = {"kind": "seated", "rows": rows, "seats_per_row": seats_per_row}
@@ -213,9 +248,10 @@ class BoxOffice:
             "name": f"Event {uuid4()}",
             "category": "test",
             "venue": {"name": "Hall", "city": "Utrecht", "country": "NL", "latitude": 52.09, "longitude": 5.12},
-            "starts_at": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
+            "starts_at": (datetime.now(UTC) + starts_in).isoformat(),
             "currency": currency,
             "hold_seconds": hold_seconds,
+            "refund_policy": refund_policy or {},
             "sections": [
                 {"name": "A", "price": 5000, **seated},
                 {"name": "B", "price": 4000, **seated},
@@ -231,8 +267,24 @@ class BoxOffice:
         return event
 
     async def call_off(self, event: str) -> None:
-        answer = await self._organizer.post(f"/v1/events/{event}/cancel")
+        """Stop an event's sales under its buyers' feet: their bookings do not hear of it."""
+        engine = open_engine(self.settings.database_url("reservation"), pool_size=1)
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE events SET status = 'cancelled' WHERE id = :id"), {"id": event})
+        await engine.dispose()
+
+    async def cancel(self, event: str, *, dry_run: bool = False) -> dict[str, Any]:
+        """Cancel an event, or learn what that would mean."""
+        answer = await self._organizer.post(f"/v1/events/{event}/cancel?dry_run={str(dry_run).lower()}")
         assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def cancellation(self, event: str) -> dict[str, Any]:
+        answer = await self._organizer.get(f"/v1/events/{event}/cancellation")
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
 
     async def house(self, event: str) -> dict[str, Any]:
         """An event's places as everybody sees them."""
@@ -259,6 +311,38 @@ class BoxOffice:
 
     def saga(self, booking: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(workflow_id(UUID(booking)))
+
+    def refund_saga(self, refund: str) -> WorkflowHandle[Any, Any]:
+        return self.temporal.get_workflow_handle(refund_workflow_id(UUID(refund)))
+
+    async def reset(self, handle: WorkflowHandle[Any, Any]) -> None:
+        """Let a workflow begin again, as an operator can."""
+        await self.temporal.workflow_service.reset_workflow_execution(
+            ResetWorkflowExecutionRequest(
+                namespace=self.settings.temporal_namespace,
+                workflow_execution=WorkflowExecution(workflow_id=handle.id),
+                reason="an operator wants another try",
+                workflow_task_finish_event_id=4,
+                request_id=str(uuid4()),
+            )
+        )
+
+    async def refund_by_hand(self, booking: str) -> None:
+        """Give all money back at the provider's own dashboard."""
+        for intent in await self.provider.intents(booking):
+            answer = await self.provider.as_stripe("/v1/refunds", {"payment_intent": intent["id"]}, self.settings)
+            assert answer.status_code == 200, answer.text
+
+    async def sales(self, event: str) -> tuple[int, int, int] | None:
+        """What the organizer's figures say: bookings, tickets, revenue."""
+        engine = open_engine(self.settings.database_url("analytics"), pool_size=1)
+        async with engine.connect() as connection:
+            found = await connection.execute(
+                text("SELECT bookings, tickets, revenue FROM sales WHERE event_id = :id"), {"id": event}
+            )
+            row = found.one_or_none()
+        await engine.dispose()
+        return (row.bookings, row.tickets, row.revenue) if row else None
 
     async def assert_audit_is_clean(self) -> None:
         for event in self._events:

@@ -20,10 +20,12 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from db.reservation import requests
+from db.reservation import refunds, requests
 from domain.bookings import BookingPolicy, BookingRequest
+from domain.refunds import RefundRequest
 from temporal import queues
 from workflows.booking import BookingWorkflow
+from workflows.refund import RefundWorkflow, refund_workflow_id, search_attributes_of_refund
 from workflows.start import TASK_TIMEOUT, search_attributes_of, workflow_id
 
 OVERDUE = timedelta(seconds=60)
@@ -34,7 +36,7 @@ _AT_ONCE = 200
 
 _revived = Counter("seatwright_sagas_revived", "Sagas that were started again because theirs was gone")
 
-_parked = Gauge("seatwright_sagas_needing_attention", "Bookings that wait for an operator: alert on any")
+_parked = Gauge("seatwright_sagas_needing_attention", "Sagas that wait for an operator: alert on any")
 
 log = structlog.get_logger()
 
@@ -53,9 +55,12 @@ async def revive(engine: AsyncEngine, client: Client, policy: BookingPolicy, ove
     """Look once."""
     async with engine.connect() as connection:
         unfinished = await requests.find_unfinished(connection, overdue=overdue, limit=_AT_ONCE)
-        _parked.set(await requests.count_parked(connection))
+        owing = await refunds.find_unfinished(connection, older=overdue, limit=_AT_ONCE)
+        _parked.set(await requests.count_parked(connection) + await refunds.count_parked(connection))
     for request in unfinished:
         await _start(client, request.model_copy(update={"policy": policy}))
+    for refund in owing:
+        await _start_refund(client, refund.model_copy(update={"attempts": policy.compensation_attempts}))
 
 
 async def _start(client: Client, request: BookingRequest) -> None:
@@ -73,3 +78,19 @@ async def _start(client: Client, request: BookingRequest) -> None:
         return  # it lives; or it has completed without an end, which the audit shows
     _revived.inc()
     log.warning("saga_revived", booking_id=str(request.id))
+
+
+async def _start_refund(client: Client, request: RefundRequest) -> None:
+    try:
+        await client.start_workflow(
+            RefundWorkflow.run,
+            request,
+            id=refund_workflow_id(request.id),
+            task_queue=queues.RESERVATION,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            search_attributes=search_attributes_of_refund(request),
+        )
+    except WorkflowAlreadyStartedError:
+        return
+    _revived.inc()
+    log.warning("refund_revived", refund_id=str(request.id))

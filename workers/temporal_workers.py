@@ -14,11 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.cancellation import CancellationActivities
 from activities.catalogue import CatalogueActivities
 from activities.inventory import InventoryActivities
 from activities.late_payments import LatePaymentActivities
 from activities.payment import PaymentActivities, PaymentGateway
+from activities.refund import RefundActivities
 from activities.reservation import ReservationActivities
+from activities.returned_tickets import ReturnedTickets
 from adapters.seat_locks import SeatLocks
 from config.settings import Settings
 from db.engine import open_engine
@@ -30,9 +33,18 @@ from workers.gateways import open_gateways
 from workers.lateness import keep_watching
 from workers.revival import keep_reviving
 from workflows.booking import BookingWorkflow
+from workflows.event_cancellation import EstimateCancellation, EventCancellation
 from workflows.late_payment import LatePaymentWorkflow
-from workflows.publication import CancelSales, PublishEvent
+from workflows.publication import PublishEvent
+from workflows.refund import RefundWorkflow
 
+RESERVATION_WORKFLOWS = [
+    BookingWorkflow,
+    LatePaymentWorkflow,
+    RefundWorkflow,
+    EventCancellation,
+    EstimateCancellation,
+]
 SERVICES = (queues.CATALOGUE, queues.RESERVATION, queues.PAYMENT)
 
 _AT_ONCE = 500
@@ -73,7 +85,7 @@ def worker(client: Client, queue: str, workflows: Sequence[type], activities: Se
 async def _catalogue(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     engine = open_engine(settings.database_url("catalogue"), pool_size=2)
     try:
-        yield worker(client, queues.CATALOGUE, [PublishEvent, CancelSales], methods_of(CatalogueActivities(engine)))
+        yield worker(client, queues.CATALOGUE, [PublishEvent], methods_of(CatalogueActivities(engine)))
     finally:
         await engine.dispose()
 
@@ -88,13 +100,19 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
         engine = open_engine(settings.database_url("reservation"))
         stack.push_async_callback(engine.dispose)
         redis = await stack.enter_async_context(Redis.from_pool(pool))
-        reservation = ReservationActivities(engine, SeatLocks(redis))
-        activities = [*methods_of(reservation), *methods_of(InventoryActivities(engine))]
+        locks = SeatLocks(redis)
+        reservation = ReservationActivities(engine, locks)
+        activities = [
+            *methods_of(reservation),
+            *methods_of(ReturnedTickets(engine, locks)),
+            *methods_of(InventoryActivities(engine)),
+            *methods_of(CancellationActivities(engine)),
+        ]
         if settings.payment_steps == "local":
             activities += methods_of(PaymentActivities(*await stack.enter_async_context(_payment_desk(settings))))
         stack.callback(asyncio.create_task(keep_reviving(engine, client, booking_policy(settings))).cancel)
         stack.callback(asyncio.create_task(keep_catching_up(reservation)).cancel)
-        yield worker(client, queues.RESERVATION, [BookingWorkflow, LatePaymentWorkflow], activities)
+        yield worker(client, queues.RESERVATION, RESERVATION_WORKFLOWS, activities)
 
 
 @asynccontextmanager
@@ -103,6 +121,7 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
         activities = [
             *methods_of(PaymentActivities(engine, gateways)),
             *methods_of(LatePaymentActivities(engine, gateways)),
+            *methods_of(RefundActivities(engine, gateways)),
         ]
         watching = asyncio.create_task(keep_watching(engine, client, booking_policy(settings)))
         try:

@@ -15,11 +15,13 @@ with workflow.unsafe.imports_passed_through():
 RETURN_MONEY: Final = "return money"
 RELEASE_SEATS: Final = "release seats"
 ISSUE_TICKETS: Final = "issue tickets"
+SETTLE_REFUND: Final = "settle the refund"
 
 _CHOICES: Final = {
     RETURN_MONEY: {OperatorAction.RETRY, OperatorAction.RESOLVE},
     RELEASE_SEATS: {OperatorAction.RETRY},
     ISSUE_TICKETS: {OperatorAction.RETRY, OperatorAction.COMPENSATE},
+    SETTLE_REFUND: {OperatorAction.RETRY},
 }
 """What an operator may order at each step where the saga can be parked."""
 
@@ -41,10 +43,14 @@ class Attention:
         """From now on an operator may decide."""
         self.step, self._action = step, None
 
-    async def decision(self) -> OperatorAction:
-        """The operator's decision, or to try again when none comes for long; the saga is not parked any more."""
+    async def decision(self, *, alone: bool = True) -> OperatorAction:
+        """The operator's decision; the saga is not parked any more.
+
+        Args:
+            alone: Where none comes for long, try again.
+        """
         try:
-            await workflow.wait_condition(lambda: self._action is not None, timeout=_TRY_AGAIN_AFTER)
+            await workflow.wait_condition(lambda: self._action is not None, timeout=_TRY_AGAIN_AFTER if alone else None)
         except TimeoutError:
             self._action = OperatorAction.RETRY
         self.step = None

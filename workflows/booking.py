@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.payment import Authorization, AuthorizationResult, Authorize, PaymentActivities
     from activities.reservation import NeedsAttention, Release, ReservationActivities, StartPayment, Step
     from domain.bookings import (
-        ENDED,
+        OVER,
         Booking,
         BookingRequest,
         BookingStatus,
@@ -403,7 +403,7 @@ class BookingWorkflow:
 
     @pay.validator
     def _may_pay(self, command: PaymentCommand) -> None:
-        if self._held is None or self._held.status in ENDED or self._cancel_requested:
+        if self._held is None or self._held.status in OVER or self._cancel_requested:
             raise ApplicationError("The booking cannot be paid.", type=ProblemType.WRONG_STATE)
         if self._pending_order or self._held.status is not BookingStatus.HELD:
             raise ApplicationError("A payment is under way.", type=ProblemType.PAYMENT_IN_PROGRESS)
@@ -440,7 +440,7 @@ class BookingWorkflow:
 
     @cancel.validator
     def _may_cancel(self) -> None:
-        if self._held is None or self._held.status in ENDED or self._attention.step:
+        if self._held is None or self._held.status in OVER or self._attention.step:
             raise ApplicationError("The booking cannot be cancelled.", type=ProblemType.WRONG_STATE)
 
     @workflow.update
@@ -493,7 +493,7 @@ class BookingWorkflow:
 
     @property
     def _has_ended(self) -> bool:
-        return self._booking.status in ENDED
+        return self._booking.status in OVER
 
     @property
     def _attempts(self) -> int:

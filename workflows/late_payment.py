@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.late_payments import LateMoney, LatePaymentActivities, Settled
     from activities.payment import PaymentActivities
     from activities.reservation import Reinstate, Release, ReservationActivities, Step
-    from domain.bookings import ENDED, Booking, BookingStatus
+    from domain.bookings import OVER, PAID, Booking, BookingStatus
     from domain.domain_events import LateSettlement
     from domain.payments import LatePayment
     from domain.problems import ProblemType
@@ -27,7 +27,7 @@ _WATCHED_FOR = timedelta(days=14)
 
 _FIRST_LOOK, _LONGEST_LOOK, _LONGEST_WAIT = timedelta(seconds=2), timedelta(hours=1), timedelta(minutes=1)
 _TRY_AGAIN_AFTER = timedelta(minutes=10)
-_UNFINISHED = set(BookingStatus) - ENDED - {BookingStatus.REFUNDED}
+_UNFINISHED = set(BookingStatus) - OVER
 
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class LatePaymentWorkflow:
             await self._insist("issue tickets", self._issue)
         except (_NotToBeHad, FailureError):
             await self._saga.compensate()
-        if self._here.status is BookingStatus.CONFIRMED and self._here.version > before.version:
+        if self._here.status in PAID and before.status not in PAID:
             return LateSettlement.SAME_PLACES if self._here.seats == before.seats else LateSettlement.OTHER_SEATS
         await self._insist("give the money back", self._give_back)
         return LateSettlement.RETURNED

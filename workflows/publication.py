@@ -1,4 +1,4 @@
-"""How an event goes on sale and off again: steps in two services' databases that must not end half done."""
+"""How an event goes on sale: steps in two services' databases that must not end half done."""
 
 from __future__ import annotations
 
@@ -37,22 +37,6 @@ class PublishEvent:
         )
         return await workflow.execute_activity_method(
             CatalogueActivities.mark_published, event_id, summary="show it to the world", **transaction()
-        )
-
-
-@workflow.defn
-class CancelSales:
-    """Stops sales first, so that nobody buys what the catalogue calls cancelled."""
-
-    @workflow.run
-    async def run(self, event_id: UUID) -> EventStatus:
-        """The event's status afterwards: cancelled."""
-        event = await _read(event_id)
-        await workflow.execute_activity_method(
-            InventoryActivities.stop_selling, event, task_queue=RESERVATION, summary="stop sales", **transaction()
-        )
-        return await workflow.execute_activity_method(
-            CatalogueActivities.mark_cancelled, event_id, summary="call it off", **transaction()
         )
 
 

@@ -11,34 +11,47 @@ from collections import Counter
 from audit import readings
 from audit.look import Broken, Look
 from audit.sources import OF_EVENT
-from domain.domain_events import BookingEvent
+from domain.domain_events import REFUND_TYPES, BookingEvent
+
+_SOLD = "booking.confirmed"
+_COUNTED = REFUND_TYPES | {_SOLD}
 
 
 async def analytics_hears_of_every_sale(look: Look) -> list[Broken]:
-    """Each confirmation that has left the outbox is in the inbox of analytics."""
+    """Each confirmation and refund that has left the outbox is in the inbox of analytics."""
     story = await look.once(readings.story)
     return [
         Broken(outcome.booking, f"analytics has not heard of {outcome.id}", outcome.is_early)
         for outcome in story.outcomes
-        if outcome.type == "booking.confirmed" and not outcome.waits and outcome.id not in story.counted
+        if outcome.type in _COUNTED and not outcome.waits and outcome.id not in story.counted
     ]
 
 
 async def sales_are_counted_once(look: Look) -> list[Broken]:
-    """An event's sales, in all and by day, are the sum of the confirmations that analytics has heard of."""
+    """An event's sales, in all and by day, are the sum of the confirmations and refunds that analytics has heard of."""
     story = await look.once(readings.story)
-    sums: dict[tuple[str, str], Counter[str]] = {}
+    sums: dict[tuple[str, str, str], Counter[str]] = {}
     for outcome in story.outcomes:
         if outcome.id in story.counted:
-            sales = sums.setdefault((outcome.event, outcome.currency), Counter())
-            sales.update(bookings=1, tickets=outcome.tickets, revenue=outcome.amount)
-    counted = {(row.event, row.currency, row.bookings, row.tickets, row.revenue) for row in story.sales}
+            for book, bookings, sign in _entries(outcome.type):
+                sales = sums.setdefault((book, outcome.event, outcome.currency), Counter())
+                sales.update(bookings=bookings, tickets=sign * outcome.tickets, revenue=sign * outcome.amount)
+    counted = {(row.book, row.event, row.currency, row.bookings, row.tickets, row.revenue) for row in story.sales}
     right = {(*key, sales["bookings"], sales["tickets"], sales["revenue"]) for key, sales in sums.items()}
     return [
-        Broken(event, f"{verdict}: {bookings} bookings, {tickets} tickets, {revenue} {currency}")
+        Broken(event, f"{verdict} {book}: {bookings} bookings, {tickets} tickets, {revenue} {currency}")
         for verdict, wrong in (("not counted", right - counted), ("counted", counted - right))
-        for event, currency, bookings, tickets, revenue in wrong
+        for book, event, currency, bookings, tickets, revenue in wrong
     ]
+
+
+def _entries(type: str) -> list[tuple[str, int, int]]:
+    """Where analytics enters a domain event: the book, the bookings, and the sign of its tickets and money."""
+    if type == _SOLD:
+        return [("in all", 1, 1), ("sold by day", 1, 1)]
+    if type in REFUND_TYPES:
+        return [("in all", -int(type == "booking.refunded"), -1), ("refunded by day", 1, 1)]
+    return []  # analytics has no need of it
 
 
 async def notification_hears_of_every_end(look: Look) -> list[Broken]:

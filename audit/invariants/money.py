@@ -8,16 +8,16 @@ from adapters.sandbox_ledger import RecordedIntent
 from audit import readings
 from audit.look import Broken, Look
 from audit.readings import Facts
-from domain.bookings import BookingStatus
+from domain.bookings import PAID
 
 
 def owed(booking: Facts) -> int:
-    """What a booking owes, in minor units: what its confirmation cost, less what was promised back."""
-    return booking.amount if booking.status == BookingStatus.CONFIRMED else 0
+    """What a booking owes, in minor units: where it is paid its price, less what has gone back of it for certain."""
+    return booking.amount - booking.refunded if booking.status in PAID else 0
 
 
 async def money_taken_is_money_owed(look: Look) -> list[Broken]:
-    """Captured minus refunded is what confirmed bookings owe, and nothing for all others, in both directions."""
+    """Captured minus refunded is what a booking owes: its price less what it got back if paid, else nothing."""
     bookings, moving = await look.once(readings.bookings), await look.once(readings.moving)
     kept = {booking: _kept(intents) for booking, intents in (await look.once(readings.intents)).items()}
     owes = {id: owed(booking) for id, booking in bookings.items()}

@@ -7,10 +7,9 @@ from collections import defaultdict
 from audit import readings
 from audit.look import Broken, Look
 from audit.sources import OF_EVENT
-from domain.bookings import ENDED, BookingStatus
+from domain.bookings import OVER, BookingStatus
 from domain.domain_events import OUTCOME_TYPES
 
-_HAVE_ENDED = {*ENDED, BookingStatus.REFUNDING, BookingStatus.PARTIALLY_REFUNDED, BookingStatus.REFUNDED}
 _UNSURE = BookingStatus.NEEDS_ATTENTION  # on its way to an end, or already beyond one
 
 _TOLD = f"""
@@ -22,7 +21,7 @@ _TOLD = f"""
         WHERE {OF_EVENT.format("b.event_id")} GROUP BY b.id
     ) AS counted
     WHERE told <> CASE
-        WHEN status IN ({", ".join(f"'{status}'" for status in sorted(_HAVE_ENDED))}) THEN 1
+        WHEN status IN ({", ".join(f"'{status}'" for status in sorted(OVER))}) THEN 1
         WHEN status = '{_UNSURE}' THEN least(told, 1)
         ELSE 0
     END

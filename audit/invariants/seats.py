@@ -53,10 +53,12 @@ _MISPLACED = f"""
         SELECT booking_id AS id, sum(quantity) AS places, sum(quantity) FILTER (WHERE status = 'sold') AS sold
         FROM general_claims WHERE {OF_EVENT.format("event_id")} GROUP BY 1
     ), tickets AS (
-        SELECT booking_id AS id, count(*) AS live
-        FROM tickets WHERE status = 'valid' AND {OF_EVENT.format("event_id")} GROUP BY 1
+        SELECT booking_id AS id, count(*) FILTER (WHERE status = 'valid') AS live,
+               count(*) FILTER (WHERE refund_id IS NOT NULL) AS returned
+        FROM tickets WHERE {OF_EVENT.format("event_id")} GROUP BY 1
     ), counted AS (
         SELECT b.id::text, b.status, coalesce(owned.strange, 0) AS strange, coalesce(tickets.live, 0) AS tickets,
+               coalesce(tickets.returned, 0) AS returned,
                cardinality(b.seats)
                  + CASE b.quantities WHEN '{{}}' THEN 0
                    ELSE (SELECT sum(value::int) FROM jsonb_each_text(b.quantities)) END AS asked,
@@ -66,8 +68,10 @@ _MISPLACED = f"""
         WHERE {OF_EVENT.format("b.event_id")}
     )
     SELECT * FROM counted WHERE strange > 0 OR CASE
-        WHEN status = 'confirmed' THEN (owned, sold, tickets) IS DISTINCT FROM (asked, asked, asked)
-        WHEN status IN ('refunding', 'partially_refunded') THEN (owned, sold) IS DISTINCT FROM (tickets, tickets)
+        WHEN status = 'confirmed' AND returned > 0 THEN true
+        WHEN status IN ('confirmed', 'refunding', 'partially_refunded')
+            THEN (owned, sold, tickets) IS DISTINCT FROM (asked - returned, owned, owned)
+        WHEN status = 'refunded' AND returned <> asked THEN true
         WHEN status IN ('cancelled', 'expired', 'failed', 'refunded') THEN owned + tickets > 0
         ELSE owned <> asked
     END
@@ -75,7 +79,7 @@ _MISPLACED = f"""
 
 
 async def places_belong_to_live_bookings(look: Look) -> list[Broken]:
-    """A confirmed booking has exactly its places, sold and with tickets; one that is gone has none."""
+    """A paid booking has exactly the places of its valid tickets, sold, and all until some are given back."""
     return [
         Broken(row.id, f"{row.status}: {row.asked} asked, {row.owned} owned, {row.tickets} tickets")
         for row in await look.rows(_MISPLACED)

@@ -10,13 +10,14 @@ from sqlalchemy import Row
 from audit.look import Broken, Look
 from audit.sources import OF_EVENT
 from domain.bookings import Booking
-from domain.domain_events import AnyDomainEvent
+from domain.domain_events import REFUND_TYPES, AnyDomainEvent
 from domain.rebuilding import rebuild
 
 # Whatever is plainly right is left out here, set by set; the rest is rebuilt one by one, which also finds out why.
+_REFUNDED = tuple(sorted(REFUND_TYPES))
 _SUSPECT = f"""
     WITH told AS (
-        SELECT b.id, b.version, b.status, e.sequence, e.type, e.data,
+        SELECT b.id, b.version, b.status, b.refunded, e.sequence, e.type, e.data,
                lag(e.data ->> 'status') OVER history AS status_before,
                e.data ->> 'booking_id' = b.id::text AND e.data ->> 'event_id' = b.event_id::text
                  AND e.data ->> 'user_id' = b.user_id::text AND 'booking.' || (e.data ->> 'status') = e.type
@@ -34,8 +35,10 @@ _SUSPECT = f"""
         HAVING count(*) = min(version) AND min(sequence) = 1 AND max(sequence) = min(version)
            AND bool_and(fits AND CASE sequence WHEN 1 THEN type = 'booking.held' ELSE edge.to_status IS NOT NULL END)
            AND bool_or(sequence = version AND data ->> 'status' = status)
+           AND min(refunded) = coalesce(sum((data ->> 'amount')::bigint) FILTER (WHERE type IN {_REFUNDED}), 0)
     )
     SELECT b.id, b.version, b.user_id, b.event_id, b.status, b.seats, b.quantities, b.amount, b.currency, b.expires_at,
+           b.refunded,
            array_agg(e.sequence ORDER BY e.sequence) AS sequences,
            jsonb_agg(e.data || jsonb_build_object('type', e.type) ORDER BY e.sequence) AS history
     FROM bookings b LEFT JOIN domain_events e ON e.aggregate_id = b.id

@@ -5,11 +5,18 @@ from __future__ import annotations
 from datetime import date
 from uuid import UUID
 
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.analytics.tables import DailySalesRow, EventRow, InboxRow, SalesRow
-from domain.domain_events import BookingConfirmed, EventCancelled, EventPublished
+from db.analytics.tables import DailyRefundsRow, DailySalesRow, EventRow, InboxRow, SalesRow
+from domain.domain_events import (
+    BookingConfirmed,
+    BookingMoneyReturned,
+    BookingRefunded,
+    EventCancelled,
+    EventPublished,
+)
 
 
 async def is_new(connection: AsyncConnection, consumer: str, domain_event_id: UUID) -> bool:
@@ -25,6 +32,27 @@ async def count_booking(connection: AsyncConnection, booking: BookingConfirmed, 
         statement = insert(table).values(event_id=booking.event_id, currency=booking.currency, **key, **totals)
         added = {name: getattr(table, name) + statement.excluded[name] for name in totals}
         await connection.execute(statement.on_conflict_do_update(constraint=f"{table.__tablename__}_pkey", set_=added))
+
+
+async def count_refund(connection: AsyncConnection, refund: BookingMoneyReturned, day: date) -> None:
+    """Take what went back out of its event's totals; a booking is gone from them when all its tickets are.
+
+    A booking's refunds are told after its confirmation, on the same partition, so there is something to take out of.
+    """
+    gone = int(isinstance(refund, BookingRefunded))
+    await connection.execute(
+        update(SalesRow)
+        .where(SalesRow.event_id == refund.event_id, SalesRow.currency == refund.currency)
+        .values(
+            bookings=SalesRow.bookings - gone,
+            tickets=SalesRow.tickets - refund.tickets,
+            revenue=SalesRow.revenue - refund.amount,
+        )
+    )
+    totals = {"refunds": 1, "tickets": refund.tickets, "amount": refund.amount}
+    statement = insert(DailyRefundsRow).values(event_id=refund.event_id, currency=refund.currency, day=day, **totals)
+    added = {name: getattr(DailyRefundsRow, name) + statement.excluded[name] for name in totals}
+    await connection.execute(statement.on_conflict_do_update(constraint="daily_refunds_pkey", set_=added))
 
 
 async def note_published(connection: AsyncConnection, event: EventPublished) -> None:

@@ -61,3 +61,16 @@ class DailySalesRow(Base):
     bookings: Mapped[int] = mapped_column(BigInteger)
     tickets: Mapped[int] = mapped_column(BigInteger)
     revenue: Mapped[int] = mapped_column(BigInteger)
+
+
+class DailyRefundsRow(Base):
+    """What went back for an event on one day (UTC); `amount` in minor units."""
+
+    __tablename__ = "daily_refunds"
+
+    event_id: Mapped[UUID] = mapped_column(primary_key=True)
+    currency: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    refunds: Mapped[int] = mapped_column(BigInteger)
+    tickets: Mapped[int] = mapped_column(BigInteger)
+    amount: Mapped[int] = mapped_column(BigInteger)

@@ -15,6 +15,7 @@ from db.outbox import append
 from domain.catalogue import Event, EventPlan, EventStatus, Section
 from domain.domain_events import EventCancelled, EventPublished, Venue
 from domain.problems import ProblemType, Refused
+from domain.refunds import RefundPolicy
 
 
 async def draft(connection: AsyncConnection, organizer_id: UUID, plan: EventPlan) -> Event:
@@ -101,7 +102,8 @@ async def _sections(connection: AsyncConnection, event_id: UUID) -> Sequence[Sec
 
 def _columns(plan: EventPlan) -> dict[str, Any]:
     venue = {f"venue_{key}": value for key, value in plan.venue.model_dump().items()}
-    return plan.model_dump(exclude={"venue", "sections"}) | venue
+    refunds = {f"refund_{key}": value for key, value in plan.refund_policy.model_dump().items()}
+    return plan.model_dump(exclude={"venue", "sections", "refund_policy"}) | venue | refunds
 
 
 def _event(row: Row[Any], sections: Sequence[Section]) -> Event:
@@ -124,6 +126,9 @@ def _event(row: Row[Any], sections: Sequence[Section]) -> Event:
         starts_at=row.starts_at,
         currency=row.currency,
         hold_seconds=row.hold_seconds,
+        refund_policy=RefundPolicy(
+            until_hours=row.refund_until_hours, fee_percent=row.refund_fee_percent, fee_fixed=row.refund_fee_fixed
+        ),
         sections=tuple(sections),
     )
 

@@ -43,6 +43,9 @@ class EventRow(Base):
     starts_at: Mapped[datetime]
     currency: Mapped[str]
     hold_seconds: Mapped[int]
+    refund_until_hours: Mapped[int | None] = mapped_column(server_default=text("0"))
+    refund_fee_percent: Mapped[int] = mapped_column(server_default=text("0"))
+    refund_fee_fixed: Mapped[int] = mapped_column(server_default=text("0"))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     published_at: Mapped[datetime | None]
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.outbox import append
 from db.reservation.tables import BookingRow, DomainEventRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
 from db.reservation.tickets import issue, tickets_of
-from domain.bookings import EDGES, Booking, BookingRequest, BookingStatus
+from domain.bookings import EDGES, PAID, Booking, BookingRequest, BookingStatus
 from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld
 from domain.problems import ProblemType, Refused
 from domain.seats import SeatName
@@ -60,10 +60,8 @@ async def now(connection: AsyncConnection) -> datetime:
 
 
 async def _booking(connection: AsyncConnection, row: Row[Any]) -> Booking:
-    booking = _without_tickets(row)
-    if booking.status in (BookingStatus.CONFIRMED, BookingStatus.REFUNDING, BookingStatus.PARTIALLY_REFUNDED):
-        return booking.model_copy(update={"tickets": await tickets_of(connection, row.id)})
-    return booking
+    tickets = await tickets_of(connection, row.id) if row.status in PAID else ()
+    return _without_tickets(row).model_copy(update={"tickets": tickets})
 
 
 def _without_tickets(row: Row[Any]) -> Booking:
@@ -78,6 +76,7 @@ def _without_tickets(row: Row[Any]) -> Booking:
         amount=row.amount,
         currency=row.currency,
         expires_at=row.expires_at,
+        refunded=row.refunded,
     )
 
 
@@ -253,7 +252,7 @@ async def move(
 ) -> Booking:
     """Bring a booking from the state it had at `version` to the state `to`, and append the domain event that tells it.
 
-    A repetition finds the booking there already and changes nothing.
+    A repetition finds the booking there already and changes nothing. Tickets are not read.
 
     Raises:
         StaleStep: The booking is neither at `version` nor at `to`, or may not go there.

@@ -38,6 +38,9 @@ class EventRow(Base):
     currency: Mapped[str]
     hold_seconds: Mapped[int]
     status: Mapped[str]
+    refund_until_hours: Mapped[int | None] = mapped_column(server_default=text("0"))
+    refund_fee_percent: Mapped[int] = mapped_column(server_default=text("0"))
+    refund_fee_fixed: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class SectionRow(Base):
@@ -81,6 +84,7 @@ class BookingRow(Base):
     body_sha256: Mapped[str]
     accept_alternatives: Mapped[bool] = mapped_column(server_default=text("false"))
     version: Mapped[int] = mapped_column(server_default=text("1"))
+    refunded: Mapped[int] = mapped_column(server_default=text("0"))
     expires_at: Mapped[datetime]
     cancel_asked_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
@@ -124,6 +128,7 @@ class TicketRow(Base):
     seat: Mapped[str | None]
     ordinal: Mapped[int]
     status: Mapped[str] = mapped_column(server_default=text("'valid'"))
+    refund_id: Mapped[UUID | None] = mapped_column(ForeignKey("refunds.id"))
     issued_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
@@ -133,3 +138,35 @@ class UntoldRow(Base):
     __tablename__ = "untold"
 
     booking_id: Mapped[UUID] = mapped_column(ForeignKey("bookings.id"), primary_key=True)
+
+
+class RefundRow(Base):
+    """Tickets given back. `amount` goes back to the buyer, `fee` is kept; both in minor units."""
+
+    __tablename__ = "refunds"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    booking_id: Mapped[UUID] = mapped_column(ForeignKey("bookings.id"))
+    requested_by: Mapped[UUID]
+    cause: Mapped[str]
+    reason: Mapped[str]
+    body_sha256: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default=text("'pending'"))
+    amount: Mapped[int]
+    fee: Mapped[int]
+    currency: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    settled_at: Mapped[datetime | None]
+
+
+class CancellationRow(Base):
+    """A cancelled event whose bookings are let go and refunded; `report` says how that ended."""
+
+    __tablename__ = "cancellations"
+
+    event_id: Mapped[UUID] = mapped_column(ForeignKey("events.id"), primary_key=True)
+    requested_by: Mapped[UUID]
+    started_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    paused: Mapped[bool] = mapped_column(server_default=text("false"))
+    finished_at: Mapped[datetime | None]
+    report: Mapped[dict[str, Any] | None]

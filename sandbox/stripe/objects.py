@@ -127,12 +127,13 @@ class Renderer:
             "created": refund.created,
             "currency": intent.currency,
             "destination_details": {"card": {"type": "refund"}, "type": "card"},
+            **({"failure_reason": "expired_or_canceled_card"} if refund.status == "failed" else {}),
             "metadata": refund.metadata,
             "payment_intent": self.payment_intent(intent, within) if wanted else intent.id,
             "reason": refund.reason,
             "receipt_number": None,
             "source_transfer_reversal": None,
-            "status": "succeeded",
+            "status": refund.status,
             "transfer_reversal": None,
         }
 

@@ -204,7 +204,7 @@ class Operations:
         context.intent_id = intent.id
         reason, metadata = values.get("reason"), values.get("metadata", {})
         try:
-            refund = self._intents.refund(intent, values.get("amount"), reason, metadata)
+            refund = self._intents.refund(intent, values.get("amount"), reason, metadata, _refund_status(context.fault))
         except WrongState:
             message = f"This PaymentIntent ({intent.id}) does not have a successful charge to refund."
             raise ApiError(message, param="payment_intent") from None
@@ -398,6 +398,10 @@ def _not_refundable(refused: AmountExceeded) -> ApiError:
         return ApiError(f"Charge {intent.attempt_id} has already been refunded.", code="charge_already_refunded")
     asked, left = written(refused.asked, intent.currency), written(refused.left, intent.currency)
     return ApiError(f"Refund amount ({asked}) is greater than unrefunded amount on charge ({left})", param="amount")
+
+
+def _refund_status(fault: Fault | None) -> str:
+    return {"processing": "pending", "decline": "failed"}[fault.kind] if fault else "succeeded"
 
 
 def _limit(values: Values) -> int:

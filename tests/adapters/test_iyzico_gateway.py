@@ -12,7 +12,15 @@ from aiohttp import web
 
 from adapters.iyzico import IyzicoGateway
 from domain.money import Money
-from domain.payments import Intent, IntentState, PaymentDeclined, PaymentRejected, PaymentUnknown
+from domain.payments import (
+    GivingBack,
+    GivingBackState,
+    Intent,
+    IntentState,
+    PaymentDeclined,
+    PaymentRejected,
+    PaymentUnknown,
+)
 from sandbox.testing import SandboxProcess, free_port
 from tests.iyzico_buyer import APPROVED, DO_NOT_HONOUR, EXPIRED, LOST, NO_FUNDS, authenticate, pay_with
 from tests.sandbox.iyzico_shop import API_KEY, SECRET_KEY
@@ -243,6 +251,26 @@ async def test_refunds_are_made_once_for_each_key(
     with pytest.raises(PaymentRejected):
         await gateway.refund(intent.id, PRICE, key="refund:3")
     assert (await gateway.refund(intent.id, Money(amount=3000, currency="TRY"), key="refund:4")).refunded == 5010
+
+
+async def test_a_refund_is_found_by_its_key(gateway: IyzicoGateway, booking_id: UUID) -> None:
+    intent = await held(gateway, booking_id)
+    assert await gateway.retrieve_refund(intent.id, key="refund:1") is None
+    await gateway.capture(intent.id, key="capture:1")
+    await gateway.refund(intent.id, Money(amount=1005, currency="TRY"), key="refund:1")
+    assert await gateway.retrieve_refund(intent.id, key="refund:1") == GivingBack(state=GivingBackState.SUCCEEDED)
+    assert await gateway.retrieve_refund(intent.id, key="refund:2") is None
+
+
+async def test_a_refund_that_the_bank_refuses_is_no_refund(
+    gateway: IyzicoGateway, sandbox: SandboxProcess, booking_id: UUID
+) -> None:
+    intent = await taken(gateway, booking_id)
+    sandbox.fault("decline", str(booking_id), face="iyzico", operation="refund")
+    with pytest.raises(PaymentDeclined):
+        await gateway.refund(intent.id, PRICE, key="refund:1")
+    assert await gateway.retrieve_refund(intent.id, key="refund:1") is None
+    assert (await gateway.refund(intent.id, PRICE, key="refund:2")).refunded == PRICE.amount
 
 
 @pytest.mark.parametrize("kind", ["429", "500_before", "500_after", "reset_before", "reset_after", "timeout_after"])

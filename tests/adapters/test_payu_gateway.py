@@ -11,7 +11,7 @@ import pytest
 
 from adapters.payu import PayUGateway
 from domain.money import Money
-from domain.payments import Intent, IntentState, PaymentRejected, PaymentUnknown
+from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
 from sandbox.payu.points import POINTS
 from sandbox.testing import SandboxProcess, free_port
 from tests.payu_buyer import PayUBuyer
@@ -152,6 +152,28 @@ async def test_a_pending_refund_is_not_counted_until_it_is_final(
     assert pending["status"] == "PENDING"
     sandbox.call("POST", f"/_sandbox/payu/refunds/{pending['refundId']}/settle", {"outcome": "approved"})
     assert (await gateway.refund(intent.id, PRICE, key=key)).refunded == 5000
+
+
+@pytest.mark.parametrize(
+    ("outcome", "then"),
+    [
+        ("approved", GivingBack(state=GivingBackState.SUCCEEDED)),
+        ("declined", GivingBack(state=GivingBackState.FAILED, code="BANK_REJECTED")),
+    ],
+)
+async def test_a_refund_is_found_by_its_key_whatever_became_of_it(
+    gateway: PayUGateway, sandbox: SandboxProcess, booking_id: UUID, outcome: str, then: GivingBack
+) -> None:
+    intent = await taken(gateway, booking_id)
+    key = f"{booking_id}:refund:1"
+    assert await gateway.retrieve_refund(intent.id, key=key) is None
+    sandbox.fault("processing", str(booking_id), face="payu", operation="refund")
+    await gateway.refund(intent.id, Money(amount=2000, currency="EUR"), key=key)
+    assert await gateway.retrieve_refund(intent.id, key=key) == GivingBack(state=GivingBackState.PENDING)
+    (pending,) = refunds(sandbox, intent)
+    sandbox.call("POST", f"/_sandbox/payu/refunds/{pending['refundId']}/settle", {"outcome": outcome})
+    assert await gateway.retrieve_refund(intent.id, key=key) == then
+    assert await gateway.retrieve_refund(intent.id, key="another") is None
 
 
 async def test_a_refund_that_fails_later_gave_nothing_back(

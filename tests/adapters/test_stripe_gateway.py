@@ -12,7 +12,15 @@ import pytest
 
 from adapters.stripe import StripeGateway
 from domain.money import Money
-from domain.payments import Intent, IntentState, PaymentDeclined, PaymentRejected, PaymentUnknown
+from domain.payments import (
+    GivingBack,
+    GivingBackState,
+    Intent,
+    IntentState,
+    PaymentDeclined,
+    PaymentRejected,
+    PaymentUnknown,
+)
 from sandbox.testing import API_KEY, SandboxProcess, free_port
 
 PRICE = Money(amount=5000, currency="EUR")
@@ -344,3 +352,32 @@ async def test_an_unreachable_provider_is_unknown(booking_id: UUID) -> None:
     with pytest.raises(PaymentUnknown):
         await opened(gateway, booking_id)
     await gateway.close()
+
+
+async def test_a_refund_is_found_again_by_its_key_as_it_stands(
+    gateway: StripeGateway, sandbox: SandboxProcess, booking_id: UUID
+) -> None:
+    intent = await taken(gateway, booking_id)
+    part = Money(amount=1000, currency="EUR")
+    key = f"{booking_id}:refund:1"
+    assert await gateway.retrieve_refund(intent.id, key=key) is None
+    sandbox.fault("processing", str(booking_id), operation="refund")
+    await gateway.refund(intent.id, part, key=key)
+    assert await gateway.retrieve_refund(intent.id, key=key) == GivingBack(state=GivingBackState.PENDING)
+    [pending] = sandbox.call("GET", f"/_sandbox/intents/{intent.id}/refunds")["refunds"]
+    sandbox.call("POST", f"/_sandbox/refunds/{pending['id']}/settle", {"outcome": "failed"})
+    found = await gateway.retrieve_refund(intent.id, key=key)
+    assert found == GivingBack(state=GivingBackState.FAILED, code="expired_or_canceled_card")
+    assert (await gateway.retrieve(intent.id)).refunded == 0
+    assert await gateway.retrieve_refund(intent.id, key="another") is None
+
+
+async def test_a_refund_that_fails_at_once_is_rejected_and_gives_nothing_back(
+    gateway: StripeGateway, sandbox: SandboxProcess, booking_id: UUID
+) -> None:
+    intent = await taken(gateway, booking_id)
+    sandbox.fault("decline", str(booking_id), operation="refund")
+    with pytest.raises(PaymentRejected) as refused:
+        await gateway.refund(intent.id, PRICE, key=f"{booking_id}:refund:1")
+    assert refused.value.code == "refund_failed"
+    assert (await gateway.retrieve(intent.id)).refunded == 0

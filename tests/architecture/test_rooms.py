@@ -30,7 +30,13 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Each room and what it may import; `cli` wires everything and `bench` measures everything, so they are not here."""
 
 SERVICES = {"identity", "catalogue", "reservation", "payment", "notification", "search", "analytics"}
-OF_SERVICE = {"bookings": "reservation", "booking_commands": "reservation", "inventory": "reservation"}
+OF_SERVICE = {"bookings": "reservation", "booking_commands": "reservation", "inventory": "reservation"} | {
+    "refunds": "reservation",
+    "cancellations": "reservation",
+    "cancellation": "reservation",
+    "returned_tickets": "reservation",
+    "refund": "payment",
+}
 MEETING_PLACES = {"domain", "workflows", "temporal", "cli", "bench"}
 
 

@@ -120,6 +120,7 @@ def test_faults_outlive_a_restart(own_sandbox: SandboxProcess, how: signal.Signa
         ({"kind": "429", "face": "bank"}, "face"),
         ({"kind": "429", "operation": "steal"}, "operation"),
         ({"kind": "decline", "operation": "cancel"}, "operation"),
+        ({"kind": "decline", "operation": "create"}, "operation"),
         ({"kind": "429", "times": 0}, "times"),
         ({"kind": "429", "chance": "often"}, "chance"),
         ({"kind": "429", "seed": -1}, "seed"),

@@ -193,7 +193,7 @@ async def test_a_published_event_is_found_and_one_that_is_called_off_is_not_on_s
     [hit] = await eventually(hits, within=WITHIN)
     assert (hit["name"], hit["venue"]["city"]) == (name, "Utrecht")
 
-    await box_office.call_off(event)
+    await box_office.cancel(event)
 
     async def is_gone() -> bool:
         return not await hits()
@@ -245,6 +245,6 @@ async def test_kafka_tells_of_an_event_from_its_publication_to_its_end(
     box_office: BoxOffice, settings: Settings
 ) -> None:
     event = await box_office.event()
-    await box_office.call_off(event)
+    await box_office.cancel(event)
     messages = await told(settings, CatalogueEvent.topic, event, 2)
     assert [message.headers["ce_type"] for message in messages] == ["event.published", "event.cancelled"]

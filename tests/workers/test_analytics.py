@@ -8,7 +8,15 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.kafka import CloudEvent
-from domain.domain_events import DomainEvent, EventCancelled
+from domain.bookings import BookingStatus
+from domain.domain_events import (
+    BookingConfirmed,
+    BookingMoneyReturned,
+    BookingPartiallyRefunded,
+    BookingRefunded,
+    DomainEvent,
+    EventCancelled,
+)
 from tests.workers.outside import a_confirmed_booking, a_published_event
 from workers.consumers.analytics import Analytics
 
@@ -53,3 +61,31 @@ async def test_an_older_version_does_not_overwrite_a_name_nor_revive_an_event(an
     assert await rows(analytics, "SELECT id, name, version, cancelled FROM events") == [
         (event.event_id, "Newest", 3, True)
     ]
+
+
+async def test_what_goes_back_is_subtracted_once_and_counted_on_its_day(analytics: AsyncEngine) -> None:
+    booking = a_confirmed_booking()
+    first = a_refund(BookingPartiallyRefunded, booking, amount=6000)
+    second = a_refund(BookingRefunded, booking, amount=5050)
+    await Analytics(analytics).handle(delivered(booking))
+    for told in (delivered(first, day=2), delivered(second, day=2)):
+        for _ in range(2):
+            await Analytics(analytics).handle(told)
+    assert await rows(analytics, "SELECT bookings, tickets, revenue FROM sales") == [(0, 0, 1000)]
+    assert await rows(analytics, "SELECT bookings, tickets, revenue FROM daily_sales") == [(1, 2, 12050)]
+    assert await rows(analytics, "SELECT day, refunds, tickets, amount FROM daily_refunds") == [
+        (date(2030, 1, 2), 2, 2, 11050)
+    ]
+
+
+def a_refund(kind: type[BookingMoneyReturned], booking: BookingConfirmed, *, amount: int) -> BookingMoneyReturned:
+    return kind(
+        type=kind.model_fields["type"].default,
+        **booking.model_dump(include={"booking_id", "event_id", "user_id", "event_name", "currency"}),
+        status=BookingStatus.REFUNDED,
+        refund_id=uuid4(),
+        amount=amount,
+        refunded=amount,
+        tickets=1,
+        cause="buyer",
+    )

@@ -17,7 +17,15 @@ from adapters.contacts import Contacts
 from adapters.kafka import CloudEvent, Publisher
 from adapters.mail import Mail, MailServer, Undeliverable, compose
 from domain.bookings import BookingStatus
-from domain.domain_events import BookingExpired, BookingFailed, DomainEvent, LatePaymentSettled, LateSettlement
+from domain.domain_events import (
+    BookingExpired,
+    BookingFailed,
+    BookingPartiallyRefunded,
+    BookingRefunded,
+    DomainEvent,
+    LatePaymentSettled,
+    LateSettlement,
+)
 from domain.problems import ProblemType, Refused
 from tests.waiting import eventually
 from tests.workers.outside import a_confirmed_booking, consuming, publish
@@ -244,3 +252,31 @@ def test_a_mail_without_a_valid_address_is_never_made() -> None:
     mail = Mail(uuid4(), datetime(2030, 1, 1, tzinfo=UTC), "Eve", "eve@", "Hi", "text", "<p>html</p>")
     with pytest.raises(Undeliverable):
         compose(mail, Address("Seatwright", addr_spec="tickets@seatwright.example"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause", "cancelled", "others_stay"),
+    [(BookingRefunded, "event_cancelled", True, False), (BookingPartiallyRefunded, "buyer", False, True)],
+)
+async def test_money_that_has_gone_back_is_told_with_its_amount(
+    notifier: Notifier,
+    identity: Identity,
+    mailbox: MailBox,
+    kind: type[BookingRefunded | BookingPartiallyRefunded],
+    cause: str,
+    cancelled: bool,
+    others_stay: bool,
+) -> None:
+    status = BookingStatus(kind.model_fields["type"].default.removeprefix("booking."))
+    refund = kind(
+        booking_id=uuid4(), event_id=uuid4(), user_id=uuid4(), status=status, refund_id=uuid4(),
+        event_name="Sad & Happy", amount=4350, refunded=4350, tickets=2, currency="EUR", cause=cause,
+    )  # fmt: skip
+    address = identity.add(refund.user_id, "Ann")
+    await notifier.handle(delivered(refund))
+    (mail,) = await eventually(lambda: mailbox.mails(address))
+    assert mail["Subject"] == "Your refund for Sad & Happy"
+    for content in (str(mail["Text"]), str(mail["HTML"])):
+        assert "EUR 43.50" in content
+        assert ("was cancelled" in content) is cancelled
+        assert ("stay valid" in content) is others_stay

@@ -14,9 +14,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from tests.workflows.sandbox import WORKFLOW_RUNNER
-from workflows.booking import BookingWorkflow
-from workflows.late_payment import LatePaymentWorkflow
-from workflows.publication import CancelSales, PublishEvent
+from workers.temporal_workers import RESERVATION_WORKFLOWS
+from workflows.publication import PublishEvent
 
 HISTORIES = {
     path.stem: json.loads(path.read_text())
@@ -28,7 +27,7 @@ HISTORIES = {
 async def test_a_recorded_history_replays(name: str) -> None:
     history = WorkflowHistory.from_json(name, HISTORIES[name])
     replayer = Replayer(
-        workflows=[BookingWorkflow, LatePaymentWorkflow, PublishEvent, CancelSales],
+        workflows=[*RESERVATION_WORKFLOWS, PublishEvent],
         data_converter=pydantic_data_converter,
         workflow_runner=WORKFLOW_RUNNER,
     )
@@ -40,4 +39,11 @@ def test_there_are_histories_of_every_way_a_booking_ends() -> None:
     assert set(HISTORIES) >= {
         "confirmed", "declined-then-confirmed", "cancelled", "expired", "failed", "seats-unavailable",
         "three-d-secure", "needs-attention", "abandoned", "late-payment-sold", "late-payment-returned",
+    }  # fmt: skip
+
+
+def test_there_are_histories_of_refunds_and_of_a_cancelled_event() -> None:
+    assert set(HISTORIES) >= {
+        "refunded", "refund-failed-then-retried", "refund-needs-attention", "refund-refused", "refund-pending",
+        "event-cancellation-begins", "event-cancellation-goes-on", "event-cancellation-ends",
     }  # fmt: skip

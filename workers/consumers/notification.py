@@ -1,4 +1,4 @@
-"""Tells buyers by mail how their booking ended."""
+"""Tells buyers by mail how their booking ended, and when money has gone back."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from domain.domain_events import (
     BookingConfirmed,
     BookingEvent,
     BookingFailed,
+    BookingMoneyReturned,
     LatePaymentSettled,
     LateSettlement,
     PaymentEvent,
@@ -90,6 +91,8 @@ class Notifier:
                 await self._write(event, booking, "Your booking could not be completed", "failed")
             case LatePaymentSettled() as late:
                 await self._write(event, late, _LATE[late.settlement], "late")
+            case BookingMoneyReturned() as booking:
+                await self._write(event, booking, f"Your refund for {booking.event_name}", "refunded")
             case _:
                 pass
 

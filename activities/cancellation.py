@@ -1,0 +1,86 @@
+"""The reservation service's steps of an event's cancellation: what is open, page by page, and what became of it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from db.reservation import cancellations
+from domain.cancellations import Estimate, OpenBooking, Progress
+
+
+class Begun(BaseModel):
+    """Attributes: requested_by: who called the event off."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event_id: UUID
+    requested_by: UUID
+
+
+class Page(BaseModel):
+    """Attributes: after: the last booking of the page before; limit: bookings of this one at most."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event_id: UUID
+    after: UUID | None
+    limit: int
+
+
+class Pause(BaseModel):
+    """Attributes: paused: whether no more refunds are begun for now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event_id: UUID
+    paused: bool
+
+
+class Finished(BaseModel):
+    """Attributes: report: how it ended."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event_id: UUID
+    report: Progress
+
+
+class CancellationActivities:
+    """Steps in the reservation service's database; each may be repeated."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @activity.defn
+    async def begin_cancellation(self, order: Begun) -> None:
+        async with self._engine.begin() as connection:
+            await cancellations.begin(connection, order.event_id, order.requested_by)
+
+    @activity.defn
+    async def open_bookings(self, page: Page) -> list[OpenBooking]:
+        async with self._engine.connect() as connection:
+            return await cancellations.page(connection, page.event_id, after=page.after, limit=page.limit)
+
+    @activity.defn
+    async def note_paused(self, order: Pause) -> None:
+        async with self._engine.begin() as connection:
+            await cancellations.note_paused(connection, order.event_id, order.paused)
+
+    @activity.defn
+    async def cancellation_progress(self, event_id: UUID) -> Progress:
+        async with self._engine.connect() as connection:
+            return await cancellations.progress(connection, event_id)
+
+    @activity.defn
+    async def finish_cancellation(self, order: Finished) -> None:
+        async with self._engine.begin() as connection:
+            await cancellations.finish(connection, order.event_id, order.report)
+
+    @activity.defn
+    async def estimate_cancellation(self, event_id: UUID) -> Estimate:
+        async with self._engine.connect() as connection:
+            return await cancellations.estimate(connection, event_id)

@@ -1,0 +1,88 @@
+"""The payment service's step of a refund: give money back once, and say for certain what became of it.
+
+The provider's first answer is never taken for the end: whether money has gone back is what looking the refund up says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from activities.conversations import conversation
+from activities.payment import PaymentGateway
+from db.payment import refunds
+from db.payment.refunds import SETTLED, Try, TryState
+from domain.payments import GivingBack, GivingBackState, PaymentDeclined, PaymentRejected, PaymentUnknown
+
+_STATES = {
+    GivingBackState.PENDING: TryState.PENDING,
+    GivingBackState.SUCCEEDED: TryState.SUCCEEDED,
+    GivingBackState.FAILED: TryState.FAILED,
+}
+
+
+class GiveBack(BaseModel):
+    """What to give back.
+
+    Attributes:
+        amount: Minor units of the booking's currency.
+        number: Which try, from 1; the next one may begin only when this one has failed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    refund_id: UUID
+    booking_id: UUID
+    amount: int
+    number: int
+
+
+class RefundActivities:
+    """The step that moves a refund's money."""
+
+    def __init__(self, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway]) -> None:
+        self._engine = engine
+        self._gateways = gateways
+
+    @activity.defn
+    async def give_refund(self, order: GiveBack) -> GivingBack:
+        """Ask the provider to give the money back, or find out how that stands; called again, it only looks."""
+        async with conversation():
+            async with self._engine.begin() as connection:
+                given = await refunds.open_try(
+                    connection, order.refund_id, order.booking_id, order.number, order.amount
+                )
+            if given is None:
+                return GivingBack(state=GivingBackState.FAILED, code="no_money_taken")
+            if given.state in SETTLED:
+                return GivingBack(state=GivingBackState(given.state), code=given.code)
+            answer = await self._ask(given)
+            async with self._engine.begin() as connection:
+                await refunds.note(connection, given, _STATES[answer.state], answer.code)
+            return answer
+
+    async def _ask(self, given: Try) -> GivingBack:
+        known = None if given.is_new else await self._look_up(given)
+        if known:
+            return known
+        gateway = self._gateways[given.provider]
+        try:
+            await gateway.refund(given.intent_id, given.amount, key=given.key)
+        except (PaymentRejected, PaymentDeclined) as refused:
+            return await self._look_up(given) or GivingBack(state=GivingBackState.FAILED, code=refused.code)
+        except PaymentUnknown as unknown:
+            if unknown.replayed and not await self._look_up(given):
+                async with self._engine.begin() as connection:
+                    await refunds.mint_key(connection, given)
+            raise
+        answer = await self._look_up(given)
+        if answer is None:
+            raise PaymentUnknown("the provider does not know the refund that it has just made")
+        return answer
+
+    async def _look_up(self, given: Try) -> GivingBack | None:
+        return await self._gateways[given.provider].retrieve_refund(given.intent_id, key=given.key)

@@ -1,0 +1,79 @@
+"""The reservation service's steps of a refund: tickets void and places free first, the booking's new state at the end.
+
+Every step is idempotent. Postgres decides; Redis follows, and here it must, since what is sold has no end there.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from redis.exceptions import RedisError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from adapters.seat_locks import Places, SeatLocks
+from db.reservation import bookings, refunds
+from domain.bookings import Booking
+from domain.problems import Refused
+from domain.refunds import Refund, RefundOutcome, RefundRequest, RefundState
+
+
+class ReturnedTickets:
+    """Steps that change a booking whose tickets are given back."""
+
+    def __init__(self, engine: AsyncEngine, locks: SeatLocks) -> None:
+        self._engine = engine
+        self._locks = locks
+
+    @activity.defn
+    async def accept_refund(self, request: RefundRequest) -> RefundOutcome:
+        """Make the tickets void and put their places back on sale, in one transaction; then try to tell Redis."""
+        try:
+            async with self._engine.begin() as connection:
+                refund, booking = await refunds.accept(connection, request)
+        except Refused as refusal:
+            return RefundOutcome(body_sha256=request.body_sha256, problem=refusal.problem)
+        try:
+            await self._show_places(booking)
+            shown = True
+        except RedisError:
+            shown = False
+        return RefundOutcome(body_sha256=request.body_sha256, refund=refund, booking=booking, places_shown=shown)
+
+    @activity.defn
+    async def show_places(self, booking_id: UUID) -> None:
+        """Tell Redis which places a booking has left."""
+        async with self._engine.connect() as connection:
+            booking = await bookings.find(connection, booking_id)
+        assert booking
+        await self._show_places(booking)
+
+    async def _show_places(self, booking: Booking) -> None:
+        kept = {ticket.seat for ticket in booking.tickets}
+        left = {name: sum(ticket.section == name for ticket in booking.tickets) for name in booking.quantities}
+        gone = [seat for seat in booking.seats if seat not in kept]
+        none = {section: 0 for section, quantity in left.items() if not quantity}
+        await self._locks.release(Places(booking.event_id, booking.id, gone, none))
+        some = {section: quantity for section, quantity in left.items() if quantity}
+        if some:
+            await self._locks.sell(Places(booking.event_id, booking.id, (), some))
+
+    @activity.defn
+    async def flag_refund(self, refund_id: UUID) -> None:
+        """Show that an operator has to look."""
+        await self._flag(refund_id, RefundState.NEEDS_ATTENTION)
+
+    @activity.defn
+    async def unflag_refund(self, refund_id: UUID) -> None:
+        """It goes on."""
+        await self._flag(refund_id, RefundState.PENDING)
+
+    async def _flag(self, refund_id: UUID, state: RefundState) -> None:
+        async with self._engine.begin() as connection:
+            await refunds.flag(connection, refund_id, state)
+
+    @activity.defn
+    async def settle_refund(self, refund_id: UUID) -> Refund:
+        """The money has gone back: the booking becomes `refunded` or `partially_refunded`."""
+        async with self._engine.begin() as connection:
+            return await refunds.settle(connection, refund_id)

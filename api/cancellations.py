@@ -1,0 +1,38 @@
+"""How the cancellation of an event stands, for its organizer and for staff."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from api.patience import promptly
+from api.problems import documented
+from api.resources import ReservationDatabase
+from api.security import Caller
+from db.reservation import cancellations
+from domain.cancellations import Cancellation
+from domain.identity import Role
+from domain.problems import ProblemType, Refused
+
+router = APIRouter(prefix="/v1/events", tags=["reservation"])
+
+_STAFF = {Role.SUPPORT, Role.OPERATOR}
+
+
+@router.get(
+    "/{event_id}/cancellation",
+    summary="How an event's cancellation stands (its organizer, support, operators)",
+    responses=documented(ProblemType.NOT_FOUND),
+)
+async def cancellation(event_id: UUID, caller: Caller, engine: ReservationDatabase) -> Cancellation:
+    """How many bookings are let go and refunded, which refunds failed, and, when it is over, the report."""
+
+    async def look() -> tuple[Cancellation, UUID] | None:
+        async with engine.connect() as connection:
+            return await cancellations.find(connection, event_id)
+
+    found = await promptly(look())
+    if found is None or not (found[1] == caller.user_id or caller.roles & _STAFF):
+        raise Refused(ProblemType.NOT_FOUND, "There is no such cancellation.")
+    return found[0]

@@ -1,0 +1,148 @@
+"""The bookings of cancelled events in Postgres: what is still open, page by page, and how far it has come."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.reservation.tables import BookingRow, CancellationRow, EventRow
+from domain.bookings import BookingStatus
+from domain.cancellations import Cancellation, Estimate, OpenBooking, Progress, Stranded
+
+_STRANDED_SHOWN = 1000
+
+_OPEN = (
+    BookingStatus.HELD,
+    BookingStatus.PAYING,
+    BookingStatus.ACTION_REQUIRED,
+    BookingStatus.NEEDS_ATTENTION,
+    BookingStatus.CONFIRMED,
+    BookingStatus.PARTIALLY_REFUNDED,
+)
+
+
+async def begin(connection: AsyncConnection, event_id: UUID, requested_by: UUID) -> None:
+    """Note that a cancelled event's bookings are being settled; one that is begun again is not paused any more."""
+    made = insert(CancellationRow).values(event_id=event_id, requested_by=requested_by)
+    await connection.execute(made.on_conflict_do_update(index_elements=["event_id"], set_={"paused": False}))
+
+
+async def note_paused(connection: AsyncConnection, event_id: UUID, paused: bool) -> None:
+    await connection.execute(update(CancellationRow).where(CancellationRow.event_id == event_id).values(paused=paused))
+
+
+async def finish(connection: AsyncConnection, event_id: UUID, report: Progress) -> None:
+    """Keep the report of the end."""
+    await connection.execute(
+        update(CancellationRow)
+        .where(CancellationRow.event_id == event_id)
+        .values(finished_at=func.now(), report=report.model_dump(mode="json"), paused=False)
+    )
+
+
+async def page(connection: AsyncConnection, event_id: UUID, *, after: UUID | None, limit: int) -> list[OpenBooking]:
+    """The next bookings by id for which there is something to be done."""
+    chosen = select(BookingRow.id, BookingRow.status).where(
+        BookingRow.event_id == event_id, BookingRow.status.in_(_OPEN)
+    )
+    if after:
+        chosen = chosen.where(BookingRow.id > after)
+    rows = await connection.execute(chosen.order_by(BookingRow.id).limit(limit))
+    return [OpenBooking(id=row.id, status=BookingStatus(row.status)) for row in rows]
+
+
+_IN_FLIGHT = "b.status IN ('held', 'paying', 'action_required', 'needs_attention')"
+
+_ESTIMATE = text(
+    f"""
+    SELECT count(*) FILTER (WHERE {_IN_FLIGHT}) AS in_flight, count(paid.price) AS to_refund,
+           coalesce(sum(paid.price), 0) AS amount, (SELECT currency FROM events WHERE id = :event_id) AS currency
+    FROM bookings b LEFT JOIN LATERAL (
+        SELECT sum(s.price) AS price FROM tickets t
+        JOIN sections s ON s.event_id = t.event_id AND s.name = t.section
+        WHERE t.booking_id = b.id AND t.status = 'valid'
+          AND b.status IN ('confirmed', 'refunding', 'partially_refunded')
+    ) paid ON true
+    WHERE b.event_id = :event_id
+    """
+)
+
+
+async def estimate(connection: AsyncConnection, event_id: UUID) -> Estimate:
+    """What cancelling would mean at this moment; nothing is changed."""
+    row = (await connection.execute(_ESTIMATE, {"event_id": event_id})).one()
+    return Estimate(
+        bookings_in_flight=row.in_flight,
+        bookings_to_refund=row.to_refund,
+        amount=int(row.amount),
+        currency=row.currency,
+    )
+
+
+# A buyer's own refund may be under way for some of a booking's tickets: the others wait until it is done.
+_TO_REFUND = """
+    b.status IN ('confirmed', 'partially_refunded') OR b.status = 'refunding' AND EXISTS (
+        SELECT FROM tickets t WHERE t.booking_id = b.id AND t.status = 'valid')
+"""
+_BOOKINGS = text(
+    f"""
+    SELECT count(*) FILTER (WHERE {_IN_FLIGHT}) AS in_flight, count(*) FILTER (WHERE {_TO_REFUND}) AS to_refund
+    FROM bookings b WHERE b.event_id = :event_id
+    """
+)
+_REFUNDS = text(
+    """
+    SELECT count(*) FILTER (WHERE r.state = 'pending') AS refunding,
+           count(*) FILTER (WHERE r.state = 'succeeded') AS refunded,
+           count(*) FILTER (WHERE r.state = 'needs_attention') AS failed,
+           coalesce(sum(r.amount) FILTER (WHERE r.state = 'succeeded'), 0) AS amount
+    FROM refunds r JOIN bookings b ON b.id = r.booking_id
+    WHERE b.event_id = :event_id AND r.cause = 'event_cancelled'
+    """
+)
+_STRANDED = text(
+    """
+    SELECT r.id AS refund_id, r.booking_id, r.amount FROM refunds r JOIN bookings b ON b.id = r.booking_id
+    WHERE b.event_id = :event_id AND r.cause = 'event_cancelled' AND r.state = 'needs_attention'
+    ORDER BY r.id LIMIT :limit
+    """
+)
+
+
+async def progress(connection: AsyncConnection, event_id: UUID) -> Progress:
+    """How far it has come at this moment."""
+    bookings = (await connection.execute(_BOOKINGS, {"event_id": event_id})).one()
+    refunds = (await connection.execute(_REFUNDS, {"event_id": event_id})).one()
+    stranded = await connection.execute(_STRANDED, {"event_id": event_id, "limit": _STRANDED_SHOWN})
+    return Progress(
+        in_flight=bookings.in_flight,
+        to_refund=bookings.to_refund,
+        refunding=refunds.refunding,
+        refunded=refunds.refunded,
+        amount=int(refunds.amount),
+        failed=refunds.failed,
+        stranded=tuple(Stranded(**row._mapping) for row in stranded),
+    )
+
+
+async def find(connection: AsyncConnection, event_id: UUID) -> tuple[Cancellation, UUID] | None:
+    """The cancellation and the event's organizer; None where none was ordered."""
+    chosen = select(CancellationRow, EventRow.organizer_id).join(EventRow, EventRow.id == CancellationRow.event_id)
+    row = (await connection.execute(chosen.where(CancellationRow.event_id == event_id))).one_or_none()
+    return (await _cancellation(connection, row), row.organizer_id) if row else None
+
+
+async def _cancellation(connection: AsyncConnection, row: Row[*tuple[Any, ...]]) -> Cancellation:
+    return Cancellation(
+        event_id=row.event_id,
+        requested_by=row.requested_by,
+        started_at=row.started_at,
+        paused=row.paused,
+        finished_at=row.finished_at,
+        report=Progress.model_validate(row.report) if row.report else None,
+        progress=await progress(connection, row.event_id),
+    )

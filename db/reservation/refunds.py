@@ -1,0 +1,282 @@
+"""Refunds in Postgres: tickets made void and places put back on sale in one transaction with what tells of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.reservation import bookings
+from db.reservation.bookings import identity
+from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, RefundRow, SeatRow, SectionRow, TicketRow
+from domain.bookings import Booking, BookingStatus, Ticket
+from domain.domain_events import BookingPartiallyRefunded, BookingRefunded, BookingRefunding
+from domain.problems import ProblemType, Refused
+from domain.refunds import Refund, RefundCause, RefundPolicy, RefundRequest, RefundState
+
+_REFUNDABLE = (BookingStatus.CONFIRMED, BookingStatus.PARTIALLY_REFUNDED)
+
+
+class Plan(NamedTuple):
+    """What a refund comes to: which tickets, and what goes back and what is kept of their price (minor units)."""
+
+    booking: Booking
+    tickets: tuple[Ticket, ...]
+    amount: int
+    fee: int
+
+
+async def plan(connection: AsyncConnection, request: RefundRequest) -> Plan:
+    """What a refund would come to at this moment; nothing is changed.
+
+    Raises:
+        Refused: The booking is not paid, another refund of it is under way, it has no such tickets, or the event's
+            policy does not allow it.
+    """
+    booking = await bookings.find(connection, request.booking_id)
+    if booking is None:
+        raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
+    if booking.status is BookingStatus.REFUNDING:
+        raise Refused(ProblemType.REFUND_IN_PROGRESS, "Another refund of this booking is under way.")
+    if booking.status not in _REFUNDABLE:
+        raise Refused(ProblemType.WRONG_STATE, f"The booking is {booking.status}.", booking_status=str(booking.status))
+    chosen = await _chosen(connection, booking, request.tickets)
+    prices = await _prices(connection, booking.event_id)
+    values = [prices[ticket.section] for ticket in chosen]
+    fee = 0 if request.waives_policy else await _fee(connection, booking.event_id, values)
+    return Plan(booking, chosen, sum(values) - fee, fee)
+
+
+async def _chosen(connection: AsyncConnection, booking: Booking, asked: Sequence[UUID]) -> tuple[Ticket, ...]:
+    if not asked:
+        return booking.tickets
+    known = await connection.execute(select(TicketRow.id).where(TicketRow.booking_id == booking.id))
+    if unknown := sorted(str(each) for each in set(asked) - set(known.scalars())):
+        raise Refused(
+            ProblemType.UNKNOWN_TICKETS,
+            f"The booking has no such tickets: {', '.join(unknown)}.",
+            field="tickets",
+            tickets=unknown,
+        )
+    chosen = tuple(ticket for ticket in booking.tickets if ticket.id in asked)
+    if void := sorted(str(each) for each in set(asked) - {ticket.id for ticket in chosen}):
+        raise Refused(ProblemType.WRONG_STATE, f"Given back already: {', '.join(void)}.", tickets=void)
+    return chosen
+
+
+async def _prices(connection: AsyncConnection, event_id: UUID) -> dict[str, int]:
+    rows = await connection.execute(select(SectionRow.name, SectionRow.price).where(SectionRow.event_id == event_id))
+    return {row.name: row.price for row in rows}
+
+
+async def _fee(connection: AsyncConnection, event_id: UUID, prices: Sequence[int]) -> int:
+    event = (await connection.execute(select(EventRow, func.now().label("now")).where(EventRow.id == event_id))).one()
+    policy = RefundPolicy(
+        until_hours=event.refund_until_hours,
+        fee_percent=event.refund_fee_percent,
+        fee_fixed=event.refund_fee_fixed,
+    )
+    if not policy.is_open(event.starts_at, event.now):
+        raise Refused(ProblemType.REFUND_NOT_ALLOWED, _why_closed(policy), until_hours=policy.until_hours)
+    return policy.fee(prices)
+
+
+def _why_closed(policy: RefundPolicy) -> str:
+    if policy.until_hours is None:
+        return "Tickets of this event cannot be given back."
+    return f"Tickets of this event can be given back until {policy.until_hours} hours before it begins."
+
+
+async def accept(connection: AsyncConnection, request: RefundRequest) -> tuple[Refund, Booking]:
+    """Make the tickets void, put their places back on sale, and owe the buyer the money: there is no way back.
+
+    Repeated, the refund as it stands and the booking now.
+
+    Raises:
+        Refused: As for `plan`; then nothing is changed.
+    """
+    # One at a time for each booking: who comes second finds the first one's doing.
+    await connection.execute(select(BookingRow.id).where(BookingRow.id == request.booking_id).with_for_update())
+    known = await find(connection, request.id)
+    if known:
+        booking = await bookings.find(connection, known.booking_id)
+        assert booking
+        return known, booking
+    booking, chosen, amount, fee = await plan(connection, request)
+    await connection.execute(
+        insert(RefundRow).values(
+            **request.model_dump(include={"id", "booking_id", "requested_by", "cause", "reason", "body_sha256"}),
+            amount=amount,
+            fee=fee,
+            currency=booking.currency,
+        )
+    )
+    await _make_void(connection, request.id, chosen)
+    await _free_places(connection, booking, chosen)
+
+    def refunding(now: Booking) -> BookingRefunding:
+        return BookingRefunding(
+            **identity(now),
+            refund_id=request.id,
+            tickets=chosen,
+            amount=amount,
+            fee=fee,
+            currency=now.currency,
+            cause=request.cause,
+        )
+
+    await bookings.move(connection, booking.id, version=booking.version, to=BookingStatus.REFUNDING, tells=refunding)
+    now, refund = await bookings.find(connection, booking.id), await find(connection, request.id)
+    assert now
+    assert refund
+    return refund, now
+
+
+async def _make_void(connection: AsyncConnection, refund_id: UUID, tickets: Sequence[Ticket]) -> None:
+    await connection.execute(
+        update(TicketRow)
+        .where(TicketRow.id.in_([ticket.id for ticket in tickets]))
+        .values(status="void", refund_id=refund_id)
+    )
+
+
+async def _free_places(connection: AsyncConnection, booking: Booking, tickets: Sequence[Ticket]) -> None:
+    """Sections by name and then seats by name, locked as by everybody."""
+    general = Counter(ticket.section for ticket in tickets if ticket.seat is None)
+    for section, quantity in sorted(general.items()):
+        await connection.execute(
+            update(SectionRow)
+            .where(SectionRow.event_id == booking.event_id, SectionRow.name == section)
+            .values(claimed=SectionRow.claimed - quantity)
+        )
+        await _shrink_claim(connection, booking.id, section, quantity)
+    seats = [ticket.seat for ticket in tickets if ticket.seat is not None]
+    own = (SeatRow.event_id == booking.event_id, SeatRow.name.in_(seats), SeatRow.booking_id == booking.id)
+    await connection.execute(select(SeatRow.name).where(*own).order_by(SeatRow.name).with_for_update())
+    await connection.execute(
+        update(SeatRow).where(*own).values(status="available", booking_id=None, version=SeatRow.version + 1)
+    )
+
+
+async def _shrink_claim(connection: AsyncConnection, booking_id: UUID, section: str, quantity: int) -> None:
+    claim = (GeneralClaimRow.booking_id == booking_id, GeneralClaimRow.section == section)
+    gone = await connection.execute(delete(GeneralClaimRow).where(*claim, GeneralClaimRow.quantity <= quantity))
+    if gone.rowcount == 0:
+        await connection.execute(
+            update(GeneralClaimRow).where(*claim).values(quantity=GeneralClaimRow.quantity - quantity)
+        )
+
+
+async def settle(connection: AsyncConnection, refund_id: UUID) -> Refund:
+    """The money has gone back, once: → `refunded`, or `partially_refunded` where valid tickets are left."""
+    refund = await find(connection, refund_id)
+    assert refund
+    locked = select(BookingRow, EventRow.name.label("event_name")).join(EventRow, EventRow.id == BookingRow.event_id)
+    row = (
+        await connection.execute(locked.where(BookingRow.id == refund.booking_id).with_for_update(of=BookingRow))
+    ).one()
+    settled = await connection.execute(
+        update(RefundRow)
+        .where(RefundRow.id == refund_id, RefundRow.state != RefundState.SUCCEEDED)
+        .values(state=RefundState.SUCCEEDED, settled_at=func.now())
+    )
+    if settled.rowcount:
+        await connection.execute(
+            update(BookingRow)
+            .where(BookingRow.id == refund.booking_id)
+            .values(refunded=BookingRow.refunded + refund.amount)
+        )
+        await _tell(connection, refund, row.version, row.event_name)
+        refund = await find(connection, refund_id) or refund
+    return refund
+
+
+async def _tell(connection: AsyncConnection, refund: Refund, version: int, event_name: str) -> None:
+    left = await connection.execute(
+        select(func.count()).where(TicketRow.booking_id == refund.booking_id, TicketRow.status == "valid")
+    )
+    partial = left.scalar_one() > 0
+    kind = BookingPartiallyRefunded if partial else BookingRefunded
+
+    def returned(now: Booking) -> BookingPartiallyRefunded | BookingRefunded:
+        return kind(
+            **identity(now),
+            refund_id=refund.id,
+            event_name=event_name,
+            amount=refund.amount,
+            refunded=now.refunded,
+            tickets=len(refund.tickets),
+            currency=now.currency,
+            cause=refund.cause,
+        )
+
+    to = BookingStatus.PARTIALLY_REFUNDED if partial else BookingStatus.REFUNDED
+    await bookings.move(connection, refund.booking_id, version=version, to=to, tells=returned)
+
+
+async def flag(connection: AsyncConnection, refund_id: UUID, state: RefundState) -> None:
+    """Show whether an operator has to look at a refund that goes on."""
+    await connection.execute(
+        update(RefundRow).where(RefundRow.id == refund_id, RefundRow.state != RefundState.SUCCEEDED).values(state=state)
+    )
+
+
+async def find(connection: AsyncConnection, refund_id: UUID) -> Refund | None:
+    row = (await connection.execute(select(RefundRow).where(RefundRow.id == refund_id))).one_or_none()
+    return await _refund(connection, row) if row else None
+
+
+async def of_booking(connection: AsyncConnection, booking_id: UUID) -> list[Refund]:
+    """A booking's refunds, oldest first."""
+    rows = await connection.execute(
+        select(RefundRow).where(RefundRow.booking_id == booking_id).order_by(RefundRow.created_at)
+    )
+    return [await _refund(connection, row) for row in rows]
+
+
+async def digest_of(connection: AsyncConnection, refund_id: UUID) -> str:
+    """The digest of the request that made a refund."""
+    return (await connection.execute(select(RefundRow.body_sha256).where(RefundRow.id == refund_id))).scalar_one()
+
+
+async def find_unfinished(connection: AsyncConnection, *, older: timedelta, limit: int) -> list[RefundRequest]:
+    """Requests of refunds that were accepted `older` ago or earlier and whose money has not gone back, in no order."""
+    rows = await connection.execute(
+        select(RefundRow, BookingRow.event_id)
+        .join(BookingRow, BookingRow.id == RefundRow.booking_id)
+        .where(RefundRow.state != "succeeded", RefundRow.created_at <= func.now() - older)
+        .order_by(func.random())
+        .limit(limit)
+    )
+    names = ("id", "booking_id", "event_id", "requested_by", "cause", "reason", "body_sha256")
+    return [RefundRequest(**{name: getattr(row, name) for name in names}) for row in rows]
+
+
+async def count_parked(connection: AsyncConnection) -> int:
+    """How many refunds wait for an operator."""
+    parked = select(func.count()).where(RefundRow.state == str(RefundState.NEEDS_ATTENTION))
+    return (await connection.execute(parked)).scalar_one()
+
+
+async def _refund(connection: AsyncConnection, row: Row[Any]) -> Refund:
+    tickets = await connection.execute(
+        select(TicketRow.id).where(TicketRow.refund_id == row.id).order_by(TicketRow.ordinal)
+    )
+    return Refund(
+        id=row.id,
+        booking_id=row.booking_id,
+        state=RefundState(row.state),
+        cause=RefundCause(row.cause),
+        reason=row.reason,
+        amount=row.amount,
+        fee=row.fee,
+        currency=row.currency,
+        tickets=tuple(tickets.scalars()),
+        created_at=row.created_at,
+        settled_at=row.settled_at,
+    )

@@ -1,0 +1,105 @@
+"""A refund's guards, each broken: the audit says whose money or whose places are not where they should be."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from activities.refund import GiveBack, RefundActivities
+from activities.returned_tickets import ReturnedTickets
+from domain.bookings import Booking
+from domain.money import Money
+from domain.refunds import Refund, RefundCause, RefundRequest
+from tests.audit.house import House, step
+
+OWED = "money taken is money owed"
+PLACES, STATES = "places belong to live bookings", "states follow from domain events"
+COUNTED, HEARS = "sales are counted once", "analytics hears of every sale"
+UNFINISHED = "what is unfinished is being finished"
+PRICE = 5000
+
+
+async def accepted(house: House, *seats: str, give_back: int | None = None) -> tuple[Booking, Refund]:
+    """A booking whose tickets, or the first so many of them, are given back; the money is yet to go."""
+    booking = await house.bought(*seats)
+    request = RefundRequest(
+        id=uuid4(),
+        booking_id=booking.id,
+        event_id=house.event,
+        requested_by=booking.user_id,
+        cause=RefundCause.BUYER,
+        reason="",
+        tickets=tuple(ticket.id for ticket in booking.tickets[:give_back]),
+        body_sha256="",
+    )
+    outcome = await step(_returned(house).accept_refund, request)
+    assert outcome.refund
+    assert outcome.booking
+    return outcome.booking, outcome.refund
+
+
+async def refunded(house: House, *seats: str, give_back: int | None = None) -> str:
+    booking, refund = await accepted(house, *seats, give_back=give_back)
+    order = GiveBack(refund_id=refund.id, booking_id=booking.id, amount=refund.amount, number=1)
+    await step(RefundActivities(house.database("payment"), {"stripe": house.gateway}).give_refund, order)
+    await step(_returned(house).settle_refund, refund.id)
+    return str(booking.id)
+
+
+def _returned(house: House) -> ReturnedTickets:
+    return ReturnedTickets(house.database("reservation"), house.locks)
+
+
+async def test_bookings_that_are_given_back_in_part_and_as_a_whole_break_nothing(house: House) -> None:
+    await refunded(house, "A-1-1", "A-1-2", give_back=1)
+    await refunded(house, "A-1-3")
+    told = await house.relay()
+    house.notify()
+    await house.count(told)
+    assert await house.finds() == set()
+
+
+async def test_a_refund_that_the_provider_knows_nothing_of_is_found(house: House) -> None:
+    booking = await refunded(house, "A-1-1", "A-1-2", give_back=1)
+    await house.sql("reservation", "UPDATE bookings SET refunded = refunded + 1000 WHERE id = :id", id=booking)
+    assert await house.finds() == {(OWED, booking), (STATES, booking)}
+
+
+async def test_money_given_back_twice_is_found(house: House) -> None:
+    booking = await refunded(house, "A-1-1", "A-1-2", give_back=1)
+    [intent] = [each async for each in house.sources.provider.intents(None) if str(each.booking_id) == booking]
+    await house.gateway.refund(intent.id, Money(amount=PRICE, currency="EUR"), key=str(uuid4()))
+    assert await house.finds() == {(OWED, booking)}
+
+
+async def test_a_ticket_that_is_valid_again_after_its_refund_is_found(house: House) -> None:
+    booking = await refunded(house, "A-1-1", "A-1-2", give_back=1)
+    change = "UPDATE tickets SET status = 'valid' WHERE booking_id = :id"
+    await house.sql("reservation", change, id=booking)
+    assert (PLACES, booking) in await house.finds()
+
+
+async def test_a_refund_without_a_workflow_is_found(house: House) -> None:
+    booking, _ = await accepted(house, "A-1-1")
+    # Nobody moves the money any more, so it is judged: the ticket is gone and the money is still here.
+    change = "UPDATE bookings SET updated_at = now() - interval '1 minute' WHERE id = :id"
+    await house.sql("reservation", change, id=booking.id)
+    assert (UNFINISHED, str(booking.id)) in await house.finds()
+
+
+async def test_a_refund_that_analytics_has_missed_is_found(house: House) -> None:
+    booking = await refunded(house, "A-1-1")
+    told = await house.relay()
+    house.notify()
+    await house.count([message for message in told if message.type != "booking.refunded"])
+    assert await house.finds() == {(HEARS, booking)}
+
+
+async def test_a_refund_that_is_counted_twice_is_found_where_the_inbox_forgets(house: House) -> None:
+    await refunded(house, "A-1-1", "A-1-2", give_back=1)
+    told = await house.relay()
+    house.notify()
+    await house.count(told)
+    [refund] = [message for message in told if message.type == "booking.partially_refunded"]
+    await house.sql("analytics", "DELETE FROM inbox WHERE domain_event_id = :id", id=refund.domain_event_id)
+    await house.count([refund])
+    assert await house.finds() == {(COUNTED, str(house.event))}

@@ -1,0 +1,160 @@
+"""Whatever dies between two steps of a refund: the tickets are void, and the money goes back once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from config.settings import Settings, secret
+from db.engine import open_engine
+from stack import Stack
+from temporal.policies import booking_policy
+from tests.box_office import BoxOffice, Buyer
+from tests.scenarios.test_attention import locked_out
+from tests.scenarios.test_outages import without
+from tests.scenarios.test_refunds import accepted, becomes, needs_attention
+from tests.waiting import eventually
+from workers.revival import revive
+
+pytestmark = pytest.mark.disruptive
+
+
+@pytest.fixture
+async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    opened = open_engine(settings.database_url("reservation"), pool_size=2)
+    yield opened
+    await opened.dispose()
+
+
+async def a_booking(office: BoxOffice) -> tuple[str, Buyer, str]:
+    event, buyer = await office.event(), office.somebody()
+    return event, buyer, (await buyer.bought(event, "A-1-1"))["id"]
+
+
+async def is_paid_back_once(office: BoxOffice, buyer: Buyer, booking: str) -> None:
+    await becomes(buyer, booking, "refunded", within=90)
+    assert await office.provider.kept(booking) == 0
+    assert [each["status"] for each in await office.provider.refunds(booking)] == ["succeeded"]
+
+
+@pytest.mark.parametrize("fault", ["slow", "timeout_after"])
+async def test_workers_killed_before_or_after_the_provider_has_paid_back(
+    box_office: BoxOffice, stack: Stack, fault: str
+) -> None:
+    _, buyer, booking = await a_booking(box_office)
+    await box_office.provider.will(fault, "refund", booking, delay_seconds=2)
+    await accepted(buyer, booking)
+    if fault == "timeout_after":
+        await eventually(lambda: box_office.provider.refunds(booking), every=0.01)
+    async with without(stack, "work"):
+        pass
+    await is_paid_back_once(box_office, buyer, booking)
+
+
+async def test_workers_killed_as_soon_as_the_tickets_are_void(box_office: BoxOffice, stack: Stack) -> None:
+    event, buyer, booking = await a_booking(box_office)
+    refund = asyncio.create_task(buyer.refund(booking, key="crash"))
+
+    async def is_void() -> bool:
+        return await buyer.status(booking) != "confirmed"
+
+    await eventually(is_void, every=0.002)
+    async with without(stack, "work"):
+        assert await box_office.seat(event, "A-1-1") == "available"
+    assert (await refund).status_code in (202, 503)
+    assert (await buyer.refund(booking, key="crash")).status_code == 202
+    await is_paid_back_once(box_office, buyer, booking)
+
+
+async def test_a_payment_database_that_goes_away_after_the_provider_has_paid_back(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    _, buyer, booking = await a_booking(box_office)
+    await box_office.provider.will("slow", "refund", booking, delay_seconds=1)
+    await accepted(buyer, booking)
+    role, database = sql.Identifier("seatwright_payment"), "seatwright_payment"
+    dsn = secret(settings.postgres_admin_dsn)
+    async with await psycopg.AsyncConnection.connect(dsn, dbname=database, autocommit=True) as admin:
+
+        async def is_begun() -> bool:
+            tries = await admin.execute("SELECT FROM refunds WHERE booking_id = %s", [booking])
+            return tries.rowcount == 1
+
+        await eventually(is_begun, every=0.01)
+        await admin.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(role))
+        try:
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", ["seatwright_payment"]
+            )
+            await eventually(lambda: box_office.provider.refunds(booking))
+            assert await buyer.status(booking) == "refunding"
+        finally:
+            await admin.execute(sql.SQL("ALTER ROLE {} LOGIN").format(role))
+    await is_paid_back_once(box_office, buyer, booking)
+
+
+async def test_a_reservation_database_that_stays_away_while_money_goes_back_asks_for_an_operator(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    _, buyer, booking = await a_booking(box_office)
+    await box_office.provider.will("slow", "refund", booking, delay_seconds=1)
+    refund = await accepted(buyer, booking)
+    async with locked_out(settings):
+
+        async def is_parked() -> bool:
+            found = await box_office.refund_saga(refund["id"]).describe()
+            shown = {pair.key.name: pair.value for pair in found.typed_search_attributes}
+            return bool(shown["SeatwrightStatus"] == "needs_attention")
+
+        await eventually(is_parked, within=60)
+    await box_office.refund_saga(refund["id"]).execute_update("operate", "retry")
+    await is_paid_back_once(box_office, buyer, booking)
+    assert not await needs_attention(buyer, booking)
+
+
+async def test_a_refund_whose_workflow_was_terminated_is_revived(
+    box_office: BoxOffice, engine: AsyncEngine, settings: Settings
+) -> None:
+    _, buyer, booking = await a_booking(box_office)
+    await box_office.provider.will("processing", "refund", booking)
+    refund = await accepted(buyer, booking)
+    [pending] = await eventually(lambda: box_office.provider.refunds(booking))
+    await box_office.refund_saga(refund["id"]).terminate("by mistake")
+    await box_office.provider.decide(pending["id"], "succeeded")
+
+    async def revived() -> bool:
+        await revive(engine, box_office.temporal, booking_policy(settings), overdue=timedelta(0))
+        return bool((await box_office.refund_saga(refund["id"]).describe()).status != 5)  # terminated
+
+    await eventually(revived)
+    await is_paid_back_once(box_office, buyer, booking)
+
+
+async def test_a_reset_refund_pays_back_once(box_office: BoxOffice) -> None:
+    _, buyer, booking = await a_booking(box_office)
+    refund = await accepted(buyer, booking)
+    await becomes(buyer, booking, "refunded")
+    await box_office.reset(box_office.refund_saga(refund["id"]))
+    await box_office.refund_saga(refund["id"]).result()
+    await is_paid_back_once(box_office, buyer, booking)
+
+
+async def test_without_redis_a_refund_goes_on_and_the_seat_can_be_bought_when_it_is_back(
+    box_office: BoxOffice, stack: Stack
+) -> None:
+    event, buyer, booking = await a_booking(box_office)
+    async with without(stack, "redis"):
+        await accepted(buyer, booking)
+        await is_paid_back_once(box_office, buyer, booking)
+
+    async def bought() -> bool:
+        answer = await box_office.somebody().hold(event, "A-1-1")
+        return answer.status_code == 201
+
+    await eventually(bought, within=30)

@@ -1,0 +1,298 @@
+"""Tickets given back: void at once, paid back once, and never called refunded before the provider says so."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from domain.identity import Role
+from tests.box_office import BoxOffice, Buyer
+from tests.scenarios.test_provider_faults import FAULTS
+from tests.waiting import eventually
+
+
+async def accepted(buyer: Buyer, booking: str, *tickets: str, **more: Any) -> dict[str, Any]:
+    answer = await buyer.refund(booking, *tickets, **more)
+    assert answer.status_code == 202, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def becomes(buyer: Buyer, booking: str, status: str, within: float = 30) -> None:
+    """Wait until the booking has this state; until then it is on its way there."""
+
+    async def there() -> bool:
+        now = await buyer.status(booking)
+        assert now in (status, "refunding"), now
+        return now == status
+
+    await eventually(there, within=within)
+
+
+async def test_a_whole_refund_voids_the_tickets_frees_the_places_and_returns_the_money(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.bought(event, "A-1-1", quantities={"Standing": 2})
+
+    refund = await accepted(buyer, booking["id"])
+
+    assert (refund["amount"], refund["fee"], refund["cause"]) == (11000, 0, "buyer")
+    assert sorted(refund["tickets"]) == sorted(ticket["id"] for ticket in booking["tickets"])
+    assert await box_office.seat(event, "A-1-1") == "available"
+    assert await box_office.free_places(event, "Standing") == 100
+    await becomes(buyer, booking["id"], "refunded")
+    now = await buyer.booking(booking["id"])
+    assert (now["refunded"], now["tickets"]) == (11000, [])
+    assert [(each["state"], each["amount"]) for each in await buyer.refunds(booking["id"])] == [("succeeded", 11000)]
+    assert await box_office.provider.kept(booking["id"]) == 0
+    await box_office.somebody().bought(event, "A-1-1", quantities={"Standing": 2})
+
+
+async def test_tickets_are_given_back_one_by_one_and_the_others_stay_valid(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.bought(event, "A-1-1", "B-1-1", quantities={"Standing": 2})
+    by_place = {ticket["seat"] or ticket["section"]: ticket["id"] for ticket in booking["tickets"]}
+
+    await accepted(buyer, booking["id"], by_place["B-1-1"], by_place["Standing"])
+
+    await becomes(buyer, booking["id"], "partially_refunded")
+    left = await buyer.booking(booking["id"])
+    assert left["refunded"] == 7000
+    assert {ticket["seat"] or ticket["section"] for ticket in left["tickets"]} == {"A-1-1", "Standing"}
+    assert await box_office.provider.kept(booking["id"]) == 8000
+    assert await box_office.seat(event, "A-1-1") == "sold"
+    assert await box_office.seat(event, "B-1-1") == "available"
+    assert await box_office.free_places(event, "Standing") == 99
+    await box_office.assert_audit_is_clean()
+
+    await accepted(buyer, booking["id"])
+    await becomes(buyer, booking["id"], "refunded")
+    assert await box_office.provider.kept(booking["id"]) == 0
+
+
+async def test_the_places_of_a_part_can_be_sold_again_to_the_last(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(standing=4), box_office.somebody()
+    booking = await buyer.bought(event, quantities={"Standing": 4})
+    await accepted(buyer, booking["id"], booking["tickets"][0]["id"], booking["tickets"][1]["id"])
+    await box_office.somebody().bought(event, quantities={"Standing": 2})
+    assert (await box_office.somebody().hold(event, quantities={"Standing": 1})).status_code == 409
+    await becomes(buyer, booking["id"], "partially_refunded")
+
+
+async def test_the_policys_fee_is_kept_ticket_by_ticket_and_the_booking_owes_it(box_office: BoxOffice) -> None:
+    policy = {"until_hours": 24, "fee_percent": 10, "fee_fixed": 150}
+    event, buyer = await box_office.event(refund_policy=policy), box_office.somebody()
+    booking = await buyer.bought(event, "A-1-1", "B-1-1")
+    first, second = (ticket["id"] for ticket in booking["tickets"])
+    refund = await accepted(buyer, booking["id"], first)
+    assert (refund["amount"], refund["fee"]) == (5000 - 650, 650)
+    await becomes(buyer, booking["id"], "partially_refunded")
+    refund = await accepted(buyer, booking["id"], second)
+    assert (refund["amount"], refund["fee"]) == (4000 - 550, 550)
+    await becomes(buyer, booking["id"], "refunded")
+    assert await box_office.provider.kept(booking["id"]) == 650 + 550
+
+
+async def test_free_places_are_given_back_without_a_provider(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(standing_price=0), box_office.somebody()
+    booking = await buyer.bought(event, quantities={"Standing": 1})
+    await accepted(buyer, booking["id"])
+    await becomes(buyer, booking["id"], "refunded")
+    assert await box_office.free_places(event, "Standing") == 100
+
+
+@pytest.mark.parametrize("policy", [{"until_hours": None}, {"until_hours": 48}])
+async def test_outside_the_policy_only_staff_can_refund_and_only_by_waiving_it(
+    box_office: BoxOffice, policy: dict[str, int | None]
+) -> None:
+    event = await box_office.event(refund_policy=policy, starts_in=timedelta(hours=47))
+    buyer, support = box_office.somebody(), box_office.somebody(Role.SUPPORT)
+    booking = (await buyer.bought(event, "A-1-1"))["id"]
+
+    refused = await buyer.refund(booking)
+    assert (refused.status_code, refused.json()["type"].rsplit("/")[-1]) == (409, "refund-not-allowed")
+    assert (await buyer.refund(booking, waive_policy=True)).status_code == 403
+    assert (await support.refund(booking)).status_code == 409
+    assert await buyer.status(booking) == "confirmed"
+
+    refund = await accepted(support, booking, waive_policy=True, reason="The hall was too loud.")
+    assert (refund["cause"], refund["amount"]) == ("staff", 5000)
+    await becomes(buyer, booking, "refunded")
+
+
+async def test_a_double_click_is_one_refund_and_another_body_under_its_key_is_refused(box_office: BoxOffice) -> None:
+    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+    booking = await buyer.bought(event, "A-1-1", "A-1-2")
+    ticket, other = (each["id"] for each in booking["tickets"])
+
+    answers = await asyncio.gather(*(buyer.refund(booking["id"], ticket, key=key) for _ in range(8)))
+
+    assert {(answer.status_code, answer.json()["id"]) for answer in answers} == {(202, answers[0].json()["id"])}
+    await becomes(buyer, booking["id"], "partially_refunded")
+    again = await buyer.refund(booking["id"], ticket, key=key)
+    assert (again.status_code, again.json()["state"]) == (202, "succeeded")
+    reused = await buyer.refund(booking["id"], other, key=key)
+    assert reused.json()["type"].endswith("/idempotency-key-reused")
+    assert len(await box_office.provider.refunds(booking["id"])) == 1
+
+
+async def test_of_many_refunds_of_one_ticket_with_different_keys_exactly_one_is_accepted(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.bought(event, "A-1-1", "A-1-2")
+    ticket = booking["tickets"][0]["id"]
+
+    answers = await asyncio.gather(*(buyer.refund(booking["id"], ticket) for _ in range(8)))
+
+    assert sorted(answer.status_code for answer in answers) == [202] + 7 * [409]
+    await becomes(buyer, booking["id"], "partially_refunded")
+    late = await buyer.refund(booking["id"], ticket)
+    assert (late.status_code, late.json()["tickets"]) == (409, [ticket])
+    assert await box_office.provider.kept(booking["id"]) == 5000
+
+
+async def test_a_refused_refund_is_not_remembered_for_its_key(box_office: BoxOffice) -> None:
+    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+    booking = await buyer.bought(event, "A-1-1", "A-1-2")
+    first, second = (each["id"] for each in booking["tickets"])
+    await box_office.provider.will("processing", "refund", booking["id"])
+    await accepted(buyer, booking["id"], first)
+    refused = await buyer.refund(booking["id"], second, key=key)
+    assert (refused.status_code, refused.json()["type"].rsplit("/")[-1]) == (409, "refund-in-progress")
+
+    [pending] = await eventually(lambda: box_office.provider.refunds(booking["id"]))
+    await box_office.provider.decide(pending["id"], "succeeded")
+    await becomes(buyer, booking["id"], "partially_refunded")
+    assert (await buyer.refund(booking["id"], second, key=key)).status_code == 202
+    await becomes(buyer, booking["id"], "refunded")
+
+
+async def test_what_cannot_be_refunded_is_refused_and_nothing_changes(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    held, paid = await buyer.held(event, "A-1-1"), (await buyer.bought(event, "A-1-2"))["id"]
+    assert (await buyer.refund(held)).json()["type"].endswith("/wrong-state")
+    assert (await box_office.somebody().refund(paid)).status_code == 404
+    unknown = await buyer.refund(paid, str(uuid4()))
+    assert (unknown.status_code, unknown.json()["field"]) == (422, "tickets")
+    for body in ({}, {"reason": ""}, {"reason": "x", "amount": 1}, {"reason": "my card 4242 4242 4242 4242"}):
+        answer = await buyer.post(f"/v1/bookings/{paid}/refund", body, key=str(uuid4()))
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["field"].startswith("body.")
+    assert (await buyer.booking(paid))["status"] == "confirmed"
+    assert await buyer.refunds(paid) == []
+
+
+async def test_pending_at_the_provider_is_not_refunded_until_it_has_succeeded(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    await box_office.provider.will("processing", "refund", booking)
+    refund = await accepted(buyer, booking)
+    [pending] = await eventually(lambda: box_office.provider.refunds(booking))
+
+    async def looked_again() -> bool:
+        return len(await box_office.provider.calls(booking, "list")) > 2
+
+    await eventually(looked_again)
+    now = await buyer.booking(booking)
+    assert (now["status"], now["refunded"], now["tickets"]) == ("refunding", 0, [])
+    assert await box_office.seat(event, "A-1-1") == "available"
+
+    await box_office.provider.decide(pending["id"], "succeeded")
+    await box_office.refund_saga(refund["id"]).signal("provider_has_news")
+    await becomes(buyer, booking, "refunded", within=5)
+
+
+async def test_a_refund_that_was_pending_and_failed_is_tried_again_with_a_new_key(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    await box_office.provider.will("processing", "refund", booking)
+    refund = await accepted(buyer, booking)
+    [pending] = await eventually(lambda: box_office.provider.refunds(booking))
+    await box_office.provider.decide(pending["id"], "failed")
+    await box_office.refund_saga(refund["id"]).signal("provider_has_news")
+
+    await becomes(buyer, booking, "refunded")
+
+    keys = [call["key"] for call in await box_office.provider.calls(booking, "refund")]
+    assert keys == [f"{booking}:refund:{refund['id']}", f"{booking}:refund:{refund['id']}:2"]
+    assert [each["status"] for each in await box_office.provider.refunds(booking)] == ["succeeded", "failed"]
+    assert await box_office.provider.kept(booking) == 0
+
+
+async def needs_attention(buyer: Buyer, booking: str) -> bool:
+    return (await buyer.refunds(booking))[-1]["state"] == "needs_attention"
+
+
+async def test_a_refund_that_keeps_failing_waits_for_an_operator_who_lets_it_try_again(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    await box_office.provider.will("decline", "refund", booking, times=1000)
+    refund = await accepted(buyer, booking)
+    await eventually(lambda: needs_attention(buyer, booking), within=40)
+    assert await buyer.status(booking) == "refunding"
+    found = await box_office.refund_saga(refund["id"]).describe()
+    shown = {pair.key.name: pair.value for pair in found.typed_search_attributes}
+    assert shown["SeatwrightStatus"] == "needs_attention"
+
+    await box_office.provider.forgive(booking)
+    await box_office.refund_saga(refund["id"]).execute_update("operate", "retry")
+
+    await becomes(buyer, booking, "refunded")
+    assert await box_office.provider.kept(booking) == 0
+
+
+async def test_a_refund_that_an_operator_has_made_by_hand_is_settled(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    await box_office.provider.will("decline", "refund", booking, times=3)
+    refund = await accepted(buyer, booking)
+    await eventually(lambda: needs_attention(buyer, booking), within=40)
+    await box_office.refund_by_hand(booking)
+
+    await box_office.refund_saga(refund["id"]).execute_update("operate", "resolve")
+
+    await becomes(buyer, booking, "refunded")
+
+
+async def test_a_cancellation_from_the_temporal_ui_does_not_stop_what_is_owed(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    await box_office.provider.will("processing", "refund", booking)
+    refund = await accepted(buyer, booking)
+    [pending] = await eventually(lambda: box_office.provider.refunds(booking))
+    await box_office.refund_saga(refund["id"]).cancel()
+    await box_office.provider.decide(pending["id"], "succeeded")
+    await becomes(buyer, booking, "refunded")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_fault_of_the_provider_is_looked_up_and_pays_back_once(box_office: BoxOffice, fault: str) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.bought(event, "A-1-1", "B-1-1")
+    await box_office.provider.will(fault, "refund", booking["id"], delay_seconds=3)
+
+    await accepted(buyer, booking["id"], booking["tickets"][0]["id"])
+
+    await becomes(buyer, booking["id"], "partially_refunded")
+    assert await box_office.provider.kept(booking["id"]) == 4000
+    assert [each["status"] for each in await box_office.provider.refunds(booking["id"])] == ["succeeded"]
+
+
+async def test_the_organizers_figures_shrink_by_what_went_back(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.bought(event, "A-1-1", "B-1-1")
+    await eventually(lambda: box_office.sales(event), within=30)
+    await accepted(buyer, booking["id"], booking["tickets"][0]["id"])
+
+    async def subtracted() -> bool:
+        return await box_office.sales(event) == (1, 1, 4000)
+
+    await eventually(subtracted, within=30)
+    await accepted(buyer, booking["id"])
+
+    async def gone() -> bool:
+        return await box_office.sales(event) == (0, 0, 0)
+
+    await eventually(gone, within=30)
