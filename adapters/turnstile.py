@@ -31,6 +31,7 @@ class Turnstile:
         if question is None:
             question = self._questions[places.event_id] = _Question()
             question.answer = asyncio.create_task(self._ask(places.event_id, question))
+            question.answer.add_done_callback(_heed)
         epoch, ended = epoch_key(places.event_id), ended_key(places.event_id, places.booking_id)
         seats = {name: seat_key(places.event_id, name) for name in places.seats}
         question.keys |= dict.fromkeys((epoch, ended, *seats.values()))
@@ -46,6 +47,12 @@ class Turnstile:
         del self._questions[event_id]
         values = await self._redis.mget(list(question.keys))
         return dict(zip(question.keys, values, strict=True))
+
+
+def _heed(answer: asyncio.Task[dict[str, bytes | str | None]]) -> None:
+    """Everybody may have stopped waiting, and then nobody else looks at what went wrong."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 class _Question:

@@ -110,8 +110,7 @@ async def _prepare(desk: Desk, body: BookingBody, user: Principal, booking_id_: 
         not_after=sale.now + timedelta(seconds=desk.settings.hold_wait) + _QUEUED_AT_MOST,
         policy=policy,
     )
-    if body.quantities:  # named seats were looked at in `door`
-        await _turn_away_early(desk, request)
+    await _turn_away_early(desk, request)
     return request
 
 
