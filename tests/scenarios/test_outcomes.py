@@ -212,7 +212,7 @@ async def test_a_sale_is_counted_once_and_stays_so(box_office: BoxOffice, settin
     second = await box_office.somebody().bought(event, "B-1-1")
     await all_is_told(settings, lost, "analytics")
     await all_is_told(settings, second["id"], "analytics")
-    # Once in a whole suite the offsets were ahead of this; why is not known. The audit afterwards sees what stays uncounted.
+    # Once in a whole suite the offsets were ahead of this, and why is not known. The audit sees what stays uncounted.
     await eventually(lambda: sales(settings, event) == [(2, 4, 15000, "EUR")])
 
 
