@@ -113,9 +113,9 @@ async def log_in(body: LogIn, request: Request, response: Response, engine: Iden
     if known is None or not fits:
         raise Refused(ProblemType.UNAUTHENTICATED, _BAD_LOGIN)
     async with engine.begin() as connection:
-        refresh_token = await sessions.begin(connection, known.user_id)
+        session = await sessions.begin(connection, known.user_id)
     response.headers.update(_NO_STORE)
-    return _tokens(request, Principal(known.user_id, known.roles), refresh_token)
+    return _tokens(request, Principal(known.user_id, known.roles), session.refresh_token)
 
 
 async def _token_request(request: Request) -> TokenRequest:

@@ -39,13 +39,18 @@ class UserRow(Base):
 
 
 class SessionRow(Base):
-    """One log-in and all refresh tokens that came of it: a family, which ends as a whole."""
+    """One log-in and all refresh tokens that came of it: a family, which ends as a whole.
+
+    `device` is personal: sealed under its owner's key.
+    """
 
     __tablename__ = "sessions"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    last_used_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    device: Mapped[bytes | None] = mapped_column(LargeBinary)
     ended_at: Mapped[datetime | None]
 
 
