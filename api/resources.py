@@ -17,8 +17,10 @@ from temporalio.client import Client
 from adapters.elasticsearch import EventSearch
 from adapters.seat_locks import SeatLocks
 from adapters.turnstile import Turnstile
-from config.settings import Service, Settings
+from config.settings import Service, Settings, secret
 from db.engine import open_engine
+from db.identity.audit_log import AuditLog
+from db.identity.vault import Vault
 from temporal.connection import connect
 
 
@@ -32,6 +34,8 @@ class Resources:
 
     settings: Settings
     engines: Mapping[Service, AsyncEngine]
+    vault: Vault
+    audit_log: AuditLog
     redis: Redis
     locks: SeatLocks
     turnstile: Turnstile
@@ -49,7 +53,22 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
         stack.push_async_callback(redis.aclose)
         search = EventSearch(settings.elasticsearch_url)
         stack.push_async_callback(search.close)
-        yield Resources(settings, engines, redis, SeatLocks(redis), Turnstile(redis), await connect(settings), search)
+        yield Resources(
+            settings,
+            engines,
+            open_vault(settings),
+            AuditLog(secret(settings.audit_log_secret)),
+            redis,
+            SeatLocks(redis),
+            Turnstile(redis),
+            await connect(settings),
+            search,
+        )
+
+
+def open_vault(settings: Settings) -> Vault:
+    """What opens people's data."""
+    return Vault(secret(settings.personal_data_keys).split(","), secret(settings.address_secret))
 
 
 def open_redis(settings: Settings) -> Redis:
