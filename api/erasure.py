@@ -52,7 +52,7 @@ async def export(caller: Caller, desk: AtFrontDesk, response: Response) -> Expor
         second_factor = await second_factors.is_in_force(connection, account.id)
         live = await sessions.live(connection, account.id)
         deeds = await audit_log.about(connection, of_user(account.id))
-        await desk.note(connection, "account.exported", caller, of_user(account.id))
+        await desk.trail.note_in(connection, caller, "account.exported", of_user(account.id))
     response.headers["Cache-Control"] = "no-store"
     return Export(
         profile=profile_of(account, second_factor),
@@ -74,4 +74,4 @@ async def erase(body: Farewell, caller: Caller, desk: AtFrontDesk) -> None:
     async with desk.engine.begin() as connection:
         account = await desk.account(connection, caller.user_id)
         await erasure.erase(connection, account.id)
-        await desk.note(connection, "account.erased", caller, of_user(account.id))
+        await desk.trail.note_in(connection, caller, "account.erased", of_user(account.id))

@@ -108,6 +108,14 @@ class AuditLog:
             head = Link(row.number, row.hash.hex())
         return Walk(head if head.number else None)
 
+    async def has(self, connection: AsyncConnection, link: str) -> bool:
+        """Whether the chain goes through this link, `number:hash`."""
+        number, _, hash = link.partition(":")
+        if not number.isdecimal():
+            return False
+        found = await connection.scalar(select(AuditLogRow.hash).where(AuditLogRow.number == int(number)))
+        return found is not None and found.hex() == hash
+
     def _fault(self, row: AuditLogRow, before: Link) -> str:
         if row.number != before.number + 1:
             return f"entries are missing: the next one is number {row.number}"
