@@ -8,8 +8,12 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.development import PASSWORD
+from config.settings import Settings
+from db.engine import open_engine
+from tests.api.mails import MailBox
 from tests.api.people import Person, log_in
 
 Join = Callable[..., Awaitable[Person]]
@@ -55,3 +59,17 @@ def new_event() -> dict[str, Any]:
             {"name": "Standing", "kind": "general", "capacity": 10, "price": 2000},
         ],
     }
+
+
+@pytest.fixture
+async def mailbox(settings: Settings) -> AsyncIterator[MailBox]:
+    async with httpx2.AsyncClient(base_url=settings.mail_ui_url, timeout=30) as http:
+        yield MailBox(http)
+
+
+@pytest.fixture
+async def identity_database(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """Identity's database, as the application has it."""
+    engine = open_engine(settings.database_url("identity"), pool_size=1)
+    yield engine
+    await engine.dispose()

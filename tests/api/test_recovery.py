@@ -1,0 +1,153 @@
+"""An address is proven, and a forgotten password replaced, by a mail; nobody learns who has an account."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from statistics import median
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.api.conftest import Join
+from tests.api.mails import CHANGED, RESET, VERIFICATION, MailBox
+from tests.api.people import log_in, problem
+from tests.api.test_sessions import can_refresh
+from tests.waiting import eventually
+
+NEW = "another battery staple"
+
+
+async def ask(client: httpx2.AsyncClient, email: str) -> None:
+    answer = await client.post("/v1/password-resets", json={"email": email})
+    assert (answer.status_code, answer.content) == (202, b"")
+
+
+async def reset(client: httpx2.AsyncClient, token: str, password: str = NEW) -> httpx2.Response:
+    return await client.post("/v1/password-resets/confirm", json={"token": token, "password": password})
+
+
+async def outdate(engine: AsyncEngine, user_id: str, column: str) -> None:
+    """Make all mail tokens of the account as old as if their time had passed."""
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        taken = await connection.execute(
+            text("DELETE FROM mail_tokens WHERE user_id = :id RETURNING *"), {"id": user_id}
+        )
+        for row in taken.mappings():
+            aged = dict(row) | {column: text("now() - interval '2 minutes'")}
+            values = ", ".join(str(aged[name]) if name == column else f":{name}" for name in aged)
+            await connection.execute(text(f"INSERT INTO mail_tokens ({', '.join(aged)}) VALUES ({values})"), dict(row))
+
+
+async def test_who_brings_back_the_mailed_token_has_proven_the_address(
+    client: httpx2.AsyncClient, join: Join, mailbox: MailBox
+) -> None:
+    person = await join()
+    assert (await client.get("/v1/me", headers=person.headers)).json()["email_verified"] is False
+    [token] = await mailbox.tokens(person.email, VERIFICATION)
+    assert (await client.post("/v1/email-verifications", json={"token": token})).status_code == 204
+    assert (await client.get("/v1/me", headers=person.headers)).json()["email_verified"] is True
+    again = await client.post("/v1/email-verifications", json={"token": token})
+    assert (again.status_code, problem(again)) == (422, "token-not-valid")
+
+
+async def test_a_token_is_good_for_its_own_purpose_only(
+    client: httpx2.AsyncClient, join: Join, mailbox: MailBox
+) -> None:
+    person = await join()
+    [token] = await mailbox.tokens(person.email, VERIFICATION)
+    assert problem(await reset(client, token)) == "token-not-valid"
+    await log_in(client, person.email, person.password)
+
+
+async def test_a_forgotten_password_is_replaced_once_and_every_session_ends(
+    client: httpx2.AsyncClient, join: Join, mailbox: MailBox
+) -> None:
+    person = await join()
+    await ask(client, person.email.upper())
+    [token] = await mailbox.tokens(person.email, RESET)
+    assert problem(await reset(client, token, "short")) == "invalid-request"
+    answers = await asyncio.gather(*(reset(client, token) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [204, 422, 422, 422]
+    assert not await can_refresh(client, person)
+    old = await client.post("/v1/sessions", json={"email": person.email, "password": person.password})
+    assert problem(old) == "unauthenticated"
+    await log_in(client, person.email, NEW)
+    await eventually(lambda: mailbox.mails(person.email, CHANGED), within=60)
+
+
+async def test_a_token_that_is_too_old_is_refused(
+    client: httpx2.AsyncClient, join: Join, mailbox: MailBox, identity_database: AsyncEngine
+) -> None:
+    person = await join()
+    await ask(client, person.email)
+    [token] = await mailbox.tokens(person.email, RESET)
+    await outdate(identity_database, person.id, "expires_at")
+    assert problem(await reset(client, token)) == "token-not-valid"
+    await log_in(client, person.email, person.password)
+
+
+async def test_the_database_has_no_token_that_could_be_used(
+    join: Join, mailbox: MailBox, identity_database: AsyncEngine
+) -> None:
+    person = await join()
+    [token] = await mailbox.tokens(person.email, VERIFICATION)
+    async with identity_database.connect() as connection:
+        rows = await connection.execute(
+            text("SELECT to_jsonb(t)::text FROM mail_tokens t WHERE user_id = :id"), {"id": person.id}
+        )
+        events = await connection.execute(
+            text("SELECT data::text FROM domain_events WHERE aggregate_id = :id"), {"id": person.id}
+        )
+        stored = [*rows.scalars(), *events.scalars()]
+    assert stored
+    assert not [each for each in stored if token in each]
+
+
+async def test_not_more_than_one_mail_a_minute_goes_to_an_account(
+    client: httpx2.AsyncClient, join: Join, mailbox: MailBox, identity_database: AsyncEngine
+) -> None:
+    person = await join()
+    await ask(client, person.email)
+    [first] = await mailbox.tokens(person.email, RESET)
+    await ask(client, person.email)
+    await outdate(identity_database, person.id, "created_at")
+    await ask(client, person.email)
+    tokens = await mailbox.tokens(person.email, RESET, count=2)
+    assert len(tokens) == 2
+    assert (await reset(client, first)).status_code == 204, "the first mail is as good as the second"
+    assert {problem(await reset(client, token)) for token in tokens} == {"token-not-valid"}
+
+
+async def test_asking_for_a_reset_tells_nobody_whether_there_is_an_account(
+    client: httpx2.AsyncClient, join: Join
+) -> None:
+    person = await join()
+    answers: list[tuple[Any, ...]] = []
+    times: dict[str, list[float]] = {person.email: [], f"{uuid4()}@example.test": []}
+    for _ in range(9):
+        for email, taken in times.items():
+            started = time.perf_counter()
+            answer = await client.post("/v1/password-resets", json={"email": email})
+            taken.append(time.perf_counter() - started)
+            headers = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "date")}
+            answers.append((answer.status_code, answer.content, headers))
+    assert all(answer == answers[0] for answer in answers)
+    known, unknown = (median(each) for each in times.values())
+    assert 0.3 < known / unknown < 3
+
+
+async def test_a_password_is_changed_by_who_knows_the_old_one_and_every_session_ends(
+    client: httpx2.AsyncClient, join: Join
+) -> None:
+    person = await join()
+    body = {"old_password": "not the old password", "password": NEW}
+    assert problem(await client.put("/v1/me/password", json=body, headers=person.headers)) == "forbidden"
+    body["old_password"] = person.password
+    assert (await client.put("/v1/me/password", json=body, headers=person.headers)).status_code == 204
+    assert not await can_refresh(client, person)
+    await log_in(client, person.email, NEW)
