@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
 import httpx2
+import psycopg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.development import PASSWORD
-from config.settings import Settings
-from db.engine import open_engine
+from config.settings import Settings, secret
 from tests.api.mails import MailBox
 from tests.api.people import Person, log_in
 
@@ -68,8 +67,7 @@ async def mailbox(settings: Settings) -> AsyncIterator[MailBox]:
 
 
 @pytest.fixture
-async def identity_database(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    """Identity's database, as the application has it."""
-    engine = open_engine(settings.database_url("identity"), pool_size=1)
-    yield engine
-    await engine.dispose()
+def superuser(settings: Settings) -> Iterator[psycopg.Connection]:
+    """Identity's database, as somebody has it who may do everything."""
+    with psycopg.connect(secret(settings.postgres_admin_dsn), dbname="seatwright_identity", autocommit=True) as opened:
+        yield opened
