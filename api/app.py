@@ -78,8 +78,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         ValueError: `only` names a service that has no routes.
     """
     parts = _chosen(only)
-    # Whatever a process serves, what staff and organizers do there goes into the audit log, which identity has.
-    databases = sorted({"identity", *(database for part in parts for database in part.databases)})
+    databases = sorted({database for part in parts for database in part.databases})
     app = FastAPI(
         title="Seatwright",
         version="1",

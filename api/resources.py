@@ -30,10 +30,12 @@ class Resources:
 
     Attributes:
         engines: The databases of the services that this process serves, and of no others.
+        audited: Where the audit log is, which every process writes: identity's database.
     """
 
     settings: Settings
     engines: Mapping[Service, AsyncEngine]
+    audited: AsyncEngine
     vault: Vault
     audit_log: AuditLog
     redis: Redis
@@ -47,7 +49,8 @@ class Resources:
 async def open_resources(settings: Settings, databases: Collection[Service]) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         engines = {service: open_engine(settings.database_url(service)) for service in databases}
-        for engine in engines.values():
+        audited = engines.get("identity") or open_engine(settings.database_url("identity"), pool_size=2)
+        for engine in {*engines.values(), audited}:
             stack.push_async_callback(engine.dispose)
         redis = open_redis(settings)
         stack.push_async_callback(redis.aclose)
@@ -56,6 +59,7 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
         yield Resources(
             settings,
             engines,
+            audited,
             open_vault(settings),
             AuditLog(secret(settings.audit_log_secret)),
             redis,

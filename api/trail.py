@@ -35,7 +35,7 @@ class Trail(NamedTuple):
         await promptly(self._note_alone(caller, action, object))
 
     async def _note_alone(self, caller: Principal, action: str, object: str) -> None:
-        async with self.opened.engines["identity"].begin() as connection:
+        async with self.opened.audited.begin() as connection:
             await self.note_in(connection, caller, action, object)
 
     async def note_in(self, connection: AsyncConnection, caller: Principal, action: str, object: str) -> None:
