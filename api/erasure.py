@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fastapi import APIRouter, Response, status
+from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel
 
 from api.front_desk import AtFrontDesk, known
@@ -18,6 +18,7 @@ from api.sessions import SessionSeen
 from api.sessions import seen_by_owner as session_of
 from db.identity import accounts, audit_log, erasure, second_factors, sessions
 from db.identity.audit_log import of_user
+from domain.bookings import Booking
 from domain.problems import ProblemType
 
 router = APIRouter(prefix="/v1/me", tags=["identity"])
@@ -37,16 +38,21 @@ class Deed(BaseModel):
 
 
 class Export(BaseModel):
-    """All that identity knows of a person. Bookings are listed at the address in `bookings`."""
+    """All that we know of a person."""
 
     profile: Me
     sessions: list[SessionSeen]
     history: list[Deed]
-    bookings: str
+    bookings: list[Booking]
 
 
-@router.get("/export", summary="Take along all that you know of me", responses=documented(ProblemType.UNAUTHENTICATED))
-async def export(caller: Caller, desk: AtFrontDesk, response: Response) -> Export:
+@router.get(
+    "/export",
+    summary="Take along all that you know of me",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.UNAVAILABLE),
+)
+async def export(caller: Caller, desk: AtFrontDesk, request: Request, response: Response) -> Export:
+    bookings = await desk.trail.opened.booking_history.of_caller(request.headers["authorization"])
     async with desk.engine.begin() as connection:
         account = known(await accounts.find(connection, desk.vault, caller.user_id))
         second_factor = await second_factors.is_in_force(connection, account.id)
@@ -58,7 +64,7 @@ async def export(caller: Caller, desk: AtFrontDesk, response: Response) -> Expor
         profile=profile_of(account, second_factor),
         sessions=[session_of(account, session) for session in live],
         history=[Deed(at=deed.at, action=deed.action, object=deed.object) for deed in deeds],
-        bookings="/v1/me/bookings",
+        bookings=list(bookings),
     )
 
 

@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from adapters.booking_history import BookingHistory
 from adapters.elasticsearch import EventSearch
 from adapters.seat_locks import SeatLocks
 from adapters.turnstile import Turnstile
@@ -43,6 +44,7 @@ class Resources:
     turnstile: Turnstile
     temporal: Client
     search: EventSearch
+    booking_history: BookingHistory
 
 
 @asynccontextmanager
@@ -56,6 +58,8 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
         stack.push_async_callback(redis.aclose)
         search = EventSearch(settings.elasticsearch_url)
         stack.push_async_callback(search.close)
+        booking_history = BookingHistory(settings.api_url)
+        stack.push_async_callback(booking_history.close)
         yield Resources(
             settings,
             engines,
@@ -67,6 +71,7 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
             Turnstile(redis),
             await connect(settings),
             search,
+            booking_history,
         )
 
 
