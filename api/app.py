@@ -9,6 +9,7 @@ from typing import NamedTuple
 from fastapi import APIRouter, FastAPI
 
 from api import (
+    audit_log,
     booking_story,
     bookings,
     cancellations,
@@ -46,6 +47,7 @@ PARTS: Mapping[str, _Part] = {
     "identity": _Part(
         (
             identity.router,
+            audit_log.router,
             profile.router,
             sessions.router,
             recovery.router,

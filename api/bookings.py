@@ -57,7 +57,7 @@ class Desk(NamedTuple):
 
 
 async def _desk(request: Request, opened: Open, engine: ReservationDatabase) -> Desk:
-    return Desk(opened.settings, engine, opened.locks, opened.temporal, Trail(opened, request))
+    return Desk(opened.settings, engine, opened.locks, opened.temporal, Trail(opened.audit_trail, request))
 
 
 _QUEUED_AT_MOST = timedelta(seconds=20)  # a hold that comes later than this after its caller has left is not made

@@ -178,14 +178,14 @@ _CHANGE_PROBLEMS = documented(
 @router.post(
     "/{event_id}/publish", summary="Put an event on sale (its organizer, operators)", responses=_CHANGE_PROBLEMS
 )
-async def publish(event_id: UUID, caller: Caller, engine: CatalogueDatabase, trail: AtTrail) -> EventBody:
+async def publish(event_id: UUID, caller: Caller, engine: CatalogueDatabase, opened: Open, trail: AtTrail) -> EventBody:
     event = await _own(engine, event_id, caller)
     async with engine.connect() as connection:
         await events.check_publishable(connection, event)
     if event.status is EventStatus.DRAFT:
         await trail.note(caller, "event.published", f"event/{event_id}")
         await _outcome(
-            (await _begin(trail.opened.temporal, PublishEvent.run, event_id, f"publish-{event_id}", CATALOGUE)).result()
+            (await _begin(opened.temporal, PublishEvent.run, event_id, f"publish-{event_id}", CATALOGUE)).result()
         )
     event = await _own(engine, event_id, caller)
     if event.status is EventStatus.CANCELLED:

@@ -52,13 +52,13 @@ class Export(BaseModel):
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.UNAVAILABLE),
 )
 async def export(caller: Caller, desk: AtFrontDesk, request: Request, response: Response) -> Export:
-    bookings = await desk.trail.opened.booking_history.of_caller(request.headers["authorization"])
+    bookings = await desk.booking_history.of_caller(request.headers["authorization"])
     async with desk.engine.begin() as connection:
         account = known(await accounts.find(connection, desk.vault, caller.user_id))
         second_factor = await second_factors.is_in_force(connection, account.id)
         live = await sessions.live(connection, account.id)
         deeds = await audit_log.about(connection, of_user(account.id))
-        await desk.trail.note_in(connection, caller, "account.exported", of_user(account.id))
+        await desk.note(connection, caller, "account.exported", of_user(account.id))
     response.headers["Cache-Control"] = "no-store"
     return Export(
         profile=profile_of(account, second_factor),
@@ -80,4 +80,4 @@ async def erase(body: Farewell, caller: Caller, desk: AtFrontDesk) -> None:
     async with desk.engine.begin() as connection:
         account = await desk.account(connection, caller.user_id)
         await erasure.erase(connection, account.id)
-        await desk.trail.note_in(connection, caller, "account.erased", of_user(account.id))
+        await desk.note(connection, caller, "account.erased", of_user(account.id))

@@ -1,19 +1,23 @@
-"""What identity's routes work with: its database, the vault, the trail, and a way to have people prove themselves."""
+"""What identity's routes work with: its database, the vault, the audit log, proofs of identity."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, NamedTuple
 from uuid import UUID
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.booking_history import BookingHistory
 from api.passwords import check_password
 from api.resources import IdentityDatabase, Open
-from api.trail import Trail
+from api.security import Principal
+from api.trail import origin_of
 from db.identity import accounts, second_factors
 from db.identity.accounts import Account
-from db.identity.vault import Vault
+from db.identity.audit_log import NOBODY, AuditLog, Entry, of_user
+from db.identity.vault import PersonalKey, Vault
 from domain.problems import ProblemType, Refused
 
 
@@ -22,7 +26,28 @@ class FrontDesk(NamedTuple):
 
     engine: AsyncEngine
     vault: Vault
-    trail: Trail
+    audit_log: AuditLog
+    booking_history: BookingHistory
+    request: Request
+
+    def origin(self) -> bytes:
+        """From where the request comes. It is personal: seal it."""
+        return origin_of(self.request)
+
+    async def note(self, connection: AsyncConnection, caller: Principal, action: str, object: str) -> None:
+        """Note what a person does, in the transaction that does it and as its last statement."""
+        key = await accounts.key_of(connection, self.vault, caller.user_id)
+        roles = ",".join(sorted(caller.roles))
+        await self._append(connection, Entry(of_user(caller.user_id), action, object, roles), key)
+
+    async def note_unnamed(self, connection: AsyncConnection, action: str, user_id: UUID, key: PersonalKey) -> None:
+        """Note likewise what somebody who is not logged in does to an account, such as by a token from its mail."""
+        await self._append(connection, Entry(NOBODY, action, of_user(user_id)), key)
+
+    async def _append(self, connection: AsyncConnection, entry: Entry, key: PersonalKey | None) -> None:
+        origin = key.seal("origin", self.origin()) if key else None
+        request_id = self.request.scope.get("request_id")
+        await self.audit_log.append(connection, replace(entry, origin=origin, request_id=request_id))
 
     async def account(self, connection: AsyncConnection, user_id: UUID) -> Account:
         """An account, locked until the transaction ends.
@@ -59,7 +84,7 @@ class FrontDesk(NamedTuple):
 
 
 async def _front_desk(request: Request, opened: Open, engine: IdentityDatabase) -> FrontDesk:
-    return FrontDesk(engine, opened.vault, Trail(opened, request))
+    return FrontDesk(engine, opened.vault, opened.audit_log, opened.booking_history, request)
 
 
 AtFrontDesk = Annotated[FrontDesk, Depends(_front_desk)]

@@ -108,7 +108,7 @@ async def register(body: Registration, desk: AtFrontDesk) -> User:
         if account is None:
             raise Refused(ProblemType.EMAIL_TAKEN, "Log in, or use another address.")
         await mail_tokens.send(connection, desk.vault, account.id, Purpose.VERIFICATION)
-        await desk.trail.note_in(connection, _principal(account), "account.registered", of_user(account.id))
+        await desk.note(connection, _principal(account), "account.registered", of_user(account.id))
     return _user(account)
 
 
@@ -167,10 +167,10 @@ async def complete_log_in(body: SecondStep, response: Response, desk: AtFrontDes
 
 
 async def _open_session(connection: AsyncConnection, desk: FrontDesk, account: Account, response: Response) -> Tokens:
-    session = await sessions.begin(connection, account.id, account.key.seal("device", desk.trail.origin()))
-    await desk.trail.note_in(connection, _principal(account), "session.opened", f"session/{session.session_id}")
+    session = await sessions.begin(connection, account.id, account.key.seal("device", desk.origin()))
+    await desk.note(connection, _principal(account), "session.opened", f"session/{session.session_id}")
     response.headers.update(_NO_STORE)
-    return _tokens(desk.trail.request, _principal(account), session.refresh_token)
+    return _tokens(desk.request, _principal(account), session.refresh_token)
 
 
 async def _token_request(request: Request) -> TokenRequest:
@@ -239,7 +239,7 @@ async def jwks(request: Request) -> Response:
 async def set_roles(user_id: UUID, body: Roles, caller: Caller, desk: AtFrontDesk) -> User:
     async with desk.engine.begin() as connection:
         account = known(await accounts.set_roles(connection, desk.vault, user_id, body.roles))
-        await desk.trail.note_in(connection, caller, f"roles.set:{','.join(sorted(body.roles))}", of_user(user_id))
+        await desk.note(connection, caller, f"roles.set:{','.join(sorted(body.roles))}", of_user(user_id))
     return _user(account)
 
 

@@ -85,7 +85,7 @@ async def change_profile(body: ProfileChange, caller: Caller, desk: AtFrontDesk)
         await accounts.change_profile(connection, account, **body.model_dump(exclude_unset=True))
         changed = known(await accounts.find(connection, desk.vault, account.id))
         second_factor = await second_factors.is_in_force(connection, account.id)
-        await desk.trail.note_in(connection, caller, "profile.changed", of_user(account.id))
+        await desk.note(connection, caller, "profile.changed", of_user(account.id))
     return seen_by_owner(changed, second_factor)
 
 

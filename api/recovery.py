@@ -56,7 +56,7 @@ async def verify_address(body: Verification, desk: AtFrontDesk) -> None:
             raise Refused(ProblemType.TOKEN_NOT_VALID, _NOT_VALID)
         account = await desk.account(connection, user_id)
         await accounts.set_verified(connection, user_id)
-        await desk.trail.note_unnamed(connection, "address.verified", user_id, account.key)
+        await desk.note_unnamed(connection, "address.verified", user_id, account.key)
 
 
 @router.post(
@@ -95,7 +95,7 @@ async def _send_reset(desk: FrontDesk, credentials: Credentials) -> None:
         account = await accounts.locked(connection, desk.vault, credentials.user_id)
         if account:
             await mail_tokens.send(connection, desk.vault, account.id, Purpose.PASSWORD_RESET)
-            await desk.trail.note_unnamed(connection, "password.reset-asked", account.id, account.key)
+            await desk.note_unnamed(connection, "password.reset-asked", account.id, account.key)
 
 
 @router.post(
@@ -117,7 +117,7 @@ async def reset_password(body: Reset, desk: AtFrontDesk) -> None:
         await sessions.end_all(connection, user_id)
         await second_factors.end_challenges(connection, user_id)
         await append(connection, user_id, UserPasswordChanged(user_id=user_id))
-        await desk.trail.note_unnamed(connection, "password.reset", user_id, account.key)
+        await desk.note_unnamed(connection, "password.reset", user_id, account.key)
 
 
 @router.put(
@@ -136,4 +136,4 @@ async def change_password(body: PasswordChange, caller: Caller, desk: AtFrontDes
         await sessions.end_all(connection, account.id)
         await second_factors.end_challenges(connection, account.id)
         await append(connection, account.id, UserPasswordChanged(user_id=account.id))
-        await desk.trail.note_in(connection, caller, "password.changed", of_user(account.id))
+        await desk.note(connection, caller, "password.changed", of_user(account.id))

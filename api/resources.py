@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from adapters.audit_trail import AuditTrail
 from adapters.booking_history import BookingHistory
 from adapters.elasticsearch import EventSearch
 from adapters.seat_locks import SeatLocks
@@ -31,14 +32,13 @@ class Resources:
 
     Attributes:
         engines: The databases of the services that this process serves, and of no others.
-        audited: Where the audit log is, which every process writes: identity's database.
     """
 
     settings: Settings
     engines: Mapping[Service, AsyncEngine]
-    audited: AsyncEngine
     vault: Vault
     audit_log: AuditLog
+    audit_trail: AuditTrail
     redis: Redis
     locks: SeatLocks
     turnstile: Turnstile
@@ -51,21 +51,22 @@ class Resources:
 async def open_resources(settings: Settings, databases: Collection[Service]) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         engines = {service: open_engine(settings.database_url(service)) for service in databases}
-        audited = engines.get("identity") or open_engine(settings.database_url("identity"), pool_size=2)
-        for engine in {*engines.values(), audited}:
+        for engine in engines.values():
             stack.push_async_callback(engine.dispose)
         redis = open_redis(settings)
         stack.push_async_callback(redis.aclose)
         search = EventSearch(settings.elasticsearch_url)
         stack.push_async_callback(search.close)
+        audit_trail = AuditTrail(settings.identity_url or settings.api_url, secret(settings.internal_token))
+        stack.push_async_callback(audit_trail.close)
         booking_history = BookingHistory(settings.api_url)
         stack.push_async_callback(booking_history.close)
         yield Resources(
             settings,
             engines,
-            audited,
             open_vault(settings),
             AuditLog(secret(settings.audit_log_secret)),
+            audit_trail,
             redis,
             SeatLocks(redis),
             Turnstile(redis),

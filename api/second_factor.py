@@ -70,7 +70,7 @@ async def confirm(body: FirstCode, caller: Caller, desk: AtFrontDesk, response: 
         codes = await second_factors.confirm(connection, account, body.code)
         if codes is None:
             raise Refused(ProblemType.CODE_NOT_VALID, "That is not the code of the present half minute.")
-        await desk.trail.note_in(connection, caller, "second-factor.begun", of_user(account.id))
+        await desk.note(connection, caller, "second-factor.begun", of_user(account.id))
     response.headers.update(_NO_STORE)
     return RecoveryCodes(recovery_codes=list(codes))
 
@@ -86,4 +86,4 @@ async def remove(body: FullProof, caller: Caller, desk: AtFrontDesk) -> None:
     async with desk.engine.begin() as connection:
         account = await desk.account(connection, caller.user_id)
         await second_factors.remove(connection, account.id)
-        await desk.trail.note_in(connection, caller, "second-factor.removed", of_user(account.id))
+        await desk.note(connection, caller, "second-factor.removed", of_user(account.id))

@@ -53,7 +53,7 @@ async def end_session(session_id: UUID, caller: Caller, desk: AtFrontDesk) -> No
     async with desk.engine.begin() as connection:
         if not await sessions.end(connection, caller.user_id, session_id):
             raise Refused(ProblemType.NOT_FOUND, "There is no such session, or no more.")
-        await desk.trail.note_in(connection, caller, "session.ended", f"session/{session_id}")
+        await desk.note(connection, caller, "session.ended", f"session/{session_id}")
 
 
 @router.delete(
@@ -65,7 +65,7 @@ async def end_session(session_id: UUID, caller: Caller, desk: AtFrontDesk) -> No
 async def end_sessions(caller: Caller, desk: AtFrontDesk) -> None:
     async with desk.engine.begin() as connection:
         await sessions.end_all(connection, caller.user_id)
-        await desk.trail.note_in(connection, caller, "sessions.ended", f"user/{caller.user_id}")
+        await desk.note(connection, caller, "sessions.ended", f"user/{caller.user_id}")
 
 
 def seen_by_owner(account: Account, session: Session) -> SessionSeen:

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     mail_sender: str = "Seatwright <tickets@seatwright.example>"
     mail_ui_url: str = "http://127.0.0.1:8025"
     api_url: str = "http://127.0.0.1:8000"
+    identity_url: str = ""  # where our own processes reach identity; empty: at `api_url`
     sandbox_url: str = "http://127.0.0.1:8900"  # read by the audit, which compares with the provider's ledger
 
     stripe_api_base: str = "https://api.stripe.com"

@@ -20,6 +20,7 @@ from db.identity.audit_log import AuditLog
 from stack import Stack
 from tests.api.conftest import Join
 from tests.api.people import Person, log_in, problem
+from tests.api.test_boundaries import serving
 from tests.api.test_command_line import seatwright
 from tests.box_office import BoxOffice
 
@@ -120,6 +121,28 @@ def test_its_owner_who_may_migrate_cannot_change_it_by_mistake(settings: Setting
     url = settings.database_url("identity", owner=True).replace("+psycopg", "")
     with psycopg.connect(url) as owner, pytest.raises(errors.RestrictViolation):
         owner.execute("UPDATE audit_log SET action = 'x'")
+
+
+async def test_what_cannot_be_noted_is_not_done(
+    client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any], settings: Settings
+) -> None:
+    organizer, support = await join("organizer"), await join("support")
+    event = (await client.post("/v1/events", json=new_event, headers=organizer.headers)).json()["id"]
+    unreachable = settings.model_copy(update={"identity_url": "http://127.0.0.1:1"})
+    async with serving(unreachable, "catalogue") as alone:
+        for path, body in (("/v1/events", new_event), (f"/v1/events/{event}/publish", None)):
+            answer = await alone.post(path, json=body, headers=organizer.headers)
+            assert (answer.status_code, problem(answer)) == (503, "unavailable")
+    drafted = await client.get(f"/v1/events/{event}", headers=support.headers)
+    assert drafted.json()["status"] == "draft"
+
+
+async def test_only_our_own_processes_may_write_it(client: httpx2.AsyncClient, join: Join) -> None:
+    operator = await join("operator")
+    deed = {"user_id": operator.id, "roles": [], "action": "x", "object": "x", "origin": "{}", "request_id": None}
+    for headers in ({}, operator.headers):
+        answer = await client.post("/internal/v1/audit-log", json=deed, headers=headers)
+        assert problem(answer) == "unauthenticated"
 
 
 TAMPERING = {
