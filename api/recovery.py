@@ -93,8 +93,7 @@ async def ask_for_reset(body: ResetRequest, desk: AtFrontDesk, afterwards: Backg
 async def _send_reset(desk: FrontDesk, credentials: Credentials) -> None:
     async with desk.engine.begin() as connection:
         account = await accounts.locked(connection, desk.vault, credentials.user_id)
-        if account:
-            await mail_tokens.send(connection, desk.vault, account.id, Purpose.PASSWORD_RESET)
+        if account and await mail_tokens.send(connection, desk.vault, account.id, Purpose.PASSWORD_RESET):
             await desk.note_unnamed(connection, "password.reset-asked", account.id, account.key)
 
 

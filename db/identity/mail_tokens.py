@@ -27,8 +27,8 @@ _LIFETIMES: Final = {Purpose.VERIFICATION: timedelta(days=3), Purpose.PASSWORD_R
 _PAUSE: Final = timedelta(minutes=1)
 
 
-async def send(connection: AsyncConnection, vault: Vault, user_id: UUID, purpose: Purpose) -> None:
-    """Have a token mailed to the account, whose row the caller has locked; not more than one a minute.
+async def send(connection: AsyncConnection, vault: Vault, user_id: UUID, purpose: Purpose) -> bool:
+    """Have a token mailed to the account, whose row the caller has locked; False if one was within the last minute.
 
     Those mailed before stay good as well, so that it does not matter which mail is read first.
     """
@@ -36,7 +36,7 @@ async def send(connection: AsyncConnection, vault: Vault, user_id: UUID, purpose
         MailTokenRow.user_id == user_id, MailTokenRow.purpose == purpose, MailTokenRow.created_at > func.now() - _PAUSE
     )
     if await connection.scalar(recent.limit(1)):
-        return
+        return False
     token_id = uuid7()
     await connection.execute(
         insert(MailTokenRow).values(
@@ -48,6 +48,7 @@ async def send(connection: AsyncConnection, vault: Vault, user_id: UUID, purpose
         )
     )
     await append(connection, user_id, _asked(user_id, token_id, purpose))
+    return True
 
 
 async def to_mail(connection: AsyncConnection, vault: Vault, user_id: UUID, token_id: UUID) -> str | None:

@@ -131,17 +131,21 @@ async def test_asking_for_a_reset_tells_nobody_whether_there_is_an_account(
 ) -> None:
     person = await join()
     answers: list[tuple[Any, ...]] = []
-    times: dict[str, list[float]] = {person.email: [], f"{uuid4()}@example.test": []}
-    for _ in range(9):
-        for email, taken in times.items():
-            started = time.perf_counter()
-            answer = await client.post("/v1/password-resets", json={"email": email})
-            taken.append(time.perf_counter() - started)
-            headers = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "date")}
-            answers.append((answer.status_code, answer.content, headers))
+
+    async def asked(email: str) -> float:
+        started = time.perf_counter()
+        answer = await client.post("/v1/password-resets", json={"email": email})
+        taken = time.perf_counter() - started
+        headers = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "date")}
+        answers.append((answer.status_code, answer.content, headers))
+        return taken
+
+    ratios = []
+    for _ in range(3):  # on a busy machine a single comparison means little
+        known = median([await asked(person.email) for _ in range(9)])
+        ratios.append(known / median([await asked(f"{uuid4()}@example.test") for _ in range(9)]))
     assert all(answer == answers[0] for answer in answers)
-    known, unknown = (median(each) for each in times.values())
-    assert 0.3 < known / unknown < 3
+    assert any(0.4 < ratio < 2.5 for ratio in ratios), ratios
 
 
 async def test_a_password_is_changed_by_who_knows_the_old_one_and_every_session_ends(

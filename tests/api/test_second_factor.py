@@ -64,6 +64,7 @@ async def test_a_code_that_was_used_opens_nothing_again(client: httpx2.AsyncClie
     person = await join()
     authenticator, _ = await enrol(client, person)
     challenges = [await challenged(client, person) for _ in range(4)]
+    assert problem(await complete(client, challenges[0], authenticator.code(4))) == "unauthenticated", "not due yet"
     code = authenticator.code(1)
     answers = await asyncio.gather(*(complete(client, challenge, code) for challenge in challenges))
     assert sorted(answer.status_code for answer in answers) == [201, 401, 401, 401]
