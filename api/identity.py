@@ -131,9 +131,9 @@ async def log_in(body: LogIn, response: Response, desk: AtFrontDesk) -> Tokens:
     if credentials is None or not fits:
         raise Refused(ProblemType.UNAUTHENTICATED, _BAD_LOGIN)
     async with desk.engine.begin() as connection:
-        account = await desk.account(connection, credentials.user_id)
-        if await accounts.credentials_of(connection, account.id) != credentials:
-            raise Refused(ProblemType.UNAUTHENTICATED, _BAD_LOGIN)  # changed while we were hashing
+        account = await accounts.locked(connection, desk.vault, credentials.user_id)
+        if account is None or await accounts.credentials_of(connection, account.id) != credentials:
+            raise Refused(ProblemType.UNAUTHENTICATED, _BAD_LOGIN)  # erased or changed while we were hashing
         if better_hash:
             await accounts.rehash(connection, credentials, better_hash)
         if not await second_factors.is_in_force(connection, account.id):

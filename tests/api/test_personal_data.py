@@ -168,3 +168,19 @@ async def test_what_was_sealed_for_an_erased_person_can_never_be_opened_again(
     assert left == [(None, None, None, None, [])]
     devices = superuser.execute("SELECT device FROM sessions WHERE user_id = %s", [person.id]).fetchall()
     assert devices == [(None,)]
+
+
+async def test_no_session_outlives_an_erasure_that_runs_beside_its_beginning(
+    client: httpx2.AsyncClient, join: Join
+) -> None:
+    person = await join()
+    body = {"email": person.email, "password": person.password}
+    *answers, done = await asyncio.gather(
+        *(client.post("/v1/sessions", json=body) for _ in range(8)), erase(client, person)
+    )
+    assert done.status_code == 204
+    assert {answer.status_code for answer in answers} <= {201, 401}
+    for answer in answers:
+        if answer.status_code == 201:
+            form = {"grant_type": "refresh_token", "refresh_token": answer.json()["refresh_token"]}
+            assert (await client.post("/v1/oauth/token", data=form)).status_code == 400

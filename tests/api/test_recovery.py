@@ -158,3 +158,21 @@ async def test_a_password_is_changed_by_who_knows_the_old_one_and_every_session_
     assert (await client.put("/v1/me/password", json=body, headers=person.headers)).status_code == 204
     assert not await can_refresh(client, person)
     await log_in(client, person.email, NEW)
+
+
+async def test_no_session_of_the_old_password_outlives_a_reset_that_runs_beside_it(
+    client: httpx2.AsyncClient, join: Join, mailbox: MailBox
+) -> None:
+    person = await join()
+    await ask(client, person.email)
+    [token] = await mailbox.tokens(person.email, RESET)
+    body = {"email": person.email, "password": person.password}
+    *answers, done = await asyncio.gather(
+        *(client.post("/v1/sessions", json=body) for _ in range(8)), reset(client, token)
+    )
+    assert done.status_code == 204
+    assert {answer.status_code for answer in answers} <= {201, 401}
+    for answer in answers:
+        if answer.status_code == 201:
+            form = {"grant_type": "refresh_token", "refresh_token": answer.json()["refresh_token"]}
+            assert (await client.post("/v1/oauth/token", data=form)).status_code == 400
