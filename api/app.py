@@ -9,18 +9,24 @@ from typing import NamedTuple
 from fastapi import APIRouter, FastAPI
 
 from api import (
+    audit_log,
     booking_story,
     bookings,
     cancellations,
     catalogue,
+    erasure,
     health,
     identity,
     inventory,
     openapi,
     payment_actions,
     problems,
+    profile,
+    recovery,
     refunds,
     search,
+    second_factor,
+    sessions,
     webhooks,
 )
 from api.door import Door
@@ -38,7 +44,18 @@ class _Part(NamedTuple):
 
 
 PARTS: Mapping[str, _Part] = {
-    "identity": _Part((identity.router,), frozenset({"identity"})),
+    "identity": _Part(
+        (
+            identity.router,
+            audit_log.router,
+            profile.router,
+            sessions.router,
+            recovery.router,
+            second_factor.router,
+            erasure.router,
+        ),
+        frozenset({"identity"}),
+    ),
     "catalogue": _Part((catalogue.router,), frozenset({"catalogue"})),
     "reservation": _Part(
         (

@@ -14,7 +14,7 @@ from api.bookings import AtDesk, Desk, find_booking, own_booking
 from api.patience import promptly
 from api.problems import documented
 from api.refunds import refunds_of
-from api.security import Caller, require
+from api.security import Caller, Principal, require
 from db.reservation import bookings
 from domain.bookings import OVER, Booking, BookingStatus
 from domain.identity import Role
@@ -32,14 +32,16 @@ _LONGEST = 30 * 60  # seconds; a client that is still interested connects again
 @router.get(
     "/timeline",
     summary="Every step of a booking, for support",
-    dependencies=[Depends(require(Role.SUPPORT, Role.OPERATOR))],
     responses=documented(ProblemType.FORBIDDEN, ProblemType.NOT_FOUND),
 )
-async def timeline(booking_id: UUID, desk: AtDesk) -> dict[str, Any]:
+async def timeline(
+    booking_id: UUID, caller: Annotated[Principal, Depends(require(Role.SUPPORT, Role.OPERATOR))], desk: AtDesk
+) -> dict[str, Any]:
     """What the workflow did, as long as Temporal keeps its history, and the domain events, which are kept for good."""
     booking = await find_booking(desk, booking_id)
     if booking is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
+    await desk.trail.note(caller, "booking.timeline-read", f"booking/{booking_id}")
     return {
         "booking": booking,
         "steps": await of_workflow(desk.temporal, workflow_id(booking_id)),

@@ -10,6 +10,7 @@ from api.patience import promptly
 from api.problems import documented
 from api.resources import ReservationDatabase
 from api.security import Caller
+from api.trail import AtTrail
 from db.reservation import cancellations
 from domain.cancellations import Cancellation
 from domain.identity import Role
@@ -25,7 +26,7 @@ _STAFF = {Role.SUPPORT, Role.OPERATOR}
     summary="How an event's cancellation stands (its organizer, support, operators)",
     responses=documented(ProblemType.NOT_FOUND),
 )
-async def cancellation(event_id: UUID, caller: Caller, engine: ReservationDatabase) -> Cancellation:
+async def cancellation(event_id: UUID, caller: Caller, engine: ReservationDatabase, trail: AtTrail) -> Cancellation:
     """How many bookings are let go and refunded, which refunds failed, and, when it is over, the report."""
 
     async def look() -> tuple[Cancellation, UUID] | None:
@@ -35,4 +36,6 @@ async def cancellation(event_id: UUID, caller: Caller, engine: ReservationDataba
     found = await promptly(look())
     if found is None or not (found[1] == caller.user_id or caller.roles & _STAFF):
         raise Refused(ProblemType.NOT_FOUND, "There is no such cancellation.")
+    if found[1] != caller.user_id:
+        await trail.note(caller, "cancellation.looked-at", f"event/{event_id}")
     return found[0]

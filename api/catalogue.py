@@ -22,6 +22,7 @@ from api.problems import documented
 from api.resources import CatalogueDatabase, Open
 from api.schemas import MinorUnits, PositiveInt, RequestModel, SectionName, ShortText
 from api.security import Caller, OptionalCaller, Principal, require
+from api.trail import AtTrail
 from db.catalogue import events
 from domain.cancellations import Estimate
 from domain.catalogue import MAX_EVENT_PLACES, MAX_SECTIONS, Event, EventPlan, EventStatus, Section
@@ -152,9 +153,12 @@ async def draft(
     body: NewEvent,
     caller: Annotated[Principal, Depends(require(Role.ORGANIZER))],
     engine: CatalogueDatabase,
+    trail: AtTrail,
 ) -> EventBody:
     async with engine.begin() as connection:
-        return _body(await events.draft(connection, caller.user_id, body.plan()))
+        event = await events.draft(connection, caller.user_id, body.plan())
+        await trail.note(caller, "event.drafted", f"event/{event.id}")
+    return _body(event)
 
 
 @router.get("/{event_id}", summary="An event", responses=documented(ProblemType.NOT_FOUND))
@@ -174,11 +178,12 @@ _CHANGE_PROBLEMS = documented(
 @router.post(
     "/{event_id}/publish", summary="Put an event on sale (its organizer, operators)", responses=_CHANGE_PROBLEMS
 )
-async def publish(event_id: UUID, caller: Caller, engine: CatalogueDatabase, opened: Open) -> EventBody:
+async def publish(event_id: UUID, caller: Caller, engine: CatalogueDatabase, opened: Open, trail: AtTrail) -> EventBody:
     event = await _own(engine, event_id, caller)
     async with engine.connect() as connection:
         await events.check_publishable(connection, event)
     if event.status is EventStatus.DRAFT:
+        await trail.note(caller, "event.published", f"event/{event_id}")
         await _outcome(
             (await _begin(opened.temporal, PublishEvent.run, event_id, f"publish-{event_id}", CATALOGUE)).result()
         )
@@ -194,6 +199,7 @@ async def cancel(
     caller: Caller,
     engine: CatalogueDatabase,
     opened: Open,
+    trail: AtTrail,
     dry_run: Annotated[bool, Query(description="Only say what it would mean.")] = False,
 ) -> EventBody | Estimate:
     """Sales have stopped when this answers; bookings are let go and refunded then: see `…/cancellation`."""
@@ -202,6 +208,7 @@ async def cancel(
         id = f"estimate-cancellation-{event_id}"
         handle = await _begin(opened.temporal, EstimateCancellation.run, event_id, id, RESERVATION)
         return await _outcome(handle.result())
+    await trail.note(caller, "event.cancelled", f"event/{event_id}")
     order = CancelEvent(event_id=event_id, requested_by=caller.user_id, attempts=opened.settings.compensation_attempts)
     id = cancellation_workflow_id(event_id)
     with suppress(WorkflowAlreadyStartedError):  # it has come to its end already

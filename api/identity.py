@@ -1,4 +1,4 @@
-"""Accounts over REST: register, log in, stay logged in, who am I, who may do what."""
+"""Accounts over REST: register, log in, stay logged in, who may do what."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from fastapi import APIRouter, Depends, Request, Response, status
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.passwords import hash_password, is_password
+from api.front_desk import AtFrontDesk, FrontDesk, known
+from api.passwords import GivenPassword, NewPassword, check_password, hash_password
 from api.problems import documented, respond
 from api.resources import IdentityDatabase
-from api.schemas import RequestModel, ShortText, Storable
+from api.schemas import Code, GivenAddress, RequestModel, ShortText, Storable
 from api.security import LIFETIME, AccessTokens, Caller, Principal, internal_caller, require
-from db.identity import accounts, sessions
+from db.identity import accounts, mail_tokens, second_factors, sessions
 from db.identity.accounts import Account
-from domain.identity import Role
+from db.identity.audit_log import of_user
+from db.identity.mail_tokens import Purpose
+from domain.identity import Channel, Profile, Role
 from domain.problems import Problem, ProblemType, Refused
 
 router = APIRouter(tags=["identity"])
@@ -37,22 +41,22 @@ def _address(text: str) -> str:
 
 
 Address = Annotated[str, StringConstraints(max_length=254), Storable, AfterValidator(_address)]
-NewPassword = Annotated[str, StringConstraints(min_length=8, max_length=200), Storable]
 
 
 class Registration(RequestModel):
     email: Address = Field(examples=["ada@example.test"])
-    password: NewPassword
+    password: NewPassword = Field(examples=["correct horse battery staple"])
     name: ShortText = Field(examples=["Ada Lovelace"])
 
 
 class LogIn(RequestModel):
-    email: Annotated[str, StringConstraints(max_length=254), Storable] = Field(examples=["buyer@example.test"])
-    password: Annotated[str, StringConstraints(max_length=200), Storable] = Field(examples=["seatwright-demo-1"])
+    email: GivenAddress = Field(examples=["buyer@example.test"])
+    password: GivenPassword = Field(examples=["seatwright-demo-1"])
 
 
-class Profile(RequestModel):
-    name: ShortText
+class SecondStep(RequestModel):
+    challenge: Annotated[str, StringConstraints(min_length=1, max_length=100), Storable]
+    code: Code
 
 
 class Roles(RequestModel):
@@ -81,6 +85,11 @@ class Tokens(BaseModel):
 class Contact(BaseModel):
     email: str
     name: str
+    channels: tuple[Channel, ...]
+
+
+class MailToken(BaseModel):
+    token: str
 
 
 @router.post(
@@ -89,14 +98,17 @@ class Contact(BaseModel):
     summary="Register",
     responses=documented(ProblemType.EMAIL_TAKEN, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
 )
-async def register(body: Registration, engine: IdentityDatabase) -> User:
-    password_hash = await hash_password(body.password)
-    async with engine.begin() as connection:
+async def register(body: Registration, desk: AtFrontDesk) -> User:
+    """A mail with a token goes out, which proves the address: see `POST /v1/email-verifications`."""
+    profile, password_hash = Profile(email=body.email, name=body.name), await hash_password(body.password)
+    async with desk.engine.begin() as connection:
         account = await accounts.register(
-            connection, email=body.email, name=body.name, password_hash=password_hash, roles={Role.CUSTOMER}
+            connection, desk.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER}
         )
-    if account is None:
-        raise Refused(ProblemType.EMAIL_TAKEN, "Log in, or use another address.")
+        if account is None:
+            raise Refused(ProblemType.EMAIL_TAKEN, "Log in, or use another address.")
+        await mail_tokens.send(connection, desk.vault, account.id, Purpose.VERIFICATION)
+        await desk.note(connection, _principal(account), "account.registered", of_user(account.id))
     return _user(account)
 
 
@@ -104,18 +116,61 @@ async def register(body: Registration, engine: IdentityDatabase) -> User:
     "/v1/sessions",
     status_code=status.HTTP_201_CREATED,
     summary="Log in",
+    responses=documented(
+        ProblemType.UNAUTHENTICATED,
+        ProblemType.SECOND_FACTOR_REQUIRED,
+        ProblemType.INVALID_REQUEST,
+        ProblemType.UNAVAILABLE,
+    ),
+)
+async def log_in(body: LogIn, response: Response, desk: AtFrontDesk) -> Tokens:
+    """An account with a second factor gets 401 `second-factor-required`, whose `challenge` goes on with a code."""
+    async with desk.engine.connect() as connection:
+        credentials = await accounts.credentials(connection, desk.vault, body.email)
+    fits, better_hash = await check_password(body.password, credentials.password_hash if credentials else None)
+    if credentials is None or not fits:
+        raise Refused(ProblemType.UNAUTHENTICATED, _BAD_LOGIN)
+    async with desk.engine.begin() as connection:
+        account = await accounts.locked(connection, desk.vault, credentials.user_id)
+        if account is None or await accounts.credentials_of(connection, account.id) != credentials:
+            raise Refused(ProblemType.UNAUTHENTICATED, _BAD_LOGIN)  # erased or changed while we were hashing
+        if better_hash:
+            await accounts.rehash(connection, credentials, better_hash)
+        if not await second_factors.is_in_force(connection, account.id):
+            return await _open_session(connection, desk, account, response)
+        challenge = await second_factors.challenge(connection, account.id)
+    raise Refused(
+        ProblemType.SECOND_FACTOR_REQUIRED,
+        "Send the challenge with a code to /v1/sessions/second-factor.",
+        challenge=challenge,
+        expires_in=int(second_factors.CHALLENGE_LIFETIME.total_seconds()),
+    )
+
+
+@router.post(
+    "/v1/sessions/second-factor",
+    status_code=status.HTTP_201_CREATED,
+    summary="Complete a log-in with a code",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
 )
-async def log_in(body: LogIn, request: Request, response: Response, engine: IdentityDatabase) -> Tokens:
-    async with engine.connect() as connection:
-        known = await accounts.credentials(connection, body.email)
-    fits = await is_password(body.password, known.password_hash if known else None)
-    if known is None or not fits:
-        raise Refused(ProblemType.UNAUTHENTICATED, _BAD_LOGIN)
-    async with engine.begin() as connection:
-        refresh_token = await sessions.begin(connection, known.user_id)
+async def complete_log_in(body: SecondStep, response: Response, desk: AtFrontDesk) -> Tokens:
+    """The code is one of the authenticator's, or a recovery code. A challenge allows five tries."""
+    async with desk.engine.begin() as connection:
+        user_id = await second_factors.try_challenge(connection, body.challenge)
+    if user_id:
+        async with desk.engine.begin() as connection:
+            account = await desk.account(connection, user_id)
+            if await second_factors.use(connection, account, body.code):
+                await second_factors.end_challenges(connection, account.id)
+                return await _open_session(connection, desk, account, response)
+    raise Refused(ProblemType.UNAUTHENTICATED, "The challenge or the code is not valid, or not any more.")
+
+
+async def _open_session(connection: AsyncConnection, desk: FrontDesk, account: Account, response: Response) -> Tokens:
+    session = await sessions.begin(connection, account.id, account.key.seal("device", desk.origin()))
+    await desk.note(connection, _principal(account), "session.opened", f"session/{session.session_id}")
     response.headers.update(_NO_STORE)
-    return _tokens(request, Principal(known.user_id, known.roles), refresh_token)
+    return _tokens(desk.request, _principal(account), session.refresh_token)
 
 
 async def _token_request(request: Request) -> TokenRequest:
@@ -173,22 +228,6 @@ async def jwks(request: Request) -> Response:
     return Response(body, media_type="application/jwk-set+json", headers={"Cache-Control": "public, max-age=300"})
 
 
-@router.get("/v1/me", summary="Who am I", responses=documented(ProblemType.UNAUTHENTICATED))
-async def me(caller: Caller, engine: IdentityDatabase) -> User:
-    async with engine.connect() as connection:
-        return _known(await accounts.find(connection, caller.user_id))
-
-
-@router.patch(
-    "/v1/me",
-    summary="Change my profile",
-    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST),
-)
-async def change_profile(body: Profile, caller: Caller, engine: IdentityDatabase) -> User:
-    async with engine.begin() as connection:
-        return _known(await accounts.rename(connection, caller.user_id, body.name))
-
-
 @router.put(
     "/v1/users/{user_id}/roles",
     summary="Say what a user may do (operators)",
@@ -197,26 +236,40 @@ async def change_profile(body: Profile, caller: Caller, engine: IdentityDatabase
         ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.NOT_FOUND, ProblemType.INVALID_REQUEST
     ),
 )
-async def set_roles(user_id: UUID, body: Roles, engine: IdentityDatabase) -> User:
-    async with engine.begin() as connection:
-        return _known(await accounts.set_roles(connection, user_id, body.roles))
-
-
-@router.get("/internal/v1/users/{user_id}/contact", include_in_schema=False, dependencies=[Depends(internal_caller)])
-async def contact(user_id: UUID, engine: IdentityDatabase) -> Contact:
-    async with engine.connect() as connection:
-        user = _known(await accounts.find(connection, user_id))
-    return Contact(email=user.email, name=user.name)
-
-
-def _known(account: Account | None) -> User:
-    if account is None:
-        raise Refused(ProblemType.NOT_FOUND, "There is no such user.")
+async def set_roles(user_id: UUID, body: Roles, caller: Caller, desk: AtFrontDesk) -> User:
+    async with desk.engine.begin() as connection:
+        account = known(await accounts.set_roles(connection, desk.vault, user_id, body.roles))
+        await desk.note(connection, caller, f"roles.set:{','.join(sorted(body.roles))}", of_user(user_id))
     return _user(account)
 
 
+@router.get("/internal/v1/users/{user_id}/contact", include_in_schema=False, dependencies=[Depends(internal_caller)])
+async def contact(user_id: UUID, desk: AtFrontDesk) -> Contact:
+    async with desk.engine.connect() as connection:
+        profile = known(await accounts.find(connection, desk.vault, user_id)).profile
+    return Contact(email=profile.email, name=profile.name, channels=profile.channels)
+
+
+@router.get(
+    "/internal/v1/users/{user_id}/mail-tokens/{token_id}",
+    include_in_schema=False,
+    dependencies=[Depends(internal_caller)],
+)
+async def mail_token(user_id: UUID, token_id: UUID, desk: AtFrontDesk) -> MailToken:
+    async with desk.engine.connect() as connection:
+        token = await mail_tokens.to_mail(connection, desk.vault, user_id, token_id)
+    if token is None:
+        raise Refused(ProblemType.NOT_FOUND, "There is no such token, or no more.")
+    return MailToken(token=token)
+
+
+def _principal(account: Account) -> Principal:
+    return Principal(account.id, account.roles)
+
+
 def _user(account: Account) -> User:
-    return User(id=account.id, email=account.email, name=account.name, roles=sorted(account.roles))
+    profile = account.profile
+    return User(id=account.id, email=profile.email, name=profile.name, roles=sorted(account.roles))
 
 
 def _tokens(request: Request, principal: Principal, refresh_token: str) -> Tokens:

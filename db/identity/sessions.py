@@ -1,14 +1,14 @@
-"""Sessions: each refresh token is good once, and a second use ends the whole family."""
+"""Sessions, which their owner can list and end: each refresh token is good once, a second use ends the whole family."""
 
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.identity.tables import RefreshTokenRow, SessionRow, UserRow
@@ -17,18 +17,63 @@ from domain.identity import Role
 LIFETIME = timedelta(days=30)
 
 
+class Opened(NamedTuple):
+    """A new session and its first refresh token."""
+
+    session_id: UUID
+    refresh_token: str
+
+
+class Session(NamedTuple):
+    """A session as its owner sees it; `device` is sealed under the owner's key."""
+
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime
+    device: bytes | None
+
+
 class Rotation(NamedTuple):
     """A session that goes on: whose it is, and the refresh token that comes next."""
 
+    session_id: UUID
     user_id: UUID
     roles: frozenset[Role]
     refresh_token: str
 
 
-async def begin(connection: AsyncConnection, user_id: UUID) -> str:
-    """Open a session; its first refresh token."""
-    session = await connection.execute(insert(SessionRow).values(user_id=user_id).returning(SessionRow.id))
-    return await _new_token(connection, session.scalar_one())
+async def begin(connection: AsyncConnection, user_id: UUID, device: bytes | None = None) -> Opened:
+    """Open a session; `device` tells its owner later which one it is, sealed under the owner's key."""
+    made = insert(SessionRow).values(user_id=user_id, device=device).returning(SessionRow.id)
+    session_id = (await connection.execute(made)).scalar_one()
+    return Opened(session_id, await _new_token(connection, session_id))
+
+
+async def live(connection: AsyncConnection, user_id: UUID) -> list[Session]:
+    """The user's sessions that can still go on, the one used last first."""
+    found = await connection.execute(
+        select(SessionRow.id, SessionRow.created_at, SessionRow.last_used_at, SessionRow.device)
+        .where(_goes_on(user_id), SessionRow.last_used_at > func.now() - LIFETIME)
+        .order_by(SessionRow.last_used_at.desc(), SessionRow.id)
+    )
+    return [Session(*row) for row in found]
+
+
+async def end(connection: AsyncConnection, user_id: UUID, session_id: UUID) -> bool:
+    """End one session of the user; False if there is no such one, or no more."""
+    ended = await connection.execute(
+        update(SessionRow).where(_goes_on(user_id), SessionRow.id == session_id).values(ended_at=func.now())
+    )
+    return ended.rowcount == 1
+
+
+async def end_all(connection: AsyncConnection, user_id: UUID) -> None:
+    """End every session of the user: nothing that was given out before can be refreshed any more."""
+    await connection.execute(update(SessionRow).where(_goes_on(user_id)).values(ended_at=func.now()))
+
+
+def _goes_on(user_id: UUID) -> ColumnElement[bool]:
+    return and_(SessionRow.user_id == user_id, SessionRow.ended_at.is_(None))
 
 
 async def rotate(connection: AsyncConnection, refresh_token: str) -> Rotation | None:
@@ -51,7 +96,8 @@ async def rotate(connection: AsyncConnection, refresh_token: str) -> Rotation | 
         await connection.execute(update(SessionRow).where(SessionRow.id == family).values(ended_at=func.now()))
         return None
     roles = await connection.scalar(select(UserRow.roles).where(UserRow.id == user_id))
-    return Rotation(user_id, frozenset(map(Role, roles or ())), await _new_token(connection, family))
+    await connection.execute(update(SessionRow).where(SessionRow.id == family).values(last_used_at=func.now()))
+    return Rotation(family, user_id, frozenset(map(Role, roles or ())), await _new_token(connection, family))
 
 
 async def _use(connection: AsyncConnection, digest: bytes) -> bool:
