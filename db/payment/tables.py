@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, MetaData, text
+from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Identity, MetaData, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.outbox import DomainEventColumns, OutboxColumns, ServiceBase
@@ -80,3 +80,38 @@ class RefundRow(Base):
     keys_minted: Mapped[int] = mapped_column(server_default=text("0"))
     opened_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     settled_at: Mapped[datetime | None]
+
+
+class LedgerTransactionRow(Base):
+    """One movement of money; `reference` names the attempt, the refund's try or, for a fee, the provider's entry."""
+
+    __tablename__ = "ledger_transactions"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    provider: Mapped[str]
+    reference: Mapped[str]
+    kind: Mapped[str]
+    booking_id: Mapped[UUID]
+    attempt: Mapped[int]
+    booked_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
+class LedgerEntryRow(Base):
+    """One account's part in a movement: debits are positive, credits negative, in minor units."""
+
+    __tablename__ = "ledger_entries"
+
+    transaction_id: Mapped[int] = mapped_column(ForeignKey("ledger_transactions.id"), primary_key=True)
+    account: Mapped[str] = mapped_column(primary_key=True)
+    currency: Mapped[str] = mapped_column(primary_key=True)
+    amount: Mapped[int] = mapped_column(BigInteger)
+
+
+class LedgerRouteRow(Base):
+    """What a kind of movement does to an account: debit 1, credit -1."""
+
+    __tablename__ = "ledger_routes"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    account: Mapped[str] = mapped_column(primary_key=True)
+    sign: Mapped[int]
