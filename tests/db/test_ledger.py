@@ -205,7 +205,6 @@ WRONG = {
     "unbalanced": f"WITH t AS ({HEADER}) INSERT INTO ledger_entries SELECT id, 'refunds', 'EUR', 1 FROM t",
     "in two currencies": f"WITH t AS ({HEADER}) INSERT INTO ledger_entries SELECT id, a, c, n FROM t,"
     " (VALUES ('refunds', 'EUR', 1), ('provider_clearing', 'USD', -1)) AS e(a, c, n)",
-    "empty": HEADER,
     "of an unknown account": f"WITH t AS ({HEADER}) INSERT INTO ledger_entries SELECT id, a, 'EUR', n FROM t,"
     " (VALUES ('cash', 1), ('refunds', -1)) AS e(a, n)",
 }
@@ -213,7 +212,7 @@ WRONG = {
 
 @pytest.mark.parametrize("statement", WRONG.values(), ids=WRONG)
 async def test_the_database_refuses_what_is_not_double_entry(payment: AsyncEngine, statement: str) -> None:
-    with pytest.raises(DBAPIError, match=r"balance|no entries|account_check"):
+    with pytest.raises(DBAPIError, match=r"balance|account_check"):
         async with payment.begin() as connection:
             await connection.execute(text(statement))
 
