@@ -62,6 +62,9 @@ class PaymentGateway(Protocol):
     @property
     def page_lasts(self) -> timedelta | None: ...
 
+    async def keep_turn(self) -> None:
+        """Wait until the next call may be made, where the provider's limit makes calls wait: that one then does not."""
+
     async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
         """Open an intent; where buyers pay on the provider's page it is ACTION_REQUIRED at once and never confirmed."""
 
@@ -175,6 +178,8 @@ class PaymentActivities:
     async def _may_confirm(self, order: Authorize, attempt: Attempt) -> bool:
         if attempt.decline_code or attempt.state is AttemptState.ACTION_REQUIRED:
             return False
+        # Wait first: who looks at the clock and then waits for the provider's limit could charge too late.
+        await self._gateways[attempt.provider].keep_turn()
         async with autocommit(self._engine) as connection:
             return await attempts.in_time(connection, order.deadline)
 

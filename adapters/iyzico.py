@@ -13,6 +13,7 @@ from uuid import UUID
 
 import aiohttp
 
+from adapters.call_limit import CallLimit
 from adapters.iyzico_answers import (
     NOT_FOR_POSTAUTH,
     SYSTEM_ERRORS,
@@ -76,6 +77,7 @@ class IyzicoGateway:
         base_url: str = "https://api.iyzipay.com",
         connect_seconds: float = 2.0,
         total_seconds: float = 10.0,
+        limit: CallLimit | None = None,
     ) -> None:
         """Connect to nothing yet; must be called inside the event loop.
 
@@ -83,7 +85,9 @@ class IyzicoGateway:
             base_url: Where the API is served, without a path.
             connect_seconds: Longest wait for a TCP and TLS connection.
             total_seconds: Longest wait for a whole answer, connection included.
+            limit: Whose turns the calls wait for.
         """
+        self._limit = limit
         self._api_key = api_key
         self._secret_key = secret_key
         self._base_url = base_url
@@ -93,6 +97,11 @@ class IyzicoGateway:
     async def close(self) -> None:
         """Close the connections; the gateway cannot be used afterwards."""
         await self._http.close()
+
+    async def keep_turn(self) -> None:
+        """Wait until the next call may be made."""
+        if self._limit:
+            await self._limit.keep_turn()
 
     async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
         """Open a form for what a booking owes; the answer is ACTION_REQUIRED with the page's address."""
@@ -215,6 +224,8 @@ class IyzicoGateway:
 
     async def _call(self, method: str, path: str, body: str) -> dict[str, Any]:
         """One call, and its answer, which may be a failure."""
+        if self._limit:
+            await self._limit.turn()
         random_key = secrets.token_hex(8)
         signed = authorization(self._api_key, self._secret_key, random_key, urlsplit(path).path, body)
         headers = {"Authorization": signed, "x-iyzi-rnd": random_key, "Content-Type": "application/json"}

@@ -62,8 +62,18 @@ async def run(settings: Settings, services: Sequence[str], ready: asyncio.Event,
         await stop.wait()
 
 
-def worker(client: Client, queue: str, workflows: Sequence[type], activities: Sequence[Callable[..., Any]]) -> Worker:
-    """A worker under the options that all of ours share."""
+def worker(
+    client: Client,
+    queue: str,
+    workflows: Sequence[type],
+    activities: Sequence[Callable[..., Any]],
+    activities_per_second: float | None = None,
+) -> Worker:
+    """A worker under the options that all of ours share.
+
+    Args:
+        activities_per_second: The most that all workers of the queue together begin.
+    """
     return Worker(
         client,
         task_queue=queue,
@@ -77,6 +87,7 @@ def worker(client: Client, queue: str, workflows: Sequence[type], activities: Se
         max_concurrent_workflow_tasks=_AT_ONCE,
         max_concurrent_local_activities=_AT_ONCE,
         max_cached_workflows=5 * _AT_ONCE,
+        max_task_queue_activities_per_second=activities_per_second,
         graceful_shutdown_timeout=timedelta(seconds=5),
     )
 
@@ -125,7 +136,7 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
         ]
         watching = asyncio.create_task(keep_watching(engine, client, booking_policy(settings)))
         try:
-            yield worker(client, queues.PAYMENT, [], activities)
+            yield worker(client, queues.PAYMENT, [], activities, settings.payment_calls_per_second)
         finally:
             watching.cancel()
 
