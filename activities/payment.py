@@ -7,7 +7,7 @@ provider says. The idempotency keys are ours, made of booking, step and attempt;
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -39,6 +39,7 @@ from domain.payments import (
     PaymentRejected,
     PaymentUnknown,
 )
+from domain.reconciliation import MovementPage
 
 
 class PaymentGateway(Protocol):
@@ -49,6 +50,7 @@ class PaymentGateway(Protocol):
         manual_capture: Whether money can be reserved first and taken later.
         idempotent: Whether a repeated call under the same key has its effect once; otherwise whoever repeats an effect
             has to look up first what became of it. `create` may always be repeated.
+        has_list: Whether `movements` tells what happened; otherwise each payment has to be looked up.
         currencies: ISO 4217 codes that it takes.
         page_lasts: How long after `create` a page that cannot be withdrawn may be paid; None where the intent's state
             tells when that is over.
@@ -57,6 +59,7 @@ class PaymentGateway(Protocol):
     name: str
     manual_capture: bool
     idempotent: bool
+    has_list: bool
     currencies: frozenset[str]
 
     @property
@@ -75,6 +78,9 @@ class PaymentGateway(Protocol):
     async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent: ...
     async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
         """The refund that was made under this key, as it stands now; None where there is none."""
+
+    async def movements(self, day: date, page: str | None) -> MovementPage:
+        """What happened to money on that day (UTC), a page at a time; the first one is None."""
 
 
 class AuthorizationResult(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -28,10 +28,12 @@ from adapters.iyzico_answers import (
     reported,
     succeeded,
 )
+from adapters.iyzico_days import movements_of
 from adapters.iyzico_signatures import authorization, is_answer_genuine
 from domain.money import Money
 from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
 from domain.providers import IYZICO
+from domain.reconciliation import MovementPage
 
 OF_A_PAYMENT = ("paymentId", "currency", "basketId", "conversationId", "paidPrice", "price")
 OF_A_FORM = ("paymentStatus", *OF_A_PAYMENT, "token")
@@ -65,6 +67,7 @@ class IyzicoGateway:
     name = IYZICO.name
     manual_capture = True
     idempotent = False
+    has_list = True
     currencies = IYZICO.currencies
     page_lasts = timedelta(hours=1)
     """`tokenExpireTime` is half an hour; the rest is for whoever has just begun to pay."""
@@ -186,6 +189,11 @@ class IyzicoGateway:
         """
         found = await self._look(intent_id)
         return found.refunds.get(key) if isinstance(found, _Payment) else None
+
+    async def movements(self, day: date, page: str | None) -> MovementPage:
+        """A page of iyzico's report of a day."""
+        query = urlencode({"transactionDate": day.isoformat(), "page": page or "1", **_about(f"day:{day}")})
+        return movements_of(succeeded(await self._call("GET", f"/v2/reporting/payment/transactions?{query}", "")))
 
     async def _payment(self, intent_id: str, operation: str) -> _Payment:
         found = await self._look(intent_id)

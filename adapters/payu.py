@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -16,6 +17,7 @@ from adapters.payu_oauth import AccessTokens
 from domain.money import Money
 from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
 from domain.providers import PAYU
+from domain.reconciliation import MovementPage
 
 ORDERS = "/api/v2_1/orders"
 
@@ -56,6 +58,7 @@ class PayUGateway:
     name = PAYU.name
     manual_capture = True
     idempotent = False
+    has_list = False
     currencies = PAYU.currencies  # each has two decimals, at PayU as in ISO 4217: its minor unit is ours
     page_lasts = None  # an order that was not paid in its time is cancelled
 
@@ -197,6 +200,10 @@ class PayUGateway:
                     code = (refund.get("statusError") or {}).get("code")
                     return GivingBack(state=GIVING_BACK_STATES[refund["status"]], code=code)
         return None
+
+    async def movements(self, day: date, page: str | None) -> MovementPage:
+        """Nothing: PayU's REST API lists no orders. Its statements are files that PayU has to set up for a company."""
+        return MovementPage(movements=())
 
     async def _refunded(self, intent_id: str) -> int:
         refunds = await self._call("GET", _at(intent_id, "refunds"))

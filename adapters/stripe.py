@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Mapping
+from datetime import date
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -11,6 +12,7 @@ import aiohttp
 import stripe
 from stripe import params
 
+from adapters import stripe_days
 from adapters.call_limit import CallLimit
 from domain.money import Money
 from domain.payments import (
@@ -23,6 +25,7 @@ from domain.payments import (
     PaymentUnknown,
 )
 from domain.providers import STRIPE
+from domain.reconciliation import MovementPage
 
 # Otherwise the SDK writes an id of this machine into the home folder and sends it along.
 stripe.enable_telemetry = False
@@ -59,7 +62,7 @@ GIVING_BACK_STATES = {
 REFUND_KEY = "refund_key"
 """The metadata under which a refund carries our key, so that it is found again when its answer was lost."""
 
-Answer = TypeVar("Answer", stripe.PaymentIntent, stripe.Refund, stripe.ListObject[stripe.Refund])
+Answer = TypeVar("Answer")
 
 
 class _InTurn(stripe.AIOHTTPClient):
@@ -88,6 +91,7 @@ class StripeGateway:
     name = STRIPE.name
     manual_capture = True
     idempotent = True
+    has_list = True
     currencies = STRIPE.currencies
     page_lasts = None
 
@@ -208,6 +212,11 @@ class StripeGateway:
             if not page.has_more:
                 return None
             page = await _outcome(page.next_page_async())
+
+    async def movements(self, day: date, page: str | None) -> MovementPage:
+        """A page of what moved on our balance on a day, and then of what is reserved since that day."""
+        call, read = stripe_days.asked(self._client, day, page)
+        return read(await _outcome(call), _our_amount)
 
     async def _intent(self, call: Awaitable[stripe.PaymentIntent]) -> Intent:
         answer = await _outcome(call)

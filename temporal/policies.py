@@ -81,6 +81,21 @@ def provider_locally(attempts: int) -> ProviderLocalOptions:
     }
 
 
+class BooksOptions(RemoteOptions):
+    schedule_to_close_timeout: timedelta
+
+
+def books() -> BooksOptions:
+    """A long talk with a provider about a whole day: it may take hours and be tried until the next day's is due."""
+    return {
+        "start_to_close_timeout": timedelta(hours=6),
+        "schedule_to_close_timeout": timedelta(hours=20),
+        "heartbeat_timeout": timedelta(seconds=30),
+        "task_queue": PAYMENT,
+        "retry_policy": _backoff(0, longest=timedelta(minutes=5)),
+    }
+
+
 def _backoff(attempts: int, *, longest: timedelta) -> RetryPolicy:
     return RetryPolicy(
         initial_interval=timedelta(milliseconds=200),

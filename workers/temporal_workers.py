@@ -19,6 +19,7 @@ from activities.catalogue import CatalogueActivities
 from activities.inventory import InventoryActivities
 from activities.late_payments import LatePaymentActivities
 from activities.payment import PaymentActivities, PaymentGateway
+from activities.reconciliation import ReconciliationActivities
 from activities.refund import RefundActivities
 from activities.reservation import ReservationActivities
 from activities.returned_tickets import ReturnedTickets
@@ -32,10 +33,12 @@ from workers.catching_up import keep_catching_up
 from workers.gateways import open_gateways
 from workers.lateness import keep_watching
 from workers.revival import keep_reviving
+from workers.schedules import schedule_reconciliation
 from workflows.booking import BookingWorkflow
 from workflows.event_cancellation import EstimateCancellation, EventCancellation
 from workflows.late_payment import LatePaymentWorkflow
 from workflows.publication import PublishEvent
+from workflows.reconciliation import DailyReconciliation, ReconciliationWorkflow
 from workflows.refund import RefundWorkflow
 
 RESERVATION_WORKFLOWS = [
@@ -45,6 +48,7 @@ RESERVATION_WORKFLOWS = [
     EventCancellation,
     EstimateCancellation,
 ]
+PAYMENT_WORKFLOWS = [ReconciliationWorkflow, DailyReconciliation]
 SERVICES = (queues.CATALOGUE, queues.RESERVATION, queues.PAYMENT)
 
 _AT_ONCE = 500
@@ -133,10 +137,12 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
             *methods_of(PaymentActivities(engine, gateways)),
             *methods_of(LatePaymentActivities(engine, gateways)),
             *methods_of(RefundActivities(engine, gateways)),
+            *methods_of(ReconciliationActivities(engine, gateways)),
         ]
+        await schedule_reconciliation(client)
         watching = asyncio.create_task(keep_watching(engine, client, booking_policy(settings)))
         try:
-            yield worker(client, queues.PAYMENT, [], activities, settings.payment_calls_per_second)
+            yield worker(client, queues.PAYMENT, PAYMENT_WORKFLOWS, activities, settings.payment_calls_per_second)
         finally:
             watching.cancel()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Identity, MetaData, text
@@ -115,3 +115,44 @@ class LedgerRouteRow(Base):
     kind: Mapped[str] = mapped_column(primary_key=True)
     account: Mapped[str] = mapped_column(primary_key=True)
     sign: Mapped[int]
+
+
+class ProviderMovementRow(Base):
+    """One line of a provider's list of a day; without a booking it is none of ours."""
+
+    __tablename__ = "provider_movements"
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    reference: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date]
+    booking_id: Mapped[UUID | None]
+    amount: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str]
+    happened_at: Mapped[datetime]
+
+
+class DifferenceRow(Base):
+    """Something that ledger and provider do not agree about; resolved when a later look does not see it any more."""
+
+    __tablename__ = "reconciliation_differences"
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    ours: Mapped[str]
+    theirs: Mapped[str]
+    found_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    seen_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    resolved_at: Mapped[datetime | None]
+
+
+class ReconciledDayRow(Base):
+    """A day of a provider that was reconciled, last at `finished_at`."""
+
+    __tablename__ = "reconciled_days"
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    finished_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
