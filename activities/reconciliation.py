@@ -146,7 +146,7 @@ class ReconciliationActivities:
         for kind in DifferenceKind:
             _open.labels(order.provider, kind).set(still.get(kind, 0))
         _last.labels(order.provider).set((order.day - date(1970, 1, 1)).total_seconds())
-        for difference in found:
+        for difference in found[:SHOWN]:
             log.error("reconciliation_difference", **difference.model_dump(mode="json"))
         log.info("reconciled", provider=order.provider, day=str(order.day), lines=lines, differences=len(found))
         return Reconciliation(

@@ -115,7 +115,7 @@ class Reconciliation(_Frozen):
 
 
 SHOWN = 200
-"""How many differences a result carries; the table has all."""
+"""How many differences a result carries and the log tells; the table has all."""
 
 
 def compare(ours: Standing, theirs: Intent | None) -> DifferenceKind | None:
