@@ -14,7 +14,6 @@ from uuid import UUID
 import stripe
 
 from domain.money import Money
-from domain.payments import PaymentUnknown
 from domain.reconciliation import Movement, MovementKind, MovementPage
 
 PAGE = 100
@@ -60,11 +59,10 @@ def _moved(answer: Any, ours: ToOurs) -> MovementPage:
 
 
 def _of_balance(line: Any, ours: ToOurs) -> Movement:
-    source = line.source
-    if isinstance(source, str) or source is None:
-        raise PaymentUnknown("Stripe did not tell what a balance transaction is of")
+    # What is of nothing that we can see is none of ours, and is told by what it did to the balance.
+    source = line if line.source is None or isinstance(line.source, str) else line.source
     currency, settled = source.currency.upper(), line.currency.upper()
-    paid = source.amount_captured if source.object == "charge" else source.amount
+    paid = source.amount_captured if source.object == "charge" else abs(source.amount)
     return Movement(
         reference=line.id,
         kind=KINDS[line.type],
@@ -95,7 +93,8 @@ def _hold(intent: Any, ours: ToOurs) -> Movement:
 
 def _booking(thing: Any) -> UUID | None:
     """Whose money it is: an intent's metadata are also its charges'; our refunds' key begins with the booking."""
-    told = thing.metadata.to_dict() if thing.metadata else {}
+    metadata = getattr(thing, "metadata", None)
+    told = metadata.to_dict() if metadata else {}
     try:
         return UUID(told.get("booking_id") or str(told.get("refund_key", "")).partition(":")[0])
     except ValueError:

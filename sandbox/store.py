@@ -138,6 +138,11 @@ class Store:
         self._connection.executescript(SCHEMA)
         self._bring_up_to_date("refunds", "status", "TEXT NOT NULL DEFAULT 'succeeded'")
         self._bring_up_to_date("entries", "object_id", "TEXT")
+        self.run(
+            "UPDATE entries SET object_id = CASE WHEN kind LIKE 'refund%' THEN"
+            " (SELECT id FROM refunds WHERE refunds.intent_id = entries.intent_id ORDER BY seq LIMIT 1) ELSE"
+            " (SELECT attempt_id FROM intents WHERE intents.id = entries.intent_id) END WHERE object_id IS NULL"
+        )
 
     def _bring_up_to_date(self, table: str, column: str, kind: str) -> None:
         """Add a column that a file of earlier days does not have."""
