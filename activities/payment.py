@@ -7,7 +7,7 @@ provider says. The idempotency keys are ours, made of booking, step and attempt;
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -39,6 +39,7 @@ from domain.payments import (
     PaymentRejected,
     PaymentUnknown,
 )
+from domain.reconciliation import MovementPage
 
 
 class PaymentGateway(Protocol):
@@ -49,6 +50,7 @@ class PaymentGateway(Protocol):
         manual_capture: Whether money can be reserved first and taken later.
         idempotent: Whether a repeated call under the same key has its effect once; otherwise whoever repeats an effect
             has to look up first what became of it. `create` may always be repeated.
+        has_list: Whether `movements` tells what happened; otherwise each payment has to be looked up.
         currencies: ISO 4217 codes that it takes.
         page_lasts: How long after `create` a page that cannot be withdrawn may be paid; None where the intent's state
             tells when that is over.
@@ -57,10 +59,14 @@ class PaymentGateway(Protocol):
     name: str
     manual_capture: bool
     idempotent: bool
+    has_list: bool
     currencies: frozenset[str]
 
     @property
     def page_lasts(self) -> timedelta | None: ...
+
+    async def keep_turn(self) -> None:
+        """Wait until the next call may be made, where the provider's limit makes calls wait: that one then does not."""
 
     async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
         """Open an intent; where buyers pay on the provider's page it is ACTION_REQUIRED at once and never confirmed."""
@@ -72,6 +78,9 @@ class PaymentGateway(Protocol):
     async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent: ...
     async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
         """The refund that was made under this key, as it stands now; None where there is none."""
+
+    async def movements(self, day: date, page: str | None) -> MovementPage:
+        """What happened to money on that day (UTC), a page at a time; the first one is None."""
 
 
 class AuthorizationResult(StrEnum):
@@ -175,6 +184,8 @@ class PaymentActivities:
     async def _may_confirm(self, order: Authorize, attempt: Attempt) -> bool:
         if attempt.decline_code or attempt.state is AttemptState.ACTION_REQUIRED:
             return False
+        # Wait first: who looks at the clock and then waits for the provider's limit could charge too late.
+        await self._gateways[attempt.provider].keep_turn()
         async with autocommit(self._engine) as connection:
             return await attempts.in_time(connection, order.deadline)
 

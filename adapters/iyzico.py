@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -13,6 +13,7 @@ from uuid import UUID
 
 import aiohttp
 
+from adapters.call_limit import CallLimit
 from adapters.iyzico_answers import (
     NOT_FOR_POSTAUTH,
     SYSTEM_ERRORS,
@@ -27,10 +28,12 @@ from adapters.iyzico_answers import (
     reported,
     succeeded,
 )
+from adapters.iyzico_days import movements_of
 from adapters.iyzico_signatures import authorization, is_answer_genuine
 from domain.money import Money
 from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
 from domain.providers import IYZICO
+from domain.reconciliation import MovementPage
 
 OF_A_PAYMENT = ("paymentId", "currency", "basketId", "conversationId", "paidPrice", "price")
 OF_A_FORM = ("paymentStatus", *OF_A_PAYMENT, "token")
@@ -64,6 +67,7 @@ class IyzicoGateway:
     name = IYZICO.name
     manual_capture = True
     idempotent = False
+    has_list = True
     currencies = IYZICO.currencies
     page_lasts = timedelta(hours=1)
     """`tokenExpireTime` is half an hour; the rest is for whoever has just begun to pay."""
@@ -76,6 +80,7 @@ class IyzicoGateway:
         base_url: str = "https://api.iyzipay.com",
         connect_seconds: float = 2.0,
         total_seconds: float = 10.0,
+        limit: CallLimit | None = None,
     ) -> None:
         """Connect to nothing yet; must be called inside the event loop.
 
@@ -83,7 +88,9 @@ class IyzicoGateway:
             base_url: Where the API is served, without a path.
             connect_seconds: Longest wait for a TCP and TLS connection.
             total_seconds: Longest wait for a whole answer, connection included.
+            limit: Whose turns the calls wait for.
         """
+        self._limit = limit
         self._api_key = api_key
         self._secret_key = secret_key
         self._base_url = base_url
@@ -93,6 +100,11 @@ class IyzicoGateway:
     async def close(self) -> None:
         """Close the connections; the gateway cannot be used afterwards."""
         await self._http.close()
+
+    async def keep_turn(self) -> None:
+        """Wait until the next call may be made."""
+        if self._limit:
+            await self._limit.keep_turn()
 
     async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
         """Open a form for what a booking owes; the answer is ACTION_REQUIRED with the page's address."""
@@ -178,6 +190,11 @@ class IyzicoGateway:
         found = await self._look(intent_id)
         return found.refunds.get(key) if isinstance(found, _Payment) else None
 
+    async def movements(self, day: date, page: str | None) -> MovementPage:
+        """A page of iyzico's report of a day."""
+        query = urlencode({"transactionDate": day.isoformat(), "page": page or "1", **_about(f"day:{day}")})
+        return movements_of(succeeded(await self._call("GET", f"/v2/reporting/payment/transactions?{query}", "")))
+
     async def _payment(self, intent_id: str, operation: str) -> _Payment:
         found = await self._look(intent_id)
         if isinstance(found, _Payment):
@@ -215,6 +232,8 @@ class IyzicoGateway:
 
     async def _call(self, method: str, path: str, body: str) -> dict[str, Any]:
         """One call, and its answer, which may be a failure."""
+        if self._limit:
+            await self._limit.turn()
         random_key = secrets.token_hex(8)
         signed = authorization(self._api_key, self._secret_key, random_key, urlsplit(path).path, body)
         headers = {"Authorization": signed, "x-iyzi-rnd": random_key, "Content-Type": "application/json"}

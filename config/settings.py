@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     # "remote" on the payment queue, for workers of the reservation service that must not have the payment's secrets.
     payment_steps: Literal["local", "remote"] = "local"
     payment_timeout: float = 8.0  # of one call to a provider
+    # How many calls a second all workers together make to a provider; None for as many as there are.
+    stripe_calls_per_second: float | None = Field(default=None, gt=0)
+    iyzico_calls_per_second: float | None = Field(default=None, gt=0)
+    payu_calls_per_second: float | None = Field(default=None, gt=0)
     hold_wait: float = 10.0  # how long a caller waits for a hold before the answer is "unknown"
     payment_wait: float = 15.0  # likewise for a payment; afterwards nobody may be charged for that call
     payment_window: float = 600.0  # how long one attempt may keep the seats, 3-D Secure included
@@ -85,6 +89,12 @@ class Settings(BaseSettings):
         if missing:
             raise ValueError(f"set {', '.join(missing)}, or SEATWRIGHT_MODE=development")
         return self
+
+    @property
+    def payment_calls_per_second(self) -> float | None:
+        """What all providers' limits allow together; None where one has none."""
+        limits = (self.stripe_calls_per_second, self.iyzico_calls_per_second, self.payu_calls_per_second)
+        return sum(limit for limit in limits if limit) if all(limits) else None
 
     def database_url(self, service: Service, *, owner: bool = False) -> str:
         """The SQLAlchemy URL of a service's own database, as the application's role or as the owner that migrates."""

@@ -52,7 +52,7 @@ class IyzicoFace:
         ids = Ids(intent=lambda: str(uuid4()), attempt=numeric, refund=numeric)
         self.intents = Intents(store, ledger, "iyzico", ids, failure("DO_NOT_HONOUR"))
         self.intents.announce = Messages(webhooks, self.intents).announce
-        self._operations = Operations(store, self.intents)
+        self._operations = Operations(store, ledger, self.intents)
         self._page = PaymentPage(store, self.intents, faults, log)
 
     def routes(self) -> list[web.RouteDef]:

@@ -73,7 +73,7 @@ class StripeFace:
         self._keys = Keys(store, "stripe")
         self.intents = Intents(store, ledger, "stripe", IDS, failure("generic_decline"))
         self.intents.announce = Messages(webhooks, Renderer(self.intents), API_VERSION).announce
-        self._operations = Operations(store, self.intents)
+        self._operations = Operations(store, ledger, self.intents)
         self._pages = ThreeDSecure(store, self.intents, self._operations.authenticated, return_parameters, describe)
 
     def routes(self) -> list[web.RouteDef]:

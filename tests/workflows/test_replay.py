@@ -14,7 +14,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from tests.workflows.sandbox import WORKFLOW_RUNNER
-from workers.temporal_workers import RESERVATION_WORKFLOWS
+from workers.temporal_workers import PAYMENT_WORKFLOWS, RESERVATION_WORKFLOWS
 from workflows.publication import PublishEvent
 
 HISTORIES = {
@@ -27,7 +27,7 @@ HISTORIES = {
 async def test_a_recorded_history_replays(name: str) -> None:
     history = WorkflowHistory.from_json(name, HISTORIES[name])
     replayer = Replayer(
-        workflows=[*RESERVATION_WORKFLOWS, PublishEvent],
+        workflows=[*RESERVATION_WORKFLOWS, *PAYMENT_WORKFLOWS, PublishEvent],
         data_converter=pydantic_data_converter,
         workflow_runner=WORKFLOW_RUNNER,
     )
@@ -47,3 +47,7 @@ def test_there_are_histories_of_refunds_and_of_a_cancelled_event() -> None:
         "refunded", "refund-failed-then-retried", "refund-needs-attention", "refund-refused", "refund-pending",
         "event-cancellation-begins", "event-cancellation-goes-on", "event-cancellation-ends",
     }  # fmt: skip
+
+
+def test_there_are_histories_of_reconciliation() -> None:
+    assert set(HISTORIES) >= {"reconciliation", "reconciliation-daily"}
