@@ -160,21 +160,17 @@ class IyzicoGateway:
         """
         payment = await self._payment(intent_id, "refund")
         intent = _in_state(payment.intent, IntentState.CAPTURED)
-        if key in payment.refunds and payment.refunds[key].state is GivingBackState.SUCCEEDED:
+        if key in payment.refunds and payment.refunds[key].state is not GivingBackState.FAILED:
             return intent
         if amount.amount > intent.captured - intent.refunded:
             raise PaymentRejected("refund_exceeds_payment", "more than is left of the payment")
         request = {"paymentId": payment.payment_id, "ip": NOWHERE, **_about(key), **_priced(amount)}
         answer = await self._post("/v2/payment/refund", request)
         self._trust(succeeded(answer), OF_A_REFUND)
-        return intent.model_copy(update={"refunded": intent.refunded + amount.amount})
+        return await self.retrieve(intent_id)
 
     async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
-        """The refund that was made under this key; None where there is none. It is done at once, or not at all.
-
-        Raises:
-            PaymentUnknown: Also while a refund of the payment is in progress.
-        """
+        """The refund that was made under this key, as it stands now; None where there is none."""
         found = await self._look(intent_id)
         return found.refunds.get(key) if isinstance(found, _Payment) else None
 

@@ -51,7 +51,8 @@ class IyzicoFace:
         self._log = log
         ids = Ids(intent=lambda: str(uuid4()), attempt=numeric, refund=numeric)
         self.intents = Intents(store, ledger, "iyzico", ids, failure("DO_NOT_HONOUR"))
-        self.intents.announce = Messages(webhooks, self.intents).announce
+        messages = Messages(webhooks, self.intents)
+        self.intents.announce, self.intents.announce_refund = messages.announce, messages.announce_refund
         self._operations = Operations(store, self.intents)
         self._page = PaymentPage(store, self.intents, faults, log)
 
