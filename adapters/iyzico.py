@@ -14,6 +14,7 @@ from uuid import UUID
 import aiohttp
 
 from adapters.iyzico_answers import (
+    IN_PROGRESS,
     NOT_FOR_POSTAUTH,
     SYSTEM_ERRORS,
     WRONG_CALLS,
@@ -138,7 +139,8 @@ class IyzicoGateway:
         """Release what is reserved; after a refusal that ended the buyer's visit there is nothing to release.
 
         Raises:
-            PaymentRejected: The money was taken (`intent_captured`), or the form may still be paid (`form_open`).
+            PaymentRejected: The money was taken (`intent_captured`), the form may still be paid (`form_open`), or the
+                payment is being reviewed (`payment_in_review`).
         """
         found = await self._look(intent_id)
         if not isinstance(found, _Payment):
@@ -148,7 +150,10 @@ class IyzicoGateway:
         if found.intent.state not in (IntentState.AUTHORIZED, IntentState.PROCESSING):
             return _in_state(found.intent, IntentState.VOIDED)
         request = {"paymentId": found.payment_id, "ip": NOWHERE, **_about(key)}
-        succeeded(await self._post("/payment/cancel", request))
+        answer = await self._post("/payment/cancel", request)
+        if code_of(answer) == IN_PROGRESS and found.intent.state is IntentState.PROCESSING:
+            raise PaymentRejected("payment_in_review", "a payment that is being reviewed cannot be cancelled yet")
+        succeeded(answer)
         return found.intent.model_copy(update={"state": IntentState.VOIDED})
 
     async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent:

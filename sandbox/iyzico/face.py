@@ -97,7 +97,7 @@ class IyzicoFace:
             await asyncio.sleep(fault.delay_seconds)
         if fault and fault.kind == "500_saved":
             return None
-        arrival.context.fault = fault if fault and fault.kind == "decline" else None
+        arrival.context.fault = fault if fault and fault.kind in ("decline", "processing") else None
         with self._store.transaction():
             body = self._outcome(arrival)
         return None if fault and fault.kind == "500_after" else body
