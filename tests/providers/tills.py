@@ -46,7 +46,7 @@ class Visit(NamedTuple):
         """Order, and do at the provider whatever it asks for; the answer is the order's."""
         card = card or self.till.good
         answer = await self.order(card, key)
-        if answer.status_code == 202:
+        if answer.status_code == 202 and answer.json()["next_action"]:
             await self.till.act(self, answer, card, approves=approves)
         return answer
 
@@ -100,9 +100,7 @@ class StripeTill:
         """The card was given with the order: only the bank is left."""
 
     async def act(self, visit: Visit, answer: httpx2.Response, card: Card, *, approves: bool) -> None:
-        action = answer.json()["next_action"]
-        if action:
-            await visit.office.provider.act(action["url"], "approve" if approves else "fail")
+        await visit.office.provider.act(_page(answer), "approve" if approves else "fail")
 
 
 class IyzicoTill:
