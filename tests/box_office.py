@@ -155,9 +155,11 @@ class Provider:
         """The refund that a provider has not decided yet."""
         if face != "payu":
             return next((each["id"] for each in await self.refunds(booking) if each["status"] == "pending"), None)
-        [order] = await self.intents(booking)
-        answer = await self._http.get("/_sandbox/payu/refunds", params={"intent": order["id"]})
-        refunds = answer.raise_for_status().json()["refunds"]
+        refunds: list[dict[str, Any]] = []
+        for order in await self.intents(booking):
+            if order["face"] == "payu":
+                answer = await self._http.get("/_sandbox/payu/refunds", params={"intent": order["id"]})
+                refunds += answer.raise_for_status().json()["refunds"]
         return next((each["refundId"] for each in refunds if each["status"] == "PENDING"), None)
 
     async def decide(self, refund: str, outcome: str, face: str = "stripe") -> None:
