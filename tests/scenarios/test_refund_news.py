@@ -7,19 +7,23 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from config.settings import Settings
+from adapters.payu_signature import HEADER
+from config.settings import Settings, secret
+from sandbox.iyzico.signatures import sign_notification
+from sandbox.payu.messages import signature as payu_signature
 from tests.box_office import BoxOffice, Buyer
 from tests.faults.stories import hold
 from tests.providers.tills import TILLS, Till, Visit
 from tests.waiting import eventually
-from tests.webhooks import post, rows
+from tests.webhooks import post, rows, signature
 
 SIGNALED = 26
-OF_REFUNDS = {
-    "stripe": "refund.updated",
-    "iyzico": "REFUND_RETRY_SUCCESS",
-    "payu": "refund.FINALIZED",
+TELLS = {
+    "stripe": {"succeeded": "refund.updated", "failed": "refund.failed"},
+    "iyzico": {"succeeded": "REFUND_RETRY_SUCCESS", "failed": "REFUND_RETRY_FAILURE"},
+    "payu": {"succeeded": "FINALIZED", "failed": "CANCELED"},
 }
+"""How each provider's message of a refund's end is called."""
 
 
 async def signals(office: BoxOffice, refund: str) -> int:
@@ -45,25 +49,68 @@ async def left_pending(office: BoxOffice, buyer: Buyer, till: Till, *, drop: flo
     return booking, refund, pending
 
 
+async def news(office: BoxOffice, till: Till, booking: str) -> tuple[bytes, dict[str, str]]:
+    """A message about a refund as the provider sends it, with its signature."""
+    settings, intent = office.settings, (await office.provider.intents(booking))[0]["id"]
+    if till.name == "stripe":
+        body = charge_refunded(intent)
+        return body, signature(body, secret(settings.stripe_webhook_secrets))
+    if till.name == "payu":
+        body = orjson.dumps({"orderId": intent, "refund": {"refundId": "1", "status": "PENDING"}})
+        return body, {HEADER: payu_signature(body, secret(settings.payu_second_key))}
+    notice = {
+        "iyziEventType": "REFUND_RETRY_FAILURE",
+        "paymentId": 1,
+        "paymentConversationId": f"{booking}:create:1",
+        "status": "FAILURE",
+    }
+    return orjson.dumps(notice), {
+        "X-IYZ-SIGNATURE-V3": sign_notification(secret(settings.iyzico_secret_key), notice),
+    }
+
+
 @pytest.mark.parametrize("till", TILLS, ids=lambda till: till.name)
-async def test_a_refund_that_waits_hears_its_providers_news(box_office: BoxOffice, till: Till) -> None:
+async def test_a_refund_that_waits_asks_its_provider_as_soon_as_there_is_news(
+    box_office: BoxOffice, till: Till
+) -> None:
     buyer = box_office.somebody()
     booking, refund, pending = await left_pending(box_office, buyer, till)
-    before = await signals(box_office, refund)
+    body, headers = await news(box_office, till, booking)
+
+    answer = await box_office.http.post(f"/v1/webhooks/{till.name}", content=body, headers=headers)
+
+    assert answer.status_code == 200, answer.text
+    assert await signals(box_office, refund) == 1
+    heard = rows(box_office.settings, "SELECT 1 FROM webhooks WHERE booking_id = %s AND course = 'refund'", booking)
+    assert len(heard) == 1
+    assert await buyer.status(booking) == "refunding"  # whatever the message says
 
     await box_office.provider.decide(pending, "succeeded", till.name)
+    await buyer.ends_as(booking, "refunded", within=60)
 
-    await buyer.ends_as(booking, "refunded")
-    heard = rows(box_office.settings, "SELECT type FROM webhooks WHERE booking_id = %s AND course = 'refund'", booking)
-    assert heard == [(OF_REFUNDS[till.name],)]
-    assert await signals(box_office, refund) == before + 1
+
+@pytest.mark.parametrize("outcome", ["succeeded", "failed"])
+@pytest.mark.parametrize("till", TILLS, ids=lambda till: till.name)
+async def test_each_provider_tells_what_became_of_a_refund_and_is_understood(
+    box_office: BoxOffice, till: Till, outcome: str
+) -> None:
+    buyer = box_office.somebody()
+    booking, _, pending = await left_pending(box_office, buyer, till)
+    await box_office.provider.decide(pending, outcome, till.name)
+
+    async def is_told() -> bool:
+        told = {each["type"].rpartition(":")[2]: each["status"] for each in await box_office.provider.messages(booking)}
+        return told.get(TELLS[till.name][outcome]) == 200
+
+    await eventually(is_told)
+    await buyer.ends_as(booking, "refunded", within=60)
 
 
 async def test_news_of_a_refund_that_is_lost_only_costs_time(box_office: BoxOffice) -> None:
     buyer = box_office.somebody()
     booking, refund, pending = await left_pending(box_office, buyer, TILLS[0], drop=1)
     await box_office.provider.decide(pending, "failed")
-    await buyer.ends_as(booking, "refunded")
+    await buyer.ends_as(booking, "refunded", within=60)
     assert await signals(box_office, refund) == 0
 
 
