@@ -83,6 +83,16 @@ class PaymentGateway(Protocol):
         """What happened to money on that day (UTC), a page at a time; the first one is None."""
 
 
+async def refund_rest(gateway: PaymentGateway, intent: Intent, attempt: Attempt, *, key: str) -> GivingBack | None:
+    """Refund what is left of what was taken, once under this key, and how that stands; None where nothing was left."""
+    given = await gateway.retrieve_refund(intent.id, key=key)
+    owed = intent.captured - intent.refunded
+    if given is None and owed:
+        await gateway.refund(intent.id, Money(amount=owed, currency=attempt.amount.currency), key=key)
+        given = await gateway.retrieve_refund(intent.id, key=key)
+    return given
+
+
 class AuthorizationResult(StrEnum):
     AUTHORIZED = "authorized"
     DECLINED = "declined"
@@ -149,6 +159,8 @@ class PaymentActivities:
                 )
             if attempt is None:
                 return Authorization(result=AuthorizationResult.LAPSED)
+            if attempt.state is AttemptState.DECLINED:
+                return Authorization(result=AuthorizationResult.DECLINED, code=attempt.decline_code)
             try:
                 return await self._authorize(order, attempt)
             except PaymentUnknown as unknown:
@@ -270,12 +282,7 @@ class PaymentActivities:
 
     async def _give_back(self, attempt: Attempt, intent: Intent) -> None:
         """Refund what is left; done only when the provider says that it succeeded, since what is pending may fail."""
-        gateway, key = self._gateways[attempt.provider], attempt.key("refund")
-        given = await gateway.retrieve_refund(intent.id, key=key)
-        owed = intent.captured - intent.refunded
-        if given is None and owed:
-            await gateway.refund(intent.id, Money(amount=owed, currency=attempt.amount.currency), key=key)
-            given = await gateway.retrieve_refund(intent.id, key=key)
+        given = await refund_rest(self._gateways[attempt.provider], intent, attempt, key=attempt.key("refund"))
         if given and given.state is GivingBackState.FAILED:
             async with self._engine.begin() as connection:
                 await attempts.mint_keys(connection, attempt)

@@ -15,6 +15,7 @@ import aiohttp
 
 from adapters.call_limit import CallLimit
 from adapters.iyzico_answers import (
+    IN_PROGRESS,
     NOT_FOR_POSTAUTH,
     SYSTEM_ERRORS,
     WRONG_CALLS,
@@ -150,7 +151,8 @@ class IyzicoGateway:
         """Release what is reserved; after a refusal that ended the buyer's visit there is nothing to release.
 
         Raises:
-            PaymentRejected: The money was taken (`intent_captured`), or the form may still be paid (`form_open`).
+            PaymentRejected: The money was taken (`intent_captured`), the form may still be paid (`form_open`), or the
+                payment is being reviewed (`payment_in_review`).
         """
         found = await self._look(intent_id)
         if not isinstance(found, _Payment):
@@ -160,7 +162,10 @@ class IyzicoGateway:
         if found.intent.state not in (IntentState.AUTHORIZED, IntentState.PROCESSING):
             return _in_state(found.intent, IntentState.VOIDED)
         request = {"paymentId": found.payment_id, "ip": NOWHERE, **_about(key)}
-        succeeded(await self._post("/payment/cancel", request))
+        answer = await self._post("/payment/cancel", request)
+        if code_of(answer) == IN_PROGRESS and found.intent.state is IntentState.PROCESSING:
+            raise PaymentRejected("payment_in_review", "a payment that is being reviewed cannot be cancelled yet")
+        succeeded(answer)
         return found.intent.model_copy(update={"state": IntentState.VOIDED})
 
     async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent:
@@ -172,21 +177,17 @@ class IyzicoGateway:
         """
         payment = await self._payment(intent_id, "refund")
         intent = _in_state(payment.intent, IntentState.CAPTURED)
-        if key in payment.refunds and payment.refunds[key].state is GivingBackState.SUCCEEDED:
+        if key in payment.refunds and payment.refunds[key].state is not GivingBackState.FAILED:
             return intent
         if amount.amount > intent.captured - intent.refunded:
             raise PaymentRejected("refund_exceeds_payment", "more than is left of the payment")
         request = {"paymentId": payment.payment_id, "ip": NOWHERE, **_about(key), **_priced(amount)}
         answer = await self._post("/v2/payment/refund", request)
         self._trust(succeeded(answer), OF_A_REFUND)
-        return intent.model_copy(update={"refunded": intent.refunded + amount.amount})
+        return await self.retrieve(intent_id)
 
     async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
-        """The refund that was made under this key; None where there is none. It is done at once, or not at all.
-
-        Raises:
-            PaymentUnknown: Also while a refund of the payment is in progress.
-        """
+        """The refund that was made under this key, as it stands now; None where there is none."""
         found = await self._look(intent_id)
         return found.refunds.get(key) if isinstance(found, _Payment) else None
 

@@ -30,6 +30,7 @@ from domain.bookings import (
 from domain.problems import Problem, ProblemType, Refused
 from temporal import queues
 from workflows.booking import BookingWorkflow
+from workflows.refund import RefundWorkflow, refund_workflow_id
 from workflows.start import TASK_TIMEOUT, search_attributes_of, workflow_id
 
 Outcome = TypeVar("Outcome")
@@ -105,8 +106,18 @@ async def why_not_paid(temporal: Client, booking_id: UUID, order: str) -> Proble
 async def tell_news(temporal: Client, booking_id: UUID) -> bool:
     """Have the booking's saga ask the provider now; False where there is no saga any more."""
     saga = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
+    return await _is_told(saga.signal(BookingWorkflow.provider_has_news))
+
+
+async def tell_refund_news(temporal: Client, refund_id: UUID) -> bool:
+    """Have a refund's workflow ask the provider now; False where there is none any more."""
+    refund = temporal.get_workflow_handle_for(RefundWorkflow.run, refund_workflow_id(refund_id))
+    return await _is_told(refund.signal(RefundWorkflow.provider_has_news))
+
+
+async def _is_told(signal: Awaitable[None]) -> bool:
     try:
-        await promptly(saga.signal(BookingWorkflow.provider_has_news))
+        await promptly(signal)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise

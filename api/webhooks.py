@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from adapters.iyzico_webhooks import IyzicoWebhooks
 from adapters.payu_webhooks import PayUWebhooks
 from adapters.stripe_webhooks import StripeWebhooks
-from api.booking_commands import tell_news
+from api.booking_commands import tell_news, tell_refund_news
 from api.patience import promptly
 from api.problems import documented
 from api.resources import Open, PaymentDatabase, Resources
@@ -75,8 +75,10 @@ async def receive(
 
 
 async def _take(news: ProviderNews, opened: Resources, engine: AsyncEngine) -> None:
-    course, attempt = await promptly(_in_transaction(engine, webhooks.receive, news))
-    if attempt is None or course is Course.IGNORED:
+    course, attempt, refunds = await promptly(_in_transaction(engine, webhooks.receive, news))
+    for refund_id in refunds:
+        await tell_refund_news(opened.temporal, refund_id)
+    if attempt is None or course in (Course.IGNORED, Course.REFUND):
         return
     if course is Course.SAGA:
         if await tell_news(opened.temporal, attempt.booking_id) or news.kind not in webhooks.MONEY:

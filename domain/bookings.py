@@ -112,6 +112,8 @@ class BookingPolicy(_Frozen):
         asks_at_last: The provider is asked once more when the window closes on a buyer who has to act.
         spares_events: One timer serves the whole hold, the short state `paying` is not shown in Temporal's UI, and what
             had an order ends in a task of its own.
+        pays_back_the_unknown: Money goes back before the seats also where the row shows a payment that the saga does
+            not know of: of an order that was lost together with its worker.
     """
 
     payment_window: timedelta = timedelta(minutes=10)
@@ -119,6 +121,7 @@ class BookingPolicy(_Frozen):
     payment_steps: Literal["local", "remote"] = "remote"
     asks_at_last: bool = False
     spares_events: bool = False
+    pays_back_the_unknown: bool = False
 
 
 class BookingRequest(_Frozen):

@@ -135,6 +135,7 @@ class Intents:
 
     def __init__(self, store: Store, ledger: Ledger, face: str, ids: Ids, refusal: Refusal) -> None:
         self.announce: Callable[[Intent], None] = lambda intent: None  # called with each change, in its transaction
+        self.announce_refund: Callable[[Intent, Refund], None] = lambda intent, refund: None  # likewise
         self._store = store
         self._ledger = ledger
         self._face = face
@@ -288,6 +289,7 @@ class Intents:
             intent.refunded += given
             self._save(intent)
             self._post(intent, Movement.REFUND, given, refund.id)
+        self.announce_refund(intent, refund)
         return refund
 
     def settle_refund(self, intent: Intent, refund: Refund, status: str) -> Refund:
@@ -302,7 +304,9 @@ class Intents:
             intent.refunded -= refund.amount
             self._save(intent)
             self._post(intent, Movement.REFUND_FAILURE, refund.amount, refund.id)
-        return self._refunds.decide(refund, status)
+        decided = self._refunds.decide(refund, status)
+        self.announce_refund(intent, decided)
+        return decided
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         row = self._store.one("SELECT * FROM attempts WHERE id = ?", attempt_id)

@@ -27,6 +27,7 @@ def booking_policy(settings: Settings) -> BookingPolicy:
         payment_steps=settings.payment_steps,
         asks_at_last=True,
         spares_events=True,
+        pays_back_the_unknown=True,
     )
 
 

@@ -26,6 +26,7 @@ from workflows.start import workflow_id
 CARD = "pm_card_visa"
 DECLINED_CARD = "pm_card_visa_chargeDeclined"
 CARD_WITH_3DS = "pm_card_threeDSecure2Required"
+OF_PAYU = {"succeeded": "approved", "failed": "declined"}
 UNFINISHED = {"held", "paying", "action_required"}
 
 
@@ -150,9 +151,23 @@ class Provider:
             found += answer.raise_for_status().json()["refunds"]
         return found
 
-    async def decide(self, refund: str, outcome: str) -> None:
+    async def left_pending(self, booking: str, face: str = "stripe") -> str | None:
+        """The refund that a provider has not decided yet."""
+        if face != "payu":
+            return next((each["id"] for each in await self.refunds(booking) if each["status"] == "pending"), None)
+        refunds: list[dict[str, Any]] = []
+        for order in await self.intents(booking):
+            if order["face"] == "payu":
+                answer = await self._http.get("/_sandbox/payu/refunds", params={"intent": order["id"]})
+                refunds += answer.raise_for_status().json()["refunds"]
+        return next((each["refundId"] for each in refunds if each["status"] == "PENDING"), None)
+
+    async def decide(self, refund: str, outcome: str, face: str = "stripe") -> None:
         """Let a refund that was left pending succeed or fail."""
-        answer = await self._http.post(f"/_sandbox/refunds/{refund}/settle", json={"outcome": outcome})
+        path = f"/_sandbox/refunds/{refund}/settle"
+        if face == "payu":
+            path, outcome = f"/_sandbox/payu/refunds/{refund}/settle", OF_PAYU[outcome]
+        answer = await self._http.post(path, json={"outcome": outcome})
         assert answer.status_code == 200, answer.text
 
     async def as_stripe(self, path: str, form: dict[str, str], settings: Settings) -> httpx2.Response:

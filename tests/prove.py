@@ -33,7 +33,15 @@ from tests.conftest import TEST_SETTINGS  # noqa: E402
 
 NAME = "prove"
 CHAOS_SECONDS, CHAOS_RATE = 600, 5
-SUITES = ("tests/scenarios", "tests/faults", "tests/workflows", "tests/audit", "tests/db", "tests/adapters")
+SUITES = (
+    "tests/scenarios",
+    "tests/providers",
+    "tests/faults",
+    "tests/workflows",
+    "tests/audit",
+    "tests/db",
+    "tests/adapters",
+)
 SLOWEST = 10
 PACKAGES = ("temporalio", "fastapi", "sqlalchemy", "psycopg", "redis", "confluent-kafka", "elasticsearch", "stripe")
 

@@ -320,6 +320,8 @@ class BookingWorkflow:
             if self._has_ended:
                 return None  # the effect was made, and only its answer was lost
             if self._booking.version != believed:
+                if step == RELEASE_SEATS and self._request.policy.pays_back_the_unknown:
+                    await self._return_money()
                 continue
             action = await self._ask_operator(step, failure)
             if action is OperatorAction.RESOLVE:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, exists, func, literal, select, update
+from sqlalchemy import ColumnElement, Row, and_, exists, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -105,7 +105,15 @@ def _is_live(booking_id: UUID) -> tuple[ColumnElement[bool], ColumnElement[bool]
 async def open_attempt(
     connection: AsyncConnection, booking_id: UUID, provider: str, amount: Money, deadline: datetime
 ) -> Attempt | None:
-    """The live attempt, or a new one; None when there is none and the deadline has passed by the database's clock."""
+    """The live attempt, or a new one; None when there is none and the deadline has passed by the database's clock.
+
+    An order whose attempt was declined gets that one again: its worker died before it could tell.
+    """
+    declined = (
+        AttemptRow.booking_id == booking_id,
+        AttemptRow.deadline == deadline,
+        AttemptRow.state == AttemptState.DECLINED,
+    )
     number = select(func.coalesce(func.max(AttemptRow.number), 0) + 1).where(AttemptRow.booking_id == booking_id)
     values = select(
         literal(booking_id),
@@ -113,11 +121,16 @@ async def open_attempt(
         literal(provider),
         literal(amount.amount),
         literal(amount.currency),
-    ).where(literal(deadline) > func.now(), ~exists().where(*_is_live(booking_id)))
-    columns = ["booking_id", "number", "provider", "amount", "currency"]
+        literal(deadline),
+    ).where(literal(deadline) > func.now(), ~exists().where(*_is_live(booking_id)), ~exists().where(*declined))
+    columns = ["booking_id", "number", "provider", "amount", "currency", "deadline"]
     opening = insert(AttemptRow).from_select(columns, values).on_conflict_do_nothing().returning(AttemptRow)
     row = (await connection.execute(opening)).one_or_none()
-    return read_attempt(row) if row else await live(connection, booking_id)
+    if row:
+        return read_attempt(row)
+    known = await connection.execute(select(AttemptRow).where(or_(and_(*_is_live(booking_id)), and_(*declined))))
+    row = known.one_or_none()
+    return read_attempt(row) if row else None
 
 
 async def in_time(connection: AsyncConnection, deadline: datetime) -> bool:

@@ -27,9 +27,9 @@ class OutboxRow(OutboxColumns, Base):
 class AttemptRow(Base):
     """One attempt to take a booking's money.
 
-    `keys_minted` counts the idempotency keys that proved to be spent, `captures_asked` how often a capture was begun; a
-    `watched` one is closed, or nobody's any more, and a workflow of its own finds out what becomes of money that may
-    still turn up.
+    `keys_minted` counts the idempotency keys that proved to be spent, `captures_asked` how often a capture was begun;
+    `deadline` is that of the order that opened it; a `watched` one is closed, or nobody's any more, and a workflow of
+    its own finds out what becomes of money that may still turn up.
     """
 
     __tablename__ = "attempts"
@@ -45,6 +45,7 @@ class AttemptRow(Base):
     decline_code: Mapped[str | None]
     keys_minted: Mapped[int] = mapped_column(server_default=text("0"))
     captures_asked: Mapped[int] = mapped_column(server_default=text("0"))
+    deadline: Mapped[datetime | None]
     opened_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     closed_at: Mapped[datetime | None]
     watched: Mapped[bool] = mapped_column(server_default=text("false"))

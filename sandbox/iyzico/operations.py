@@ -201,11 +201,13 @@ class Operations:
         payment_id, amount = str(intent.attempt_id), minor_units("price", given["price"])
         if "currency" in given and currency(given["currency"]) != intent.currency:
             raise errors.invalid("currency is not the payment's")
-        if context.fault or card_of(intent).final:
+        is_pending = context.fault is not None and context.fault.kind == "processing"
+        if card_of(intent).final or (context.fault and not is_pending):
             code = context.fault.code if context.fault else "INVALID_TRANSACTION"
             raise errors.by_bank(failure(code), payment_id)
+        about = {"conversation_id": str(given.get("conversationId"))} | ({"left_pending": "1"} if is_pending else {})
         try:
-            self._intents.refund(intent, amount, None, {"conversation_id": str(given.get("conversationId"))})
+            self._intents.refund(intent, amount, None, about, "pending" if is_pending else "succeeded")
         except (WrongState, AmountExceeded) as refused:
             if isinstance(refused, AmountExceeded) and refused.left:
                 raise errors.invalid("price is more than is left to refund") from None
