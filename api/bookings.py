@@ -170,8 +170,11 @@ async def pay(
     )
     try:
         outcome = await commands.pay(desk.temporal, booking_id, command, key=order, wait=desk.settings.payment_wait)
-    except WorkflowClosed:
-        raise over(await standing(desk, booking_id)) from None
+    except WorkflowClosed as closed:
+        booking = await standing(desk, booking_id)
+        if closed.after_order and booking.status in PAID:
+            return booking.model_dump()
+        raise over(booking) from None
     refuse_other_body(outcome.body_sha256, command.body_sha256)
     try:
         return await _payment_answer(desk, booking_id, outcome, response)

@@ -112,6 +112,7 @@ class BookingPolicy(_Frozen):
         asks_at_last: The provider is asked once more when the window closes on a buyer who has to act.
         spares_events: One timer serves the whole hold, the short state `paying` is not shown in Temporal's UI, and what
             had an order ends in a task of its own.
+        ends_at_once: No such task where the buyer did not have to act.
     """
 
     payment_window: timedelta = timedelta(minutes=10)
@@ -119,6 +120,7 @@ class BookingPolicy(_Frozen):
     payment_steps: Literal["local", "remote"] = "remote"
     asks_at_last: bool = False
     spares_events: bool = False
+    ends_at_once: bool = False
 
 
 class BookingRequest(_Frozen):

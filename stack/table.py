@@ -83,6 +83,7 @@ SERVERS = (
         ports={"temporal": 7233, "temporal-ui": 8233},
         locate=wheels.temporal,
         ready=probes.temporal,
+        env={"GOGC": "400"},
         page="temporal-ui",
     ),
     Process(

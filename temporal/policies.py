@@ -23,6 +23,7 @@ def booking_policy(settings: Settings) -> BookingPolicy:
         payment_steps=settings.payment_steps,
         asks_at_last=True,
         spares_events=True,
+        ends_at_once=True,
     )
 
 
