@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from uuid import UUID
 
-import httpx2
+import aiohttp
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from domain.problems import ProblemType, Refused
@@ -18,15 +19,15 @@ class Contact(BaseModel):
 
 
 class Contacts:
-    """The identity service's contact data."""
+    """The identity service's contact data; to be made where its event loop runs."""
 
     def __init__(self, api_url: str, token: str) -> None:
-        self._client = httpx2.AsyncClient(
-            base_url=api_url, headers={"Authorization": f"Bearer {token}"}, timeout=5.0, trust_env=False
+        self._client = aiohttp.ClientSession(
+            api_url, headers={"Authorization": f"Bearer {token}"}, timeout=aiohttp.ClientTimeout(total=5)
         )
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._client.close()
 
     async def find(self, user_id: UUID) -> Contact | None:
         """Answer a person's contact data, or None for one who is erased.
@@ -35,13 +36,13 @@ class Contacts:
             Refused: UNAVAILABLE: identity does not answer, or not as agreed.
         """
         try:
-            answer = await self._client.get(f"/internal/v1/users/{user_id}/contact")
-            if answer.status_code == httpx2.codes.NOT_FOUND:
-                return None
-            return Contact.model_validate_json(answer.raise_for_status().content)
+            async with self._client.get(f"/internal/v1/users/{user_id}/contact") as answer:
+                if answer.status == HTTPStatus.NOT_FOUND:
+                    return None
+                if not answer.ok:
+                    raise Refused(ProblemType.UNAVAILABLE, f"identity answered {answer.status}")
+                return Contact.model_validate_json(await answer.read())
         except ValidationError:
             raise Refused(ProblemType.UNAVAILABLE, "identity answered no contact") from None
-        except httpx2.HTTPStatusError as error:
-            raise Refused(ProblemType.UNAVAILABLE, f"identity answered {error.response.status_code}") from None
-        except httpx2.HTTPError as error:
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Refused(ProblemType.UNAVAILABLE, f"identity did not answer: {type(error).__name__}") from None

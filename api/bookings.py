@@ -195,11 +195,13 @@ def _check_method(body: PaymentBody) -> None:
 
 async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider: str) -> datetime:
     async with autocommit(desk.engine) as connection:
-        booking = _own(user, await bookings.find(connection, booking_id))
-        if booking.currency not in PROVIDERS[provider].currencies:
-            detail = f"{provider} does not take {booking.currency}; choose another provider."
-            raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
-        return await bookings.now(connection)
+        found = await bookings.find_with_time(connection, booking_id)
+    booking = _own(user, found[0] if found else None)
+    assert found is not None
+    if booking.currency not in PROVIDERS[provider].currencies:
+        detail = f"{provider} does not take {booking.currency}; choose another provider."
+        raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
+    return found[1]
 
 
 class _CameToNothing(Exception):

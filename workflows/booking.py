@@ -499,7 +499,7 @@ class BookingWorkflow:
 
     @property
     def _may_end_at_once(self) -> bool:
-        """Nobody tells a saga anything whose buyer never had to act; its caller repeats an order whose answer is lost."""
+        """Nobody tells it anything while its buyer need not act; and a caller repeats an order whose answer is lost."""
         return self._request.policy.ends_at_once and not self._buyer_had_to_act
 
     @property

@@ -72,6 +72,7 @@ async def subscription(settings: Settings) -> AsyncIterator[Subscription]:
     try:
         yield Subscription(GROUP, (BookingEvent.topic, PaymentEvent.topic), Notifier(contacts, mail).handle)
     finally:
+        await mail.close()
         await contacts.close()
 
 
