@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Interval, Row, bindparam, func, select, text, tuple_, update
+from sqlalchemy import Interval, Row, Select, bindparam, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -42,7 +42,7 @@ async def find_with_time(connection: AsyncConnection, booking_id: UUID) -> tuple
     return (await _booking(connection, row), row.clock) if row else None
 
 
-_FIND = select(BookingRow, func.now().label("clock")).where(BookingRow.id == bindparam("of_booking"))
+_FIND: Select[Any] = select(BookingRow, func.now().label("clock")).where(BookingRow.id == bindparam("of_booking"))
 
 
 async def of_user(connection: AsyncConnection, user_id: UUID, *, after: UUID | None, limit: int) -> list[Booking]:
