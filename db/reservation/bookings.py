@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Interval, Row, Select, bindparam, func, select, text, tuple_, update
+from sqlalchemy import Interval, Row, bindparam, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -32,17 +32,17 @@ class StaleStep(Exception):
 
 async def find(connection: AsyncConnection, booking_id: UUID) -> Booking | None:
     """The booking with its live tickets, or None."""
-    row = (await connection.execute(_FIND, {"of_booking": booking_id})).one_or_none()
+    row: Any = (await connection.execute(_FIND, {"of_booking": booking_id})).one_or_none()
     return await _booking(connection, row) if row else None
 
 
 async def find_with_time(connection: AsyncConnection, booking_id: UUID) -> tuple[Booking, datetime] | None:
     """As `find`, with the database's clock (UTC)."""
-    row = (await connection.execute(_FIND, {"of_booking": booking_id})).one_or_none()
+    row: Any = (await connection.execute(_FIND, {"of_booking": booking_id})).one_or_none()
     return (await _booking(connection, row), row.clock) if row else None
 
 
-_FIND: Select[Any] = select(BookingRow, func.now().label("clock")).where(BookingRow.id == bindparam("of_booking"))
+_FIND = select(BookingRow, func.now().label("clock")).where(BookingRow.id == bindparam("of_booking"))
 
 
 async def of_user(connection: AsyncConnection, user_id: UUID, *, after: UUID | None, limit: int) -> list[Booking]:
