@@ -23,7 +23,7 @@ from api.resources import Open, ReservationDatabase
 from api.security import Caller, Principal
 from config.settings import Settings, secret
 from db.engine import autocommit
-from db.reservation import bookings
+from db.reservation import bookings, records
 from domain.bookings import (
     ENDED,
     PAID,
@@ -328,7 +328,7 @@ async def mine(user: Caller, desk: AtDesk, cursor: UUID | None = None) -> dict[s
 
 async def _page(user: Principal, desk: Desk, cursor: UUID | None) -> list[Booking]:
     async with desk.engine.connect() as connection:
-        return await bookings.of_user(connection, user.user_id, after=cursor, limit=50)
+        return await records.of_user(connection, user.user_id, after=cursor, limit=50)
 
 
 async def find_booking(desk: Desk, booking_id: UUID) -> Booking | None:

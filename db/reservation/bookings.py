@@ -12,13 +12,13 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Interval, Row, bindparam, func, select, text, tuple_, update
+from sqlalchemy import Interval, Row, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from db.outbox import append
-from db.reservation.tables import BookingRow, DomainEventRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
+from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
 from db.reservation.tickets import issue, tickets_of
 from domain.bookings import EDGES, PAID, Booking, BookingRequest, BookingStatus
 from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld
@@ -45,32 +45,13 @@ async def find_with_time(connection: AsyncConnection, booking_id: UUID) -> tuple
 _FIND = select(BookingRow, func.now().label("clock")).where(BookingRow.id == bindparam("of_booking"))
 
 
-async def of_user(connection: AsyncConnection, user_id: UUID, *, after: UUID | None, limit: int) -> list[Booking]:
-    """A page of a user's bookings, newest first, beginning after a booking of an earlier page; without tickets."""
-    page = select(BookingRow).where(BookingRow.user_id == user_id)
-    if after:
-        last = select(BookingRow.created_at, BookingRow.id).where(BookingRow.id == after, BookingRow.user_id == user_id)
-        page = page.where(tuple_(BookingRow.created_at, BookingRow.id) < last.scalar_subquery())
-    rows = await connection.execute(page.order_by(BookingRow.created_at.desc(), BookingRow.id.desc()).limit(limit))
-    return [_without_tickets(row) for row in rows]
-
-
-async def domain_events(connection: AsyncConnection, booking_id: UUID) -> list[dict[str, Any]]:
-    """What has been told of a booking, in order."""
-    rows = await connection.execute(
-        select(DomainEventRow.sequence, DomainEventRow.type, DomainEventRow.data, DomainEventRow.occurred_at)
-        .where(DomainEventRow.aggregate_id == booking_id)
-        .order_by(DomainEventRow.sequence)
-    )
-    return [dict(row._mapping) for row in rows]
-
-
 async def _booking(connection: AsyncConnection, row: Row[Any]) -> Booking:
     tickets = await tickets_of(connection, row.id) if row.status in PAID else ()
-    return _without_tickets(row).model_copy(update={"tickets": tickets})
+    return without_tickets(row).model_copy(update={"tickets": tickets})
 
 
-def _without_tickets(row: Row[Any]) -> Booking:
+def without_tickets(row: Row[Any]) -> Booking:
+    """A booking as its row has it."""
     return Booking(
         id=row.id,
         version=row.version,
@@ -184,7 +165,7 @@ async def _insert(connection: AsyncConnection, request: BookingRequest, sale: Sa
         "held_for": timedelta(seconds=sale.hold_seconds),
     }
     row = (await connection.execute(_MAKE, values)).one_or_none()
-    return _without_tickets(row) if row else None
+    return without_tickets(row) if row else None
 
 
 _MAKE = (
@@ -273,7 +254,7 @@ async def move(
     row = moved.one_or_none()
     if row is None:
         return await _already(connection, booking_id, version, to)
-    booking = _without_tickets(row)
+    booking = without_tickets(row)
     await append(connection, booking_id, tells(booking))
     return booking
 
