@@ -15,7 +15,7 @@ from api.patience import promptly
 from api.problems import documented
 from api.refunds import refunds_of
 from api.security import Caller, Principal, require
-from db.reservation import bookings
+from db.reservation import records
 from domain.bookings import OVER, Booking, BookingStatus
 from domain.identity import Role
 from domain.problems import ProblemType, Refused
@@ -55,7 +55,7 @@ async def timeline(
 
 async def _told(desk: Desk, booking_id: UUID) -> list[dict[str, Any]]:
     async with desk.engine.connect() as connection:
-        return await bookings.domain_events(connection, booking_id)
+        return await records.domain_events(connection, booking_id)
 
 
 async def _readable(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:

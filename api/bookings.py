@@ -24,7 +24,7 @@ from api.security import Caller, Principal
 from api.trail import Trail
 from config.settings import Settings, secret
 from db.engine import autocommit
-from db.reservation import bookings
+from db.reservation import bookings, records
 from domain.bookings import (
     ENDED,
     PAID,
@@ -172,8 +172,11 @@ async def pay(
     )
     try:
         outcome = await commands.pay(desk.temporal, booking_id, command, key=order, wait=desk.settings.payment_wait)
-    except WorkflowClosed:
-        raise over(await standing(desk, booking_id)) from None
+    except WorkflowClosed as closed:
+        booking = await standing(desk, booking_id)
+        if closed.after_order and booking.status in PAID:
+            return booking.model_dump()
+        raise over(booking) from None
     refuse_other_body(outcome.body_sha256, command.body_sha256)
     try:
         return await _payment_answer(desk, booking_id, outcome, response)
@@ -194,11 +197,13 @@ def _check_method(body: PaymentBody) -> None:
 
 async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider: str) -> datetime:
     async with autocommit(desk.engine) as connection:
-        booking = _own(user, await bookings.find(connection, booking_id))
-        if booking.currency not in PROVIDERS[provider].currencies:
-            detail = f"{provider} does not take {booking.currency}; choose another provider."
-            raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
-        return await bookings.now(connection)
+        found = await bookings.find_with_time(connection, booking_id)
+    booking = _own(user, found[0] if found else None)
+    assert found is not None
+    if booking.currency not in PROVIDERS[provider].currencies:
+        detail = f"{provider} does not take {booking.currency}; choose another provider."
+        raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
+    return found[1]
 
 
 class _CameToNothing(Exception):
@@ -325,7 +330,7 @@ async def mine(user: Caller, desk: AtDesk, cursor: UUID | None = None) -> dict[s
 
 async def _page(user: Principal, desk: Desk, cursor: UUID | None) -> list[Booking]:
     async with desk.engine.connect() as connection:
-        return await bookings.of_user(connection, user.user_id, after=cursor, limit=50)
+        return await records.of_user(connection, user.user_id, after=cursor, limit=50)
 
 
 async def find_booking(desk: Desk, booking_id: UUID) -> Booking | None:

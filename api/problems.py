@@ -112,7 +112,7 @@ def respond(
 
 def _instance(request: Request) -> str | None:
     """Where it happened; what may be a card's number is never repeated."""
-    path = request.url.path
+    path: str = request.scope["path"]
     return None if has_card_number(path) else _encodable(path)
 
 

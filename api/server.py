@@ -5,9 +5,12 @@ from __future__ import annotations
 import uvicorn
 from fastapi import FastAPI
 
+from config import memory
+
 
 def serve(app: FastAPI, *, host: str, port: int) -> None:
     """Serve until told to stop; requests in flight get some seconds to finish."""
+    memory.configure()
     uvicorn.run(
         app,
         host=host,

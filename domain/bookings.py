@@ -114,6 +114,7 @@ class BookingPolicy(_Frozen):
             had an order ends in a task of its own.
         pays_back_the_unknown: Money goes back before the seats also where the row shows a payment that the saga does
             not know of: of an order that was lost together with its worker.
+        ends_at_once: No such task where the buyer did not have to act.
     """
 
     payment_window: timedelta = timedelta(minutes=10)
@@ -122,6 +123,7 @@ class BookingPolicy(_Frozen):
     asks_at_last: bool = False
     spares_events: bool = False
     pays_back_the_unknown: bool = False
+    ends_at_once: bool = False
 
 
 class BookingRequest(_Frozen):

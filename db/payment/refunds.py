@@ -112,18 +112,6 @@ def _try(row: Row[*tuple[Any, ...]], is_new: bool) -> Try:
     )
 
 
-async def pending(connection: AsyncConnection, provider: str, booking_id: UUID) -> list[UUID]:
-    """The booking's refunds that a provider has not decided yet."""
-    of_attempt = (AttemptRow.booking_id == RefundRow.booking_id) & (AttemptRow.number == RefundRow.attempt)
-    found = await connection.execute(
-        select(RefundRow.refund_id)
-        .join(AttemptRow, of_attempt)
-        .where(RefundRow.booking_id == booking_id, RefundRow.state == TryState.PENDING)
-        .where(AttemptRow.provider == provider)
-    )
-    return list(found.scalars())
-
-
 async def mint_key(connection: AsyncConnection, given: Try) -> None:
     """Have the next call use a new key, since the provider's saved answer to this one is known to be a failure."""
     await connection.execute(

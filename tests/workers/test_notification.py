@@ -78,7 +78,9 @@ async def identity() -> AsyncIterator[Identity]:
 async def notifier(identity: Identity, stack_env: dict[str, str]) -> AsyncIterator[Notifier]:
     contacts = Contacts(identity.url, "our-token")
     host, port = stack_env["SEATWRIGHT_SMTP_HOST"], int(stack_env["SEATWRIGHT_SMTP_PORT"])
-    yield Notifier(contacts, MailServer(host, port, "Seatwright <tickets@seatwright.example>"))
+    server = MailServer(host, port, "Seatwright <tickets@seatwright.example>")
+    yield Notifier(contacts, server)
+    await server.close()
     await contacts.close()
 
 

@@ -85,6 +85,7 @@ async def subscription(settings: Settings) -> AsyncIterator[Subscription]:
     try:
         yield Subscription(GROUP, _TOPICS, Notifier(contacts, mail).handle)
     finally:
+        await mail.close()
         await contacts.close()
 
 
