@@ -102,11 +102,10 @@ async def why_not_paid(temporal: Client, booking_id: UUID, order: str) -> Proble
         return None
 
 
-async def tell_news(temporal: Client, booking_id: UUID) -> bool:
-    """Have the booking's saga ask the provider now; False where there is no saga any more."""
-    saga = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
+async def tell_news(temporal: Client, saga: str) -> bool:
+    """Have the saga of a booking or an exchange ask the provider now; False where there is no such saga any more."""
     try:
-        await promptly(saga.signal(BookingWorkflow.provider_has_news))
+        await promptly(temporal.get_workflow_handle(saga).signal("provider_has_news"))
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise

@@ -28,8 +28,9 @@ from domain.payments import LatePayment, NewsRefused, ProviderNews
 from domain.problems import ProblemType, Refused
 from temporal import queues
 from temporal.policies import booking_policy
+from workflows.exchange import exchange_workflow_id
 from workflows.late_payment import LatePaymentWorkflow
-from workflows.start import late_payment_id, search_attributes_of_late
+from workflows.start import late_payment_id, search_attributes_of_late, workflow_id
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -79,11 +80,16 @@ async def _take(news: ProviderNews, opened: Resources, engine: AsyncEngine) -> N
     if attempt is None or course is Course.IGNORED:
         return
     if course is Course.SAGA:
-        if await tell_news(opened.temporal, attempt.booking_id) or news.kind not in webhooks.MONEY:
+        if await tell_news(opened.temporal, _waiting_for(attempt)) or news.kind not in webhooks.MONEY:
             return
         # Its saga has ended and left the attempt open.
         await promptly(_in_transaction(engine, late_payments.watch, attempt))
     await promptly(_look_after(opened, attempt))
+
+
+def _waiting_for(attempt: Attempt) -> str:
+    """The saga that waits for the attempt's buyer."""
+    return exchange_workflow_id(attempt.exchange_id) if attempt.exchange_id else workflow_id(attempt.booking_id)
 
 
 async def _in_transaction(engine: AsyncEngine, work: Callable[[AsyncConnection, T], Awaitable[R]], about: T) -> R:

@@ -19,7 +19,7 @@ from audit.report import print_findings
 from audit.run import audit as run_audit
 from cli import demo as demonstration
 from cli.migrate import migrate as run_migrations
-from cli.operate import booking_app, event_app, refund_app
+from cli.operate import booking_app, event_app, exchange_app, refund_app
 from config.logging import configure as configure_logging
 from config.settings import settings
 from config.tracing import configure as configure_tracing
@@ -35,6 +35,7 @@ app = typer.Typer(
 app.add_typer(stack.app, name="stack", help="The real servers on a machine without Docker.")
 app.add_typer(booking_app, name="booking", help="Operate on one booking's saga.")
 app.add_typer(refund_app, name="refund", help="Operate on one refund.")
+app.add_typer(exchange_app, name="exchange", help="Operate on one exchange.")
 app.add_typer(event_app, name="event", help="Operate on the cancellation of an event.")
 
 Only = Annotated[str, typer.Option(help="Comma-separated services; all when left out.")]

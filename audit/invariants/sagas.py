@@ -16,10 +16,12 @@ _UNFINISHED = "('held', 'paying', 'action_required', 'needs_attention', 'refundi
 
 
 async def what_is_unfinished_is_being_finished(look: Look) -> list[Broken]:
-    """Each booking that has not ended has a living saga."""
+    """Each booking that has not ended, or one of whose seats is being exchanged, has a living saga."""
     statement = f"""
         SELECT id::text AS id, status FROM bookings
-        WHERE status IN {_UNFINISHED} AND updated_at < now() - interval '2 seconds' AND {OF_EVENT.format("event_id")}
+        WHERE (status IN {_UNFINISHED} AND updated_at < now() - interval '2 seconds'
+               OR id IN ({readings.EXCHANGING} AND created_at < now() - interval '2 seconds'))
+          AND {OF_EVENT.format("event_id")}
     """
     rows = await look.rows(statement)
     running = await look.once(readings.running) if rows else set()

@@ -1,4 +1,7 @@
-"""Payment attempts as rows: which intent and which keys belong to a booking, whatever crashes or is reset."""
+"""Payment attempts as rows: which intent and which keys belong to a booking, whatever crashes or is reset.
+
+A booking has one live attempt at most, and so has each exchange of one of its seats.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, exists, func, literal, select, update
+from sqlalchemy import ColumnElement, Row, Uuid, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -47,7 +50,8 @@ _COMES_FROM: dict[AttemptState, frozenset[AttemptState]] = {
 class Attempt(NamedTuple):
     """One attempt to take a booking's money; `intent_id` is None until the provider has told it.
 
-    `action_url` is the provider's page where the intent is paid, which some providers tell only once.
+    `action_url` is the provider's page where the intent is paid, which some providers tell only once. `exchange_id` is
+    the exchange that it pays for; None where it pays for the booking itself.
     """
 
     booking_id: UUID
@@ -60,11 +64,12 @@ class Attempt(NamedTuple):
     keys_minted: int
     captures_asked: int = 0
     action_url: str | None = None
+    exchange_id: UUID | None = None
 
     def key(self, step: str) -> str:
         """The idempotency key of one step: the same for every repetition, another once it has proved to be spent."""
         minted = f":{self.keys_minted}" if self.keys_minted else ""
-        return f"{self.booking_id}:{step}:{self.number}{minted}"
+        return f"{payer(self.booking_id, self.exchange_id)}:{step}:{self.number}{minted}"
 
     def facts(self) -> dict[str, Any]:
         """What every domain event of a payment carries."""
@@ -75,6 +80,11 @@ class Attempt(NamedTuple):
             "amount": self.amount.amount,
             "currency": self.amount.currency,
         }
+
+
+def payer(booking_id: UUID, exchange_id: UUID | None) -> str:
+    """What the idempotency keys of an attempt begin with."""
+    return f"exchange-{exchange_id}" if exchange_id else str(booking_id)
 
 
 def read_attempt(row: Row[Any]) -> Attempt:
@@ -89,21 +99,38 @@ def read_attempt(row: Row[Any]) -> Attempt:
         row.keys_minted,
         row.captures_asked,
         row.action_url,
+        row.exchange_id,
     )
 
 
-async def live(connection: AsyncConnection, booking_id: UUID) -> Attempt | None:
-    """The booking's attempt that is not closed, if there is one."""
-    row = (await connection.execute(select(AttemptRow).where(*_is_live(booking_id)))).one_or_none()
+async def live(connection: AsyncConnection, booking_id: UUID, exchange_id: UUID | None = None) -> Attempt | None:
+    """The attempt of the booking, or of the exchange, that is not closed, if there is one."""
+    row = (await connection.execute(select(AttemptRow).where(*_is_live(booking_id, exchange_id)))).one_or_none()
     return read_attempt(row) if row else None
 
 
-def _is_live(booking_id: UUID) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return AttemptRow.booking_id == booking_id, AttemptRow.closed_at.is_(None)
+def _is_live(booking_id: UUID, exchange_id: UUID | None) -> tuple[ColumnElement[bool], ...]:
+    mine = AttemptRow.exchange_id == exchange_id  # IS NULL where it is None
+    return AttemptRow.booking_id == booking_id, AttemptRow.closed_at.is_(None), mine
+
+
+async def captured(connection: AsyncConnection, booking_id: UUID) -> list[Attempt]:
+    """The attempts that have money of the booking's, for itself and for its exchanges, oldest first."""
+    rows = await connection.execute(
+        select(AttemptRow)
+        .where(AttemptRow.booking_id == booking_id, AttemptRow.state == AttemptState.CAPTURED)
+        .order_by(AttemptRow.number)
+    )
+    return [read_attempt(row) for row in rows]
 
 
 async def open_attempt(
-    connection: AsyncConnection, booking_id: UUID, provider: str, amount: Money, deadline: datetime
+    connection: AsyncConnection,
+    booking_id: UUID,
+    provider: str,
+    amount: Money,
+    deadline: datetime,
+    exchange_id: UUID | None = None,
 ) -> Attempt | None:
     """The live attempt, or a new one; None when there is none and the deadline has passed by the database's clock."""
     number = select(func.coalesce(func.max(AttemptRow.number), 0) + 1).where(AttemptRow.booking_id == booking_id)
@@ -113,11 +140,12 @@ async def open_attempt(
         literal(provider),
         literal(amount.amount),
         literal(amount.currency),
-    ).where(literal(deadline) > func.now(), ~exists().where(*_is_live(booking_id)))
-    columns = ["booking_id", "number", "provider", "amount", "currency"]
+        literal(exchange_id, Uuid()),
+    ).where(literal(deadline) > func.now(), ~exists().where(*_is_live(booking_id, exchange_id)))
+    columns = ["booking_id", "number", "provider", "amount", "currency", "exchange_id"]
     opening = insert(AttemptRow).from_select(columns, values).on_conflict_do_nothing().returning(AttemptRow)
     row = (await connection.execute(opening)).one_or_none()
-    return read_attempt(row) if row else await live(connection, booking_id)
+    return read_attempt(row) if row else await live(connection, booking_id, exchange_id)
 
 
 async def in_time(connection: AsyncConnection, deadline: datetime) -> bool:
@@ -132,11 +160,13 @@ async def note_intent(
     return await _change(connection, attempt, {"intent_id": intent_id, "action_url": action_url})
 
 
-async def begin_capture(connection: AsyncConnection, booking_id: UUID) -> Attempt | None:
+async def begin_capture(
+    connection: AsyncConnection, booking_id: UUID, exchange_id: UUID | None = None
+) -> Attempt | None:
     """The live attempt, with this capture counted before it is asked for; None when there is none."""
     counted = await connection.execute(
         update(AttemptRow)
-        .where(*_is_live(booking_id))
+        .where(*_is_live(booking_id, exchange_id))
         .values(captures_asked=AttemptRow.captures_asked + 1)
         .returning(AttemptRow)
     )

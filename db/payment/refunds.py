@@ -1,4 +1,8 @@
-"""Tries to give money back as rows: a try may begin only when the one before it has failed for certain."""
+"""Tries to give money back as rows: a try may begin only when the one before it has failed for certain.
+
+Where a booking's money was taken by several intents, since seats were exchanged for dearer ones, a refund has a part at
+each intent that it takes from, and each part has its own tries.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import ColumnElement, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,7 +33,7 @@ SETTLED = frozenset({TryState.SUCCEEDED, TryState.FAILED})
 
 
 class Try(NamedTuple):
-    """One try to give the money of a refund back.
+    """One try to give a refund's money back, or its part at one intent.
 
     Attributes:
         is_new: Nobody can have asked the provider under its key before.
@@ -39,76 +43,105 @@ class Try(NamedTuple):
     number: int
     booking_id: UUID
     attempt: int
+    payer: str
     provider: str
     intent_id: str
     amount: Money
     state: TryState
     code: str | None
     keys_minted: int
-    is_new: bool
+    is_new: bool = False
 
     @property
     def key(self) -> str:
         """The idempotency key: the same for every repetition, another once it has proved to be spent."""
         number = f":{self.number}" if self.number > 1 else ""
         minted = f":minted-{self.keys_minted}" if self.keys_minted else ""
-        return f"{self.booking_id}:refund:{self.refund_id}{number}{minted}"
+        return f"{self.payer}:refund:{self.refund_id}{number}{minted}"
 
 
-async def open_try(
+async def open_tries(
     connection: AsyncConnection, refund_id: UUID, booking_id: UUID, number: int, amount: int
-) -> Try | None:
-    """The try of this number, opened if it is new; None where the booking has no money taken.
+) -> list[Try]:
+    """The latest try of each part, opened as this number where it is new or the one before it has failed.
 
-    Raises:
-        IntegrityError: The try before it may still succeed.
+    Returns:
+        Nothing where the booking has not so much money left.
     """
-    known = await _find(connection, refund_id, number, is_new=False)
+    known = await _latest(connection, refund_id)
     if known:
+        parts = {each.attempt: each.amount.amount for each in known if _may_follow(each, number)}
+    else:
+        parts = await _shared_out(connection, booking_id, amount)
+    opened = [
+        {"refund_id": refund_id, "attempt": attempt, "number": number, "booking_id": booking_id, "amount": part}
+        for attempt, part in parts.items()
+    ]
+    if not opened:
         return known
-    attempt = await attempts.live(connection, booking_id)
-    if attempt is None or attempt.state is not AttemptState.CAPTURED:
-        return None
-    values = {
-        "refund_id": refund_id,
-        "number": number,
-        "booking_id": booking_id,
-        "attempt": attempt.number,
-        "amount": amount,
-    }
-    made = await connection.execute(
-        insert(RefundRow)
-        .values(values)
-        .on_conflict_do_nothing(index_elements=["refund_id", "number"])
-        .returning(RefundRow.number)
+    once = insert(RefundRow).values(opened).on_conflict_do_nothing().returning(RefundRow.attempt)
+    new = set((await connection.execute(once)).scalars())
+    return [each._replace(is_new=each.attempt in new) for each in await _latest(connection, refund_id)]
+
+
+def _may_follow(last: Try, number: int) -> bool:
+    return last.state is TryState.FAILED and last.number < number
+
+
+async def _shared_out(connection: AsyncConnection, booking_id: UUID, amount: int) -> dict[int, int]:
+    """What to take from each of the booking's intents, by the attempt's number; the oldest is emptied first."""
+    spent = await _given_or_on_its_way(connection, booking_id)
+    parts = {}
+    for attempt in await attempts.captured(connection, booking_id):
+        part = min(amount, attempt.amount.amount - spent.get(attempt.number, 0))
+        if part > 0:
+            parts[attempt.number] = part
+            amount -= part
+    return {} if amount else parts
+
+
+async def _given_or_on_its_way(connection: AsyncConnection, booking_id: UUID) -> dict[int, int]:
+    rows = await connection.execute(
+        select(RefundRow.attempt, func.sum(RefundRow.amount).label("amount"))
+        .where(RefundRow.booking_id == booking_id, RefundRow.state != TryState.FAILED)
+        .group_by(RefundRow.attempt)
     )
-    return await _find(connection, refund_id, number, is_new=made.one_or_none() is not None)
+    return {row.attempt: row.amount for row in rows}
 
 
-async def _find(connection: AsyncConnection, refund_id: UUID, number: int, *, is_new: bool) -> Try | None:
+async def _latest(connection: AsyncConnection, refund_id: UUID) -> list[Try]:
     of_attempt = (AttemptRow.booking_id == RefundRow.booking_id) & (AttemptRow.number == RefundRow.attempt)
     found = await connection.execute(
-        select(RefundRow, AttemptRow.provider, AttemptRow.intent_id, AttemptRow.currency)
+        select(RefundRow, AttemptRow.provider, AttemptRow.intent_id, AttemptRow.currency, AttemptRow.exchange_id)
         .join(AttemptRow, of_attempt)
-        .where(RefundRow.refund_id == refund_id, RefundRow.number == number)
+        .where(RefundRow.refund_id == refund_id)
+        .order_by(RefundRow.attempt, RefundRow.number.desc())
+        .distinct(RefundRow.attempt)
     )
-    row = found.one_or_none()
-    return _try(row, is_new) if row else None
+    return [_try(row) for row in found]
 
 
-def _try(row: Row[*tuple[Any, ...]], is_new: bool) -> Try:
+def _try(row: Row[*tuple[Any, ...]]) -> Try:
     return Try(
         row.refund_id,
         row.number,
         row.booking_id,
         row.attempt,
+        attempts.payer(row.booking_id, row.exchange_id),
         row.provider,
         row.intent_id,
         Money(amount=row.amount, currency=row.currency),
         TryState(row.state),
         row.code,
         row.keys_minted,
-        is_new,
+    )
+
+
+def _same(given: Try) -> tuple[ColumnElement[bool], ...]:
+    return (
+        RefundRow.refund_id == given.refund_id,
+        RefundRow.attempt == given.attempt,
+        RefundRow.number == given.number,
     )
 
 
@@ -116,7 +149,7 @@ async def mint_key(connection: AsyncConnection, given: Try) -> None:
     """Have the next call use a new key, since the provider's saved answer to this one is known to be a failure."""
     await connection.execute(
         update(RefundRow)
-        .where(RefundRow.refund_id == given.refund_id, RefundRow.number == given.number)
+        .where(*_same(given))
         .where(RefundRow.keys_minted == given.keys_minted)
         .values(keys_minted=given.keys_minted + 1)
     )
@@ -132,7 +165,7 @@ async def note(connection: AsyncConnection, given: Try, state: TryState, code: s
     )
     changed = await connection.execute(
         update(RefundRow)
-        .where(RefundRow.refund_id == given.refund_id, RefundRow.number == given.number)
+        .where(*_same(given))
         .where(RefundRow.state.not_in(SETTLED))
         .values(state=state, code=code, settled_at=func.now() if state in SETTLED else None)
     )

@@ -1,4 +1,4 @@
-"""Tells buyers by mail how their booking ended, and when money has gone back."""
+"""Tells buyers by mail how their booking ended, when a seat was exchanged, and when money has gone back."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from domain.domain_events import (
     LatePaymentSettled,
     LateSettlement,
     PaymentEvent,
+    TicketExchanged,
 )
 from workers.consumers.runner import Impossible, Subscription
 
@@ -91,6 +92,8 @@ class Notifier:
                 await self._write(event, booking, "Your booking could not be completed", "failed")
             case LatePaymentSettled() as late:
                 await self._write(event, late, _LATE[late.settlement], "late")
+            case TicketExchanged() as booking:
+                await self._write(event, booking, f"Your new ticket for {booking.event_name}", "exchanged")
             case BookingMoneyReturned() as booking:
                 await self._write(event, booking, f"Your refund for {booking.event_name}", "refunded")
             case _:
