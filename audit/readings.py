@@ -112,8 +112,8 @@ class Story(NamedTuple):
         sales: What analytics has counted: event, currency, bookings, tickets, revenue; in all, and by day what was sold
             and what was refunded.
         counted: The domain events that analytics has in its inbox.
-        outcomes: The outcome events, and those of exchanges and of refunds that have succeeded; `waits` is whether one is still in the
-            outbox, `is_early` whether it is too young to be judged.
+        outcomes: The outcome events, and those of exchanges and of refunds that have succeeded; `waits` is whether one
+            is still in the outbox, `is_early` whether it is too young to be judged.
         published: Those on Kafka, each where it lies first.
         complete_since: Kafka may have let go of what is older.
         letters: What consumers have put aside.

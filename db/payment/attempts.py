@@ -69,7 +69,8 @@ class Attempt(NamedTuple):
     def key(self, step: str) -> str:
         """The idempotency key of one step: the same for every repetition, another once it has proved to be spent."""
         minted = f":{self.keys_minted}" if self.keys_minted else ""
-        return f"{payer(self.booking_id, self.exchange_id)}:{step}:{self.number}{minted}"
+        exchange = "exchange:" if self.exchange_id else ""
+        return f"{self.booking_id}:{exchange}{step}:{self.number}{minted}"
 
     def facts(self) -> dict[str, Any]:
         """What every domain event of a payment carries."""
@@ -80,11 +81,6 @@ class Attempt(NamedTuple):
             "amount": self.amount.amount,
             "currency": self.amount.currency,
         }
-
-
-def payer(booking_id: UUID, exchange_id: UUID | None) -> str:
-    """What the idempotency keys of an attempt begin with."""
-    return f"exchange-{exchange_id}" if exchange_id else str(booking_id)
 
 
 def read_attempt(row: Row[Any]) -> Attempt:

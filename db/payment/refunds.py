@@ -36,6 +36,7 @@ class Try(NamedTuple):
     """One try to give a refund's money back, or its part at one intent.
 
     Attributes:
+        is_of_exchange: The attempt was for an exchange, and not for the booking itself.
         is_new: Nobody can have asked the provider under its key before.
     """
 
@@ -43,7 +44,7 @@ class Try(NamedTuple):
     number: int
     booking_id: UUID
     attempt: int
-    payer: str
+    is_of_exchange: bool
     provider: str
     intent_id: str
     amount: Money
@@ -57,7 +58,8 @@ class Try(NamedTuple):
         """The idempotency key: the same for every repetition, another once it has proved to be spent."""
         number = f":{self.number}" if self.number > 1 else ""
         minted = f":minted-{self.keys_minted}" if self.keys_minted else ""
-        return f"{self.payer}:refund:{self.refund_id}{number}{minted}"
+        part = f"-{self.attempt}" if self.is_of_exchange else ""
+        return f"{self.booking_id}:refund{part}:{self.refund_id}{number}{minted}"
 
 
 async def open_tries(
@@ -127,7 +129,7 @@ def _try(row: Row[*tuple[Any, ...]]) -> Try:
         row.number,
         row.booking_id,
         row.attempt,
-        attempts.payer(row.booking_id, row.exchange_id),
+        row.exchange_id is not None,
         row.provider,
         row.intent_id,
         Money(amount=row.amount, currency=row.currency),
