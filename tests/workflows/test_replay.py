@@ -47,3 +47,11 @@ def test_there_are_histories_of_refunds_and_of_a_cancelled_event() -> None:
         "refunded", "refund-failed-then-retried", "refund-needs-attention", "refund-refused", "refund-pending",
         "event-cancellation-begins", "event-cancellation-goes-on", "event-cancellation-ends",
     }  # fmt: skip
+
+
+def test_there_are_histories_of_exchanges() -> None:
+    assert set(HISTORIES) >= {
+        "exchanged-for-a-dearer-seat", "exchanged-for-a-cheaper-seat", "exchanged-for-an-equal-seat",
+        "exchange-declined", "exchange-three-d-secure", "exchange-abandoned", "exchange-needs-attention",
+        "exchange-capture-refused", "exchange-refused",
+    }  # fmt: skip
