@@ -10,7 +10,6 @@ from datetime import timedelta
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
@@ -113,14 +112,9 @@ class ExchangeActivities:
 
     @activity.defn
     async def fail_exchange(self, order: Fail) -> Exchange:
-        """Let the new seat go; the ticket stays as it was. Where Redis is away, its hold ends by itself."""
+        """Let the new seat go; the ticket stays as it was."""
         async with self._engine.begin() as connection:
-            exchange = await exchanges.fail(connection, order.exchange_id, order.problem)
-        try:
-            await self.show_seats(exchange.id)
-        except RedisError:
-            activity.logger.warning("redis keeps the new seat until its hold ends there")
-        return exchange
+            return await exchanges.fail(connection, order.exchange_id, order.problem)
 
     async def _known(self, exchange_id: UUID) -> Exchange:
         exchange = await self._find(exchange_id)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.outbox import append
@@ -118,7 +118,7 @@ async def _latest(connection: AsyncConnection, refund_id: UUID) -> list[Try]:
         .join(AttemptRow, of_attempt)
         .where(RefundRow.refund_id == refund_id)
         .order_by(RefundRow.attempt, RefundRow.number.desc())
-        .distinct(RefundRow.attempt)
+        .ext(distinct_on(RefundRow.attempt))
     )
     return [_try(row) for row in found]
 
