@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from activities.exchange import ExchangeActivities
-from activities.payment import Authorize
+from activities.payment import Authorize, OfExchange
 from domain.bookings import Booking
 from domain.exchanges import Exchange, ExchangeRequest
 from domain.money import Money
 from tests.audit.house import House, step
 
 PLACES, STATES = "places belong to live bookings", "states follow from domain events"
-OWED, OWNER = "money taken is money owed", "a seat has one owner"
+OWED, ONCE, OWNER = "money taken is money owed", "a booking is paid once", "a seat has one owner"
 HEARS, UNFINISHED = "analytics hears of every sale", "what is unfinished is being finished"
 
 
@@ -51,9 +51,9 @@ async def exchanged(house: House) -> str:
 
 async def charge(house: House, booking: str) -> None:
     """Take 1000 for an exchange that there is not."""
+    payment = OfExchange(booking_id=UUID(booking), exchange_id=uuid4())
     order = Authorize(
-        booking_id=UUID(booking),
-        exchange_id=uuid4(),
+        **payment.model_dump(),
         amount=Money(amount=1000, currency="EUR"),
         provider="stripe",
         payment_method="pm_card_visa",
@@ -61,6 +61,7 @@ async def charge(house: House, booking: str) -> None:
         deadline=datetime.now(UTC) + timedelta(minutes=1),
     )
     await step(house.money().authorize, order)
+    await step(house.money().capture_difference, payment)
 
 
 async def test_a_seat_that_is_exchanged_breaks_nothing(house: House) -> None:
@@ -98,7 +99,14 @@ async def test_seats_that_are_swapped_without_a_word_are_found(house: House) -> 
 async def test_a_difference_that_is_kept_for_nothing_is_found(house: House) -> None:
     booking = await exchanged(house)
     await charge(house, booking)
-    assert (OWED, booking) in await house.finds()
+    assert await house.finds() == {(OWED, booking)}
+
+
+async def test_a_payment_of_no_exchange_is_found_beside_the_bookings_own(house: House) -> None:
+    booking = await exchanged(house)
+    await charge(house, booking)
+    await house.sql("payment", "DELETE FROM attempts WHERE exchange_id IS NOT NULL")
+    assert await house.finds() == {(OWED, booking), (ONCE, booking)}
 
 
 async def test_an_exchange_that_analytics_has_missed_is_found(house: House) -> None:

@@ -1,4 +1,7 @@
-"""Whatever dies between two steps of an exchange: one seat is the buyer's, and it is paid once."""
+"""Whatever dies between two steps of an exchange: one seat is the buyer's, and it is paid once.
+
+`tests/faults/test_exchanges.py` kills its workers before and after each of its effects; here is what that cannot do.
+"""
 
 from __future__ import annotations
 
@@ -49,13 +52,6 @@ class Ordered:
         found = await self.buyer.exchanges(self.booking["id"])
         return found[0] if found else None
 
-    async def is_at(self, operation: str) -> bool:
-        """Whether the provider has begun this call, or done it: the step before it was done for a second time."""
-        if operation == "create":
-            return await self.exists() is not None
-        before = {"confirm": "create", "capture": "confirm"}[operation]
-        return len(await self.office.provider.calls(self.booking["id"], before)) > 1
-
     async def is_committed(self) -> bool:
         now = await self.exists()
         return now is not None and now["state"] == "committed"
@@ -69,32 +65,6 @@ class Ordered:
 
         await eventually(told, within=90)
         assert await self.office.provider.kept(self.booking["id"]) == 5000
-
-
-@pytest.mark.parametrize("operation", ["create", "confirm", "capture"])
-@pytest.mark.parametrize("fault", ["slow", "timeout_after"])
-async def test_workers_killed_before_or_after_each_call_of_the_provider(
-    box_office: BoxOffice, stack: Stack, operation: str, fault: str
-) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
-    await box_office.provider.will(fault, operation, booking["id"], delay_seconds=2)
-    ordered = Ordered(box_office, buyer, booking, "A-1-1")
-    await eventually(lambda: ordered.is_at(operation), every=0.01)
-    async with without(stack, "work"):
-        now = await buyer.booking(booking["id"])
-        assert len(now["tickets"]) == 1
-    await ordered.is_completed()
-    await sits(box_office, buyer, event, booking, on="A-1-1", not_on="B-1-1")
-
-
-async def test_workers_killed_as_soon_as_the_new_seat_is_held(box_office: BoxOffice, stack: Stack) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
-    ordered = Ordered(box_office, buyer, booking, "A-1-1")
-    await eventually(lambda: box_office.seat_is_not_free(event, "A-1-1"), every=0.002)
-    async with without(stack, "work"):
-        assert len((await buyer.booking(booking["id"]))["tickets"]) == 1
-    await ordered.is_completed()
-    await sits(box_office, buyer, event, booking, on="A-1-1", not_on="B-1-1")
 
 
 async def test_workers_killed_as_soon_as_the_seats_are_swapped_pay_the_difference_back_once(
