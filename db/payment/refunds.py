@@ -1,17 +1,18 @@
 """Tries to give money back as rows: a try may begin only when the one before it has failed for certain.
 
 Where a booking's money was taken by several intents, since seats were exchanged for dearer ones, a refund has a part at
-each intent that it takes from, and each part has its own tries.
+each intent that it takes from, and each part has its own tries; `number` counts the tries of all parts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, func, select, update
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.outbox import append
@@ -36,7 +37,6 @@ class Try(NamedTuple):
     """One try to give a refund's money back, or its part at one intent.
 
     Attributes:
-        is_of_exchange: The attempt was for an exchange, and not for the booking itself.
         is_new: Nobody can have asked the provider under its key before.
     """
 
@@ -44,7 +44,6 @@ class Try(NamedTuple):
     number: int
     booking_id: UUID
     attempt: int
-    is_of_exchange: bool
     provider: str
     intent_id: str
     amount: Money
@@ -58,36 +57,42 @@ class Try(NamedTuple):
         """The idempotency key: the same for every repetition, another once it has proved to be spent."""
         number = f":{self.number}" if self.number > 1 else ""
         minted = f":minted-{self.keys_minted}" if self.keys_minted else ""
-        part = f"-{self.attempt}" if self.is_of_exchange else ""
-        return f"{self.booking_id}:refund{part}:{self.refund_id}{number}{minted}"
+        return f"{self.booking_id}:refund:{self.refund_id}{number}{minted}"
 
 
 async def open_tries(
     connection: AsyncConnection, refund_id: UUID, booking_id: UUID, number: int, amount: int
 ) -> list[Try]:
-    """The latest try of each part, opened as this number where it is new or the one before it has failed.
+    """The latest try of each part; a new one where there is none yet, or where it has failed.
+
+    Args:
+        number: How many tries a part may have had with those that are opened now.
 
     Returns:
         Nothing where the booking has not so much money left.
     """
-    known = await _latest(connection, refund_id)
+    known = await _tries(connection, refund_id)
     if known:
-        parts = {each.attempt: each.amount.amount for each in known if _may_follow(each, number)}
+        parts = {each.attempt: each.amount.amount for each in _latest(known) if _may_follow(each, known, number)}
     else:
         parts = await _shared_out(connection, booking_id, amount)
     opened = [
-        {"refund_id": refund_id, "attempt": attempt, "number": number, "booking_id": booking_id, "amount": part}
-        for attempt, part in parts.items()
+        {"refund_id": refund_id, "attempt": attempt, "number": following, "booking_id": booking_id, "amount": part}
+        for following, (attempt, part) in enumerate(parts.items(), start=len(known) + 1)
     ]
     if not opened:
-        return known
-    once = insert(RefundRow).values(opened).on_conflict_do_nothing().returning(RefundRow.attempt)
+        return _latest(known)
+    once = insert(RefundRow).values(opened).on_conflict_do_nothing().returning(RefundRow.number)
     new = set((await connection.execute(once)).scalars())
-    return [each._replace(is_new=each.attempt in new) for each in await _latest(connection, refund_id)]
+    return [each._replace(is_new=each.number in new) for each in _latest(await _tries(connection, refund_id))]
 
 
-def _may_follow(last: Try, number: int) -> bool:
-    return last.state is TryState.FAILED and last.number < number
+def _latest(tries: Sequence[Try]) -> list[Try]:
+    return list({each.attempt: each for each in tries}.values())
+
+
+def _may_follow(last: Try, tries: Sequence[Try], number: int) -> bool:
+    return last.state is TryState.FAILED and sum(each.attempt == last.attempt for each in tries) < number
 
 
 async def _shared_out(connection: AsyncConnection, booking_id: UUID, amount: int) -> dict[int, int]:
@@ -111,14 +116,14 @@ async def _given_or_on_its_way(connection: AsyncConnection, booking_id: UUID) ->
     return {row.attempt: row.amount for row in rows}
 
 
-async def _latest(connection: AsyncConnection, refund_id: UUID) -> list[Try]:
+async def _tries(connection: AsyncConnection, refund_id: UUID) -> list[Try]:
+    """All tries of a refund, in order."""
     of_attempt = (AttemptRow.booking_id == RefundRow.booking_id) & (AttemptRow.number == RefundRow.attempt)
     found = await connection.execute(
-        select(RefundRow, AttemptRow.provider, AttemptRow.intent_id, AttemptRow.currency, AttemptRow.exchange_id)
+        select(RefundRow, AttemptRow.provider, AttemptRow.intent_id, AttemptRow.currency)
         .join(AttemptRow, of_attempt)
         .where(RefundRow.refund_id == refund_id)
-        .order_by(RefundRow.attempt, RefundRow.number.desc())
-        .ext(distinct_on(RefundRow.attempt))
+        .order_by(RefundRow.number)
     )
     return [_try(row) for row in found]
 
@@ -129,7 +134,6 @@ def _try(row: Row[*tuple[Any, ...]]) -> Try:
         row.number,
         row.booking_id,
         row.attempt,
-        row.exchange_id is not None,
         row.provider,
         row.intent_id,
         Money(amount=row.amount, currency=row.currency),
@@ -139,19 +143,11 @@ def _try(row: Row[*tuple[Any, ...]]) -> Try:
     )
 
 
-def _same(given: Try) -> tuple[ColumnElement[bool], ...]:
-    return (
-        RefundRow.refund_id == given.refund_id,
-        RefundRow.attempt == given.attempt,
-        RefundRow.number == given.number,
-    )
-
-
 async def mint_key(connection: AsyncConnection, given: Try) -> None:
     """Have the next call use a new key, since the provider's saved answer to this one is known to be a failure."""
     await connection.execute(
         update(RefundRow)
-        .where(*_same(given))
+        .where(RefundRow.refund_id == given.refund_id, RefundRow.number == given.number)
         .where(RefundRow.keys_minted == given.keys_minted)
         .values(keys_minted=given.keys_minted + 1)
     )
@@ -167,7 +163,7 @@ async def note(connection: AsyncConnection, given: Try, state: TryState, code: s
     )
     changed = await connection.execute(
         update(RefundRow)
-        .where(*_same(given))
+        .where(RefundRow.refund_id == given.refund_id, RefundRow.number == given.number)
         .where(RefundRow.state.not_in(SETTLED))
         .values(state=state, code=code, settled_at=func.now() if state in SETTLED else None)
     )

@@ -75,9 +75,9 @@ class RefundRow(Base):
     __table_args__ = (ForeignKeyConstraint(["booking_id", "attempt"], ["attempts.booking_id", "attempts.number"]),)
 
     refund_id: Mapped[UUID] = mapped_column(primary_key=True)
-    attempt: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     booking_id: Mapped[UUID]
+    attempt: Mapped[int]
     amount: Mapped[int]
     state: Mapped[str] = mapped_column(server_default=text("'open'"))
     code: Mapped[str | None]

@@ -11,7 +11,6 @@ DROP INDEX one_live_attempt_per_booking;
 CREATE UNIQUE INDEX one_live_attempt_per_booking_or_exchange ON attempts (booking_id, exchange_id)
     NULLS NOT DISTINCT WHERE closed_at IS NULL;
 
-ALTER TABLE refunds DROP CONSTRAINT refunds_pkey, ADD PRIMARY KEY (refund_id, attempt, number);
 DROP INDEX one_living_try_per_refund;
 -- A try may begin only when the one before it, at the same intent, has failed for certain.
 CREATE UNIQUE INDEX one_living_try_per_refund_and_attempt ON refunds (refund_id, attempt) WHERE state <> 'failed';
