@@ -58,7 +58,10 @@ class ExchangeActivities:
         try:
             exchange = await self._find(request.id) or await self._begin(request)
         except Refused as refusal:
-            return ExchangeOutcome(body_sha256=request.body_sha256, problem=refusal.problem)
+            known = await self._find(request.id)
+            if known is None:
+                return ExchangeOutcome(body_sha256=request.body_sha256, problem=refusal.problem)
+            exchange = known  # begun by an earlier try, which is still at work
         return ExchangeOutcome(body_sha256=request.body_sha256, exchange=exchange)
 
     async def _begin(self, request: ExchangeRequest) -> Exchange:
@@ -70,7 +73,8 @@ class ExchangeActivities:
             async with self._engine.begin() as connection:
                 return await exchanges.begin(connection, request)
         except Refused:
-            await self._locks.release(seat)
+            if await self._find(request.id) is None:
+                await self._locks.release(seat)
             raise
 
     async def _find(self, exchange_id: UUID) -> Exchange | None:

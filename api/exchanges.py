@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Response, status
 from fastapi.responses import HTMLResponse
 from pydantic import Field, StringConstraints, field_validator
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -151,12 +152,22 @@ async def _prepare(desk: Desk, request: ExchangeRequest) -> Exchange | None:
         Refused: It would be refused anyway, so no workflow is started for it.
     """
     async with desk.engine.connect() as connection:
-        known = await exchanges.find(connection, request.id)
-        if known:
-            refuse_other_body(await exchange_records.digest_of(connection, request.id), request.body_sha256)
-            return known
-        await exchange_plans.plan(connection, request)
-    return None
+        known = await _known(connection, request)
+        if known is None:
+            try:
+                await exchange_plans.plan(connection, request)
+            except Refused:
+                known = await _known(connection, request)  # another click of the same key was quicker just now
+                if known is None:
+                    raise
+    return known
+
+
+async def _known(connection: AsyncConnection, request: ExchangeRequest) -> Exchange | None:
+    known = await exchanges.find(connection, request.id)
+    if known:
+        refuse_other_body(await exchange_records.digest_of(connection, request.id), request.body_sha256)
+    return known
 
 
 async def _carried_out(desk: Desk, request: ExchangeRequest) -> Exchange:
