@@ -123,6 +123,7 @@ class Authorize(BaseModel):
         payment_method: The provider's token; None where the buyer chooses on the provider's page.
         return_url: Where the provider sends the buyer afterwards.
         deadline: Until when a charge may be started (UTC, the database's clock).
+        exchange_id: The exchange that it is for; None where it is for the booking itself.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -133,6 +134,16 @@ class Authorize(BaseModel):
     payment_method: str | None
     return_url: str
     deadline: AwareDatetime
+    exchange_id: UUID | None = None
+
+
+class OfExchange(BaseModel):
+    """Attributes: exchange_id: the exchange of one of the booking's seats whose own payment is meant."""
+
+    model_config = ConfigDict(frozen=True)
+
+    booking_id: UUID
+    exchange_id: UUID
 
 
 class _VoidRefused(PaymentUnknown):
@@ -155,7 +166,7 @@ class PaymentActivities:
         async with conversation():
             async with autocommit(self._engine) as connection:
                 attempt = await attempts.open_attempt(
-                    connection, order.booking_id, order.provider, order.amount, order.deadline
+                    connection, order.booking_id, order.provider, order.amount, order.deadline, order.exchange_id
                 )
             if attempt is None:
                 return Authorization(result=AuthorizationResult.LAPSED)
@@ -229,9 +240,17 @@ class PaymentActivities:
         Returns:
             The provider's code where it refuses for good (the authorization is gone), else None.
         """
+        return await self._capture(booking_id)
+
+    @activity.defn
+    async def capture_difference(self, payment: OfExchange) -> str | None:
+        """As `capture`, for what an exchange costs."""
+        return await self._capture(payment.booking_id, payment.exchange_id)
+
+    async def _capture(self, booking_id: UUID, exchange_id: UUID | None = None) -> str | None:
         async with conversation():
             async with autocommit(self._engine) as connection:
-                attempt = await attempts.begin_capture(connection, booking_id)
+                attempt = await attempts.begin_capture(connection, booking_id, exchange_id)
             if attempt is None or attempt.intent_id is None:
                 return "no_authorization"
             gateway = self._gateways[attempt.provider]
@@ -256,8 +275,17 @@ class PaymentActivities:
     @activity.defn
     async def return_money(self, booking_id: UUID) -> None:
         """Void or refund, whichever the provider's own state calls for, until nothing of the buyer's is kept."""
+        await self._return_money(booking_id)
+
+    @activity.defn
+    async def return_difference(self, payment: OfExchange) -> None:
+        """As `return_money`, for what an exchange costs; the booking's own payment is left alone."""
+        await self._return_money(payment.booking_id, payment.exchange_id)
+
+    async def _return_money(self, booking_id: UUID, exchange_id: UUID | None = None) -> None:
         async with conversation():
-            attempt = await self._live(booking_id)
+            async with autocommit(self._engine) as connection:
+                attempt = await attempts.live(connection, booking_id, exchange_id)
             if attempt is None:
                 return
             try:
@@ -313,10 +341,6 @@ class PaymentActivities:
     async def _is_undecided(self, attempt: Attempt, intent_id: str) -> bool:
         intent = await self._gateways[attempt.provider].retrieve(intent_id)
         return intent.state in (IntentState.ACTION_REQUIRED, IntentState.PROCESSING)
-
-    async def _live(self, booking_id: UUID) -> Attempt | None:
-        async with autocommit(self._engine) as connection:
-            return await attempts.live(connection, booking_id)
 
     async def _note_intent(self, attempt: Attempt, intent: Intent) -> Attempt:
         async with autocommit(self._engine) as connection:

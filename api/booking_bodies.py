@@ -67,13 +67,16 @@ def _no_card_number(method: str) -> str:
     return method
 
 
+PaymentMethod = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{2,127}$"), AfterValidator(_no_card_number)
+]
+"""A provider's token, never a card number."""
+
+
 class PaymentBody(BaseModel):
     """How to pay; `payment_method` is the provider's token, never a card number."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"provider": "stripe"}]})
 
     provider: Annotated[str, StringConstraints(min_length=1, max_length=40)]
-    payment_method: (
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{2,127}$"), AfterValidator(_no_card_number)]
-        | None
-    ) = None
+    payment_method: PaymentMethod | None = None

@@ -124,10 +124,9 @@ async def why_not_paid(temporal: Client, booking_id: UUID, order: str) -> Proble
         return None
 
 
-async def tell_news(temporal: Client, booking_id: UUID) -> bool:
-    """Have the booking's saga ask the provider now; False where there is no saga any more."""
-    saga = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
-    return await _is_told(saga.signal(BookingWorkflow.provider_has_news))
+async def tell_news(temporal: Client, saga: str) -> bool:
+    """Have the saga of a booking or an exchange ask the provider now; False where there is no such saga any more."""
+    return await _is_told(temporal.get_workflow_handle(saga).signal("provider_has_news"))
 
 
 async def tell_refund_news(temporal: Client, refund_id: UUID) -> bool:

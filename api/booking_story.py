@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api.bookings import AtDesk, Desk, find_booking, own_booking
+from api.exchanges import exchanges_of
 from api.patience import promptly
 from api.problems import documented
 from api.refunds import refunds_of
@@ -20,6 +21,7 @@ from domain.bookings import OVER, Booking, BookingStatus
 from domain.identity import Role
 from domain.problems import ProblemType, Refused
 from temporal.timeline import of_workflow
+from workflows.exchange import exchange_workflow_id
 from workflows.refund import refund_workflow_id
 from workflows.start import workflow_id
 
@@ -48,6 +50,13 @@ async def timeline(
         "refunds": [
             {"refund": refund, "steps": await of_workflow(desk.temporal, refund_workflow_id(refund.id))}
             for refund in await promptly(refunds_of(desk, booking_id))
+        ],
+        "exchanges": [
+            {
+                "exchange": exchange.answer(),
+                "steps": await of_workflow(desk.temporal, exchange_workflow_id(exchange.id)),
+            }
+            for exchange in await promptly(exchanges_of(desk, booking_id))
         ],
         "domain_events": await promptly(_told(desk, booking_id)),
     }

@@ -161,7 +161,7 @@ async def pay(
     booking_id: UUID, body: PaymentBody, user: Caller, desk: AtDesk, response: Response, key: IdempotencyKey
 ) -> dict[str, Any]:
     """Pay once, however often this is called with the same key; a decline (402) keeps the seats for another try."""
-    _check_method(body)
+    check_method(body.provider, body.payment_method)
     now, order = await promptly(_time_of_order(user, desk, booking_id, body.provider)), update_id("pay", key)
     command = PaymentCommand(
         provider=body.provider,
@@ -184,15 +184,19 @@ async def pay(
         raise nothing.because(await commands.why_not_paid(desk.temporal, booking_id, order)) from None
 
 
-def _check_method(body: PaymentBody) -> None:
-    """A provider with a page of its own lets the buyer choose there; any other has to be told the method."""
-    provider = PROVIDERS.get(body.provider)
+def check_method(name: str, payment_method: str | None) -> None:
+    """A provider with a page of its own lets the buyer choose there; any other has to be told the method.
+
+    Raises:
+        Refused: It is not so, or there is no such provider.
+    """
+    provider = PROVIDERS.get(name)
     if provider is None:
         raise Refused(ProblemType.UNKNOWN_PROVIDER, f"Known providers: {', '.join(PROVIDERS)}.", field="provider")
-    if provider.has_own_page == (body.payment_method is None):
+    if provider.has_own_page == (payment_method is None):
         return
     asks = "takes none: the buyer chooses on its page" if provider.has_own_page else "needs one"
-    raise Refused(ProblemType.INVALID_REQUEST, f"payment_method: {body.provider} {asks}.", field="payment_method")
+    raise Refused(ProblemType.INVALID_REQUEST, f"payment_method: {name} {asks}.", field="payment_method")
 
 
 async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider: str) -> datetime:
@@ -200,10 +204,15 @@ async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider
         found = await bookings.find_with_time(connection, booking_id)
     booking = _own(user, found[0] if found else None)
     assert found is not None
-    if booking.currency not in PROVIDERS[provider].currencies:
-        detail = f"{provider} does not take {booking.currency}; choose another provider."
-        raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
+    check_currency(provider, booking.currency)
     return found[1]
+
+
+def check_currency(provider: str, currency: str) -> None:
+    """Raise Refused unless the provider takes the currency."""
+    if currency not in PROVIDERS[provider].currencies:
+        detail = f"{provider} does not take {currency}; choose another provider."
+        raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
 
 
 class _CameToNothing(Exception):

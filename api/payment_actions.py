@@ -14,6 +14,7 @@ from api.problems import documented
 from api.security import Caller
 from domain.bookings import Booking, BookingStatus, CancelOutcome
 from domain.problems import ProblemType, Refused
+from workflows.start import workflow_id
 
 router = APIRouter(prefix="/v1/bookings/{booking_id}/payment", tags=["bookings"])
 
@@ -38,7 +39,7 @@ async def come_back(booking_id: UUID, desk: AtDesk) -> HTMLResponse:
     if booking is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
     if booking.status is BookingStatus.ACTION_REQUIRED:
-        await commands.tell_news(desk.temporal, booking_id)
+        await commands.tell_news(desk.temporal, workflow_id(booking_id))
     words = _WORDS.get(booking.status, _OVER)
     return HTMLResponse(_PAGE.format(words=words), headers={"Cache-Control": "no-store"})
 

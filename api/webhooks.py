@@ -29,8 +29,9 @@ from domain.payments import LatePayment, NewsRefused, ProviderNews
 from domain.problems import ProblemType, Refused
 from temporal import queues
 from temporal.policies import booking_policy
+from workflows.exchange import exchange_workflow_id
 from workflows.late_payment import LatePaymentWorkflow
-from workflows.start import late_payment_id, search_attributes_of_late
+from workflows.start import late_payment_id, search_attributes_of_late, workflow_id
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
@@ -79,7 +80,7 @@ async def _take(news: ProviderNews, opened: Resources, engine: AsyncEngine) -> N
     if attempt is None or course in (Course.IGNORED, Course.REFUND):
         return
     if course is Course.SAGA:
-        if await tell_news(opened.temporal, attempt.booking_id) or news.kind not in webhooks.MONEY:
+        if await tell_news(opened.temporal, _waiting_for(attempt)) or news.kind not in webhooks.MONEY:
             return
         # Its saga has ended and left the attempt open.
         await promptly(_watch(engine, attempt))
@@ -94,6 +95,11 @@ async def _received(engine: AsyncEngine, news: ProviderNews) -> Reception:
 async def _watch(engine: AsyncEngine, attempt: Attempt) -> None:
     async with autocommit(engine) as connection:
         await late_payments.watch(connection, attempt)
+
+
+def _waiting_for(attempt: Attempt) -> str:
+    """The saga that waits for the attempt's buyer."""
+    return exchange_workflow_id(attempt.exchange_id) if attempt.exchange_id else workflow_id(attempt.booking_id)
 
 
 async def _look_after(opened: Resources, attempt: Attempt) -> None:

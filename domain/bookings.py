@@ -77,7 +77,8 @@ class Booking(_Frozen):
     """A booking as its owner sees it.
 
     Attributes:
-        amount: Integer minor units for all places together, fixed when they were held.
+        amount: Integer minor units for all places together, fixed when they were held; the price of an exchange for a
+            dearer seat is added.
         refunded: Minor units of it that have gone back to the buyer for certain.
         expires_at: When the hold ends (UTC), unless a payment is under way or done.
         version: Grows by one with each change of state, and is the sequence of the domain event that tells of it.

@@ -20,6 +20,7 @@ from db.engine import open_engine
 from domain.identity import Role
 from temporal.connection import connect
 from tests.waiting import eventually
+from workflows.exchange import exchange_workflow_id
 from workflows.refund import refund_workflow_id
 from workflows.start import workflow_id
 
@@ -77,6 +78,21 @@ class Buyer:
     ) -> httpx2.Response:
         body = {"reason": reason, "tickets": list(tickets), **more}
         return await self.post(f"/v1/bookings/{booking}/refund", body, key=key or str(uuid4()))
+
+    async def exchange(
+        self, booking: str, ticket: str, seat: str, *, key: str | None = None, method: str | None = CARD, **more: Any
+    ) -> httpx2.Response:
+        """Exchange a ticket's seat; paid with a card at Stripe unless `method` is None."""
+        how = {"provider": "stripe", "payment_method": method} if method else {}
+        body = {"ticket": ticket, "seat": seat} | how | more
+        return await self.post(f"/v1/bookings/{booking}/exchange", body, key=key or str(uuid4()))
+
+    async def exchanges(self, booking: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await self.get(f"/v1/bookings/{booking}/exchanges")).json()["exchanges"]
+        return found
+
+    async def delete(self, path: str) -> httpx2.Response:
+        return await self._http.delete(path, headers=self.headers)
 
     async def refunds(self, booking: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = (await self.get(f"/v1/bookings/{booking}/refunds")).json()["refunds"]
@@ -256,6 +272,7 @@ class BoxOffice:
         currency: str = "EUR",
         starts_in: timedelta = timedelta(days=30),
         refund_policy: dict[str, int | None] | None = None,
+        exchange_policy: dict[str, int | None] | None = None,
     ) -> str:
         """A published event with the seated sections A and B and the general-admission section Standing."""
         seated = {"kind": "seated", "rows": rows, "seats_per_row": seats_per_row}
@@ -267,6 +284,7 @@ class BoxOffice:
             "currency": currency,
             "hold_seconds": hold_seconds,
             "refund_policy": refund_policy or {},
+            "exchange_policy": exchange_policy or {},
             "sections": [
                 {"name": "A", "price": 5000, **seated},
                 {"name": "B", "price": 4000, **seated},
@@ -329,6 +347,9 @@ class BoxOffice:
 
     def refund_saga(self, refund: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(refund_workflow_id(UUID(refund)))
+
+    def exchange_saga(self, exchange: str) -> WorkflowHandle[Any, Any]:
+        return self.temporal.get_workflow_handle(exchange_workflow_id(UUID(exchange)))
 
     async def reset(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Let a workflow begin again, as an operator can."""

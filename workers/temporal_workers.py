@@ -16,6 +16,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.cancellation import CancellationActivities
 from activities.catalogue import CatalogueActivities
+from activities.exchange import ExchangeActivities
 from activities.inventory import InventoryActivities
 from activities.late_payments import LatePaymentActivities
 from activities.payment import PaymentActivities, PaymentGateway
@@ -36,6 +37,7 @@ from workers.revival import keep_reviving
 from workers.schedules import schedule_reconciliation
 from workflows.booking import BookingWorkflow
 from workflows.event_cancellation import EstimateCancellation, EventCancellation
+from workflows.exchange import ExchangeWorkflow
 from workflows.late_payment import LatePaymentWorkflow
 from workflows.publication import PublishEvent
 from workflows.reconciliation import DailyReconciliation, ReconciliationWorkflow
@@ -45,6 +47,7 @@ RESERVATION_WORKFLOWS = [
     BookingWorkflow,
     LatePaymentWorkflow,
     RefundWorkflow,
+    ExchangeWorkflow,
     EventCancellation,
     EstimateCancellation,
 ]
@@ -120,6 +123,7 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
         activities = [
             *methods_of(reservation),
             *methods_of(ReturnedTickets(engine, locks)),
+            *methods_of(ExchangeActivities(engine, locks, reservation.admit)),
             *methods_of(InventoryActivities(engine)),
             *methods_of(CancellationActivities(engine)),
         ]

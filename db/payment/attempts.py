@@ -1,4 +1,7 @@
-"""Payment attempts as rows: which intent and which keys belong to a booking, whatever crashes or is reset."""
+"""Payment attempts as rows: which intent and which keys belong to a booking, whatever crashes or is reset.
+
+A booking has one live attempt at most, and so has each exchange of one of its seats.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, Uuid, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -48,7 +51,8 @@ _COMES_FROM: dict[AttemptState, frozenset[AttemptState]] = {
 class Attempt(NamedTuple):
     """One attempt to take a booking's money; `intent_id` is None until the provider has told it.
 
-    `action_url` is the provider's page where the intent is paid, which some providers tell only once.
+    `action_url` is the provider's page where the intent is paid, which some providers tell only once. `exchange_id` is
+    the exchange that it pays for; None where it pays for the booking itself.
     """
 
     booking_id: UUID
@@ -61,11 +65,13 @@ class Attempt(NamedTuple):
     keys_minted: int
     captures_asked: int = 0
     action_url: str | None = None
+    exchange_id: UUID | None = None
 
     def key(self, step: str) -> str:
         """The idempotency key of one step: the same for every repetition, another once it has proved to be spent."""
         minted = f":{self.keys_minted}" if self.keys_minted else ""
-        return f"{self.booking_id}:{step}:{self.number}{minted}"
+        exchange = "exchange:" if self.exchange_id else ""
+        return f"{self.booking_id}:{exchange}{step}:{self.number}{minted}"
 
     def facts(self) -> dict[str, Any]:
         """What every domain event of a payment carries."""
@@ -90,14 +96,17 @@ def read_attempt(row: Row[Any]) -> Attempt:
         row.keys_minted,
         row.captures_asked,
         row.action_url,
+        row.exchange_id,
     )
 
 
 # Built once: to build a statement costs more than to send it.
-_IS_LIVE = (AttemptRow.booking_id == bindparam("of_booking"), AttemptRow.closed_at.is_(None))
-_LIVE = select(AttemptRow).where(*_IS_LIVE)
+_IS_OPEN = (AttemptRow.booking_id == bindparam("of_booking"), AttemptRow.closed_at.is_(None))
+_IS_OF = AttemptRow.exchange_id.is_not_distinct_from(bindparam("of_exchange", type_=Uuid()))
+_LIVE = select(AttemptRow).where(*_IS_OPEN, _IS_OF)
 _LIVE_OR_DECLINED = select(AttemptRow).where(
     AttemptRow.booking_id == bindparam("of_booking"),
+    _IS_OF,
     or_(
         AttemptRow.closed_at.is_(None),
         and_(AttemptRow.state == AttemptState.DECLINED, AttemptRow.deadline == bindparam("at")),
@@ -105,36 +114,60 @@ _LIVE_OR_DECLINED = select(AttemptRow).where(
 )
 _OPEN = text(
     """
-    INSERT INTO attempts (booking_id, number, provider, amount, currency, deadline)
-    SELECT :booking_id, coalesce(max(number), 0) + 1, :provider, :amount, :currency, CAST(:deadline AS timestamptz)
+    INSERT INTO attempts (booking_id, number, provider, amount, currency, deadline, exchange_id)
+    SELECT :booking_id, coalesce(max(number), 0) + 1, :provider, :amount, :currency, CAST(:deadline AS timestamptz),
+           CAST(:exchange_id AS uuid)
     FROM attempts WHERE booking_id = :booking_id
     HAVING :deadline > now()
-       AND count(*) FILTER (WHERE closed_at IS NULL OR (state = 'declined' AND deadline = :deadline)) = 0
+       AND count(*) FILTER (
+           WHERE exchange_id IS NOT DISTINCT FROM CAST(:exchange_id AS uuid)
+             AND (closed_at IS NULL OR (state = 'declined' AND deadline = :deadline))
+       ) = 0
     ON CONFLICT DO NOTHING RETURNING *
     """
 )
 _BEGIN_CAPTURE = (
-    update(AttemptRow).where(*_IS_LIVE).values(captures_asked=AttemptRow.captures_asked + 1).returning(AttemptRow)
+    update(AttemptRow)
+    .where(*_IS_OPEN, _IS_OF)
+    .values(captures_asked=AttemptRow.captures_asked + 1)
+    .returning(AttemptRow)
 )
 
 
-async def live(connection: AsyncConnection, booking_id: UUID) -> Attempt | None:
-    """The booking's attempt that is not closed, if there is one."""
-    row = (await connection.execute(_LIVE, {"of_booking": booking_id})).one_or_none()
+async def live(connection: AsyncConnection, booking_id: UUID, exchange_id: UUID | None = None) -> Attempt | None:
+    """The attempt of the booking, or of the exchange, that is not closed, if there is one."""
+    found = await connection.execute(_LIVE, {"of_booking": booking_id, "of_exchange": exchange_id})
+    row = found.one_or_none()
     return read_attempt(row) if row else None
 
 
+async def captured(connection: AsyncConnection, booking_id: UUID) -> list[Attempt]:
+    """The attempts that have money of the booking's, for itself and for its exchanges, oldest first."""
+    rows = await connection.execute(
+        select(AttemptRow)
+        .where(AttemptRow.booking_id == booking_id, AttemptRow.state == AttemptState.CAPTURED)
+        .order_by(AttemptRow.number)
+    )
+    return [read_attempt(row) for row in rows]
+
+
 async def open_attempt(
-    connection: AsyncConnection, booking_id: UUID, provider: str, amount: Money, deadline: datetime
+    connection: AsyncConnection,
+    booking_id: UUID,
+    provider: str,
+    amount: Money,
+    deadline: datetime,
+    exchange_id: UUID | None = None,
 ) -> Attempt | None:
     """The live attempt, or a new one; None when there is none and the deadline has passed by the database's clock.
 
     An order whose attempt was declined gets that one again: its worker died before it could tell.
     """
-    values = {"booking_id": booking_id, "provider": provider, "deadline": deadline, **amount.model_dump()}
-    row = (await connection.execute(_OPEN, values)).one_or_none()
+    values = {"booking_id": booking_id, "provider": provider, "deadline": deadline, "exchange_id": exchange_id}
+    row = (await connection.execute(_OPEN, values | amount.model_dump())).one_or_none()
     if row is None:
-        row = (await connection.execute(_LIVE_OR_DECLINED, {"of_booking": booking_id, "at": deadline})).one_or_none()
+        order = {"of_booking": booking_id, "of_exchange": exchange_id, "at": deadline}
+        row = (await connection.execute(_LIVE_OR_DECLINED, order)).one_or_none()
     return read_attempt(row) if row else None
 
 
@@ -153,9 +186,12 @@ async def note_intent(
     return await _change(connection, attempt, _NOTE_INTENT, noted_intent=intent_id, noted_url=action_url)
 
 
-async def begin_capture(connection: AsyncConnection, booking_id: UUID) -> Attempt | None:
+async def begin_capture(
+    connection: AsyncConnection, booking_id: UUID, exchange_id: UUID | None = None
+) -> Attempt | None:
     """The live attempt, with this capture counted before it is asked for; None when there is none."""
-    row = (await connection.execute(_BEGIN_CAPTURE, {"of_booking": booking_id})).one_or_none()
+    counted = await connection.execute(_BEGIN_CAPTURE, {"of_booking": booking_id, "of_exchange": exchange_id})
+    row = counted.one_or_none()
     return read_attempt(row) if row else None
 
 
@@ -196,7 +232,7 @@ def _reaching(state: AttemptState) -> ReturningUpdate[Any]:
 
 def _changing(values: dict[str, Any], *conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
     same = AttemptRow.number == bindparam("of_number")
-    return update(AttemptRow).where(*_IS_LIVE, same, *conditions).values(values).returning(AttemptRow)
+    return update(AttemptRow).where(*_IS_OPEN, same, *conditions).values(values).returning(AttemptRow)
 
 
 _NOTE_INTENT = _changing({"intent_id": bindparam("noted_intent"), "action_url": bindparam("noted_url")})

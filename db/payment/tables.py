@@ -25,7 +25,7 @@ class OutboxRow(OutboxColumns, Base):
 
 
 class AttemptRow(Base):
-    """One attempt to take a booking's money.
+    """One attempt to take a booking's money, or what an exchange of one of its seats costs.
 
     `keys_minted` counts the idempotency keys that proved to be spent, `captures_asked` how often a capture was begun;
     `deadline` is that of the order that opened it; a `watched` one is closed, or nobody's any more, and a workflow of
@@ -36,6 +36,7 @@ class AttemptRow(Base):
 
     booking_id: Mapped[UUID] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
+    exchange_id: Mapped[UUID | None]
     provider: Mapped[str]
     amount: Mapped[int]
     currency: Mapped[str]
@@ -66,7 +67,10 @@ class WebhookRow(Base):
 
 
 class RefundRow(Base):
-    """One try to give money back for a refund. `keys_minted` counts the idempotency keys that proved to be spent."""
+    """One try to give back what one attempt has taken of a refund's money.
+
+    `keys_minted` counts the idempotency keys that proved to be spent.
+    """
 
     __tablename__ = "refunds"
     __table_args__ = (ForeignKeyConstraint(["booking_id", "attempt"], ["attempts.booking_id", "attempts.number"]),)

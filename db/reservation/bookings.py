@@ -45,6 +45,14 @@ async def find_with_time(connection: AsyncConnection, booking_id: UUID) -> tuple
 _FIND = select(BookingRow, func.now().label("clock")).where(BookingRow.id == bindparam("of_booking"))
 
 
+async def now(connection: AsyncConnection) -> datetime:
+    """The database's clock (UTC)."""
+    return (await connection.execute(_NOW)).scalar_one()
+
+
+_NOW = select(func.now())
+
+
 async def _booking(connection: AsyncConnection, row: Row[Any]) -> Booking:
     tickets = await tickets_of(connection, row.id) if row.status in PAID else ()
     return without_tickets(row).model_copy(update={"tickets": tickets})

@@ -53,3 +53,11 @@ def test_there_are_histories_of_refunds_and_of_a_cancelled_event() -> None:
 
 def test_there_are_histories_of_reconciliation() -> None:
     assert set(HISTORIES) >= {"reconciliation", "reconciliation-daily"}
+
+
+def test_there_are_histories_of_exchanges() -> None:
+    assert set(HISTORIES) >= {
+        "exchanged-for-a-dearer-seat", "exchanged-for-a-cheaper-seat", "exchanged-for-an-equal-seat",
+        "exchange-declined", "exchange-three-d-secure", "exchange-abandoned", "exchange-needs-attention",
+        "exchange-capture-refused", "exchange-refused",
+    }  # fmt: skip
