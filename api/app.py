@@ -13,6 +13,7 @@ from api import (
     bookings,
     cancellations,
     catalogue,
+    codec,
     health,
     identity,
     inventory,
@@ -53,6 +54,7 @@ PARTS: Mapping[str, _Part] = {
     ),
     "payment": _Part((webhooks.router,), frozenset({"payment"})),
     "search": _Part((search.router,)),
+    "codec": _Part((codec.router,)),
 }
 
 

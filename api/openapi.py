@@ -25,6 +25,7 @@ TAGS = [
     {"name": "search", "description": "Find events."},
     {"name": "reservation", "description": "What is left of an event."},
     {"name": "bookings", "description": "Hold, pay, cancel."},
+    {"name": "operations", "description": "For support and operators."},
     {"name": "health", "description": "For load balancers."},
 ]
 

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     payu_second_key: SecretStr | None = None  # proves notifications; two with a comma while one is replaced
     token_private_key: SecretStr | None = None  # base64url seed (32 bytes) of the Ed25519 key that signs access tokens
     booking_id_secret: SecretStr | None = None  # keys the hash of user and idempotency key
+    temporal_payload_keys: SecretStr | None = None  # `id:key,…`, see `PayloadCipher`
     internal_token: SecretStr | None = None  # lets our own consumers ask identity for contact data
 
     metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: no metrics and readiness endpoint
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
             return data
         defaults = {name: _DEVELOPMENT_SECRET for name in _SECRETS}
         defaults["token_private_key"] = "c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
+        defaults["temporal_payload_keys"] = "development:c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
         return defaults | data
 
     @model_validator(mode="after")
@@ -100,6 +102,7 @@ _SECRETS = (
     "payu_second_key",
     "token_private_key",
     "booking_id_secret",
+    "temporal_payload_keys",
     "internal_token",
 )
 
