@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from api import (
     booking_story,
@@ -24,6 +25,7 @@ from api import (
     search,
     webhooks,
 )
+from api.conditional import Conditional
 from api.door import Door
 from api.middleware import BodyGuard, RequestContext
 from api.resources import open_resources
@@ -76,6 +78,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         generate_unique_id_function=openapi.operation_id,
     )
     app.state.settings = settings
+    app.state.draining = False
     app.state.tokens = AccessTokens(settings)
     for router in (health.router, openapi.router, *(router for part in parts for router in part.routers)):
         app.include_router(router)
@@ -84,6 +87,8 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     if any(bookings.router in part.routers for part in parts):
         app.add_middleware(Door)
     app.add_middleware(BodyGuard)
+    app.add_middleware(Conditional)
+    app.add_middleware(CORSMiddleware, **_cors(settings))
     app.add_middleware(RequestContext)
     return app
 
@@ -93,6 +98,22 @@ def _chosen(only: Collection[str] | None) -> list[_Part]:
     if unknown:
         raise ValueError(f"no routes for {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     return [part for name, part in PARTS.items() if not only or name in only]
+
+
+def _cors(settings: Settings) -> dict[str, Any]:
+    """Who may call from a browser: the pages of these origins, and the Temporal UI. There are no cookies."""
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    return {
+        "allow_origins": [*origins, settings.temporal_ui_url],
+        "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+        "allow_headers": [
+            "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "traceparent",
+            "X-Namespace", "X-Request-Id",
+        ],
+        "expose_headers": [
+            "ETag", "Idempotency-Key", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id",
+        ],
+    }  # fmt: skip
 
 
 def _lifespan(

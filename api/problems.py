@@ -42,6 +42,9 @@ _T, _H = ProblemType, HTTPStatus
 KINDS: Mapping[ProblemType, _Kind] = {
     _T.INVALID_REQUEST: _Kind(_H.UNPROCESSABLE_ENTITY, "The request is not valid"),
     _T.BODY_TOO_LARGE: _Kind(_H.REQUEST_ENTITY_TOO_LARGE, "The request's body is too large"),
+    _T.UNSUPPORTED_MEDIA_TYPE: _Kind(_H.UNSUPPORTED_MEDIA_TYPE, "The body is of another type than this call takes"),
+    _T.RATE_LIMITED: _Kind(_H.TOO_MANY_REQUESTS, "Too many requests"),
+    _T.TOO_MANY_HOLDS: _Kind(_H.TOO_MANY_REQUESTS, "Too many places are held, or were let go"),
     _T.UNAUTHENTICATED: _Kind(_H.UNAUTHORIZED, "Log in first", {"WWW-Authenticate": "Bearer"}),
     _T.FORBIDDEN: _Kind(_H.FORBIDDEN, "Not allowed"),
     _T.NOT_FOUND: _Kind(_H.NOT_FOUND, "Not found"),
@@ -78,6 +81,7 @@ _BY_STATUS = {
     404: _T.NOT_FOUND,
     405: _T.METHOD_NOT_ALLOWED,
     413: _T.BODY_TOO_LARGE,
+    415: _T.UNSUPPORTED_MEDIA_TYPE,
     422: _T.INVALID_REQUEST,
     503: _T.UNAVAILABLE,
 }
@@ -213,6 +217,8 @@ async def _http(request: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = error.errors()
+    if any(each["loc"] == ("body",) for each in errors) and not _is_json(request):
+        return respond(_NOT_JSON, request, headers={"Accept": "application/json"})
     broken = any(each["type"] == "json_invalid" for each in errors)
     problem = Problem(
         type=_T.INVALID_REQUEST,
@@ -220,6 +226,16 @@ async def _invalid(request: Request, error: Exception) -> Response:
         members={"errors": [_field_error(each) for each in errors[:_MOST_ERRORS]]},
     )
     return respond(problem, request, status=HTTPStatus.BAD_REQUEST if broken else None)
+
+
+_NOT_JSON = Problem(type=_T.UNSUPPORTED_MEDIA_TYPE, detail="Send the body as `Content-Type: application/json`.")
+
+
+def _is_json(request: Request) -> bool:
+    """Whether the body is said to be JSON; what is missing altogether is not of a wrong type."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_empty = request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers
+    return is_empty or kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def _field_error(error: Mapping[str, Any]) -> dict[str, str]:

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     mail_sender: str = "Seatwright <tickets@seatwright.example>"
     mail_ui_url: str = "http://127.0.0.1:8025"
     api_url: str = "http://127.0.0.1:8000"
+    cors_origins: str = ""  # with commas between: whose pages may call the API from a browser, as `https://host`
     sandbox_url: str = "http://127.0.0.1:8900"  # read by the audit, which compares with the provider's ledger
 
     stripe_api_base: str = "https://api.stripe.com"
@@ -58,6 +59,9 @@ class Settings(BaseSettings):
     internal_token: SecretStr | None = None  # lets our own consumers ask identity for contact data
 
     metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: no metrics and readiness endpoint
+    drain: float = Field(
+        default=5.0, ge=0
+    )  # how long an API that was told to stop still serves, and says 503 at /readyz
     # Where a booking's payment steps run: "local" in its saga's own worker, which saves a third of a booking's cost;
     # "remote" on the payment queue, for workers of the reservation service that must not have the payment's secrets.
     payment_steps: Literal["local", "remote"] = "local"
