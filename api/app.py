@@ -26,7 +26,10 @@ from api import (
     webhooks,
 )
 from api.conditional import Conditional
+from api.counters import Counters
 from api.door import Door
+from api.limits import Limits
+from api.log_in_throttle import LogInThrottle
 from api.middleware import BodyGuard, RequestContext
 from api.resources import open_resources
 from api.security import AccessTokens
@@ -84,6 +87,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         app.include_router(router)
     openapi.describe(app)
     problems.install(app)
+    _add_limits(app, settings)
     if any(bookings.router in part.routers for part in parts):
         app.add_middleware(Door)
     app.add_middleware(BodyGuard)
@@ -98,6 +102,13 @@ def _chosen(only: Collection[str] | None) -> list[_Part]:
     if unknown:
         raise ValueError(f"no routes for {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     return [part for name, part in PARTS.items() if not only or name in only]
+
+
+def _add_limits(app: FastAPI, settings: Settings) -> None:
+    if settings.rate_limits:
+        counters = Counters(settings)
+        app.add_middleware(LogInThrottle, settings=settings, counters=counters)
+        app.add_middleware(Limits, settings=settings, counters=counters)
 
 
 def _cors(settings: Settings) -> dict[str, Any]:

@@ -104,9 +104,14 @@ def respond(
     return Response(
         orjson.dumps(dict(problem.members) | body, default=str),
         code,
-        {**kind.headers, **(headers or {}), **_idempotency_key(request)},
+        {**kind.headers, **_retry_after(problem), **(headers or {}), **_idempotency_key(request)},
         media_type=MEDIA_TYPE,
     )
+
+
+def _retry_after(problem: Problem) -> dict[str, str]:
+    seconds = problem.members.get("retry_after")
+    return {"Retry-After": str(seconds)} if seconds else {}
 
 
 def _instance(request: Request) -> str | None:

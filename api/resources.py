@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from adapters.elasticsearch import EventSearch
+from adapters.hoarding import Hoarding
 from adapters.seat_locks import SeatLocks
 from adapters.turnstile import Turnstile
 from config.settings import Service, Settings
@@ -35,6 +36,7 @@ class Resources:
     redis: Redis
     locks: SeatLocks
     turnstile: Turnstile
+    hoarding: Hoarding
     temporal: Client
     search: EventSearch
 
@@ -49,7 +51,16 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
         stack.push_async_callback(redis.aclose)
         search = EventSearch(settings.elasticsearch_url)
         stack.push_async_callback(search.close)
-        yield Resources(settings, engines, redis, SeatLocks(redis), Turnstile(redis), await connect(settings), search)
+        yield Resources(
+            settings=settings,
+            engines=engines,
+            redis=redis,
+            locks=SeatLocks(redis),
+            turnstile=Turnstile(redis),
+            hoarding=Hoarding(redis, settings.live_holds, settings.unpaid_holds),
+            temporal=await connect(settings),
+            search=search,
+        )
 
 
 def open_redis(settings: Settings) -> Redis:

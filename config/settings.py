@@ -7,12 +7,23 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _DEVELOPMENT_SECRET = "development-only-secret-0123456789"
 Service = Literal["identity", "catalogue", "reservation", "payment", "analytics"]
 SERVICES_WITH_DATABASE: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment", "analytics")
+
+RATE_LIMITS = {
+    "log-in": "30/minute",
+    "log-in-failures": "10/15 minute",
+    "log-in-failures-of-account": "50/hour",
+    "register": "20/hour",
+    "book": "30/minute",
+    "pay": "30/minute",
+    "read": "600/minute",
+    "write": "120/minute",
+}
 
 
 class Settings(BaseSettings):
@@ -59,6 +70,12 @@ class Settings(BaseSettings):
     internal_token: SecretStr | None = None  # lets our own consumers ask identity for contact data
 
     metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: no metrics and readiness endpoint
+    # How often somebody may call, by class of route (JSON; see `api/limits.py`); none in development.
+    rate_limits: dict[str, str] = RATE_LIMITS
+    live_holds: int = Field(
+        default=3, ge=0
+    )  # bookings of an event that a user may hold unpaid at a time; 0: any number
+    unpaid_holds: int = Field(default=10, ge=1)  # holds of an event that a user may make in 15 minutes without paying
     drain: float = Field(
         default=5.0, ge=0
     )  # how long an API that was told to stop still serves, and says 503 at /readyz
@@ -79,7 +96,14 @@ class Settings(BaseSettings):
         defaults = {name: _DEVELOPMENT_SECRET for name in _SECRETS}
         defaults["token_private_key"] = "c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
         defaults["temporal_payload_keys"] = "development:c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
-        return defaults | data
+        return {**defaults, "rate_limits": {}, "live_holds": 0, **data}
+
+    @field_validator("rate_limits")
+    @classmethod
+    def _all_or_none(cls, given: dict[str, str]) -> dict[str, str]:
+        if given and given.keys() != RATE_LIMITS.keys():
+            raise ValueError(f"has to name {', '.join(RATE_LIMITS)}, or nothing at all")
+        return given
 
     @model_validator(mode="after")
     def _no_missing_secrets(self) -> Self:
