@@ -42,7 +42,7 @@ class Hoarding:
         if not self._most_live:
             return 0
         window = int(_WINDOW.total_seconds() * 1000)
-        arguments = [str(booking_id), hold_seconds * 1000, self._most_live, self._most_unpaid, window]
+        arguments: list[str | int] = [str(booking_id), hold_seconds * 1000, self._most_live, self._most_unpaid, window]
         return math.ceil(int(await self._admit(keys=_keys(user_id, event_id), args=arguments)) / 1000)
 
     async def let_go(self, user_id: UUID, event_id: UUID, booking_id: UUID) -> None:

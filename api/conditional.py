@@ -59,7 +59,7 @@ def _answer(start: Message, body: Message, known: list[str]) -> Message:
         return body
     start["status"] = 304
     start["headers"] = [(name, value) for name, value in headers.raw if name in _KEPT]
-    return body | {"body": b""}
+    return {**body, "body": b""}
 
 
 def _is_known(tag: str, known: list[str]) -> bool:

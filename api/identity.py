@@ -166,11 +166,15 @@ _INVALID_GRANT = Problem(
 )
 
 
-@router.get("/.well-known/jwks.json", summary="The keys that access tokens are signed with")
+class _KeySet(Response):
+    media_type = "application/jwk-set+json"
+
+
+@router.get("/.well-known/jwks.json", summary="The keys that access tokens are signed with", response_class=_KeySet)
 async def jwks(request: Request) -> Response:
     tokens: AccessTokens = request.app.state.tokens
     body = orjson.dumps(tokens.jwks())
-    return Response(body, media_type="application/jwk-set+json", headers={"Cache-Control": "public, max-age=300"})
+    return _KeySet(body, headers={"Cache-Control": "public, max-age=300"})
 
 
 @router.get("/v1/me", summary="Who am I", responses=documented(ProblemType.UNAUTHENTICATED))

@@ -108,7 +108,7 @@ def _telling(send: Send, kind: Class, allowance: Allowance) -> Send:
     async def telling(message: Message) -> None:
         if message["type"] == "http.response.start":
             told = [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
-            message = message | {"headers": [*message["headers"], *told]}
+            message = {**message, "headers": [*message["headers"], *told]}
         await send(message)
 
     return telling

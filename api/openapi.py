@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,19 @@ def describe(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
+_OF_EVENT = ("catalogue_look", "catalogue_publish", "catalogue_cancel", "reservation_seats", "reservation_cancellation")
+_OF_BOOKING = (
+    "bookings_look", "bookings_pay", "bookings_abandon", "bookings_cancel", "bookings_refund", "bookings_refunds",
+    "bookings_timeline",
+)  # fmt: skip
+_LINKS = {
+    ("catalogue_draft", "201"): {"event_id": _OF_EVENT},
+    ("catalogue_publish", "200"): {"event_id": _OF_EVENT},
+    ("bookings_hold", "201"): {"booking_id": _OF_BOOKING},
+    ("bookings_pay", "200"): {"booking_id": _OF_BOOKING},
+}
+"""Which calls an answer's `id` leads to: OpenAPI's links, for generated clients and for tests that follow them."""
+
 _PROBLEM_CONTENT = {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}
 
 
@@ -83,7 +96,18 @@ def _with_problems(app: FastAPI) -> dict[str, Any]:
         if "422" in answers:
             answers["422"]["content"] = _PROBLEM_CONTENT
         answers["default"] = {"description": "Any other problem", "content": _PROBLEM_CONTENT}
+    _link({operation["operationId"]: operation for operation in _operations(schema)})
     return schema
+
+
+def _link(operations: Mapping[str, dict[str, Any]]) -> None:
+    for (source, status), parameters in _LINKS.items():
+        if source not in operations:
+            continue
+        links = operations[source]["responses"][status].setdefault("links", {})
+        for parameter, names in parameters.items():
+            for name in operations.keys() & set(names):
+                links[name] = {"operationId": name, "parameters": {parameter: "$response.body#/id"}}
 
 
 def _operations(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
