@@ -170,7 +170,12 @@ class _KeySet(Response):
     media_type = "application/jwk-set+json"
 
 
-@router.get("/.well-known/jwks.json", summary="The keys that access tokens are signed with", response_class=_KeySet)
+@router.get(
+    "/.well-known/jwks.json",
+    summary="The keys that access tokens are signed with",
+    response_class=_KeySet,
+    responses={200: {"content": {_KeySet.media_type: {"schema": {"type": "object"}}}}},
+)
 async def jwks(request: Request) -> Response:
     tokens: AccessTokens = request.app.state.tokens
     body = orjson.dumps(tokens.jwks())
