@@ -10,8 +10,9 @@ from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from api.problems import MEDIA_TYPE, PROBLEM_SCHEMA
+from api.problems import MEDIA_TYPE, PROBLEM_SCHEMA, documented
 from api.schemas import ProblemBody
+from domain.problems import ProblemType
 
 DESCRIPTION = """\
 Seatwright sells seats: never one twice.
@@ -93,11 +94,26 @@ def _with_problems(app: FastAPI) -> dict[str, Any]:
         schemas.pop(name, None)
     for operation in _operations(schema):
         answers = operation["responses"]
-        if "422" in answers:
-            answers["422"]["content"] = _PROBLEM_CONTENT
+        if "422" in answers and MEDIA_TYPE not in answers["422"].get("content", {}):
+            answers |= _problems(ProblemType.INVALID_REQUEST)
+        for status, answer in _problems(*_everywhere(operation)).items():
+            answers.setdefault(status, answer)
         answers["default"] = {"description": "Any other problem", "content": _PROBLEM_CONTENT}
     _link({operation["operationId"]: operation for operation in _operations(schema)})
     return schema
+
+
+def _problems(*types: ProblemType) -> dict[str, Any]:
+    return {str(status): answer for status, answer in documented(*types).items()}
+
+
+def _everywhere(operation: Mapping[str, Any]) -> Iterator[ProblemType]:
+    """What is refused around a route, so that no route has to say it."""
+    yield from (ProblemType.RATE_LIMITED, ProblemType.UNAVAILABLE, ProblemType.INTERNAL)
+    if operation.get("security"):
+        yield ProblemType.UNAUTHENTICATED
+    if "requestBody" in operation:
+        yield from (ProblemType.BODY_TOO_LARGE, ProblemType.UNSUPPORTED_MEDIA_TYPE)
 
 
 def _link(operations: Mapping[str, dict[str, Any]]) -> None:

@@ -274,5 +274,11 @@ def _encodable(text: str) -> str:
 def _documentation(kinds: Sequence[ProblemType]) -> dict[str, Any]:
     return {
         "description": "; ".join(f"`{kind}`: {KINDS[kind].title}" for kind in kinds),
-        "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}},
+        "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "examples": {kind: _example(kind) for kind in kinds}}},
     }
+
+
+def _example(kind: ProblemType) -> dict[str, Any]:
+    status, title, _ = KINDS[kind]
+    told = {"type": TYPE_BASE + kind, "title": title, "status": int(status), "detail": f"{title}."}
+    return {"value": told | {"instance": "/v1/…", "request_id": "01a2077b-abd2-752f-b932-ac8d9ca64bd5"}}
