@@ -75,7 +75,7 @@ _OF_BOOKING = (
     "bookings_look", "bookings_pay", "bookings_abandon", "bookings_cancel", "bookings_refund", "bookings_refunds",
     "bookings_timeline",
 )  # fmt: skip
-_LINKS = {
+_LINKS: Mapping[tuple[str, str], Mapping[str, tuple[str, ...]]] = {
     ("catalogue_draft", "201"): {"event_id": _OF_EVENT},
     ("catalogue_publish", "200"): {"event_id": _OF_EVENT},
     ("bookings_hold", "201"): {"booking_id": _OF_BOOKING},
@@ -109,7 +109,7 @@ def _problems(*types: ProblemType) -> dict[str, Any]:
 
 def _everywhere(operation: Mapping[str, Any]) -> Iterator[ProblemType]:
     """What is refused around a route, so that no route has to say it."""
-    yield from (ProblemType.RATE_LIMITED, ProblemType.UNAVAILABLE, ProblemType.INTERNAL)
+    yield from (ProblemType.RATE_LIMITED, ProblemType.UNAVAILABLE)
     if operation.get("security"):
         yield ProblemType.UNAUTHENTICATED
     if "requestBody" in operation:

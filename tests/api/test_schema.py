@@ -14,7 +14,7 @@ from tests.api.conftest import Join
 from tests.box_office import BoxOffice
 
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
-CASES, PER_CALL, SECONDS = (10_000, 450, 1500) if FULL else (1_000, 8, 240)
+CASES, PER_CALL, SECONDS = (10_000, 300, 1500) if FULL else (1_000, 8, 240)
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
     "response_schema_conformance", "unsupported_method", "allow_header_conformance", "ignored_auth",
