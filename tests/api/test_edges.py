@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -69,9 +70,9 @@ async def test_a_body_that_is_not_said_to_be_json_is_refused(box_office: BoxOffi
 
 @pytest.fixture
 async def leaving(stack: Stack) -> AsyncIterator[tuple[str, int]]:
-    """An API process of its own that stays for two seconds when it is told to stop: its address and its pid."""
+    """An API process of its own that stays for five seconds when it is told to stop: its address and its pid."""
     name = f"api-leaving-{uuid4().hex[:6]}"
-    spawned = await asyncio.to_thread(stack.spawn, name, "api", env={"SEATWRIGHT_DRAIN": "2"})
+    spawned = await asyncio.to_thread(stack.spawn, name, "api", env={"SEATWRIGHT_DRAIN": "5"})
     pid = stack.pid(name)
     assert pid
     yield f"http://127.0.0.1:{spawned.ports['api']}", pid
@@ -81,17 +82,16 @@ async def leaving(stack: Stack) -> AsyncIterator[tuple[str, int]]:
 async def test_a_process_that_is_told_to_stop_under_load_answers_every_request(
     leaving: tuple[str, int], box_office: BoxOffice
 ) -> None:
-    """Buyers go on until nobody takes their connection; a connection that was taken is answered."""
+    """Buyers come until the load balancer hears that the process is draining, which takes it a moment."""
     url, pid = leaving
     event, taken, held = await box_office.event(rows=40, seats_per_row=25), iter(range(1000)), []
+    turned_away = asyncio.Event()
 
     async def buy(http: httpx2.AsyncClient) -> None:
         buyer = box_office.somebody().at(http)
-        for number in taken:
-            try:
-                answer = await buyer.hold(event, f"A-{number // 25 + 1}-{number % 25 + 1}")
-            except httpx2.ConnectError:
-                return
+        while not turned_away.is_set():
+            number = next(taken)
+            answer = await buyer.hold(event, f"A-{number // 25 + 1}-{number % 25 + 1}")
             held.append(answer.status_code)
 
     async with httpx2.AsyncClient(base_url=url, timeout=60) as http:
@@ -100,8 +100,19 @@ async def test_a_process_that_is_told_to_stop_under_load_answers_every_request(
         os.kill(pid, signal.SIGTERM)
         answer = await eventually(lambda: _draining(url))
         assert answer["status"] == "draining"
+        so_far = len(held)
+        await eventually(lambda: len(held) >= so_far + 8)
+        turned_away.set()
         await asyncio.gather(*buyers)
     assert set(held) == {201}
+    await eventually(lambda: not _is_alive(pid), within=60)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 async def _draining(url: str) -> Any:
