@@ -25,7 +25,15 @@ class BookingBody(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"event_id": "…", "seats": ["A-1-12"], "quantities": {"Standing": 2}}]},
+        json_schema_extra={
+            "examples": [
+                {
+                    "event_id": "01a2077b-abd2-752f-b932-ac8d9ca64bd5",
+                    "seats": ["A-1-12"],
+                    "quantities": {"Standing": 2},
+                }
+            ]
+        },
     )
 
     event_id: UUID

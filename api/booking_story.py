@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api.bookings import AtDesk, Desk, find_booking, own_booking
@@ -77,12 +77,17 @@ async def _readable(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
     summary="Each change of a booking's state, as it happens",
     responses=documented(ProblemType.NOT_FOUND),
 )
-async def stream(booking: Annotated[Booking, Depends(_readable)], desk: AtDesk) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events named `status`, the present one first; the stream ends when the booking has ended."""
+async def stream(
+    booking: Annotated[Booking, Depends(_readable)], desk: AtDesk, request: Request
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events named `status`, the present one first; the stream ends when the booking has ended.
+
+    It ends sooner where our process does: connect again.
+    """
     current: Booking | None = booking
     seen = 0
     for _ in range(int(_LONGEST / _LOOK_EVERY)):
-        if current is None:
+        if current is None or request.app.state.draining:
             return
         if current.version > seen:
             seen = current.version

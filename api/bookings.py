@@ -11,10 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from adapters.hoarding import Hoarding
 from adapters.seat_locks import ColdEvent, Places, SeatLocks
 from api import booking_commands as commands
 from api.booking_bodies import BookingBody, PaymentBody
 from api.booking_commands import WorkflowClosed
+from api.hoarding import counted
 from api.idempotency import IdempotencyKey, booking_id_for, digest, refuse_other_body, update_id
 from api.patience import promptly
 from api.problems import KINDS, documented
@@ -52,12 +54,14 @@ class Desk(NamedTuple):
     settings: Settings
     engine: AsyncEngine
     locks: SeatLocks
+    hoarding: Hoarding
     temporal: Client
     trail: Trail
 
 
 async def _desk(request: Request, opened: Open, engine: ReservationDatabase) -> Desk:
-    return Desk(opened.settings, engine, opened.locks, opened.temporal, Trail(opened.audit_trail, request))
+    trail = Trail(opened.audit_trail, request)
+    return Desk(opened.settings, engine, opened.locks, opened.hoarding, opened.temporal, trail)
 
 
 _QUEUED_AT_MOST = timedelta(seconds=20)  # a hold that comes later than this after its caller has left is not made
@@ -75,6 +79,7 @@ AtDesk = Annotated[Desk, Depends(_desk)]
         ProblemType.EVENT_NOT_ON_SALE,
         ProblemType.UNKNOWN_SEATS,
         ProblemType.IDEMPOTENCY_KEY_REUSED,
+        ProblemType.TOO_MANY_HOLDS,
         ProblemType.OUTCOME_UNKNOWN,
     ),
 )
@@ -84,7 +89,8 @@ async def hold(body: BookingBody, user: Caller, desk: AtDesk, response: Response
     response.headers["Location"] = f"/v1/bookings/{booking_id_}"
     found = await promptly(_prepare(desk, body, user, booking_id_))
     if isinstance(found, BookingRequest):
-        return await _hold(desk, found)
+        async with counted(desk.hoarding, found):
+            return await _hold(desk, found)
     if found.may_be_forsaken:
         return await _hold(desk, found.request, again=True)
     return _as_first_answered(found.booking)
@@ -179,9 +185,12 @@ async def pay(
         raise over(booking) from None
     refuse_other_body(outcome.body_sha256, command.body_sha256)
     try:
-        return await _payment_answer(desk, booking_id, outcome, response)
+        answer = await _payment_answer(desk, booking_id, outcome, response)
     except _CameToNothing as nothing:
         raise nothing.because(await commands.why_not_paid(desk.temporal, booking_id, order)) from None
+    if answer["status"] in PAID:
+        await desk.hoarding.forget(user.user_id, answer["event_id"], booking_id)
+    return answer
 
 
 def check_method(name: str, payment_method: str | None) -> None:
@@ -314,7 +323,9 @@ async def cancel(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
             raise
         outcome = CancelOutcome()
     # Temporal remembers the first answer, which may have been given while the saga waited for an operator.
-    return outcome.booking or _cancelled(await standing(desk, booking_id))
+    cancelled = outcome.booking or _cancelled(await standing(desk, booking_id))
+    await desk.hoarding.let_go(user.user_id, booking.event_id, booking_id)
+    return cancelled
 
 
 async def _ask_to_cancel(desk: Desk, booking_id: UUID) -> None:

@@ -172,7 +172,12 @@ async def draft(
     return _body(event)
 
 
-@router.get("/{event_id}", summary="An event", responses=documented(ProblemType.NOT_FOUND))
+@router.get(
+    "/{event_id}",
+    summary="An event",
+    responses=documented(ProblemType.NOT_FOUND),
+    openapi_extra={"security": [{}]},  # or none: a published event is everybody's to see
+)
 async def look(event_id: UUID, caller: OptionalCaller, engine: CatalogueDatabase) -> EventBody:
     return _body(await _visible(engine, event_id, caller))
 

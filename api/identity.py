@@ -221,11 +221,20 @@ _INVALID_GRANT = Problem(
 )
 
 
-@router.get("/.well-known/jwks.json", summary="The keys that access tokens are signed with")
+class _KeySet(Response):
+    media_type = "application/jwk-set+json"
+
+
+@router.get(
+    "/.well-known/jwks.json",
+    summary="The keys that access tokens are signed with",
+    response_class=_KeySet,
+    responses={200: {"content": {_KeySet.media_type: {"schema": {"type": "object"}}}}},
+)
 async def jwks(request: Request) -> Response:
     tokens: AccessTokens = request.app.state.tokens
     body = orjson.dumps(tokens.jwks())
-    return Response(body, media_type="application/jwk-set+json", headers={"Cache-Control": "public, max-age=300"})
+    return _KeySet(body, headers={"Cache-Control": "public, max-age=300"})
 
 
 @router.put(

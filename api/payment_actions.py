@@ -32,7 +32,7 @@ _OVER = "This booking is closed. Go back to the shop to see how it ended."
 
 
 @router.get("/return", response_class=HTMLResponse, summary="Where the provider sends the browser back to")
-@router.post("/return", response_class=HTMLResponse, include_in_schema=False)
+@router.post("/return", response_class=HTMLResponse, name="come_back_by_form", summary="Likewise, by a form")
 async def come_back(booking_id: UUID, desk: AtDesk) -> HTMLResponse:
     """Has the saga ask the provider at once. Needs no token, tells no secret, and believes nothing that it is sent."""
     booking = await find_booking(desk, booking_id)

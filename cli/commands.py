@@ -74,7 +74,7 @@ def serve(
     _prepare()
     if settings().metrics_port:
         start_http_server(settings().metrics_port, addr="127.0.0.1")
-    serve_app(create_app(settings(), services), host=host, port=port)
+    serve_app(create_app(settings(), services), host=host, port=port, drain=settings().drain)
 
 
 @app.command()

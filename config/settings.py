@@ -7,12 +7,23 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _DEVELOPMENT_SECRET = "development-only-secret-0123456789"
 Service = Literal["identity", "catalogue", "reservation", "payment", "analytics"]
 SERVICES_WITH_DATABASE: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment", "analytics")
+
+RATE_LIMITS = {
+    "log-in": "30/minute",
+    "log-in-failures": "10/15 minute",
+    "log-in-failures-of-account": "50/hour",
+    "register": "20/hour",
+    "book": "30/minute",
+    "pay": "30/minute",
+    "read": "600/minute",
+    "write": "120/minute",
+}
 
 
 class Settings(BaseSettings):
@@ -41,6 +52,7 @@ class Settings(BaseSettings):
     mail_ui_url: str = "http://127.0.0.1:8025"
     api_url: str = "http://127.0.0.1:8000"
     identity_url: str = ""  # where our own processes reach identity; empty: at `api_url`
+    cors_origins: str = ""  # with commas between: whose pages may call the API from a browser, as `https://host`
     sandbox_url: str = "http://127.0.0.1:8900"  # read by the audit, which compares with the provider's ledger
 
     stripe_api_base: str = "https://api.stripe.com"
@@ -55,12 +67,22 @@ class Settings(BaseSettings):
     payu_second_key: SecretStr | None = None  # proves notifications; two with a comma while one is replaced
     token_private_key: SecretStr | None = None  # base64url seed (32 bytes) of the Ed25519 key that signs access tokens
     booking_id_secret: SecretStr | None = None  # keys the hash of user and idempotency key
+    temporal_payload_keys: SecretStr | None = None  # `id:key,…`, see `PayloadCipher`
     internal_token: SecretStr | None = None  # lets our own consumers ask identity for contact data
     personal_data_keys: SecretStr | None = None  # wrap each person's key; two with a comma while one is replaced
     address_secret: SecretStr | None = None  # keys the hash by which accounts are found; it cannot be replaced
     audit_log_secret: SecretStr | None = None  # keys the chain of the audit log; it cannot be replaced
 
     metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: no metrics and readiness endpoint
+    # How often somebody may call, by class of route (JSON; see `api/limits.py`); none in development.
+    rate_limits: dict[str, str] = RATE_LIMITS
+    live_holds: int = Field(
+        default=3, ge=0
+    )  # bookings of an event that a user may hold unpaid at a time; 0: any number
+    unpaid_holds: int = Field(default=10, ge=1)  # holds of an event that a user may make in 15 minutes without paying
+    drain: float = Field(
+        default=5.0, ge=0
+    )  # how long an API that was told to stop still serves, and says 503 at /readyz
     # Where a booking's payment steps run: "local" in its saga's own worker, which saves a third of a booking's cost;
     # "remote" on the payment queue, for workers of the reservation service that must not have the payment's secrets.
     payment_steps: Literal["local", "remote"] = "local"
@@ -81,7 +103,15 @@ class Settings(BaseSettings):
             return data
         defaults = {name: _DEVELOPMENT_SECRET for name in _SECRETS}
         defaults["token_private_key"] = "c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
-        return defaults | data
+        defaults["temporal_payload_keys"] = "development:c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
+        return {**defaults, "rate_limits": {}, "live_holds": 0, **data}
+
+    @field_validator("rate_limits")
+    @classmethod
+    def _all_or_none(cls, given: dict[str, str]) -> dict[str, str]:
+        if given and given.keys() != RATE_LIMITS.keys():
+            raise ValueError(f"has to name {', '.join(RATE_LIMITS)}, or nothing at all")
+        return given
 
     @model_validator(mode="after")
     def _no_missing_secrets(self) -> Self:
@@ -114,6 +144,7 @@ _SECRETS = (
     "payu_second_key",
     "token_private_key",
     "booking_id_secret",
+    "temporal_payload_keys",
     "internal_token",
     "personal_data_keys",
     "address_secret",

@@ -13,6 +13,9 @@ class ProblemType(StrEnum):
 
     INVALID_REQUEST = "invalid-request"
     BODY_TOO_LARGE = "body-too-large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
+    RATE_LIMITED = "rate-limited"
+    TOO_MANY_HOLDS = "too-many-holds"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not-found"

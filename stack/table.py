@@ -79,6 +79,7 @@ SERVERS = (
         "{server} server start-dev --ip 127.0.0.1 --port {ports[temporal]} --ui-port {ports[temporal-ui]}"
         # A write-ahead log doubles the workflows a second (50 to 100 measured) and loses nothing.
         " --db-filename {data}/temporal.sqlite --sqlite-pragma journal_mode=WAL --sqlite-pragma synchronous=FULL"
+        " --ui-codec-endpoint http://127.0.0.1:{ports[api]}/v1/codec"
         " --log-level warn" + "".join(f" --search-attribute {name}=Keyword" for name in probes.SEARCH_ATTRIBUTES),
         ports={"temporal": 7233, "temporal-ui": 8233},
         locate=wheels.temporal,

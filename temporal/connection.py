@@ -1,32 +1,17 @@
-"""The one way to connect to Temporal: pydantic payloads, and retries that fit who is waiting."""
+"""The one way to connect to Temporal: encrypted pydantic payloads, and retries that fit who is waiting."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import OpenTelemetryPlugin
-from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
-from temporalio.converter import CompositePayloadConverter
 from temporalio.service import RetryConfig
 
 from config.settings import Settings
+from temporal.encryption import data_converter
 
 _BRIEF = RetryConfig(initial_interval_millis=100, max_interval_millis=400, max_elapsed_time_millis=1000)
-
-_CONVERTERS = tuple(PydanticPayloadConverter().converters.values())
-
-
-class SharedPayloadConverter(CompositePayloadConverter):
-    """The SDK's own for pydantic. It makes one for each workflow task, and with each compiles every model anew."""
-
-    def __init__(self) -> None:
-        super().__init__(*_CONVERTERS)
-
-
-DATA_CONVERTER = replace(pydantic_data_converter, payload_converter_class=SharedPayloadConverter)
-"""JSON by pydantic."""
 
 
 async def connect(settings: Settings) -> Client:
@@ -50,7 +35,7 @@ async def _connect(settings: Settings, *, retry_config: RetryConfig | None, lazy
     return await Client.connect(
         settings.temporal_address,
         namespace=settings.temporal_namespace,
-        data_converter=DATA_CONVERTER,
+        data_converter=data_converter(settings),
         lazy=lazy,
         connect_timeout=timedelta(seconds=1),
         plugins=[OpenTelemetryPlugin()],

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from config.settings import Settings
+from temporal.encryption import data_converter
 from tests.workflows.sandbox import WORKFLOW_RUNNER
 from workers.temporal_workers import PAYMENT_WORKFLOWS, RESERVATION_WORKFLOWS
 from workflows.publication import PublishEvent
@@ -29,7 +30,7 @@ async def test_a_recorded_history_replays(name: str) -> None:
     history = WorkflowHistory.from_json(name, HISTORIES[name])
     replayer = Replayer(
         workflows=[*RESERVATION_WORKFLOWS, *PAYMENT_WORKFLOWS, PublishEvent],
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(Settings(mode="development")),
         workflow_runner=WORKFLOW_RUNNER,
     )
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
