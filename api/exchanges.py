@@ -35,7 +35,7 @@ from workflows import refusals
 from workflows.exchange import ExchangeWorkflow, exchange_workflow_id, search_attributes_of_exchange
 from workflows.start import TASK_TIMEOUT
 
-router = APIRouter(prefix="/v1/bookings/{booking_id}", tags=["bookings"])
+router = APIRouter(prefix="/v1/bookings/{booking_id}", tags=["exchanges"])
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Seatwright</title></head>
@@ -259,7 +259,12 @@ async def abandon(booking: OwnBooking, exchange_id: UUID, desk: AtDesk) -> dict[
 
 
 @router.get("/exchanges/{exchange_id}/return", response_class=HTMLResponse, summary="Where the provider sends back to")
-@router.post("/exchanges/{exchange_id}/return", response_class=HTMLResponse, include_in_schema=False)
+@router.post(
+    "/exchanges/{exchange_id}/return",
+    response_class=HTMLResponse,
+    name="come_back_by_form",
+    summary="Likewise, by a form",
+)
 async def come_back(booking_id: UUID, exchange_id: UUID, desk: AtDesk) -> HTMLResponse:
     """Has the exchange ask the provider at once. Needs no token, tells no secret, believes nothing that it is sent."""
     exchange = await _one_of(desk, booking_id, exchange_id)

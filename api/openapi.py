@@ -25,7 +25,8 @@ TAGS = [
     {"name": "catalogue", "description": "Events: draft, publish, cancel."},
     {"name": "search", "description": "Find events."},
     {"name": "reservation", "description": "What is left of an event."},
-    {"name": "bookings", "description": "Hold, pay, cancel."},
+    {"name": "bookings", "description": "Hold, pay, cancel, refund."},
+    {"name": "exchanges", "description": "Another seat for a ticket."},
     {"name": "operations", "description": "For support and operators."},
     {"name": "health", "description": "For load balancers."},
 ]

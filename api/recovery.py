@@ -62,6 +62,7 @@ async def verify_address(body: Verification, desk: AtFrontDesk) -> None:
 @router.post(
     "/v1/me/email-verification",
     status_code=status.HTTP_202_ACCEPTED,
+    response_class=Response,  # without a body
     summary="Mail me another token for my address",
     responses=documented(ProblemType.UNAUTHENTICATED),
 )
@@ -77,6 +78,7 @@ async def ask_for_verification(caller: Caller, desk: AtFrontDesk) -> Response:
 @router.post(
     "/v1/password-resets",
     status_code=status.HTTP_202_ACCEPTED,
+    response_class=Response,  # without a body
     summary="Have a token mailed that sets another password",
     responses=documented(ProblemType.INVALID_REQUEST),
 )

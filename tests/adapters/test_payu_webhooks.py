@@ -41,7 +41,7 @@ def test_news_of_an_order_say_what_happened_to_it(status: str, kind: NewsKind) -
 def test_news_of_a_refund_move_no_payment() -> None:
     body = orjson.dumps(REFUND)
     (news,) = PayUWebhooks([KEY]).verify(body, headers(body))
-    assert (news.event_id, news.intent_id, news.kind) == ("O1:5000000142:FINALIZED", "O1", NewsKind.OTHER)
+    assert (news.event_id, news.intent_id, news.kind) == ("O1:5000000142:FINALIZED", "O1", NewsKind.REFUND)
 
 
 def test_a_forgery_is_refused() -> None:

@@ -63,7 +63,7 @@ async def test_who_has_read_is_written_down(
     reader = await join("support")
     await client.post(DECODE, json=await sealed(settings, "because I say so"), headers=reader.headers)
     written = superuser.execute(
-        "SELECT object FROM audit_log WHERE actor = %s AND action = 'payloads.decoded'", [reader.id]
+        "SELECT object FROM audit_log WHERE actor = %s AND action = 'payloads.decoded'", [f"user/{reader.id}"]
     )
     assert written.fetchall() == [("payloads/1",)]
 

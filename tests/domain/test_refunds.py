@@ -10,11 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.bookings import BookingStatus
+from domain.bookings import BookingStatus, Ticket
 from domain.domain_events import BookingPartiallyRefunded, BookingRefunded, BookingRefunding
 from domain.rebuilding import rebuild
 from domain.refunds import RefundPolicy
-from tests.domain.test_rebuilding import A_HOLD, CONFIRMED, PAYING, WHO
+from tests.domain.test_rebuilding import A_HOLD, PAYING, WHO
+from tests.workers.outside import a_confirmed_booking
+
+CONFIRMED = a_confirmed_booking(
+    **WHO, tickets=tuple(Ticket(id=uuid4(), section="A", seat=seat) for seat in ("A-1-1", "A-1-2"))
+)
 
 START = datetime(2030, 5, 1, 19, 30, tzinfo=UTC)
 PRICES = st.lists(st.integers(0, 100_000), max_size=20)
