@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Response, status
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -132,12 +133,22 @@ async def _prepare(desk: Desk, request: RefundRequest) -> Refund | None:
         Refused: It would be refused anyway, so no workflow is started for it.
     """
     async with desk.engine.connect() as connection:
-        known = await refunds.find(connection, request.id)
-        if known:
-            refuse_other_body(await refunds.digest_of(connection, request.id), request.body_sha256)
-            return known
-        await refunds.plan(connection, request)
-    return None
+        known = await _known(connection, request)
+        if known is None:
+            try:
+                await refunds.plan(connection, request)
+            except Refused:
+                known = await _known(connection, request)  # another click of the same key was quicker just now
+                if known is None:
+                    raise
+    return known
+
+
+async def _known(connection: AsyncConnection, request: RefundRequest) -> Refund | None:
+    known = await refunds.find(connection, request.id)
+    if known:
+        refuse_other_body(await refunds.digest_of(connection, request.id), request.body_sha256)
+    return known
 
 
 async def _order(temporal: Client, request: RefundRequest, wait: float) -> RefundOutcome:
