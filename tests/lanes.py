@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 
-_FAULTS = ("tests/faults", "tests/chaos")
+_FAULTS = ("tests/faults", "tests/chaos", "tests/workers", "tests/audit")
 _LANES = {
     "": ("-n", "4", "-m", "not disruptive"),
     "-faults": ("-m", "disruptive", *_FAULTS),
