@@ -26,7 +26,8 @@ from api import (
 from api.door import Door
 from api.middleware import BodyGuard, RequestContext
 from api.resources import open_resources
-from api.security import AccessTokens
+from api.token_upkeep import kept_fresh
+from api.tokens import AccessTokens
 from config.settings import Service, Settings
 
 
@@ -74,7 +75,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         generate_unique_id_function=openapi.operation_id,
     )
     app.state.settings = settings
-    app.state.tokens = AccessTokens(settings)
+    app.state.tokens = AccessTokens(settings.api_url)
     for router in (health.router, openapi.router, *(router for part in parts for router in part.routers)):
         app.include_router(router)
     openapi.describe(app)
@@ -98,7 +99,10 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_resources(settings, databases) as app.state.resources:
+        async with (
+            open_resources(settings, databases) as app.state.resources,
+            kept_fresh(app.state.tokens, app.state.resources) as app.state.upkeep,
+        ):
             yield
 
     return lifespan

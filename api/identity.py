@@ -12,14 +12,17 @@ from fastapi import APIRouter, Depends, Request, Response, status
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.passwords import hash_password, is_password
 from api.problems import documented, respond
 from api.resources import IdentityDatabase
 from api.schemas import RequestModel, ShortText, Storable
-from api.security import LIFETIME, AccessTokens, Caller, Principal, internal_caller, require
-from db.identity import accounts, sessions
+from api.security import OUR_PROCESSES, PUBLIC, Caller, Operator, ProfileReader
+from api.tokens import LIFETIME, AccessTokens, Principal
+from db.identity import accounts, rights, sessions
 from db.identity.accounts import Account
+from db.identity.sessions import Rotation
 from domain.identity import Role
 from domain.problems import Problem, ProblemType, Refused
 
@@ -85,6 +88,7 @@ class Contact(BaseModel):
 
 @router.post(
     "/v1/users",
+    dependencies=[PUBLIC],
     status_code=status.HTTP_201_CREATED,
     summary="Register",
     responses=documented(ProblemType.EMAIL_TAKEN, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
@@ -102,6 +106,7 @@ async def register(body: Registration, engine: IdentityDatabase) -> User:
 
 @router.post(
     "/v1/sessions",
+    dependencies=[PUBLIC],
     status_code=status.HTTP_201_CREATED,
     summary="Log in",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
@@ -113,9 +118,9 @@ async def log_in(body: LogIn, request: Request, response: Response, engine: Iden
     if known is None or not fits:
         raise Refused(ProblemType.UNAUTHENTICATED, _BAD_LOGIN)
     async with engine.begin() as connection:
-        refresh_token = await sessions.begin(connection, known.user_id)
+        tokens = await _tokens(request, connection, await sessions.begin(connection, known.user_id))
     response.headers.update(_NO_STORE)
-    return _tokens(request, Principal(known.user_id, known.roles), refresh_token)
+    return tokens
 
 
 async def _token_request(request: Request) -> TokenRequest:
@@ -134,6 +139,7 @@ async def _token_request(request: Request) -> TokenRequest:
 
 @router.post(
     "/v1/oauth/token",
+    dependencies=[PUBLIC],
     summary="Get new tokens for a refresh token",
     response_model=Tokens,
     responses=documented(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
@@ -152,10 +158,11 @@ async def refresh(
 ) -> Tokens | Response:
     async with engine.begin() as connection:
         rotation = await sessions.rotate(connection, body.refresh_token)
-    if rotation is None:
+        tokens = await _tokens(request, connection, rotation) if rotation else None
+    if tokens is None:
         return respond(_INVALID_GRANT, request, status=status.HTTP_400_BAD_REQUEST)
     response.headers.update(_NO_STORE)
-    return _tokens(request, Principal(rotation.user_id, rotation.roles), rotation.refresh_token)
+    return tokens
 
 
 # RFC 6749 wants 400 and `error`, so that OAuth clients understand it.
@@ -166,7 +173,7 @@ _INVALID_GRANT = Problem(
 )
 
 
-@router.get("/.well-known/jwks.json", summary="The keys that access tokens are signed with")
+@router.get("/.well-known/jwks.json", dependencies=[PUBLIC], summary="The keys that access tokens are signed with")
 async def jwks(request: Request) -> Response:
     tokens: AccessTokens = request.app.state.tokens
     body = orjson.dumps(tokens.jwks())
@@ -174,7 +181,7 @@ async def jwks(request: Request) -> Response:
 
 
 @router.get("/v1/me", summary="Who am I", responses=documented(ProblemType.UNAUTHENTICATED))
-async def me(caller: Caller, engine: IdentityDatabase) -> User:
+async def me(caller: ProfileReader, engine: IdentityDatabase) -> User:
     async with engine.connect() as connection:
         return _known(await accounts.find(connection, caller.user_id))
 
@@ -192,17 +199,16 @@ async def change_profile(body: Profile, caller: Caller, engine: IdentityDatabase
 @router.put(
     "/v1/users/{user_id}/roles",
     summary="Say what a user may do (operators)",
-    dependencies=[Depends(require(Role.OPERATOR))],
     responses=documented(
         ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.NOT_FOUND, ProblemType.INVALID_REQUEST
     ),
 )
-async def set_roles(user_id: UUID, body: Roles, engine: IdentityDatabase) -> User:
+async def set_roles(user_id: UUID, body: Roles, caller: Operator, engine: IdentityDatabase) -> User:
     async with engine.begin() as connection:
         return _known(await accounts.set_roles(connection, user_id, body.roles))
 
 
-@router.get("/internal/v1/users/{user_id}/contact", include_in_schema=False, dependencies=[Depends(internal_caller)])
+@router.get("/internal/v1/users/{user_id}/contact", include_in_schema=False, dependencies=[OUR_PROCESSES])
 async def contact(user_id: UUID, engine: IdentityDatabase) -> Contact:
     async with engine.connect() as connection:
         user = _known(await accounts.find(connection, user_id))
@@ -219,6 +225,10 @@ def _user(account: Account) -> User:
     return User(id=account.id, email=account.email, name=account.name, roles=sorted(account.roles))
 
 
-def _tokens(request: Request, principal: Principal, refresh_token: str) -> Tokens:
+async def _tokens(request: Request, connection: AsyncConnection, session: Rotation) -> Tokens:
     tokens: AccessTokens = request.app.state.tokens
-    return Tokens(access_token=tokens.issue(principal), refresh_token=refresh_token)
+    granted = await rights.find(connection, session.user_id)
+    if granted is None:
+        raise Refused(ProblemType.UNAUTHENTICATED, "The account does not exist any more.")
+    principal = Principal(session.user_id, granted.roles, granted.teams, session_id=session.session_id)
+    return Tokens(access_token=tokens.issue(principal), refresh_token=session.refresh_token)

@@ -20,6 +20,7 @@ from api.booking_commands import tell_news
 from api.patience import promptly
 from api.problems import documented
 from api.resources import Open, PaymentDatabase, Resources
+from api.security import PUBLIC
 from config.settings import Settings, secret
 from db.payment import late_payments, webhooks
 from db.payment.attempts import Attempt
@@ -34,7 +35,7 @@ from workflows.start import late_payment_id, search_attributes_of_late
 T = TypeVar("T")
 R = TypeVar("R")
 
-router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[PUBLIC])
 
 
 class Webhooks(Protocol):

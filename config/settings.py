@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     payu_pos_id: SecretStr | None = None  # the point of sale, whose automatic receive must be off; also OAuth's client
     payu_client_secret: SecretStr | None = None
     payu_second_key: SecretStr | None = None  # proves notifications; two with a comma while one is replaced
-    token_private_key: SecretStr | None = None  # base64url seed (32 bytes) of the Ed25519 key that signs access tokens
+    token_key_secret: SecretStr | None = None  # seals the keys that sign tokens; two with a comma while one is replaced
     booking_id_secret: SecretStr | None = None  # keys the hash of user and idempotency key
     internal_token: SecretStr | None = None  # lets our own consumers ask identity for contact data
 
@@ -72,7 +72,6 @@ class Settings(BaseSettings):
         if data.get("mode") != "development":
             return data
         defaults = {name: _DEVELOPMENT_SECRET for name in _SECRETS}
-        defaults["token_private_key"] = "c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
         return defaults | data
 
     @model_validator(mode="after")
@@ -98,7 +97,7 @@ _SECRETS = (
     "payu_pos_id",
     "payu_client_secret",
     "payu_second_key",
-    "token_private_key",
+    "token_key_secret",
     "booking_id_secret",
     "internal_token",
 )

@@ -11,24 +11,24 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.identity.tables import RefreshTokenRow, SessionRow, UserRow
-from domain.identity import Role
+from db.identity.tables import RefreshTokenRow, SessionRow
 
 LIFETIME = timedelta(days=30)
 
 
 class Rotation(NamedTuple):
-    """A session that goes on: whose it is, and the refresh token that comes next."""
+    """A session that begins or goes on: whose it is, and the refresh token that comes next."""
 
     user_id: UUID
-    roles: frozenset[Role]
+    session_id: UUID
     refresh_token: str
 
 
-async def begin(connection: AsyncConnection, user_id: UUID) -> str:
-    """Open a session; its first refresh token."""
+async def begin(connection: AsyncConnection, user_id: UUID) -> Rotation:
+    """Open a session, with its first refresh token."""
     session = await connection.execute(insert(SessionRow).values(user_id=user_id).returning(SessionRow.id))
-    return await _new_token(connection, session.scalar_one())
+    session_id = session.scalar_one()
+    return Rotation(user_id, session_id, await _new_token(connection, session_id))
 
 
 async def rotate(connection: AsyncConnection, refresh_token: str) -> Rotation | None:
@@ -50,8 +50,7 @@ async def rotate(connection: AsyncConnection, refresh_token: str) -> Rotation | 
     if not await _use(connection, digest):
         await connection.execute(update(SessionRow).where(SessionRow.id == family).values(ended_at=func.now()))
         return None
-    roles = await connection.scalar(select(UserRow.roles).where(UserRow.id == user_id))
-    return Rotation(user_id, frozenset(map(Role, roles or ())), await _new_token(connection, family))
+    return Rotation(user_id, family, await _new_token(connection, family))
 
 
 async def _use(connection: AsyncConnection, digest: bytes) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, LargeBinary, MetaData, text
-from sqlalchemy.dialects.postgresql import ARRAY, TEXT
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.outbox import DomainEventColumns, OutboxColumns, ServiceBase
@@ -58,3 +59,45 @@ class RefreshTokenRow(Base):
     family: Mapped[UUID] = mapped_column(ForeignKey("sessions.id"))
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+
+
+class SigningKeyRow(Base):
+    """A key that signs tokens; its private part is encrypted."""
+
+    __tablename__ = "signing_keys"
+
+    kid: Mapped[str] = mapped_column(primary_key=True)
+    public: Mapped[dict[str, Any]] = mapped_column(JSONB())
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    signs_from: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class RevocationRow(Base):
+    """Something that access tokens name and that has ended; written by triggers and by `revoke()`."""
+
+    __tablename__ = "revocations"
+
+    subject: Mapped[UUID] = mapped_column(primary_key=True)
+    revoked_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
+class TeamRow(Base):
+    """Organizers who sell together."""
+
+    __tablename__ = "teams"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
+    name: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class TeamMemberRow(Base):
+    """A person's part in a team."""
+
+    __tablename__ = "team_members"
+
+    team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    role: Mapped[str]
