@@ -27,5 +27,6 @@ class RevocationBoard:
 
     async def read(self, since: float) -> dict[UUID, float]:
         """What was revoked since then."""
-        found = await self._redis.zrange(_KEY, since, "+inf", byscore=True, withscores=True)
+        found: list[tuple[bytes, float]]
+        found = await self._redis.zrange(_KEY, since, "+inf", byscore=True, withscores=True)  # type: ignore[assignment]
         return {UUID(subject.decode()): at for subject, at in found}

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from fastapi import APIRouter, FastAPI
 
 from api import (
+    authorize,
     booking_story,
     bookings,
     cancellations,
@@ -16,6 +17,7 @@ from api import (
     health,
     identity,
     inventory,
+    oauth,
     openapi,
     payment_actions,
     problems,
@@ -39,7 +41,7 @@ class _Part(NamedTuple):
 
 
 PARTS: Mapping[str, _Part] = {
-    "identity": _Part((identity.router,), frozenset({"identity"})),
+    "identity": _Part((identity.router, oauth.router, authorize.router), frozenset({"identity"})),
     "catalogue": _Part((catalogue.router,), frozenset({"catalogue"})),
     "reservation": _Part(
         (

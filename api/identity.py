@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-from urllib.parse import parse_qsl
+from typing import Annotated
 from uuid import UUID
 
-import orjson
 from email_validator import EmailNotValidError, validate_email
-from fastapi import APIRouter, Depends, Request, Response, status
-from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
+from fastapi import APIRouter, Request, Response, status
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.passwords import hash_password, is_password
-from api.problems import documented, respond
+from api.log_in import NO_STORE, Tokens, first_party_tokens, prove
+from api.passwords import hash_password
+from api.problems import documented
 from api.resources import IdentityDatabase
 from api.schemas import RequestModel, ShortText, Storable
 from api.security import OUR_PROCESSES, PUBLIC, Caller, Operator, ProfileReader
-from api.tokens import LIFETIME, AccessTokens, Principal
-from db.identity import accounts, rights, sessions
+from db.identity import accounts, sessions
 from db.identity.accounts import Account
-from db.identity.sessions import Rotation
 from domain.identity import Role
-from domain.problems import Problem, ProblemType, Refused
+from domain.problems import ProblemType, Refused
 
 router = APIRouter(tags=["identity"])
-_NO_STORE = {"Cache-Control": "no-store"}
-_BAD_LOGIN = "Address or password is wrong."
 
 
 def _address(text: str) -> str:
@@ -62,23 +55,11 @@ class Roles(RequestModel):
     roles: frozenset[Role]
 
 
-class TokenRequest(RequestModel):
-    grant_type: Literal["refresh_token"]
-    refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=200), Storable]
-
-
 class User(BaseModel):
     id: UUID
     email: str
     name: str
     roles: list[Role]
-
-
-class Tokens(BaseModel):
-    access_token: str
-    refresh_token: str
-    token_type: Literal["Bearer"] = "Bearer"
-    expires_in: int = LIFETIME
 
 
 class Contact(BaseModel):
@@ -112,72 +93,11 @@ async def register(body: Registration, engine: IdentityDatabase) -> User:
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
 )
 async def log_in(body: LogIn, request: Request, response: Response, engine: IdentityDatabase) -> Tokens:
-    async with engine.connect() as connection:
-        known = await accounts.credentials(connection, body.email)
-    fits = await is_password(body.password, known.password_hash if known else None)
-    if known is None or not fits:
-        raise Refused(ProblemType.UNAUTHENTICATED, _BAD_LOGIN)
+    user_id = await prove(engine, body.email, body.password)
     async with engine.begin() as connection:
-        tokens = await _tokens(request, connection, await sessions.begin(connection, known.user_id))
-    response.headers.update(_NO_STORE)
+        tokens = await first_party_tokens(request, connection, await sessions.begin(connection, user_id))
+    response.headers.update(NO_STORE)
     return tokens
-
-
-async def _token_request(request: Request) -> TokenRequest:
-    """The body: a form, as OAuth 2.0 has it, or JSON as everywhere else here."""
-    raw = await request.body()
-    try:
-        if request.headers.get("content-type", "").startswith("application/json"):
-            return TokenRequest.model_validate_json(raw)
-        return TokenRequest.model_validate(dict(parse_qsl(raw.decode(), keep_blank_values=True)))
-    except ValidationError as error:
-        invalid = error.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestValidationError([each | {"loc": ("body", *each["loc"])} for each in invalid]) from None
-    except ValueError:
-        raise Refused(ProblemType.INVALID_REQUEST, "The body is not a form.") from None
-
-
-@router.post(
-    "/v1/oauth/token",
-    dependencies=[PUBLIC],
-    summary="Get new tokens for a refresh token",
-    response_model=Tokens,
-    responses=documented(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/x-www-form-urlencoded": {"schema": TokenRequest.model_json_schema()}},
-        }
-    },
-)
-async def refresh(
-    body: Annotated[TokenRequest, Depends(_token_request)],
-    request: Request,
-    response: Response,
-    engine: IdentityDatabase,
-) -> Tokens | Response:
-    async with engine.begin() as connection:
-        rotation = await sessions.rotate(connection, body.refresh_token)
-        tokens = await _tokens(request, connection, rotation) if rotation else None
-    if tokens is None:
-        return respond(_INVALID_GRANT, request, status=status.HTTP_400_BAD_REQUEST)
-    response.headers.update(_NO_STORE)
-    return tokens
-
-
-# RFC 6749 wants 400 and `error`, so that OAuth clients understand it.
-_INVALID_GRANT = Problem(
-    type=ProblemType.INVALID_REQUEST,
-    detail="The refresh token is not valid, or not any more: log in again.",
-    members={"error": "invalid_grant"},
-)
-
-
-@router.get("/.well-known/jwks.json", dependencies=[PUBLIC], summary="The keys that access tokens are signed with")
-async def jwks(request: Request) -> Response:
-    tokens: AccessTokens = request.app.state.tokens
-    body = orjson.dumps(tokens.jwks())
-    return Response(body, media_type="application/jwk-set+json", headers={"Cache-Control": "public, max-age=300"})
 
 
 @router.get("/v1/me", summary="Who am I", responses=documented(ProblemType.UNAUTHENTICATED))
@@ -223,12 +143,3 @@ def _known(account: Account | None) -> User:
 
 def _user(account: Account) -> User:
     return User(id=account.id, email=account.email, name=account.name, roles=sorted(account.roles))
-
-
-async def _tokens(request: Request, connection: AsyncConnection, session: Rotation) -> Tokens:
-    tokens: AccessTokens = request.app.state.tokens
-    granted = await rights.find(connection, session.user_id)
-    if granted is None:
-        raise Refused(ProblemType.UNAUTHENTICATED, "The account does not exist any more.")
-    principal = Principal(session.user_id, granted.roles, granted.teams, session_id=session.session_id)
-    return Tokens(access_token=tokens.issue(principal), refresh_token=session.refresh_token)

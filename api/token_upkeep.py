@@ -91,7 +91,7 @@ class Upkeep:
         since = oldest if whole else max(self._tokens.revoked.values(), default=oldest) - _OVERLAP
         found = await self._found(time.time() - since)
         kept = {subject: at for subject, at in self._tokens.revoked.items() if at > oldest}
-        self._tokens.revoked = kept | found
+        self._tokens.revoked = {**kept, **found}
         if self._database is not None:
             await self._board.write(found, forget_before=oldest)
 

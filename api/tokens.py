@@ -109,7 +109,12 @@ class AccessTokens:
         self._registry = _Registry(
             iss={"essential": True, "value": issuer},
             aud={"essential": True, "value": AUDIENCE},
-            **{name: {"essential": True} for name in ("sub", "exp", "iat", "jti", "client_id", "scope", "roles")},
+            sub={"essential": True},
+            exp={"essential": True},
+            iat={"essential": True},
+            jti={"essential": True},
+            client_id={"essential": True},
+            scope={"essential": True},
         )
         self.ring = KeyRing()
 

@@ -101,3 +101,61 @@ class TeamMemberRow(Base):
     team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"), primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     role: Mapped[str]
+
+
+class ClientRow(Base):
+    """An application of others; without a secret it is a public one."""
+
+    __tablename__ = "clients"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
+    name: Mapped[str]
+    secret_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    redirect_uris: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
+    grants: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
+    roles: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
+    may_introspect: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    ended_at: Mapped[datetime | None]
+
+
+class RefreshFamilyRow(Base):
+    """What a person has granted a client: all tokens that came of one code; it ends as a whole."""
+
+    __tablename__ = "refresh_families"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    ended_at: Mapped[datetime | None]
+
+
+class FamilyTokenRow(Base):
+    """A client's refresh token, by its SHA-256 only; it can be used once."""
+
+    __tablename__ = "family_tokens"
+
+    hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    family: Mapped[UUID] = mapped_column(ForeignKey("refresh_families.id", ondelete="CASCADE"))
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class AuthorizationCodeRow(Base):
+    """A code, by its SHA-256 only; `family` is what it was used for."""
+
+    __tablename__ = "authorization_codes"
+
+    hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    redirect_uri: Mapped[str]
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
+    challenge: Mapped[str]
+    nonce: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    expires_at: Mapped[datetime]
+    family: Mapped[UUID | None] = mapped_column(ForeignKey("refresh_families.id", ondelete="CASCADE"))
