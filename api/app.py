@@ -22,7 +22,9 @@ from api import (
     payment_actions,
     problems,
     refunds,
+    sales,
     search,
+    teams,
     webhooks,
 )
 from api.door import Door
@@ -41,7 +43,7 @@ class _Part(NamedTuple):
 
 
 PARTS: Mapping[str, _Part] = {
-    "identity": _Part((identity.router, oauth.router, authorize.router), frozenset({"identity"})),
+    "identity": _Part((identity.router, oauth.router, authorize.router, teams.router), frozenset({"identity"})),
     "catalogue": _Part((catalogue.router,), frozenset({"catalogue"})),
     "reservation": _Part(
         (
@@ -51,6 +53,7 @@ PARTS: Mapping[str, _Part] = {
             booking_story.router,
             refunds.router,
             cancellations.router,
+            sales.router,
         ),
         frozenset({"reservation"}),
     ),

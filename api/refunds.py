@@ -85,7 +85,7 @@ TheBooking = Annotated[Booking, Depends(_booking)]
     ),
 )
 async def refund(
-    body: RefundBody, booking: TheBooking, user: Buyer, desk: AtDesk, response: Response, key: IdempotencyKey
+    body: RefundBody, user: Buyer, booking: TheBooking, desk: AtDesk, response: Response, key: IdempotencyKey
 ) -> Refund:
     """The tickets are void at once and their places on sale again; the money follows: watch `state`, or the booking."""
     response.headers["Location"] = f"/v1/bookings/{booking.id}/refunds"

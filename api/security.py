@@ -90,6 +90,7 @@ Buyer = Annotated[Principal, Depends(admits(scopes={Scope.BOOKINGS_WRITE}))]
 EventReader = Annotated[Principal, Depends(admits(scopes=_READS_EVENTS))]
 Organizer = Annotated[Principal, Depends(admits(Role.ORGANIZER, scopes={Scope.EVENTS_WRITE}))]
 OrganizerOrOperator = Annotated[Principal, Depends(admits(Role.ORGANIZER, Role.OPERATOR, scopes={Scope.EVENTS_WRITE}))]
+OrganizerInPerson = Annotated[Principal, Depends(admits(Role.ORGANIZER))]
 Staff = Annotated[Principal, Depends(admits(Role.SUPPORT, Role.OPERATOR))]
 Operator = Annotated[Principal, Depends(admits(Role.OPERATOR))]
 

@@ -18,7 +18,7 @@ class TeamRole(StrEnum):
     """A member's part in a team of organizers."""
 
     OWNER = "owner"  # does with the team's events whatever an organizer may do, and says who is a member
-    STAFF = "staff"  # sees the team's drafts and sales, and changes nothing
+    STAFF = "staff"  # sees the team's drafts, sales and cancellations, and changes nothing
 
 
 class Scope(StrEnum):

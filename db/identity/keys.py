@@ -29,10 +29,10 @@ class StoredKey(NamedTuple):
 
 
 _LIVE = """
-SELECT kid, public, sealed, signs_from <= now() AS signs FROM signing_keys AS key
+SELECT kid, public, sealed, signs_from <= clock_timestamp() AS signs FROM signing_keys AS key
 WHERE revoked_at IS NULL AND NOT EXISTS (
     SELECT FROM signing_keys AS heir
-    WHERE heir.revoked_at IS NULL AND heir.signs_from > key.signs_from AND heir.signs_from < now() - :kept
+    WHERE heir.revoked_at IS NULL AND heir.signs_from > key.signs_from AND heir.signs_from < clock_timestamp() - :kept
 )
 ORDER BY signs_from
 """
