@@ -19,6 +19,7 @@ from api import (
     inventory,
     oauth,
     openapi,
+    outside_log_in,
     payment_actions,
     problems,
     refunds,
@@ -43,7 +44,9 @@ class _Part(NamedTuple):
 
 
 PARTS: Mapping[str, _Part] = {
-    "identity": _Part((identity.router, oauth.router, authorize.router, teams.router), frozenset({"identity"})),
+    "identity": _Part(
+        (identity.router, oauth.router, authorize.router, outside_log_in.router, teams.router), frozenset({"identity"})
+    ),
     "catalogue": _Part((catalogue.router,), frozenset({"catalogue"})),
     "reservation": _Part(
         (
@@ -80,6 +83,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         generate_unique_id_function=openapi.operation_id,
     )
     app.state.settings = settings
+    app.state.providers = outside_log_in.providers(settings)
     app.state.tokens = AccessTokens(settings.api_url)
     for router in (health.router, openapi.router, *(router for part in parts for router in part.routers)):
         app.include_router(router)

@@ -7,12 +7,20 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _DEVELOPMENT_SECRET = "development-only-secret-0123456789"
 Service = Literal["identity", "catalogue", "reservation", "payment", "analytics"]
 SERVICES_WITH_DATABASE: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment", "analytics")
+
+
+class LoginProvider(BaseModel):
+    """An OpenID Connect provider, and what it knows us as."""
+
+    issuer: str
+    client_id: str
+    client_secret: SecretStr
 
 
 class Settings(BaseSettings):
@@ -53,6 +61,8 @@ class Settings(BaseSettings):
     payu_client_secret: SecretStr | None = None
     payu_second_key: SecretStr | None = None  # proves notifications; two with a comma while one is replaced
     token_key_secret: SecretStr | None = None  # seals the keys that sign tokens; two with a comma while one is replaced
+    # Where people may log in besides, by the name in our addresses: {"name": {"issuer": …, "client_id": …, …}}
+    login_providers: dict[str, LoginProvider] = Field(default_factory=dict)
     booking_id_secret: SecretStr | None = None  # keys the hash of user and idempotency key
     internal_token: SecretStr | None = None  # lets our own consumers ask identity for contact data
 

@@ -18,6 +18,7 @@ class ProblemType(StrEnum):
     NOT_FOUND = "not-found"
     METHOD_NOT_ALLOWED = "method-not-allowed"
     EMAIL_TAKEN = "email-taken"
+    PROOF_NEEDED = "proof-needed"
     WRONG_STATE = "wrong-state"
     EVENT_NOT_ON_SALE = "event-not-on-sale"
     UNKNOWN_SEATS = "unknown-seats"

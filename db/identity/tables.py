@@ -159,3 +159,14 @@ class AuthorizationCodeRow(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     expires_at: Mapped[datetime]
     family: Mapped[UUID | None] = mapped_column(ForeignKey("refresh_families.id", ondelete="CASCADE"))
+
+
+class OutsideAccountRow(Base):
+    """An account at an outside provider, by the provider's id for it, which unlike an address never changes hands."""
+
+    __tablename__ = "outside_accounts"
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    linked_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
