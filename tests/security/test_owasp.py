@@ -36,24 +36,35 @@ def test_each_item_of_the_top_ten_is_shown_by_tests_that_exist(item: str) -> Non
 # API3: broken object property level authorization
 
 
+SOME_ID = "0190b6f0-0000-7000-8000-000000000000"
 PRICELESS = [
     ("POST", "/v1/users", {"email": "a@example.test", "password": "long enough", "name": "A"}, {"roles": ["operator"]}),
-    ("POST", "/v1/users", {"email": "a@example.test", "password": "long enough", "name": "A"}, {"id": str(uuid4())}),
+    ("POST", "/v1/users", {"email": "a@example.test", "password": "long enough", "name": "A"}, {"id": SOME_ID}),
     ("PATCH", "/v1/me", {"name": "A"}, {"roles": ["operator"]}),
-    ("PATCH", "/v1/me", {"name": "A"}, {"id": str(uuid4())}),
+    ("PATCH", "/v1/me", {"name": "A"}, {"id": SOME_ID}),
     ("PATCH", "/v1/me", {"name": "A"}, {"email": "victim@example.test"}),
-    ("POST", "/v1/bookings", {"event_id": str(uuid4()), "seats": ["A-1-1"]}, {"price": 1}),
-    ("POST", "/v1/bookings", {"event_id": str(uuid4()), "seats": ["A-1-1"]}, {"amount": 1}),
-    ("POST", "/v1/bookings", {"event_id": str(uuid4()), "seats": ["A-1-1"]}, {"status": "confirmed"}),
-    ("POST", "/v1/bookings", {"event_id": str(uuid4()), "seats": ["A-1-1"]}, {"user_id": str(uuid4())}),
-    ("POST", f"/v1/bookings/{uuid4()}/payment", {"provider": "stripe", "payment_method": "x"}, {"amount": 1}),
-    ("POST", f"/v1/bookings/{uuid4()}/payment", {"provider": "stripe", "payment_method": "x"}, {"status": "confirmed"}),
-    ("POST", "/v1/events", None, {"organizer_id": str(uuid4())}),
+    ("POST", "/v1/bookings", {"event_id": SOME_ID, "seats": ["A-1-1"]}, {"price": 1}),
+    ("POST", "/v1/bookings", {"event_id": SOME_ID, "seats": ["A-1-1"]}, {"amount": 1}),
+    ("POST", "/v1/bookings", {"event_id": SOME_ID, "seats": ["A-1-1"]}, {"status": "confirmed"}),
+    ("POST", "/v1/bookings", {"event_id": SOME_ID, "seats": ["A-1-1"]}, {"user_id": SOME_ID}),
+    (
+        "POST",
+        f"/v1/bookings/{SOME_ID}/payment",
+        {"provider": "stripe", "payment_method": "pm_card_visa"},
+        {"amount": 1},
+    ),
+    (
+        "POST",
+        f"/v1/bookings/{SOME_ID}/payment",
+        {"provider": "stripe", "payment_method": "pm_card_visa"},
+        {"status": "confirmed"},
+    ),
+    ("POST", "/v1/events", None, {"organizer_id": SOME_ID}),
     ("POST", "/v1/events", None, {"status": "published"}),
     ("POST", "/v1/events", None, {"version": 7}),
-    ("POST", "/v1/teams", {"name": "T"}, {"id": str(uuid4())}),
+    ("POST", "/v1/teams", {"name": "T"}, {"id": SOME_ID}),
     ("POST", "/v1/teams", {"name": "T"}, {"members": []}),
-    ("PUT", f"/v1/teams/{uuid4()}/members/{uuid4()}", {"role": "staff"}, {"user_id": str(uuid4())}),
+    ("PUT", f"/v1/teams/{SOME_ID}/members/{SOME_ID}", {"role": "staff"}, {"user_id": SOME_ID}),
 ]
 
 

@@ -42,13 +42,18 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT /v1/teams/{team_id}/members/{user_id}": {"role": "staff"},
     "PUT /v1/users/{user_id}/roles": {"roles": ["customer", "organizer", "support", "operator"]},
 }
-LAST = ("POST /v1/events/{event_id}/cancel", "DELETE /v1/bookings/{booking_id}")
-"""They end what the others need."""
+LAST = (
+    "POST /v1/events/{event_id}/publish",
+    "POST /v1/events/{event_id}/cancel",
+    "DELETE /v1/bookings/{booking_id}",
+)
+"""They change what the others need."""
 
 
 def id_routes() -> list[Route]:
     return sorted(
-        (route for route in routes(application()) if "_id}" in route.path), key=lambda route: name(route) in LAST
+        (route for route in routes(application()) if "_id}" in route.path),
+        key=lambda route: LAST.index(name(route)) if name(route) in LAST else -1,
     )
 
 
