@@ -18,8 +18,8 @@ from config.settings import secret
 from domain.identity import Role, Scope
 from domain.problems import ProblemType, Refused
 
-_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `access_token` of `POST /v1/sessions`.")
-_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `access_token` of `POST /v1/sessions`.")
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
 class Who(Enum):
