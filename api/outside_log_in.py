@@ -76,7 +76,8 @@ def providers(settings: Settings) -> OAuth:
 async def begin(provider: str, request: Request) -> Response:
     """Sends the browser there, with a cookie that only it has."""
     client, settings = _client(request, provider), request.app.state.settings
-    request.scope["session"] = session = {}
+    session: dict[str, Any] = {}
+    request.scope["session"] = session
     try:
         redirect: Response = await client.authorize_redirect(request, f"{settings.api_url}{_PATH}/{provider}/back")
     except httpx2.HTTPError as error:

@@ -37,7 +37,7 @@ class Upkeep:
         self._settings = opened.settings
         self._board = RevocationBoard(opened.redis)
         self._database: AsyncEngine | None = opened.engines.get("identity")
-        self._http = httpx2.AsyncClient(base_url=opened.settings.api_url, timeout=PATIENCE)
+        self._http = httpx2.AsyncClient(base_url=opened.settings.identity_address, timeout=PATIENCE, trust_env=False)
         self._looked = -EVERY
         self._looking: asyncio.Task[None] | None = None
         self._looks = 0

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     mail_sender: str = "Seatwright <tickets@seatwright.example>"
     mail_ui_url: str = "http://127.0.0.1:8025"
     api_url: str = "http://127.0.0.1:8000"
+    identity_url: str = ""  # where our other processes reach identity's API; `api_url` where it is empty
     sandbox_url: str = "http://127.0.0.1:8900"  # read by the audit, which compares with the provider's ledger
 
     stripe_api_base: str = "https://api.stripe.com"
@@ -90,6 +91,11 @@ class Settings(BaseSettings):
         if missing:
             raise ValueError(f"set {', '.join(missing)}, or SEATWRIGHT_MODE=development")
         return self
+
+    @property
+    def identity_address(self) -> str:
+        """Where identity's API is reached from inside; tokens are issued in the name of `api_url` all the same."""
+        return self.identity_url or self.api_url
 
     def database_url(self, service: Service, *, owner: bool = False) -> str:
         """The SQLAlchemy URL of a service's own database, as the application's role or as the owner that migrates."""

@@ -48,8 +48,8 @@ def addresses(stack: Stack) -> Iterator[dict[str, str]]:
                 name = f"{like}-{service}"
                 # What libpq calls itself, so that Postgres can tell us who has connected where.
                 own = {"PGAPPNAME": name, "SEATWRIGHT_PAYMENT_STEPS": "remote"}
-                if name == "consume-notification":
-                    own["SEATWRIGHT_API_URL"] = addresses["identity"]
+                if "identity" in addresses:
+                    own["SEATWRIGHT_IDENTITY_URL"] = addresses["identity"]
                 started.append(name)
                 spawned = stack.spawn(name, like, "--only", service, env=own, wait=like == "api")
                 if like == "api":
