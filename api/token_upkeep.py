@@ -92,8 +92,15 @@ class Upkeep:
         found = await self._found(time.time() - since)
         kept = {subject: at for subject, at in self._tokens.revoked.items() if at > oldest}
         self._tokens.revoked = {**kept, **found}
-        if self._database is not None:
-            await self._board.write(found, forget_before=oldest)
+        if self._database is None:
+            return
+        await self._board.write(found, forget_before=oldest)
+        if whole:
+            await self._forget(self._database)
+
+    async def _forget(self, database: AsyncEngine) -> None:
+        async with autocommit(database) as connection:
+            await revocations.forget(connection, timedelta(seconds=LIFETIME + 2 * _OVERLAP))
 
     async def _found(self, seconds: float) -> Mapping[UUID, float]:
         if self._database is None:
