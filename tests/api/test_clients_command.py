@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
-
 import httpx2
 import pytest
 from typer.testing import CliRunner
 
 from cli.clients import clients_app
 from tests.api.partners import bearer
+from tests.command_line import seatwright
 
 
 @pytest.mark.parametrize(
@@ -35,20 +32,12 @@ def test_what_is_not_safe_is_refused(arguments: tuple[str, ...]) -> None:
 async def test_a_partner_that_was_registered_gets_a_token_until_it_has_ended(
     stack_env: dict[str, str], client: httpx2.AsyncClient
 ) -> None:
-    async def seatwright(*arguments: str) -> str:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cli", *arguments, env={**os.environ, **stack_env}, stdout=asyncio.subprocess.PIPE
-        )
-        printed, _ = await process.communicate()
-        assert process.returncode == 0
-        return printed.decode()
-
-    shown = await seatwright("clients", "add", "Partner", "--partner", "--scope", "bookings:read")
+    shown = await seatwright(clients_app, stack_env, "add", "Partner", "--partner", "--scope", "bookings:read")
     told = dict(line.split(": ") for line in shown.splitlines())
     credentials = told["client_id"], told["client_secret"]
     form = {"grant_type": "client_credentials"}
     token = await client.post("/v1/oauth/token", data=form, auth=credentials)
     assert token.status_code == 200, token.text
     assert (await client.get("/v1/me/bookings", headers=bearer(token.json()))).status_code == 200
-    await seatwright("clients", "end", told["client_id"])
+    await seatwright(clients_app, stack_env, "end", told["client_id"])
     assert (await client.post("/v1/oauth/token", data=form, auth=credentials)).json()["error"] == "invalid_client"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-import os
-import sys
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -23,23 +20,15 @@ from api import signing_keys
 from api.app import create_app
 from api.sealing import seal, unseal
 from api.tokens import AccessTokens, Principal
+from cli.keys import keys_app
 from config.settings import Settings, secret
 from db.engine import open_engine
 from db.identity import keys
 from domain.problems import Refused
 from tests.api.conftest import Join
 from tests.api.people import log_in
+from tests.command_line import seatwright
 from tests.waiting import eventually
-
-
-async def seatwright(stack_env: dict[str, str], *arguments: str) -> str:
-    """What the command prints; it has to succeed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cli", *arguments, env={**os.environ, **stack_env}, stdout=asyncio.subprocess.PIPE
-    )
-    printed, _ = await process.communicate()
-    assert process.returncode == 0
-    return printed.decode()
 
 
 async def published(client: httpx2.AsyncClient) -> list[dict[str, Any]]:
@@ -56,7 +45,7 @@ async def test_a_new_key_is_published_first_and_takes_over_without_losing_a_toke
     settings: Settings, stack_env: dict[str, str], client: httpx2.AsyncClient, join: Join
 ) -> None:
     person, before = await join(), await published(client)
-    kid = (await seatwright(stack_env, "keys", "rotate", "--after", "3")).split()[0]
+    kid = (await seatwright(keys_app, stack_env, "rotate", "--after", "3")).split()[0]
 
     async def is_published() -> bool:
         return kid in {key["kid"] for key in await published(client)}
