@@ -9,11 +9,13 @@ from typing import NamedTuple
 from fastapi import APIRouter, FastAPI
 
 from api import (
+    audit_log,
     authorize,
     booking_story,
     bookings,
     cancellations,
     catalogue,
+    erasure,
     health,
     identity,
     inventory,
@@ -22,9 +24,13 @@ from api import (
     outside_log_in,
     payment_actions,
     problems,
+    profile,
+    recovery,
     refunds,
     sales,
     search,
+    second_factor,
+    sessions,
     teams,
     webhooks,
 )
@@ -45,7 +51,20 @@ class _Part(NamedTuple):
 
 PARTS: Mapping[str, _Part] = {
     "identity": _Part(
-        (identity.router, oauth.router, authorize.router, outside_log_in.router, teams.router), frozenset({"identity"})
+        (
+            identity.router,
+            audit_log.router,
+            profile.router,
+            sessions.router,
+            recovery.router,
+            second_factor.router,
+            erasure.router,
+            oauth.router,
+            authorize.router,
+            outside_log_in.router,
+            teams.router,
+        ),
+        frozenset({"identity"}),
     ),
     "catalogue": _Part((catalogue.router,), frozenset({"catalogue"})),
     "reservation": _Part(

@@ -38,6 +38,7 @@ async def timeline(booking_id: UUID, caller: Staff, desk: AtDesk) -> dict[str, A
     booking = await find_booking(desk, booking_id)
     if booking is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
+    await desk.trail.note(caller, "booking.timeline-read", f"booking/{booking_id}")
     return {
         "booking": booking,
         "steps": await of_workflow(desk.temporal, workflow_id(booking_id)),

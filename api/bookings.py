@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response, status
+from fastapi import APIRouter, Depends, Request, Response, status
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
@@ -22,6 +22,7 @@ from api.repetitions import Repeated, find_repeated
 from api.resources import Open, ReservationDatabase
 from api.security import BookingReader, Buyer
 from api.tokens import Principal
+from api.trail import Trail
 from config.settings import Settings, secret
 from db.engine import autocommit
 from db.reservation import bookings
@@ -53,10 +54,11 @@ class Desk(NamedTuple):
     engine: AsyncEngine
     locks: SeatLocks
     temporal: Client
+    trail: Trail
 
 
-async def _desk(opened: Open, engine: ReservationDatabase) -> Desk:
-    return Desk(opened.settings, engine, opened.locks, opened.temporal)
+async def _desk(request: Request, opened: Open, engine: ReservationDatabase) -> Desk:
+    return Desk(opened.settings, engine, opened.locks, opened.temporal, Trail(opened.audit_trail, request))
 
 
 _QUEUED_AT_MOST = timedelta(seconds=20)  # a hold that comes later than this after its caller has left is not made
@@ -353,8 +355,11 @@ async def standing(desk: Desk, booking_id: UUID) -> Booking:
 
 
 async def own_booking(user: Principal, desk: Desk, booking_id: UUID, *, staff: bool = False) -> Booking:
-    """The user's own booking; another's is as if it did not exist, but for staff where it may look."""
-    return _own(user, await find_booking(desk, booking_id), staff=staff)
+    """The user's own booking; another's is as if it did not exist, but for staff where it may look and is noted."""
+    booking = _own(user, await find_booking(desk, booking_id), staff=staff)
+    if booking.user_id != user.user_id:
+        await desk.trail.note(user, "booking.looked-at", f"booking/{booking_id}")
+    return booking
 
 
 def _own(user: Principal, booking: Booking | None, *, staff: bool = False) -> Booking:

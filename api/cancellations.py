@@ -11,6 +11,7 @@ from api.patience import promptly
 from api.problems import documented
 from api.resources import ReservationDatabase
 from api.security import EventReader
+from api.trail import AtTrail
 from db.reservation import cancellations
 from domain.cancellations import Cancellation
 from domain.problems import ProblemType, Refused
@@ -23,7 +24,9 @@ router = APIRouter(prefix="/v1/events", tags=["reservation"])
     summary="How an event's cancellation stands (its organizer, support, operators)",
     responses=documented(ProblemType.NOT_FOUND),
 )
-async def cancellation(event_id: UUID, caller: EventReader, engine: ReservationDatabase) -> Cancellation:
+async def cancellation(
+    event_id: UUID, caller: EventReader, engine: ReservationDatabase, trail: AtTrail
+) -> Cancellation:
     """How many bookings are let go and refunded, which refunds failed, and, when it is over, the report."""
 
     async def look() -> tuple[Cancellation, UUID] | None:
@@ -33,4 +36,6 @@ async def cancellation(event_id: UUID, caller: EventReader, engine: ReservationD
     found = await promptly(look())
     if found is None or not may_see(caller, found[1]):
         raise Refused(ProblemType.NOT_FOUND, "There is no such cancellation.")
+    if found[1] != caller.user_id:
+        await trail.note(caller, "cancellation.looked-at", f"event/{event_id}")
     return found[0]

@@ -24,6 +24,7 @@ from api.resources import CatalogueDatabase, Open
 from api.schemas import MinorUnits, PositiveInt, RequestModel, SectionName, ShortText
 from api.security import OptionalCaller, Organizer, OrganizerOrOperator
 from api.tokens import Principal
+from api.trail import AtTrail
 from db.catalogue import events
 from domain.cancellations import Estimate
 from domain.catalogue import MAX_EVENT_PLACES, MAX_SECTIONS, Event, EventPlan, EventStatus, Section
@@ -155,9 +156,12 @@ async def draft(
     body: NewEvent,
     caller: Organizer,
     engine: CatalogueDatabase,
+    trail: AtTrail,
 ) -> EventBody:
     async with engine.begin() as connection:
-        return _body(await events.draft(connection, _organizer(caller, body.team_id), body.plan()))
+        event = await events.draft(connection, _organizer(caller, body.team_id), body.plan())
+        await trail.note(caller, "event.drafted", f"event/{event.id}")
+    return _body(event)
 
 
 def _organizer(caller: Principal, team_id: UUID | None) -> UUID:
@@ -190,11 +194,14 @@ _CHANGE_PROBLEMS = documented(
 @router.post(
     "/{event_id}/publish", summary="Put an event on sale (its organizer, operators)", responses=_CHANGE_PROBLEMS
 )
-async def publish(event_id: UUID, caller: OrganizerOrOperator, engine: CatalogueDatabase, opened: Open) -> EventBody:
+async def publish(
+    event_id: UUID, caller: OrganizerOrOperator, engine: CatalogueDatabase, opened: Open, trail: AtTrail
+) -> EventBody:
     event = await _own(engine, event_id, caller)
     async with engine.connect() as connection:
         await events.check_publishable(connection, event)
     if event.status is EventStatus.DRAFT:
+        await trail.note(caller, "event.published", f"event/{event_id}")
         await _outcome(
             (await _begin(opened.temporal, PublishEvent.run, event_id, f"publish-{event_id}", CATALOGUE)).result()
         )
@@ -210,6 +217,7 @@ async def cancel(
     caller: OrganizerOrOperator,
     engine: CatalogueDatabase,
     opened: Open,
+    trail: AtTrail,
     dry_run: Annotated[bool, Query(description="Only say what it would mean.")] = False,
 ) -> EventBody | Estimate:
     """Sales have stopped when this answers; bookings are let go and refunded then: see `…/cancellation`."""
@@ -218,6 +226,7 @@ async def cancel(
         id = f"estimate-cancellation-{event_id}"
         handle = await _begin(opened.temporal, EstimateCancellation.run, event_id, id, RESERVATION)
         return await _outcome(handle.result())
+    await trail.note(caller, "event.cancelled", f"event/{event_id}")
     order = CancelEvent(event_id=event_id, requested_by=caller.user_id, attempts=opened.settings.compensation_attempts)
     id = cancellation_workflow_id(event_id)
     with suppress(WorkflowAlreadyStartedError):  # it has come to its end already

@@ -6,7 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.passwords import hash_password
 from db.identity import accounts
-from domain.identity import Role
+from db.identity.vault import Vault
+from domain.identity import Profile, Role
 
 PASSWORD = "seatwright-demo-1"
 ACCOUNTS = {
@@ -17,9 +18,11 @@ ACCOUNTS = {
 }
 
 
-async def seed_accounts(engine: AsyncEngine) -> None:
+async def seed_accounts(engine: AsyncEngine, vault: Vault) -> None:
     """Make the accounts that do not exist yet, in the identity database."""
     for email, (name, roles) in ACCOUNTS.items():
-        password_hash = await hash_password(PASSWORD)
+        profile, password_hash = Profile(email=email, name=name), await hash_password(PASSWORD)
         async with engine.begin() as connection:
-            await accounts.register(connection, email=email, name=name, password_hash=password_hash, roles=roles)
+            account = await accounts.register(connection, vault, profile, password_hash=password_hash, roles=roles)
+            if account:
+                await accounts.set_verified(connection, account.id)

@@ -1,4 +1,4 @@
-"""Accounts over REST: register, log in, stay logged in, who am I, who may do what."""
+"""Accounts over REST: register, log in, stay logged in, who may do what."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ from typing import Annotated
 from uuid import UUID
 
 from email_validator import EmailNotValidError, validate_email
-from fastapi import APIRouter, Request, Response, status
+from fastapi import APIRouter, Response, status
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from api.log_in import NO_STORE, Tokens, first_party_tokens, prove
-from api.passwords import hash_password
+from api import log_in as entrance
+from api.front_desk import AtFrontDesk, known
+from api.log_in import NO_STORE, Tokens
+from api.passwords import GivenPassword, NewPassword, hash_password
 from api.problems import documented
-from api.resources import IdentityDatabase
-from api.schemas import RequestModel, ShortText, Storable
-from api.security import OUR_PROCESSES, PUBLIC, Caller, Operator, ProfileReader
-from db.identity import accounts, sessions
+from api.schemas import Code, GivenAddress, RequestModel, ShortText, Storable
+from api.security import OUR_PROCESSES, PUBLIC, Operator
+from api.tokens import Principal
+from db.identity import accounts, mail_tokens
 from db.identity.accounts import Account
-from domain.identity import Role
+from db.identity.audit_log import of_user
+from db.identity.mail_tokens import Purpose
+from domain.identity import Channel, Profile, Role
 from domain.problems import ProblemType, Refused
 
 router = APIRouter(tags=["identity"])
@@ -33,22 +37,22 @@ def _address(text: str) -> str:
 
 
 Address = Annotated[str, StringConstraints(max_length=254), Storable, AfterValidator(_address)]
-NewPassword = Annotated[str, StringConstraints(min_length=8, max_length=200), Storable]
 
 
 class Registration(RequestModel):
     email: Address = Field(examples=["ada@example.test"])
-    password: NewPassword
+    password: NewPassword = Field(examples=["correct horse battery staple"])
     name: ShortText = Field(examples=["Ada Lovelace"])
 
 
 class LogIn(RequestModel):
-    email: Annotated[str, StringConstraints(max_length=254), Storable] = Field(examples=["buyer@example.test"])
-    password: Annotated[str, StringConstraints(max_length=200), Storable] = Field(examples=["seatwright-demo-1"])
+    email: GivenAddress = Field(examples=["buyer@example.test"])
+    password: GivenPassword = Field(examples=["seatwright-demo-1"])
 
 
-class Profile(RequestModel):
-    name: ShortText
+class SecondStep(RequestModel):
+    challenge: Annotated[str, StringConstraints(min_length=1, max_length=100), Storable]
+    code: Code
 
 
 class Roles(RequestModel):
@@ -65,6 +69,11 @@ class User(BaseModel):
 class Contact(BaseModel):
     email: str
     name: str
+    channels: tuple[Channel, ...]
+
+
+class MailToken(BaseModel):
+    token: str
 
 
 @router.post(
@@ -74,14 +83,17 @@ class Contact(BaseModel):
     summary="Register",
     responses=documented(ProblemType.EMAIL_TAKEN, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
 )
-async def register(body: Registration, engine: IdentityDatabase) -> User:
-    password_hash = await hash_password(body.password)
-    async with engine.begin() as connection:
+async def register(body: Registration, desk: AtFrontDesk) -> User:
+    """A mail with a token goes out, which proves the address: see `POST /v1/email-verifications`."""
+    profile, password_hash = Profile(email=body.email, name=body.name), await hash_password(body.password)
+    async with desk.engine.begin() as connection:
         account = await accounts.register(
-            connection, email=body.email, name=body.name, password_hash=password_hash, roles={Role.CUSTOMER}
+            connection, desk.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER}
         )
-    if account is None:
-        raise Refused(ProblemType.EMAIL_TAKEN, "Log in, or use another address.")
+        if account is None:
+            raise Refused(ProblemType.EMAIL_TAKEN, "Log in, or use another address.")
+        await mail_tokens.send(connection, desk.vault, account.id, Purpose.VERIFICATION)
+        await desk.note(connection, Principal(account.id, account.roles), "account.registered", of_user(account.id))
     return _user(account)
 
 
@@ -90,30 +102,40 @@ async def register(body: Registration, engine: IdentityDatabase) -> User:
     dependencies=[PUBLIC],
     status_code=status.HTTP_201_CREATED,
     summary="Log in",
-    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
+    responses=documented(
+        ProblemType.UNAUTHENTICATED,
+        ProblemType.SECOND_FACTOR_REQUIRED,
+        ProblemType.INVALID_REQUEST,
+        ProblemType.UNAVAILABLE,
+    ),
 )
-async def log_in(body: LogIn, request: Request, response: Response, engine: IdentityDatabase) -> Tokens:
-    user_id = await prove(engine, body.email, body.password)
-    async with engine.begin() as connection:
-        tokens = await first_party_tokens(request, connection, await sessions.begin(connection, user_id))
+async def log_in(body: LogIn, response: Response, desk: AtFrontDesk) -> Tokens:
+    """An account with a second factor gets 401 `second-factor-required`, whose `challenge` goes on with a code."""
+    proof = await entrance.prove(desk, body.email, body.password)
+    async with desk.engine.begin() as connection:
+        account = await entrance.admit(connection, desk, proof)
+        tokens = await entrance.enter(connection, desk, account)
+    if isinstance(tokens, Refused):
+        raise tokens
     response.headers.update(NO_STORE)
     return tokens
 
 
-@router.get("/v1/me", summary="Who am I", responses=documented(ProblemType.UNAUTHENTICATED))
-async def me(caller: ProfileReader, engine: IdentityDatabase) -> User:
-    async with engine.connect() as connection:
-        return _known(await accounts.find(connection, caller.user_id))
-
-
-@router.patch(
-    "/v1/me",
-    summary="Change my profile",
-    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST),
+@router.post(
+    "/v1/sessions/second-factor",
+    dependencies=[PUBLIC],
+    status_code=status.HTTP_201_CREATED,
+    summary="Complete a log-in with a code",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
 )
-async def change_profile(body: Profile, caller: Caller, engine: IdentityDatabase) -> User:
-    async with engine.begin() as connection:
-        return _known(await accounts.rename(connection, caller.user_id, body.name))
+async def complete_log_in(body: SecondStep, response: Response, desk: AtFrontDesk) -> Tokens:
+    """The code is one of the authenticator's, or a recovery code. A challenge allows five tries."""
+    user_id = await entrance.try_challenge(desk, body.challenge)
+    async with desk.engine.begin() as connection:
+        account = await entrance.admit_by_code(connection, desk, user_id, body.code)
+        tokens = await entrance.open_session(connection, desk, account)
+    response.headers.update(NO_STORE)
+    return tokens
 
 
 @router.put(
@@ -123,23 +145,33 @@ async def change_profile(body: Profile, caller: Caller, engine: IdentityDatabase
         ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.NOT_FOUND, ProblemType.INVALID_REQUEST
     ),
 )
-async def set_roles(user_id: UUID, body: Roles, caller: Operator, engine: IdentityDatabase) -> User:
-    async with engine.begin() as connection:
-        return _known(await accounts.set_roles(connection, user_id, body.roles))
-
-
-@router.get("/internal/v1/users/{user_id}/contact", include_in_schema=False, dependencies=[OUR_PROCESSES])
-async def contact(user_id: UUID, engine: IdentityDatabase) -> Contact:
-    async with engine.connect() as connection:
-        user = _known(await accounts.find(connection, user_id))
-    return Contact(email=user.email, name=user.name)
-
-
-def _known(account: Account | None) -> User:
-    if account is None:
-        raise Refused(ProblemType.NOT_FOUND, "There is no such user.")
+async def set_roles(user_id: UUID, body: Roles, caller: Operator, desk: AtFrontDesk) -> User:
+    async with desk.engine.begin() as connection:
+        account = known(await accounts.set_roles(connection, desk.vault, user_id, body.roles))
+        await desk.note(connection, caller, f"roles.set:{','.join(sorted(body.roles))}", of_user(user_id))
     return _user(account)
 
 
+@router.get("/internal/v1/users/{user_id}/contact", include_in_schema=False, dependencies=[OUR_PROCESSES])
+async def contact(user_id: UUID, desk: AtFrontDesk) -> Contact:
+    async with desk.engine.connect() as connection:
+        profile = known(await accounts.find(connection, desk.vault, user_id)).profile
+    return Contact(email=profile.email, name=profile.name, channels=profile.channels)
+
+
+@router.get(
+    "/internal/v1/users/{user_id}/mail-tokens/{token_id}",
+    include_in_schema=False,
+    dependencies=[OUR_PROCESSES],
+)
+async def mail_token(user_id: UUID, token_id: UUID, desk: AtFrontDesk) -> MailToken:
+    async with desk.engine.connect() as connection:
+        token = await mail_tokens.to_mail(connection, desk.vault, user_id, token_id)
+    if token is None:
+        raise Refused(ProblemType.NOT_FOUND, "There is no such token, or no more.")
+    return MailToken(token=token)
+
+
 def _user(account: Account) -> User:
-    return User(id=account.id, email=account.email, name=account.name, roles=sorted(account.roles))
+    profile = account.profile
+    return User(id=account.id, email=profile.email, name=profile.name, roles=sorted(account.roles))

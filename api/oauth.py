@@ -8,22 +8,22 @@ from typing import Any
 import orjson
 from authlib.oauth2 import OAuth2Error
 from fastapi import APIRouter, Request, Response
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.front_desk import AtFrontDesk, FrontDesk
 from api.log_in import NO_STORE, Tokens, first_party_tokens
 from api.oauth_grants import METHODS, about_user
 from api.oauth_server import Answer, OAuthServer, serve
 from api.oauth_wire import BadForm, answered, bad_form, failed, form_of, oauth_request, refused
 from api.problems import documented
-from api.resources import IdentityDatabase
 from api.security import PUBLIC, OpenId
-from api.tokens import ALGORITHM, AccessTokens
-from db.identity import sessions
+from api.tokens import ALGORITHM, AccessTokens, invalid_token
+from db.identity import accounts, sessions
 from domain.identity import GRANTED_TO_CLIENTS
 from domain.problems import ProblemType
 
 router = APIRouter(tags=["identity"])
 
+_ABOUT_A_PERSON = ("name", "email", "email_verified")
 _FORM: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "string"}}
 _PROBLEMS = documented(ProblemType.INVALID_REQUEST, ProblemType.UNAUTHENTICATED, ProblemType.UNAVAILABLE)
 
@@ -41,7 +41,7 @@ def _described(*required: str) -> dict[str, Any]:
     responses=_PROBLEMS,
     openapi_extra=_described("grant_type"),
 )
-async def token(request: Request, engine: IdentityDatabase) -> Response:
+async def token(request: Request, desk: AtFrontDesk) -> Response:
     """Registered clients authenticate; without a client a refresh token is one of our own log-in."""
     try:
         given = await form_of(request)
@@ -49,14 +49,14 @@ async def token(request: Request, engine: IdentityDatabase) -> Response:
         return bad_form(error, request)
     has_client = "client_id" in given or request.headers.get("authorization", "").lower().startswith("basic ")
     if given.get("grant_type") == "refresh_token" and not has_client:
-        return await _refresh(given.get("refresh_token"), request, engine)
-    return await _protocol(request, engine, lambda server: server.create_token_response(oauth_request(request, given)))
+        return await _refresh(given.get("refresh_token"), request, desk)
+    return await _protocol(request, desk, lambda server: server.create_token_response(oauth_request(request, given)))
 
 
-async def _refresh(refresh_token: str | None, request: Request, engine: AsyncEngine) -> Response:
+async def _refresh(refresh_token: str | None, request: Request, desk: FrontDesk) -> Response:
     if not refresh_token:
         return bad_form(BadForm("Missing 'refresh_token' in request."), request)
-    async with engine.begin() as connection:
+    async with desk.engine.begin() as connection:
         rotation = await sessions.rotate(connection, refresh_token)
         tokens = await first_party_tokens(request, connection, rotation) if rotation else None
     if tokens is None:
@@ -71,9 +71,9 @@ async def _refresh(refresh_token: str | None, request: Request, engine: AsyncEng
     responses=_PROBLEMS,
     openapi_extra=_described("token"),
 )
-async def revoke(request: Request, engine: IdentityDatabase) -> Response:
+async def revoke(request: Request, desk: AtFrontDesk) -> Response:
     """A refresh token takes all tokens of its grant along. A token that is none ends in the same answer."""
-    return await _endpoint("revocation", request, engine)
+    return await _endpoint("revocation", request, desk)
 
 
 @router.post(
@@ -83,23 +83,23 @@ async def revoke(request: Request, engine: IdentityDatabase) -> Response:
     responses=_PROBLEMS | documented(ProblemType.FORBIDDEN),
     openapi_extra=_described("token"),
 )
-async def introspect(request: Request, engine: IdentityDatabase) -> Response:
-    return await _endpoint("introspection", request, engine)
+async def introspect(request: Request, desk: AtFrontDesk) -> Response:
+    return await _endpoint("introspection", request, desk)
 
 
-async def _endpoint(name: str, request: Request, engine: AsyncEngine) -> Response:
+async def _endpoint(name: str, request: Request, desk: FrontDesk) -> Response:
     try:
         given = await form_of(request)
     except BadForm as error:
         return bad_form(error, request)
     return await _protocol(
-        request, engine, lambda server: server.create_endpoint_response(name, oauth_request(request, given))
+        request, desk, lambda server: server.create_endpoint_response(name, oauth_request(request, given))
     )
 
 
-async def _protocol(request: Request, engine: AsyncEngine, work: Callable[[OAuthServer], Answer]) -> Response:
+async def _protocol(request: Request, desk: FrontDesk, work: Callable[[OAuthServer], Answer]) -> Response:
     try:
-        return answered(await serve(engine, request.app.state.tokens, work), request)
+        return answered(await serve(desk, work), request)
     except OAuth2Error as error:
         return failed(error, request)
 
@@ -109,10 +109,12 @@ async def _protocol(request: Request, engine: AsyncEngine, work: Callable[[OAuth
     summary="Who the token's person is (OpenID Connect)",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN),
 )
-async def userinfo(caller: OpenId, engine: IdentityDatabase) -> dict[str, Any]:
-    async with engine.connect() as connection:
-        about = await connection.run_sync(about_user, caller.user_id, caller.scopes)
-    return {"sub": str(caller.user_id)} | about
+async def userinfo(caller: OpenId, desk: AtFrontDesk) -> dict[str, Any]:
+    async with desk.engine.connect() as connection:
+        account = await accounts.find(connection, desk.vault, caller.user_id)
+    if account is None:
+        raise invalid_token()  # of somebody erased, or of a client that acts for nobody
+    return {"sub": str(account.id)} | about_user(account, caller.scopes)
 
 
 @router.get("/.well-known/jwks.json", dependencies=[PUBLIC], summary="The keys that access tokens are signed with")
@@ -146,5 +148,16 @@ async def configuration(request: Request) -> dict[str, Any]:
         "code_challenge_methods_supported": ["S256"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
-        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "name", "email"],
+        "claims_supported": [
+            "sub",
+            "iss",
+            "aud",
+            "exp",
+            "iat",
+            "auth_time",
+            "nonce",
+            "name",
+            "email",
+            "email_verified",
+        ],
     }

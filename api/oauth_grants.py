@@ -16,11 +16,11 @@ from authlib.oauth2.rfc6749 import (
 )
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oidc.core.grants import OpenIDCode
-from sqlalchemy import text
 
 from api.oauth_clients import scopes_of
 from api.tokens import LIFETIME, Principal
-from db.identity import grants, rights
+from db.identity import accounts, grants, rights
+from db.identity.accounts import Account
 from db.identity.grants import Code, Family
 from domain.identity import Scope
 
@@ -164,15 +164,17 @@ class IdTokens(OpenIDCode):  # type: ignore[misc]
         }
         if code.nonce:
             claims["nonce"] = code.nonce
-        about = about_user(request.connection, code.user_id, code.scopes)
-        return str(request.sign(claims | about, "JWT"))
+        account = accounts.of_user(request.connection, request.vault, code.user_id)
+        assert account is not None  # the code would have gone with its person
+        return str(request.sign(claims | about_user(account, code.scopes), "JWT"))
 
 
-def about_user(connection: Any, user_id: UUID, scopes: frozenset[Scope]) -> dict[str, Any]:
+def about_user(account: Account, scopes: frozenset[Scope]) -> dict[str, Any]:
     """The standard claims (OpenID Connect Core, 5.1) that these scopes allow."""
-    row = connection.execute(text("SELECT email, name FROM users WHERE id = :id"), {"id": user_id}).one()
-    name = {"name": row.name} if Scope.PROFILE in scopes else {}
-    return name | ({"email": row.email} if Scope.EMAIL in scopes else {})
+    name = {"name": account.profile.name} if Scope.PROFILE in scopes else {}
+    if Scope.EMAIL not in scopes:
+        return name
+    return name | {"email": account.profile.email, "email_verified": account.verified_at is not None}
 
 
 def _tokens_of(server: Any, family: Family, scopes: frozenset[Scope], client: Any) -> dict[str, Any]:

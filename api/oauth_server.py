@@ -11,13 +11,15 @@ from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import oauth_clients
+from api.front_desk import FrontDesk
 from api.oauth_grants import METHODS, CodeGrant, IdTokens, OnlyS256, PartnerGrant, RefreshGrant
 from api.tokens import AccessTokens, Claims, Principal
 from db.identity import grants
 from db.identity.grants import Family
+from db.identity.vault import Vault
 from domain.identity import GRANTED_TO_CLIENTS
 from domain.problems import Refused
 
@@ -35,9 +37,10 @@ class Answer(NamedTuple):
 class OAuthServer(AuthorizationServer):  # type: ignore[misc]
     """Lives for one request. authlib asks synchronously; SQLAlchemy's `run_sync` makes that wait without a thread."""
 
-    def __init__(self, connection: Connection, tokens: AccessTokens) -> None:
+    def __init__(self, connection: Connection, vault: Vault, tokens: AccessTokens) -> None:
         super().__init__(scopes_supported=sorted(GRANTED_TO_CLIENTS))
         self.connection = connection
+        self.vault = vault
         self.tokens = tokens
         self.register_grant(CodeGrant, [OnlyS256(), IdTokens()])
         self.register_grant(RefreshGrant)
@@ -55,7 +58,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
         """Nobody listens."""
 
     def create_oauth2_request(self, request: OAuthRequest) -> OAuthRequest:
-        request.connection, request.issuer = self.connection, self.tokens.issuer
+        request.connection, request.vault, request.issuer = self.connection, self.vault, self.tokens.issuer
         request.sign = self.tokens.ring.sign
         return request
 
@@ -70,6 +73,7 @@ class OAuthRequest(OAuth2Request):  # type: ignore[misc]
     """
 
     connection: Connection
+    vault: Vault
     issuer: str
     sign: Callable[[dict[str, Any], str], str]
 
@@ -164,19 +168,24 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
         return token.said
 
 
-async def serve(engine: AsyncEngine, tokens: AccessTokens, work: Callable[[OAuthServer], T]) -> T:
+async def serve(desk: FrontDesk, work: Callable[[OAuthServer], T]) -> T:
     """Let the server work in one transaction, which is committed also where the protocol answers with an error.
 
     Raises:
         OAuth2Error: The request cannot be answered in the protocol's way.
     """
+    async with desk.engine.begin() as connection:
+        return await serve_within(connection, desk, work)
+
+
+async def serve_within(connection: AsyncConnection, desk: FrontDesk, work: Callable[[OAuthServer], T]) -> T:
+    """As `serve`, in the caller's transaction."""
 
     def run(connection: Connection) -> T:
         try:
-            return work(OAuthServer(connection, tokens))
+            return work(OAuthServer(connection, desk.vault, desk.request.app.state.tokens))
         except ValueError as error:
             # authlib puts the client's words into its messages, and then finds characters there that it does not allow.
             raise InvalidRequestError("The request has characters that are not allowed.") from error
 
-    async with engine.begin() as connection:
-        return await connection.run_sync(run)
+    return await connection.run_sync(run)

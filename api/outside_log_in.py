@@ -6,7 +6,6 @@ import base64
 import secrets
 import time
 from typing import Annotated, Any, Final, NamedTuple
-from uuid import UUID
 
 import httpx2
 import orjson
@@ -16,17 +15,20 @@ from joserfc.errors import JoseError
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.front_desk import AtFrontDesk, FrontDesk
 from api.identity import Address
-from api.log_in import NO_STORE, Tokens, first_party_tokens
+from api.log_in import NO_STORE, Tokens, enter
 from api.passwords import hash_password
 from api.problems import documented
-from api.resources import IdentityDatabase
 from api.schemas import RequestModel, Storable
 from api.sealing import seal, unseal
 from api.security import PUBLIC, Caller
+from api.tokens import Principal
 from config.settings import Settings, secret
-from db.identity import accounts, outside_accounts, sessions
-from domain.identity import Role
+from db.identity import accounts, outside_accounts
+from db.identity.accounts import Account
+from db.identity.audit_log import of_user
+from domain.identity import Profile, Role
 from domain.problems import ProblemType, Refused
 
 router = APIRouter(tags=["identity"])
@@ -99,23 +101,28 @@ async def begin(provider: str, request: Request) -> Response:
     _PATH + "/{provider}/back",
     dependencies=[PUBLIC],
     summary="Where the provider sends the browser back to",
-    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.PROOF_NEEDED, ProblemType.FORBIDDEN),
+    responses=documented(
+        ProblemType.UNAUTHENTICATED,
+        ProblemType.SECOND_FACTOR_REQUIRED,
+        ProblemType.PROOF_NEEDED,
+        ProblemType.FORBIDDEN,
+    ),
 )
-async def come_back(provider: str, request: Request, response: Response, engine: IdentityDatabase) -> Tokens:
-    """Tokens of our own. An address that has an account with us already needs proof: 409 with a `link_token`."""
+async def come_back(provider: str, request: Request, response: Response, desk: AtFrontDesk) -> Tokens:
+    """Tokens of our own, or what asks for the second factor, as `POST /v1/sessions` does.
+
+    An address that has an account with us already needs proof: 409 with a `link_token`.
+    """
     who = await _who(provider, request)
     unusable = await hash_password(secrets.token_urlsafe(32))
     response.headers.update(NO_STORE)
     response.delete_cookie(_COOKIE, path=_PATH)
-    async with engine.begin() as connection:
-        user_id = await _account_of(connection, who, unusable)
-        if user_id is not None:
-            return await first_party_tokens(request, connection, await sessions.begin(connection, user_id))
-    raise Refused(
-        ProblemType.PROOF_NEEDED,
-        "There is an account with this address: log in to it, and send the link_token to /v1/me/outside-accounts.",
-        link_token=_sealed(request.app.state.settings, who._asdict(), "link"),
-    )
+    async with desk.engine.begin() as connection:
+        account = await _account_of(connection, desk, who, unusable)
+        tokens = await enter(connection, desk, account) if account else _proof_needed(request, who)
+    if isinstance(tokens, Refused):
+        raise tokens
+    return tokens
 
 
 @router.post(
@@ -124,31 +131,46 @@ async def come_back(provider: str, request: Request, response: Response, engine:
     summary="Log in with an outside provider from now on",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST, ProblemType.WRONG_STATE),
 )
-async def link(body: Link, caller: Caller, request: Request, engine: IdentityDatabase) -> None:
+async def link(body: Link, caller: Caller, request: Request, desk: AtFrontDesk) -> None:
     """Takes the `link_token` of a log-in for the caller's own address. The same again is no error."""
     try:
         who = Outside(**_unsealed(request.app.state.settings, body.link_token, "link"))
     except ValueError:
         raise _bad_link() from None
-    async with engine.begin() as connection:
-        if not await outside_accounts.has_address(connection, caller.user_id, who.email):
+    async with desk.engine.begin() as connection:
+        account = await desk.account(connection, caller.user_id)
+        if not await outside_accounts.has_address(connection, desk.vault, account.id, who.email):
             raise _bad_link()
-        linked_to = await outside_accounts.link(connection, who.provider, who.subject, caller.user_id)
-    if linked_to != caller.user_id:
-        raise Refused(ProblemType.WRONG_STATE, "It is linked to another account.")
+        if await outside_accounts.link(connection, who.provider, who.subject, account.id) != account.id:
+            raise Refused(ProblemType.WRONG_STATE, "It is linked to another account.")
+        await desk.note(connection, caller, f"outside-account.linked:{who.provider}", of_user(account.id))
 
 
-async def _account_of(connection: AsyncConnection, who: Outside, password_hash: str) -> UUID | None:
-    """The account that is linked, or a new one; None if the address belongs to one that is not linked."""
+async def _account_of(connection: AsyncConnection, desk: FrontDesk, who: Outside, password_hash: str) -> Account | None:
+    """The account that is linked, locked, or a new one; None if the address belongs to one that is not linked."""
     known = await outside_accounts.owner(connection, who.provider, who.subject)
     if known is not None:
-        return known
-    made = await accounts.register(
-        connection, email=who.email, name=who.name, password_hash=password_hash, roles={Role.CUSTOMER}
-    )
+        account = await accounts.locked(connection, desk.vault, known)
+        if account is None:
+            raise Refused(ProblemType.UNAUTHENTICATED, "The account has just been erased.")
+        return account
+    profile = Profile(email=who.email, name=who.name)
+    made = await accounts.register(connection, desk.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER})
     if made is None:
         return None
-    return await outside_accounts.link(connection, who.provider, who.subject, made.id)
+    if await outside_accounts.link(connection, who.provider, who.subject, made.id) != made.id:
+        raise ConnectionError("somebody logs in with the same account at the same moment")
+    await accounts.set_verified(connection, made.id)  # the provider has
+    await desk.note(connection, Principal(made.id, made.roles), "account.registered", of_user(made.id))
+    return made
+
+
+def _proof_needed(request: Request, who: Outside) -> Refused:
+    return Refused(
+        ProblemType.PROOF_NEEDED,
+        "There is an account with this address: log in to it, and send the link_token to /v1/me/outside-accounts.",
+        link_token=_sealed(request.app.state.settings, who._asdict(), "link"),
+    )
 
 
 async def _who(provider: str, request: Request) -> Outside:

@@ -46,6 +46,11 @@ KINDS: Mapping[ProblemType, _Kind] = {
     _T.FORBIDDEN: _Kind(_H.FORBIDDEN, "Not allowed"),
     _T.NOT_FOUND: _Kind(_H.NOT_FOUND, "Not found"),
     _T.METHOD_NOT_ALLOWED: _Kind(_H.METHOD_NOT_ALLOWED, "Method not allowed"),
+    _T.SECOND_FACTOR_REQUIRED: _Kind(
+        _H.UNAUTHORIZED, "A code of the second factor is needed", {"WWW-Authenticate": "Bearer"}
+    ),
+    _T.CODE_NOT_VALID: _Kind(_H.UNPROCESSABLE_ENTITY, "The code is not valid"),
+    _T.TOKEN_NOT_VALID: _Kind(_H.UNPROCESSABLE_ENTITY, "The token is not valid, or not any more"),
     _T.EMAIL_TAKEN: _Kind(_H.CONFLICT, "There is an account with this address already"),
     _T.PROOF_NEEDED: _Kind(_H.CONFLICT, "Log in to the existing account first"),
     _T.WRONG_STATE: _Kind(_H.CONFLICT, "Not possible in the present state"),

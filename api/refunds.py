@@ -93,6 +93,8 @@ async def refund(
     known = await promptly(_prepare(desk, request))
     if known:
         return known
+    if request.cause is RefundCause.STAFF:
+        await desk.trail.note(user, "refund.ordered", f"booking/{booking.id}")
     try:
         outcome = await _order(desk.temporal, request, desk.settings.payment_wait)
     except WorkflowClosed:

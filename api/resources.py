@@ -14,11 +14,15 @@ from redis.backoff import NoBackoff
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from adapters.audit_trail import AuditTrail
+from adapters.booking_history import BookingHistory
 from adapters.elasticsearch import EventSearch
 from adapters.seat_locks import SeatLocks
 from adapters.turnstile import Turnstile
-from config.settings import Service, Settings
+from config.settings import Service, Settings, secret
 from db.engine import open_engine
+from db.identity.audit_log import AuditLog
+from db.identity.vault import Vault
 from temporal.connection import connect
 
 
@@ -32,11 +36,15 @@ class Resources:
 
     settings: Settings
     engines: Mapping[Service, AsyncEngine]
+    vault: Vault
+    audit_log: AuditLog
+    audit_trail: AuditTrail
     redis: Redis
     locks: SeatLocks
     turnstile: Turnstile
     temporal: Client
     search: EventSearch
+    booking_history: BookingHistory
 
 
 @asynccontextmanager
@@ -49,7 +57,28 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
         stack.push_async_callback(redis.aclose)
         search = EventSearch(settings.elasticsearch_url)
         stack.push_async_callback(search.close)
-        yield Resources(settings, engines, redis, SeatLocks(redis), Turnstile(redis), await connect(settings), search)
+        audit_trail = AuditTrail(settings.identity_address, secret(settings.internal_token))
+        stack.push_async_callback(audit_trail.close)
+        booking_history = BookingHistory(settings.api_url)
+        stack.push_async_callback(booking_history.close)
+        yield Resources(
+            settings,
+            engines,
+            open_vault(settings),
+            AuditLog(secret(settings.audit_log_secret)),
+            audit_trail,
+            redis,
+            SeatLocks(redis),
+            Turnstile(redis),
+            await connect(settings),
+            search,
+            booking_history,
+        )
+
+
+def open_vault(settings: Settings) -> Vault:
+    """What opens people's data."""
+    return Vault(secret(settings.personal_data_keys).split(","), secret(settings.address_secret))
 
 
 def open_redis(settings: Settings) -> Redis:

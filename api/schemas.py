@@ -22,6 +22,12 @@ Storable = AfterValidator(_storable)
 """Marks a text that Postgres and JSON can both take."""
 
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Storable]
+GivenAddress = Annotated[str, StringConstraints(max_length=254), Storable]
+"""An e-mail address to be looked up: one that is none belongs to nobody."""
+
+Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=6, max_length=30), Storable]
+"""A code of an authenticator (six digits), or a recovery code."""
+
 _SECTION_NAME = r"^[\p{L}\p{N}]([\p{L}\p{M}\p{N} ._'-]{0,48}[\p{L}\p{M}\p{N}])?$"
 SectionName = Annotated[str, StringConstraints(pattern=_SECTION_NAME), Storable]
 """A section may have hyphens in its name: `section-row-number` is read from its end."""

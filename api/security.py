@@ -84,7 +84,6 @@ Caller = Annotated[Principal, Depends(admits())]
 """Whoever is logged in with us; nobody else's application."""
 
 OpenId = Annotated[Principal, Depends(admits(scopes={Scope.OPENID}))]
-ProfileReader = Annotated[Principal, Depends(admits(scopes={Scope.PROFILE}))]
 BookingReader = Annotated[Principal, Depends(admits(scopes=_READS_BOOKINGS))]
 Buyer = Annotated[Principal, Depends(admits(scopes={Scope.BOOKINGS_WRITE}))]
 EventReader = Annotated[Principal, Depends(admits(scopes=_READS_EVENTS))]

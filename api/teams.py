@@ -7,12 +7,13 @@ from uuid import UUID
 from fastapi import APIRouter, status
 from pydantic import BaseModel, Field
 
+from api.front_desk import AtFrontDesk
 from api.problems import documented
-from api.resources import IdentityDatabase
 from api.schemas import RequestModel, ShortText
 from api.security import Caller, OrganizerInPerson
 from api.tokens import Principal
 from db.identity import teams
+from db.identity.audit_log import of_user
 from db.identity.teams import Team
 from domain.identity import TeamRole
 from domain.problems import ProblemType, Refused
@@ -45,34 +46,38 @@ _PROBLEMS = documented(
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, summary="Make a team (organizers)", responses=_PROBLEMS)
-async def create(body: NewTeam, caller: OrganizerInPerson, engine: IdentityDatabase) -> TeamBody:
+async def create(body: NewTeam, caller: OrganizerInPerson, desk: AtFrontDesk) -> TeamBody:
     """You are its owner. Get new tokens, which say so, before you draft an event for it."""
-    async with engine.begin() as connection:
-        return _body(await teams.add(connection, body.name, caller.user_id))
+    async with desk.engine.begin() as connection:
+        team = await teams.add(connection, body.name, caller.user_id)
+        await desk.note(connection, caller, "team.made", f"team/{team.id}")
+    return _body(team)
 
 
 @router.get("/{team_id}", summary="A team and its members (its members)", responses=_PROBLEMS)
-async def look(team_id: UUID, caller: Caller, engine: IdentityDatabase) -> TeamBody:
-    async with engine.connect() as connection:
+async def look(team_id: UUID, caller: Caller, desk: AtFrontDesk) -> TeamBody:
+    async with desk.engine.connect() as connection:
         return _body(_theirs(caller, await teams.find(connection, team_id)))
 
 
 @router.put("/{team_id}/members/{user_id}", summary="Give somebody a part (its owners)", responses=_PROBLEMS)
-async def put(
-    team_id: UUID, user_id: UUID, body: Part, caller: OrganizerInPerson, engine: IdentityDatabase
-) -> TeamBody:
+async def put(team_id: UUID, user_id: UUID, body: Part, caller: OrganizerInPerson, desk: AtFrontDesk) -> TeamBody:
     """The part comes with the person's next tokens; a part that changes ends those from before."""
-    async with engine.begin() as connection:
+    async with desk.engine.begin() as connection:
         await teams.put(connection, _owned(caller, await teams.hold(connection, team_id)), user_id, body.role)
-        return _body(await teams.find(connection, team_id))
+        changed = await teams.find(connection, team_id)
+        await desk.note(connection, caller, f"team.member-put:{team_id}:{body.role}", of_user(user_id))
+    return _body(changed)
 
 
 @router.delete("/{team_id}/members/{user_id}", summary="End somebody's part (its owners)", responses=_PROBLEMS)
-async def remove(team_id: UUID, user_id: UUID, caller: OrganizerInPerson, engine: IdentityDatabase) -> TeamBody:
+async def remove(team_id: UUID, user_id: UUID, caller: OrganizerInPerson, desk: AtFrontDesk) -> TeamBody:
     """Their tokens end within seconds, and new ones say nothing of the team."""
-    async with engine.begin() as connection:
+    async with desk.engine.begin() as connection:
         await teams.remove(connection, _owned(caller, await teams.hold(connection, team_id)), user_id)
-        return _body(await teams.find(connection, team_id))
+        changed = await teams.find(connection, team_id)
+        await desk.note(connection, caller, f"team.member-removed:{team_id}", of_user(user_id))
+    return _body(changed)
 
 
 def _theirs(caller: Principal, team: Team | None) -> Team:

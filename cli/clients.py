@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cli.keys import in_identity
+from cli.keys import in_identity, noted
 from db.identity import clients
 from domain.identity import Role, Scope
 
@@ -38,8 +39,9 @@ def add(
     for uri in redirect_uri:
         _check(uri)
     grants = {"authorization_code", "refresh_token"} if redirect_uri else set()
-    client_id, secret = in_identity(
-        lambda connection: clients.add(
+
+    async def register(connection: AsyncConnection) -> tuple[UUID, str | None]:
+        made = await clients.add(
             connection,
             name,
             redirect_uris=redirect_uri,
@@ -49,7 +51,10 @@ def add(
             is_public=public,
             may_introspect=introspects,
         )
-    )
+        await noted(connection, "client.added", f"client/{made[0]}")
+        return made
+
+    client_id, secret = in_identity(register)
     typer.echo(f"client_id: {client_id}")
     if secret:
         typer.echo(f"client_secret: {secret}")
@@ -58,7 +63,14 @@ def add(
 @clients_app.command()
 def end(client_id: UUID) -> None:
     """End a client, and with it every token that it holds."""
-    if not in_identity(lambda connection: clients.end(connection, client_id)):
+
+    async def finish(connection: AsyncConnection) -> bool:
+        ended = await clients.end(connection, client_id)
+        if ended:
+            await noted(connection, "client.ended", f"client/{client_id}")
+        return ended
+
+    if not in_identity(finish):
         typer.echo(f"there is no live client {client_id}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{client_id} has ended")

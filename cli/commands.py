@@ -18,6 +18,7 @@ from api.server import serve as serve_app
 from audit.report import print_findings
 from audit.run import audit as run_audit
 from cli import demo as demonstration
+from cli.audit_log import audit_log_app
 from cli.clients import clients_app
 from cli.keys import keys_app
 from cli.migrate import migrate as run_migrations
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(stack.app, name="stack", help="The real servers on a machine without Docker.")
 app.add_typer(booking_app, name="booking", help="Operate on one booking's saga.")
 app.add_typer(refund_app, name="refund", help="Operate on one refund.")
+app.add_typer(audit_log_app, name="audit-log", help="Who did what: is it as it was written?")
 app.add_typer(clients_app, name="clients", help="Applications of others.")
 app.add_typer(keys_app, name="keys", help="The keys that sign tokens.")
 app.add_typer(event_app, name="event", help="Operate on the cancellation of an event.")

@@ -11,8 +11,8 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import signing_keys
+from cli import audit_log
 from config.settings import settings
-from db.engine import open_engine
 from db.identity import keys
 
 keys_app = typer.Typer(no_args_is_help=True)
@@ -35,7 +35,13 @@ def _of_keys() -> None:
 @keys_app.command()
 def rotate(after: After = _USUAL) -> None:
     """Publish a new key, which takes over later; the old one stays published as long as its tokens are good."""
-    kid = in_identity(lambda connection: signing_keys.rotate(connection, settings(), timedelta(seconds=after)))
+
+    async def add(connection: AsyncConnection) -> str:
+        kid = await signing_keys.rotate(connection, settings(), timedelta(seconds=after))
+        await noted(connection, "key.added", f"key/{kid}")
+        return kid
+
+    kid = in_identity(add)
     typer.echo(f"{kid} is published, and signs in {after:.0f} s")
 
 
@@ -54,6 +60,7 @@ def revoke(kid: str) -> None:
         ended = await keys.revoke(connection, kid)
         if ended:
             await signing_keys.add_key(connection, settings(), timedelta())
+            await noted(connection, "key.revoked", f"key/{kid}")
         return ended
 
     if not in_identity(replace):
@@ -63,14 +70,10 @@ def revoke(kid: str) -> None:
 
 
 def in_identity(work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    """Do it in one transaction of identity's database."""
+    """Do it in one transaction of identity's database, and wait for it."""
+    return asyncio.run(audit_log.in_identity(settings(), work))
 
-    async def run() -> T:
-        engine = open_engine(settings().database_url("identity"), pool_size=1)
-        try:
-            async with engine.begin() as connection:
-                return await work(connection)
-        finally:
-            await engine.dispose()
 
-    return asyncio.run(run())
+async def noted(connection: AsyncConnection, action: str, object: str) -> None:
+    """Have the audit log tell what this transaction does."""
+    await audit_log.append(connection, settings(), action, object)

@@ -7,6 +7,7 @@ from rich.console import Console
 from adapters.elasticsearch import EventSearch
 from adapters.kafka import create_topics
 from api.development import seed_accounts
+from api.resources import open_vault
 from api.signing_keys import ensure_key
 from config.settings import SERVICES_WITH_DATABASE, Settings, secret
 from db.databases import ServiceDatabase, prepare
@@ -61,6 +62,6 @@ async def _signing_key(settings: Settings) -> None:
 async def _accounts(settings: Settings) -> None:
     engine = open_engine(settings.database_url("identity"), pool_size=1)
     try:
-        await seed_accounts(engine)
+        await seed_accounts(engine, open_vault(settings))
     finally:
         await engine.dispose()

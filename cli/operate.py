@@ -11,6 +11,7 @@ import typer
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from cli.audit_log import note
 from config.settings import settings
 from domain.bookings import OperatorAction
 from temporal.connection import connect
@@ -39,7 +40,7 @@ def operate(booking_id: UUID, action: Action) -> None:
         handle = client.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
         await handle.execute_update(BookingWorkflow.operate, action)
 
-    _hand_in(order, f"booking {booking_id}")
+    _hand_in(order, f"booking {booking_id}", f"booking.{action}", f"booking/{booking_id}")
     typer.echo(f"{action}: handed to booking {booking_id}")
 
 
@@ -56,7 +57,7 @@ def operate_refund(refund_id: UUID, action: Action) -> None:
         handle = client.get_workflow_handle_for(RefundWorkflow.run, refund_workflow_id(refund_id))
         await handle.execute_update(RefundWorkflow.operate, action)
 
-    _hand_in(order, f"refund {refund_id}")
+    _hand_in(order, f"refund {refund_id}", f"refund.{action}", f"refund/{refund_id}")
     typer.echo(f"{action}: handed to refund {refund_id}")
 
 
@@ -68,30 +69,35 @@ def _of_event() -> None:
 @event_app.command()
 def pause(event_id: UUID) -> None:
     """Begin no more refunds of a cancelled event; those under way go on."""
-    _hand_in(lambda client: _cancellation(client, event_id).execute_update(EventCancellation.pause), _about(event_id))
+    _tell_cancellation(event_id, EventCancellation.pause, "cancellation.pause")
     typer.echo(f"paused: the cancellation of event {event_id}")
 
 
 @event_app.command()
 def resume(event_id: UUID) -> None:
     """Go on with a paused cancellation."""
-    _hand_in(lambda client: _cancellation(client, event_id).execute_update(EventCancellation.resume), _about(event_id))
+    _tell_cancellation(event_id, EventCancellation.resume, "cancellation.resume")
     typer.echo(f"goes on: the cancellation of event {event_id}")
 
 
-def _cancellation(client: Client, event_id: UUID) -> Any:
-    return client.get_workflow_handle_for(EventCancellation.run, cancellation_workflow_id(event_id))
+def _tell_cancellation(event_id: UUID, update: Any, action: str) -> None:
+    async def order(client: Client) -> None:
+        id = cancellation_workflow_id(event_id)
+        await client.get_workflow_handle_for(EventCancellation.run, id).execute_update(update)
+
+    _hand_in(order, f"the cancellation of event {event_id}", action, f"event/{event_id}")
 
 
-def _about(event_id: UUID) -> str:
-    return f"the cancellation of event {event_id}"
+def _hand_in(order: Callable[[Client], Awaitable[None]], to: str, action: str, object: str) -> None:
+    """Note an order in the audit log and hand it in.
 
-
-def _hand_in(order: Callable[[Client], Awaitable[None]], to: str) -> None:
-    """Hand an order in, or leave with 1 where it is refused, and with 2 where there is nobody to take it."""
+    Leaves with 1 where it is refused, and with 2 where there is nobody to take it.
+    """
 
     async def connected() -> None:
-        await order(await connect(settings()))
+        client = await connect(settings())
+        await note(settings(), action, object)
+        await order(client)
 
     try:
         asyncio.run(connected())

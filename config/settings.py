@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     mail_sender: str = "Seatwright <tickets@seatwright.example>"
     mail_ui_url: str = "http://127.0.0.1:8025"
     api_url: str = "http://127.0.0.1:8000"
-    identity_url: str = ""  # where our other processes reach identity's API; `api_url` where it is empty
+    identity_url: str = ""  # where our own processes reach identity; empty: at `api_url`
     sandbox_url: str = "http://127.0.0.1:8900"  # read by the audit, which compares with the provider's ledger
 
     stripe_api_base: str = "https://api.stripe.com"
@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     login_providers: dict[str, LoginProvider] = Field(default_factory=dict)
     booking_id_secret: SecretStr | None = None  # keys the hash of user and idempotency key
     internal_token: SecretStr | None = None  # lets our own consumers ask identity for contact data
+    personal_data_keys: SecretStr | None = None  # wrap each person's key; two with a comma while one is replaced
+    address_secret: SecretStr | None = None  # keys the hash by which accounts are found; it cannot be replaced
+    audit_log_secret: SecretStr | None = None  # keys the chain of the audit log; it cannot be replaced
 
     metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: no metrics and readiness endpoint
     # Where a booking's payment steps run: "local" in its saga's own worker, which saves a third of a booking's cost;
@@ -116,6 +119,9 @@ _SECRETS = (
     "token_key_secret",
     "booking_id_secret",
     "internal_token",
+    "personal_data_keys",
+    "address_secret",
+    "audit_log_secret",
 )
 
 

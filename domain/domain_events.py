@@ -277,11 +277,44 @@ class EventCancelled(CatalogueEvent):
     version: int
 
 
-class UserRegistered(DomainEvent):
+class UserEvent(DomainEvent):
     topic: ClassVar[str] = "identity.events"
 
-    type: Literal["user.registered"] = "user.registered"
     user_id: UUID
+
+
+class UserRegistered(UserEvent):
+    type: Literal["user.registered"] = "user.registered"
+
+
+class UserAskedForToken(UserEvent):
+    """A token is to be mailed; identity tells the token itself to our mailer alone."""
+
+    token_id: UUID
+
+
+class UserAskedForVerification(UserAskedForToken):
+    """The person's address is to be proven."""
+
+    type: Literal["user.asked_for_verification"] = "user.asked_for_verification"
+
+
+class UserAskedForPasswordReset(UserAskedForToken):
+    """Somebody, who may be somebody else, has forgotten the account's password."""
+
+    type: Literal["user.asked_for_password_reset"] = "user.asked_for_password_reset"
+
+
+class UserPasswordChanged(UserEvent):
+    """The account has another password, and all its sessions have ended."""
+
+    type: Literal["user.password_changed"] = "user.password_changed"
+
+
+class UserErased(UserEvent):
+    """Nothing is left of the person but the id."""
+
+    type: Literal["user.erased"] = "user.erased"
 
 
 AnyDomainEvent = Annotated[
@@ -305,7 +338,11 @@ AnyDomainEvent = Annotated[
     | LatePaymentSettled
     | EventPublished
     | EventCancelled
-    | UserRegistered,
+    | UserRegistered
+    | UserAskedForVerification
+    | UserAskedForPasswordReset
+    | UserPasswordChanged
+    | UserErased,
     Field(discriminator="type"),
 ]
 """Every domain event, told apart by `type`."""

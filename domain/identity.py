@@ -1,8 +1,10 @@
-"""Who may do what: the roles of an account, a member's part in a team, and the scopes of a token."""
+"""People: what their accounts and tokens may do, their part in a team, and what they tell us about themselves."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
 
 
 class Role(StrEnum):
@@ -36,3 +38,31 @@ class Scope(StrEnum):
 
 GRANTED_TO_CLIENTS = frozenset(Scope) - {Scope.FIRST_PARTY}
 """What other people's applications can be registered for."""
+
+
+class Channel(StrEnum):
+    """A way to reach a person."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    PUSH = "push"
+
+
+class Profile(BaseModel):
+    """What a person tells us: all of it is personal, and leaves the API for nobody but its owner and our mails.
+
+    Attributes:
+        phone: E.164, such as `+31201234567`.
+        language: BCP 47, such as `en` or `pt-BR`.
+        channels: How the person wants to hear from us.
+        favourite_categories: Of events, as the catalogue names them.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    email: str
+    name: str
+    phone: str | None = None
+    language: str = "en"
+    channels: tuple[Channel, ...] = (Channel.EMAIL,)
+    favourite_categories: tuple[str, ...] = ()

@@ -1,30 +1,41 @@
-"""Accounts: the only statements that touch people's addresses, names and password hashes."""
+"""Accounts: the only statements that touch what people told us of themselves, and their password hashes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_not
 from sqlalchemy.ext.asyncio import AsyncConnection
+from uuid_utils.compat import uuid7
 
-from db.identity.tables import UserRow
+from db.identity.tables import UserKeyRow, UserRow
+from db.identity.vault import PersonalKey, Vault
 from db.outbox import append
 from domain.domain_events import UserRegistered
-from domain.identity import Role
+from domain.identity import Profile, Role
+
+_PURPOSE = "profile"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person's account as its owner sees it."""
+    """A person's account as its owner sees it.
+
+    Attributes:
+        key: Opens what else is sealed for this person.
+    """
 
     id: UUID
-    email: str
-    name: str
+    profile: Profile
     roles: frozenset[Role]
+    created_at: datetime
+    verified_at: datetime | None
+    key: PersonalKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,58 +47,128 @@ class Credentials:
     password_hash: str
 
 
-_ACCOUNT = (UserRow.id, UserRow.email, UserRow.name, UserRow.roles)
-
-
 async def register(
-    connection: AsyncConnection, *, email: str, name: str, password_hash: str, roles: Collection[Role]
+    connection: AsyncConnection, vault: Vault, profile: Profile, *, password_hash: str, roles: Collection[Role]
 ) -> Account | None:
     """Make an account and tell the world its id; None if the address has one already."""
+    user_id = uuid7()
+    key, wrapped = vault.new_key(user_id)
     made = await connection.execute(
-        insert(UserRow)
-        .values(email=email, name=name, password_hash=password_hash, roles=sorted(roles))
-        .on_conflict_do_nothing(index_elements=[text("lower(email)")])
-        .returning(*_ACCOUNT)
+        insert_or_not(UserRow)
+        .values(
+            id=user_id,
+            address_hash=vault.address_hash(profile.email),
+            profile=_sealed(key, profile),
+            password_hash=password_hash,
+            roles=sorted(roles),
+        )
+        .on_conflict_do_nothing(index_elements=["address_hash"])
+        .returning(UserRow.created_at)
     )
-    row = made.one_or_none()
+    created_at = made.scalar_one_or_none()
+    if created_at is None:
+        return None
+    await connection.execute(insert(UserKeyRow).values(user_id=user_id, wrapped=wrapped))
+    await append(connection, user_id, UserRegistered(user_id=user_id))
+    return Account(user_id, profile, frozenset(roles), created_at, None, key)
+
+
+async def find(connection: AsyncConnection, vault: Vault, user_id: UUID) -> Account | None:
+    """The account; None also when it has been erased."""
+    return await connection.run_sync(of_user, vault, user_id)
+
+
+def of_user(connection: Connection, vault: Vault, user_id: UUID) -> Account | None:
+    """As `find`, for who asks synchronously."""
+    return _read(connection, vault, _accounts(UserRow.id == user_id))
+
+
+async def locked(connection: AsyncConnection, vault: Vault, user_id: UUID) -> Account | None:
+    """The account, which nobody else changes until the transaction ends."""
+    return await connection.run_sync(_read, vault, _accounts(UserRow.id == user_id).with_for_update(of=UserRow))
+
+
+async def key_of(connection: AsyncConnection, vault: Vault, user_id: UUID) -> PersonalKey | None:
+    """The person's key; None for nobody, and for somebody erased."""
+    wrapped = await connection.scalar(select(UserKeyRow.wrapped).where(UserKeyRow.user_id == user_id))
+    return vault.unwrap(user_id, wrapped) if wrapped else None
+
+
+async def credentials(connection: AsyncConnection, vault: Vault, email: str) -> Credentials | None:
+    """What the account with this address, in whatever case, is checked against."""
+    return await _credentials(connection, UserRow.address_hash == vault.address_hash(email))
+
+
+async def credentials_of(connection: AsyncConnection, user_id: UUID) -> Credentials | None:
+    """What the account is checked against when its owner has to prove themselves once more."""
+    return await _credentials(connection, UserRow.id == user_id)
+
+
+async def change_profile(connection: AsyncConnection, account: Account, **changes: Any) -> Profile:
+    """Change some of what the person told us, in an account that is `locked`."""
+    profile = account.profile.model_copy(update=changes)
+    await _change(connection, account.id, profile=_sealed(account.key, profile))
+    return profile
+
+
+async def set_password(connection: AsyncConnection, user_id: UUID, password_hash: str) -> None:
+    await _change(connection, user_id, password_hash=password_hash)
+
+
+async def rehash(connection: AsyncConnection, known: Credentials, password_hash: str) -> None:
+    """Keep the same password under a better hash, unless it has been changed meanwhile."""
+    await connection.execute(
+        update(UserRow)
+        .where(UserRow.id == known.user_id, UserRow.password_hash == known.password_hash)
+        .values(password_hash=password_hash)
+    )
+
+
+async def set_verified(connection: AsyncConnection, user_id: UUID) -> None:
+    """Note that the person has read a mail sent to their address; the first time stays."""
+    await connection.execute(
+        update(UserRow).where(UserRow.id == user_id, UserRow.verified_at.is_(None)).values(verified_at=func.now())
+    )
+
+
+async def set_roles(
+    connection: AsyncConnection, vault: Vault, user_id: UUID, roles: Collection[Role]
+) -> Account | None:
+    await connection.execute(
+        update(UserRow).where(UserRow.id == user_id, UserRow.erased_at.is_(None)).values(roles=sorted(roles))
+    )
+    return await find(connection, vault, user_id)
+
+
+async def _change(connection: AsyncConnection, user_id: UUID, **values: Any) -> None:
+    await connection.execute(update(UserRow).where(UserRow.id == user_id, UserRow.erased_at.is_(None)).values(**values))
+
+
+async def _credentials(connection: AsyncConnection, who: ColumnElement[bool]) -> Credentials | None:
+    found = await connection.execute(select(UserRow.id, UserRow.roles, UserRow.password_hash).where(who))
+    row = found.one_or_none()
+    return Credentials(row.id, _roles(row.roles), row.password_hash) if row and row.password_hash else None
+
+
+def _accounts(who: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    return (
+        select(UserRow.id, UserRow.profile, UserRow.roles, UserRow.created_at, UserRow.verified_at, UserKeyRow.wrapped)
+        .join(UserKeyRow, UserKeyRow.user_id == UserRow.id)
+        .where(who)
+    )
+
+
+def _read(connection: Connection, vault: Vault, statement: Select[*tuple[Any, ...]]) -> Account | None:
+    row = connection.execute(statement).one_or_none()
     if row is None:
         return None
-    await append(connection, row.id, UserRegistered(user_id=row.id))
-    return _account(row)
+    key = vault.unwrap(row.id, row.wrapped)
+    profile = Profile.model_validate_json(key.open(_PURPOSE, row.profile))
+    return Account(row.id, profile, _roles(row.roles), row.created_at, row.verified_at, key)
 
 
-async def find(connection: AsyncConnection, user_id: UUID) -> Account | None:
-    row = (await connection.execute(select(*_ACCOUNT).where(UserRow.id == user_id))).one_or_none()
-    return _account(row) if row else None
-
-
-async def credentials(connection: AsyncConnection, email: str) -> Credentials | None:
-    """What the account with this address, in whatever case, is checked against."""
-    found = await connection.execute(
-        select(UserRow.id, UserRow.roles, UserRow.password_hash).where(func.lower(UserRow.email) == func.lower(email))
-    )
-    row = found.one_or_none()
-    return Credentials(row.id, _roles(row.roles), row.password_hash) if row else None
-
-
-async def rename(connection: AsyncConnection, user_id: UUID, name: str) -> Account | None:
-    return await _change(connection, user_id, name=name)
-
-
-async def set_roles(connection: AsyncConnection, user_id: UUID, roles: Collection[Role]) -> Account | None:
-    return await _change(connection, user_id, roles=sorted(roles))
-
-
-async def _change(connection: AsyncConnection, user_id: UUID, **values: Any) -> Account | None:
-    changed = await connection.execute(
-        update(UserRow).where(UserRow.id == user_id).values(**values).returning(*_ACCOUNT)
-    )
-    row = changed.one_or_none()
-    return _account(row) if row else None
-
-
-def _account(row: Row[UUID, str, str, list[str]]) -> Account:
-    return Account(row.id, row.email, row.name, _roles(row.roles))
+def _sealed(key: PersonalKey, profile: Profile) -> bytes:
+    return key.seal(_PURPOSE, profile.model_dump_json().encode())
 
 
 def _roles(names: Collection[str]) -> frozenset[Role]:

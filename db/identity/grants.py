@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
+from db.identity import rights
 from db.identity.clients import digest
 from db.identity.tables import AuthorizationCodeRow, FamilyTokenRow, RefreshFamilyRow
 from domain.identity import Scope
@@ -76,6 +77,10 @@ def add_code(
 def find_code(connection: Connection, code: str, client_id: UUID) -> Code | None:
     """The client's code, locked for the rest of the transaction; None where it is unknown, too old, or used."""
     table = AuthorizationCodeRow
+    owner = connection.scalar(select(table.user_id).where(table.hash == digest(code), table.client_id == client_id))
+    if owner is None:
+        return None
+    rights.hold(connection, owner)
     row = connection.execute(
         select(
             table.hash,
@@ -160,13 +165,18 @@ def look(connection: Connection, refresh_token: str) -> tuple[Family, datetime] 
 
 def _family_of(connection: Connection, refresh_token: str, client_id: UUID) -> Family | None:
     family = RefreshFamilyRow
-    owner = select(FamilyTokenRow.family).where(FamilyTokenRow.hash == digest(refresh_token)).scalar_subquery()
     row = connection.execute(
         select(family.id, family.user_id, family.scopes)
-        .where(family.id == owner, family.client_id == client_id, family.ended_at.is_(None))
-        .with_for_update()
+        .join(FamilyTokenRow, FamilyTokenRow.family == family.id)
+        .where(FamilyTokenRow.hash == digest(refresh_token), family.client_id == client_id)
     ).one_or_none()
-    return Family(row.id, client_id, row.user_id, frozenset(map(Scope, row.scopes))) if row else None
+    if row is None:
+        return None
+    rights.hold(connection, row.user_id)
+    goes_on = select(family.id).where(family.id == row.id, family.ended_at.is_(None)).with_for_update()
+    if connection.scalar(goes_on) is None:
+        return None
+    return Family(row.id, client_id, row.user_id, frozenset(map(Scope, row.scopes)))
 
 
 def new_token(connection: Connection, family: UUID) -> str:
@@ -183,6 +193,20 @@ def end(connection: Connection, family: UUID) -> None:
     connection.execute(
         update(RefreshFamilyRow)
         .where(RefreshFamilyRow.id == family, RefreshFamilyRow.ended_at.is_(None))
+        .values(ended_at=func.now())
+    )
+
+
+def end_all(connection: Connection, user_id: UUID) -> None:
+    """End all that a person has granted, also what no client has come for yet; the caller has locked their row."""
+    connection.execute(
+        delete(AuthorizationCodeRow).where(
+            AuthorizationCodeRow.user_id == user_id, AuthorizationCodeRow.family.is_(None)
+        )
+    )
+    connection.execute(
+        update(RefreshFamilyRow)
+        .where(RefreshFamilyRow.user_id == user_id, RefreshFamilyRow.ended_at.is_(None))
         .values(ended_at=func.now())
     )
 

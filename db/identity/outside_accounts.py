@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.identity.tables import OutsideAccountRow, UserRow
+from db.identity.vault import Vault
 
 
 async def owner(connection: AsyncConnection, provider: str, subject: str) -> UUID | None:
@@ -21,10 +22,10 @@ async def owner(connection: AsyncConnection, provider: str, subject: str) -> UUI
     return UUID(str(found)) if found else None
 
 
-async def has_address(connection: AsyncConnection, user_id: UUID, email: str) -> bool:
+async def has_address(connection: AsyncConnection, vault: Vault, user_id: UUID, email: str) -> bool:
     """Whether the account with us has this address, in whatever case."""
     found = await connection.scalar(
-        select(UserRow.id).where(UserRow.id == user_id, func.lower(UserRow.email) == func.lower(email))
+        select(UserRow.id).where(UserRow.id == user_id, UserRow.address_hash == vault.address_hash(email))
     )
     return found is not None
 

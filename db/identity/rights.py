@@ -10,18 +10,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.identity import Role, TeamRole
 
+_HELD = text("SELECT roles FROM users WHERE id = :id AND erased_at IS NULL FOR SHARE")
+
 
 class Rights(NamedTuple):
     roles: frozenset[Role]
     teams: dict[UUID, TeamRole]
 
 
+def hold(connection: Connection, user_id: UUID) -> None:
+    """Wait for a change of the person that is under way, and let none begin before the transaction ends.
+
+    Whoever locks sessions or grants of a person comes here first or locks the person's row: in one order nobody waits
+    in a circle.
+    """
+    connection.execute(_HELD, {"id": user_id})
+
+
 def of_user(connection: Connection, user_id: UUID) -> Rights | None:
-    """The person's rights; None if there is no such person.
+    """The person's rights; None if there is no such person, or no more.
 
     A change that is under way is waited for: a token from before it would be older than the revocation, and so end.
     """
-    roles = connection.scalar(text("SELECT roles FROM users WHERE id = :id FOR SHARE"), {"id": user_id})
+    roles = connection.scalar(_HELD, {"id": user_id})
     if roles is None:
         return None
     teams = connection.execute(text("SELECT team_id, role FROM team_members WHERE user_id = :id"), {"id": user_id})

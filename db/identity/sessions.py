@@ -1,19 +1,29 @@
-"""Sessions: each refresh token is good once, and a second use ends the whole family."""
+"""Sessions, which their owner can list and end: each refresh token is good once, a second use ends the whole family."""
 
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.identity import grants, rights
 from db.identity.tables import RefreshTokenRow, SessionRow
 
 LIFETIME = timedelta(days=30)
+
+
+class Session(NamedTuple):
+    """A session as its owner sees it; `device` is sealed under the owner's key."""
+
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime
+    device: bytes | None
 
 
 class Rotation(NamedTuple):
@@ -24,11 +34,42 @@ class Rotation(NamedTuple):
     refresh_token: str
 
 
-async def begin(connection: AsyncConnection, user_id: UUID) -> Rotation:
-    """Open a session, with its first refresh token."""
-    session = await connection.execute(insert(SessionRow).values(user_id=user_id).returning(SessionRow.id))
-    session_id = session.scalar_one()
+async def begin(connection: AsyncConnection, user_id: UUID, device: bytes) -> Rotation:
+    """Open a session; `device` tells its owner later which one it is, sealed under the owner's key."""
+    made = insert(SessionRow).values(user_id=user_id, device=device).returning(SessionRow.id)
+    session_id = (await connection.execute(made)).scalar_one()
     return Rotation(user_id, session_id, await _new_token(connection, session_id))
+
+
+async def live(connection: AsyncConnection, user_id: UUID) -> list[Session]:
+    """The user's sessions that can still go on, the one used last first."""
+    found = await connection.execute(
+        select(SessionRow.id, SessionRow.created_at, SessionRow.last_used_at, SessionRow.device)
+        .where(_goes_on(user_id), SessionRow.last_used_at > func.now() - LIFETIME)
+        .order_by(SessionRow.last_used_at.desc(), SessionRow.id)
+    )
+    return [Session(*row) for row in found]
+
+
+async def end(connection: AsyncConnection, user_id: UUID, session_id: UUID) -> bool:
+    """End one session of the user; False if there is no such one, or no more."""
+    ended = await connection.execute(
+        update(SessionRow).where(_goes_on(user_id), SessionRow.id == session_id).values(ended_at=func.now())
+    )
+    return ended.rowcount == 1
+
+
+async def end_all(connection: AsyncConnection, user_id: UUID) -> None:
+    """End every session of the user and all that they granted to clients: nothing given out before goes on.
+
+    The caller has locked the user's row.
+    """
+    await connection.execute(update(SessionRow).where(_goes_on(user_id)).values(ended_at=func.now()))
+    await connection.run_sync(grants.end_all, user_id)
+
+
+def _goes_on(user_id: UUID) -> ColumnElement[bool]:
+    return and_(SessionRow.user_id == user_id, SessionRow.ended_at.is_(None))
 
 
 async def rotate(connection: AsyncConnection, refresh_token: str) -> Rotation | None:
@@ -38,19 +79,25 @@ async def rotate(connection: AsyncConnection, refresh_token: str) -> Rotation | 
     commit in that case too.
     """
     digest = _digest(refresh_token)
-    family = await connection.scalar(select(RefreshTokenRow.family).where(RefreshTokenRow.hash == digest))
-    if family is None:
-        return None
-    # One at a time in a family: a rotation that ran beside the end of its session would outlive it.
-    user_id = await connection.scalar(
-        select(SessionRow.user_id).where(SessionRow.id == family, SessionRow.ended_at.is_(None)).with_for_update()
+    found = await connection.execute(
+        select(SessionRow.user_id, SessionRow.id)
+        .join(RefreshTokenRow, RefreshTokenRow.family == SessionRow.id)
+        .where(RefreshTokenRow.hash == digest)
     )
-    if user_id is None:
+    row = found.one_or_none()
+    if row is None:
+        return None
+    user_id, session_id = row
+    await connection.run_sync(rights.hold, user_id)
+    # One at a time in a family: a rotation that ran beside the end of its session would outlive it.
+    goes_on = select(SessionRow.id).where(_goes_on(user_id), SessionRow.id == session_id).with_for_update()
+    if await connection.scalar(goes_on) is None:
         return None
     if not await _use(connection, digest):
-        await connection.execute(update(SessionRow).where(SessionRow.id == family).values(ended_at=func.now()))
+        await end(connection, user_id, session_id)
         return None
-    return Rotation(user_id, family, await _new_token(connection, family))
+    await connection.execute(update(SessionRow).where(SessionRow.id == session_id).values(last_used_at=func.now()))
+    return Rotation(user_id, session_id, await _new_token(connection, session_id))
 
 
 async def _use(connection: AsyncConnection, digest: bytes) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, LargeBinary, MetaData, text
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, MetaData, SmallInteger, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -27,26 +27,45 @@ class OutboxRow(OutboxColumns, Base):
 
 
 class UserRow(Base):
-    """An account. `email` and `name` are read and written in `db.identity.accounts` alone."""
+    """An account. One that is erased is an id and nothing else.
+
+    `profile` is sealed under the key of its owner; `address_hash` finds it by e-mail address.
+    """
 
     __tablename__ = "users"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
-    email: Mapped[str]
-    name: Mapped[str]
-    password_hash: Mapped[str]
+    address_hash: Mapped[bytes | None] = mapped_column(LargeBinary, unique=True)
+    profile: Mapped[bytes | None] = mapped_column(LargeBinary)
+    password_hash: Mapped[str | None]
     roles: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    verified_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
+
+
+class UserKeyRow(Base):
+    """A person's key, wrapped; without it nothing of theirs can be read any more, wherever it lies."""
+
+    __tablename__ = "user_keys"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class SessionRow(Base):
-    """One log-in and all refresh tokens that came of it: a family, which ends as a whole."""
+    """One log-in and all refresh tokens that came of it: a family, which ends as a whole.
+
+    `device` is personal: sealed under its owner's key.
+    """
 
     __tablename__ = "sessions"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    last_used_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    device: Mapped[bytes | None] = mapped_column(LargeBinary)
     ended_at: Mapped[datetime | None]
 
 
@@ -59,6 +78,67 @@ class RefreshTokenRow(Base):
     family: Mapped[UUID] = mapped_column(ForeignKey("sessions.id"))
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+
+
+class AuditLogRow(Base):
+    """Who did what to which object; each row carries the hash of the one before. `origin` is sealed for its actor."""
+
+    __tablename__ = "audit_log"
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    roles: Mapped[str]
+    action: Mapped[str]
+    object: Mapped[str]
+    origin: Mapped[bytes | None] = mapped_column(LargeBinary)
+    request_id: Mapped[str | None]
+    previous: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    hash: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class MailTokenRow(Base):
+    """A token that went out by mail, by its SHA-256 only; it is deleted by its use."""
+
+    __tablename__ = "mail_tokens"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    purpose: Mapped[str]
+    hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    expires_at: Mapped[datetime]
+
+
+class SecondFactorRow(Base):
+    """A TOTP secret, sealed under its owner's key; `last_step` is the newest 30 seconds whose code was used."""
+
+    __tablename__ = "second_factors"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    secret: Mapped[bytes] = mapped_column(LargeBinary)
+    confirmed_at: Mapped[datetime | None]
+    last_step: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+
+
+class RecoveryCodeRow(Base):
+    """A code that stands in for a lost second factor, by its SHA-256 only; it is deleted by its use."""
+
+    __tablename__ = "recovery_codes"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("second_factors.user_id", ondelete="CASCADE"), primary_key=True)
+    hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+
+
+class LogInChallengeRow(Base):
+    """A log-in whose password was right and whose second factor is awaited."""
+
+    __tablename__ = "log_in_challenges"
+
+    hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("second_factors.user_id", ondelete="CASCADE"))
+    expires_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
 
 
 class SigningKeyRow(Base):

@@ -58,7 +58,7 @@ async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: Team
     Raises:
         Refused: There is no such person, or it would leave the team without an owner.
     """
-    if await connection.scalar(select(UserRow.id).where(UserRow.id == user_id)) is None:
+    if await _lock(connection, user_id) is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such user.")
     if role is not TeamRole.OWNER:
         _keep_an_owner(team, user_id)
@@ -79,9 +79,16 @@ async def remove(connection: AsyncConnection, team: Team, user_id: UUID) -> None
         Refused: It would leave the team without an owner.
     """
     _keep_an_owner(team, user_id)
+    await _lock(connection, user_id)
     await connection.execute(
         delete(TeamMemberRow).where(TeamMemberRow.team_id == team.id, TeamMemberRow.user_id == user_id)
     )
+
+
+async def _lock(connection: AsyncConnection, user_id: UUID) -> UUID | None:
+    """The person's row before that of their part, as who erases a person locks them; None for nobody."""
+    living = select(UserRow.id).where(UserRow.id == user_id, UserRow.erased_at.is_(None))
+    return await connection.scalar(living.with_for_update())
 
 
 def _keep_an_owner(team: Team, without: UUID) -> None:

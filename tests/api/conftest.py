@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
 import httpx2
+import psycopg
 import pytest
 
 from api.development import PASSWORD
+from config.settings import Settings, secret
+from tests.api.mails import MailBox
 from tests.api.people import Person, log_in
 
 Join = Callable[..., Awaitable[Person]]
@@ -55,3 +58,16 @@ def new_event() -> dict[str, Any]:
             {"name": "Standing", "kind": "general", "capacity": 10, "price": 2000},
         ],
     }
+
+
+@pytest.fixture
+async def mailbox(settings: Settings) -> AsyncIterator[MailBox]:
+    async with httpx2.AsyncClient(base_url=settings.mail_ui_url, timeout=30) as http:
+        yield MailBox(http)
+
+
+@pytest.fixture
+def superuser(settings: Settings) -> Iterator[psycopg.Connection]:
+    """Identity's database, as somebody has it who may do everything."""
+    with psycopg.connect(secret(settings.postgres_admin_dsn), dbname="seatwright_identity", autocommit=True) as opened:
+        yield opened

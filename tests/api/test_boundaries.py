@@ -32,7 +32,7 @@ ROUTES = {
 
 
 @asynccontextmanager
-async def _serving(settings: Settings, *only: str) -> AsyncIterator[httpx2.AsyncClient]:
+async def serving(settings: Settings, *only: str) -> AsyncIterator[httpx2.AsyncClient]:
     """An API process's application with these settings, called without a network."""
     app = create_app(settings, only)
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
@@ -45,7 +45,7 @@ async def _serving(settings: Settings, *only: str) -> AsyncIterator[httpx2.Async
 
 @pytest.mark.parametrize("service", ROUTES)
 async def test_a_process_serves_the_routes_of_its_services_only(settings: Settings, service: str) -> None:
-    async with _serving(settings, service) as client:
+    async with serving(settings, service) as client:
         for name, (method, path) in ROUTES.items():
             answer = await client.request(method, path)
             is_route = not (answer.status_code == 404 and answer.json().get("detail") == "Not Found")
@@ -104,13 +104,13 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
 async def test_without_postgres_the_answer_is_503_within_two_seconds(
     settings: Settings, method: str, path: str, given: dict[str, Any]
 ) -> None:
-    async with _serving(settings.model_copy(update={"postgres_port": CLOSED_PORT})) as client:
+    async with serving(settings.model_copy(update={"postgres_port": CLOSED_PORT})) as client:
         await _assert_unavailable(client, method, path, **given)
 
 
 async def test_without_elasticsearch_search_is_503_within_two_seconds(settings: Settings) -> None:
     down = settings.model_copy(update={"elasticsearch_url": f"http://127.0.0.1:{CLOSED_PORT}"})
-    async with _serving(down, "search") as client:
+    async with serving(down, "search") as client:
         await _assert_unavailable(client, "GET", "/v1/search?q=hamlet")
         await _assert_unavailable(client, "GET", "/v1/search/suggest?q=ham")
 
@@ -121,20 +121,20 @@ async def test_without_temporal_publishing_is_503_within_two_seconds(
     organizer = await join("organizer")
     drafted = await client.post("/v1/events", json=new_event, headers=organizer.headers)
     down = settings.model_copy(update={"temporal_address": f"127.0.0.1:{CLOSED_PORT}"})
-    async with _serving(down, "catalogue") as without:
+    async with serving(down, "catalogue") as without:
         path = f"/v1/events/{drafted.json()['id']}/publish"
         await _assert_unavailable(without, "POST", path, headers=organizer.headers)
 
 
 async def test_readiness_names_what_is_down_within_two_seconds(settings: Settings) -> None:
-    async with _serving(settings, "catalogue") as client:
+    async with serving(settings, "catalogue") as client:
         ready = await client.get("/readyz")
         assert (ready.status_code, ready.json()["status"]) == (200, "ready")
     down = settings.model_copy(
         update={"postgres_port": CLOSED_PORT, "redis_url": SecretStr(f"redis://127.0.0.1:{CLOSED_PORT}")}
         | {"temporal_address": f"127.0.0.1:{CLOSED_PORT}"}
     )
-    async with _serving(down, "catalogue") as client:
+    async with serving(down, "catalogue") as client:
         started = time.perf_counter()
         answer = await client.get("/readyz")
         assert time.perf_counter() - started < 2
@@ -148,7 +148,7 @@ async def test_readiness_names_what_is_down_within_two_seconds(settings: Setting
 async def test_an_unexpected_error_is_a_500_that_tells_nothing(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with _serving(settings, "identity") as client:
+    async with serving(settings, "identity") as client:
         monkeypatch.setattr("api.tokens.AccessTokens.jwks", _fails)
         answer = await client.get("/.well-known/jwks.json")
     assert (answer.status_code, problem(answer)) == (500, "internal")

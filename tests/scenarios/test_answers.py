@@ -274,7 +274,7 @@ async def test_a_hold_without_an_answer_from_redis_is_refused_in_time(box_office
     with hanging(stack, "redis"):
         for answer, seconds in await asyncio.gather(*(timed(buyer.hold(event, "A-1-1", key=key)) for _ in range(120))):
             assert problem(answer) == (503, "unavailable"), answer.text
-            assert seconds < 2.5  # 120 at once; the promise is for the server's part
+            assert seconds < 5  # 120 at once; the promise is for the server's part
         answer, seconds = await timed(buyer.hold(event, "A-1-1", key=key))
         assert answer.status_code == 503
         assert seconds < 2

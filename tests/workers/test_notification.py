@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes
 from email.headerregistry import Address
 from email.policy import default
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
@@ -25,6 +26,9 @@ from domain.domain_events import (
     DomainEvent,
     LatePaymentSettled,
     LateSettlement,
+    UserAskedForPasswordReset,
+    UserAskedForVerification,
+    UserPasswordChanged,
 )
 from domain.problems import ProblemType, Refused
 from tests.waiting import eventually
@@ -37,13 +41,18 @@ class Identity:
     """The identity service's contact endpoint, with people in it."""
 
     def __init__(self) -> None:
-        self.people: dict[str, dict[str, str]] = {}
+        self.people: dict[str, dict[str, Any]] = {}
+        self.tokens: dict[str, str] = {}
         self.url = ""
 
     def add(self, user_id: UUID, name: str, email: str | None = None) -> str:
         email = email or f"{uuid4().hex}@example.test"
         self.people[str(user_id)] = {"email": email, "name": name}
         return email
+
+    async def token(self, request: web.Request) -> web.Response:
+        token = self.tokens.get(request.match_info["token_id"])
+        return web.json_response({"token": token}) if token else web.Response(status=404)
 
     async def answer(self, request: web.Request) -> web.Response:
         if request.headers["Authorization"] != "Bearer our-token":
@@ -56,6 +65,7 @@ class Identity:
 async def identity() -> AsyncIterator[Identity]:
     identity, app = Identity(), web.Application()
     app.router.add_get("/internal/v1/users/{id}/contact", identity.answer)
+    app.router.add_get("/internal/v1/users/{id}/mail-tokens/{token_id}", identity.token)
     server = web.AppRunner(app)
     await server.setup()
     await web.TCPSite(server, "127.0.0.1", 0).start()
@@ -280,3 +290,33 @@ async def test_money_that_has_gone_back_is_told_with_its_amount(
         assert "EUR 43.50" in content
         assert ("was cancelled" in content) is cancelled
         assert ("stay valid" in content) is others_stay
+
+
+@pytest.mark.parametrize("kind", [UserAskedForVerification, UserAskedForPasswordReset])
+async def test_a_token_is_mailed_to_its_owner_unless_it_is_no_good_any_more(
+    notifier: Notifier,
+    identity: Identity,
+    mailbox: MailBox,
+    kind: type[UserAskedForVerification | UserAskedForPasswordReset],
+) -> None:
+    asked = kind(user_id=uuid4(), token_id=uuid4())
+    address = identity.add(asked.user_id, "Ann")
+    await notifier.handle(delivered(asked))
+    assert await mailbox.mails(address) == []
+    identity.tokens[str(asked.token_id)] = "the-secret"
+    await notifier.handle(delivered(asked))
+    (mail,) = await eventually(lambda: mailbox.mails(address))
+    assert "\nthe-secret" in str(mail["Text"])
+    assert "the-secret" in str(mail["HTML"])
+
+
+async def test_who_wants_no_mails_gets_none_but_those_that_guard_the_account(
+    notifier: Notifier, identity: Identity, mailbox: MailBox
+) -> None:
+    booking = a_confirmed_booking()
+    address = identity.add(booking.user_id, "Ann")
+    identity.people[str(booking.user_id)]["channels"] = ["push"]
+    await notifier.handle(delivered(booking))
+    await notifier.handle(delivered(UserPasswordChanged(user_id=booking.user_id)))
+    (mail,) = await eventually(lambda: mailbox.mails(address))
+    assert mail["Subject"] == "Your password was changed"

@@ -1,16 +1,17 @@
-"""Tells buyers by mail how their booking ended, and when money has gone back."""
+"""Tells people by mail how their booking ended, when money has gone back, and what concerns their account."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from adapters.contacts import Contacts
+from adapters.contacts import Contact, Contacts
 from adapters.kafka import CloudEvent
 from adapters.mail import Mail, MailServer, Undeliverable
 from config.settings import Settings, secret
@@ -22,10 +23,17 @@ from domain.domain_events import (
     LatePaymentSettled,
     LateSettlement,
     PaymentEvent,
+    UserAskedForPasswordReset,
+    UserAskedForToken,
+    UserAskedForVerification,
+    UserEvent,
+    UserPasswordChanged,
 )
+from domain.identity import Channel
 from workers.consumers.runner import Impossible, Subscription
 
 GROUP = "notification"
+_TOPICS = (BookingEvent.topic, PaymentEvent.topic, UserEvent.topic)
 _REASONS = {
     "seats-unavailable": "the seats went to somebody else",
     "event-not-on-sale": "the event is no longer on sale",
@@ -61,6 +69,11 @@ _LATE = {
     LateSettlement.RETURNED: "Your payment came late, and you get it back",
 }
 
+_TOKENS: Mapping[type[UserAskedForToken], tuple[str, str]] = {
+    UserAskedForVerification: ("Is this your address?", "verification"),
+    UserAskedForPasswordReset: ("Another password for your account", "password_reset"),
+}
+
 log = structlog.get_logger()
 
 
@@ -70,7 +83,7 @@ async def subscription(settings: Settings) -> AsyncIterator[Subscription]:
     contacts = Contacts(settings.identity_address, secret(settings.internal_token))
     mail = MailServer(settings.smtp_host, settings.smtp_port, settings.mail_sender)
     try:
-        yield Subscription(GROUP, (BookingEvent.topic, PaymentEvent.topic), Notifier(contacts, mail).handle)
+        yield Subscription(GROUP, _TOPICS, Notifier(contacts, mail).handle)
     finally:
         await contacts.close()
 
@@ -93,17 +106,43 @@ class Notifier:
                 await self._write(event, late, _LATE[late.settlement], "late")
             case BookingMoneyReturned() as booking:
                 await self._write(event, booking, f"Your refund for {booking.event_name}", "refunded")
+            case UserAskedForToken() as asked:
+                await self._write_token(event, asked)
+            case UserPasswordChanged() as changed:
+                if contact := await self._contact(event, changed.user_id):
+                    await self._send(event, contact, "Your password was changed", "password_changed", {})
             case _:
                 pass
 
     async def _write(
         self, event: CloudEvent, booking: BookingEvent | LatePaymentSettled, subject: str, template: str
     ) -> None:
-        contact = await self._contacts.find(booking.user_id)
+        contact = await self._contact(event, booking.user_id)
         if contact is None:
-            log.info("nobody_to_write_to", user_id=str(booking.user_id), domain_event_id=str(event.id))
             return
-        words = {"name": contact.name, "booking": booking}
+        if Channel.EMAIL not in contact.channels:
+            log.info("mail_not_wanted", user_id=str(booking.user_id), domain_event_id=str(event.id))
+            return
+        await self._send(event, contact, subject, template, {"booking": booking})
+
+    async def _write_token(self, event: CloudEvent, asked: UserAskedForToken) -> None:
+        """The token is asked for now and kept nowhere; one that is no good any more is not mailed."""
+        token = await self._contacts.mail_token(asked.user_id, asked.token_id)
+        contact = await self._contact(event, asked.user_id) if token else None
+        if contact:
+            subject, template = _TOKENS[type(asked)]
+            await self._send(event, contact, subject, template, {"token": token})
+
+    async def _contact(self, event: CloudEvent, user_id: UUID) -> Contact | None:
+        contact = await self._contacts.find(user_id)
+        if contact is None:
+            log.info("nobody_to_write_to", user_id=str(user_id), domain_event_id=str(event.id))
+        return contact
+
+    async def _send(
+        self, event: CloudEvent, contact: Contact, subject: str, template: str, words: Mapping[str, object]
+    ) -> None:
+        words = {"name": contact.name, **words}
         try:
             await self._mail.send(
                 Mail(

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0010"
-down_revision = "0001"
+down_revision = "0006"
 
 DDL = """
 CREATE TABLE signing_keys (

@@ -1,0 +1,83 @@
+"""The rights of a person over their account, over REST: take everything along, and be forgotten."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import APIRouter, Request, Response, status
+from pydantic import BaseModel
+
+from api.front_desk import AtFrontDesk, known
+from api.passwords import GivenPassword
+from api.problems import documented
+from api.profile import Me
+from api.profile import seen_by_owner as profile_of
+from api.schemas import Code, RequestModel
+from api.security import Caller
+from api.sessions import SessionSeen
+from api.sessions import seen_by_owner as session_of
+from db.identity import accounts, audit_log, erasure, second_factors, sessions
+from db.identity.audit_log import of_user
+from domain.bookings import Booking
+from domain.problems import ProblemType
+
+router = APIRouter(prefix="/v1/me", tags=["identity"])
+
+
+class Farewell(RequestModel):
+    password: GivenPassword
+    code: Code | None = None
+
+
+class Deed(BaseModel):
+    """Something that was done by this person, or to their account."""
+
+    at: datetime
+    action: str
+    object: str
+
+
+class Export(BaseModel):
+    """All that we know of a person."""
+
+    profile: Me
+    sessions: list[SessionSeen]
+    history: list[Deed]
+    bookings: list[Booking]
+
+
+@router.get(
+    "/export",
+    summary="Take along all that you know of me",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.UNAVAILABLE),
+)
+async def export(caller: Caller, desk: AtFrontDesk, request: Request, response: Response) -> Export:
+    bookings = await desk.booking_history.of_caller(request.headers["authorization"])
+    async with desk.engine.begin() as connection:
+        account = known(await accounts.find(connection, desk.vault, caller.user_id))
+        second_factor = await second_factors.is_in_force(connection, account.id)
+        live = await sessions.live(connection, account.id)
+        deeds = await audit_log.about(connection, of_user(account.id))
+        await desk.note(connection, caller, "account.exported", of_user(account.id))
+    response.headers["Cache-Control"] = "no-store"
+    return Export(
+        profile=profile_of(account, second_factor),
+        sessions=[session_of(account, session, caller) for session in live],
+        history=[Deed(at=deed.at, action=deed.action, object=deed.object) for deed in deeds],
+        bookings=list(bookings),
+    )
+
+
+@router.delete(
+    "",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Forget me",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN),
+)
+async def erase(body: Farewell, caller: Caller, desk: AtFrontDesk) -> None:
+    """At once and for good. Bookings and payments stay, without a name; tickets that were bought stay valid."""
+    await desk.prove(caller.user_id, body.password, body.code)
+    async with desk.engine.begin() as connection:
+        account = await desk.account(connection, caller.user_id)
+        await erasure.erase(connection, account.id)
+        await desk.note(connection, caller, "account.erased", of_user(account.id))

@@ -1,0 +1,157 @@
+"""The audit log: who did what to which object, each entry chained to the one before by a keyed hash.
+
+The application may only append. A change behind its back breaks the chain, and whoever has the database but not the
+key cannot mend it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final
+from uuid import UUID
+
+import orjson
+from sqlalchemy import insert, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.identity.tables import AuditLogRow
+
+NOBODY: Final = "nobody"
+_BEGINNING: Final = bytes(32)
+# One at a time writes at the end of the chain. The time is the database's, and so never goes back along the chain.
+_TAIL = text("SELECT pg_advisory_xact_lock(hashtext('audit-log'))")
+_LAST = text(
+    """
+    SELECT clock_timestamp() AS now, number, hash
+    FROM (SELECT) AS always LEFT JOIN (SELECT number, hash FROM audit_log ORDER BY number DESC LIMIT 1) AS last ON true
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is noted.
+
+    Attributes:
+        actor: `user/<id>`, `shell/<name>` for a command on one of our machines, or `nobody`, who is not logged in.
+        roles: The actor's, with commas between.
+        action: Such as `roles.changed`.
+        object: Such as `user/<id>`.
+        origin: From where, sealed under the actor's key; None where that is not known.
+    """
+
+    actor: str
+    action: str
+    object: str
+    roles: str = ""
+    origin: bytes | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One place in the chain: its number, from 1, and its hash in hexadecimal."""
+
+    number: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What a walk along the chain has found.
+
+    Attributes:
+        head: The last entry that is as it was written; None where there is none.
+        broken: The number at which the chain breaks first; None where it holds.
+        why: What is wrong there.
+    """
+
+    head: Link | None
+    broken: int | None = None
+    why: str = ""
+
+
+class AuditLog:
+    """The chain under one key."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key.encode()
+
+    async def append(self, connection: AsyncConnection, entry: Entry) -> None:
+        """Append in the caller's transaction, as its last statement: everybody else's entries wait for its end."""
+        await connection.execute(_TAIL)
+        last = (await connection.execute(_LAST)).one()
+        row = AuditLogRow(
+            number=(last.number or 0) + 1,
+            at=last.now,
+            actor=entry.actor,
+            roles=entry.roles,
+            action=entry.action,
+            object=entry.object,
+            origin=entry.origin,
+            request_id=entry.request_id,
+            previous=last.hash or _BEGINNING,
+        )
+        values = {name: getattr(row, name) for name in _COLUMNS}
+        await connection.execute(insert(AuditLogRow).values(**values, hash=self._hash(row)))
+
+    async def walk(self, connection: AsyncConnection) -> Walk:
+        """Follow the chain from its beginning to the first link that is not as it was written."""
+        head = Link(0, _BEGINNING.hex())
+        async for row in _entries(connection):
+            if why := self._fault(row, head):
+                return Walk(head if head.number else None, head.number + 1, why)
+            head = Link(row.number, row.hash.hex())
+        return Walk(head if head.number else None)
+
+    async def has(self, connection: AsyncConnection, link: str) -> bool:
+        """Whether the chain goes through this link, `number:hash`."""
+        number, _, hash = link.partition(":")
+        if not number.isdecimal():
+            return False
+        found = await connection.scalar(select(AuditLogRow.hash).where(AuditLogRow.number == int(number)))
+        return found is not None and found.hex() == hash
+
+    def _fault(self, row: AuditLogRow, before: Link) -> str:
+        if row.number != before.number + 1:
+            return f"entries are missing: the next one is number {row.number}"
+        if row.previous.hex() != before.hash:
+            return "it does not continue the entry before"
+        if not hmac.compare_digest(row.hash, self._hash(row)):
+            return "it is not as it was written"
+        return ""
+
+    def _hash(self, row: AuditLogRow) -> bytes:
+        # Every column, in the order of `_COLUMNS`; a JSON array leaves no doubt where one ends and the next begins.
+        return hmac.digest(self._key, orjson.dumps([_plain(getattr(row, name)) for name in _COLUMNS]), sha256)
+
+
+_COLUMNS: Final = ("number", "at", "actor", "roles", "action", "object", "origin", "request_id", "previous")
+
+
+def of_user(user_id: UUID) -> str:
+    """A person as actor or object."""
+    return f"user/{user_id}"
+
+
+async def about(connection: AsyncConnection, person: str) -> list[AuditLogRow]:
+    """All that somebody did, and all that was done to them, in order."""
+    mine = or_(AuditLogRow.actor == person, AuditLogRow.object == person)
+    found = await connection.execute(select(AuditLogRow.__table__).where(mine).order_by(AuditLogRow.number))
+    return [AuditLogRow(**row) for row in found.mappings()]
+
+
+async def _entries(connection: AsyncConnection) -> AsyncIterator[AuditLogRow]:
+    found = await connection.stream(select(AuditLogRow.__table__).order_by(AuditLogRow.number))
+    async for row in found.mappings():
+        yield AuditLogRow(**row)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value

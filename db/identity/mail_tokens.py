@@ -1,0 +1,86 @@
+"""Single-use tokens sent by mail: who brings one back reads the mails of that account's address."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from uuid_utils.compat import uuid7
+
+from db.identity.tables import MailTokenRow
+from db.identity.vault import Vault
+from db.outbox import append
+from domain.domain_events import DomainEvent, UserAskedForPasswordReset, UserAskedForVerification
+
+
+class Purpose(StrEnum):
+    VERIFICATION = "verification"
+    PASSWORD_RESET = "password_reset"
+
+
+_LIFETIMES: Final = {Purpose.VERIFICATION: timedelta(days=3), Purpose.PASSWORD_RESET: timedelta(hours=1)}
+_PAUSE: Final = timedelta(minutes=1)
+
+
+async def send(connection: AsyncConnection, vault: Vault, user_id: UUID, purpose: Purpose) -> bool:
+    """Have a token mailed to the account, whose row the caller has locked; False if one was within the last minute.
+
+    Those mailed before stay good as well, so that it does not matter which mail is read first.
+    """
+    recent = select(MailTokenRow.id).where(
+        MailTokenRow.user_id == user_id, MailTokenRow.purpose == purpose, MailTokenRow.created_at > func.now() - _PAUSE
+    )
+    if await connection.scalar(recent.limit(1)):
+        return False
+    token_id = uuid7()
+    await connection.execute(
+        insert(MailTokenRow).values(
+            id=token_id,
+            user_id=user_id,
+            purpose=purpose,
+            hash=_digest(vault.mail_token(token_id)),
+            expires_at=func.now() + _LIFETIMES[purpose],
+        )
+    )
+    await append(connection, user_id, _asked(user_id, token_id, purpose))
+    return True
+
+
+async def to_mail(connection: AsyncConnection, vault: Vault, user_id: UUID, token_id: UUID) -> str | None:
+    """The token, for its mail; None when it has been used or is too old, and so needs no mail."""
+    live = select(MailTokenRow.id).where(
+        MailTokenRow.id == token_id, MailTokenRow.user_id == user_id, MailTokenRow.expires_at > func.now()
+    )
+    return vault.mail_token(token_id) if await connection.scalar(live) else None
+
+
+async def use(connection: AsyncConnection, token: str, purpose: Purpose) -> UUID | None:
+    """Use up the token and all others for this purpose; whose it was, or None if it is not good, or not any more."""
+    user_id = await connection.scalar(
+        delete(MailTokenRow)
+        .where(
+            MailTokenRow.hash == _digest(token), MailTokenRow.purpose == purpose, MailTokenRow.expires_at > func.now()
+        )
+        .returning(MailTokenRow.user_id)
+    )
+    if user_id is not None:
+        await connection.execute(
+            delete(MailTokenRow).where(MailTokenRow.user_id == user_id, MailTokenRow.purpose == purpose)
+        )
+    return user_id
+
+
+def _asked(user_id: UUID, token_id: UUID, purpose: Purpose) -> DomainEvent:
+    if purpose is Purpose.VERIFICATION:
+        return UserAskedForVerification(user_id=user_id, token_id=token_id)
+    return UserAskedForPasswordReset(user_id=user_id, token_id=token_id)
+
+
+def _digest(token: str) -> bytes:
+    # The token has 256 bits that nobody can guess, so a fast hash without salt gives nothing away.
+    return sha256(token.encode()).digest()

@@ -1,0 +1,166 @@
+"""The second factor: codes of an authenticator (TOTP, RFC 6238), or recovery codes; each is good once."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from base64 import b32encode
+from collections.abc import Sequence
+from datetime import timedelta
+from hashlib import sha256
+from typing import Final
+from uuid import UUID
+
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.identity.accounts import Account
+from db.identity.tables import LogInChallengeRow, RecoveryCodeRow, SecondFactorRow
+
+_ISSUER: Final = "Seatwright"
+_PURPOSE: Final = "second factor"
+_STEP: Final = 30  # seconds
+_DIGITS: Final = 6
+_RECOVERY_CODES: Final = 10
+CHALLENGE_LIFETIME: Final = timedelta(minutes=5)
+_TRIES: Final = 5
+
+
+async def begin(connection: AsyncConnection, account: Account) -> str:
+    """Make a secret for the account, not in force before `confirm`; its `otpauth:` URI, for an authenticator.
+
+    The caller has locked the account and made sure that none is in force.
+    """
+    secret = secrets.token_bytes(20)
+    sealed = account.key.seal(_PURPOSE, secret)
+    await connection.execute(
+        upsert(SecondFactorRow)
+        .values(user_id=account.id, secret=sealed)
+        .on_conflict_do_update(index_elements=["user_id"], set_={"secret": sealed, "last_step": 0})
+    )
+    return _totp(secret).get_provisioning_uri(account.profile.email, _ISSUER)
+
+
+async def confirm(connection: AsyncConnection, account: Account, code: str) -> Sequence[str] | None:
+    """Put the secret into force with its first code, and answer the recovery codes; None if the code is not right."""
+    if await is_in_force(connection, account.id) or not await _use_code(connection, account, code):
+        return None
+    await connection.execute(
+        update(SecondFactorRow).where(SecondFactorRow.user_id == account.id).values(confirmed_at=func.now())
+    )
+    codes = [_new_recovery_code() for _ in range(_RECOVERY_CODES)]
+    await connection.execute(
+        insert(RecoveryCodeRow), [{"user_id": account.id, "hash": _recovery_digest(each)} for each in codes]
+    )
+    return codes
+
+
+async def is_in_force(connection: AsyncConnection, user_id: UUID) -> bool:
+    confirmed = select(SecondFactorRow.confirmed_at).where(SecondFactorRow.user_id == user_id)
+    return await connection.scalar(confirmed) is not None
+
+
+async def use(connection: AsyncConnection, account: Account, code: str) -> bool:
+    """Use up a code of the authenticator, or a recovery code; False if it is none, or was used before."""
+    return await _use_code(connection, account, code) or await _use_recovery_code(connection, account.id, code)
+
+
+async def remove(connection: AsyncConnection, user_id: UUID) -> None:
+    """The account has no second factor any more; its recovery codes and waiting log-ins go with it."""
+    await connection.execute(delete(SecondFactorRow).where(SecondFactorRow.user_id == user_id))
+
+
+async def challenge(connection: AsyncConnection, user_id: UUID) -> str:
+    """A word by which a log-in, whose password was right, goes on with a code."""
+    await connection.execute(
+        delete(LogInChallengeRow).where(
+            LogInChallengeRow.user_id == user_id, LogInChallengeRow.expires_at <= func.now()
+        )
+    )
+    word = secrets.token_urlsafe(32)
+    await connection.execute(
+        insert(LogInChallengeRow).values(
+            hash=_digest(word), user_id=user_id, expires_at=func.now() + CHALLENGE_LIFETIME
+        )
+    )
+    return word
+
+
+async def try_challenge(connection: AsyncConnection, word: str) -> UUID | None:
+    """Count one try of a code; whose log-in it is, or None if the challenge is unknown, too old or tried too often.
+
+    The caller has to commit in every case, so that wrong codes count.
+    """
+    tried = await connection.execute(
+        update(LogInChallengeRow)
+        .where(
+            LogInChallengeRow.hash == _digest(word),
+            LogInChallengeRow.expires_at > func.now(),
+            LogInChallengeRow.tries < _TRIES,
+        )
+        .values(tries=LogInChallengeRow.tries + 1)
+        .returning(LogInChallengeRow.user_id)
+    )
+    return tried.scalar_one_or_none()
+
+
+async def end_challenges(connection: AsyncConnection, user_id: UUID) -> None:
+    """No log-in of the account waits any more: one is complete, or the password is another."""
+    await connection.execute(delete(LogInChallengeRow).where(LogInChallengeRow.user_id == user_id))
+
+
+async def _use_code(connection: AsyncConnection, account: Account, code: str) -> bool:
+    """Whether it is a code of the present 30 seconds, or of those before or after, newer than every one used."""
+    found = await connection.execute(
+        select(SecondFactorRow.secret, func.extract("epoch", func.now()).label("now")).where(
+            SecondFactorRow.user_id == account.id
+        )
+    )
+    row = found.one_or_none()
+    if row is None:
+        return False
+    totp, present = _totp(account.key.open(_PURPOSE, row.secret)), int(row.now) // _STEP
+    for step in (present - 1, present, present + 1):
+        if hmac.compare_digest(totp.generate(step * _STEP), code.encode()):
+            return await _use_step(connection, account.id, step)
+    return False
+
+
+async def _use_step(connection: AsyncConnection, user_id: UUID, step: int) -> bool:
+    used = await connection.execute(
+        update(SecondFactorRow)
+        .where(SecondFactorRow.user_id == user_id, SecondFactorRow.last_step < step)
+        .values(last_step=step)
+    )
+    return used.rowcount == 1
+
+
+async def _use_recovery_code(connection: AsyncConnection, user_id: UUID, code: str) -> bool:
+    used = await connection.execute(
+        delete(RecoveryCodeRow).where(
+            RecoveryCodeRow.user_id == user_id, RecoveryCodeRow.hash == _recovery_digest(code)
+        )
+    )
+    return used.rowcount == 1
+
+
+def _totp(secret: bytes) -> TOTP:
+    # SHA-1, as authenticators expect it; its collisions do not matter to an HMAC.
+    return TOTP(secret, _DIGITS, SHA1(), _STEP)
+
+
+def _new_recovery_code() -> str:
+    letters = b32encode(secrets.token_bytes(10)).decode().lower()
+    return "-".join(letters[start : start + 4] for start in range(0, len(letters), 4))
+
+
+def _recovery_digest(code: str) -> bytes:
+    return _digest(code.strip().lower().replace("-", "").replace(" ", ""))
+
+
+def _digest(word: str) -> bytes:
+    # 80 random bits or more: a fast hash without salt gives nothing away.
+    return sha256(word.encode()).digest()

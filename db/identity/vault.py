@@ -1,0 +1,97 @@
+"""Encrypts what is personal under a key of each person's own: who throws that key away erases the person everywhere.
+
+AES-256-GCM. A person's key lies in `user_keys`, wrapped by a master key that the database does not have; what is
+sealed is bound to its owner and its purpose, so that nothing can be put in another's place.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_NONCE: Final = 12
+_NAME: Final = 4  # bytes by which a wrapped key names its master key
+
+
+class PersonalKey:
+    """The key of one person, opened."""
+
+    def __init__(self, user_id: UUID, key: bytes) -> None:
+        self._user_id = user_id
+        self._cipher = AESGCM(key)
+
+    def seal(self, purpose: str, plain: bytes) -> bytes:
+        return _seal(self._cipher, plain, self._bound(purpose))
+
+    def open(self, purpose: str, sealed: bytes) -> bytes:
+        """What was sealed for this person and purpose.
+
+        Raises:
+            cryptography.exceptions.InvalidTag: It was not, or has been changed.
+        """
+        return _open(self._cipher, sealed, self._bound(purpose))
+
+    def _bound(self, purpose: str) -> bytes:
+        return self._user_id.bytes + purpose.encode()
+
+
+class Vault:
+    """Makes and opens people's keys, and finds accounts by address without storing the address.
+
+    Args:
+        masters: Secrets that wrap people's keys; the first wraps new ones, the others still open what they wrapped.
+        index: The secret under which addresses are hashed. It cannot be replaced: nobody could log in.
+    """
+
+    def __init__(self, masters: Sequence[str], index: str) -> None:
+        keys = [_derived(master, "master key") for master in masters]
+        self._masters = {_name(key): AESGCM(key) for key in keys}
+        self._newest = _name(keys[0])
+        self._index = _derived(index, "addresses")
+        self._tokens = _derived(index, "mail tokens")
+
+    def new_key(self, user_id: UUID) -> tuple[PersonalKey, bytes]:
+        """A new person's key, and the same wrapped, to be stored."""
+        key = AESGCM.generate_key(256)
+        wrapped = self._newest + _seal(self._masters[self._newest], key, user_id.bytes)
+        return PersonalKey(user_id, key), wrapped
+
+    def unwrap(self, user_id: UUID, wrapped: bytes) -> PersonalKey:
+        """The person's key.
+
+        Raises:
+            KeyError: Its master key is not configured any more.
+        """
+        master = self._masters[wrapped[:_NAME]]
+        return PersonalKey(user_id, _open(master, wrapped[_NAME:], user_id.bytes))
+
+    def address_hash(self, email: str) -> bytes:
+        """By what an account is found: the same for an address in whatever case."""
+        return hmac.digest(self._index, email.casefold().encode(), sha256)
+
+    def mail_token(self, token_id: UUID) -> str:
+        """The secret that a mail carries: made anew for each repetition of the mail, and stored nowhere."""
+        return hmac.new(self._tokens, token_id.bytes, sha256).hexdigest()
+
+
+def _derived(secret: str, purpose: str) -> bytes:
+    return hmac.digest(secret.encode(), f"seatwright {purpose}".encode(), sha256)
+
+
+def _name(key: bytes) -> bytes:
+    return sha256(key).digest()[:_NAME]
+
+
+def _seal(cipher: AESGCM, plain: bytes, bound: bytes) -> bytes:
+    nonce = secrets.token_bytes(_NONCE)
+    return nonce + cipher.encrypt(nonce, plain, bound)
+
+
+def _open(cipher: AESGCM, sealed: bytes, bound: bytes) -> bytes:
+    return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], bound)

@@ -1,0 +1,224 @@
+"""The audit log has who did what, and cannot be changed unseen, not even by somebody who may do everything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import psycopg
+import pytest
+from psycopg import errors
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from api.development import PASSWORD
+from config.settings import Settings, secret
+from db.identity.audit_log import AuditLog
+from stack import Stack
+from tests.api.conftest import Join
+from tests.api.people import Person, log_in, problem
+from tests.api.test_boundaries import serving
+from tests.api.test_command_line import seatwright
+from tests.box_office import BoxOffice
+
+
+def entries(superuser: psycopg.Connection, object: str) -> list[tuple[Any, ...]]:
+    query = "SELECT actor, roles, action FROM audit_log WHERE object = %s ORDER BY number"
+    return superuser.execute(query, [object]).fetchall()
+
+
+def user(person: Person) -> str:
+    return f"user/{person.id}"
+
+
+async def test_what_happens_to_an_account_is_noted_with_who_did_it(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    person = await join("organizer")
+    operator = await log_in(client, "operator@example.test", PASSWORD)
+    refused = await client.put(f"/v1/users/{person.id}/roles", json={"roles": []}, headers=person.headers)
+    assert problem(refused) == "forbidden"
+    await client.patch("/v1/me", json={"name": "Grace"}, headers=person.headers)
+    assert entries(superuser, user(person)) == [
+        (user(person), "customer", "account.registered"),
+        (user(operator), "customer,operator", "roles.set:customer,organizer"),
+        (user(person), "customer,organizer", "profile.changed"),
+    ]
+
+
+async def test_what_support_reads_of_others_is_noted_and_what_buyers_do_is_not(
+    client: httpx2.AsyncClient, box_office: BoxOffice, join: Join, superuser: psycopg.Connection
+) -> None:
+    event = await box_office.event()
+    buyer = box_office.somebody()
+    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    await buyer.booking(booking)
+    assert entries(superuser, f"booking/{booking}") == []
+    support, stranger = await join("support"), await join()
+    assert problem(await client.get(f"/v1/bookings/{booking}", headers=stranger.headers)) == "not-found"
+    for path in (f"/v1/bookings/{booking}", f"/v1/bookings/{booking}/timeline"):
+        assert (await client.get(path, headers=support.headers)).status_code == 200
+    assert entries(superuser, f"booking/{booking}") == [
+        (user(support), "customer,support", "booking.looked-at"),
+        (user(support), "customer,support", "booking.timeline-read"),
+    ]
+
+
+async def test_what_an_organizer_does_to_an_event_is_noted(
+    client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any], superuser: psycopg.Connection
+) -> None:
+    organizer = await join("organizer")
+    event = (await client.post("/v1/events", json=new_event, headers=organizer.headers)).json()["id"]
+    for verb in ("publish", "cancel"):
+        assert (await client.post(f"/v1/events/{event}/{verb}", headers=organizer.headers)).status_code == 200
+    actions = [action for _, _, action in entries(superuser, f"event/{event}")]
+    assert actions == ["event.drafted", "event.published", "event.cancelled"]
+
+
+async def test_where_it_was_done_from_is_kept_but_not_readable(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    client.headers["User-Agent"] = "Canary/1.0"
+    person = await join()
+    [(origin, request_id)] = superuser.execute(
+        "SELECT origin, request_id FROM audit_log WHERE object = %s", [user(person)]
+    ).fetchall()
+    assert request_id
+    assert len(origin) > 12 + 16
+    assert b"Canary" not in origin
+
+
+async def test_many_at_once_make_one_chain(
+    client: httpx2.AsyncClient, join: Join, stack: Stack, superuser: psycopg.Connection
+) -> None:
+    person = await join()
+    names = [f"Name {number}" for number in range(20)]
+    answers = await asyncio.gather(
+        *(client.patch("/v1/me", json={"name": name}, headers=person.headers) for name in names)
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(entries(superuser, user(person))) == 21
+    [(first,)] = superuser.execute("SELECT encode(hash, 'hex') FROM audit_log WHERE number = 1").fetchall()
+    done = await asyncio.to_thread(seatwright, stack, "audit-log", "verify", "--head", f"1:{first}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("holds: ")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE audit_log SET action = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log", "DROP TABLE audit_log"],
+)
+def test_the_application_cannot_change_it(settings: Settings, statement: str) -> None:
+    url = settings.database_url("identity").replace("+psycopg", "")
+    with psycopg.connect(url) as application, pytest.raises(errors.InsufficientPrivilege):
+        application.execute(statement)
+
+
+def test_its_owner_who_may_migrate_cannot_change_it_by_mistake(settings: Settings) -> None:
+    url = settings.database_url("identity", owner=True).replace("+psycopg", "")
+    with psycopg.connect(url) as owner, pytest.raises(errors.RestrictViolation):
+        owner.execute("UPDATE audit_log SET action = 'x'")
+
+
+async def test_what_cannot_be_noted_is_not_done(
+    client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any], settings: Settings
+) -> None:
+    organizer, support = await join("organizer"), await join("support")
+    event = (await client.post("/v1/events", json=new_event, headers=organizer.headers)).json()["id"]
+    unreachable = settings.model_copy(update={"identity_url": "http://127.0.0.1:1"})
+    async with serving(unreachable, "catalogue") as alone:
+        for path, body in (("/v1/events", new_event), (f"/v1/events/{event}/publish", None)):
+            answer = await alone.post(path, json=body, headers=organizer.headers)
+            assert (answer.status_code, problem(answer)) == (503, "unavailable")
+    drafted = await client.get(f"/v1/events/{event}", headers=support.headers)
+    assert drafted.json()["status"] == "draft"
+
+
+async def test_only_our_own_processes_may_write_it(client: httpx2.AsyncClient, join: Join) -> None:
+    operator = await join("operator")
+    deed = {"user_id": operator.id, "roles": [], "action": "x", "object": "x", "origin": "{}", "request_id": None}
+    for headers in ({}, operator.headers):
+        answer = await client.post("/internal/v1/audit-log", json=deed, headers=headers)
+        assert problem(answer) == "unauthenticated"
+
+
+TAMPERING = {
+    "another action": "UPDATE audit_log SET action = 'nothing' WHERE number = :it",
+    "another actor": "UPDATE audit_log SET actor = 'user/somebody' WHERE number = :it",
+    "another time": "UPDATE audit_log SET at = at + interval '1 microsecond' WHERE number = :it",
+    "another origin": "UPDATE audit_log SET origin = NULL WHERE number = :it",
+    "gone": "DELETE FROM audit_log WHERE number = :it",
+    "a hash made without the key": """
+        WITH forged AS (UPDATE audit_log SET action = 'x', hash = sha256('x') WHERE number = :it RETURNING hash)
+        UPDATE audit_log SET previous = forged.hash FROM forged WHERE number = :it + 1
+    """,
+}
+
+
+@pytest.fixture
+async def tampering(settings: Settings) -> AsyncIterator[AsyncConnection]:
+    """A transaction in which everything is allowed; it is rolled back, so that nobody else sees what it did."""
+    url = make_url(secret(settings.postgres_admin_dsn)).set(
+        drivername="postgresql+psycopg", database="seatwright_identity"
+    )
+    engine = create_async_engine(url)
+    async with engine.connect() as connection:
+        await connection.execute(text("SET LOCAL session_replication_role = replica"))  # no triggers
+        yield connection
+        await connection.rollback()
+    await engine.dispose()
+
+
+def log_of(settings: Settings) -> AuditLog:
+    return AuditLog(secret(settings.audit_log_secret))
+
+
+@pytest.mark.parametrize("statement", TAMPERING.values(), ids=TAMPERING)
+async def test_tampering_with_everything_but_the_key_breaks_the_chain_where_it_was_done(
+    join: Join, settings: Settings, superuser: psycopg.Connection, tampering: AsyncConnection, statement: str
+) -> None:
+    person = await join()
+    await join()
+    query = "SELECT min(number) FROM audit_log WHERE object = %s"
+    [(it,)] = superuser.execute(query, [user(person)]).fetchall()
+    assert (await log_of(settings).walk(tampering)).broken is None
+    await tampering.execute(text(statement), {"it": it})
+    walk = await log_of(settings).walk(tampering)
+    assert (walk.broken, walk.head.number if walk.head else 0) == (it, it - 1)
+
+
+async def test_who_wrote_down_a_link_sees_that_the_end_was_cut_off(
+    join: Join, settings: Settings, tampering: AsyncConnection
+) -> None:
+    await join()
+    log = log_of(settings)
+    head = (await log.walk(tampering)).head
+    assert head
+    assert await log.has(tampering, f"{head.number}:{head.hash}")
+    await tampering.execute(text("DELETE FROM audit_log WHERE number >= :it"), {"it": head.number})
+    walk = await log.walk(tampering)
+    assert walk.broken is None, "a shorter chain is a chain"
+    assert not await log.has(tampering, f"{head.number}:{head.hash}")
+
+
+async def test_the_command_says_where_it_is_broken_and_exits_with_1(join: Join, stack: Stack) -> None:
+    await join()
+    other = await asyncio.to_thread(seatwright, stack, "audit-log", "verify", SEATWRIGHT_AUDIT_LOG_SECRET="forged")
+    assert (other.returncode, other.stderr) == (1, "broken at entry 1: it is not as it was written\n")
+    cut = await asyncio.to_thread(seatwright, stack, "audit-log", "verify", "--head", f"1:{'0' * 64}")
+    assert cut.returncode == 1
+    assert "entries at its end are gone" in cut.stderr
+
+
+async def test_an_operators_command_is_noted_before_it_is_carried_out(
+    stack: Stack, superuser: psycopg.Connection
+) -> None:
+    booking = uuid4()
+    done = await asyncio.to_thread(seatwright, stack, "booking", "operate", str(booking), "retry")
+    assert done.returncode == 2
+    [(actor, roles, action)] = entries(superuser, f"booking/{booking}")
+    assert actor.startswith("shell/")
+    assert (roles, action) == ("", "booking.retry")

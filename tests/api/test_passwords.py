@@ -1,0 +1,61 @@
+"""Which passwords are taken, and how they are kept: beside the event loop, so many at a time, and rehashed in time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx2
+import psycopg
+import pytest
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from api.passwords import check_password, hash_password
+from api.problems import KINDS
+from domain.problems import ProblemType, Refused
+from tests.api.conftest import Join
+from tests.api.people import log_in, problem
+
+WEAK = {"short": "elevenchars", "one letter": "a" * 40, "two letters": "abababababab", "too long": "abcdefg" * 30}
+
+
+@pytest.mark.parametrize("password", WEAK.values(), ids=WEAK)
+async def test_a_weak_password_is_refused_by_name(client: httpx2.AsyncClient, password: str) -> None:
+    body = {"email": "weak@example.test", "password": password, "name": "Eve"}
+    answer = await client.post("/v1/users", json=body)
+    assert (answer.status_code, problem(answer)) == (422, "invalid-request")
+    assert [error["field"] for error in answer.json()["errors"]] == ["body.password"]
+    assert password not in answer.text
+
+
+async def test_a_hash_of_earlier_days_is_replaced_at_the_next_log_in(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    person = await join()
+    old = Argon2Hasher(time_cost=1, memory_cost=8 * 1024, parallelism=1).hash(person.password)
+    superuser.execute("UPDATE users SET password_hash = %s WHERE id = %s", [old, person.id])
+    wrong = await client.post("/v1/sessions", json={"email": person.email, "password": "not the password"})
+    assert problem(wrong) == "unauthenticated"
+    query = "SELECT password_hash FROM users WHERE id = %s"
+    assert superuser.execute(query, [person.id]).fetchall() == [(old,)]
+    await log_in(client, person.email, person.password)
+    [(new,)] = superuser.execute(query, [person.id]).fetchall()
+    assert new.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    await log_in(client, person.email, person.password)
+    assert superuser.execute(query, [person.id]).fetchall() == [(new,)]
+
+
+async def test_a_crowd_at_the_door_is_told_to_come_again_and_nobody_waits_for_its_hashes() -> None:
+    password_hash = await hash_password("correct horse battery")
+    crowd = [asyncio.ensure_future(check_password("correct horse battery", password_hash)) for _ in range(300)]
+    turns = 0
+    while not all(each.done() for each in crowd):
+        await asyncio.sleep(0)
+        turns += 1
+    answers = await asyncio.gather(*crowd, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, Refused)]
+    assert turns > 1000, "the event loop went on"
+    assert len(refused) == 300 - 102
+    assert {answer.problem.type for answer in refused} == {ProblemType.UNAVAILABLE}
+    assert KINDS[ProblemType.UNAVAILABLE].headers["Retry-After"]
+    assert all(answer.fits for answer in answers if not isinstance(answer, BaseException))
+    assert (await check_password("correct horse battery", password_hash)).fits, "there is room again"

@@ -1,0 +1,186 @@
+"""What people tell us is theirs: they change it, take it along, and erase it, from wherever it lies."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import psycopg
+import pytest
+
+from config.settings import Settings, secret
+from tests.api.conftest import Join
+from tests.api.people import Person, log_in, problem
+from tests.api.test_second_factor import enrol
+from tests.api.test_sessions import can_refresh
+
+FULL = {
+    "name": "Grace Hopper",
+    "phone": "+31201234567",
+    "language": "pt-BR",
+    "channels": ["email", "push"],
+    "favourite_categories": ["jazz", "theatre"],
+}
+
+
+async def me(client: httpx2.AsyncClient, person: Person) -> dict[str, Any]:
+    answer = await client.get("/v1/me", headers=person.headers)
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def erase(client: httpx2.AsyncClient, person: Person, **body: str) -> httpx2.Response:
+    given = {"password": person.password} | body
+    return await client.request("DELETE", "/v1/me", json=given, headers=person.headers)
+
+
+def dump(superuser: psycopg.Connection) -> str:
+    """Every row of identity's database as text, and each sealed or hashed column as its letters, if it has any."""
+    tables = superuser.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    rows = [str(row) for (table,) in tables for row in superuser.execute(f'SELECT * FROM "{table}"').fetchall()]
+    return "\n".join(rows)
+
+
+async def test_preferences_are_changed_one_by_one_and_kept(client: httpx2.AsyncClient, join: Join) -> None:
+    person = await join()
+    before = await me(client, person)
+    assert (before["language"], before["channels"], before["phone"]) == ("en", ["email"], None)
+    for field, value in FULL.items():
+        changed = await client.patch("/v1/me", json={field: value}, headers=person.headers)
+        assert changed.status_code == 200, changed.text
+    assert await me(client, person) == before | FULL
+    assert changed.json() == before | FULL
+    await client.patch("/v1/me", json={"phone": None}, headers=person.headers)
+    assert (await me(client, person))["phone"] is None
+
+
+async def test_changes_of_different_fields_at_once_are_all_kept(client: httpx2.AsyncClient, join: Join) -> None:
+    person = await join()
+    before = await me(client, person)
+    await asyncio.gather(*(client.patch("/v1/me", json={name: FULL[name]}, headers=person.headers) for name in FULL))
+    assert await me(client, person) == before | FULL
+
+
+BAD = [
+    ("phone", "0201234567"),
+    ("language", "English"),
+    ("language", None),
+    ("name", None),
+    ("name", " "),
+    ("channels", ["pigeon"]),
+    ("channels", ["email", "email"]),
+    ("favourite_categories", ["x"] * 2),
+    ("favourite_categories", [str(number) for number in range(21)]),
+    ("email_verified", True),
+    ("second_factor", False),
+    ("created_at", "2020-01-01T00:00:00Z"),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BAD)
+async def test_a_bad_preference_is_refused_by_name_and_changes_nothing(
+    client: httpx2.AsyncClient, join: Join, field: str, value: Any
+) -> None:
+    person = await join()
+    before = await me(client, person)
+    answer = await client.patch("/v1/me", json={"name": "Eve", field: value}, headers=person.headers)
+    assert (answer.status_code, problem(answer)) == (422, "invalid-request")
+    assert {error["field"].split(".")[1] for error in answer.json()["errors"]} == {field}
+    assert await me(client, person) == before
+
+
+async def test_nothing_that_a_person_told_us_can_be_read_in_the_database(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    canary = uuid4().hex[:12]
+    person = await join()
+    told = {"name": f"Canary {canary}", "phone": "+4915112345678", "favourite_categories": [f"c-{canary}"]}
+    assert (await client.patch("/v1/me", json=told, headers=person.headers)).status_code == 200
+    stored = dump(superuser)
+    assert person.id in stored
+    for word in (canary, person.email, person.email.partition("@")[0], "+4915112345678"):
+        assert word not in stored
+
+
+async def test_an_export_has_all_that_identity_knows_of_its_owner_and_of_nobody_else(
+    client: httpx2.AsyncClient, join: Join
+) -> None:
+    person, other = await join(), await join()
+    await client.patch("/v1/me", json=FULL, headers=person.headers)
+    answer = await client.get("/v1/me/export", headers=person.headers)
+    assert answer.headers["cache-control"] == "no-store"
+    export = answer.json()
+    assert export["profile"] == await me(client, person)
+    assert export["sessions"] == (await client.get("/v1/me/sessions", headers=person.headers)).json()["sessions"]
+    assert [deed["action"] for deed in export["history"]] == ["account.registered", "session.opened", "profile.changed"]
+    assert export["bookings"] == []
+    assert other.id not in answer.text
+    assert other.email not in answer.text
+
+
+async def test_who_erases_an_account_has_to_prove_themselves_once_more(client: httpx2.AsyncClient, join: Join) -> None:
+    person = await join()
+    _, codes = await enrol(client, person)
+    for body in ({"password": "not the password", "code": codes[0]}, {}, {"code": "not-a-code"}):
+        assert problem(await erase(client, person, **body)) == "forbidden"
+    assert (await me(client, person))["id"] == person.id
+    assert (await erase(client, person, code=codes[0])).status_code == 204
+
+
+async def test_an_erased_person_is_gone_and_their_address_is_free(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection, settings: Settings
+) -> None:
+    person = await join()
+    await client.patch("/v1/me", json=FULL, headers=person.headers)
+    assert (await erase(client, person)).status_code == 204
+    assert not await can_refresh(client, person)
+    login = await client.post("/v1/sessions", json={"email": person.email, "password": person.password})
+    assert problem(login) == "unauthenticated"
+    internal = {"Authorization": f"Bearer {secret(settings.internal_token)}"}
+    contact = await client.get(f"/internal/v1/users/{person.id}/contact", headers=internal)
+    assert problem(contact) == "not-found"
+    [(told,)] = superuser.execute(
+        "SELECT data FROM domain_events WHERE aggregate_id = %s AND type = 'user.erased'", [person.id]
+    ).fetchall()
+    assert told == {"user_id": person.id}
+    again = {"email": person.email, "password": person.password, "name": "Grace"}
+    made = await client.post("/v1/users", json=again)
+    assert made.status_code == 201
+    assert made.json()["id"] != person.id
+    assert (await log_in(client, person.email, person.password)).id == made.json()["id"]
+
+
+async def test_what_was_sealed_for_an_erased_person_can_never_be_opened_again(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    """A backup of everything but the keys is all that is left of a person: their key was the only way in."""
+    person = await join()
+    query = "SELECT count(*) FROM user_keys WHERE user_id = %s"
+    assert superuser.execute(query, [person.id]).fetchall() == [(1,)]
+    assert (await erase(client, person)).status_code == 204
+    assert superuser.execute(query, [person.id]).fetchall() == [(0,)]
+    left = superuser.execute(
+        "SELECT address_hash, profile, password_hash, verified_at, roles FROM users WHERE id = %s", [person.id]
+    ).fetchall()
+    assert left == [(None, None, None, None, [])]
+    devices = superuser.execute("SELECT device FROM sessions WHERE user_id = %s", [person.id]).fetchall()
+    assert devices == [(None,)]
+
+
+async def test_no_session_outlives_an_erasure_that_runs_beside_its_beginning(
+    client: httpx2.AsyncClient, join: Join
+) -> None:
+    person = await join()
+    body = {"email": person.email, "password": person.password}
+    *answers, done = await asyncio.gather(
+        *(client.post("/v1/sessions", json=body) for _ in range(8)), erase(client, person)
+    )
+    assert done.status_code == 204
+    assert {answer.status_code for answer in answers} <= {201, 401}
+    for answer in answers:
+        if answer.status_code == 201:
+            form = {"grant_type": "refresh_token", "refresh_token": answer.json()["refresh_token"]}
+            assert (await client.post("/v1/oauth/token", data=form)).status_code == 400

@@ -1,0 +1,178 @@
+"""An address is proven, and a forgotten password replaced, by a mail; nobody learns who has an account."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from statistics import median
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import psycopg
+
+from config.settings import Settings, secret
+from tests.api.conftest import Join
+from tests.api.mails import CHANGED, RESET, VERIFICATION, MailBox
+from tests.api.people import log_in, problem
+from tests.api.test_sessions import can_refresh
+from tests.waiting import eventually
+
+NEW = "another battery staple"
+
+
+async def ask(client: httpx2.AsyncClient, email: str) -> None:
+    answer = await client.post("/v1/password-resets", json={"email": email})
+    assert (answer.status_code, answer.content) == (202, b"")
+
+
+async def reset(client: httpx2.AsyncClient, token: str, password: str = NEW) -> httpx2.Response:
+    return await client.post("/v1/password-resets/confirm", json={"token": token, "password": password})
+
+
+async def told(client: httpx2.AsyncClient, settings: Settings, superuser: psycopg.Connection, user_id: str) -> str:
+    """The newest token of the account, asked for as our mailer does: sooner than a mail."""
+    asked = "SELECT data->>'token_id' FROM domain_events WHERE aggregate_id = %s AND data ? 'token_id'"
+    [*_, (token_id,)] = superuser.execute(asked + " ORDER BY sequence", [user_id]).fetchall()
+    internal = {"Authorization": f"Bearer {secret(settings.internal_token)}"}
+    answer = await client.get(f"/internal/v1/users/{user_id}/mail-tokens/{token_id}", headers=internal)
+    return str(answer.json()["token"])
+
+
+async def test_who_brings_back_the_mailed_token_has_proven_the_address(
+    client: httpx2.AsyncClient, join: Join, mailbox: MailBox
+) -> None:
+    person = await join()
+    assert (await client.get("/v1/me", headers=person.headers)).json()["email_verified"] is False
+    [token] = await mailbox.tokens(person.email, VERIFICATION)
+    assert (await client.post("/v1/email-verifications", json={"token": token})).status_code == 204
+    assert (await client.get("/v1/me", headers=person.headers)).json()["email_verified"] is True
+    again = await client.post("/v1/email-verifications", json={"token": token})
+    assert (again.status_code, problem(again)) == (422, "token-not-valid")
+
+
+async def test_a_token_is_good_for_its_own_purpose_only(
+    client: httpx2.AsyncClient, join: Join, settings: Settings, superuser: psycopg.Connection
+) -> None:
+    person = await join()
+    token = await told(client, settings, superuser, person.id)
+    assert problem(await reset(client, token)) == "token-not-valid"
+    await log_in(client, person.email, person.password)
+
+
+async def test_a_forgotten_password_is_replaced_once_and_every_session_ends(
+    client: httpx2.AsyncClient, join: Join, mailbox: MailBox
+) -> None:
+    person = await join()
+    await ask(client, person.email.upper())
+    [token] = await mailbox.tokens(person.email, RESET)
+    assert problem(await reset(client, token, "short")) == "invalid-request"
+    answers = await asyncio.gather(*(reset(client, token) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [204, 422, 422, 422]
+    assert not await can_refresh(client, person)
+    old = await client.post("/v1/sessions", json={"email": person.email, "password": person.password})
+    assert problem(old) == "unauthenticated"
+    await log_in(client, person.email, NEW)
+    await eventually(lambda: mailbox.mails(person.email, CHANGED), within=60)
+
+
+async def test_a_token_that_is_too_old_is_refused(
+    client: httpx2.AsyncClient, join: Join, settings: Settings, superuser: psycopg.Connection
+) -> None:
+    person = await join()
+    token = await told(client, settings, superuser, person.id)
+    superuser.execute("UPDATE mail_tokens SET expires_at = now() WHERE user_id = %s", [person.id])
+    refused = await client.post("/v1/email-verifications", json={"token": token})
+    assert problem(refused) == "token-not-valid"
+
+
+async def test_the_database_has_no_token_that_could_be_used(
+    client: httpx2.AsyncClient, join: Join, settings: Settings, superuser: psycopg.Connection
+) -> None:
+    person = await join()
+    token = await told(client, settings, superuser, person.id)
+    rows = superuser.execute("SELECT t::text FROM mail_tokens t WHERE user_id = %s", [person.id]).fetchall()
+    rows += superuser.execute("SELECT e::text FROM domain_events e WHERE aggregate_id = %s", [person.id]).fetchall()
+    assert len(rows) == 3
+    assert not [row for row in rows if token in row[0]]
+
+
+async def test_only_our_own_processes_are_told_a_token(
+    client: httpx2.AsyncClient, join: Join, settings: Settings, superuser: psycopg.Connection
+) -> None:
+    person, operator = await join(), await join("operator")
+    query = "SELECT id FROM mail_tokens WHERE user_id = %s"
+    [(token_id,)] = superuser.execute(query, [person.id]).fetchall()
+    path = f"/internal/v1/users/{person.id}/mail-tokens/{token_id}"
+    for headers in ({}, person.headers, operator.headers):
+        assert problem(await client.get(path, headers=headers)) == "unauthenticated"
+    internal = {"Authorization": f"Bearer {secret(settings.internal_token)}"}
+    other = await client.get(path.replace(person.id, operator.id), headers=internal)
+    assert problem(other) == "not-found", "it is bound to its owner"
+
+
+async def test_not_more_than_one_mail_a_minute_goes_to_an_account(
+    client: httpx2.AsyncClient, join: Join, mailbox: MailBox, superuser: psycopg.Connection
+) -> None:
+    person = await join()
+    await ask(client, person.email)
+    [first] = await mailbox.tokens(person.email, RESET)
+    await ask(client, person.email)
+    superuser.execute("UPDATE mail_tokens SET created_at = now() - interval '1 hour' WHERE user_id = %s", [person.id])
+    await ask(client, person.email)
+    tokens = await mailbox.tokens(person.email, RESET, count=2)
+    assert len(tokens) == 2
+    assert (await reset(client, first)).status_code == 204, "the first mail is as good as the second"
+    assert {problem(await reset(client, token)) for token in tokens} == {"token-not-valid"}
+
+
+async def test_asking_for_a_reset_tells_nobody_whether_there_is_an_account(
+    client: httpx2.AsyncClient, join: Join
+) -> None:
+    person = await join()
+    answers: list[tuple[Any, ...]] = []
+
+    async def asked(email: str) -> float:
+        started = time.perf_counter()
+        answer = await client.post("/v1/password-resets", json={"email": email})
+        taken = time.perf_counter() - started
+        headers = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "date")}
+        answers.append((answer.status_code, answer.content, headers))
+        return taken
+
+    ratios = []
+    for _ in range(3):  # on a busy machine a single comparison means little
+        known = median([await asked(person.email) for _ in range(9)])
+        ratios.append(known / median([await asked(f"{uuid4()}@example.test") for _ in range(9)]))
+    assert all(answer == answers[0] for answer in answers)
+    assert any(0.4 < ratio < 2.5 for ratio in ratios), ratios
+
+
+async def test_a_password_is_changed_by_who_knows_the_old_one_and_every_session_ends(
+    client: httpx2.AsyncClient, join: Join
+) -> None:
+    person = await join()
+    body = {"old_password": "not the old password", "password": NEW}
+    assert problem(await client.put("/v1/me/password", json=body, headers=person.headers)) == "forbidden"
+    body["old_password"] = person.password
+    assert (await client.put("/v1/me/password", json=body, headers=person.headers)).status_code == 204
+    assert not await can_refresh(client, person)
+    await log_in(client, person.email, NEW)
+
+
+async def test_no_session_of_the_old_password_outlives_a_reset_that_runs_beside_it(
+    client: httpx2.AsyncClient, join: Join, mailbox: MailBox
+) -> None:
+    person = await join()
+    await ask(client, person.email)
+    [token] = await mailbox.tokens(person.email, RESET)
+    body = {"email": person.email, "password": person.password}
+    *answers, done = await asyncio.gather(
+        *(client.post("/v1/sessions", json=body) for _ in range(8)), reset(client, token)
+    )
+    assert done.status_code == 204
+    assert {answer.status_code for answer in answers} <= {201, 401}
+    for answer in answers:
+        if answer.status_code == 201:
+            form = {"grant_type": "refresh_token", "refresh_token": answer.json()["refresh_token"]}
+            assert (await client.post("/v1/oauth/token", data=form)).status_code == 400
