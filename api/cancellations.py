@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from api.organizers import may_see
+from api.organizers import is_theirs, may_see
 from api.patience import promptly
 from api.problems import documented
 from api.resources import ReservationDatabase
@@ -36,6 +36,6 @@ async def cancellation(
     found = await promptly(look())
     if found is None or not may_see(caller, found[1]):
         raise Refused(ProblemType.NOT_FOUND, "There is no such cancellation.")
-    if found[1] != caller.user_id:
+    if not is_theirs(caller, found[1]):
         await trail.note(caller, "cancellation.looked-at", f"event/{event_id}")
     return found[0]

@@ -9,14 +9,14 @@ import orjson
 from authlib.oauth2 import OAuth2Error
 from fastapi import APIRouter, Request, Response
 
-from api.front_desk import AtFrontDesk, FrontDesk
+from api.front_desk import AtFrontDesk, FrontDesk, known
 from api.log_in import NO_STORE, Tokens, first_party_tokens
 from api.oauth_grants import METHODS, about_user
 from api.oauth_server import Answer, OAuthServer, serve
 from api.oauth_wire import BadForm, answered, bad_form, failed, form_of, oauth_request, refused
 from api.problems import documented
 from api.security import PUBLIC, OpenId
-from api.tokens import ALGORITHM, AccessTokens, invalid_token
+from api.tokens import ALGORITHM, AccessTokens
 from db.identity import accounts, sessions
 from domain.identity import GRANTED_TO_CLIENTS
 from domain.problems import ProblemType
@@ -107,13 +107,12 @@ async def _protocol(request: Request, desk: FrontDesk, work: Callable[[OAuthServ
 @router.get(
     "/v1/oauth/userinfo",
     summary="Who the token's person is (OpenID Connect)",
-    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN),
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.NOT_FOUND),
 )
 async def userinfo(caller: OpenId, desk: AtFrontDesk) -> dict[str, Any]:
+    """404 for a client that acts for nobody."""
     async with desk.engine.connect() as connection:
-        account = await accounts.find(connection, desk.vault, caller.user_id)
-    if account is None:
-        raise invalid_token()  # of somebody erased, or of a client that acts for nobody
+        account = known(await accounts.find(connection, desk.vault, caller.user_id))
     return {"sub": str(account.id)} | about_user(account, caller.scopes)
 
 

@@ -14,10 +14,15 @@ def may_change(caller: Principal, organizer_id: UUID) -> bool:
     """Whether the caller may publish and cancel: the organizer in person, an owner of the team, operators."""
     if Role.OPERATOR in caller.roles:
         return True
-    is_theirs = organizer_id == caller.user_id or caller.teams.get(organizer_id) is TeamRole.OWNER
-    return is_theirs and Role.ORGANIZER in caller.roles
+    commands = organizer_id == caller.user_id or caller.teams.get(organizer_id) is TeamRole.OWNER
+    return commands and Role.ORGANIZER in caller.roles
+
+
+def is_theirs(caller: Principal, organizer_id: UUID) -> bool:
+    """Whether it is the caller's own business: the organizer in person, or anybody of the team."""
+    return organizer_id == caller.user_id or organizer_id in caller.teams
 
 
 def may_see(caller: Principal, organizer_id: UUID) -> bool:
     """Whether the caller may see what is not public: also the team's staff, and ours."""
-    return organizer_id == caller.user_id or organizer_id in caller.teams or not caller.roles.isdisjoint(_STAFF)
+    return is_theirs(caller, organizer_id) or not caller.roles.isdisjoint(_STAFF)

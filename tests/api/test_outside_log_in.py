@@ -15,6 +15,7 @@ from api.app import create_app
 from config.settings import LoginProvider, Settings
 from tests.api.conftest import Join
 from tests.api.people import Person, log_in, problem
+from tests.api.test_second_factor import complete, enrol
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:authlib")  # of the provider's
 
@@ -76,6 +77,7 @@ async def test_who_logs_in_from_outside_for_the_first_time_gets_an_account_and_l
     assert first.headers["cache-control"] == "no-store"
     known = await me(browser, first)
     assert (known["email"], known["name"], known["roles"]) == (email, "Ada at the provider", ["customer"])
+    assert known["email_verified"] is True
     moved = await log_in_outside(browser, provider, f"{uuid4()}@example.test", subject)
     assert (await me(browser, moved))["id"] == known["id"], "it is the provider's id that counts, not the address"
     refreshed = {"grant_type": "refresh_token", "refresh_token": first.json()["refresh_token"]}
@@ -104,6 +106,32 @@ async def test_an_account_with_the_same_address_is_linked_only_after_its_owner_h
     linked = await log_in_outside(browser, provider, owner.email, subject)
     assert (await me(browser, linked))["id"] == owner.id
     assert (await log_in(browser, owner.email, owner.password)).id == owner.id
+
+
+async def test_an_outside_provider_opens_no_account_that_has_a_second_factor_without_its_code(
+    browser: httpx2.AsyncClient, provider: str, join: Join
+) -> None:
+    owner, subject = await join(), str(uuid4())
+    proof = (await log_in_outside(browser, provider, owner.email, subject)).json()["link_token"]
+    await browser.post("/v1/me/outside-accounts", json={"link_token": proof}, headers=owner.headers)
+    _, codes = await enrol(browser, owner)
+    answer = await log_in_outside(browser, provider, owner.email, subject)
+    assert (answer.status_code, problem(answer)) == (401, "second-factor-required")
+    assert "access_token" not in answer.json()
+    opened = await complete(browser, answer.json()["challenge"], codes[0])
+    assert (await me(browser, opened))["id"] == owner.id
+
+
+async def test_an_erased_account_lets_nobody_in_from_outside_and_leaves_the_way_free(
+    browser: httpx2.AsyncClient, provider: str, join: Join
+) -> None:
+    owner, subject = await join(), str(uuid4())
+    proof = (await log_in_outside(browser, provider, owner.email, subject)).json()["link_token"]
+    await browser.post("/v1/me/outside-accounts", json={"link_token": proof}, headers=owner.headers)
+    body = {"password": owner.password}
+    assert (await browser.request("DELETE", "/v1/me", json=body, headers=owner.headers)).status_code == 204
+    fresh = await me(browser, await log_in_outside(browser, provider, owner.email, subject))
+    assert fresh["id"] != owner.id
 
 
 async def test_an_address_that_the_provider_has_not_verified_is_worth_nothing(

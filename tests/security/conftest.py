@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.api.conftest import client, join, new_event
+from tests.api.conftest import client, join, new_event, superuser
 
-__all__ = ["client", "join", "new_event"]
+__all__ = ["client", "join", "new_event", "superuser"]

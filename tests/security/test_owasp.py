@@ -37,12 +37,15 @@ def test_each_item_of_the_top_ten_is_shown_by_tests_that_exist(item: str) -> Non
 
 
 SOME_ID = "0190b6f0-0000-7000-8000-000000000000"
+PASSWORD = "correct horse battery"
 PRICELESS = [
-    ("POST", "/v1/users", {"email": "a@example.test", "password": "long enough", "name": "A"}, {"roles": ["operator"]}),
-    ("POST", "/v1/users", {"email": "a@example.test", "password": "long enough", "name": "A"}, {"id": SOME_ID}),
+    ("POST", "/v1/users", {"email": "a@example.test", "password": PASSWORD, "name": "A"}, {"roles": ["operator"]}),
+    ("POST", "/v1/users", {"email": "a@example.test", "password": PASSWORD, "name": "A"}, {"id": SOME_ID}),
     ("PATCH", "/v1/me", {"name": "A"}, {"roles": ["operator"]}),
     ("PATCH", "/v1/me", {"name": "A"}, {"id": SOME_ID}),
     ("PATCH", "/v1/me", {"name": "A"}, {"email": "victim@example.test"}),
+    ("PATCH", "/v1/me", {"name": "A"}, {"email_verified": True}),
+    ("POST", "/v1/sessions", {"email": "a@example.test", "password": PASSWORD}, {"user_id": SOME_ID}),
     ("POST", "/v1/bookings", {"event_id": SOME_ID, "seats": ["A-1-1"]}, {"price": 1}),
     ("POST", "/v1/bookings", {"event_id": SOME_ID, "seats": ["A-1-1"]}, {"amount": 1}),
     ("POST", "/v1/bookings", {"event_id": SOME_ID, "seats": ["A-1-1"]}, {"status": "confirmed"}),
@@ -174,7 +177,9 @@ async def test_no_body_has_a_field_for_an_address(client: httpx2.AsyncClient) ->
     ]
     named = {found for body in bodies for found in re.findall(r"schemas/(\w+)", str(body))}
     fields = {field for one in named for field in schema["components"]["schemas"][one].get("properties", {})}
-    assert not {field for field in fields if re.search(r"ur[il]|href|link|callback|webhook", field)} - {"link_token"}
+    assert not {field for field in fields if re.search(r"(^|_)(ur[il]|href|link|callback|webhook)", field)} - {
+        "link_token"
+    }
 
 
 def _encoded(value: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx2
 
 from tests.api.conftest import Join
-from tests.api.people import Person, problem
+from tests.api.people import Person, log_in, problem
 from tests.security.permissions import Route, application, routes
 
 EVERYONE = {"anonymous", "another", "another organizer", "support", "operator", "owner"}
@@ -32,8 +32,10 @@ ALLOWED: dict[str, set[str]] = {
     "GET /v1/teams/{team_id}": {"owner"},
     "PUT /v1/teams/{team_id}/members/{user_id}": {"owner"},
     "DELETE /v1/teams/{team_id}/members/{user_id}": {"owner"},
+    "DELETE /v1/me/sessions/{session_id}": {"owner"},
     "PUT /v1/users/{user_id}/roles": {"operator"},
     "GET /internal/v1/users/{user_id}/contact": set(),
+    "GET /internal/v1/users/{user_id}/mail-tokens/{token_id}": set(),
 }
 OF_SOLD_EVENT = ("/sales", "/cancellation")
 BODIES: dict[str, dict[str, Any]] = {
@@ -102,7 +104,7 @@ async def test_another_s_object_is_answered_like_one_that_there_is_not(
 async def objects(
     client: httpx2.AsyncClient, owner: Person | None, other: Person, new_event: dict[str, Any]
 ) -> dict[str, str]:
-    """A draft, an event that sells and is cancelled, a booking that waits for payment, and a team; all the owner's."""
+    """A draft, an event that was cancelled, a booking that waits for payment, a team, a log-in; all the owner's."""
     assert owner is not None
 
     async def post(path: str, body: Any = None) -> dict[str, Any]:
@@ -117,8 +119,12 @@ async def objects(
     booking = await post("/v1/bookings", {"event_id": drafts[2], "seats": ["A-1-1"]})
     await post(f"/v1/events/{drafts[1]}/cancel")
     team = await post("/v1/teams", {"name": "Globe"})
+    elsewhere = await log_in(client, owner.email, owner.password)
+    listed = (await client.get("/v1/me/sessions", headers=elsewhere.headers)).json()["sessions"]
+    session = next(each["id"] for each in listed if each["current"])
     sold = {"sold_event_id": drafts[1], "booking_id": booking["id"]}
-    return {"event_id": drafts[0], "team_id": team["id"], "user_id": other.id} | sold
+    persons = {"user_id": other.id, "session_id": session, "token_id": str(uuid4())}
+    return {"event_id": drafts[0], "team_id": team["id"]} | persons | sold
 
 
 async def call(client: httpx2.AsyncClient, route: Route, person: Person | None, ids: dict[str, str]) -> int:
