@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from temporalio import activity
@@ -12,15 +12,19 @@ _INTERVAL = 2.0  # seconds; a third of the heartbeat timeout in `policies.provid
 
 
 @asynccontextmanager
-async def heartbeating() -> AsyncIterator[None]:
-    """Heartbeat while the body runs, so that only a dead worker is taken for dead; a local activity has no need to."""
+async def heartbeating(progress: Sequence[str] = ()) -> AsyncIterator[None]:
+    """Heartbeat while the body runs, so that only a dead worker is taken for dead; a local activity has no need to.
+
+    Args:
+        progress: What the next try finds in its heartbeat details; the body may change it.
+    """
     if activity.info().is_local:
         yield
         return
 
     async def beat() -> None:
         while True:
-            activity.heartbeat()
+            activity.heartbeat(*progress)
             await asyncio.sleep(_INTERVAL)
 
     task = asyncio.create_task(beat())

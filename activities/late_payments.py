@@ -11,12 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from activities.conversations import conversation
-from activities.payment import PaymentGateway
+from activities.payment import PaymentGateway, refund_rest
 from db.payment import late_payments
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import LatePaymentSettled, LateSettlement, PaymentEvent, PaymentRefunded, PaymentVoided
-from domain.money import Money
-from domain.payments import IntentState, LatePayment, PaymentRejected, PaymentUnknown
+from domain.payments import GivingBackState, IntentState, LatePayment, PaymentRejected, PaymentUnknown
 
 
 class LateMoney(StrEnum):
@@ -72,32 +71,39 @@ class LatePaymentActivities:
             return await late_payments.take_up(connection, attempt)
 
     @activity.defn
-    async def give_back(self, late: LatePayment) -> None:
-        """Void or refund, whichever the provider's own state calls for, until nothing of the buyer's is kept."""
+    async def give_back(self, late: LatePayment) -> GivingBackState:
+        """Void or refund, whichever the provider's own state calls for, so that nothing of the buyer's is kept.
+
+        Returns:
+            PENDING while the provider may still fail to give the money back; else SUCCEEDED.
+        """
         async with conversation():
             attempt = await self._find(late)
             if attempt.state is AttemptState.CAPTURED:
-                return
+                return GivingBackState.SUCCEEDED
             try:
-                await self._give_back(attempt, late.intent_id)
+                return await self._give_back(attempt, late.intent_id)
             except (PaymentUnknown, PaymentRejected) as failure:
                 # A refusal is saved under its key like any answer, and the intent may be elsewhere at the next try.
                 if isinstance(failure, PaymentRejected) or failure.replayed:
                     await self._mint(attempt)
                 raise PaymentUnknown(str(failure)) from failure
 
-    async def _give_back(self, attempt: Attempt, intent_id: str) -> None:
+    async def _give_back(self, attempt: Attempt, intent_id: str) -> GivingBackState:
         gateway = self._gateways[attempt.provider]
         intent = await gateway.retrieve(intent_id)
         if intent.state is IntentState.CAPTURED:
-            if intent.kept:
-                back = Money(amount=intent.kept, currency=attempt.amount.currency)
-                await gateway.refund(intent.id, back, key=attempt.key("late-refund"))
+            given = await refund_rest(gateway, intent, attempt, key=attempt.key("late-refund"))
+            if given and given.state is GivingBackState.FAILED:
+                raise PaymentUnknown(f"the refund failed: {given.code}", replayed=True)
+            if given and given.state is GivingBackState.PENDING:
+                return given.state
             await self._close(attempt, AttemptState.REFUNDED, PaymentRefunded(**attempt.facts()))
-            return
+            return GivingBackState.SUCCEEDED
         if intent.state is not IntentState.VOIDED:
             await gateway.void(intent.id, key=attempt.key("late-void"))
         await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
+        return GivingBackState.SUCCEEDED
 
     @activity.defn
     async def settle(self, settled: Settled) -> None:

@@ -7,7 +7,7 @@ provider says. The idempotency keys are ours, made of booking, step and attempt;
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -39,6 +39,7 @@ from domain.payments import (
     PaymentRejected,
     PaymentUnknown,
 )
+from domain.reconciliation import MovementPage
 
 
 class PaymentGateway(Protocol):
@@ -49,6 +50,7 @@ class PaymentGateway(Protocol):
         manual_capture: Whether money can be reserved first and taken later.
         idempotent: Whether a repeated call under the same key has its effect once; otherwise whoever repeats an effect
             has to look up first what became of it. `create` may always be repeated.
+        has_list: Whether `movements` tells what happened; otherwise each payment has to be looked up.
         currencies: ISO 4217 codes that it takes.
         page_lasts: How long after `create` a page that cannot be withdrawn may be paid; None where the intent's state
             tells when that is over.
@@ -57,10 +59,14 @@ class PaymentGateway(Protocol):
     name: str
     manual_capture: bool
     idempotent: bool
+    has_list: bool
     currencies: frozenset[str]
 
     @property
     def page_lasts(self) -> timedelta | None: ...
+
+    async def keep_turn(self) -> None:
+        """Wait until the next call may be made, where the provider's limit makes calls wait: that one then does not."""
 
     async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
         """Open an intent; where buyers pay on the provider's page it is ACTION_REQUIRED at once and never confirmed."""
@@ -72,6 +78,19 @@ class PaymentGateway(Protocol):
     async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent: ...
     async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
         """The refund that was made under this key, as it stands now; None where there is none."""
+
+    async def movements(self, day: date, page: str | None) -> MovementPage:
+        """What happened to money on that day (UTC), a page at a time; the first one is None."""
+
+
+async def refund_rest(gateway: PaymentGateway, intent: Intent, attempt: Attempt, *, key: str) -> GivingBack | None:
+    """Refund what is left of what was taken, once under this key, and how that stands; None where nothing was left."""
+    given = await gateway.retrieve_refund(intent.id, key=key)
+    owed = intent.captured - intent.refunded
+    if given is None and owed:
+        await gateway.refund(intent.id, Money(amount=owed, currency=attempt.amount.currency), key=key)
+        given = await gateway.retrieve_refund(intent.id, key=key)
+    return given
 
 
 class AuthorizationResult(StrEnum):
@@ -104,6 +123,7 @@ class Authorize(BaseModel):
         payment_method: The provider's token; None where the buyer chooses on the provider's page.
         return_url: Where the provider sends the buyer afterwards.
         deadline: Until when a charge may be started (UTC, the database's clock).
+        exchange_id: The exchange that it is for; None where it is for the booking itself.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -114,6 +134,16 @@ class Authorize(BaseModel):
     payment_method: str | None
     return_url: str
     deadline: AwareDatetime
+    exchange_id: UUID | None = None
+
+
+class OfExchange(BaseModel):
+    """Attributes: exchange_id: the exchange of one of the booking's seats whose own payment is meant."""
+
+    model_config = ConfigDict(frozen=True)
+
+    booking_id: UUID
+    exchange_id: UUID
 
 
 class _VoidRefused(PaymentUnknown):
@@ -136,10 +166,12 @@ class PaymentActivities:
         async with conversation():
             async with autocommit(self._engine) as connection:
                 attempt = await attempts.open_attempt(
-                    connection, order.booking_id, order.provider, order.amount, order.deadline
+                    connection, order.booking_id, order.provider, order.amount, order.deadline, order.exchange_id
                 )
             if attempt is None:
                 return Authorization(result=AuthorizationResult.LAPSED)
+            if attempt.state is AttemptState.DECLINED:
+                return Authorization(result=AuthorizationResult.DECLINED, code=attempt.decline_code)
             try:
                 return await self._authorize(order, attempt)
             except PaymentUnknown as unknown:
@@ -175,6 +207,8 @@ class PaymentActivities:
     async def _may_confirm(self, order: Authorize, attempt: Attempt) -> bool:
         if attempt.decline_code or attempt.state is AttemptState.ACTION_REQUIRED:
             return False
+        # Wait first: who looks at the clock and then waits for the provider's limit could charge too late.
+        await self._gateways[attempt.provider].keep_turn()
         async with autocommit(self._engine) as connection:
             return await attempts.in_time(connection, order.deadline)
 
@@ -206,9 +240,17 @@ class PaymentActivities:
         Returns:
             The provider's code where it refuses for good (the authorization is gone), else None.
         """
+        return await self._capture(booking_id)
+
+    @activity.defn
+    async def capture_difference(self, payment: OfExchange) -> str | None:
+        """As `capture`, for what an exchange costs."""
+        return await self._capture(payment.booking_id, payment.exchange_id)
+
+    async def _capture(self, booking_id: UUID, exchange_id: UUID | None = None) -> str | None:
         async with conversation():
             async with autocommit(self._engine) as connection:
-                attempt = await attempts.begin_capture(connection, booking_id)
+                attempt = await attempts.begin_capture(connection, booking_id, exchange_id)
             if attempt is None or attempt.intent_id is None:
                 return "no_authorization"
             gateway = self._gateways[attempt.provider]
@@ -233,8 +275,17 @@ class PaymentActivities:
     @activity.defn
     async def return_money(self, booking_id: UUID) -> None:
         """Void or refund, whichever the provider's own state calls for, until nothing of the buyer's is kept."""
+        await self._return_money(booking_id)
+
+    @activity.defn
+    async def return_difference(self, payment: OfExchange) -> None:
+        """As `return_money`, for what an exchange costs; the booking's own payment is left alone."""
+        await self._return_money(payment.booking_id, payment.exchange_id)
+
+    async def _return_money(self, booking_id: UUID, exchange_id: UUID | None = None) -> None:
         async with conversation():
-            attempt = await self._live(booking_id)
+            async with autocommit(self._engine) as connection:
+                attempt = await attempts.live(connection, booking_id, exchange_id)
             if attempt is None:
                 return
             try:
@@ -259,12 +310,7 @@ class PaymentActivities:
 
     async def _give_back(self, attempt: Attempt, intent: Intent) -> None:
         """Refund what is left; done only when the provider says that it succeeded, since what is pending may fail."""
-        gateway, key = self._gateways[attempt.provider], attempt.key("refund")
-        given = await gateway.retrieve_refund(intent.id, key=key)
-        owed = intent.captured - intent.refunded
-        if given is None and owed:
-            await gateway.refund(intent.id, Money(amount=owed, currency=attempt.amount.currency), key=key)
-            given = await gateway.retrieve_refund(intent.id, key=key)
+        given = await refund_rest(self._gateways[attempt.provider], intent, attempt, key=attempt.key("refund"))
         if given and given.state is GivingBackState.FAILED:
             async with self._engine.begin() as connection:
                 await attempts.mint_keys(connection, attempt)
@@ -295,10 +341,6 @@ class PaymentActivities:
     async def _is_undecided(self, attempt: Attempt, intent_id: str) -> bool:
         intent = await self._gateways[attempt.provider].retrieve(intent_id)
         return intent.state in (IntentState.ACTION_REQUIRED, IntentState.PROCESSING)
-
-    async def _live(self, booking_id: UUID) -> Attempt | None:
-        async with autocommit(self._engine) as connection:
-            return await attempts.live(connection, booking_id)
 
     async def _note_intent(self, attempt: Attempt, intent: Intent) -> Attempt:
         async with autocommit(self._engine) as connection:

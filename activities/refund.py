@@ -24,13 +24,16 @@ _STATES = {
     GivingBackState.FAILED: TryState.FAILED,
 }
 
+_WORST_FIRST = (GivingBackState.FAILED, GivingBackState.PENDING, GivingBackState.SUCCEEDED)
+"""A part that failed is tried again at once, whatever becomes of the others; the whole has gone back when all have."""
+
 
 class GiveBack(BaseModel):
     """What to give back.
 
     Attributes:
         amount: Minor units of the booking's currency.
-        number: Which try, from 1; the next one may begin only when this one has failed.
+        number: Which try, from 1; the next one may begin only when this one, or a part of it, has failed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,17 +56,20 @@ class RefundActivities:
         """Ask the provider to give the money back, or find out how that stands; called again, it only looks."""
         async with conversation():
             async with self._engine.begin() as connection:
-                given = await refunds.open_try(
+                tries = await refunds.open_tries(
                     connection, order.refund_id, order.booking_id, order.number, order.amount
                 )
-            if given is None:
+            if not tries:
                 return GivingBack(state=GivingBackState.FAILED, code="no_money_taken")
-            if given.state in SETTLED:
-                return GivingBack(state=GivingBackState(given.state), code=given.code)
-            answer = await self._ask(given)
-            async with self._engine.begin() as connection:
-                await refunds.note(connection, given, _STATES[answer.state], answer.code)
-            return answer
+            return min([await self._give(each) for each in tries], key=lambda answer: _WORST_FIRST.index(answer.state))
+
+    async def _give(self, given: Try) -> GivingBack:
+        if given.state in SETTLED:
+            return GivingBack(state=GivingBackState(given.state), code=given.code)
+        answer = await self._ask(given)
+        async with self._engine.begin() as connection:
+            await refunds.note(connection, given, _STATES[answer.state], answer.code)
+        return answer
 
     async def _ask(self, given: Try) -> GivingBack:
         known = None if given.is_new else await self._look_up(given)

@@ -100,7 +100,7 @@ class ReservationActivities:
         """
         places = Places(request.event_id, request.id, request.seats, request.quantities)
         try:
-            await self._admit(places, timedelta(seconds=request.hold_seconds) + REDIS_OUTLASTS_HOLD)
+            await self.admit(places, timedelta(seconds=request.hold_seconds) + REDIS_OUTLASTS_HOLD)
             booking = await self._claim(request)
         except Refused as refusal:
             known = await self._find(request.id)
@@ -112,7 +112,12 @@ class ReservationActivities:
             await self._follow(booking)
         return HoldOutcome(body_sha256=request.body_sha256, booking=booking)
 
-    async def _admit(self, places: Places, ttl: timedelta) -> None:
+    async def admit(self, places: Places, ttl: timedelta) -> None:
+        """Hold places in Redis, loading a cold event first; not a step of any saga.
+
+        Raises:
+            Refused: Others have some of them.
+        """
         for _ in range(_WAIT_FOR_LOAD):
             try:
                 taken = await self._locks.hold(places, ttl)
@@ -197,7 +202,7 @@ class ReservationActivities:
         for _ in range(1 + _TRIES_OF_OTHER_SEATS):
             places = Places(order.booking.event_id, order.booking.id, seats, order.booking.quantities)
             try:
-                await self._admit(places, order.window + REDIS_OUTLASTS_HOLD)
+                await self.admit(places, order.window + REDIS_OUTLASTS_HOLD)
                 return Reinstatement(booking=await self._reinstated(order, seats))
             except Refused as refusal:
                 await self._locks.release(places)

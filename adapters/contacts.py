@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TypeVar
 from uuid import UUID
 
-import httpx2
+import aiohttp
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from domain.identity import Channel
@@ -28,15 +29,15 @@ _Told = TypeVar("_Told", bound=BaseModel)
 
 
 class Contacts:
-    """The identity service's contact data."""
+    """The identity service's contact data; to be made where its event loop runs."""
 
     def __init__(self, api_url: str, token: str) -> None:
-        self._client = httpx2.AsyncClient(
-            base_url=api_url, headers={"Authorization": f"Bearer {token}"}, timeout=5.0, trust_env=False
+        self._client = aiohttp.ClientSession(
+            api_url, headers={"Authorization": f"Bearer {token}"}, timeout=aiohttp.ClientTimeout(total=5)
         )
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._client.close()
 
     async def find(self, user_id: UUID) -> Contact | None:
         """Answer a person's contact data, or None for one who is erased.
@@ -57,13 +58,13 @@ class Contacts:
 
     async def _ask(self, path: str, kind: type[_Told]) -> _Told | None:
         try:
-            answer = await self._client.get(path)
-            if answer.status_code == httpx2.codes.NOT_FOUND:
-                return None
-            return kind.model_validate_json(answer.raise_for_status().content)
+            async with self._client.get(path) as answer:
+                if answer.status == HTTPStatus.NOT_FOUND:
+                    return None
+                if not answer.ok:
+                    raise Refused(ProblemType.UNAVAILABLE, f"identity answered {answer.status}")
+                return kind.model_validate_json(await answer.read())
         except ValidationError:
             raise Refused(ProblemType.UNAVAILABLE, "identity answered something else") from None
-        except httpx2.HTTPStatusError as error:
-            raise Refused(ProblemType.UNAVAILABLE, f"identity answered {error.response.status_code}") from None
-        except httpx2.HTTPError as error:
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Refused(ProblemType.UNAVAILABLE, f"identity did not answer: {type(error).__name__}") from None

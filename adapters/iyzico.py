@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -13,7 +13,9 @@ from uuid import UUID
 
 import aiohttp
 
+from adapters.call_limit import CallLimit
 from adapters.iyzico_answers import (
+    IN_PROGRESS,
     NOT_FOR_POSTAUTH,
     SYSTEM_ERRORS,
     WRONG_CALLS,
@@ -27,10 +29,12 @@ from adapters.iyzico_answers import (
     reported,
     succeeded,
 )
+from adapters.iyzico_days import movements_of
 from adapters.iyzico_signatures import authorization, is_answer_genuine
 from domain.money import Money
 from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
 from domain.providers import IYZICO
+from domain.reconciliation import MovementPage
 
 OF_A_PAYMENT = ("paymentId", "currency", "basketId", "conversationId", "paidPrice", "price")
 OF_A_FORM = ("paymentStatus", *OF_A_PAYMENT, "token")
@@ -64,6 +68,7 @@ class IyzicoGateway:
     name = IYZICO.name
     manual_capture = True
     idempotent = False
+    has_list = True
     currencies = IYZICO.currencies
     page_lasts = timedelta(hours=1)
     """`tokenExpireTime` is half an hour; the rest is for whoever has just begun to pay."""
@@ -76,6 +81,7 @@ class IyzicoGateway:
         base_url: str = "https://api.iyzipay.com",
         connect_seconds: float = 2.0,
         total_seconds: float = 10.0,
+        limit: CallLimit | None = None,
     ) -> None:
         """Connect to nothing yet; must be called inside the event loop.
 
@@ -83,7 +89,9 @@ class IyzicoGateway:
             base_url: Where the API is served, without a path.
             connect_seconds: Longest wait for a TCP and TLS connection.
             total_seconds: Longest wait for a whole answer, connection included.
+            limit: Whose turns the calls wait for.
         """
+        self._limit = limit
         self._api_key = api_key
         self._secret_key = secret_key
         self._base_url = base_url
@@ -93,6 +101,11 @@ class IyzicoGateway:
     async def close(self) -> None:
         """Close the connections; the gateway cannot be used afterwards."""
         await self._http.close()
+
+    async def keep_turn(self) -> None:
+        """Wait until the next call may be made."""
+        if self._limit:
+            await self._limit.keep_turn()
 
     async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
         """Open a form for what a booking owes; the answer is ACTION_REQUIRED with the page's address."""
@@ -138,7 +151,8 @@ class IyzicoGateway:
         """Release what is reserved; after a refusal that ended the buyer's visit there is nothing to release.
 
         Raises:
-            PaymentRejected: The money was taken (`intent_captured`), or the form may still be paid (`form_open`).
+            PaymentRejected: The money was taken (`intent_captured`), the form may still be paid (`form_open`), or the
+                payment is being reviewed (`payment_in_review`).
         """
         found = await self._look(intent_id)
         if not isinstance(found, _Payment):
@@ -148,7 +162,10 @@ class IyzicoGateway:
         if found.intent.state not in (IntentState.AUTHORIZED, IntentState.PROCESSING):
             return _in_state(found.intent, IntentState.VOIDED)
         request = {"paymentId": found.payment_id, "ip": NOWHERE, **_about(key)}
-        succeeded(await self._post("/payment/cancel", request))
+        answer = await self._post("/payment/cancel", request)
+        if code_of(answer) == IN_PROGRESS and found.intent.state is IntentState.PROCESSING:
+            raise PaymentRejected("payment_in_review", "a payment that is being reviewed cannot be cancelled yet")
+        succeeded(answer)
         return found.intent.model_copy(update={"state": IntentState.VOIDED})
 
     async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent:
@@ -160,23 +177,24 @@ class IyzicoGateway:
         """
         payment = await self._payment(intent_id, "refund")
         intent = _in_state(payment.intent, IntentState.CAPTURED)
-        if key in payment.refunds and payment.refunds[key].state is GivingBackState.SUCCEEDED:
+        if key in payment.refunds and payment.refunds[key].state is not GivingBackState.FAILED:
             return intent
         if amount.amount > intent.captured - intent.refunded:
             raise PaymentRejected("refund_exceeds_payment", "more than is left of the payment")
         request = {"paymentId": payment.payment_id, "ip": NOWHERE, **_about(key), **_priced(amount)}
         answer = await self._post("/v2/payment/refund", request)
         self._trust(succeeded(answer), OF_A_REFUND)
-        return intent.model_copy(update={"refunded": intent.refunded + amount.amount})
+        return await self.retrieve(intent_id)
 
     async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
-        """The refund that was made under this key; None where there is none. It is done at once, or not at all.
-
-        Raises:
-            PaymentUnknown: Also while a refund of the payment is in progress.
-        """
+        """The refund that was made under this key, as it stands now; None where there is none."""
         found = await self._look(intent_id)
         return found.refunds.get(key) if isinstance(found, _Payment) else None
+
+    async def movements(self, day: date, page: str | None) -> MovementPage:
+        """A page of iyzico's report of a day."""
+        query = urlencode({"transactionDate": day.isoformat(), "page": page or "1", **_about(f"day:{day}")})
+        return movements_of(succeeded(await self._call("GET", f"/v2/reporting/payment/transactions?{query}", "")))
 
     async def _payment(self, intent_id: str, operation: str) -> _Payment:
         found = await self._look(intent_id)
@@ -215,6 +233,8 @@ class IyzicoGateway:
 
     async def _call(self, method: str, path: str, body: str) -> dict[str, Any]:
         """One call, and its answer, which may be a failure."""
+        if self._limit:
+            await self._limit.turn()
         random_key = secrets.token_hex(8)
         signed = authorization(self._api_key, self._secret_key, random_key, urlsplit(path).path, body)
         headers = {"Authorization": signed, "x-iyzi-rnd": random_key, "Content-Type": "application/json"}

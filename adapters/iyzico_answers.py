@@ -26,17 +26,19 @@ NOT_FOR_POSTAUTH = "5082"  # not authorized any more, or taken already
 WRONG_CALLS = frozenset({"11", "1000", "1001"})  # malformed, wrongly signed, or of no merchant
 DONE, FAILED = 1, 0
 """`refundStatus` of a refund or cancel."""
+REFUND_STATES = {DONE: GivingBackState.SUCCEEDED, FAILED: GivingBackState.FAILED}
 
 
 def reported(token: str, report: Json, refunds: list[Json]) -> Intent:
     """A payment's state by its phase and by what was cancelled or refunded since.
 
     Raises:
-        PaymentUnknown: A refund is neither done nor failed.
+        PaymentUnknown: A cancel is neither done nor failed.
     """
-    back = [*refunds, *(report.get("cancels") or ())]
-    if any(each["refundStatus"] not in (DONE, FAILED) for each in back):
-        raise PaymentUnknown("a refund is in progress")
+    cancels = list(report.get("cancels") or ())
+    if any(each["refundStatus"] not in (DONE, FAILED) for each in cancels):
+        raise PaymentUnknown("a cancel is in progress")
+    back = [*refunds, *cancels]
     returned = sum(minor_units(each["refundPrice"]) for each in back if each["refundStatus"] == DONE)
     paid = minor_units(report["paidPrice"])
     amount = Money(amount=paid, currency=report["currency"])
@@ -49,11 +51,15 @@ def reported(token: str, report: Json, refunds: list[Json]) -> Intent:
 
 
 def given_back(refunds: list[Json]) -> dict[str, GivingBack]:
-    """Refunds by the key that each was asked for under; one that was done counts, whatever failed before it."""
+    """Refunds by the key that each was asked for under; one that was done counts, whatever failed before it.
+
+    iyzico documents what is done and what has failed. Anything else is pending: iyzico goes on trying.
+    """
     by_key: dict[str, GivingBack] = {}
-    for refund in sorted(refunds, key=lambda each: bool(each["refundStatus"] == DONE)):
-        state = GivingBackState.SUCCEEDED if refund["refundStatus"] == DONE else GivingBackState.FAILED
-        by_key[str(refund.get("refundConversationId"))] = GivingBack(state=state)
+    for state in (GivingBackState.FAILED, GivingBackState.PENDING, GivingBackState.SUCCEEDED):
+        for refund in refunds:
+            if REFUND_STATES.get(refund["refundStatus"], GivingBackState.PENDING) is state:
+                by_key[str(refund.get("refundConversationId"))] = GivingBack(state=state)
     return by_key
 
 

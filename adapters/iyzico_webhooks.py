@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -12,6 +13,8 @@ from domain.payments import NewsKind, NewsRefused, ProviderNews
 from domain.providers import IYZICO
 
 KINDS = {"SUCCESS": NewsKind.RESERVED, "FAILURE": NewsKind.DECLINED}
+OF_REFUNDS = frozenset({"REFUND_RETRY_SUCCESS", "REFUND_RETRY_FAILURE"})
+"""iyzico goes on trying a refund that a bank has not made yet, and tells what came of it."""
 
 
 class IyzicoWebhooks:
@@ -29,17 +32,26 @@ class IyzicoWebhooks:
         notice = _read(body)
         if not is_notification_genuine(self._secret_key, notice, headers.get("x-iyz-signature-v3", "")):
             raise NewsRefused("the signature is not right")
-        token, status = notice.get("token"), str(notice.get("status"))
+        type_, token, status = str(notice.get("iyziEventType")), notice.get("token"), str(notice.get("status"))
         payment = notice.get("iyziPaymentId") or notice.get("paymentId")
         return [
             ProviderNews(
                 provider=IYZICO.name,
-                event_id=f"{notice.get('iyziEventType')}:{token}:{payment}:{status}",
-                kind=KINDS.get(status, NewsKind.OTHER),
-                type=str(notice.get("iyziEventType")),
+                event_id=f"{type_}:{token}:{payment}:{status}",
+                kind=NewsKind.REFUND if type_ in OF_REFUNDS else KINDS.get(status, NewsKind.OTHER),
+                type=type_,
                 intent_id=str(token) if token else None,
+                booking_id=_booking(notice) if type_ in OF_REFUNDS else None,
             )
         ]
+
+
+def _booking(notice: Mapping[str, Any]) -> UUID | None:
+    """Whose payment it is, of which nothing but our own key is told: the booking's id is the key's beginning."""
+    try:
+        return UUID(str(notice.get("paymentConversationId")).partition(":")[0])
+    except ValueError:
+        return None
 
 
 def _read(body: bytes) -> dict[str, Any]:

@@ -30,7 +30,7 @@ PARTITIONS = 6
 _DAY_MS = 86_400_000
 _POLL = 0.5
 _BATCH = 100
-_GATHER = 0.05  # seconds after a message, so that those that follow it closely share a round and a commit
+_GATHER = 0.2  # seconds after a message, so that those that follow it closely share a round and a commit
 _LAG_EVERY = 5.0
 _LOG_CRITICAL = 2  # the library logs every failed attempt to connect; `error_cb` hears what matters
 

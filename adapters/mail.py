@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.errors import MessageError
@@ -42,11 +44,12 @@ class Mail:
 
 
 class MailServer:
-    """An SMTP server that takes our mail."""
+    """An SMTP server that takes our mail, over connections that are kept for the next one."""
 
     def __init__(self, host: str, port: int, sender: str) -> None:
         self._host = host
         self._port = port
+        self._idle: list[aiosmtplib.SMTP] = []
         name, address = parseaddr(sender)
         self._sender = Address(name, addr_spec=address)
 
@@ -59,9 +62,8 @@ class MailServer:
         """
         message = compose(mail, self._sender)
         try:
-            await aiosmtplib.send(
-                message, recipients=[mail.to_address], hostname=self._host, port=self._port, timeout=10
-            )
+            async with self._connection() as server:
+                await server.send_message(message, recipients=[mail.to_address])
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _judged(error.recipients[0].code) from None
         except aiosmtplib.SMTPDataError as error:
@@ -70,6 +72,30 @@ class MailServer:
             raise Undeliverable("the mail server does not know such addresses") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise Refused(ProblemType.UNAVAILABLE, f"no mail server: {type(error).__name__}") from None
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[aiosmtplib.SMTP]:
+        """One that nobody else uses; whatever goes wrong, it is not used again."""
+        while self._idle and not self._idle[-1].is_connected:
+            self._idle.pop()
+        server = self._idle.pop() if self._idle else await self._connected()
+        try:
+            yield server
+        except BaseException:
+            server.close()
+            raise
+        self._idle.append(server)
+
+    async def _connected(self) -> aiosmtplib.SMTP:
+        server = aiosmtplib.SMTP(hostname=self._host, port=self._port, timeout=10)
+        await server.connect()
+        return server
+
+    async def close(self) -> None:
+        """Take leave of the server."""
+        while self._idle:
+            with suppress(aiosmtplib.SMTPException, OSError):
+                await self._idle.pop().quit()
 
 
 def compose(mail: Mail, sender: Address) -> EmailMessage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -11,10 +12,12 @@ from uuid import UUID
 import aiohttp
 import orjson
 
+from adapters.call_limit import CallLimit
 from adapters.payu_oauth import AccessTokens
 from domain.money import Money
 from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
 from domain.providers import PAYU
+from domain.reconciliation import MovementPage
 
 ORDERS = "/api/v2_1/orders"
 
@@ -55,6 +58,7 @@ class PayUGateway:
     name = PAYU.name
     manual_capture = True
     idempotent = False
+    has_list = False
     currencies = PAYU.currencies  # each has two decimals, at PayU as in ISO 4217: its minor unit is ours
     page_lasts = None  # an order that was not paid in its time is cancelled
 
@@ -68,6 +72,7 @@ class PayUGateway:
         base_url: str = "https://secure.payu.com",
         connect_seconds: float = 2.0,
         total_seconds: float = 10.0,
+        limit: CallLimit | None = None,
     ) -> None:
         """Connect to nothing yet; must be called in a running event loop.
 
@@ -78,7 +83,9 @@ class PayUGateway:
             base_url: Where the API is served, without a trailing slash.
             connect_seconds: Longest wait for a TCP and TLS connection.
             total_seconds: Longest wait for a whole answer, connection included.
+            limit: Whose turns the calls wait for; getting an access token, twice a day, is not counted.
         """
+        self._limit = limit
         timeout = aiohttp.ClientTimeout(total=total_seconds, sock_connect=connect_seconds)
         headers = {"Accept": "application/json"}
         self._http = aiohttp.ClientSession(timeout=timeout, headers=headers, middlewares=(_once,))
@@ -91,6 +98,11 @@ class PayUGateway:
     async def close(self) -> None:
         """Close the connections; the gateway cannot be used afterwards."""
         await self._http.close()
+
+    async def keep_turn(self) -> None:
+        """Wait until the next call may be made."""
+        if self._limit:
+            await self._limit.keep_turn()
 
     async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
         """Open an order for what a booking owes; the answer is ACTION_REQUIRED, with PayU's page.
@@ -189,6 +201,10 @@ class PayUGateway:
                     return GivingBack(state=GIVING_BACK_STATES[refund["status"]], code=code)
         return None
 
+    async def movements(self, day: date, page: str | None) -> MovementPage:
+        """Nothing: PayU's REST API lists no orders. Its statements are files that PayU has to set up for a company."""
+        return MovementPage(movements=())
+
     async def _refunded(self, intent_id: str) -> int:
         refunds = await self._call("GET", _at(intent_id, "refunds"))
         with _reading():
@@ -207,6 +223,8 @@ class PayUGateway:
 
     async def _call(self, method: str, path: str, body: Any = None) -> Any:
         token = await self._tokens.current()
+        if self._limit:
+            await self._limit.turn()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         data = None if body is None else orjson.dumps(body)
         try:

@@ -53,7 +53,7 @@ def _of_refund(told: Mapping[str, Mapping[str, str]]) -> ProviderNews:
     return ProviderNews(
         provider=PAYU.name,
         event_id=f"{order_id}:{refund['refundId']}:{refund['status']}",
-        kind=NewsKind.OTHER,
+        kind=NewsKind.REFUND,
         type=f"refund.{refund['status']}",
         intent_id=order_id,
     )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Mapping
+from datetime import date
+from typing import Any, TypeVar
 from uuid import UUID
 
 import aiohttp
 import stripe
 from stripe import params
 
+from adapters import stripe_days
+from adapters.call_limit import CallLimit
 from domain.money import Money
 from domain.payments import (
     GivingBack,
@@ -22,6 +25,7 @@ from domain.payments import (
     PaymentUnknown,
 )
 from domain.providers import STRIPE
+from domain.reconciliation import MovementPage
 
 # Otherwise the SDK writes an id of this machine into the home folder and sends it along.
 stripe.enable_telemetry = False
@@ -58,7 +62,22 @@ GIVING_BACK_STATES = {
 REFUND_KEY = "refund_key"
 """The metadata under which a refund carries our key, so that it is found again when its answer was lost."""
 
-Answer = TypeVar("Answer", stripe.PaymentIntent, stripe.Refund, stripe.ListObject[stripe.Refund])
+Answer = TypeVar("Answer")
+
+
+class _InTurn(stripe.AIOHTTPClient):
+    """The SDK's HTTP client, whose requests wait for their turn; waiting is no part of their time."""
+
+    def __init__(self, limit: CallLimit | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._limit = limit
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        if self._limit:
+            await self._limit.turn()
+        return await super().request_async(method, url, headers, post_data)
 
 
 class StripeGateway:
@@ -72,6 +91,7 @@ class StripeGateway:
     name = STRIPE.name
     manual_capture = True
     idempotent = True
+    has_list = True
     currencies = STRIPE.currencies
     page_lasts = None
 
@@ -82,6 +102,7 @@ class StripeGateway:
         base_url: str = stripe.DEFAULT_API_BASE,
         connect_seconds: float = 2.0,
         total_seconds: float = 10.0,
+        limit: CallLimit | None = None,
     ) -> None:
         """Connect to nothing yet.
 
@@ -90,9 +111,11 @@ class StripeGateway:
             base_url: Where the API is served, without a trailing slash.
             connect_seconds: Longest wait for a TCP and TLS connection.
             total_seconds: Longest wait for a whole answer, connection included.
+            limit: Whose turns the calls wait for.
         """
         timeout = aiohttp.ClientTimeout(total=total_seconds, sock_connect=connect_seconds)
-        self._http = stripe.AIOHTTPClient(timeout=timeout)
+        self._limit = limit
+        self._http = _InTurn(limit, timeout=timeout)
         self._client = stripe.StripeClient(
             api_key, base_addresses={"api": base_url}, max_network_retries=0, http_client=self._http
         )
@@ -100,6 +123,11 @@ class StripeGateway:
     async def close(self) -> None:
         """Close the connections; the gateway cannot be used afterwards."""
         await self._http.close_async()  # type: ignore[no-untyped-call]
+
+    async def keep_turn(self) -> None:
+        """Wait until the next call may be made."""
+        if self._limit:
+            await self._limit.keep_turn()
 
     async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
         """Open an intent for what a booking owes; no money moves, and `return_url` is not needed before `confirm`."""
@@ -184,6 +212,11 @@ class StripeGateway:
             if not page.has_more:
                 return None
             page = await _outcome(page.next_page_async())
+
+    async def movements(self, day: date, page: str | None) -> MovementPage:
+        """A page of what moved on our balance on a day, and then of what is reserved since that day."""
+        call, read = stripe_days.asked(self._client, day, page)
+        return read(await _outcome(call), _our_amount)
 
     async def _intent(self, call: Awaitable[stripe.PaymentIntent]) -> Intent:
         answer = await _outcome(call)

@@ -16,6 +16,10 @@ KINDS = {
     "payment_intent.amount_capturable_updated": NewsKind.RESERVED,
     "payment_intent.succeeded": NewsKind.TAKEN,
     "payment_intent.payment_failed": NewsKind.DECLINED,
+    "charge.refunded": NewsKind.REFUND,
+    "charge.refund.updated": NewsKind.REFUND,
+    "refund.updated": NewsKind.REFUND,
+    "refund.failed": NewsKind.REFUND,
 }
 
 

@@ -12,6 +12,8 @@ from redis.asyncio import Redis
 
 from adapters.seat_locks import Places, ended_key, epoch_key, seat_key
 
+_PATIENCE = 0.25  # seconds; where Redis hangs it is the route that says so, within its own bounds
+
 
 class Turnstile:
     """One for each process, so that what is asked while an answer is on its way shares the next question."""
@@ -24,6 +26,10 @@ class Turnstile:
         """The seats that others have.
 
         Empty, too, where that is for others to say: the event is not loaded, or this booking has been and gone.
+
+        Raises:
+            TimeoutError: Redis does not answer soon.
+            RedisError: It cannot be asked.
         """
         if not places.seats:
             return ()
@@ -45,7 +51,8 @@ class Turnstile:
     async def _ask(self, event_id: UUID, question: _Question) -> dict[str, bytes | str | None]:
         await asyncio.sleep(0)  # whoever comes in the same turn of the loop shares this question
         del self._questions[event_id]
-        values = await self._redis.mget(list(question.keys))
+        async with asyncio.timeout(_PATIENCE):
+            values = await self._redis.mget(list(question.keys))
         return dict(zip(question.keys, values, strict=True))
 
 

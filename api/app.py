@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from api import (
     audit_log,
@@ -15,7 +16,9 @@ from api import (
     bookings,
     cancellations,
     catalogue,
+    codec,
     erasure,
+    exchanges,
     health,
     identity,
     inventory,
@@ -34,7 +37,11 @@ from api import (
     teams,
     webhooks,
 )
+from api.conditional import Conditional
+from api.counters import Counters
 from api.door import Door
+from api.limits import Limits
+from api.log_in_throttle import LogInThrottle
 from api.middleware import BodyGuard, RequestContext
 from api.resources import open_resources
 from api.token_upkeep import kept_fresh
@@ -74,6 +81,7 @@ PARTS: Mapping[str, _Part] = {
             payment_actions.router,
             booking_story.router,
             refunds.router,
+            exchanges.router,
             cancellations.router,
             sales.router,
         ),
@@ -81,6 +89,7 @@ PARTS: Mapping[str, _Part] = {
     ),
     "payment": _Part((webhooks.router,), frozenset({"payment"})),
     "search": _Part((search.router,)),
+    "codec": _Part((codec.router,)),
 }
 
 
@@ -102,15 +111,19 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         generate_unique_id_function=openapi.operation_id,
     )
     app.state.settings = settings
+    app.state.draining = False
     app.state.providers = outside_log_in.providers(settings)
     app.state.tokens = AccessTokens(settings.api_url)
     for router in (health.router, openapi.router, *(router for part in parts for router in part.routers)):
         app.include_router(router)
     openapi.describe(app)
     problems.install(app)
+    _add_limits(app, settings)
     if any(bookings.router in part.routers for part in parts):
         app.add_middleware(Door)
     app.add_middleware(BodyGuard)
+    app.add_middleware(Conditional)
+    app.add_middleware(CORSMiddleware, **_cors(settings))
     app.add_middleware(RequestContext)
     return app
 
@@ -120,6 +133,29 @@ def _chosen(only: Collection[str] | None) -> list[_Part]:
     if unknown:
         raise ValueError(f"no routes for {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     return [part for name, part in PARTS.items() if not only or name in only]
+
+
+def _add_limits(app: FastAPI, settings: Settings) -> None:
+    if settings.rate_limits:
+        counters = Counters(settings)
+        app.add_middleware(LogInThrottle, settings=settings, counters=counters)
+        app.add_middleware(Limits, settings=settings, counters=counters)
+
+
+def _cors(settings: Settings) -> dict[str, Any]:
+    """Who may call from a browser: the pages of these origins, and the Temporal UI. There are no cookies."""
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    return {
+        "allow_origins": [*origins, settings.temporal_ui_url],
+        "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+        "allow_headers": [
+            "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "traceparent",
+            "X-Namespace", "X-Request-Id",
+        ],
+        "expose_headers": [
+            "ETag", "Idempotency-Key", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id",
+        ],
+    }  # fmt: skip
 
 
 def _lifespan(

@@ -91,6 +91,7 @@ async def decide(request: Request, desk: AtFrontDesk) -> Response:
 
 async def _allow(desk: FrontDesk, asked: Mapping[str, str], email: str, password: str) -> Response:
     """Back to the client with a code, or on to the page that asks for the second factor."""
+    await _wishes(desk, asked)  # a request that is not in order would hide whether the password is right
     try:
         proof = await log_in.prove(desk, email, password)
         async with desk.engine.begin() as connection:
@@ -124,10 +125,17 @@ def _failure(refusal: Refused) -> str:
 
 
 async def _page(desk: FrontDesk, asked: Mapping[str, str], form: _Form) -> HTMLResponse:
-    """The page for a request that is in order.
+    """The page for a request; raises as `_wishes` does."""
+    client, wishes = await _wishes(desk, asked)
+    page = _PAGES.get_template("authorize.html").render(client=client, wishes=wishes, asked=asked, form=form)
+    return HTMLResponse(page, 401 if form.failure else 200, headers=NO_STORE)
+
+
+async def _wishes(desk: FrontDesk, asked: Mapping[str, str]) -> tuple[str, list[str]]:
+    """The client's name, and what it wants, in words.
 
     Raises:
-        OAuth2Error: It is not.
+        OAuth2Error: The request is not in order.
     """
 
     def check(server: OAuthServer) -> tuple[str, str]:
@@ -135,9 +143,7 @@ async def _page(desk: FrontDesk, asked: Mapping[str, str], form: _Form) -> HTMLR
         return grant.request.client.registered.name, grant.request.scope
 
     client, scope = await serve(desk, check)
-    wishes = [_WORDS[scope] for scope in sorted(scopes_of(scope))]
-    page = _PAGES.get_template("authorize.html").render(client=client, wishes=wishes, asked=asked, form=form)
-    return HTMLResponse(page, 401 if form.failure else 200, headers=NO_STORE)
+    return client, [_WORDS[scope] for scope in sorted(scopes_of(scope))]
 
 
 async def _back(connection: AsyncConnection, desk: FrontDesk, asked: Mapping[str, str], account: Account) -> Response:

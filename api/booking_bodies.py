@@ -25,7 +25,15 @@ class BookingBody(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"event_id": "…", "seats": ["A-1-12"], "quantities": {"Standing": 2}}]},
+        json_schema_extra={
+            "examples": [
+                {
+                    "event_id": "01a2077b-abd2-752f-b932-ac8d9ca64bd5",
+                    "seats": ["A-1-12"],
+                    "quantities": {"Standing": 2},
+                }
+            ]
+        },
     )
 
     event_id: UUID
@@ -67,13 +75,16 @@ def _no_card_number(method: str) -> str:
     return method
 
 
+PaymentMethod = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{2,127}$"), AfterValidator(_no_card_number)
+]
+"""A provider's token, never a card number."""
+
+
 class PaymentBody(BaseModel):
     """How to pay; `payment_method` is the provider's token, never a card number."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"provider": "stripe"}]})
 
     provider: Annotated[str, StringConstraints(min_length=1, max_length=40)]
-    payment_method: (
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{2,127}$"), AfterValidator(_no_card_number)]
-        | None
-    ) = None
+    payment_method: PaymentMethod | None = None

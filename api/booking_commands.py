@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from temporalio.client import (
@@ -30,13 +31,26 @@ from domain.bookings import (
 from domain.problems import Problem, ProblemType, Refused
 from temporal import queues
 from workflows.booking import BookingWorkflow
+from workflows.refund import RefundWorkflow, refund_workflow_id
 from workflows.start import TASK_TIMEOUT, search_attributes_of, workflow_id
 
 Outcome = TypeVar("Outcome")
 
 
 class WorkflowClosed(Exception):
-    """The booking's workflow takes no commands any more: the database says how it ended."""
+    """The booking's workflow takes no commands any more: the database says how it ended.
+
+    Args:
+        after_order: It ended by the caller's own order, whose answer was lost on the way.
+    """
+
+    def __init__(self, *, after_order: bool = False) -> None:
+        super().__init__()
+        self.after_order = after_order
+
+
+class AnswerLost(Refused):
+    """The order was carried out, perhaps, and Temporal has forgotten it: handed in again, it finds what it has done."""
 
 
 async def hold(temporal: Client, request: BookingRequest, *, wait: float, again: bool = False) -> HoldOutcome:
@@ -86,11 +100,19 @@ async def pay(temporal: Client, booking_id: UUID, command: PaymentCommand, *, ke
     """Order the payment and wait for its outcome; the same key attaches to the same order.
 
     Raises:
-        WorkflowClosed: The booking has ended, and this key has not paid for it.
+        WorkflowClosed: The booking has ended, and this key has not paid for it unless it is `after_order`.
         Refused: The workflow does not accept the order, or the outcome is not known.
     """
     handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
-    return await answer(handle.execute_update(BookingWorkflow.pay, command, id=key), booking_id, wait)
+    until = time.monotonic() + wait
+    try:
+        return await answer(handle.execute_update(BookingWorkflow.pay, command, id=key), booking_id, wait)
+    except AnswerLost:
+        again = handle.execute_update(BookingWorkflow.pay, command, id=key)
+    try:
+        return await answer(again, booking_id, until - time.monotonic())
+    except WorkflowClosed:
+        raise WorkflowClosed(after_order=True) from None
 
 
 async def why_not_paid(temporal: Client, booking_id: UUID, order: str) -> Problem | None:
@@ -102,11 +124,20 @@ async def why_not_paid(temporal: Client, booking_id: UUID, order: str) -> Proble
         return None
 
 
-async def tell_news(temporal: Client, booking_id: UUID) -> bool:
-    """Have the booking's saga ask the provider now; False where there is no saga any more."""
-    saga = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
+async def tell_news(temporal: Client, saga: str) -> bool:
+    """Have the saga of a booking or an exchange ask the provider now; False where there is no such saga any more."""
+    return await _is_told(temporal.get_workflow_handle(saga).signal("provider_has_news"))
+
+
+async def tell_refund_news(temporal: Client, refund_id: UUID) -> bool:
+    """Have a refund's workflow ask the provider now; False where there is none any more."""
+    refund = temporal.get_workflow_handle_for(RefundWorkflow.run, refund_workflow_id(refund_id))
+    return await _is_told(refund.signal(RefundWorkflow.provider_has_news))
+
+
+async def _is_told(signal: Awaitable[None]) -> bool:
     try:
-        await promptly(saga.signal(BookingWorkflow.provider_has_news))
+        await promptly(signal)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
@@ -142,6 +173,7 @@ async def answer(update: Awaitable[Outcome], booking_id: UUID, wait: float) -> O
 
     Raises:
         WorkflowClosed: The workflow takes no commands any more.
+        AnswerLost: The outcome is not known, and the same command will learn it.
         Refused: The workflow does not accept the command, or its outcome is not known after `wait` seconds.
     """
     try:
@@ -153,6 +185,9 @@ async def answer(update: Awaitable[Outcome], booking_id: UUID, wait: float) -> O
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             raise WorkflowClosed from error
+        if error.status is RPCStatusCode.FAILED_PRECONDITION:
+            # Something arrived while a task ended the workflow: the server drops that task, with all that it said.
+            raise AnswerLost(**_unknown(booking_id)) from error
         raise unknown(booking_id) from error
 
 
@@ -167,8 +202,12 @@ def _refusal(error: WorkflowUpdateFailedError, booking_id: UUID) -> Exception:
 
 def unknown(booking_id: UUID) -> Refused:
     """The order was sent, and nobody knows yet what became of it."""
-    return Refused(
-        ProblemType.OUTCOME_UNKNOWN,
-        "The outcome is not known yet: repeat the call with the same Idempotency-Key to learn it.",
-        booking_id=str(booking_id),
-    )
+    return Refused(**_unknown(booking_id))
+
+
+def _unknown(booking_id: UUID) -> dict[str, Any]:
+    return {
+        "type": ProblemType.OUTCOME_UNKNOWN,
+        "detail": "The outcome is not known yet: repeat the call with the same Idempotency-Key to learn it.",
+        "booking_id": str(booking_id),
+    }

@@ -7,18 +7,20 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api.bookings import AtDesk, Desk, find_booking, own_booking
+from api.exchanges import exchanges_of
 from api.patience import promptly
 from api.problems import documented
 from api.refunds import refunds_of
 from api.security import BookingReader, Staff
-from db.reservation import bookings
+from db.reservation import records
 from domain.bookings import OVER, Booking, BookingStatus
 from domain.problems import ProblemType, Refused
 from temporal.timeline import of_workflow
+from workflows.exchange import exchange_workflow_id
 from workflows.refund import refund_workflow_id
 from workflows.start import workflow_id
 
@@ -46,13 +48,20 @@ async def timeline(booking_id: UUID, caller: Staff, desk: AtDesk) -> dict[str, A
             {"refund": refund, "steps": await of_workflow(desk.temporal, refund_workflow_id(refund.id))}
             for refund in await promptly(refunds_of(desk, booking_id))
         ],
+        "exchanges": [
+            {
+                "exchange": exchange.answer(),
+                "steps": await of_workflow(desk.temporal, exchange_workflow_id(exchange.id)),
+            }
+            for exchange in await promptly(exchanges_of(desk, booking_id))
+        ],
         "domain_events": await promptly(_told(desk, booking_id)),
     }
 
 
 async def _told(desk: Desk, booking_id: UUID) -> list[dict[str, Any]]:
     async with desk.engine.connect() as connection:
-        return await bookings.domain_events(connection, booking_id)
+        return await records.domain_events(connection, booking_id)
 
 
 async def _readable(booking_id: UUID, user: BookingReader, desk: AtDesk) -> Booking:
@@ -65,12 +74,17 @@ async def _readable(booking_id: UUID, user: BookingReader, desk: AtDesk) -> Book
     summary="Each change of a booking's state, as it happens",
     responses=documented(ProblemType.NOT_FOUND),
 )
-async def stream(booking: Annotated[Booking, Depends(_readable)], desk: AtDesk) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events named `status`, the present one first; the stream ends when the booking has ended."""
+async def stream(
+    booking: Annotated[Booking, Depends(_readable)], desk: AtDesk, request: Request
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events named `status`, the present one first; the stream ends when the booking has ended.
+
+    It ends sooner where our process does: connect again.
+    """
     current: Booking | None = booking
     seen = 0
     for _ in range(int(_LONGEST / _LOOK_EVERY)):
-        if current is None:
+        if current is None or request.app.state.draining:
             return
         if current.version > seen:
             seen = current.version

@@ -11,10 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from adapters.hoarding import Hoarding
 from adapters.seat_locks import ColdEvent, Places, SeatLocks
 from api import booking_commands as commands
 from api.booking_bodies import BookingBody, PaymentBody
 from api.booking_commands import WorkflowClosed
+from api.hoarding import counted
 from api.idempotency import IdempotencyKey, booking_id_for, digest, refuse_other_body, update_id
 from api.patience import promptly
 from api.problems import KINDS, documented
@@ -25,7 +27,7 @@ from api.tokens import Principal
 from api.trail import Trail
 from config.settings import Settings, secret
 from db.engine import autocommit
-from db.reservation import bookings
+from db.reservation import bookings, records
 from domain.bookings import (
     ENDED,
     PAID,
@@ -53,12 +55,14 @@ class Desk(NamedTuple):
     settings: Settings
     engine: AsyncEngine
     locks: SeatLocks
+    hoarding: Hoarding
     temporal: Client
     trail: Trail
 
 
 async def _desk(request: Request, opened: Open, engine: ReservationDatabase) -> Desk:
-    return Desk(opened.settings, engine, opened.locks, opened.temporal, Trail(opened.audit_trail, request))
+    trail = Trail(opened.audit_trail, request)
+    return Desk(opened.settings, engine, opened.locks, opened.hoarding, opened.temporal, trail)
 
 
 _QUEUED_AT_MOST = timedelta(seconds=20)  # a hold that comes later than this after its caller has left is not made
@@ -76,6 +80,7 @@ AtDesk = Annotated[Desk, Depends(_desk)]
         ProblemType.EVENT_NOT_ON_SALE,
         ProblemType.UNKNOWN_SEATS,
         ProblemType.IDEMPOTENCY_KEY_REUSED,
+        ProblemType.TOO_MANY_HOLDS,
         ProblemType.OUTCOME_UNKNOWN,
     ),
 )
@@ -85,7 +90,8 @@ async def hold(body: BookingBody, user: Buyer, desk: AtDesk, response: Response,
     response.headers["Location"] = f"/v1/bookings/{booking_id_}"
     found = await promptly(_prepare(desk, body, user, booking_id_))
     if isinstance(found, BookingRequest):
-        return await _hold(desk, found)
+        async with counted(desk.hoarding, found):
+            return await _hold(desk, found)
     if found.may_be_forsaken:
         return await _hold(desk, found.request, again=True)
     return _as_first_answered(found.booking)
@@ -162,7 +168,7 @@ async def pay(
     booking_id: UUID, body: PaymentBody, user: Buyer, desk: AtDesk, response: Response, key: IdempotencyKey
 ) -> dict[str, Any]:
     """Pay once, however often this is called with the same key; a decline (402) keeps the seats for another try."""
-    _check_method(body)
+    check_method(body.provider, body.payment_method)
     now, order = await promptly(_time_of_order(user, desk, booking_id, body.provider)), update_id("pay", key)
     command = PaymentCommand(
         provider=body.provider,
@@ -173,33 +179,50 @@ async def pay(
     )
     try:
         outcome = await commands.pay(desk.temporal, booking_id, command, key=order, wait=desk.settings.payment_wait)
-    except WorkflowClosed:
-        raise over(await standing(desk, booking_id)) from None
+    except WorkflowClosed as closed:
+        booking = await standing(desk, booking_id)
+        if closed.after_order and booking.status in PAID:
+            return booking.model_dump()
+        raise over(booking) from None
     refuse_other_body(outcome.body_sha256, command.body_sha256)
     try:
-        return await _payment_answer(desk, booking_id, outcome, response)
+        answer = await _payment_answer(desk, booking_id, outcome, response)
     except _CameToNothing as nothing:
         raise nothing.because(await commands.why_not_paid(desk.temporal, booking_id, order)) from None
+    if answer["status"] in PAID:
+        await desk.hoarding.forget(user.user_id, answer["event_id"], booking_id)
+    return answer
 
 
-def _check_method(body: PaymentBody) -> None:
-    """A provider with a page of its own lets the buyer choose there; any other has to be told the method."""
-    provider = PROVIDERS.get(body.provider)
+def check_method(name: str, payment_method: str | None) -> None:
+    """A provider with a page of its own lets the buyer choose there; any other has to be told the method.
+
+    Raises:
+        Refused: It is not so, or there is no such provider.
+    """
+    provider = PROVIDERS.get(name)
     if provider is None:
         raise Refused(ProblemType.UNKNOWN_PROVIDER, f"Known providers: {', '.join(PROVIDERS)}.", field="provider")
-    if provider.has_own_page == (body.payment_method is None):
+    if provider.has_own_page == (payment_method is None):
         return
     asks = "takes none: the buyer chooses on its page" if provider.has_own_page else "needs one"
-    raise Refused(ProblemType.INVALID_REQUEST, f"payment_method: {body.provider} {asks}.", field="payment_method")
+    raise Refused(ProblemType.INVALID_REQUEST, f"payment_method: {name} {asks}.", field="payment_method")
 
 
 async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider: str) -> datetime:
     async with autocommit(desk.engine) as connection:
-        booking = _own(user, await bookings.find(connection, booking_id))
-        if booking.currency not in PROVIDERS[provider].currencies:
-            detail = f"{provider} does not take {booking.currency}; choose another provider."
-            raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
-        return await bookings.now(connection)
+        found = await bookings.find_with_time(connection, booking_id)
+    booking = _own(user, found[0] if found else None)
+    assert found is not None
+    check_currency(provider, booking.currency)
+    return found[1]
+
+
+def check_currency(provider: str, currency: str) -> None:
+    """Raise Refused unless the provider takes the currency."""
+    if currency not in PROVIDERS[provider].currencies:
+        detail = f"{provider} does not take {currency}; choose another provider."
+        raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
 
 
 class _CameToNothing(Exception):
@@ -301,7 +324,9 @@ async def cancel(booking_id: UUID, user: Buyer, desk: AtDesk) -> Booking:
             raise
         outcome = CancelOutcome()
     # Temporal remembers the first answer, which may have been given while the saga waited for an operator.
-    return outcome.booking or _cancelled(await standing(desk, booking_id))
+    cancelled = outcome.booking or _cancelled(await standing(desk, booking_id))
+    await desk.hoarding.let_go(user.user_id, booking.event_id, booking_id)
+    return cancelled
 
 
 async def _ask_to_cancel(desk: Desk, booking_id: UUID) -> None:
@@ -326,7 +351,7 @@ async def mine(user: BookingReader, desk: AtDesk, cursor: UUID | None = None) ->
 
 async def _page(user: Principal, desk: Desk, cursor: UUID | None) -> list[Booking]:
     async with desk.engine.connect() as connection:
-        return await bookings.of_user(connection, user.user_id, after=cursor, limit=50)
+        return await records.of_user(connection, user.user_id, after=cursor, limit=50)
 
 
 async def find_booking(desk: Desk, booking_id: UUID) -> Booking | None:

@@ -29,6 +29,7 @@ from db.catalogue import events
 from domain.cancellations import Estimate
 from domain.catalogue import MAX_EVENT_PLACES, MAX_SECTIONS, Event, EventPlan, EventStatus, Section
 from domain.domain_events import Venue
+from domain.exchanges import ExchangePolicy
 from domain.identity import TeamRole
 from domain.money import Currency
 from domain.problems import ProblemType, Refused
@@ -96,6 +97,14 @@ class NewRefundPolicy(RequestModel):
     fee_fixed: MinorUnits = Field(default=0, description="Kept of each ticket besides.", examples=[150])
 
 
+class NewExchangePolicy(RequestModel):
+    """What is granted to buyers who want another seat; `until_hours` null: nothing."""
+
+    until_hours: Annotated[int, Field(ge=0, le=24 * 365, strict=True)] | None = Field(
+        default=0, description="Until how many hours before the beginning seats may be exchanged.", examples=[24]
+    )
+
+
 class NewEvent(RequestModel):
     """What an organizer decides; prices are integer minor units."""
 
@@ -110,6 +119,7 @@ class NewEvent(RequestModel):
         ge=1, le=3600, strict=True, description="How long a buyer may think before paying.", examples=[600]
     )
     refund_policy: NewRefundPolicy = NewRefundPolicy()
+    exchange_policy: NewExchangePolicy = NewExchangePolicy()
     sections: list[NewSection] = Field(min_length=1, max_length=MAX_SECTIONS)
 
     @model_validator(mode="after")
@@ -143,6 +153,7 @@ class EventBody(BaseModel):
     currency: Currency
     hold_seconds: int
     refund_policy: RefundPolicy
+    exchange_policy: ExchangePolicy
     sections: list[Section]
 
 
@@ -177,7 +188,12 @@ def _organizer(caller: Principal, team_id: UUID | None) -> UUID:
     return team_id
 
 
-@router.get("/{event_id}", summary="An event", responses=documented(ProblemType.NOT_FOUND))
+@router.get(
+    "/{event_id}",
+    summary="An event",
+    responses=documented(ProblemType.NOT_FOUND),
+    openapi_extra={"security": [{}]},  # or none: a published event is everybody's to see
+)
 async def look(event_id: UUID, caller: OptionalCaller, engine: CatalogueDatabase) -> EventBody:
     return _body(await _visible(engine, event_id, caller))
 

@@ -5,7 +5,6 @@ Whatever it is not sure of goes through to the route, which answers everything e
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final, NamedTuple
 
 from fastapi import Request
@@ -24,7 +23,6 @@ from db.reservation.bookings import seats_unavailable
 from domain.problems import Problem, Refused
 
 _PATH: Final = "/v1/bookings"
-_PATIENCE: Final = 0.25  # seconds; where Redis hangs it is the route that says so, within its own bounds
 
 
 class _Route(NamedTuple):
@@ -56,8 +54,7 @@ class Door:
             body = BookingBody.model_validate_json(body_of(scope))
             booking_id = booking_id_for(state.tokens.read(token).user_id, key, secret(state.settings.booking_id_secret))
             asked = Places(body.event_id, booking_id, body.seats, body.quantities)
-            async with asyncio.timeout(_PATIENCE):
-                taken = await state.resources.turnstile.taken(asked)
+            taken = await state.resources.turnstile.taken(asked)
         except (Refused, ValidationError, RedisError, OSError):
             return None
         return seats_unavailable(taken).problem if taken else None

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
@@ -25,12 +25,18 @@ async def livez() -> dict[str, str]:
 
 
 @router.get("/readyz", summary="Every server that this process needs answers", responses={503: {}})
-async def readyz(opened: Open) -> Response:
+async def readyz(opened: Open, request: Request) -> Response:
+    """Not ready either once the process was told to stop: it serves on, but no new requests should come."""
+    if request.app.state.draining:
+        return _answer("draining", {})
     checks = _checks(opened)
     results = dict(zip(checks, await asyncio.gather(*map(_outcome, checks.values())), strict=True))
-    ready = all(result == "ok" for result in results.values())
-    body = {"status": "ready" if ready else "not ready", "checks": results}
-    return Response(orjson.dumps(body), 200 if ready else 503, media_type="application/json")
+    return _answer("ready" if all(result == "ok" for result in results.values()) else "not ready", results)
+
+
+def _answer(status: str, checks: Mapping[str, str]) -> Response:
+    body = orjson.dumps({"status": status, "checks": checks})
+    return Response(body, 200 if status == "ready" else 503, media_type="application/json")
 
 
 def _checks(opened: Resources) -> Mapping[str, Awaitable[Any]]:

@@ -47,6 +47,11 @@ def refund_id_for(user_id: UUID, key: str, secret: str) -> UUID:
     return _keyed_id(secret, b"refund " + user_id.bytes + key.encode())
 
 
+def exchange_id_for(user_id: UUID, key: str, secret: str) -> UUID:
+    """The id that a user's key gives an exchange, likewise."""
+    return _keyed_id(secret, b"exchange " + user_id.bytes + key.encode())
+
+
 def _keyed_id(secret: str, text: bytes) -> UUID:
     digest = hmac.new(secret.encode(), text, hashlib.sha256).digest()
     bits = int.from_bytes(digest[:16])

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.front_desk import FrontDesk
+from api.log_in_throttle import password_was_right
 from api.passwords import check_password
 from api.tokens import LIFETIME, AccessTokens, Principal
 from db.identity import accounts, rights, second_factors, sessions
@@ -46,6 +47,7 @@ async def prove(desk: FrontDesk, email: str, password: str) -> Proof:
     fits, better_hash = await check_password(password, known.password_hash if known else None)
     if known is None or not fits:
         raise _wrong_password()
+    password_was_right(desk.request)
     return Proof(known, better_hash)
 
 

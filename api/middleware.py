@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import structlog
 from fastapi import Request
 from opentelemetry import context, propagate
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
@@ -20,6 +20,7 @@ from domain.card_numbers import has_card_number
 from domain.problems import Problem, ProblemType
 
 BODY_LIMIT = 64 * 1024
+_MORE = {"/v1/codec/decode": 1024 * 1024}  # a page of a history
 _BODY = "seatwright.body"
 _DRAINED = 8 * 1024 * 1024
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -28,7 +29,11 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-site",
+    "Strict-Transport-Security": "max-age=31536000",  # without TLS it is ignored
+    "Cache-Control": "no-store",
 }
+_ENCODED = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
 _access = structlog.get_logger()
 _TOO_LARGE = Problem(type=ProblemType.BODY_TOO_LARGE, detail=f"A body may have {BODY_LIMIT} bytes.")
 
@@ -50,7 +55,7 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                _add_headers(message, scope["request_id"])
+                _add_headers(message, scope)
             await send(message)
 
         scope["request_id"] = _request_id(scope)
@@ -88,7 +93,7 @@ class BodyGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = await _read(receive)
+        body = await _read(receive, _MORE.get(scope["path"], BODY_LIMIT))
         if body is None:
             await respond(_TOO_LARGE, Request(scope), headers={"Connection": "close"})(scope, receive, send)
             return
@@ -105,8 +110,8 @@ def body_of(scope: Scope) -> bytes:
     return body
 
 
-async def _read(receive: Receive) -> list[Message] | None:
-    """The body's messages up to its end; None if it is too large.
+async def _read(receive: Receive, limit: int) -> list[Message] | None:
+    """The body's messages up to its end; None if it is larger than `limit` bytes.
 
     Some way beyond the limit it is still taken in: a connection closed while the client sends would lose our answer.
     """
@@ -116,9 +121,9 @@ async def _read(receive: Receive) -> list[Message] | None:
         message = await receive()
         size += len(message.get("body", b""))
         more = message["type"] == "http.request" and message.get("more_body", False)
-        if size <= BODY_LIMIT:
+        if size <= limit:
             messages.append(message)
-    return messages if size <= BODY_LIMIT else None
+    return messages if size <= limit else None
 
 
 def _replay(messages: list[Message], receive: Receive) -> Receive:
@@ -136,11 +141,16 @@ def _request_id(scope: Scope) -> str:
     return given if _SANE_ID.fullmatch(given) and not has_card_number(given) else str(uuid7())
 
 
-def _add_headers(message: Message, request_id: str) -> None:
-    headers = MutableHeaders(scope=message)
-    headers["X-Request-Id"] = request_id
-    for name, value in _HEADERS.items():
-        headers.setdefault(name, value)
+def _add_headers(message: Message, scope: Scope) -> None:
+    headers: list[tuple[bytes, bytes]] = message["headers"]
+    there = {name for name, _ in headers}
+    message["headers"] = [
+        *headers,
+        *(header for header in _ENCODED if header[0] not in there),
+        (b"x-request-id", scope["request_id"].encode()),
+    ]
+    if scope["app"].state.draining:
+        message["headers"].append((b"connection", b"close"))  # so that no request comes on it when we leave
 
 
 def _route(scope: Scope) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from api.problems import MEDIA_TYPE, PROBLEM_SCHEMA
+from api.problems import MEDIA_TYPE, PROBLEM_SCHEMA, documented
 from api.schemas import ProblemBody
 from api.security import PUBLIC
+from domain.problems import ProblemType
 
 DESCRIPTION = """\
 Seatwright sells seats: never one twice.
@@ -26,6 +27,7 @@ TAGS = [
     {"name": "search", "description": "Find events."},
     {"name": "reservation", "description": "What is left of an event."},
     {"name": "bookings", "description": "Hold, pay, cancel."},
+    {"name": "operations", "description": "For support and operators."},
     {"name": "health", "description": "For load balancers."},
 ]
 
@@ -69,6 +71,19 @@ def describe(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
+_OF_EVENT = ("catalogue_look", "catalogue_publish", "catalogue_cancel", "reservation_seats", "reservation_cancellation")
+_OF_BOOKING = (
+    "bookings_look", "bookings_pay", "bookings_abandon", "bookings_cancel", "bookings_refund", "bookings_refunds",
+    "bookings_timeline",
+)  # fmt: skip
+_LINKS: Mapping[tuple[str, str], Mapping[str, tuple[str, ...]]] = {
+    ("catalogue_draft", "201"): {"event_id": _OF_EVENT},
+    ("catalogue_publish", "200"): {"event_id": _OF_EVENT},
+    ("bookings_hold", "201"): {"booking_id": _OF_BOOKING},
+    ("bookings_pay", "200"): {"booking_id": _OF_BOOKING},
+}
+"""Which calls an answer's `id` leads to: OpenAPI's links, for generated clients and for tests that follow them."""
+
 _PROBLEM_CONTENT = {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}
 
 
@@ -80,10 +95,36 @@ def _with_problems(app: FastAPI) -> dict[str, Any]:
         schemas.pop(name, None)
     for operation in _operations(schema):
         answers = operation["responses"]
-        if "422" in answers:
-            answers["422"]["content"] = _PROBLEM_CONTENT
+        if "422" in answers and MEDIA_TYPE not in answers["422"].get("content", {}):
+            answers |= _problems(ProblemType.INVALID_REQUEST)
+        for status, answer in _problems(*_everywhere(operation)).items():
+            answers.setdefault(status, answer)
         answers["default"] = {"description": "Any other problem", "content": _PROBLEM_CONTENT}
+    _link({operation["operationId"]: operation for operation in _operations(schema)})
     return schema
+
+
+def _problems(*types: ProblemType) -> dict[str, Any]:
+    return {str(status): answer for status, answer in documented(*types).items()}
+
+
+def _everywhere(operation: Mapping[str, Any]) -> Iterator[ProblemType]:
+    """What is refused around a route, so that no route has to say it."""
+    yield from (ProblemType.RATE_LIMITED, ProblemType.UNAVAILABLE)
+    if operation.get("security"):
+        yield ProblemType.UNAUTHENTICATED
+    if "requestBody" in operation:
+        yield from (ProblemType.BODY_TOO_LARGE, ProblemType.UNSUPPORTED_MEDIA_TYPE)
+
+
+def _link(operations: Mapping[str, dict[str, Any]]) -> None:
+    for (source, status), parameters in _LINKS.items():
+        if source not in operations:
+            continue
+        links = operations[source]["responses"][status].setdefault("links", {})
+        for parameter, names in parameters.items():
+            for name in operations.keys() & set(names):
+                links[name] = {"operationId": name, "parameters": {parameter: "$response.body#/id"}}
 
 
 def _operations(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:

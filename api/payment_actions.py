@@ -14,6 +14,7 @@ from api.problems import documented
 from api.security import PUBLIC, Buyer
 from domain.bookings import Booking, BookingStatus, CancelOutcome
 from domain.problems import ProblemType, Refused
+from workflows.start import workflow_id
 
 router = APIRouter(prefix="/v1/bookings/{booking_id}/payment", tags=["bookings"])
 
@@ -36,14 +37,20 @@ _OVER = "This booking is closed. Go back to the shop to see how it ended."
     dependencies=[PUBLIC],
     summary="Where the provider sends the browser back to",
 )
-@router.post("/return", response_class=HTMLResponse, dependencies=[PUBLIC], include_in_schema=False)
+@router.post(
+    "/return",
+    response_class=HTMLResponse,
+    dependencies=[PUBLIC],
+    name="come_back_by_form",
+    summary="Likewise, by a form",
+)
 async def come_back(booking_id: UUID, desk: AtDesk) -> HTMLResponse:
     """Has the saga ask the provider at once. Needs no token, tells no secret, and believes nothing that it is sent."""
     booking = await find_booking(desk, booking_id)
     if booking is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
     if booking.status is BookingStatus.ACTION_REQUIRED:
-        await commands.tell_news(desk.temporal, booking_id)
+        await commands.tell_news(desk.temporal, workflow_id(booking_id))
     words = _WORDS.get(booking.status, _OVER)
     return HTMLResponse(_PAGE.format(words=words), headers={"Cache-Control": "no-store"})
 

@@ -16,6 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ExceptionHandler
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -27,6 +28,7 @@ MEDIA_TYPE = "application/problem+json"
 PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
 _RETRY_AFTER = {"Retry-After": "1"}
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _MOST_ERRORS = 20
 _LONGEST_NAME = 100
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -42,6 +44,9 @@ _T, _H = ProblemType, HTTPStatus
 KINDS: Mapping[ProblemType, _Kind] = {
     _T.INVALID_REQUEST: _Kind(_H.UNPROCESSABLE_ENTITY, "The request is not valid"),
     _T.BODY_TOO_LARGE: _Kind(_H.REQUEST_ENTITY_TOO_LARGE, "The request's body is too large"),
+    _T.UNSUPPORTED_MEDIA_TYPE: _Kind(_H.UNSUPPORTED_MEDIA_TYPE, "The body is of another type than this call takes"),
+    _T.RATE_LIMITED: _Kind(_H.TOO_MANY_REQUESTS, "Too many requests"),
+    _T.TOO_MANY_HOLDS: _Kind(_H.TOO_MANY_REQUESTS, "Too many places are held, or were let go"),
     _T.UNAUTHENTICATED: _Kind(_H.UNAUTHORIZED, "Log in first", {"WWW-Authenticate": "Bearer"}),
     _T.FORBIDDEN: _Kind(_H.FORBIDDEN, "Not allowed"),
     _T.NOT_FOUND: _Kind(_H.NOT_FOUND, "Not found"),
@@ -68,6 +73,9 @@ KINDS: Mapping[ProblemType, _Kind] = {
     _T.REFUND_REQUIRED: _Kind(_H.CONFLICT, "Paid already: ask for a refund"),
     _T.REFUND_NOT_ALLOWED: _Kind(_H.CONFLICT, "The event's policy does not allow this refund"),
     _T.REFUND_IN_PROGRESS: _Kind(_H.CONFLICT, "Another refund is in progress"),
+    _T.EXCHANGE_NOT_ALLOWED: _Kind(_H.CONFLICT, "The event's policy does not allow this exchange"),
+    _T.EXCHANGE_FAILED: _Kind(_H.CONFLICT, "The exchange failed"),
+    _T.EXCHANGE_IN_PROGRESS: _Kind(_H.CONFLICT, "A seat of this booking is being exchanged"),
     _T.UNKNOWN_TICKETS: _Kind(_H.UNPROCESSABLE_ENTITY, "The booking has no such tickets"),
     _T.OUTCOME_UNKNOWN: _Kind(_H.SERVICE_UNAVAILABLE, "The outcome is not known yet", _RETRY_AFTER),
     _T.UNAVAILABLE: _Kind(_H.SERVICE_UNAVAILABLE, "Not available at the moment", _RETRY_AFTER),
@@ -84,6 +92,7 @@ _BY_STATUS = {
     404: _T.NOT_FOUND,
     405: _T.METHOD_NOT_ALLOWED,
     413: _T.BODY_TOO_LARGE,
+    415: _T.UNSUPPORTED_MEDIA_TYPE,
     422: _T.INVALID_REQUEST,
     503: _T.UNAVAILABLE,
 }
@@ -106,14 +115,19 @@ def respond(
     return Response(
         orjson.dumps(dict(problem.members) | body, default=str),
         code,
-        {**kind.headers, **(headers or {}), **_idempotency_key(request)},
+        {**kind.headers, **_retry_after(problem), **(headers or {}), **_idempotency_key(request)},
         media_type=MEDIA_TYPE,
     )
 
 
+def _retry_after(problem: Problem) -> dict[str, str]:
+    seconds = problem.members.get("retry_after")
+    return {"Retry-After": str(seconds)} if seconds else {}
+
+
 def _instance(request: Request) -> str | None:
     """Where it happened; what may be a card's number is never repeated."""
-    path = request.url.path
+    path: str = request.scope["path"]
     return None if has_card_number(path) else _encodable(path)
 
 
@@ -213,12 +227,25 @@ async def _http(request: Request, error: Exception) -> Response:
     """The framework's own refusals: no such route, another method, a body that cannot be read."""
     assert isinstance(error, HTTPException)
     type_ = _BY_STATUS.get(error.status_code, _T.INTERNAL if error.status_code >= 500 else _T.INVALID_REQUEST)
-    return respond(Problem(type=type_, detail=error.detail), request, status=error.status_code, headers=error.headers)
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return respond(Problem(type=type_, detail=error.detail), request, status=error.status_code, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes with this path; the framework names those of the first alone."""
+
+    def is_there(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return ", ".join(filter(is_there, _METHODS))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = error.errors()
+    if any(each["loc"] == ("body",) for each in errors) and not _is_json(request):
+        return respond(_NOT_JSON, request, headers={"Accept": "application/json"})
     broken = any(each["type"] == "json_invalid" for each in errors)
     problem = Problem(
         type=_T.INVALID_REQUEST,
@@ -226,6 +253,16 @@ async def _invalid(request: Request, error: Exception) -> Response:
         members={"errors": [_field_error(each) for each in errors[:_MOST_ERRORS]]},
     )
     return respond(problem, request, status=HTTPStatus.BAD_REQUEST if broken else None)
+
+
+_NOT_JSON = Problem(type=_T.UNSUPPORTED_MEDIA_TYPE, detail="Send the body as `Content-Type: application/json`.")
+
+
+def _is_json(request: Request) -> bool:
+    """Whether the body is said to be JSON; what is missing altogether is not of a wrong type."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_empty = request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers
+    return is_empty or kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def _field_error(error: Mapping[str, Any]) -> dict[str, str]:
@@ -246,5 +283,11 @@ def _encodable(text: str) -> str:
 def _documentation(kinds: Sequence[ProblemType]) -> dict[str, Any]:
     return {
         "description": "; ".join(f"`{kind}`: {KINDS[kind].title}" for kind in kinds),
-        "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}},
+        "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "examples": {kind: _example(kind) for kind in kinds}}},
     }
+
+
+def _example(kind: ProblemType) -> dict[str, Any]:
+    status, title, _ = KINDS[kind]
+    told = {"type": TYPE_BASE + kind, "title": title, "status": int(status), "detail": f"{title}."}
+    return {"value": told | {"instance": "/v1/…", "request_id": "01a2077b-abd2-752f-b932-ac8d9ca64bd5"}}

@@ -169,7 +169,12 @@ async def _standing(desk: Desk, request: RefundRequest) -> Refund:
     return known
 
 
-@router.get("/refunds", summary="A booking's refunds, oldest first", responses=documented(ProblemType.NOT_FOUND))
+@router.get(
+    "/refunds",
+    name="refunds",
+    summary="A booking's refunds, oldest first",
+    responses=documented(ProblemType.NOT_FOUND),
+)
 async def look(booking: TheBooking, desk: AtDesk) -> dict[str, Any]:
     """Each with its state: `pending`, `needs_attention` or `succeeded`."""
     return {"refunds": await promptly(refunds_of(desk, booking.id))}

@@ -17,6 +17,7 @@ from temporalio.client import Client
 from adapters.audit_trail import AuditTrail
 from adapters.booking_history import BookingHistory
 from adapters.elasticsearch import EventSearch
+from adapters.hoarding import Hoarding
 from adapters.seat_locks import SeatLocks
 from adapters.turnstile import Turnstile
 from config.settings import Service, Settings, secret
@@ -42,6 +43,7 @@ class Resources:
     redis: Redis
     locks: SeatLocks
     turnstile: Turnstile
+    hoarding: Hoarding
     temporal: Client
     search: EventSearch
     booking_history: BookingHistory
@@ -62,17 +64,18 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
         booking_history = BookingHistory(settings.api_url)
         stack.push_async_callback(booking_history.close)
         yield Resources(
-            settings,
-            engines,
-            open_vault(settings),
-            AuditLog(secret(settings.audit_log_secret)),
-            audit_trail,
-            redis,
-            SeatLocks(redis),
-            Turnstile(redis),
-            await connect(settings),
-            search,
-            booking_history,
+            settings=settings,
+            engines=engines,
+            vault=open_vault(settings),
+            audit_log=AuditLog(secret(settings.audit_log_secret)),
+            audit_trail=audit_trail,
+            redis=redis,
+            locks=SeatLocks(redis),
+            turnstile=Turnstile(redis),
+            hoarding=Hoarding(redis, settings.live_holds, settings.unpaid_holds),
+            temporal=await connect(settings),
+            search=search,
+            booking_history=booking_history,
         )
 
 

@@ -1,14 +1,41 @@
-"""How the API is served over HTTP, wherever it runs."""
+"""How the API is served over HTTP, wherever it runs, and how it leaves without losing a request."""
 
 from __future__ import annotations
+
+import asyncio
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
+from config import memory
 
-def serve(app: FastAPI, *, host: str, port: int) -> None:
-    """Serve until told to stop; requests in flight get some seconds to finish."""
-    uvicorn.run(
+
+class _Server(uvicorn.Server):
+    """Told to stop, it first stays for a while: `/readyz` says 503, and each answer closes its connection.
+
+    So load balancers have turned away, and clients have let go of their connections, before any is closed by us.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, drain: float) -> None:
+        super().__init__(config)
+        self._state = app.state
+        self._state.draining = False
+        self._drain = drain
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._state.draining:
+            super().handle_exit(sig, frame)  # for the impatient
+            return
+        self._state.draining = True
+        loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe(loop.call_later, self._drain, super().handle_exit, sig, frame)
+
+
+def serve(app: FastAPI, *, host: str, port: int, drain: float = 0) -> None:
+    """Serve until told to stop, and for `drain` seconds more; then requests in flight get some seconds to finish."""
+    memory.configure()
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -17,3 +44,4 @@ def serve(app: FastAPI, *, host: str, port: int) -> None:
         server_header=False,
         timeout_graceful_shutdown=20,
     )
+    _Server(config, app, drain).run()

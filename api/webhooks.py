@@ -7,33 +7,32 @@ provider repeats it otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Request
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.iyzico_webhooks import IyzicoWebhooks
 from adapters.payu_webhooks import PayUWebhooks
 from adapters.stripe_webhooks import StripeWebhooks
-from api.booking_commands import tell_news
+from api.booking_commands import tell_news, tell_refund_news
 from api.patience import promptly
 from api.problems import documented
 from api.resources import Open, PaymentDatabase, Resources
 from api.security import PUBLIC
 from config.settings import Settings, secret
+from db.engine import autocommit
 from db.payment import late_payments, webhooks
 from db.payment.attempts import Attempt
-from db.payment.webhooks import Course
+from db.payment.webhooks import Course, Reception
 from domain.payments import LatePayment, NewsRefused, ProviderNews
 from domain.problems import ProblemType, Refused
 from temporal import queues
 from temporal.policies import booking_policy
+from workflows.exchange import exchange_workflow_id
 from workflows.late_payment import LatePaymentWorkflow
-from workflows.start import late_payment_id, search_attributes_of_late
-
-T = TypeVar("T")
-R = TypeVar("R")
+from workflows.start import late_payment_id, search_attributes_of_late, workflow_id
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[PUBLIC])
 
@@ -76,20 +75,32 @@ async def receive(
 
 
 async def _take(news: ProviderNews, opened: Resources, engine: AsyncEngine) -> None:
-    course, attempt = await promptly(_in_transaction(engine, webhooks.receive, news))
-    if attempt is None or course is Course.IGNORED:
+    course, attempt, refunds = await promptly(_received(engine, news))
+    for refund_id in refunds:
+        await tell_refund_news(opened.temporal, refund_id)
+    if attempt is None or course in (Course.IGNORED, Course.REFUND):
         return
     if course is Course.SAGA:
-        if await tell_news(opened.temporal, attempt.booking_id) or news.kind not in webhooks.MONEY:
+        if await tell_news(opened.temporal, _waiting_for(attempt)) or news.kind not in webhooks.MONEY:
             return
         # Its saga has ended and left the attempt open.
-        await promptly(_in_transaction(engine, late_payments.watch, attempt))
+        await promptly(_watch(engine, attempt))
     await promptly(_look_after(opened, attempt))
 
 
-async def _in_transaction(engine: AsyncEngine, work: Callable[[AsyncConnection, T], Awaitable[R]], about: T) -> R:
-    async with engine.begin() as connection:
-        return await work(connection, about)
+async def _received(engine: AsyncEngine, news: ProviderNews) -> Reception:
+    async with autocommit(engine) as connection:
+        return await webhooks.receive(connection, news)
+
+
+async def _watch(engine: AsyncEngine, attempt: Attempt) -> None:
+    async with autocommit(engine) as connection:
+        await late_payments.watch(connection, attempt)
+
+
+def _waiting_for(attempt: Attempt) -> str:
+    """The saga that waits for the attempt's buyer."""
+    return exchange_workflow_id(attempt.exchange_id) if attempt.exchange_id else workflow_id(attempt.booking_id)
 
 
 async def _look_after(opened: Resources, attempt: Attempt) -> None:

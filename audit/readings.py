@@ -16,7 +16,7 @@ from adapters.sandbox_ledger import RecordedIntent
 from adapters.seat_records import EventRecord, read_events
 from audit.sources import OF_EVENT, Sources
 from domain.bookings import BookingStatus
-from domain.domain_events import OUTCOME_TYPES, REFUND_TYPES, BookingEvent
+from domain.domain_events import EXCHANGE_TYPE, OUTCOME_TYPES, REFUND_TYPES, BookingEvent
 from temporal.search_attributes import BOOKING
 
 _CLOCKS_DIFFER = timedelta(hours=1)  # at most: the broker goes by the clocks of those who publish
@@ -51,6 +51,12 @@ async def intents(sources: Sources) -> dict[str, list[RecordedIntent]]:
     return found
 
 
+async def exchange_of_intent(sources: Sources) -> dict[str, str]:
+    """Which exchange an intent pays for; those of the bookings themselves are not in it."""
+    statement = "SELECT intent_id, exchange_id::text AS exchange FROM attempts WHERE exchange_id IS NOT NULL"
+    return {row.intent_id: row.exchange async for row in sources.stream(statement, "payment") if row.intent_id}
+
+
 async def places(sources: Sources) -> dict[str, EventRecord]:
     """What Redis keeps, by event."""
     return await read_events(sources.redis, sources.event_id)
@@ -77,6 +83,9 @@ def _workflows_of(sources: Sources) -> str:
     return f"SeatwrightEvent = '{sources.event_id}'" if sources.event_id else "SeatwrightBooking IS NOT NULL"
 
 
+EXCHANGING = "SELECT booking_id FROM exchanges WHERE state IN ('pending', 'action_required', 'committed')"
+"""The bookings one of whose seats is being exchanged: they have the new seat, claimed, besides their own."""
+
 _MOVES_MONEY = (
     BookingStatus.PAYING,
     BookingStatus.ACTION_REQUIRED,
@@ -88,7 +97,10 @@ _MOVES_MONEY = (
 async def moving(sources: Sources) -> set[str]:
     """The bookings whose money a living saga still moves, so that nobody can say what is right."""
     ids = [f"'{status}'" for status in _MOVES_MONEY]
-    statement = f"SELECT id::text FROM bookings WHERE status IN ({', '.join(ids)}) AND {OF_EVENT.format('event_id')}"
+    statement = f"""
+        SELECT id::text FROM bookings
+        WHERE (status IN ({", ".join(ids)}) OR id IN ({EXCHANGING})) AND {OF_EVENT.format("event_id")}
+    """
     unsure = {row.id for row in await sources.rows(statement)}
     return unsure and unsure & await running(sources)
 
@@ -100,8 +112,8 @@ class Story(NamedTuple):
         sales: What analytics has counted: event, currency, bookings, tickets, revenue; in all, and by day what was sold
             and what was refunded.
         counted: The domain events that analytics has in its inbox.
-        outcomes: The outcome events, and those of refunds that have succeeded; `waits` is whether one is still in the
-            outbox, `is_early` whether it is too young to be judged.
+        outcomes: The outcome events, and those of exchanges and of refunds that have succeeded; `waits` is whether one
+            is still in the outbox, `is_early` whether it is too young to be judged.
         published: Those on Kafka, each where it lies first.
         complete_since: Kafka may have let go of what is older.
         letters: What consumers have put aside.
@@ -115,12 +127,12 @@ class Story(NamedTuple):
     letters: list[Envelope]
 
 
-_TOLD_TYPES = OUTCOME_TYPES | REFUND_TYPES
+_TOLD_TYPES = OUTCOME_TYPES | REFUND_TYPES | {EXCHANGE_TYPE}
 _OUTCOMES = f"""
     SELECT e.aggregate_id::text AS booking, e.id::text AS id, e.type, e.occurred_at, b.event_id::text AS event,
            b.currency, (e.data ->> 'amount')::bigint AS amount,
            CASE jsonb_typeof(e.data -> 'tickets') WHEN 'array' THEN jsonb_array_length(e.data -> 'tickets')
-           ELSE (e.data ->> 'tickets')::integer END AS tickets,
+           ELSE coalesce((e.data ->> 'tickets')::integer, 0) END AS tickets,
            o.id IS NOT NULL AS waits, e.occurred_at > now() - CAST(:lag AS interval) AS is_early
     FROM bookings b JOIN domain_events e ON e.aggregate_id = b.id
     LEFT JOIN outbox o ON o.domain_event_id = e.id

@@ -22,7 +22,8 @@ from cli.audit_log import audit_log_app
 from cli.clients import clients_app
 from cli.keys import keys_app
 from cli.migrate import migrate as run_migrations
-from cli.operate import booking_app, event_app, refund_app
+from cli.operate import booking_app, event_app, exchange_app, refund_app
+from cli.reconcile import reconcile
 from config.logging import configure as configure_logging
 from config.settings import settings
 from config.tracing import configure as configure_tracing
@@ -41,7 +42,10 @@ app.add_typer(refund_app, name="refund", help="Operate on one refund.")
 app.add_typer(audit_log_app, name="audit-log", help="Who did what: is it as it was written?")
 app.add_typer(clients_app, name="clients", help="Applications of others.")
 app.add_typer(keys_app, name="keys", help="The keys that sign tokens.")
+app.add_typer(exchange_app, name="exchange", help="Operate on one exchange.")
 app.add_typer(event_app, name="event", help="Operate on the cancellation of an event.")
+
+app.command()(reconcile)
 
 Only = Annotated[str, typer.Option(help="Comma-separated services; all when left out.")]
 
@@ -74,7 +78,7 @@ def serve(
     _prepare()
     if settings().metrics_port:
         start_http_server(settings().metrics_port, addr="127.0.0.1")
-    serve_app(create_app(settings(), services), host=host, port=port)
+    serve_app(create_app(settings(), services), host=host, port=port, drain=settings().drain)
 
 
 @app.command()

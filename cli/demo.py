@@ -117,8 +117,7 @@ async def _two_free_seats(api: httpx2.AsyncClient, event: dict[str, Any]) -> lis
 
 
 async def _tell_story(settings: Settings, booking_id: str) -> None:
-    handle = (await connect(settings)).get_workflow_handle(workflow_id(UUID(booking_id)))
-    async for entry in follow(handle, wait=True):
+    async for entry in follow(await connect(settings), workflow_id(UUID(booking_id)), wait=True):
         _show(entry)
 
 

@@ -17,11 +17,13 @@ from domain.bookings import OperatorAction
 from temporal.connection import connect
 from workflows.booking import BookingWorkflow
 from workflows.event_cancellation import EventCancellation, cancellation_workflow_id
+from workflows.exchange import ExchangeWorkflow, exchange_workflow_id
 from workflows.refund import RefundWorkflow, refund_workflow_id
 from workflows.start import workflow_id
 
 booking_app = typer.Typer(no_args_is_help=True)
 refund_app = typer.Typer(no_args_is_help=True)
+exchange_app = typer.Typer(no_args_is_help=True)
 event_app = typer.Typer(no_args_is_help=True)
 
 Action = Annotated[OperatorAction, typer.Argument(help="What to do with the step that fails.")]
@@ -59,6 +61,23 @@ def operate_refund(refund_id: UUID, action: Action) -> None:
 
     _hand_in(order, f"refund {refund_id}", f"refund.{action}", f"refund/{refund_id}")
     typer.echo(f"{action}: handed to refund {refund_id}")
+
+
+@exchange_app.callback()
+def _of_exchange() -> None:
+    """Operate on one exchange."""
+
+
+@exchange_app.command(name="operate")
+def operate_exchange(exchange_id: UUID, action: Action) -> None:
+    """Tell an exchange that needs attention to retry or resolve."""
+
+    async def order(client: Client) -> None:
+        handle = client.get_workflow_handle_for(ExchangeWorkflow.run, exchange_workflow_id(exchange_id))
+        await handle.execute_update(ExchangeWorkflow.operate, action)
+
+    _hand_in(order, f"exchange {exchange_id}", f"exchange.{action}", f"exchange/{exchange_id}")
+    typer.echo(f"{action}: handed to exchange {exchange_id}")
 
 
 @event_app.callback()

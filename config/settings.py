@@ -7,12 +7,23 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _DEVELOPMENT_SECRET = "development-only-secret-0123456789"
 Service = Literal["identity", "catalogue", "reservation", "payment", "analytics"]
 SERVICES_WITH_DATABASE: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment", "analytics")
+
+RATE_LIMITS = {
+    "log-in": "30/minute",
+    "log-in-failures": "10/15 minute",
+    "log-in-failures-of-account": "50/hour",
+    "register": "20/hour",
+    "book": "30/minute",
+    "pay": "30/minute",
+    "read": "600/minute",
+    "write": "120/minute",
+}
 
 
 class LoginProvider(BaseModel):
@@ -49,6 +60,7 @@ class Settings(BaseSettings):
     mail_ui_url: str = "http://127.0.0.1:8025"
     api_url: str = "http://127.0.0.1:8000"
     identity_url: str = ""  # where our own processes reach identity; empty: at `api_url`
+    cors_origins: str = ""  # with commas between: whose pages may call the API from a browser, as `https://host`
     sandbox_url: str = "http://127.0.0.1:8900"  # read by the audit, which compares with the provider's ledger
 
     stripe_api_base: str = "https://api.stripe.com"
@@ -65,16 +77,30 @@ class Settings(BaseSettings):
     # Where people may log in besides, by the name in our addresses: {"name": {"issuer": …, "client_id": …, …}}
     login_providers: dict[str, LoginProvider] = Field(default_factory=dict)
     booking_id_secret: SecretStr | None = None  # keys the hash of user and idempotency key
+    temporal_payload_keys: SecretStr | None = None  # `id:key,…`, see `PayloadCipher`
     internal_token: SecretStr | None = None  # lets our own consumers ask identity for contact data
     personal_data_keys: SecretStr | None = None  # wrap each person's key; two with a comma while one is replaced
     address_secret: SecretStr | None = None  # keys the hash by which accounts are found; it cannot be replaced
     audit_log_secret: SecretStr | None = None  # keys the chain of the audit log; it cannot be replaced
 
     metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: no metrics and readiness endpoint
+    # How often somebody may call, by class of route (JSON; see `api/limits.py`); none in development.
+    rate_limits: dict[str, str] = RATE_LIMITS
+    live_holds: int = Field(
+        default=3, ge=0
+    )  # bookings of an event that a user may hold unpaid at a time; 0: any number
+    unpaid_holds: int = Field(default=10, ge=1)  # holds of an event that a user may make in 15 minutes without paying
+    drain: float = Field(
+        default=5.0, ge=0
+    )  # how long an API that was told to stop still serves, and says 503 at /readyz
     # Where a booking's payment steps run: "local" in its saga's own worker, which saves a third of a booking's cost;
     # "remote" on the payment queue, for workers of the reservation service that must not have the payment's secrets.
     payment_steps: Literal["local", "remote"] = "local"
     payment_timeout: float = 8.0  # of one call to a provider
+    # How many calls a second all workers together make to a provider; None for as many as there are.
+    stripe_calls_per_second: float | None = Field(default=None, gt=0)
+    iyzico_calls_per_second: float | None = Field(default=None, gt=0)
+    payu_calls_per_second: float | None = Field(default=None, gt=0)
     hold_wait: float = 10.0  # how long a caller waits for a hold before the answer is "unknown"
     payment_wait: float = 15.0  # likewise for a payment; afterwards nobody may be charged for that call
     payment_window: float = 600.0  # how long one attempt may keep the seats, 3-D Secure included
@@ -86,7 +112,15 @@ class Settings(BaseSettings):
         if data.get("mode") != "development":
             return data
         defaults = {name: _DEVELOPMENT_SECRET for name in _SECRETS}
-        return defaults | data
+        defaults["temporal_payload_keys"] = "development:c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
+        return {**defaults, "rate_limits": {}, "live_holds": 0, **data}
+
+    @field_validator("rate_limits")
+    @classmethod
+    def _all_or_none(cls, given: dict[str, str]) -> dict[str, str]:
+        if given and given.keys() != RATE_LIMITS.keys():
+            raise ValueError(f"has to name {', '.join(RATE_LIMITS)}, or nothing at all")
+        return given
 
     @model_validator(mode="after")
     def _no_missing_secrets(self) -> Self:
@@ -99,6 +133,12 @@ class Settings(BaseSettings):
     def identity_address(self) -> str:
         """Where identity's API is reached from inside; tokens are issued in the name of `api_url` all the same."""
         return self.identity_url or self.api_url
+
+    @property
+    def payment_calls_per_second(self) -> float | None:
+        """What all providers' limits allow together; None where one has none."""
+        limits = (self.stripe_calls_per_second, self.iyzico_calls_per_second, self.payu_calls_per_second)
+        return sum(limit for limit in limits if limit) if all(limits) else None
 
     def database_url(self, service: Service, *, owner: bool = False) -> str:
         """The SQLAlchemy URL of a service's own database, as the application's role or as the owner that migrates."""
@@ -118,6 +158,7 @@ _SECRETS = (
     "payu_second_key",
     "token_key_secret",
     "booking_id_secret",
+    "temporal_payload_keys",
     "internal_token",
     "personal_data_keys",
     "address_secret",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 
@@ -33,4 +35,9 @@ def autocommit(engine: AsyncEngine) -> AsyncConnection:
 
     For what needs one statement only: it saves BEGIN and COMMIT, two of three round trips.
     """
-    return engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+    return _autocommitting(engine).connect()
+
+
+@lru_cache(maxsize=64)  # to make it anew for each statement would cost half as much as the statement
+def _autocommitting(engine: AsyncEngine) -> AsyncEngine:
+    return engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -6,8 +6,9 @@ each aggregate.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -224,8 +225,25 @@ async def notifications(connection: AsyncConnection, at_most: float) -> set[str]
     raw = await connection.get_raw_connection()
     session = raw.driver_connection
     assert isinstance(session, psycopg.AsyncConnection)
-    payloads = {notification.payload async for notification in session.notifies(timeout=at_most, stop_after=1)}
-    return payloads | {notification.payload async for notification in session.notifies(timeout=0)}
+    if found := await _arrived(session):
+        return found
+    await _readable(session.fileno(), at_most)
+    return await _arrived(session)
+
+
+async def _arrived(session: psycopg.AsyncConnection) -> set[str]:
+    return {notification.payload async for notification in session.notifies(timeout=0)}
+
+
+async def _readable(fileno: int, at_most: float) -> None:
+    """Wait for the server to send something. The driver's own wait looks ten times a second whether it has."""
+    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(fileno, readable.set)
+    try:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(readable.wait(), at_most)
+    finally:
+        loop.remove_reader(fileno)
 
 
 _WAITING = text(
@@ -254,7 +272,10 @@ async def waiting(
 
 async def delete(connection: AsyncConnection, ids: Sequence[int]) -> None:
     """Forget messages that the broker has acknowledged."""
-    await connection.execute(text("DELETE FROM outbox WHERE id = ANY (CAST(:ids AS bigint[]))"), {"ids": list(ids)})
+    await connection.execute(_DELETE, {"ids": list(ids)})
+
+
+_DELETE = text("DELETE FROM outbox WHERE id = ANY (CAST(:ids AS bigint[]))")
 
 
 async def backlog(connection: AsyncConnection) -> Backlog:

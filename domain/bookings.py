@@ -77,7 +77,8 @@ class Booking(_Frozen):
     """A booking as its owner sees it.
 
     Attributes:
-        amount: Integer minor units for all places together, fixed when they were held.
+        amount: Integer minor units for all places together, fixed when they were held; the price of an exchange for a
+            dearer seat is added.
         refunded: Minor units of it that have gone back to the buyer for certain.
         expires_at: When the hold ends (UTC), unless a payment is under way or done.
         version: Grows by one with each change of state, and is the sequence of the domain event that tells of it.
@@ -112,6 +113,9 @@ class BookingPolicy(_Frozen):
         asks_at_last: The provider is asked once more when the window closes on a buyer who has to act.
         spares_events: One timer serves the whole hold, the short state `paying` is not shown in Temporal's UI, and what
             had an order ends in a task of its own.
+        pays_back_the_unknown: Money goes back before the seats also where the row shows a payment that the saga does
+            not know of: of an order that was lost together with its worker.
+        ends_at_once: No such task where the buyer did not have to act.
     """
 
     payment_window: timedelta = timedelta(minutes=10)
@@ -119,6 +123,8 @@ class BookingPolicy(_Frozen):
     payment_steps: Literal["local", "remote"] = "remote"
     asks_at_last: bool = False
     spares_events: bool = False
+    pays_back_the_unknown: bool = False
+    ends_at_once: bool = False
 
 
 class BookingRequest(_Frozen):

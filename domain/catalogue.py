@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from domain.domain_events import SectionOnSale, Venue
+from domain.exchanges import ExchangePolicy
 from domain.money import Currency
 from domain.refunds import RefundPolicy
 
@@ -63,6 +64,7 @@ class EventPlan(BaseModel):
     currency: Currency
     hold_seconds: int = Field(ge=1)
     refund_policy: RefundPolicy = RefundPolicy()
+    exchange_policy: ExchangePolicy = ExchangePolicy()
     sections: tuple[Section, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -121,7 +121,7 @@ class BookingRefunding(BookingEvent):
     Attributes:
         tickets: Which tickets.
         amount: What goes back; `fee` is what is kept of the tickets' price.
-        cause: `buyer`, `staff` or `event_cancelled`.
+        cause: `buyer`, `staff`, `event_cancelled`, or `exchange` where it is for no ticket.
     """
 
     type: Literal["booking.refunding"] = "booking.refunding"
@@ -140,7 +140,7 @@ class BookingMoneyReturned(BookingEvent):
         amount: What has gone back by this refund.
         refunded: What has gone back by all refunds of the booking together.
         tickets: How many tickets it was for.
-        cause: `buyer`, `staff` or `event_cancelled`.
+        cause: `buyer`, `staff`, `event_cancelled`, or `exchange` where it is for no ticket.
     """
 
     refund_id: UUID
@@ -164,8 +164,35 @@ class BookingRefunded(BookingMoneyReturned):
     type: Literal["booking.refunded"] = "booking.refunded"
 
 
+class BookingDifferenceReturned(BookingMoneyReturned):
+    """A seat was exchanged for a cheaper one, and the difference has gone back; all tickets stay valid."""
+
+    type: Literal["booking.difference_returned"] = "booking.difference_returned"
+
+
+class TicketExchanged(BookingEvent):
+    """A ticket is void, and another one for another seat is issued in its place; the booking's state is as it was.
+
+    Attributes:
+        amount: What was charged for the dearer seat, in minor units; else 0.
+        returns: What will go back for the cheaper seat, in minor units; else 0. `booking.difference_returned` tells of
+            the money itself.
+    """
+
+    type: Literal["booking.ticket_exchanged"] = "booking.ticket_exchanged"
+    exchange_id: UUID
+    event_name: str
+    starts_at: AwareDatetime
+    old: Ticket
+    new: Ticket
+    amount: int
+    returns: int
+    currency: Currency
+
+
 OUTCOME_TYPES = frozenset({"booking.confirmed", "booking.cancelled", "booking.expired", "booking.failed"})
-REFUND_TYPES = frozenset({"booking.partially_refunded", "booking.refunded"})
+REFUND_TYPES = frozenset({"booking.partially_refunded", "booking.refunded", "booking.difference_returned"})
+EXCHANGE_TYPE = "booking.ticket_exchanged"
 
 
 class PaymentEvent(DomainEvent):
@@ -330,6 +357,8 @@ AnyDomainEvent = Annotated[
     | BookingRefunding
     | BookingPartiallyRefunded
     | BookingRefunded
+    | BookingDifferenceReturned
+    | TicketExchanged
     | PaymentAuthorized
     | PaymentWasDeclined
     | PaymentCaptured

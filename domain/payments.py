@@ -57,6 +57,7 @@ class NewsKind(StrEnum):
     RESERVED = "reserved"
     TAKEN = "taken"
     DECLINED = "declined"
+    REFUND = "refund"
     OTHER = "other"
 
 
@@ -66,7 +67,8 @@ class ProviderNews(BaseModel):
     Attributes:
         event_id: The provider's id of the message, the same each time that it is sent.
         type: The provider's own name for what happened.
-        intent_id: The intent that it is about, if it is about one.
+        intent_id: The intent that it is about, if it names one.
+        booking_id: The booking that it is about, where it names that instead.
         signed_at: When it was signed (UTC), where the signature says so.
     """
 
@@ -77,6 +79,7 @@ class ProviderNews(BaseModel):
     kind: NewsKind
     type: str
     intent_id: str | None = None
+    booking_id: UUID | None = None
     signed_at: AwareDatetime | None = None
 
 

@@ -12,7 +12,9 @@ from domain.domain_events import (
     BookingMoneyReturned,
     BookingRefunding,
     BookingReinstated,
+    TicketExchanged,
 )
+from domain.exchanges import EXCHANGEABLE, exchanged
 
 
 def rebuild(history: Iterable[BookingEvent]) -> Booking:
@@ -38,6 +40,8 @@ def _begin(first: BookingHeld | BookingReinstated) -> Booking:
 def _follow(booking: Booking, event: BookingEvent) -> Booking:
     if (event.booking_id, event.event_id, event.user_id) != (booking.id, booking.event_id, booking.user_id):
         raise ValueError(f"the domain events of booking {booking.id} tell of another booking too")
+    if isinstance(event, TicketExchanged):
+        return _exchange(booking, event)
     check_edge(booking.status, event.status)
     changes = {"status": event.status, "version": booking.version + 1}
     match event:
@@ -55,3 +59,18 @@ def _follow(booking: Booking, event: BookingEvent) -> Booking:
             return booking.model_copy(update=changes | {"refunded": event.refunded})
         case _:
             return booking.model_copy(update=changes)
+
+
+def _exchange(booking: Booking, event: TicketExchanged) -> Booking:
+    if booking.status not in EXCHANGEABLE or event.status is not booking.status:
+        raise ValueError(f"a ticket of booking {booking.id} was exchanged while it was {booking.status}")
+    if event.old not in booking.tickets or event.old.seat is None or event.new.seat is None:
+        raise ValueError(f"booking {booking.id} has exchanged a ticket that it does not have")
+    return booking.model_copy(
+        update={
+            "version": booking.version + 1,
+            "seats": exchanged(booking.seats, event.old.seat, event.new.seat),
+            "amount": booking.amount + event.amount,
+            "tickets": (*(ticket for ticket in booking.tickets if ticket != event.old), event.new),
+        }
+    )

@@ -48,6 +48,7 @@ class RefundCause(StrEnum):
     BUYER = "buyer"
     STAFF = "staff"
     EVENT_CANCELLED = "event_cancelled"
+    EXCHANGE = "exchange"  # of a seat for a cheaper one: the difference; no ticket is given back
 
 
 class RefundState(StrEnum):

@@ -135,6 +135,7 @@ class Intents:
 
     def __init__(self, store: Store, ledger: Ledger, face: str, ids: Ids, refusal: Refusal) -> None:
         self.announce: Callable[[Intent], None] = lambda intent: None  # called with each change, in its transaction
+        self.announce_refund: Callable[[Intent, Refund], None] = lambda intent, refund: None  # likewise
         self._store = store
         self._ledger = ledger
         self._face = face
@@ -283,11 +284,13 @@ class Intents:
         given = left if amount is None else amount
         if given > left or left == 0:
             raise AmountExceeded(intent, given, left)
+        refund = self._refunds.add(intent.id, intent.attempt_id or "", given, reason, metadata, status)
         if status != "failed":  # what is pending counts as given back, as it does at Stripe
             intent.refunded += given
             self._save(intent)
-            self._post(intent, Movement.REFUND, given)
-        return self._refunds.add(intent.id, intent.attempt_id or "", given, reason, metadata, status)
+            self._post(intent, Movement.REFUND, given, refund.id)
+        self.announce_refund(intent, refund)
+        return refund
 
     def settle_refund(self, intent: Intent, refund: Refund, status: str) -> Refund:
         """Decide a refund that was left pending: `succeeded`, or `failed` and the money is the merchant's again.
@@ -300,8 +303,10 @@ class Intents:
         if status == "failed":
             intent.refunded -= refund.amount
             self._save(intent)
-            self._post(intent, Movement.REFUND_FAILURE, refund.amount)
-        return self._refunds.decide(refund, status)
+            self._post(intent, Movement.REFUND_FAILURE, refund.amount, refund.id)
+        decided = self._refunds.decide(refund, status)
+        self.announce_refund(intent, decided)
+        return decided
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         row = self._store.one("SELECT * FROM attempts WHERE id = ?", attempt_id)
@@ -360,10 +365,15 @@ class Intents:
         columns = _columns(intent)
         self._store.run(UPDATE, *(columns[name] for name in CHANGING), intent.id)
 
-    def _post(self, intent: Intent, movement: Movement, amount: int) -> None:
+    def _post(self, intent: Intent, movement: Movement, amount: int, refund_id: str | None = None) -> None:
         if amount:
             self._ledger.post(
-                movement, amount, intent_id=intent.id, booking_id=intent.booking_id, currency=intent.currency
+                movement,
+                amount,
+                intent_id=intent.id,
+                booking_id=intent.booking_id,
+                currency=intent.currency,
+                object_id=refund_id or intent.attempt_id,
             )
 
     def _attempt(self, intent: Intent, payment_method: str, status: str, failure: dict[str, str] | None = None) -> None:

@@ -42,8 +42,21 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def post(self, movement: Movement, amount: int, *, intent_id: str, booking_id: str | None, currency: str) -> None:
-        """Append one movement of `amount` minor units; must be called inside the transaction of its effect."""
+    def post(
+        self,
+        movement: Movement,
+        amount: int,
+        *,
+        intent_id: str,
+        booking_id: str | None,
+        currency: str,
+        object_id: str | None,
+    ) -> None:
+        """Append one movement of `amount` minor units; must be called inside the transaction of its effect.
+
+        Args:
+            object_id: The attempt or refund that it belongs to.
+        """
         debit, credit = ROUTES[movement]
         self._store.insert(
             "entries",
@@ -55,7 +68,17 @@ class Ledger:
             credit=credit,
             amount=amount,
             currency=currency,
+            object_id=object_id,
         )
+
+    def between(self, face: str, kinds: Sequence[Movement], since: float, until: float) -> list[dict[str, Any]]:
+        """A face's movements of these kinds from `since` on and before `until` (Unix seconds), oldest first."""
+        rows = self._store.all(
+            "SELECT entries.* FROM entries JOIN intents ON intents.id = intent_id WHERE face = ? AND at >= ? AND at < ?"
+            f" AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY entries.seq",
+            *(face, since, until, *kinds),
+        )
+        return [dict(row) for row in rows]
 
     def page(self, since: int, limit: int) -> list[dict[str, Any]]:
         """The next `limit` entries after sequence number `since`, oldest first."""

@@ -65,8 +65,10 @@ CREATE TABLE IF NOT EXISTS entries (
     debit TEXT NOT NULL,
     credit TEXT NOT NULL CHECK (credit <> debit),
     amount INTEGER NOT NULL CHECK (amount > 0),
-    currency TEXT NOT NULL
+    currency TEXT NOT NULL,
+    object_id TEXT
 );
+CREATE INDEX IF NOT EXISTS entries_at ON entries (at);
 CREATE INDEX IF NOT EXISTS entries_booking ON entries (booking_id, seq);
 CREATE INDEX IF NOT EXISTS entries_intent ON entries (intent_id, seq);
 CREATE TABLE IF NOT EXISTS saved_answers (
@@ -134,8 +136,18 @@ class Store:
         # NORMAL in WAL mode writes before it answers and leaves the fsync to checkpoints: a dead process loses nothing.
         self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;")
         self._connection.executescript(SCHEMA)
-        if "status" not in {row["name"] for row in self.all("PRAGMA table_info(refunds)")}:  # a file of earlier days
-            self.run("ALTER TABLE refunds ADD COLUMN status TEXT NOT NULL DEFAULT 'succeeded'")
+        self._bring_up_to_date("refunds", "status", "TEXT NOT NULL DEFAULT 'succeeded'")
+        self._bring_up_to_date("entries", "object_id", "TEXT")
+        self.run(
+            "UPDATE entries SET object_id = CASE WHEN kind LIKE 'refund%' THEN"
+            " (SELECT id FROM refunds WHERE refunds.intent_id = entries.intent_id ORDER BY seq LIMIT 1) ELSE"
+            " (SELECT attempt_id FROM intents WHERE intents.id = entries.intent_id) END WHERE object_id IS NULL"
+        )
+
+    def _bring_up_to_date(self, table: str, column: str, kind: str) -> None:
+        """Add a column that a file of earlier days does not have."""
+        if column not in {row["name"] for row in self.all(f"PRAGMA table_info({table})")}:
+            self.run(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The one way to connect to Temporal: pydantic payloads, and retries that fit who is waiting."""
+"""The one way to connect to Temporal: encrypted pydantic payloads, and retries that fit who is waiting."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import OpenTelemetryPlugin
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig
 
 from config.settings import Settings
+from temporal.encryption import data_converter
 
 _BRIEF = RetryConfig(initial_interval_millis=100, max_interval_millis=400, max_elapsed_time_millis=1000)
 
@@ -35,7 +35,7 @@ async def _connect(settings: Settings, *, retry_config: RetryConfig | None, lazy
     return await Client.connect(
         settings.temporal_address,
         namespace=settings.temporal_namespace,
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(settings),
         lazy=lazy,
         connect_timeout=timedelta(seconds=1),
         plugins=[OpenTelemetryPlugin()],

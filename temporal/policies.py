@@ -15,6 +15,10 @@ NEVER_RETRIED = ["ValueError", "TypeError", "StaleStep", "Refused", "ValidationE
 """Errors that repeating cannot mend: they name a bug or a decision, not a moment of bad luck."""
 
 
+_CONVERSATION = timedelta(seconds=120)
+"""A few calls with timeouts of their own, and the wait for the provider's limit, which is not to cost a try."""
+
+
 def booking_policy(settings: Settings) -> BookingPolicy:
     """The limits that a booking starts with."""
     return BookingPolicy(
@@ -23,6 +27,8 @@ def booking_policy(settings: Settings) -> BookingPolicy:
         payment_steps=settings.payment_steps,
         asks_at_last=True,
         spares_events=True,
+        pays_back_the_unknown=True,
+        ends_at_once=True,
     )
 
 
@@ -58,7 +64,7 @@ def provider(attempts: int) -> RemoteOptions:
     Heartbeats tell a killed worker from a slow provider, so that another worker looks the outcome up within seconds.
     """
     return {
-        "start_to_close_timeout": timedelta(seconds=45),
+        "start_to_close_timeout": _CONVERSATION,
         "heartbeat_timeout": timedelta(seconds=6),
         "task_queue": PAYMENT,
         "retry_policy": _backoff(attempts, longest=timedelta(seconds=30)),
@@ -71,9 +77,24 @@ def provider_locally(attempts: int) -> ProviderLocalOptions:
     A longer pause between two tries is a timer of the workflow, which meanwhile can hear its buyer.
     """
     return {
-        "start_to_close_timeout": timedelta(seconds=45),
+        "start_to_close_timeout": _CONVERSATION,
         "local_retry_threshold": timedelta(seconds=0.5),
         "retry_policy": _backoff(attempts, longest=timedelta(seconds=30)),
+    }
+
+
+class BooksOptions(RemoteOptions):
+    schedule_to_close_timeout: timedelta
+
+
+def books() -> BooksOptions:
+    """A long talk with a provider about a whole day: it may take hours and be tried until the next day's is due."""
+    return {
+        "start_to_close_timeout": timedelta(hours=6),
+        "schedule_to_close_timeout": timedelta(hours=20),
+        "heartbeat_timeout": timedelta(seconds=30),
+        "task_queue": PAYMENT,
+        "retry_policy": _backoff(0, longest=timedelta(minutes=5)),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,11 @@ from pydantic import BaseModel, ConfigDict
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import Client, WorkflowHandle
+from temporalio.api.update.v1 import Outcome
+from temporalio.client import Client
+from temporalio.converter import DataConverter
+
+from temporal.encryption import Undecryptable
 
 
 class TimelineEntry(BaseModel):
@@ -33,10 +37,11 @@ class TimelineEntry(BaseModel):
     problem: str | None = None
 
 
-async def follow(handle: WorkflowHandle[Any, Any], *, wait: bool = False) -> AsyncIterator[TimelineEntry]:
+async def follow(client: Client, workflow_id: str, *, wait: bool = False) -> AsyncIterator[TimelineEntry]:
     """The workflow's story so far; with `wait`, go on telling it until its end."""
     story = _Story()
-    async for event in handle.fetch_history_events(wait_new_event=wait):
+    async for event in client.get_workflow_handle(workflow_id).fetch_history_events(wait_new_event=wait):
+        await _reveal(event, client.data_converter)
         entry = story.tell(event)
         if entry:
             yield entry
@@ -44,7 +49,27 @@ async def follow(handle: WorkflowHandle[Any, Any], *, wait: bool = False) -> Asy
 
 async def of_workflow(client: Client, workflow_id: str) -> list[TimelineEntry]:
     """A workflow's story; empty when Temporal does not know it any more."""
-    return [entry async for entry in follow(client.get_workflow_handle(workflow_id))]
+    return [entry async for entry in follow(client, workflow_id)]
+
+
+async def _reveal(event: HistoryEvent, converter: DataConverter) -> None:
+    """Let each failure say in clear what its innermost cause was; the outer ones only say that an activity failed."""
+    for failure in _failures(event):
+        try:
+            error: BaseException = await converter.decode_failure(failure)
+        except Undecryptable:
+            continue
+        while error.__cause__:
+            error = error.__cause__
+        failure.message = getattr(error, "message", "")
+
+
+def _failures(event: HistoryEvent) -> Iterator[Failure]:
+    attributes = getattr(event, str(event.WhichOneof("attributes")))
+    for _, value in attributes.ListFields():
+        told = value.failure if isinstance(value, Outcome) else value
+        if isinstance(told, Failure):
+            yield told
 
 
 class _Story:
@@ -150,7 +175,4 @@ class _Story:
 
 
 def _why(failure: Failure) -> str | None:
-    """The innermost message, since the outer ones only say that an activity failed."""
-    while failure.HasField("cause"):
-        failure = failure.cause
     return failure.message or None

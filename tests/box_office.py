@@ -21,12 +21,14 @@ from domain.identity import Role
 from temporal.connection import connect
 from tests.tokens import access_tokens
 from tests.waiting import eventually
+from workflows.exchange import exchange_workflow_id
 from workflows.refund import refund_workflow_id
 from workflows.start import workflow_id
 
 CARD = "pm_card_visa"
 DECLINED_CARD = "pm_card_visa_chargeDeclined"
 CARD_WITH_3DS = "pm_card_threeDSecure2Required"
+OF_PAYU = {"succeeded": "approved", "failed": "declined"}
 UNFINISHED = {"held", "paying", "action_required"}
 
 
@@ -77,6 +79,21 @@ class Buyer:
     ) -> httpx2.Response:
         body = {"reason": reason, "tickets": list(tickets), **more}
         return await self.post(f"/v1/bookings/{booking}/refund", body, key=key or str(uuid4()))
+
+    async def exchange(
+        self, booking: str, ticket: str, seat: str, *, key: str | None = None, method: str | None = CARD, **more: Any
+    ) -> httpx2.Response:
+        """Exchange a ticket's seat; paid with a card at Stripe unless `method` is None."""
+        how = {"provider": "stripe", "payment_method": method} if method else {}
+        body = {"ticket": ticket, "seat": seat} | how | more
+        return await self.post(f"/v1/bookings/{booking}/exchange", body, key=key or str(uuid4()))
+
+    async def exchanges(self, booking: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await self.get(f"/v1/bookings/{booking}/exchanges")).json()["exchanges"]
+        return found
+
+    async def delete(self, path: str) -> httpx2.Response:
+        return await self._http.delete(path, headers=self.headers)
 
     async def refunds(self, booking: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = (await self.get(f"/v1/bookings/{booking}/refunds")).json()["refunds"]
@@ -151,9 +168,23 @@ class Provider:
             found += answer.raise_for_status().json()["refunds"]
         return found
 
-    async def decide(self, refund: str, outcome: str) -> None:
+    async def left_pending(self, booking: str, face: str = "stripe") -> str | None:
+        """The refund that a provider has not decided yet."""
+        if face != "payu":
+            return next((each["id"] for each in await self.refunds(booking) if each["status"] == "pending"), None)
+        refunds: list[dict[str, Any]] = []
+        for order in await self.intents(booking):
+            if order["face"] == "payu":
+                answer = await self._http.get("/_sandbox/payu/refunds", params={"intent": order["id"]})
+                refunds += answer.raise_for_status().json()["refunds"]
+        return next((each["refundId"] for each in refunds if each["status"] == "PENDING"), None)
+
+    async def decide(self, refund: str, outcome: str, face: str = "stripe") -> None:
         """Let a refund that was left pending succeed or fail."""
-        answer = await self._http.post(f"/_sandbox/refunds/{refund}/settle", json={"outcome": outcome})
+        path = f"/_sandbox/refunds/{refund}/settle"
+        if face == "payu":
+            path, outcome = f"/_sandbox/payu/refunds/{refund}/settle", OF_PAYU[outcome]
+        answer = await self._http.post(path, json={"outcome": outcome})
         assert answer.status_code == 200, answer.text
 
     async def as_stripe(self, path: str, form: dict[str, str], settings: Settings) -> httpx2.Response:
@@ -242,6 +273,7 @@ class BoxOffice:
         currency: str = "EUR",
         starts_in: timedelta = timedelta(days=30),
         refund_policy: dict[str, int | None] | None = None,
+        exchange_policy: dict[str, int | None] | None = None,
     ) -> str:
         """A published event with the seated sections A and B and the general-admission section Standing."""
         seated = {"kind": "seated", "rows": rows, "seats_per_row": seats_per_row}
@@ -253,6 +285,7 @@ class BoxOffice:
             "currency": currency,
             "hold_seconds": hold_seconds,
             "refund_policy": refund_policy or {},
+            "exchange_policy": exchange_policy or {},
             "sections": [
                 {"name": "A", "price": 5000, **seated},
                 {"name": "B", "price": 4000, **seated},
@@ -315,6 +348,9 @@ class BoxOffice:
 
     def refund_saga(self, refund: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(refund_workflow_id(UUID(refund)))
+
+    def exchange_saga(self, exchange: str) -> WorkflowHandle[Any, Any]:
+        return self.temporal.get_workflow_handle(exchange_workflow_id(UUID(exchange)))
 
     async def reset(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Let a workflow begin again, as an operator can."""

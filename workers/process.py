@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
+from config import memory
 from config.settings import Settings
 
 Work = Callable[[Settings, Sequence[str], asyncio.Event, asyncio.Event], Awaitable[None]]
@@ -20,6 +21,7 @@ Work = Callable[[Settings, Sequence[str], asyncio.Event, asyncio.Event], Awaitab
 
 async def run_until_stopped(work: Work, settings: Settings, names: Sequence[str]) -> None:
     """Run `work` until SIGTERM or SIGINT, or until it fails; meanwhile answer `/readyz` and `/metrics`."""
+    memory.configure()
     ready, stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_ in (signal.SIGTERM, signal.SIGINT):

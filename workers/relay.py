@@ -30,7 +30,7 @@ from workers.backoff import backoff, pause
 SERVICES: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment")
 ROWS_PER_BUCKET = 64
 _SAFETY_POLL = (2.0, 4.0)  # seconds; a notification is quicker, but may be lost with a connection
-_GATHER = 0.1  # seconds after a notification, so that what a rush writes meanwhile shares the round
+_GATHER = 0.2  # seconds after a notification, so that what a rush writes meanwhile shares the round
 _STOPPED_FOR = (30.0, 60.0)  # seconds until a message that cannot be published is tried again
 _GRACE = 5.0  # seconds that a relay which stops waits for acknowledgements
 

@@ -20,11 +20,13 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from db.reservation import refunds, requests
+from db.reservation import exchange_records, refunds, requests
 from domain.bookings import BookingPolicy, BookingRequest
+from domain.exchanges import ExchangeRequest
 from domain.refunds import RefundRequest
 from temporal import queues
 from workflows.booking import BookingWorkflow
+from workflows.exchange import ExchangeWorkflow, exchange_workflow_id, search_attributes_of_exchange
 from workflows.refund import RefundWorkflow, refund_workflow_id, search_attributes_of_refund
 from workflows.start import TASK_TIMEOUT, search_attributes_of, workflow_id
 
@@ -56,11 +58,24 @@ async def revive(engine: AsyncEngine, client: Client, policy: BookingPolicy, ove
     async with engine.connect() as connection:
         unfinished = await requests.find_unfinished(connection, overdue=overdue, limit=_AT_ONCE)
         owing = await refunds.find_unfinished(connection, older=overdue, limit=_AT_ONCE)
-        _parked.set(await requests.count_parked(connection) + await refunds.count_parked(connection))
+        exchanges = await exchange_records.find_unfinished(
+            connection,
+            older=overdue + policy.payment_window,
+            limit=_AT_ONCE,
+            window=policy.payment_window,
+            attempts=policy.compensation_attempts,
+        )
+        _parked.set(
+            await requests.count_parked(connection)
+            + await refunds.count_parked(connection)
+            + await exchange_records.count_parked(connection)
+        )
     for request in unfinished:
         await _start(client, request.model_copy(update={"policy": policy}))
     for refund in owing:
         await _start_refund(client, refund.model_copy(update={"attempts": policy.compensation_attempts}))
+    for exchange in exchanges:
+        await _start_exchange(client, exchange)
 
 
 async def _start(client: Client, request: BookingRequest) -> None:
@@ -94,3 +109,19 @@ async def _start_refund(client: Client, request: RefundRequest) -> None:
         return
     _revived.inc()
     log.warning("refund_revived", refund_id=str(request.id))
+
+
+async def _start_exchange(client: Client, request: ExchangeRequest) -> None:
+    try:
+        await client.start_workflow(
+            ExchangeWorkflow.run,
+            request,
+            id=exchange_workflow_id(request.id),
+            task_queue=queues.RESERVATION,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            search_attributes=search_attributes_of_exchange(request),
+        )
+    except WorkflowAlreadyStartedError:
+        return
+    _revived.inc()
+    log.warning("exchange_revived", exchange_id=str(request.id))

@@ -16,9 +16,11 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.cancellation import CancellationActivities
 from activities.catalogue import CatalogueActivities
+from activities.exchange import ExchangeActivities
 from activities.inventory import InventoryActivities
 from activities.late_payments import LatePaymentActivities
 from activities.payment import PaymentActivities, PaymentGateway
+from activities.reconciliation import ReconciliationActivities
 from activities.refund import RefundActivities
 from activities.reservation import ReservationActivities
 from activities.returned_tickets import ReturnedTickets
@@ -32,19 +34,24 @@ from workers.catching_up import keep_catching_up
 from workers.gateways import open_gateways
 from workers.lateness import keep_watching
 from workers.revival import keep_reviving
+from workers.schedules import schedule_reconciliation
 from workflows.booking import BookingWorkflow
 from workflows.event_cancellation import EstimateCancellation, EventCancellation
+from workflows.exchange import ExchangeWorkflow
 from workflows.late_payment import LatePaymentWorkflow
 from workflows.publication import PublishEvent
+from workflows.reconciliation import DailyReconciliation, ReconciliationWorkflow
 from workflows.refund import RefundWorkflow
 
 RESERVATION_WORKFLOWS = [
     BookingWorkflow,
     LatePaymentWorkflow,
     RefundWorkflow,
+    ExchangeWorkflow,
     EventCancellation,
     EstimateCancellation,
 ]
+PAYMENT_WORKFLOWS = [ReconciliationWorkflow, DailyReconciliation]
 SERVICES = (queues.CATALOGUE, queues.RESERVATION, queues.PAYMENT)
 
 _AT_ONCE = 500
@@ -62,8 +69,18 @@ async def run(settings: Settings, services: Sequence[str], ready: asyncio.Event,
         await stop.wait()
 
 
-def worker(client: Client, queue: str, workflows: Sequence[type], activities: Sequence[Callable[..., Any]]) -> Worker:
-    """A worker under the options that all of ours share."""
+def worker(
+    client: Client,
+    queue: str,
+    workflows: Sequence[type],
+    activities: Sequence[Callable[..., Any]],
+    activities_per_second: float | None = None,
+) -> Worker:
+    """A worker under the options that all of ours share.
+
+    Args:
+        activities_per_second: The most that all workers of the queue together begin.
+    """
     return Worker(
         client,
         task_queue=queue,
@@ -77,6 +94,7 @@ def worker(client: Client, queue: str, workflows: Sequence[type], activities: Se
         max_concurrent_workflow_tasks=_AT_ONCE,
         max_concurrent_local_activities=_AT_ONCE,
         max_cached_workflows=5 * _AT_ONCE,
+        max_task_queue_activities_per_second=activities_per_second,
         graceful_shutdown_timeout=timedelta(seconds=5),
     )
 
@@ -105,6 +123,7 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
         activities = [
             *methods_of(reservation),
             *methods_of(ReturnedTickets(engine, locks)),
+            *methods_of(ExchangeActivities(engine, locks, reservation.admit)),
             *methods_of(InventoryActivities(engine)),
             *methods_of(CancellationActivities(engine)),
         ]
@@ -122,10 +141,12 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
             *methods_of(PaymentActivities(engine, gateways)),
             *methods_of(LatePaymentActivities(engine, gateways)),
             *methods_of(RefundActivities(engine, gateways)),
+            *methods_of(ReconciliationActivities(engine, gateways)),
         ]
+        await schedule_reconciliation(client)
         watching = asyncio.create_task(keep_watching(engine, client, booking_policy(settings)))
         try:
-            yield worker(client, queues.PAYMENT, [], activities)
+            yield worker(client, queues.PAYMENT, PAYMENT_WORKFLOWS, activities, settings.payment_calls_per_second)
         finally:
             watching.cancel()
 

@@ -16,12 +16,14 @@ RETURN_MONEY: Final = "return money"
 RELEASE_SEATS: Final = "release seats"
 ISSUE_TICKETS: Final = "issue tickets"
 SETTLE_REFUND: Final = "settle the refund"
+SWAP_SEATS: Final = "swap the seats"
 
 _CHOICES: Final = {
     RETURN_MONEY: {OperatorAction.RETRY, OperatorAction.RESOLVE},
     RELEASE_SEATS: {OperatorAction.RETRY},
     ISSUE_TICKETS: {OperatorAction.RETRY, OperatorAction.COMPENSATE},
     SETTLE_REFUND: {OperatorAction.RETRY},
+    SWAP_SEATS: {OperatorAction.RETRY},
 }
 """What an operator may order at each step where the saga can be parked."""
 

@@ -85,6 +85,7 @@ class BookingWorkflow:
         self._end_of_hold: asyncio.Task[None] | None = None
         self._abandon_requested = False
         self._provider_has_news = False
+        self._buyer_had_to_act = False
         self._shown = BookingStatus.HELD  # what the search attribute says; the API starts us with it
         self._attention = Attention()
 
@@ -107,7 +108,7 @@ class BookingWorkflow:
                 await self._find_way()
         if self._pending_order:
             self._answer(self._pending_order, problem=refusals.over(self._booking))
-        if self._order and self._request.policy.spares_events:
+        if self._order and self._request.policy.spares_events and not self._may_end_at_once:
             # Whatever arrives while a task ends its workflow makes the server drop that task, and the answer with it.
             await workflow.sleep(_A_MOMENT, summary="the order is answered before the end")
 
@@ -207,6 +208,7 @@ class BookingWorkflow:
 
     async def _wait_for_buyer(self, order: _Order, authorization: Authorization) -> Authorization:
         """3-D Secure: the buyer acts at the provider, who tells us, or is asked, until the payment's window closes."""
+        self._buyer_had_to_act = True
         until = workflow.now() + self._request.policy.payment_window
         await self._change(ReservationActivities.require_action, self._step, "the buyer has to act")
         self._answer(order, action_url=authorization.action_url)
@@ -320,6 +322,8 @@ class BookingWorkflow:
             if self._has_ended:
                 return None  # the effect was made, and only its answer was lost
             if self._booking.version != believed:
+                if step == RELEASE_SEATS and self._request.policy.pays_back_the_unknown:
+                    await self._return_money()
                 continue
             action = await self._ask_operator(step, failure)
             if action is OperatorAction.RESOLVE:
@@ -494,6 +498,11 @@ class BookingWorkflow:
     @property
     def _has_ended(self) -> bool:
         return self._booking.status in OVER
+
+    @property
+    def _may_end_at_once(self) -> bool:
+        """Nobody tells it anything while its buyer need not act; and a caller repeats an order whose answer is lost."""
+        return self._request.policy.ends_at_once and not self._buyer_had_to_act
 
     @property
     def _attempts(self) -> int:

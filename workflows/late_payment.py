@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.reservation import Reinstate, Release, ReservationActivities, Step
     from domain.bookings import OVER, PAID, Booking, BookingStatus
     from domain.domain_events import LateSettlement
-    from domain.payments import LatePayment
+    from domain.payments import GivingBackState, LatePayment
     from domain.problems import ProblemType
     from temporal.policies import provider, transaction
     from temporal.saga import Saga, shielded
@@ -95,7 +95,7 @@ class LatePaymentWorkflow:
             await self._saga.compensate()
         if self._here.status in PAID and before.status not in PAID:
             return LateSettlement.SAME_PLACES if self._here.seats == before.seats else LateSettlement.OTHER_SEATS
-        await self._insist("give the money back", self._give_back)
+        await self._give_back()
         return LateSettlement.RETURNED
 
     # The steps, each with what undoes it
@@ -164,7 +164,15 @@ class LatePaymentWorkflow:
         await self._insist("return money", return_money)
 
     async def _give_back(self) -> None:
-        await self._remote(LatePaymentActivities.give_back, self._late, "void or refund")
+        """Until it is decided: what is pending has not gone back."""
+        pause = _FIRST_LOOK
+        while await self._insist("give the money back", self._void_or_refund) is GivingBackState.PENDING:
+            await self._wait(pause)
+            pause = min(2 * pause, _LONGEST_LOOK)
+
+    async def _void_or_refund(self) -> GivingBackState:
+        state: GivingBackState = await self._remote(LatePaymentActivities.give_back, self._late, "void or refund")
+        return state
 
     async def _insist(self, what: str, effect: Callable[[], Awaitable[T]]) -> T:
         """Do what has to be done; where it keeps failing, say so, and try again after some minutes."""

@@ -19,6 +19,18 @@ ABANDONED = Problem(type=ProblemType.WRONG_STATE, detail="The payment was abando
 PARKED = Problem(
     type=ProblemType.OUTCOME_UNKNOWN, detail="The outcome is not certain yet; our support has been alerted."
 )
+EXCHANGE_UNDONE = Problem(
+    type=ProblemType.EXCHANGE_FAILED, detail="The exchange could not be completed; nothing is charged for it."
+)
+EXCHANGE_UNREACHABLE = Problem(
+    type=ProblemType.EXCHANGE_FAILED, detail="The payment provider could not be reached; nothing is charged."
+)
+EXCHANGE_ABANDONED = Problem(
+    type=ProblemType.EXCHANGE_FAILED, detail="The exchange was abandoned; nothing is charged for it."
+)
+EXCHANGE_TOO_LATE = Problem(
+    type=ProblemType.PAYMENT_TOO_LATE, detail="The difference was not paid in time; the ticket stays as it is."
+)
 
 
 def why_not_paid(authorization: Authorization) -> Problem:
@@ -41,6 +53,25 @@ def capture_refused(code: str) -> Problem:
     return Problem(
         type=ProblemType.PAYMENT_DECLINED,
         detail="The money could not be taken; the seats were given back.",
+        members={"code": code},
+    )
+
+
+def why_not_exchanged(authorization: Authorization) -> Problem:
+    if authorization.result is AuthorizationResult.LAPSED:
+        return EXCHANGE_TOO_LATE
+    declined = authorization.result is AuthorizationResult.DECLINED
+    return Problem(
+        type=ProblemType.PAYMENT_DECLINED if declined else ProblemType.PAYMENT_REJECTED,
+        detail="The difference could not be paid; the ticket stays as it is.",
+        members={"code": authorization.code},
+    )
+
+
+def difference_refused(code: str) -> Problem:
+    return Problem(
+        type=ProblemType.PAYMENT_DECLINED,
+        detail="The difference could not be taken; the ticket stays as it is.",
         members={"code": code},
     )
 

@@ -1,6 +1,6 @@
 """The invariants, by subject: each is one check whose docstring is the promise that it holds us to."""
 
-from audit.invariants import consumers, holds, money, outcomes, sagas, seats, states
+from audit.invariants import consumers, holds, ledger, money, outcomes, sagas, seats, states
 from audit.look import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -11,6 +11,9 @@ CHECKS: tuple[Check, ...] = (
     money.a_booking_is_paid_once,
     money.nothing_stays_authorized,
     money.attempts_say_what_the_provider_says,
+    ledger.every_ledger_transaction_balances,
+    ledger.the_ledger_says_what_attempts_and_refunds_say,
+    ledger.the_ledger_says_what_the_provider_says,
     holds.holds_have_live_bookings,
     holds.every_hold_has_an_end,
     holds.redis_knows_what_is_taken,

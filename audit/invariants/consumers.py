@@ -11,14 +11,14 @@ from collections import Counter
 from audit import readings
 from audit.look import Broken, Look
 from audit.sources import OF_EVENT
-from domain.domain_events import REFUND_TYPES, BookingEvent
+from domain.domain_events import EXCHANGE_TYPE, REFUND_TYPES, BookingEvent
 
 _SOLD = "booking.confirmed"
-_COUNTED = REFUND_TYPES | {_SOLD}
+_COUNTED = REFUND_TYPES | {_SOLD, EXCHANGE_TYPE}
 
 
 async def analytics_hears_of_every_sale(look: Look) -> list[Broken]:
-    """Each confirmation and refund that has left the outbox is in the inbox of analytics."""
+    """Each confirmation, exchange and refund that has left the outbox is in the inbox of analytics."""
     story = await look.once(readings.story)
     return [
         Broken(outcome.booking, f"analytics has not heard of {outcome.id}", outcome.is_early)
@@ -28,7 +28,7 @@ async def analytics_hears_of_every_sale(look: Look) -> list[Broken]:
 
 
 async def sales_are_counted_once(look: Look) -> list[Broken]:
-    """An event's sales, in all and by day, are the sum of the confirmations and refunds that analytics has heard of."""
+    """An event's sales, in all and by day, are the sum of the confirmations, exchanges and refunds that it was told."""
     story = await look.once(readings.story)
     sums: dict[tuple[str, str, str], Counter[str]] = {}
     for outcome in story.outcomes:
@@ -49,6 +49,8 @@ def _entries(type: str) -> list[tuple[str, int, int]]:
     """Where analytics enters a domain event: the book, the bookings, and the sign of its tickets and money."""
     if type == _SOLD:
         return [("in all", 1, 1), ("sold by day", 1, 1)]
+    if type == EXCHANGE_TYPE:  # its tickets are as many as before, its amount what was paid for a dearer seat
+        return [("in all", 0, 1), ("sold by day", 0, 1)]
     if type in REFUND_TYPES:
         return [("in all", -int(type == "booking.refunded"), -1), ("refunded by day", 1, 1)]
     return []  # analytics has no need of it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from adapters.sandbox_ledger import RecordedIntent
@@ -12,7 +13,7 @@ from domain.bookings import PAID
 
 
 def owed(booking: Facts) -> int:
-    """What a booking owes, in minor units: where it is paid its price, less what has gone back of it for certain."""
+    """What a booking owes, in minor units: if paid, its price and what exchanges cost, less what has gone back."""
     return booking.amount - booking.refunded if booking.status in PAID else 0
 
 
@@ -29,12 +30,14 @@ async def money_taken_is_money_owed(look: Look) -> list[Broken]:
 
 
 async def a_booking_is_paid_once(look: Look) -> list[Broken]:
-    """At most one intent of a booking has the buyer's money, taken or reserved."""
-    paid = {
-        booking: [intent.id for intent in intents if intent.held or intent.captured > intent.refunded]
-        for booking, intents in (await look.once(readings.intents)).items()
-    }
-    return [Broken(booking, f"paid by {', '.join(sorted(ids))}") for booking, ids in paid.items() if len(ids) > 1]
+    """At most one intent has the buyer's money, taken or reserved, for a booking and for each of its exchanges."""
+    exchange = await look.once(readings.exchange_of_intent)
+    paid: dict[tuple[str, str | None], list[str]] = defaultdict(list)
+    for booking, intents in (await look.once(readings.intents)).items():
+        for intent in intents:
+            if intent.held or intent.captured > intent.refunded:
+                paid[booking, exchange.get(intent.id)].append(intent.id)
+    return [Broken(booking, f"paid by {', '.join(sorted(ids))}") for (booking, _), ids in paid.items() if len(ids) > 1]
 
 
 async def nothing_stays_authorized(look: Look) -> list[Broken]:

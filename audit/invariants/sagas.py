@@ -16,10 +16,12 @@ _UNFINISHED = "('held', 'paying', 'action_required', 'needs_attention', 'refundi
 
 
 async def what_is_unfinished_is_being_finished(look: Look) -> list[Broken]:
-    """Each booking that has not ended has a living saga."""
+    """Each booking that has not ended, or one of whose seats is being exchanged, has a living saga."""
     statement = f"""
         SELECT id::text AS id, status FROM bookings
-        WHERE status IN {_UNFINISHED} AND updated_at < now() - interval '2 seconds' AND {OF_EVENT.format("event_id")}
+        WHERE (status IN {_UNFINISHED} AND updated_at < now() - interval '2 seconds'
+               OR id IN ({readings.EXCHANGING} AND created_at < now() - interval '2 seconds'))
+          AND {OF_EVENT.format("event_id")}
     """
     rows = await look.rows(statement)
     running = await look.once(readings.running) if rows else set()
@@ -27,7 +29,7 @@ async def what_is_unfinished_is_being_finished(look: Look) -> list[Broken]:
 
 
 async def nothing_outlasts_its_window(look: Look) -> list[Broken]:
-    """No booking stays held a minute beyond its hold, nor in payment five minutes beyond the payment's window."""
+    """No booking stays held a minute beyond its hold, nor in payment or exchange five minutes beyond the window."""
     statement = f"""
         SELECT id::text AS id, status FROM bookings
         WHERE {OF_EVENT.format("event_id")} AND (
@@ -35,6 +37,10 @@ async def nothing_outlasts_its_window(look: Look) -> list[Broken]:
             OR status IN ('paying', 'action_required')
                AND updated_at + CAST(:payment_window AS interval) + interval '5 minutes' < now()
         )
+        UNION ALL
+        SELECT b.id::text, 'in exchange' FROM exchanges x JOIN bookings b ON b.id = x.booking_id
+        WHERE {OF_EVENT.format("b.event_id")} AND x.state IN ('pending', 'action_required') AND NOT x.needs_attention
+          AND x.created_at + CAST(:payment_window AS interval) + interval '5 minutes' < now()
     """
     return [Broken(row.id, f"{row.status}, but its time is up") for row in await look.rows(statement)]
 

@@ -16,6 +16,7 @@ from domain.domain_events import (
     BookingRefunded,
     EventCancelled,
     EventPublished,
+    TicketExchanged,
 )
 
 
@@ -27,9 +28,18 @@ async def is_new(connection: AsyncConnection, consumer: str, domain_event_id: UU
 
 async def count_booking(connection: AsyncConnection, booking: BookingConfirmed, day: date) -> None:
     """Add a confirmed booking to its event's totals."""
+    await _add(connection, booking, day, bookings=1, tickets=len(booking.tickets), revenue=booking.amount)
+
+
+async def count_exchange(connection: AsyncConnection, exchange: TicketExchanged, day: date) -> None:
+    """Add what was paid for a dearer seat; what a cheaper one leaves is counted when it has gone back."""
+    if exchange.amount:
+        await _add(connection, exchange, day, bookings=0, tickets=0, revenue=exchange.amount)
+
+
+async def _add(connection: AsyncConnection, sold: BookingConfirmed | TicketExchanged, day: date, **totals: int) -> None:
     for table, key in ((SalesRow, {}), (DailySalesRow, {"day": day})):
-        totals = {"bookings": 1, "tickets": len(booking.tickets), "revenue": booking.amount}
-        statement = insert(table).values(event_id=booking.event_id, currency=booking.currency, **key, **totals)
+        statement = insert(table).values(event_id=sold.event_id, currency=sold.currency, **key, **totals)
         added = {name: getattr(table, name) + statement.excluded[name] for name in totals}
         await connection.execute(statement.on_conflict_do_update(constraint=f"{table.__tablename__}_pkey", set_=added))
 

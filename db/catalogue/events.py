@@ -14,6 +14,7 @@ from db.catalogue.tables import EventRow, SectionRow
 from db.outbox import append
 from domain.catalogue import Event, EventPlan, EventStatus, Section
 from domain.domain_events import EventCancelled, EventPublished, Venue
+from domain.exchanges import ExchangePolicy
 from domain.problems import ProblemType, Refused
 from domain.refunds import RefundPolicy
 
@@ -103,7 +104,9 @@ async def _sections(connection: AsyncConnection, event_id: UUID) -> Sequence[Sec
 def _columns(plan: EventPlan) -> dict[str, Any]:
     venue = {f"venue_{key}": value for key, value in plan.venue.model_dump().items()}
     refunds = {f"refund_{key}": value for key, value in plan.refund_policy.model_dump().items()}
-    return plan.model_dump(exclude={"venue", "sections", "refund_policy"}) | venue | refunds
+    exchanges = {"exchange_until_hours": plan.exchange_policy.until_hours}
+    as_they_are = plan.model_dump(exclude={"venue", "sections", "refund_policy", "exchange_policy"})
+    return as_they_are | venue | refunds | exchanges
 
 
 def _event(row: Row[Any], sections: Sequence[Section]) -> Event:
@@ -129,6 +132,7 @@ def _event(row: Row[Any], sections: Sequence[Section]) -> Event:
         refund_policy=RefundPolicy(
             until_hours=row.refund_until_hours, fee_percent=row.refund_fee_percent, fee_fixed=row.refund_fee_fixed
         ),
+        exchange_policy=ExchangePolicy(until_hours=row.exchange_until_hours),
         sections=tuple(sections),
     )
 

@@ -46,6 +46,7 @@ class EventRow(Base):
     refund_until_hours: Mapped[int | None] = mapped_column(server_default=text("0"))
     refund_fee_percent: Mapped[int] = mapped_column(server_default=text("0"))
     refund_fee_fixed: Mapped[int] = mapped_column(server_default=text("0"))
+    exchange_until_hours: Mapped[int | None] = mapped_column(server_default=text("0"))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     published_at: Mapped[datetime | None]
 

@@ -154,7 +154,8 @@ def _accounts(who: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     return (
         select(UserRow.id, UserRow.profile, UserRow.roles, UserRow.created_at, UserRow.verified_at, UserKeyRow.wrapped)
         .join(UserKeyRow, UserKeyRow.user_id == UserRow.id)
-        .where(who)
+        # Said besides: who waits for the row while it is erased gets its new version, but still sees the key.
+        .where(who, UserRow.erased_at.is_(None))
     )
 
 

@@ -1,15 +1,19 @@
-"""Payment attempts as rows: which intent and which keys belong to a booking, whatever crashes or is reset."""
+"""Payment attempts as rows: which intent and which keys belong to a booking, whatever crashes or is reset.
+
+A booking has one live attempt at most, and so has each exchange of one of its seats.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, exists, func, literal, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Row, Uuid, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from db.outbox import append
 from db.payment.tables import AttemptRow
@@ -47,7 +51,8 @@ _COMES_FROM: dict[AttemptState, frozenset[AttemptState]] = {
 class Attempt(NamedTuple):
     """One attempt to take a booking's money; `intent_id` is None until the provider has told it.
 
-    `action_url` is the provider's page where the intent is paid, which some providers tell only once.
+    `action_url` is the provider's page where the intent is paid, which some providers tell only once. `exchange_id` is
+    the exchange that it pays for; None where it pays for the booking itself.
     """
 
     booking_id: UUID
@@ -60,11 +65,13 @@ class Attempt(NamedTuple):
     keys_minted: int
     captures_asked: int = 0
     action_url: str | None = None
+    exchange_id: UUID | None = None
 
     def key(self, step: str) -> str:
         """The idempotency key of one step: the same for every repetition, another once it has proved to be spent."""
         minted = f":{self.keys_minted}" if self.keys_minted else ""
-        return f"{self.booking_id}:{step}:{self.number}{minted}"
+        exchange = "exchange:" if self.exchange_id else ""
+        return f"{self.booking_id}:{exchange}{step}:{self.number}{minted}"
 
     def facts(self) -> dict[str, Any]:
         """What every domain event of a payment carries."""
@@ -89,71 +96,114 @@ def read_attempt(row: Row[Any]) -> Attempt:
         row.keys_minted,
         row.captures_asked,
         row.action_url,
+        row.exchange_id,
     )
 
 
-async def live(connection: AsyncConnection, booking_id: UUID) -> Attempt | None:
-    """The booking's attempt that is not closed, if there is one."""
-    row = (await connection.execute(select(AttemptRow).where(*_is_live(booking_id)))).one_or_none()
+# Built once: to build a statement costs more than to send it.
+_IS_OPEN = (AttemptRow.booking_id == bindparam("of_booking"), AttemptRow.closed_at.is_(None))
+_IS_OF = AttemptRow.exchange_id.is_not_distinct_from(bindparam("of_exchange", type_=Uuid()))
+_LIVE = select(AttemptRow).where(*_IS_OPEN, _IS_OF)
+_LIVE_OR_DECLINED = select(AttemptRow).where(
+    AttemptRow.booking_id == bindparam("of_booking"),
+    _IS_OF,
+    or_(
+        AttemptRow.closed_at.is_(None),
+        and_(AttemptRow.state == AttemptState.DECLINED, AttemptRow.deadline == bindparam("at")),
+    ),
+)
+_OPEN = text(
+    """
+    INSERT INTO attempts (booking_id, number, provider, amount, currency, deadline, exchange_id)
+    SELECT :booking_id, coalesce(max(number), 0) + 1, :provider, :amount, :currency, CAST(:deadline AS timestamptz),
+           CAST(:exchange_id AS uuid)
+    FROM attempts WHERE booking_id = :booking_id
+    HAVING :deadline > now()
+       AND count(*) FILTER (
+           WHERE exchange_id IS NOT DISTINCT FROM CAST(:exchange_id AS uuid)
+             AND (closed_at IS NULL OR (state = 'declined' AND deadline = :deadline))
+       ) = 0
+    ON CONFLICT DO NOTHING RETURNING *
+    """
+)
+_BEGIN_CAPTURE = (
+    update(AttemptRow)
+    .where(*_IS_OPEN, _IS_OF)
+    .values(captures_asked=AttemptRow.captures_asked + 1)
+    .returning(AttemptRow)
+)
+
+
+async def live(connection: AsyncConnection, booking_id: UUID, exchange_id: UUID | None = None) -> Attempt | None:
+    """The attempt of the booking, or of the exchange, that is not closed, if there is one."""
+    found = await connection.execute(_LIVE, {"of_booking": booking_id, "of_exchange": exchange_id})
+    row = found.one_or_none()
     return read_attempt(row) if row else None
 
 
-def _is_live(booking_id: UUID) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return AttemptRow.booking_id == booking_id, AttemptRow.closed_at.is_(None)
+async def captured(connection: AsyncConnection, booking_id: UUID) -> list[Attempt]:
+    """The attempts that have money of the booking's, for itself and for its exchanges, oldest first."""
+    rows = await connection.execute(
+        select(AttemptRow)
+        .where(AttemptRow.booking_id == booking_id, AttemptRow.state == AttemptState.CAPTURED)
+        .order_by(AttemptRow.number)
+    )
+    return [read_attempt(row) for row in rows]
 
 
 async def open_attempt(
-    connection: AsyncConnection, booking_id: UUID, provider: str, amount: Money, deadline: datetime
+    connection: AsyncConnection,
+    booking_id: UUID,
+    provider: str,
+    amount: Money,
+    deadline: datetime,
+    exchange_id: UUID | None = None,
 ) -> Attempt | None:
-    """The live attempt, or a new one; None when there is none and the deadline has passed by the database's clock."""
-    number = select(func.coalesce(func.max(AttemptRow.number), 0) + 1).where(AttemptRow.booking_id == booking_id)
-    values = select(
-        literal(booking_id),
-        number.scalar_subquery(),
-        literal(provider),
-        literal(amount.amount),
-        literal(amount.currency),
-    ).where(literal(deadline) > func.now(), ~exists().where(*_is_live(booking_id)))
-    columns = ["booking_id", "number", "provider", "amount", "currency"]
-    opening = insert(AttemptRow).from_select(columns, values).on_conflict_do_nothing().returning(AttemptRow)
-    row = (await connection.execute(opening)).one_or_none()
-    return read_attempt(row) if row else await live(connection, booking_id)
+    """The live attempt, or a new one; None when there is none and the deadline has passed by the database's clock.
+
+    An order whose attempt was declined gets that one again: its worker died before it could tell.
+    """
+    values = {"booking_id": booking_id, "provider": provider, "deadline": deadline, "exchange_id": exchange_id}
+    row = (await connection.execute(_OPEN, values | amount.model_dump())).one_or_none()
+    if row is None:
+        order = {"of_booking": booking_id, "of_exchange": exchange_id, "at": deadline}
+        row = (await connection.execute(_LIVE_OR_DECLINED, order)).one_or_none()
+    return read_attempt(row) if row else None
 
 
 async def in_time(connection: AsyncConnection, deadline: datetime) -> bool:
     """Whether a charge may still be started, by the database's clock."""
-    return bool((await connection.execute(select(literal(deadline) > func.now()))).scalar_one())
+    return bool((await connection.execute(_IN_TIME, {"deadline": deadline})).scalar_one())
+
+
+_IN_TIME = text("SELECT :deadline > now()")
 
 
 async def note_intent(
     connection: AsyncConnection, attempt: Attempt, intent_id: str, action_url: str | None = None
 ) -> Attempt | None:
     """Remember the provider's id before any money moves; None when the attempt has been closed meanwhile."""
-    return await _change(connection, attempt, {"intent_id": intent_id, "action_url": action_url})
+    return await _change(connection, attempt, _NOTE_INTENT, noted_intent=intent_id, noted_url=action_url)
 
 
-async def begin_capture(connection: AsyncConnection, booking_id: UUID) -> Attempt | None:
+async def begin_capture(
+    connection: AsyncConnection, booking_id: UUID, exchange_id: UUID | None = None
+) -> Attempt | None:
     """The live attempt, with this capture counted before it is asked for; None when there is none."""
-    counted = await connection.execute(
-        update(AttemptRow)
-        .where(*_is_live(booking_id))
-        .values(captures_asked=AttemptRow.captures_asked + 1)
-        .returning(AttemptRow)
-    )
+    counted = await connection.execute(_BEGIN_CAPTURE, {"of_booking": booking_id, "of_exchange": exchange_id})
     row = counted.one_or_none()
     return read_attempt(row) if row else None
 
 
 async def note_decline(connection: AsyncConnection, attempt: Attempt, code: str) -> Attempt | None:
     """Remember a decline before its intent is voided, so that a crash in between does not lose the reason."""
-    return await _change(connection, attempt, {"decline_code": code})
+    return await _change(connection, attempt, _changing({"decline_code": code}))
 
 
 async def mint_keys(connection: AsyncConnection, attempt: Attempt) -> Attempt | None:
     """Have the next calls use new keys, since the provider's saved answer to the old ones is known to be a failure."""
-    return await _change(
-        connection, attempt, {"keys_minted": attempt.keys_minted + 1}, AttemptRow.keys_minted == attempt.keys_minted
-    )
+    minted = {"keys_minted": attempt.keys_minted + 1}
+    return await _change(connection, attempt, _changing(minted, AttemptRow.keys_minted == attempt.keys_minted))
 
 
 async def reach(
@@ -164,26 +214,33 @@ async def reach(
     Returns:
         None, and nothing is changed or told, when the attempt is there already or has gone past it.
     """
-    values: dict[str, Any] = {"state": state}
-    if state in CLOSED:
-        values["closed_at"] = func.now()
-    if state is AttemptState.LEFT:
-        values["watched"] = True
-    changed = await _change(connection, attempt, values, AttemptRow.state.in_(_COMES_FROM[state]))
+    changed = await _change(connection, attempt, _reaching(state))
     if changed and event:
         await append(connection, attempt.booking_id, event)
     return changed
 
 
+@cache
+def _reaching(state: AttemptState) -> ReturningUpdate[Any]:
+    values: dict[str, Any] = {"state": state}
+    if state in CLOSED:
+        values["closed_at"] = func.now()
+    if state is AttemptState.LEFT:
+        values["watched"] = True
+    return _changing(values, AttemptRow.state.in_(_COMES_FROM[state]))
+
+
+def _changing(values: dict[str, Any], *conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
+    same = AttemptRow.number == bindparam("of_number")
+    return update(AttemptRow).where(*_IS_OPEN, same, *conditions).values(values).returning(AttemptRow)
+
+
+_NOTE_INTENT = _changing({"intent_id": bindparam("noted_intent"), "action_url": bindparam("noted_url")})
+
+
 async def _change(
-    connection: AsyncConnection, attempt: Attempt, values: dict[str, Any], *conditions: ColumnElement[bool]
+    connection: AsyncConnection, attempt: Attempt, change: ReturningUpdate[Any], **values: Any
 ) -> Attempt | None:
-    changed = await connection.execute(
-        update(AttemptRow)
-        .where(AttemptRow.booking_id == attempt.booking_id, AttemptRow.number == attempt.number)
-        .where(AttemptRow.closed_at.is_(None), *conditions)
-        .values(values)
-        .returning(AttemptRow)
-    )
-    row = changed.one_or_none()
+    same = {"of_booking": attempt.booking_id, "of_number": attempt.number}
+    row = (await connection.execute(change, same | values)).one_or_none()
     return read_attempt(row) if row else None

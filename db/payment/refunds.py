@@ -1,7 +1,12 @@
-"""Tries to give money back as rows: a try may begin only when the one before it has failed for certain."""
+"""Tries to give money back as rows: a try may begin only when the one before it has failed for certain.
+
+Where a booking's money was taken by several intents, since seats were exchanged for dearer ones, a refund has a part at
+each intent that it takes from, and each part has its own tries; `number` counts the tries of all parts.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -29,7 +34,7 @@ SETTLED = frozenset({TryState.SUCCEEDED, TryState.FAILED})
 
 
 class Try(NamedTuple):
-    """One try to give the money of a refund back.
+    """One try to give a refund's money back, or its part at one intent.
 
     Attributes:
         is_new: Nobody can have asked the provider under its key before.
@@ -45,7 +50,7 @@ class Try(NamedTuple):
     state: TryState
     code: str | None
     keys_minted: int
-    is_new: bool
+    is_new: bool = False
 
     @property
     def key(self) -> str:
@@ -55,48 +60,75 @@ class Try(NamedTuple):
         return f"{self.booking_id}:refund:{self.refund_id}{number}{minted}"
 
 
-async def open_try(
+async def open_tries(
     connection: AsyncConnection, refund_id: UUID, booking_id: UUID, number: int, amount: int
-) -> Try | None:
-    """The try of this number, opened if it is new; None where the booking has no money taken.
+) -> list[Try]:
+    """The latest try of each part; a new one where there is none yet, or where it has failed.
 
-    Raises:
-        IntegrityError: The try before it may still succeed.
+    Args:
+        number: How many tries a part may have had with those that are opened now.
+
+    Returns:
+        Nothing where the booking has not so much money left.
     """
-    known = await _find(connection, refund_id, number, is_new=False)
+    known = await _tries(connection, refund_id)
     if known:
-        return known
-    attempt = await attempts.live(connection, booking_id)
-    if attempt is None or attempt.state is not AttemptState.CAPTURED:
-        return None
-    values = {
-        "refund_id": refund_id,
-        "number": number,
-        "booking_id": booking_id,
-        "attempt": attempt.number,
-        "amount": amount,
-    }
-    made = await connection.execute(
-        insert(RefundRow)
-        .values(values)
-        .on_conflict_do_nothing(index_elements=["refund_id", "number"])
-        .returning(RefundRow.number)
+        parts = {each.attempt: each.amount.amount for each in _latest(known) if _may_follow(each, known, number)}
+    else:
+        parts = await _shared_out(connection, booking_id, amount)
+    opened = [
+        {"refund_id": refund_id, "attempt": attempt, "number": following, "booking_id": booking_id, "amount": part}
+        for following, (attempt, part) in enumerate(parts.items(), start=len(known) + 1)
+    ]
+    if not opened:
+        return _latest(known)
+    once = insert(RefundRow).values(opened).on_conflict_do_nothing().returning(RefundRow.number)
+    new = set((await connection.execute(once)).scalars())
+    return [each._replace(is_new=each.number in new) for each in _latest(await _tries(connection, refund_id))]
+
+
+def _latest(tries: Sequence[Try]) -> list[Try]:
+    return list({each.attempt: each for each in tries}.values())
+
+
+def _may_follow(last: Try, tries: Sequence[Try], number: int) -> bool:
+    return last.state is TryState.FAILED and sum(each.attempt == last.attempt for each in tries) < number
+
+
+async def _shared_out(connection: AsyncConnection, booking_id: UUID, amount: int) -> dict[int, int]:
+    """What to take from each of the booking's intents, by the attempt's number; the oldest is emptied first."""
+    spent = await _given_or_on_its_way(connection, booking_id)
+    parts = {}
+    for attempt in await attempts.captured(connection, booking_id):
+        part = min(amount, attempt.amount.amount - spent.get(attempt.number, 0))
+        if part > 0:
+            parts[attempt.number] = part
+            amount -= part
+    return {} if amount else parts
+
+
+async def _given_or_on_its_way(connection: AsyncConnection, booking_id: UUID) -> dict[int, int]:
+    rows = await connection.execute(
+        select(RefundRow.attempt, func.sum(RefundRow.amount).label("amount"))
+        .where(RefundRow.booking_id == booking_id, RefundRow.state != TryState.FAILED)
+        .group_by(RefundRow.attempt)
     )
-    return await _find(connection, refund_id, number, is_new=made.one_or_none() is not None)
+    return {row.attempt: row.amount for row in rows}
 
 
-async def _find(connection: AsyncConnection, refund_id: UUID, number: int, *, is_new: bool) -> Try | None:
+async def _tries(connection: AsyncConnection, refund_id: UUID) -> list[Try]:
+    """All tries of a refund, in order."""
     of_attempt = (AttemptRow.booking_id == RefundRow.booking_id) & (AttemptRow.number == RefundRow.attempt)
     found = await connection.execute(
         select(RefundRow, AttemptRow.provider, AttemptRow.intent_id, AttemptRow.currency)
         .join(AttemptRow, of_attempt)
-        .where(RefundRow.refund_id == refund_id, RefundRow.number == number)
+        .where(RefundRow.refund_id == refund_id)
+        .order_by(RefundRow.number)
     )
-    row = found.one_or_none()
-    return _try(row, is_new) if row else None
+    return [_try(row) for row in found]
 
 
-def _try(row: Row[*tuple[Any, ...]], is_new: bool) -> Try:
+def _try(row: Row[*tuple[Any, ...]]) -> Try:
     return Try(
         row.refund_id,
         row.number,
@@ -108,7 +140,6 @@ def _try(row: Row[*tuple[Any, ...]], is_new: bool) -> Try:
         TryState(row.state),
         row.code,
         row.keys_minted,
-        is_new,
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, MetaData, text
+from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Identity, MetaData, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.outbox import DomainEventColumns, OutboxColumns, ServiceBase
@@ -25,17 +25,18 @@ class OutboxRow(OutboxColumns, Base):
 
 
 class AttemptRow(Base):
-    """One attempt to take a booking's money.
+    """One attempt to take a booking's money, or what an exchange of one of its seats costs.
 
-    `keys_minted` counts the idempotency keys that proved to be spent, `captures_asked` how often a capture was begun; a
-    `watched` one is closed, or nobody's any more, and a workflow of its own finds out what becomes of money that may
-    still turn up.
+    `keys_minted` counts the idempotency keys that proved to be spent, `captures_asked` how often a capture was begun;
+    `deadline` is that of the order that opened it; a `watched` one is closed, or nobody's any more, and a workflow of
+    its own finds out what becomes of money that may still turn up.
     """
 
     __tablename__ = "attempts"
 
     booking_id: Mapped[UUID] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
+    exchange_id: Mapped[UUID | None]
     provider: Mapped[str]
     amount: Mapped[int]
     currency: Mapped[str]
@@ -45,6 +46,7 @@ class AttemptRow(Base):
     decline_code: Mapped[str | None]
     keys_minted: Mapped[int] = mapped_column(server_default=text("0"))
     captures_asked: Mapped[int] = mapped_column(server_default=text("0"))
+    deadline: Mapped[datetime | None]
     opened_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     closed_at: Mapped[datetime | None]
     watched: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -65,7 +67,10 @@ class WebhookRow(Base):
 
 
 class RefundRow(Base):
-    """One try to give money back for a refund. `keys_minted` counts the idempotency keys that proved to be spent."""
+    """One try to give back what one attempt has taken of a refund's money.
+
+    `keys_minted` counts the idempotency keys that proved to be spent.
+    """
 
     __tablename__ = "refunds"
     __table_args__ = (ForeignKeyConstraint(["booking_id", "attempt"], ["attempts.booking_id", "attempts.number"]),)
@@ -80,3 +85,79 @@ class RefundRow(Base):
     keys_minted: Mapped[int] = mapped_column(server_default=text("0"))
     opened_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     settled_at: Mapped[datetime | None]
+
+
+class LedgerTransactionRow(Base):
+    """One movement of money; `reference` names the attempt, the refund's try or, for a fee, the provider's entry."""
+
+    __tablename__ = "ledger_transactions"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    provider: Mapped[str]
+    reference: Mapped[str]
+    kind: Mapped[str]
+    booking_id: Mapped[UUID]
+    attempt: Mapped[int]
+    booked_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
+class LedgerEntryRow(Base):
+    """One account's part in a movement: debits are positive, credits negative, in minor units."""
+
+    __tablename__ = "ledger_entries"
+
+    transaction_id: Mapped[int] = mapped_column(ForeignKey("ledger_transactions.id"), primary_key=True)
+    account: Mapped[str] = mapped_column(primary_key=True)
+    currency: Mapped[str] = mapped_column(primary_key=True)
+    amount: Mapped[int] = mapped_column(BigInteger)
+
+
+class LedgerRouteRow(Base):
+    """What a kind of movement does to an account: debit 1, credit -1."""
+
+    __tablename__ = "ledger_routes"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    account: Mapped[str] = mapped_column(primary_key=True)
+    sign: Mapped[int]
+
+
+class ProviderMovementRow(Base):
+    """One line of a provider's list of a day; without a booking it is none of ours."""
+
+    __tablename__ = "provider_movements"
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    reference: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date]
+    booking_id: Mapped[UUID | None]
+    amount: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str]
+    happened_at: Mapped[datetime]
+
+
+class DifferenceRow(Base):
+    """Something that ledger and provider do not agree about; resolved when a later look does not see it any more."""
+
+    __tablename__ = "reconciliation_differences"
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    ours: Mapped[str]
+    theirs: Mapped[str]
+    found_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    seen_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    resolved_at: Mapped[datetime | None]
+
+
+class ReconciledDayRow(Base):
+    """A day of a provider that was reconciled, last at `finished_at`."""
+
+    __tablename__ = "reconciled_days"
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    finished_at: Mapped[datetime] = mapped_column(server_default=text("now()"))

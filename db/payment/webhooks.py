@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
+from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.payment import late_payments
-from db.payment.attempts import CLOSED, Attempt, AttemptState
-from db.payment.tables import WebhookRow
+from db.payment.attempts import CLOSED, Attempt, AttemptState, read_attempt
+from db.payment.refunds import TryState
 from domain.payments import NewsKind, NewsRefused, ProviderNews
 
 TOLERANCE = timedelta(seconds=300)
 """How far the time of a signature may be from the database's, into the past and into the future."""
+
+_CLOSED = ", ".join(f"'{state}'" for state in sorted(CLOSED))
 
 MONEY = (NewsKind.RESERVED, NewsKind.TAKEN)
 
@@ -27,13 +29,55 @@ class Course(StrEnum):
     IGNORED = "ignored"  # about nothing of ours, or nobody waits for it
     SAGA = "saga"  # the booking's saga waits for its buyer
     LATE = "late"  # money, and the attempt is closed
+    REFUND = "refund"  # a refund waits for the provider's decision
 
 
 class Reception(NamedTuple):
-    """What a message calls for, and the attempt that it is about; None where it is none of ours."""
+    """What a message calls for.
+
+    Attributes:
+        attempt: The one that it is about; None where it names none of ours.
+        refunds: Those that wait for news.
+    """
 
     course: Course
     attempt: Attempt | None
+    refunds: Sequence[UUID] = ()
+
+
+# One statement, which is its own transaction: most messages are about nothing that anybody waits for.
+_RECEIVE = text(
+    f"""
+    WITH message AS (
+        SELECT coalesce(abs(extract(epoch FROM now() - CAST(:signed_at AS timestamptz))) <= :tolerance, true)
+                   AS is_in_time
+    ), about AS (
+        SELECT attempts.*, state IN ({_CLOSED}) AND (:is_money OR watched) AS is_late
+        FROM message JOIN attempts ON is_in_time AND provider = :provider AND intent_id = :intent_id
+    ), waiting AS (
+        SELECT array_agg(DISTINCT refunds.refund_id) AS refunds
+        FROM refunds JOIN attempts ON (refunds.booking_id, refunds.attempt) = (attempts.booking_id, attempts.number)
+        WHERE :is_refund AND attempts.provider = :provider AND refunds.state = '{TryState.PENDING}'
+          AND refunds.booking_id = coalesce((SELECT booking_id FROM about), CAST(:booking_id AS uuid))
+    ), judged AS (
+        SELECT is_in_time, refunds, coalesce(about.booking_id, CAST(:booking_id AS uuid)) AS of_booking,
+               CASE WHEN is_late THEN '{Course.LATE}'
+                    WHEN refunds IS NOT NULL THEN '{Course.REFUND}'
+                    WHEN state = '{AttemptState.ACTION_REQUIRED}' AND NOT :is_refund THEN '{Course.SAGA}'
+                    ELSE '{Course.IGNORED}' END AS judged
+        FROM message CROSS JOIN waiting LEFT JOIN about ON true
+    ), watching AS (
+        UPDATE attempts SET watched = true FROM about
+        WHERE is_late AND NOT about.watched
+          AND (attempts.booking_id, attempts.number) = (about.booking_id, about.number)
+    ), kept AS (
+        INSERT INTO webhooks (provider, event_id, type, intent_id, booking_id, course)
+        SELECT :provider, :event_id, :type, :intent_id, of_booking, judged FROM judged WHERE is_in_time
+        ON CONFLICT DO NOTHING
+    )
+    SELECT is_in_time, judged, refunds, about.* FROM judged LEFT JOIN about ON true
+    """
+)
 
 
 async def receive(connection: AsyncConnection, news: ProviderNews) -> Reception:
@@ -42,32 +86,14 @@ async def receive(connection: AsyncConnection, news: ProviderNews) -> Reception:
     Raises:
         NewsRefused: It was signed too long ago, or in the future, by the database's clock.
     """
-    if news.signed_at and abs((await _now(connection)) - news.signed_at) > TOLERANCE:
+    values = news.model_dump(include={"provider", "event_id", "type", "intent_id", "booking_id", "signed_at"})
+    values |= {
+        "tolerance": TOLERANCE.total_seconds(),
+        "is_money": news.kind in MONEY,
+        "is_refund": news.kind is NewsKind.REFUND,
+    }
+    row = (await connection.execute(_RECEIVE, values)).one()
+    if not row.is_in_time:
         raise NewsRefused("the signature is too old or from the future")
-    reception = await _judge(connection, news)
-    kept = insert(WebhookRow).values(
-        provider=news.provider,
-        event_id=news.event_id,
-        type=news.type,
-        intent_id=news.intent_id,
-        booking_id=reception.attempt and reception.attempt.booking_id,
-        course=reception.course,
-    )
-    await connection.execute(kept.on_conflict_do_nothing())
-    return reception
-
-
-async def _now(connection: AsyncConnection) -> datetime:
-    return (await connection.execute(select(func.now()))).scalar_one()
-
-
-async def _judge(connection: AsyncConnection, news: ProviderNews) -> Reception:
-    found = await late_payments.find(connection, news.provider, news.intent_id) if news.intent_id else None
-    if found is None:
-        return Reception(Course.IGNORED, None)
-    attempt, is_watched = found
-    if attempt.state in CLOSED and (news.kind in MONEY or is_watched):
-        await late_payments.watch(connection, attempt)
-        return Reception(Course.LATE, attempt)
-    waits = attempt.state is AttemptState.ACTION_REQUIRED
-    return Reception(Course.SAGA if waits else Course.IGNORED, attempt)
+    attempt = read_attempt(row) if row.number else None
+    return Reception(Course(row.judged), attempt, row.refunds or ())

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, func, select, text, tuple_, update
+from sqlalchemy import Interval, Row, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from db.outbox import append
-from db.reservation.tables import BookingRow, DomainEventRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
+from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
 from db.reservation.tickets import issue, tickets_of
 from domain.bookings import EDGES, PAID, Booking, BookingRequest, BookingStatus
 from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld
@@ -30,41 +32,34 @@ class StaleStep(Exception):
 
 async def find(connection: AsyncConnection, booking_id: UUID) -> Booking | None:
     """The booking with its live tickets, or None."""
-    row = (await connection.execute(select(BookingRow).where(BookingRow.id == booking_id))).one_or_none()
+    row: Any = (await connection.execute(_FIND, {"of_booking": booking_id})).one_or_none()
     return await _booking(connection, row) if row else None
 
 
-async def of_user(connection: AsyncConnection, user_id: UUID, *, after: UUID | None, limit: int) -> list[Booking]:
-    """A page of a user's bookings, newest first, beginning after a booking of an earlier page; without tickets."""
-    page = select(BookingRow).where(BookingRow.user_id == user_id)
-    if after:
-        last = select(BookingRow.created_at, BookingRow.id).where(BookingRow.id == after, BookingRow.user_id == user_id)
-        page = page.where(tuple_(BookingRow.created_at, BookingRow.id) < last.scalar_subquery())
-    rows = await connection.execute(page.order_by(BookingRow.created_at.desc(), BookingRow.id.desc()).limit(limit))
-    return [_without_tickets(row) for row in rows]
+async def find_with_time(connection: AsyncConnection, booking_id: UUID) -> tuple[Booking, datetime] | None:
+    """As `find`, with the database's clock (UTC)."""
+    row: Any = (await connection.execute(_FIND, {"of_booking": booking_id})).one_or_none()
+    return (await _booking(connection, row), row.clock) if row else None
 
 
-async def domain_events(connection: AsyncConnection, booking_id: UUID) -> list[dict[str, Any]]:
-    """What has been told of a booking, in order."""
-    rows = await connection.execute(
-        select(DomainEventRow.sequence, DomainEventRow.type, DomainEventRow.data, DomainEventRow.occurred_at)
-        .where(DomainEventRow.aggregate_id == booking_id)
-        .order_by(DomainEventRow.sequence)
-    )
-    return [dict(row._mapping) for row in rows]
+_FIND = select(BookingRow, func.now().label("clock")).where(BookingRow.id == bindparam("of_booking"))
 
 
 async def now(connection: AsyncConnection) -> datetime:
     """The database's clock (UTC)."""
-    return (await connection.execute(select(func.now()))).scalar_one()
+    return (await connection.execute(_NOW)).scalar_one()
+
+
+_NOW = select(func.now())
 
 
 async def _booking(connection: AsyncConnection, row: Row[Any]) -> Booking:
     tickets = await tickets_of(connection, row.id) if row.status in PAID else ()
-    return _without_tickets(row).model_copy(update={"tickets": tickets})
+    return without_tickets(row).model_copy(update={"tickets": tickets})
 
 
-def _without_tickets(row: Row[Any]) -> Booking:
+def without_tickets(row: Row[Any]) -> Booking:
+    """A booking as its row has it."""
     return Booking(
         id=row.id,
         version=row.version,
@@ -169,18 +164,24 @@ async def _insert(connection: AsyncConnection, request: BookingRequest, sale: Sa
         "id": request.id,
         "user_id": request.user_id,
         "event_id": request.event_id,
-        "status": BookingStatus.HELD,
         "seats": list(request.seats),
         "quantities": request.quantities,
         "amount": amount,
         "currency": sale.currency,
         "body_sha256": request.body_sha256,
         "accept_alternatives": request.accept_alternatives,
-        "expires_at": func.now() + timedelta(seconds=sale.hold_seconds),
+        "held_for": timedelta(seconds=sale.hold_seconds),
     }
-    made = insert(BookingRow).values(values).on_conflict_do_nothing().returning(BookingRow)
-    row = (await connection.execute(made)).one_or_none()
-    return _without_tickets(row) if row else None
+    row = (await connection.execute(_MAKE, values)).one_or_none()
+    return without_tickets(row) if row else None
+
+
+_MAKE = (
+    insert(BookingRow)
+    .values(status=BookingStatus.HELD, expires_at=func.now() + bindparam("held_for", type_=Interval()))
+    .on_conflict_do_nothing()
+    .returning(BookingRow)
+)
 
 
 async def claim_places(connection: AsyncConnection, booking: Booking) -> None:
@@ -257,19 +258,25 @@ async def move(
     Raises:
         StaleStep: The booking is neither at `version` nor at `to`, or may not go there.
     """
-    legal = [status for status, targets in EDGES.items() if to in targets]
-    moved = await connection.execute(
-        update(BookingRow)
-        .where(BookingRow.id == booking_id, BookingRow.version == version, BookingRow.status.in_(legal))
-        .values(status=to, version=BookingRow.version + 1, cancel_asked_at=None, updated_at=func.now())
-        .returning(BookingRow)
-    )
+    moved = await connection.execute(_moving(to), {"of_booking": booking_id, "at_version": version})
     row = moved.one_or_none()
     if row is None:
         return await _already(connection, booking_id, version, to)
-    booking = _without_tickets(row)
+    booking = without_tickets(row)
     await append(connection, booking_id, tells(booking))
     return booking
+
+
+@cache
+def _moving(to: BookingStatus) -> ReturningUpdate[Any]:
+    legal = [status for status, targets in EDGES.items() if to in targets]
+    return (
+        update(BookingRow)
+        .where(BookingRow.id == bindparam("of_booking"), BookingRow.version == bindparam("at_version"))
+        .where(BookingRow.status.in_(legal))
+        .values(status=to, version=BookingRow.version + 1, cancel_asked_at=None, updated_at=func.now())
+        .returning(BookingRow)
+    )
 
 
 async def _already(connection: AsyncConnection, booking_id: UUID, version: int, to: BookingStatus) -> Booking:

@@ -108,4 +108,5 @@ async def _taken(connection: AsyncConnection, event_id: UUID) -> Mapping[str, Ma
 
 def _event_columns(event: Event) -> dict[str, Any]:
     copied = event.model_dump(include={"id", "organizer_id", "name", "starts_at", "currency", "hold_seconds"})
-    return copied | {f"refund_{key}": value for key, value in event.refund_policy.model_dump().items()}
+    refunds = {f"refund_{key}": value for key, value in event.refund_policy.model_dump().items()}
+    return copied | refunds | {"exchange_until_hours": event.exchange_policy.until_hours}

@@ -13,9 +13,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation import bookings
 from db.reservation.bookings import identity
-from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, RefundRow, SeatRow, SectionRow, TicketRow
+from db.reservation.tables import (
+    BookingRow,
+    EventRow,
+    ExchangeRow,
+    GeneralClaimRow,
+    RefundRow,
+    SeatRow,
+    SectionRow,
+    TicketRow,
+)
 from domain.bookings import Booking, BookingStatus, Ticket
-from domain.domain_events import BookingPartiallyRefunded, BookingRefunded, BookingRefunding
+from domain.domain_events import (
+    BookingDifferenceReturned,
+    BookingMoneyReturned,
+    BookingPartiallyRefunded,
+    BookingRefunded,
+    BookingRefunding,
+)
+from domain.exchanges import LIVE
 from domain.problems import ProblemType, Refused
 from domain.refunds import Refund, RefundCause, RefundPolicy, RefundRequest, RefundState
 
@@ -45,11 +61,19 @@ async def plan(connection: AsyncConnection, request: RefundRequest) -> Plan:
         raise Refused(ProblemType.REFUND_IN_PROGRESS, "Another refund of this booking is under way.")
     if booking.status not in _REFUNDABLE:
         raise Refused(ProblemType.WRONG_STATE, f"The booking is {booking.status}.", booking_status=str(booking.status))
+    await check_no_exchange(connection, booking.id)
     chosen = await _chosen(connection, booking, request.tickets)
     prices = await _prices(connection, booking.event_id)
     values = [prices[ticket.section] for ticket in chosen]
     fee = 0 if request.waives_policy else await _fee(connection, booking.event_id, values)
     return Plan(booking, chosen, sum(values) - fee, fee)
+
+
+async def check_no_exchange(connection: AsyncConnection, booking_id: UUID) -> None:
+    """Raise Refused while a seat of the booking is being exchanged."""
+    live = select(ExchangeRow.id).where(ExchangeRow.booking_id == booking_id, ExchangeRow.state.in_(LIVE))
+    if (await connection.execute(live)).one_or_none():
+        raise Refused(ProblemType.EXCHANGE_IN_PROGRESS, "A seat of this booking is being exchanged.")
 
 
 async def _chosen(connection: AsyncConnection, booking: Booking, asked: Sequence[UUID]) -> tuple[Ticket, ...]:
@@ -65,7 +89,7 @@ async def _chosen(connection: AsyncConnection, booking: Booking, asked: Sequence
         )
     chosen = tuple(ticket for ticket in booking.tickets if ticket.id in asked)
     if void := sorted(str(each) for each in set(asked) - {ticket.id for ticket in chosen}):
-        raise Refused(ProblemType.WRONG_STATE, f"Given back already: {', '.join(void)}.", tickets=void)
+        raise Refused(ProblemType.WRONG_STATE, f"Not valid any more: {', '.join(void)}.", tickets=void)
     return chosen
 
 
@@ -108,33 +132,55 @@ async def accept(connection: AsyncConnection, request: RefundRequest) -> tuple[R
         assert booking
         return known, booking
     booking, chosen, amount, fee = await plan(connection, request)
+    asked = request.model_dump(include={"id", "booking_id", "requested_by", "cause", "reason", "body_sha256"})
     await connection.execute(
-        insert(RefundRow).values(
-            **request.model_dump(include={"id", "booking_id", "requested_by", "cause", "reason", "body_sha256"}),
-            amount=amount,
-            fee=fee,
-            currency=booking.currency,
-        )
+        insert(RefundRow).values(**asked, amount=amount, fee=fee, currency=booking.currency),
     )
     await _make_void(connection, request.id, chosen)
     await _free_places(connection, booking, chosen)
+    refund = await _begin(connection, booking, request.id, chosen)
+    now = await bookings.find(connection, booking.id)
+    assert now
+    return refund, now
+
+
+async def owe_difference(
+    connection: AsyncConnection, booking: Booking, refund_id: UUID, requested_by: UUID, amount: int
+) -> None:
+    """A seat was exchanged for a cheaper one: owe the buyer the difference; no ticket becomes void by that."""
+    await connection.execute(
+        insert(RefundRow).values(
+            id=refund_id,
+            booking_id=booking.id,
+            requested_by=requested_by,
+            cause=RefundCause.EXCHANGE,
+            reason="A seat was exchanged for a cheaper one.",
+            body_sha256="",
+            amount=amount,
+            fee=0,
+            currency=booking.currency,
+        )
+    )
+    await _begin(connection, booking, refund_id, ())
+
+
+async def _begin(connection: AsyncConnection, booking: Booking, refund_id: UUID, tickets: tuple[Ticket, ...]) -> Refund:
+    refund = await find(connection, refund_id)
+    assert refund
 
     def refunding(now: Booking) -> BookingRefunding:
         return BookingRefunding(
             **identity(now),
-            refund_id=request.id,
-            tickets=chosen,
-            amount=amount,
-            fee=fee,
+            refund_id=refund.id,
+            tickets=tickets,
+            amount=refund.amount,
+            fee=refund.fee,
             currency=now.currency,
-            cause=request.cause,
+            cause=refund.cause,
         )
 
     await bookings.move(connection, booking.id, version=booking.version, to=BookingStatus.REFUNDING, tells=refunding)
-    now, refund = await bookings.find(connection, booking.id), await find(connection, request.id)
-    assert now
-    assert refund
-    return refund, now
+    return refund
 
 
 async def _make_void(connection: AsyncConnection, refund_id: UUID, tickets: Sequence[Ticket]) -> None:
@@ -173,7 +219,7 @@ async def _shrink_claim(connection: AsyncConnection, booking_id: UUID, section: 
 
 
 async def settle(connection: AsyncConnection, refund_id: UUID) -> Refund:
-    """The money has gone back, once: → `refunded`, or `partially_refunded` where valid tickets are left."""
+    """The money has gone back, once: → `refunded`, or to where a booking is that has valid tickets left."""
     refund = await find(connection, refund_id)
     assert refund
     locked = select(BookingRow, EventRow.name.label("event_name")).join(EventRow, EventRow.id == BookingRow.event_id)
@@ -197,13 +243,10 @@ async def settle(connection: AsyncConnection, refund_id: UUID) -> Refund:
 
 
 async def _tell(connection: AsyncConnection, refund: Refund, version: int, event_name: str) -> None:
-    left = await connection.execute(
-        select(func.count()).where(TicketRow.booking_id == refund.booking_id, TicketRow.status == "valid")
-    )
-    partial = left.scalar_one() > 0
-    kind = BookingPartiallyRefunded if partial else BookingRefunded
+    to = await _goes_to(connection, refund)
+    kind = BookingDifferenceReturned if refund.cause is RefundCause.EXCHANGE else _TELLS[to]
 
-    def returned(now: Booking) -> BookingPartiallyRefunded | BookingRefunded:
+    def returned(now: Booking) -> BookingMoneyReturned:
         return kind(
             **identity(now),
             refund_id=refund.id,
@@ -215,8 +258,27 @@ async def _tell(connection: AsyncConnection, refund: Refund, version: int, event
             cause=refund.cause,
         )
 
-    to = BookingStatus.PARTIALLY_REFUNDED if partial else BookingStatus.REFUNDED
     await bookings.move(connection, refund.booking_id, version=version, to=to, tells=returned)
+
+
+_TELLS: dict[BookingStatus, type[BookingMoneyReturned]] = {
+    BookingStatus.PARTIALLY_REFUNDED: BookingPartiallyRefunded,
+    BookingStatus.REFUNDED: BookingRefunded,
+}
+
+
+async def _goes_to(connection: AsyncConnection, refund: Refund) -> BookingStatus:
+    """`confirmed` where no ticket was ever given back: then the refund is an exchange's."""
+    counted = await connection.execute(
+        select(
+            func.count().filter(TicketRow.status == "valid").label("left"),
+            func.count(TicketRow.refund_id).label("given_back"),
+        ).where(TicketRow.booking_id == refund.booking_id)
+    )
+    tickets = counted.one()
+    if not tickets.given_back:
+        return BookingStatus.CONFIRMED
+    return BookingStatus.PARTIALLY_REFUNDED if tickets.left else BookingStatus.REFUNDED
 
 
 async def flag(connection: AsyncConnection, refund_id: UUID, state: RefundState) -> None:

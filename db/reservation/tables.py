@@ -41,6 +41,7 @@ class EventRow(Base):
     refund_until_hours: Mapped[int | None] = mapped_column(server_default=text("0"))
     refund_fee_percent: Mapped[int] = mapped_column(server_default=text("0"))
     refund_fee_fixed: Mapped[int] = mapped_column(server_default=text("0"))
+    exchange_until_hours: Mapped[int | None] = mapped_column(server_default=text("0"))
 
 
 class SectionRow(Base):
@@ -155,6 +156,33 @@ class RefundRow(Base):
     amount: Mapped[int]
     fee: Mapped[int]
     currency: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    settled_at: Mapped[datetime | None]
+
+
+class ExchangeRow(Base):
+    """A ticket's seat exchanged for another; `seat` is claimed for the booking while it is under way.
+
+    `difference` is what the new seat costs more, in minor units; where it is negative, `refund_id` gives it back.
+    """
+
+    __tablename__ = "exchanges"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    booking_id: Mapped[UUID] = mapped_column(ForeignKey("bookings.id"))
+    requested_by: Mapped[UUID]
+    ticket: Mapped[UUID] = mapped_column(ForeignKey("tickets.id"))
+    old_seat: Mapped[str]
+    seat: Mapped[str]
+    new_ticket: Mapped[UUID | None] = mapped_column(ForeignKey("tickets.id"))
+    difference: Mapped[int]
+    currency: Mapped[str]
+    refund_id: Mapped[UUID | None] = mapped_column(ForeignKey("refunds.id"))
+    body_sha256: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default=text("'pending'"))
+    needs_attention: Mapped[bool] = mapped_column(server_default=text("false"))
+    action_url: Mapped[str | None]
+    problem: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     settled_at: Mapped[datetime | None]
 

@@ -112,6 +112,10 @@ def _void(intent: Intent) -> list[Json]:
     return [given_back | when | {"refundStatus": 1}]
 
 
+REFUND_STATUSES = {"failed": 0, "succeeded": 1, "pending": 2}
+"""0 and 1 are documented; what iyzico says of a refund that it goes on trying is not."""
+
+
 def _refund(refund: Refund, intent: Intent, kind: str) -> Json:
     id_name, conversation = {
         "refund": ("refundTxId", "refundConversationId"),
@@ -121,7 +125,7 @@ def _refund(refund: Refund, intent: Intent, kind: str) -> Json:
         id_name: int(refund.id),
         conversation: refund.metadata.get("conversation_id"),
         "refundPrice": price(refund.amount),
-        "refundStatus": 1,
+        "refundStatus": REFUND_STATUSES[refund.status],
         "createdDate": _date(refund.created),
         "currencyCode": intent.currency,
     }

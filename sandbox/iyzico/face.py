@@ -51,8 +51,9 @@ class IyzicoFace:
         self._log = log
         ids = Ids(intent=lambda: str(uuid4()), attempt=numeric, refund=numeric)
         self.intents = Intents(store, ledger, "iyzico", ids, failure("DO_NOT_HONOUR"))
-        self.intents.announce = Messages(webhooks, self.intents).announce
-        self._operations = Operations(store, self.intents)
+        messages = Messages(webhooks, self.intents)
+        self.intents.announce, self.intents.announce_refund = messages.announce, messages.announce_refund
+        self._operations = Operations(store, ledger, self.intents)
         self._page = PaymentPage(store, self.intents, faults, log)
 
     def routes(self) -> list[web.RouteDef]:
@@ -96,7 +97,7 @@ class IyzicoFace:
             await asyncio.sleep(fault.delay_seconds)
         if fault and fault.kind == "500_saved":
             return None
-        arrival.context.fault = fault if fault and fault.kind == "decline" else None
+        arrival.context.fault = fault if fault and fault.kind in ("decline", "processing") else None
         with self._store.transaction():
             body = self._outcome(arrival)
         return None if fault and fault.kind == "500_after" else body

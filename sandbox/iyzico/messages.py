@@ -11,15 +11,17 @@ import orjson
 from sandbox.intents import Intent, Intents, State
 from sandbox.iyzico.answers import payment_status
 from sandbox.iyzico.signatures import sign_notification
+from sandbox.records import Refund
 from sandbox.webhooks import Webhooks
 
 TOLD = frozenset({State.OPEN, State.PROCESSING, State.AUTHORIZED})
-WANTED = ("SUCCESS", "FAILURE")
+OF_REFUNDS = {"succeeded": "REFUND_RETRY_SUCCESS", "failed": "REFUND_RETRY_FAILURE"}
+WANTED = ("SUCCESS", "FAILURE", *OF_REFUNDS.values())
 """A merchant cannot choose; these are all that the face sends."""
 
 
 class Messages:
-    """Tells what came of a try on a form; captures, cancels and refunds are not told."""
+    """Tells what came of a try on a form, and of a refund that was left pending; nothing else is told."""
 
     def __init__(self, webhooks: Webhooks, intents: Intents) -> None:
         self._webhooks = webhooks
@@ -45,6 +47,22 @@ class Messages:
             "iyziPaymentId": int(intent.attempt_id or 0),
         }
         self._webhooks.tell(intent, event_id, status, orjson.dumps(notice))
+
+    def announce_refund(self, intent: Intent, refund: Refund) -> None:
+        """Tell what came of a refund, if its own answer could not: then the bank was asked again since."""
+        if not refund.metadata.get("left_pending") or refund.status not in OF_REFUNDS:
+            return
+        event_id, type_ = str(uuid4()), OF_REFUNDS[refund.status]
+        notice = {
+            "paymentConversationId": intent.details["conversation_id"],
+            "merchantId": 1,
+            "paymentId": int(intent.attempt_id or 0),
+            "status": type_.rpartition("_")[2],
+            "iyziReferenceCode": event_id,
+            "iyziEventType": type_,
+            "iyziEventTime": int(time.time() * 1000),
+        }
+        self._webhooks.tell(intent, event_id, type_, orjson.dumps(notice))
 
 
 def sign(body: bytes, keys: tuple[str, ...]) -> Mapping[str, str]:

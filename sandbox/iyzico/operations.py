@@ -15,8 +15,10 @@ from sandbox.iyzico import answers, errors, requests
 from sandbox.iyzico.amounts import currency, minor_units, price
 from sandbox.iyzico.answers import CANCELLED
 from sandbox.iyzico.cards import card_of, failure
+from sandbox.iyzico.days import Days
 from sandbox.iyzico.requests import EVERY_CALL
 from sandbox.iyzico.signatures import sign
+from sandbox.ledger import Ledger
 from sandbox.store import Store
 
 Json = dict[str, Any]
@@ -55,9 +57,10 @@ class Endpoint:
 class Operations:
     """All calls; each must run inside a transaction of the store."""
 
-    def __init__(self, store: Store, intents: Intents) -> None:
+    def __init__(self, store: Store, ledger: Ledger, intents: Intents) -> None:
         self._store = store
         self._intents = intents
+        self._days = Days(ledger, intents)
 
     def endpoints(self) -> list[Endpoint]:
         form = "/payment/iyzipos/checkoutform"
@@ -66,6 +69,7 @@ class Operations:
             Endpoint("POST", f"{form}/auth/ecom/detail", "retrieve", self.retrieve_form),
             Endpoint("POST", "/payment/detail", "retrieve", self.detail),
             Endpoint("GET", "/v2/reporting/payment/details", "retrieve", self.report),
+            Endpoint("GET", "/v2/reporting/payment/transactions", "list", self.day),
             Endpoint("POST", "/payment/postauth", "capture", self.postauth),
             Endpoint("POST", "/payment/cancel", "cancel", self.cancel),
             Endpoint("POST", "/payment/refund", "refund", self.refund_transaction),
@@ -136,6 +140,10 @@ class Operations:
         refunds = self._intents.refunds(intent.id)
         return {"payments": [answers.report(intent, each, refunds) for each in wanted]} | _echo(given)
 
+    def day(self, given: Json, context: Context) -> Json:
+        requests.fields(given, "request", frozenset({"transactionDate"}), EVERY_CALL | {"page"})
+        return self._days.page(given) | _echo(given)
+
     def postauth(self, given: Json, context: Context) -> Json:
         requests.fields(given, "request", frozenset({"paymentId"}), EVERY_CALL | {"paidPrice", "currency", "ip"})
         intent = self._successful(given["paymentId"], context)
@@ -193,11 +201,13 @@ class Operations:
         payment_id, amount = str(intent.attempt_id), minor_units("price", given["price"])
         if "currency" in given and currency(given["currency"]) != intent.currency:
             raise errors.invalid("currency is not the payment's")
-        if context.fault or card_of(intent).final:
+        is_pending = context.fault is not None and context.fault.kind == "processing"
+        if card_of(intent).final or (context.fault and not is_pending):
             code = context.fault.code if context.fault else "INVALID_TRANSACTION"
             raise errors.by_bank(failure(code), payment_id)
+        about = {"conversation_id": str(given.get("conversationId"))} | ({"left_pending": "1"} if is_pending else {})
         try:
-            self._intents.refund(intent, amount, None, {"conversation_id": str(given.get("conversationId"))})
+            self._intents.refund(intent, amount, None, about, "pending" if is_pending else "succeeded")
         except (WrongState, AmountExceeded) as refused:
             if isinstance(refused, AmountExceeded) and refused.left:
                 raise errors.invalid("price is more than is left to refund") from None

@@ -45,8 +45,9 @@ def sign(secret: str, values: Sequence[Any]) -> str:
 
 
 def sign_notification(secret: str, notice: dict[str, Any]) -> str:
-    """The header X-IYZ-SIGNATURE-V3 of a notification about a hosted page."""
-    names = ("iyziEventType", "iyziPaymentId", "token", "paymentConversationId", "status")
+    """The header X-IYZ-SIGNATURE-V3 of a notification about a hosted page, or about any other payment."""
+    about = ("iyziPaymentId", "token") if "token" in notice else ("paymentId",)
+    names = ("iyziEventType", *about, "paymentConversationId", "status")
     return _hex(secret, (secret + "".join(str(notice[name]) for name in names)).encode())
 
 

@@ -48,4 +48,6 @@ CARDS = {
     "S05": Card("Declined: do not honor", failure("S05")),
     "S54": Card("Declined: expired card", failure("S54")),
     "S43": Card("Declined: stolen card", failure("S43")),
+    "S61": Card("Declined: exceeds approval amount", failure("S61")),
+    "SPF": Card("Declined: possible fraud", failure("SPF")),
 }

@@ -19,7 +19,7 @@ REFUND: dict[str, Reader] = {
         ("description",),
         description=text(),
         amount=whole_number,
-        extRefundId=text(),
+        extRefundId=text(1024),
         currencyCode=currency,
         bankDescription=text(),
         type=one_of("REFUND_PAYMENT_STANDARD"),

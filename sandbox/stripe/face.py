@@ -72,8 +72,9 @@ class StripeFace:
         self._log = log
         self._keys = Keys(store, "stripe")
         self.intents = Intents(store, ledger, "stripe", IDS, failure("generic_decline"))
-        self.intents.announce = Messages(webhooks, Renderer(self.intents), API_VERSION).announce
-        self._operations = Operations(store, self.intents)
+        messages = Messages(webhooks, Renderer(self.intents), API_VERSION)
+        self.intents.announce, self.intents.announce_refund = messages.announce, messages.announce_refund
+        self._operations = Operations(store, ledger, self.intents)
         self._pages = ThreeDSecure(store, self.intents, self._operations.authenticated, return_parameters, describe)
 
     def routes(self) -> list[web.RouteDef]:

@@ -11,7 +11,8 @@ from hashlib import sha256
 import orjson
 
 from sandbox.intents import Intent, State
-from sandbox.stripe.objects import Renderer
+from sandbox.records import Refund
+from sandbox.stripe.objects import Json, Renderer
 from sandbox.webhooks import Webhooks
 
 TYPES = {
@@ -22,12 +23,16 @@ TYPES = {
     State.CAPTURED: "payment_intent.succeeded",
     State.VOIDED: "payment_intent.canceled",
 }
-WANTED = tuple(f"payment_intent.{name}" for name in ("amount_capturable_updated", "succeeded", "payment_failed"))
+REFUND_TYPES = {"pending": "refund.created", "succeeded": "refund.updated", "failed": "refund.failed"}
+WANTED = (
+    *(f"payment_intent.{name}" for name in ("amount_capturable_updated", "succeeded", "payment_failed")),
+    *("refund.updated", "refund.failed"),
+)
 """The types that a shop of ours asks for when it does not say which."""
 
 
 class Messages:
-    """Tells each change of an intent in Stripe's words."""
+    """Tells each change of an intent or a refund in Stripe's words."""
 
     def __init__(self, webhooks: Webhooks, renderer: Renderer, api_version: str) -> None:
         self._webhooks = webhooks
@@ -37,19 +42,26 @@ class Messages:
 
     def announce(self, intent: Intent) -> None:
         """Tell where the intent stands now."""
+        self._tell(intent, TYPES[intent.state], self._renderer.payment_intent(intent))
+
+    def announce_refund(self, intent: Intent, refund: Refund) -> None:
+        """Tell where a refund stands now."""
+        self._tell(intent, REFUND_TYPES[refund.status], self._renderer.refund(intent, refund))
+
+    def _tell(self, intent: Intent, type_: str, about: Json) -> None:
         event_id = f"evt_{secrets.token_hex(12)}"
         body = {
             "id": event_id,
             "object": "event",
             "api_version": self._api_version,
             "created": int(time.time()),
-            "data": {"object": self._renderer.payment_intent(intent)},
+            "data": {"object": about},
             "livemode": False,
             "pending_webhooks": 1,
             "request": {"id": None, "idempotency_key": None},
-            "type": TYPES[intent.state],
+            "type": type_,
         }
-        self._webhooks.tell(intent, event_id, TYPES[intent.state], orjson.dumps(body))
+        self._webhooks.tell(intent, event_id, type_, orjson.dumps(body))
 
 
 def sign(body: bytes, keys: tuple[str, ...]) -> Mapping[str, str]:

@@ -9,9 +9,11 @@ from typing import Any
 
 from sandbox.faults import Fault
 from sandbox.intents import AmountExceeded, Intent, Intents, State, WrongState, read_intent
+from sandbox.ledger import Ledger
 from sandbox.store import Store
 from sandbox.stripe import errors
 from sandbox.stripe.amounts import check_amount, written
+from sandbox.stripe.balance import TYPES, Balance
 from sandbox.stripe.cards import AUTHENTICATION_FAILURE, CARDS, Card, failure
 from sandbox.stripe.errors import ApiError
 from sandbox.stripe.objects import Json, Renderer, page, payment_method, status_of, strip_prefix
@@ -21,6 +23,7 @@ from sandbox.stripe.params import (
     boolean,
     fields,
     integer,
+    limit_of,
     metadata,
     one_of,
     positive,
@@ -113,7 +116,7 @@ OF_INTENT_PARAMS: dict[str, Reader] = PAGE_PARAMS | {"payment_intent": string}
 LIST_PARAMS: dict[str, Reader] = PAGE_PARAMS | {
     "created": fields(gt=integer, gte=integer, lt=integer, lte=integer),
 }
-DEFAULT_LIMIT, HIGHEST_LIMIT = 10, 100
+BALANCE_PARAMS: dict[str, Reader] = LIST_PARAMS | {"type": one_of(*TYPES.values())}
 
 # Word for word what the real API says, since people search for these sentences.
 REFUSALS = {
@@ -130,10 +133,11 @@ REFUSALS = {
 class Operations:
     """Each method is one Stripe call, run inside a transaction; its `ApiError` is an outcome to be saved, too."""
 
-    def __init__(self, store: Store, intents: Intents) -> None:
+    def __init__(self, store: Store, ledger: Ledger, intents: Intents) -> None:
         self._store = store
         self._intents = intents
         self._render = Renderer(intents)
+        self._balance = Balance(ledger, intents)
 
     def endpoints(self) -> list[Endpoint]:
         intents, one = "/v1/payment_intents", "/v1/payment_intents/{id}"
@@ -149,6 +153,7 @@ class Operations:
             Endpoint("GET", "/v1/refunds/{id}", "retrieve", RETRIEVE_PARAMS, (), self.retrieve_refund),
             Endpoint("GET", "/v1/charges", "list", OF_INTENT_PARAMS, ("payment_intent",), self.list_charges),
             Endpoint("GET", "/v1/charges/{id}", "retrieve", RETRIEVE_PARAMS, (), self.retrieve_charge),
+            Endpoint("GET", "/v1/balance_transactions", "list", BALANCE_PARAMS, (), self._balance.transactions),
         ]
 
     def create(self, values: Values, context: Context) -> Json:
@@ -240,7 +245,7 @@ class Operations:
     def list_intents(self, values: Values, context: Context) -> Json:
         """Newest first, as Stripe lists; `created` bounds are Unix seconds."""
         self._intents.expire_due()
-        limit = _limit(values)
+        limit = limit_of(values)
         where, bounds = self._list_bounds(values)
         sql = f"SELECT * FROM intents WHERE face = 'stripe'{where} ORDER BY created DESC, seq DESC LIMIT ?"
         rows = self._store.all(sql, *bounds, limit + 1)
@@ -404,15 +409,8 @@ def _refund_status(fault: Fault | None) -> str:
     return {"processing": "pending", "decline": "failed"}[fault.kind] if fault else "succeeded"
 
 
-def _limit(values: Values) -> int:
-    limit: int = values.get("limit", DEFAULT_LIMIT)
-    if limit > HIGHEST_LIMIT:
-        raise ApiError("Invalid integer: limit must be at most 100", code="parameter_invalid_integer", param="limit")
-    return limit
-
-
 def _paged(data: list[Json], values: Values, path: str) -> Json:
     after = values.get("starting_after")
     start = next((place + 1 for place, each in enumerate(data) if each["id"] == after), 0)
-    limit = _limit(values)
+    limit = limit_of(values)
     return page(data[start : start + limit], path, len(data) > start + limit)

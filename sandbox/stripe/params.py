@@ -12,6 +12,8 @@ from sandbox.stripe.errors import ApiError
 Reader = Callable[[str, Any], Any]
 MOST_METADATA, LONGEST_METADATA_NAME, LONGEST_METADATA_VALUE = 50, 40, 500
 """docs.stripe.com/api/metadata"""
+DEFAULT_LIMIT, HIGHEST_LIMIT = 10, 100
+"""docs.stripe.com/api/pagination"""
 
 
 def parse_form(text: str) -> dict[str, Any]:
@@ -129,3 +131,15 @@ def require(values: Mapping[str, Any], *names: str) -> None:
     for name in names:
         if name not in values:
             raise ApiError(f"Missing required param: {name}.", code="parameter_missing", param=name)
+
+
+def limit_of(values: Mapping[str, Any]) -> int:
+    """How many objects a page has.
+
+    Raises:
+        ApiError: More were asked for than Stripe gives.
+    """
+    limit: int = values.get("limit", DEFAULT_LIMIT)
+    if limit > HIGHEST_LIMIT:
+        raise ApiError("Invalid integer: limit must be at most 100", code="parameter_invalid_integer", param="limit")
+    return limit

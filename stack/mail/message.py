@@ -9,6 +9,7 @@ from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.utils import getaddresses
+from functools import cached_property
 from html import unescape
 from typing import Any
 
@@ -26,6 +27,7 @@ class Mail:
     recipients: tuple[str, ...]
     raw: bytes
 
+    @cached_property
     def parsed(self) -> EmailMessage:
         """The mail's structure."""
         return BytesParser(policy=policy.default).parsebytes(self.raw)
@@ -57,7 +59,7 @@ class Part:
 
 def summary(mail: Mail) -> Json:
     """One element of Mailpit's list of messages, as it is when nobody has read it."""
-    parsed = mail.parsed()
+    parsed = mail.parsed
     return {
         "ID": mail.id,
         "Read": False,
@@ -73,7 +75,7 @@ def summary(mail: Mail) -> Json:
 
 def full(mail: Mail) -> Json:
     """Mailpit's description of one message."""
-    parsed = mail.parsed()
+    parsed = mail.parsed
     files = parts(parsed)
     return {
         "ID": mail.id,
@@ -94,7 +96,7 @@ def full(mail: Mail) -> Json:
 def headers(mail: Mail) -> dict[str, list[str]]:
     """All headers, by name."""
     found: dict[str, list[str]] = {}
-    for name, value in mail.parsed().items():
+    for name, value in mail.parsed.items():
         found.setdefault(name, []).append(str(value))
     return found
 

@@ -46,7 +46,7 @@ class Store:
                 json.dumps(mail.recipients),
                 raw,
                 json.dumps(message.summary(mail)),
-                message.text(mail.parsed()),
+                message.text(mail.parsed),
             ),
         )
         return mail.id

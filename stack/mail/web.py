@@ -100,7 +100,7 @@ async def raw(request: web.Request) -> web.Response:
 @routes.get("/api/v1/message/{id}/part/{part}")
 async def part(request: web.Request) -> web.Response:
     """An attachment."""
-    for found in message.parts(_mail(request).parsed()):
+    for found in message.parts(_mail(request).parsed):
         if found.id == request.match_info["part"]:
             save = {
                 "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.name)}",
@@ -139,7 +139,7 @@ async def view(request: web.Request) -> web.Response:
 @routes.get("/view/{id}.html")
 async def content(request: web.Request) -> web.Response:
     """The HTML of one message, for the frame in which it is shown."""
-    html = message.page(_mail(request).parsed())
+    html = message.page(_mail(request).parsed)
     return web.Response(text=html, content_type="text/html", headers={"Content-Security-Policy": NOTHING_ELSE})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -126,3 +127,16 @@ def test_a_notification_under_another_reference_is_the_same_since_the_reference_
 def test_what_iyzico_has_not_signed_is_refused(body: bytes) -> None:
     with pytest.raises(NewsRefused):
         IyzicoWebhooks(NOTICE_SECRET).verify(body, {"x-iyz-signature-v3": NOTICE_SIGNATURE})
+
+
+@pytest.mark.parametrize(
+    ("reference", "booking"),
+    [("0198c2f4-0000-8000-8000-000000000001:create:1", UUID("0198c2f4-0000-8000-8000-000000000001")), ("a-cart", None)],
+)
+def test_a_notification_of_a_refund_names_the_booking_that_it_is_about_by_our_own_key(
+    reference: str, booking: UUID | None
+) -> None:
+    notice = DIRECT_NOTICE | {"iyziEventType": "REFUND_RETRY_SUCCESS", "paymentConversationId": reference}
+    headers = {"x-iyz-signature-v3": sign_notification(NOTICE_SECRET, notice)}
+    [news] = IyzicoWebhooks(NOTICE_SECRET).verify(json.dumps(notice).encode(), headers)
+    assert (news.kind, news.intent_id, news.booking_id) == (NewsKind.REFUND, None, booking)

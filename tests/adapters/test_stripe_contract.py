@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import date
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
@@ -27,6 +28,13 @@ BOOKING = UUID(int=1)
 RETURN_URL = "https://shop.example.test/return"
 PRICE = Money(amount=5000, currency="EUR")
 
+
+async def both_lists(gateway: StripeGateway) -> None:
+    await gateway.movements(date(2026, 11, 23), None)
+    await gateway.movements(date(2026, 11, 23), "balance txn_1")
+    await gateway.movements(date(2026, 11, 23), "intents pi_1")
+
+
 SHAPES: dict[str, Callable[[StripeGateway], Awaitable[Intent | GivingBack | None]]] = {
     "create": lambda gateway: gateway.create(BOOKING, PRICE, key="booking:create:1", return_url=RETURN_URL),
     "confirm": lambda gateway: gateway.confirm("pi_1", "pm_card_visa", return_url=RETURN_URL, key="booking:confirm:1"),
@@ -34,6 +42,7 @@ SHAPES: dict[str, Callable[[StripeGateway], Awaitable[Intent | GivingBack | None
     "capture": lambda gateway: gateway.capture("pi_1", key="booking:capture:1"),
     "void": lambda gateway: gateway.void("pi_1", key="booking:void:1"),
     "refund": lambda gateway: gateway.refund("pi_1", PRICE, key="booking:refund:1"),
+    "movements": both_lists,
     "retrieve_refund": lambda gateway: gateway.retrieve_refund("pi_1", key="booking:refund:1"),
 }
 
@@ -97,5 +106,5 @@ async def test_stripe_mock_refuses_a_request_of_a_wrong_shape(gateway: StripeGat
 
 def test_every_call_of_the_gateway_has_a_shape_here() -> None:
     methods = {name for name, value in vars(StripeGateway).items() if callable(value) and not name.startswith("_")}
-    calls = methods - {"close"}
+    calls = methods - {"close", "keep_turn"}
     assert calls == SHAPES.keys()

@@ -64,11 +64,19 @@ def _pay(settings: Settings, reservation: psycopg.Connection) -> None:
     with (
         httpx2.Client(base_url=settings.sandbox_url, timeout=60) as sandbox,
         database(settings, "payment") as payment,
-        payment.cursor().copy(
-            "COPY attempts (booking_id, number, provider, amount, currency, state, intent_id, opened_at, closed_at)"
-            " FROM STDIN"
-        ) as copy,
     ):
+        _copy(sandbox, payment, paid)
+        # Without triggers nothing is booked by itself.
+        payment.execute(
+            "SELECT book_attempt(attempts) FROM attempts WHERE booking_id = ANY (%s)", [[row[0] for row in paid]]
+        )
+
+
+def _copy(sandbox: httpx2.Client, payment: psycopg.Connection, paid: list[tuple[Any, ...]]) -> None:
+    with payment.cursor().copy(
+        "COPY attempts (booking_id, number, provider, amount, currency, state, intent_id, opened_at, closed_at)"
+        " FROM STDIN"
+    ) as copy:
         for start in range(0, len(paid), _AT_ONCE):
             some = paid[start : start + _AT_ONCE]
             intents = [

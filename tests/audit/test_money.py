@@ -14,6 +14,7 @@ from sandbox.testing import API_KEY, SandboxProcess
 from tests.audit.house import House, step
 
 OWED, ONCE = "money taken is money owed", "a booking is paid once"
+PROVIDER = "the ledger says what the provider says"
 AUTHORIZED, ATTEMPTS = "nothing stays authorized", "attempts say what the provider says"
 
 
@@ -73,7 +74,7 @@ async def test_a_buyer_who_is_charged_twice_is_found_where_no_key_forbids_it(
 ) -> None:
     booking = await charged_again_after_forgetting(house, without_keys)
     await without_keys.close()
-    assert await house.finds() == {(OWED, booking), (ONCE, booking), (AUTHORIZED, booking)}
+    assert await house.finds() == {(check, booking) for check in (OWED, ONCE, AUTHORIZED, PROVIDER)}
 
 
 async def test_keys_keep_a_buyer_from_being_charged_twice(house: House) -> None:
@@ -87,7 +88,7 @@ async def test_money_that_stays_reserved_is_found_where_the_void_is_skipped(hous
     await step(house.money(lazy).return_money, booking.id)
     await house.end(booking)
     await lazy.close()
-    assert await house.finds() == {(AUTHORIZED, str(booking.id)), (ATTEMPTS, str(booking.id))}
+    assert await house.finds() == {(check, str(booking.id)) for check in (AUTHORIZED, ATTEMPTS, PROVIDER)}
 
 
 async def test_money_taken_for_nothing_is_found_where_the_refund_is_skipped(house: House, lazy: StripeGateway) -> None:
@@ -96,13 +97,13 @@ async def test_money_taken_for_nothing_is_found_where_the_refund_is_skipped(hous
     await step(house.money(lazy).return_money, booking.id)
     await house.end(booking)
     await lazy.close()
-    assert await house.finds() == {(OWED, str(booking.id)), (ATTEMPTS, str(booking.id))}
+    assert await house.finds() == {(check, str(booking.id)) for check in (OWED, ATTEMPTS, PROVIDER)}
 
 
 async def test_a_ticket_without_money_is_found_where_the_capture_is_skipped(house: House, lazy: StripeGateway) -> None:
     booking = await house.bought("A-1-1", gateway=lazy)
     await lazy.close()
-    assert await house.finds() == {(check, str(booking.id)) for check in (OWED, AUTHORIZED, ATTEMPTS)}
+    assert await house.finds() == {(check, str(booking.id)) for check in (OWED, AUTHORIZED, ATTEMPTS, PROVIDER)}
 
 
 async def test_a_payment_left_open_is_found_where_the_places_go_back_before_the_money(house: House) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from temporalio import workflow
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from config.settings import Settings
 from domain.bookings import Booking, BookingStatus
+from temporal.encryption import data_converter
 from tests.audit.house import House
 
 FINISHED, WINDOW, AGREE = (
@@ -60,7 +60,7 @@ async def test_a_saga_that_shows_another_state_is_found(house: House) -> None:
 
 async def test_a_saga_that_has_ended_otherwise_than_its_booking_is_found(house: House, settings: Settings) -> None:
     booking = await house.cancelled("A-1-1")
-    client = await Client.connect(settings.temporal_address, data_converter=pydantic_data_converter)
+    client = await Client.connect(settings.temporal_address, data_converter=data_converter(settings))
     async with Worker(
         client, task_queue=house.prefix, workflows=[Mistaken], workflow_runner=UnsandboxedWorkflowRunner()
     ):

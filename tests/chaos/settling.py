@@ -42,7 +42,7 @@ async def settle(sale: Sale, tell: Callable[[str], None]) -> Settled:
     client, start, retried, before = await connect(sale.settings), monotonic(), 0, ""
     asking = asyncio.create_task(_ask_again(sale, start + BOUND))
     while True:
-        retried += await _operate(client)
+        retried += await operate(client)
         left = await _moving(sale, client)
         if not left and not asking.done():
             left = "outcomes are still unknown"
@@ -74,7 +74,7 @@ async def _ask_again(sale: Sale, until: float) -> None:
     await asyncio.gather(*map(learn, cancels))
 
 
-async def _operate(client: Client) -> int:
+async def operate(client: Client) -> int:
     """Let every parked saga try again; the answer is how many there were."""
     retried = 0
     with suppress(RPCError):
@@ -83,7 +83,10 @@ async def _operate(client: Client) -> int:
         ):
             saga = client.get_workflow_handle_for(BookingWorkflow.run, found.id)
             with suppress(WorkflowUpdateFailedError, RPCError):  # it is trying already, or has just ended
-                await saga.execute_update(BookingWorkflow.operate, OperatorAction.RETRY)
+                if found.workflow_type == "LatePayment":
+                    await saga.signal(BookingWorkflow.provider_has_news)
+                else:  # a refund takes the same order
+                    await saga.execute_update(BookingWorkflow.operate, OperatorAction.RETRY)
                 retried += 1
     return retried
 

@@ -147,3 +147,28 @@ async def test_what_became_of_late_money_is_told_once(payment: AsyncEngine) -> N
             await late_payments.close(connection, attempt, VOIDED, PaymentVoided(**attempt.facts()))
             await late_payments.settle(connection, attempt, told)
     assert await state_and_story(payment, attempt) == ("voided", ["payment.voided", "payment.late_settled"])
+
+
+async def test_an_order_that_was_declined_knows_its_attempt_again_and_another_order_gets_a_new_one(
+    payment: AsyncEngine,
+) -> None:
+    """A worker dies between the decline and its answer: the provider shall not be tried a second time."""
+    booking, price, deadline = uuid4(), Money(amount=5000, currency="EUR"), datetime.now(UTC) + timedelta(hours=1)
+
+    async def opened_by(until: datetime) -> Attempt | None:
+        async with payment.begin() as connection:
+            return await attempts.open_attempt(connection, booking, "stripe", price, until)
+
+    first = await opened_by(deadline)
+    assert first
+    async with payment.begin() as connection:
+        noted = await attempts.note_decline(connection, first, "insufficient_funds")
+    assert noted
+    await reach(payment, noted, DECLINED)
+
+    again = await opened_by(deadline)
+    assert again
+    assert (again.number, again.state, again.decline_code) == (1, DECLINED, "insufficient_funds")
+    other = await opened_by(deadline + timedelta(seconds=1))
+    assert other
+    assert (other.number, other.state) == (2, OPEN)

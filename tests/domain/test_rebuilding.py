@@ -8,8 +8,15 @@ from uuid import uuid4
 
 import pytest
 
-from domain.bookings import BookingStatus
-from domain.domain_events import BookingActionRequired, BookingCancelled, BookingConfirmed, BookingEvent, BookingPaying
+from domain.bookings import BookingStatus, Ticket
+from domain.domain_events import (
+    BookingActionRequired,
+    BookingCancelled,
+    BookingConfirmed,
+    BookingEvent,
+    BookingPaying,
+    TicketExchanged,
+)
 from domain.rebuilding import rebuild
 from tests.domain.test_domain_events import A_HOLD
 from tests.workers.outside import a_confirmed_booking
@@ -18,7 +25,20 @@ WHO: dict[str, Any] = A_HOLD.model_dump(include={"booking_id", "event_id", "user
 PAYING = BookingPaying(**WHO, status=BookingStatus.PAYING)
 ACTION_REQUIRED = BookingActionRequired(**WHO, status=BookingStatus.ACTION_REQUIRED)
 CANCELLED = BookingCancelled(**WHO, status=BookingStatus.CANCELLED)
-CONFIRMED = a_confirmed_booking(**WHO)
+OLD = Ticket(id=uuid4(), section="A", seat="A-1-1")
+CONFIRMED = a_confirmed_booking(**WHO, tickets=(OLD,))
+EXCHANGED = TicketExchanged(
+    **WHO,
+    status=BookingStatus.CONFIRMED,
+    exchange_id=uuid4(),
+    event_name="Hamlet",
+    starts_at=A_HOLD.expires_at,
+    old=OLD,
+    new=Ticket(id=uuid4(), section="B", seat="B-1-9"),
+    amount=1000,
+    returns=0,
+    currency="EUR",
+)
 
 
 def test_a_hold_says_all_about_its_booking() -> None:
@@ -44,6 +64,8 @@ def test_a_whole_life_leads_to_the_tickets() -> None:
         ([PAYING], "begins with being held"),
         ([A_HOLD, CONFIRMED], "cannot go from held to confirmed"),
         ([A_HOLD, CANCELLED, PAYING], "cannot go from cancelled to paying"),
+        ([A_HOLD, PAYING, EXCHANGED], "exchanged while it was paying"),
+        ([A_HOLD, PAYING, CONFIRMED, EXCHANGED, EXCHANGED], "a ticket that it does not have"),
         ([A_HOLD, PAYING.model_copy(update={"booking_id": uuid4()})], "another booking"),
         ([A_HOLD, PAYING.model_copy(update={"user_id": uuid4()})], "another booking"),
     ],
@@ -51,3 +73,11 @@ def test_a_whole_life_leads_to_the_tickets() -> None:
 def test_a_history_that_cannot_have_happened_is_refused(history: list[BookingEvent], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         rebuild(history)
+
+
+def test_an_exchange_leads_to_the_new_seat_and_its_price() -> None:
+    booking = rebuild([A_HOLD, PAYING, CONFIRMED, EXCHANGED])
+    assert (booking.status, booking.version, booking.seats) == (BookingStatus.CONFIRMED, 4, ("B-1-9",))
+    assert booking.amount == A_HOLD.amount + 1000
+    assert EXCHANGED.new in booking.tickets
+    assert OLD not in booking.tickets

@@ -45,12 +45,12 @@ def write_network(folder: Path, outcomes: Mapping[tuple[str, str], Outcome]) -> 
     servers, troubles = (list(dict.fromkeys(each[part] for each in outcomes)) for part in (0, 1))
     lines = [f"| line to | {' | '.join(troubles)} |", "|---|" + "---|" * len(troubles)]
     for server in sorted(servers):
-        row = [_came(outcomes.get((server, trouble))) for trouble in troubles]
+        row = [came(outcomes.get((server, trouble))) for trouble in troubles]
         lines.append(f"| {server} | {' | '.join(row)} |")
     (folder / "faults-network.md").write_text("\n".join(lines) + "\n")
 
 
-def _came(outcome: Outcome | None) -> str:
+def came(outcome: Outcome | None) -> str:
     if outcome is None:
         return "not run"
     if outcome.trouble:
@@ -78,4 +78,4 @@ def _cell(effect: Effect, fault: Fault, outcome: Outcome | None, notes: list[str
         if why not in notes:
             notes.append(why)
         return f"- ({notes.index(why) + 1})"
-    return _came(outcome)
+    return came(outcome)

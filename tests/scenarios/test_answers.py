@@ -283,3 +283,31 @@ async def test_a_hold_without_an_answer_from_redis_is_refused_in_time(box_office
         return (await buyer.hold(event, "A-1-1", key=key)).status_code == 201
 
     await eventually(works)
+
+
+@pytest.mark.parametrize("what", ["news", "a cancellation from Temporal's UI"])
+async def test_a_buyer_is_told_of_the_tickets_although_something_arrives_as_the_saga_ends(
+    what: str, box_office: BoxOffice
+) -> None:
+    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+    booking = await buyer.held(event, "A-1-1")
+    await box_office.provider.will("slow", "capture", booking, delay_seconds=2)
+    payment = asyncio.create_task(buyer.pay(booking, key=key))
+    await eventually(lambda: box_office.provider.calls(booking, "confirm"))
+
+    # The server drops the task that ends the saga, and the answer with it.
+    saga = box_office.saga(booking)
+    await (saga.signal("provider_has_news") if what == "news" else saga.cancel())
+
+    answer = await payment
+    assert (answer.status_code, answer.json()["status"]) == (200, "confirmed"), answer.text
+    assert len(answer.json()["tickets"]) == 1
+    await buyer.ends_as(booking, "confirmed")
+    assert await box_office.provider.kept(booking) == 5000
+    assert len(await box_office.provider.calls(booking, "capture")) == 1
+
+
+async def test_a_happy_booking_ends_with_the_answer_to_its_buyer(box_office: BoxOffice) -> None:
+    booking = (await box_office.somebody().bought(await box_office.event(), "A-1-1"))["id"]
+    history = await box_office.saga(booking).fetch_history()
+    assert len(history.events) <= 20

@@ -241,16 +241,41 @@ async def test_a_return_that_keeps_failing_shows_and_is_tried_again_when_told(
     await box_office.provider.will("500_before", "cancel", late.booking, times=1000)
     await late.money_turns_up()
     workflow = await late.workflow()
-    await eventually(lambda: _exists(workflow))
-
-    async def is_shown() -> bool:
-        found = (await workflow.describe()).typed_search_attributes
-        return {pair.key.name: pair.value for pair in found}.get("SeatwrightStatus") == "needs_attention"
-
-    await eventually(is_shown, within=60)
+    await eventually(lambda: _needs_attention(workflow), within=60)
     await box_office.provider.forgive(late.booking)
     await workflow.signal("provider_has_news")
     assert await late.is_settled() == "returned"
+
+
+async def test_late_money_whose_refund_is_pending_has_not_gone_back_until_the_provider_says_so(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    late = await undecided(box_office, settings, hold_seconds=120, silent=True)
+    await late.buyer.cancel(late.booking)
+    await box_office.provider.will("500_before", "retrieve", late.booking, times=1000)
+    await late.money_turns_up()
+    [intent] = await box_office.provider.intents(late.booking)
+    taken = await box_office.provider.as_stripe(f"/v1/payment_intents/{intent['id']}/capture", {}, settings)
+    assert taken.status_code == 200, taken.text
+    workflow = await late.workflow()
+    await eventually(lambda: _needs_attention(workflow), within=60)
+    await box_office.provider.forgive(late.booking)
+    await box_office.provider.will("processing", "refund", late.booking)
+    await workflow.signal("provider_has_news")
+    pending = await eventually(lambda: box_office.provider.left_pending(late.booking), within=60)
+
+    async def looked_again() -> bool:
+        return len(await box_office.provider.calls(late.booking, "list")) > 3
+
+    await eventually(looked_again, within=60)
+    assert rows(settings, "SELECT watched FROM attempts WHERE booking_id = %s", late.booking) == [(True,)]
+    assert not await _needs_attention(workflow)
+
+    await box_office.provider.decide(str(pending), "failed")
+
+    assert await late.is_settled() == "returned"
+    assert [each["status"] for each in await box_office.provider.refunds(late.booking)] == ["succeeded", "failed"]
+    assert await late.kept() == 0
 
 
 async def test_a_late_payments_workflow_that_was_terminated_is_started_again(
@@ -262,6 +287,14 @@ async def test_a_late_payments_workflow_that_was_terminated_is_started_again(
     await workflow.terminate("by mistake")
     await late.money_turns_up()
     assert await late.is_settled() == "same_places"
+
+
+async def _needs_attention(workflow: WorkflowHandle[Any, Any]) -> bool:
+    try:
+        found = (await workflow.describe()).typed_search_attributes
+    except RPCError:
+        return False
+    return {pair.key.name: pair.value for pair in found}.get("SeatwrightStatus") == "needs_attention"
 
 
 async def _exists(workflow: WorkflowHandle[Any, Any]) -> bool:

@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import httpx2
 import orjson
-import pytest
 
 from adapters.payu_signature import HEADER
 from sandbox.payu.messages import signature
@@ -66,37 +65,6 @@ async def test_a_buyer_who_pays_at_payu_gets_the_tickets(box_office: BoxOffice) 
     assert (known["face"], known["state"], known["captured"]) == ("payu", "captured", 10000)
 
 
-async def test_a_buyer_who_is_declined_at_payu_keeps_the_seats_and_may_try_again(box_office: BoxOffice) -> None:
-    buyer, event, key = box_office.somebody(), await box_office.event(), str(uuid4())
-    booking = await buyer.held(event, "A-1-1")
-    page = await sent_to_payu(buyer, booking, key=key)
-    await acts(box_office, page, "S51")
-    assert page.at.endswith("error=501")
-    await is_held_again(buyer, booking)
-    assert await eventually(lambda: reason(buyer, booking, key), within=SLOWLY) == "S51"
-    page = await sent_to_payu(buyer, booking)
-    await acts(box_office, page, "approved")
-    await buyer.ends_as(booking, "confirmed", within=SLOWLY)
-    assert await box_office.provider.kept(booking) == 5000
-
-
-async def test_who_passes_three_d_secure_gets_the_tickets(box_office: BoxOffice) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.held(await box_office.event(), "A-1-1")
-    page = await sent_to_payu(buyer, booking)
-    await acts(box_office, page, "3ds", "approve")
-    await buyer.ends_as(booking, "confirmed", within=SLOWLY)
-
-
-async def test_who_refuses_three_d_secure_keeps_the_seats_and_the_money(box_office: BoxOffice) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.held(await box_office.event(), "A-1-1")
-    page = await sent_to_payu(buyer, booking)
-    await acts(box_office, page, "3ds", "fail")
-    await is_held_again(buyer, booking)
-    assert await box_office.provider.kept(booking) == 0
-
-
 async def test_who_leaves_payu_s_page_may_pay_otherwise_when_the_window_has_closed(box_office: BoxOffice) -> None:
     buyer = box_office.somebody()
     booking = await buyer.held(await box_office.event(), "A-1-1")
@@ -117,54 +85,6 @@ async def test_who_cancels_while_at_payu_s_page_pays_nothing(box_office: BoxOffi
     assert await box_office.provider.kept(booking) == 0
 
 
-@pytest.mark.parametrize("kind", ["timeout_after", "500_after"])
-async def test_a_lost_opening_leads_to_one_page_and_one_charge(box_office: BoxOffice, kind: str) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.held(await box_office.event(), "A-1-1")
-    await box_office.provider.will(kind, "create", booking, face="payu", delay_seconds=5)
-    page = await sent_to_payu(buyer, booking)
-    await acts(box_office, page, "approved")
-    await buyer.ends_as(booking, "confirmed", within=SLOWLY)
-    opened = await box_office.provider.intents(booking)
-    assert sorted(each["authorized"] for each in opened) == [0, 5000]
-    assert await box_office.provider.kept(booking) == 5000
-
-
-@pytest.mark.parametrize("kind", ["timeout_before", "timeout_after", "500_after", "reset_after"])
-async def test_a_capture_whose_answer_is_lost_takes_the_money_once(box_office: BoxOffice, kind: str) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.held(await box_office.event(), "A-1-1")
-    await box_office.provider.will(kind, "capture", booking, face="payu", delay_seconds=5)
-    page = await sent_to_payu(buyer, booking)
-    await acts(box_office, page, "approved")
-    await buyer.ends_as(booking, "confirmed", within=SLOWLY)
-    captures = await box_office.provider.calls(booking, "capture")
-    assert len(captures) == (2 if kind == "timeout_before" else 1)
-    assert await box_office.provider.kept(booking) == 5000
-
-
-async def test_a_refused_capture_gives_money_and_seats_back(box_office: BoxOffice) -> None:
-    buyer, event = box_office.somebody(), await box_office.event()
-    booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.will("decline", "capture", booking, face="payu")
-    page = await sent_to_payu(buyer, booking)
-    await acts(box_office, page, "approved")
-    await buyer.ends_as(booking, "failed", within=SLOWLY)
-    assert await box_office.provider.kept(booking) == 0
-    assert await box_office.seat(event, "A-1-1") == "available"
-
-
-async def test_a_cancellation_whose_answer_is_lost_is_looked_up(box_office: BoxOffice) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.held(await box_office.event(), "A-1-1")
-    await sent_to_payu(buyer, booking)
-    await box_office.provider.will("timeout_after", "cancel", booking, face="payu", delay_seconds=5)
-    assert (await buyer.cancel(booking)).json()["status"] == "cancelled"
-    (call,) = await box_office.provider.calls(booking, "cancel")
-    assert call["status"] is None
-    assert await box_office.provider.kept(booking) == 0
-
-
 async def test_a_payment_method_is_chosen_at_payu_and_not_here(box_office: BoxOffice) -> None:
     buyer = box_office.somebody()
     booking = await buyer.held(await box_office.event(), "A-1-1")
@@ -172,17 +92,6 @@ async def test_a_payment_method_is_chosen_at_payu_and_not_here(box_office: BoxOf
     assert (answer.status_code, answer.json()["field"]) == (422, "payment_method")
     assert await buyer.status(booking) == "held"
     assert await box_office.provider.intents(booking) == []
-
-
-async def test_one_key_opens_one_order_however_often_it_is_sent(box_office: BoxOffice) -> None:
-    buyer, key = box_office.somebody(), str(uuid4())
-    booking = await buyer.held(await box_office.event(), "A-1-1")
-    answers = await asyncio.gather(*(order(buyer, booking, key=key) for _ in range(5)))
-    assert {answer.status_code for answer in answers} == {202}
-    (url,) = {answer.json()["next_action"]["url"] for answer in answers}
-    await acts(box_office, PayUBuyer(url), "approved")
-    await buyer.ends_as(booking, "confirmed", within=SLOWLY)
-    assert len(await box_office.provider.intents(booking)) == 1
 
 
 async def test_who_closes_the_browser_at_payu_after_paying_gets_the_tickets_by_payu_s_notification(
@@ -200,20 +109,6 @@ async def test_who_closes_the_browser_at_payu_after_paying_gets_the_tickets_by_p
         return [(each["type"], each["status"]) for each in told]
 
     assert await eventually(heard) == [("WAITING_FOR_CONFIRMATION", 200), ("COMPLETED", 200)]
-
-
-@pytest.mark.parametrize("manner", [{"drop": 1}, {"double": 1, "delay_seconds": 3}])
-async def test_lost_doubled_or_late_notifications_cost_time_at_most(
-    box_office: BoxOffice, manner: dict[str, float]
-) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.held(await box_office.event(), "A-1-1")
-    await box_office.provider.send(booking, **manner)
-    page = await sent_to_payu(buyer, booking)
-    await asyncio.to_thread(page.pay, "approved")
-    await buyer.ends_as(booking, "confirmed", within=SLOWLY)
-    await box_office.provider.resend(booking)
-    assert await box_office.provider.kept(booking) == 5000
 
 
 async def test_a_forged_notification_is_refused_and_changes_nothing(box_office: BoxOffice) -> None:

@@ -1,4 +1,4 @@
-"""The payment provider misbehaves at each of its calls; bookings still end right, and charge once or not at all."""
+"""The payment provider misbehaves while a booking is undone. What else can go wrong there: `tests/providers`."""
 
 from __future__ import annotations
 
@@ -18,53 +18,20 @@ FAULTS = (
 )
 
 
-@pytest.mark.parametrize("operation", ["create", "confirm", "capture"])
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_fault_on_the_way_to_the_ticket_is_looked_up_and_charged_once(
-    box_office: BoxOffice, operation: str, fault: str
+async def test_money_that_was_taken_unheard_goes_back_whatever_happens_to_its_refund(
+    box_office: BoxOffice, fault: str
 ) -> None:
     event, buyer = await box_office.event(), box_office.somebody()
     booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.will(fault, operation, booking)
-
-    answer = await buyer.pay(booking)
-
-    assert (answer.status_code, answer.json()["status"]) == (200, "confirmed")
-    kept = [each["captured"] - each["refunded"] for each in await box_office.provider.intents(booking)]
-    assert sorted(kept)[-1] == sum(kept) == 5000
-
-
-@pytest.mark.parametrize("operation", ["void", "refund"])
-@pytest.mark.parametrize("fault", FAULTS)
-async def test_a_fault_on_the_way_back_still_returns_all_money(
-    box_office: BoxOffice, operation: str, fault: str
-) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
-    booking = await buyer.held(event, "A-1-1")
-    if operation == "refund":
-        # The money is taken, but every answer to the capture is lost until we give up and go back.
-        await box_office.provider.will("reset_after", "capture", booking)
-        await box_office.provider.will("500_before", "retrieve", booking, times=3)
-    else:
-        await box_office.call_off(event)
-    await box_office.provider.will(fault, "cancel" if operation == "void" else "refund", booking)
+    # Every answer to the capture is lost until we give up and go back.
+    await box_office.provider.will("reset_after", "capture", booking)
+    await box_office.provider.will("500_before", "retrieve", booking, times=3)
+    await box_office.provider.will(fault, "refund", booking)
 
     await buyer.pay(booking)
 
     await buyer.ends_as(booking, "failed", within=60)
-    assert await box_office.provider.kept(booking) == 0
-    assert await box_office.seat(event, "A-1-1") == "available"
-
-
-async def test_a_capture_that_the_provider_refuses_undoes_the_booking(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
-    booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.will("decline", "capture", booking, times=9)
-
-    answer = await buyer.pay(booking)
-
-    assert answer.status_code in (402, 503)
-    await buyer.ends_as(booking, "failed")
     assert await box_office.provider.kept(booking) == 0
     assert await box_office.seat(event, "A-1-1") == "available"
 

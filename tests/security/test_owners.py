@@ -23,6 +23,12 @@ ALLOWED: dict[str, set[str]] = {
     "GET /v1/bookings/{booking_id}/refunds": {"owner", "support", "operator"},
     "GET /v1/bookings/{booking_id}/stream": {"owner", "support", "operator"},
     "GET /v1/bookings/{booking_id}/timeline": {"support", "operator"},
+    "POST /v1/bookings/{booking_id}/exchange": {"owner"},
+    "GET /v1/bookings/{booking_id}/exchanges": {"owner", "support", "operator"},
+    "GET /v1/bookings/{booking_id}/exchanges/{exchange_id}": set(),  # there is none
+    "DELETE /v1/bookings/{booking_id}/exchanges/{exchange_id}": set(),
+    "GET /v1/bookings/{booking_id}/exchanges/{exchange_id}/return": set(),
+    "POST /v1/bookings/{booking_id}/exchanges/{exchange_id}/return": set(),
     "GET /v1/events/{event_id}": {"owner", "support", "operator"},  # a draft
     "GET /v1/events/{event_id}/seats": set(),  # a draft has none on sale
     "GET /v1/events/{event_id}/sales": {"owner", "support", "operator"},
@@ -39,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 OF_SOLD_EVENT = ("/sales", "/cancellation")
 BODIES: dict[str, dict[str, Any]] = {
+    "POST /v1/bookings/{booking_id}/exchange": {"ticket": str(uuid4()), "seat": "A-1-2"},
     "POST /v1/bookings/{booking_id}/payment": {"provider": "stripe", "payment_method": "pm_card_visa_chargeDeclined"},
     "POST /v1/bookings/{booking_id}/refund": {"reason": "We cannot come."},
     "PUT /v1/teams/{team_id}/members/{user_id}": {"role": "staff"},
@@ -123,7 +130,7 @@ async def objects(
     listed = (await client.get("/v1/me/sessions", headers=elsewhere.headers)).json()["sessions"]
     session = next(each["id"] for each in listed if each["current"])
     sold = {"sold_event_id": drafts[1], "booking_id": booking["id"]}
-    persons = {"user_id": other.id, "session_id": session, "token_id": str(uuid4())}
+    persons = {"user_id": other.id, "session_id": session, "token_id": str(uuid4()), "exchange_id": str(uuid4())}
     return {"event_id": drafts[0], "team_id": team["id"]} | persons | sold
 
 

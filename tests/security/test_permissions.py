@@ -38,6 +38,7 @@ def test_what_is_powerful_is_for_few() -> None:
     table = {names(route): {column for column in COLUMNS if route.admits(column)} for route in ROUTES}
     assert table["PUT /v1/users/{user_id}/roles"] == {"operator"}
     assert table["GET /v1/bookings/{booking_id}/timeline"] == {"support", "operator"}
+    assert table["POST /v1/codec/decode"] == {"support", "operator"}
     assert table["POST /v1/events"] == {"organizer"}
     assert table["POST /v1/events/{event_id}/publish"] == {"organizer", "operator"}
     assert table["POST /v1/events/{event_id}/cancel"] == {"organizer", "operator"}
@@ -60,6 +61,7 @@ def test_what_is_powerful_is_for_few() -> None:
         "POST /v1/oauth/authorize",
         "POST /v1/webhooks/{provider}",
         "POST /v1/bookings/{booking_id}/payment/return",
+        "POST /v1/bookings/{booking_id}/exchanges/{exchange_id}/return",
     }
 
 

@@ -17,8 +17,9 @@ from aiohttp import web
 from adapters.contacts import Contacts
 from adapters.kafka import CloudEvent, Publisher
 from adapters.mail import Mail, MailServer, Undeliverable, compose
-from domain.bookings import BookingStatus
+from domain.bookings import BookingStatus, Ticket
 from domain.domain_events import (
+    BookingDifferenceReturned,
     BookingExpired,
     BookingFailed,
     BookingPartiallyRefunded,
@@ -26,6 +27,7 @@ from domain.domain_events import (
     DomainEvent,
     LatePaymentSettled,
     LateSettlement,
+    TicketExchanged,
     UserAskedForPasswordReset,
     UserAskedForVerification,
     UserPasswordChanged,
@@ -78,7 +80,9 @@ async def identity() -> AsyncIterator[Identity]:
 async def notifier(identity: Identity, stack_env: dict[str, str]) -> AsyncIterator[Notifier]:
     contacts = Contacts(identity.url, "our-token")
     host, port = stack_env["SEATWRIGHT_SMTP_HOST"], int(stack_env["SEATWRIGHT_SMTP_PORT"])
-    yield Notifier(contacts, MailServer(host, port, "Seatwright <tickets@seatwright.example>"))
+    server = MailServer(host, port, "Seatwright <tickets@seatwright.example>")
+    yield Notifier(contacts, server)
+    await server.close()
     await contacts.close()
 
 
@@ -320,3 +324,39 @@ async def test_who_wants_no_mails_gets_none_but_those_that_guard_the_account(
     await notifier.handle(delivered(UserPasswordChanged(user_id=booking.user_id)))
     (mail,) = await eventually(lambda: mailbox.mails(address))
     assert mail["Subject"] == "Your password was changed"
+
+
+@pytest.mark.parametrize(
+    ("charged", "returns", "words"), [(1000, 0, "Paid for it: "), (0, 1000, "You get back: "), (0, 0, "")]
+)
+async def test_an_exchanged_seat_is_mailed_with_its_new_ticket_and_what_it_cost(
+    notifier: Notifier, identity: Identity, mailbox: MailBox, charged: int, returns: int, words: str
+) -> None:
+    old, new = (Ticket(id=uuid4(), section="A", seat=seat) for seat in ("A-1-1", "A-1-2"))
+    exchanged = TicketExchanged(
+        booking_id=uuid4(), event_id=uuid4(), user_id=uuid4(), status=BookingStatus.CONFIRMED, exchange_id=uuid4(),
+        event_name="Sad & Happy", starts_at=datetime(2030, 5, 4, 19, 30, tzinfo=UTC), old=old, new=new,
+        amount=charged, returns=returns, currency="EUR",
+    )  # fmt: skip
+    address = identity.add(exchanged.user_id, "Ann")
+    await notifier.handle(delivered(exchanged))
+    (mail,) = await eventually(lambda: mailbox.mails(address))
+    assert mail["Subject"] == "Your new ticket for Sad & Happy"
+    for content in (str(mail["Text"]), str(mail["HTML"])):
+        assert str(new.id) in content
+        assert str(old.id) not in content
+        assert words in content
+        assert ("EUR 10.00" in content) is bool(words)
+
+
+async def test_the_difference_of_a_cheaper_seat_is_told_when_it_has_gone_back(
+    notifier: Notifier, identity: Identity, mailbox: MailBox
+) -> None:
+    back = BookingDifferenceReturned(
+        booking_id=uuid4(), event_id=uuid4(), user_id=uuid4(), status=BookingStatus.CONFIRMED, refund_id=uuid4(),
+        event_name="Sad", amount=1000, refunded=1000, tickets=0, currency="EUR", cause="exchange",
+    )  # fmt: skip
+    address = identity.add(back.user_id, "Ann")
+    await notifier.handle(delivered(back))
+    (mail,) = await eventually(lambda: mailbox.mails(address))
+    assert "EUR 10.00 for the cheaper seat to Sad" in " ".join(str(mail["Text"]).split())

@@ -1,6 +1,7 @@
 """Histories recorded from real bookings keep replaying: a change that would break running sagas fails here.
 
 To record anew, after a change that is versioned or that no running saga can meet: `python -m tests.workflows.record`.
+`late-payment-pending` and `lost-order` are of runs of `test_late_payments` and `test_lost_orders`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from config.settings import Settings
+from temporal.encryption import data_converter
 from tests.workflows.sandbox import WORKFLOW_RUNNER
-from workers.temporal_workers import RESERVATION_WORKFLOWS
+from workers.temporal_workers import PAYMENT_WORKFLOWS, RESERVATION_WORKFLOWS
 from workflows.publication import PublishEvent
 
 HISTORIES = {
@@ -27,8 +29,8 @@ HISTORIES = {
 async def test_a_recorded_history_replays(name: str) -> None:
     history = WorkflowHistory.from_json(name, HISTORIES[name])
     replayer = Replayer(
-        workflows=[*RESERVATION_WORKFLOWS, PublishEvent],
-        data_converter=pydantic_data_converter,
+        workflows=[*RESERVATION_WORKFLOWS, *PAYMENT_WORKFLOWS, PublishEvent],
+        data_converter=data_converter(Settings(mode="development")),
         workflow_runner=WORKFLOW_RUNNER,
     )
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
@@ -39,6 +41,7 @@ def test_there_are_histories_of_every_way_a_booking_ends() -> None:
     assert set(HISTORIES) >= {
         "confirmed", "declined-then-confirmed", "cancelled", "expired", "failed", "seats-unavailable",
         "three-d-secure", "needs-attention", "abandoned", "late-payment-sold", "late-payment-returned",
+        "late-payment-pending", "lost-order",
     }  # fmt: skip
 
 
@@ -46,4 +49,16 @@ def test_there_are_histories_of_refunds_and_of_a_cancelled_event() -> None:
     assert set(HISTORIES) >= {
         "refunded", "refund-failed-then-retried", "refund-needs-attention", "refund-refused", "refund-pending",
         "event-cancellation-begins", "event-cancellation-goes-on", "event-cancellation-ends",
+    }  # fmt: skip
+
+
+def test_there_are_histories_of_reconciliation() -> None:
+    assert set(HISTORIES) >= {"reconciliation", "reconciliation-daily"}
+
+
+def test_there_are_histories_of_exchanges() -> None:
+    assert set(HISTORIES) >= {
+        "exchanged-for-a-dearer-seat", "exchanged-for-a-cheaper-seat", "exchanged-for-an-equal-seat",
+        "exchange-declined", "exchange-three-d-secure", "exchange-abandoned", "exchange-needs-attention",
+        "exchange-capture-refused", "exchange-refused",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Counts sales: each confirmed booking and each refund once, however often it is delivered."""
+"""Counts sales: each confirmed booking, each exchange and each refund once, however often it is delivered."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from adapters.kafka import CloudEvent
 from config.settings import Settings
 from db.analytics import sales
 from db.engine import open_engine
-from domain.domain_events import BookingConfirmed, BookingMoneyReturned, EventCancelled, EventPublished
+from domain.domain_events import BookingConfirmed, BookingMoneyReturned, EventCancelled, EventPublished, TicketExchanged
 from workers.consumers.runner import Subscription
 
 GROUP = "analytics"
-_TYPES = BookingConfirmed | BookingMoneyReturned | EventPublished | EventCancelled
+_TYPES = BookingConfirmed | BookingMoneyReturned | TicketExchanged | EventPublished | EventCancelled
 
 
 @asynccontextmanager
@@ -45,6 +45,8 @@ class Analytics:
                     await sales.count_booking(connection, booking, event.time.date())
                 case BookingMoneyReturned() as refund:
                     await sales.count_refund(connection, refund, event.time.date())
+                case TicketExchanged() as exchange:
+                    await sales.count_exchange(connection, exchange, event.time.date())
                 case EventPublished() as published:
                     await sales.note_published(connection, published)
                 case EventCancelled() as cancelled:

@@ -1,4 +1,6 @@
-"""Tells people by mail how their booking ended, when money has gone back, and what concerns their account."""
+"""Tells people by mail how their booking ended, when a seat was exchanged, when money has gone back, and what concerns
+their account.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,7 @@ from domain.domain_events import (
     LatePaymentSettled,
     LateSettlement,
     PaymentEvent,
+    TicketExchanged,
     UserAskedForPasswordReset,
     UserAskedForToken,
     UserAskedForVerification,
@@ -85,6 +88,7 @@ async def subscription(settings: Settings) -> AsyncIterator[Subscription]:
     try:
         yield Subscription(GROUP, _TOPICS, Notifier(contacts, mail).handle)
     finally:
+        await mail.close()
         await contacts.close()
 
 
@@ -104,6 +108,8 @@ class Notifier:
                 await self._write(event, booking, "Your booking could not be completed", "failed")
             case LatePaymentSettled() as late:
                 await self._write(event, late, _LATE[late.settlement], "late")
+            case TicketExchanged() as booking:
+                await self._write(event, booking, f"Your new ticket for {booking.event_name}", "exchanged")
             case BookingMoneyReturned() as booking:
                 await self._write(event, booking, f"Your refund for {booking.event_name}", "refunded")
             case UserAskedForToken() as asked:

@@ -1,0 +1,186 @@
+"""The payment service's steps of a reconciliation: the provider's list is fetched, and held against the ledger.
+
+The lists only say where to look: a booking that they do not tell alike is looked up at the provider, and what the
+ledger and the provider say at that moment decides. So neither the end of a day nor a payment in flight is a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from uuid import UUID
+
+import structlog
+from prometheus_client import Gauge
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from activities.heartbeats import heartbeating
+from activities.payment import PaymentGateway
+from db.payment import reconciliation
+from domain.payments import Intent, PaymentRejected
+from domain.reconciliation import (
+    SHOWN,
+    Difference,
+    DifferenceKind,
+    ReconcileDay,
+    Reconciliation,
+    Standing,
+    compare,
+)
+
+_AT_ONCE = 100  # bookings
+_MOST_DAYS = 14  # that are made up for after an outage
+_NO_BOOKING = UUID(int=0)
+_NOT_THERE = frozenset({"resource_missing", "DATA_NOT_FOUND"})
+"""How providers say that they know no payment of that id; iyzico says of a form only that nobody has paid it."""
+
+_open = Gauge(
+    "seatwright_reconciliation_differences", "Differences from a provider's books: alert on any", ["provider", "kind"]
+)
+_last = Gauge("seatwright_reconciliation_last_day", "The latest reconciled day, as Unix seconds", ["provider"])
+
+log = structlog.get_logger()
+
+
+class DaysDue(BaseModel):
+    """Which provider is asked about, and up to which day (UTC)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    provider: str
+    until: date
+
+
+class ReconciliationActivities:
+    """Each may be repeated, and goes on where its last try was, by the details of its heartbeat."""
+
+    def __init__(self, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway]) -> None:
+        self._engine = engine
+        self._gateways = gateways
+
+    @activity.defn
+    async def days_due(self, asked: DaysDue) -> list[date]:
+        """The days that have not been reconciled since they ended, a fortnight back at most."""
+        async with self._engine.connect() as connection:
+            return await reconciliation.days_due(connection, asked.provider, asked.until, _MOST_DAYS)
+
+    @activity.defn
+    async def fetch_list(self, order: ReconcileDay) -> None:
+        """Keep what the provider lists of the day, page by page, and book the fees in it."""
+        progress = _progress()
+        async with heartbeating(progress):
+            page = progress[0] if progress else None
+            while True:
+                found = await self._gateways[order.provider].movements(order.day, page)
+                async with self._engine.begin() as connection:
+                    await reconciliation.keep(connection, order.provider, order.day, found.movements)
+                page = found.next_page
+                if page is None:
+                    return
+                progress[:] = [page]
+
+    @activity.defn
+    async def compare_books(self, order: ReconcileDay) -> Reconciliation:
+        """Find and keep the differences of the day; those that are not seen any more are resolved."""
+        found = await self._strangers(order)
+        looked_up, after, progress = 0, _NO_BOOKING, list[str]()
+        async with heartbeating(progress):
+            while suspects := await self._suspects(order, after):
+                for booking in suspects:
+                    found += await self._look_up(order, booking)
+                looked_up, after = looked_up + len(suspects), suspects[-1]
+        return await self._finish(order, found, looked_up)
+
+    async def _strangers(self, order: ReconcileDay) -> list[Difference]:
+        async with self._engine.connect() as connection:
+            strangers = await reconciliation.strangers(connection, order.provider, order.day)
+        return [
+            _difference(order, reference, DifferenceKind.MISSING_HERE, "no booking of ours", words)
+            for reference, words in strangers
+        ]
+
+    async def _suspects(self, order: ReconcileDay, after: UUID) -> list[UUID]:
+        has_list = self._gateways[order.provider].has_list
+        async with self._engine.connect() as connection:
+            return await reconciliation.suspects(
+                connection, order.provider, order.day, has_list=has_list, after=after, limit=_AT_ONCE
+            )
+
+    async def _look_up(self, order: ReconcileDay, booking: UUID) -> list[Difference]:
+        """What one booking's payments differ in, each at the provider and in the ledger now."""
+        async with self._engine.connect() as connection:
+            payments = await reconciliation.payments(connection, order.provider, booking)
+            listed = await reconciliation.listed(connection, order.provider, order.day, booking)
+        found, taken, back, held = list[Difference](), 0, 0, 0
+        for payment in payments:
+            if payment.intent_id is None:
+                continue
+            theirs = await self._retrieve(order.provider, payment.intent_id)
+            kind = compare(payment.standing, theirs)
+            if kind:
+                ours = _in_words(payment.standing)
+                found.append(_difference(order, str(booking), kind, ours, _told(theirs, payment.intent_id)))
+            if theirs:
+                taken, back = taken + theirs.captured, back + theirs.refunded
+                held += theirs.amount.amount if theirs.amount else 0
+        if not found and (listed.captured > taken or listed.refunded > back or listed.held > held):
+            unknown = "payments that we know do not make it up"
+            found.append(_difference(order, str(booking), DifferenceKind.MISSING_HERE, unknown, listed.words))
+        return found
+
+    async def _retrieve(self, provider: str, intent_id: str) -> Intent | None:
+        try:
+            return await self._gateways[provider].retrieve(intent_id)
+        except PaymentRejected as rejected:
+            if rejected.code not in _NOT_THERE:
+                raise
+            return None
+
+    async def _finish(self, order: ReconcileDay, found: list[Difference], looked_up: int) -> Reconciliation:
+        async with self._engine.begin() as connection:
+            await reconciliation.note(connection, found)
+            still = await reconciliation.finish(connection, order.provider, order.day, found)
+            lines = await reconciliation.count(connection, order.provider, order.day)
+        for kind in DifferenceKind:
+            _open.labels(order.provider, kind).set(still.get(kind, 0))
+        _last.labels(order.provider).set((order.day - date(1970, 1, 1)).total_seconds())
+        for difference in found[:SHOWN]:
+            log.error("reconciliation_difference", **difference.model_dump(mode="json"))
+        log.info("reconciled", provider=order.provider, day=str(order.day), lines=lines, differences=len(found))
+        return Reconciliation(
+            provider=order.provider,
+            day=order.day,
+            movements=lines if self._gateways[order.provider].has_list else None,
+            looked_up=looked_up,
+            count=len(found),
+            differences=tuple(found[:SHOWN]),
+        )
+
+
+def _progress() -> list[str]:
+    """What the last try of this activity left behind."""
+    return [str(detail) for detail in activity.info().heartbeat_details]
+
+
+def _difference(order: ReconcileDay, subject: str, kind: DifferenceKind, ours: str, theirs: str) -> Difference:
+    return Difference(provider=order.provider, day=order.day, subject=subject, kind=kind, ours=ours, theirs=theirs)
+
+
+def _in_words(standing: Standing) -> str:
+    parts = [
+        f"{name} {amount} {standing.currency}"
+        for name, amount in (
+            ("authorized", standing.held), ("captured", standing.captured), ("refunded", standing.refunded)
+        )
+        if amount
+    ]  # fmt: skip
+    return ", ".join(parts) or ("let go" if standing.is_known else "nothing")
+
+
+def _told(intent: Intent | None, intent_id: str) -> str:
+    if intent is None:
+        return f"{intent_id} is not known"
+    currency = f" {intent.amount.currency}" if intent.amount else ""
+    return f"{intent.id}: {intent.state}, captured {intent.captured}, refunded {intent.refunded}{currency}"

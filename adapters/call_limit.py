@@ -1,0 +1,100 @@
+"""How many calls a second all our workers together make to one payment provider: turns, by Redis's clock.
+
+GCRA: turns are a fixed interval apart, so that no second ever has more of them than the limit says. Whoever wants to
+call waits for a turn, and waiters of one process ask Redis together, so that a rush costs few round trips. The `limits`
+library can only say no, one round trip a call; here it is said when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from contextvars import ContextVar
+from pathlib import Path
+from time import monotonic
+from typing import cast
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+_SCRIPT = (Path(__file__).parent / "lua" / "take_turns.lua").read_text()
+
+_AHEAD = 1.0  # seconds; turns further off are not taken, so that who gives up leaves none unused behind
+_AT_ONCE = 50
+_PATIENCE = 0.5  # seconds for Redis's answer
+_AWAY = 2.0  # seconds that Redis is left alone after it failed
+
+log = structlog.get_logger()
+
+
+class CallLimit:
+    """A provider's limit; must be used within one event loop.
+
+    Without Redis each process keeps the limit by itself. Payments must not stop for it: a provider that gets too many
+    calls answers 429, which is heeded, but a buyer who cannot pay is lost.
+    """
+
+    def __init__(self, redis: Redis, provider: str, calls_per_second: float) -> None:
+        """Args: calls_per_second: For all processes that use this Redis together."""
+        self._script = redis.register_script(_SCRIPT)
+        self._key = f"seatwright:calls:{provider}"
+        self._provider = provider
+        self._interval = 1 / calls_per_second
+        self._waiting: deque[asyncio.Future[float]] = deque()
+        self._asking: asyncio.Task[None] | None = None
+        self._own_next = 0.0  # monotonic; the next turn without Redis
+        self._redis_away_until = 0.0
+        self._kept: ContextVar[bool] = ContextVar(f"turn at {provider}", default=False)
+
+    async def keep_turn(self) -> None:
+        """Wait for a turn for this task's next call, which then need not wait: for whoever has to look at the clock
+        between waiting and calling."""
+        if not self._kept.get():
+            await self._wait()
+            self._kept.set(True)
+
+    async def turn(self) -> None:
+        """Wait until a call may be made, however long it takes."""
+        if self._kept.get():
+            self._kept.set(False)
+        else:
+            await self._wait()
+
+    async def _wait(self) -> None:
+        turn: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        delay = await turn - monotonic()
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+    async def _ask(self) -> None:
+        """Take turns for all who wait, until nobody does."""
+        while self._waiting:
+            wanted = min(len(self._waiting), _AT_ONCE)
+            granted, first = await self._take(wanted)
+            for place in range(granted):
+                turn = self._waiting.popleft()
+                if not turn.done():  # its task may have been cancelled meanwhile
+                    turn.set_result(first + place * self._interval)
+            if granted < wanted:
+                await asyncio.sleep(_AHEAD * random.uniform(0.25, 0.75))
+
+    async def _take(self, wanted: int) -> tuple[int, float]:
+        """How many turns were taken, and when the first of them is (monotonic)."""
+        if monotonic() >= self._redis_away_until:
+            asked = self._script(keys=[self._key], args=[round(self._interval * 1e6), wanted, round(_AHEAD * 1e6)])
+            try:
+                granted, micros = cast("list[int]", await asyncio.wait_for(asked, _PATIENCE))
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("call_limit_without_redis", provider=self._provider, error=type(error).__name__)
+                self._redis_away_until = monotonic() + _AWAY
+            else:
+                return granted, monotonic() + micros / 1e6
+        first = max(self._own_next, monotonic())
+        granted = min(wanted, max(0, 1 + int((monotonic() + _AHEAD - first) / self._interval)))
+        self._own_next = first + granted * self._interval
+        return granted, first

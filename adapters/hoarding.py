@@ -1,0 +1,67 @@
+"""Counts what a user holds of an event without paying, so that nobody keeps seats from others.
+
+It is kept in Redis alone: emptied, it forgets, and the worst that comes of it is that somebody holds a few more.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+_SCRIPT = (Path(__file__).parent / "lua" / "hoarding.lua").read_text()
+_WINDOW: Final = timedelta(minutes=15)
+
+
+class Hoarding:
+    """Who may hold more of an event.
+
+    Args:
+        most_live: How many bookings of an event a user may hold at a time; 0 for any number.
+        most_unpaid: How many holds that were not paid a user may make of an event in 15 minutes, ended ones included.
+    """
+
+    def __init__(self, redis: Redis, most_live: int, most_unpaid: int) -> None:
+        self._redis = redis
+        self._most_live = most_live
+        self._most_unpaid = most_unpaid
+        self._admit = redis.register_script(_SCRIPT)
+
+    async def admit(self, user_id: UUID, event_id: UUID, booking_id: UUID, hold_seconds: int) -> int:
+        """Count one more hold, or refuse it; the same booking may ask again.
+
+        Returns:
+            Seconds after which to ask again; 0 when admitted.
+        """
+        if not self._most_live:
+            return 0
+        window = int(_WINDOW.total_seconds() * 1000)
+        arguments: list[str | int] = [str(booking_id), hold_seconds * 1000, self._most_live, self._most_unpaid, window]
+        return math.ceil(int(await self._admit(keys=_keys(user_id, event_id), args=arguments)) / 1000)
+
+    async def let_go(self, user_id: UUID, event_id: UUID, booking_id: UUID) -> None:
+        """The hold has ended unpaid; it still counts as one that was made."""
+        await self._forget(_keys(user_id, event_id)[:1], booking_id)
+
+    async def forget(self, user_id: UUID, event_id: UUID, booking_id: UUID) -> None:
+        """The booking is paid, or was never held: it counts no more."""
+        await self._forget(_keys(user_id, event_id), booking_id)
+
+    async def _forget(self, keys: list[str], booking_id: UUID) -> None:
+        if not self._most_live:
+            return
+        # What was ordered is done, whether or not we can tell; unforgotten, it ends by its time.
+        with suppress(RedisError, OSError):
+            for key in keys:
+                await self._redis.zrem(key, str(booking_id))
+
+
+def _keys(user_id: UUID, event_id: UUID) -> list[str]:
+    prefix = f"seatwright:hoarding:{{{user_id}/{event_id}}}"
+    return [f"{prefix}:live", f"{prefix}:made"]

@@ -1,0 +1,63 @@
+"""iyzico's report of a day, as movements of money."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from adapters.iyzico_answers import Json, minor_units
+from domain.money import Money
+from domain.payments import PaymentUnknown
+from domain.reconciliation import Movement, MovementKind, MovementPage
+
+TAKEN = ("AUTH", "POST_AUTH")
+
+
+def movements_of(answer: Json) -> MovementPage:
+    """Raises: PaymentUnknown: The report cannot be read."""
+    try:
+        found = (_movement(row) for row in answer["transactions"] or ())
+        page = int(answer["currentPage"])
+        return MovementPage(
+            movements=tuple(each for each in found if each),
+            next_page=str(page + 1) if page < int(answer["totalPageCount"]) else None,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise PaymentUnknown(f"iyzico's report cannot be read: {error!r}") from error
+
+
+def _movement(row: Json) -> Movement | None:
+    kind = _kind(row)
+    if kind is None:
+        return None
+    currency = row["transactionCurrency"]
+    return Movement(
+        reference=f"{row['transactionType']}-{row['transactionId']}",
+        kind=kind,
+        booking_id=_booking(row.get("basketId")),
+        amount=Money(amount=minor_units(row["paidPrice"]), currency=currency),
+        fee=_fee(row),
+        happened_at=datetime.fromisoformat(row["transactionDate"]).replace(tzinfo=UTC),
+    )
+
+
+def _kind(row: Json) -> MovementKind | None:
+    """None for what moves no money of ours: a hold that is let go."""
+    taken = row["paymentPhase"] in TAKEN
+    if row["transactionType"] == "PAYMENT":
+        return MovementKind.CAPTURED if taken else MovementKind.HELD
+    return MovementKind.REFUNDED if taken else None
+
+
+def _fee(row: Json) -> Money | None:
+    so_much = minor_units(row.get("iyzicoCommission") or 0) + minor_units(row.get("iyzicoFee") or 0)
+    settled = row.get("settlementCurrency") or row["transactionCurrency"]
+    return Money(amount=so_much, currency=settled) if so_much else None
+
+
+def _booking(basket: Any) -> UUID | None:
+    try:
+        return UUID(str(basket))
+    except ValueError:
+        return None

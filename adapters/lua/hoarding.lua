@@ -1,0 +1,20 @@
+-- Admits one more unpaid booking of a user and an event; 0 when admitted, else the ms after which to ask again.
+-- KEYS: live holds by their end, unpaid holds by when they were made (in ms by Redis's clock)
+-- ARGV: booking, ms of the hold, most live ones, most unpaid ones made within a window, ms of the window
+local booking, hold, most_live, most_made, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - window)
+if redis.call('ZSCORE', KEYS[2], booking) then return 0 end
+if redis.call('ZCARD', KEYS[1]) >= most_live then
+    return math.max(1, redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] - now)
+end
+if redis.call('ZCARD', KEYS[2]) >= most_made then
+    return math.max(1, redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] + window - now)
+end
+redis.call('ZADD', KEYS[1], now + hold, booking)
+redis.call('ZADD', KEYS[2], now, booking)
+redis.call('PEXPIRE', KEYS[1], math.max(hold, redis.call('PTTL', KEYS[1])))
+redis.call('PEXPIRE', KEYS[2], window)
+return 0

@@ -1,0 +1,101 @@
+"""Stripe's own record of a day, as movements: its balance transactions, and then the intents that still reserve money.
+
+The balance has captures, refunds and refunds that failed, each with Stripe's fee, but knows nothing of what is only
+reserved. Its amounts are in the account's currency; what the buyer paid is told by the charge or refund behind each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+import stripe
+
+from domain.money import Money
+from domain.reconciliation import Movement, MovementKind, MovementPage
+
+PAGE = 100
+BALANCE, INTENTS = "balance", "intents"
+
+KINDS = {
+    "charge": MovementKind.CAPTURED,
+    "payment": MovementKind.CAPTURED,
+    "refund": MovementKind.REFUNDED,
+    "payment_refund": MovementKind.REFUNDED,
+    "refund_failure": MovementKind.REFUND_FAILED,
+    "payment_failure_refund": MovementKind.REFUND_FAILED,
+}
+"""docs.stripe.com/reports/balance-transaction-types; payouts and Stripe's own bills are no movements of a booking."""
+
+ToOurs = Callable[[int, str], int]
+Read = Callable[[Any, ToOurs], MovementPage]
+
+
+def asked(client: stripe.StripeClient, day: date, page: str | None) -> tuple[Awaitable[Any], Read]:
+    """The call for a page, named by the list and the last object before it, and what reads its answer."""
+    which, _, after = (page or BALANCE).partition(" ")
+    start = int(datetime.combine(day, time(), UTC).timestamp())
+    request: dict[str, Any] = {
+        "created": {"gte": start, "lt": start + int(timedelta(days=1).total_seconds())},
+        "limit": PAGE,
+    }
+    if after:
+        request["starting_after"] = after
+    if which == BALANCE:
+        transactions: Any = client.v1.balance_transactions
+        return transactions.list_async(request | {"expand": ["data.source"]}), _moved
+    intents: Any = client.v1.payment_intents
+    return intents.list_async(request), _reserved
+
+
+def _moved(answer: Any, ours: ToOurs) -> MovementPage:
+    known = [each for each in answer.data if each.type in KINDS]
+    return MovementPage(
+        movements=tuple(_of_balance(each, ours) for each in known),
+        next_page=f"{BALANCE} {answer.data[-1].id}" if answer.has_more else INTENTS,
+    )
+
+
+def _of_balance(line: Any, ours: ToOurs) -> Movement:
+    # What is of nothing that we can see is none of ours, and is told by what it did to the balance.
+    source = line if line.source is None or isinstance(line.source, str) else line.source
+    currency, settled = source.currency.upper(), line.currency.upper()
+    paid = source.amount_captured if source.object == "charge" else abs(source.amount)
+    return Movement(
+        reference=line.id,
+        kind=KINDS[line.type],
+        booking_id=_booking(source),
+        amount=Money(amount=ours(paid, currency), currency=currency),
+        fee=Money(amount=ours(line.fee, settled), currency=settled) if line.fee > 0 else None,
+        happened_at=datetime.fromtimestamp(line.created, UTC),
+    )
+
+
+def _reserved(answer: Any, ours: ToOurs) -> MovementPage:
+    return MovementPage(
+        movements=tuple(_hold(each, ours) for each in answer.data if each.status == "requires_capture"),
+        next_page=f"{INTENTS} {answer.data[-1].id}" if answer.has_more else None,
+    )
+
+
+def _hold(intent: Any, ours: ToOurs) -> Movement:
+    currency = intent.currency.upper()
+    return Movement(
+        reference=intent.id,
+        kind=MovementKind.HELD,
+        booking_id=_booking(intent),
+        amount=Money(amount=ours(intent.amount_capturable, currency), currency=currency),
+        happened_at=datetime.fromtimestamp(intent.created, UTC),
+    )
+
+
+def _booking(thing: Any) -> UUID | None:
+    """Whose money it is: an intent's metadata are also its charges'; our refunds' key begins with the booking."""
+    metadata = getattr(thing, "metadata", None)
+    told = metadata.to_dict() if metadata else {}
+    try:
+        return UUID(told.get("booking_id") or str(told.get("refund_key", "")).partition(":")[0])
+    except ValueError:
+        return None

@@ -1,0 +1,57 @@
+"""Counts events by fixed windows of time in Redis, which all processes of the API share: one round trip a count."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from limits import RateLimitItem
+from limits.aio.storage import RedisStorage
+
+from config.settings import Settings
+
+
+class Allowance(NamedTuple):
+    """What is left of a limit in the present window.
+
+    Attributes:
+        left: Negative where the limit is exceeded.
+        resets_in: Seconds until the next window.
+    """
+
+    quota: int
+    window: int
+    left: int
+    resets_in: int
+
+
+class Counters:
+    """By windows that begin at whole multiples of their length, so that a burst may be twice a limit at their border.
+
+    The border goes by each process's clock; Redis only counts.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        url = settings.redis_url.get_secret_value()
+        self._storage = RedisStorage(
+            f"async+{url}", implementation="redispy", key_prefix="seatwright:limits",
+            socket_timeout=0.5, socket_connect_timeout=0.5,
+        )  # fmt: skip
+
+    async def spend(self, limit: RateLimitItem, *who: str, amount: int = 1) -> Allowance:
+        """Count one more, also beyond the limit; a negative amount gives back.
+
+        Raises:
+            RedisError, OSError: Redis cannot be asked.
+        """
+        now, window = time.time(), limit.get_expiry()
+        key = limit.key_for(*who, str(int(now // window)))
+        count = await self._storage.incr(key, window + 1, amount)
+        return Allowance(limit.amount, window, limit.amount - count, max(1, int(window - now % window)))
+
+    async def mark(self, seconds: int, *who: str) -> None:
+        """Remember somebody for a time."""
+        await self._storage.incr("/".join(who), seconds)
+
+    async def is_marked(self, *who: str) -> bool:
+        return await self._storage.get("/".join(who)) > 0

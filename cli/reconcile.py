@@ -1,0 +1,86 @@
+"""`seatwright reconcile`: hold the ledger against the providers' books now, and print what differs."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError
+
+from config.settings import settings
+from domain.providers import PROVIDERS
+from domain.reconciliation import ReconcileDay, Reconciliation
+from temporal.connection import connect
+from temporal.queues import PAYMENT
+from workflows.reconciliation import ReconciliationWorkflow, reconciliation_id
+
+
+def reconcile(
+    day: Annotated[str, typer.Option(help="A day of UTC, such as 2026-11-23; yesterday when left out.")] = "",
+    provider: Annotated[str, typer.Option(help=f"One of {', '.join(PROVIDERS)}; all when left out.")] = "",
+) -> None:
+    """Hold the ledger against the providers' books of a day; exit code 1 when they differ."""
+    chosen, providers = _day(day), _providers(provider)
+    try:
+        results = asyncio.run(_reconcile(chosen, providers))
+    except (RPCError, RuntimeError) as error:
+        typer.echo(f"Temporal cannot be reached: {error}", err=True)
+        raise typer.Exit(2) from error
+    show(results)
+    raise typer.Exit(1 if any(result.count for result in results) else 0)
+
+
+async def _reconcile(day: date, providers: list[str]) -> list[Reconciliation]:
+    client = await connect(settings())
+    return list(await asyncio.gather(*(_run(client, ReconcileDay(provider=each, day=day)) for each in providers)))
+
+
+async def _run(client: Client, order: ReconcileDay) -> Reconciliation:
+    return await client.execute_workflow(
+        ReconciliationWorkflow.run,
+        order,
+        id=reconciliation_id(order.provider, order.day),
+        task_queue=PAYMENT,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )
+
+
+def show(results: list[Reconciliation]) -> None:
+    """What was looked at, and each difference with what both sides say."""
+    console = Console(soft_wrap=True, highlight=False)
+    for result in results:
+        source = "no list" if result.movements is None else f"{result.movements} lines"
+        verdict = f"[red]{result.count} differences[/]" if result.count else "[green]no differences[/]"
+        console.print(f"[bold]{result.provider}[/] {result.day}: {source}, {result.looked_up} looked up, {verdict}")
+    differences = [each for result in results for each in result.differences]
+    if differences:
+        table = Table("provider", "booking or reference", "difference", "our ledger", "the provider")
+        for each in differences:
+            table.add_row(each.provider, each.subject, each.kind, each.ours, each.theirs)
+        console.print(table)
+
+
+def _day(text: str) -> date:
+    today = datetime.now(UTC).date()
+    try:
+        day = date.fromisoformat(text) if text else today - timedelta(days=1)
+    except ValueError:
+        day = None
+    if day is None or day > today:
+        typer.echo(f"--day: a day such as {today}, not {text!r}", err=True)
+        raise typer.Exit(2)
+    return day
+
+
+def _providers(name: str) -> list[str]:
+    if name and name not in PROVIDERS:
+        typer.echo(f"--provider: unknown: {name}; known: {', '.join(PROVIDERS)}", err=True)
+        raise typer.Exit(2)
+    return [name] if name else list(PROVIDERS)

@@ -1,0 +1,265 @@
+"""What a provider lists of a day beside what the ledger has of it, and the differences that were found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.reconciliation import Difference, Movement, Standing
+
+
+class Payment(NamedTuple):
+    """One attempt of a booking at a provider, as the ledger has it."""
+
+    intent_id: str | None
+    standing: Standing
+
+
+class Listed(NamedTuple):
+    """What a provider's list of a day has of one booking, in minor units; in words for an operator."""
+
+    captured: int
+    refunded: int
+    held: int
+    words: str
+
+
+_KEEP = text(
+    """
+    INSERT INTO provider_movements (provider, reference, kind, day, booking_id, amount, currency, happened_at)
+    VALUES (:provider, :reference, :kind, :day, :booking_id, :amount, :currency, :happened_at)
+    ON CONFLICT (provider, reference, kind)
+    DO UPDATE SET day = excluded.day, booking_id = excluded.booking_id, amount = excluded.amount,
+                  currency = excluded.currency
+    """
+)
+# A fee belongs to the attempt that took the money, as far as there is one.
+_BOOK_FEE = text(
+    """
+    SELECT book_fee(:provider, :reference, booking_id, number, :fee_currency, :fee) FROM attempts
+    WHERE booking_id = :booking_id AND provider = :provider
+    ORDER BY state IN ('captured', 'refunded') DESC, number DESC LIMIT 1
+    """
+)
+
+
+async def keep(connection: AsyncConnection, provider: str, day: date, movements: Sequence[Movement]) -> None:
+    """Keep lines of a provider's list, and book the fees in them; repeated, no change."""
+    for movement in movements:
+        values = {
+            "provider": provider,
+            "reference": movement.reference,
+            "kind": movement.kind,
+            "day": day,
+            "booking_id": movement.booking_id,
+            "amount": movement.amount.amount,
+            "currency": movement.amount.currency,
+            "happened_at": movement.happened_at,
+        }
+        await connection.execute(_KEEP, values)
+        if movement.fee and movement.booking_id:
+            fee = {"fee": movement.fee.amount, "fee_currency": movement.fee.currency}
+            names = ("provider", "reference", "booking_id")
+            await connection.execute(_BOOK_FEE, fee | {name: values[name] for name in names})
+
+
+async def count(connection: AsyncConnection, provider: str, day: date) -> int:
+    """How many lines the list of that day had."""
+    found = text("SELECT count(*) FROM provider_movements WHERE provider = :provider AND day = :day")
+    return int((await connection.execute(found, {"provider": provider, "day": day})).scalar_one())
+
+
+async def strangers(connection: AsyncConnection, provider: str, day: date) -> list[tuple[str, str]]:
+    """Lines of the list that name no booking of ours: their references, and what they say."""
+    found = await connection.execute(
+        text(
+            """
+            SELECT reference, kind || ' ' || amount || ' ' || currency AS words FROM provider_movements
+            WHERE provider = :provider AND day = :day AND booking_id IS NULL ORDER BY reference
+            """
+        ),
+        {"provider": provider, "day": day},
+    )
+    return [(row.reference, row.words) for row in found]
+
+
+# Whatever is plainly right is left out here, set by set; the rest is looked up at the provider, one by one. A day's end
+# falls into the middle of some bookings: these are looked up, and then are right.
+_SUSPECTS = text(
+    """
+    WITH theirs AS (
+        SELECT booking_id, currency,
+               coalesce(sum(amount) FILTER (WHERE kind = 'captured'), 0) AS captured,
+               coalesce(sum(amount) FILTER (WHERE kind = 'refunded'), 0)
+                 - coalesce(sum(amount) FILTER (WHERE kind = 'refund_failed'), 0) AS refunded,
+               bool_or(kind = 'held') AS held
+        FROM provider_movements
+        WHERE provider = :provider AND day = :day AND booking_id > :after GROUP BY booking_id, currency
+    ), ours AS (
+        SELECT t.booking_id, e.currency,
+               coalesce(-sum(e.amount) FILTER (WHERE account = 'booking_revenue'), 0) AS captured,
+               coalesce(sum(e.amount) FILTER (WHERE account = 'refunds'), 0) AS refunded,
+               bool_or(t.kind = 'authorized') AS held
+        FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
+        WHERE t.provider = :provider AND t.kind <> 'fee' AND t.booking_id > :after
+          AND t.booked_at >= CAST(:day AS date)::timestamp AT TIME ZONE 'UTC'
+          AND t.booked_at < (CAST(:day AS date) + 1)::timestamp AT TIME ZONE 'UTC'
+        GROUP BY t.booking_id, e.currency
+    )
+    SELECT DISTINCT booking_id FROM theirs FULL JOIN ours USING (booking_id, currency)
+    WHERE NOT :has_list
+       OR coalesce(theirs.captured, 0) <> coalesce(ours.captured, 0)
+       OR coalesce(theirs.refunded, 0) <> coalesce(ours.refunded, 0)
+       OR theirs.held AND NOT EXISTS (
+              SELECT FROM ledger_transactions known
+              WHERE known.booking_id = theirs.booking_id AND known.kind = 'authorized')
+       OR ours.held AND 0 <> (
+              SELECT coalesce(sum(e.amount), 0) FROM ledger_transactions t JOIN ledger_entries e ON transaction_id = id
+              WHERE t.booking_id = ours.booking_id AND account = 'provider_holds')
+    ORDER BY booking_id LIMIT :limit
+    """
+)
+
+
+async def suspects(
+    connection: AsyncConnection, provider: str, day: date, *, has_list: bool, after: UUID, limit: int
+) -> list[UUID]:
+    """The next bookings, by id, whose money of that day the two sides do not tell alike; without a list, all."""
+    values = {"provider": provider, "day": day, "has_list": has_list, "after": after, "limit": limit}
+    return list((await connection.execute(_SUSPECTS, values)).scalars())
+
+
+_PAYMENTS = text(
+    """
+    SELECT a.intent_id, a.currency, booked.id IS NOT NULL AS is_known,
+           coalesce(booked.held, 0) AS held, coalesce(booked.captured, 0) AS captured,
+           coalesce(booked.refunded, 0) AS refunded, coalesce(pending.amount, 0) AS pending
+    FROM attempts a
+    LEFT JOIN LATERAL (
+        SELECT max(t.id) AS id, sum(e.amount) FILTER (WHERE account = 'provider_holds') AS held,
+               -sum(e.amount) FILTER (WHERE account = 'booking_revenue') AS captured,
+               sum(e.amount) FILTER (WHERE account = 'refunds') AS refunded
+        FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
+        WHERE t.booking_id = a.booking_id AND t.attempt = a.number AND t.kind <> 'fee'
+    ) booked ON true
+    LEFT JOIN LATERAL (
+        SELECT sum(r.amount) AS amount FROM refunds r
+        WHERE r.booking_id = a.booking_id AND r.attempt = a.number AND r.state IN ('open', 'pending')
+    ) pending ON true
+    WHERE a.booking_id = :booking_id AND a.provider = :provider ORDER BY a.number
+    """
+)
+
+
+async def payments(connection: AsyncConnection, provider: str, booking_id: UUID) -> list[Payment]:
+    """A booking's attempts at a provider, as the ledger has them now."""
+    rows = await connection.execute(_PAYMENTS, {"provider": provider, "booking_id": booking_id})
+    return [
+        Payment(
+            row.intent_id,
+            Standing(
+                currency=row.currency,
+                is_known=row.is_known,
+                held=row.held,
+                captured=row.captured,
+                refunded=row.refunded,
+                pending=row.pending,
+            ),
+        )
+        for row in rows
+    ]
+
+
+_LISTED = text(
+    """
+    SELECT coalesce(sum(amount) FILTER (WHERE kind = 'captured'), 0)::bigint AS captured,
+           (coalesce(sum(amount) FILTER (WHERE kind = 'refunded'), 0)
+             - coalesce(sum(amount) FILTER (WHERE kind = 'refund_failed'), 0))::bigint AS refunded,
+           coalesce(sum(amount) FILTER (WHERE kind = 'held'), 0)::bigint AS held,
+           string_agg(kind || ' ' || amount || ' ' || currency || ' (' || reference || ')', ', ' ORDER BY reference)
+             AS words
+    FROM provider_movements WHERE provider = :provider AND day = :day AND booking_id = :booking_id
+    """
+)
+
+
+async def listed(connection: AsyncConnection, provider: str, day: date, booking_id: UUID) -> Listed:
+    """What the provider's list of that day has of a booking."""
+    row = (await connection.execute(_LISTED, {"provider": provider, "day": day, "booking_id": booking_id})).one()
+    return Listed(row.captured, row.refunded, row.held, row.words or "")
+
+
+_NOTE = text(
+    """
+    INSERT INTO reconciliation_differences (provider, day, subject, kind, ours, theirs)
+    VALUES (:provider, :day, :subject, :kind, :ours, :theirs)
+    ON CONFLICT (provider, day, subject, kind)
+    DO UPDATE SET ours = excluded.ours, theirs = excluded.theirs, seen_at = now(), resolved_at = NULL
+    """
+)
+
+
+async def note(connection: AsyncConnection, found: Sequence[Difference]) -> None:
+    """Keep differences; one that is known is seen once more."""
+    for difference in found:
+        await connection.execute(_NOTE, difference.model_dump())
+
+
+async def finish(connection: AsyncConnection, provider: str, day: date, found: Sequence[Difference]) -> dict[str, int]:
+    """Resolve what this look at the day did not see any more, and remember that it was made.
+
+    Returns:
+        How many differences the provider has open now, over all days, by kind.
+    """
+    of_day = {"provider": provider, "day": day}
+    seen = {"subjects": [each.subject for each in found], "kinds": [str(each.kind) for each in found]}
+    await connection.execute(
+        text(
+            """
+            UPDATE reconciliation_differences SET resolved_at = now()
+            WHERE provider = :provider AND day = :day AND resolved_at IS NULL AND (subject, kind) NOT IN
+                (SELECT * FROM unnest(CAST(:subjects AS text[]), CAST(:kinds AS text[])))
+            """
+        ),
+        of_day | seen,
+    )
+    await connection.execute(
+        text(
+            """
+            INSERT INTO reconciled_days (provider, day) VALUES (:provider, :day)
+            ON CONFLICT (provider, day) DO UPDATE SET finished_at = now()
+            """
+        ),
+        of_day,
+    )
+    still = await connection.execute(
+        text(
+            """
+            SELECT kind, count(*) AS so_many FROM reconciliation_differences
+            WHERE provider = :provider AND resolved_at IS NULL GROUP BY kind
+            """
+        ),
+        {"provider": provider},
+    )
+    return {row.kind: row.so_many for row in still}
+
+
+async def days_due(connection: AsyncConnection, provider: str, until: date, at_most: int) -> list[date]:
+    """The days up to `until` that were not reconciled since they ended, oldest first, and no more than so many back."""
+    done = await connection.execute(
+        text(
+            """
+            SELECT day FROM reconciled_days WHERE provider = :provider AND day > :since
+              AND finished_at >= (day + 1)::timestamp AT TIME ZONE 'UTC'
+            """
+        ),
+        {"provider": provider, "since": until - timedelta(days=at_most)},
+    )
+    known = set(done.scalars())
+    days = [until - timedelta(days=back) for back in range(at_most)]
+    return sorted(day for day in days if day not in known)

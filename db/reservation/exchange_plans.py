@@ -1,0 +1,96 @@
+"""What an exchange would come to, and why it may not be: asked before anything is done, and once more when it is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.reservation import bookings, refunds
+from db.reservation.tables import EventRow, TicketRow
+from domain.bookings import Booking, BookingStatus, Ticket
+from domain.exchanges import EXCHANGEABLE, ExchangePolicy, ExchangeRequest
+from domain.problems import ProblemType, Refused
+
+
+class Plan(NamedTuple):
+    """What an exchange comes to: which ticket, and what the new seat costs more (minor units, negative for less)."""
+
+    booking: Booking
+    ticket: Ticket
+    old_seat: str
+    difference: int
+
+
+async def plan(connection: AsyncConnection, request: ExchangeRequest, *, lock: bool = False) -> Plan:
+    """What an exchange would come to at this moment; nothing is changed, and nobody's claim on the seat is looked at.
+
+    Args:
+        lock: The event cannot be called off before this transaction ends.
+
+    Raises:
+        Refused: The booking is not paid or is being changed, it has no such ticket, the event has no such seat or is
+            not on sale, its policy does not allow it, or nobody has said how to pay what it costs.
+    """
+    booking = await _changeable(connection, request)
+    ticket, old_seat = await _chosen(connection, booking, request.ticket)
+    offered = await bookings.sale(connection, booking.event_id, lock=lock)
+    await _check_policy(connection, booking.event_id)
+    price = bookings.price_of(offered.sections, [request.seat], {})
+    if request.seat in {each.seat for each in booking.tickets}:
+        raise bookings.seats_unavailable([request.seat])
+    difference = price - int(offered.sections[ticket.section].price)
+    if difference > 0 and request.payment is None:
+        raise Refused(
+            ProblemType.INVALID_REQUEST,
+            f"provider: the seat costs {difference} more: say how to pay.",
+            field="provider",
+        )
+    return Plan(booking, ticket, old_seat, difference)
+
+
+async def _changeable(connection: AsyncConnection, request: ExchangeRequest) -> Booking:
+    booking = await bookings.find(connection, request.booking_id)
+    if booking is None:
+        raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
+    if booking.status is BookingStatus.REFUNDING:
+        raise Refused(ProblemType.REFUND_IN_PROGRESS, "A refund of this booking is under way.")
+    if booking.status not in EXCHANGEABLE:
+        raise Refused(ProblemType.WRONG_STATE, f"The booking is {booking.status}.", booking_status=str(booking.status))
+    await refunds.check_no_exchange(connection, booking.id)
+    return booking
+
+
+async def _chosen(connection: AsyncConnection, booking: Booking, asked: UUID) -> tuple[Ticket, str]:
+    ticket = next((each for each in booking.tickets if each.id == asked), None)
+    if ticket is None:
+        known = select(TicketRow.id).where(TicketRow.booking_id == booking.id, TicketRow.id == asked)
+        if (await connection.execute(known)).one_or_none():
+            raise Refused(ProblemType.WRONG_STATE, "The ticket is not valid any more.", tickets=[str(asked)])
+        raise Refused(
+            ProblemType.UNKNOWN_TICKETS,
+            f"The booking has no such ticket: {asked}.",
+            field="ticket",
+            tickets=[str(asked)],
+        )
+    if ticket.seat is None:
+        raise Refused(ProblemType.INVALID_REQUEST, "ticket: it is for no seat that could be exchanged.", field="ticket")
+    return ticket, ticket.seat
+
+
+async def _check_policy(connection: AsyncConnection, event_id: UUID) -> None:
+    found = await connection.execute(
+        select(EventRow.exchange_until_hours, EventRow.starts_at, func.now().label("now")).where(
+            EventRow.id == event_id
+        )
+    )
+    event = found.one()
+    policy = ExchangePolicy(until_hours=event.exchange_until_hours)
+    if policy.is_open(event.starts_at, event.now):
+        return
+    detail = "Seats of this event cannot be exchanged."
+    if policy.until_hours is not None:
+        detail = f"Seats of this event can be exchanged until {policy.until_hours} hours before it begins."
+    raise Refused(ProblemType.EXCHANGE_NOT_ALLOWED, detail, until_hours=policy.until_hours)

@@ -1,0 +1,58 @@
+"""Exchanges as they are looked up: by those who ask, and by those who take up again what was left."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.reservation.tables import BookingRow, ExchangeRow
+from domain.exchanges import LIVE, Exchange, ExchangeRequest
+
+
+async def of_booking(connection: AsyncConnection, booking_id: UUID) -> list[Exchange]:
+    """A booking's exchanges, oldest first."""
+    rows = await connection.execute(
+        select(ExchangeRow).where(ExchangeRow.booking_id == booking_id).order_by(ExchangeRow.created_at)
+    )
+    return [Exchange(**{name: getattr(row, name) for name in Exchange.model_fields}) for row in rows]
+
+
+async def digest_of(connection: AsyncConnection, exchange_id: UUID) -> str:
+    """The digest of the request that made an exchange."""
+    found = await connection.execute(select(ExchangeRow.body_sha256).where(ExchangeRow.id == exchange_id))
+    return found.scalar_one()
+
+
+async def find_unfinished(
+    connection: AsyncConnection, *, older: timedelta, limit: int, window: timedelta, attempts: int
+) -> list[ExchangeRequest]:
+    """Requests of exchanges that were begun `older` ago or earlier and are still under way, in no order.
+
+    How they were to be paid is known to their workflows alone.
+    """
+    rows = await connection.execute(
+        select(ExchangeRow, BookingRow.event_id)
+        .join(BookingRow, BookingRow.id == ExchangeRow.booking_id)
+        .where(ExchangeRow.state.in_(LIVE), ExchangeRow.created_at <= func.now() - older)
+        .order_by(func.random())
+        .limit(limit)
+    )
+    names = ("id", "booking_id", "event_id", "requested_by", "ticket", "seat", "body_sha256")
+    return [
+        ExchangeRequest(
+            **{name: getattr(row, name) for name in names},
+            payment=None,
+            deadline=row.created_at,
+            window=window,
+            attempts=attempts,
+        )
+        for row in rows
+    ]
+
+
+async def count_parked(connection: AsyncConnection) -> int:
+    """How many exchanges wait for an operator."""
+    return (await connection.execute(select(func.count()).where(ExchangeRow.needs_attention))).scalar_one()

@@ -1,0 +1,140 @@
+"""Exchanges: a ticket's seat for another of the same event, and the words in which one is ordered and answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from domain.bookings import BookingStatus
+from domain.money import Currency
+from domain.problems import Problem
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ExchangePolicy(_Frozen):
+    """What an organizer grants buyers who want another seat; where nothing is said, until the event begins.
+
+    Attributes:
+        until_hours: Until how many hours before the beginning seats may be exchanged; None for never.
+    """
+
+    until_hours: int | None = Field(default=0, ge=0)
+
+    def is_open(self, starts_at: datetime, now: datetime) -> bool:
+        """Whether a seat may still be exchanged."""
+        return self.until_hours is not None and now < starts_at - timedelta(hours=self.until_hours)
+
+
+class ExchangeState(StrEnum):
+    """Where an exchange stands. Until it is completed, the old ticket is valid and its seat is the buyer's."""
+
+    PENDING = "pending"  # the new seat is held
+    ACTION_REQUIRED = "action_required"  # likewise, and the buyer has to act at the payment provider
+    COMMITTED = "committed"  # the difference is reserved, and is being taken: only an undo ends it otherwise
+    COMPLETED = "completed"  # the new ticket is issued, the old one void, its seat on sale again
+    FAILED = "failed"  # undone: nothing is charged, and all is as it was
+
+
+LIVE = (ExchangeState.PENDING, ExchangeState.ACTION_REQUIRED, ExchangeState.COMMITTED)
+"""Under way: nothing else may change the booking."""
+
+
+EXCHANGEABLE = (BookingStatus.CONFIRMED, BookingStatus.PARTIALLY_REFUNDED)
+"""The states of a booking in which its seats may be exchanged; they are the same afterwards."""
+
+
+def exchanged(seats: Sequence[str], old: str, new: str) -> tuple[str, ...]:
+    """A booking's seats with `new` in the place of `old`."""
+    at = seats.index(old)
+    return (*seats[:at], new, *seats[at + 1 :])
+
+
+class Exchange(_Frozen):
+    """One exchange.
+
+    Attributes:
+        ticket: The ticket that is exchanged, for `old_seat`.
+        new_ticket: The ticket for `seat`, once it is issued.
+        difference: What the new seat costs more, in minor units; negative where it costs less.
+        refund_id: The refund of the difference, where the new seat costs less.
+        needs_attention: An operator has to look before it can go on.
+        action_url: Where the buyer has to go while `state` is `action_required`.
+        problem: Why it failed.
+    """
+
+    id: UUID
+    booking_id: UUID
+    state: ExchangeState
+    ticket: UUID
+    old_seat: str
+    seat: str
+    new_ticket: UUID | None = None
+    difference: int
+    currency: Currency
+    refund_id: UUID | None = None
+    needs_attention: bool = False
+    action_url: str | None = None
+    problem: Problem | None = None
+    created_at: AwareDatetime
+    settled_at: AwareDatetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.state not in LIVE
+
+    def answer(self) -> dict[str, Any]:
+        """As clients see it."""
+        shown = self.model_dump(exclude={"action_url", "problem"})
+        action = {"type": "redirect_to_url", "url": self.action_url} if self.action_url else None
+        failure = {"type": self.problem.type, "detail": self.problem.detail} if self.problem else None
+        return shown | {"next_action": action, "failure": failure}
+
+
+class Payment(_Frozen):
+    """How the buyer pays a difference; the fields are those of `domain.bookings.PaymentCommand`."""
+
+    provider: str
+    payment_method: str | None
+    return_url: str
+
+
+class ExchangeRequest(_Frozen):
+    """What starts an exchange.
+
+    Attributes:
+        id: A keyed hash of user and idempotency key, so that every repetition means this exchange.
+        payment: None where the buyer named no provider, or where the exchange is taken up again from its row.
+        deadline: Until when (UTC, the database's clock) it may be begun and a charge be started; later the caller has
+            given up.
+        body_sha256: Hex digest of the request, to tell a repetition from another request under the same key.
+        window: How long the buyer may take to act at the provider.
+        attempts: How often a step is tried before the exchange turns back, or waits for an operator.
+    """
+
+    id: UUID
+    booking_id: UUID
+    event_id: UUID
+    requested_by: UUID
+    ticket: UUID
+    seat: str
+    payment: Payment | None
+    deadline: AwareDatetime
+    body_sha256: str
+    window: timedelta
+    attempts: int
+
+
+class ExchangeOutcome(_Frozen):
+    """The answer to a request: the exchange as it stands, or why there is none."""
+
+    body_sha256: str
+    exchange: Exchange | None = None
+    problem: Problem | None = None

@@ -1,0 +1,21 @@
+"""Calls Stripe's face many times at once: `python -m tests.adapters.calling SANDBOX REDIS RATE INTENT CALLS`."""
+
+import asyncio
+import sys
+
+from redis.asyncio import Redis
+
+from adapters.call_limit import CallLimit
+from adapters.stripe import StripeGateway
+from sandbox.testing import API_KEY
+
+
+async def call(sandbox: str, redis_url: str, rate: float, intent: str, calls: int) -> None:
+    async with Redis.from_url(redis_url, socket_connect_timeout=1) as redis:
+        gateway = StripeGateway(API_KEY, base_url=sandbox, limit=CallLimit(redis, "stripe", rate))
+        await asyncio.gather(*(gateway.retrieve(intent) for _ in range(calls)))
+        await gateway.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(call(sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4], int(sys.argv[5])))

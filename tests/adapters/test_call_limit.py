@@ -1,0 +1,174 @@
+"""A provider's limit is held by all workers together; whoever is over it waits, and nothing fails for it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.testing import ActivityEnvironment
+
+from activities.payment import AuthorizationResult, Authorize, PaymentActivities
+from adapters.call_limit import CallLimit
+from adapters.stripe import StripeGateway
+from db.engine import open_engine
+from domain.money import Money
+from sandbox.testing import API_KEY, ROOT, SandboxProcess, free_port
+from stack import Stack
+from tests.own_redis import own_redis
+from tests.workers.conftest import ServiceDatabase, databases, service_database, templates
+
+__all__ = ["databases", "service_database", "templates"]
+
+PRICE = Money(amount=5000, currency="EUR")
+LATE = 2  # calls of a second that a busy machine may have made a moment late, into the next one
+
+
+@pytest.fixture(scope="module")
+def redis_url(stack: Stack) -> Iterator[str]:
+    with own_redis(stack, "limits") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    process = SandboxProcess(tmp_path_factory.mktemp("sandbox"))
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as client:
+        await client.flushall()
+        yield client
+
+
+@pytest.fixture
+async def payment(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(service_database("payment"))
+    yield engine
+    await engine.dispose()
+
+
+async def an_intent(sandbox: SandboxProcess) -> str:
+    gateway = StripeGateway(API_KEY, base_url=sandbox.url)
+    intent = await gateway.create(uuid4(), PRICE, key=str(uuid4()), return_url="https://shop.example.test/")
+    await gateway.close()
+    return intent.id
+
+
+async def processes_call(
+    sandbox: SandboxProcess, redis_url: str, intent: str, *, rate: float, processes: int, calls: int
+) -> list[float]:
+    """When the provider heard the calls of so many processes at once (seconds)."""
+    arguments = ["-m", "tests.adapters.calling", sandbox.url, redis_url, str(rate), intent, str(calls)]
+    callers = [await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT) for _ in range(processes)]
+    assert [await caller.wait() for caller in callers] == [0] * processes
+    heard = sandbox.call("GET", f"/_sandbox/requests?intent={intent}&operation=retrieve")["requests"]
+    assert all(call["status"] == 200 for call in heard)
+    return sorted(call["at"] for call in heard)
+
+
+def busiest_second(times: list[float]) -> int:
+    return max(sum(start <= time < start + 1 for time in times) for start in times)
+
+
+async def test_several_workers_together_hold_a_providers_limit(
+    sandbox: SandboxProcess, redis: Redis, redis_url: str
+) -> None:
+    intent = await an_intent(sandbox)
+    times = await processes_call(sandbox, redis_url, intent, rate=25, processes=4, calls=20)
+    assert len(times) == 80
+    assert busiest_second(times) <= 25 + LATE
+
+
+async def test_without_redis_payments_go_on_and_each_worker_holds_the_limit_by_itself(sandbox: SandboxProcess) -> None:
+    intent = await an_intent(sandbox)
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    times = await processes_call(sandbox, nowhere, intent, rate=25, processes=2, calls=30)
+    assert len(times) == 60
+    assert busiest_second(times) <= 2 * (25 + LATE)
+
+
+async def test_who_waits_in_one_process_asks_redis_together(redis: Redis) -> None:
+    limit = CallLimit(redis, "stripe", 200)
+    before = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"] if await _called(redis) else 0
+    await asyncio.gather(*(limit.turn() for _ in range(100)))
+    after = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    assert after - before <= 10
+
+
+async def _called(redis: Redis) -> bool:
+    return "cmdstat_evalsha" in await redis.info("commandstats")
+
+
+async def test_turns_come_in_order_and_an_interval_apart(redis: Redis) -> None:
+    limit, loop, times = CallLimit(redis, "stripe", 20), asyncio.get_running_loop(), list[float]()
+
+    async def one() -> None:
+        await limit.turn()
+        times.append(loop.time())
+
+    await asyncio.gather(*(one() for _ in range(10)))
+    assert times == sorted(times)
+    assert times[-1] - times[0] >= 9 / 20 - 0.02
+    assert min(later - earlier for earlier, later in pairwise(times)) >= 0
+
+
+async def test_a_turn_that_was_kept_serves_one_call(redis: Redis) -> None:
+    limit, loop = CallLimit(redis, "stripe", 5), asyncio.get_running_loop()
+    await limit.keep_turn()
+    await limit.keep_turn()
+    before = loop.time()
+    await limit.turn()
+    assert loop.time() - before < 0.1
+    await limit.turn()
+    assert loop.time() - before >= 0.1
+
+
+def order(deadline: datetime) -> Authorize:
+    return Authorize(
+        booking_id=uuid4(),
+        amount=PRICE,
+        provider="stripe",
+        payment_method="pm_card_visa",
+        return_url="https://shop.example.test/",
+        deadline=deadline,
+    )
+
+
+async def test_a_saturated_limit_fails_no_booking_and_costs_no_try(
+    sandbox: SandboxProcess, redis: Redis, payment: AsyncEngine
+) -> None:
+    gateway = StripeGateway(API_KEY, base_url=sandbox.url, limit=CallLimit(redis, "stripe", 25))
+    steps = PaymentActivities(payment, {"stripe": gateway})
+
+    async def pay() -> None:
+        paid = order(datetime.now(UTC) + timedelta(minutes=2))
+        done = await ActivityEnvironment().run(steps.authorize, paid)  # raises where a second try would be needed
+        assert done.result is AuthorizationResult.AUTHORIZED
+        assert await ActivityEnvironment().run(steps.capture, paid.booking_id) is None
+
+    await asyncio.gather(*(pay() for _ in range(20)))  # 60 calls: more than two seconds' worth
+    await gateway.close()
+
+
+async def test_who_waited_for_the_limit_until_the_deadline_is_not_charged_after_it(
+    sandbox: SandboxProcess, redis: Redis, payment: AsyncEngine
+) -> None:
+    gateway = StripeGateway(API_KEY, base_url=sandbox.url, limit=CallLimit(redis, "stripe", 0.5))
+    paid = order(datetime.now(UTC) + timedelta(seconds=1))  # the opening has a turn at once, the charge in two seconds
+    done = await ActivityEnvironment().run(PaymentActivities(payment, {"stripe": gateway}).authorize, paid)
+    await gateway.close()
+    assert done.result is AuthorizationResult.LAPSED
+    [intent] = sandbox.intents(str(paid.booking_id))
+    assert (intent["held"], intent["captured"]) == (0, 0)
+    assert not sandbox.requests(str(paid.booking_id), "confirm")

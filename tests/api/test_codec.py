@@ -1,0 +1,87 @@
+"""Support reads a booking's payloads through the codec endpoint; nobody else does, and each reading is written down."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import httpx2
+import psycopg
+from google.protobuf.json_format import MessageToDict
+from temporalio.api.common.v1 import Payload
+
+from config.settings import Settings
+from temporal.encryption import data_converter
+from tests.api.conftest import Join
+from tests.api.people import problem
+from tests.box_office import BoxOffice
+
+DECODE = "/v1/codec/decode"
+
+
+async def sealed(settings: Settings, value: Any) -> dict[str, Any]:
+    """A value as the Temporal UI sends it."""
+    [payload] = await data_converter(settings).encode([value])
+    return {"payloads": [MessageToDict(payload)]}
+
+
+async def test_support_reads_what_is_sealed(client: httpx2.AsyncClient, join: Join, settings: Settings) -> None:
+    reader = await join("support")
+    answer = await client.post(DECODE, json=await sealed(settings, "because I say so"), headers=reader.headers)
+    assert answer.status_code == 200, answer.text
+    [payload] = answer.json()["payloads"]
+    assert base64.b64decode(payload["metadata"]["encoding"]) == b"json/plain"
+    assert json.loads(base64.b64decode(payload["data"])) == "because I say so"
+
+
+async def test_every_payload_of_a_real_booking_can_be_read_by_an_operator(
+    client: httpx2.AsyncClient, join: Join, box_office: BoxOffice
+) -> None:
+    event, buyer, operator = await box_office.event(), box_office.somebody(), await join("operator")
+    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    history = await box_office.saga(booking).fetch_history()
+    found = _payloads(json.loads(history.to_json()))
+    answer = await client.post(DECODE, json={"payloads": found}, headers=operator.headers)
+    assert answer.status_code == 200, answer.text
+    plain = [base64.b64decode(each["metadata"]["encoding"]) for each in answer.json()["payloads"]]
+    assert b"binary/encrypted" in {base64.b64decode(each["metadata"]["encoding"]) for each in found}
+    assert b"binary/encrypted" not in plain
+
+
+async def test_nobody_else_reads_anything(client: httpx2.AsyncClient, join: Join, settings: Settings) -> None:
+    body, buyer = await sealed(settings, "because I say so"), await join("organizer")
+    nobody = await client.post(DECODE, json=body)
+    assert (nobody.status_code, problem(nobody)) == (401, "unauthenticated")
+    other = await client.post(DECODE, json=body, headers=buyer.headers)
+    assert (other.status_code, problem(other)) == (403, "forbidden")
+
+
+async def test_who_has_read_is_written_down(
+    client: httpx2.AsyncClient, join: Join, settings: Settings, superuser: psycopg.Connection
+) -> None:
+    reader = await join("support")
+    await client.post(DECODE, json=await sealed(settings, "because I say so"), headers=reader.headers)
+    written = superuser.execute(
+        "SELECT object FROM audit_log WHERE actor = %s AND action = 'payloads.decoded'", [f"user/{reader.id}"]
+    )
+    assert written.fetchall() == [("payloads/1",)]
+
+
+async def test_what_cannot_be_opened_is_refused(client: httpx2.AsyncClient, join: Join) -> None:
+    reader = await join("support")
+    strange = Payload(metadata={"encoding": b"binary/encrypted", "encryption-key-id": b"lost"}, data=b"x" * 40)
+    for payload in (MessageToDict(strange), {"metadata": {"encoding": "no base64!"}}, {"data": "%"}):
+        answer = await client.post(DECODE, json={"payloads": [payload]}, headers=reader.headers)
+        assert (answer.status_code, problem(answer)) == (422, "invalid-request")
+
+
+def _payloads(value: Any) -> list[dict[str, Any]]:
+    """All payloads in a history, wherever they stand."""
+    if isinstance(value, list):
+        return [found for each in value for found in _payloads(each)]
+    if not isinstance(value, dict):
+        return []
+    if "metadata" in value and "encoding" in value["metadata"]:
+        return [value]
+    return [found for each in value.values() for found in _payloads(each)]

@@ -1,0 +1,210 @@
+"""Who calls too often, guesses passwords or hoards seats is slowed down, and nobody else is."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import httpx2
+import orjson
+import pytest
+
+from config.settings import RATE_LIMITS, Settings
+from stack import Stack
+from tests.api.partners import register
+from tests.api.people import Person, problem
+from tests.api.test_second_factor import enrol
+from tests.box_office import BoxOffice
+from tests.waiting import eventually
+
+# Windows that do not end while a test runs.
+TIGHT = {"read": "4/month", "log-in-failures": "3/month", "log-in-failures-of-account": "5/month"}
+LIMITS = orjson.dumps({name: TIGHT.get(name, "1000/month") for name in RATE_LIMITS}).decode()
+STRICT = {"SEATWRIGHT_RATE_LIMITS": LIMITS, "SEATWRIGHT_LIVE_HOLDS": "2", "SEATWRIGHT_UNPAID_HOLDS": "4"}
+
+
+@pytest.fixture(scope="module")
+def strict_url(stack: Stack) -> Iterator[str]:
+    """An API process with limits that a test can reach."""
+    name = f"api-strict-{uuid4().hex[:6]}"
+    spawned = stack.spawn(name, "api", env=STRICT)
+    yield f"http://127.0.0.1:{spawned.ports['api']}"
+    stack.stop(name)
+
+
+@pytest.fixture
+async def strict(strict_url: str) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=strict_url, timeout=60) as opened:
+        yield opened
+
+
+def from_somewhere() -> dict[str, str]:
+    """The header by which the proxy in front of us, which is on this machine, names the caller's address."""
+    return {"X-Forwarded-For": f"10.{random.randrange(256)}.{random.randrange(256)}.{random.randrange(1, 255)}"}
+
+
+async def test_who_calls_too_often_is_told_when_to_come_back_and_nobody_else_is(
+    strict: httpx2.AsyncClient, box_office: BoxOffice
+) -> None:
+    busy, other = box_office.somebody(), box_office.somebody()
+    for left in (3, 2, 1, 0):
+        answer = await strict.get("/v1/me/bookings", headers=busy.headers)
+        assert answer.status_code == 200
+        assert answer.headers["ratelimit-policy"] == '"read";q=4;w=2592000'
+        assert answer.headers["ratelimit"].startswith(f'"read";r={left};t=')
+    refused = await strict.get("/v1/me/bookings", headers=busy.headers)
+    assert (refused.status_code, problem(refused)) == (429, "rate-limited")
+    assert refused.headers["ratelimit"].startswith('"read";r=0;t=')
+    assert 0 < int(refused.headers["retry-after"]) <= 2592000
+    assert (await strict.get("/v1/me/bookings", headers=other.headers)).status_code == 200
+    assert (await strict.get("/livez", headers=busy.headers)).status_code == 200
+
+
+async def test_who_is_not_logged_in_is_known_by_the_address(strict: httpx2.AsyncClient) -> None:
+    busy, other = from_somewhere(), from_somewhere()
+    answers = [await strict.get("/.well-known/jwks.json", headers=busy) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200] * 4 + [429]
+    forged = busy | {"Authorization": f"Bearer {uuid4()}"}
+    assert (await strict.get("/.well-known/jwks.json", headers=forged)).status_code == 429
+    assert (await strict.get("/.well-known/jwks.json", headers=other)).status_code == 200
+
+
+class Account:
+    """Somebody's account, and tries to log in to it."""
+
+    def __init__(self, http: httpx2.AsyncClient) -> None:
+        self._http = http
+        self.email, self.password = f"{uuid4()}@example.test", f"right {uuid4()}"
+
+    async def register(self) -> None:
+        body = {"email": self.email, "password": self.password, "name": "Owner"}
+        assert (await self._http.post("/v1/users", json=body, headers=from_somewhere())).status_code == 201
+
+    async def log_in(self, address: dict[str, str], password: str | None = None) -> int:
+        body = {"email": self.email, "password": password or self.password}
+        return (await self._http.post("/v1/sessions", json=body, headers=address)).status_code
+
+
+@pytest.mark.parametrize("exists", [True, False])
+async def test_guessing_a_password_ends_after_some_tries_whether_or_not_there_is_such_an_account(
+    strict: httpx2.AsyncClient, exists: bool
+) -> None:
+    account, guesser = Account(strict), from_somewhere()
+    if exists:
+        await account.register()
+    answers = await asyncio.gather(*(account.log_in(guesser, f"wrong guess {n}") for n in range(8)))
+    assert sorted(answers) == [401] * 3 + [429] * 5
+    assert await account.log_in(guesser) == 429
+
+
+async def test_a_client_s_page_is_no_way_around_what_guessing_costs(
+    strict: httpx2.AsyncClient, settings: Settings
+) -> None:
+    account, guesser = Account(strict), from_somewhere()
+    await account.register()
+    asked = (await register(settings, strict)).request("v" * 43) | {"decision": "allow", "email": account.email}
+
+    async def guess(password: str, **wrong: str) -> int:
+        form = asked | wrong | {"password": password}
+        return (await strict.post("/v1/oauth/authorize", data=form, headers=guesser)).status_code
+
+    assert await guess(account.password, redirect_uri="https://evil.example.test") == 400, "whether it was right or not"
+    assert await guess("a wrong guess", redirect_uri="https://evil.example.test") == 400
+    assert [await guess("a wrong guess") for _ in range(3)] == [401] * 3
+    assert await guess(account.password) == 429
+    assert await account.log_in(guesser) == 429, "both doors count together"
+
+
+async def test_who_has_a_second_factor_may_log_in_again_and_again(strict: httpx2.AsyncClient) -> None:
+    account, home = Account(strict), from_somewhere()
+    await account.register()
+    body = {"email": account.email, "password": account.password}
+    opened = await strict.post("/v1/sessions", json=body, headers=home)
+    owner = Person("", account.email, account.password, opened.json()["access_token"], "")
+    await enrol(strict, owner)
+    assert {await account.log_in(home) for _ in range(5)} == {401}, "asked for the code: no failure"
+    assert [await account.log_in(from_somewhere(), "a wrong guess") for _ in range(6)] == [401] * 5 + [429]
+    assert await account.log_in(home) == 401, "at home still"
+
+
+async def test_guessing_from_many_addresses_ends_too_and_the_owner_at_home_is_not_locked_out(
+    strict: httpx2.AsyncClient,
+) -> None:
+    account, home = Account(strict), from_somewhere()
+    await account.register()
+    assert await account.log_in(home) == 201
+    guesses = [await account.log_in(from_somewhere(), "a wrong guess") for _ in range(8)]
+    assert guesses == [401] * 5 + [429] * 3
+    assert await account.log_in(home) == 201
+
+
+async def test_logging_in_again_and_again_is_no_guessing(strict: httpx2.AsyncClient) -> None:
+    account, home = Account(strict), from_somewhere()
+    await account.register()
+    assert {await account.log_in(home) for _ in range(8)} == {201}
+
+
+async def test_a_buyer_holds_a_few_bookings_of_an_event_at_a_time_however_many_are_asked_for_at_once(
+    strict: httpx2.AsyncClient, box_office: BoxOffice
+) -> None:
+    event, buyer = await box_office.event(), box_office.somebody().at(strict)
+    answers = await asyncio.gather(*(buyer.hold(event, f"A-1-{n}") for n in range(1, 7)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 2 + [429] * 4
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert problem(refused) == "too-many-holds"
+    assert 0 < int(refused.headers["retry-after"]) <= 120
+    another = await box_office.event()
+    assert (await buyer.hold(another, "A-1-1")).status_code == 201
+
+
+async def test_a_repeated_request_is_no_further_hold(strict: httpx2.AsyncClient, box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody().at(strict)
+    assert {(await buyer.hold(event, "A-1-1", key="one")).status_code for _ in range(4)} == {201}
+    assert (await buyer.hold(event, "A-1-2")).status_code == 201
+
+
+async def test_who_pays_may_hold_more(strict: httpx2.AsyncClient, box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody().at(strict)
+    for number in range(1, 7):
+        await buyer.bought(event, f"A-1-{number}")
+
+
+async def test_who_holds_and_lets_go_again_and_again_has_to_wait(
+    strict: httpx2.AsyncClient, box_office: BoxOffice
+) -> None:
+    event, buyer = await box_office.event(), box_office.somebody().at(strict)
+    for _ in range(4):
+        assert (await buyer.cancel(await buyer.held(event, "A-1-1"))).status_code == 200
+    refused = await buyer.hold(event, "A-1-1")
+    assert (refused.status_code, problem(refused)) == (429, "too-many-holds")
+    assert (await box_office.somebody().at(strict).hold(event, "A-1-1")).status_code == 201
+
+
+async def test_seats_that_one_did_not_get_do_not_count(strict: httpx2.AsyncClient, box_office: BoxOffice) -> None:
+    event, unlucky = await box_office.event(), box_office.somebody().at(strict)
+    await box_office.somebody().held(event, "A-1-1")
+    assert {(await unlucky.hold(event, "A-1-1")).status_code for _ in range(6)} == {409}
+    assert (await unlucky.hold(event, "A-1-2")).status_code == 201
+
+
+async def test_without_redis_reads_go_on_and_passwords_cannot_be_guessed(stack: Stack, box_office: BoxOffice) -> None:
+    event, name = await box_office.event(), f"api-alone-{uuid4().hex[:6]}"
+    nowhere = STRICT | {"SEATWRIGHT_REDIS_URL": "redis://127.0.0.1:9/0"}
+    spawned = await asyncio.to_thread(stack.spawn, name, "api", env=nowhere, wait=False)
+    try:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{spawned.ports['api']}", timeout=60) as http:
+            await eventually(lambda: _lives(http), within=60)
+            assert {(await http.get(f"/v1/events/{event}")).status_code for _ in range(6)} == {200}
+            answer = await http.post("/v1/sessions", json={"email": "a@example.test", "password": "a wrong guess"})
+            assert (answer.status_code, problem(answer)) == (503, "unavailable")
+    finally:
+        await asyncio.to_thread(stack.stop, name)
+
+
+async def _lives(http: httpx2.AsyncClient) -> bool:
+    try:
+        return (await http.get("/livez")).status_code == 200
+    except httpx2.TransportError:
+        return False

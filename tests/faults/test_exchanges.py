@@ -1,0 +1,151 @@
+"""Faults at every step of an exchange: one seat is the buyer's, its money exact and the audit clean."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from config.settings import Settings
+from stack import Stack
+from tests.box_office import CARD, BoxOffice, Buyer
+from tests.faults import report
+from tests.faults.aftermath import the_audit_is_clean
+from tests.faults.effects import Cell, Effect, chosen
+from tests.faults.lanes import Lane, lane
+from tests.faults.plan import Fault, Point
+from tests.faults.report import Outcome, outcome
+from tests.faults.stories import WITHIN, Story, insist
+from tests.faults.test_saga import LANES
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.disruptive
+
+DEAR, CHEAP = ("A-1-1", 5000), ("B-1-1", 4000)
+
+
+async def _exchange(buyer: Buyer, booking: str, seat: str, method: str | None) -> str:
+    """Order it as a client should, until its outcome is known; the exchange's id."""
+    key, [ticket] = str(uuid4()), (await buyer.booking(booking))["tickets"]
+    await insist(lambda: buyer.exchange(booking, ticket["id"], seat, key=key, method=method))
+    [exchange] = await buyer.exchanges(booking)
+    return str(exchange["id"])
+
+
+async def _for_a_dearer_seat(office: BoxOffice, buyer: Buyer, booking: str) -> str:
+    return await _exchange(buyer, booking, DEAR[0], CARD)
+
+
+async def _for_a_cheaper_seat(office: BoxOffice, buyer: Buyer, booking: str) -> str:
+    return await _exchange(buyer, booking, CHEAP[0], None)
+
+
+async def _in_vain(office: BoxOffice, buyer: Buyer, booking: str) -> str:
+    await office.provider.will("decline", "capture", booking, times=1000)
+    return await _exchange(buyer, booking, DEAR[0], CARD)
+
+
+DEARER = Story("wants a dearer seat", _for_a_dearer_seat, "completed")
+CHEAPER = Story("wants a cheaper seat", _for_a_cheaper_seat, "completed")
+IN_VAIN = Story("wants a dearer seat, and cannot pay it", _in_vain, "failed")
+"""Each acts for a booking that is confirmed, and answers the exchange's id; it ends in the exchange's last state."""
+
+EFFECTS = (
+    Effect("hold the new seat in Redis", "hold_new_seat", "redis hold", DEARER, more=True),
+    Effect("claim the new seat", "hold_new_seat", "commit .*INSERT INTO exchanges", DEARER),
+    Effect("open an attempt for the difference", "authorize", "commit .*INSERT INTO attempts", DEARER, more=True),
+    Effect("create its intent", "authorize", "provider create", DEARER, refused="failed", more=True),
+    Effect("note its intent", "authorize", "commit .*SET intent_id", DEARER, more=True),
+    Effect("confirm its intent", "authorize", "provider confirm", DEARER, refused="failed", more=True),
+    Effect("note its authorization", "authorize", "commit .*UPDATE attempts SET state", DEARER),
+    Effect("commit the exchange", "commit_exchange", "commit", DEARER),
+    Effect("count the capture", "capture_difference", "commit .*SET captures_asked", DEARER, more=True),
+    Effect("capture the difference", "capture_difference", "provider capture", DEARER, refused="failed", more=True),
+    Effect("note the capture", "capture_difference", "commit .*UPDATE attempts SET state", DEARER),
+    Effect("swap the seats", "swap_seats", "commit", DEARER, together=True),
+    Effect("swap the seats and owe the difference", "swap_seats", "commit", CHEAPER),
+    Effect("let the old seat go in Redis", "show_seats", "redis release", DEARER, more=True),
+    Effect("mark the new seat as sold in Redis", "show_seats", "redis sell", DEARER, last=True),
+    Effect("void the difference", "return_difference", "provider void", IN_VAIN, more=True),
+    Effect("note the void", "return_difference", "commit .*UPDATE attempts SET state", IN_VAIN),
+    Effect("let the new seat go", "fail_exchange", "commit", IN_VAIN, together=True),
+    Effect("let the new seat go in Redis", "show_seats", "redis release", IN_VAIN, last=True),
+)
+CELLS = chosen(EFFECTS)
+
+
+@pytest.fixture(scope="module")
+def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> dict[Cell, Outcome]:
+    """What came of the cells that were asked for, all struck beside each other."""
+    ours = [item for item in request.session.items if getattr(item, "originalname", "") == _NAME]
+    wanted = [item.callspec.params["cell"] for item in ours]  # type: ignore[attr-defined]
+    found = asyncio.run(_strike_all(settings, wanted, stack.place.folder / "faults" / uuid4().hex))
+    report.write(stack.place.folder / "proof", "faults-exchange", EFFECTS, found)
+    return found
+
+
+async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> dict[Cell, Outcome]:
+    waiting, found = sorted(wanted, key=lambda cell: cell.fault is Fault.LATE), dict[Cell, Outcome]()
+
+    async def work_off(number: int) -> None:
+        async with lane(settings, folder / str(number)) as opened, BoxOffice(opened.settings) as office:
+            while waiting:
+                cell = waiting.pop()
+                found[cell] = await outcome(cell, _live_through(opened, office, cell))
+                await opened.workers.settle()
+
+    await asyncio.gather(*(work_off(number) for number in range(min(LANES, len(wanted)))))
+    return found
+
+
+async def _live_through(opened: Lane, office: BoxOffice, cell: Cell) -> str:
+    effect, buyer = cell.effect, office.somebody()
+    old, new = (DEAR, CHEAP) if effect.story is CHEAPER else (CHEAP, DEAR)
+    event = await eventually(lambda: office.event(), within=WITHIN)
+    booking = str((await buyer.bought(event, old[0]))["id"])
+    opened.workers.plan.arm(Point(effect.step, effect.operation, cell.fault))
+
+    if cell.fault is Fault.LATE:
+        exchange, _ = await asyncio.gather(effect.story.act(office, buyer, booking), opened.workers.relieve())
+    else:
+        exchange = await effect.story.act(office, buyer, booking)
+
+    await _is_over(office, exchange)
+    if cell.fault is Fault.LATE:
+        await opened.workers.wake()
+    await opened.workers.was_struck(cell.fault)
+    ending = effect.ending(cell.fault)
+    has, lost = (new, old) if ending == "completed" else (old, new)
+    await eventually(lambda: _is_right(office, buyer, event, booking, ending, has, lost), within=WITHIN, every=0.2)
+    await the_audit_is_clean(opened.settings, event)
+    return ending
+
+
+async def _is_over(office: BoxOffice, exchange: str) -> None:
+    async def closed() -> bool:
+        return (await office.exchange_saga(exchange).describe()).close_time is not None
+
+    await eventually(closed, within=WITHIN)
+
+
+async def _is_right(
+    office: BoxOffice, buyer: Buyer, event: str, booking: str, ending: str, has: tuple[str, int], lost: tuple[str, int]
+) -> bool:
+    """The exchange, the booking's one ticket, both seats and the money at the provider say the same."""
+    [exchange] = await buyer.exchanges(booking)
+    now = await buyer.booking(booking)
+    assert (exchange["state"], now["status"]) == (ending, "confirmed"), (exchange, now)
+    assert [ticket["seat"] for ticket in now["tickets"]] == [has[0]]
+    assert (await office.seat(event, has[0]), await office.seat(event, lost[0])) == ("sold", "available")
+    assert await office.provider.kept(booking) == now["amount"] - now["refunded"] == has[1]
+    return True
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_an_exchange_survives(outcomes: dict[Cell, Outcome], cell: Cell) -> None:
+    assert outcomes[cell].trouble == ""
+
+
+_NAME = test_an_exchange_survives.__name__

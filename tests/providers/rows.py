@@ -1,0 +1,113 @@
+"""The table's rows: what happens, at which providers it cannot, and what of it is lived through at which size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import NamedTuple
+
+from tests.providers import paying, refunding
+from tests.providers.paying import Act
+from tests.providers.tills import TILLS, Till
+
+FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
+SEED = os.environ.get("SEATWRIGHT_SEED", "20261123")
+
+A_MINUTE = 60.0 if FULL else 4.0
+"""For how long a provider is away (seconds)."""
+
+TIMEOUTS = ("timeout_before", "timeout_after")
+OTHER_FAULTS = ("429", "500_before", "500_saved", "500_after", "reset_before", "reset_after")
+NEVER_SAVED = "nothing is saved under a key there"
+AT_THE_PAGE = "the buyer's browser authorizes on the provider's page: it is no call of ours"
+LOOKED_UP_BY_DOUBT = "its answers tell the outcome: it is only looked up after another call went wrong"
+NO_CLASS = "this provider's cards have no such answer"
+
+
+class Row(NamedTuple):
+    """Attributes: not_at: why there is no such thing, by provider; patient: the saga tries as in production."""
+
+    name: str
+    act: Act
+    not_at: Mapping[str, str] = {}
+    hold_seconds: int = 300
+    patient: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Cell(NamedTuple):
+    row: Row
+    till: Till
+
+    def __str__(self) -> str:
+        return f"{self.row.name} at {self.till.name}"
+
+
+def _declines() -> Iterator[Row]:
+    for why in dict.fromkeys(why for till in TILLS for why in till.declines):
+        not_at = {till.name: NO_CLASS for till in TILLS if why not in till.declines}
+        yield Row(f"declined: {why}", paying.is_declined(why), not_at)
+
+
+NOT_AT_PAGES = {"iyzico": AT_THE_PAGE, "payu": AT_THE_PAGE}
+EFFECTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "create": ("create", {}),
+    "authorize": ("confirm", NOT_AT_PAGES),
+    "look up": ("retrieve", {"stripe": LOOKED_UP_BY_DOUBT}),
+    "capture": ("capture", {}),
+    "void": ("cancel", {}),
+    "refund": ("refund", {}),
+}
+
+
+def _faults() -> Iterator[Row]:
+    for effect, (operation, not_at) in EFFECTS.items():
+        for kind in (*TIMEOUTS, *_others(effect)):
+            elsewhere = {"iyzico": NEVER_SAVED, "payu": NEVER_SAVED} if kind == "500_saved" else {}
+            yield Row(f"{kind.replace('_', ' ')} {effect}", _meeting(kind, operation), {**elsewhere, **not_at})
+
+
+def _meeting(kind: str, operation: str) -> Act:
+    if operation == "refund":
+        return refunding.is_refunded_although(kind)
+    return paying.meets_on_the_way_back(kind) if operation == "cancel" else paying.meets(kind, operation)
+
+
+def _others(effect: str) -> tuple[str, ...]:
+    """All where there is time, else one of each effect, drawn by the seed."""
+    return OTHER_FAULTS if FULL else (Random(f"{effect} {SEED}").choice(OTHER_FAULTS),)
+
+
+CANCELLED_ORDER = "an order is cancelled before its seats go back, and then takes no money"
+
+ROWS: tuple[Row, ...] = (
+    Row("approved", paying.pays),
+    *_declines(),
+    Row("3-D Secure accepted", paying.says_yes_at_the_bank),
+    Row("3-D Secure refused", paying.says_no_at_the_bank),
+    Row("3-D Secure walked away from", paying.walks_away_from_the_bank),
+    Row("3-D Secure abandoned", paying.abandons_the_bank),
+    Row("cancelled at 3-D Secure", paying.cancels_at_the_bank),
+    Row("all webhooks lost", paying.never_comes_back_and_no_webhook_comes),
+    Row("webhooks doubled, late, reordered", paying.webhooks_come_twice_late_and_in_any_order),
+    *_faults(),
+    Row("five clicks with one key", paying.clicks_five_times),
+    Row("two orders with two keys", paying.orders_twice),
+    Row("provider away at the order", paying.finds_nobody(A_MINUTE, "*"), patient=True),
+    Row("provider away at the capture", paying.finds_nobody(A_MINUTE, "capture"), patient=True),
+    Row("capture refused", paying.is_refused_the_capture),
+    Row("the bank's hold lost before the capture", paying.loses_what_the_bank_reserved),
+    Row("seats' hold over in mid-payment", paying.outlasts_the_hold, hold_seconds=3),
+    Row("late success", paying.pays_late, {"payu": CANCELLED_ORDER}, hold_seconds=3),
+    Row("refunded", refunding.is_refunded),
+    Row("refund pending, failed, retried", refunding.waits_fails_and_succeeds),
+)
+
+
+def cells() -> list[Cell]:
+    """All that can be, the slowest rows first, so that the table is done soon."""
+    slow = sorted(ROWS, key=lambda row: (not row.patient, "walked" not in row.name))
+    return [Cell(row, till) for row in slow for till in TILLS if till.name not in row.not_at]

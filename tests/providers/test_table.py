@@ -1,0 +1,65 @@
+"""One table of scenarios, lived through at every provider from the REST call to the audit, many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from config.settings import Settings
+from stack import Stack
+from tests.box_office import BoxOffice, Buyer
+from tests.faults import aftermath
+from tests.faults.report import Outcome, outcome
+from tests.faults.stories import WITHIN, hold
+from tests.providers import report
+from tests.providers.rows import Cell, cells
+from tests.providers.tills import Visit
+
+AT_ONCE, AUDITS_AT_ONCE = 24, 4
+PRODUCTION = {"SEATWRIGHT_COMPENSATION_ATTEMPTS": "12"}
+
+
+@pytest.fixture
+async def patient(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
+    """An API whose bookings try as often as in production, and not as few times as tests usually want."""
+    name = f"api-patient-{uuid4().hex[:8]}"
+    api = await asyncio.to_thread(stack.spawn, name, "api", env=PRODUCTION)
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{api.ports['api']}", timeout=90) as http:
+        yield http
+    await asyncio.to_thread(stack.stop, name)
+
+
+async def test_every_scenario_ends_right_at_every_provider(
+    settings: Settings, patient: httpx2.AsyncClient, stack: Stack
+) -> None:
+    found: dict[str, Outcome] = {}
+    gate, auditing = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AUDITS_AT_ONCE)
+
+    async with BoxOffice(settings) as office:
+
+        async def fill(cell: Cell) -> None:
+            async with gate:
+                buyer = office.somebody()
+                at = buyer.at(patient) if cell.row.patient else buyer
+                found[str(cell)] = await outcome(cell, _live_through(office, at, cell, auditing))
+
+        await asyncio.gather(*map(fill, cells()))
+    report.write(stack.place.folder / "proof", found)
+    print("\n".join(report.lines(found)))
+    troubles = [f"{cell}: {outcome.trouble}" for cell, outcome in found.items() if outcome.trouble]
+    assert not troubles, "\n".join(troubles)
+
+
+async def _live_through(office: BoxOffice, buyer: Buyer, cell: Cell, auditing: asyncio.Semaphore) -> str:
+    event = await office.event(hold_seconds=cell.row.hold_seconds, rows=1, seats_per_row=2, standing=4)
+    visit = Visit(office, buyer, event, await hold(buyer, event), cell.till)
+    ending = await cell.row.act(visit)
+    await buyer.ends_as(visit.booking, ending, within=WITHIN)
+    await aftermath.money_and_places_are_right(office, event, visit.booking, ending)
+    async with auditing:
+        await aftermath.the_audit_is_clean(office.settings, event)
+    return ending

@@ -1,0 +1,160 @@
+"""Our ledger and a provider's books side by side, in which each kind of difference can be made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.testing import ActivityEnvironment
+
+from activities.payment import Authorize, PaymentActivities, PaymentGateway
+from activities.reconciliation import ReconciliationActivities
+from activities.refund import GiveBack, RefundActivities
+from db.payment import attempts
+from db.payment.attempts import Attempt, AttemptState
+from domain.domain_events import PaymentCaptured
+from domain.money import Money
+from domain.payments import GivingBack, Intent
+from domain.reconciliation import Difference, DifferenceKind, ReconcileDay, Reconciliation
+from tests.iyzico_buyer import APPROVED, pay_with
+from tests.payu_buyer import PayUBuyer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PRICE = Money(amount=5000, currency="EUR")
+RETURN_URL = "https://shop.example.test/"
+
+
+class Books:
+    """One provider's books and ours; each booking is about nothing but itself."""
+
+    def __init__(self, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway], provider: str) -> None:
+        self.engine = engine
+        self.provider = provider
+        self.gateway = gateways[provider]
+        self.payment = PaymentActivities(engine, gateways)
+        self.refunds = RefundActivities(engine, gateways)
+        self.steps = ReconciliationActivities(engine, gateways)
+
+    # What our own steps do
+
+    async def authorized(self) -> UUID:
+        booking = uuid4()
+        done = await self._authorize(booking)
+        if done.action_url:
+            await self._pay_on_page(done.action_url)
+            await self._authorize(booking)
+        return booking
+
+    async def sold(self) -> UUID:
+        booking = await self.authorized()
+        assert await step(self.payment.capture, booking) is None
+        return booking
+
+    async def refunded(self, booking: UUID, amount: int, number: int = 1, refund: UUID | None = None) -> GivingBack:
+        order = GiveBack(refund_id=refund or uuid4(), booking_id=booking, amount=amount, number=number)
+        return await step(self.refunds.give_refund, order)
+
+    async def undone(self, booking: UUID) -> None:
+        await step(self.payment.return_money, booking)
+
+    # What happens at the provider alone
+
+    async def reserved_there(self, booking: UUID) -> Intent:
+        """Money that the provider has reserved for a booking, and of which we know nothing."""
+        key = f"{booking}:create:{uuid4()}"
+        intent = await self.gateway.create(booking, PRICE, key=key, return_url=RETURN_URL)
+        if intent.action_url:
+            await self._pay_on_page(intent.action_url)
+            return await self.gateway.retrieve(intent.id)
+        return await self.gateway.confirm(intent.id, "pm_card_visa", return_url=RETURN_URL, key=f"{key}:confirm")
+
+    async def taken_there(self, booking: UUID) -> Intent:
+        intent = await self.reserved_there(booking)
+        return await self.gateway.capture(intent.id, key=f"{booking}:capture:{uuid4()}")
+
+    async def given_back_there(self, booking: UUID, amount: int) -> None:
+        attempt = await self.attempt(booking)
+        back = Money(amount=amount, currency=PRICE.currency)
+        await self.gateway.refund(str(attempt.intent_id), back, key=f"{booking}:by-hand:{uuid4()}")
+
+    # What is in our books alone
+
+    async def booked_here(self, intent_id: str, money: Money = PRICE, booking: UUID | None = None) -> UUID:
+        """A capture that our rows tell of, whatever the provider did."""
+        booking = booking or uuid4()
+        async with self.engine.begin() as connection:
+            opened = await attempts.open_attempt(
+                connection, booking, self.provider, money, datetime.now(UTC) + timedelta(minutes=1)
+            )
+            assert opened
+            noted = await attempts.note_intent(connection, opened, intent_id)
+            assert noted
+            await attempts.reach(connection, noted, AttemptState.CAPTURED, PaymentCaptured(**noted.facts()))
+        return booking
+
+    async def attempt(self, booking: UUID) -> Attempt:
+        async with self.engine.connect() as connection:
+            found = await attempts.live(connection, booking)
+        assert found
+        return found
+
+    async def rows(self, statement: str, **values: object) -> list[Any]:
+        async with self.engine.begin() as connection:
+            found = await connection.execute(text(statement), values)
+            return list(found) if found.returns_rows else []
+
+    # Reconciling
+
+    async def reconciled(self) -> Reconciliation:
+        """Today, as far as it has come."""
+        order = ReconcileDay(provider=self.provider, day=today())
+        await step(self.steps.fetch_list, order)
+        return await step(self.steps.compare_books, order)
+
+    async def differ(self, *bookings: UUID) -> list[DifferenceKind]:
+        """In what the books differ about these bookings."""
+        found = await self.differences(*bookings)
+        return [each.kind for each in found]
+
+    async def differences(self, *bookings: UUID) -> list[Difference]:
+        await self.reconciled()
+        found = await self.rows(
+            "SELECT provider, day, subject, kind, ours, theirs FROM reconciliation_differences"
+            " WHERE resolved_at IS NULL AND subject = ANY (:subjects)",
+            subjects=[str(booking) for booking in bookings],
+        )
+        return [Difference(**row._mapping) for row in found]
+
+    async def _authorize(self, booking: UUID) -> Any:
+        order = Authorize(
+            booking_id=booking,
+            amount=PRICE,
+            provider=self.provider,
+            payment_method="pm_card_visa" if self.provider == "stripe" else None,
+            return_url=RETURN_URL,
+            deadline=datetime.now(UTC) + timedelta(minutes=1),
+        )
+        return await step(self.payment.authorize, order)
+
+    async def _pay_on_page(self, url: str) -> None:
+        if self.provider == "iyzico":
+            await asyncio.to_thread(pay_with, url, APPROVED)
+        else:
+            await asyncio.to_thread(PayUBuyer(url).pay, "approved")
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+async def step(activity: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs) -> T:
+    """Run an activity as a worker would."""
+    done: T = await ActivityEnvironment().run(activity, *arguments, **named)
+    return done

@@ -1,0 +1,59 @@
+"""Several workers sell in a rush at a provider with a limit: it is held, and every buyer gets the tickets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from stack import Stack
+from tests.adapters.test_call_limit import LATE, busiest_second
+from tests.box_office import BoxOffice
+
+pytestmark = pytest.mark.disruptive
+
+RATE, WORKERS, BUYERS = 20, 3, 30
+
+
+@pytest.fixture
+def limited_workers(stack: Stack) -> Iterator[None]:
+    """Three worker processes in place of the stack's own, with a limit for Stripe."""
+    names = [f"limited-{number}" for number in range(WORKERS)]
+    stack.stop("work")
+    try:
+        for name in names:
+            stack.spawn(name, "work", env={"SEATWRIGHT_STRIPE_CALLS_PER_SECOND": str(RATE)})
+        yield
+        for name in names:
+            stack.stop(name)
+    finally:
+        stack.start("work")
+
+
+@pytest.fixture
+async def rush(box_office: BoxOffice, limited_workers: None) -> list[str]:
+    """Bookings that all pay at the same moment, and are confirmed at once."""
+    event = await box_office.event()
+    buyers = [box_office.somebody() for _ in range(BUYERS)]
+    bookings = [
+        await buyer.held(event, f"{'AB'[place // 15]}-{1 + place % 3}-{1 + place % 15 // 3}")
+        for place, buyer in enumerate(buyers)
+    ]
+    paid = await asyncio.gather(*(buyer.pay(booking) for buyer, booking in zip(buyers, bookings, strict=True)))
+    assert [answer.status_code for answer in paid] == [200] * BUYERS
+    return bookings
+
+
+async def test_workers_together_hold_the_limit_in_a_rush_and_no_step_is_tried_twice(
+    box_office: BoxOffice, rush: list[str]
+) -> None:
+    calls = [
+        (operation, call["at"])
+        for booking in rush
+        for operation in ("create", "confirm", "capture", "retrieve")
+        for call in await box_office.provider.calls(booking, operation)
+    ]
+    assert Counter(operation for operation, _ in calls) == {"create": BUYERS, "confirm": BUYERS, "capture": BUYERS}
+    assert busiest_second([at for _, at in calls]) <= RATE + LATE

@@ -1,0 +1,145 @@
+"""Personal data stays where it is needed: a buyer's name and address are looked for in everything that we write.
+
+The needle goes in wherever a buyer can put it, and the payment fails in every way that could make something complain
+about it. That the search works is shown by looking for the booking's id in the same places.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+import httpx2
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from temporalio.client import Client
+
+from config.settings import Settings
+from stack import Stack
+from tests.api.people import log_in
+from tests.box_office import CARD, DECLINED_CARD, BoxOffice, Buyer
+from tests.waiting import eventually
+
+NEED_IT = {"mail", "postgres", "sandbox"}
+"""Who has it on purpose: the mail server, identity's database, and the provider, which is told the payment method."""
+
+
+class Canary(NamedTuple):
+    """What is looked for, and the ids by which the same places are known to be searched at all."""
+
+    mark: bytes
+    booking: str
+    refund: str
+
+    def seen_in(self, text: bytes) -> bool:
+        return self.mark in text
+
+
+@pytest.fixture
+async def canary(box_office: BoxOffice) -> Canary:
+    """Somebody who has registered twice, booked, failed to pay in all ways, paid, and asked for the money back."""
+    mark = uuid4().hex
+    name, email, password = f"Canary {mark}", f"canary-{mark}@example.test", f"canary {mark}"
+    http = box_office.http
+    for _ in range(2):
+        await http.post("/v1/users", json={"email": email, "password": password, "name": name})
+    person = await log_in(http, email, password)
+    buyer = Buyer(http, person.id, person.access_token)  # type: ignore[arg-type]
+    event = await box_office.event()
+    booking = await buyer.held(event, "A-1-1")
+    await http.get("/v1/search", params={"q": email})
+    await http.get(f"/v1/bookings/{email}", headers=buyer.headers)
+    await buyer.pay(booking, DECLINED_CARD, key=email)
+    await buyer.pay(booking, f"pm_{mark}", key=name.replace(" ", "-"))
+    await box_office.provider.will("500_before", "confirm", booking)
+    answer = await buyer.pay(booking, CARD)
+    assert answer.status_code == 200, answer.text
+    refund = await buyer.refund(booking, reason=f"{name} <{email}> is ill.", key=email)
+    assert refund.status_code == 202, refund.text
+    await buyer.ends_as(booking, "refunding", "refunded")
+    return Canary(mark.encode(), booking, refund.json()["id"])
+
+
+async def test_temporal_keeps_no_personal_data(canary: Canary, stack: Stack, settings: Settings) -> None:
+    client = await Client.connect(settings.temporal_address)  # without our keys: as it is stored
+    for workflow in (f"booking-{canary.booking}", f"refund-{canary.refund}"):
+        handle = client.get_workflow_handle(workflow)
+        history, description = await handle.fetch_history(), await handle.describe()
+        assert any(canary.booking.encode() in event.SerializeToString() for event in history.events)
+        assert not [event.event_id for event in history.events if canary.seen_in(event.SerializeToString())]
+        assert not canary.seen_in(description.raw_description.SerializeToString())
+    await _assert_not_in(stack.place.data("temporal"), canary, control=canary.booking)
+
+
+async def test_no_log_has_personal_data(canary: Canary, stack: Stack) -> None:
+    await _assert_not_in(stack.place.folder / "logs", canary)
+
+
+async def test_no_metric_has_personal_data(canary: Canary, stack: Stack) -> None:
+    async with httpx2.AsyncClient() as http:
+        for process in ("api", "work", "relay", "consume"):
+            port = stack.ports[f"{process}-metrics"]
+            text = (await http.get(f"http://127.0.0.1:{port}/metrics/")).raise_for_status().content
+            assert b"python_info" in text
+            assert not canary.seen_in(text), process
+
+
+async def test_no_kafka_topic_has_personal_data(canary: Canary, stack: Stack, settings: Settings) -> None:
+    async def told() -> bool:
+        messages = await asyncio.to_thread(lambda: list(_all_messages(settings.kafka_bootstrap)))
+        assert not [topic for topic, message in messages if canary.seen_in(message)]
+        return any(canary.refund.encode() in message for _, message in messages)
+
+    assert await eventually(told)
+    await _assert_not_in(stack.place.data("kafka"), canary, control=canary.booking)
+
+
+async def test_no_other_server_keeps_personal_data(canary: Canary, stack: Stack) -> None:
+    servers = {path.name for path in (stack.place.folder / "data").iterdir()} - NEED_IT
+    for server in servers:
+        await _assert_not_in(stack.place.data(server), canary)
+
+
+async def _assert_not_in(folder: Path, canary: Canary, control: str = "") -> None:
+    assert not await asyncio.to_thread(_files_with, canary.mark, folder)
+    assert not control or await asyncio.to_thread(_files_with, control.encode(), folder)
+
+
+def _files_with(needle: bytes, folder: Path) -> list[str]:
+    return [str(path) for path in folder.rglob("*") if path.is_file() and _has(path, needle)]
+
+
+def _has(path: Path, needle: bytes) -> bool:
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(needle) >= 0
+    except (ValueError, FileNotFoundError):  # empty, or gone meanwhile
+        return False
+
+
+def _all_messages(bootstrap: str) -> Iterable[tuple[str, bytes]]:
+    """Every message of every topic of ours, headers included."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "canary", "enable.auto.commit": False})
+    try:
+        topics = consumer.list_topics(timeout=10).topics
+        ends = {
+            (name, number): consumer.get_watermark_offsets(TopicPartition(name, number), 10)
+            for name, topic in topics.items()
+            if not name.startswith("__")
+            for number in topic.partitions
+        }
+        left = {where for where, (low, high) in ends.items() if low < high}
+        consumer.assign([TopicPartition(*where, ends[where][0]) for where in left])
+        while left:
+            message = consumer.poll(10)
+            assert message is not None
+            where = message.topic() or "", message.partition() or 0
+            yield where[0], f"{message.headers()} {message.key()!r} {message.value()!r}".encode()
+            if (message.offset() or 0) + 1 >= ends[where][1]:
+                left.discard(where)
+    finally:
+        consumer.close()

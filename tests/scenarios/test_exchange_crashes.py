@@ -1,0 +1,190 @@
+"""Whatever dies between two steps of an exchange: one seat is the buyer's, and it is paid once.
+
+`tests/faults/test_exchanges.py` kills its workers before and after each of its effects; here is what that cannot do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from config.settings import Settings
+from db.engine import open_engine
+from stack import Stack
+from temporal.policies import booking_policy
+from tests.box_office import CARD_WITH_3DS, BoxOffice, Buyer
+from tests.scenarios.test_attention import locked_out
+from tests.scenarios.test_exchange import bought, exchanged, sits, ticket_of
+from tests.scenarios.test_exchange_payments import exchange_is, waiting
+from tests.scenarios.test_outages import without
+from tests.waiting import eventually
+from workers.revival import revive
+
+pytestmark = pytest.mark.disruptive
+
+
+@pytest.fixture
+async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    opened = open_engine(settings.database_url("reservation"), pool_size=2)
+    yield opened
+    await opened.dispose()
+
+
+class Ordered:
+    """An exchange of B-1-1 for another seat that was ordered, and is being carried out."""
+
+    def __init__(self, office: BoxOffice, buyer: Buyer, booking: dict[str, Any], new: str) -> None:
+        self.office, self.buyer, self.booking, self.new, self.key = office, buyer, booking, new, str(uuid4())
+        self.order = asyncio.create_task(self.again())
+
+    async def again(self) -> httpx2.Response:
+        [old] = self.booking["tickets"]
+        return await self.buyer.exchange(self.booking["id"], old["id"], self.new, key=self.key)
+
+    async def exists(self) -> dict[str, Any] | None:
+        found = await self.buyer.exchanges(self.booking["id"])
+        return found[0] if found else None
+
+    async def is_committed(self) -> bool:
+        now = await self.exists()
+        return now is not None and now["state"] == "committed"
+
+    async def is_completed(self) -> None:
+        """The same key learns in the end that all is well."""
+        assert (await self.order).status_code in (200, 503)
+
+        async def told() -> bool:
+            return (await self.again()).status_code == 200
+
+        await eventually(told, within=90)
+        assert await self.office.provider.kept(self.booking["id"]) == 5000
+
+
+async def test_workers_killed_as_soon_as_the_seats_are_swapped_pay_the_difference_back_once(
+    box_office: BoxOffice, stack: Stack
+) -> None:
+    event, buyer, booking = await bought(box_office, "A-1-1")
+    order = asyncio.create_task(buyer.exchange(booking["id"], booking["tickets"][0]["id"], "B-1-1", method=None))
+
+    async def is_swapped() -> bool:
+        return (await buyer.booking(booking["id"]))["seats"] == ["B-1-1"]
+
+    await eventually(is_swapped, every=0.002)
+    async with without(stack, "work"):
+        pass
+    assert (await order).status_code in (200, 503)
+
+    async def is_paid_back() -> bool:
+        now = await buyer.booking(booking["id"])
+        return (now["status"], now["refunded"]) == ("confirmed", 1000)
+
+    await eventually(is_paid_back, within=90)
+    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
+    assert [each["status"] for each in await box_office.provider.refunds(booking["id"])] == ["succeeded"]
+
+
+async def test_a_database_that_stays_away_while_the_difference_is_taken_asks_for_an_operator_and_nothing_is_lost(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    event, buyer, booking = await bought(box_office, "B-1-1")
+    await box_office.provider.will("slow", "capture", booking["id"], delay_seconds=1)
+    ordered = Ordered(box_office, buyer, booking, "A-1-1")
+    await eventually(ordered.is_committed, every=0.01)
+    exchange = await ordered.exists()
+    assert exchange
+    saga = box_office.exchange_saga(exchange["id"])
+    async with locked_out(settings):
+
+        async def is_parked() -> bool:
+            shown = {pair.key.name: pair.value for pair in (await saga.describe()).typed_search_attributes}
+            return bool(shown["SeatwrightStatus"] == "needs_attention")
+
+        await eventually(is_parked, within=60)
+    await saga.execute_update("operate", "retry")
+    await ordered.is_completed()
+    await sits(box_office, buyer, event, booking, on="A-1-1", not_on="B-1-1")
+    assert not (await buyer.exchanges(booking["id"]))[0]["needs_attention"]
+
+
+async def revived(box_office: BoxOffice, engine: AsyncEngine, settings: Settings, exchange: str) -> None:
+    """Revival has started the workflow again."""
+    at_once = booking_policy(settings).model_copy(update={"payment_window": timedelta(0)})
+
+    async def is_revived() -> bool:
+        await revive(engine, box_office.temporal, at_once, overdue=timedelta(0))
+        return bool((await box_office.exchange_saga(exchange).describe()).status != 5)  # terminated
+
+    await eventually(is_revived)
+
+
+async def test_an_exchange_whose_workflow_was_terminated_while_the_buyer_paid_is_undone(
+    box_office: BoxOffice, engine: AsyncEngine, settings: Settings
+) -> None:
+    event, buyer, booking = await bought(box_office, "B-1-1")
+    exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS)
+    await box_office.exchange_saga(exchange["id"]).terminate("by mistake")
+    await box_office.provider.act(exchange["next_action"]["url"], "approve")
+    await revived(box_office, engine, settings, exchange["id"])
+    await exchange_is(buyer, exchange, "failed")
+    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
+    assert await box_office.provider.kept(booking["id"]) == 4000
+
+
+async def test_an_exchange_whose_workflow_was_terminated_while_the_money_was_taken_is_completed(
+    box_office: BoxOffice, engine: AsyncEngine, settings: Settings
+) -> None:
+    event, buyer, booking = await bought(box_office, "B-1-1")
+    await box_office.provider.will("slow", "capture", booking["id"], delay_seconds=1)
+    ordered = Ordered(box_office, buyer, booking, "A-1-1")
+    await eventually(ordered.is_committed, every=0.01)
+    exchange = await ordered.exists()
+    assert exchange
+    await box_office.exchange_saga(exchange["id"]).terminate("by mistake")
+    await revived(box_office, engine, settings, exchange["id"])
+    await exchange_is(buyer, exchange, "completed")
+    await ordered.is_completed()
+    await sits(box_office, buyer, event, booking, on="A-1-1", not_on="B-1-1")
+
+
+@pytest.mark.parametrize(("old", "new", "kept"), [("B-1-1", "A-1-1", 5000), ("A-1-1", "B-1-1", 4000)])
+async def test_a_reset_exchange_moves_money_and_seats_once(
+    box_office: BoxOffice, old: str, new: str, kept: int
+) -> None:
+    event, buyer, booking = await bought(box_office, old)
+    exchange = await exchanged(buyer, booking, old, new)
+    await box_office.exchange_saga(exchange["id"]).result()
+    await box_office.reset(box_office.exchange_saga(exchange["id"]))
+    await box_office.exchange_saga(exchange["id"]).result()
+
+    async def is_confirmed() -> bool:
+        return await buyer.status(booking["id"]) == "confirmed"
+
+    await eventually(is_confirmed, within=60)
+    await sits(box_office, buyer, event, booking, on=new, not_on=old)
+    assert await box_office.provider.kept(booking["id"]) == kept
+    assert ticket_of(await buyer.booking(booking["id"]), new) == exchange["new_ticket"]
+
+
+async def test_without_redis_the_exchange_goes_on_and_the_old_seat_can_be_bought_when_it_is_back(
+    box_office: BoxOffice, stack: Stack
+) -> None:
+    event, buyer, booking = await bought(box_office, "B-1-1")
+    await box_office.provider.will("slow", "capture", booking["id"], delay_seconds=2)
+    ordered = Ordered(box_office, buyer, booking, "A-1-1")
+    await eventually(ordered.is_committed, every=0.01)
+    async with without(stack, "redis"):
+        await exchange_is(buyer, await ordered.exists() or {}, "completed")
+    await ordered.is_completed()
+
+    async def can_be_bought() -> bool:
+        return (await box_office.somebody().hold(event, "B-1-1")).status_code == 201
+
+    await eventually(can_be_bought, within=30)
+    assert (await box_office.somebody().hold(event, "A-1-1")).status_code == 409

@@ -1,0 +1,263 @@
+"""Whatever our ledger and a provider's books do not agree about is found, and nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.testing import ActivityEnvironment
+
+from activities.payment import PaymentGateway
+from activities.reconciliation import DaysDue
+from adapters.iyzico import IyzicoGateway
+from adapters.payu import PayUGateway
+from adapters.stripe import StripeGateway
+from db.engine import open_engine
+from domain.money import Money
+from domain.payments import GivingBackState
+from domain.reconciliation import DifferenceKind, ReconcileDay
+from sandbox.payu.points import POINTS
+from sandbox.testing import API_KEY, SandboxProcess
+from tests.sandbox import iyzico_shop
+from tests.scenarios.books import PRICE, Books, step, today
+from tests.workers.conftest import ServiceDatabase, databases, service_database, templates
+
+__all__ = ["databases", "service_database", "templates"]
+
+POINT = POINTS["300746"]
+MISSING_HERE, MISSING_THERE = DifferenceKind.MISSING_HERE, DifferenceKind.MISSING_THERE
+AMOUNT, CURRENCY, STATE = DifferenceKind.AMOUNT, DifferenceKind.CURRENCY, DifferenceKind.STATE
+
+everywhere = pytest.mark.parametrize("books", ["stripe", "iyzico", "payu"], indirect=True)
+with_a_list = pytest.mark.parametrize("books", ["stripe", "iyzico"], indirect=True)
+at_stripe = pytest.mark.parametrize("books", ["stripe"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    process = SandboxProcess(tmp_path_factory.mktemp("books"))
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+async def engine(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
+    opened = open_engine(service_database("payment"))
+    yield opened
+    await opened.dispose()
+
+
+@pytest.fixture
+async def gateways(sandbox: SandboxProcess) -> AsyncIterator[Mapping[str, PaymentGateway]]:
+    stripe = StripeGateway(API_KEY, base_url=sandbox.url)
+    iyzico = IyzicoGateway(iyzico_shop.API_KEY, iyzico_shop.SECRET_KEY, base_url=sandbox.url)
+    payu = PayUGateway(
+        POINT.id,
+        POINT.client_secret,
+        notify_url=f"{sandbox.url}/nowhere",
+        validity_seconds=900,
+        base_url=f"{sandbox.url}/payu",
+    )
+    yield {"stripe": stripe, "iyzico": iyzico, "payu": payu}
+    for gateway in (stripe, iyzico, payu):
+        await gateway.close()
+
+
+@pytest.fixture
+def books(engine: AsyncEngine, gateways: Mapping[str, PaymentGateway], request: pytest.FixtureRequest) -> Books:
+    return Books(engine, gateways, request.param)
+
+
+@everywhere
+async def test_books_that_agree_show_no_difference(books: Books) -> None:
+    held, sold, partly, undone, let_go = (
+        await books.authorized(), await books.sold(), await books.sold(), await books.sold(), await books.authorized()
+    )  # fmt: skip
+    await books.refunded(partly, 2000)
+    await books.undone(undone)
+    await books.undone(let_go)
+    assert await books.differ(held, sold, partly, undone, let_go) == []
+
+
+@with_a_list
+async def test_money_that_was_taken_for_a_booking_that_we_do_not_know_is_missing_here(books: Books) -> None:
+    booking = uuid4()
+    await books.taken_there(booking)
+    [found] = await books.differences(booking)
+    assert found.kind is MISSING_HERE
+    assert "captured 5000 EUR" in found.theirs
+
+
+@with_a_list
+async def test_money_that_is_reserved_for_a_booking_that_we_do_not_know_is_missing_here(books: Books) -> None:
+    booking = uuid4()
+    await books.reserved_there(booking)
+    assert await books.differ(booking) == [MISSING_HERE]
+
+
+@with_a_list
+async def test_money_that_was_taken_twice_for_a_booking_is_missing_here_once(books: Books) -> None:
+    booking = await books.sold()
+    await books.taken_there(booking)
+    assert await books.differ(booking) == [MISSING_HERE]
+
+
+@everywhere
+async def test_money_of_an_attempt_whose_posting_was_lost_is_missing_here_or_in_another_state(books: Books) -> None:
+    booking = await books.authorized()
+    attempt = await books.attempt(booking)
+    await books.gateway.capture(str(attempt.intent_id), key=attempt.key("capture"))
+    assert await books.differ(booking) == [STATE]  # reserved here, taken there
+
+
+@everywhere
+async def test_money_that_only_we_believe_in_is_missing_there(books: Books) -> None:
+    intent = {"stripe": "pi_nobody", "iyzico": str(uuid4()), "payu": "NOBODY261123GUEST000P01"}[books.provider]
+    booking = await books.booked_here(intent)
+    assert await books.differ(booking) == [MISSING_THERE]
+
+
+@everywhere
+async def test_a_capture_that_the_provider_never_made_is_another_state(books: Books) -> None:
+    booking = uuid4()
+    intent = await books.reserved_there(booking)
+    await books.booked_here(intent.id, booking=booking)
+    assert await books.differ(booking) == [STATE]
+
+
+@everywhere
+async def test_a_refund_that_was_made_by_hand_at_the_provider_is_another_amount(books: Books) -> None:
+    booking = await books.sold()
+    await books.given_back_there(booking, 1500)
+    [found] = await books.differences(booking)
+    assert (found.kind, found.ours) == (AMOUNT, "captured 5000 EUR")
+    assert "refunded 1500" in found.theirs
+
+
+@everywhere
+async def test_another_amount_than_was_taken_is_found(books: Books) -> None:
+    booking = uuid4()
+    intent = await books.taken_there(booking)
+    await books.booked_here(intent.id, Money(amount=4000, currency="EUR"), booking)
+    assert await books.differ(booking) == [AMOUNT]
+
+
+@everywhere
+async def test_another_currency_than_was_taken_is_found(books: Books) -> None:
+    booking = uuid4()
+    intent = await books.taken_there(booking)
+    await books.booked_here(intent.id, Money(amount=PRICE.amount, currency="USD"), booking)
+    assert await books.differ(booking) == [CURRENCY]
+
+
+@at_stripe
+async def test_a_hold_that_the_bank_took_back_is_another_state(books: Books, sandbox: SandboxProcess) -> None:
+    booking = await books.authorized()
+    [intent] = sandbox.intents(str(booking))
+    sandbox.call("POST", f"/_sandbox/intents/{intent['id']}/expire")
+    assert await books.differ(booking) == [STATE]
+
+
+@at_stripe
+async def test_a_refund_that_is_pending_is_no_difference_and_one_that_fails_after_all_is(
+    books: Books, sandbox: SandboxProcess
+) -> None:
+    booking, refund = await books.sold(), uuid4()
+    sandbox.fault("processing", str(booking), operation="refund")
+    assert (await books.refunded(booking, 2000, refund=refund)).state is GivingBackState.PENDING
+    assert await books.differ(booking) == []
+    [intent] = sandbox.intents(str(booking))
+    [there] = sandbox.call("GET", f"/_sandbox/intents/{intent['id']}/refunds")["refunds"]
+    # Our side hears of a success, and then the provider takes it back.
+    await books.rows("UPDATE refunds SET state = 'succeeded', settled_at = now() WHERE refund_id = :id", id=refund)
+    assert await books.differ(booking) == []
+    sandbox.call("POST", f"/_sandbox/refunds/{there['id']}/settle", {"outcome": "failed"})
+    assert await books.differ(booking) == [AMOUNT]
+
+
+@at_stripe
+async def test_a_payment_that_names_no_booking_is_shown_under_the_providers_reference(
+    books: Books, sandbox: SandboxProcess
+) -> None:
+    intent = {"booking_id": "a-till-of-another-shop", "amount": 700, "currency": "eur", "end": "captured"}
+    sandbox.call("POST", "/_sandbox/intents/import", {"intents": [intent]})
+    assert (await books.reconciled()).count
+    found = await books.rows("SELECT kind, theirs FROM reconciliation_differences WHERE subject LIKE 'txn_%'")
+    assert [tuple(row) for row in found] == [(MISSING_HERE, "captured 700 EUR")]
+
+
+@at_stripe
+async def test_a_list_of_many_pages_is_read_to_its_end(books: Books, sandbox: SandboxProcess) -> None:
+    bookings = [uuid4() for _ in range(230)]
+    wanted = [{"booking_id": str(id), "amount": 700, "currency": "eur", "end": "captured"} for id in bookings]
+    sandbox.call("POST", "/_sandbox/intents/import", {"intents": wanted})
+    await step(books.steps.fetch_list, ReconcileDay(provider="stripe", day=today()))
+    ids = "SELECT DISTINCT booking_id FROM provider_movements"
+    assert set(bookings) <= {row.booking_id for row in await books.rows(ids)}
+
+
+@pytest.mark.parametrize("books", ["iyzico"], indirect=True)
+async def test_a_report_of_several_pages_is_read_to_its_end(books: Books) -> None:
+    bookings = [await books.sold() for _ in range(6)]  # two lines each, ten on a page
+    result = await books.reconciled()
+    assert result.movements is not None
+    assert result.movements > 10
+    assert await books.differ(*bookings) == []
+
+
+async def fees(books: Books, booking: UUID) -> list[tuple[str, int]]:
+    statement = """
+        SELECT account, amount FROM ledger_transactions JOIN ledger_entries ON transaction_id = id
+        WHERE booking_id = :id AND kind = 'fee' ORDER BY account
+    """
+    return [(row.account, row.amount) for row in await books.rows(statement, id=booking)]
+
+
+@pytest.mark.parametrize(("books", "fee"), [("stripe", 100), ("iyzico", 170)], indirect=["books"])
+async def test_what_the_provider_keeps_is_booked_once_however_often_it_is_reconciled(books: Books, fee: int) -> None:
+    booking = await books.sold()
+    for _ in range(2):
+        assert await books.differ(booking) == []
+    assert await fees(books, booking) == [("provider_clearing", -fee), ("provider_fees", fee)]
+
+
+@everywhere
+async def test_a_difference_that_was_mended_is_resolved_by_the_next_look(books: Books) -> None:
+    booking = await books.authorized()
+    attempt = await books.attempt(booking)
+    await books.gateway.capture(str(attempt.intent_id), key=attempt.key("capture"))
+    assert await books.differ(booking) == [STATE]
+    assert await step(books.payment.capture, booking) is None  # our step hears of it at last
+    assert await books.differ(booking) == []
+    kept = "SELECT kind, resolved_at IS NOT NULL AS is_resolved FROM reconciliation_differences WHERE subject = :id"
+    assert [tuple(row) for row in await books.rows(kept, id=str(booking))] == [("state", True)]
+
+
+@at_stripe
+async def test_a_fetch_whose_worker_died_goes_on_with_the_page_where_it_was(
+    books: Books, sandbox: SandboxProcess
+) -> None:
+    booking = uuid4()
+    await books.reserved_there(booking)
+    tried = ActivityEnvironment()
+    tried.info = replace(tried.info, heartbeat_details=["intents"])
+    await tried.run(books.steps.fetch_list, ReconcileDay(provider="stripe", day=today()))
+    kinds = {row.kind for row in await books.rows("SELECT DISTINCT kind FROM provider_movements")}
+    assert kinds == {"held"}
+
+
+@at_stripe
+async def test_a_day_is_due_until_it_was_reconciled_after_its_end(books: Books) -> None:
+    yesterday = today() - timedelta(days=1)
+    due = await step(books.steps.days_due, DaysDue(provider="stripe", until=yesterday))
+    assert due[-1] == yesterday
+    assert len(due) == 14
+    await step(books.steps.compare_books, ReconcileDay(provider="stripe", day=yesterday))
+    assert await step(books.steps.days_due, DaysDue(provider="stripe", until=yesterday)) == due[:-1]
+    await step(books.steps.compare_books, ReconcileDay(provider="stripe", day=today()))  # it has not ended yet
+    assert await step(books.steps.days_due, DaysDue(provider="stripe", until=today())) == [*due[1:-1], today()]

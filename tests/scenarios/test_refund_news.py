@@ -1,0 +1,134 @@
+"""What a provider tells of a refund that it had left pending is heard by whoever waits for it, and by nobody else."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import orjson
+import pytest
+
+from adapters.payu_signature import HEADER
+from config.settings import Settings, secret
+from sandbox.iyzico.signatures import sign_notification
+from sandbox.payu.messages import signature as payu_signature
+from tests.box_office import BoxOffice, Buyer
+from tests.faults.stories import hold
+from tests.providers.tills import TILLS, Till, Visit
+from tests.waiting import eventually
+from tests.webhooks import post, rows, signature
+
+SIGNALED = 26
+TELLS = {
+    "stripe": {"succeeded": "refund.updated", "failed": "refund.failed"},
+    "iyzico": {"succeeded": "REFUND_RETRY_SUCCESS", "failed": "REFUND_RETRY_FAILURE"},
+    "payu": {"succeeded": "FINALIZED", "failed": "CANCELED"},
+}
+"""How each provider's message of a refund's end is called."""
+
+
+async def signals(office: BoxOffice, refund: str) -> int:
+    return len([e async for e in office.refund_saga(refund).fetch_history_events() if e.event_type == SIGNALED])
+
+
+async def left_pending(office: BoxOffice, buyer: Buyer, till: Till, *, drop: float = 0) -> tuple[str, str, str]:
+    """A booking, its refund, and the provider's, which waits there for so long that we ask but seldom."""
+    event = await office.event()
+    booking = await hold(buyer, event)
+    await Visit(office, buyer, event, booking, till).pay()
+    await buyer.ends_as(booking, "confirmed", within=60)
+    await office.provider.send(booking, drop=drop)
+    await office.provider.will("processing", "refund", booking, face=till.name)
+    refund = (await buyer.refund(booking)).json()["id"]
+    pending = await eventually(lambda: office.provider.left_pending(booking, till.name))
+    assert pending
+
+    async def is_noted() -> bool:
+        return rows(office.settings, "SELECT state FROM refunds WHERE refund_id = %s", refund) == [("pending",)]
+
+    await eventually(is_noted)
+    return booking, refund, pending
+
+
+async def news(office: BoxOffice, till: Till, booking: str) -> tuple[bytes, dict[str, str]]:
+    """A message about a refund as the provider sends it, with its signature."""
+    settings, intent = office.settings, (await office.provider.intents(booking))[0]["id"]
+    if till.name == "stripe":
+        body = charge_refunded(intent)
+        return body, signature(body, secret(settings.stripe_webhook_secrets))
+    if till.name == "payu":
+        body = orjson.dumps({"orderId": intent, "refund": {"refundId": "1", "status": "PENDING"}})
+        return body, {HEADER: payu_signature(body, secret(settings.payu_second_key))}
+    notice = {
+        "iyziEventType": "REFUND_RETRY_FAILURE",
+        "paymentId": 1,
+        "paymentConversationId": f"{booking}:create:1",
+        "status": "FAILURE",
+    }
+    return orjson.dumps(notice), {
+        "X-IYZ-SIGNATURE-V3": sign_notification(secret(settings.iyzico_secret_key), notice),
+    }
+
+
+@pytest.mark.parametrize("till", TILLS, ids=lambda till: till.name)
+async def test_a_refund_that_waits_asks_its_provider_as_soon_as_there_is_news(
+    box_office: BoxOffice, till: Till
+) -> None:
+    buyer = box_office.somebody()
+    booking, refund, pending = await left_pending(box_office, buyer, till)
+    body, headers = await news(box_office, till, booking)
+
+    answer = await box_office.http.post(f"/v1/webhooks/{till.name}", content=body, headers=headers)
+
+    assert answer.status_code == 200, answer.text
+    assert await signals(box_office, refund) == 1
+    heard = rows(box_office.settings, "SELECT 1 FROM webhooks WHERE booking_id = %s AND course = 'refund'", booking)
+    assert len(heard) == 1
+    assert await buyer.status(booking) == "refunding"  # whatever the message says
+
+    await box_office.provider.decide(pending, "succeeded", till.name)
+    await buyer.ends_as(booking, "refunded", within=60)
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "failed"])
+@pytest.mark.parametrize("till", TILLS, ids=lambda till: till.name)
+async def test_each_provider_tells_what_became_of_a_refund_and_is_understood(
+    box_office: BoxOffice, till: Till, outcome: str
+) -> None:
+    buyer = box_office.somebody()
+    booking, _, pending = await left_pending(box_office, buyer, till)
+    await box_office.provider.decide(pending, outcome, till.name)
+
+    async def is_told() -> bool:
+        told = {each["type"].rpartition(":")[2]: each["status"] for each in await box_office.provider.messages(booking)}
+        return told.get(TELLS[till.name][outcome]) == 200
+
+    await eventually(is_told)
+    await buyer.ends_as(booking, "refunded", within=60)
+
+
+async def test_news_of_a_refund_that_is_lost_only_costs_time(box_office: BoxOffice) -> None:
+    buyer = box_office.somebody()
+    booking, refund, pending = await left_pending(box_office, buyer, TILLS[0], drop=1)
+    await box_office.provider.decide(pending, "failed")
+    await buyer.ends_as(booking, "refunded", within=60)
+    assert await signals(box_office, refund) == 0
+
+
+def charge_refunded(intent: str) -> bytes:
+    about = {"object": "charge", "id": "ch_1", "payment_intent": intent}
+    return orjson.dumps({"id": f"evt_{uuid4().hex}", "type": "charge.refunded", "data": {"object": about}})
+
+
+async def test_news_of_a_refund_that_nobody_waits_for_is_kept_and_changes_nothing(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    """Also of one that was made by hand at the provider: the audit finds that, and no message is believed."""
+    buyer = box_office.somebody()
+    booking = (await buyer.bought(await box_office.event(), "A-1-1"))["id"]
+    [intent] = await box_office.provider.intents(booking)
+    body = charge_refunded(intent["id"])
+    for _ in range(2):
+        assert (await post(box_office.http, settings, body)).status_code == 200
+    kept = rows(settings, "SELECT course FROM webhooks WHERE event_id = %s", orjson.loads(body)["id"])
+    assert kept == [("ignored",)]
+    assert await buyer.status(booking) == "confirmed"
