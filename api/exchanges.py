@@ -235,7 +235,7 @@ async def look_at_all(booking: ReadableBooking, desk: AtDesk) -> dict[str, Any]:
 
 
 @router.get("/exchanges/{exchange_id}", summary="Look at an exchange", responses=documented(ProblemType.NOT_FOUND))
-async def look(booking: ReadableBooking, exchange_id: UUID, desk: AtDesk) -> dict[str, Any]:
+async def look_at_exchange(booking: ReadableBooking, exchange_id: UUID, desk: AtDesk) -> dict[str, Any]:
     """The exchange as it stands now."""
     return (await _one_of(desk, booking.id, exchange_id)).answer()
 
@@ -245,7 +245,7 @@ async def look(booking: ReadableBooking, exchange_id: UUID, desk: AtDesk) -> dic
     summary="Abandon an exchange whose payment waits for you",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.WRONG_STATE, ProblemType.OUTCOME_UNKNOWN),
 )
-async def abandon(booking: OwnBooking, exchange_id: UUID, desk: AtDesk) -> dict[str, Any]:
+async def abandon_exchange(booking: OwnBooking, exchange_id: UUID, desk: AtDesk) -> dict[str, Any]:
     """Nothing is charged and the ticket stays as it is. Abandoning what has failed already is no error."""
     found = await _one_of(desk, booking.id, exchange_id)
     if not found.is_over:
@@ -266,9 +266,13 @@ async def abandon(booking: OwnBooking, exchange_id: UUID, desk: AtDesk) -> dict[
     summary="Where the provider sends back to",
 )
 @router.post(
-    "/exchanges/{exchange_id}/return", response_class=HTMLResponse, dependencies=[PUBLIC], include_in_schema=False
+    "/exchanges/{exchange_id}/return",
+    response_class=HTMLResponse,
+    dependencies=[PUBLIC],
+    name="come_back_to_exchange_by_form",
+    summary="Likewise, by a form",
 )
-async def come_back(booking_id: UUID, exchange_id: UUID, desk: AtDesk) -> HTMLResponse:
+async def come_back_to_exchange(booking_id: UUID, exchange_id: UUID, desk: AtDesk) -> HTMLResponse:
     """Has the exchange ask the provider at once. Needs no token, tells no secret, believes nothing that it is sent."""
     exchange = await _one_of(desk, booking_id, exchange_id)
     if exchange.state is ExchangeState.ACTION_REQUIRED:

@@ -116,13 +116,22 @@ async def userinfo(caller: OpenId, desk: AtFrontDesk) -> dict[str, Any]:
     return {"sub": str(account.id)} | about_user(account, caller.scopes)
 
 
-@router.get("/.well-known/jwks.json", dependencies=[PUBLIC], summary="The keys that access tokens are signed with")
+class _KeySet(Response):
+    media_type = "application/jwk-set+json"
+
+
+@router.get(
+    "/.well-known/jwks.json",
+    dependencies=[PUBLIC],
+    summary="The keys that access tokens are signed with",
+    response_class=_KeySet,
+    responses={200: {"content": {_KeySet.media_type: {"schema": {"type": "object"}}}}},
+)
 async def jwks(request: Request) -> Response:
     tokens: AccessTokens = request.app.state.tokens
     if not tokens.ring.published:
         await request.app.state.upkeep.learn()
-    body = orjson.dumps(tokens.jwks())
-    return Response(body, media_type="application/jwk-set+json", headers={"Cache-Control": "public, max-age=300"})
+    return _KeySet(orjson.dumps(tokens.jwks()), headers={"Cache-Control": "public, max-age=300"})
 
 
 @router.get("/.well-known/openid-configuration", dependencies=[PUBLIC], summary="Where everything is")

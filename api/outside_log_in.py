@@ -75,7 +75,7 @@ def providers(settings: Settings) -> OAuth:
     summary="Log in with an outside provider",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
 )
-async def begin(provider: str, request: Request) -> Response:
+async def leave(provider: str, request: Request) -> Response:
     """Sends the browser there, with a cookie that only it has."""
     client, settings = _client(request, provider), request.app.state.settings
     session: dict[str, Any] = {}
@@ -131,7 +131,7 @@ async def come_back(provider: str, request: Request, response: Response, desk: A
     summary="Log in with an outside provider from now on",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST, ProblemType.WRONG_STATE),
 )
-async def link(body: Link, caller: Caller, request: Request, desk: AtFrontDesk) -> None:
+async def link_outside_account(body: Link, caller: Caller, request: Request, desk: AtFrontDesk) -> None:
     """Takes the `link_token` of a log-in for the caller's own address. The same again is no error."""
     try:
         who = Outside(**_unsealed(request.app.state.settings, body.link_token, "link"))

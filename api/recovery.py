@@ -63,6 +63,7 @@ async def verify_address(body: Verification, desk: AtFrontDesk) -> None:
 @router.post(
     "/v1/me/email-verification",
     status_code=status.HTTP_202_ACCEPTED,
+    response_class=Response,
     summary="Mail me another token for my address",
     responses=documented(ProblemType.UNAUTHENTICATED),
 )
@@ -79,6 +80,7 @@ async def ask_for_verification(caller: Caller, desk: AtFrontDesk) -> Response:
     "/v1/password-resets",
     dependencies=[PUBLIC],
     status_code=status.HTTP_202_ACCEPTED,
+    response_class=Response,
     summary="Have a token mailed that sets another password",
     responses=documented(ProblemType.INVALID_REQUEST),
 )

@@ -46,7 +46,7 @@ _PROBLEMS = documented(
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, summary="Make a team (organizers)", responses=_PROBLEMS)
-async def create(body: NewTeam, caller: OrganizerInPerson, desk: AtFrontDesk) -> TeamBody:
+async def create_team(body: NewTeam, caller: OrganizerInPerson, desk: AtFrontDesk) -> TeamBody:
     """You are its owner. Get new tokens, which say so, before you draft an event for it."""
     async with desk.engine.begin() as connection:
         team = await teams.add(connection, body.name, caller.user_id)
@@ -55,13 +55,15 @@ async def create(body: NewTeam, caller: OrganizerInPerson, desk: AtFrontDesk) ->
 
 
 @router.get("/{team_id}", summary="A team and its members (its members)", responses=_PROBLEMS)
-async def look(team_id: UUID, caller: Caller, desk: AtFrontDesk) -> TeamBody:
+async def look_at_team(team_id: UUID, caller: Caller, desk: AtFrontDesk) -> TeamBody:
     async with desk.engine.connect() as connection:
         return _body(_theirs(caller, await teams.find(connection, team_id)))
 
 
 @router.put("/{team_id}/members/{user_id}", summary="Give somebody a part (its owners)", responses=_PROBLEMS)
-async def put(team_id: UUID, user_id: UUID, body: Part, caller: OrganizerInPerson, desk: AtFrontDesk) -> TeamBody:
+async def put_member(
+    team_id: UUID, user_id: UUID, body: Part, caller: OrganizerInPerson, desk: AtFrontDesk
+) -> TeamBody:
     """The part comes with the person's next tokens; a part that changes ends those from before."""
     async with desk.engine.begin() as connection:
         await teams.put(connection, _owned(caller, await teams.hold(connection, team_id)), user_id, body.role)
@@ -71,7 +73,7 @@ async def put(team_id: UUID, user_id: UUID, body: Part, caller: OrganizerInPerso
 
 
 @router.delete("/{team_id}/members/{user_id}", summary="End somebody's part (its owners)", responses=_PROBLEMS)
-async def remove(team_id: UUID, user_id: UUID, caller: OrganizerInPerson, desk: AtFrontDesk) -> TeamBody:
+async def remove_member(team_id: UUID, user_id: UUID, caller: OrganizerInPerson, desk: AtFrontDesk) -> TeamBody:
     """Their tokens end within seconds, and new ones say nothing of the team."""
     async with desk.engine.begin() as connection:
         await teams.remove(connection, _owned(caller, await teams.hold(connection, team_id)), user_id)
