@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api import (
     audit_log,
+    authorize,
     booking_story,
     bookings,
     cancellations,
@@ -21,15 +22,19 @@ from api import (
     health,
     identity,
     inventory,
+    oauth,
     openapi,
+    outside_log_in,
     payment_actions,
     problems,
     profile,
     recovery,
     refunds,
+    sales,
     search,
     second_factor,
     sessions,
+    teams,
     webhooks,
 )
 from api.conditional import Conditional
@@ -39,7 +44,8 @@ from api.limits import Limits
 from api.log_in_throttle import LogInThrottle
 from api.middleware import BodyGuard, RequestContext
 from api.resources import open_resources
-from api.security import AccessTokens
+from api.token_upkeep import kept_fresh
+from api.tokens import AccessTokens
 from config.settings import Service, Settings
 
 
@@ -60,6 +66,10 @@ PARTS: Mapping[str, _Part] = {
             recovery.router,
             second_factor.router,
             erasure.router,
+            oauth.router,
+            authorize.router,
+            outside_log_in.router,
+            teams.router,
         ),
         frozenset({"identity"}),
     ),
@@ -73,6 +83,7 @@ PARTS: Mapping[str, _Part] = {
             refunds.router,
             exchanges.router,
             cancellations.router,
+            sales.router,
         ),
         frozenset({"reservation"}),
     ),
@@ -101,7 +112,8 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     )
     app.state.settings = settings
     app.state.draining = False
-    app.state.tokens = AccessTokens(settings)
+    app.state.providers = outside_log_in.providers(settings)
+    app.state.tokens = AccessTokens(settings.api_url)
     for router in (health.router, openapi.router, *(router for part in parts for router in part.routers)):
         app.include_router(router)
     openapi.describe(app)
@@ -151,7 +163,10 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_resources(settings, databases) as app.state.resources:
+        async with (
+            open_resources(settings, databases) as app.state.resources,
+            kept_fresh(app.state.tokens, app.state.resources) as app.state.upkeep,
+        ):
             yield
 
     return lifespan

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, status
+from fastapi import APIRouter, status
 
 from adapters.audit_trail import Deed
 from api.front_desk import AtFrontDesk
-from api.security import internal_caller
+from api.security import OUR_PROCESSES
 from db.identity import accounts
 from db.identity.audit_log import Entry, of_user
 
-router = APIRouter(include_in_schema=False, dependencies=[Depends(internal_caller)])
+router = APIRouter(include_in_schema=False, dependencies=[OUR_PROCESSES])
 
 
 @router.post("/internal/v1/audit-log", status_code=status.HTTP_204_NO_CONTENT)

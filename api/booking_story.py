@@ -15,10 +15,9 @@ from api.exchanges import exchanges_of
 from api.patience import promptly
 from api.problems import documented
 from api.refunds import refunds_of
-from api.security import Caller, Principal, require
+from api.security import BookingReader, Staff
 from db.reservation import records
 from domain.bookings import OVER, Booking, BookingStatus
-from domain.identity import Role
 from domain.problems import ProblemType, Refused
 from temporal.timeline import of_workflow
 from workflows.exchange import exchange_workflow_id
@@ -36,9 +35,7 @@ _LONGEST = 30 * 60  # seconds; a client that is still interested connects again
     summary="Every step of a booking, for support",
     responses=documented(ProblemType.FORBIDDEN, ProblemType.NOT_FOUND),
 )
-async def timeline(
-    booking_id: UUID, caller: Annotated[Principal, Depends(require(Role.SUPPORT, Role.OPERATOR))], desk: AtDesk
-) -> dict[str, Any]:
+async def timeline(booking_id: UUID, caller: Staff, desk: AtDesk) -> dict[str, Any]:
     """What the workflow did, as long as Temporal keeps its history, and the domain events, which are kept for good."""
     booking = await find_booking(desk, booking_id)
     if booking is None:
@@ -67,7 +64,7 @@ async def _told(desk: Desk, booking_id: UUID) -> list[dict[str, Any]]:
         return await records.domain_events(connection, booking_id)
 
 
-async def _readable(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
+async def _readable(booking_id: UUID, user: BookingReader, desk: AtDesk) -> Booking:
     return await own_booking(user, desk, booking_id, staff=True)
 
 

@@ -22,7 +22,8 @@ from api.patience import promptly
 from api.problems import KINDS, documented
 from api.repetitions import Repeated, find_repeated
 from api.resources import Open, ReservationDatabase
-from api.security import Caller, Principal
+from api.security import BookingReader, Buyer
+from api.tokens import Principal
 from api.trail import Trail
 from config.settings import Settings, secret
 from db.engine import autocommit
@@ -83,7 +84,7 @@ AtDesk = Annotated[Desk, Depends(_desk)]
         ProblemType.OUTCOME_UNKNOWN,
     ),
 )
-async def hold(body: BookingBody, user: Caller, desk: AtDesk, response: Response, key: IdempotencyKey) -> Booking:
+async def hold(body: BookingBody, user: Buyer, desk: AtDesk, response: Response, key: IdempotencyKey) -> Booking:
     """Hold all the places, or none (409 names those that others have)."""
     booking_id_ = booking_id_for(user.user_id, key, secret(desk.settings.booking_id_secret))
     response.headers["Location"] = f"/v1/bookings/{booking_id_}"
@@ -164,7 +165,7 @@ def _as_first_answered(booking: Booking) -> Booking:
     },
 )
 async def pay(
-    booking_id: UUID, body: PaymentBody, user: Caller, desk: AtDesk, response: Response, key: IdempotencyKey
+    booking_id: UUID, body: PaymentBody, user: Buyer, desk: AtDesk, response: Response, key: IdempotencyKey
 ) -> dict[str, Any]:
     """Pay once, however often this is called with the same key; a decline (402) keeps the seats for another try."""
     check_method(body.provider, body.payment_method)
@@ -298,7 +299,7 @@ def _is_of_another_order(outcome: PaymentOutcome, booking: Booking) -> bool:
 
 
 @router.get("/bookings/{booking_id}", summary="Look at a booking", responses=documented(ProblemType.NOT_FOUND))
-async def look(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
+async def look(booking_id: UUID, user: BookingReader, desk: AtDesk) -> Booking:
     """The booking as it stands now."""
     return await own_booking(user, desk, booking_id, staff=True)
 
@@ -308,7 +309,7 @@ async def look(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
     summary="Cancel a booking that is not paid",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.REFUND_REQUIRED, ProblemType.WRONG_STATE),
 )
-async def cancel(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
+async def cancel(booking_id: UUID, user: Buyer, desk: AtDesk) -> Booking:
     """Let go of the seats; a payment in flight is waited for and undone. Cancelling twice is no error."""
     booking = await own_booking(user, desk, booking_id)
     if booking.status is BookingStatus.CANCELLED:
@@ -342,7 +343,7 @@ def _cancelled(booking: Booking) -> Booking:
 
 
 @router.get("/me/bookings", summary="My bookings, newest first")
-async def mine(user: Caller, desk: AtDesk, cursor: UUID | None = None) -> dict[str, Any]:
+async def mine(user: BookingReader, desk: AtDesk, cursor: UUID | None = None) -> dict[str, Any]:
     """Pages of 50; `next_cursor` leads to the next one."""
     page = await promptly(_page(user, desk, cursor))
     return {"bookings": page, "next_cursor": page[-1].id if len(page) == 50 else None}

@@ -6,19 +6,17 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
+from api.organizers import is_theirs, may_see
 from api.patience import promptly
 from api.problems import documented
 from api.resources import ReservationDatabase
-from api.security import Caller
+from api.security import EventReader
 from api.trail import AtTrail
 from db.reservation import cancellations
 from domain.cancellations import Cancellation
-from domain.identity import Role
 from domain.problems import ProblemType, Refused
 
 router = APIRouter(prefix="/v1/events", tags=["reservation"])
-
-_STAFF = {Role.SUPPORT, Role.OPERATOR}
 
 
 @router.get(
@@ -26,7 +24,9 @@ _STAFF = {Role.SUPPORT, Role.OPERATOR}
     summary="How an event's cancellation stands (its organizer, support, operators)",
     responses=documented(ProblemType.NOT_FOUND),
 )
-async def cancellation(event_id: UUID, caller: Caller, engine: ReservationDatabase, trail: AtTrail) -> Cancellation:
+async def cancellation(
+    event_id: UUID, caller: EventReader, engine: ReservationDatabase, trail: AtTrail
+) -> Cancellation:
     """How many bookings are let go and refunded, which refunds failed, and, when it is over, the report."""
 
     async def look() -> tuple[Cancellation, UUID] | None:
@@ -34,8 +34,8 @@ async def cancellation(event_id: UUID, caller: Caller, engine: ReservationDataba
             return await cancellations.find(connection, event_id)
 
     found = await promptly(look())
-    if found is None or not (found[1] == caller.user_id or caller.roles & _STAFF):
+    if found is None or not may_see(caller, found[1]):
         raise Refused(ProblemType.NOT_FOUND, "There is no such cancellation.")
-    if found[1] != caller.user_id:
+    if not is_theirs(caller, found[1]):
         await trail.note(caller, "cancellation.looked-at", f"event/{event_id}")
     return found[0]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, status
+from fastapi import APIRouter, Query, status
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,18 +17,20 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOr
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+from api.organizers import may_change, may_see
 from api.patience import promptly
 from api.problems import documented
 from api.resources import CatalogueDatabase, Open
 from api.schemas import MinorUnits, PositiveInt, RequestModel, SectionName, ShortText
-from api.security import Caller, OptionalCaller, Principal, require
+from api.security import OptionalCaller, Organizer, OrganizerOrOperator
+from api.tokens import Principal
 from api.trail import AtTrail
 from db.catalogue import events
 from domain.cancellations import Estimate
 from domain.catalogue import MAX_EVENT_PLACES, MAX_SECTIONS, Event, EventPlan, EventStatus, Section
 from domain.domain_events import Venue
 from domain.exchanges import ExchangePolicy
-from domain.identity import Role
+from domain.identity import TeamRole
 from domain.money import Currency
 from domain.problems import ProblemType, Refused
 from domain.refunds import RefundPolicy
@@ -47,7 +49,6 @@ _START = timedelta(seconds=2)
 _LATEST_START = datetime(2200, 1, 1, tzinfo=UTC)
 Order = TypeVar("Order")
 Result = TypeVar("Result")
-_SEES_DRAFTS = {Role.SUPPORT, Role.OPERATOR}
 
 
 class NewVenue(RequestModel):
@@ -107,6 +108,8 @@ class NewExchangePolicy(RequestModel):
 class NewEvent(RequestModel):
     """What an organizer decides; prices are integer minor units."""
 
+    team_id: UUID | None = Field(default=None, description="Of a team that you own: the event is the team's.")
+
     name: ShortText = Field(examples=["Hamlet"])
     category: ShortText = Field(examples=["theatre"])
     venue: NewVenue
@@ -130,7 +133,7 @@ class NewEvent(RequestModel):
 
     def plan(self) -> EventPlan:
         return EventPlan(
-            **self.model_dump(exclude={"venue", "sections"}),
+            **self.model_dump(exclude={"venue", "sections", "team_id"}),
             venue=Venue(**self.venue.model_dump()),
             sections=tuple(new.section() for new in self.sections),
         )
@@ -162,14 +165,27 @@ class EventBody(BaseModel):
 )
 async def draft(
     body: NewEvent,
-    caller: Annotated[Principal, Depends(require(Role.ORGANIZER))],
+    caller: Organizer,
     engine: CatalogueDatabase,
     trail: AtTrail,
 ) -> EventBody:
     async with engine.begin() as connection:
-        event = await events.draft(connection, caller.user_id, body.plan())
+        event = await events.draft(connection, _organizer(caller, body.team_id), body.plan())
         await trail.note(caller, "event.drafted", f"event/{event.id}")
     return _body(event)
+
+
+def _organizer(caller: Principal, team_id: UUID | None) -> UUID:
+    """Whose the new event is."""
+    if team_id is None:
+        return caller.user_id
+    if caller.teams.get(team_id) is not TeamRole.OWNER:
+        raise Refused(
+            ProblemType.INVALID_REQUEST,
+            "You own no such team.",
+            errors=[{"field": "body.team_id", "message": "is no team that you own"}],
+        )
+    return team_id
 
 
 @router.get(
@@ -194,7 +210,9 @@ _CHANGE_PROBLEMS = documented(
 @router.post(
     "/{event_id}/publish", summary="Put an event on sale (its organizer, operators)", responses=_CHANGE_PROBLEMS
 )
-async def publish(event_id: UUID, caller: Caller, engine: CatalogueDatabase, opened: Open, trail: AtTrail) -> EventBody:
+async def publish(
+    event_id: UUID, caller: OrganizerOrOperator, engine: CatalogueDatabase, opened: Open, trail: AtTrail
+) -> EventBody:
     event = await _own(engine, event_id, caller)
     async with engine.connect() as connection:
         await events.check_publishable(connection, event)
@@ -212,7 +230,7 @@ async def publish(event_id: UUID, caller: Caller, engine: CatalogueDatabase, ope
 @router.post("/{event_id}/cancel", summary="Call an event off (its organizer, operators)", responses=_CHANGE_PROBLEMS)
 async def cancel(
     event_id: UUID,
-    caller: Caller,
+    caller: OrganizerOrOperator,
     engine: CatalogueDatabase,
     opened: Open,
     trail: AtTrail,
@@ -274,7 +292,7 @@ async def _visible(engine: AsyncEngine, event_id: UUID, caller: Principal | None
     """The event, if the caller may see it: what was never published is for its organizer and for staff."""
     event = await promptly(_find(engine, event_id))
     if event is None or not (event.was_published or _may_see_drafts(event, caller)):
-        raise Refused(ProblemType.NOT_FOUND, "There is no such event.")
+        raise _no_such_event()
     return event
 
 
@@ -284,16 +302,19 @@ async def _find(engine: AsyncEngine, event_id: UUID) -> Event | None:
 
 
 async def _own(engine: AsyncEngine, event_id: UUID, caller: Principal) -> Event:
-    """The event, if the caller may change it."""
+    """The event, if the caller may change it; another's is as if it did not exist, though everyone may see it."""
     event = await _visible(engine, event_id, caller)
-    organizes = event.organizer_id == caller.user_id and Role.ORGANIZER in caller.roles
-    if not organizes and Role.OPERATOR not in caller.roles:
-        raise Refused(ProblemType.FORBIDDEN, "Only the event's organizer and operators may do this.")
+    if not may_change(caller, event.organizer_id):
+        raise _no_such_event()
     return event
 
 
 def _may_see_drafts(event: Event, caller: Principal | None) -> bool:
-    return caller is not None and (event.organizer_id == caller.user_id or not caller.roles.isdisjoint(_SEES_DRAFTS))
+    return caller is not None and may_see(caller, event.organizer_id)
+
+
+def _no_such_event() -> Refused:
+    return Refused(ProblemType.NOT_FOUND, "There is no such event.")
 
 
 def _body(event: Event) -> EventBody:

@@ -62,7 +62,7 @@ async def export(caller: Caller, desk: AtFrontDesk, request: Request, response: 
     response.headers["Cache-Control"] = "no-store"
     return Export(
         profile=profile_of(account, second_factor),
-        sessions=[session_of(account, session) for session in live],
+        sessions=[session_of(account, session, caller) for session in live],
         history=[Deed(at=deed.at, action=deed.action, object=deed.object) for deed in deeds],
         bookings=list(bookings),
     )

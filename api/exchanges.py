@@ -23,7 +23,8 @@ from api.idempotency import IdempotencyKey, digest, exchange_id_for, refuse_othe
 from api.patience import promptly
 from api.problems import documented
 from api.schemas import RequestModel
-from api.security import Caller, Principal
+from api.security import PUBLIC, BookingReader, Buyer
+from api.tokens import Principal
 from config.settings import secret
 from db.reservation import bookings, exchange_plans, exchange_records, exchanges
 from domain.bookings import Booking
@@ -63,11 +64,11 @@ class _Whole(ExchangeBody):
     booking_id: UUID
 
 
-async def _own(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
+async def _own(booking_id: UUID, user: Buyer, desk: AtDesk) -> Booking:
     return await own_booking(user, desk, booking_id)
 
 
-async def _readable(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
+async def _readable(booking_id: UUID, user: BookingReader, desk: AtDesk) -> Booking:
     return await own_booking(user, desk, booking_id, staff=True)
 
 
@@ -98,7 +99,7 @@ ReadableBooking = Annotated[Booking, Depends(_readable)]
     },
 )
 async def exchange(
-    body: ExchangeBody, booking: OwnBooking, user: Caller, desk: AtDesk, response: Response, key: IdempotencyKey
+    body: ExchangeBody, booking: OwnBooking, user: Buyer, desk: AtDesk, response: Response, key: IdempotencyKey
 ) -> dict[str, Any]:
     """The ticket is valid until the new one is issued; a difference is paid before that, or goes back after it."""
     _check_payment(body, booking)
@@ -234,7 +235,7 @@ async def look_at_all(booking: ReadableBooking, desk: AtDesk) -> dict[str, Any]:
 
 
 @router.get("/exchanges/{exchange_id}", summary="Look at an exchange", responses=documented(ProblemType.NOT_FOUND))
-async def look(booking: ReadableBooking, exchange_id: UUID, desk: AtDesk) -> dict[str, Any]:
+async def look_at_exchange(booking: ReadableBooking, exchange_id: UUID, desk: AtDesk) -> dict[str, Any]:
     """The exchange as it stands now."""
     return (await _one_of(desk, booking.id, exchange_id)).answer()
 
@@ -244,7 +245,7 @@ async def look(booking: ReadableBooking, exchange_id: UUID, desk: AtDesk) -> dic
     summary="Abandon an exchange whose payment waits for you",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.WRONG_STATE, ProblemType.OUTCOME_UNKNOWN),
 )
-async def abandon(booking: OwnBooking, exchange_id: UUID, desk: AtDesk) -> dict[str, Any]:
+async def abandon_exchange(booking: OwnBooking, exchange_id: UUID, desk: AtDesk) -> dict[str, Any]:
     """Nothing is charged and the ticket stays as it is. Abandoning what has failed already is no error."""
     found = await _one_of(desk, booking.id, exchange_id)
     if not found.is_over:
@@ -258,14 +259,20 @@ async def abandon(booking: OwnBooking, exchange_id: UUID, desk: AtDesk) -> dict[
     return found.answer()
 
 
-@router.get("/exchanges/{exchange_id}/return", response_class=HTMLResponse, summary="Where the provider sends back to")
+@router.get(
+    "/exchanges/{exchange_id}/return",
+    response_class=HTMLResponse,
+    dependencies=[PUBLIC],
+    summary="Where the provider sends back to",
+)
 @router.post(
     "/exchanges/{exchange_id}/return",
     response_class=HTMLResponse,
-    name="come_back_by_form",
+    dependencies=[PUBLIC],
+    name="come_back_to_exchange_by_form",
     summary="Likewise, by a form",
 )
-async def come_back(booking_id: UUID, exchange_id: UUID, desk: AtDesk) -> HTMLResponse:
+async def come_back_to_exchange(booking_id: UUID, exchange_id: UUID, desk: AtDesk) -> HTMLResponse:
     """Has the exchange ask the provider at once. Needs no token, tells no secret, believes nothing that it is sent."""
     exchange = await _one_of(desk, booking_id, exchange_id)
     if exchange.state is ExchangeState.ACTION_REQUIRED:

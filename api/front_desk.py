@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from adapters.booking_history import BookingHistory
 from api.passwords import check_password
 from api.resources import IdentityDatabase, Open
-from api.security import Principal
+from api.tokens import Principal
 from api.trail import origin_of
 from db.identity import accounts, second_factors
 from db.identity.accounts import Account

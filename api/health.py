@@ -14,8 +14,9 @@ from temporalio.client import Client
 
 from api.patience import promptly
 from api.resources import Open, Resources
+from api.security import PUBLIC
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], dependencies=[PUBLIC])
 
 
 @router.get("/livez", summary="The process answers")

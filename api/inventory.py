@@ -14,12 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.patience import promptly
 from api.problems import documented
 from api.resources import ReservationDatabase
+from api.security import PUBLIC
 from db.reservation import inventory
 from db.reservation.inventory import SectionStock, Stock
 from domain.problems import ProblemType, Refused
 from domain.seats import SeatName
 
-router = APIRouter(prefix="/v1/events", tags=["reservation"])
+router = APIRouter(prefix="/v1/events", tags=["reservation"], dependencies=[PUBLIC])
 
 
 class SeatBody(BaseModel):

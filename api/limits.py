@@ -26,6 +26,8 @@ Class = Literal["log-in", "register", "book", "pay", "read", "write"]
 
 _BY_CALL: Final[Mapping[tuple[str, str], Class]] = {
     ("POST", "/v1/sessions"): "log-in",
+    ("POST", "/v1/sessions/second-factor"): "log-in",
+    ("POST", "/v1/oauth/authorize"): "log-in",
     ("POST", "/v1/oauth/token"): "log-in",
     ("POST", "/v1/users"): "register",
     ("POST", "/v1/bookings"): "book",

@@ -2,14 +2,17 @@
 
 Failures count for the account from this address, and for the account from all addresses that it never logged in from.
 So who guesses from many addresses meets the second limit, and the owner at home meets neither. What is counted is a
-keyed hash of the e-mail address, and counted alike where there is no such account.
+keyed hash of the e-mail address, and counted alike where there is no such account. Every door at which a password is
+asked for counts together.
 """
 
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+from urllib.parse import parse_qsl
 
 import orjson
 from fastapi import Request
@@ -24,7 +27,23 @@ from api.problems import UNAVAILABLE, respond
 from config.settings import Settings, secret
 from domain.problems import Problem, ProblemType
 
+_DOORS: Final = {("POST", "/v1/sessions"), ("POST", "/v1/oauth/authorize")}
+_TRY: Final = "seatwright.log-in"
 _HOME: Final = int(timedelta(days=90).total_seconds())
+
+
+@dataclass
+class _Try:
+    """What becomes of one try; a right password may still be answered 401, for the second factor's code."""
+
+    was_right: bool = False
+
+
+def password_was_right(request: Request) -> None:
+    """Tell the throttle, if it counts this try."""
+    tried: _Try | None = request.scope.get(_TRY)
+    if tried is not None:
+        tried.was_right = True
 
 
 class LogInThrottle:
@@ -38,12 +57,13 @@ class LogInThrottle:
         self._from_anywhere = parse(settings.rate_limits["log-in-failures-of-account"])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_log_in = scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", "/v1/sessions")
+        is_log_in = scope["type"] == "http" and (scope["method"], scope["path"]) in _DOORS
         account = self._account(body_of(scope)) if is_log_in else None
         if account is None:
             await self._app(scope, receive, send)
             return
         address, status = address_of(scope), 0
+        scope[_TRY] = tried = _Try()
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -60,8 +80,8 @@ class LogInThrottle:
             await respond(_too_often(wait), Request(scope))(scope, receive, send)
             return
         await self._app(scope, receive, watched)
-        if status not in (401, 429):
-            await self._give_back(account, address, is_home=is_home, has_logged_in=status == 201)
+        if tried.was_right or status not in (401, 429):
+            await self._give_back(account, address, is_home=is_home, was_right=tried.was_right)
 
     async def _try(self, account: str, address: str) -> tuple[bool, int]:
         """Whether the account is at home at the address, and how many seconds it has to wait for its next try."""
@@ -72,12 +92,12 @@ class LogInThrottle:
         anywhere = await self._counters.spend(self._from_anywhere, "failures", account)
         return is_home, anywhere.resets_in if anywhere.left < 0 else 0
 
-    async def _give_back(self, account: str, address: str, *, is_home: bool, has_logged_in: bool) -> None:
+    async def _give_back(self, account: str, address: str, *, is_home: bool, was_right: bool) -> None:
         try:
             await self._counters.spend(self._from_one_address, "failures", account, address, amount=-1)
             if not is_home:
                 await self._counters.spend(self._from_anywhere, "failures", account, amount=-1)
-            if has_logged_in:
+            if was_right:
                 await self._counters.mark(_HOME, "home", account, address)
         except (RedisError, OSError):
             return  # it counts as a failure for some minutes
@@ -86,7 +106,7 @@ class LogInThrottle:
         try:
             given = orjson.loads(body)
         except ValueError:
-            return None
+            given = dict(parse_qsl(body.decode("utf-8", "replace")))
         email = given.get("email") if isinstance(given, dict) else None
         if not isinstance(email, str):
             return None

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 
 from api.problems import MEDIA_TYPE, PROBLEM_SCHEMA, documented
 from api.schemas import ProblemBody
+from api.security import PUBLIC
 from domain.problems import ProblemType
 
 DESCRIPTION = """\
@@ -31,7 +32,7 @@ TAGS = [
     {"name": "health", "description": "For load balancers."},
 ]
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[PUBLIC])
 _PAGES = Path(__file__).parent / "pages"
 _CSP = {"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"}
 

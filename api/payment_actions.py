@@ -11,7 +11,7 @@ from api import booking_commands as commands
 from api.booking_commands import WorkflowClosed
 from api.bookings import AtDesk, find_booking, over, own_booking, standing
 from api.problems import documented
-from api.security import Caller
+from api.security import PUBLIC, Buyer
 from domain.bookings import Booking, BookingStatus, CancelOutcome
 from domain.problems import ProblemType, Refused
 from workflows.start import workflow_id
@@ -31,8 +31,19 @@ _WORDS = {
 _OVER = "This booking is closed. Go back to the shop to see how it ended."
 
 
-@router.get("/return", response_class=HTMLResponse, summary="Where the provider sends the browser back to")
-@router.post("/return", response_class=HTMLResponse, name="come_back_by_form", summary="Likewise, by a form")
+@router.get(
+    "/return",
+    response_class=HTMLResponse,
+    dependencies=[PUBLIC],
+    summary="Where the provider sends the browser back to",
+)
+@router.post(
+    "/return",
+    response_class=HTMLResponse,
+    dependencies=[PUBLIC],
+    name="come_back_by_form",
+    summary="Likewise, by a form",
+)
 async def come_back(booking_id: UUID, desk: AtDesk) -> HTMLResponse:
     """Has the saga ask the provider at once. Needs no token, tells no secret, and believes nothing that it is sent."""
     booking = await find_booking(desk, booking_id)
@@ -49,7 +60,7 @@ async def come_back(booking_id: UUID, desk: AtDesk) -> HTMLResponse:
     summary="Abandon a payment that waits for you",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.PAYMENT_IN_PROGRESS, ProblemType.OUTCOME_UNKNOWN),
 )
-async def abandon(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
+async def abandon(booking_id: UUID, user: Buyer, desk: AtDesk) -> Booking:
     """Ends the payment and keeps the places held, to pay otherwise. Abandoning what is not there is no error."""
     booking = await own_booking(user, desk, booking_id)
     if booking.status is not BookingStatus.ACTION_REQUIRED:

@@ -57,6 +57,7 @@ KINDS: Mapping[ProblemType, _Kind] = {
     _T.CODE_NOT_VALID: _Kind(_H.UNPROCESSABLE_ENTITY, "The code is not valid"),
     _T.TOKEN_NOT_VALID: _Kind(_H.UNPROCESSABLE_ENTITY, "The token is not valid, or not any more"),
     _T.EMAIL_TAKEN: _Kind(_H.CONFLICT, "There is an account with this address already"),
+    _T.PROOF_NEEDED: _Kind(_H.CONFLICT, "Log in to the existing account first"),
     _T.WRONG_STATE: _Kind(_H.CONFLICT, "Not possible in the present state"),
     _T.EVENT_NOT_ON_SALE: _Kind(_H.CONFLICT, "The event is not on sale"),
     _T.UNKNOWN_SEATS: _Kind(_H.UNPROCESSABLE_ENTITY, "The event has no such seats"),

@@ -11,7 +11,7 @@ from api.front_desk import AtFrontDesk, FrontDesk
 from api.passwords import GivenPassword, NewPassword, hash_password
 from api.problems import documented
 from api.schemas import GivenAddress, RequestModel, Storable
-from api.security import Caller
+from api.security import PUBLIC, Caller
 from db.identity import accounts, mail_tokens, second_factors, sessions
 from db.identity.accounts import Credentials
 from db.identity.audit_log import of_user
@@ -45,6 +45,7 @@ class PasswordChange(RequestModel):
 
 @router.post(
     "/v1/email-verifications",
+    dependencies=[PUBLIC],
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Prove an address by the token that was mailed to it",
     responses=documented(ProblemType.TOKEN_NOT_VALID),
@@ -77,6 +78,7 @@ async def ask_for_verification(caller: Caller, desk: AtFrontDesk) -> Response:
 
 @router.post(
     "/v1/password-resets",
+    dependencies=[PUBLIC],
     status_code=status.HTTP_202_ACCEPTED,
     response_class=Response,  # without a body
     summary="Have a token mailed that sets another password",
@@ -101,6 +103,7 @@ async def _send_reset(desk: FrontDesk, credentials: Credentials) -> None:
 
 @router.post(
     "/v1/password-resets/confirm",
+    dependencies=[PUBLIC],
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Set another password by the token from the mail",
     responses=documented(ProblemType.TOKEN_NOT_VALID, ProblemType.INVALID_REQUEST),

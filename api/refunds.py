@@ -21,7 +21,8 @@ from api.idempotency import IdempotencyKey, digest, refund_id_for, refuse_other_
 from api.patience import promptly
 from api.problems import documented
 from api.schemas import RequestModel, ShortText
-from api.security import Caller, Principal
+from api.security import BookingReader, Buyer
+from api.tokens import Principal
 from config.settings import secret
 from db.reservation import refunds
 from domain.bookings import Booking
@@ -62,7 +63,7 @@ class _Whole(RequestModel):
     waive_policy: bool
 
 
-async def _booking(booking_id: UUID, user: Caller, desk: AtDesk) -> Booking:
+async def _booking(booking_id: UUID, user: BookingReader, desk: AtDesk) -> Booking:
     return await own_booking(user, desk, booking_id, staff=True)
 
 
@@ -85,7 +86,7 @@ TheBooking = Annotated[Booking, Depends(_booking)]
     ),
 )
 async def refund(
-    body: RefundBody, booking: TheBooking, user: Caller, desk: AtDesk, response: Response, key: IdempotencyKey
+    body: RefundBody, user: Buyer, booking: TheBooking, desk: AtDesk, response: Response, key: IdempotencyKey
 ) -> Refund:
     """The tickets are void at once and their places on sale again; the money follows: watch `state`, or the booking."""
     response.headers["Location"] = f"/v1/bookings/{booking.id}/refunds"

@@ -59,7 +59,7 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
         stack.push_async_callback(redis.aclose)
         search = EventSearch(settings.elasticsearch_url)
         stack.push_async_callback(search.close)
-        audit_trail = AuditTrail(settings.identity_url or settings.api_url, secret(settings.internal_token))
+        audit_trail = AuditTrail(settings.identity_address, secret(settings.internal_token))
         stack.push_async_callback(audit_trail.close)
         booking_history = BookingHistory(settings.api_url)
         stack.push_async_callback(booking_history.close)

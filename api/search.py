@@ -12,10 +12,11 @@ from adapters.elasticsearch import EventSearch
 from api.problems import documented
 from api.resources import Open
 from api.schemas import Storable
+from api.security import PUBLIC
 from domain.problems import ProblemType
 from domain.search import MAX_PAGE, MAX_RADIUS_KM, Place, SearchPage, SearchQuery, SearchSort
 
-router = APIRouter(prefix="/v1/search", tags=["search"])
+router = APIRouter(prefix="/v1/search", tags=["search"], dependencies=[PUBLIC])
 _PROBLEMS = documented(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE)
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100), Storable]

@@ -1,158 +1,110 @@
-"""Who is calling: access tokens (JWT signed with Ed25519), and what a route asks of its caller."""
+"""Who may call: each route declares it once, by a dependency from here, and a test reads the whole table back."""
 
 from __future__ import annotations
 
-import base64
 import hmac
-import time
-from collections.abc import Callable, Coroutine, Iterable
-from copy import copy
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from enum import Enum, auto
 from typing import Annotated, Any, Final
-from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from joserfc import jwt
-from joserfc.errors import ExpiredTokenError, JoseError
-from joserfc.jwk import OKPKey
-from joserfc.jws import JWSRegistry
-from uuid_utils import uuid7
 
-from config.settings import Settings, secret
-from domain.identity import Role
+from api.tokens import AccessTokens, Principal, UnknownKey
+from config.settings import secret
+from domain.identity import Role, Scope
 from domain.problems import ProblemType, Refused
 
-_TOKENS_KNOWN: Final = 10_000  # whose signature was checked already, which costs 0.2 ms
-LIFETIME: Final = 15 * 60
-AUDIENCE: Final = "seatwright"
-_ALGORITHM: Final = "EdDSA"
-_TYPE: Final = "at+jwt"
-_KEY_USE: Final = {"use": "sig", "alg": _ALGORITHM}
+bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `access_token` of `POST /v1/sessions`.")
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """The person on whose behalf a request is made."""
+class Who(Enum):
+    """Whom a route is for, before it is asked what they may do."""
 
-    user_id: UUID
-    roles: frozenset[Role]
-
-
-class _Claims(jwt.JWTClaimsRegistry):
-    def validate_iat(self, value: object) -> None:
-        """A token may come from a process whose clock is ahead of ours: `exp` alone bounds its life (RFC 7519)."""
+    ANYONE = auto()
+    LOGGED_IN = auto()
+    OUR_PROCESSES = auto()
 
 
-class AccessTokens:
-    """Issues and reads access tokens of one key; nothing in a token chooses how it is checked."""
+@dataclass(frozen=True)
+class Rule:
+    """Who may call a route.
 
-    def __init__(self, settings: Settings) -> None:
-        self._issuer = settings.api_url
-        self._private = _load(secret(settings.token_private_key))
-        self._public = OKPKey.import_key(self._private.as_dict(private=False))
-        self._header = {"alg": _ALGORITHM, "typ": _TYPE, "kid": self._private.thumbprint()}
-        # Checked in full below; the registry adds the clock.
-        self._verified = lru_cache(_TOKENS_KNOWN)(self._verify)
-        self._claims = _Claims(
-            iss={"essential": True, "value": self._issuer},
-            aud={"essential": True, "value": AUDIENCE},
-            sub={"essential": True},
-            iat={"essential": True},
-            exp={"essential": True},
-        )
+    Attributes:
+        roles: The caller needs one of them; any caller will do where there are none.
+        scopes: A token that others hold needs one of them; without any the route is for our own log-ins alone.
+    """
 
-    def issue(self, principal: Principal) -> str:
-        now = int(time.time())
-        claims = {
-            "iss": self._issuer,
-            "aud": AUDIENCE,
-            "sub": str(principal.user_id),
-            "roles": sorted(principal.roles),
-            "iat": now,
-            "exp": now + LIFETIME,
-            "jti": str(uuid7()),
-        }
-        return jwt.encode(dict(self._header), claims, self._private, registry=_ED_DSA)
+    who: Who
+    roles: frozenset[Role] = frozenset()
+    scopes: frozenset[Scope] = frozenset()
 
-    def read(self, token: str) -> Principal:
-        """The principal that a token speaks for.
+    def check(self, caller: Principal) -> None:
+        """Raise Refused unless the caller has a role, and their token a scope, that the route asks for."""
+        if not self.covers(caller.scopes):
+            wanted = " ".join(sorted(self.scopes)) or "that of our own log-in"
+            raise Refused(
+                ProblemType.FORBIDDEN, f"The token's scope is too narrow: {wanted}.", error="insufficient_scope"
+            )
+        if self.roles and self.roles.isdisjoint(caller.roles):
+            raise Refused(ProblemType.FORBIDDEN, f"This call needs the role {' or '.join(sorted(self.roles))}.")
 
-        Raises:
-            Refused: The token is not one of ours, or its time is up.
-        """
-        try:
-            principal, ends = self._verified(token)
-            if time.time() >= ends:
-                raise ExpiredTokenError("exp")
-            return principal
-        except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise _unauthenticated("The access token is not valid, or not any more.", "invalid_token") from error
-
-    def _verify(self, token: str) -> tuple[Principal, int]:
-        """What a token says, and until when (seconds since the epoch); what is not valid is not remembered."""
-        decoded = jwt.decode(token, self._public, registry=_ED_DSA)
-        if decoded.header != self._header:
-            raise ValueError("not a header that we write")
-        self._claims.validate(decoded.claims)
-        claims = decoded.claims
-        return Principal(UUID(claims["sub"]), frozenset(map(Role, claims["roles"]))), int(claims["exp"])
-
-    def jwks(self) -> dict[str, Any]:
-        """The public keys (RFC 7517) with which anyone can check our tokens."""
-        return {"keys": [self._public.as_dict(private=False, kid=self._header["kid"], **_KEY_USE)]}
+    def covers(self, scopes: Collection[Scope]) -> bool:
+        """Whether tokens of these scopes may be used."""
+        return Scope.FIRST_PARTY in scopes or not self.scopes.isdisjoint(scopes)
 
 
-def _only_ed_dsa() -> JWSRegistry:
-    algorithm = copy(JWSRegistry.algorithms[_ALGORITHM])
-    # It is the name that clients' libraries know; joserfc would warn that RFC 9864 prefers "Ed25519".
-    algorithm.security_warning = None
-    registry = JWSRegistry(algorithms=[_ALGORITHM])
-    registry.algorithms = {_ALGORITHM: algorithm}
-    return registry
+Admission = Callable[..., Coroutine[Any, Any, Principal | None]]
+_RULES: Final[dict[Admission, Rule]] = {}
 
 
-_ED_DSA = _only_ed_dsa()
-_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `access_token` of `POST /v1/sessions`.")
-_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+def admits(*roles: Role, scopes: Collection[Scope] = ()) -> Callable[..., Coroutine[Any, Any, Principal]]:
+    """A dependency that admits callers with a valid token whom a rule of these roles and scopes admits."""
+    rule = Rule(Who.LOGGED_IN, frozenset(roles), frozenset(scopes))
 
-
-async def optional_user(request: Request, credentials: _Credentials) -> Principal | None:
-    """The caller, or None without an Authorization header; a bad token is refused all the same."""
-    if "authorization" not in request.headers:
-        return None
-    if credentials is None:
-        raise _unauthenticated("The Authorization header has to be `Bearer <access token>`.", "invalid_request")
-    tokens: AccessTokens = request.app.state.tokens
-    return tokens.read(credentials.credentials)
-
-
-async def current_user(principal: Annotated[Principal | None, Depends(optional_user)]) -> Principal:
-    """The caller, who has to be logged in."""
-    if principal is None:
-        raise _unauthenticated("This call needs an access token.")
-    return principal
-
-
-Caller = Annotated[Principal, Depends(current_user)]
-OptionalCaller = Annotated[Principal | None, Depends(optional_user)]
-
-
-def require(*roles: Role) -> Callable[[Principal], Coroutine[None, None, Principal]]:
-    """A dependency that admits callers with at least one of the roles."""
-
-    async def admitted(caller: Caller) -> Principal:
-        if caller.roles.isdisjoint(roles):
-            raise Refused(ProblemType.FORBIDDEN, f"This call needs the role {_either(roles)}.")
+    async def admitted(request: Request, credentials: _Credentials) -> Principal:
+        caller = await _caller(request, credentials)
+        if caller is None:
+            raise _unauthenticated("This call needs an access token.")
+        rule.check(caller)
         return caller
 
+    _RULES[admitted] = rule
     return admitted
 
 
-async def internal_caller(request: Request, credentials: _Credentials) -> None:
+_READS_BOOKINGS = {Scope.BOOKINGS_READ, Scope.BOOKINGS_WRITE}
+_READS_EVENTS = {Scope.EVENTS_READ, Scope.EVENTS_WRITE}
+
+Caller = Annotated[Principal, Depends(admits())]
+"""Whoever is logged in with us; nobody else's application."""
+
+OpenId = Annotated[Principal, Depends(admits(scopes={Scope.OPENID}))]
+BookingReader = Annotated[Principal, Depends(admits(scopes=_READS_BOOKINGS))]
+Buyer = Annotated[Principal, Depends(admits(scopes={Scope.BOOKINGS_WRITE}))]
+EventReader = Annotated[Principal, Depends(admits(scopes=_READS_EVENTS))]
+Organizer = Annotated[Principal, Depends(admits(Role.ORGANIZER, scopes={Scope.EVENTS_WRITE}))]
+OrganizerOrOperator = Annotated[Principal, Depends(admits(Role.ORGANIZER, Role.OPERATOR, scopes={Scope.EVENTS_WRITE}))]
+OrganizerInPerson = Annotated[Principal, Depends(admits(Role.ORGANIZER))]
+Staff = Annotated[Principal, Depends(admits(Role.SUPPORT, Role.OPERATOR))]
+Operator = Annotated[Principal, Depends(admits(Role.OPERATOR))]
+
+
+async def _anyone() -> None:
+    """Nothing is asked."""
+
+
+async def _visitor(request: Request, credentials: _Credentials) -> Principal | None:
+    """The caller, or None without a token or with one for other things; a bad token is refused all the same."""
+    caller = await _caller(request, credentials)
+    return caller if caller and Rule(Who.ANYONE, scopes=frozenset(_READS_EVENTS)).covers(caller.scopes) else None
+
+
+async def _our_process(request: Request, credentials: _Credentials) -> None:
     """Admit our own processes only, which know `SEATWRIGHT_INTERNAL_TOKEN`."""
     expected = secret(request.app.state.settings.internal_token)
     given = credentials.credentials if credentials else ""
@@ -160,19 +112,41 @@ async def internal_caller(request: Request, credentials: _Credentials) -> None:
         raise _unauthenticated("This call is for internal use.")
 
 
+_RULES[_anyone] = _RULES[_visitor] = Rule(Who.ANYONE)
+_RULES[_our_process] = Rule(Who.OUR_PROCESSES)
+
+PUBLIC = Depends(_anyone)
+"""Declares that a route is for everyone; what it needs to believe the caller, it checks itself."""
+
+OptionalCaller = Annotated[Principal | None, Depends(_visitor)]
+OUR_PROCESSES = Depends(_our_process)
+
+
+def rules_of(route: APIRoute) -> frozenset[Rule]:
+    """All that a route declares; a caller has to satisfy each of them."""
+    return frozenset(_RULES[call] for call in _calls(route.dependant) if call in _RULES)
+
+
+def _calls(dependant: Dependant) -> Iterator[Any]:
+    for needed in dependant.dependencies:
+        yield needed.call
+        yield from _calls(needed)
+
+
+async def _caller(request: Request, credentials: HTTPAuthorizationCredentials | None) -> Principal | None:
+    if "authorization" not in request.headers:
+        return None
+    if credentials is None:
+        raise _unauthenticated("The Authorization header has to be `Bearer <access token>`.", "invalid_request")
+    tokens: AccessTokens = request.app.state.tokens
+    try:
+        return tokens.read(credentials.credentials)
+    except UnknownKey:
+        await request.app.state.upkeep.learn()
+        if not tokens.ring.published:
+            raise ConnectionError("no keys have been learnt yet") from None
+        return tokens.read(credentials.credentials)
+
+
 def _unauthenticated(detail: str, error: str | None = None) -> Refused:
     return Refused(ProblemType.UNAUTHENTICATED, detail, **({"error": error} if error else {}))
-
-
-def _either(roles: Iterable[Role]) -> str:
-    return " or ".join(roles)
-
-
-def _load(seed: str) -> OKPKey:
-    raw = base64.urlsafe_b64decode(seed + "=" * (-len(seed) % 4))
-    public = Ed25519PrivateKey.from_private_bytes(raw).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "d": _base64url(raw), "x": _base64url(public)})
-
-
-def _base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -7,11 +7,12 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, status
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api.front_desk import AtFrontDesk, known
 from api.problems import documented
 from api.security import Caller
+from api.tokens import Principal
 from db.identity import accounts, sessions
 from db.identity.accounts import Account
 from db.identity.sessions import Session
@@ -26,6 +27,7 @@ class SessionSeen(BaseModel):
     id: UUID
     created_at: datetime
     last_used_at: datetime
+    current: bool = Field(description="Whether it is the one that asks")
     user_agent: str | None = None
     address: str | None = None
 
@@ -39,7 +41,7 @@ async def list_sessions(caller: Caller, desk: AtFrontDesk) -> Sessions:
     async with desk.engine.connect() as connection:
         account = known(await accounts.find(connection, desk.vault, caller.user_id))
         found = await sessions.live(connection, account.id)
-    return Sessions(sessions=[seen_by_owner(account, session) for session in found])
+    return Sessions(sessions=[seen_by_owner(account, session, caller) for session in found])
 
 
 @router.delete(
@@ -49,7 +51,7 @@ async def list_sessions(caller: Caller, desk: AtFrontDesk) -> Sessions:
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
 )
 async def end_session(session_id: UUID, caller: Caller, desk: AtFrontDesk) -> None:
-    """Its refresh token is no good any more; an access token lives out its quarter of an hour at most."""
+    """Its refresh token is no good any more, and its access token within seconds."""
     async with desk.engine.begin() as connection:
         if not await sessions.end(connection, caller.user_id, session_id):
             raise Refused(ProblemType.NOT_FOUND, "There is no such session, or no more.")
@@ -63,12 +65,20 @@ async def end_session(session_id: UUID, caller: Caller, desk: AtFrontDesk) -> No
     responses=documented(ProblemType.UNAUTHENTICATED),
 )
 async def end_sessions(caller: Caller, desk: AtFrontDesk) -> None:
+    """Applications of others lose what you have granted them, too."""
     async with desk.engine.begin() as connection:
+        await desk.account(connection, caller.user_id)
         await sessions.end_all(connection, caller.user_id)
         await desk.note(connection, caller, "sessions.ended", f"user/{caller.user_id}")
 
 
-def seen_by_owner(account: Account, session: Session) -> SessionSeen:
+def seen_by_owner(account: Account, session: Session, caller: Principal) -> SessionSeen:
     """The session with the device that is sealed in it."""
     device = orjson.loads(account.key.open("device", session.device)) if session.device else {}
-    return SessionSeen(id=session.id, created_at=session.created_at, last_used_at=session.last_used_at, **device)
+    return SessionSeen(
+        id=session.id,
+        created_at=session.created_at,
+        last_used_at=session.last_used_at,
+        current=session.id == caller.session_id,
+        **device,
+    )

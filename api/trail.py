@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 
 from adapters.audit_trail import AuditTrail, Deed
 from api.resources import Open
-from api.security import Principal
+from api.tokens import Principal
 
 _LONGEST_AGENT: Final = 200
 

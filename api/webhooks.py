@@ -20,6 +20,7 @@ from api.booking_commands import tell_news, tell_refund_news
 from api.patience import promptly
 from api.problems import documented
 from api.resources import Open, PaymentDatabase, Resources
+from api.security import PUBLIC
 from config.settings import Settings, secret
 from db.engine import autocommit
 from db.payment import late_payments, webhooks
@@ -33,7 +34,7 @@ from workflows.exchange import exchange_workflow_id
 from workflows.late_payment import LatePaymentWorkflow
 from workflows.start import late_payment_id, search_attributes_of_late, workflow_id
 
-router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[PUBLIC])
 
 
 class Webhooks(Protocol):

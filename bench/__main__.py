@@ -18,6 +18,7 @@ from bench import load as load_part
 from bench import refusal as refusal_part
 from bench import saga as saga_part
 from bench import size as size_part
+from bench import tokens as tokens_part
 from bench import worker as worker_process
 from bench.figures import Figure
 from cli.leaving import leave_after
@@ -47,6 +48,7 @@ def all_parts(reports: Reports = None) -> None:
         holds_part.run(rounds=7),
         refusal_part.run(rounds=5, seconds=5, concurrency=20),
         size_part.run(rounds=5, seconds=8, concurrency=10, bookings=1_000_000),
+        tokens_part.run(rounds=7),
     )
 
 
@@ -84,6 +86,12 @@ def size(
 ) -> None:
     """(e) Cost per booking by the size of the event and of the tables."""
     _measure(reports, size_part.run(rounds=rounds, seconds=seconds, concurrency=concurrency, bookings=bookings))
+
+
+@app.command()
+def tokens(rounds: Rounds = 7, reports: Reports = None) -> None:
+    """(f) Knowing who calls and whether they may, on each request."""
+    _measure(reports, tokens_part.run(rounds=rounds))
 
 
 @app.command(hidden=True)

@@ -42,8 +42,12 @@ def verify(
 
 async def note(settings: Settings, action: str, object: str) -> None:
     """Note what somebody is about to do by a command on this machine."""
-    entry = Entry(f"shell/{getpass.getuser()}", action, object)
-    await _in_identity(settings, lambda connection: _log(settings).append(connection, entry))
+    await in_identity(settings, lambda connection: append(connection, settings, action, object))
+
+
+async def append(connection: AsyncConnection, settings: Settings, action: str, object: str) -> None:
+    """Note what a command does in identity's own database, in the transaction that does it, as its last statement."""
+    await _log(settings).append(connection, Entry(f"shell/{getpass.getuser()}", action, object))
 
 
 async def _walk(settings: Settings, head: str) -> tuple[Walk, bool]:
@@ -51,10 +55,11 @@ async def _walk(settings: Settings, head: str) -> tuple[Walk, bool]:
         log = _log(settings)
         return await log.walk(connection), not head or await log.has(connection, head)
 
-    return await _in_identity(settings, walk)
+    return await in_identity(settings, walk)
 
 
-async def _in_identity(settings: Settings, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+async def in_identity(settings: Settings, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    """Do it in one transaction of identity's database."""
     engine = open_engine(settings.database_url("identity"), pool_size=1, serves_callers=False)
     try:
         async with engine.begin() as connection:

@@ -19,6 +19,8 @@ from audit.report import print_findings
 from audit.run import audit as run_audit
 from cli import demo as demonstration
 from cli.audit_log import audit_log_app
+from cli.clients import clients_app
+from cli.keys import keys_app
 from cli.migrate import migrate as run_migrations
 from cli.operate import booking_app, event_app, exchange_app, refund_app
 from cli.reconcile import reconcile
@@ -38,6 +40,8 @@ app.add_typer(stack.app, name="stack", help="The real servers on a machine witho
 app.add_typer(booking_app, name="booking", help="Operate on one booking's saga.")
 app.add_typer(refund_app, name="refund", help="Operate on one refund.")
 app.add_typer(audit_log_app, name="audit-log", help="Who did what: is it as it was written?")
+app.add_typer(clients_app, name="clients", help="Applications of others.")
+app.add_typer(keys_app, name="keys", help="The keys that sign tokens.")
 app.add_typer(exchange_app, name="exchange", help="Operate on one exchange.")
 app.add_typer(event_app, name="event", help="Operate on the cancellation of an event.")
 

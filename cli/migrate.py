@@ -8,6 +8,7 @@ from adapters.elasticsearch import EventSearch
 from adapters.kafka import create_topics
 from api.development import seed_accounts
 from api.resources import open_vault
+from api.signing_keys import ensure_key
 from config.settings import SERVICES_WITH_DATABASE, Settings, secret
 from db.databases import ServiceDatabase, prepare
 from db.engine import open_engine
@@ -34,6 +35,8 @@ async def migrate(settings: Settings) -> None:
     console.print("topics: created or known")
     await _index(settings)
     console.print("search index: created or known")
+    await _signing_key(settings)
+    console.print("signing key: created or known")
     if settings.mode == "development":
         await _accounts(settings)
         console.print("demo accounts: buyer@, organizer@, support@ and operator@example.test")
@@ -45,6 +48,15 @@ async def _index(settings: Settings) -> None:
         await search.ensure_index()
     finally:
         await search.close()
+
+
+async def _signing_key(settings: Settings) -> None:
+    engine = open_engine(settings.database_url("identity"), pool_size=1)
+    try:
+        async with engine.begin() as connection:
+            await ensure_key(connection, settings)
+    finally:
+        await engine.dispose()
 
 
 async def _accounts(settings: Settings) -> None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _DEVELOPMENT_SECRET = "development-only-secret-0123456789"
@@ -24,6 +24,14 @@ RATE_LIMITS = {
     "read": "600/minute",
     "write": "120/minute",
 }
+
+
+class LoginProvider(BaseModel):
+    """An OpenID Connect provider, and what it knows us as."""
+
+    issuer: str
+    client_id: str
+    client_secret: SecretStr
 
 
 class Settings(BaseSettings):
@@ -65,7 +73,9 @@ class Settings(BaseSettings):
     payu_pos_id: SecretStr | None = None  # the point of sale, whose automatic receive must be off; also OAuth's client
     payu_client_secret: SecretStr | None = None
     payu_second_key: SecretStr | None = None  # proves notifications; two with a comma while one is replaced
-    token_private_key: SecretStr | None = None  # base64url seed (32 bytes) of the Ed25519 key that signs access tokens
+    token_key_secret: SecretStr | None = None  # seals the keys that sign tokens; two with a comma while one is replaced
+    # Where people may log in besides, by the name in our addresses: {"name": {"issuer": …, "client_id": …, …}}
+    login_providers: dict[str, LoginProvider] = Field(default_factory=dict)
     booking_id_secret: SecretStr | None = None  # keys the hash of user and idempotency key
     temporal_payload_keys: SecretStr | None = None  # `id:key,…`, see `PayloadCipher`
     internal_token: SecretStr | None = None  # lets our own consumers ask identity for contact data
@@ -102,7 +112,6 @@ class Settings(BaseSettings):
         if data.get("mode") != "development":
             return data
         defaults = {name: _DEVELOPMENT_SECRET for name in _SECRETS}
-        defaults["token_private_key"] = "c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
         defaults["temporal_payload_keys"] = "development:c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
         return {**defaults, "rate_limits": {}, "live_holds": 0, **data}
 
@@ -119,6 +128,11 @@ class Settings(BaseSettings):
         if missing:
             raise ValueError(f"set {', '.join(missing)}, or SEATWRIGHT_MODE=development")
         return self
+
+    @property
+    def identity_address(self) -> str:
+        """Where identity's API is reached from inside; tokens are issued in the name of `api_url` all the same."""
+        return self.identity_url or self.api_url
 
     @property
     def payment_calls_per_second(self) -> float | None:
@@ -142,7 +156,7 @@ _SECRETS = (
     "payu_pos_id",
     "payu_client_secret",
     "payu_second_key",
-    "token_private_key",
+    "token_key_secret",
     "booking_id_secret",
     "temporal_payload_keys",
     "internal_token",

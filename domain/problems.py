@@ -24,6 +24,7 @@ class ProblemType(StrEnum):
     CODE_NOT_VALID = "code-not-valid"
     TOKEN_NOT_VALID = "token-not-valid"
     EMAIL_TAKEN = "email-taken"
+    PROOF_NEEDED = "proof-needed"
     WRONG_STATE = "wrong-state"
     EVENT_NOT_ON_SALE = "event-not-on-sale"
     UNKNOWN_SEATS = "unknown-seats"

@@ -13,12 +13,13 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 
-from api.security import AccessTokens, Principal
+from api.tokens import Principal
 from audit.run import audit
 from config.settings import Settings, secret
 from db.engine import open_engine
 from domain.identity import Role
 from temporal.connection import connect
+from tests.tokens import access_tokens
 from tests.waiting import eventually
 from workflows.exchange import exchange_workflow_id
 from workflows.refund import refund_workflow_id
@@ -241,7 +242,7 @@ class BoxOffice:
         self.settings = settings
         self.http = httpx2.AsyncClient(base_url=settings.api_url, timeout=90, limits=httpx2.Limits(max_connections=400))
         self.provider = Provider(settings.sandbox_url)
-        self._tokens = AccessTokens(settings)
+        self._tokens = access_tokens(settings)
         self._organizer = self.somebody(Role.CUSTOMER, Role.ORGANIZER)
         self._events: list[str] = []
 

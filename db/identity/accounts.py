@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
@@ -75,12 +75,17 @@ async def register(
 
 async def find(connection: AsyncConnection, vault: Vault, user_id: UUID) -> Account | None:
     """The account; None also when it has been erased."""
-    return await _read(connection, vault, _accounts(UserRow.id == user_id))
+    return await connection.run_sync(of_user, vault, user_id)
+
+
+def of_user(connection: Connection, vault: Vault, user_id: UUID) -> Account | None:
+    """As `find`, for who asks synchronously."""
+    return _read(connection, vault, _accounts(UserRow.id == user_id))
 
 
 async def locked(connection: AsyncConnection, vault: Vault, user_id: UUID) -> Account | None:
     """The account, which nobody else changes until the transaction ends."""
-    return await _read(connection, vault, _accounts(UserRow.id == user_id).with_for_update(of=UserRow))
+    return await connection.run_sync(_read, vault, _accounts(UserRow.id == user_id).with_for_update(of=UserRow))
 
 
 async def key_of(connection: AsyncConnection, vault: Vault, user_id: UUID) -> PersonalKey | None:
@@ -149,12 +154,13 @@ def _accounts(who: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     return (
         select(UserRow.id, UserRow.profile, UserRow.roles, UserRow.created_at, UserRow.verified_at, UserKeyRow.wrapped)
         .join(UserKeyRow, UserKeyRow.user_id == UserRow.id)
-        .where(who)
+        # Said besides: who waits for the row while it is erased gets its new version, but still sees the key.
+        .where(who, UserRow.erased_at.is_(None))
     )
 
 
-async def _read(connection: AsyncConnection, vault: Vault, statement: Select[*tuple[Any, ...]]) -> Account | None:
-    row = (await connection.execute(statement)).one_or_none()
+def _read(connection: Connection, vault: Vault, statement: Select[*tuple[Any, ...]]) -> Account | None:
+    row = connection.execute(statement).one_or_none()
     if row is None:
         return None
     key = vault.unwrap(row.id, row.wrapped)

@@ -8,7 +8,17 @@ from sqlalchemy import delete, func, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.identity import second_factors
-from db.identity.tables import MailTokenRow, RefreshTokenRow, SessionRow, UserKeyRow, UserRow
+from db.identity.tables import (
+    AuthorizationCodeRow,
+    MailTokenRow,
+    OutsideAccountRow,
+    RefreshFamilyRow,
+    RefreshTokenRow,
+    SessionRow,
+    TeamMemberRow,
+    UserKeyRow,
+    UserRow,
+)
 from db.outbox import append
 from domain.domain_events import UserErased
 
@@ -24,6 +34,8 @@ async def erase(connection: AsyncConnection, user_id: UUID) -> None:
     await second_factors.remove(connection, user_id)
     await connection.execute(delete(MailTokenRow).where(MailTokenRow.user_id == user_id))
     await _forget_sessions(connection, user_id)
+    for table in (OutsideAccountRow, AuthorizationCodeRow, RefreshFamilyRow, TeamMemberRow):
+        await connection.execute(delete(table).where(table.user_id == user_id))
     await append(connection, user_id, UserErased(user_id=user_id))
 
 

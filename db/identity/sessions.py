@@ -11,17 +11,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.identity.tables import RefreshTokenRow, SessionRow, UserRow
-from domain.identity import Role
+from db.identity import grants, rights
+from db.identity.tables import RefreshTokenRow, SessionRow
 
 LIFETIME = timedelta(days=30)
-
-
-class Opened(NamedTuple):
-    """A new session and its first refresh token."""
-
-    session_id: UUID
-    refresh_token: str
 
 
 class Session(NamedTuple):
@@ -34,19 +27,18 @@ class Session(NamedTuple):
 
 
 class Rotation(NamedTuple):
-    """A session that goes on: whose it is, and the refresh token that comes next."""
+    """A session that begins or goes on: whose it is, and the refresh token that comes next."""
 
-    session_id: UUID
     user_id: UUID
-    roles: frozenset[Role]
+    session_id: UUID
     refresh_token: str
 
 
-async def begin(connection: AsyncConnection, user_id: UUID, device: bytes | None = None) -> Opened:
+async def begin(connection: AsyncConnection, user_id: UUID, device: bytes) -> Rotation:
     """Open a session; `device` tells its owner later which one it is, sealed under the owner's key."""
     made = insert(SessionRow).values(user_id=user_id, device=device).returning(SessionRow.id)
     session_id = (await connection.execute(made)).scalar_one()
-    return Opened(session_id, await _new_token(connection, session_id))
+    return Rotation(user_id, session_id, await _new_token(connection, session_id))
 
 
 async def live(connection: AsyncConnection, user_id: UUID) -> list[Session]:
@@ -68,8 +60,12 @@ async def end(connection: AsyncConnection, user_id: UUID, session_id: UUID) -> b
 
 
 async def end_all(connection: AsyncConnection, user_id: UUID) -> None:
-    """End every session of the user: nothing that was given out before can be refreshed any more."""
+    """End every session of the user and all that they granted to clients: nothing given out before goes on.
+
+    The caller has locked the user's row.
+    """
     await connection.execute(update(SessionRow).where(_goes_on(user_id)).values(ended_at=func.now()))
+    await connection.run_sync(grants.end_all, user_id)
 
 
 def _goes_on(user_id: UUID) -> ColumnElement[bool]:
@@ -83,21 +79,25 @@ async def rotate(connection: AsyncConnection, refresh_token: str) -> Rotation | 
     commit in that case too.
     """
     digest = _digest(refresh_token)
-    family = await connection.scalar(select(RefreshTokenRow.family).where(RefreshTokenRow.hash == digest))
-    if family is None:
-        return None
-    # One at a time in a family: a rotation that ran beside the end of its session would outlive it.
-    user_id = await connection.scalar(
-        select(SessionRow.user_id).where(SessionRow.id == family, SessionRow.ended_at.is_(None)).with_for_update()
+    found = await connection.execute(
+        select(SessionRow.user_id, SessionRow.id)
+        .join(RefreshTokenRow, RefreshTokenRow.family == SessionRow.id)
+        .where(RefreshTokenRow.hash == digest)
     )
-    if user_id is None:
+    row = found.one_or_none()
+    if row is None:
+        return None
+    user_id, session_id = row
+    await connection.run_sync(rights.hold, user_id)
+    # One at a time in a family: a rotation that ran beside the end of its session would outlive it.
+    goes_on = select(SessionRow.id).where(_goes_on(user_id), SessionRow.id == session_id).with_for_update()
+    if await connection.scalar(goes_on) is None:
         return None
     if not await _use(connection, digest):
-        await connection.execute(update(SessionRow).where(SessionRow.id == family).values(ended_at=func.now()))
+        await end(connection, user_id, session_id)
         return None
-    roles = await connection.scalar(select(UserRow.roles).where(UserRow.id == user_id))
-    await connection.execute(update(SessionRow).where(SessionRow.id == family).values(last_used_at=func.now()))
-    return Rotation(family, user_id, frozenset(map(Role, roles or ())), await _new_token(connection, family))
+    await connection.execute(update(SessionRow).where(SessionRow.id == session_id).values(last_used_at=func.now()))
+    return Rotation(user_id, session_id, await _new_token(connection, session_id))
 
 
 async def _use(connection: AsyncConnection, digest: bytes) -> bool:

@@ -11,9 +11,11 @@ import httpx2
 import orjson
 import pytest
 
-from config.settings import RATE_LIMITS
+from config.settings import RATE_LIMITS, Settings
 from stack import Stack
-from tests.api.people import problem
+from tests.api.partners import register
+from tests.api.people import Person, problem
+from tests.api.test_second_factor import enrol
 from tests.box_office import BoxOffice
 from tests.waiting import eventually
 
@@ -95,6 +97,36 @@ async def test_guessing_a_password_ends_after_some_tries_whether_or_not_there_is
     answers = await asyncio.gather(*(account.log_in(guesser, f"wrong guess {n}") for n in range(8)))
     assert sorted(answers) == [401] * 3 + [429] * 5
     assert await account.log_in(guesser) == 429
+
+
+async def test_a_client_s_page_is_no_way_around_what_guessing_costs(
+    strict: httpx2.AsyncClient, settings: Settings
+) -> None:
+    account, guesser = Account(strict), from_somewhere()
+    await account.register()
+    asked = (await register(settings, strict)).request("v" * 43) | {"decision": "allow", "email": account.email}
+
+    async def guess(password: str, **wrong: str) -> int:
+        form = asked | wrong | {"password": password}
+        return (await strict.post("/v1/oauth/authorize", data=form, headers=guesser)).status_code
+
+    assert await guess(account.password, redirect_uri="https://evil.example.test") == 400, "whether it was right or not"
+    assert await guess("a wrong guess", redirect_uri="https://evil.example.test") == 400
+    assert [await guess("a wrong guess") for _ in range(3)] == [401] * 3
+    assert await guess(account.password) == 429
+    assert await account.log_in(guesser) == 429, "both doors count together"
+
+
+async def test_who_has_a_second_factor_may_log_in_again_and_again(strict: httpx2.AsyncClient) -> None:
+    account, home = Account(strict), from_somewhere()
+    await account.register()
+    body = {"email": account.email, "password": account.password}
+    opened = await strict.post("/v1/sessions", json=body, headers=home)
+    owner = Person("", account.email, account.password, opened.json()["access_token"], "")
+    await enrol(strict, owner)
+    assert {await account.log_in(home) for _ in range(5)} == {401}, "asked for the code: no failure"
+    assert [await account.log_in(from_somewhere(), "a wrong guess") for _ in range(6)] == [401] * 5 + [429]
+    assert await account.log_in(home) == 401, "at home still"
 
 
 async def test_guessing_from_many_addresses_ends_too_and_the_owner_at_home_is_not_locked_out(

@@ -30,6 +30,7 @@ async def test_sessions_are_listed_with_their_device_the_last_used_first(
     listed = await sessions(client, person)
     assert listed[0]["user_agent"] == "Other device"
     assert len(listed) == 2
+    assert [session["current"] for session in listed] == [False, True]
     assert {session["address"] for session in listed} == {"127.0.0.1"}
     await can_refresh(client, person)
     assert (await sessions(client, person))[1]["user_agent"] == "Other device"

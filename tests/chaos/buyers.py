@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx2
 
 from api.idempotency import booking_id_for
-from api.security import AccessTokens, Principal
+from api.tokens import AccessTokens, Principal
 from config.settings import Settings, secret
 from domain.identity import Role
 from tests.box_office import CARD, CARD_WITH_3DS, DECLINED_CARD

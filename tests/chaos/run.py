@@ -15,7 +15,6 @@ from uuid import UUID, uuid4
 
 import httpx2
 
-from api.security import AccessTokens
 from audit.run import Finding, audit
 from config.settings import Settings
 from stack import Stack
@@ -28,6 +27,7 @@ from tests.chaos.journal import Call, Journal, Verdict
 from tests.chaos.plan import Strike, draw
 from tests.chaos.saboteur import Saboteur
 from tests.chaos.settling import Settled, settle
+from tests.tokens import access_tokens
 
 HOLD_SECONDS, BRIEF_HOLD_SECONDS = 20, 5
 SEATS_PER_ROW = 20
@@ -132,7 +132,7 @@ async def _sale(settings: Settings, house: House, folder: Path, *, places: int) 
         size: dict[str, Any] = {"rows": rows, "seats_per_row": SEATS_PER_ROW, "standing": places}
         yield Sale(
             settings,
-            AccessTokens(settings),
+            access_tokens(settings),
             journal,
             event=await office.event(hold_seconds=HOLD_SECONDS, **size),
             brief=await office.event(hold_seconds=BRIEF_HOLD_SECONDS, **size),

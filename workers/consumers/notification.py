@@ -83,7 +83,7 @@ log = structlog.get_logger()
 @asynccontextmanager
 async def subscription(settings: Settings) -> AsyncIterator[Subscription]:
     """The consumer with its mail server and the way to addresses."""
-    contacts = Contacts(settings.identity_url or settings.api_url, secret(settings.internal_token))
+    contacts = Contacts(settings.identity_address, secret(settings.internal_token))
     mail = MailServer(settings.smtp_host, settings.smtp_port, settings.mail_sender)
     try:
         yield Subscription(GROUP, _TOPICS, Notifier(contacts, mail).handle)

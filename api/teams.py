@@ -1,0 +1,101 @@
+"""Teams of organizers over REST: make one, look, say who belongs to it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter, status
+from pydantic import BaseModel, Field
+
+from api.front_desk import AtFrontDesk
+from api.problems import documented
+from api.schemas import RequestModel, ShortText
+from api.security import Caller, OrganizerInPerson
+from api.tokens import Principal
+from db.identity import teams
+from db.identity.audit_log import of_user
+from db.identity.teams import Team
+from domain.identity import TeamRole
+from domain.problems import ProblemType, Refused
+
+router = APIRouter(prefix="/v1/teams", tags=["identity"])
+
+
+class NewTeam(RequestModel):
+    name: ShortText = Field(examples=["Globe Theatre"])
+
+
+class Part(RequestModel):
+    role: TeamRole
+
+
+class MemberBody(BaseModel):
+    user_id: UUID
+    role: TeamRole
+
+
+class TeamBody(BaseModel):
+    id: UUID
+    name: str
+    members: list[MemberBody]
+
+
+_PROBLEMS = documented(
+    ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.NOT_FOUND, ProblemType.WRONG_STATE
+)
+
+
+@router.post("", status_code=status.HTTP_201_CREATED, summary="Make a team (organizers)", responses=_PROBLEMS)
+async def create_team(body: NewTeam, caller: OrganizerInPerson, desk: AtFrontDesk) -> TeamBody:
+    """You are its owner. Get new tokens, which say so, before you draft an event for it."""
+    async with desk.engine.begin() as connection:
+        team = await teams.add(connection, body.name, caller.user_id)
+        await desk.note(connection, caller, "team.made", f"team/{team.id}")
+    return _body(team)
+
+
+@router.get("/{team_id}", summary="A team and its members (its members)", responses=_PROBLEMS)
+async def look_at_team(team_id: UUID, caller: Caller, desk: AtFrontDesk) -> TeamBody:
+    async with desk.engine.connect() as connection:
+        return _body(_theirs(caller, await teams.find(connection, team_id)))
+
+
+@router.put("/{team_id}/members/{user_id}", summary="Give somebody a part (its owners)", responses=_PROBLEMS)
+async def put_member(
+    team_id: UUID, user_id: UUID, body: Part, caller: OrganizerInPerson, desk: AtFrontDesk
+) -> TeamBody:
+    """The part comes with the person's next tokens; a part that changes ends those from before."""
+    async with desk.engine.begin() as connection:
+        await teams.put(connection, _owned(caller, await teams.hold(connection, team_id)), user_id, body.role)
+        changed = await teams.find(connection, team_id)
+        await desk.note(connection, caller, f"team.member-put:{team_id}:{body.role}", of_user(user_id))
+    return _body(changed)
+
+
+@router.delete("/{team_id}/members/{user_id}", summary="End somebody's part (its owners)", responses=_PROBLEMS)
+async def remove_member(team_id: UUID, user_id: UUID, caller: OrganizerInPerson, desk: AtFrontDesk) -> TeamBody:
+    """Their tokens end within seconds, and new ones say nothing of the team."""
+    async with desk.engine.begin() as connection:
+        await teams.remove(connection, _owned(caller, await teams.hold(connection, team_id)), user_id)
+        changed = await teams.find(connection, team_id)
+        await desk.note(connection, caller, f"team.member-removed:{team_id}", of_user(user_id))
+    return _body(changed)
+
+
+def _theirs(caller: Principal, team: Team | None) -> Team:
+    """The team, if the caller belongs to it; another is as if it did not exist."""
+    if team is None or caller.user_id not in {member.user_id for member in team.members}:
+        raise Refused(ProblemType.NOT_FOUND, "There is no such team.")
+    return team
+
+
+def _owned(caller: Principal, team: Team | None) -> Team:
+    theirs = _theirs(caller, team)
+    if (caller.user_id, TeamRole.OWNER) not in theirs.members:
+        raise Refused(ProblemType.FORBIDDEN, "Only the team's owners may do this.")
+    return theirs
+
+
+def _body(team: Team | None) -> TeamBody:
+    assert team is not None
+    return TeamBody(id=team.id, name=team.name, members=[MemberBody(**member._asdict()) for member in team.members])

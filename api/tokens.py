@@ -1,0 +1,240 @@
+"""Access tokens (RFC 9068, signed with Ed25519): what they say, how they are made, and how they are believed."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import orjson
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+from joserfc.jws import JWSRegistry
+from uuid_utils import uuid7
+
+from domain.identity import Role, Scope, TeamRole
+from domain.problems import ProblemType, Refused
+
+LIFETIME: Final = 15 * 60
+AUDIENCE: Final = "seatwright"
+ALGORITHM: Final = "EdDSA"
+FIRST_PARTY: Final = "seatwright"
+"""The `client_id` of tokens that our own log-in gave."""
+
+_TYPE: Final = "at+jwt"
+_TOKENS_KNOWN: Final = 10_000  # whose signature was checked already, which costs 0.2 ms
+_NO_TEAMS: Mapping[UUID, TeamRole] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """On whose behalf a request is made, and how much of what they may do the token is good for.
+
+    Attributes:
+        user_id: The person, or the client itself where it acts for nobody else (`client_credentials`).
+        teams: The organizers' teams that the person belongs to.
+        session_id: The log-in or the family of refresh tokens that the token came of; it ends with it.
+        client_id: The application of others that holds the token; None for our own.
+    """
+
+    user_id: UUID
+    roles: frozenset[Role]
+    teams: Mapping[UUID, TeamRole] = field(default_factory=lambda: _NO_TEAMS)
+    scopes: frozenset[Scope] = frozenset({Scope.FIRST_PARTY})
+    session_id: UUID | None = None
+    client_id: UUID | None = None
+
+
+class UnknownKey(Refused):
+    """A token whose header is none that our keys write; the key may be so new that it has to be learnt first."""
+
+
+class Claims(NamedTuple):
+    """What a valid token says."""
+
+    principal: Principal
+    id: UUID
+    expires_at: int
+
+    @property
+    def issued_at(self) -> float:
+        """To the millisecond, which `iat` is not: the token's id is a UUIDv7."""
+        return (self.id.int >> 80) / 1000
+
+
+class KeyRing:
+    """The keys of one moment: all whose tokens are good, and the one that signs, if this process may."""
+
+    def __init__(self, published: tuple[Mapping[str, Any], ...] = (), signer: OKPKey | None = None) -> None:
+        self.published = published
+        self.signer = signer
+        self._by_header = {_first_segment(_header(_TYPE, key["kid"])): _import(key) for key in published}
+
+    def sign(self, claims: dict[str, Any], type: str) -> str:
+        """A JWT of that `typ`.
+
+        Raises:
+            ConnectionError: No signing key has been learnt yet.
+        """
+        if self.signer is None:
+            raise ConnectionError("no signing key has been learnt yet")
+        return jwt.encode(_header(type, str(self.signer.kid)), claims, self.signer, registry=_ED_DSA)
+
+    def decoded(self, token: str) -> dict[str, Any]:
+        """The claims of a token that one of these keys has signed, whatever they say.
+
+        The header has to be one of ours to the byte, so that nothing in a token chooses how it is checked: neither
+        `alg` nor `jku`, `jwk`, `x5u` or another type of token.
+        """
+        key = self._by_header.get(token.partition(".")[0])
+        if key is None:
+            raise UnknownKey(ProblemType.UNAUTHENTICATED, _NOT_VALID, error="invalid_token")
+        return jwt.decode(token, key, registry=_ED_DSA).claims
+
+
+class AccessTokens:
+    """Issues and reads access tokens with the keys and the revocations that it was told last."""
+
+    def __init__(self, issuer: str) -> None:
+        self.issuer = issuer
+        self.revoked: Mapping[UUID, float] = {}
+        self._registry = _Registry(
+            iss={"essential": True, "value": issuer},
+            aud={"essential": True, "value": AUDIENCE},
+            sub={"essential": True},
+            exp={"essential": True},
+            iat={"essential": True},
+            jti={"essential": True},
+            client_id={"essential": True},
+            scope={"essential": True},
+        )
+        self.ring = KeyRing()
+
+    @property
+    def ring(self) -> KeyRing:
+        """The keys; with another ring nothing is remembered of what the former has checked."""
+        return self._ring
+
+    @ring.setter
+    def ring(self, ring: KeyRing) -> None:
+        self._ring = ring
+        self._checked = lru_cache(_TOKENS_KNOWN)(self._check)
+
+    def issue(self, principal: Principal) -> str:
+        """A token for the principal.
+
+        Raises:
+            ConnectionError: No signing key has been learnt yet.
+        """
+        now = time.time()
+        claims = {
+            "iss": self.issuer,
+            "aud": AUDIENCE,
+            "sub": str(principal.user_id),
+            "client_id": str(principal.client_id or FIRST_PARTY),
+            "scope": " ".join(sorted(principal.scopes)),
+            "roles": sorted(principal.roles),
+            "iat": int(now),
+            "exp": int(now) + LIFETIME,
+            "jti": str(uuid7()),
+        }
+        if principal.teams:
+            claims["teams"] = {str(team): role for team, role in principal.teams.items()}
+        if principal.session_id:
+            claims["sid"] = str(principal.session_id)
+        return self._ring.sign(claims, _TYPE)
+
+    def read(self, token: str) -> Principal:
+        """The principal that a token speaks for.
+
+        Raises:
+            UnknownKey: No key that we know has signed it.
+            Refused: It is not one of ours, its time is up, or it was revoked.
+        """
+        return self.claims(token).principal
+
+    def claims(self, token: str) -> Claims:
+        """All that a good token says; raises as `read` does."""
+        try:
+            claims = self._checked(token)
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise invalid_token() from error
+        if time.time() >= claims.expires_at or self._is_revoked(claims):
+            raise invalid_token()
+        return claims
+
+    def _check(self, token: str) -> Claims:
+        """What a token says. Only what is valid is remembered: it stays so until its time is up or it is revoked."""
+        said = self._ring.decoded(token)
+        self._registry.validate(said)
+        client, session = said["client_id"], said.get("sid")
+        principal = Principal(
+            user_id=UUID(said["sub"]),
+            roles=frozenset(map(Role, said["roles"])),
+            teams={UUID(team): TeamRole(role) for team, role in said.get("teams", {}).items()},
+            scopes=frozenset(map(Scope, said["scope"].split())),
+            session_id=UUID(session) if session else None,
+            client_id=None if client == FIRST_PARTY else UUID(client),
+        )
+        return Claims(principal, UUID(said["jti"]), int(said["exp"]))
+
+    def _is_revoked(self, claims: Claims) -> bool:
+        revoked = self.revoked
+        if not revoked:
+            return False
+        principal = claims.principal
+        # A session that has ended does not begin again, but a person may get a new token with fewer roles.
+        return (
+            claims.id in revoked
+            or principal.session_id in revoked
+            or claims.issued_at <= revoked.get(principal.user_id, 0.0)
+            or (principal.client_id is not None and claims.issued_at <= revoked.get(principal.client_id, 0.0))
+        )
+
+    def jwks(self) -> dict[str, Any]:
+        """The public keys (RFC 7517) with which anyone can check our tokens."""
+        return {"keys": list(self._ring.published)}
+
+
+class _Registry(jwt.JWTClaimsRegistry):
+    def validate_iat(self, value: object) -> None:
+        """A token may come from a process whose clock is ahead of ours: `exp` alone bounds its life (RFC 7519)."""
+
+
+_NOT_VALID = "The access token is not valid, or not any more."
+
+
+def invalid_token() -> Refused:
+    return Refused(ProblemType.UNAUTHENTICATED, _NOT_VALID, error="invalid_token")
+
+
+def _header(type: str, kid: str) -> dict[str, Any]:
+    return {"typ": type, "alg": ALGORITHM, "kid": kid}  # in joserfc's order
+
+
+def _first_segment(header: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(header)).rstrip(b"=").decode()
+
+
+def _import(public: Mapping[str, Any]) -> OKPKey:
+    """The key for checking; without `use` and `alg`, which are for others to read."""
+    return OKPKey.import_key({name: public[name] for name in ("kty", "crv", "x")})
+
+
+def _only_ed_dsa() -> JWSRegistry:
+    algorithm = copy(JWSRegistry.algorithms[ALGORITHM])
+    # It is the name that clients' libraries know; joserfc would warn that RFC 9864 prefers "Ed25519".
+    algorithm.security_warning = None
+    registry = JWSRegistry(algorithms=[ALGORITHM])
+    registry.algorithms = {ALGORITHM: algorithm}
+    return registry
+
+
+_ED_DSA = _only_ed_dsa()

@@ -1,0 +1,106 @@
+"""Applications of others: registered by operators, each for what it may do and no more."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from uuid import UUID
+
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.identity.tables import ClientRow
+from domain.identity import Role, Scope
+
+
+@dataclass(frozen=True)
+class Client:
+    """What a client is registered for.
+
+    Attributes:
+        secret_hash: None for a public client, which can keep no secret: an app on a phone, a page in a browser.
+        roles: What it may do on its own behalf (`client_credentials`).
+        may_introspect: Whether it may ask what any of our tokens says (RFC 7662).
+    """
+
+    id: UUID
+    name: str
+    secret_hash: bytes | None
+    redirect_uris: Sequence[str]
+    grants: frozenset[str]
+    scopes: frozenset[Scope]
+    roles: frozenset[Role]
+    may_introspect: bool
+
+    def has_secret(self, secret: str) -> bool:
+        return self.secret_hash is not None and hmac.compare_digest(self.secret_hash, digest(secret))
+
+
+async def add(
+    connection: AsyncConnection,
+    name: str,
+    *,
+    redirect_uris: Collection[str],
+    grants: Collection[str],
+    scopes: Collection[Scope],
+    roles: Collection[Role],
+    is_public: bool,
+    may_introspect: bool,
+) -> tuple[UUID, str | None]:
+    """Register a client: its id, and the secret, which is told only now."""
+    secret = None if is_public else secrets.token_urlsafe(32)
+    made = await connection.execute(
+        insert(ClientRow)
+        .values(
+            name=name,
+            secret_hash=digest(secret) if secret else None,
+            redirect_uris=list(redirect_uris),
+            grants=sorted(grants),
+            scopes=sorted(scopes),
+            roles=sorted(roles),
+            may_introspect=may_introspect,
+        )
+        .returning(ClientRow.id)
+    )
+    return made.scalar_one(), secret
+
+
+async def end(connection: AsyncConnection, client_id: UUID) -> bool:
+    """End a client, and with it every token that it holds; False if there is no such live client."""
+    ended = await connection.execute(
+        update(ClientRow)
+        .where(ClientRow.id == client_id, ClientRow.ended_at.is_(None))
+        .values(ended_at=func.now())
+        .returning(ClientRow.id)
+    )
+    return ended.one_or_none() is not None
+
+
+def find(connection: Connection, client_id: UUID) -> Client | None:
+    """The client, unless it has ended."""
+    row = connection.execute(
+        select(
+            ClientRow.id,
+            ClientRow.name,
+            ClientRow.secret_hash,
+            ClientRow.redirect_uris,
+            ClientRow.grants,
+            ClientRow.scopes,
+            ClientRow.roles,
+            ClientRow.may_introspect,
+        ).where(ClientRow.id == client_id, ClientRow.ended_at.is_(None))
+    ).one_or_none()
+    if row is None:
+        return None
+    scopes, roles = frozenset(map(Scope, row.scopes)), frozenset(map(Role, row.roles))
+    return Client(
+        row.id, row.name, row.secret_hash, row.redirect_uris, frozenset(row.grants), scopes, roles, row.may_introspect
+    )
+
+
+def digest(secret: str) -> bytes:
+    # It has 256 random bits, so a fast hash without salt gives nothing away.
+    return sha256(secret.encode()).digest()

@@ -1,0 +1,216 @@
+"""What people have granted to clients: a code that is good once, and then a family of refresh tokens, each good once.
+
+A second use of either may be a thief's, so it ends the family, and the access tokens with it. The caller has to commit
+in that case too.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, delete, func, insert, select, text, update
+
+from db.identity import rights
+from db.identity.clients import digest
+from db.identity.tables import AuthorizationCodeRow, FamilyTokenRow, RefreshFamilyRow
+from domain.identity import Scope
+
+CODE_LIFETIME = timedelta(seconds=60)
+LIFETIME = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a person has allowed, as the code for it stands for it."""
+
+    hash: bytes
+    client_id: UUID
+    user_id: UUID
+    redirect_uri: str
+    scopes: frozenset[Scope]
+    challenge: str
+    nonce: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Family:
+    """A living grant: whose, to whom, for what."""
+
+    id: UUID
+    client_id: UUID
+    user_id: UUID
+    scopes: frozenset[Scope]
+
+
+def add_code(
+    connection: Connection,
+    code: str,
+    *,
+    client_id: UUID,
+    user_id: UUID,
+    redirect_uri: str,
+    scopes: Collection[Scope],
+    challenge: str,
+    nonce: str | None,
+) -> None:
+    """Keep a code, and drop those that are too old to tell a second use by."""
+    connection.execute(text("DELETE FROM authorization_codes WHERE expires_at < now() - interval '1 day'"))
+    connection.execute(
+        insert(AuthorizationCodeRow).values(
+            hash=digest(code),
+            client_id=client_id,
+            user_id=user_id,
+            redirect_uri=redirect_uri,
+            scopes=sorted(scopes),
+            challenge=challenge,
+            nonce=nonce,
+            expires_at=func.now() + CODE_LIFETIME,
+        )
+    )
+
+
+def find_code(connection: Connection, code: str, client_id: UUID) -> Code | None:
+    """The client's code, locked for the rest of the transaction; None where it is unknown, too old, or used."""
+    table = AuthorizationCodeRow
+    owner = connection.scalar(select(table.user_id).where(table.hash == digest(code), table.client_id == client_id))
+    if owner is None:
+        return None
+    rights.hold(connection, owner)
+    row = connection.execute(
+        select(
+            table.hash,
+            table.user_id,
+            table.redirect_uri,
+            table.scopes,
+            table.challenge,
+            table.nonce,
+            table.created_at,
+            table.family,
+            (table.expires_at > func.now()).label("fresh"),
+        )
+        .where(table.hash == digest(code), table.client_id == client_id)
+        .with_for_update()
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.family is not None:
+        end(connection, row.family)
+        return None
+    if not row.fresh:
+        return None
+    scopes = frozenset(map(Scope, row.scopes))
+    return Code(row.hash, client_id, row.user_id, row.redirect_uri, scopes, row.challenge, row.nonce, row.created_at)
+
+
+def begin(connection: Connection, code: Code) -> Family:
+    """Use up a code for a new family."""
+    made = connection.execute(
+        insert(RefreshFamilyRow)
+        .values(client_id=code.client_id, user_id=code.user_id, scopes=sorted(code.scopes))
+        .returning(RefreshFamilyRow.id)
+    )
+    family = Family(made.scalar_one(), code.client_id, code.user_id, code.scopes)
+    connection.execute(
+        update(AuthorizationCodeRow).where(AuthorizationCodeRow.hash == code.hash).values(family=family.id)
+    )
+    return family
+
+
+def hold(connection: Connection, refresh_token: str, client_id: UUID) -> Family | None:
+    """The family of that client's token, locked for the rest of the transaction, if the token is still good.
+
+    A rotation that ran beside the end of its family would outlive it, hence the lock.
+    """
+    family = _family_of(connection, refresh_token, client_id)
+    if family is None:
+        return None
+    token = FamilyTokenRow
+    shown = connection.execute(
+        select(token.used_at, (token.expires_at > func.now()).label("fresh")).where(token.hash == digest(refresh_token))
+    ).one()
+    if shown.used_at is not None:
+        end(connection, family.id)
+        return None
+    return family if shown.fresh else None
+
+
+def use_up(connection: Connection, refresh_token: str) -> None:
+    """Use up a token of a family that is held."""
+    token = FamilyTokenRow
+    connection.execute(update(token).where(token.hash == digest(refresh_token)).values(used_at=func.now()))
+
+
+def look(connection: Connection, refresh_token: str) -> tuple[Family, datetime] | None:
+    """The family of a refresh token that is still good, and until when it is; nothing is used up."""
+    token, family = FamilyTokenRow, RefreshFamilyRow
+    row = connection.execute(
+        select(family.id, family.client_id, family.user_id, family.scopes, token.expires_at)
+        .join(family, family.id == token.family)
+        .where(
+            token.hash == digest(refresh_token),
+            token.used_at.is_(None),
+            token.expires_at > func.now(),
+            family.ended_at.is_(None),
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return Family(row.id, row.client_id, row.user_id, frozenset(map(Scope, row.scopes))), row.expires_at
+
+
+def _family_of(connection: Connection, refresh_token: str, client_id: UUID) -> Family | None:
+    family = RefreshFamilyRow
+    row = connection.execute(
+        select(family.id, family.user_id, family.scopes)
+        .join(FamilyTokenRow, FamilyTokenRow.family == family.id)
+        .where(FamilyTokenRow.hash == digest(refresh_token), family.client_id == client_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    rights.hold(connection, row.user_id)
+    goes_on = select(family.id).where(family.id == row.id, family.ended_at.is_(None)).with_for_update()
+    if connection.scalar(goes_on) is None:
+        return None
+    return Family(row.id, client_id, row.user_id, frozenset(map(Scope, row.scopes)))
+
+
+def new_token(connection: Connection, family: UUID) -> str:
+    """The family's next refresh token."""
+    token = secrets.token_urlsafe(32)
+    connection.execute(
+        insert(FamilyTokenRow).values(hash=digest(token), family=family, expires_at=func.now() + LIFETIME)
+    )
+    return token
+
+
+def end(connection: Connection, family: UUID) -> None:
+    """End all tokens of a grant."""
+    connection.execute(
+        update(RefreshFamilyRow)
+        .where(RefreshFamilyRow.id == family, RefreshFamilyRow.ended_at.is_(None))
+        .values(ended_at=func.now())
+    )
+
+
+def end_all(connection: Connection, user_id: UUID) -> None:
+    """End all that a person has granted, also what no client has come for yet; the caller has locked their row."""
+    connection.execute(
+        delete(AuthorizationCodeRow).where(
+            AuthorizationCodeRow.user_id == user_id, AuthorizationCodeRow.family.is_(None)
+        )
+    )
+    connection.execute(
+        update(RefreshFamilyRow)
+        .where(RefreshFamilyRow.user_id == user_id, RefreshFamilyRow.ended_at.is_(None))
+        .values(ended_at=func.now())
+    )
+
+
+def revoke(connection: Connection, token_id: UUID) -> None:
+    """End a single access token."""
+    connection.execute(text("SELECT revoke(:id)"), {"id": token_id})

@@ -1,0 +1,40 @@
+"""Accounts at outside providers: whose they are, and linking one after proof."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.identity.tables import OutsideAccountRow, UserRow
+from db.identity.vault import Vault
+
+
+async def owner(connection: AsyncConnection, provider: str, subject: str) -> UUID | None:
+    """Whose account with us it is linked to."""
+    found = await connection.scalar(
+        select(OutsideAccountRow.user_id).where(
+            OutsideAccountRow.provider == provider, OutsideAccountRow.subject == subject
+        )
+    )
+    return UUID(str(found)) if found else None
+
+
+async def has_address(connection: AsyncConnection, vault: Vault, user_id: UUID, email: str) -> bool:
+    """Whether the account with us has this address, in whatever case."""
+    found = await connection.scalar(
+        select(UserRow.id).where(UserRow.id == user_id, UserRow.address_hash == vault.address_hash(email))
+    )
+    return found is not None
+
+
+async def link(connection: AsyncConnection, provider: str, subject: str, user_id: UUID) -> UUID:
+    """Link it, unless it is linked already; whose it is then."""
+    await connection.execute(
+        insert(OutsideAccountRow).values(provider=provider, subject=subject, user_id=user_id).on_conflict_do_nothing()
+    )
+    linked = await owner(connection, provider, subject)
+    assert linked is not None
+    return linked

@@ -1,0 +1,26 @@
+"""What has ended before its time: sessions, families of refresh tokens, single tokens, and all tokens of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+async def recent(connection: AsyncConnection, within: timedelta) -> Mapping[UUID, float]:
+    """What was revoked in the time given, with when (seconds since the epoch)."""
+    rows = await connection.execute(
+        text(
+            "SELECT subject, extract(epoch FROM revoked_at)::float FROM revocations WHERE revoked_at > now() - :within"
+        ),
+        {"within": within},
+    )
+    return {subject: at for subject, at in rows}
+
+
+async def forget(connection: AsyncConnection, older_than: timedelta) -> None:
+    """Drop what no living token can belong to."""
+    await connection.execute(text("DELETE FROM revocations WHERE revoked_at < now() - :age"), {"age": older_than})

@@ -1,0 +1,111 @@
+"""Applications of others, as tests register them, and the way of a person through their permission."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+import httpx2
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
+from config.settings import Settings
+from db.engine import open_engine
+from db.identity import clients
+from domain.identity import Role, Scope
+from tests.api.people import Person
+
+RETURN = "https://app.example.test/back"
+
+
+@dataclass(frozen=True)
+class Partner:
+    """A registered client, and how it talks to us."""
+
+    http: httpx2.AsyncClient
+    id: UUID
+    secret: str | None
+
+    async def post(self, path: str, **form: str) -> httpx2.Response:
+        """Call an endpoint as this client."""
+        if self.secret is None:
+            return await self.http.post(f"/v1/oauth/{path}", data={"client_id": str(self.id), **form})
+        return await self.http.post(f"/v1/oauth/{path}", data=form, auth=(str(self.id), self.secret))
+
+    def request(self, verifier: str, **other: str | None) -> dict[str, str]:
+        """The parameters of an authorization request; None leaves one out."""
+        usual: dict[str, str | None] = {
+            "response_type": "code",
+            "client_id": str(self.id),
+            "redirect_uri": RETURN,
+            "scope": "openid profile email bookings:read",
+            "state": "st",
+            "nonce": "no",
+            "code_challenge": create_s256_code_challenge(verifier),
+            "code_challenge_method": "S256",
+        }
+        return {name: value for name, value in (usual | other).items() if value is not None}
+
+    async def ask(self, person: Person, verifier: str, **other: str | None) -> dict[str, str]:
+        """The person reads the page and allows it; what the client is told at its address."""
+        asked = self.request(verifier, **other)
+        page = await self.http.get("/v1/oauth/authorize", params=asked)
+        assert page.status_code == 200, page.text
+        shown = {"email": person.email, "password": person.password, "decision": "allow"}
+        return told(await self.http.post("/v1/oauth/authorize", data=asked | shown))
+
+    async def exchange(self, code: str, verifier: str, **other: str) -> httpx2.Response:
+        form = {"code": code, "redirect_uri": RETURN, "code_verifier": verifier} | other
+        return await self.post("token", grant_type="authorization_code", **form)
+
+    async def refresh(self, refresh_token: str, **other: str) -> httpx2.Response:
+        return await self.post("token", grant_type="refresh_token", refresh_token=refresh_token, **other)
+
+    async def tokens_of(self, person: Person, **other: str | None) -> dict[str, Any]:
+        """All the way: the tokens that the person grants."""
+        verifier = secrets.token_urlsafe(40)
+        answer = await self.exchange((await self.ask(person, verifier, **other))["code"], verifier)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+
+def told(answer: httpx2.Response) -> dict[str, str]:
+    """The query of the client's address to which an answer leads."""
+    assert answer.status_code == 302, answer.text
+    where = urlsplit(answer.headers["location"])
+    assert f"{where.scheme}://{where.netloc}{where.path}" == RETURN
+    return {name: values[0] for name, values in parse_qs(where.query).items()}
+
+
+async def register(
+    settings: Settings,
+    http: httpx2.AsyncClient,
+    *,
+    grants: set[str] | None = None,
+    scopes: set[Scope] | None = None,
+    roles: set[Role] | None = None,
+    is_public: bool = False,
+    may_introspect: bool = False,
+) -> Partner:
+    """Register a client as `seatwright clients add` does."""
+    engine = open_engine(settings.database_url("identity"))
+    async with engine.begin() as connection:
+        client_id, secret = await clients.add(
+            connection,
+            "A <b>partner</b>",
+            redirect_uris=[RETURN],
+            grants={"authorization_code", "refresh_token"} if grants is None else grants,
+            scopes={Scope.OPENID, Scope.PROFILE, Scope.EMAIL, Scope.BOOKINGS_READ} if scopes is None else scopes,
+            roles=roles or set(),
+            is_public=is_public,
+            may_introspect=may_introspect,
+        )
+    await engine.dispose()
+    return Partner(http, client_id, secret)
+
+
+def bearer(tokens: Mapping[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens['access_token']}"}

@@ -1,0 +1,336 @@
+"""Applications of others: a person allows them something, and they get that and no more, until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from uuid import uuid4
+
+import httpx2
+import pytest
+from authlib.integrations.httpx_client import AsyncOAuth2Client
+from joserfc import jwt
+from joserfc.jwk import KeySet
+
+from config.settings import Settings
+from db.engine import open_engine
+from db.identity import clients
+from domain.identity import Role, Scope
+from tests.api.conftest import Join
+from tests.api.partners import RETURN, Partner, bearer, register, told
+from tests.api.people import problem
+from tests.waiting import eventually
+
+CREDENTIALS = {"client_credentials"}
+
+
+@pytest.fixture
+async def partner(settings: Settings, client: httpx2.AsyncClient) -> Partner:
+    """A client with a secret, to which people may grant to read their bookings."""
+    return await register(settings, client)
+
+
+async def refused_everywhere(client: httpx2.AsyncClient, access_token: str) -> bool:
+    """Whether an access token has stopped to work."""
+    answer = await client.get("/v1/me/bookings", headers={"Authorization": f"Bearer {access_token}"})
+    return answer.status_code == 401
+
+
+@pytest.mark.parametrize("is_public", [False, True], ids=["with a secret", "public"])
+async def test_a_person_lets_a_client_read_their_bookings_and_it_can_do_nothing_else(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, is_public: bool
+) -> None:
+    person, partner = await join(), await register(settings, client, is_public=is_public)
+    tokens = await partner.tokens_of(person)
+    assert tokens["token_type"] == "Bearer"
+    assert tokens["expires_in"] <= 15 * 60
+    assert tokens["scope"] == "bookings:read email openid profile"
+    assert (await client.get("/v1/me/bookings", headers=bearer(tokens))).status_code == 200
+    for call in (
+        client.get("/v1/me", headers=bearer(tokens)),
+        client.patch("/v1/me", json={"name": "x"}, headers=bearer(tokens)),
+        client.post("/v1/bookings", json={}, headers=bearer(tokens)),
+        client.delete(f"/v1/bookings/{uuid4()}", headers=bearer(tokens)),
+    ):
+        answer = await call
+        assert (problem(answer), answer.json()["error"]) == ("forbidden", "insufficient_scope")
+
+
+async def test_an_id_token_says_who_has_logged_in_to_whom(
+    client: httpx2.AsyncClient, join: Join, partner: Partner, api_url: str
+) -> None:
+    person = await join()
+    tokens = await partner.tokens_of(person)
+    keys = KeySet.import_key_set((await client.get("/.well-known/jwks.json")).json())
+    with pytest.warns(match="EdDSA"):
+        said = jwt.decode(tokens["id_token"], keys, algorithms=["EdDSA"])
+    assert said.header["typ"] == "JWT"
+    claims = said.claims
+    assert {name: claims[name] for name in ("iss", "aud", "sub", "nonce", "email", "email_verified", "name")} == {
+        "iss": api_url,
+        "aud": str(partner.id),
+        "sub": person.id,
+        "nonce": "no",
+        "email": person.email,
+        "email_verified": False,
+        "name": "Test Person",
+    }
+    info = await client.get("/v1/oauth/userinfo", headers=bearer(tokens))
+    assert info.json() == {
+        "sub": person.id,
+        "email": person.email,
+        "email_verified": False,
+        "name": "Test Person",
+    }
+    id_token = {"access_token": tokens["id_token"]}
+    assert problem(await client.get("/v1/me", headers=bearer(id_token))) == "unauthenticated"
+
+
+async def test_a_client_library_finds_its_way_by_the_discovery_document(
+    client: httpx2.AsyncClient, join: Join, partner: Partner, api_url: str
+) -> None:
+    person = await join()
+    found = (await client.get("/.well-known/openid-configuration")).json()
+    assert found["issuer"] == api_url
+    assert found["code_challenge_methods_supported"] == ["S256"]
+    async with AsyncOAuth2Client(
+        str(partner.id),
+        partner.secret,
+        scope="openid bookings:read",
+        redirect_uri=RETURN,
+        code_challenge_method="S256",
+        token_endpoint=found["token_endpoint"],
+    ) as library:
+        verifier = secrets.token_urlsafe(40)
+        where, state = library.create_authorization_url(found["authorization_endpoint"], code_verifier=verifier)
+        shown = {"email": person.email, "password": person.password, "decision": "allow"}
+        asked = dict(httpx2.URL(where).params)
+        back = await client.post(found["authorization_endpoint"], data=asked | shown)
+        tokens = await library.fetch_token(
+            authorization_response=back.headers["location"], state=state, code_verifier=verifier
+        )
+        assert tokens["scope"] == "bookings:read openid"
+        assert (await library.refresh_token())["refresh_token"] != tokens["refresh_token"]
+        assert (await library.get(f"{api_url}/v1/me/bookings")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"code_challenge": None, "code_challenge_method": None}, "invalid_request"),
+        ({"code_challenge_method": None}, "invalid_request"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"code_challenge": "short"}, "invalid_request"),
+        ({"scope": "openid bookings:write"}, "invalid_scope"),
+        ({"scope": "seatwright"}, "invalid_scope"),
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"prompt": "none"}, "login_required"),
+    ],
+)
+async def test_a_client_is_told_what_is_wrong_with_its_request(
+    client: httpx2.AsyncClient, partner: Partner, changed: dict[str, str | None], error: str
+) -> None:
+    answer = await client.get("/v1/oauth/authorize", params=partner.request("v" * 43, **changed))
+    assert {name: told(answer)[name] for name in ("error", "state")} == {"error": error, "state": "st"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"redirect_uri": "https://evil.example.test/back"},
+        {"redirect_uri": RETURN + "/"},
+        {"redirect_uri": RETURN + "?a=1"},
+        {"redirect_uri": RETURN + '"\\'},
+        {"redirect_uri": None},
+        {"client_id": str(uuid4())},
+        {"client_id": "x"},
+        {"client_id": None},
+        {"state": "é"},
+        {"response_type": '"', "redirect_uri": "https://evil.example.test"},
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_nobody_is_sent_to_an_address_that_is_not_registered(
+    client: httpx2.AsyncClient, partner: Partner, changed: dict[str, str | None], method: str
+) -> None:
+    asked = partner.request("v" * 43, **changed)
+    given = {"params": asked} if method == "GET" else {"data": asked | {"decision": "deny"}}
+    answer = await client.request(method, "/v1/oauth/authorize", **given)  # type: ignore[arg-type]
+    assert (answer.status_code, problem(answer)) == (400, "invalid-request")
+    assert "location" not in answer.headers
+
+
+async def test_a_field_that_is_there_twice_is_refused(client: httpx2.AsyncClient, partner: Partner) -> None:
+    twice = [*partner.request("v" * 43).items(), ("state", "other")]
+    assert problem(await client.get("/v1/oauth/authorize", params=twice)) == "invalid-request"
+
+
+async def test_a_no_is_told_to_the_client(client: httpx2.AsyncClient, partner: Partner) -> None:
+    answer = await client.post("/v1/oauth/authorize", data=partner.request("v" * 43) | {"decision": "deny"})
+    assert told(answer)["error"] == "access_denied"
+
+
+async def test_the_page_gives_no_code_for_a_wrong_password_and_believes_no_markup(
+    client: httpx2.AsyncClient, join: Join, partner: Partner
+) -> None:
+    person, asked = await join(), partner.request("v" * 43, state='"><script>')
+    wrong = {"decision": "allow", "password": "not the password"}
+    pages = [
+        await client.post("/v1/oauth/authorize", data=asked | wrong | {"email": email})
+        for email in (person.email, f"{uuid4()}@example.test")
+    ]
+    assert [page.status_code for page in pages] == [401, 401]
+    assert pages[0].text == pages[1].text, "who has an account is not told"
+    assert "<script>" not in pages[0].text
+    assert "<b>" not in pages[0].text
+    assert pages[0].headers["x-frame-options"] == "DENY"
+    assert person.email not in pages[0].text
+
+
+async def test_a_code_is_good_with_its_verifier_its_address_and_its_client_only(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, partner: Partner
+) -> None:
+    person, other, verifier = await join(), await register(settings, client), secrets.token_urlsafe(40)
+    code = (await partner.ask(person, verifier))["code"]
+    for answer in (
+        await partner.exchange(code, "w" * 43),
+        await partner.exchange(code, verifier, redirect_uri="https://evil.example.test"),
+        await other.exchange(code, verifier),
+        await partner.post("token", grant_type="authorization_code", code=code, redirect_uri=RETURN),
+        await Partner(client, partner.id, None).exchange(code, verifier),
+        await Partner(client, partner.id, "wrong").exchange(code, verifier),
+    ):
+        assert answer.status_code in (400, 401)
+        assert answer.json()["error"] in {"invalid_grant", "invalid_request", "invalid_client"}
+    assert (await partner.exchange(code, verifier)).status_code == 200
+
+
+async def test_a_second_use_of_a_code_ends_all_that_came_of_the_first(
+    client: httpx2.AsyncClient, join: Join, partner: Partner
+) -> None:
+    person, verifier = await join(), secrets.token_urlsafe(40)
+    code = (await partner.ask(person, verifier))["code"]
+    answers = await asyncio.gather(*(partner.exchange(code, verifier) for _ in range(4)))
+    [won] = [answer.json() for answer in answers if answer.status_code == 200]
+    assert (await partner.refresh(won["refresh_token"])).json()["error"] == "invalid_grant"
+    await eventually(lambda: refused_everywhere(client, won["access_token"]))
+
+
+async def test_a_refresh_token_used_twice_ends_the_grant_and_its_access_tokens_within_seconds(
+    client: httpx2.AsyncClient, join: Join, partner: Partner
+) -> None:
+    tokens = await partner.tokens_of(await join())
+    heir = (await partner.refresh(tokens["refresh_token"])).json()
+    assert not await refused_everywhere(client, heir["access_token"])
+    again = await partner.refresh(tokens["refresh_token"])
+    assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
+    assert (await partner.refresh(heir["refresh_token"])).json()["error"] == "invalid_grant"
+    for token in (tokens["access_token"], heir["access_token"]):
+        await eventually(lambda token=token: refused_everywhere(client, token), within=5)
+
+
+async def test_a_refresh_token_is_good_for_its_client_only_and_for_no_more_than_was_granted(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, partner: Partner
+) -> None:
+    tokens, other = await partner.tokens_of(await join()), await register(settings, client)
+    assert (await other.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
+    first_party = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert (await client.post("/v1/oauth/token", data=first_party)).json()["error"] == "invalid_grant"
+    wider = await partner.refresh(tokens["refresh_token"], scope="openid bookings:write")
+    assert wider.json()["error"] == "invalid_scope"
+    narrower = await partner.refresh(tokens["refresh_token"], scope="openid")
+    assert narrower.json()["scope"] == "openid"
+    assert problem(await client.get("/v1/me/bookings", headers=bearer(narrower.json()))) == "forbidden"
+
+
+async def test_a_partner_acts_for_itself_within_its_scopes_and_roles(
+    settings: Settings, client: httpx2.AsyncClient, new_event: dict[str, object]
+) -> None:
+    partner = await register(
+        settings, client, grants=CREDENTIALS, scopes={Scope.EVENTS_WRITE, Scope.BOOKINGS_READ}, roles={Role.ORGANIZER}
+    )
+    tokens = (await partner.post("token", grant_type="client_credentials", scope="events:write")).json()
+    assert "refresh_token" not in tokens
+    drafted = await client.post("/v1/events", json=new_event, headers=bearer(tokens))
+    assert drafted.json()["organizer_id"] == str(partner.id)
+    assert problem(await client.get("/v1/me/bookings", headers=bearer(tokens))) == "forbidden"
+    wider = await partner.post("token", grant_type="client_credentials", scope="events:write email")
+    assert (wider.status_code, wider.json()["error"]) == (400, "invalid_scope")
+
+
+async def test_only_who_is_registered_for_a_grant_gets_it(
+    settings: Settings, client: httpx2.AsyncClient, partner: Partner
+) -> None:
+    answer = await partner.post("token", grant_type="client_credentials")
+    assert (answer.status_code, answer.json()["error"]) == (400, "unauthorized_client")
+    for impostor in (
+        Partner(client, partner.id, "wrong"),
+        Partner(client, uuid4(), "x"),
+        Partner(client, uuid4(), None),
+    ):
+        answer = await impostor.post("token", grant_type="client_credentials")
+        assert answer.status_code in (400, 401)
+        assert answer.json()["error"] == "invalid_client"
+    for grant in ("password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer", '"'):
+        answer = await partner.post("token", grant_type=grant)
+        assert answer.json()["error"] in {"unsupported_grant_type", "invalid_request"}
+
+
+async def test_a_client_ends_what_it_holds_and_nothing_of_others(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, partner: Partner
+) -> None:
+    person, other = await join(), await register(settings, client)
+    tokens, others = await partner.tokens_of(person), await other.tokens_of(person)
+    assert (await other.post("revoke", token=tokens["refresh_token"])).json()["error"] == "invalid_grant"
+    assert (await partner.post("revoke", token="no token of ours")).status_code == 200
+    assert (await partner.post("revoke", token=tokens["access_token"])).status_code == 200
+    await eventually(lambda: refused_everywhere(client, tokens["access_token"]), within=5)
+    heir = (await partner.refresh(tokens["refresh_token"])).json()
+    assert (await partner.post("revoke", token=heir["refresh_token"])).status_code == 200
+    assert (await partner.refresh(heir["refresh_token"])).json()["error"] == "invalid_grant"
+    await eventually(lambda: refused_everywhere(client, heir["access_token"]), within=5)
+    assert not await refused_everywhere(client, others["access_token"])
+    assert not await refused_everywhere(client, person.access_token)
+
+
+async def test_only_a_resource_server_may_ask_what_a_token_says(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, partner: Partner
+) -> None:
+    person = await join()
+    tokens = await partner.tokens_of(person)
+    answer = await partner.post("introspect", token=tokens["access_token"])
+    assert (answer.status_code, problem(answer)) == (403, "forbidden")
+    asker = await register(settings, client, grants=set(), may_introspect=True)
+    for kind in ("access_token", "refresh_token"):
+        said = (await asker.post("introspect", token=tokens[kind])).json()
+        assert {name: said[name] for name in ("active", "sub", "client_id", "scope")} == {
+            "active": True,
+            "sub": person.id,
+            "client_id": str(partner.id),
+            "scope": "bookings:read email openid profile",
+        }
+    assert (await partner.post("revoke", token=tokens["refresh_token"])).status_code == 200
+    assert (await asker.post("introspect", token=tokens["refresh_token"])).json() == {"active": False}
+
+    async def inactive() -> bool:
+        return bool((await asker.post("introspect", token=tokens["access_token"])).json() == {"active": False})
+
+    await eventually(inactive, within=5)
+
+
+async def test_a_client_that_has_ended_can_do_nothing_any_more(
+    settings: Settings, client: httpx2.AsyncClient, join: Join
+) -> None:
+    partner = await register(settings, client, grants=CREDENTIALS, scopes={Scope.BOOKINGS_READ})
+    code_partner = await register(settings, client)
+    granted = await code_partner.tokens_of(await join())
+    own = (await partner.post("token", grant_type="client_credentials")).json()
+    assert not await refused_everywhere(client, own["access_token"])
+    engine = open_engine(settings.database_url("identity"))
+    async with engine.begin() as connection:
+        for each in (partner, code_partner):
+            assert await clients.end(connection, each.id)
+    await engine.dispose()
+    assert (await partner.post("token", grant_type="client_credentials")).json()["error"] == "invalid_client"
+    for tokens in (own, granted):
+        await eventually(lambda tokens=tokens: refused_everywhere(client, tokens["access_token"]), within=5)

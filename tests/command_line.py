@@ -1,0 +1,30 @@
+"""Commands of `seatwright` against the stack, without the seconds that a process of their own takes to start."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+from typer import Typer
+from typer.testing import CliRunner
+
+from config.settings import settings
+
+
+async def seatwright(commands: Typer, stack_env: Mapping[str, str], *arguments: str) -> str:
+    """What the command prints; it has to succeed."""
+
+    def run() -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in stack_env.items():
+                patch.setenv(name, value)
+            settings.cache_clear()
+            try:
+                result = CliRunner().invoke(commands, arguments)
+            finally:
+                settings.cache_clear()
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return await asyncio.to_thread(run)

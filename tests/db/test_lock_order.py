@@ -1,0 +1,140 @@
+"""Who goes on with what a person has, and who ends it all, lock in one order: they never wait in a circle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import NamedTuple
+from uuid import UUID
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from db.engine import open_engine
+from db.identity import accounts, clients, erasure, grants, rights, sessions, teams
+from db.identity.vault import Vault
+from domain.identity import Profile, Role, Scope, TeamRole
+from tests.waiting import eventually
+from tests.workers.conftest import ServiceDatabase
+
+VAULT = Vault(["master"], "index")
+
+
+class Belongings(NamedTuple):
+    """What a person has that can go on."""
+
+    user_id: UUID
+    client_id: UUID
+    refresh_token: str
+    granted_token: str
+    team_id: UUID
+
+
+@pytest.fixture
+def url(service_database: ServiceDatabase) -> str:
+    return service_database("identity")
+
+
+@pytest.fixture
+async def identity(url: str) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def watcher(url: str) -> Iterator[psycopg.Connection]:
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def belongings(identity: AsyncEngine) -> Belongings:
+    async with identity.begin() as connection:
+        owner, person = await registered(connection, "owner"), await registered(connection, "person")
+        session = await sessions.begin(connection, person, b"")
+        client_id, _ = await clients.add(
+            connection,
+            "Seat Finder",
+            redirect_uris=[],
+            grants={"refresh_token"},
+            scopes={Scope.OPENID},
+            roles=(),
+            is_public=False,
+            may_introspect=False,
+        )
+        for code in ("unused", "used"):
+            await connection.run_sync(
+                grants.add_code,
+                code,
+                client_id=client_id,
+                user_id=person,
+                redirect_uri="",
+                scopes={Scope.OPENID},
+                challenge="",
+                nonce=None,
+            )
+        used = await connection.run_sync(grants.find_code, "used", client_id)
+        assert used
+        family = await connection.run_sync(grants.begin, used)
+        granted = await connection.run_sync(grants.new_token, family.id)
+        team = await teams.add(connection, "Globe", owner)
+        await teams.put(connection, team, person, TeamRole.STAFF)
+    return Belongings(person, client_id, session.refresh_token, granted, team.id)
+
+
+async def registered(connection: AsyncConnection, name: str) -> UUID:
+    profile = Profile(email=f"{name}@example.test", name=name)
+    account = await accounts.register(connection, VAULT, profile, password_hash="x", roles={Role.CUSTOMER})
+    assert account
+    return account.id
+
+
+GoOn = Callable[[AsyncConnection, Belongings], Awaitable[object]]
+End = Callable[[AsyncConnection, UUID], Awaitable[None]]
+
+
+async def refresh(connection: AsyncConnection, of: Belongings) -> object:
+    rotation = await sessions.rotate(connection, of.refresh_token)
+    return rotation and await rights.find(connection, of.user_id)
+
+
+async def refresh_for_a_client(connection: AsyncConnection, of: Belongings) -> object:
+    family = await connection.run_sync(grants.hold, of.granted_token, of.client_id)
+    return family and await rights.find(connection, of.user_id)
+
+
+async def exchange(connection: AsyncConnection, of: Belongings) -> object:
+    code = await connection.run_sync(grants.find_code, "unused", of.client_id)
+    return code and await connection.run_sync(grants.begin, code)
+
+
+async def leave_the_team(connection: AsyncConnection, of: Belongings) -> object:
+    team = await teams.hold(connection, of.team_id)
+    assert team
+    await teams.remove(connection, team, of.user_id)
+    return None
+
+
+@pytest.mark.parametrize("end", [sessions.end_all, erasure.erase])
+@pytest.mark.parametrize("go_on", [refresh, refresh_for_a_client, exchange, leave_the_team])
+async def test_what_goes_on_waits_for_who_ends_it_and_then_finds_it_ended(
+    identity: AsyncEngine, watcher: psycopg.Connection, belongings: Belongings, go_on: GoOn, end: End
+) -> None:
+    async def beside() -> object:
+        async with identity.begin() as connection:
+            return await go_on(connection, belongings)
+
+    def waits() -> bool:
+        query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        return bool(watcher.execute(query).fetchall())
+
+    async with identity.begin() as connection:
+        assert await accounts.locked(connection, VAULT, belongings.user_id)
+        going_on = asyncio.create_task(beside())
+        await eventually(waits)
+        await end(connection, belongings.user_id)
+    assert await going_on is None

@@ -1,0 +1,7 @@
+"""The same people and client as the API's tests have."""
+
+from __future__ import annotations
+
+from tests.api.conftest import client, join, new_event, superuser
+
+__all__ = ["client", "join", "new_event", "superuser"]

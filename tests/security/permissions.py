@@ -1,0 +1,93 @@
+"""The table of routes and who may call them, generated from the application; `python -m tests.security.permissions`
+prints it as docs/permissions.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from api.app import create_app
+from api.security import Rule, Who, rules_of
+from config.settings import Settings
+from domain.identity import Role, Scope
+
+FRAMEWORK: Final = {"/openapi.json"}
+"""The one route that FastAPI adds by itself; it is public."""
+
+COLUMNS: Final = ("anonymous", *Role, "our processes")
+
+
+class Route(NamedTuple):
+    """One method of one route, and all that it declares."""
+
+    method: str
+    path: str
+    rules: frozenset[Rule]
+
+    def admits(self, column: str) -> bool:
+        """Whether a caller of that kind gets past the door, with a token of our own log-in where they have one."""
+        return all(_admits(rule, column) for rule in self.rules)
+
+    @property
+    def scopes(self) -> frozenset[Scope] | None:
+        """The scopes of which a token of others needs one; none: no such token will do; None: no token is needed."""
+        asked = [rule.scopes for rule in self.rules if rule.who is not Who.ANYONE]
+        return frozenset.intersection(*asked) if asked else None
+
+
+def _admits(rule: Rule, column: str) -> bool:
+    if rule.who is Who.ANYONE:
+        return True
+    if rule.who is Who.OUR_PROCESSES or column == "our processes":
+        return rule.who is Who.OUR_PROCESSES and column == "our processes"
+    return column != "anonymous" and (not rule.roles or Role(column) in rule.roles)
+
+
+def routes(app: FastAPI) -> Iterator[Route]:
+    """Each method of each route of the application."""
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if isinstance(route, APIRoute):
+            for method in sorted(route.methods):
+                yield Route(method, route.path, rules_of(route))
+        elif getattr(route, "path", None) not in FRAMEWORK:
+            yield Route("?", str(route), frozenset())
+
+
+def application(values: Mapping[str, object] | None = None) -> FastAPI:
+    """The application, to be looked at and not to be served."""
+    return create_app(Settings.model_validate({"mode": "development", **(values or {})}))
+
+
+HEAD: Final = """# Who may call what
+
+Generated from the application by `python -m tests.security.permissions`. `tests/security/test_permissions.py` compares
+the two and tries every cell against the running API. Whose an object is comes on top: another's booking, draft or team
+answers 404, as if it did not exist.
+
+A token that an application of others holds (OAuth) needs one of the scopes in the last column besides; where it says
+"own log-in", only tokens of `POST /v1/sessions` will do.
+
+"""
+
+
+def render(app: FastAPI) -> str:
+    """The table as a page."""
+    rows = [("route", *COLUMNS, "scope"), ("---",) * (len(COLUMNS) + 2)]
+    for route in sorted(routes(app), key=lambda route: (route.path, route.method)):
+        marks = ["yes" if route.admits(column) else "" for column in COLUMNS]
+        rows.append((f"`{route.method} {route.path}`", *marks, _scope(route)))
+    return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _scope(route: Route) -> str:
+    if route.scopes is None or route.admits("our processes"):
+        return ""
+    return ", ".join(sorted(route.scopes)) or "own log-in"
+
+
+if __name__ == "__main__":
+    print(render(application()), end="")

@@ -1,0 +1,96 @@
+"""What has ended bites within seconds in every process, though no request asks a database about its token."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+from sqlalchemy import text
+
+from api.app import create_app
+from api.development import PASSWORD
+from config.settings import Settings
+from db.engine import open_engine
+from tests.api.conftest import Join
+from tests.api.people import Person, log_in
+from tests.waiting import eventually
+
+SECONDS = 5
+
+
+@asynccontextmanager
+async def reservation_alone(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+    """An API process that cannot ask identity's database."""
+    app = create_app(settings, {"reservation"})
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://api") as client,
+    ):
+        yield client
+
+
+async def status(client: httpx2.AsyncClient, person: Person) -> int:
+    return (await client.get("/v1/me/bookings", headers=person.headers)).status_code
+
+
+async def refresh(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
+    return await client.post("/v1/oauth/token", data={"grant_type": "refresh_token", "refresh_token": token})
+
+
+async def test_a_stolen_refresh_token_ends_the_session_s_access_tokens_in_every_process(
+    settings: Settings, client: httpx2.AsyncClient, join: Join
+) -> None:
+    person = await join()
+    other_session = await log_in(client, person.email, person.password)
+    async with reservation_alone(settings) as other:
+        assert [await status(client, person), await status(other, person)] == [200, 200]
+        assert (await refresh(client, person.refresh_token)).status_code == 200
+        assert (await refresh(client, person.refresh_token)).status_code == 400, "used twice"
+        for process in (client, other):
+            await eventually(lambda process=process: _is(status(process, person), 401), within=SECONDS)
+            assert await status(process, other_session) == 200, "another log-in goes on"
+
+
+async def test_an_ended_session_ends_its_access_tokens(
+    settings: Settings, client: httpx2.AsyncClient, join: Join
+) -> None:
+    person = await join()
+    assert await status(client, person) == 200
+    engine = open_engine(settings.database_url("identity"))
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE sessions SET ended_at = now() WHERE user_id = :id"), {"id": person.id})
+    await engine.dispose()
+    await eventually(lambda: _is(status(client, person), 401), within=SECONDS)
+
+
+async def test_who_loses_a_role_has_it_in_no_token_any_more_and_stays_logged_in(
+    settings: Settings, client: httpx2.AsyncClient, join: Join
+) -> None:
+    person = await join("support")
+    operator = await log_in(client, "operator@example.test", PASSWORD)
+    async with reservation_alone(settings) as other:
+        assert await status(other, person) == 200
+        path = f"/v1/users/{person.id}/roles"
+        assert (await client.put(path, json={"roles": ["customer"]}, headers=operator.headers)).status_code == 200
+        for process in (client, other):
+            await eventually(lambda process=process: _is(status(process, person), 401), within=SECONDS)
+        tokens = (await refresh(client, person.refresh_token)).json()
+        again = await client.get("/v1/me/bookings", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+        assert again.status_code == 200
+
+
+async def test_who_gets_a_role_keeps_the_tokens(client: httpx2.AsyncClient, join: Join) -> None:
+    person = await join()
+    operator = await log_in(client, "operator@example.test", PASSWORD)
+    roles = {"roles": ["customer", "organizer"]}
+    assert (await client.put(f"/v1/users/{person.id}/roles", json=roles, headers=operator.headers)).status_code == 200
+    demoted = await join("support")
+    path = f"/v1/users/{demoted.id}/roles"
+    await client.put(path, json={"roles": ["customer"]}, headers=operator.headers)
+    await eventually(lambda: _is(status(client, demoted), 401), within=SECONDS)  # so the news has come round
+    assert await status(client, person) == 200
+
+
+async def _is(got: object, wanted: int) -> bool:
+    return (await got) == wanted  # type: ignore[misc]

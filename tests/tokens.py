@@ -1,0 +1,25 @@
+"""Tokens that the identity service could have issued, made without asking it."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg.rows import class_row
+from sqlalchemy.engine import make_url
+
+from api.signing_keys import ring
+from api.tokens import AccessTokens
+from config.settings import Settings
+from db.identity.keys import StoredKey
+
+
+def access_tokens(settings: Settings) -> AccessTokens:
+    """An issuer with the keys that the running API has at this moment."""
+    url = make_url(settings.database_url("identity")).set(drivername="postgresql").render_as_string(False)
+    with psycopg.connect(url) as connection, connection.cursor(row_factory=class_row(StoredKey)) as cursor:
+        cursor.execute(
+            "SELECT kid, public, sealed, signs_from <= now() AS signs FROM signing_keys"
+            " WHERE revoked_at IS NULL ORDER BY signs_from"
+        )
+        tokens = AccessTokens(settings.api_url)
+        tokens.ring = ring(cursor.fetchall(), settings)
+    return tokens
