@@ -270,13 +270,17 @@ async def move(
 @cache
 def _moving(to: BookingStatus) -> ReturningUpdate[Any]:
     legal = [status for status, targets in EDGES.items() if to in targets]
-    return (
+    values: dict[str, Any] = {"status": to, "version": BookingRow.version + 1, "cancel_asked_at": None}
+    changed = (
         update(BookingRow)
         .where(BookingRow.id == bindparam("of_booking"), BookingRow.version == bindparam("at_version"))
         .where(BookingRow.status.in_(legal))
-        .values(status=to, version=BookingRow.version + 1, cancel_asked_at=None, updated_at=func.now())
-        .returning(BookingRow)
     )
+    if to is BookingStatus.CONFIRMED:
+        changed = changed.where(~BookingRow.tickets_forbidden)
+    if to is BookingStatus.HELD:
+        values["tickets_forbidden"] = False  # the next payment is another
+    return changed.values(**values, updated_at=func.now()).returning(BookingRow)
 
 
 async def _already(connection: AsyncConnection, booking_id: UUID, version: int, to: BookingStatus) -> Booking:
@@ -292,6 +296,15 @@ async def ask_to_cancel(connection: AsyncConnection, booking_id: UUID) -> None:
     paying = BookingRow.status.in_([BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED])
     asked = update(BookingRow).where(BookingRow.id == booking_id, paying).values(cancel_asked_at=func.now())
     await connection.execute(asked)
+
+
+_MAY_BE_PAID = (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED, BookingStatus.NEEDS_ATTENTION)
+
+
+async def forbid_tickets(connection: AsyncConnection, booking_id: UUID) -> None:
+    """From now on the payment that is under way issues no tickets; one that has issued them stays as it is."""
+    barred = update(BookingRow).where(BookingRow.id == booking_id, BookingRow.status.in_(_MAY_BE_PAID))
+    await connection.execute(barred.values(tickets_forbidden=True))
 
 
 async def sell(connection: AsyncConnection, booking: Booking) -> None:
@@ -365,7 +378,7 @@ async def confirm(connection: AsyncConnection, booking: Booking) -> Booking:
     """Issue one ticket a place and confirm the booking; repeated, the booking as it is.
 
     Raises:
-        StaleStep: As for `move`.
+        StaleStep: As for `move`; or its money is being given back.
     """
     event = (await connection.execute(_EVENT, {"event_id": booking.event_id})).one()
     tickets = await issue(connection, booking)

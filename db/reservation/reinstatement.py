@@ -30,7 +30,7 @@ async def reinstate(connection: AsyncConnection, booking: Booking, seats: Sequen
         update(BookingRow)
         .where(BookingRow.id == booking.id, BookingRow.version == booking.version)
         .where(BookingRow.status == BookingStatus.EXPIRED)
-        .values(seats=list(seats), expires_at=func.now() + window)
+        .values(seats=list(seats), expires_at=func.now() + window, tickets_forbidden=False)
     )
     if changed.rowcount:
         await claim_places(connection, booking.model_copy(update={"seats": tuple(seats)}))
