@@ -45,6 +45,11 @@ class Hoarding:
         arguments: list[str | int] = [str(booking_id), hold_seconds * 1000, self._most_live, self._most_unpaid, window]
         return math.ceil(int(await self._admit(keys=_keys(user_id, event_id), args=arguments)) / 1000)
 
+    async def counted(self, user_id: UUID, event_id: UUID) -> list[UUID]:
+        """The bookings that count, in no order; some may have ended without our having been told."""
+        found = [await self._redis.zrange(key, 0, -1) for key in _keys(user_id, event_id)]
+        return [UUID(booking.decode()) for booking in {each for keys in found for each in keys}]
+
     async def let_go(self, user_id: UUID, event_id: UUID, booking_id: UUID) -> None:
         """The hold has ended unpaid; it still counts as one that was made."""
         await self._forget(_keys(user_id, event_id)[:1], booking_id)

@@ -89,7 +89,7 @@ async def hold(body: BookingBody, user: Caller, desk: AtDesk, response: Response
     response.headers["Location"] = f"/v1/bookings/{booking_id_}"
     found = await promptly(_prepare(desk, body, user, booking_id_))
     if isinstance(found, BookingRequest):
-        async with counted(desk.hoarding, found):
+        async with counted(desk.hoarding, desk.engine, found):
             return await _hold(desk, found)
     if found.may_be_forsaken:
         return await _hold(desk, found.request, again=True)

@@ -20,7 +20,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from db.outbox import append
 from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
 from db.reservation.tickets import issue, tickets_of
-from domain.bookings import EDGES, PAID, Booking, BookingRequest, BookingStatus
+from domain.bookings import EDGES, OVER, PAID, Booking, BookingRequest, BookingStatus
 from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld
 from domain.problems import ProblemType, Refused
 from domain.seats import SeatName
@@ -73,6 +73,12 @@ def without_tickets(row: Row[Any]) -> Booking:
         expires_at=row.expires_at,
         refunded=row.refunded,
     )
+
+
+async def ended(connection: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, BookingStatus]:
+    """Which of these bookings are over, and where they stand."""
+    over = select(BookingRow.id, BookingRow.status).where(BookingRow.id.in_(ids), BookingRow.status.in_(OVER))
+    return {row.id: BookingStatus(row.status) for row in await connection.execute(over)}
 
 
 async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking:
