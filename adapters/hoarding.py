@@ -9,7 +9,7 @@ import math
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from redis.asyncio import Redis
@@ -47,8 +47,10 @@ class Hoarding:
 
     async def counted(self, user_id: UUID, event_id: UUID) -> list[UUID]:
         """The bookings that count, in no order; some may have ended without our having been told."""
-        found = [await self._redis.zrange(key, 0, -1) for key in _keys(user_id, event_id)]
-        return [UUID(booking.decode()) for booking in {each for keys in found for each in keys}]
+        found: set[bytes] = set()
+        for key in _keys(user_id, event_id):
+            found.update(cast("list[bytes]", await self._redis.zrange(key, 0, -1)))
+        return [UUID(booking.decode()) for booking in found]
 
     async def let_go(self, user_id: UUID, event_id: UUID, booking_id: UUID) -> None:
         """The hold has ended unpaid; it still counts as one that was made."""

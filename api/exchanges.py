@@ -18,9 +18,10 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from api import booking_commands as commands
 from api.booking_bodies import PaymentMethod
 from api.booking_commands import WorkflowClosed
-from api.bookings import AtDesk, Desk, check_currency, check_method, own_booking
+from api.bookings import AtDesk, Desk, own_booking
 from api.idempotency import IdempotencyKey, digest, exchange_id_for, refuse_other_body
 from api.patience import promptly
+from api.payment_methods import check_currency, check_method
 from api.problems import documented
 from api.schemas import RequestModel
 from api.security import Caller, Principal
@@ -35,7 +36,7 @@ from workflows import refusals
 from workflows.exchange import ExchangeWorkflow, exchange_workflow_id, search_attributes_of_exchange
 from workflows.start import TASK_TIMEOUT
 
-router = APIRouter(prefix="/v1/bookings/{booking_id}", tags=["bookings"])
+router = APIRouter(prefix="/v1/bookings/{booking_id}", tags=["exchanges"])
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Seatwright</title></head>

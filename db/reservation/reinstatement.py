@@ -8,7 +8,8 @@ from datetime import timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reservation.bookings import claim_places, identity, move, sale
+from db.reservation.bookings import claim_places, identity, move
+from db.reservation.sales import sale
 from db.reservation.tables import BookingRow, SeatRow
 from domain.alternatives import nearest_equal
 from domain.bookings import Booking, BookingStatus
