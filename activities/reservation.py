@@ -237,6 +237,17 @@ class ReservationActivities:
         return await self._move(order, BookingStatus.HELD, bookings.held)
 
     @activity.defn
+    async def forbid_tickets(self, booking_id: UUID) -> Booking:
+        """Before money goes back: a worker left behind in mid-payment cannot issue tickets for it any more.
+
+        Returns:
+            The booking as it is; where it has its tickets already, the money must not go back.
+        """
+        async with self._engine.begin() as connection:
+            await bookings.forbid_tickets(connection, booking_id)
+        return await self.look(booking_id)
+
+    @activity.defn
     async def commit(self, order: Step) -> Problem | None:
         """Turn the claim into a sale before any money is taken.
 

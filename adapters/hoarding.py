@@ -9,7 +9,7 @@ import math
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from redis.asyncio import Redis
@@ -44,6 +44,13 @@ class Hoarding:
         window = int(_WINDOW.total_seconds() * 1000)
         arguments: list[str | int] = [str(booking_id), hold_seconds * 1000, self._most_live, self._most_unpaid, window]
         return math.ceil(int(await self._admit(keys=_keys(user_id, event_id), args=arguments)) / 1000)
+
+    async def counted(self, user_id: UUID, event_id: UUID) -> list[UUID]:
+        """The bookings that count, in no order; some may have ended without our having been told."""
+        found: set[bytes] = set()
+        for key in _keys(user_id, event_id):
+            found.update(cast("list[bytes]", await self._redis.zrange(key, 0, -1)))
+        return [UUID(booking.decode()) for booking in found]
 
     async def let_go(self, user_id: UUID, event_id: UUID, booking_id: UUID) -> None:
         """The hold has ended unpaid; it still counts as one that was made."""

@@ -19,6 +19,7 @@ from api.booking_commands import WorkflowClosed
 from api.hoarding import counted
 from api.idempotency import IdempotencyKey, booking_id_for, digest, refuse_other_body, update_id
 from api.patience import promptly
+from api.payment_methods import check_currency, check_method
 from api.problems import KINDS, documented
 from api.repetitions import Repeated, find_repeated
 from api.resources import Open, ReservationDatabase
@@ -27,7 +28,7 @@ from api.tokens import Principal
 from api.trail import Trail
 from config.settings import Settings, secret
 from db.engine import autocommit
-from db.reservation import bookings, records
+from db.reservation import bookings, records, sales
 from domain.bookings import (
     ENDED,
     PAID,
@@ -40,7 +41,6 @@ from domain.bookings import (
 )
 from domain.identity import Role
 from domain.problems import Problem, ProblemType, Refused
-from domain.providers import PROVIDERS
 from temporal.policies import booking_policy
 from workflows import refusals
 
@@ -90,7 +90,7 @@ async def hold(body: BookingBody, user: Buyer, desk: AtDesk, response: Response,
     response.headers["Location"] = f"/v1/bookings/{booking_id_}"
     found = await promptly(_prepare(desk, body, user, booking_id_))
     if isinstance(found, BookingRequest):
-        async with counted(desk.hoarding, found):
+        async with counted(desk.hoarding, desk.engine, found):
             return await _hold(desk, found)
     if found.may_be_forsaken:
         return await _hold(desk, found.request, again=True)
@@ -105,8 +105,8 @@ async def _prepare(desk: Desk, body: BookingBody, user: Principal, booking_id_: 
         if known:
             refuse_other_body(known.request.body_sha256, sha256)
             return known
-        sale = await bookings.sale(connection, body.event_id)
-    bookings.price_of(sale.sections, body.seats, body.quantities)
+        sale = await sales.sale(connection, body.event_id)
+    sales.price_of(sale.sections, body.seats, body.quantities)
     request = BookingRequest(
         id=booking_id_,
         user_id=user.user_id,
@@ -194,21 +194,6 @@ async def pay(
     return answer
 
 
-def check_method(name: str, payment_method: str | None) -> None:
-    """A provider with a page of its own lets the buyer choose there; any other has to be told the method.
-
-    Raises:
-        Refused: It is not so, or there is no such provider.
-    """
-    provider = PROVIDERS.get(name)
-    if provider is None:
-        raise Refused(ProblemType.UNKNOWN_PROVIDER, f"Known providers: {', '.join(PROVIDERS)}.", field="provider")
-    if provider.has_own_page == (payment_method is None):
-        return
-    asks = "takes none: the buyer chooses on its page" if provider.has_own_page else "needs one"
-    raise Refused(ProblemType.INVALID_REQUEST, f"payment_method: {name} {asks}.", field="payment_method")
-
-
 async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider: str) -> datetime:
     async with autocommit(desk.engine) as connection:
         found = await bookings.find_with_time(connection, booking_id)
@@ -216,13 +201,6 @@ async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider
     assert found is not None
     check_currency(provider, booking.currency)
     return found[1]
-
-
-def check_currency(provider: str, currency: str) -> None:
-    """Raise Refused unless the provider takes the currency."""
-    if currency not in PROVIDERS[provider].currencies:
-        detail = f"{provider} does not take {currency}; choose another provider."
-        raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
 
 
 class _CameToNothing(Exception):

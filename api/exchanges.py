@@ -18,9 +18,10 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from api import booking_commands as commands
 from api.booking_bodies import PaymentMethod
 from api.booking_commands import WorkflowClosed
-from api.bookings import AtDesk, Desk, check_currency, check_method, own_booking
+from api.bookings import AtDesk, Desk, own_booking
 from api.idempotency import IdempotencyKey, digest, exchange_id_for, refuse_other_body
 from api.patience import promptly
+from api.payment_methods import check_currency, check_method
 from api.problems import documented
 from api.schemas import RequestModel
 from api.security import PUBLIC, BookingReader, Buyer

@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from adapters.hoarding import Hoarding
-from domain.bookings import BookingRequest
+from db.engine import autocommit
+from db.reservation import bookings
+from domain.bookings import PAID, BookingRequest
 from domain.problems import ProblemType, Refused
 
 
 @asynccontextmanager
-async def counted(hoarding: Hoarding, request: BookingRequest) -> AsyncIterator[None]:
+async def counted(hoarding: Hoarding, engine: AsyncEngine, request: BookingRequest) -> AsyncIterator[None]:
     """Count a hold while it is made; one that comes to nothing does not count, one whose outcome is unknown does.
 
     Raises:
         Refused: The user holds too many of the event's places, or has let go of too many.
     """
-    wait = await hoarding.admit(request.user_id, request.event_id, request.id, request.hold_seconds)
+    wait = await _admit(hoarding, request)
+    if wait:
+        await _heed_ends(hoarding, engine, request)
+        wait = await _admit(hoarding, request)
     if wait:
         detail = "You have held as many bookings of this event as you may without paying; pay, or wait."
         raise Refused(ProblemType.TOO_MANY_HOLDS, detail, retry_after=wait)
@@ -27,3 +34,17 @@ async def counted(hoarding: Hoarding, request: BookingRequest) -> AsyncIterator[
         if refusal.problem.type is not ProblemType.OUTCOME_UNKNOWN:
             await hoarding.forget(request.user_id, request.event_id, request.id)
         raise
+
+
+async def _admit(hoarding: Hoarding, request: BookingRequest) -> int:
+    return await hoarding.admit(request.user_id, request.event_id, request.id, request.hold_seconds)
+
+
+async def _heed_ends(hoarding: Hoarding, engine: AsyncEngine, request: BookingRequest) -> None:
+    """Many a booking ends when no API process waits for it: paid after 3-D Secure, or expired. Its row knows."""
+    known = await hoarding.counted(request.user_id, request.event_id)
+    async with autocommit(engine) as connection:
+        ended = await bookings.ended(connection, known)
+    for booking_id, status in ended.items():
+        tell = hoarding.forget if status in PAID else hoarding.let_go
+        await tell(request.user_id, request.event_id, booking_id)

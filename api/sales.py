@@ -12,7 +12,7 @@ from api.problems import documented
 from api.resources import ReservationDatabase
 from api.security import EventReader
 from api.trail import AtTrail
-from db.reservation import sales
+from db.reservation import takings
 from domain.problems import ProblemType, Refused
 from domain.sales import Sales
 
@@ -29,7 +29,7 @@ async def look(event_id: UUID, caller: EventReader, engine: ReservationDatabase,
 
     async def find() -> tuple[Sales, UUID] | None:
         async with engine.connect() as connection:
-            return await sales.find(connection, event_id)
+            return await takings.find(connection, event_id)
 
     found = await promptly(find())
     if found is None or not may_see(caller, found[1]):

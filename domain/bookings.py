@@ -116,6 +116,7 @@ class BookingPolicy(_Frozen):
         pays_back_the_unknown: Money goes back before the seats also where the row shows a payment that the saga does
             not know of: of an order that was lost together with its worker.
         ends_at_once: No such task where the buyer did not have to act.
+        forbids_tickets: Before money goes back the row is told that no tickets can be issued for it any more.
     """
 
     payment_window: timedelta = timedelta(minutes=10)
@@ -125,6 +126,7 @@ class BookingPolicy(_Frozen):
     spares_events: bool = False
     pays_back_the_unknown: bool = False
     ends_at_once: bool = False
+    forbids_tickets: bool = False
 
 
 class BookingRequest(_Frozen):

@@ -29,6 +29,7 @@ def booking_policy(settings: Settings) -> BookingPolicy:
         spares_events=True,
         pays_back_the_unknown=True,
         ends_at_once=True,
+        forbids_tickets=True,
     )
 
 

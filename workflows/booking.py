@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.reservation import NeedsAttention, Release, ReservationActivities, StartPayment, Step
     from domain.bookings import (
         OVER,
+        PAID,
         Booking,
         BookingRequest,
         BookingStatus,
@@ -137,7 +138,7 @@ class BookingWorkflow:
             self._answer(order, problem=ending.problem)
         except _GiveUp as ending:
             await self._undo(ending.to, ending.problem)
-            self._answer(order, problem=ending.problem)
+            self._answer(order, problem=None if self._booking.status in PAID else ending.problem)
         else:
             self._answer(order)
 
@@ -285,11 +286,21 @@ class BookingWorkflow:
         await self._saga.compensate()
         release = Release(booking=self._booking, to=to, reason=problem.type if problem else None)
         await self._insist(RELEASE_SEATS, lambda: self._release(release))
+        if self._booking.status in PAID:
+            return self._tell("Confirmed by another worker")
         self._tell(f"Ended as {to}" + (f": {problem.detail}" if problem else ""))
         if self._pending_order:
             self._answer(self._pending_order, problem=problem or refusals.over(self._booking))
 
     async def _return_money(self) -> None:
+        """Nobody gets both the tickets and the money, also where another worker still carries out the order."""
+        if self._request.policy.forbids_tickets:
+            self._held = await workflow.execute_local_activity_method(
+                ReservationActivities.forbid_tickets, self._booking.id, summary="no tickets any more", **transaction()
+            )
+            if self._booking.status in PAID:
+                return
+
         async def return_money() -> None:
             await workflow.execute_activity_method(
                 PaymentActivities.return_money, self._booking.id, summary="void or refund", **self._provider()

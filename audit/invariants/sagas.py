@@ -14,6 +14,8 @@ from temporal.search_attributes import STATUS
 
 _UNFINISHED = "('held', 'paying', 'action_required', 'needs_attention', 'refunding')"
 
+_UNDER_WAY = "('pending', 'action_required', 'committed')"
+
 
 async def what_is_unfinished_is_being_finished(look: Look) -> list[Broken]:
     """Each booking that has not ended, or one of whose seats is being exchanged, has a living saga."""
@@ -39,7 +41,7 @@ async def nothing_outlasts_its_window(look: Look) -> list[Broken]:
         )
         UNION ALL
         SELECT b.id::text, 'in exchange' FROM exchanges x JOIN bookings b ON b.id = x.booking_id
-        WHERE {OF_EVENT.format("b.event_id")} AND x.state IN ('pending', 'action_required') AND NOT x.needs_attention
+        WHERE {OF_EVENT.format("b.event_id")} AND x.state IN {_UNDER_WAY} AND NOT x.needs_attention
           AND x.created_at + CAST(:payment_window AS interval) + interval '5 minutes' < now()
     """
     return [Broken(row.id, f"{row.status}, but its time is up") for row in await look.rows(statement)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Interval, Row, bindparam, func, select, text, update
@@ -18,12 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from db.outbox import append
+from db.reservation.sales import Sale, not_on_sale, price_of, sale
 from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
 from db.reservation.tickets import issue, tickets_of
-from domain.bookings import EDGES, PAID, Booking, BookingRequest, BookingStatus
+from domain.bookings import EDGES, OVER, PAID, Booking, BookingRequest, BookingStatus
 from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld
 from domain.problems import ProblemType, Refused
-from domain.seats import SeatName
 
 
 class StaleStep(Exception):
@@ -75,6 +75,12 @@ def without_tickets(row: Row[Any]) -> Booking:
     )
 
 
+async def ended(connection: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, BookingStatus]:
+    """Which of these bookings are over, and where they stand."""
+    over = select(BookingRow.id, BookingRow.status).where(BookingRow.id.in_(ids), BookingRow.status.in_(OVER))
+    return {row.id: BookingStatus(row.status) for row in await connection.execute(over)}
+
+
 async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking:
     """Claim all places of a request and make its booking; a booking that exists already is returned as it is.
 
@@ -98,62 +104,6 @@ async def _known_or_late(connection: AsyncConnection, request: BookingRequest) -
     if known is None:
         raise Refused(ProblemType.WRONG_STATE, "The request came too late.")
     return known
-
-
-class Sale(NamedTuple):
-    """What an event sells: `sections` by name, how long it lets places be held, and the database's clock (UTC)."""
-
-    hold_seconds: int
-    currency: str
-    sections: dict[str, Row[Any]]
-    now: datetime
-
-
-_SALE = (
-    select(EventRow.hold_seconds, EventRow.currency, func.now().label("now"), SectionRow)
-    .join(SectionRow, SectionRow.event_id == EventRow.id)
-    .where(EventRow.id == bindparam("event_id"), EventRow.status == "on_sale", EventRow.starts_at > func.now())
-)
-_LOCKED_SALE = _SALE.with_for_update(read=True, of=EventRow)
-
-
-async def sale(connection: AsyncConnection, event_id: UUID, *, lock: bool = False) -> Sale:
-    """What is on sale; with `lock` it cannot be called off before this transaction ends.
-
-    Raises:
-        Refused: The event is not on sale, or not any more.
-    """
-    rows: list[Any] = list(await connection.execute(_LOCKED_SALE if lock else _SALE, {"event_id": event_id}))
-    if not rows:
-        raise not_on_sale(event_id)
-    first = rows[0]
-    return Sale(first.hold_seconds, first.currency, {row.name: row for row in rows}, first.now)
-
-
-def not_on_sale(event_id: UUID) -> Refused:
-    """The refusal of an event that is not on sale, or not any more."""
-    return Refused(ProblemType.EVENT_NOT_ON_SALE, "The event is not on sale.", event_id=str(event_id))
-
-
-def price_of(sections: dict[str, Row[Any]], seats: Sequence[str], quantities: dict[str, int]) -> int:
-    """What the places cost together, in minor units.
-
-    Raises:
-        Refused: The event has no such seat or section.
-    """
-    unknown = [name for name in seats if not _has_seat(sections, SeatName.parse(name))]
-    unknown += [name for name in quantities if name not in sections or sections[name].kind != "general"]
-    if unknown:
-        raise Refused(ProblemType.UNKNOWN_SEATS, f"The event has no such places: {', '.join(unknown)}.", seats=unknown)
-    seated = sum(sections[SeatName.parse(name).section].price for name in seats)
-    return int(seated + sum(sections[name].price * quantity for name, quantity in quantities.items()))
-
-
-def _has_seat(sections: dict[str, Row[Any]], seat: SeatName) -> bool:
-    section = sections.get(seat.section)
-    return bool(
-        section and section.kind == "seated" and seat.row <= section.rows and seat.number <= section.seats_per_row
-    )
 
 
 async def _insert(connection: AsyncConnection, request: BookingRequest, sale: Sale, amount: int) -> Booking | None:
@@ -270,13 +220,17 @@ async def move(
 @cache
 def _moving(to: BookingStatus) -> ReturningUpdate[Any]:
     legal = [status for status, targets in EDGES.items() if to in targets]
-    return (
+    values: dict[str, Any] = {"status": to, "version": BookingRow.version + 1, "cancel_asked_at": None}
+    changed = (
         update(BookingRow)
         .where(BookingRow.id == bindparam("of_booking"), BookingRow.version == bindparam("at_version"))
         .where(BookingRow.status.in_(legal))
-        .values(status=to, version=BookingRow.version + 1, cancel_asked_at=None, updated_at=func.now())
-        .returning(BookingRow)
     )
+    if to is BookingStatus.CONFIRMED:
+        changed = changed.where(~BookingRow.tickets_forbidden)
+    if to is BookingStatus.HELD:
+        values["tickets_forbidden"] = False  # the next payment is another
+    return changed.values(**values, updated_at=func.now()).returning(BookingRow)
 
 
 async def _already(connection: AsyncConnection, booking_id: UUID, version: int, to: BookingStatus) -> Booking:
@@ -292,6 +246,15 @@ async def ask_to_cancel(connection: AsyncConnection, booking_id: UUID) -> None:
     paying = BookingRow.status.in_([BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED])
     asked = update(BookingRow).where(BookingRow.id == booking_id, paying).values(cancel_asked_at=func.now())
     await connection.execute(asked)
+
+
+_MAY_BE_PAID = (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED, BookingStatus.NEEDS_ATTENTION)
+
+
+async def forbid_tickets(connection: AsyncConnection, booking_id: UUID) -> None:
+    """From now on the payment that is under way issues no tickets; one that has issued them stays as it is."""
+    barred = update(BookingRow).where(BookingRow.id == booking_id, BookingRow.status.in_(_MAY_BE_PAID))
+    await connection.execute(barred.values(tickets_forbidden=True))
 
 
 async def sell(connection: AsyncConnection, booking: Booking) -> None:
@@ -365,7 +328,7 @@ async def confirm(connection: AsyncConnection, booking: Booking) -> Booking:
     """Issue one ticket a place and confirm the booking; repeated, the booking as it is.
 
     Raises:
-        StaleStep: As for `move`.
+        StaleStep: As for `move`; or its money is being given back.
     """
     event = (await connection.execute(_EVENT, {"event_id": booking.event_id})).one()
     tickets = await issue(connection, booking)

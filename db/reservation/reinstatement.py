@@ -8,7 +8,8 @@ from datetime import timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reservation.bookings import claim_places, identity, move, sale
+from db.reservation.bookings import claim_places, identity, move
+from db.reservation.sales import sale
 from db.reservation.tables import BookingRow, SeatRow
 from domain.alternatives import nearest_equal
 from domain.bookings import Booking, BookingStatus
@@ -30,7 +31,7 @@ async def reinstate(connection: AsyncConnection, booking: Booking, seats: Sequen
         update(BookingRow)
         .where(BookingRow.id == booking.id, BookingRow.version == booking.version)
         .where(BookingRow.status == BookingStatus.EXPIRED)
-        .values(seats=list(seats), expires_at=func.now() + window)
+        .values(seats=list(seats), expires_at=func.now() + window, tickets_forbidden=False)
     )
     if changed.rowcount:
         await claim_places(connection, booking.model_copy(update={"seats": tuple(seats)}))

@@ -69,7 +69,8 @@ class BookingEdgeRow(Base):
 class BookingRow(Base):
     """A booking; `version` is the sequence of its latest domain event.
 
-    `cancel_asked_at` reaches a payment under way whose saga cannot hear the buyer before its step is done.
+    `cancel_asked_at` reaches a payment under way whose saga cannot hear the buyer before its step is done;
+    `tickets_forbidden` a worker that has been left behind while the payment's money is given back.
     """
 
     __tablename__ = "bookings"
@@ -88,6 +89,7 @@ class BookingRow(Base):
     refunded: Mapped[int] = mapped_column(server_default=text("0"))
     expires_at: Mapped[datetime]
     cancel_asked_at: Mapped[datetime | None]
+    tickets_forbidden: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     updated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 

@@ -16,7 +16,7 @@ from stack import Stack
 from tests.api.partners import register
 from tests.api.people import Person, problem
 from tests.api.test_second_factor import enrol
-from tests.box_office import BoxOffice
+from tests.box_office import CARD_WITH_3DS, BoxOffice
 from tests.waiting import eventually
 
 # Windows that do not end while a test runs.
@@ -169,6 +169,15 @@ async def test_who_pays_may_hold_more(strict: httpx2.AsyncClient, box_office: Bo
     event, buyer = await box_office.event(), box_office.somebody().at(strict)
     for number in range(1, 7):
         await buyer.bought(event, f"A-1-{number}")
+
+
+async def test_who_pays_after_three_d_secure_may_hold_more(strict: httpx2.AsyncClient, box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    for number in range(1, 7):
+        booking = await buyer.at(strict).held(event, f"A-1-{number}")
+        answer = await buyer.at(strict).pay(booking, CARD_WITH_3DS)
+        await box_office.provider.act(answer.json()["next_action"]["url"], "approve")
+        await buyer.ends_as(booking, "confirmed")
 
 
 async def test_who_holds_and_lets_go_again_and_again_has_to_wait(

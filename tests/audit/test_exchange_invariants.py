@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import pytest
+
 from activities.exchange import ExchangeActivities
 from activities.payment import Authorize, OfExchange
 from domain.bookings import Booking
-from domain.exchanges import Exchange, ExchangeRequest
+from domain.exchanges import LIVE, Exchange, ExchangeRequest, ExchangeState
 from domain.money import Money
 from tests.audit.house import House, step
 
 PLACES, STATES = "places belong to live bookings", "states follow from domain events"
 OWED, ONCE, OWNER = "money taken is money owed", "a booking is paid once", "a seat has one owner"
+WINDOW = "nothing outlasts its window"
 HEARS, UNFINISHED = "analytics hears of every sale", "what is unfinished is being finished"
 
 
@@ -76,6 +79,15 @@ async def test_an_exchange_without_a_workflow_is_found_and_the_seat_that_it_hold
     booking, _ = await begun(house)
     await house.sql("reservation", "UPDATE exchanges SET created_at = now() - interval '1 minute'")
     assert await house.finds() == {(UNFINISHED, str(booking.id))}
+
+
+@pytest.mark.parametrize("state", LIVE)
+async def test_an_exchange_that_never_ends_is_found_wherever_it_stands(house: House, state: ExchangeState) -> None:
+    booking, _ = await begun(house)
+    await house.saga(booking)
+    long_ago = "UPDATE exchanges SET state = :state, created_at = now() - interval '1 day'"
+    await house.sql("reservation", long_ago, state=state)
+    assert await house.finds() == {(WINDOW, str(booking.id))}
 
 
 async def test_a_seat_that_an_exchange_has_left_claimed_is_found(house: House) -> None:

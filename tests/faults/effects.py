@@ -88,6 +88,7 @@ SAGA = (
     Effect("release in Redis (cancelled)", "release", "redis release", CANCELS, last=True),
     Effect("release in Postgres (expired)", "release", "commit", EXPIRES, more=True),
     Effect("release in Redis (expired)", "release", "redis release", EXPIRES, last=True),
+    Effect("forbid the tickets", "forbid_tickets", "commit", CALLED_OFF),
     Effect("void the authorization", "return_money", "provider void", CALLED_OFF, more=True),
     Effect("note the void", "return_money", "commit .*UPDATE attempts SET state", CALLED_OFF),
     Effect("release in Postgres (failed)", "release", "commit", CALLED_OFF, more=True),

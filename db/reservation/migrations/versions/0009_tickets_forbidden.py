@@ -1,0 +1,10 @@
+"""A payment whose money is being given back cannot issue tickets any more."""
+
+from alembic import op
+
+revision = "0009"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE bookings ADD COLUMN tickets_forbidden boolean NOT NULL DEFAULT false")

@@ -1,0 +1,57 @@
+"""A worker that Temporal has given up goes on with an order, while another one undoes it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+from redis.asyncio import Redis
+
+from activities.reservation import ReservationActivities, Step
+from adapters.seat_locks import SeatLocks
+from config.settings import Settings, secret
+from db.engine import open_engine
+from db.reservation.bookings import StaleStep
+from tests.audit.house import step
+from tests.box_office import BoxOffice
+from tests.waiting import eventually
+
+
+@pytest.fixture
+async def left_behind(settings: Settings) -> AsyncIterator[ReservationActivities]:
+    engine = open_engine(settings.database_url("reservation"), pool_size=1)
+    async with Redis.from_url(secret(settings.redis_url)) as redis:
+        yield ReservationActivities(engine, SeatLocks(redis))
+    await engine.dispose()
+
+
+async def test_nobody_issues_tickets_for_money_that_is_going_back(
+    box_office: BoxOffice, left_behind: ReservationActivities
+) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    await box_office.provider.will("slow", "confirm", booking, delay_seconds=1)
+    await box_office.provider.will("500_before", "cancel", booking, times=1000)
+    paying = asyncio.create_task(buyer.pay(booking))
+    await eventually(lambda: box_office.provider.in_flight(booking, "confirm"), every=0.02)
+    cancelling = asyncio.create_task(buyer.cancel(booking))
+    await eventually(lambda: box_office.provider.calls(booking, "cancel"), every=0.02)
+
+    as_it_stands = await step(left_behind.look, UUID(booking))
+    with pytest.raises(StaleStep):
+        await step(left_behind.issue, Step(booking=as_it_stands))
+
+    await box_office.provider.forgive(booking)
+    await asyncio.gather(paying, cancelling)
+    await buyer.ends_as(booking, "cancelled")
+    assert await box_office.provider.kept(booking) == 0
+    assert await box_office.seat(event, "A-1-1") == "available"
+
+
+async def test_tickets_that_are_issued_stay(box_office: BoxOffice, left_behind: ReservationActivities) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.bought(event, "A-1-1")
+    there = await step(left_behind.forbid_tickets, UUID(booking["id"]))
+    assert there.model_dump(mode="json") == await buyer.booking(booking["id"])
