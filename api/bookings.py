@@ -39,7 +39,7 @@ from domain.bookings import (
 )
 from domain.identity import Role
 from domain.problems import Problem, ProblemType, Refused
-from domain.providers import PROVIDERS
+from domain.providers import PROVIDERS, check_admitted
 from temporal.policies import booking_policy
 from workflows import refusals
 
@@ -210,11 +210,12 @@ def check_method(name: str, payment_method: str | None) -> None:
 
 async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider: str) -> datetime:
     async with autocommit(desk.engine) as connection:
-        found = await bookings.find_with_time(connection, booking_id)
-    booking = _own(user, found[0] if found else None)
+        found = await bookings.find_to_be_paid(connection, booking_id)
+    booking = _own(user, found.booking if found else None)
     assert found is not None
     check_currency(provider, booking.currency)
-    return found[1]
+    check_admitted(provider, found.providers)
+    return found.now
 
 
 def check_currency(provider: str, currency: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from domain.problems import ProblemType, Refused
 
 
 class Provider(NamedTuple):
@@ -37,3 +40,10 @@ PAYU = Provider(
 )
 
 PROVIDERS = {provider.name: provider for provider in (STRIPE, IYZICO, PAYU)}
+
+
+def check_admitted(provider: str, admitted: Sequence[str] | None) -> None:
+    """Raise Refused unless an event's organizer lets it be paid by the provider; None admits all."""
+    if admitted is not None and provider not in admitted:
+        detail = f"This event is not paid by {provider}; choose one of {', '.join(admitted)}."
+        raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")

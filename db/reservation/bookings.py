@@ -36,13 +36,26 @@ async def find(connection: AsyncConnection, booking_id: UUID) -> Booking | None:
     return await _booking(connection, row) if row else None
 
 
-async def find_with_time(connection: AsyncConnection, booking_id: UUID) -> tuple[Booking, datetime] | None:
-    """As `find`, with the database's clock (UTC)."""
-    row: Any = (await connection.execute(_FIND, {"of_booking": booking_id})).one_or_none()
-    return (await _booking(connection, row), row.clock) if row else None
+class ToBePaid(NamedTuple):
+    """A booking with the database's clock (UTC), and the providers by which its event may be paid; None for any."""
+
+    booking: Booking
+    now: datetime
+    providers: Sequence[str] | None
 
 
-_FIND = select(BookingRow, func.now().label("clock")).where(BookingRow.id == bindparam("of_booking"))
+async def find_to_be_paid(connection: AsyncConnection, booking_id: UUID) -> ToBePaid | None:
+    """As `find`, with what an order to pay has to heed."""
+    row: Any = (await connection.execute(_FIND_TO_BE_PAID, {"of_booking": booking_id})).one_or_none()
+    return ToBePaid(await _booking(connection, row), row.clock, row.providers) if row else None
+
+
+_FIND = select(BookingRow).where(BookingRow.id == bindparam("of_booking"))
+_FIND_TO_BE_PAID = (
+    select(BookingRow, func.now().label("clock"), EventRow.providers)
+    .join(EventRow, EventRow.id == BookingRow.event_id)
+    .where(BookingRow.id == bindparam("of_booking"))
+)
 
 
 async def now(connection: AsyncConnection) -> datetime:
