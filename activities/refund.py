@@ -63,6 +63,12 @@ class RefundActivities:
                 return GivingBack(state=GivingBackState.FAILED, code="no_money_taken")
             return min([await self._give(each) for each in tries], key=lambda answer: _WORST_FIRST.index(answer.state))
 
+    @activity.defn
+    async def note_by_hand(self, order: GiveBack) -> None:
+        """Book what an operator has given back by hand, so that the ledger agrees with the provider again."""
+        async with self._engine.begin() as connection:
+            await refunds.note_by_hand(connection, order.refund_id, order.booking_id, order.amount)
+
     async def _give(self, given: Try) -> GivingBack:
         if given.state in SETTLED:
             return GivingBack(state=GivingBackState(given.state), code=given.code)

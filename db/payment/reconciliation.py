@@ -32,7 +32,10 @@ class Listed(NamedTuple):
 _KEEP = text(
     """
     INSERT INTO provider_movements (provider, reference, kind, day, booking_id, amount, currency, happened_at)
-    VALUES (:provider, :reference, :kind, :day, :booking_id, :amount, :currency, :happened_at)
+    VALUES (:provider, :reference, :kind, :day,
+            coalesce(CAST(:booking_id AS uuid),
+                     (SELECT a.booking_id FROM attempts a WHERE a.provider = :provider AND a.intent_id = :intent_id)),
+            :amount, :currency, :happened_at)
     ON CONFLICT (provider, reference, kind)
     DO UPDATE SET day = excluded.day, booking_id = excluded.booking_id, amount = excluded.amount,
                   currency = excluded.currency
@@ -57,6 +60,7 @@ async def keep(connection: AsyncConnection, provider: str, day: date, movements:
             "kind": movement.kind,
             "day": day,
             "booking_id": movement.booking_id,
+            "intent_id": movement.intent_id,
             "amount": movement.amount.amount,
             "currency": movement.amount.currency,
             "happened_at": movement.happened_at,

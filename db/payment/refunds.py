@@ -6,6 +6,7 @@ each intent that it takes from, and each part has its own tries; `number` counts
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -29,6 +30,9 @@ class TryState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
+
+BY_HAND = "by_hand"
+"""The code of a try that nobody asked the provider for: an operator says that the money went back otherwise."""
 
 SETTLED = frozenset({TryState.SUCCEEDED, TryState.FAILED})
 
@@ -141,6 +145,15 @@ def _try(row: Row[*tuple[Any, ...]]) -> Try:
         row.code,
         row.keys_minted,
     )
+
+
+async def note_by_hand(connection: AsyncConnection, refund_id: UUID, booking_id: UUID, amount: int) -> None:
+    """An operator says that all of a refund has gone back: book what the tries have not given; repeated, no change.
+
+    A try that is still on its way is taken for given, too: that is what the operator answers for.
+    """
+    for given in await open_tries(connection, refund_id, booking_id, sys.maxsize, amount):
+        await note(connection, given, TryState.SUCCEEDED, BY_HAND)
 
 
 async def mint_key(connection: AsyncConnection, given: Try) -> None:

@@ -316,7 +316,7 @@ async def find_unfinished(connection: AsyncConnection, *, older: timedelta, limi
         .limit(limit)
     )
     names = ("id", "booking_id", "event_id", "requested_by", "cause", "reason", "body_sha256")
-    return [RefundRequest(**{name: getattr(row, name) for name in names}) for row in rows]
+    return [RefundRequest(**{name: getattr(row, name) for name in names}, books_by_hand=True) for row in rows]
 
 
 async def count_parked(connection: AsyncConnection) -> int:

@@ -7,12 +7,14 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import httpx2
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import ActivityEnvironment
 
 from activities.payment import PaymentGateway
 from activities.reconciliation import DaysDue
+from activities.refund import GiveBack
 from adapters.iyzico import IyzicoGateway
 from adapters.payu import PayUGateway
 from adapters.stripe import StripeGateway
@@ -139,6 +141,28 @@ async def test_a_refund_that_was_made_by_hand_at_the_provider_is_another_amount(
     assert "refunded 1500" in found.theirs
 
 
+@at_stripe
+async def test_a_refund_at_the_providers_dashboard_agrees_once_an_operator_has_said_so(
+    books: Books, sandbox: SandboxProcess
+) -> None:
+    """It carries nothing of ours, and is known by its intent."""
+    booking, refund = await books.sold(), uuid4()
+    form = {"payment_intent": str((await books.attempt(booking)).intent_id)}
+    async with httpx2.AsyncClient(base_url=sandbox.url) as dashboard:
+        made = await dashboard.post("/v1/refunds", data=form, headers={"Authorization": f"Bearer {API_KEY}"})
+    assert await books.differ(booking) == [AMOUNT]
+    strangers = "SELECT subject FROM reconciliation_differences WHERE kind = 'missing_here' AND theirs LIKE 'refunded%'"
+    assert (made.status_code, await books.rows(strangers)) == (200, [])
+
+    order = GiveBack(refund_id=refund, booking_id=booking, amount=PRICE.amount, number=4)
+    for _ in range(2):
+        await step(books.refunds.note_by_hand, order)
+
+    assert await books.differ(booking) == []
+    state = "SELECT state FROM attempts WHERE booking_id = :id"
+    assert [row.state for row in await books.rows(state, id=booking)] == ["refunded"]
+
+
 @everywhere
 async def test_another_amount_than_was_taken_is_found(books: Books) -> None:
     booking = uuid4()
@@ -187,7 +211,9 @@ async def test_a_payment_that_names_no_booking_is_shown_under_the_providers_refe
     intent = {"booking_id": "a-till-of-another-shop", "amount": 700, "currency": "eur", "end": "captured"}
     sandbox.call("POST", "/_sandbox/intents/import", {"intents": [intent]})
     assert (await books.reconciled()).count
-    found = await books.rows("SELECT kind, theirs FROM reconciliation_differences WHERE subject LIKE 'txn_%'")
+    found = await books.rows(
+        "SELECT kind, theirs FROM reconciliation_differences WHERE subject LIKE 'txn_%' AND theirs LIKE 'captured%'"
+    )
     assert [tuple(row) for row in found] == [(MISSING_HERE, "captured 700 EUR")]
 
 
