@@ -69,6 +69,23 @@ class RefundActivities:
         async with self._engine.begin() as connection:
             await refunds.note_by_hand(connection, order.refund_id, order.booking_id, order.amount)
 
+    @activity.defn
+    async def take_back(self, refund_id: UUID) -> bool:
+        """Find out whether a refund that had succeeded has failed after all, and book it; whether any part of it has.
+
+        Repeated, what the rows say by then.
+        """
+        async with conversation():
+            async with self._engine.connect() as connection:
+                given = await refunds.succeeded(connection, refund_id)
+            for each in given:
+                now = await self._look_up(each)
+                if now and now.state is GivingBackState.FAILED:
+                    async with self._engine.begin() as connection:
+                        await refunds.take_back(connection, each, now.code)
+            async with self._engine.connect() as connection:
+                return await refunds.is_owed(connection, refund_id)
+
     async def _give(self, given: Try) -> GivingBack:
         if given.state in SETTLED:
             return GivingBack(state=GivingBackState(given.state), code=given.code)
