@@ -103,7 +103,7 @@ async def pay(temporal: Client, booking_id: UUID, command: PaymentCommand, *, ke
         WorkflowClosed: The booking has ended, and this key has not paid for it unless it is `after_order`.
         Refused: The workflow does not accept the order, or the outcome is not known.
     """
-    handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
+    handle = temporal.get_workflow_handle(workflow_id(booking_id))
     until = time.monotonic() + wait
     try:
         return await answer(handle.execute_update(BookingWorkflow.pay, command, id=key), booking_id, wait)
@@ -117,7 +117,7 @@ async def pay(temporal: Client, booking_id: UUID, command: PaymentCommand, *, ke
 
 async def why_not_paid(temporal: Client, booking_id: UUID, order: str) -> Problem | None:
     """Why an order that was answered while it was under way came to nothing; None where nobody can say."""
-    handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
+    handle = temporal.get_workflow_handle(workflow_id(booking_id))
     try:
         return await promptly(handle.query(BookingWorkflow.why_not_paid, order))
     except (TimeoutError, RPCError, WorkflowQueryFailedError):
@@ -131,7 +131,7 @@ async def tell_news(temporal: Client, saga: str) -> bool:
 
 async def tell_refund_news(temporal: Client, refund_id: UUID) -> bool:
     """Have a refund's workflow ask the provider now; False where there is none any more."""
-    refund = temporal.get_workflow_handle_for(RefundWorkflow.run, refund_workflow_id(refund_id))
+    refund = temporal.get_workflow_handle(refund_workflow_id(refund_id))
     return await _is_told(refund.signal(RefundWorkflow.provider_has_news))
 
 
@@ -152,7 +152,7 @@ async def abandon(temporal: Client, booking: Booking, *, wait: float) -> CancelO
         WorkflowClosed: The booking has ended.
         Refused: The workflow does not accept it, or the outcome is not known.
     """
-    handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking.id))
+    handle = temporal.get_workflow_handle(workflow_id(booking.id))
     update = handle.execute_update(BookingWorkflow.abandon, id=f"abandon:{booking.version}")
     return await answer(update, booking.id, wait)
 
@@ -164,7 +164,7 @@ async def cancel(temporal: Client, booking_id: UUID, *, wait: float) -> CancelOu
         WorkflowClosed: The booking has ended.
         Refused: The workflow does not accept it, or the outcome is not known.
     """
-    handle = temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
+    handle = temporal.get_workflow_handle(workflow_id(booking_id))
     return await answer(handle.execute_update(BookingWorkflow.cancel, id="cancel"), booking_id, wait)
 
 

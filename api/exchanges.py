@@ -248,7 +248,7 @@ async def abandon(booking: OwnBooking, exchange_id: UUID, desk: AtDesk) -> dict[
     """Nothing is charged and the ticket stays as it is. Abandoning what has failed already is no error."""
     found = await _one_of(desk, booking.id, exchange_id)
     if not found.is_over:
-        handle = desk.temporal.get_workflow_handle_for(ExchangeWorkflow.run, exchange_workflow_id(exchange_id))
+        handle = desk.temporal.get_workflow_handle(exchange_workflow_id(exchange_id))
         update = handle.execute_update(ExchangeWorkflow.abandon)
         with suppress(WorkflowClosed):  # it has just ended without us
             await commands.answer(update, booking.id, desk.settings.payment_wait)

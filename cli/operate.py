@@ -39,7 +39,7 @@ def operate(booking_id: UUID, action: Action) -> None:
     """Tell a saga that needs attention to retry, resolve or compensate."""
 
     async def order(client: Client) -> None:
-        handle = client.get_workflow_handle_for(BookingWorkflow.run, workflow_id(booking_id))
+        handle = client.get_workflow_handle(workflow_id(booking_id))
         await handle.execute_update(BookingWorkflow.operate, action)
 
     _hand_in(order, f"booking {booking_id}", f"booking.{action}", f"booking/{booking_id}")
@@ -56,7 +56,7 @@ def operate_refund(refund_id: UUID, action: Action) -> None:
     """Tell a refund that needs attention to retry or resolve."""
 
     async def order(client: Client) -> None:
-        handle = client.get_workflow_handle_for(RefundWorkflow.run, refund_workflow_id(refund_id))
+        handle = client.get_workflow_handle(refund_workflow_id(refund_id))
         await handle.execute_update(RefundWorkflow.operate, action)
 
     _hand_in(order, f"refund {refund_id}", f"refund.{action}", f"refund/{refund_id}")
@@ -73,7 +73,7 @@ def operate_exchange(exchange_id: UUID, action: Action) -> None:
     """Tell an exchange that needs attention to retry or resolve."""
 
     async def order(client: Client) -> None:
-        handle = client.get_workflow_handle_for(ExchangeWorkflow.run, exchange_workflow_id(exchange_id))
+        handle = client.get_workflow_handle(exchange_workflow_id(exchange_id))
         await handle.execute_update(ExchangeWorkflow.operate, action)
 
     _hand_in(order, f"exchange {exchange_id}", f"exchange.{action}", f"exchange/{exchange_id}")
@@ -102,7 +102,7 @@ def resume(event_id: UUID) -> None:
 def _tell_cancellation(event_id: UUID, update: Any, action: str) -> None:
     async def order(client: Client) -> None:
         id = cancellation_workflow_id(event_id)
-        await client.get_workflow_handle_for(EventCancellation.run, id).execute_update(update)
+        await client.get_workflow_handle(id).execute_update(update)
 
     _hand_in(order, f"the cancellation of event {event_id}", action, f"event/{event_id}")
 

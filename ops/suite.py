@@ -1,22 +1,21 @@
-"""Runs the whole suite from nothing, in lanes side by side, each on its own stack; whatever happens, nothing runs on.
+"""Lints, and runs the whole suite from nothing; whatever happens, nothing of it runs on.
 
-Tests wait far more than they compute, so lanes cost little more than one. What kills servers has lanes apart from what
-needs them. The last line is pytest's closing line, summed over the lanes: who reads only the end reads the truth.
+The last line is pytest's closing line, summed over the lanes: who reads only the end reads the truth.
 """
 
-import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # started by its path, Python knows only the folder of this file
+
+from tests.lanes import Lane, lanes, run  # noqa: E402
+
 BIN = Path(sys.executable).parent
 
 PRODUCT = (
@@ -31,22 +30,7 @@ LINT = (
     (f"{BIN}/bandit", "-q", "-ll", "-ii", "-r", *PRODUCT),
     (sys.executable, "ops/dependencies.py"),
 )
-FAULTS = ("tests/faults", "tests/chaos")
-
-
-class Lane(NamedTuple):
-    """Tests that share a stack; the stack bears the lane's name."""
-
-    stack: str
-    pytest: tuple[str, ...]
-
-
-LANES = (
-    Lane("test", ("-n", "4", "-m", "not disruptive")),
-    Lane("test-faults", ("-m", "disruptive", *FAULTS)),
-    Lane("test-outages", ("-m", "disruptive", *(f"--ignore={folder}" for folder in FAULTS))),
-)
-NO_TESTS = 5
+LANES = lanes("test")
 
 
 def main(arguments: list[str]) -> int:
@@ -66,7 +50,7 @@ def _in_lanes() -> int:
             _stack("clean", lane)
             # Servers only: our own processes start with the settings of tests/conftest.py.
             _stack("up", lane, "--servers", "--ports", "free")
-        code, tally = _test()
+        code, tally = run(LANES, environment={})
     except subprocess.CalledProcessError as failed:
         print(f"failed: {failed}", file=sys.stderr)
     finally:
@@ -81,38 +65,6 @@ def _in_lanes() -> int:
 
 def _lint() -> int:
     return next((code for code in map(_run, LINT) if code), 0)
-
-
-def _test() -> tuple[int, Counter[str]]:
-    running = [_start(lane) for lane in LANES]
-    with ThreadPoolExecutor(len(LANES)) as readers:
-        try:
-            tally = sum(readers.map(_relay, LANES, running), Counter[str]())
-        except BaseException:
-            for pytest in running:
-                pytest.terminate()
-            raise
-    codes = [pytest.wait() for pytest in running]
-    return next((code for code in codes if code not in (0, NO_TESTS)), 0 if 0 in codes else NO_TESTS), tally
-
-
-def _start(lane: Lane) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "pytest", *lane.pytest]
-    print(f"[{lane.stack}] $ python", *command[1:], flush=True)
-    environment = os.environ | {"SEATWRIGHT_STACK": lane.stack}
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def _relay(lane: Lane, pytest: subprocess.Popen[str]) -> Counter[str]:
-    """Print what a lane says under its name; return the counts of its closing line."""
-    last = ""
-    for line in pytest.stdout or ():
-        print(f"[{lane.stack}] {line}", end="", flush=True)
-        last = line if line.strip() else last
-    counted = re.findall(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|warnings?)", last)
-    return Counter({word.rstrip("s") if word != "passed" else word: int(n) for n, word in counted})
 
 
 def _closing_line(tally: Counter[str], seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Runs every scenario at full size on a clean stack of its own, and writes down what came of it (`make prove`)."""
+"""Runs the whole suite at full size on clean stacks of its own, and writes down what came of it (`make prove`)."""
 
 from __future__ import annotations
 
@@ -30,18 +30,11 @@ sys.path.insert(0, str(ROOT))  # started by its path, Python knows only the fold
 
 from stack import Stack  # noqa: E402
 from tests.conftest import TEST_SETTINGS  # noqa: E402
+from tests.lanes import lanes  # noqa: E402
+from tests.lanes import run as run_lanes  # noqa: E402
 
 NAME = "prove"
 CHAOS_SECONDS, CHAOS_RATE = 600, 5
-SUITES = (
-    "tests/scenarios",
-    "tests/providers",
-    "tests/faults",
-    "tests/workflows",
-    "tests/audit",
-    "tests/db",
-    "tests/adapters",
-)
 SLOWEST = 10
 PACKAGES = ("temporalio", "fastapi", "sqlalchemy", "psycopg", "redis", "confluent-kafka", "elasticsearch", "stripe")
 
@@ -62,7 +55,7 @@ class Run(NamedTuple):
     seconds: float
     exit_code: int
     tests: Sequence[Test]
-    audit: subprocess.CompletedProcess[str]
+    audits: Mapping[str, subprocess.CompletedProcess[str]]  # of everything that a lane's stack has ever sold
     tables: Mapping[str, str]  # what tests have written down for this report, by title
 
 
@@ -72,14 +65,16 @@ def main() -> int:
     seed = int(os.environ.get("SEATWRIGHT_SEED", "20261123"))
     head = _git("rev-parse", "--short", "HEAD")
     changes = _git("status", "--porcelain", "--", ".", ":!docs/proof")
-    stack = Stack(NAME, ports="free")
+    stacks = [Stack(lane.stack, ports="free") for lane in lanes(NAME)]
     try:
-        stack.clean()
-        stack.up(settings=TEST_SETTINGS)
-        run = _run(stack, seed)
-        servers = _servers(stack)
+        for stack in stacks:
+            stack.clean()
+            stack.up(settings=TEST_SETTINGS)
+        run = _run(stacks, seed)
+        servers = _servers(stacks[0])
     finally:
-        stack.down()
+        for stack in stacks:
+            stack.down()
     chaos = _chaos(seed)
     path = ROOT / "docs" / "proof" / f"{run.started:%Y-%m-%d}-{head}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,27 +84,29 @@ def main() -> int:
 
 
 def _is_proof(run: Run, chaos: subprocess.CompletedProcess[str]) -> bool:
-    return bool(run.tests) and not any((run.exit_code, run.audit.returncode, chaos.returncode))
+    return bool(run.tests) and not any(
+        (run.exit_code, chaos.returncode, *(audit.returncode for audit in run.audits.values()))
+    )
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _run(stack: Stack, seed: int) -> Run:
+def _run(stacks: Sequence[Stack], seed: int) -> Run:
     started, clock = datetime.now(UTC), time.monotonic()
     with TemporaryDirectory() as folder:
-        xml = Path(folder) / "junit.xml"
-        command = [sys.executable, "-m", "pytest", *SUITES, "-p", "no:cacheprovider", f"--hypothesis-seed={seed}"]
-        environment = os.environ | {
-            "SEATWRIGHT_STACK": NAME,
+        environment = {
             "SEATWRIGHT_SCALE": "full",
             "SEATWRIGHT_SEED": str(seed),
             "PYTHONHASHSEED": str(seed % 2**32),
         }
-        code = subprocess.run([*command, f"--junitxml={xml}"], cwd=ROOT, env=environment, check=False).returncode
-        tests = _read(xml) if xml.exists() else []
-    return Run(started, time.monotonic() - clock, code, tests, _audit(stack), _tables(stack))
+        options = ("-p", "no:cacheprovider", f"--hypothesis-seed={seed}")
+        ended = run_lanes(lanes(NAME, junit=Path(folder)), *options, environment=environment)
+        tests = [test for xml in Path(folder).glob("*.xml") for test in _read(xml)]
+    audits = {stack.name: _audit(stack) for stack in stacks}
+    tables = {title: table for stack in stacks for title, table in _tables(stack).items()}
+    return Run(started, time.monotonic() - clock, ended.code, tests, audits, tables)
 
 
 def _read(xml: Path) -> list[Test]:
@@ -179,12 +176,7 @@ def _report(
         *(line for title, table in sorted(run.tables.items()) for line in (f"## {title.capitalize()}", "", table)),
         "## The audit of everything afterwards",
         "",
-        f"`seatwright audit`, exit code {run.audit.returncode}:",
-        "",
-        "```",
-        (run.audit.stdout + run.audit.stderr).strip(),
-        "```",
-        "",
+        *(line for stack, audit in run.audits.items() for line in _audited(stack, audit)),
         "## Chaos",
         "",
         f"`make chaos SECONDS={CHAOS_SECONDS} RATE={CHAOS_RATE} SEED={seed}`, exit code {chaos.returncode}:",
@@ -193,6 +185,11 @@ def _report(
         chaos.stdout.strip(),
         "```",
     ]
+
+
+def _audited(stack: str, audit: subprocess.CompletedProcess[str]) -> list[str]:
+    told = (audit.stdout + audit.stderr).strip()
+    return [f"`seatwright audit` of the stack `{stack}`, exit code {audit.returncode}:", "", "```", told, "```", ""]
 
 
 def _list(title: str, items: Sequence[str]) -> list[str]:

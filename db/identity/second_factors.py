@@ -149,7 +149,7 @@ async def _use_recovery_code(connection: AsyncConnection, user_id: UUID, code: s
 
 def _totp(secret: bytes) -> TOTP:
     # SHA-1, as authenticators expect it; its collisions do not matter to an HMAC.
-    return TOTP(secret, _DIGITS, SHA1(), _STEP)
+    return TOTP(secret, _DIGITS, SHA1(), _STEP)  # nosec B303
 
 
 def _new_recovery_code() -> str:

