@@ -5,7 +5,7 @@ The provider's first answer is never taken for the end: whether money has gone b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -61,7 +61,23 @@ class RefundActivities:
                 )
             if not tries:
                 return GivingBack(state=GivingBackState.FAILED, code="no_money_taken")
-            return min([await self._give(each) for each in tries], key=lambda answer: _WORST_FIRST.index(answer.state))
+            return min(await self._give_all(tries), key=lambda answer: _WORST_FIRST.index(answer.state))
+
+    async def _give_all(self, tries: Sequence[Try]) -> list[GivingBack]:
+        """Each part is asked for, also where the provider of another is away.
+
+        Raises:
+            PaymentUnknown: Of one of them nobody knows.
+        """
+        answers, unknown = list[GivingBack](), None
+        for each in tries:
+            try:
+                answers.append(await self._give(each))
+            except PaymentUnknown as error:
+                unknown = error
+        if unknown:
+            raise unknown
+        return answers
 
     @activity.defn
     async def note_by_hand(self, order: GiveBack) -> None:

@@ -87,6 +87,7 @@ def _hold(intent: Any, ours: ToOurs) -> Movement:
         reference=intent.id,
         kind=MovementKind.HELD,
         booking_id=_booking(intent),
+        intent_id=intent.id,
         amount=Money(amount=ours(intent.amount_capturable, currency), currency=currency),
         happened_at=datetime.fromtimestamp(intent.created, UTC),
     )

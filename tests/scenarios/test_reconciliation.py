@@ -10,11 +10,12 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.payment import PaymentGateway
 from activities.reconciliation import DaysDue
-from activities.refund import GiveBack
+from activities.refund import GiveBack, RefundActivities
 from adapters.iyzico import IyzicoGateway
 from adapters.payu import PayUGateway
 from adapters.stripe import StripeGateway
@@ -98,6 +99,14 @@ async def test_money_that_was_taken_for_a_booking_that_we_do_not_know_is_missing
 @with_a_list
 async def test_money_that_is_reserved_for_a_booking_that_we_do_not_know_is_missing_here(books: Books) -> None:
     booking = uuid4()
+    await books.reserved_there(booking)
+    assert await books.differ(booking) == [MISSING_HERE]
+
+
+@with_a_list
+async def test_money_that_is_reserved_once_more_for_a_booking_that_is_paid_is_missing_here(books: Books) -> None:
+    """The booking's own payment, which is known, must not hide it."""
+    booking = await books.sold()
     await books.reserved_there(booking)
     assert await books.differ(booking) == [MISSING_HERE]
 
@@ -287,3 +296,30 @@ async def test_a_day_is_due_until_it_was_reconciled_after_its_end(books: Books) 
     assert await step(books.steps.days_due, DaysDue(provider="stripe", until=yesterday)) == due[:-1]
     await step(books.steps.compare_books, ReconcileDay(provider="stripe", day=today()))  # it has not ended yet
     assert await step(books.steps.days_due, DaysDue(provider="stripe", until=today())) == [*due[1:-1], today()]
+
+
+@pytest.mark.parametrize("books", ["iyzico", "payu"], indirect=True)
+async def test_a_refund_is_given_where_its_provider_answers_though_another_one_of_it_is_away(
+    books: Books, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway], nowhere: StripeGateway
+) -> None:
+    """The seat was bought at Stripe, and exchanged for a dearer one at the other; both books agree in the end."""
+    at_stripe, refund = Books(engine, gateways, "stripe"), uuid4()
+    booking = await at_stripe.sold()
+    await books.exchanged(booking)
+    order = GiveBack(refund_id=refund, booking_id=booking, amount=2 * PRICE.amount, number=1)
+
+    with pytest.raises(ApplicationError, match="Stripe"):
+        await step(RefundActivities(engine, {**gateways, "stripe": nowhere}).give_refund, order)
+    tries = "SELECT attempt, state FROM refunds WHERE refund_id = :id ORDER BY number"
+    assert [tuple(row) for row in await books.rows(tries, id=refund)] == [(1, "open"), (2, "succeeded")]
+
+    assert (await step(books.refunds.give_refund, order)).state is GivingBackState.SUCCEEDED
+    for provider in (books, at_stripe):
+        assert await provider.differ(booking) == []
+
+
+@pytest.fixture
+async def nowhere() -> AsyncIterator[StripeGateway]:
+    gateway = StripeGateway(API_KEY, base_url="http://127.0.0.1:9")
+    yield gateway
+    await gateway.close()
