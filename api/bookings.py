@@ -26,7 +26,7 @@ from api.security import Caller, Principal
 from api.trail import Trail
 from config.settings import Settings, secret
 from db.engine import autocommit
-from db.reservation import bookings, records
+from db.reservation import bookings, records, sales
 from domain.bookings import (
     ENDED,
     PAID,
@@ -39,7 +39,7 @@ from domain.bookings import (
 )
 from domain.identity import Role
 from domain.problems import Problem, ProblemType, Refused
-from domain.providers import PROVIDERS, check_admitted
+from domain.providers import check_admitted, check_currency, check_method
 from temporal.policies import booking_policy
 from workflows import refusals
 
@@ -104,8 +104,8 @@ async def _prepare(desk: Desk, body: BookingBody, user: Principal, booking_id_: 
         if known:
             refuse_other_body(known.request.body_sha256, sha256)
             return known
-        sale = await bookings.sale(connection, body.event_id)
-    bookings.price_of(sale.sections, body.seats, body.quantities)
+        sale = await sales.find_sale(connection, body.event_id)
+    sales.price_of(sale.sections, body.seats, body.quantities)
     request = BookingRequest(
         id=booking_id_,
         user_id=user.user_id,
@@ -193,21 +193,6 @@ async def pay(
     return answer
 
 
-def check_method(name: str, payment_method: str | None) -> None:
-    """A provider with a page of its own lets the buyer choose there; any other has to be told the method.
-
-    Raises:
-        Refused: It is not so, or there is no such provider.
-    """
-    provider = PROVIDERS.get(name)
-    if provider is None:
-        raise Refused(ProblemType.UNKNOWN_PROVIDER, f"Known providers: {', '.join(PROVIDERS)}.", field="provider")
-    if provider.has_own_page == (payment_method is None):
-        return
-    asks = "takes none: the buyer chooses on its page" if provider.has_own_page else "needs one"
-    raise Refused(ProblemType.INVALID_REQUEST, f"payment_method: {name} {asks}.", field="payment_method")
-
-
 async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider: str) -> datetime:
     async with autocommit(desk.engine) as connection:
         found = await bookings.find_to_be_paid(connection, booking_id)
@@ -216,13 +201,6 @@ async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider
     check_currency(provider, booking.currency)
     check_admitted(provider, found.providers)
     return found.now
-
-
-def check_currency(provider: str, currency: str) -> None:
-    """Raise Refused unless the provider takes the currency."""
-    if currency not in PROVIDERS[provider].currencies:
-        detail = f"{provider} does not take {currency}; choose another provider."
-        raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
 
 
 class _CameToNothing(Exception):

@@ -18,7 +18,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from api import booking_commands as commands
 from api.booking_bodies import PaymentMethod
 from api.booking_commands import WorkflowClosed
-from api.bookings import AtDesk, Desk, check_currency, check_method, own_booking
+from api.bookings import AtDesk, Desk, own_booking
 from api.idempotency import IdempotencyKey, digest, exchange_id_for, refuse_other_body
 from api.patience import promptly
 from api.problems import documented
@@ -29,6 +29,7 @@ from db.reservation import bookings, exchange_plans, exchange_records, exchanges
 from domain.bookings import Booking
 from domain.exchanges import Exchange, ExchangeOutcome, ExchangeRequest, ExchangeState, Payment
 from domain.problems import ProblemType, Refused
+from domain.providers import check_currency, check_method
 from domain.seats import SeatName
 from temporal import queues
 from workflows import refusals

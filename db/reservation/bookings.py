@@ -18,12 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from db.outbox import append
+from db.reservation import sales
 from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
 from db.reservation.tickets import issue, tickets_of
 from domain.bookings import EDGES, PAID, Booking, BookingRequest, BookingStatus
 from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld
 from domain.problems import ProblemType, Refused
-from domain.seats import SeatName
 
 
 class StaleStep(Exception):
@@ -95,8 +95,8 @@ async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking
         Refused: The event is not on sale, has no such places, or others have them; or the request came too late to make
             a booking. Then nothing is changed.
     """
-    offered = await sale(connection, request.event_id, lock=True)
-    amount = price_of(offered.sections, request.seats, request.quantities)
+    offered = await sales.find_sale(connection, request.event_id, lock=True)
+    amount = sales.price_of(offered.sections, request.seats, request.quantities)
     booking = await _insert(connection, request, offered, amount)
     if booking is None:
         return await _known_or_late(connection, request)
@@ -113,63 +113,9 @@ async def _known_or_late(connection: AsyncConnection, request: BookingRequest) -
     return known
 
 
-class Sale(NamedTuple):
-    """What an event sells: `sections` by name, how long it lets places be held, and the database's clock (UTC)."""
-
-    hold_seconds: int
-    currency: str
-    sections: dict[str, Row[Any]]
-    now: datetime
-
-
-_SALE = (
-    select(EventRow.hold_seconds, EventRow.currency, func.now().label("now"), SectionRow)
-    .join(SectionRow, SectionRow.event_id == EventRow.id)
-    .where(EventRow.id == bindparam("event_id"), EventRow.status == "on_sale", EventRow.starts_at > func.now())
-)
-_LOCKED_SALE = _SALE.with_for_update(read=True, of=EventRow)
-
-
-async def sale(connection: AsyncConnection, event_id: UUID, *, lock: bool = False) -> Sale:
-    """What is on sale; with `lock` it cannot be called off before this transaction ends.
-
-    Raises:
-        Refused: The event is not on sale, or not any more.
-    """
-    rows: list[Any] = list(await connection.execute(_LOCKED_SALE if lock else _SALE, {"event_id": event_id}))
-    if not rows:
-        raise not_on_sale(event_id)
-    first = rows[0]
-    return Sale(first.hold_seconds, first.currency, {row.name: row for row in rows}, first.now)
-
-
-def not_on_sale(event_id: UUID) -> Refused:
-    """The refusal of an event that is not on sale, or not any more."""
-    return Refused(ProblemType.EVENT_NOT_ON_SALE, "The event is not on sale.", event_id=str(event_id))
-
-
-def price_of(sections: dict[str, Row[Any]], seats: Sequence[str], quantities: dict[str, int]) -> int:
-    """What the places cost together, in minor units.
-
-    Raises:
-        Refused: The event has no such seat or section.
-    """
-    unknown = [name for name in seats if not _has_seat(sections, SeatName.parse(name))]
-    unknown += [name for name in quantities if name not in sections or sections[name].kind != "general"]
-    if unknown:
-        raise Refused(ProblemType.UNKNOWN_SEATS, f"The event has no such places: {', '.join(unknown)}.", seats=unknown)
-    seated = sum(sections[SeatName.parse(name).section].price for name in seats)
-    return int(seated + sum(sections[name].price * quantity for name, quantity in quantities.items()))
-
-
-def _has_seat(sections: dict[str, Row[Any]], seat: SeatName) -> bool:
-    section = sections.get(seat.section)
-    return bool(
-        section and section.kind == "seated" and seat.row <= section.rows and seat.number <= section.seats_per_row
-    )
-
-
-async def _insert(connection: AsyncConnection, request: BookingRequest, sale: Sale, amount: int) -> Booking | None:
+async def _insert(
+    connection: AsyncConnection, request: BookingRequest, sale: sales.Sale, amount: int
+) -> Booking | None:
     """The booking's row, unless there is one already or the request came too late."""
     if request.not_after and sale.now >= request.not_after:
         return None
@@ -316,7 +262,7 @@ async def sell(connection: AsyncConnection, booking: Booking) -> None:
     """
     sale = (await connection.execute(_LOCK_SALE, {"booking_id": booking.id})).one_or_none()
     if sale is None:
-        raise not_on_sale(booking.event_id)
+        raise sales.not_on_sale(booking.event_id)
     if sale.cancel_asked_at:
         raise Refused(ProblemType.WRONG_STATE, "The booking was cancelled; nothing is charged.")
     sold = general = 0

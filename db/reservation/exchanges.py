@@ -14,7 +14,7 @@ from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.outbox import append
-from db.reservation import bookings, refunds
+from db.reservation import bookings, refunds, sales
 from db.reservation.bookings import StaleStep, identity
 from db.reservation.exchange_plans import plan
 from db.reservation.tables import BookingRow, EventRow, ExchangeRow, SeatRow, TicketRow
@@ -76,7 +76,7 @@ async def commit(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
     exchange = await _known(connection, exchange_id)
     booking = await bookings.find(connection, exchange.booking_id)
     assert booking
-    await bookings.sale(connection, booking.event_id, lock=True)
+    await sales.find_sale(connection, booking.event_id, lock=True)
     committed = {"state": _S.COMMITTED, "action_url": None}
     return await _reach(connection, exchange_id, LIVE, committed)
 

@@ -324,7 +324,7 @@ async def request_of(connection: AsyncConnection, refund_id: UUID) -> RefundRequ
 _REQUESTS = select(RefundRow, BookingRow.event_id).join(BookingRow, BookingRow.id == RefundRow.booking_id)
 
 
-def _request(row: Row[Any]) -> RefundRequest:
+def _request(row: Any) -> RefundRequest:
     names = ("id", "booking_id", "event_id", "requested_by", "cause", "reason", "body_sha256")
     return RefundRequest(**{name: getattr(row, name) for name in names}, books_by_hand=True)
 

@@ -14,7 +14,10 @@ from domain.bookings import BookingStatus
 from domain.domain_events import BookingPartiallyRefunded, BookingRefunded, BookingRefunding
 from domain.rebuilding import rebuild
 from domain.refunds import RefundPolicy
-from tests.domain.test_rebuilding import A_HOLD, CONFIRMED, PAYING, WHO
+from tests.domain.test_rebuilding import A_HOLD, PAYING, WHO
+from tests.workers.outside import a_confirmed_booking
+
+CONFIRMED = a_confirmed_booking(**WHO)
 
 START = datetime(2030, 5, 1, 19, 30, tzinfo=UTC)
 PRICES = st.lists(st.integers(0, 100_000), max_size=20)

@@ -1,0 +1,71 @@
+"""What an event sells, and at which price: the copy that publishing made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.reservation.tables import EventRow, SectionRow
+from domain.problems import ProblemType, Refused
+from domain.seats import SeatName
+
+
+class Sale(NamedTuple):
+    """What an event sells: `sections` by name, how long it lets places be held, and the database's clock (UTC)."""
+
+    hold_seconds: int
+    currency: str
+    sections: dict[str, Row[Any]]
+    now: datetime
+
+
+_SALE = (
+    select(EventRow.hold_seconds, EventRow.currency, func.now().label("now"), SectionRow)
+    .join(SectionRow, SectionRow.event_id == EventRow.id)
+    .where(EventRow.id == bindparam("event_id"), EventRow.status == "on_sale", EventRow.starts_at > func.now())
+)
+_LOCKED_SALE = _SALE.with_for_update(read=True, of=EventRow)
+
+
+async def find_sale(connection: AsyncConnection, event_id: UUID, *, lock: bool = False) -> Sale:
+    """What is on sale; with `lock` it cannot be called off before this transaction ends.
+
+    Raises:
+        Refused: The event is not on sale, or not any more.
+    """
+    rows: list[Any] = list(await connection.execute(_LOCKED_SALE if lock else _SALE, {"event_id": event_id}))
+    if not rows:
+        raise not_on_sale(event_id)
+    first = rows[0]
+    return Sale(first.hold_seconds, first.currency, {row.name: row for row in rows}, first.now)
+
+
+def not_on_sale(event_id: UUID) -> Refused:
+    """The refusal of an event that is not on sale, or not any more."""
+    return Refused(ProblemType.EVENT_NOT_ON_SALE, "The event is not on sale.", event_id=str(event_id))
+
+
+def price_of(sections: dict[str, Row[Any]], seats: Sequence[str], quantities: dict[str, int]) -> int:
+    """What the places cost together, in minor units.
+
+    Raises:
+        Refused: The event has no such seat or section.
+    """
+    unknown = [name for name in seats if not _has_seat(sections, SeatName.parse(name))]
+    unknown += [name for name in quantities if name not in sections or sections[name].kind != "general"]
+    if unknown:
+        raise Refused(ProblemType.UNKNOWN_SEATS, f"The event has no such places: {', '.join(unknown)}.", seats=unknown)
+    seated = sum(sections[SeatName.parse(name).section].price for name in seats)
+    return int(seated + sum(sections[name].price * quantity for name, quantity in quantities.items()))
+
+
+def _has_seat(sections: dict[str, Row[Any]], seat: SeatName) -> bool:
+    section = sections.get(seat.section)
+    return bool(
+        section and section.kind == "seated" and seat.row <= section.rows and seat.number <= section.seats_per_row
+    )
