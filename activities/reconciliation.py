@@ -125,7 +125,8 @@ class ReconciliationActivities:
             if theirs:
                 taken, back = taken + theirs.captured, back + theirs.refunded
                 held += theirs.amount.amount if theirs.amount else 0
-        if not found and (listed.captured > taken or listed.refunded > back or listed.held > held):
+        is_more = listed.captured > taken or listed.refunded > back or listed.held > held
+        if not found and (is_more or listed.is_strange):
             unknown = "payments that we know do not make it up"
             found.append(_difference(order, str(booking), DifferenceKind.MISSING_HERE, unknown, listed.words))
         return found

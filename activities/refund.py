@@ -5,7 +5,7 @@ The provider's first answer is never taken for the end: whether money has gone b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -61,7 +61,46 @@ class RefundActivities:
                 )
             if not tries:
                 return GivingBack(state=GivingBackState.FAILED, code="no_money_taken")
-            return min([await self._give(each) for each in tries], key=lambda answer: _WORST_FIRST.index(answer.state))
+            return min(await self._give_all(tries), key=lambda answer: _WORST_FIRST.index(answer.state))
+
+    async def _give_all(self, tries: Sequence[Try]) -> list[GivingBack]:
+        """Each part is asked for, also where the provider of another is away.
+
+        Raises:
+            PaymentUnknown: Of one of them nobody knows.
+        """
+        answers, unknown = list[GivingBack](), None
+        for each in tries:
+            try:
+                answers.append(await self._give(each))
+            except PaymentUnknown as error:
+                unknown = error
+        if unknown:
+            raise unknown
+        return answers
+
+    @activity.defn
+    async def note_by_hand(self, order: GiveBack) -> None:
+        """Book what an operator has given back by hand, so that the ledger agrees with the provider again."""
+        async with self._engine.begin() as connection:
+            await refunds.note_by_hand(connection, order.refund_id, order.booking_id, order.amount)
+
+    @activity.defn
+    async def take_back(self, refund_id: UUID) -> bool:
+        """Find out whether a refund that had succeeded has failed after all, and book it; whether any part of it has.
+
+        Repeated, what the rows say by then.
+        """
+        async with conversation():
+            async with self._engine.connect() as connection:
+                given = await refunds.succeeded(connection, refund_id)
+            for each in given:
+                now = await self._look_up(each)
+                if now and now.state is GivingBackState.FAILED:
+                    async with self._engine.begin() as connection:
+                        await refunds.take_back(connection, each, now.code)
+            async with self._engine.connect() as connection:
+                return await refunds.is_owed(connection, refund_id)
 
     async def _give(self, given: Try) -> GivingBack:
         if given.state in SETTLED:

@@ -41,6 +41,12 @@ class ReturnedTickets:
         return RefundOutcome(body_sha256=request.body_sha256, refund=refund, booking=booking, places_shown=shown)
 
     @activity.defn
+    async def find_request(self, refund_id: UUID) -> RefundRequest:
+        """What a refund that was accepted was asked for."""
+        async with self._engine.connect() as connection:
+            return await refunds.request_of(connection, refund_id)
+
+    @activity.defn
     async def show_places(self, booking_id: UUID) -> None:
         """Tell Redis which places a booking has left."""
         async with self._engine.connect() as connection:

@@ -67,6 +67,7 @@ def _of_balance(line: Any, ours: ToOurs) -> Movement:
         reference=line.id,
         kind=KINDS[line.type],
         booking_id=_booking(source),
+        intent_id=getattr(source, "payment_intent", None),
         amount=Money(amount=ours(paid, currency), currency=currency),
         fee=Money(amount=ours(line.fee, settled), currency=settled) if line.fee > 0 else None,
         happened_at=datetime.fromtimestamp(line.created, UTC),
@@ -86,6 +87,7 @@ def _hold(intent: Any, ours: ToOurs) -> Movement:
         reference=intent.id,
         kind=MovementKind.HELD,
         booking_id=_booking(intent),
+        intent_id=intent.id,
         amount=Money(amount=ours(intent.amount_capturable, currency), currency=currency),
         happened_at=datetime.fromtimestamp(intent.created, UTC),
     )

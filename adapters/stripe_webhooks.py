@@ -19,7 +19,7 @@ KINDS = {
     "charge.refunded": NewsKind.REFUND,
     "charge.refund.updated": NewsKind.REFUND,
     "refund.updated": NewsKind.REFUND,
-    "refund.failed": NewsKind.REFUND,
+    "refund.failed": NewsKind.REFUND_FAILED,
 }
 
 

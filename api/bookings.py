@@ -19,7 +19,6 @@ from api.booking_commands import WorkflowClosed
 from api.hoarding import counted
 from api.idempotency import IdempotencyKey, booking_id_for, digest, refuse_other_body, update_id
 from api.patience import promptly
-from api.payment_methods import check_currency, check_method
 from api.problems import KINDS, documented
 from api.repetitions import Repeated, find_repeated
 from api.resources import Open, ReservationDatabase
@@ -41,6 +40,7 @@ from domain.bookings import (
 )
 from domain.identity import Role
 from domain.problems import Problem, ProblemType, Refused
+from domain.providers import check_admitted, check_currency, check_method
 from temporal.policies import booking_policy
 from workflows import refusals
 
@@ -105,7 +105,7 @@ async def _prepare(desk: Desk, body: BookingBody, user: Principal, booking_id_: 
         if known:
             refuse_other_body(known.request.body_sha256, sha256)
             return known
-        sale = await sales.sale(connection, body.event_id)
+        sale = await sales.find_sale(connection, body.event_id)
     sales.price_of(sale.sections, body.seats, body.quantities)
     request = BookingRequest(
         id=booking_id_,
@@ -196,11 +196,12 @@ async def pay(
 
 async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider: str) -> datetime:
     async with autocommit(desk.engine) as connection:
-        found = await bookings.find_with_time(connection, booking_id)
-    booking = _own(user, found[0] if found else None)
+        found = await bookings.find_to_be_paid(connection, booking_id)
+    booking = _own(user, found.booking if found else None)
     assert found is not None
     check_currency(provider, booking.currency)
-    return found[1]
+    check_admitted(provider, found.providers)
+    return found.now
 
 
 class _CameToNothing(Exception):

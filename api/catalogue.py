@@ -10,7 +10,15 @@ from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Query, status
-from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
@@ -33,6 +41,7 @@ from domain.exchanges import ExchangePolicy
 from domain.identity import TeamRole
 from domain.money import Currency
 from domain.problems import ProblemType, Refused
+from domain.providers import PROVIDERS
 from domain.refunds import RefundPolicy
 from temporal.queues import CATALOGUE, RESERVATION
 from workflows.event_cancellation import (
@@ -120,7 +129,24 @@ class NewEvent(RequestModel):
     )
     refund_policy: NewRefundPolicy = NewRefundPolicy()
     exchange_policy: NewExchangePolicy = NewExchangePolicy()
+    providers: Annotated[list[str], Field(min_length=1, max_length=len(PROVIDERS))] | None = Field(
+        default=None,
+        description="By which it may be paid; null: by any that takes its currency.",
+        examples=[["stripe"]],
+    )
     sections: list[NewSection] = Field(min_length=1, max_length=MAX_SECTIONS)
+
+    @field_validator("providers")
+    @classmethod
+    def _take_the_currency(cls, names: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        currency = info.data.get("currency")
+        for name in names or ():
+            if name not in PROVIDERS:
+                raise PydanticCustomError("providers", "unknown; known are {known}", {"known": ", ".join(PROVIDERS)})
+            if currency and currency not in PROVIDERS[name].currencies:
+                about = {"name": name, "currency": currency}
+                raise PydanticCustomError("providers", "{name} does not take {currency}", about)
+        return names and sorted(set(names))
 
     @model_validator(mode="after")
     def _fits(self) -> NewEvent:
@@ -154,6 +180,7 @@ class EventBody(BaseModel):
     hold_seconds: int
     refund_policy: RefundPolicy
     exchange_policy: ExchangePolicy
+    providers: list[str] | None
     sections: list[Section]
 
 

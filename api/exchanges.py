@@ -21,7 +21,6 @@ from api.booking_commands import WorkflowClosed
 from api.bookings import AtDesk, Desk, own_booking
 from api.idempotency import IdempotencyKey, digest, exchange_id_for, refuse_other_body
 from api.patience import promptly
-from api.payment_methods import check_currency, check_method
 from api.problems import documented
 from api.schemas import RequestModel
 from api.security import PUBLIC, BookingReader, Buyer
@@ -31,6 +30,7 @@ from db.reservation import bookings, exchange_plans, exchange_records, exchanges
 from domain.bookings import Booking
 from domain.exchanges import Exchange, ExchangeOutcome, ExchangeRequest, ExchangeState, Payment
 from domain.problems import ProblemType, Refused
+from domain.providers import check_currency, check_method
 from domain.seats import SeatName
 from temporal import queues
 from workflows import refusals

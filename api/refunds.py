@@ -124,6 +124,7 @@ def _request(body: RefundBody, booking: Booking, user: Principal, desk: Desk, ke
         waives_policy=body.waive_policy,
         body_sha256=digest(whole),
         attempts=desk.settings.compensation_attempts,
+        books_by_hand=True,
     )
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Protocol
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.common import WorkflowIDConflictPolicy
 
 from adapters.iyzico_webhooks import IyzicoWebhooks
 from adapters.payu_webhooks import PayUWebhooks
@@ -32,6 +34,7 @@ from temporal import queues
 from temporal.policies import booking_policy
 from workflows.exchange import exchange_workflow_id
 from workflows.late_payment import LatePaymentWorkflow
+from workflows.refund_taken_back import RefundTakenBack, taken_back_id
 from workflows.start import late_payment_id, search_attributes_of_late, workflow_id
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[PUBLIC])
@@ -75,9 +78,11 @@ async def receive(
 
 
 async def _take(news: ProviderNews, opened: Resources, engine: AsyncEngine) -> None:
-    course, attempt, refunds = await promptly(_received(engine, news))
+    course, attempt, refunds, given = await promptly(_received(engine, news))
     for refund_id in refunds:
         await tell_refund_news(opened.temporal, refund_id)
+    for refund_id in given:
+        await promptly(_look_again(opened, refund_id))
     if attempt is None or course in (Course.IGNORED, Course.REFUND):
         return
     if course is Course.SAGA:
@@ -101,6 +106,17 @@ async def _watch(engine: AsyncEngine, attempt: Attempt) -> None:
 def _waiting_for(attempt: Attempt) -> str:
     """The saga that waits for the attempt's buyer."""
     return exchange_workflow_id(attempt.exchange_id) if attempt.exchange_id else workflow_id(attempt.booking_id)
+
+
+async def _look_again(opened: Resources, refund_id: UUID) -> None:
+    """Have somebody find out whether a refund that had succeeded has failed after all."""
+    await opened.temporal.start_workflow(
+        RefundTakenBack.run,
+        refund_id,
+        id=taken_back_id(refund_id),
+        task_queue=queues.RESERVATION,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )
 
 
 async def _look_after(opened: Resources, attempt: Attempt) -> None:

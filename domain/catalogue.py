@@ -53,7 +53,11 @@ class Section(BaseModel):
 
 
 class EventPlan(BaseModel):
-    """All that an organizer decides about an event."""
+    """All that an organizer decides about an event.
+
+    Attributes:
+        providers: By which payment providers it may be paid; None for any that takes its currency.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -65,6 +69,7 @@ class EventPlan(BaseModel):
     hold_seconds: int = Field(ge=1)
     refund_policy: RefundPolicy = RefundPolicy()
     exchange_policy: ExchangePolicy = ExchangePolicy()
+    providers: tuple[str, ...] | None = Field(default=None, min_length=1)
     sections: tuple[Section, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -233,6 +233,13 @@ class PaymentRefunded(PaymentEvent):
     refund_id: UUID | None = None
 
 
+class PaymentRefundFailed(PaymentEvent):
+    """A refund that the provider had called succeeded has failed after all: the money is with us again, and owed."""
+
+    type: Literal["payment.refund_failed"] = "payment.refund_failed"
+    refund_id: UUID
+
+
 class LateSettlement(StrEnum):
     """What became of money that turned up when nobody waited for it any more."""
 
@@ -364,6 +371,7 @@ AnyDomainEvent = Annotated[
     | PaymentCaptured
     | PaymentVoided
     | PaymentRefunded
+    | PaymentRefundFailed
     | LatePaymentSettled
     | EventPublished
     | EventCancelled

@@ -58,6 +58,7 @@ class NewsKind(StrEnum):
     TAKEN = "taken"
     DECLINED = "declined"
     REFUND = "refund"
+    REFUND_FAILED = "refund_failed"  # perhaps one that had succeeded
     OTHER = "other"
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from domain.problems import ProblemType, Refused
 
 
 class Provider(NamedTuple):
@@ -37,3 +40,32 @@ PAYU = Provider(
 )
 
 PROVIDERS = {provider.name: provider for provider in (STRIPE, IYZICO, PAYU)}
+
+
+def check_method(name: str, payment_method: str | None) -> None:
+    """A provider with a page of its own lets the buyer choose there; any other has to be told the method.
+
+    Raises:
+        Refused: It is not so, or there is no such provider.
+    """
+    provider = PROVIDERS.get(name)
+    if provider is None:
+        raise Refused(ProblemType.UNKNOWN_PROVIDER, f"Known providers: {', '.join(PROVIDERS)}.", field="provider")
+    if provider.has_own_page == (payment_method is None):
+        return
+    asks = "takes none: the buyer chooses on its page" if provider.has_own_page else "needs one"
+    raise Refused(ProblemType.INVALID_REQUEST, f"payment_method: {name} {asks}.", field="payment_method")
+
+
+def check_currency(provider: str, currency: str) -> None:
+    """Raise Refused unless the provider takes the currency."""
+    if currency not in PROVIDERS[provider].currencies:
+        detail = f"{provider} does not take {currency}; choose another provider."
+        raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
+
+
+def check_admitted(provider: str, admitted: Sequence[str] | None) -> None:
+    """Raise Refused unless an event's organizer lets it be paid by the provider; None admits all."""
+    if admitted is not None and provider not in admitted:
+        detail = f"This event is not paid by {provider}; choose one of {', '.join(admitted)}."
+        raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")

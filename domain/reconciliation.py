@@ -30,13 +30,15 @@ class Movement(_Frozen):
 
     Attributes:
         reference: The provider's own id of the line.
-        booking_id: What we told the provider that it is for; None where it is none of ours.
+        booking_id: What we told the provider that it is for; None where it does not say so.
+        intent_id: The intent whose money it is, where the list names it: what was made by hand tells nothing else.
         fee: What the provider keeps for itself, where the list says so; perhaps in another currency.
     """
 
     reference: str
     kind: MovementKind
     booking_id: UUID | None
+    intent_id: str | None = None
     amount: Money
     fee: Money | None = None
     happened_at: AwareDatetime

@@ -158,7 +158,7 @@ class Control:
         return answer({"refunds": [vars(refund) for refund in intents.refunds(intent.id)]})
 
     async def settle_refund(self, request: web.Request) -> web.StreamResponse:
-        """Decide a refund that was left pending."""
+        """Decide a refund that was left pending, or have one fail that had succeeded."""
         outcome = (await body_of(request)).get("outcome")
         if outcome not in ("succeeded", "failed"):
             raise ValueError("outcome: one of succeeded, failed")

@@ -293,12 +293,14 @@ class Intents:
         return refund
 
     def settle_refund(self, intent: Intent, refund: Refund, status: str) -> Refund:
-        """Decide a refund that was left pending: `succeeded`, or `failed` and the money is the merchant's again.
+        """Decide a refund: `succeeded` if it was left pending, or `failed` and the money is the merchant's again.
+
+        One that has succeeded may still fail, as at Stripe (docs.stripe.com/refunds#failed-refunds).
 
         Raises:
             WrongState: It is decided.
         """
-        if refund.status != "pending":
+        if refund.status != "pending" and (refund.status, status) != ("succeeded", "failed"):
             raise WrongState(intent, f"settling {refund.status} refund")
         if status == "failed":
             intent.refunded -= refund.amount

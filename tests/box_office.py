@@ -274,6 +274,7 @@ class BoxOffice:
         starts_in: timedelta = timedelta(days=30),
         refund_policy: dict[str, int | None] | None = None,
         exchange_policy: dict[str, int | None] | None = None,
+        providers: list[str] | None = None,
     ) -> str:
         """A published event with the seated sections A and B and the general-admission section Standing."""
         seated = {"kind": "seated", "rows": rows, "seats_per_row": seats_per_row}
@@ -286,6 +287,7 @@ class BoxOffice:
             "hold_seconds": hold_seconds,
             "refund_policy": refund_policy or {},
             "exchange_policy": exchange_policy or {},
+            "providers": providers,
             "sections": [
                 {"name": "A", "price": 5000, **seated},
                 {"name": "B", "price": 4000, **seated},

@@ -42,11 +42,13 @@ from workflows.late_payment import LatePaymentWorkflow
 from workflows.publication import PublishEvent
 from workflows.reconciliation import DailyReconciliation, ReconciliationWorkflow
 from workflows.refund import RefundWorkflow
+from workflows.refund_taken_back import RefundTakenBack
 
 RESERVATION_WORKFLOWS = [
     BookingWorkflow,
     LatePaymentWorkflow,
     RefundWorkflow,
+    RefundTakenBack,
     ExchangeWorkflow,
     EventCancellation,
     EstimateCancellation,

@@ -176,6 +176,7 @@ class EventCancellation:
             waives_policy=True,
             body_sha256="",
             attempts=self._order.attempts,
+            books_by_hand=True,
         )
         try:
             child = await workflow.start_child_workflow(

@@ -202,6 +202,7 @@ class ExchangeWorkflow:
             reason="",
             body_sha256="",
             attempts=self._request.attempts,
+            books_by_hand=True,
         )
         with suppress(WorkflowAlreadyStartedError):
             await workflow.start_child_workflow(

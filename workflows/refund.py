@@ -108,12 +108,7 @@ class RefundWorkflow:
 
     async def _ask_provider(self) -> GivingBack:
         """Begin this try and ask again until it is decided: what is pending has not gone back."""
-        order = GiveBack(
-            refund_id=self._request.id,
-            booking_id=self._request.booking_id,
-            amount=self._refund.amount,
-            number=self._number,
-        )
+        order = self._giving_back()
         pause = _FIRST_LOOK
         while True:
             self._provider_has_news = False
@@ -125,6 +120,22 @@ class RefundWorkflow:
             with suppress(TimeoutError):
                 await workflow.wait_condition(lambda: self._provider_has_news, timeout=pause)
             pause = min(2 * pause, _LONGEST_LOOK)
+
+    async def _note_by_hand(self) -> None:
+        await workflow.execute_activity_method(
+            RefundActivities.note_by_hand,
+            self._giving_back(),
+            summary="book what was given by hand",
+            **provider(self._request.attempts),
+        )
+
+    def _giving_back(self) -> GiveBack:
+        return GiveBack(
+            refund_id=self._request.id,
+            booking_id=self._request.booking_id,
+            amount=self._refund.amount,
+            number=self._number,
+        )
 
     async def _settle(self) -> None:
         refund = await workflow.execute_local_activity_method(
@@ -151,7 +162,9 @@ class RefundWorkflow:
             except (FailureError, _Failed) as error:
                 failure = error
             if await self._ask_operator(step, failure) is OperatorAction.RESOLVE:
-                return None
+                if not self._request.books_by_hand:
+                    return None
+                effect = self._note_by_hand
 
     async def _ask_operator(self, step: str, error: FailureError | _Failed) -> OperatorAction:
         workflow.logger.error("refund needs attention at %s", step, exc_info=error)

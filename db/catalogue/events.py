@@ -133,6 +133,7 @@ def _event(row: Row[Any], sections: Sequence[Section]) -> Event:
             until_hours=row.refund_until_hours, fee_percent=row.refund_fee_percent, fee_fixed=row.refund_fee_fixed
         ),
         exchange_policy=ExchangePolicy(until_hours=row.exchange_until_hours),
+        providers=None if row.providers is None else tuple(row.providers),
         sections=tuple(sections),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, MetaData, text
+from sqlalchemy import ARRAY, ForeignKey, MetaData, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.outbox import DomainEventColumns, OutboxColumns, ServiceBase
@@ -47,6 +47,7 @@ class EventRow(Base):
     refund_fee_percent: Mapped[int] = mapped_column(server_default=text("0"))
     refund_fee_fixed: Mapped[int] = mapped_column(server_default=text("0"))
     exchange_until_hours: Mapped[int | None] = mapped_column(server_default=text("0"))
+    providers: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     published_at: Mapped[datetime | None]
 

@@ -21,21 +21,31 @@ class Payment(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """What a provider's list of a day has of one booking, in minor units; in words for an operator."""
+    """What a provider's list of a day has of one booking, in minor units; in words for an operator.
+
+    Attributes:
+        held: As far as the list does not name the intents.
+        is_strange: It names one that reserves money and is none of ours.
+    """
 
     captured: int
     refunded: int
     held: int
+    is_strange: bool
     words: str
 
 
 _KEEP = text(
     """
-    INSERT INTO provider_movements (provider, reference, kind, day, booking_id, amount, currency, happened_at)
-    VALUES (:provider, :reference, :kind, :day, :booking_id, :amount, :currency, :happened_at)
+    INSERT INTO provider_movements
+        (provider, reference, kind, day, booking_id, intent_id, amount, currency, happened_at)
+    VALUES (:provider, :reference, :kind, :day,
+            coalesce(CAST(:booking_id AS uuid),
+                     (SELECT a.booking_id FROM attempts a WHERE a.provider = :provider AND a.intent_id = :intent_id)),
+            :intent_id, :amount, :currency, :happened_at)
     ON CONFLICT (provider, reference, kind)
-    DO UPDATE SET day = excluded.day, booking_id = excluded.booking_id, amount = excluded.amount,
-                  currency = excluded.currency
+    DO UPDATE SET day = excluded.day, booking_id = excluded.booking_id, intent_id = excluded.intent_id,
+                  amount = excluded.amount, currency = excluded.currency
     """
 )
 # A fee belongs to the attempt that took the money, as far as there is one.
@@ -43,7 +53,8 @@ _BOOK_FEE = text(
     """
     SELECT book_fee(:provider, :reference, booking_id, number, :fee_currency, :fee) FROM attempts
     WHERE booking_id = :booking_id AND provider = :provider
-    ORDER BY state IN ('captured', 'refunded') DESC, number DESC LIMIT 1
+    ORDER BY intent_id IS NOT DISTINCT FROM CAST(:intent_id AS text) DESC,
+             state IN ('captured', 'refunded') DESC, number DESC LIMIT 1
     """
 )
 
@@ -57,6 +68,7 @@ async def keep(connection: AsyncConnection, provider: str, day: date, movements:
             "kind": movement.kind,
             "day": day,
             "booking_id": movement.booking_id,
+            "intent_id": movement.intent_id,
             "amount": movement.amount.amount,
             "currency": movement.amount.currency,
             "happened_at": movement.happened_at,
@@ -64,7 +76,7 @@ async def keep(connection: AsyncConnection, provider: str, day: date, movements:
         await connection.execute(_KEEP, values)
         if movement.fee and movement.booking_id:
             fee = {"fee": movement.fee.amount, "fee_currency": movement.fee.currency}
-            names = ("provider", "reference", "booking_id")
+            names = ("provider", "reference", "booking_id", "intent_id")
             await connection.execute(_BOOK_FEE, fee | {name: values[name] for name in names})
 
 
@@ -88,17 +100,23 @@ async def strangers(connection: AsyncConnection, provider: str, day: date) -> li
     return [(row.reference, row.words) for row in found]
 
 
+# A hold whose intent is none of ours, whatever else of its booking we know.
+_IS_STRANGE = """
+    line.kind = 'held' AND line.intent_id IS NOT NULL AND NOT EXISTS (
+        SELECT FROM attempts a WHERE a.provider = line.provider AND a.intent_id = line.intent_id)
+"""
+
 # Whatever is plainly right is left out here, set by set; the rest is looked up at the provider, one by one. A day's end
 # falls into the middle of some bookings: these are looked up, and then are right.
 _SUSPECTS = text(
-    """
+    f"""
     WITH theirs AS (
         SELECT booking_id, currency,
                coalesce(sum(amount) FILTER (WHERE kind = 'captured'), 0) AS captured,
                coalesce(sum(amount) FILTER (WHERE kind = 'refunded'), 0)
                  - coalesce(sum(amount) FILTER (WHERE kind = 'refund_failed'), 0) AS refunded,
-               bool_or(kind = 'held') AS held
-        FROM provider_movements
+               coalesce(sum(amount) FILTER (WHERE kind = 'held'), 0) AS held, bool_or({_IS_STRANGE}) AS is_strange
+        FROM provider_movements line
         WHERE provider = :provider AND day = :day AND booking_id > :after GROUP BY booking_id, currency
     ), ours AS (
         SELECT t.booking_id, e.currency,
@@ -115,9 +133,11 @@ _SUSPECTS = text(
     WHERE NOT :has_list
        OR coalesce(theirs.captured, 0) <> coalesce(ours.captured, 0)
        OR coalesce(theirs.refunded, 0) <> coalesce(ours.refunded, 0)
-       OR theirs.held AND NOT EXISTS (
-              SELECT FROM ledger_transactions known
-              WHERE known.booking_id = theirs.booking_id AND known.kind = 'authorized')
+       OR theirs.is_strange
+       OR theirs.held > (
+              SELECT coalesce(sum(e.amount), 0) FROM ledger_transactions t JOIN ledger_entries e ON transaction_id = id
+              WHERE t.booking_id = theirs.booking_id AND t.provider = :provider
+                AND t.kind = 'authorized' AND account = 'provider_holds')
        OR ours.held AND 0 <> (
               SELECT coalesce(sum(e.amount), 0) FROM ledger_transactions t JOIN ledger_entries e ON transaction_id = id
               WHERE t.booking_id = ours.booking_id AND account = 'provider_holds')
@@ -176,14 +196,15 @@ async def payments(connection: AsyncConnection, provider: str, booking_id: UUID)
 
 
 _LISTED = text(
-    """
+    f"""
     SELECT coalesce(sum(amount) FILTER (WHERE kind = 'captured'), 0)::bigint AS captured,
            (coalesce(sum(amount) FILTER (WHERE kind = 'refunded'), 0)
              - coalesce(sum(amount) FILTER (WHERE kind = 'refund_failed'), 0))::bigint AS refunded,
-           coalesce(sum(amount) FILTER (WHERE kind = 'held'), 0)::bigint AS held,
+           coalesce(sum(amount) FILTER (WHERE kind = 'held' AND intent_id IS NULL), 0)::bigint AS held,
+           coalesce(bool_or({_IS_STRANGE}), false) AS is_strange,
            string_agg(kind || ' ' || amount || ' ' || currency || ' (' || reference || ')', ', ' ORDER BY reference)
              AS words
-    FROM provider_movements WHERE provider = :provider AND day = :day AND booking_id = :booking_id
+    FROM provider_movements line WHERE provider = :provider AND day = :day AND booking_id = :booking_id
     """
 )
 
@@ -191,7 +212,7 @@ _LISTED = text(
 async def listed(connection: AsyncConnection, provider: str, day: date, booking_id: UUID) -> Listed:
     """What the provider's list of that day has of a booking."""
     row = (await connection.execute(_LISTED, {"provider": provider, "day": day, "booking_id": booking_id})).one()
-    return Listed(row.captured, row.refunded, row.held, row.words or "")
+    return Listed(row.captured, row.refunded, row.held, row.is_strange, row.words or "")
 
 
 _NOTE = text(

@@ -6,6 +6,7 @@ each intent that it takes from, and each part has its own tries; `number` counts
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from db.outbox import append
 from db.payment import attempts
 from db.payment.attempts import AttemptState
 from db.payment.tables import AttemptRow, RefundRow
-from domain.domain_events import PaymentRefunded
+from domain.domain_events import PaymentRefunded, PaymentRefundFailed
 from domain.money import Money
 
 
@@ -29,6 +30,9 @@ class TryState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
+
+BY_HAND = "by_hand"
+"""The code of a try that nobody asked the provider for: an operator says that the money went back otherwise."""
 
 SETTLED = frozenset({TryState.SUCCEEDED, TryState.FAILED})
 
@@ -143,6 +147,45 @@ def _try(row: Row[*tuple[Any, ...]]) -> Try:
     )
 
 
+async def note_by_hand(connection: AsyncConnection, refund_id: UUID, booking_id: UUID, amount: int) -> None:
+    """An operator says that all of a refund has gone back: book what the tries have not given; repeated, no change.
+
+    A try that is still on its way is taken for given, too: that is what the operator answers for.
+    """
+    for given in await open_tries(connection, refund_id, booking_id, sys.maxsize, amount):
+        await note(connection, given, TryState.SUCCEEDED, BY_HAND)
+
+
+async def succeeded(connection: AsyncConnection, refund_id: UUID) -> list[Try]:
+    """What a provider has given back of a refund, as it said."""
+    tries = await _tries(connection, refund_id)
+    return [each for each in tries if each.state is TryState.SUCCEEDED and each.code != BY_HAND]
+
+
+async def is_owed(connection: AsyncConnection, refund_id: UUID) -> bool:
+    """Whether a part of a refund has failed and not been given since."""
+    return any(each.state is TryState.FAILED for each in _latest(await _tries(connection, refund_id)))
+
+
+async def take_back(connection: AsyncConnection, given: Try, code: str | None) -> None:
+    """A try that had succeeded has failed after all: the money is with us again, and told so, once."""
+    await _lock(connection, given)
+    changed = await connection.execute(
+        update(RefundRow)
+        .where(RefundRow.refund_id == given.refund_id, RefundRow.number == given.number)
+        .where(RefundRow.state == TryState.SUCCEEDED)
+        .values(state=TryState.FAILED, code=code)
+    )
+    if changed.rowcount:
+        await connection.execute(
+            update(AttemptRow)
+            .where(AttemptRow.booking_id == given.booking_id, AttemptRow.number == given.attempt)
+            .where(AttemptRow.state == AttemptState.REFUNDED)
+            .values(state=AttemptState.CAPTURED, closed_at=None)
+        )
+        await append(connection, given.booking_id, PaymentRefundFailed(**_facts(given)))
+
+
 async def mint_key(connection: AsyncConnection, given: Try) -> None:
     """Have the next call use a new key, since the provider's saved answer to this one is known to be a failure."""
     await connection.execute(
@@ -155,12 +198,7 @@ async def mint_key(connection: AsyncConnection, given: Try) -> None:
 
 async def note(connection: AsyncConnection, given: Try, state: TryState, code: str | None = None) -> None:
     """Remember what the provider says of a try; when the money has gone back, tell it, once."""
-    # The attempt's lock makes refunds of one booking queue up, for the sum below and for the sequence of what is told.
-    await connection.execute(
-        select(AttemptRow.number)
-        .where(AttemptRow.booking_id == given.booking_id, AttemptRow.number == given.attempt)
-        .with_for_update()
-    )
+    await _lock(connection, given)
     changed = await connection.execute(
         update(RefundRow)
         .where(RefundRow.refund_id == given.refund_id, RefundRow.number == given.number)
@@ -168,23 +206,28 @@ async def note(connection: AsyncConnection, given: Try, state: TryState, code: s
         .values(state=state, code=code, settled_at=func.now() if state in SETTLED else None)
     )
     if changed.rowcount and state is TryState.SUCCEEDED:
-        await _tell(connection, given)
+        await append(connection, given.booking_id, PaymentRefunded(**_facts(given)))
         await _close_if_nothing_is_left(connection, given)
 
 
-async def _tell(connection: AsyncConnection, given: Try) -> None:
-    await append(
-        connection,
-        given.booking_id,
-        PaymentRefunded(
-            booking_id=given.booking_id,
-            provider=given.provider,
-            attempt=given.attempt,
-            amount=given.amount.amount,
-            currency=given.amount.currency,
-            refund_id=given.refund_id,
-        ),
+async def _lock(connection: AsyncConnection, given: Try) -> None:
+    """Makes refunds of one booking queue up, for the sums of what is given and for the sequence of what is told."""
+    await connection.execute(
+        select(AttemptRow.number)
+        .where(AttemptRow.booking_id == given.booking_id, AttemptRow.number == given.attempt)
+        .with_for_update()
     )
+
+
+def _facts(given: Try) -> dict[str, Any]:
+    return {
+        "booking_id": given.booking_id,
+        "provider": given.provider,
+        "attempt": given.attempt,
+        "amount": given.amount.amount,
+        "currency": given.amount.currency,
+        "refund_id": given.refund_id,
+    }
 
 
 async def _close_if_nothing_is_left(connection: AsyncConnection, given: Try) -> None:

@@ -132,6 +132,7 @@ class ProviderMovementRow(Base):
     kind: Mapped[str] = mapped_column(primary_key=True)
     day: Mapped[date]
     booking_id: Mapped[UUID | None]
+    intent_id: Mapped[str | None]
     amount: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str]
     happened_at: Mapped[datetime]

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.payment.attempts import CLOSED, Attempt, AttemptState, read_attempt
-from db.payment.refunds import TryState
+from db.payment.refunds import BY_HAND, TryState
 from domain.payments import NewsKind, NewsRefused, ProviderNews
 
 TOLERANCE = timedelta(seconds=300)
@@ -38,11 +38,13 @@ class Reception(NamedTuple):
     Attributes:
         attempt: The one that it is about; None where it names none of ours.
         refunds: Those that wait for news.
+        given: Those that had succeeded, where the message says that one has failed.
     """
 
     course: Course
     attempt: Attempt | None
     refunds: Sequence[UUID] = ()
+    given: Sequence[UUID] = ()
 
 
 # One statement, which is its own transaction: most messages are about nothing that anybody waits for.
@@ -55,14 +57,17 @@ _RECEIVE = text(
         SELECT attempts.*, state IN ({_CLOSED}) AND (:is_money OR watched) AS is_late
         FROM message JOIN attempts ON is_in_time AND provider = :provider AND intent_id = :intent_id
     ), waiting AS (
-        SELECT array_agg(DISTINCT refunds.refund_id) AS refunds
+        SELECT array_agg(DISTINCT refunds.refund_id) FILTER (WHERE refunds.state = '{TryState.PENDING}') AS refunds,
+               array_agg(DISTINCT refunds.refund_id) FILTER (
+                   WHERE :is_failure AND refunds.state = '{TryState.SUCCEEDED}' AND code IS DISTINCT FROM '{BY_HAND}'
+               ) AS given
         FROM refunds JOIN attempts ON (refunds.booking_id, refunds.attempt) = (attempts.booking_id, attempts.number)
-        WHERE :is_refund AND attempts.provider = :provider AND refunds.state = '{TryState.PENDING}'
+        WHERE :is_refund AND attempts.provider = :provider
           AND refunds.booking_id = coalesce((SELECT booking_id FROM about), CAST(:booking_id AS uuid))
     ), judged AS (
-        SELECT is_in_time, refunds, coalesce(about.booking_id, CAST(:booking_id AS uuid)) AS of_booking,
+        SELECT is_in_time, refunds, given, coalesce(about.booking_id, CAST(:booking_id AS uuid)) AS of_booking,
                CASE WHEN is_late THEN '{Course.LATE}'
-                    WHEN refunds IS NOT NULL THEN '{Course.REFUND}'
+                    WHEN coalesce(refunds, given) IS NOT NULL THEN '{Course.REFUND}'
                     WHEN state = '{AttemptState.ACTION_REQUIRED}' AND NOT :is_refund THEN '{Course.SAGA}'
                     ELSE '{Course.IGNORED}' END AS judged
         FROM message CROSS JOIN waiting LEFT JOIN about ON true
@@ -75,7 +80,7 @@ _RECEIVE = text(
         SELECT :provider, :event_id, :type, :intent_id, of_booking, judged FROM judged WHERE is_in_time
         ON CONFLICT DO NOTHING
     )
-    SELECT is_in_time, judged, refunds, about.* FROM judged LEFT JOIN about ON true
+    SELECT is_in_time, judged, refunds, given, about.* FROM judged LEFT JOIN about ON true
     """
 )
 
@@ -90,10 +95,11 @@ async def receive(connection: AsyncConnection, news: ProviderNews) -> Reception:
     values |= {
         "tolerance": TOLERANCE.total_seconds(),
         "is_money": news.kind in MONEY,
-        "is_refund": news.kind is NewsKind.REFUND,
+        "is_refund": news.kind in (NewsKind.REFUND, NewsKind.REFUND_FAILED),
+        "is_failure": news.kind is NewsKind.REFUND_FAILED,
     }
     row = (await connection.execute(_RECEIVE, values)).one()
     if not row.is_in_time:
         raise NewsRefused("the signature is too old or from the future")
     attempt = read_attempt(row) if row.number else None
-    return Reception(Course(row.judged), attempt, row.refunds or ())
+    return Reception(Course(row.judged), attempt, row.refunds or (), row.given or ())

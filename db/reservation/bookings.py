@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Interval, Row, bindparam, func, select, text, update
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from db.outbox import append
-from db.reservation.sales import Sale, not_on_sale, price_of, sale
+from db.reservation import sales
 from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
 from db.reservation.tickets import issue, tickets_of
 from domain.bookings import EDGES, OVER, PAID, Booking, BookingRequest, BookingStatus
@@ -36,13 +36,26 @@ async def find(connection: AsyncConnection, booking_id: UUID) -> Booking | None:
     return await _booking(connection, row) if row else None
 
 
-async def find_with_time(connection: AsyncConnection, booking_id: UUID) -> tuple[Booking, datetime] | None:
-    """As `find`, with the database's clock (UTC)."""
-    row: Any = (await connection.execute(_FIND, {"of_booking": booking_id})).one_or_none()
-    return (await _booking(connection, row), row.clock) if row else None
+class ToBePaid(NamedTuple):
+    """A booking with the database's clock (UTC), and the providers by which its event may be paid; None for any."""
+
+    booking: Booking
+    now: datetime
+    providers: Sequence[str] | None
 
 
-_FIND = select(BookingRow, func.now().label("clock")).where(BookingRow.id == bindparam("of_booking"))
+async def find_to_be_paid(connection: AsyncConnection, booking_id: UUID) -> ToBePaid | None:
+    """As `find`, with what an order to pay has to heed."""
+    row: Any = (await connection.execute(_FIND_TO_BE_PAID, {"of_booking": booking_id})).one_or_none()
+    return ToBePaid(await _booking(connection, row), row.clock, row.providers) if row else None
+
+
+_FIND = select(BookingRow).where(BookingRow.id == bindparam("of_booking"))
+_FIND_TO_BE_PAID = (
+    select(BookingRow, func.now().label("clock"), EventRow.providers)
+    .join(EventRow, EventRow.id == BookingRow.event_id)
+    .where(BookingRow.id == bindparam("of_booking"))
+)
 
 
 async def now(connection: AsyncConnection) -> datetime:
@@ -88,8 +101,8 @@ async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking
         Refused: The event is not on sale, has no such places, or others have them; or the request came too late to make
             a booking. Then nothing is changed.
     """
-    offered = await sale(connection, request.event_id, lock=True)
-    amount = price_of(offered.sections, request.seats, request.quantities)
+    offered = await sales.find_sale(connection, request.event_id, lock=True)
+    amount = sales.price_of(offered.sections, request.seats, request.quantities)
     booking = await _insert(connection, request, offered, amount)
     if booking is None:
         return await _known_or_late(connection, request)
@@ -106,7 +119,9 @@ async def _known_or_late(connection: AsyncConnection, request: BookingRequest) -
     return known
 
 
-async def _insert(connection: AsyncConnection, request: BookingRequest, sale: Sale, amount: int) -> Booking | None:
+async def _insert(
+    connection: AsyncConnection, request: BookingRequest, sale: sales.Sale, amount: int
+) -> Booking | None:
     """The booking's row, unless there is one already or the request came too late."""
     if request.not_after and sale.now >= request.not_after:
         return None
@@ -266,7 +281,7 @@ async def sell(connection: AsyncConnection, booking: Booking) -> None:
     """
     sale = (await connection.execute(_LOCK_SALE, {"booking_id": booking.id})).one_or_none()
     if sale is None:
-        raise not_on_sale(booking.event_id)
+        raise sales.not_on_sale(booking.event_id)
     if sale.cancel_asked_at:
         raise Refused(ProblemType.WRONG_STATE, "The booking was cancelled; nothing is charged.")
     sold = general = 0

@@ -13,6 +13,7 @@ from db.reservation.tables import EventRow, TicketRow
 from domain.bookings import Booking, BookingStatus, Ticket
 from domain.exchanges import EXCHANGEABLE, ExchangePolicy, ExchangeRequest
 from domain.problems import ProblemType, Refused
+from domain.providers import check_admitted
 
 
 class Plan(NamedTuple):
@@ -36,18 +37,14 @@ async def plan(connection: AsyncConnection, request: ExchangeRequest, *, lock: b
     """
     booking = await _changeable(connection, request)
     ticket, old_seat = await _chosen(connection, booking, request.ticket)
-    offered = await sales.sale(connection, booking.event_id, lock=lock)
+    offered = await sales.find_sale(connection, booking.event_id, lock=lock)
     await _check_policy(connection, booking.event_id)
     price = sales.price_of(offered.sections, [request.seat], {})
     if request.seat in {each.seat for each in booking.tickets}:
         raise bookings.seats_unavailable([request.seat])
     difference = price - int(offered.sections[ticket.section].price)
-    if difference > 0 and request.payment is None:
-        raise Refused(
-            ProblemType.INVALID_REQUEST,
-            f"provider: the seat costs {difference} more: say how to pay.",
-            field="provider",
-        )
+    if difference > 0:
+        await _check_payment(connection, request, difference)
     return Plan(booking, ticket, old_seat, difference)
 
 
@@ -78,6 +75,14 @@ async def _chosen(connection: AsyncConnection, booking: Booking, asked: UUID) ->
     if ticket.seat is None:
         raise Refused(ProblemType.INVALID_REQUEST, "ticket: it is for no seat that could be exchanged.", field="ticket")
     return ticket, ticket.seat
+
+
+async def _check_payment(connection: AsyncConnection, request: ExchangeRequest, difference: int) -> None:
+    if request.payment is None:
+        detail = f"provider: the seat costs {difference} more: say how to pay."
+        raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
+    admitted = await connection.execute(select(EventRow.providers).where(EventRow.id == request.event_id))
+    check_admitted(request.payment.provider, admitted.scalar_one())
 
 
 async def _check_policy(connection: AsyncConnection, event_id: UUID) -> None:

@@ -76,7 +76,7 @@ async def commit(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
     exchange = await _known(connection, exchange_id)
     booking = await bookings.find(connection, exchange.booking_id)
     assert booking
-    await sales.sale(connection, booking.event_id, lock=True)
+    await sales.find_sale(connection, booking.event_id, lock=True)
     committed = {"state": _S.COMMITTED, "action_url": None}
     return await _reach(connection, exchange_id, LIVE, committed)
 

@@ -107,6 +107,8 @@ async def _taken(connection: AsyncConnection, event_id: UUID) -> Mapping[str, Ma
 
 
 def _event_columns(event: Event) -> dict[str, Any]:
-    copied = event.model_dump(include={"id", "organizer_id", "name", "starts_at", "currency", "hold_seconds"})
+    copied = event.model_dump(
+        include={"id", "organizer_id", "name", "starts_at", "currency", "hold_seconds", "providers"}
+    )
     refunds = {f"refund_{key}": value for key, value in event.refund_policy.model_dump().items()}
     return copied | refunds | {"exchange_until_hours": event.exchange_policy.until_hours}

@@ -309,14 +309,24 @@ async def digest_of(connection: AsyncConnection, refund_id: UUID) -> str:
 async def find_unfinished(connection: AsyncConnection, *, older: timedelta, limit: int) -> list[RefundRequest]:
     """Requests of refunds that were accepted `older` ago or earlier and whose money has not gone back, in no order."""
     rows = await connection.execute(
-        select(RefundRow, BookingRow.event_id)
-        .join(BookingRow, BookingRow.id == RefundRow.booking_id)
-        .where(RefundRow.state != "succeeded", RefundRow.created_at <= func.now() - older)
+        _REQUESTS.where(RefundRow.state != "succeeded", RefundRow.created_at <= func.now() - older)
         .order_by(func.random())
         .limit(limit)
     )
+    return [_request(row) for row in rows]
+
+
+async def request_of(connection: AsyncConnection, refund_id: UUID) -> RefundRequest:
+    """The request that made a refund, as far as it is kept."""
+    return _request((await connection.execute(_REQUESTS.where(RefundRow.id == refund_id))).one())
+
+
+_REQUESTS = select(RefundRow, BookingRow.event_id).join(BookingRow, BookingRow.id == RefundRow.booking_id)
+
+
+def _request(row: Any) -> RefundRequest:
     names = ("id", "booking_id", "event_id", "requested_by", "cause", "reason", "body_sha256")
-    return [RefundRequest(**{name: getattr(row, name) for name in names}) for row in rows]
+    return RefundRequest(**{name: getattr(row, name) for name in names}, books_by_hand=True)
 
 
 async def count_parked(connection: AsyncConnection) -> int:

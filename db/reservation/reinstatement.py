@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation.bookings import claim_places, identity, move
-from db.reservation.sales import sale
+from db.reservation.sales import find_sale
 from db.reservation.tables import BookingRow, SeatRow
 from domain.alternatives import nearest_equal
 from domain.bookings import Booking, BookingStatus
@@ -26,7 +26,7 @@ async def reinstate(connection: AsyncConnection, booking: Booking, seats: Sequen
         Refused: The event is not on sale, or others have the places; then nothing is changed.
         StaleStep: As for `move`.
     """
-    await sale(connection, booking.event_id, lock=True)
+    await find_sale(connection, booking.event_id, lock=True)
     changed = await connection.execute(
         update(BookingRow)
         .where(BookingRow.id == booking.id, BookingRow.version == booking.version)

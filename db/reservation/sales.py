@@ -1,4 +1,4 @@
-"""What an event sells, and at which price."""
+"""What an event sells, and at which price: the copy that publishing made of it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SALE = (
 _LOCKED_SALE = _SALE.with_for_update(read=True, of=EventRow)
 
 
-async def sale(connection: AsyncConnection, event_id: UUID, *, lock: bool = False) -> Sale:
+async def find_sale(connection: AsyncConnection, event_id: UUID, *, lock: bool = False) -> Sale:
     """What is on sale; with `lock` it cannot be called off before this transaction ends.
 
     Raises:

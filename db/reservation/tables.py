@@ -42,6 +42,7 @@ class EventRow(Base):
     refund_fee_percent: Mapped[int] = mapped_column(server_default=text("0"))
     refund_fee_fixed: Mapped[int] = mapped_column(server_default=text("0"))
     exchange_until_hours: Mapped[int | None] = mapped_column(server_default=text("0"))
+    providers: Mapped[list[str] | None] = mapped_column(ARRAY(TEXT))
 
 
 class SectionRow(Base):

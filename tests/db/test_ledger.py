@@ -112,8 +112,7 @@ async def test_two_workers_who_note_the_same_step_at_once_book_it_once(payment: 
 
 
 async def a_try(connection: AsyncConnection, attempt: Attempt, amount: int) -> Try:
-    given = await refunds.open_try(connection, uuid4(), attempt.booking_id, 1, amount)
-    assert given
+    [given] = await refunds.open_tries(connection, uuid4(), attempt.booking_id, 1, amount)
     return given
 
 
@@ -134,6 +133,26 @@ async def test_a_refund_that_failed_is_not_booked(payment: AsyncEngine) -> None:
     async with payment.begin() as connection:
         await refunds.note(connection, await a_try(connection, attempt, 2000), TryState.FAILED, "no_such_card")
     assert await balances(payment, attempt) == TAKEN
+
+
+async def test_a_refund_that_fails_after_it_had_succeeded_is_booked_back_once_and_its_attempt_is_open_again(
+    payment: AsyncEngine,
+) -> None:
+    attempt = await moved(payment, AUTHORIZED, CAPTURED)
+    async with payment.begin() as connection:
+        given = await a_try(connection, attempt, PRICE)
+        await refunds.note(connection, given, TryState.SUCCEEDED)
+    for _ in range(2):
+        async with payment.begin() as connection:
+            await refunds.take_back(connection, given, "expired_or_canceled_card")
+    assert await kinds(payment, attempt) == ["authorized", "captured", "refunded", "refund_failed"]
+    assert await balances(payment, attempt) == TAKEN
+
+    async with payment.begin() as connection:
+        [again] = await refunds.open_tries(connection, given.refund_id, given.booking_id, 2, PRICE)
+        await refunds.note(connection, again, TryState.SUCCEEDED)
+    assert await balances(payment, attempt) == GIVEN_BACK
+    assert again.number == 2
 
 
 async def test_refunds_ticket_by_ticket_give_back_what_was_taken_and_no_more(payment: AsyncEngine) -> None:

@@ -24,8 +24,16 @@ def test_a_pending_refund_is_decided_once(shop: Shop, outcome: str, refunded: in
     assert shop.api.refunds.retrieve(refund).status == outcome
     assert shop.money()["refunded"] == refunded
     with pytest.raises(ControlError) as again:
-        shop.sandbox.call("POST", f"/_sandbox/refunds/{refund}/settle", {"outcome": "failed"})
+        shop.sandbox.call("POST", f"/_sandbox/refunds/{refund}/settle", {"outcome": "succeeded"})
     assert again.value.status == 409
+
+
+def test_a_refund_that_has_succeeded_may_still_fail_and_the_money_is_the_merchants_again(shop: Shop) -> None:
+    refund = pending(shop)
+    for outcome in ("succeeded", "failed"):
+        shop.sandbox.call("POST", f"/_sandbox/refunds/{refund}/settle", {"outcome": outcome})
+    assert shop.api.refunds.retrieve(refund).status == "failed"
+    assert shop.money()["refunded"] == 0
 
 
 def test_what_failed_can_be_given_back_anew_and_the_books_balance(shop: Shop) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import ActivityEnvironment
 
-from activities.payment import Authorize, PaymentActivities, PaymentGateway
+from activities.payment import Authorize, OfExchange, PaymentActivities, PaymentGateway
 from activities.reconciliation import ReconciliationActivities
 from activities.refund import GiveBack, RefundActivities
 from db.payment import attempts
@@ -60,6 +60,16 @@ class Books:
     async def refunded(self, booking: UUID, amount: int, number: int = 1, refund: UUID | None = None) -> GivingBack:
         order = GiveBack(refund_id=refund or uuid4(), booking_id=booking, amount=amount, number=number)
         return await step(self.refunds.give_refund, order)
+
+    async def exchanged(self, booking: UUID) -> None:
+        """Another seat, which costs as much again, paid at this provider."""
+        exchange = uuid4()
+        done = await self._authorize(booking, exchange)
+        if done.action_url:
+            await self._pay_on_page(done.action_url)
+            await self._authorize(booking, exchange)
+        payment = OfExchange(booking_id=booking, exchange_id=exchange)
+        assert await step(self.payment.capture_difference, payment) is None
 
     async def undone(self, booking: UUID) -> None:
         await step(self.payment.return_money, booking)
@@ -132,7 +142,7 @@ class Books:
         )
         return [Difference(**row._mapping) for row in found]
 
-    async def _authorize(self, booking: UUID) -> Any:
+    async def _authorize(self, booking: UUID, exchange: UUID | None = None) -> Any:
         order = Authorize(
             booking_id=booking,
             amount=PRICE,
@@ -140,6 +150,7 @@ class Books:
             payment_method="pm_card_visa" if self.provider == "stripe" else None,
             return_url=RETURN_URL,
             deadline=datetime.now(UTC) + timedelta(minutes=1),
+            exchange_id=exchange,
         )
         return await step(self.payment.authorize, order)
 

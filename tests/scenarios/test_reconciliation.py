@@ -7,12 +7,15 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import httpx2
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.payment import PaymentGateway
 from activities.reconciliation import DaysDue
+from activities.refund import GiveBack, RefundActivities
 from adapters.iyzico import IyzicoGateway
 from adapters.payu import PayUGateway
 from adapters.stripe import StripeGateway
@@ -101,6 +104,14 @@ async def test_money_that_is_reserved_for_a_booking_that_we_do_not_know_is_missi
 
 
 @with_a_list
+async def test_money_that_is_reserved_once_more_for_a_booking_that_is_paid_is_missing_here(books: Books) -> None:
+    """The booking's own payment, which is known, must not hide it."""
+    booking = await books.sold()
+    await books.reserved_there(booking)
+    assert await books.differ(booking) == [MISSING_HERE]
+
+
+@with_a_list
 async def test_money_that_was_taken_twice_for_a_booking_is_missing_here_once(books: Books) -> None:
     booking = await books.sold()
     await books.taken_there(booking)
@@ -137,6 +148,28 @@ async def test_a_refund_that_was_made_by_hand_at_the_provider_is_another_amount(
     [found] = await books.differences(booking)
     assert (found.kind, found.ours) == (AMOUNT, "captured 5000 EUR")
     assert "refunded 1500" in found.theirs
+
+
+@at_stripe
+async def test_a_refund_at_the_providers_dashboard_agrees_once_an_operator_has_said_so(
+    books: Books, sandbox: SandboxProcess
+) -> None:
+    """It carries nothing of ours, and is known by its intent."""
+    booking, refund = await books.sold(), uuid4()
+    form = {"payment_intent": str((await books.attempt(booking)).intent_id)}
+    async with httpx2.AsyncClient(base_url=sandbox.url) as dashboard:
+        made = await dashboard.post("/v1/refunds", data=form, headers={"Authorization": f"Bearer {API_KEY}"})
+    assert await books.differ(booking) == [AMOUNT]
+    strangers = "SELECT subject FROM reconciliation_differences WHERE kind = 'missing_here' AND theirs LIKE 'refunded%'"
+    assert (made.status_code, await books.rows(strangers)) == (200, [])
+
+    order = GiveBack(refund_id=refund, booking_id=booking, amount=PRICE.amount, number=4)
+    for _ in range(2):
+        await step(books.refunds.note_by_hand, order)
+
+    assert await books.differ(booking) == []
+    state = "SELECT state FROM attempts WHERE booking_id = :id"
+    assert [row.state for row in await books.rows(state, id=booking)] == ["refunded"]
 
 
 @everywhere
@@ -187,7 +220,9 @@ async def test_a_payment_that_names_no_booking_is_shown_under_the_providers_refe
     intent = {"booking_id": "a-till-of-another-shop", "amount": 700, "currency": "eur", "end": "captured"}
     sandbox.call("POST", "/_sandbox/intents/import", {"intents": [intent]})
     assert (await books.reconciled()).count
-    found = await books.rows("SELECT kind, theirs FROM reconciliation_differences WHERE subject LIKE 'txn_%'")
+    found = await books.rows(
+        "SELECT kind, theirs FROM reconciliation_differences WHERE subject LIKE 'txn_%' AND theirs LIKE 'captured%'"
+    )
     assert [tuple(row) for row in found] == [(MISSING_HERE, "captured 700 EUR")]
 
 
@@ -261,3 +296,30 @@ async def test_a_day_is_due_until_it_was_reconciled_after_its_end(books: Books) 
     assert await step(books.steps.days_due, DaysDue(provider="stripe", until=yesterday)) == due[:-1]
     await step(books.steps.compare_books, ReconcileDay(provider="stripe", day=today()))  # it has not ended yet
     assert await step(books.steps.days_due, DaysDue(provider="stripe", until=today())) == [*due[1:-1], today()]
+
+
+@pytest.mark.parametrize("books", ["iyzico", "payu"], indirect=True)
+async def test_a_refund_is_given_where_its_provider_answers_though_another_one_of_it_is_away(
+    books: Books, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway], nowhere: StripeGateway
+) -> None:
+    """The seat was bought at Stripe, and exchanged for a dearer one at the other; both books agree in the end."""
+    at_stripe, refund = Books(engine, gateways, "stripe"), uuid4()
+    booking = await at_stripe.sold()
+    await books.exchanged(booking)
+    order = GiveBack(refund_id=refund, booking_id=booking, amount=2 * PRICE.amount, number=1)
+
+    with pytest.raises(ApplicationError, match="Stripe"):
+        await step(RefundActivities(engine, {**gateways, "stripe": nowhere}).give_refund, order)
+    tries = "SELECT attempt, state FROM refunds WHERE refund_id = :id ORDER BY number"
+    assert [tuple(row) for row in await books.rows(tries, id=refund)] == [(1, "open"), (2, "succeeded")]
+
+    assert (await step(books.refunds.give_refund, order)).state is GivingBackState.SUCCEEDED
+    for provider in (books, at_stripe):
+        assert await provider.differ(booking) == []
+
+
+@pytest.fixture
+async def nowhere() -> AsyncIterator[StripeGateway]:
+    gateway = StripeGateway(API_KEY, base_url="http://127.0.0.1:9")
+    yield gateway
+    await gateway.close()

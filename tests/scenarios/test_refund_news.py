@@ -114,6 +114,43 @@ async def test_news_of_a_refund_that_is_lost_only_costs_time(box_office: BoxOffi
     assert await signals(box_office, refund) == 0
 
 
+_TRIES = "SELECT state FROM refunds WHERE refund_id = %s"
+
+
+@pytest.mark.parametrize("has_exchanged", [False, True], ids=["as it was sold", "exchanged before"])
+async def test_a_refund_that_had_succeeded_and_fails_later_is_booked_back_and_made_again(
+    box_office: BoxOffice, has_exchanged: bool
+) -> None:
+    buyer = box_office.somebody()
+    bought = await buyer.bought(await box_office.event(), "B-1-1")
+    booking, paid = bought["id"], 4000
+    if has_exchanged:
+        assert (await buyer.exchange(booking, bought["tickets"][0]["id"], "A-1-1")).status_code == 200
+        paid = 5000
+    refund = (await buyer.refund(booking)).json()["id"]
+
+    async def all_has_gone_back() -> bool:
+        return await box_office.provider.kept(booking) == 0 and await buyer.status(booking) == "refunded"
+
+    await eventually(all_has_gone_back)
+    failing = (await box_office.provider.refunds(booking))[0]
+    await box_office.provider.decide(failing["id"], "failed")
+
+    async def is_made_again() -> bool:
+        tries = sorted(state for (state,) in rows(box_office.settings, _TRIES, refund))
+        return tries == ["failed"] + ["succeeded"] * (1 + has_exchanged)
+
+    await eventually(is_made_again, within=60)
+    assert await box_office.provider.kept(booking) == 0
+    booked = """
+        SELECT sum(amount) FILTER (WHERE account = 'refunds')::int, count(*) FILTER (WHERE kind = 'refund_failed')
+        FROM ledger_transactions JOIN ledger_entries ON transaction_id = id WHERE booking_id = %s AND kind <> 'fee'
+    """
+    assert rows(box_office.settings, booked, booking) == [(paid, 2)]
+    closed = "SELECT DISTINCT state FROM attempts WHERE booking_id = %s"
+    assert rows(box_office.settings, closed, booking) == [("refunded",)]
+
+
 def charge_refunded(intent: str) -> bytes:
     about = {"object": "charge", "id": "ch_1", "payment_intent": intent}
     return orjson.dumps({"id": f"evt_{uuid4().hex}", "type": "charge.refunded", "data": {"object": about}})

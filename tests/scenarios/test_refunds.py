@@ -12,6 +12,7 @@ import pytest
 from domain.identity import Role
 from tests.box_office import BoxOffice, Buyer
 from tests.waiting import eventually
+from tests.webhooks import rows
 
 
 async def accepted(buyer: Buyer, booking: str, *tickets: str, **more: Any) -> dict[str, Any]:
@@ -251,6 +252,10 @@ async def test_a_refund_that_an_operator_has_made_by_hand_is_settled(box_office:
     await box_office.refund_saga(refund["id"]).execute_update("operate", "resolve")
 
     await becomes(buyer, booking, "refunded")
+    booked = "SELECT kind FROM ledger_transactions WHERE booking_id = %s AND kind <> 'fee' ORDER BY id"
+    assert rows(box_office.settings, booked, booking) == [("authorized",), ("captured",), ("refunded",)]
+    tries = rows(box_office.settings, "SELECT state, code FROM refunds WHERE booking_id = %s ORDER BY number", booking)
+    assert tries[-1] == ("succeeded", "by_hand")
 
 
 async def test_a_cancellation_from_the_temporal_ui_does_not_stop_what_is_owed(box_office: BoxOffice) -> None:
