@@ -12,7 +12,7 @@ from sandbox.intents import AmountExceeded, Intent, Intents, State, WrongState, 
 from sandbox.ledger import Ledger
 from sandbox.store import Store
 from sandbox.stripe import errors
-from sandbox.stripe.amounts import check_amount, written
+from sandbox.stripe.amounts import check_amount
 from sandbox.stripe.balance import TYPES, Balance
 from sandbox.stripe.cards import AUTHENTICATION_FAILURE, CARDS, Card, failure
 from sandbox.stripe.errors import ApiError
@@ -31,6 +31,7 @@ from sandbox.stripe.params import (
     strings,
     url,
 )
+from sandbox.stripe.rules import check_confirm_only, may_redirect, method_types, not_refundable, refund_status
 
 Values = dict[str, Any]
 
@@ -159,7 +160,7 @@ class Operations:
     def create(self, values: Values, context: Context) -> Json:
         currency = values["currency"].lower()
         check_amount(values["amount"], currency)
-        _check_confirm_only(values)
+        check_confirm_only(values)
         token = values.get("payment_method")
         if token is not None:
             _card(token)
@@ -209,12 +210,12 @@ class Operations:
         context.intent_id = intent.id
         reason, metadata = values.get("reason"), values.get("metadata", {})
         try:
-            refund = self._intents.refund(intent, values.get("amount"), reason, metadata, _refund_status(context.fault))
+            refund = self._intents.refund(intent, values.get("amount"), reason, metadata, refund_status(context.fault))
         except WrongState:
             message = f"This PaymentIntent ({intent.id}) does not have a successful charge to refund."
             raise ApiError(message, param="payment_intent") from None
         except AmountExceeded as refused:
-            raise _not_refundable(refused) from None
+            raise not_refundable(refused) from None
         return self._render.refund(intent, refund, values.get("expand", ()))
 
     def retrieve_refund(self, values: Values, context: Context) -> Json:
@@ -269,7 +270,7 @@ class Operations:
     def _open(self, values: Values, currency: str) -> Intent:
         capture_method = values.get("capture_method", "automatic_async")
         kept = ("description", "receipt_email", "statement_descriptor_suffix")
-        details = {name: values[name] for name in kept if name in values} | _method_types(values)
+        details = {name: values[name] for name in kept if name in values} | method_types(values)
         details |= {"capture_method": capture_method, "client_secret": f"secret_{secrets.token_hex(12)}"}
         given = values.get("metadata", {})
         return self._intents.create(
@@ -307,7 +308,7 @@ class Operations:
                 "a payment method or ConfirmationToken.",
                 self._render.payment_intent(intent),
             )
-        if "return_url" not in values and _may_redirect(intent):
+        if "return_url" not in values and may_redirect(intent):
             raise ApiError(
                 "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because some of "
                 "these payment methods might redirect your customer off of your page, you must provide a `return_url`. "
@@ -373,40 +374,6 @@ def _card(token: str) -> Card:
     if card is None:
         raise errors.missing("PaymentMethod", token, "payment_method", status=400)
     return card
-
-
-def _check_confirm_only(values: Values) -> None:
-    if "return_url" in values and not values.get("confirm"):
-        message = (
-            "The parameter `return_url` cannot be passed when creating a PaymentIntent unless `confirm` is set to "
-        )
-        raise ApiError(f"{message}true.", param="return_url")
-
-
-def _method_types(values: Values) -> Values:
-    """Without a list of types Stripe turns automatic payment methods on, which want a return address."""
-    types = values.get("allowed_payment_method_types") or values.get("payment_method_types")
-    if types is not None:
-        return {"payment_method_types": types, "automatic_payment_methods": None}
-    chosen = {"enabled": True, "allow_redirects": "always"} | values.get("automatic_payment_methods", {})
-    return {"automatic_payment_methods": chosen}
-
-
-def _may_redirect(intent: Intent) -> bool:
-    automatic = intent.details.get("automatic_payment_methods")
-    return bool(automatic and automatic["enabled"] and automatic["allow_redirects"] == "always")
-
-
-def _not_refundable(refused: AmountExceeded) -> ApiError:
-    intent = refused.intent
-    if refused.left == 0:
-        return ApiError(f"Charge {intent.attempt_id} has already been refunded.", code="charge_already_refunded")
-    asked, left = written(refused.asked, intent.currency), written(refused.left, intent.currency)
-    return ApiError(f"Refund amount ({asked}) is greater than unrefunded amount on charge ({left})", param="amount")
-
-
-def _refund_status(fault: Fault | None) -> str:
-    return {"processing": "pending", "decline": "failed"}[fault.kind] if fault else "succeeded"
 
 
 def _paged(data: list[Json], values: Values, path: str) -> Json:

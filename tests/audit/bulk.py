@@ -14,7 +14,8 @@ import psycopg
 from confluent_kafka import Consumer, Producer, TopicPartition
 from temporalio.client import Client
 
-from adapters.kafka import PARTITIONS, cloud_event_headers
+from adapters.cloud_events import cloud_event_headers
+from adapters.kafka import PARTITIONS
 from config.settings import Settings, secret
 from domain.bookings import BookingRequest
 from domain.domain_events import BookingEvent

@@ -17,14 +17,8 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.payment import Authorize, PaymentActivities, PaymentGateway
 from activities.reservation import Release, ReservationActivities, StartPayment, Step
-from adapters.kafka import (
-    IncomingMessage,
-    OutgoingMessage,
-    Partition,
-    Publisher,
-    cloud_event_headers,
-    read_cloud_event,
-)
+from adapters.cloud_events import cloud_event_headers, read_cloud_event
+from adapters.kafka import IncomingMessage, OutgoingMessage, Partition, Publisher
 from adapters.seat_locks import SeatLocks, epoch_key
 from audit.run import judge
 from audit.sources import Sources

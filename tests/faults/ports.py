@@ -21,8 +21,9 @@ from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 from temporalio.worker import Interceptor as WorkerInterceptor
 
+from adapters.cloud_events import CloudEvent
 from adapters.elasticsearch import EventSearch
-from adapters.kafka import CloudEvent, NotDelivered, OutgoingMessage, Publisher
+from adapters.kafka import NotDelivered, OutgoingMessage, Publisher
 from adapters.mail import MailServer
 from adapters.seat_locks import SeatLocks
 from adapters.stripe import StripeGateway

@@ -13,7 +13,8 @@ import psycopg
 from confluent_kafka import Consumer
 from sqlalchemy import make_url
 
-from adapters.kafka import Headers, OutgoingMessage, Publisher, cloud_event_headers
+from adapters.cloud_events import cloud_event_headers
+from adapters.kafka import Headers, OutgoingMessage, Publisher
 from domain.bookings import BookingStatus, Ticket
 from domain.domain_events import BookingConfirmed, DomainEvent, EventPublished, SectionOnSale, Venue
 from tests.waiting import eventually

@@ -14,17 +14,15 @@ from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from adapters.cloud_events import CloudEvent, Undecodable, read_cloud_event
 from adapters.kafka import (
-    CloudEvent,
     IncomingMessage,
     NotDelivered,
     OutgoingMessage,
     Partition,
     Publisher,
     Subscriber,
-    Undecodable,
     dead_letters,
-    read_cloud_event,
 )
 from domain.problems import ProblemType, Refused
 from workers.backoff import backoff, pause

@@ -1,0 +1,95 @@
+"""Domain events as CloudEvents 1.0 in Kafka's binary mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from adapters.kafka import Headers, IncomingMessage
+from domain.domain_events import DomainEvent
+from domain.schemas import DOMAIN_EVENTS
+
+
+@dataclass(frozen=True, slots=True)
+class CloudEvent:
+    """A domain event in its envelope.
+
+    Attributes:
+        id: The domain event's own id, the same however often it is delivered.
+        sequence: Its place among the domain events of the aggregate `subject`.
+        traceparent: W3C trace context of the request that caused it.
+    """
+
+    id: UUID
+    source: str
+    time: datetime
+    subject: UUID
+    sequence: int
+    data: DomainEvent
+    traceparent: str | None = None
+
+
+class Undecodable(ValueError):
+    """A message is no domain event of ours. Its text holds no contents of the message."""
+
+
+def cloud_event_headers(
+    *,
+    id: UUID,
+    source: str,
+    type: str,
+    time: datetime,
+    subject: UUID,
+    sequence: int,
+    traceparent: str | None,
+) -> Headers:
+    """The headers of CloudEvents 1.0 in Kafka's binary mode."""
+    attributes = {
+        "ce_specversion": "1.0",
+        "ce_id": str(id),
+        "ce_source": source,
+        "ce_type": type,
+        "ce_time": time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "ce_subject": str(subject),
+        "ce_sequence": str(sequence),
+        "content-type": "application/json",
+    }
+    if traceparent is not None:
+        attributes["traceparent"] = traceparent
+    return tuple((name, value.encode()) for name, value in attributes.items())
+
+
+def read_cloud_event(message: IncomingMessage) -> CloudEvent | None:
+    """Decode a message; None if its type is not one that this version knows, since producers may be newer.
+
+    Raises:
+        Undecodable: An attribute is missing or malformed, or the body is not what its type promises.
+    """
+    try:
+        headers = {name: value.decode() for name, value in message.headers if _is_ours(name)}
+        model = DOMAIN_EVENTS.get(headers["ce_type"])
+        if model is None:
+            return None
+        return CloudEvent(
+            id=UUID(headers["ce_id"]),
+            source=headers["ce_source"],
+            time=datetime.fromisoformat(headers["ce_time"]).astimezone(UTC),
+            subject=UUID(headers["ce_subject"]),
+            sequence=int(headers["ce_sequence"]),
+            data=model.model_validate_json(message.value or b""),
+            traceparent=headers.get("traceparent"),
+        )
+    except KeyError as error:
+        raise Undecodable(f"no header {error.args[0]}") from error
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['type']}" for fault in error.errors(include_input=False)]
+        raise Undecodable(f"body does not fit: {', '.join(faults[:5])}") from error
+    except ValueError as error:
+        raise Undecodable("a header is malformed") from error
+
+
+def _is_ours(header: str) -> bool:
+    return header.startswith("ce_") or header == "traceparent"
