@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 _FAULTS = ("tests/faults", "tests/chaos", "tests/workers", "tests/audit")
 _LANES = {
-    "": ("-n", "4", "-m", "not disruptive"),
+    "": ("-n", "6", "-m", "not disruptive"),
     "-faults": ("-m", "disruptive", *_FAULTS),
     "-outages": ("-m", "disruptive", *(f"--ignore={folder}" for folder in _FAULTS)),
 }

@@ -42,7 +42,7 @@ class Canary(NamedTuple):
 @pytest.fixture
 async def canary(box_office: BoxOffice) -> Canary:
     """Somebody who has registered twice, booked, failed to pay in all ways, paid, and asked for the money back."""
-    mark = uuid4().hex
+    mark = uuid4().hex.translate(str.maketrans("0123456789", "ghijklmnop"))  # digits might be taken for a card's
     name, email, password = f"Canary {mark}", f"canary-{mark}@example.test", f"canary {mark}"
     http = box_office.http
     for _ in range(2):
