@@ -19,10 +19,18 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 
 _FAULTS = ("tests/faults", "tests/chaos", "tests/workers", "tests/audit")
+_MONEY = (
+    "tests/providers",
+    "tests/scenarios/test_event_cancellation.py",
+    "tests/scenarios/test_exchange_crashes.py",
+    "tests/scenarios/test_late_payments.py",
+    "tests/scenarios/test_refund_crashes.py",
+)
 _LANES = {
     "": ("-n", "6", "-m", "not disruptive"),
     "-faults": ("-m", "disruptive", *_FAULTS),
-    "-outages": ("-m", "disruptive", *(f"--ignore={folder}" for folder in _FAULTS)),
+    "-money": ("-m", "disruptive", *_MONEY),
+    "-outages": ("-m", "disruptive", *(f"--ignore={path}" for path in (*_FAULTS, *_MONEY))),
 }
 _NO_TESTS = 5
 
