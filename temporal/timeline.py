@@ -67,9 +67,10 @@ async def _reveal(event: HistoryEvent, converter: DataConverter) -> None:
 def _failures(event: HistoryEvent) -> Iterator[Failure]:
     attributes = getattr(event, str(event.WhichOneof("attributes")))
     for _, value in attributes.ListFields():
-        told = value.failure if isinstance(value, Outcome) else value
-        if isinstance(told, Failure):
-            yield told
+        if isinstance(value, Outcome) and value.HasField("failure"):
+            yield value.failure
+        elif isinstance(value, Failure):
+            yield value
 
 
 class _Story:
