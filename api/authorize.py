@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -29,7 +31,14 @@ from domain.problems import ProblemType, Refused
 router = APIRouter(prefix="/v1/oauth/authorize", tags=["identity"], dependencies=[PUBLIC])
 
 _OURS: Final = frozenset({"email", "password", "challenge", "second_factor", "decision"})
-_PAGES: Final = Environment(loader=FileSystemLoader(Path(__file__).parent / "pages"), autoescape=True)
+_FOLDER: Final = Path(__file__).parent / "pages"
+_PAGES: Final = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
+_STYLE: Final = (_FOLDER / "authorize.css").read_text()
+_STYLE_HASH: Final = b64encode(sha256(_STYLE.encode()).digest()).decode()
+_HEADERS: Final = {
+    **NO_STORE,
+    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'",
+}
 _WORDS: Final[Mapping[Scope, str]] = {
     Scope.OPENID: "know that it is you",
     Scope.PROFILE: "see your name",
@@ -127,8 +136,9 @@ def _failure(refusal: Refused) -> str:
 async def _page(desk: FrontDesk, asked: Mapping[str, str], form: _Form) -> HTMLResponse:
     """The page for a request; raises as `_wishes` does."""
     client, wishes = await _wishes(desk, asked)
-    page = _PAGES.get_template("authorize.html").render(client=client, wishes=wishes, asked=asked, form=form)
-    return HTMLResponse(page, 401 if form.failure else 200, headers=NO_STORE)
+    template = _PAGES.get_template("authorize.html")
+    page = template.render(style=_STYLE, client=client, wishes=wishes, asked=asked, form=form)
+    return HTMLResponse(page, 401 if form.failure else 200, headers=_HEADERS)
 
 
 async def _wishes(desk: FrontDesk, asked: Mapping[str, str]) -> tuple[str, list[str]]:

@@ -42,9 +42,7 @@ async def test_support_reads_every_step_and_a_buyer_may_not(box_office: BoxOffic
     ]  # fmt: skip
     [retry] = [entry for entry in story["steps"] if entry["kind"] == "retry" or (entry["attempts"] or 1) > 1]
     assert (retry["what"], retry["attempts"]) == ("capture", 2)
-    assert [
-        entry["what"] for entry in story["steps"] if entry.get("problem")
-    ] == []  # a decline is none
+    assert [entry["what"] for entry in story["steps"] if entry.get("problem")] == []  # a decline is none
     assert [told["type"] for told in story["domain_events"]] == [
         "booking.held", "booking.paying", "booking.held", "booking.paying", "booking.confirmed",
     ]  # fmt: skip
