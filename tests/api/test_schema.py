@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 
 import orjson
+import pytest
 
 from tests.api.conftest import Join
 from tests.box_office import BoxOffice
 
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
-CASES, PER_CALL, SECONDS = (10_000, 300, 1500) if FULL else (1_000, 8, 240)
+CASES, PER_CALL, SECONDS = (10_000, 150, 1500) if FULL else (1_000, 8, 240)
+pytestmark = [pytest.mark.disruptive] if FULL else []  # at full size it leaves the API no time for tests beside it
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
     "response_schema_conformance", "unsupported_method", "allow_header_conformance", "ignored_auth",
