@@ -104,7 +104,7 @@ def _run(stacks: Sequence[Stack], seed: int) -> Run:
         options = ("-p", "no:cacheprovider", f"--hypothesis-seed={seed}")
         ended = run_lanes(lanes(NAME, junit=Path(folder)), *options, environment=environment)
         tests = [test for xml in Path(folder).glob("*.xml") for test in _read(xml)]
-    audits = {stack.name: _audit(stack) for stack in stacks}
+    audits = {stack.place.folder.name: _audit(stack) for stack in stacks}
     tables = {title: table for stack in stacks for title, table in _tables(stack).items()}
     return Run(started, time.monotonic() - clock, ended.code, tests, audits, tables)
 

@@ -16,6 +16,7 @@ from tests.box_office import CARD, DECLINED_CARD, BoxOffice, Buyer
 from tests.waiting import eventually
 
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
+pytestmark = [pytest.mark.disruptive] if FULL else []  # at full size a rush leaves nothing for tests beside it
 
 
 async def answer_to(call: Callable[[str], Awaitable[Response]]) -> Response:
