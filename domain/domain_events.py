@@ -170,6 +170,28 @@ class BookingDifferenceReturned(BookingMoneyReturned):
     type: Literal["booking.difference_returned"] = "booking.difference_returned"
 
 
+class BookingRefundTakenBack(BookingEvent):
+    """A refund that was told to have gone back has failed after all; it is made again, and told when it has gone back.
+
+    Attributes:
+        returned_at: When it was told (UTC), by whichever type.
+        was_refunded: The booking was `refunded`, and `booking.refunded` will tell so again; False for an exchange.
+        amount: What is with us again; `tickets` is how many it is for.
+        refunded: What has gone back by all other refunds of the booking.
+        cause: The refund's.
+    """
+
+    type: Literal["booking.refund_taken_back"] = "booking.refund_taken_back"
+    refund_id: UUID
+    returned_at: AwareDatetime
+    was_refunded: bool
+    amount: int
+    refunded: int
+    tickets: int
+    currency: Currency
+    cause: str
+
+
 class TicketExchanged(BookingEvent):
     """A ticket is void, and another one for another seat is issued in its place; the booking's state is as it was.
 
@@ -192,6 +214,7 @@ class TicketExchanged(BookingEvent):
 
 OUTCOME_TYPES = frozenset({"booking.confirmed", "booking.cancelled", "booking.expired", "booking.failed"})
 REFUND_TYPES = frozenset({"booking.partially_refunded", "booking.refunded", "booking.difference_returned"})
+TAKEN_BACK_TYPE = "booking.refund_taken_back"
 EXCHANGE_TYPE = "booking.ticket_exchanged"
 
 
@@ -365,6 +388,7 @@ AnyDomainEvent = Annotated[
     | BookingPartiallyRefunded
     | BookingRefunded
     | BookingDifferenceReturned
+    | BookingRefundTakenBack
     | TicketExchanged
     | PaymentAuthorized
     | PaymentWasDeclined
