@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from domain.bookings import BookingStatus, Ticket
 from domain.money import Currency
@@ -373,39 +373,5 @@ class UserErased(UserEvent):
 
     type: Literal["user.erased"] = "user.erased"
 
-
-AnyDomainEvent = Annotated[
-    BookingHeld
-    | BookingPaying
-    | BookingActionRequired
-    | BookingConfirmed
-    | BookingCancelled
-    | BookingExpired
-    | BookingFailed
-    | BookingNeedsAttention
-    | BookingReinstated
-    | BookingRefunding
-    | BookingPartiallyRefunded
-    | BookingRefunded
-    | BookingDifferenceReturned
-    | BookingRefundTakenBack
-    | TicketExchanged
-    | PaymentAuthorized
-    | PaymentWasDeclined
-    | PaymentCaptured
-    | PaymentVoided
-    | PaymentRefunded
-    | PaymentRefundFailed
-    | LatePaymentSettled
-    | EventPublished
-    | EventCancelled
-    | UserRegistered
-    | UserAskedForVerification
-    | UserAskedForPasswordReset
-    | UserPasswordChanged
-    | UserErased,
-    Field(discriminator="type"),
-]
-"""Every domain event, told apart by `type`."""
 
 TOPICS = ("catalogue.events", "reservation.events", "payment.events", "identity.events")
