@@ -82,6 +82,11 @@ class ExchangeActivities:
             return await exchanges.find(connection, exchange_id)
 
     @activity.defn
+    async def look_at_exchange(self, exchange_id: UUID) -> Exchange:
+        """The exchange as its row has it."""
+        return await self._known(exchange_id)
+
+    @activity.defn
     async def await_buyer(self, order: BuyerActs) -> Exchange:
         """The buyer has to act at the payment provider."""
         async with self._engine.begin() as connection:
@@ -98,7 +103,10 @@ class ExchangeActivities:
 
     @activity.defn
     async def swap_seats(self, exchange_id: UUID) -> Exchange:
-        """Void the old ticket, issue the new one, and let the old seat go, in one transaction."""
+        """Void the old ticket, issue the new one, and let the old seat go, in one transaction.
+
+        An equal or cheaper seat of an event that is not on sale any more is let go instead.
+        """
         async with self._engine.begin() as connection:
             return await exchanges.swap(connection, exchange_id)
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from adapters.seat_locks import Places, SeatLocks
-from db.reservation import bookings, refunds
+from db.reservation import bookings, refunds, refunds_taken_back
 from domain.bookings import Booking
 from domain.problems import Refused
 from domain.refunds import Refund, RefundOutcome, RefundRequest, RefundState
@@ -40,10 +40,15 @@ class ReturnedTickets:
             shown = False
         return RefundOutcome(body_sha256=request.body_sha256, refund=refund, booking=booking, places_shown=shown)
 
-    @activity.defn
-    async def find_request(self, refund_id: UUID) -> RefundRequest:
-        """What a refund that was accepted was asked for."""
-        async with self._engine.connect() as connection:
+    @activity.defn(name="find_request")  # by which workflows that run know it
+    async def take_back_refund(self, refund_id: UUID) -> RefundRequest | None:
+        """The money has not gone back after all: the refund is pending again. What it was asked for.
+
+        None while another refund or an exchange of the booking is under way; then nothing is changed.
+        """
+        async with self._engine.begin() as connection:
+            if not await refunds_taken_back.take_back(connection, refund_id):
+                return None
             return await refunds.request_of(connection, refund_id)
 
     @activity.defn

@@ -270,7 +270,12 @@ async def cancel(
         handle = await _begin(opened.temporal, EstimateCancellation.run, event_id, id, RESERVATION)
         return await _outcome(handle.result())
     await trail.note(caller, "event.cancelled", f"event/{event_id}")
-    order = CancelEvent(event_id=event_id, requested_by=caller.user_id, attempts=opened.settings.compensation_attempts)
+    order = CancelEvent(
+        event_id=event_id,
+        requested_by=caller.user_id,
+        attempts=opened.settings.compensation_attempts,
+        ends_exchanges=True,
+    )
     id = cancellation_workflow_id(event_id)
     with suppress(WorkflowAlreadyStartedError):  # it has come to its end already
         begun = await _begin(opened.temporal, EventCancellation.run, order, id, RESERVATION, again=False)

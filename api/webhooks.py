@@ -126,6 +126,7 @@ async def _look_after(opened: Resources, attempt: Attempt) -> None:
         provider=attempt.provider,
         intent_id=attempt.intent_id,
         booking_id=attempt.booking_id,
+        exchange_id=attempt.exchange_id,
         policy=booking_policy(opened.settings),
     )
     await opened.temporal.start_workflow(

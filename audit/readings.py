@@ -16,7 +16,7 @@ from adapters.sandbox_ledger import RecordedIntent
 from adapters.seat_records import EventRecord, read_events
 from audit.sources import OF_EVENT, Sources
 from domain.bookings import BookingStatus
-from domain.domain_events import EXCHANGE_TYPE, OUTCOME_TYPES, REFUND_TYPES, BookingEvent
+from domain.domain_events import EXCHANGE_TYPE, OUTCOME_TYPES, REFUND_TYPES, TAKEN_BACK_TYPE, BookingEvent
 from temporal.search_attributes import BOOKING
 
 _CLOCKS_DIFFER = timedelta(hours=1)  # at most: the broker goes by the clocks of those who publish
@@ -112,8 +112,8 @@ class Story(NamedTuple):
         sales: What analytics has counted: event, currency, bookings, tickets, revenue; in all, and by day what was sold
             and what was refunded.
         counted: The domain events that analytics has in its inbox.
-        outcomes: The outcome events, and those of exchanges and of refunds that have succeeded; `waits` is whether one
-            is still in the outbox, `is_early` whether it is too young to be judged.
+        outcomes: The outcome events, and those of exchanges and of refunds that have succeeded, for good or
+            not; `waits` is whether one is still in the outbox, `is_early` whether it is too young to be judged.
         published: Those on Kafka, each where it lies first.
         complete_since: Kafka may have let go of what is older.
         letters: What consumers have put aside.
@@ -127,12 +127,13 @@ class Story(NamedTuple):
     letters: list[Envelope]
 
 
-_TOLD_TYPES = OUTCOME_TYPES | REFUND_TYPES | {EXCHANGE_TYPE}
+_TOLD_TYPES = OUTCOME_TYPES | REFUND_TYPES | {EXCHANGE_TYPE, TAKEN_BACK_TYPE}
 _OUTCOMES = f"""
     SELECT e.aggregate_id::text AS booking, e.id::text AS id, e.type, e.occurred_at, b.event_id::text AS event,
            b.currency, (e.data ->> 'amount')::bigint AS amount,
            CASE jsonb_typeof(e.data -> 'tickets') WHEN 'array' THEN jsonb_array_length(e.data -> 'tickets')
            ELSE coalesce((e.data ->> 'tickets')::integer, 0) END AS tickets,
+           coalesce((e.data ->> 'was_refunded')::boolean, false) AS was_refunded,
            o.id IS NOT NULL AS waits, e.occurred_at > now() - CAST(:lag AS interval) AS is_early
     FROM bookings b JOIN domain_events e ON e.aggregate_id = b.id
     LEFT JOIN outbox o ON o.domain_event_id = e.id

@@ -41,7 +41,7 @@ EDGES: dict[BookingStatus, frozenset[BookingStatus]] = {
     _S.CANCELLED: frozenset(),
     _S.EXPIRED: frozenset({_S.PAYING}),  # its money turned up late, and its places were still to be had
     _S.FAILED: frozenset(),
-    _S.REFUNDED: frozenset(),
+    _S.REFUNDED: frozenset({_S.REFUNDING}),  # the provider took its word back that the money had gone back
 }
 """The legal edges. The reservation database holds the same table and refuses any other change."""
 

@@ -29,9 +29,15 @@ class Estimate(_Frozen):
 
 
 class Stranded(_Frozen):
-    """A refund that needs an operator; `amount` in minor units."""
+    """A refund, or the exchange of a seat, that needs an operator.
 
-    refund_id: UUID
+    Attributes:
+        refund_id: None where it is an exchange, which `exchange_id` then names.
+        amount: What goes back, or the exchange's difference, in minor units.
+    """
+
+    refund_id: UUID | None
+    exchange_id: UUID | None = None
     booking_id: UUID
     amount: int
 
@@ -42,13 +48,16 @@ class Progress(_Frozen):
     Attributes:
         in_flight: Bookings that are not settled yet.
         to_refund: Paid bookings that still have valid tickets.
+        blocked: Those of them that wait for an operator: their buyer's own refund or exchange is parked.
         refunding: Refunds whose money is on its way.
         refunded: Refunds that have succeeded, and `amount` together.
-        failed: Refunds that wait for an operator, of which `stranded` names the first ones.
+        failed: Refunds that wait for an operator, the buyers' own and parked exchanges among them, of which
+            `stranded` names the first ones.
     """
 
     in_flight: int
     to_refund: int
+    blocked: int = 0
     refunding: int
     refunded: int
     amount: int
@@ -60,12 +69,17 @@ class Progress(_Frozen):
         """Whether nothing is left that this cancellation could do; a failed refund goes on by itself."""
         return not (self.in_flight or self.to_refund or self.refunding)
 
+    @property
+    def waits_for_operators(self) -> bool:
+        """Whether it can do nothing more until operators have done their part."""
+        return not (self.in_flight or self.to_refund > self.blocked or self.refunding)
+
 
 class Cancellation(_Frozen):
     """A cancelled event's bookings, as its organizer sees them.
 
     Attributes:
-        report: How it ended; None while it goes on.
+        report: How it ended; None while it goes on. Bookings that were `blocked` by then are refunded afterwards.
         progress: As it is now, also after the end: failed refunds may have succeeded since.
     """
 
@@ -79,7 +93,12 @@ class Cancellation(_Frozen):
 
 
 class OpenBooking(_Frozen):
-    """A booking of a cancelled event that is not settled."""
+    """A booking of a cancelled event that is not settled.
+
+    Attributes:
+        exchange_id: The exchange of one of its seats that is under way.
+    """
 
     id: UUID
     status: BookingStatus
+    exchange_id: UUID | None = None

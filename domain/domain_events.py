@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from domain.bookings import BookingStatus, Ticket
 from domain.money import Currency
@@ -170,6 +170,28 @@ class BookingDifferenceReturned(BookingMoneyReturned):
     type: Literal["booking.difference_returned"] = "booking.difference_returned"
 
 
+class BookingRefundTakenBack(BookingEvent):
+    """A refund that was told to have gone back has failed after all; it is made again, and told when it has gone back.
+
+    Attributes:
+        returned_at: When it was told (UTC), by whichever type.
+        was_refunded: The booking was `refunded`, and `booking.refunded` will tell so again; False for an exchange.
+        amount: What is with us again; `tickets` is how many it is for.
+        refunded: What has gone back by all other refunds of the booking.
+        cause: The refund's.
+    """
+
+    type: Literal["booking.refund_taken_back"] = "booking.refund_taken_back"
+    refund_id: UUID
+    returned_at: AwareDatetime
+    was_refunded: bool
+    amount: int
+    refunded: int
+    tickets: int
+    currency: Currency
+    cause: str
+
+
 class TicketExchanged(BookingEvent):
     """A ticket is void, and another one for another seat is issued in its place; the booking's state is as it was.
 
@@ -192,6 +214,7 @@ class TicketExchanged(BookingEvent):
 
 OUTCOME_TYPES = frozenset({"booking.confirmed", "booking.cancelled", "booking.expired", "booking.failed"})
 REFUND_TYPES = frozenset({"booking.partially_refunded", "booking.refunded", "booking.difference_returned"})
+TAKEN_BACK_TYPE = "booking.refund_taken_back"
 EXCHANGE_TYPE = "booking.ticket_exchanged"
 
 
@@ -350,38 +373,5 @@ class UserErased(UserEvent):
 
     type: Literal["user.erased"] = "user.erased"
 
-
-AnyDomainEvent = Annotated[
-    BookingHeld
-    | BookingPaying
-    | BookingActionRequired
-    | BookingConfirmed
-    | BookingCancelled
-    | BookingExpired
-    | BookingFailed
-    | BookingNeedsAttention
-    | BookingReinstated
-    | BookingRefunding
-    | BookingPartiallyRefunded
-    | BookingRefunded
-    | BookingDifferenceReturned
-    | TicketExchanged
-    | PaymentAuthorized
-    | PaymentWasDeclined
-    | PaymentCaptured
-    | PaymentVoided
-    | PaymentRefunded
-    | PaymentRefundFailed
-    | LatePaymentSettled
-    | EventPublished
-    | EventCancelled
-    | UserRegistered
-    | UserAskedForVerification
-    | UserAskedForPasswordReset
-    | UserPasswordChanged
-    | UserErased,
-    Field(discriminator="type"),
-]
-"""Every domain event, told apart by `type`."""
 
 TOPICS = ("catalogue.events", "reservation.events", "payment.events", "identity.events")

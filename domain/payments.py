@@ -85,13 +85,18 @@ class ProviderNews(BaseModel):
 
 
 class LatePayment(BaseModel):
-    """What starts the workflow that looks after money which turned up, or may, when nobody waited for it any more."""
+    """What starts the workflow that looks after money which turned up, or may, when nobody waited for it any more.
+
+    Attributes:
+        exchange_id: The exchange that it was for, which ends first; None also before there was the field.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     provider: str
     intent_id: str
     booking_id: UUID
+    exchange_id: UUID | None = None
     policy: BookingPolicy = BookingPolicy()
 
 

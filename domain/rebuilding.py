@@ -11,6 +11,7 @@ from domain.domain_events import (
     BookingHeld,
     BookingMoneyReturned,
     BookingRefunding,
+    BookingRefundTakenBack,
     BookingReinstated,
     TicketExchanged,
 )
@@ -55,6 +56,10 @@ def _follow(booking: Booking, event: BookingEvent) -> Booking:
             return booking.model_copy(update=changes | {"tickets": left})
         case BookingMoneyReturned():
             if event.refunded != booking.refunded + event.amount:
+                raise ValueError(f"the refunds of booking {booking.id} do not add up")
+            return booking.model_copy(update=changes | {"refunded": event.refunded})
+        case BookingRefundTakenBack():
+            if event.refunded != booking.refunded - event.amount:
                 raise ValueError(f"the refunds of booking {booking.id} do not add up")
             return booking.model_copy(update=changes | {"refunded": event.refunded})
         case _:

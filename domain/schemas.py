@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
-from domain.domain_events import AnyDomainEvent, DomainEvent
+from domain.any_domain_event import AnyDomainEvent
+from domain.domain_events import DomainEvent
 
 DOMAIN_EVENTS: dict[str, type[DomainEvent]] = {
     model.model_fields["type"].default: model for model in get_args(get_args(AnyDomainEvent)[0])

@@ -13,7 +13,7 @@ import orjson
 import psycopg
 from sqlalchemy import make_url
 
-from config.settings import Settings, secret
+from config.settings import Service, Settings, secret
 
 
 def message(intent: str, type_: str = "payment_intent.amount_capturable_updated", **more: Any) -> bytes:
@@ -39,9 +39,9 @@ async def post(
     return await http.post("/v1/webhooks/stripe", content=body, headers=proof)
 
 
-def rows(settings: Settings, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    """What the payment database says."""
-    url = make_url(settings.database_url("payment")).set(drivername="postgresql")
+def rows(settings: Settings, statement: str, *values: Any, of: Service = "payment") -> list[tuple[Any, ...]]:
+    """What a service's database says."""
+    url = make_url(settings.database_url(of)).set(drivername="postgresql")
     with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
         return connection.execute(statement, values).fetchall()
 

@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.refunds import RefundCause, RefundRequest
     from temporal.policies import transaction
     from temporal.queues import CATALOGUE, RESERVATION
+    from workflows.exchange import ExchangeWorkflow, exchange_workflow_id
     from workflows.refund import RefundWorkflow, refund_workflow_id, search_attributes_of_refund
     from workflows.start import workflow_id
 
@@ -40,6 +41,8 @@ class CancelEvent(BaseModel):
         paused: An operator has paused it.
         after: The booking up to which it has come in this look through all of them.
         rest: How long to wait before the next look.
+        ends_exchanges: Exchanges that wait for their buyer are ended, and the report does not wait for operators.
+            False is what cancellations did before there was the field.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,6 +54,7 @@ class CancelEvent(BaseModel):
     paused: bool = False
     after: UUID | None = None
     rest: timedelta = _FIRST_REST
+    ends_exchanges: bool = False
 
 
 def cancellation_workflow_id(event_id: UUID) -> str:
@@ -90,7 +94,10 @@ class EventCancellation:
 
     @workflow.run
     async def run(self, order: CancelEvent) -> Progress:
-        """The report, when it is over: refunds that wait for an operator by then are its failed ones."""
+        """The report, when it is over: refunds that wait for an operator by then are its failed ones.
+
+        It is kept as soon as only operators can do more; what they let through is still refunded after that.
+        """
         if not self._sales_are_stopped:
             await self._stop_sales()
         page = await self._open_bookings()
@@ -104,15 +111,11 @@ class EventCancellation:
             CancellationActivities.cancellation_progress, order.event_id, summary="count", **transaction()
         )
         self._tell(progress)
+        if progress.is_over or (order.ends_exchanges and progress.waits_for_operators):
+            await self._report(progress)
         if not progress.is_over:
             await self._rest()
             return await self._go_on(after=None, rest=min(2 * order.rest, _LONGEST_REST))
-        await workflow.execute_local_activity_method(
-            CancellationActivities.finish_cancellation,
-            Finished(event_id=order.event_id, report=progress),
-            summary="keep the report",
-            **transaction(),
-        )
         await workflow.wait_condition(workflow.all_handlers_finished)
         return progress
 
@@ -154,10 +157,18 @@ class EventCancellation:
         )
 
     async def _settle(self, booking: OpenBooking) -> None:
-        if booking.status in (BookingStatus.CONFIRMED, BookingStatus.PARTIALLY_REFUNDED):
-            await self._refund(booking.id)
-        else:
+        if booking.status not in (BookingStatus.CONFIRMED, BookingStatus.PARTIALLY_REFUNDED):
             await self._let_go(booking.id)
+        elif booking.exchange_id and self._order.ends_exchanges:
+            await self._end_exchange(booking.exchange_id)
+        else:
+            await self._refund(booking.id)
+
+    async def _end_exchange(self, exchange_id: UUID) -> None:
+        """It undoes itself, or completes what has come too far; its booking is refunded at the next look."""
+        with suppress(ApplicationError, FailureError):  # it has ended meanwhile, or will be revived
+            exchange = workflow.get_external_workflow_handle(exchange_workflow_id(exchange_id))
+            await exchange.signal(ExchangeWorkflow.event_cancelled)
 
     async def _let_go(self, booking_id: UUID) -> None:
         """Cancel the booking's saga, which takes it as its buyer's cancel: it undoes itself, or gets confirmed."""
@@ -237,6 +248,14 @@ class EventCancellation:
             self._order.model_copy(
                 update={"sales_are_stopped": True, "paused": self._paused, "after": after, "rest": rest}
             )
+        )
+
+    async def _report(self, progress: Progress) -> None:
+        await workflow.execute_local_activity_method(
+            CancellationActivities.finish_cancellation,
+            Finished(event_id=self._order.event_id, report=progress),
+            summary="keep the report",
+            **transaction(),
         )
 
     def _tell(self, progress: Progress) -> None:

@@ -69,7 +69,7 @@ class ExchangeWorkflow:
         self._request = request
         self._saga = Saga()
         self._outcome: ExchangeOutcome | None = None
-        self._abandoned = False
+        self._abandoned: Problem | None = None  # why
         self._provider_has_news = False
         self._attention = Attention()
 
@@ -120,14 +120,14 @@ class ExchangeWorkflow:
             return  # in a life before this one
         payment = self._request.payment
         if payment is None or self._abandoned:
-            raise _GiveUp(refusals.EXCHANGE_ABANDONED if self._abandoned else refusals.EXCHANGE_UNDONE)
+            raise _GiveUp(self._abandoned or refusals.EXCHANGE_UNDONE)
         authorization = await self._ask_for_authorization(payment)
         if authorization.result is AuthorizationResult.ACTION_REQUIRED:
             authorization = await self._wait_for_buyer(payment, authorization)
         if authorization.result is not AuthorizationResult.AUTHORIZED:
             raise _GiveUp(refusals.why_not_exchanged(authorization))
         if self._abandoned:
-            raise _GiveUp(refusals.EXCHANGE_ABANDONED)
+            raise _GiveUp(self._abandoned)
 
     async def _ask_for_authorization(self, payment: Payment) -> Authorization:
         order = Authorize(
@@ -156,7 +156,7 @@ class ExchangeWorkflow:
             pause = min(2 * pause, _LONGEST_LOOK)
             is_over = workflow.now() >= until
             if self._abandoned:
-                raise _GiveUp(refusals.EXCHANGE_ABANDONED)
+                raise _GiveUp(self._abandoned)
             authorization = await self._ask_for_authorization(payment)
             if is_over and authorization.result is AuthorizationResult.ACTION_REQUIRED:
                 raise _GiveUp(refusals.EXCHANGE_TOO_LATE)
@@ -164,7 +164,7 @@ class ExchangeWorkflow:
 
     async def _wait_for_news(self, pause: timedelta) -> None:
         with suppress(TimeoutError):
-            await workflow.wait_condition(lambda: self._provider_has_news or self._abandoned, timeout=pause)
+            await workflow.wait_condition(lambda: self._provider_has_news or self._abandoned is not None, timeout=pause)
         self._provider_has_news = False  # what comes from here on may be newer than the answer we are about to get
 
     async def _commit(self) -> None:
@@ -285,6 +285,11 @@ class ExchangeWorkflow:
         self._attention.check(action)
 
     @workflow.signal
+    def event_cancelled(self) -> None:
+        """As if the buyer had given up, but told otherwise."""
+        self._abandoned = refusals.EXCHANGE_OF_CANCELLED
+
+    @workflow.signal
     def provider_has_news(self) -> None:
         """The provider says that something changed: ask it now."""
         self._provider_has_news = True
@@ -318,7 +323,7 @@ class ExchangeWorkflow:
         workflow.set_current_details(f"{exchange.old_seat} for {exchange.seat}: {exchange.state}")
 
     def _abandon(self) -> None:
-        self._abandoned = True
+        self._abandoned = self._abandoned or refusals.EXCHANGE_ABANDONED
 
     async def _step(self, effect: Any, order: Any, summary: str, attempts: int = 0) -> Any:
         options = transaction(attempts)

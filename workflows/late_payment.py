@@ -6,16 +6,19 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
+from uuid import UUID
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.exchange import ExchangeActivities
     from activities.late_payments import LateMoney, LatePaymentActivities, Settled
     from activities.payment import PaymentActivities
     from activities.reservation import Reinstate, Release, ReservationActivities, Step
     from domain.bookings import OVER, PAID, Booking, BookingStatus
     from domain.domain_events import LateSettlement
+    from domain.exchanges import Exchange
     from domain.payments import GivingBackState, LatePayment
     from domain.problems import ProblemType
     from temporal.policies import provider, transaction
@@ -58,11 +61,20 @@ class LatePaymentWorkflow:
     async def _live(self) -> None:
         await self._look()
         workflow.upsert_search_attributes([EVENT.value_set(str(self._here.event_id))])
+        if self._late.exchange_id:
+            await self._let_the_exchange_end(self._late.exchange_id)
         if await self._money_turns_up():
             await self._let_the_booking_end()
             self._settlement = await self._sell_after_all()
         await self._insist("tell the buyer", self._tell_the_buyer)
         workflow.set_current_details(f"Money: {self._settlement or 'none turned up'}")
+
+    async def _let_the_exchange_end(self, exchange_id: UUID) -> None:
+        """While it is under way, or can be taken up again, the money is its own: it takes it, or gives it back."""
+        pause = _FIRST_LOOK
+        while not (await self._look_at_exchange(exchange_id)).is_over:
+            await self._wait(pause)
+            pause = min(2 * pause, _LONGEST_LOOK)
 
     async def _money_turns_up(self) -> bool:
         """Wait for the provider's decision; a webhook only makes it sooner."""
@@ -192,6 +204,12 @@ class LatePaymentWorkflow:
         self._booking = await workflow.execute_local_activity_method(
             ReservationActivities.look, self._late.booking_id, summary="look at the row", **transaction()
         )
+
+    async def _look_at_exchange(self, exchange_id: UUID) -> Exchange:
+        found: Exchange = await workflow.execute_local_activity_method(
+            ExchangeActivities.look_at_exchange, exchange_id, summary="look at the exchange", **transaction()
+        )
+        return found
 
     async def _examine(self) -> LateMoney:
         found: LateMoney = await self._remote(LatePaymentActivities.examine, self._late, "ask the provider")

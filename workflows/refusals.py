@@ -28,6 +28,9 @@ EXCHANGE_UNREACHABLE = Problem(
 EXCHANGE_ABANDONED = Problem(
     type=ProblemType.EXCHANGE_FAILED, detail="The exchange was abandoned; nothing is charged for it."
 )
+EXCHANGE_OF_CANCELLED = Problem(
+    type=ProblemType.EVENT_NOT_ON_SALE, detail="The event was cancelled; nothing is charged for the exchange."
+)
 EXCHANGE_TOO_LATE = Problem(
     type=ProblemType.PAYMENT_TOO_LATE, detail="The difference was not paid in time; the ticket stays as it is."
 )

@@ -7,14 +7,17 @@ of our hands, the offsets that it commits after its work, and what it has put as
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
+
+from sqlalchemy import Row
 
 from audit import readings
 from audit.look import Broken, Look
 from audit.sources import OF_EVENT
-from domain.domain_events import EXCHANGE_TYPE, REFUND_TYPES, BookingEvent
+from domain.domain_events import EXCHANGE_TYPE, REFUND_TYPES, TAKEN_BACK_TYPE, BookingEvent
 
 _SOLD = "booking.confirmed"
-_COUNTED = REFUND_TYPES | {_SOLD, EXCHANGE_TYPE}
+_COUNTED = REFUND_TYPES | {_SOLD, EXCHANGE_TYPE, TAKEN_BACK_TYPE}
 
 
 async def analytics_hears_of_every_sale(look: Look) -> list[Broken]:
@@ -33,7 +36,7 @@ async def sales_are_counted_once(look: Look) -> list[Broken]:
     sums: dict[tuple[str, str, str], Counter[str]] = {}
     for outcome in story.outcomes:
         if outcome.id in story.counted:
-            for book, bookings, sign in _entries(outcome.type):
+            for book, bookings, sign in _entries(outcome):
                 sales = sums.setdefault((book, outcome.event, outcome.currency), Counter())
                 sales.update(bookings=bookings, tickets=sign * outcome.tickets, revenue=sign * outcome.amount)
     counted = {(row.book, row.event, row.currency, row.bookings, row.tickets, row.revenue) for row in story.sales}
@@ -45,14 +48,17 @@ async def sales_are_counted_once(look: Look) -> list[Broken]:
     ]
 
 
-def _entries(type: str) -> list[tuple[str, int, int]]:
+def _entries(outcome: Row[Any]) -> list[tuple[str, int, int]]:
     """Where analytics enters a domain event: the book, the bookings, and the sign of its tickets and money."""
+    type = outcome.type
     if type == _SOLD:
         return [("in all", 1, 1), ("sold by day", 1, 1)]
     if type == EXCHANGE_TYPE:  # its tickets are as many as before, its amount what was paid for a dearer seat
         return [("in all", 0, 1), ("sold by day", 0, 1)]
     if type in REFUND_TYPES:
         return [("in all", -int(type == "booking.refunded"), -1), ("refunded by day", 1, 1)]
+    if type == TAKEN_BACK_TYPE:
+        return [("in all", int(outcome.was_refunded), 1), ("refunded by day", -1, -1)]
     return []  # analytics has no need of it
 
 

@@ -9,8 +9,9 @@ from sqlalchemy import Row
 
 from audit.look import Broken, Look
 from audit.sources import OF_EVENT
+from domain.any_domain_event import AnyDomainEvent
 from domain.bookings import Booking
-from domain.domain_events import REFUND_TYPES, AnyDomainEvent
+from domain.domain_events import REFUND_TYPES
 from domain.rebuilding import rebuild
 
 # Whatever is plainly right is left out here, set by set; the rest is rebuilt one by one, which also finds out why.

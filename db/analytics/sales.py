@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date
 from uuid import UUID
 
 from sqlalchemy import update
@@ -14,6 +14,7 @@ from domain.domain_events import (
     BookingConfirmed,
     BookingMoneyReturned,
     BookingRefunded,
+    BookingRefundTakenBack,
     EventCancelled,
     EventPublished,
     TicketExchanged,
@@ -49,20 +50,40 @@ async def count_refund(connection: AsyncConnection, refund: BookingMoneyReturned
 
     A booking's refunds are told after its confirmation, on the same partition, so there is something to take out of.
     """
-    gone = int(isinstance(refund, BookingRefunded))
-    await connection.execute(
-        update(SalesRow)
-        .where(SalesRow.event_id == refund.event_id, SalesRow.currency == refund.currency)
-        .values(
-            bookings=SalesRow.bookings - gone,
-            tickets=SalesRow.tickets - refund.tickets,
-            revenue=SalesRow.revenue - refund.amount,
-        )
-    )
+    await _take_out(connection, refund, gone=int(isinstance(refund, BookingRefunded)), sign=1)
     totals = {"refunds": 1, "tickets": refund.tickets, "amount": refund.amount}
     statement = insert(DailyRefundsRow).values(event_id=refund.event_id, currency=refund.currency, day=day, **totals)
     added = {name: getattr(DailyRefundsRow, name) + statement.excluded[name] for name in totals}
     await connection.execute(statement.on_conflict_do_update(constraint="daily_refunds_pkey", set_=added))
+
+
+async def uncount_refund(connection: AsyncConnection, refund: BookingRefundTakenBack) -> None:
+    """Undo what `count_refund` did, on the day on which it was told; it is counted again when it has gone back."""
+    await _take_out(connection, refund, gone=int(refund.was_refunded), sign=-1)
+    await connection.execute(
+        update(DailyRefundsRow)
+        .where(DailyRefundsRow.event_id == refund.event_id, DailyRefundsRow.currency == refund.currency)
+        .where(DailyRefundsRow.day == refund.returned_at.astimezone(UTC).date())
+        .values(
+            refunds=DailyRefundsRow.refunds - 1,
+            tickets=DailyRefundsRow.tickets - refund.tickets,
+            amount=DailyRefundsRow.amount - refund.amount,
+        )
+    )
+
+
+async def _take_out(
+    connection: AsyncConnection, refund: BookingMoneyReturned | BookingRefundTakenBack, *, gone: int, sign: int
+) -> None:
+    await connection.execute(
+        update(SalesRow)
+        .where(SalesRow.event_id == refund.event_id, SalesRow.currency == refund.currency)
+        .values(
+            bookings=SalesRow.bookings - sign * gone,
+            tickets=SalesRow.tickets - sign * refund.tickets,
+            revenue=SalesRow.revenue - sign * refund.amount,
+        )
+    )
 
 
 async def note_published(connection: AsyncConnection, event: EventPublished) -> None:

@@ -44,7 +44,8 @@ async def watched(connection: AsyncConnection, *, limit: int) -> list[LatePaymen
         .order_by(func.random())
         .limit(limit)
     )
-    return [LatePayment(provider=row.provider, intent_id=row.intent_id, booking_id=row.booking_id) for row in rows]
+    names = ("provider", "intent_id", "booking_id", "exchange_id")
+    return [LatePayment(**{name: getattr(row, name) for name in names}) for row in rows]
 
 
 async def take_up(connection: AsyncConnection, attempt: Attempt) -> bool:

@@ -9,9 +9,10 @@ from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reservation.tables import BookingRow, CancellationRow, EventRow
+from db.reservation.tables import BookingRow, CancellationRow, EventRow, ExchangeRow
 from domain.bookings import BookingStatus
 from domain.cancellations import Cancellation, Estimate, OpenBooking, Progress, Stranded
+from domain.exchanges import LIVE
 
 _STRANDED_SHOWN = 1000
 
@@ -36,23 +37,27 @@ async def note_paused(connection: AsyncConnection, event_id: UUID, paused: bool)
 
 
 async def finish(connection: AsyncConnection, event_id: UUID, report: Progress) -> None:
-    """Keep the report of the end."""
+    """Keep the report of the end; the first one stays, whatever operators do after it."""
     await connection.execute(
         update(CancellationRow)
-        .where(CancellationRow.event_id == event_id)
+        .where(CancellationRow.event_id == event_id, CancellationRow.finished_at.is_(None))
         .values(finished_at=func.now(), report=report.model_dump(mode="json"), paused=False)
     )
 
 
 async def page(connection: AsyncConnection, event_id: UUID, *, after: UUID | None, limit: int) -> list[OpenBooking]:
-    """The next bookings by id for which there is something to be done."""
-    chosen = select(BookingRow.id, BookingRow.status).where(
-        BookingRow.event_id == event_id, BookingRow.status.in_(_OPEN)
+    """The next bookings by id for which there is something to be done: not while an exchange of theirs is parked."""
+    under_way = (ExchangeRow.booking_id == BookingRow.id) & ExchangeRow.state.in_(LIVE)
+    chosen = (
+        select(BookingRow.id, BookingRow.status, ExchangeRow.id.label("exchange_id"))
+        .outerjoin(ExchangeRow, under_way)
+        .where(BookingRow.event_id == event_id, BookingRow.status.in_(_OPEN))
+        .where(ExchangeRow.needs_attention.is_not(True))
     )
     if after:
         chosen = chosen.where(BookingRow.id > after)
     rows = await connection.execute(chosen.order_by(BookingRow.id).limit(limit))
-    return [OpenBooking(id=row.id, status=BookingStatus(row.status)) for row in rows]
+    return [OpenBooking(**row._mapping) for row in rows]
 
 
 _IN_FLIGHT = "b.status IN ('held', 'paying', 'action_required', 'needs_attention')"
@@ -88,9 +93,14 @@ _TO_REFUND = """
     b.status IN ('confirmed', 'partially_refunded') OR b.status = 'refunding' AND EXISTS (
         SELECT FROM tickets t WHERE t.booking_id = b.id AND t.status = 'valid')
 """
+_BLOCKED = """(
+    EXISTS (SELECT FROM exchanges e WHERE e.booking_id = b.id AND e.needs_attention)
+    OR EXISTS (SELECT FROM refunds r WHERE r.booking_id = b.id AND r.state = 'needs_attention')
+)"""
 _BOOKINGS = text(
     f"""
-    SELECT count(*) FILTER (WHERE {_IN_FLIGHT}) AS in_flight, count(*) FILTER (WHERE {_TO_REFUND}) AS to_refund
+    SELECT count(*) FILTER (WHERE {_IN_FLIGHT}) AS in_flight, count(*) FILTER (WHERE {_TO_REFUND}) AS to_refund,
+           count(*) FILTER (WHERE ({_TO_REFUND}) AND {_BLOCKED}) AS blocked
     FROM bookings b WHERE b.event_id = :event_id
     """
 )
@@ -98,7 +108,6 @@ _REFUNDS = text(
     """
     SELECT count(*) FILTER (WHERE r.state = 'pending') AS refunding,
            count(*) FILTER (WHERE r.state = 'succeeded') AS refunded,
-           count(*) FILTER (WHERE r.state = 'needs_attention') AS failed,
            coalesce(sum(r.amount) FILTER (WHERE r.state = 'succeeded'), 0) AS amount
     FROM refunds r JOIN bookings b ON b.id = r.booking_id
     WHERE b.event_id = :event_id AND r.cause = 'event_cancelled'
@@ -106,9 +115,14 @@ _REFUNDS = text(
 )
 _STRANDED = text(
     """
-    SELECT r.id AS refund_id, r.booking_id, r.amount FROM refunds r JOIN bookings b ON b.id = r.booking_id
-    WHERE b.event_id = :event_id AND r.cause = 'event_cancelled' AND r.state = 'needs_attention'
-    ORDER BY r.id LIMIT :limit
+    SELECT stranded.*, count(*) OVER () AS failed FROM (
+        SELECT r.id AS refund_id, NULL::uuid AS exchange_id, r.booking_id, r.amount
+        FROM refunds r JOIN bookings b ON b.id = r.booking_id
+        WHERE b.event_id = :event_id AND r.state = 'needs_attention'
+        UNION ALL
+        SELECT NULL, e.id, e.booking_id, abs(e.difference) FROM exchanges e JOIN bookings b ON b.id = e.booking_id
+        WHERE b.event_id = :event_id AND e.needs_attention
+    ) stranded ORDER BY refund_id, exchange_id LIMIT :limit
     """
 )
 
@@ -117,14 +131,15 @@ async def progress(connection: AsyncConnection, event_id: UUID) -> Progress:
     """How far it has come at this moment."""
     bookings = (await connection.execute(_BOOKINGS, {"event_id": event_id})).one()
     refunds = (await connection.execute(_REFUNDS, {"event_id": event_id})).one()
-    stranded = await connection.execute(_STRANDED, {"event_id": event_id, "limit": _STRANDED_SHOWN})
+    stranded = (await connection.execute(_STRANDED, {"event_id": event_id, "limit": _STRANDED_SHOWN})).all()
     return Progress(
         in_flight=bookings.in_flight,
         to_refund=bookings.to_refund,
+        blocked=bookings.blocked,
         refunding=refunds.refunding,
         refunded=refunds.refunded,
         amount=int(refunds.amount),
-        failed=refunds.failed,
+        failed=stranded[0].failed if stranded else 0,
         stranded=tuple(Stranded(**row._mapping) for row in stranded),
     )
 

@@ -84,14 +84,19 @@ async def commit(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
 async def swap(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
     """The one step that lets the old seat go: both tickets, both seats and what is owed now, in one transaction.
 
+    Where nothing was paid for it, and so nobody has asked since it was begun, an event that is not on sale any more
+    ends the exchange instead: the ticket stays as it was.
+
     Raises:
         StaleStep: It has ended otherwise, or its difference is not taken.
     """
     exchange = await _locked(connection, exchange_id)
-    if exchange.state is _S.COMPLETED:
+    if exchange.state is _S.COMPLETED or (exchange.state is _S.FAILED and exchange.difference <= 0):
         return exchange
     if exchange.state is not (_S.COMMITTED if exchange.difference > 0 else _S.PENDING):
         raise StaleStep(f"exchange {exchange_id} is {exchange.state}")
+    if exchange.difference <= 0 and (problem := await _why_not_on_sale(connection, exchange.booking_id)):
+        return await fail(connection, exchange_id, problem)
     new = await _reissue(connection, exchange)
     await _change_hands(connection, exchange)
     booking = await _rewrite(connection, exchange, new)
@@ -101,6 +106,17 @@ async def swap(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
         await refunds.owe_difference(connection, booking, refund_id, requested_by, -exchange.difference)
     completed = {"state": _S.COMPLETED, "new_ticket": new.id, "refund_id": refund_id, "settled_at": func.now()}
     return await _reach(connection, exchange_id, LIVE, completed)
+
+
+async def _why_not_on_sale(connection: AsyncConnection, booking_id: UUID) -> Problem | None:
+    """None where the event is on sale; it cannot be called off then before this transaction ends."""
+    event_id = await connection.scalar(select(BookingRow.event_id).where(BookingRow.id == booking_id))
+    assert event_id
+    try:
+        await sales.find_sale(connection, event_id, lock=True)
+    except Refused as refusal:
+        return refusal.problem
+    return None
 
 
 async def _reissue(connection: AsyncConnection, exchange: Exchange) -> Ticket:

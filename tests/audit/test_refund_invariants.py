@@ -8,7 +8,7 @@ from activities.refund import GiveBack, RefundActivities
 from activities.returned_tickets import ReturnedTickets
 from domain.bookings import Booking
 from domain.money import Money
-from domain.refunds import Refund, RefundCause, RefundRequest
+from domain.refunds import Refund, RefundCause, RefundRequest, RefundState
 from tests.audit.house import House, step
 
 OWED = "money taken is money owed"
@@ -56,6 +56,45 @@ async def test_bookings_that_are_given_back_in_part_and_as_a_whole_break_nothing
     house.notify()
     await house.count(told)
     assert await house.finds() == set()
+
+
+async def test_a_refund_that_was_taken_back_and_made_again_is_counted_once_by_everybody(house: House) -> None:
+    booking, refund = await accepted(house, "A-1-1", "A-1-2")
+    order = GiveBack(refund_id=refund.id, booking_id=booking.id, amount=refund.amount, number=1)
+    await step(RefundActivities(house.database("payment"), {"stripe": house.gateway}).give_refund, order)
+    for _ in range(2):
+        await step(_returned(house).settle_refund, refund.id)
+        assert await step(_returned(house).take_back_refund, refund.id)
+        assert await step(_returned(house).take_back_refund, refund.id)
+    await step(_returned(house).settle_refund, refund.id)
+    told = await house.relay()
+    assert [message.type for message in told].count("booking.refund_taken_back") == 2
+    house.notify()
+    await house.count(told)
+    assert await house.finds() == set()
+
+
+async def test_a_refund_is_taken_back_only_when_the_booking_s_other_one_is_done(house: House) -> None:
+    booking, first = await accepted(house, "A-1-1", "A-1-2", give_back=1)
+    await step(_returned(house).settle_refund, first.id)
+    other = RefundRequest(
+        id=uuid4(),
+        booking_id=booking.id,
+        event_id=house.event,
+        requested_by=booking.user_id,
+        cause=RefundCause.BUYER,
+        reason="",
+        body_sha256="",
+    )
+    await step(_returned(house).accept_refund, other)
+    assert await step(_returned(house).take_back_refund, first.id) is None
+
+    await step(_returned(house).settle_refund, other.id)
+
+    taken_back = await step(_returned(house).take_back_refund, first.id)
+    assert taken_back
+    assert taken_back.id == first.id
+    assert (await step(_returned(house).settle_refund, first.id)).state is RefundState.SUCCEEDED
 
 
 async def test_a_refund_that_the_provider_knows_nothing_of_is_found(house: House) -> None:

@@ -27,10 +27,14 @@ def test_every_state_has_its_edges() -> None:
     assert set(EDGES) == set(BookingStatus)
 
 
-@pytest.mark.parametrize("end", [*sorted(UNPAID_ENDS), BookingStatus.REFUNDED])
+@pytest.mark.parametrize("end", sorted(UNPAID_ENDS))
 def test_a_booking_that_came_to_nothing_stays_so_unless_its_money_turns_up_late(end: BookingStatus) -> None:
     late_payment = {BookingStatus.PAYING} if end is BookingStatus.EXPIRED else set()
     assert EDGES[end] == late_payment
+
+
+def test_a_refunded_booking_stays_so_unless_the_provider_takes_its_word_back() -> None:
+    assert EDGES[BookingStatus.REFUNDED] == {BookingStatus.REFUNDING}
 
 
 def test_a_confirmed_booking_can_only_be_refunded_or_looked_at_by_an_operator() -> None:

@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from domain.any_domain_event import AnyDomainEvent
 from domain.bookings import ENDED, BookingStatus
 from domain.domain_events import (
     OUTCOME_TYPES,
     TOPICS,
-    AnyDomainEvent,
     BookingConfirmed,
     BookingEvent,
     BookingHeld,

@@ -199,6 +199,25 @@ async def test_a_buyers_own_refund_in_progress_is_waited_for_and_the_other_ticke
     assert await box_office.provider.kept(booking["id"]) == 1000  # what the policy kept of the first ticket
 
 
+async def test_a_buyers_own_refund_that_is_parked_is_named_in_the_report_and_the_other_ticket_follows(
+    box_office: BoxOffice,
+) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.bought(event, "A-1-1", "A-1-2")
+    await box_office.provider.will("decline", "refund", booking["id"], times=1000)
+    own = (await buyer.refund(booking["id"], booking["tickets"][0]["id"])).json()["id"]
+    await box_office.cancel(event)
+
+    report = await finished(box_office, event)
+
+    assert (report["refunded"], report["to_refund"], report["blocked"], report["failed"]) == (0, 1, 1, 1)
+    assert [each["refund_id"] for each in report["stranded"]] == [own]
+    await box_office.provider.forgive(booking["id"])
+    await box_office.refund_saga(own).execute_update("operate", "retry")
+    await buyer.ends_as(booking["id"], "refunded", within=120)
+    assert await box_office.provider.kept(booking["id"]) == 0
+
+
 async def test_cancelling_twice_is_no_error_and_refunds_once(box_office: BoxOffice) -> None:
     event, buyer = await box_office.event(), box_office.somebody()
     booking = (await buyer.bought(event, "A-1-1"))["id"]

@@ -14,6 +14,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.service import RPCError
 
 from config.settings import Settings
 from db.engine import open_engine
@@ -25,7 +26,9 @@ from tests.scenarios.test_exchange import bought, exchanged, sits, ticket_of
 from tests.scenarios.test_exchange_payments import exchange_is, waiting
 from tests.scenarios.test_outages import without
 from tests.waiting import eventually
+from tests.webhooks import rows
 from workers.revival import revive
+from workflows.start import late_payment_id
 
 pytestmark = pytest.mark.disruptive
 
@@ -151,6 +154,40 @@ async def test_an_exchange_whose_workflow_was_terminated_while_the_money_was_tak
     await exchange_is(buyer, exchange, "completed")
     await ordered.is_completed()
     await sits(box_office, buyer, event, booking, on="A-1-1", not_on="B-1-1")
+
+
+async def test_a_difference_whose_exchange_can_still_be_completed_is_not_taken_for_late_money(
+    box_office: BoxOffice, engine: AsyncEngine, settings: Settings
+) -> None:
+    event, buyer, booking = await bought(box_office, "B-1-1")
+    await box_office.provider.will("500_before", "capture", booking["id"], times=1000)
+    ordered = Ordered(box_office, buyer, booking, "A-1-1")
+    await eventually(ordered.is_committed, every=0.01)
+    exchange = await ordered.exists()
+    assert exchange
+    await box_office.exchange_saga(exchange["id"]).terminate("by mistake")
+    await box_office.provider.forgive(booking["id"])
+    # As a webhook leaves it that came while the buyer had to act, and found no saga a moment later.
+    watched = "UPDATE attempts SET watched = true WHERE exchange_id = %s RETURNING intent_id"
+    [(intent,)] = rows(settings, watched, exchange["id"])
+    late = box_office.temporal.get_workflow_handle(late_payment_id(intent))
+
+    async def waits() -> bool:
+        try:
+            steps = [step async for step in late.fetch_history_events()]
+        except RPCError:
+            return False  # it is yet to be started
+        return any(step.HasField("timer_started_event_attributes") for step in steps)
+
+    await eventually(waits)
+    assert await box_office.provider.kept(booking["id"]) == 5000
+
+    await revived(box_office, engine, settings, exchange["id"])
+
+    await ordered.is_completed()
+    assert await late.result() is None
+    await sits(box_office, buyer, event, booking, on="A-1-1", not_on="B-1-1")
+    assert await box_office.provider.kept(booking["id"]) == 5000
 
 
 @pytest.mark.parametrize(("old", "new", "kept"), [("B-1-1", "A-1-1", 5000), ("A-1-1", "B-1-1", 4000)])

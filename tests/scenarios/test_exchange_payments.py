@@ -13,6 +13,7 @@ from config.settings import Settings
 from tests.box_office import CARD_WITH_3DS, BoxOffice, Buyer
 from tests.iyzico_buyer import APPROVED, pay_with
 from tests.payu_buyer import PayUBuyer
+from tests.scenarios.test_event_cancellation import finished
 from tests.scenarios.test_exchange import becomes_refunded, bought, exchanged, refused_as, sits, ticket_of
 from tests.waiting import eventually
 from tests.webhooks import rows
@@ -191,14 +192,41 @@ async def test_a_provider_that_stays_away_leaves_the_old_seat_and_takes_nothing(
     await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
 
 
-async def test_an_event_that_is_called_off_while_the_buyer_pays_costs_nothing_more(box_office: BoxOffice) -> None:
+async def test_an_event_that_is_called_off_ends_an_exchange_that_waits_for_its_buyer_and_refunds(
+    box_office: BoxOffice, settings: Settings
+) -> None:
     event, buyer, booking = await bought(box_office, "B-1-1")
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS)
+
     await box_office.cancel(event)
-    await box_office.provider.act(exchange["next_action"]["url"], "approve")
+
     ended = await exchange_is(buyer, exchange, "failed")
     assert ended["failure"]["type"] == "event-not-on-sale"
-    await becomes_refunded(buyer, booking["id"])
+    asked = [event async for event in box_office.exchange_saga(exchange["id"]).fetch_history_events()]
+    names = [each.workflow_execution_signaled_event_attributes.signal_name for each in asked]
+    assert "event_cancelled" in names  # before its window has closed
+    assert (await finished(box_office, event))["refunded"] == 1
+    assert (await buyer.booking(booking["id"]))["status"] == "refunded"
+    assert await box_office.provider.kept(booking["id"]) == 0
+
+
+async def test_an_exchange_that_is_parked_is_named_in_the_report_of_its_events_cancellation_and_refunded_afterwards(
+    box_office: BoxOffice,
+) -> None:
+    event, buyer, booking = await bought(box_office, "B-1-1")
+    exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS)
+    await box_office.provider.will("500_before", "cancel", booking["id"], times=1000)
+    await box_office.cancel(event)
+
+    report = await finished(box_office, event)
+
+    parked = {"refund_id": None, "exchange_id": exchange["id"], "booking_id": booking["id"], "amount": 1000}
+    assert (report["refunded"], report["failed"], report["blocked"]) == (0, 1, 1)
+    assert report["stranded"] == [parked]
+    await box_office.provider.forgive(booking["id"])
+    await box_office.exchange_saga(exchange["id"]).execute_update("operate", "retry")
+    await exchange_is(buyer, exchange, "failed")
+    await buyer.ends_as(booking["id"], "refunded", within=120)
     assert await box_office.provider.kept(booking["id"]) == 0
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from uuid import UUID
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
 from redis.asyncio import Redis
 
+from activities.exchange import ExchangeActivities
 from activities.reservation import ReservationActivities, Step
 from adapters.seat_locks import SeatLocks
 from config.settings import Settings, secret
 from db.engine import open_engine
 from db.reservation.bookings import StaleStep
+from domain.exchanges import ExchangeRequest, ExchangeState
+from domain.problems import ProblemType
 from tests.audit.house import step
 from tests.box_office import BoxOffice
 from tests.waiting import eventually
@@ -24,6 +28,15 @@ async def left_behind(settings: Settings) -> AsyncIterator[ReservationActivities
     engine = open_engine(settings.database_url("reservation"), pool_size=1)
     async with Redis.from_url(secret(settings.redis_url)) as redis:
         yield ReservationActivities(engine, SeatLocks(redis))
+    await engine.dispose()
+
+
+@pytest.fixture
+async def exchanging(settings: Settings) -> AsyncIterator[ExchangeActivities]:
+    engine = open_engine(settings.database_url("reservation"), pool_size=1)
+    async with Redis.from_url(secret(settings.redis_url)) as redis:
+        locks = SeatLocks(redis)
+        yield ExchangeActivities(engine, locks, ReservationActivities(engine, locks).admit)
     await engine.dispose()
 
 
@@ -48,6 +61,38 @@ async def test_nobody_issues_tickets_for_money_that_is_going_back(
     await buyer.ends_as(booking, "cancelled")
     assert await box_office.provider.kept(booking) == 0
     assert await box_office.seat(event, "A-1-1") == "available"
+
+
+@pytest.mark.parametrize(("old", "new"), [("A-1-1", "A-1-2"), ("A-1-1", "B-1-1")], ids=["equal", "cheaper"])
+async def test_a_seat_that_costs_no_more_is_not_swapped_when_the_event_was_called_off_meanwhile(
+    box_office: BoxOffice, exchanging: ExchangeActivities, old: str, new: str
+) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.bought(event, old)
+    request = ExchangeRequest(
+        id=uuid4(),
+        booking_id=booking["id"],
+        event_id=event,
+        requested_by=booking["user_id"],
+        ticket=booking["tickets"][0]["id"],
+        seat=new,
+        payment=None,
+        deadline=datetime.now(UTC) + timedelta(minutes=1),
+        body_sha256="",
+        window=timedelta(minutes=1),
+        attempts=1,
+    )
+    assert (await step(exchanging.hold_new_seat, request)).exchange
+    await box_office.cancel(event)
+
+    ended = await step(exchanging.swap_seats, request.id)
+
+    assert ended.problem
+    assert (ended.state, ended.problem.type) == (ExchangeState.FAILED, ProblemType.EVENT_NOT_ON_SALE)
+    assert await step(exchanging.swap_seats, request.id) == ended
+    await buyer.ends_as(booking["id"], "refunded", within=60)
+    assert await box_office.provider.kept(booking["id"]) == 0
+    await step(exchanging.show_seats, request.id)
 
 
 async def test_tickets_that_are_issued_stay(box_office: BoxOffice, left_behind: ReservationActivities) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -9,6 +10,7 @@ import pytest
 
 from adapters.payu_signature import HEADER
 from config.settings import Settings, secret
+from domain.identity import Role
 from sandbox.iyzico.signatures import sign_notification
 from sandbox.payu.messages import signature as payu_signature
 from tests.box_office import BoxOffice, Buyer
@@ -149,6 +151,62 @@ async def test_a_refund_that_had_succeeded_and_fails_later_is_booked_back_and_ma
     assert rows(box_office.settings, booked, booking) == [(paid, 2)]
     closed = "SELECT DISTINCT state FROM attempts WHERE booking_id = %s"
     assert rows(box_office.settings, closed, booking) == [("refunded",)]
+
+
+async def fails_after_all(office: BoxOffice, buyer: Buyer, booking: str, then: str, times: int = 1) -> str:
+    """A refund that has gone back, and fails now; the provider does `then` with what follows it."""
+    refund = (await buyer.refund(booking)).json()["id"]
+    await buyer.ends_as(booking, "refunded", within=60)
+    [given] = await office.provider.refunds(booking)
+    await office.provider.will(then, "refund", booking, times=times)
+    await office.provider.decide(given["id"], "failed")
+    return str(refund)
+
+
+async def is_shown_as(office: BoxOffice, buyer: Buyer, booking: dict[str, Any], *shown: Any) -> None:
+    """The refund's state, the booking's, and what has gone back by the booking and by the organizer's figures."""
+    support = office.somebody(Role.SUPPORT)
+
+    async def is_shown() -> bool:
+        now = await buyer.booking(booking["id"])
+        [refund] = await buyer.refunds(booking["id"])
+        sales = (await support.get(f"/v1/events/{booking['event_id']}/sales")).json()
+        assert (refund["state"], now["status"], now["refunded"], sales["refunded"]) == shown
+        return True
+
+    await eventually(is_shown, within=60)
+
+
+async def test_a_refund_that_is_made_again_is_pending_and_not_refunded_until_it_has_gone_back(
+    box_office: BoxOffice,
+) -> None:
+    buyer = box_office.somebody()
+    booking = await buyer.bought(await box_office.event(), "B-1-1")
+    await fails_after_all(box_office, buyer, booking["id"], "processing")
+
+    await is_shown_as(box_office, buyer, booking, "pending", "refunding", 0, 0)
+    pending = await eventually(lambda: box_office.provider.left_pending(booking["id"]))
+    assert pending
+    await box_office.provider.decide(pending, "succeeded")
+
+    await is_shown_as(box_office, buyer, booking, "succeeded", "refunded", 4000, 4000)
+    events = "SELECT type FROM domain_events WHERE aggregate_id = %s AND type LIKE %s ORDER BY sequence"
+    told = rows(box_office.settings, events, booking["id"], "booking.refund%", of="reservation")
+    assert [type for (type,) in told] == [
+        "booking.refunding", "booking.refunded", "booking.refund_taken_back", "booking.refunded",
+    ]  # fmt: skip
+
+
+async def test_a_refund_that_cannot_be_made_again_needs_attention_and_is_shown_so(box_office: BoxOffice) -> None:
+    buyer = box_office.somebody()
+    booking = await buyer.bought(await box_office.event(), "B-1-1")
+    refund = await fails_after_all(box_office, buyer, booking["id"], "decline", times=1000)
+
+    await is_shown_as(box_office, buyer, booking, "needs_attention", "refunding", 0, 0)
+    await box_office.provider.forgive(booking["id"])
+    await box_office.refund_saga(refund).execute_update("operate", "retry")
+
+    await is_shown_as(box_office, buyer, booking, "succeeded", "refunded", 4000, 4000)
 
 
 def charge_refunded(intent: str) -> bytes:

@@ -14,6 +14,7 @@ from domain.domain_events import (
     BookingMoneyReturned,
     BookingPartiallyRefunded,
     BookingRefunded,
+    BookingRefundTakenBack,
     DomainEvent,
     EventCancelled,
 )
@@ -75,6 +76,29 @@ async def test_what_goes_back_is_subtracted_once_and_counted_on_its_day(analytic
     assert await rows(analytics, "SELECT bookings, tickets, revenue FROM daily_sales") == [(1, 2, 12050)]
     assert await rows(analytics, "SELECT day, refunds, tickets, amount FROM daily_refunds") == [
         (date(2030, 1, 2), 2, 2, 11050)
+    ]
+
+
+async def test_a_refund_that_was_taken_back_is_counted_again_only_when_it_has_gone_back(
+    analytics: AsyncEngine,
+) -> None:
+    booking = a_confirmed_booking()
+    refund = a_refund(BookingRefunded, booking, amount=12050)
+    taken_back = BookingRefundTakenBack(
+        **refund.model_dump(exclude={"type", "event_name"}),
+        returned_at=delivered(refund, day=2).time,
+        was_refunded=True,
+    )
+    for told in (delivered(booking), delivered(refund, day=2), delivered(taken_back, day=4)):
+        await Analytics(analytics).handle(told)
+    assert await rows(analytics, "SELECT bookings, tickets, revenue FROM sales") == [(1, 2, 12050)]
+    assert await rows(analytics, "SELECT day, refunds, amount FROM daily_refunds") == [(date(2030, 1, 2), 0, 0)]
+
+    await Analytics(analytics).handle(delivered(refund, day=5))
+    assert await rows(analytics, "SELECT bookings, revenue FROM sales") == [(0, 0)]
+    assert await rows(analytics, "SELECT day, refunds, amount FROM daily_refunds ORDER BY day") == [
+        (date(2030, 1, 2), 0, 0),
+        (date(2030, 1, 5), 1, 12050),
     ]
 
 

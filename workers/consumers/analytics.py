@@ -11,11 +11,20 @@ from adapters.cloud_events import CloudEvent
 from config.settings import Settings
 from db.analytics import sales
 from db.engine import open_engine
-from domain.domain_events import BookingConfirmed, BookingMoneyReturned, EventCancelled, EventPublished, TicketExchanged
+from domain.domain_events import (
+    BookingConfirmed,
+    BookingMoneyReturned,
+    BookingRefundTakenBack,
+    EventCancelled,
+    EventPublished,
+    TicketExchanged,
+)
 from workers.consumers.runner import Subscription
 
 GROUP = "analytics"
-_TYPES = BookingConfirmed | BookingMoneyReturned | TicketExchanged | EventPublished | EventCancelled
+_TYPES = (
+    BookingConfirmed | BookingMoneyReturned | BookingRefundTakenBack | TicketExchanged | EventPublished | EventCancelled
+)
 
 
 @asynccontextmanager
@@ -45,6 +54,8 @@ class Analytics:
                     await sales.count_booking(connection, booking, event.time.date())
                 case BookingMoneyReturned() as refund:
                     await sales.count_refund(connection, refund, event.time.date())
+                case BookingRefundTakenBack() as failed:
+                    await sales.uncount_refund(connection, failed)
                 case TicketExchanged() as exchange:
                     await sales.count_exchange(connection, exchange, event.time.date())
                 case EventPublished() as published:

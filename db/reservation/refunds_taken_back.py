@@ -1,0 +1,87 @@
+"""A refund whose money had gone back and is with us again: it is pending once more, and its booking `refunding`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.reservation import bookings, refunds
+from db.reservation.bookings import identity
+from db.reservation.tables import BookingRow, DomainEventRow, RefundRow
+from domain.bookings import Booking, BookingStatus
+from domain.domain_events import REFUND_TYPES, BookingRefundTakenBack
+from domain.problems import Refused
+from domain.refunds import Refund, RefundCause, RefundState
+
+
+async def take_back(connection: AsyncConnection, refund_id: UUID) -> bool:
+    """Whether the refund may be made again; False while another refund or an exchange of its booking is under way.
+
+    Repeated, no change.
+    """
+    refund = await _locked(connection, refund_id)
+    if refund.state is not RefundState.SUCCEEDED:
+        return True
+    booking = await bookings.find(connection, refund.booking_id)
+    assert booking
+    if booking.status is BookingStatus.REFUNDING or await _is_exchanged(connection, booking.id):
+        return False
+    await connection.execute(
+        update(RefundRow).where(RefundRow.id == refund_id).values(state=RefundState.PENDING, settled_at=None)
+    )
+    await connection.execute(
+        update(BookingRow)
+        .where(BookingRow.id == refund.booking_id)
+        .values(refunded=BookingRow.refunded - refund.amount)
+    )
+    await _tell(connection, refund, booking)
+    return True
+
+
+async def _locked(connection: AsyncConnection, refund_id: UUID) -> Refund:
+    """The refund, with its booking locked, as by everybody who changes it."""
+    of_refund = select(RefundRow.booking_id).where(RefundRow.id == refund_id).scalar_subquery()
+    await connection.execute(select(BookingRow.id).where(BookingRow.id == of_refund).with_for_update())
+    refund = await refunds.find(connection, refund_id)
+    assert refund
+    return refund
+
+
+async def _is_exchanged(connection: AsyncConnection, booking_id: UUID) -> bool:
+    try:
+        await refunds.check_no_exchange(connection, booking_id)
+    except Refused:
+        return True
+    return False
+
+
+async def _tell(connection: AsyncConnection, refund: Refund, before: Booking) -> None:
+    returned_at = await _told_at(connection, refund)
+
+    def taken_back(now: Booking) -> BookingRefundTakenBack:
+        return BookingRefundTakenBack(
+            **identity(now),
+            refund_id=refund.id,
+            returned_at=returned_at,
+            was_refunded=before.status is BookingStatus.REFUNDED and refund.cause is not RefundCause.EXCHANGE,
+            amount=refund.amount,
+            refunded=now.refunded,
+            tickets=len(refund.tickets),
+            currency=now.currency,
+            cause=refund.cause,
+        )
+
+    await bookings.move(connection, before.id, version=before.version, to=BookingStatus.REFUNDING, tells=taken_back)
+
+
+async def _told_at(connection: AsyncConnection, refund: Refund) -> datetime:
+    """When it was told last that the money had gone back."""
+    told = (
+        select(DomainEventRow.occurred_at)
+        .where(DomainEventRow.aggregate_id == refund.booking_id, DomainEventRow.type.in_(REFUND_TYPES))
+        .where(DomainEventRow.data.contains({"refund_id": str(refund.id)}))
+    )
+    return (await connection.execute(told.order_by(DomainEventRow.sequence.desc()).limit(1))).scalar_one()
