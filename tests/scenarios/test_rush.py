@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
+import pytest
 from httpx2 import Response
 from redis.asyncio import Redis
 
