@@ -12,10 +12,10 @@ _ISSUERS = re.compile(
 """How the numbers of today's card schemes begin. Times before 2039 do not, in whatever unit they are counted."""
 
 _IDS = re.compile(
-    r"(?<![0-9a-zA-Z])(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|(?=[0-9]*[a-fA-F])[0-9a-fA-F]{32,})"
-    r"(?![0-9a-zA-Z])"
+    r"(?<![0-9a-zA-Z])(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+    r"|(?=[0-9]*[a-f])(?:[0-9a-f]{2}){8,}|(?=[0-9]*[A-F])(?:[0-9A-F]{2}){8,})(?![0-9a-zA-Z])"
 )
-"""UUIDs, and digests in hexadecimal."""
+"""UUIDs, and digests and random keys in hexadecimal: of eight bytes, one in two thousand looks like a card's number."""
 _GROUPS = re.compile(r"(?<![\d+])\d+(?:[\s\u00ad\u200b\u2010-\u2015_-]{1,3}\d+)*")
 _DIGITS = re.compile(r"\d+")
 

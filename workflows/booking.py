@@ -410,6 +410,9 @@ class BookingWorkflow:
     @workflow.update
     async def pay(self, command: PaymentCommand) -> PaymentOutcome:
         """Pay for what is held; one attempt at a time."""
+        if not self._hold:
+            await self._known_hold()
+            self._check_payable(command)
         update = workflow.current_update_info()
         self._order = order = _Order(update.id if update else "", command)
         await workflow.wait_condition(lambda: order.outcome is not None)
@@ -418,6 +421,14 @@ class BookingWorkflow:
 
     @pay.validator
     def _may_pay(self, command: PaymentCommand) -> None:
+        if self._hold:
+            self._check_payable(command)
+
+    async def _known_hold(self) -> None:
+        """The row may be seen, and paid, before its workflow knows of it: where the answer to the hold was lost."""
+        await workflow.wait_condition(lambda: self._hold is not None)
+
+    def _check_payable(self, command: PaymentCommand) -> None:
         if self._held is None or self._held.status in OVER or self._cancel_requested:
             raise ApplicationError("The booking cannot be paid.", type=ProblemType.WRONG_STATE)
         if self._pending_order or self._held.status is not BookingStatus.HELD:
@@ -448,6 +459,9 @@ class BookingWorkflow:
     async def cancel(self) -> CancelOutcome:
         """Let go; an attempt in flight is waited for and undone, unless its money is being taken already."""
         self._request_cancel()
+        if not self._hold:
+            await self._known_hold()
+            self._check_cancellable()
         await workflow.wait_condition(lambda: self._has_ended or self._attention.step is not None)
         if self._booking.status is BookingStatus.CANCELLED:
             return CancelOutcome(booking=self._booking)
@@ -455,6 +469,10 @@ class BookingWorkflow:
 
     @cancel.validator
     def _may_cancel(self) -> None:
+        if self._hold:
+            self._check_cancellable()
+
+    def _check_cancellable(self) -> None:
         if self._held is None or self._held.status in OVER or self._attention.step:
             raise ApplicationError("The booking cannot be cancelled.", type=ProblemType.WRONG_STATE)
 

@@ -52,6 +52,8 @@ def test_a_number_with_a_wrong_check_digit_is_none(number: str) -> None:
         "4.242424242424242",
         "4242/4242/4242/4242",
         "0" * 16,
+        "58087218219697c4",  # a random key
+        "3C41005683297303",
     ],
 )
 def test_what_people_send_is_none(text: str) -> None:
@@ -66,6 +68,7 @@ def test_ids_and_times_are_none() -> None:
         assert not has_card_number(some.hex)
         assert not has_card_number(str(uuid7()))
         assert not has_card_number(f"{chance.getrandbits(256):064x}")
+        assert not has_card_number(f"key_{chance.randbytes(8).hex()}")
         moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(microseconds=chance.randrange(3 * 10**14))
         for unit in (1, 10**3, 10**6, 10**9):
             assert not has_card_number(str(int(moment.timestamp() * unit)))

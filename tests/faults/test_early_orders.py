@@ -1,0 +1,55 @@
+"""The row of a hold is seen before its saga knows of it: the worker died with the answer. Orders wait; none is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from config.settings import Settings
+from stack import Stack
+from tests.box_office import BoxOffice, Buyer
+from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clean, the_saga_is_over
+from tests.faults.effects import SAGA
+from tests.faults.lanes import lane
+from tests.faults.plan import Fault, Point
+from tests.faults.stories import SEAT, STANDING, insist, pay
+
+pytestmark = pytest.mark.disruptive
+
+CLAIM = next(effect for effect in SAGA if effect.name == "claim in Postgres")
+
+
+async def _cancel(buyer: Buyer, booking: str) -> httpx2.Response:
+    return await insist(lambda: buyer.cancel(booking))
+
+
+@pytest.mark.parametrize(("order", "ending"), [(pay, "confirmed"), (_cancel, "cancelled")], ids=["pay", "cancel"])
+async def test_an_order_that_comes_before_the_saga_knows_of_its_hold_is_carried_out(
+    stack: Stack, settings: Settings, order: Callable[[Buyer, str], Awaitable[httpx2.Response]], ending: str
+) -> None:
+    folder, key = stack.place.folder / "faults" / uuid4().hex, str(uuid4())
+    async with lane(settings, folder) as opened, BoxOffice(opened.settings) as office:
+        event, buyer = await office.event(), office.somebody()
+        opened.workers.plan.arm(Point(CLAIM.step, CLAIM.operation, Fault.KILLED_AFTER))
+
+        async def hold() -> httpx2.Response:
+            return await buyer.hold(event, SEAT, key=key, quantities={"Standing": STANDING})
+
+        first = asyncio.create_task(hold())
+        await opened.workers.was_struck(Fault.KILLED_AFTER)
+        repeated = await hold()
+        assert repeated.status_code == 201, repeated.text
+        booking = repeated.json()["id"]
+
+        answer = await order(buyer, booking)
+
+        assert answer.status_code == 200, answer.text
+        assert (await first).status_code in (201, 503)
+        await buyer.ends_as(booking, ending)
+        await money_and_places_are_right(office, event, booking, ending)
+        await the_saga_is_over(office, booking)
+        await the_audit_is_clean(opened.settings, event)
