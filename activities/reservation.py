@@ -138,6 +138,7 @@ class ReservationActivities:
             capacity = await claims.capacities(connection, event_id)
             seats = await claims.seat_claims(connection, event_id)
             general = await claims.general_claims(connection, event_id)
+            ended = await claims.lately_ended(connection, event_id)
         return await self._locks.load(
             event_id,
             change,
@@ -145,6 +146,7 @@ class ReservationActivities:
                 capacity,
                 [(claim.place, claim.booking_id, _redis_ttl(claim.left)) for claim in seats],
                 [(claim.place, claim.booking_id, claim.quantity, _redis_ttl(claim.left)) for claim in general],
+                ended,
             ),
         )
 

@@ -45,11 +45,16 @@ class Places(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """All that is held or sold of an event; a remaining time of None means sold."""
+    """All that is held or sold of an event; a remaining time of None means sold.
+
+    Attributes:
+        ended: Bookings that have let go of late, so that repeated requests for them are known again.
+    """
 
     capacity: Mapping[str, int]
     seats: Sequence[tuple[str, UUID, timedelta | None]]
     general: Sequence[tuple[str, UUID, int, timedelta | None]]
+    ended: Sequence[UUID] = ()
 
 
 class SeatLocks:
@@ -121,7 +126,7 @@ class SeatLocks:
         Returns:
             False when something changed since `seen_change` was read: read Postgres again.
         """
-        if len(claims.seats) + len(claims.general) > _LARGE:
+        if len(claims.seats) + len(claims.general) + len(claims.ended) > _LARGE:
             payload = await asyncio.to_thread(_json, claims)
         else:
             payload = _json(claims)
@@ -157,6 +162,7 @@ def _json(claims: Claims) -> bytes:
             "capacity": dict(claims.capacity),
             "seats": [(name, owner, _left(left)) for name, owner, left in claims.seats],
             "general": [(name, owner, count, _left(left)) for name, owner, count, left in claims.general],
+            "ended": list(claims.ended),
         }
     )
 

@@ -1,7 +1,7 @@
 -- Makes a cold event warm from what Postgres says, in one step; what is already here is newer and stays.
 -- KEYS[1] event prefix; ARGV: change token seen before Postgres was read, loader, claims as JSON
 --   {"capacity": {section: n}, "seats": [[name, booking, ttl ms or 0 for sold]...],
---    "general": [[section, booking, quantity, ttl ms or 0 for sold]...]}
+--    "general": [[section, booking, quantity, ttl ms or 0 for sold]...], "ended": [booking...]}
 -- Returns "loaded", "warm" when somebody else was faster, or "changed" when Postgres has to be read again.
 local prefix = KEYS[1]
 -- Whatever comes of it, this loader is done; one that outlived its time must not end the turn of the next.
@@ -31,6 +31,9 @@ for _, claim in ipairs(claims.general) do
         if claim[4] ~= 0 then last = string.format('%d', now + claim[4]) end
         redis.call('ZADD', section .. ':until', last, claim[2])
     end
+end
+for _, booking in ipairs(claims.ended) do
+    redis.call('SET', prefix .. ':ended:' .. booking, '1', 'EX', 86400)
 end
 redis.call('SET', prefix .. ':epoch', string.format('%d', now))
 return 'loaded'

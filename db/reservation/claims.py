@@ -10,6 +10,10 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation.tables import BookingRow, GeneralClaimRow, SeatRow, SectionRow
+from domain.bookings import OVER, BookingStatus
+
+_OF_LATE = timedelta(hours=1)  # who does not know the outcome of a request repeats it within minutes
+_LET_GO = OVER - {BookingStatus.CONFIRMED}
 
 
 class Claim(NamedTuple):
@@ -59,3 +63,13 @@ async def general_claims(connection: AsyncConnection, event_id: UUID) -> list[Cl
         .where(GeneralClaimRow.event_id == event_id)
     )
     return [Claim(row.section, row.id, row.quantity, None if row.status == "sold" else row.left) for row in rows]
+
+
+async def lately_ended(connection: AsyncConnection, event_id: UUID) -> list[UUID]:
+    """Bookings that have let go of places within the last hour, some or all of them."""
+    rows = await connection.execute(
+        select(BookingRow.id)
+        .where(BookingRow.event_id == event_id, BookingRow.status.in_(_LET_GO))
+        .where(BookingRow.updated_at > func.now() - _OF_LATE)
+    )
+    return list(rows.scalars())

@@ -8,7 +8,9 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+from redis.asyncio import Redis
 
+from config.settings import Settings
 from stack import Stack
 from tests.box_office import BoxOffice
 
@@ -117,3 +119,19 @@ async def test_a_payment_key_with_another_body_is_refused(box_office: BoxOffice)
     other = await buyer.pay(booking, "pm_card_mastercard", key=key)
     assert other.status_code == 422
     assert other.json()["type"].endswith("/idempotency-key-reused")
+
+
+async def test_a_repeated_hold_is_known_also_after_redis_has_lost_the_event(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    event, buyer, rival, key = await box_office.event(), box_office.somebody(), box_office.somebody(), str(uuid4())
+    first = await buyer.hold(event, "A-1-1", key=key)
+    await buyer.cancel(first.json()["id"])
+    await rival.held(event, "A-1-1")
+
+    async with Redis.from_url(settings.redis_url.get_secret_value()) as redis:
+        await redis.delete(*[name async for name in redis.scan_iter(f"seatwright:{{{event}}}:*")])
+    await rival.held(event, "A-1-2")  # loads it again
+
+    again = await buyer.hold(event, "A-1-1", key=key)
+    assert (again.status_code, again.content) == (201, first.content)
