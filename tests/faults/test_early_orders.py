@@ -1,4 +1,4 @@
-"""The row of a hold is seen before its saga knows of it: the worker died with the answer. Orders wait; none is refused."""
+"""A row is seen before its saga knows of the hold: the worker died with the answer. Orders wait, and none is refused."""
 
 from __future__ import annotations
 
