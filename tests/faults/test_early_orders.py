@@ -1,4 +1,4 @@
-"""A row is seen before its saga knows of the hold: the worker died with the answer. Orders wait, and none is refused."""
+"""A row is seen before its saga knows of the hold, since the worker died with the answer: orders wait for it."""
 
 from __future__ import annotations
 
