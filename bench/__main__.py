@@ -35,7 +35,7 @@ Bookings = Annotated[int, typer.Option(help="How many bookings there were before
 Reports = Annotated[list[Path] | None, typer.Option("--report", help="Also write the table there: .json or .md.")]
 Part = Coroutine[Any, Any, Sequence[Figure]]
 
-RATES = "4,8,12,16,20,25,30,40,50"
+RATES = "4,8,12,13,14,16,20,25,30,40,50"
 
 
 @app.command(name="all")
