@@ -115,9 +115,10 @@ class BookingPolicy(_Frozen):
             had an order ends in a task of its own.
         pays_back_the_unknown: Money goes back before the seats also where the row shows a payment that the saga does
             not know of: of an order that was lost together with its worker.
-        ends_at_once: No such task where the buyer did not have to act. Withdrawn: where news come meanwhile, Temporal
-            refuses a task that ends a workflow, and forgets the update that it answered. The saga would stand where it
-            stood before the order until its caller repeats it, or the hold's time is up.
+        ends_at_once: No such task where the buyer did not have to act. Where news come meanwhile, Temporal refuses a
+            task that ends a workflow, and forgets the update that it answered.
+        looks_on_news: So the saga that gets those news looks whether it is over already. Without, it would stand where
+            it stood before the order until its caller repeats it, or the hold's time is up.
         forbids_tickets: Before money goes back the row is told that no tickets can be issued for it any more.
     """
 
@@ -128,6 +129,7 @@ class BookingPolicy(_Frozen):
     spares_events: bool = False
     pays_back_the_unknown: bool = False
     ends_at_once: bool = False
+    looks_on_news: bool = False
     forbids_tickets: bool = False
 
 

@@ -28,6 +28,8 @@ def booking_policy(settings: Settings) -> BookingPolicy:
         asks_at_last=True,
         spares_events=True,
         pays_back_the_unknown=True,
+        ends_at_once=True,
+        looks_on_news=True,
         forbids_tickets=True,
     )
 

@@ -122,6 +122,8 @@ class BookingWorkflow:
             await self._take_payment(order)
         elif self._cancel_requested:
             await self._undo(BookingStatus.CANCELLED)
+        elif self._has_news_to_heed:
+            await self._see_whether_it_is_over()
         else:
             await self._undo(BookingStatus.EXPIRED)
 
@@ -169,7 +171,7 @@ class BookingWorkflow:
         if self._end_of_hold is None:
             self._end_of_hold = asyncio.create_task(workflow.sleep(left, summary="the hold ends"))
         end = self._end_of_hold
-        await workflow.wait_condition(lambda: self._is_commanded or end.done())
+        await workflow.wait_condition(lambda: self._is_commanded or self._has_news_to_heed or end.done())
 
     async def _wait_for_command_with_own_timer(self, left: timedelta) -> None:
         with suppress(TimeoutError):
@@ -393,6 +395,15 @@ class BookingWorkflow:
             self._saga.on_failure(RETURN_MONEY, self._return_money)
             await self._undo(BookingStatus.FAILED, refusals.UNDONE)
 
+    async def _see_whether_it_is_over(self) -> None:
+        """A task that answers an order and ends the saga is dropped where news come meanwhile, and the order with it."""
+        self._provider_has_news = False
+        believed = self._booking
+        await self._adopt_row()
+        if self._has_ended:
+            return self._tell("Confirmed; the order's answer was lost")
+        self._held = believed  # what goes on without us is for the order to find out, when it comes again
+
     async def _adopt_row(self, attempts: int = 0) -> None:
         self._held = await workflow.execute_local_activity_method(
             ReservationActivities.look, self._booking.id, summary="look at the row", **transaction(attempts)
@@ -507,6 +518,10 @@ class BookingWorkflow:
     def _booking(self) -> Booking:
         assert self._held is not None, "nothing is held yet"
         return self._held
+
+    @property
+    def _has_news_to_heed(self) -> bool:
+        return self._provider_has_news and self._request.policy.looks_on_news
 
     @property
     def _is_commanded(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -307,7 +307,37 @@ async def test_a_buyer_is_told_of_the_tickets_although_something_arrives_as_the_
     assert len(await box_office.provider.calls(booking, "capture")) == 1
 
 
+@pytest.fixture
+async def impatient_api(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
+    """An API process that waits a second for a payment."""
+    name = f"api-{uuid4().hex[:8]}"
+    spawned = await asyncio.to_thread(stack.spawn, name, "api", env={"SEATWRIGHT_PAYMENT_WAIT": "1"})
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{spawned.ports['api']}", timeout=60) as http:
+        yield http
+    await asyncio.to_thread(stack.stop, name)
+
+
+async def test_a_saga_whose_answer_is_dropped_ends_also_when_nobody_asks_again(
+    box_office: BoxOffice, impatient_api: httpx2.AsyncClient
+) -> None:
+    event, buyer = await box_office.event(hold_seconds=600), box_office.somebody()
+    booking = await buyer.held(event, "A-1-1")
+    await box_office.provider.will("slow", "capture", booking, delay_seconds=2)
+
+    unknown = await buyer.at(impatient_api).pay(booking)
+    assert problem(unknown) == (503, "outcome-unknown")
+    assert await box_office.provider.in_flight(booking, "capture")
+    await box_office.saga(booking).signal("provider_has_news")  # the server drops the task that ends the saga
+
+    await buyer.ends_as(booking, "confirmed")
+    ended = await asyncio.wait_for(box_office.saga(booking).result(), 30)
+    assert ended["status"] == "confirmed"
+    assert await box_office.provider.kept(booking) == 5000
+    assert len(await box_office.provider.calls(booking, "capture")) == 1
+
+
 async def test_a_happy_booking_ends_with_the_answer_to_its_buyer(box_office: BoxOffice) -> None:
     booking = (await box_office.somebody().bought(await box_office.event(), "A-1-1"))["id"]
+    await box_office.saga(booking).result()
     history = await box_office.saga(booking).fetch_history()
     assert len(history.events) <= 20
