@@ -12,7 +12,15 @@ from typing import Any
 from redis.asyncio import BlockingConnectionPool, Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import (
+    FixedSizeSlotSupplier,
+    ResourceBasedSlotConfig,
+    ResourceBasedSlotSupplier,
+    ResourceBasedTunerConfig,
+    UnsandboxedWorkflowRunner,
+    Worker,
+    WorkerTuner,
+)
 
 from activities.cancellation import CancellationActivities
 from activities.catalogue import CatalogueActivities
@@ -57,6 +65,18 @@ PAYMENT_WORKFLOWS = [ReconciliationWorkflow, DailyReconciliation]
 SERVICES = (queues.CATALOGUE, queues.RESERVATION, queues.PAYMENT)
 
 _AT_ONCE = 500
+_BUSY_AT = 0.85  # of all cores
+# A local activity at a slow provider keeps its slots, and its workflow task's: holds must not wait for them. But where
+# it is the processor that is slow, more tasks at once only make all of them miss their timeout, and be done again.
+_TUNER = WorkerTuner.create_composite(
+    workflow_supplier=ResourceBasedSlotSupplier(
+        ResourceBasedSlotConfig(minimum_slots=12, maximum_slots=_AT_ONCE, ramp_throttle=timedelta(milliseconds=1)),
+        ResourceBasedTunerConfig(target_memory_usage=0.95, target_cpu_usage=_BUSY_AT),
+    ),
+    activity_supplier=FixedSizeSlotSupplier(100),
+    local_activity_supplier=FixedSizeSlotSupplier(_AT_ONCE),
+    nexus_supplier=FixedSizeSlotSupplier(1),
+)
 _BUILD = f"seatwright {version('seatwright')}"  # Temporal's default compiles every loaded module to hash it: seconds
 
 
@@ -92,9 +112,7 @@ def worker(
         # anything that happens at run time: the tests replay and run the workflows in it.
         workflow_runner=UnsandboxedWorkflowRunner(),
         build_id=_BUILD,
-        # A local activity at a slow provider keeps its slots, and its workflow task's: holds must not wait for them.
-        max_concurrent_workflow_tasks=_AT_ONCE,
-        max_concurrent_local_activities=_AT_ONCE,
+        tuner=_TUNER,
         max_cached_workflows=5 * _AT_ONCE,
         max_task_queue_activities_per_second=activities_per_second,
         graceful_shutdown_timeout=timedelta(seconds=5),
