@@ -2,7 +2,8 @@
 
 To record anew, after a change that is versioned or that no running saga can meet: `python -m tests.workflows.record`.
 `late-payment-pending` and `lost-order` are of runs of `test_late_payments` and `test_lost_orders`;
-`cancelled-in-mid-payment` is of a buyer who cancels while the card is being authorized.
+`cancelled-in-mid-payment` is of a buyer who cancels while the card is being authorized, and `confirmed-by-its-row` of
+an answer that the server dropped (`test_answers`).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def test_there_are_histories_of_every_way_a_booking_ends() -> None:
     assert set(HISTORIES) >= {
         "confirmed", "declined-then-confirmed", "cancelled", "expired", "failed", "seats-unavailable",
         "three-d-secure", "needs-attention", "abandoned", "late-payment-sold", "late-payment-returned",
-        "late-payment-pending", "lost-order", "cancelled-in-mid-payment",
+        "late-payment-pending", "lost-order", "cancelled-in-mid-payment", "confirmed-by-its-row",
     }  # fmt: skip
 
 
