@@ -136,9 +136,9 @@ def _chosen(only: Collection[str] | None) -> list[_Part]:
 
 
 def _add_limits(app: FastAPI, settings: Settings) -> None:
-    if settings.rate_limits:
-        counters = Counters(settings)
-        app.add_middleware(LogInThrottle, settings=settings, counters=counters)
+    counters = Counters(settings) if settings.rate_limits else None
+    app.state.log_in_throttle = LogInThrottle(settings, counters)
+    if counters:
         app.add_middleware(Limits, settings=settings, counters=counters)
 
 

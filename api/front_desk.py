@@ -10,12 +10,14 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.booking_history import BookingHistory
-from api.passwords import check_password
+from api.limits import address_of
+from api.log_in_throttle import LogInThrottle
+from api.passwords import Verdict, check_password
 from api.resources import IdentityDatabase, Open
 from api.tokens import Principal
 from api.trail import origin_of
 from db.identity import accounts, second_factors
-from db.identity.accounts import Account
+from db.identity.accounts import Account, Credentials
 from db.identity.audit_log import NOBODY, AuditLog, Entry, of_user
 from db.identity.vault import PersonalKey, Vault
 from domain.problems import ProblemType, Refused
@@ -61,12 +63,30 @@ class FrontDesk(NamedTuple):
         """Have somebody who is logged in prove once more who they are.
 
         Raises:
-            Refused: FORBIDDEN: The password is wrong.
+            Refused: FORBIDDEN: The password is wrong. RATE_LIMITED: Too many tries have failed.
         """
         async with self.engine.connect() as connection:
+            account = known(await accounts.find(connection, self.vault, user_id))
             credentials = await accounts.credentials_of(connection, user_id)
-        if not (await check_password(password, credentials.password_hash if credentials else None)).fits:
+        if not (await self.check_password(account.profile.email, password, credentials)).fits:
             raise Refused(ProblemType.FORBIDDEN, "The password is wrong.")
+
+    async def check_password(self, email: str, password: str, credentials: Credentials | None) -> Verdict:
+        """Whether it is the password of the account with this address, of which there may be none; guesses count.
+
+        Raises:
+            Refused: RATE_LIMITED: Too many tries have failed.
+        """
+        throttle: LogInThrottle = self.request.app.state.log_in_throttle
+        async with throttle.counted(self.vault.address_hash(email), address_of(self.request.scope)) as tried:
+            verdict = await check_password(password, credentials.password_hash if credentials else None)
+            tried.was_wrong = not verdict.fits
+        return verdict
+
+    async def is_at_home(self, email: str) -> None:
+        """Remember that the owner of this address has proven to be where the request comes from."""
+        throttle: LogInThrottle = self.request.app.state.log_in_throttle
+        await throttle.is_at_home(self.vault.address_hash(email), address_of(self.request.scope))
 
     async def prove(self, user_id: UUID, password: str, code: str | None) -> None:
         """Have them prove it by password and, where they have one, second factor: before what weakens or ends all.

@@ -10,8 +10,6 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.front_desk import FrontDesk
-from api.log_in_throttle import password_was_right
-from api.passwords import check_password
 from api.tokens import LIFETIME, AccessTokens, Principal
 from db.identity import accounts, rights, second_factors, sessions
 from db.identity.accounts import Account, Credentials
@@ -40,14 +38,13 @@ async def prove(desk: FrontDesk, email: str, password: str) -> Proof:
 
     Raises:
         Refused: UNAUTHENTICATED: There is no such account, or the password is wrong; the two look alike and take the
-            same time. UNAVAILABLE: Too many log in.
+            same time. RATE_LIMITED: Too many tries have failed. UNAVAILABLE: Too many log in.
     """
     async with desk.engine.connect() as connection:
         known = await accounts.credentials(connection, desk.vault, email)
-    fits, better_hash = await check_password(password, known.password_hash if known else None)
+    fits, better_hash = await desk.check_password(email, password, known)
     if known is None or not fits:
         raise _wrong_password()
-    password_was_right(desk.request)
     return Proof(known, better_hash)
 
 

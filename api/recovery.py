@@ -122,6 +122,7 @@ async def reset_password(body: Reset, desk: AtFrontDesk) -> None:
         await second_factors.end_challenges(connection, user_id)
         await append(connection, user_id, UserPasswordChanged(user_id=user_id))
         await desk.note_unnamed(connection, "password.reset", user_id, account.key)
+    await desk.is_at_home(account.profile.email)  # whoever guesses meanwhile must not keep the owner out
 
 
 @router.put(
