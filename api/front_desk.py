@@ -96,10 +96,13 @@ class FrontDesk(NamedTuple):
         """
         await self.prove_password(user_id, password)
         async with self.engine.begin() as connection:
+            if not await second_factors.is_in_force(connection, user_id):
+                return
+            if code:
+                await second_factors.count_try(connection, user_id)
+        async with self.engine.begin() as connection:
             account = await self.account(connection, user_id)
-            if await second_factors.is_in_force(connection, user_id) and not (
-                code and await second_factors.use(connection, account, code)
-            ):
+            if not (code and await second_factors.use(connection, account, code)):
                 raise Refused(ProblemType.FORBIDDEN, "The code of your second factor is wrong, used, or missing.")
 
 

@@ -111,7 +111,10 @@ class MailTokenRow(Base):
 
 
 class SecondFactorRow(Base):
-    """A TOTP secret, sealed under its owner's key; `last_step` is the newest 30 seconds whose code was used."""
+    """A TOTP secret, sealed under its owner's key; `last_step` is the newest 30 seconds whose code was used.
+
+    `wrong_codes` is how many were shown since the last right one.
+    """
 
     __tablename__ = "second_factors"
 
@@ -119,6 +122,7 @@ class SecondFactorRow(Base):
     secret: Mapped[bytes] = mapped_column(LargeBinary)
     confirmed_at: Mapped[datetime | None]
     last_step: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    wrong_codes: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class RecoveryCodeRow(Base):
