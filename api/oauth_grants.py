@@ -22,7 +22,7 @@ from api.tokens import LIFETIME, Principal
 from db.identity import accounts, grants, rights
 from db.identity.accounts import Account
 from db.identity.grants import Code, Family
-from domain.identity import Scope
+from domain.identity import ROLES_OF_CLIENTS, Scope
 
 METHODS = ["client_secret_basic", "client_secret_post", "none"]
 
@@ -182,7 +182,7 @@ def _tokens_of(server: Any, family: Family, scopes: frozenset[Scope], client: An
     assert granted is not None  # the family would have gone with its person
     principal = Principal(
         family.user_id,
-        granted.roles,
+        granted.roles & ROLES_OF_CLIENTS,
         granted.teams,
         scopes=scopes,
         session_id=family.id,
