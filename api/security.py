@@ -107,8 +107,7 @@ async def _visitor(request: Request, credentials: _Credentials) -> Principal | N
 async def _our_process(request: Request, credentials: _Credentials) -> None:
     """Admit our own processes only, which know `SEATWRIGHT_INTERNAL_TOKEN`."""
     expected = secret(request.app.state.settings.internal_token)
-    given = credentials.credentials if credentials else ""
-    if not hmac.compare_digest(given.encode(), expected.encode()):
+    if not (credentials and hmac.compare_digest(credentials.credentials.encode(), expected.encode())):
         raise _unauthenticated("This call is for internal use.")
 
 
