@@ -109,13 +109,18 @@ async def _send_reset(desk: FrontDesk, credentials: Credentials) -> None:
     responses=documented(ProblemType.TOKEN_NOT_VALID, ProblemType.INVALID_REQUEST),
 )
 async def reset_password(body: Reset, desk: AtFrontDesk) -> None:
-    """All sessions end. A second factor stays: the mail alone opens no account that has one."""
+    """All sessions end. A second factor stays: the mail alone opens no account that has one.
+
+    It goes where nobody had proven the address before: then somebody else may have registered it.
+    """
     password_hash = await hash_password(body.password)
     async with desk.engine.begin() as connection:
         user_id = await mail_tokens.use(connection, body.token, Purpose.PASSWORD_RESET)
         if user_id is None:
             raise Refused(ProblemType.TOKEN_NOT_VALID, _NOT_VALID)
         account = await desk.account(connection, user_id)
+        if account.verified_at is None:
+            await second_factors.remove(connection, user_id)
         await accounts.set_verified(connection, user_id)
         await accounts.set_password(connection, user_id, password_hash)
         await sessions.end_all(connection, user_id)
