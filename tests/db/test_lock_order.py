@@ -128,13 +128,28 @@ async def test_what_goes_on_waits_for_who_ends_it_and_then_finds_it_ended(
         async with identity.begin() as connection:
             return await go_on(connection, belongings)
 
-    def waits() -> bool:
-        query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        return bool(watcher.execute(query).fetchall())
-
     async with identity.begin() as connection:
         assert await accounts.locked(connection, VAULT, belongings.user_id)
         going_on = asyncio.create_task(beside())
-        await eventually(waits)
+        await eventually(lambda: somebody_waits(watcher))
         await end(connection, belongings.user_id)
     assert await going_on is None
+
+
+async def test_no_token_is_issued_beside_the_end_of_its_client(
+    identity: AsyncEngine, watcher: psycopg.Connection, belongings: Belongings
+) -> None:
+    async def beside() -> object:
+        async with identity.begin() as connection:
+            return await connection.run_sync(clients.find, belongings.client_id)
+
+    async with identity.begin() as connection:
+        assert await clients.end(connection, belongings.client_id)
+        asking = asyncio.create_task(beside())
+        await eventually(lambda: somebody_waits(watcher))
+    assert await asking is None
+
+
+def somebody_waits(watcher: psycopg.Connection) -> bool:
+    query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(watcher.execute(query).fetchall())
