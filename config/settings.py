@@ -18,6 +18,7 @@ RATE_LIMITS = {
     "log-in": "30/minute",
     "log-in-failures": "10/15 minute",
     "log-in-failures-of-account": "50/hour",
+    "token": "600/minute",
     "register": "20/hour",
     "book": "30/minute",
     "pay": "30/minute",

@@ -15,6 +15,7 @@ import pytest
 
 from config.settings import RATE_LIMITS, Settings
 from stack import Stack
+from tests.api.conftest import Join
 from tests.api.partners import register
 from tests.api.people import Person, problem
 from tests.api.test_recovery import told
@@ -59,6 +60,8 @@ async def test_who_calls_too_often_is_told_when_to_come_back_and_nobody_else_is(
         assert answer.headers["ratelimit"].startswith(f'"read";r={left};t=')
     refused = await strict.get("/v1/me/bookings", headers=busy.headers)
     assert (refused.status_code, problem(refused)) == (429, "rate-limited")
+    other_spelling = {"Authorization": busy.headers["Authorization"].replace("Bearer", "bearer")} | from_somewhere()
+    assert (await strict.get("/v1/me/bookings", headers=other_spelling)).status_code == 429
     assert refused.headers["ratelimit"].startswith('"read";r=0;t=')
     assert 0 < int(refused.headers["retry-after"]) <= 2592000
     assert (await strict.get("/v1/me/bookings", headers=other.headers)).status_code == 200
@@ -290,7 +293,12 @@ async def test_seats_that_one_did_not_get_do_not_count(strict: httpx2.AsyncClien
     assert (await unlucky.hold(event, "A-1-2")).status_code == 201
 
 
-async def test_without_redis_reads_go_on_and_passwords_cannot_be_guessed(stack: Stack, box_office: BoxOffice) -> None:
+CHANGE = {"old_password": "a wrong guess", "password": "another battery staple"}
+
+
+async def test_without_redis_who_is_logged_in_goes_on_and_passwords_cannot_be_guessed(
+    stack: Stack, box_office: BoxOffice, join: Join
+) -> None:
     event, name = await box_office.event(), f"api-alone-{uuid4().hex[:6]}"
     nowhere = STRICT | {"SEATWRIGHT_REDIS_URL": "redis://127.0.0.1:9/0"}
     spawned = await asyncio.to_thread(stack.spawn, name, "api", env=nowhere, wait=False)
@@ -300,6 +308,11 @@ async def test_without_redis_reads_go_on_and_passwords_cannot_be_guessed(stack: 
             assert {(await http.get(f"/v1/events/{event}")).status_code for _ in range(6)} == {200}
             answer = await http.post("/v1/sessions", json={"email": "a@example.test", "password": "a wrong guess"})
             assert (answer.status_code, problem(answer)) == (503, "unavailable")
+            person = await join()
+            answer = await http.put("/v1/me/password", json=CHANGE, headers=person.headers)
+            assert (answer.status_code, problem(answer)) == (503, "unavailable")
+            form = {"grant_type": "refresh_token", "refresh_token": person.refresh_token}
+            assert (await http.post("/v1/oauth/token", data=form)).status_code == 200, "who is logged in stays it"
     finally:
         await asyncio.to_thread(stack.stop, name)
 
