@@ -147,5 +147,15 @@ async def _caller(request: Request, credentials: HTTPAuthorizationCredentials | 
         return tokens.read(credentials.credentials)
 
 
+def is_still_good(request: Request) -> bool:
+    """Whether the token with which a long answer was begun is good at this moment, too."""
+    tokens: AccessTokens = request.app.state.tokens
+    try:
+        tokens.read(request.headers["authorization"].partition(" ")[2])
+    except Refused:
+        return False
+    return True
+
+
 def _unauthenticated(detail: str, error: str | None = None) -> Refused:
     return Refused(ProblemType.UNAUTHENTICATED, detail, **({"error": error} if error else {}))
