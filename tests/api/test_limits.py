@@ -254,6 +254,19 @@ async def test_a_buyer_holds_a_few_bookings_of_an_event_at_a_time_however_many_a
     assert (await buyer.hold(another, "A-1-1")).status_code == 201
 
 
+async def test_two_requests_at_once_under_one_key_do_not_make_a_hold_that_does_not_count(
+    strict: httpx2.AsyncClient, box_office: BoxOffice
+) -> None:
+    event, buyer = await box_office.event(rows=4), box_office.somebody().at(strict)
+    answers: list[int] = []
+    for row in range(1, 5):
+        seats, key = (f"A-{row}-1", f"A-{row}-2"), str(uuid4())
+        both = await asyncio.gather(buyer.hold(event, seats[0], key=key), buyer.hold(event, *seats, key=key))
+        answers += [answer.status_code for answer in both]
+    assert answers.count(201) == 2
+    assert answers[-2:] == [429, 429]
+
+
 async def test_a_repeated_request_is_no_further_hold(strict: httpx2.AsyncClient, box_office: BoxOffice) -> None:
     event, buyer = await box_office.event(), box_office.somebody().at(strict)
     assert {(await buyer.hold(event, "A-1-1", key="one")).status_code for _ in range(4)} == {201}
