@@ -113,6 +113,9 @@ async def reset_password(body: Reset, desk: AtFrontDesk) -> None:
 
     It goes where nobody had proven the address before: then somebody else may have registered it.
     """
+    async with desk.engine.connect() as connection:
+        if not await mail_tokens.is_good(connection, body.token, Purpose.PASSWORD_RESET):
+            raise Refused(ProblemType.TOKEN_NOT_VALID, _NOT_VALID)  # before it costs a hash
     password_hash = await hash_password(body.password)
     async with desk.engine.begin() as connection:
         user_id = await mail_tokens.use(connection, body.token, Purpose.PASSWORD_RESET)

@@ -11,9 +11,11 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from api.passwords import check_password, hash_password
 from api.problems import KINDS
+from config.settings import Settings
 from domain.problems import ProblemType, Refused
 from tests.api.conftest import Join
 from tests.api.people import log_in, problem
+from tests.api.test_boundaries import serving
 
 WEAK = {"short": "elevenchars", "one letter": "a" * 40, "two letters": "abababababab", "too long": "abcdefg" * 30}
 
@@ -42,6 +44,30 @@ async def test_a_hash_of_earlier_days_is_replaced_at_the_next_log_in(
     assert new.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     await log_in(client, person.email, person.password)
     assert superuser.execute(query, [person.id]).fetchall() == [(new,)]
+
+
+async def test_a_token_for_a_reset_that_is_none_costs_no_hash(settings: Settings) -> None:
+    """Else whoever sends many of them keeps everybody from logging in."""
+
+    there_is_no_room = asyncio.Event()
+
+    async def comes_again() -> None:
+        while True:
+            try:
+                await hash_password("correct horse battery")
+            except Refused:
+                there_is_no_room.set()
+                await asyncio.sleep(0)
+
+    async with serving(settings, "identity") as client:
+        crowd = [asyncio.create_task(comes_again()) for _ in range(120)]  # more than there is room for
+        await there_is_no_room.wait()
+        body = {"token": "none of ours", "password": "another battery staple"}
+        answer = await client.post("/v1/password-resets/confirm", json=body)
+        for each in crowd:
+            each.cancel()
+        await asyncio.gather(*crowd, return_exceptions=True)
+    assert (answer.status_code, problem(answer)) == (422, "token-not-valid")
 
 
 async def test_a_crowd_at_the_door_is_told_to_come_again_and_nobody_waits_for_its_hashes() -> None:
