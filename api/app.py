@@ -107,6 +107,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         lifespan=_lifespan(settings, databases),
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # it would send callers to whatever host they name
         telemetry={"tracing": False},  # see `middleware`
         generate_unique_id_function=openapi.operation_id,
     )
