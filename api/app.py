@@ -70,6 +70,7 @@ PARTS: Mapping[str, _Part] = {
             authorize.router,
             outside_log_in.router,
             teams.router,
+            teams.own_router,
         ),
         frozenset({"identity"}),
     ),

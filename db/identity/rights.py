@@ -12,6 +12,8 @@ from domain.identity import Role, TeamRole
 
 _HELD = text("SELECT roles FROM users WHERE id = :id AND erased_at IS NULL FOR SHARE")
 
+_TEAMS = text("SELECT team_id, role FROM team_members WHERE user_id = :id AND accepted_at IS NOT NULL")
+
 
 class Rights(NamedTuple):
     roles: frozenset[Role]
@@ -35,7 +37,7 @@ def of_user(connection: Connection, user_id: UUID) -> Rights | None:
     roles = connection.scalar(_HELD, {"id": user_id})
     if roles is None:
         return None
-    teams = connection.execute(text("SELECT team_id, role FROM team_members WHERE user_id = :id"), {"id": user_id})
+    teams = connection.execute(_TEAMS, {"id": user_id})
     return Rights(frozenset(map(Role, roles)), {team: TeamRole(role) for team, role in teams})
 
 

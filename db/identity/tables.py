@@ -178,13 +178,14 @@ class TeamRow(Base):
 
 
 class TeamMemberRow(Base):
-    """A person's part in a team."""
+    """A person's part in a team; an invitation before it is accepted."""
 
     __tablename__ = "team_members"
 
     team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"), primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     role: Mapped[str]
+    accepted_at: Mapped[datetime | None]
 
 
 class ClientRow(Base):

@@ -83,6 +83,7 @@ async def belongings(identity: AsyncEngine) -> Belongings:
         granted = await connection.run_sync(grants.new_token, family.id)
         team = await teams.add(connection, "Globe", owner)
         await teams.put(connection, team, person, TeamRole.STAFF)
+        assert await teams.accept(connection, person, team.id)
     return Belongings(person, client_id, session.refresh_token, granted, team.id)
 
 

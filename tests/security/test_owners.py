@@ -38,6 +38,8 @@ ALLOWED: dict[str, set[str]] = {
     "GET /v1/teams/{team_id}": {"owner"},
     "PUT /v1/teams/{team_id}/members/{user_id}": {"owner"},
     "DELETE /v1/teams/{team_id}/members/{user_id}": {"owner"},
+    "PUT /v1/me/teams/{team_id}": {"owner"},
+    "DELETE /v1/me/teams/{team_id}": {"owner"},
     "DELETE /v1/me/sessions/{session_id}": {"owner"},
     "PUT /v1/users/{user_id}/roles": {"operator"},
     "GET /internal/v1/users/{user_id}/contact": set(),
