@@ -108,6 +108,23 @@ async def test_an_account_with_the_same_address_is_linked_only_after_its_owner_h
     assert (await log_in(browser, owner.email, owner.password)).id == owner.id
 
 
+async def test_a_person_sees_with_what_they_log_in_and_ends_it(
+    browser: httpx2.AsyncClient, provider: str, join: Join
+) -> None:
+    owner, other, subject = await join(), await join(), str(uuid4())
+    token = (await log_in_outside(browser, provider, owner.email, subject)).json()["link_token"]
+    await browser.post("/v1/me/outside-accounts", json={"link_token": token}, headers=owner.headers)
+    path = "/v1/me/outside-accounts"
+    listed = (await browser.get(path, headers=owner.headers)).json()["outside_accounts"]
+    assert [each["provider"] for each in listed] == ["mock"]
+    assert (await browser.get(path, headers=other.headers)).json() == {"outside_accounts": []}
+    assert problem(await browser.delete(f"{path}/mock", headers=other.headers)) == "not-found"
+    assert (await browser.delete(f"{path}/mock", headers=owner.headers)).status_code == 204
+    assert problem(await browser.delete(f"{path}/mock", headers=owner.headers)) == "not-found"
+    again = await log_in_outside(browser, provider, owner.email, subject)
+    assert (again.status_code, problem(again)) == (409, "proof-needed")
+
+
 async def test_an_outside_provider_opens_no_account_that_has_a_second_factor_without_its_code(
     browser: httpx2.AsyncClient, provider: str, join: Join
 ) -> None:
