@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from adapters.booking_history import BookingHistory
 from api.limits import address_of
 from api.log_in_throttle import LogInThrottle
+from api.middleware import afterwards
 from api.passwords import Verdict, check_password
 from api.resources import IdentityDatabase, Open
 from api.tokens import Principal
 from api.trail import origin_of
 from db.identity import accounts, second_factors
 from db.identity.accounts import Account, Credentials
-from db.identity.audit_log import NOBODY, AuditLog, Entry, of_user
+from db.identity.audit_log import NOBODY, ORIGIN, AuditLog, Entry, of_user
 from db.identity.vault import PersonalKey, Vault
 from domain.problems import ProblemType, Refused
 
@@ -42,12 +43,23 @@ class FrontDesk(NamedTuple):
         roles = ",".join(sorted(caller.roles))
         await self._append(connection, Entry(of_user(caller.user_id), action, object, roles), key)
 
+    def note_refusal(self, action: str, user_id: UUID, *, actor: str = NOBODY) -> None:
+        """Note that somebody could not prove to be this person, when the answer has gone: its time tells nothing."""
+
+        async def note() -> None:
+            async with self.engine.begin() as connection:
+                key = await accounts.key_of(connection, self.vault, user_id)
+                if key:
+                    await self._append(connection, Entry(actor, action, of_user(user_id)), key)
+
+        afterwards(self.request, note)
+
     async def note_unnamed(self, connection: AsyncConnection, action: str, user_id: UUID, key: PersonalKey) -> None:
         """Note likewise what somebody who is not logged in does to an account, such as by a token from its mail."""
         await self._append(connection, Entry(NOBODY, action, of_user(user_id)), key)
 
     async def _append(self, connection: AsyncConnection, entry: Entry, key: PersonalKey | None) -> None:
-        origin = key.seal("origin", self.origin()) if key else None
+        origin = key.seal(ORIGIN, self.origin()) if key else None
         request_id = self.request.scope.get("request_id")
         await self.audit_log.append(connection, replace(entry, origin=origin, request_id=request_id))
 
@@ -69,6 +81,7 @@ class FrontDesk(NamedTuple):
             account = known(await accounts.find(connection, self.vault, user_id))
             credentials = await accounts.credentials_of(connection, user_id)
         if not (await self.check_password(account.profile.email, password, credentials)).fits:
+            self.note_refusal("password.refused", user_id, actor=of_user(user_id))
             raise Refused(ProblemType.FORBIDDEN, "The password is wrong.")
 
     async def check_password(self, email: str, password: str, credentials: Credentials | None) -> Verdict:
@@ -103,6 +116,7 @@ class FrontDesk(NamedTuple):
         async with self.engine.begin() as connection:
             account = await self.account(connection, user_id)
             if not (code and await second_factors.use(connection, account, code)):
+                self.note_refusal("code.refused", user_id, actor=of_user(user_id))
                 raise Refused(ProblemType.FORBIDDEN, "The code of your second factor is wrong, used, or missing.")
 
 

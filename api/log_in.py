@@ -44,6 +44,8 @@ async def prove(desk: FrontDesk, email: str, password: str) -> Proof:
         known = await accounts.credentials(connection, desk.vault, email)
     fits, better_hash = await desk.check_password(email, password, known)
     if known is None or not fits:
+        if known:
+            desk.note_refusal("log-in.refused", known.user_id)
         raise _wrong_password()
     return Proof(known, better_hash)
 
@@ -91,6 +93,7 @@ async def admit_by_code(connection: AsyncConnection, desk: FrontDesk, user_id: U
     """
     account = await accounts.locked(connection, desk.vault, user_id)
     if account is None or not await second_factors.use(connection, account, code):
+        desk.note_refusal("code.refused", user_id)
         raise wrong_code()
     await second_factors.end_challenges(connection, account.id)
     return account

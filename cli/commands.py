@@ -40,7 +40,7 @@ app = typer.Typer(
 app.add_typer(stack.app, name="stack", help="The real servers on a machine without Docker.")
 app.add_typer(booking_app, name="booking", help="Operate on one booking's saga.")
 app.add_typer(refund_app, name="refund", help="Operate on one refund.")
-app.add_typer(audit_log_app, name="audit-log", help="Who did what: is it as it was written?")
+app.add_typer(audit_log_app, name="audit-log", help="Who did what, and is it as it was written?")
 app.add_typer(clients_app, name="clients", help="Applications of others.")
 app.add_typer(keys_app, name="keys", help="The keys that sign tokens.")
 app.add_typer(people_app, name="people", help="What people told us.")

@@ -81,7 +81,7 @@ class RefreshTokenRow(Base):
 
 
 class AuditLogRow(Base):
-    """Who did what to which object; each row carries the hash of the one before. `origin` is sealed for its actor."""
+    """Who did what to which object; each row carries the hash of the one before. `origin` is sealed."""
 
     __tablename__ = "audit_log"
 
