@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
-from db.identity.tables import MailTokenRow
+from db.identity.tables import MailTokenRow, UserRow
 from db.identity.vault import Vault
 from db.outbox import append
 from domain.domain_events import DomainEvent, UserAskedForPasswordReset, UserAskedForVerification
@@ -70,7 +70,12 @@ def _is_good(token: str, purpose: Purpose) -> ColumnElement[bool]:
 
 
 async def use(connection: AsyncConnection, token: str, purpose: Purpose) -> UUID | None:
-    """Use up the token and all others for this purpose; whose it was, or None if it is not good, or not any more."""
+    """Use up the token and all others for this purpose; whose it was, or None if it is not good, or not any more.
+
+    The person's row is locked first, as who erases them does: so neither waits for the other in a circle.
+    """
+    owner = select(MailTokenRow.user_id).where(_is_good(token, purpose)).scalar_subquery()
+    await connection.execute(select(UserRow.id).where(UserRow.id == owner).with_for_update())
     user_id = await connection.scalar(
         delete(MailTokenRow).where(_is_good(token, purpose)).returning(MailTokenRow.user_id)
     )
