@@ -71,6 +71,24 @@ async def test_what_support_reads_of_others_is_noted_and_what_buyers_do_is_not(
     ]
 
 
+async def test_what_support_reads_of_a_draft_is_noted_and_what_is_public_is_not(
+    client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any], superuser: psycopg.Connection
+) -> None:
+    organizer, support = await join("organizer"), await join("support")
+    draft, event = [
+        (await client.post("/v1/events", json=new_event, headers=organizer.headers)).json()["id"] for _ in range(2)
+    ]
+    assert (await client.post(f"/v1/events/{event}/publish", headers=organizer.headers)).status_code == 200
+    for each in (draft, event):
+        for person in (organizer, support):
+            assert (await client.get(f"/v1/events/{each}", headers=person.headers)).status_code == 200
+    looked = [
+        [actor for actor, _, action in entries(superuser, f"event/{each}") if action == "event.looked-at"]
+        for each in (draft, event)
+    ]
+    assert looked == [[user(support)], []]
+
+
 async def test_what_an_organizer_does_to_an_event_is_noted(
     client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any], superuser: psycopg.Connection
 ) -> None:
