@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import quote
 from uuid import uuid4
@@ -198,8 +199,25 @@ async def test_there_are_no_providers_but_those_in_the_settings(settings: Settin
         assert problem(await client.get(f"/v1/log-in/{name}")) == "not-found"
 
 
-async def test_a_provider_that_does_not_answer_is_a_503(settings: Settings) -> None:
-    gone = LoginProvider(issuer="http://127.0.0.1:1", client_id="x", client_secret=SecretStr("x"))
+@pytest.fixture(params=[None, b"[]", b"{}", b"<html>"], ids=["nothing", "a list", "too little", "no JSON"])
+async def odd_provider(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """The address of a provider that does not answer, or not as one does."""
+    body: bytes | None = request.param
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if body is not None:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (len(body), body))
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_a_provider_that_does_not_answer_as_one_does_is_a_503(settings: Settings, odd_provider: str) -> None:
+    gone = LoginProvider(issuer=odd_provider, client_id="x", client_secret=SecretStr("x"))
     app = create_app(settings.model_copy(update={"login_providers": {"gone": gone}}), {"identity"})
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with (
