@@ -43,7 +43,7 @@ app.add_typer(refund_app, name="refund", help="Operate on one refund.")
 app.add_typer(audit_log_app, name="audit-log", help="Who did what, and is it as it was written?")
 app.add_typer(clients_app, name="clients", help="Applications of others.")
 app.add_typer(keys_app, name="keys", help="The keys that sign tokens.")
-app.add_typer(people_app, name="people", help="What people told us.")
+app.add_typer(people_app, name="people", help="People: first roles, lost telephones, keys.")
 app.add_typer(exchange_app, name="exchange", help="Operate on one exchange.")
 app.add_typer(event_app, name="event", help="Operate on the cancellation of an event.")
 
