@@ -128,7 +128,7 @@ async def first_party_tokens(request: Request, connection: AsyncConnection, sess
     if granted is None:
         raise Refused(ProblemType.UNAUTHENTICATED, "The account does not exist any more.")
     principal = Principal(session.user_id, granted.roles, granted.teams, session_id=session.session_id)
-    return Tokens(access_token=tokens.issue(principal), refresh_token=session.refresh_token)
+    return Tokens(access_token=tokens.issue(principal, granted.at), refresh_token=session.refresh_token)
 
 
 def _wrong_password() -> Refused:

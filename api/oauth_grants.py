@@ -141,7 +141,7 @@ class PartnerGrant(ClientCredentialsGrant):  # type: ignore[misc]
         registered = client.registered
         scopes = scopes_of(allowed)
         principal = Principal(registered.id, registered.roles, scopes=scopes, client_id=registered.id)
-        return _answer(self.server.tokens.issue(principal), scopes)
+        return _answer(self.server.tokens.issue(principal, rights.now(self.server.connection)), scopes)
 
 
 class IdTokens(OpenIDCode):  # type: ignore[misc]
@@ -188,7 +188,7 @@ def _tokens_of(server: Any, family: Family, scopes: frozenset[Scope], client: An
         session_id=family.id,
         client_id=family.client_id,
     )
-    answer = _answer(server.tokens.issue(principal), scopes)
+    answer = _answer(server.tokens.issue(principal, granted.at), scopes)
     if client.check_grant_type("refresh_token"):
         answer["refresh_token"] = grants.new_token(server.connection, family.id)
     return answer
