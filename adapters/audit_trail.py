@@ -12,17 +12,19 @@ from domain.problems import ProblemType, Refused
 
 
 class Deed(BaseModel):
-    """What a person is about to do.
+    """What a person is about to do, or a client on its own behalf.
 
     Attributes:
+        client_id: The application of others by which it is done; the actor itself where that acts for nobody.
         action: Such as `event.cancelled`.
         object: Such as `event/<id>`.
-        origin: From where, as JSON. It is personal: identity seals it.
+        origin: From where, as JSON. Of a person it is personal: identity seals it.
     """
 
     model_config = ConfigDict(frozen=True)
 
     user_id: UUID
+    client_id: UUID | None = None
     roles: tuple[Role, ...]
     action: str
     object: str

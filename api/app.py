@@ -19,6 +19,7 @@ from api import (
     codec,
     erasure,
     exchanges,
+    grants,
     health,
     identity,
     inventory,
@@ -69,7 +70,9 @@ PARTS: Mapping[str, _Part] = {
             oauth.router,
             authorize.router,
             outside_log_in.router,
+            grants.router,
             teams.router,
+            teams.own_router,
         ),
         frozenset({"identity"}),
     ),
@@ -107,6 +110,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         lifespan=_lifespan(settings, databases),
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # it would send callers to whatever host they name
         telemetry={"tracing": False},  # see `middleware`
         generate_unique_id_function=openapi.operation_id,
     )
@@ -136,9 +140,9 @@ def _chosen(only: Collection[str] | None) -> list[_Part]:
 
 
 def _add_limits(app: FastAPI, settings: Settings) -> None:
-    if settings.rate_limits:
-        counters = Counters(settings)
-        app.add_middleware(LogInThrottle, settings=settings, counters=counters)
+    counters = Counters(settings) if settings.rate_limits else None
+    app.state.log_in_throttle = LogInThrottle(settings, counters)
+    if counters:
         app.add_middleware(Limits, settings=settings, counters=counters)
 
 

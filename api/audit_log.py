@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, status
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.audit_trail import Deed
-from api.front_desk import AtFrontDesk
+from api.front_desk import AtFrontDesk, FrontDesk
 from api.security import OUR_PROCESSES
 from db.identity import accounts
-from db.identity.audit_log import Entry, of_user
+from db.identity.audit_log import ORIGIN, Entry, of_client, of_user
 
 router = APIRouter(include_in_schema=False, dependencies=[OUR_PROCESSES])
 
@@ -16,8 +17,14 @@ router = APIRouter(include_in_schema=False, dependencies=[OUR_PROCESSES])
 @router.post("/internal/v1/audit-log", status_code=status.HTTP_204_NO_CONTENT)
 async def note(deed: Deed, desk: AtFrontDesk) -> None:
     async with desk.engine.begin() as connection:
-        key = await accounts.key_of(connection, desk.vault, deed.user_id)
-        origin = key.seal("origin", deed.origin.encode()) if key else None
-        roles = ",".join(deed.roles)
-        entry = Entry(of_user(deed.user_id), deed.action, deed.object, roles, origin, deed.request_id)
+        actor, origin = await _actor_and_origin(connection, desk, deed)
+        entry = Entry(actor, deed.action, deed.object, ",".join(deed.roles), origin, deed.request_id)
         await desk.audit_log.append(connection, entry)
+
+
+async def _actor_and_origin(connection: AsyncConnection, desk: FrontDesk, deed: Deed) -> tuple[str, bytes | None]:
+    """Who did it, and from where: sealed, but of a client, whose address is nobody's and which has no key."""
+    if deed.client_id == deed.user_id:
+        return of_client(deed.user_id), deed.origin.encode()
+    key = await accounts.key_of(connection, desk.vault, deed.user_id)
+    return of_user(deed.user_id), key.seal(ORIGIN, deed.origin.encode()) if key else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from api.exchanges import exchanges_of
 from api.patience import promptly
 from api.problems import documented
 from api.refunds import refunds_of
-from api.security import BookingReader, Staff
+from api.security import BookingReader, Staff, is_still_good
 from db.reservation import records
 from domain.bookings import OVER, Booking, BookingStatus
 from domain.problems import ProblemType, Refused
@@ -28,6 +29,7 @@ router = APIRouter(prefix="/v1/bookings/{booking_id}", tags=["bookings"])
 
 _LOOK_EVERY = 0.5  # seconds
 _LONGEST = 30 * 60  # seconds; a client that is still interested connects again
+_AT_ONCE = 10  # streams of one user at one process: each asks the database again and again
 
 
 @router.get(
@@ -68,23 +70,41 @@ async def _readable(booking_id: UUID, user: BookingReader, desk: AtDesk) -> Book
     return await own_booking(user, desk, booking_id, staff=True)
 
 
+_open: Counter[UUID] = Counter()
+
+
+async def _listening(user: BookingReader) -> AsyncIterator[None]:
+    """Count who listens, for as long as they do."""
+    if _open[user.user_id] >= _AT_ONCE:
+        detail = f"You may listen to {_AT_ONCE} bookings at a time."
+        raise Refused(ProblemType.RATE_LIMITED, detail, retry_after=60)
+    _open[user.user_id] += 1
+    try:
+        yield
+    finally:
+        _open[user.user_id] -= 1
+        if not _open[user.user_id]:
+            del _open[user.user_id]
+
+
 @router.get(
     "/stream",
     response_class=EventSourceResponse,
+    dependencies=[Depends(_listening)],
     summary="Each change of a booking's state, as it happens",
-    responses=documented(ProblemType.NOT_FOUND),
+    responses=documented(ProblemType.NOT_FOUND, ProblemType.RATE_LIMITED),
 )
 async def stream(
     booking: Annotated[Booking, Depends(_readable)], desk: AtDesk, request: Request
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events named `status`, the present one first; the stream ends when the booking has ended.
 
-    It ends sooner where our process does: connect again.
+    It ends sooner where our process does, or the access token: connect again.
     """
     current: Booking | None = booking
     seen = 0
     for _ in range(int(_LONGEST / _LOOK_EVERY)):
-        if current is None or request.app.state.draining:
+        if current is None or request.app.state.draining or not is_still_good(request):
             return
         if current.version > seen:
             seen = current.version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +17,10 @@ from domain.problems import Problem, ProblemType
 
 _HEADERS = ("idempotency-key", "x-request-id")
 _MAYBE = re.compile(rb"(?:\d[^0-9A-Za-z]{0,8}){13}")
-"""Cheap: most bodies have no thirteen digits in a row. Escapes and other alphabets' digits are looked at closely."""
+"""Cheap: most bodies have no thirteen digits in a row."""
+
+_ODD = re.compile(rb"\\u|[\x00\x80-\xff]")
+"""Escapes, other alphabets' digits and other encodings are looked at closely."""
 
 _SIGNED = "/v1/webhooks/"  # what a provider has signed is full of ids, and is neither logged nor kept
 
@@ -26,7 +30,7 @@ def find_card_number(scope: Scope, body: bytes) -> str | None:
     for field, text in _around(scope):
         if has_card_number(text):
             return field
-    if str(scope["path"]).startswith(_SIGNED) or not (_MAYBE.search(body) or b"\\u" in body or not body.isascii()):
+    if str(scope["path"]).startswith(_SIGNED) or not (_MAYBE.search(body) or _ODD.search(body)):
         return None
     return next((field for field, text in _inside(scope, body) if has_card_number(text)), None)
 
@@ -53,14 +57,21 @@ def _around(scope: Scope) -> Iterator[tuple[str, str]]:
 
 
 def _inside(scope: Scope, body: bytes) -> Iterator[tuple[str, str]]:
-    try:
-        yield from _walk("body", orjson.loads(body))
-        return
-    except ValueError:
-        text = body.decode("utf-8", "replace")
+    text = body.decode("utf-8", "replace")
     if "form" in Headers(scope=scope).get("content-type", ""):
-        yield from _pairs("body", text)
-    yield "body", text
+        yield from _pairs("body", text)  # also where it happens to be JSON: in quotes it is
+    try:
+        yield from _walk("body", _parsed(body))
+    except (ValueError, RecursionError):
+        yield "body", text
+
+
+def _parsed(body: bytes) -> Any:
+    """JSON as the framework reads it, which also takes UTF-16, UTF-32 and a byte order mark."""
+    try:
+        return orjson.loads(body)
+    except ValueError:
+        return json.loads(body)
 
 
 def _pairs(place: str, encoded: str) -> Iterator[tuple[str, str]]:

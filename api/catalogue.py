@@ -25,7 +25,7 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOr
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from api.organizers import may_change, may_see
+from api.organizers import is_theirs, may_change, may_see
 from api.patience import promptly
 from api.problems import documented
 from api.resources import CatalogueDatabase, Open
@@ -221,8 +221,11 @@ def _organizer(caller: Principal, team_id: UUID | None) -> UUID:
     responses=documented(ProblemType.NOT_FOUND),
     openapi_extra={"security": [{}]},  # or none: a published event is everybody's to see
 )
-async def look(event_id: UUID, caller: OptionalCaller, engine: CatalogueDatabase) -> EventBody:
-    return _body(await _visible(engine, event_id, caller))
+async def look(event_id: UUID, caller: OptionalCaller, engine: CatalogueDatabase, trail: AtTrail) -> EventBody:
+    event = await _visible(engine, event_id, caller)
+    if caller and not (event.was_published or is_theirs(caller, event.organizer_id)):
+        await trail.note(caller, "event.looked-at", f"event/{event_id}")
+    return _body(event)
 
 
 _CHANGE_PROBLEMS = documented(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import orjson
 from fastapi import APIRouter, Request, Response, status
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api.front_desk import AtFrontDesk, known
+from api.grants import Grant, OutsideAccount
+from api.grants import seen_by_owner as grant_of
 from api.passwords import GivenPassword
 from api.problems import documented
 from api.profile import Me
@@ -16,8 +19,12 @@ from api.schemas import Code, RequestModel
 from api.security import Caller
 from api.sessions import SessionSeen
 from api.sessions import seen_by_owner as session_of
-from db.identity import accounts, audit_log, erasure, second_factors, sessions
-from db.identity.audit_log import of_user
+from api.teams import OwnPart
+from api.teams import seen_by_member as part_of
+from db.identity import accounts, audit_log, erasure, grants, outside_accounts, second_factors, sessions, teams
+from db.identity.accounts import Account
+from db.identity.audit_log import NOBODY, ORIGIN, of_user
+from db.identity.tables import AuditLogRow
 from domain.bookings import Booking
 from domain.problems import ProblemType
 
@@ -35,6 +42,8 @@ class Deed(BaseModel):
     at: datetime
     action: str
     object: str
+    user_agent: str | None = Field(default=None, description="From where, unless somebody else did it")
+    address: str | None = None
 
 
 class Export(BaseModel):
@@ -42,6 +51,9 @@ class Export(BaseModel):
 
     profile: Me
     sessions: list[SessionSeen]
+    grants: list[Grant]
+    outside_accounts: list[OutsideAccount]
+    teams: list[OwnPart]
     history: list[Deed]
     bookings: list[Booking]
 
@@ -57,15 +69,29 @@ async def export(caller: Caller, desk: AtFrontDesk, request: Request, response: 
         account = known(await accounts.find(connection, desk.vault, caller.user_id))
         second_factor = await second_factors.is_in_force(connection, account.id)
         live = await sessions.live(connection, account.id)
+        granted = await grants.live(connection, account.id)
+        outside = await outside_accounts.of_person(connection, account.id)
+        parts = await teams.of_person(connection, account.id)
         deeds = await audit_log.about(connection, of_user(account.id))
         await desk.note(connection, caller, "account.exported", of_user(account.id))
     response.headers["Cache-Control"] = "no-store"
     return Export(
         profile=profile_of(account, second_factor),
         sessions=[session_of(account, session, caller) for session in live],
-        history=[Deed(at=deed.at, action=deed.action, object=deed.object) for deed in deeds],
+        grants=[grant_of(grant) for grant in granted],
+        outside_accounts=[OutsideAccount(**each._asdict()) for each in outside],
+        teams=[part_of(part) for part in parts],
+        history=[_deed(account, row) for row in deeds],
         bookings=list(bookings),
     )
+
+
+def _deed(account: Account, row: AuditLogRow) -> Deed:
+    """An entry of the audit log; from where others did something to the person is theirs."""
+    is_mine = row.actor in (of_user(account.id), NOBODY)
+    origin = orjson.loads(account.key.open(ORIGIN, row.origin)) if row.origin and is_mine else {}
+    seen = {name: origin.get(name) for name in ("user_agent", "address")}
+    return Deed(at=row.at, action=row.action, object=row.object, **seen)
 
 
 @router.delete(

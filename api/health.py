@@ -15,6 +15,7 @@ from temporalio.client import Client
 from api.patience import promptly
 from api.resources import Open, Resources
 from api.security import PUBLIC
+from api.tokens import AccessTokens
 
 router = APIRouter(tags=["health"], dependencies=[PUBLIC])
 
@@ -24,12 +25,12 @@ async def livez() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz", summary="Every server that this process needs answers", responses={503: {}})
+@router.get("/readyz", summary="All that this process needs is there", responses={503: {}})
 async def readyz(opened: Open, request: Request) -> Response:
     """Not ready either once the process was told to stop: it serves on, but no new requests should come."""
     if request.app.state.draining:
         return _answer("draining", {})
-    checks = _checks(opened)
+    checks = {**_checks(opened), "keys": _has_keys(request)}
     results = dict(zip(checks, await asyncio.gather(*map(_outcome, checks.values())), strict=True))
     return _answer("ready" if all(result == "ok" for result in results.values()) else "not ready", results)
 
@@ -55,6 +56,15 @@ async def _outcome(check: Awaitable[Any]) -> str:
 async def _select_one(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
+
+
+async def _has_keys(request: Request) -> None:
+    """Without the keys that check tokens nobody who calls is known; once learnt they stay."""
+    tokens: AccessTokens = request.app.state.tokens
+    if not tokens.ring.published:
+        await request.app.state.upkeep.learn()
+    if not tokens.ring.published:
+        raise LookupError
 
 
 async def _serving(client: Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -12,6 +13,11 @@ from db.engine import autocommit
 from db.reservation import bookings
 from domain.bookings import PAID, BookingRequest
 from domain.problems import ProblemType, Refused
+
+_MAY_BE_HELD: Final = {
+    ProblemType.OUTCOME_UNKNOWN,
+    ProblemType.IDEMPOTENCY_KEY_REUSED,  # by a request with another body, at the same moment
+}
 
 
 @asynccontextmanager
@@ -31,7 +37,7 @@ async def counted(hoarding: Hoarding, engine: AsyncEngine, request: BookingReque
     try:
         yield
     except Refused as refusal:
-        if refusal.problem.type is not ProblemType.OUTCOME_UNKNOWN:
+        if refusal.problem.type not in _MAY_BE_HELD:
             await hoarding.forget(request.user_id, request.event_id, request.id)
         raise
 

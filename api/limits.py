@@ -22,13 +22,16 @@ from api.problems import UNAVAILABLE, respond
 from config.settings import Settings
 from domain.problems import Problem, ProblemType, Refused
 
-Class = Literal["log-in", "register", "book", "pay", "read", "write"]
+Class = Literal["log-in", "token", "register", "book", "pay", "read", "write"]
 
 _BY_CALL: Final[Mapping[tuple[str, str], Class]] = {
     ("POST", "/v1/sessions"): "log-in",
     ("POST", "/v1/sessions/second-factor"): "log-in",
     ("POST", "/v1/oauth/authorize"): "log-in",
-    ("POST", "/v1/oauth/token"): "log-in",
+    # Many people are behind one address, and nobody guesses 256 bits: so that who is logged in stays it.
+    ("POST", "/v1/oauth/token"): "token",
+    ("POST", "/v1/oauth/introspect"): "token",
+    ("POST", "/v1/oauth/revoke"): "token",
     ("POST", "/v1/users"): "register",
     ("POST", "/v1/bookings"): "book",
 }
@@ -90,7 +93,7 @@ def _class_of(scope: Scope) -> Class | None:
 
 def _who(scope: Scope, kind: Class) -> str:
     scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-    if scheme == "Bearer" and kind not in _OF_THE_ADDRESS:
+    if scheme.lower() == "bearer" and kind not in _OF_THE_ADDRESS:
         try:
             return str(scope["app"].state.tokens.read(token).user_id)
         except Refused:

@@ -10,8 +10,6 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.front_desk import FrontDesk
-from api.log_in_throttle import password_was_right
-from api.passwords import check_password
 from api.tokens import LIFETIME, AccessTokens, Principal
 from db.identity import accounts, rights, second_factors, sessions
 from db.identity.accounts import Account, Credentials
@@ -40,14 +38,15 @@ async def prove(desk: FrontDesk, email: str, password: str) -> Proof:
 
     Raises:
         Refused: UNAUTHENTICATED: There is no such account, or the password is wrong; the two look alike and take the
-            same time. UNAVAILABLE: Too many log in.
+            same time. RATE_LIMITED: Too many tries have failed. UNAVAILABLE: Too many log in.
     """
     async with desk.engine.connect() as connection:
         known = await accounts.credentials(connection, desk.vault, email)
-    fits, better_hash = await check_password(password, known.password_hash if known else None)
+    fits, better_hash = await desk.check_password(email, password, known)
     if known is None or not fits:
+        if known:
+            desk.note_refusal("log-in.refused", known.user_id)
         raise _wrong_password()
-    password_was_right(desk.request)
     return Proof(known, better_hash)
 
 
@@ -94,6 +93,7 @@ async def admit_by_code(connection: AsyncConnection, desk: FrontDesk, user_id: U
     """
     account = await accounts.locked(connection, desk.vault, user_id)
     if account is None or not await second_factors.use(connection, account, code):
+        desk.note_refusal("code.refused", user_id)
         raise wrong_code()
     await second_factors.end_challenges(connection, account.id)
     return account
@@ -128,7 +128,7 @@ async def first_party_tokens(request: Request, connection: AsyncConnection, sess
     if granted is None:
         raise Refused(ProblemType.UNAUTHENTICATED, "The account does not exist any more.")
     principal = Principal(session.user_id, granted.roles, granted.teams, session_id=session.session_id)
-    return Tokens(access_token=tokens.issue(principal), refresh_token=session.refresh_token)
+    return Tokens(access_token=tokens.issue(principal, granted.at), refresh_token=session.refresh_token)
 
 
 def _wrong_password() -> Refused:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -22,6 +22,7 @@ from domain.problems import Problem, ProblemType
 BODY_LIMIT = 64 * 1024
 _MORE = {"/v1/codec/decode": 1024 * 1024}  # a page of a history
 _BODY = "seatwright.body"
+_AFTERWARDS = "seatwright.afterwards"
 _DRAINED = 8 * 1024 * 1024
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HEADERS = {
@@ -59,6 +60,7 @@ class RequestContext:
             await send(message)
 
         scope["request_id"] = _request_id(scope)
+        scope[_AFTERWARDS] = []
         with structlog.contextvars.bound_contextvars(request_id=scope["request_id"]), _continued_trace(scope):
             try:
                 await self._app(scope, receive, watched)
@@ -69,6 +71,23 @@ class RequestContext:
                 await respond(INTERNAL, Request(scope))(scope, receive, watched)
             finally:
                 _log(scope, status, time.perf_counter() - started)
+            for work in scope[_AFTERWARDS]:
+                await _done(work)
+
+
+def afterwards(request: Request, work: Callable[[], Awaitable[None]]) -> None:
+    """Have something done when the answer has gone, whatever it is, so that its time tells nobody anything.
+
+    A process that is told to stop waits for it; one that is killed does not do it.
+    """
+    request.scope[_AFTERWARDS].append(work)
+
+
+async def _done(work: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await work()
+    except Exception:
+        structlog.get_logger().exception("not done after the answer")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from api.tokens import LIFETIME, Principal
 from db.identity import accounts, grants, rights
 from db.identity.accounts import Account
 from db.identity.grants import Code, Family
-from domain.identity import Scope
+from domain.identity import ROLES_OF_CLIENTS, Scope
 
 METHODS = ["client_secret_basic", "client_secret_post", "none"]
 
@@ -141,7 +141,7 @@ class PartnerGrant(ClientCredentialsGrant):  # type: ignore[misc]
         registered = client.registered
         scopes = scopes_of(allowed)
         principal = Principal(registered.id, registered.roles, scopes=scopes, client_id=registered.id)
-        return _answer(self.server.tokens.issue(principal), scopes)
+        return _answer(self.server.tokens.issue(principal, rights.now(self.server.connection)), scopes)
 
 
 class IdTokens(OpenIDCode):  # type: ignore[misc]
@@ -182,13 +182,13 @@ def _tokens_of(server: Any, family: Family, scopes: frozenset[Scope], client: An
     assert granted is not None  # the family would have gone with its person
     principal = Principal(
         family.user_id,
-        granted.roles,
+        granted.roles & ROLES_OF_CLIENTS,
         granted.teams,
         scopes=scopes,
         session_id=family.id,
         client_id=family.client_id,
     )
-    answer = _answer(server.tokens.issue(principal), scopes)
+    answer = _answer(server.tokens.issue(principal, granted.at), scopes)
     if client.check_grant_type("refresh_token"):
         answer["refresh_token"] = grants.new_token(server.connection, family.id)
     return answer

@@ -82,8 +82,8 @@ async def leave(provider: str, request: Request) -> Response:
     request.scope["session"] = session
     try:
         redirect: Response = await client.authorize_redirect(request, f"{settings.api_url}{_PATH}/{provider}/back")
-    except httpx2.HTTPError as error:
-        raise ConnectionError("the provider does not answer") from error
+    except (httpx2.HTTPError, ValueError, TypeError, RuntimeError) as error:
+        raise ConnectionError("the provider does not answer, or not as one does") from error
     redirect.set_cookie(
         _COOKIE,
         _sealed(settings, session, _COOKIE + provider),
@@ -185,7 +185,7 @@ async def _who(provider: str, request: Request) -> Outside:
         said: dict[str, Any] = (await client.authorize_access_token(request))["userinfo"]
     except httpx2.HTTPError as error:
         raise ConnectionError("the provider does not answer") from error
-    except (OAuthError, JoseError, ValueError, KeyError) as error:
+    except (OAuthError, JoseError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise Refused(ProblemType.UNAUTHENTICATED, "The log-in with the provider did not succeed.") from error
     if said.get("email_verified") is not True:
         raise Refused(ProblemType.FORBIDDEN, "The provider has not verified your e-mail address.")

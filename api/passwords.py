@@ -13,6 +13,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import AfterValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from api.common_passwords import is_common
 from api.schemas import Storable
 from domain.problems import ProblemType, Refused
 
@@ -30,8 +31,18 @@ def _not_monotonous(password: str) -> str:
     return password
 
 
+def _not_common(password: str) -> str:
+    if is_common(password):
+        raise PydanticCustomError("password", "is one of those that are guessed first")
+    return password
+
+
 NewPassword = Annotated[
-    str, StringConstraints(min_length=12, max_length=200), Storable, AfterValidator(_not_monotonous)
+    str,
+    StringConstraints(min_length=12, max_length=200),
+    Storable,
+    AfterValidator(_not_monotonous),
+    AfterValidator(_not_common),
 ]
 GivenPassword = Annotated[str, StringConstraints(max_length=200), Storable]
 

@@ -109,19 +109,28 @@ async def _send_reset(desk: FrontDesk, credentials: Credentials) -> None:
     responses=documented(ProblemType.TOKEN_NOT_VALID, ProblemType.INVALID_REQUEST),
 )
 async def reset_password(body: Reset, desk: AtFrontDesk) -> None:
-    """All sessions end. A second factor stays: the mail alone opens no account that has one."""
+    """All sessions end. A second factor stays: the mail alone opens no account that has one.
+
+    It goes where nobody had proven the address before: then somebody else may have registered it.
+    """
+    async with desk.engine.connect() as connection:
+        if not await mail_tokens.is_good(connection, body.token, Purpose.PASSWORD_RESET):
+            raise Refused(ProblemType.TOKEN_NOT_VALID, _NOT_VALID)  # before it costs a hash
     password_hash = await hash_password(body.password)
     async with desk.engine.begin() as connection:
         user_id = await mail_tokens.use(connection, body.token, Purpose.PASSWORD_RESET)
         if user_id is None:
             raise Refused(ProblemType.TOKEN_NOT_VALID, _NOT_VALID)
         account = await desk.account(connection, user_id)
+        if account.verified_at is None:
+            await second_factors.remove(connection, user_id)
         await accounts.set_verified(connection, user_id)
         await accounts.set_password(connection, user_id, password_hash)
         await sessions.end_all(connection, user_id)
         await second_factors.end_challenges(connection, user_id)
         await append(connection, user_id, UserPasswordChanged(user_id=user_id))
         await desk.note_unnamed(connection, "password.reset", user_id, account.key)
+    await desk.is_at_home(account.profile.email)  # whoever guesses meanwhile must not keep the owner out
 
 
 @router.put(

@@ -107,8 +107,7 @@ async def _visitor(request: Request, credentials: _Credentials) -> Principal | N
 async def _our_process(request: Request, credentials: _Credentials) -> None:
     """Admit our own processes only, which know `SEATWRIGHT_INTERNAL_TOKEN`."""
     expected = secret(request.app.state.settings.internal_token)
-    given = credentials.credentials if credentials else ""
-    if not hmac.compare_digest(given.encode(), expected.encode()):
+    if not (credentials and hmac.compare_digest(credentials.credentials.encode(), expected.encode())):
         raise _unauthenticated("This call is for internal use.")
 
 
@@ -146,6 +145,16 @@ async def _caller(request: Request, credentials: HTTPAuthorizationCredentials | 
         if not tokens.ring.published:
             raise ConnectionError("no keys have been learnt yet") from None
         return tokens.read(credentials.credentials)
+
+
+def is_still_good(request: Request) -> bool:
+    """Whether the token with which a long answer was begun is good at this moment, too."""
+    tokens: AccessTokens = request.app.state.tokens
+    try:
+        tokens.read(request.headers["authorization"].partition(" ")[2])
+    except Refused:
+        return False
+    return True
 
 
 def _unauthenticated(detail: str, error: str | None = None) -> Refused:

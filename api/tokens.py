@@ -127,13 +127,16 @@ class AccessTokens:
         self._ring = ring
         self._checked = lru_cache(_TOKENS_KNOWN)(self._check)
 
-    def issue(self, principal: Principal) -> str:
+    def issue(self, principal: Principal, at: float | None = None) -> str:
         """A token for the principal.
+
+        Args:
+            at: Seconds since the epoch by the database's clock, which revocations go by; None for ours.
 
         Raises:
             ConnectionError: No signing key has been learnt yet.
         """
-        now = time.time()
+        now = time.time() if at is None else at
         claims = {
             "iss": self.issuer,
             "aud": AUDIENCE,
@@ -143,7 +146,7 @@ class AccessTokens:
             "roles": sorted(principal.roles),
             "iat": int(now),
             "exp": int(now) + LIFETIME,
-            "jti": str(uuid7()),
+            "jti": str(uuid7(nanoseconds=int(now * 1e9))),
         }
         if principal.teams:
             claims["teams"] = {str(team): role for team, role in principal.teams.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Final, NamedTuple
+from uuid import UUID
 
 import orjson
 from fastapi import Depends, Request
@@ -28,19 +29,21 @@ class Trail(NamedTuple):
         """
         deed = Deed(
             user_id=caller.user_id,
+            client_id=caller.client_id,
             roles=tuple(sorted(caller.roles)),
             action=action,
             object=object,
-            origin=origin_of(self.request).decode(),
+            origin=origin_of(self.request, caller.client_id).decode(),
             request_id=self.request.scope.get("request_id"),
         )
         await self.audit_trail.note(deed)
 
 
-def origin_of(request: Request) -> bytes:
-    """From where a request comes, as JSON. It is personal: seal it."""
+def origin_of(request: Request, client_id: UUID | None = None) -> bytes:
+    """From where a request comes, and through which application of others, as JSON. It is personal: seal it."""
     agent = request.headers.get("user-agent", "")[:_LONGEST_AGENT]
-    return orjson.dumps({"user_agent": agent, "address": request.client.host if request.client else None})
+    origin = {"user_agent": agent, "address": request.client.host if request.client else None}
+    return orjson.dumps(origin | ({"client_id": client_id} if client_id else {}))
 
 
 async def _trail(opened: Open, request: Request) -> Trail:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import getpass
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, TypeVar
 
+import orjson
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.resources import open_vault
 from config.settings import Settings, secret, settings
 from db.engine import open_engine
-from db.identity.audit_log import AuditLog, Entry, Walk
+from db.identity.audit_log import AuditLog, Entry, Walk, about, origin_of
 
 audit_log_app = typer.Typer(no_args_is_help=True)
 T = TypeVar("T")
@@ -38,6 +41,26 @@ def verify(
         typer.echo(f"the chain does not go through {head}: entries at its end are gone", err=True)
         raise typer.Exit(1)
     typer.echo(f"holds: {walk.head.number}:{walk.head.hash}" if walk.head else "holds: it is empty")
+
+
+@audit_log_app.command()
+def show(
+    whom: Annotated[str, typer.Argument(help="`user/<id>`, `booking/<id>`, `client/<id>` …: as actor or as object.")],
+) -> None:
+    """What somebody did, and what was done to them, or to a thing; and from where, which is noted in turn."""
+    for line in asyncio.run(in_identity(settings(), partial(_read, settings(), whom))):
+        typer.echo(line)
+
+
+async def _read(settings: Settings, whom: str, connection: AsyncConnection) -> list[str]:
+    vault = open_vault(settings)
+    lines = [
+        f"{row.number}  {row.at:%Y-%m-%d %H:%M:%S}  {row.actor}  {row.roles or '-'}  {row.action}  {row.object}"
+        f"  {orjson.dumps(await origin_of(connection, vault, row)).decode()}"
+        for row in await about(connection, whom)
+    ]
+    await append(connection, settings, "audit-log.read", whom)
+    return lines
 
 
 async def note(settings: Settings, action: str, object: str) -> None:

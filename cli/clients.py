@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cli.keys import in_identity, noted
 from db.identity import clients
-from domain.identity import Role, Scope
+from domain.identity import ROLES_OF_CLIENTS, Role, Scope
 
 clients_app = typer.Typer(no_args_is_help=True)
 
@@ -36,6 +36,8 @@ def add(
     """Register a client. Its secret is shown only now."""
     if Scope.FIRST_PARTY in scope:
         raise typer.BadParameter("the scope of our own log-in is not for others", param_hint="--scope")
+    if not set(role) <= ROLES_OF_CLIENTS:
+        raise typer.BadParameter("support and operator are for people", param_hint="--role")
     for uri in redirect_uri:
         _check(uri)
     grants = {"authorization_code", "refresh_token"} if redirect_uri else set()

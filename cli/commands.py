@@ -23,6 +23,7 @@ from cli.clients import clients_app
 from cli.keys import keys_app
 from cli.migrate import migrate as run_migrations
 from cli.operate import booking_app, event_app, exchange_app, refund_app
+from cli.people import people_app
 from cli.reconcile import reconcile
 from config.logging import configure as configure_logging
 from config.settings import settings
@@ -39,9 +40,10 @@ app = typer.Typer(
 app.add_typer(stack.app, name="stack", help="The real servers on a machine without Docker.")
 app.add_typer(booking_app, name="booking", help="Operate on one booking's saga.")
 app.add_typer(refund_app, name="refund", help="Operate on one refund.")
-app.add_typer(audit_log_app, name="audit-log", help="Who did what: is it as it was written?")
+app.add_typer(audit_log_app, name="audit-log", help="Who did what, and is it as it was written?")
 app.add_typer(clients_app, name="clients", help="Applications of others.")
 app.add_typer(keys_app, name="keys", help="The keys that sign tokens.")
+app.add_typer(people_app, name="people", help="People: first roles, lost telephones, keys.")
 app.add_typer(exchange_app, name="exchange", help="Operate on one exchange.")
 app.add_typer(event_app, name="event", help="Operate on the cancellation of an event.")
 

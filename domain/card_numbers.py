@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import accumulate
 
 _LENGTHS = range(13, 20)
 _ISSUERS = re.compile(
@@ -16,6 +17,7 @@ _IDS = re.compile(
     r"|(?=[0-9]*[a-f])(?:[0-9a-f]{2}){8,}|(?=[0-9]*[A-F])(?:[0-9A-F]{2}){8,})(?![0-9a-zA-Z])"
 )
 """UUIDs, and digests and random keys in hexadecimal: of eight bytes, one in two thousand looks like a card's number."""
+_FIRST_DIGITS = frozenset("234569")
 _GROUPS = re.compile(r"(?<![\d+])\d+(?:[\s\u00ad\u200b\u2010-\u2015_-]{1,3}\d+)*")
 _DIGITS = re.compile(r"\d+")
 
@@ -30,21 +32,28 @@ def has_card_number(text: str) -> bool:
 
 
 def _has_one(groups: list[str]) -> bool:
-    for first in range(len(groups)):
-        digits = ""
-        for group in groups[first:]:
-            digits += group
-            if len(digits) > max(_LENGTHS):
-                break
-            if len(digits) in _LENGTHS and _is_card_number(digits):
+    """Whether one begins and ends with a group. A body of 64 KiB has tens of thousands, so each may cost little."""
+    digits = "".join(str(unicodedata.decimal(digit)) for group in groups for digit in group)
+    if len(digits) < min(_LENGTHS):
+        return False
+    edges, sums = list(accumulate(map(len, groups), initial=0)), _luhn_sums(digits)
+    for number, start in enumerate(edges):
+        if digits[start : start + 1] not in _FIRST_DIGITS:
+            continue
+        for end in edges[number + 1 : number + 1 + max(_LENGTHS)]:
+            has_check_digit = end - start in _LENGTHS and (sums[end % 2][end] - sums[end % 2][start]) % 10 == 0
+            if has_check_digit and _ISSUERS.fullmatch(digits, start, end):
                 return True
     return False
 
 
-def _is_card_number(digits: str) -> bool:
-    """By Luhn's formula (ISO/IEC 7812-1, annex B)."""
-    values = [unicodedata.decimal(digit) for digit in digits]
-    if not _ISSUERS.fullmatch("".join(map(str, values))):
-        return False
-    doubled = [sum(divmod(2 * value, 10)) for value in values[-2::-2]]
-    return (sum(values[-1::-2]) + sum(doubled)) % 10 == 0
+def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
+    """Luhn's sums (ISO/IEC 7812-1, annex B) up to each place, with the digits at even or at odd places doubled.
+
+    Of a number that ends before place n every second digit counts double from n - 2 backwards: those of n's parity.
+    """
+    values = list(map(int, digits))
+    doubled = [sum(divmod(2 * value, 10)) for value in values]
+    even = [two if place % 2 == 0 else one for place, (one, two) in enumerate(zip(values, doubled, strict=True))]
+    odd = [two if place % 2 else one for place, (one, two) in enumerate(zip(values, doubled, strict=True))]
+    return list(accumulate(even, initial=0)), list(accumulate(odd, initial=0))

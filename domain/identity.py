@@ -40,6 +40,10 @@ GRANTED_TO_CLIENTS = frozenset(Scope) - {Scope.FIRST_PARTY}
 """What other people's applications can be registered for."""
 
 
+ROLES_OF_CLIENTS = frozenset({Role.CUSTOMER, Role.ORGANIZER})
+"""What other people's applications may be at most, on whose behalf ever: our staff acts in person."""
+
+
 class Channel(StrEnum):
     """A way to reach a person."""
 

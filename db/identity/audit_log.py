@@ -18,9 +18,14 @@ import orjson
 from sqlalchemy import insert, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.identity import accounts
 from db.identity.tables import AuditLogRow
+from db.identity.vault import Vault
 
 NOBODY: Final = "nobody"
+ORIGIN: Final = "origin"
+"""The purpose for which the origin of an entry is sealed."""
+
 _BEGINNING: Final = bytes(32)
 # One at a time writes at the end of the chain. The time is the database's, and so never goes back along the chain.
 _TAIL = text("SELECT pg_advisory_xact_lock(hashtext('audit-log'))")
@@ -37,11 +42,13 @@ class Entry:
     """What is noted.
 
     Attributes:
-        actor: `user/<id>`, `shell/<name>` for a command on one of our machines, or `nobody`, who is not logged in.
+        actor: `user/<id>`, `client/<id>` for one that acts for nobody, `shell/<name>` for a command on one of our
+            machines, or `nobody`, who is not logged in.
         roles: The actor's, with commas between.
         action: Such as `roles.changed`.
         object: Such as `user/<id>`.
-        origin: From where, sealed under the actor's key; None where that is not known.
+        origin: From where, as JSON, sealed under the key of the actor or, for `nobody`, of the object; a client's is
+            in clear. None where that is not known.
     """
 
     actor: str
@@ -138,11 +145,27 @@ def of_user(user_id: UUID) -> str:
     return f"user/{user_id}"
 
 
-async def about(connection: AsyncConnection, person: str) -> list[AuditLogRow]:
-    """All that somebody did, and all that was done to them, in order."""
-    mine = or_(AuditLogRow.actor == person, AuditLogRow.object == person)
+def of_client(client_id: UUID) -> str:
+    """A client as actor or object."""
+    return f"client/{client_id}"
+
+
+async def about(connection: AsyncConnection, name: str) -> list[AuditLogRow]:
+    """All that somebody did, and all that was done to them or to something, in order."""
+    mine = or_(AuditLogRow.actor == name, AuditLogRow.object == name)
     found = await connection.execute(select(AuditLogRow.__table__).where(mine).order_by(AuditLogRow.number))
     return [AuditLogRow(**row) for row in found.mappings()]
+
+
+async def origin_of(connection: AsyncConnection, vault: Vault, row: AuditLogRow) -> dict[str, str]:
+    """From where it was done; nothing where that is not known, or the person has been erased."""
+    if row.origin is None:
+        return {}
+    person = next((name for name in (row.actor, row.object) if name.startswith("user/")), None)
+    if row.actor.startswith("client/") or person is None:
+        return dict(orjson.loads(row.origin))
+    key = await accounts.key_of(connection, vault, UUID(person.removeprefix("user/")))
+    return dict(orjson.loads(key.open(ORIGIN, row.origin))) if key else {}
 
 
 async def _entries(connection: AsyncConnection) -> AsyncIterator[AuditLogRow]:

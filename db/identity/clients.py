@@ -80,7 +80,10 @@ async def end(connection: AsyncConnection, client_id: UUID) -> bool:
 
 
 def find(connection: Connection, client_id: UUID) -> Client | None:
-    """The client, unless it has ended."""
+    """The client, unless it has ended; it cannot end before the transaction does.
+
+    A token from beside its end would be younger than the revocation, and so be good.
+    """
     row = connection.execute(
         select(
             ClientRow.id,
@@ -91,7 +94,9 @@ def find(connection: Connection, client_id: UUID) -> Client | None:
             ClientRow.scopes,
             ClientRow.roles,
             ClientRow.may_introspect,
-        ).where(ClientRow.id == client_id, ClientRow.ended_at.is_(None))
+        )
+        .where(ClientRow.id == client_id, ClientRow.ended_at.is_(None))
+        .with_for_update(read=True)
     ).one_or_none()
     if row is None:
         return None

@@ -10,13 +10,15 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, exists, func, insert, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.identity import rights
 from db.identity.clients import digest
-from db.identity.tables import AuthorizationCodeRow, FamilyTokenRow, RefreshFamilyRow
+from db.identity.tables import AuthorizationCodeRow, ClientRow, FamilyTokenRow, RefreshFamilyRow
 from domain.identity import Scope
 
 CODE_LIFETIME = timedelta(seconds=60)
@@ -209,6 +211,44 @@ def end_all(connection: Connection, user_id: UUID) -> None:
         .where(RefreshFamilyRow.user_id == user_id, RefreshFamilyRow.ended_at.is_(None))
         .values(ended_at=func.now())
     )
+
+
+class Granted(NamedTuple):
+    """A living grant as the person sees it who gave it."""
+
+    id: UUID
+    client_id: UUID
+    client: str
+    scopes: frozenset[Scope]
+    granted_at: datetime
+
+
+async def live(connection: AsyncConnection, user_id: UUID) -> list[Granted]:
+    """What a person has granted and what can still go on, the newest first."""
+    family, token = RefreshFamilyRow, FamilyTokenRow
+    # A client without refresh tokens has an access token at most, which lives for less than that.
+    goes_on = or_(
+        family.created_at > func.now() - timedelta(hours=1),
+        exists().where(token.family == family.id, token.used_at.is_(None), token.expires_at > func.now()),
+    )
+    rows = await connection.execute(
+        select(family.id, family.client_id, ClientRow.name, family.scopes, family.created_at)
+        .join(ClientRow, ClientRow.id == family.client_id)
+        .where(family.user_id == user_id, family.ended_at.is_(None), ClientRow.ended_at.is_(None), goes_on)
+        .order_by(family.created_at.desc(), family.id)
+    )
+    return [Granted(id, client, name, frozenset(map(Scope, scopes)), at) for id, client, name, scopes, at in rows]
+
+
+async def end_own(connection: AsyncConnection, user_id: UUID, family_id: UUID) -> bool:
+    """End one grant of a person, whose row the caller has locked; False if there is no such one, or no more."""
+    family = RefreshFamilyRow
+    ended = await connection.execute(
+        update(family)
+        .where(family.id == family_id, family.user_id == user_id, family.ended_at.is_(None))
+        .values(ended_at=func.now())
+    )
+    return ended.rowcount == 1
 
 
 def revoke(connection: Connection, token_id: UUID) -> None:

@@ -8,11 +8,11 @@ from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
-from db.identity.tables import MailTokenRow
+from db.identity.tables import MailTokenRow, UserRow
 from db.identity.vault import Vault
 from db.outbox import append
 from domain.domain_events import DomainEvent, UserAskedForPasswordReset, UserAskedForVerification
@@ -59,14 +59,25 @@ async def to_mail(connection: AsyncConnection, vault: Vault, user_id: UUID, toke
     return vault.mail_token(token_id) if await connection.scalar(live) else None
 
 
+async def is_good(connection: AsyncConnection, token: str, purpose: Purpose) -> bool:
+    """Whether the token could be used at this moment."""
+    return await connection.scalar(select(MailTokenRow.id).where(_is_good(token, purpose))) is not None
+
+
+def _is_good(token: str, purpose: Purpose) -> ColumnElement[bool]:
+    row = MailTokenRow
+    return and_(row.hash == _digest(token), row.purpose == purpose, row.expires_at > func.now())
+
+
 async def use(connection: AsyncConnection, token: str, purpose: Purpose) -> UUID | None:
-    """Use up the token and all others for this purpose; whose it was, or None if it is not good, or not any more."""
+    """Use up the token and all others for this purpose; whose it was, or None if it is not good, or not any more.
+
+    The person's row is locked first, as who erases them does: so neither waits for the other in a circle.
+    """
+    owner = select(MailTokenRow.user_id).where(_is_good(token, purpose)).scalar_subquery()
+    await connection.execute(select(UserRow.id).where(UserRow.id == owner).with_for_update())
     user_id = await connection.scalar(
-        delete(MailTokenRow)
-        .where(
-            MailTokenRow.hash == _digest(token), MailTokenRow.purpose == purpose, MailTokenRow.expires_at > func.now()
-        )
-        .returning(MailTokenRow.user_id)
+        delete(MailTokenRow).where(_is_good(token, purpose)).returning(MailTokenRow.user_id)
     )
     if user_id is not None:
         await connection.execute(

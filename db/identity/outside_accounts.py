@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,6 +30,28 @@ async def has_address(connection: AsyncConnection, vault: Vault, user_id: UUID, 
         select(UserRow.id).where(UserRow.id == user_id, UserRow.address_hash == vault.address_hash(email))
     )
     return found is not None
+
+
+class Linked(NamedTuple):
+    """An account at a provider with which a person may log in."""
+
+    provider: str
+    linked_at: datetime
+
+
+async def of_person(connection: AsyncConnection, user_id: UUID) -> list[Linked]:
+    """With what a person may log in besides, the oldest first."""
+    account = OutsideAccountRow
+    mine = select(account.provider, account.linked_at).where(account.user_id == user_id).order_by(account.linked_at)
+    return [Linked(*row) for row in await connection.execute(mine)]
+
+
+async def unlink(connection: AsyncConnection, user_id: UUID, provider: str) -> bool:
+    """Let the person log in with the provider no more; False if they could not."""
+    gone = await connection.execute(
+        delete(OutsideAccountRow).where(OutsideAccountRow.user_id == user_id, OutsideAccountRow.provider == provider)
+    )
+    return gone.rowcount > 0
 
 
 async def link(connection: AsyncConnection, provider: str, subject: str, user_id: UUID) -> UUID:

@@ -11,11 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.identity import Role, TeamRole
 
 _HELD = text("SELECT roles FROM users WHERE id = :id AND erased_at IS NULL FOR SHARE")
+_NOW = text("SELECT extract(epoch FROM clock_timestamp())::float")
+
+_TEAMS = text("SELECT team_id, role FROM team_members WHERE user_id = :id AND accepted_at IS NOT NULL")
 
 
 class Rights(NamedTuple):
+    """What a token is to say, and as of when (seconds since the epoch, by the database's clock)."""
+
     roles: frozenset[Role]
     teams: dict[UUID, TeamRole]
+    at: float
 
 
 def hold(connection: Connection, user_id: UUID) -> None:
@@ -35,8 +41,13 @@ def of_user(connection: Connection, user_id: UUID) -> Rights | None:
     roles = connection.scalar(_HELD, {"id": user_id})
     if roles is None:
         return None
-    teams = connection.execute(text("SELECT team_id, role FROM team_members WHERE user_id = :id"), {"id": user_id})
-    return Rights(frozenset(map(Role, roles)), {team: TeamRole(role) for team, role in teams})
+    teams = connection.execute(_TEAMS, {"id": user_id})
+    return Rights(frozenset(map(Role, roles)), {team: TeamRole(role) for team, role in teams}, now(connection))
+
+
+def now(connection: Connection) -> float:
+    """The moment by the clock that revocations go by; read after whatever is locked for the token."""
+    return float(connection.scalar(_NOW) or 0)
 
 
 async def find(connection: AsyncConnection, user_id: UUID) -> Rights | None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,6 +27,8 @@ _DIGITS: Final = 6
 _RECOVERY_CODES: Final = 10
 CHALLENGE_LIFETIME: Final = timedelta(minutes=5)
 _TRIES: Final = 5
+_MOST_WRONG: Final = 50
+"""Wrong codes in a row, after which only a recovery code will do: it cannot be guessed, and so lets the owner in."""
 
 
 async def begin(connection: AsyncConnection, account: Account) -> str:
@@ -64,8 +66,14 @@ async def is_in_force(connection: AsyncConnection, user_id: UUID) -> bool:
 
 
 async def use(connection: AsyncConnection, account: Account, code: str) -> bool:
-    """Use up a code of the authenticator, or a recovery code; False if it is none, or was used before."""
-    return await _use_code(connection, account, code) or await _use_recovery_code(connection, account.id, code)
+    """Use up a code of the authenticator, or a recovery code; False if it is none, or was used before.
+
+    The try is counted already. After too many wrong ones in a row only a recovery code will do.
+    """
+    if not (await _use_code(connection, account, code) or await _use_recovery_code(connection, account.id, code)):
+        return False
+    await connection.execute(update(SecondFactorRow).where(SecondFactorRow.user_id == account.id).values(wrong_codes=0))
+    return True
 
 
 async def remove(connection: AsyncConnection, user_id: UUID) -> None:
@@ -94,17 +102,31 @@ async def try_challenge(connection: AsyncConnection, word: str) -> UUID | None:
 
     The caller has to commit in every case, so that wrong codes count.
     """
+    good = and_(
+        LogInChallengeRow.hash == _digest(word),
+        LogInChallengeRow.expires_at > func.now(),
+        LogInChallengeRow.tries < _TRIES,
+    )
+    user_id = await connection.scalar(select(LogInChallengeRow.user_id).where(good))
+    if user_id is None:
+        return None
+    await count_try(connection, user_id)  # first, since who removes a second factor locks it before its challenges
     tried = await connection.execute(
         update(LogInChallengeRow)
-        .where(
-            LogInChallengeRow.hash == _digest(word),
-            LogInChallengeRow.expires_at > func.now(),
-            LogInChallengeRow.tries < _TRIES,
-        )
+        .where(good)
         .values(tries=LogInChallengeRow.tries + 1)
         .returning(LogInChallengeRow.user_id)
     )
     return tried.scalar_one_or_none()
+
+
+async def count_try(connection: AsyncConnection, user_id: UUID) -> None:
+    """Count a code as wrong before it is looked at: to be committed first, so that many at once gain nothing."""
+    await connection.execute(
+        update(SecondFactorRow)
+        .where(SecondFactorRow.user_id == user_id)
+        .values(wrong_codes=SecondFactorRow.wrong_codes + 1)
+    )
 
 
 async def end_challenges(connection: AsyncConnection, user_id: UUID) -> None:
@@ -116,7 +138,7 @@ async def _use_code(connection: AsyncConnection, account: Account, code: str) ->
     """Whether it is a code of the present 30 seconds, or of those before or after, newer than every one used."""
     found = await connection.execute(
         select(SecondFactorRow.secret, func.extract("epoch", func.now()).label("now")).where(
-            SecondFactorRow.user_id == account.id
+            SecondFactorRow.user_id == account.id, SecondFactorRow.wrong_codes <= _MOST_WRONG
         )
     )
     row = found.one_or_none()

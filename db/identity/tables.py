@@ -81,7 +81,7 @@ class RefreshTokenRow(Base):
 
 
 class AuditLogRow(Base):
-    """Who did what to which object; each row carries the hash of the one before. `origin` is sealed for its actor."""
+    """Who did what to which object; each row carries the hash of the one before. `origin` is sealed."""
 
     __tablename__ = "audit_log"
 
@@ -111,7 +111,10 @@ class MailTokenRow(Base):
 
 
 class SecondFactorRow(Base):
-    """A TOTP secret, sealed under its owner's key; `last_step` is the newest 30 seconds whose code was used."""
+    """A TOTP secret, sealed under its owner's key; `last_step` is the newest 30 seconds whose code was used.
+
+    `wrong_codes` is how many were shown since the last right one.
+    """
 
     __tablename__ = "second_factors"
 
@@ -119,6 +122,7 @@ class SecondFactorRow(Base):
     secret: Mapped[bytes] = mapped_column(LargeBinary)
     confirmed_at: Mapped[datetime | None]
     last_step: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    wrong_codes: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class RecoveryCodeRow(Base):
@@ -174,13 +178,14 @@ class TeamRow(Base):
 
 
 class TeamMemberRow(Base):
-    """A person's part in a team."""
+    """A person's part in a team; an invitation before it is accepted."""
 
     __tablename__ = "team_members"
 
     team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"), primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     role: Mapped[str]
+    accepted_at: Mapped[datetime | None]
 
 
 class ClientRow(Base):

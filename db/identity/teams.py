@@ -1,12 +1,12 @@
-"""Teams of organizers: who belongs to them, as owner or staff. There is always an owner."""
+"""Teams of organizers: who belongs to them, as owner or staff, once they have agreed. There is always an owner."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import and_, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,10 +14,25 @@ from db.identity.tables import TeamMemberRow, TeamRow, UserRow
 from domain.identity import TeamRole
 from domain.problems import ProblemType, Refused
 
+MOST_MEMBERS: Final = 100
+MOST_PARTS: Final = 20  # of one person; all of them are in each of their tokens
+
 
 class Member(NamedTuple):
+    """Somebody's part; an invitation before it is `accepted`, which gives no rights."""
+
     user_id: UUID
     role: TeamRole
+    accepted: bool
+
+
+class Part(NamedTuple):
+    """Likewise, as the person sees it."""
+
+    team_id: UUID
+    name: str
+    role: TeamRole
+    accepted: bool
 
 
 class Team(NamedTuple):
@@ -27,11 +42,17 @@ class Team(NamedTuple):
 
 
 async def add(connection: AsyncConnection, name: str, owner: UUID) -> Team:
-    """A new team, whose owner made it."""
+    """A new team, made by its owner, whose row the caller has locked.
+
+    Raises:
+        Refused: They belong to too many.
+    """
+    await _may_have_one_more(connection, owner)
     made = await connection.execute(insert(TeamRow).values(name=name).returning(TeamRow.id))
     team_id = made.scalar_one()
-    await connection.execute(insert(TeamMemberRow).values(team_id=team_id, user_id=owner, role=TeamRole.OWNER))
-    return Team(team_id, name, [Member(owner, TeamRole.OWNER)])
+    part = insert(TeamMemberRow).values(team_id=team_id, user_id=owner, role=TeamRole.OWNER, accepted_at=func.now())
+    await connection.execute(part)
+    return Team(team_id, name, [Member(owner, TeamRole.OWNER, accepted=True)])
 
 
 async def find(connection: AsyncConnection, team_id: UUID) -> Team | None:
@@ -39,11 +60,11 @@ async def find(connection: AsyncConnection, team_id: UUID) -> Team | None:
     if name is None:
         return None
     rows = await connection.execute(
-        select(TeamMemberRow.user_id, TeamMemberRow.role)
+        select(TeamMemberRow.user_id, TeamMemberRow.role, TeamMemberRow.accepted_at)
         .where(TeamMemberRow.team_id == team_id)
         .order_by(TeamMemberRow.role, TeamMemberRow.user_id)
     )
-    return Team(team_id, name, [Member(user_id, TeamRole(role)) for user_id, role in rows])
+    return Team(team_id, name, [Member(user_id, TeamRole(role), at is not None) for user_id, role, at in rows])
 
 
 async def hold(connection: AsyncConnection, team_id: UUID) -> Team | None:
@@ -53,11 +74,13 @@ async def hold(connection: AsyncConnection, team_id: UUID) -> Team | None:
 
 
 async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: TeamRole) -> None:
-    """Give a person a part in a team that is held.
+    """Invite a person to a team that is held, or change the part that they have or are invited to.
 
     Raises:
-        Refused: There is no such person, or it would leave the team without an owner.
+        Refused: There is no such person, the team is full, or it would be left without an owner.
     """
+    if len(team.members) >= MOST_MEMBERS and user_id not in {member.user_id for member in team.members}:
+        raise Refused(ProblemType.WRONG_STATE, f"A team has {MOST_MEMBERS} members at most.")
     if await _lock(connection, user_id) is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such user.")
     if role is not TeamRole.OWNER:
@@ -72,8 +95,43 @@ async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: Team
     )
 
 
+async def of_person(connection: AsyncConnection, user_id: UUID) -> list[Part]:
+    """The teams to which a person belongs, and then the newest of those to which they are invited."""
+    part = TeamMemberRow
+    rows = await connection.execute(
+        select(part.team_id, TeamRow.name, part.role, part.accepted_at)
+        .join(TeamRow, TeamRow.id == part.team_id)
+        .where(part.user_id == user_id)
+        .order_by(part.accepted_at.is_(None), TeamRow.created_at.desc())
+        .limit(5 * MOST_PARTS)
+    )
+    return [Part(team_id, name, TeamRole(role), at is not None) for team_id, name, role, at in rows]
+
+
+async def accept(connection: AsyncConnection, user_id: UUID, team_id: UUID) -> bool:
+    """Accept an invitation of a person whose row the caller has locked; False if there is none, or not any more.
+
+    Raises:
+        Refused: They belong to too many teams.
+    """
+    mine = and_(TeamMemberRow.team_id == team_id, TeamMemberRow.user_id == user_id)
+    found = (await connection.execute(select(TeamMemberRow.accepted_at).where(mine))).one_or_none()
+    if found is None:
+        return False
+    if found.accepted_at is None:
+        await _may_have_one_more(connection, user_id)
+        await connection.execute(update(TeamMemberRow).where(mine).values(accepted_at=func.now()))
+    return True
+
+
+async def _may_have_one_more(connection: AsyncConnection, user_id: UUID) -> None:
+    had = select(func.count()).where(TeamMemberRow.user_id == user_id, TeamMemberRow.accepted_at.is_not(None))
+    if (await connection.scalar(had) or 0) >= MOST_PARTS:
+        raise Refused(ProblemType.WRONG_STATE, f"A person belongs to {MOST_PARTS} teams at most.")
+
+
 async def remove(connection: AsyncConnection, team: Team, user_id: UUID) -> None:
-    """End a person's part in a team that is held; again is no error.
+    """End a person's part in a team that is held, or their invitation; again is no error.
 
     Raises:
         Refused: It would leave the team without an owner.
@@ -92,6 +150,6 @@ async def _lock(connection: AsyncConnection, user_id: UUID) -> UUID | None:
 
 
 def _keep_an_owner(team: Team, without: UUID) -> None:
-    owners = {member.user_id for member in team.members if member.role is TeamRole.OWNER}
+    owners = {member.user_id for member in team.members if member.accepted and member.role is TeamRole.OWNER}
     if owners == {without}:
         raise Refused(ProblemType.WRONG_STATE, "A team needs an owner.")

@@ -59,8 +59,7 @@ class Vault:
     def new_key(self, user_id: UUID) -> tuple[PersonalKey, bytes]:
         """A new person's key, and the same wrapped, to be stored."""
         key = AESGCM.generate_key(256)
-        wrapped = self._newest + _seal(self._masters[self._newest], key, user_id.bytes)
-        return PersonalKey(user_id, key), wrapped
+        return PersonalKey(user_id, key), self._wrapped(user_id, key)
 
     def unwrap(self, user_id: UUID, wrapped: bytes) -> PersonalKey:
         """The person's key.
@@ -70,6 +69,20 @@ class Vault:
         """
         master = self._masters[wrapped[:_NAME]]
         return PersonalKey(user_id, _open(master, wrapped[_NAME:], user_id.bytes))
+
+    def rewrapped(self, user_id: UUID, wrapped: bytes) -> bytes | None:
+        """The key wrapped by the newest master key; None where it is already.
+
+        Raises:
+            KeyError: Its master key is not configured any more.
+        """
+        if wrapped[:_NAME] == self._newest:
+            return None
+        key = _open(self._masters[wrapped[:_NAME]], wrapped[_NAME:], user_id.bytes)
+        return self._wrapped(user_id, key)
+
+    def _wrapped(self, user_id: UUID, key: bytes) -> bytes:
+        return self._newest + _seal(self._masters[self._newest], key, user_id.bytes)
 
     def address_hash(self, email: str) -> bytes:
         """By what an account is found: the same for an address in whatever case."""

@@ -17,12 +17,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from api.development import PASSWORD
 from config.settings import Settings, secret
 from db.identity.audit_log import AuditLog
+from domain.identity import Role, Scope
 from stack import Stack
 from tests.api.conftest import Join
+from tests.api.partners import bearer, register
 from tests.api.people import Person, log_in, problem
 from tests.api.test_boundaries import serving
 from tests.api.test_command_line import seatwright
+from tests.api.test_second_factor import challenged, complete, enrol
 from tests.box_office import BoxOffice
+from tests.waiting import eventually
 
 
 def entries(superuser: psycopg.Connection, object: str) -> list[tuple[Any, ...]]:
@@ -67,6 +71,24 @@ async def test_what_support_reads_of_others_is_noted_and_what_buyers_do_is_not(
     ]
 
 
+async def test_what_support_reads_of_a_draft_is_noted_and_what_is_public_is_not(
+    client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any], superuser: psycopg.Connection
+) -> None:
+    organizer, support = await join("organizer"), await join("support")
+    draft, event = [
+        (await client.post("/v1/events", json=new_event, headers=organizer.headers)).json()["id"] for _ in range(2)
+    ]
+    assert (await client.post(f"/v1/events/{event}/publish", headers=organizer.headers)).status_code == 200
+    for each in (draft, event):
+        for person in (organizer, support):
+            assert (await client.get(f"/v1/events/{each}", headers=person.headers)).status_code == 200
+    looked = [
+        [actor for actor, _, action in entries(superuser, f"event/{each}") if action == "event.looked-at"]
+        for each in (draft, event)
+    ]
+    assert looked == [[user(support)], []]
+
+
 async def test_what_an_organizer_does_to_an_event_is_noted(
     client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any], superuser: psycopg.Connection
 ) -> None:
@@ -89,6 +111,85 @@ async def test_where_it_was_done_from_is_kept_but_not_readable(
     assert request_id
     assert len(origin) > 12 + 16
     assert b"Canary" not in origin
+
+
+async def test_who_could_not_prove_to_be_somebody_is_noted_with_where_and_seen_by_the_owner(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    person = await join()
+    body = {"email": person.email, "password": "a wrong guess"}
+    guess = await client.post("/v1/sessions", json=body, headers={"User-Agent": "Guesser/1.0"})
+    assert guess.status_code == 401
+    await enrol(client, person)
+    assert (await complete(client, await challenged(client, person), "000000x")).status_code == 401
+    change = {"old_password": "a wrong guess", "password": "another battery staple"}
+    assert (await client.put("/v1/me/password", json=change, headers=person.headers)).status_code == 403
+    farewell = {"password": person.password, "code": "000000x"}
+    assert (await client.request("DELETE", "/v1/me", json=farewell, headers=person.headers)).status_code == 403
+
+    def refused() -> list[tuple[str, str]]:
+        found = entries(superuser, user(person))
+        return [(actor, action) for actor, _, action in found if action.endswith(".refused")]
+
+    await eventually(lambda: len(refused()) == 4)
+    assert refused() == [
+        ("nobody", "log-in.refused"),
+        ("nobody", "code.refused"),
+        (user(person), "password.refused"),
+        (user(person), "code.refused"),
+    ]
+    history = (await client.get("/v1/me/export", headers=person.headers)).json()["history"]
+    assert "Guesser/1.0" in {deed["user_agent"] for deed in history if deed["action"] == "log-in.refused"}
+
+
+async def test_a_guess_at_an_account_that_there_is_not_leaves_nothing(
+    client: httpx2.AsyncClient, superuser: psycopg.Connection
+) -> None:
+    request = {"X-Request-Id": f"guess-{uuid4()}"}
+    body = {"email": f"{uuid4()}@example.test", "password": "a wrong guess"}
+    assert (await client.post("/v1/sessions", json=body, headers=request)).status_code == 401
+    query = "SELECT FROM audit_log WHERE request_id = %s"
+    assert superuser.execute(query, [request["X-Request-Id"]]).fetchall() == []
+
+
+async def test_what_a_partner_does_in_its_own_name_is_noted_as_its_own_and_with_where(
+    client: httpx2.AsyncClient,
+    settings: Settings,
+    new_event: dict[str, Any],
+    superuser: psycopg.Connection,
+    stack: Stack,
+) -> None:
+    partner = await register(
+        settings, client, grants={"client_credentials"}, scopes={Scope.EVENTS_WRITE}, roles={Role.ORGANIZER}
+    )
+    tokens = (await partner.post("token", grant_type="client_credentials")).json()
+    event = (await client.post("/v1/events", json=new_event, headers=bearer(tokens))).json()["id"]
+    assert entries(superuser, f"event/{event}") == [(f"client/{partner.id}", "organizer", "event.drafted")]
+    shown = await asyncio.to_thread(seatwright, stack, "audit-log", "show", f"client/{partner.id}")
+    assert '"address":"127.0.0.1"' in shown.stdout
+
+
+async def test_an_operator_reads_who_did_what_from_where_until_the_person_is_erased(
+    client: httpx2.AsyncClient, join: Join, stack: Stack, superuser: psycopg.Connection
+) -> None:
+    client.headers["User-Agent"] = "Canary/1.0"
+    person = await join()
+
+    async def shown() -> list[str]:
+        done = await asyncio.to_thread(seatwright, stack, "audit-log", "show", user(person))
+        assert done.returncode == 0, done.stderr
+        return [line for line in done.stdout.splitlines() if "  account.registered  " in line]
+
+    [line] = await shown()
+    assert user(person) in line
+    assert '{"user_agent":"Canary/1.0","address":"127.0.0.1"}' in line
+    body = {"password": person.password}
+    assert (await client.request("DELETE", "/v1/me", json=body, headers=person.headers)).status_code == 204
+    [line] = await shown()
+    assert line.endswith("{}")
+    readings = [actor for actor, _, action in entries(superuser, user(person)) if action == "audit-log.read"]
+    assert len(readings) == 2
+    assert readings[0].startswith("shell/")
 
 
 async def test_many_at_once_make_one_chain(

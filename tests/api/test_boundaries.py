@@ -132,7 +132,7 @@ async def test_readiness_names_what_is_down_within_two_seconds(settings: Setting
         assert (ready.status_code, ready.json()["status"]) == (200, "ready")
     down = settings.model_copy(
         update={"postgres_port": CLOSED_PORT, "redis_url": SecretStr(f"redis://127.0.0.1:{CLOSED_PORT}")}
-        | {"temporal_address": f"127.0.0.1:{CLOSED_PORT}"}
+        | {"temporal_address": f"127.0.0.1:{CLOSED_PORT}", "identity_url": f"http://127.0.0.1:{CLOSED_PORT}"}
     )
     async with serving(down, "catalogue") as client:
         started = time.perf_counter()
@@ -140,9 +140,17 @@ async def test_readiness_names_what_is_down_within_two_seconds(settings: Setting
         assert time.perf_counter() - started < 2
         assert answer.status_code == 503
         checks = answer.json()["checks"]
-        assert set(checks) == {"postgres/catalogue", "redis", "temporal"}
+        assert set(checks) == {"postgres/catalogue", "redis", "temporal", "keys"}
         assert "ok" not in checks.values()
         assert (await client.get("/livez")).status_code == 200
+
+
+async def test_a_process_that_can_check_no_token_is_not_ready(settings: Settings) -> None:
+    alone = settings.model_copy(update={"identity_url": f"http://127.0.0.1:{CLOSED_PORT}"})
+    async with serving(alone, "catalogue") as client:
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (503, "not ready")
+        assert {name for name, outcome in answer.json()["checks"].items() if outcome != "ok"} == {"keys"}
 
 
 async def test_an_unexpected_error_is_a_500_that_tells_nothing(

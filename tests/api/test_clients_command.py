@@ -21,6 +21,7 @@ from tests.command_line import seatwright
         ("--scope", "seatwright"),
         ("--scope", "everything"),
         ("--role", "root"),
+        ("--role", "operator"),
     ],
 )
 def test_what_is_not_safe_is_refused(arguments: tuple[str, ...]) -> None:

@@ -45,6 +45,12 @@ async def test_only_whole_answers_to_reads_have_a_tag(box_office: BoxOffice) -> 
     assert own.headers["cache-control"] == "private, no-cache"
 
 
+async def test_nobody_is_sent_to_a_host_that_the_caller_names(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/v1/search/", headers={"Host": "evil.example.test"})
+    assert (answer.status_code, problem(answer)) == (404, "not-found")
+    assert "location" not in answer.headers
+
+
 PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import httpx2
 import orjson
+import psycopg
 import pytest
 
 from config.settings import RATE_LIMITS, Settings
 from stack import Stack
+from tests.api.conftest import Join
 from tests.api.partners import register
 from tests.api.people import Person, problem
+from tests.api.test_recovery import told
 from tests.api.test_second_factor import enrol
 from tests.box_office import CARD_WITH_3DS, BoxOffice
 from tests.waiting import eventually
@@ -56,6 +60,8 @@ async def test_who_calls_too_often_is_told_when_to_come_back_and_nobody_else_is(
         assert answer.headers["ratelimit"].startswith(f'"read";r={left};t=')
     refused = await strict.get("/v1/me/bookings", headers=busy.headers)
     assert (refused.status_code, problem(refused)) == (429, "rate-limited")
+    other_spelling = {"Authorization": busy.headers["Authorization"].replace("Bearer", "bearer")} | from_somewhere()
+    assert (await strict.get("/v1/me/bookings", headers=other_spelling)).status_code == 429
     assert refused.headers["ratelimit"].startswith('"read";r=0;t=')
     assert 0 < int(refused.headers["retry-after"]) <= 2592000
     assert (await strict.get("/v1/me/bookings", headers=other.headers)).status_code == 200
@@ -78,13 +84,18 @@ class Account:
         self._http = http
         self.email, self.password = f"{uuid4()}@example.test", f"right {uuid4()}"
 
-    async def register(self) -> None:
+    async def register(self) -> str:
         body = {"email": self.email, "password": self.password, "name": "Owner"}
-        assert (await self._http.post("/v1/users", json=body, headers=from_somewhere())).status_code == 201
+        answer = await self._http.post("/v1/users", json=body, headers=from_somewhere())
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    async def opened(self, address: dict[str, str], password: str | None = None) -> httpx2.Response:
+        body = {"email": self.email, "password": password or self.password}
+        return await self._http.post("/v1/sessions", json=body, headers=address)
 
     async def log_in(self, address: dict[str, str], password: str | None = None) -> int:
-        body = {"email": self.email, "password": password or self.password}
-        return (await self._http.post("/v1/sessions", json=body, headers=address)).status_code
+        return (await self.opened(address, password)).status_code
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -115,6 +126,90 @@ async def test_a_client_s_page_is_no_way_around_what_guessing_costs(
     assert [await guess("a wrong guess") for _ in range(3)] == [401] * 3
     assert await guess(account.password) == 429
     assert await account.log_in(guesser) == 429, "both doors count together"
+
+
+def body(email: str, password: str) -> str:
+    return orjson.dumps({"email": email, "password": password}).decode()
+
+
+DISGUISES: dict[str, Callable[[str, str], bytes]] = {
+    "UTF-16": lambda email, password: body(email, password).encode("utf-16"),
+    "UTF-32 without a mark": lambda email, password: body(email, password).encode("utf-32-be"),
+    "a byte order mark": lambda email, password: body(email, password).encode("utf-8-sig"),
+    "letters that fold to others": lambda email, password: body(email.replace("s", "\u017f"), password).encode(),
+    "ligatures": lambda email, password: body(email.replace("st", "\ufb06"), password).encode(),
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
+async def test_no_spelling_of_an_address_gives_more_tries(
+    strict: httpx2.AsyncClient, disguise: Callable[[str, str], bytes]
+) -> None:
+    account, guesser = Account(strict), from_somewhere()
+    await account.register()
+    assert [await account.log_in(guesser, "a wrong guess") for _ in range(3)] == [401] * 3
+    content, headers = disguise(account.email, account.password), guesser | {"Content-Type": "application/json"}
+    refused = await strict.post("/v1/sessions", content=content, headers=headers)
+    assert (refused.status_code, problem(refused)) == (429, "rate-limited")
+
+
+async def test_a_form_that_reads_as_something_else_is_no_way_around_it(
+    strict: httpx2.AsyncClient, settings: Settings
+) -> None:
+    account, guesser = Account(strict), from_somewhere() | {"Content-Type": "application/x-www-form-urlencoded"}
+    await account.register()
+    asked = (await register(settings, strict)).request("v" * 43) | {"decision": "allow", "email": account.email}
+    form = f'"&{urlencode(asked | {"password": "a wrong guess"})}&x="'
+    answers = [await strict.post("/v1/oauth/authorize", content=form, headers=guesser) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [401] * 3 + [429] * 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/v1/me/password", {"password": "another battery staple"}),
+        ("POST", "/v1/me/second-factor", {}),
+        ("DELETE", "/v1/me/second-factor", {"code": "123456"}),
+        ("DELETE", "/v1/me", {}),
+    ],
+)
+async def test_a_stolen_access_token_is_no_way_to_guess_the_password(
+    strict: httpx2.AsyncClient, method: str, path: str, body: dict[str, str]
+) -> None:
+    account, home, thief = Account(strict), from_somewhere(), from_somewhere()
+    await account.register()
+    token = (await account.opened(home)).json()["access_token"]
+    headers = thief | {"Authorization": f"Bearer {token}"}
+    word = "old_password" if path.endswith("/password") else "password"
+    guesses = [
+        (await strict.request(method, path, json=body | {word: f"wrong guess {n}"}, headers=headers)).status_code
+        for n in range(5)
+    ]
+    assert guesses == [403] * 3 + [429] * 2
+    right = await strict.request(method, path, json=body | {word: account.password}, headers=headers)
+    assert (right.status_code, problem(right)) == (429, "rate-limited")
+    assert await account.log_in(thief) == 429, "every door counts"
+    assert await account.log_in(home) == 201
+
+
+async def test_who_has_set_another_password_by_mail_is_at_home_however_many_guess(
+    strict: httpx2.AsyncClient, settings: Settings, superuser: psycopg.Connection
+) -> None:
+    account, travelling = Account(strict), from_somewhere()
+    user_id = await account.register()
+    guesses = [await account.log_in(from_somewhere(), "a wrong guess") for _ in range(6)]
+    assert guesses[-1] == await account.log_in(travelling) == 429
+    await strict.post("/v1/password-resets", json={"email": account.email}, headers=travelling)
+
+    async def token() -> str | None:
+        asked = superuser.execute(
+            "SELECT id FROM mail_tokens WHERE user_id = %s AND purpose = 'password_reset'", [user_id]
+        ).fetchall()
+        return await told(strict, settings, superuser, user_id) if asked else None
+
+    body = {"token": await eventually(token), "password": account.password}
+    assert (await strict.post("/v1/password-resets/confirm", json=body, headers=travelling)).status_code == 204
+    assert await account.log_in(travelling) == 201
 
 
 async def test_who_has_a_second_factor_may_log_in_again_and_again(strict: httpx2.AsyncClient) -> None:
@@ -159,6 +254,19 @@ async def test_a_buyer_holds_a_few_bookings_of_an_event_at_a_time_however_many_a
     assert (await buyer.hold(another, "A-1-1")).status_code == 201
 
 
+async def test_two_requests_at_once_under_one_key_do_not_make_a_hold_that_does_not_count(
+    strict: httpx2.AsyncClient, box_office: BoxOffice
+) -> None:
+    event, buyer = await box_office.event(rows=4), box_office.somebody().at(strict)
+    answers: list[int] = []
+    for row in range(1, 5):
+        seats, key = (f"A-{row}-1", f"A-{row}-2"), str(uuid4())
+        both = await asyncio.gather(buyer.hold(event, seats[0], key=key), buyer.hold(event, *seats, key=key))
+        answers += [answer.status_code for answer in both]
+    assert answers.count(201) == 2
+    assert answers[-2:] == [429, 429]
+
+
 async def test_a_repeated_request_is_no_further_hold(strict: httpx2.AsyncClient, box_office: BoxOffice) -> None:
     event, buyer = await box_office.event(), box_office.somebody().at(strict)
     assert {(await buyer.hold(event, "A-1-1", key="one")).status_code for _ in range(4)} == {201}
@@ -198,7 +306,12 @@ async def test_seats_that_one_did_not_get_do_not_count(strict: httpx2.AsyncClien
     assert (await unlucky.hold(event, "A-1-2")).status_code == 201
 
 
-async def test_without_redis_reads_go_on_and_passwords_cannot_be_guessed(stack: Stack, box_office: BoxOffice) -> None:
+CHANGE = {"old_password": "a wrong guess", "password": "another battery staple"}
+
+
+async def test_without_redis_who_is_logged_in_goes_on_and_passwords_cannot_be_guessed(
+    stack: Stack, box_office: BoxOffice, join: Join
+) -> None:
     event, name = await box_office.event(), f"api-alone-{uuid4().hex[:6]}"
     nowhere = STRICT | {"SEATWRIGHT_REDIS_URL": "redis://127.0.0.1:9/0"}
     spawned = await asyncio.to_thread(stack.spawn, name, "api", env=nowhere, wait=False)
@@ -208,6 +321,11 @@ async def test_without_redis_reads_go_on_and_passwords_cannot_be_guessed(stack: 
             assert {(await http.get(f"/v1/events/{event}")).status_code for _ in range(6)} == {200}
             answer = await http.post("/v1/sessions", json={"email": "a@example.test", "password": "a wrong guess"})
             assert (answer.status_code, problem(answer)) == (503, "unavailable")
+            person = await join()
+            answer = await http.put("/v1/me/password", json=CHANGE, headers=person.headers)
+            assert (answer.status_code, problem(answer)) == (503, "unavailable")
+            form = {"grant_type": "refresh_token", "refresh_token": person.refresh_token}
+            assert (await http.post("/v1/oauth/token", data=form)).status_code == 200, "who is logged in stays it"
     finally:
         await asyncio.to_thread(stack.stop, name)
 

@@ -318,6 +318,32 @@ async def test_only_a_resource_server_may_ask_what_a_token_says(
     await eventually(inactive, within=5)
 
 
+@pytest.mark.parametrize("role", ["support", "operator"])
+async def test_an_application_of_a_staff_member_has_none_of_their_powers(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, new_event: dict[str, object], role: str
+) -> None:
+    scopes = {Scope.BOOKINGS_READ, Scope.BOOKINGS_WRITE, Scope.EVENTS_READ, Scope.EVENTS_WRITE}
+    partner = await register(settings, client, scopes=scopes)
+    organizer, staff = await join("organizer"), await join(role)
+    event = (await client.post("/v1/events", json=new_event, headers=organizer.headers)).json()["id"]
+    assert (await client.post(f"/v1/events/{event}/publish", headers=organizer.headers)).status_code == 200
+    hold = {"event_id": event, "seats": ["A-1-1"]}
+    booking = (await client.post("/v1/bookings", json=hold, headers=organizer.headers)).json()["id"]
+    tokens = await partner.tokens_of(staff, scope=" ".join(sorted(scopes)))
+    for method, path, body in (
+        ("GET", f"/v1/bookings/{booking}", None),
+        ("GET", f"/v1/bookings/{booking}/refunds", None),
+        ("POST", f"/v1/bookings/{booking}/refund", {"reason": "Because."}),
+        ("GET", f"/v1/events/{event}/sales", None),
+        ("POST", f"/v1/events/{event}/cancel", None),
+    ):
+        answer = await client.request(method, path, json=body, headers=bearer(tokens))
+        assert answer.status_code in (403, 404), path
+    assert (await client.get(f"/v1/bookings/{booking}", headers=staff.headers)).status_code == 200
+    again = (await partner.refresh(tokens["refresh_token"])).json()
+    assert problem(await client.get(f"/v1/bookings/{booking}", headers=bearer(again))) == "not-found"
+
+
 async def test_a_client_that_has_ended_can_do_nothing_any_more(
     settings: Settings, client: httpx2.AsyncClient, join: Join
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import quote
 from uuid import uuid4
@@ -108,6 +109,23 @@ async def test_an_account_with_the_same_address_is_linked_only_after_its_owner_h
     assert (await log_in(browser, owner.email, owner.password)).id == owner.id
 
 
+async def test_a_person_sees_with_what_they_log_in_and_ends_it(
+    browser: httpx2.AsyncClient, provider: str, join: Join
+) -> None:
+    owner, other, subject = await join(), await join(), str(uuid4())
+    token = (await log_in_outside(browser, provider, owner.email, subject)).json()["link_token"]
+    await browser.post("/v1/me/outside-accounts", json={"link_token": token}, headers=owner.headers)
+    path = "/v1/me/outside-accounts"
+    listed = (await browser.get(path, headers=owner.headers)).json()["outside_accounts"]
+    assert [each["provider"] for each in listed] == ["mock"]
+    assert (await browser.get(path, headers=other.headers)).json() == {"outside_accounts": []}
+    assert problem(await browser.delete(f"{path}/mock", headers=other.headers)) == "not-found"
+    assert (await browser.delete(f"{path}/mock", headers=owner.headers)).status_code == 204
+    assert problem(await browser.delete(f"{path}/mock", headers=owner.headers)) == "not-found"
+    again = await log_in_outside(browser, provider, owner.email, subject)
+    assert (again.status_code, problem(again)) == (409, "proof-needed")
+
+
 async def test_an_outside_provider_opens_no_account_that_has_a_second_factor_without_its_code(
     browser: httpx2.AsyncClient, provider: str, join: Join
 ) -> None:
@@ -181,8 +199,25 @@ async def test_there_are_no_providers_but_those_in_the_settings(settings: Settin
         assert problem(await client.get(f"/v1/log-in/{name}")) == "not-found"
 
 
-async def test_a_provider_that_does_not_answer_is_a_503(settings: Settings) -> None:
-    gone = LoginProvider(issuer="http://127.0.0.1:1", client_id="x", client_secret=SecretStr("x"))
+@pytest.fixture(params=[None, b"[]", b"{}", b"<html>"], ids=["nothing", "a list", "too little", "no JSON"])
+async def odd_provider(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """The address of a provider that does not answer, or not as one does."""
+    body: bytes | None = request.param
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if body is not None:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (len(body), body))
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_a_provider_that_does_not_answer_as_one_does_is_a_503(settings: Settings, odd_provider: str) -> None:
+    gone = LoginProvider(issuer=odd_provider, client_id="x", client_secret=SecretStr("x"))
     app = create_app(settings.model_copy(update={"login_providers": {"gone": gone}}), {"identity"})
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with (

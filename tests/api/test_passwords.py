@@ -9,13 +9,36 @@ import psycopg
 import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from api.common_passwords import is_common
 from api.passwords import check_password, hash_password
 from api.problems import KINDS
+from config.settings import Settings
 from domain.problems import ProblemType, Refused
 from tests.api.conftest import Join
 from tests.api.people import log_in, problem
+from tests.api.test_boundaries import serving
 
-WEAK = {"short": "elevenchars", "one letter": "a" * 40, "two letters": "abababababab", "too long": "abcdefg" * 30}
+WEAK = {
+    "short": "elevenchars",
+    "one letter": "a" * 40,
+    "two letters": "abababababab",
+    "too long": "abcdefg" * 30,
+    "a common word": "Password2026!",
+    "a disguised one": "P@55w0rd-1234",
+    "common words": "letmein-ILOVEYOU",
+    "the shop's name": "Seatwright2026",
+    "digits": "918273645546",
+    "a run": "qwertyuiop12",
+    "a run backwards": "987-lkjhgfdsa",
+}
+STRONG = [
+    "correct horse battery",
+    "seatwright-demo-1",
+    "my dragon eats figs",
+    "8f3a92c01d77",
+    "пароль из букв",
+    "密码是很多字的句子啊我说",
+]
 
 
 @pytest.mark.parametrize("password", WEAK.values(), ids=WEAK)
@@ -25,6 +48,11 @@ async def test_a_weak_password_is_refused_by_name(client: httpx2.AsyncClient, pa
     assert (answer.status_code, problem(answer)) == (422, "invalid-request")
     assert [error["field"] for error in answer.json()["errors"]] == ["body.password"]
     assert password not in answer.text
+
+
+@pytest.mark.parametrize("password", STRONG)
+def test_a_password_with_something_of_its_own_is_no_common_one(password: str) -> None:
+    assert not is_common(password)
 
 
 async def test_a_hash_of_earlier_days_is_replaced_at_the_next_log_in(
@@ -42,6 +70,30 @@ async def test_a_hash_of_earlier_days_is_replaced_at_the_next_log_in(
     assert new.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     await log_in(client, person.email, person.password)
     assert superuser.execute(query, [person.id]).fetchall() == [(new,)]
+
+
+async def test_a_token_for_a_reset_that_is_none_costs_no_hash(settings: Settings) -> None:
+    """Else whoever sends many of them keeps everybody from logging in."""
+
+    there_is_no_room = asyncio.Event()
+
+    async def comes_again() -> None:
+        while True:
+            try:
+                await hash_password("correct horse battery")
+            except Refused:
+                there_is_no_room.set()
+                await asyncio.sleep(0)
+
+    async with serving(settings, "identity") as client:
+        crowd = [asyncio.create_task(comes_again()) for _ in range(120)]  # more than there is room for
+        await there_is_no_room.wait()
+        body = {"token": "none of ours", "password": "another battery staple"}
+        answer = await client.post("/v1/password-resets/confirm", json=body)
+        for each in crowd:
+            each.cancel()
+        await asyncio.gather(*crowd, return_exceptions=True)
+    assert (answer.status_code, problem(answer)) == (422, "token-not-valid")
 
 
 async def test_a_crowd_at_the_door_is_told_to_come_again_and_nobody_waits_for_its_hashes() -> None:

@@ -116,6 +116,7 @@ async def test_an_export_has_all_that_identity_knows_of_its_owner_and_of_nobody_
     assert export["profile"] == await me(client, person)
     assert export["sessions"] == (await client.get("/v1/me/sessions", headers=person.headers)).json()["sessions"]
     assert [deed["action"] for deed in export["history"]] == ["account.registered", "session.opened", "profile.changed"]
+    assert {deed["address"] for deed in export["history"]} == {"127.0.0.1"}
     assert export["bookings"] == []
     assert other.id not in answer.text
     assert other.email not in answer.text

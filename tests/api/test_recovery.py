@@ -10,11 +10,13 @@ from uuid import uuid4
 
 import httpx2
 import psycopg
+import pytest
 
 from config.settings import Settings, secret
 from tests.api.conftest import Join
 from tests.api.mails import CHANGED, RESET, VERIFICATION, MailBox
 from tests.api.people import log_in, problem
+from tests.api.test_second_factor import enrol
 from tests.api.test_sessions import can_refresh
 from tests.waiting import eventually
 
@@ -146,6 +148,30 @@ async def test_asking_for_a_reset_tells_nobody_whether_there_is_an_account(
         ratios.append(known / median([await asked(f"{uuid4()}@example.test") for _ in range(9)]))
     assert all(answer == answers[0] for answer in answers)
     assert any(0.4 < ratio < 2.5 for ratio in ratios), ratios
+
+
+@pytest.mark.parametrize("is_proven", [True, False], ids=["proven", "never proven"])
+async def test_a_mail_opens_no_account_with_a_second_factor_but_one_whose_address_nobody_had_proven(
+    client: httpx2.AsyncClient, join: Join, settings: Settings, superuser: psycopg.Connection, is_proven: bool
+) -> None:
+    """Else whoever registers with the address of somebody else could keep them out for good."""
+    person = await join()
+    if is_proven:
+        body = {"token": await told(client, settings, superuser, person.id)}
+        assert (await client.post("/v1/email-verifications", json=body)).status_code == 204
+    await enrol(client, person)
+    await ask(client, person.email)
+
+    def is_sent() -> bool:
+        query = "SELECT FROM mail_tokens WHERE user_id = %s AND purpose = 'password_reset'"
+        return bool(superuser.execute(query, [person.id]).fetchall())
+
+    await eventually(is_sent)
+    assert (await reset(client, await told(client, settings, superuser, person.id))).status_code == 204
+    answer = await client.post("/v1/sessions", json={"email": person.email, "password": NEW})
+    assert answer.status_code == (401 if is_proven else 201)
+    if is_proven:
+        assert problem(answer) == "second-factor-required"
 
 
 async def test_a_password_is_changed_by_who_knows_the_old_one_and_every_session_ends(

@@ -91,6 +91,36 @@ async def test_a_challenge_takes_five_codes_and_no_more(client: httpx2.AsyncClie
     assert (await complete(client, await challenged(client, person), codes[0])).status_code == 201
 
 
+async def test_however_many_log_ins_are_begun_codes_cannot_be_guessed_and_the_owner_is_let_in_by_a_recovery_code(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    person = await join()
+    authenticator, codes = await enrol(client, person)
+    for _ in range(5):
+        await complete(client, await challenged(client, person), "000000x")
+    query = "UPDATE second_factors SET wrong_codes = wrong_codes + 44 WHERE user_id = %s RETURNING wrong_codes"
+    assert superuser.execute(query, [person.id]).fetchall() == [(49,)]
+    path, body = "/v1/me/second-factor", {"password": person.password, "code": "000000x"}
+    assert problem(await client.request("DELETE", path, json=body, headers=person.headers)) == "forbidden"
+    right = await complete(client, await challenged(client, person), authenticator.code())
+    assert problem(right) == "unauthenticated", "the authenticator is not believed any more"
+    assert (await complete(client, await challenged(client, person), codes[0])).status_code == 201
+    assert (await complete(client, await challenged(client, person), authenticator.code(1))).status_code == 201
+
+
+async def test_a_right_code_forgets_the_wrong_ones(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    person = await join()
+    authenticator, _ = await enrol(client, person)
+    challenge = await challenged(client, person)
+    for code in ("000000x", "000000y", authenticator.code()):
+        answer = await complete(client, challenge, code)
+    assert answer.status_code == 201
+    query = "SELECT wrong_codes FROM second_factors WHERE user_id = %s"
+    assert superuser.execute(query, [person.id]).fetchall() == [(0,)]
+
+
 async def test_a_wrong_code_and_an_unknown_challenge_get_the_same_answer(
     client: httpx2.AsyncClient, join: Join
 ) -> None:

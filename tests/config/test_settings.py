@@ -36,6 +36,24 @@ def test_a_process_does_not_start_without_a_secret_and_names_it(name: str) -> No
         Settings.model_validate({key: value for key, value in GIVEN.items() if key != name})
 
 
+@pytest.mark.parametrize("blank", ["", "  "])
+@pytest.mark.parametrize("name", sorted(set(SECRETS) - OPTIONAL))
+def test_a_blank_secret_is_none(name: str, blank: str) -> None:
+    with pytest.raises(ValidationError, match=f"SEATWRIGHT_{name.upper()}"):
+        Settings.model_validate(GIVEN | {name: blank})
+
+
+@pytest.mark.parametrize("several", ["new,", ",old", "new, ,old"])
+@pytest.mark.parametrize(
+    "name",
+    ["token_key_secret", "personal_data_keys", "stripe_webhook_secrets", "payu_second_key", "temporal_payload_keys"],
+)
+def test_none_of_several_secrets_is_blank(name: str, several: str) -> None:
+    with pytest.raises(ValidationError, match=f"SEATWRIGHT_{name.upper()}"):
+        Settings.model_validate(GIVEN | {name: several})
+    assert Settings.model_validate(GIVEN | {name: "new,old"})
+
+
 def test_a_process_starts_with_all_of_its_secrets_and_keeps_them_to_itself() -> None:
     settings = Settings.model_validate(GIVEN)
     assert settings.mode == "production"

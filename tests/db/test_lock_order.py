@@ -13,7 +13,8 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.engine import open_engine
-from db.identity import accounts, clients, erasure, grants, rights, sessions, teams
+from db.identity import accounts, clients, erasure, grants, mail_tokens, rights, sessions, teams
+from db.identity.mail_tokens import Purpose
 from db.identity.vault import Vault
 from domain.identity import Profile, Role, Scope, TeamRole
 from tests.waiting import eventually
@@ -83,6 +84,7 @@ async def belongings(identity: AsyncEngine) -> Belongings:
         granted = await connection.run_sync(grants.new_token, family.id)
         team = await teams.add(connection, "Globe", owner)
         await teams.put(connection, team, person, TeamRole.STAFF)
+        assert await teams.accept(connection, person, team.id)
     return Belongings(person, client_id, session.refresh_token, granted, team.id)
 
 
@@ -128,13 +130,47 @@ async def test_what_goes_on_waits_for_who_ends_it_and_then_finds_it_ended(
         async with identity.begin() as connection:
             return await go_on(connection, belongings)
 
-    def waits() -> bool:
-        query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        return bool(watcher.execute(query).fetchall())
-
     async with identity.begin() as connection:
         assert await accounts.locked(connection, VAULT, belongings.user_id)
         going_on = asyncio.create_task(beside())
-        await eventually(waits)
+        await eventually(lambda: somebody_waits(watcher))
         await end(connection, belongings.user_id)
     assert await going_on is None
+
+
+async def test_who_brings_a_mail_s_token_waits_for_who_erases_the_person_and_finds_nobody(
+    identity: AsyncEngine, watcher: psycopg.Connection, belongings: Belongings
+) -> None:
+    async with identity.begin() as connection:
+        assert await mail_tokens.send(connection, VAULT, belongings.user_id, Purpose.PASSWORD_RESET)
+    [(token_id,)] = watcher.execute("SELECT id FROM mail_tokens").fetchall()
+
+    async def beside() -> object:
+        async with identity.begin() as connection:
+            return await mail_tokens.use(connection, VAULT.mail_token(token_id), Purpose.PASSWORD_RESET)
+
+    async with identity.begin() as connection:
+        assert await accounts.locked(connection, VAULT, belongings.user_id)
+        resetting = asyncio.create_task(beside())
+        await eventually(lambda: somebody_waits(watcher))
+        await erasure.erase(connection, belongings.user_id)
+    assert await resetting is None
+
+
+async def test_no_token_is_issued_beside_the_end_of_its_client(
+    identity: AsyncEngine, watcher: psycopg.Connection, belongings: Belongings
+) -> None:
+    async def beside() -> object:
+        async with identity.begin() as connection:
+            return await connection.run_sync(clients.find, belongings.client_id)
+
+    async with identity.begin() as connection:
+        assert await clients.end(connection, belongings.client_id)
+        asking = asyncio.create_task(beside())
+        await eventually(lambda: somebody_waits(watcher))
+    assert await asking is None
+
+
+def somebody_waits(watcher: psycopg.Connection) -> bool:
+    query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(watcher.execute(query).fetchall())

@@ -41,22 +41,27 @@ async def test_a_card_number_in_a_body_is_refused_by_field(
     assert_not_repeated(answer)
 
 
-@pytest.mark.parametrize(
-    ("content", "headers", "field"),
-    [
-        (f"grant_type=refresh_token&refresh_token={PLAIN}", {"Content-Type": "application/x-www-form-urlencoded"},
-         "body.refresh_token"),
-        (f'{{"name": "{PLAIN}", ', {"Content-Type": "application/json"}, "body"),
-        ('{"name": "' + "".join(f"\\u003{digit}" for digit in PLAIN) + '"}', {"Content-Type": "application/json"},
-         "body.name"),
-        (f"<card>{NUMBER}</card>", {"Content-Type": "text/xml"}, "body"),
-    ],
-    ids=["a form", "broken JSON", "escaped", "no JSON"],
-)  # fmt: skip
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+HIDDEN = "".join(f"%3{digit}" for digit in PLAIN)
+ESCAPED = '{"name": "' + "".join(f"\\u003{digit}" for digit in PLAIN) + '"}'
+ODD: dict[str, tuple[str | bytes, str, str]] = {
+    "a form": (f"grant_type=refresh_token&refresh_token={PLAIN}", FORM, "body.refresh_token"),
+    "a form in quotes, which is JSON": (f'"&a={HIDDEN}&b="', FORM, "body.a"),
+    "broken JSON": (f'{{"name": "{PLAIN}", ', JSON, "body"),
+    "deep JSON": (b"[" * 50_000 + PLAIN.encode(), JSON, "body"),
+    "escaped": (ESCAPED, JSON, "body.name"),
+    "escaped after a byte order mark": (ESCAPED.encode("utf-8-sig"), JSON, "body.name"),
+    "escaped in UTF-32": (ESCAPED.encode("utf-32-le"), JSON, "body.name"),
+    "in UTF-16": (f'{{"name": "{PLAIN}"}}'.encode("utf-16"), JSON, "body.name"),
+    "no JSON": (f"<card>{NUMBER}</card>", "text/xml", "body"),
+}
+
+
+@pytest.mark.parametrize(("content", "kind", "field"), ODD.values(), ids=ODD)
 async def test_a_card_number_in_an_odd_body_is_refused(
-    box_office: BoxOffice, content: str, headers: dict[str, str], field: str
+    box_office: BoxOffice, content: str | bytes, kind: str, field: str
 ) -> None:
-    answer = await box_office.http.post("/v1/oauth/token", content=content, headers=headers)
+    answer = await box_office.http.post("/v1/oauth/token", content=content, headers={"Content-Type": kind})
     assert problem(answer) == (422, "invalid-request", field)
     assert_not_repeated(answer)
 

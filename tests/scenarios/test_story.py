@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
 
 from domain.identity import Role
 from tests.box_office import DECLINED_CARD, BoxOffice
+from tests.scenarios.test_outcomes import register
+from tests.waiting import eventually
 
 
 async def test_a_buyer_follows_a_booking_to_its_end(box_office: BoxOffice) -> None:
@@ -25,6 +29,41 @@ async def test_a_buyer_follows_a_booking_to_its_end(box_office: BoxOffice) -> No
     await buyer.pay(booking)
     await asyncio.wait_for(following, 20)
     assert statuses[-1] == "confirmed"
+
+
+async def test_a_stream_ends_with_the_log_in_of_who_listens(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), await register(box_office)
+    booking = await buyer.held(event, "A-1-1")
+    async with box_office.http.stream("GET", f"/v1/bookings/{booking}/stream", headers=buyer.headers) as answer:
+        lines = answer.aiter_lines()
+        assert await anext(lines)
+        assert (await buyer.delete("/v1/me/sessions")).status_code == 204
+        async with asyncio.timeout(20):
+            left = [line async for line in lines]
+    assert '"status":"expired"' not in "".join(left), "the booking goes on"
+    assert await box_office.somebody(Role.SUPPORT).status(booking) == "held"
+
+
+async def test_a_user_listens_to_a_few_bookings_at_a_time(box_office: BoxOffice) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    path = f"/v1/bookings/{await buyer.held(event, 'A-1-1')}/stream"
+
+    async def listens() -> int:
+        async with box_office.http.stream("GET", path, headers=buyer.headers) as answer:
+            return answer.status_code
+
+    async with AsyncExitStack() as listening:
+        for _ in range(10):
+            answer = await listening.enter_async_context(box_office.http.stream("GET", path, headers=buyer.headers))
+            assert answer.status_code == 200
+        assert await listens() == 429
+        other = await box_office.somebody(Role.SUPPORT).get(path.removesuffix("/stream"))
+        assert other.status_code == 200
+    await eventually(lambda: _is(listens(), 200))
+
+
+async def _is(got: Awaitable[int], wanted: int) -> bool:
+    return await got == wanted
 
 
 async def test_support_reads_every_step_and_a_buyer_may_not(box_office: BoxOffice) -> None:

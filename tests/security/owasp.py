@@ -11,6 +11,7 @@ SHOWN: Final[Mapping[str, Sequence[str]]] = {
         "security/test_owners.py::test_an_object_is_there_for_its_owner_and_for_staff_and_for_nobody_else",
         "security/test_owners.py::test_another_s_object_is_answered_like_one_that_there_is_not",
         "security/test_teams.py::test_staff_of_a_team_sees_its_drafts_and_sales_and_changes_nothing",
+        "api/test_grants.py::test_a_person_ends_what_one_application_may_do_and_others_go_on",
     ),
     "API2 Broken authentication": (
         "security/test_tokens.py::test_a_forged_or_stale_token_is_refused",
@@ -25,6 +26,12 @@ SHOWN: Final[Mapping[str, Sequence[str]]] = {
         "api/test_identity.py::test_a_wrong_password_and_an_unknown_address_get_the_same_answer_after_like_times",
         "api/test_second_factor.py::test_a_log_in_needs_the_password_and_a_code",
         "api/test_second_factor.py::test_a_challenge_takes_five_codes_and_no_more",
+        "api/test_second_factor.py::"
+        "test_however_many_log_ins_are_begun_codes_cannot_be_guessed_and_the_owner_is_let_in_by_a_recovery_code",
+        "api/test_limits.py::test_guessing_a_password_ends_after_some_tries_whether_or_not_there_is_such_an_account",
+        "api/test_limits.py::test_guessing_from_many_addresses_ends_too_and_the_owner_at_home_is_not_locked_out",
+        "api/test_limits.py::test_no_spelling_of_an_address_gives_more_tries",
+        "api/test_limits.py::test_a_stolen_access_token_is_no_way_to_guess_the_password",
         "security/test_ways_in.py::test_an_application_gets_nothing_by_the_password_alone_of_who_has_a_second_factor",
         "api/test_outside_log_in.py::test_an_outside_provider_opens_no_account_that_has_a_second_factor_without_its_code",
         "security/test_ways_in.py::test_what_ends_all_log_ins_ends_what_was_granted_to_applications",
@@ -37,6 +44,10 @@ SHOWN: Final[Mapping[str, Sequence[str]]] = {
         "api/test_identity.py::test_contact_data_is_for_our_own_processes_only",
     ),
     "API4 Unrestricted resource consumption": (
+        "api/test_limits.py::test_who_calls_too_often_is_told_when_to_come_back_and_nobody_else_is",
+        "api/test_limits.py::test_who_is_not_logged_in_is_known_by_the_address",
+        "api/test_passwords.py::test_a_token_for_a_reset_that_is_none_costs_no_hash",
+        "scenarios/test_story.py::test_a_user_listens_to_a_few_bookings_at_a_time",
         "api/test_bad_input.py::test_an_odd_body_is_refused",
         "api/test_bad_input.py::test_a_bad_token_request_is_refused",
         "scenarios/test_webhooks.py::test_a_body_that_is_too_large_is_refused",
@@ -47,8 +58,14 @@ SHOWN: Final[Mapping[str, Sequence[str]]] = {
         "security/test_permissions.py::test_a_token_of_others_is_good_for_its_scopes_only",
         "security/test_permissions.py::test_what_is_powerful_is_for_few",
         "security/test_revocation.py::test_who_loses_a_role_has_it_in_no_token_any_more_and_stays_logged_in",
+        "security/test_teams.py::test_nobody_is_made_to_belong_to_a_team",
+        "api/test_oauth.py::test_an_application_of_a_staff_member_has_none_of_their_powers",
     ),
     "API6 Unrestricted access to sensitive business flows": (
+        "api/test_limits.py::"
+        "test_a_buyer_holds_a_few_bookings_of_an_event_at_a_time_however_many_are_asked_for_at_once",
+        "api/test_limits.py::test_two_requests_at_once_under_one_key_do_not_make_a_hold_that_does_not_count",
+        "api/test_limits.py::test_who_holds_and_lets_go_again_and_again_has_to_wait",
         "scenarios/test_rush.py::test_two_hundred_buyers_at_once_for_one_seat_have_one_winner",
     ),
     "API7 Server side request forgery": (
@@ -61,6 +78,8 @@ SHOWN: Final[Mapping[str, Sequence[str]]] = {
         "api/test_bad_input.py::test_every_answer_has_security_headers",
         "api/test_boundaries.py::test_an_unexpected_error_is_a_500_that_tells_nothing",
         "security/test_keys.py::test_outside_development_there_is_no_secret_by_default",
+        "config/test_settings.py::test_a_blank_secret_is_none",
+        "api/test_edges.py::test_nobody_is_sent_to_a_host_that_the_caller_names",
         "security/test_keys.py::test_the_private_part_is_not_readable_at_rest",
     ),
     "API9 Improper inventory management": (
@@ -69,8 +88,7 @@ SHOWN: Final[Mapping[str, Sequence[str]]] = {
     ),
     "API10 Unsafe consumption of APIs": (
         "api/test_outside_log_in.py::test_an_address_that_the_provider_has_not_verified_is_worth_nothing",
-        "api/test_outside_log_in.py::test_a_provider_that_does_not_answer_is_a_503",
+        "api/test_outside_log_in.py::test_a_provider_that_does_not_answer_as_one_does_is_a_503",
         "scenarios/test_webhooks.py::test_a_message_that_is_not_surely_the_providers_is_refused_and_does_nothing",
     ),
 }
-"""Limits on live holds and on log-ins (API4, API6) are the business of the limits, which add their tests here."""

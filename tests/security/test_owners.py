@@ -7,7 +7,9 @@ from uuid import uuid4
 
 import httpx2
 
+from config.settings import Settings
 from tests.api.conftest import Join
+from tests.api.partners import register
 from tests.api.people import Person, log_in, problem
 from tests.security.permissions import Route, application, routes
 
@@ -38,7 +40,10 @@ ALLOWED: dict[str, set[str]] = {
     "GET /v1/teams/{team_id}": {"owner"},
     "PUT /v1/teams/{team_id}/members/{user_id}": {"owner"},
     "DELETE /v1/teams/{team_id}/members/{user_id}": {"owner"},
+    "PUT /v1/me/teams/{team_id}": {"owner"},
+    "DELETE /v1/me/teams/{team_id}": {"owner"},
     "DELETE /v1/me/sessions/{session_id}": {"owner"},
+    "DELETE /v1/me/grants/{grant_id}": {"owner"},
     "PUT /v1/users/{user_id}/roles": {"operator"},
     "GET /internal/v1/users/{user_id}/contact": set(),
     "GET /internal/v1/users/{user_id}/mail-tokens/{token_id}": set(),
@@ -75,9 +80,9 @@ def test_every_route_that_names_an_object_is_in_the_table() -> None:
 
 
 async def test_an_object_is_there_for_its_owner_and_for_staff_and_for_nobody_else(
-    client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any]
+    settings: Settings, client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any]
 ) -> None:
-    people = {
+    people: dict[str, Any] = {
         "anonymous": None,
         "another": await join(),
         "another organizer": await join("organizer"),
@@ -86,6 +91,9 @@ async def test_an_object_is_there_for_its_owner_and_for_staff_and_for_nobody_els
         "owner": await join("organizer"),
     }
     ids = await objects(client, people["owner"], await join(), new_event)
+    await (await register(settings, client)).tokens_of(people["owner"])
+    granted = await client.get("/v1/me/grants", headers=people["owner"].headers)
+    ids["grant_id"] = granted.json()["grants"][0]["id"]
     wrong: dict[str, tuple[str, int]] = {}
     for route in id_routes():
         for who, person in people.items():

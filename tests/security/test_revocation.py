@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx2
+import pytest
 from sqlalchemy import text
+from uuid_utils import UUID, uuid7
 
 from api.app import create_app
 from api.development import PASSWORD
@@ -78,6 +81,31 @@ async def test_who_loses_a_role_has_it_in_no_token_any_more_and_stays_logged_in(
         tokens = (await refresh(client, person.refresh_token)).json()
         again = await client.get("/v1/me/bookings", headers={"Authorization": f"Bearer {tokens['access_token']}"})
         assert again.status_code == 200
+
+
+async def test_a_role_ends_also_in_tokens_of_a_process_whose_clock_is_ahead(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person, ahead_by = await join("support"), 60
+    now = time.time
+
+    def id_of_then(*, nanoseconds: int | None = None) -> UUID:
+        return uuid7(nanoseconds=nanoseconds or time.time_ns() + ahead_by * 10**9)
+
+    operator = await log_in(client, "operator@example.test", PASSWORD)
+    app = create_app(settings, {"identity"})
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://api") as ahead,
+    ):
+        monkeypatch.setattr(time, "time", lambda: now() + ahead_by)
+        monkeypatch.setattr("api.tokens.uuid7", id_of_then)
+        early = await log_in(ahead, person.email, person.password)
+        monkeypatch.undo()
+    assert await status(client, early) == 200
+    path = f"/v1/users/{person.id}/roles"
+    assert (await client.put(path, json={"roles": ["customer"]}, headers=operator.headers)).status_code == 200
+    await eventually(lambda: _is(status(client, early), 401), within=SECONDS)
 
 
 async def test_who_gets_a_role_keeps_the_tokens(client: httpx2.AsyncClient, join: Join) -> None:

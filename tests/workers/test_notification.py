@@ -315,6 +315,19 @@ async def test_a_token_is_mailed_to_its_owner_unless_it_is_no_good_any_more(
     assert "the-secret" in str(mail["HTML"])
 
 
+@pytest.mark.parametrize("kind", [UserAskedForVerification, UserAskedForPasswordReset, UserPasswordChanged])
+async def test_who_registers_with_the_address_of_others_cannot_have_us_write_to_them_what_they_like(
+    notifier: Notifier, identity: Identity, mailbox: MailBox, kind: type[DomainEvent]
+) -> None:
+    user_id, token_id = uuid4(), uuid4()
+    identity.tokens[str(token_id)] = "the-secret"
+    address = identity.add(user_id, "You have won: evil.example")
+    about = {"user_id": user_id, "token_id": token_id}
+    await notifier.handle(delivered(kind(**{name: about[name] for name in kind.model_fields if name in about})))
+    (mail,) = await eventually(lambda: mailbox.mails(address))
+    assert "evil" not in str(mail)
+
+
 async def test_who_wants_no_mails_gets_none_but_those_that_guard_the_account(
     notifier: Notifier, identity: Identity, mailbox: MailBox
 ) -> None:

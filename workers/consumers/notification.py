@@ -116,7 +116,7 @@ class Notifier:
                 await self._write_token(event, asked)
             case UserPasswordChanged() as changed:
                 if contact := await self._contact(event, changed.user_id):
-                    await self._send(event, contact, "Your password was changed", "password_changed", {})
+                    await self._send_about_account(event, contact, "Your password was changed", "password_changed")
             case _:
                 pass
 
@@ -137,7 +137,13 @@ class Notifier:
         contact = await self._contact(event, asked.user_id) if token else None
         if contact:
             subject, template = _TOKENS[type(asked)]
-            await self._send(event, contact, subject, template, {"token": token})
+            await self._send_about_account(event, contact, subject, template, token=token)
+
+    async def _send_about_account(
+        self, event: CloudEvent, contact: Contact, subject: str, template: str, **words: object
+    ) -> None:
+        """Without a name: whoever registers with the address of others could have us write to them what they like."""
+        await self._send(event, contact.model_copy(update={"name": ""}), subject, template, words)
 
     async def _contact(self, event: CloudEvent, user_id: UUID) -> Contact | None:
         contact = await self._contacts.find(user_id)

@@ -1,0 +1,52 @@
+"""What an operator does for people at a machine of ours: it works, and the audit log tells."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import httpx2
+import psycopg
+
+from stack import Stack
+from tests.api.conftest import Join
+from tests.api.people import log_in
+from tests.api.test_audit_log import entries
+from tests.api.test_command_line import seatwright
+from tests.api.test_second_factor import challenged, enrol
+
+
+async def test_the_first_operator_is_made_where_there_is_none(
+    client: httpx2.AsyncClient, join: Join, stack: Stack, superuser: psycopg.Connection
+) -> None:
+    person, other = await join(), await join()
+    given = await asyncio.to_thread(
+        seatwright, stack, "people", "roles", person.id, "--role", "customer", "--role", "operator"
+    )
+    assert given.returncode == 0, given.stderr
+    operator = await log_in(client, person.email, person.password)
+    path, roles = f"/v1/users/{other.id}/roles", {"roles": ["customer", "organizer"]}
+    assert (await client.put(path, json=roles, headers=operator.headers)).status_code == 200
+    [(actor, action)] = [
+        (actor, action) for actor, _, action in entries(superuser, f"user/{person.id}") if "roles" in action
+    ]
+    assert actor.startswith("shell/")
+    assert action == "roles.set:customer,operator"
+
+
+async def test_who_has_lost_telephone_and_recovery_codes_is_let_in_by_the_password_again(
+    client: httpx2.AsyncClient, join: Join, stack: Stack, superuser: psycopg.Connection
+) -> None:
+    person = await join()
+    await enrol(client, person)
+    await challenged(client, person)
+    done = await asyncio.to_thread(seatwright, stack, "people", "forget-second-factor", person.id)
+    assert done.returncode == 0, done.stderr
+    await log_in(client, person.email, person.password)
+    assert "second-factor.removed" in {action for _, _, action in entries(superuser, f"user/{person.id}")}
+
+
+async def test_nobody_is_said_to_be_nobody(stack: Stack) -> None:
+    for arguments in (("roles", str(uuid4()), "--role", "support"), ("forget-second-factor", str(uuid4()))):
+        done = await asyncio.to_thread(seatwright, stack, "people", *arguments)
+        assert (done.returncode, "there is no person" in done.stderr) == (1, True)
