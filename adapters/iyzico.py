@@ -189,7 +189,10 @@ class IyzicoGateway:
     async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
         """The refund that was made under this key, as it stands now; None where there is none."""
         found = await self._look(intent_id)
-        return found.refunds.get(key) if isinstance(found, _Payment) else None
+        if not isinstance(found, _Payment):
+            # Only what was taken is given back. To take this for "none" would give it back a second time.
+            raise PaymentUnknown("iyzico does not tell of the payment whose refund is looked for")
+        return found.refunds.get(key)
 
     async def movements(self, day: date, page: str | None) -> MovementPage:
         """A page of iyzico's report of a day."""
