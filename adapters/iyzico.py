@@ -139,7 +139,10 @@ class IyzicoGateway:
         payment = await self._payment(intent_id, "capture")
         if payment.intent.state is not IntentState.AUTHORIZED:
             return _in_state(payment.intent, IntentState.CAPTURED)
-        request = {"paymentId": payment.payment_id, "ip": NOWHERE, **_about(key)}
+        assert payment.intent.amount
+        # Without a currency iyzico takes it to be TRY.
+        currency = payment.intent.amount.currency
+        request = {"paymentId": payment.payment_id, "ip": NOWHERE, "currency": currency, **_about(key)}
         answer = await self._post("/payment/postauth", request)
         if code_of(answer) == NOT_FOR_POSTAUTH:
             raise PaymentUnknown("another capture or cancel came in between")

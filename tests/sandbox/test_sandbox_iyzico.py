@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.testing import SandboxProcess
-from tests.iyzico_buyer import NO_FUNDS, authenticate, open_page, pay_with
+from tests.iyzico_buyer import APPROVED, NO_FUNDS, authenticate, open_page, pay_with
 from tests.sandbox.iyzico_shop import ADDRESS, BUYER, CALLBACK, IyzicoShop
 
 FINAL_CARD = "5406670000000009"
@@ -174,6 +174,14 @@ def test_what_was_authorized_can_be_captured_once(shop: IyzicoShop) -> None:
     assert (taken["status"], taken["phase"], taken["paidPrice"]) == ("success", "POST_AUTH", 50)
     assert shop.postauth(payment_id)["errorCode"] == "5082"
     assert shop.money()["captured"] == 5000
+
+
+def test_a_capture_that_names_no_currency_is_one_in_lira(shop: IyzicoShop) -> None:
+    form = shop.initialize(currency="EUR")
+    pay_with(form["paymentPageUrl"], APPROVED)
+    payment_id = shop.form(form["token"])["paymentId"]
+    assert shop.postauth(payment_id)["errorCode"] == "11"
+    assert shop.postauth(payment_id, currency="EUR")["status"] == "success"
 
 
 def test_a_part_can_be_captured_and_the_rest_is_released(shop: IyzicoShop) -> None:
