@@ -139,7 +139,10 @@ class IyzicoGateway:
         payment = await self._payment(intent_id, "capture")
         if payment.intent.state is not IntentState.AUTHORIZED:
             return _in_state(payment.intent, IntentState.CAPTURED)
-        request = {"paymentId": payment.payment_id, "ip": NOWHERE, **_about(key)}
+        assert payment.intent.amount
+        # Without a currency iyzico takes it to be TRY.
+        currency = payment.intent.amount.currency
+        request = {"paymentId": payment.payment_id, "ip": NOWHERE, "currency": currency, **_about(key)}
         answer = await self._post("/payment/postauth", request)
         if code_of(answer) == NOT_FOR_POSTAUTH:
             raise PaymentUnknown("another capture or cancel came in between")
@@ -189,7 +192,10 @@ class IyzicoGateway:
     async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
         """The refund that was made under this key, as it stands now; None where there is none."""
         found = await self._look(intent_id)
-        return found.refunds.get(key) if isinstance(found, _Payment) else None
+        if not isinstance(found, _Payment):
+            # Only what was taken is given back. To take this for "none" would give it back a second time.
+            raise PaymentUnknown("iyzico does not tell of the payment whose refund is looked for")
+        return found.refunds.get(key)
 
     async def movements(self, day: date, page: str | None) -> MovementPage:
         """A page of iyzico's report of a day."""

@@ -20,7 +20,8 @@ from domain.payments import (
 
 Json = Mapping[str, Any]
 
-SYSTEM_ERRORS = frozenset({"1", "2", "10214", "100001"})
+TOO_MANY_CALLS = "50000"  # docs.iyzico.com, page "Limiters": HTTP 200 all the same, and nothing was done
+SYSTEM_ERRORS = frozenset({"1", "2", "10214", "100001", TOO_MANY_CALLS})
 IN_PROGRESS = "8514"  # the same was asked for before; what became of it has to be looked up
 NOT_FOR_POSTAUTH = "5082"  # not authorized any more, or taken already
 WRONG_CALLS = frozenset({"11", "1000", "1001"})  # malformed, wrongly signed, or of no merchant

@@ -102,7 +102,8 @@ async def _start_refund(client: Client, request: RefundRequest) -> None:
             request,
             id=refund_workflow_id(request.id),
             task_queue=queues.RESERVATION,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            # Its workflow may have completed, and the provider have taken the refund back since.
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             search_attributes=search_attributes_of_refund(request),
         )
     except WorkflowAlreadyStartedError:

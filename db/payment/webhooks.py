@@ -54,7 +54,10 @@ _RECEIVE = text(
         SELECT coalesce(abs(extract(epoch FROM now() - CAST(:signed_at AS timestamptz))) <= :tolerance, true)
                    AS is_in_time
     ), about AS (
-        SELECT attempts.*, state IN ({_CLOSED}) AND (:is_money OR watched) AS is_late
+        SELECT attempts.*, state IN ({_CLOSED}) AND (watched OR :is_money AND NOT EXISTS (
+                   -- What an operator paid back otherwise is with the provider still, and is not to go back once more.
+                   SELECT FROM refunds WHERE code = '{BY_HAND}'
+                     AND (refunds.booking_id, refunds.attempt) = (attempts.booking_id, attempts.number))) AS is_late
         FROM message JOIN attempts ON is_in_time AND provider = :provider AND intent_id = :intent_id
     ), waiting AS (
         SELECT array_agg(DISTINCT refunds.refund_id) FILTER (WHERE refunds.state = '{TryState.PENDING}') AS refunds,

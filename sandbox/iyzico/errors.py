@@ -1,7 +1,7 @@
 """iyzico's errors. Whatever is wrong is answered with HTTP 200, `status` "failure" and a code.
 
 Codes and groups are those of docs.iyzico.com (Error Codes) and of answers seen in public test suites: 11, 20, 23, 1000,
-1001, 5062, 5082, 5087, 8514 and the banks' 10000s. Where none could be found it is 11, and the message says why.
+1001, 5062, 5082, 5087, 8514, 50000 and the banks' 10000s. Where none could be found it is 11, and the message says why.
 """
 
 from __future__ import annotations
@@ -53,6 +53,11 @@ def not_for_postauth(payment_id: str) -> ApiError:
 def already_started(payment_id: str) -> ApiError:
     """What a payment answers that was cancelled, or refunded in full, already."""
     return ApiError("8514", "This operation was started before and is in progress", paymentId=payment_id)
+
+
+def too_many_calls() -> ApiError:
+    """As the page "Limiters" has it, where the code is a number."""
+    return ApiError("50000", "Request Limit Exceeded", errorCode=50000)
 
 
 def wrong_sum() -> ApiError:

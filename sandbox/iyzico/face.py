@@ -78,8 +78,10 @@ class IyzicoFace:
     async def _serve(self, request: web.Request, arrival: Arrival) -> web.StreamResponse:
         call = arrival.call
         struck = self._faults.take(call, ON_ARRIVAL)
-        if struck and struck.kind in ("429", "500_before"):
-            return self._fail(call, 429 if struck.kind == "429" else 500)
+        if struck and struck.kind == "429":
+            return self._send(call, errors.too_many_calls().body(), arrival.given)
+        if struck and struck.kind == "500_before":
+            return self._fail(call, 500)
         if struck:
             self._log.add(call, None)
             return await lose(request, struck)

@@ -145,10 +145,11 @@ class Operations:
         return self._days.page(given) | _echo(given)
 
     def postauth(self, given: Json, context: Context) -> Json:
-        requests.fields(given, "request", frozenset({"paymentId"}), EVERY_CALL | {"paidPrice", "currency", "ip"})
+        """A currency left out is TRY: docs.iyzico.com, page "Create PostAuth Payment"."""
+        requests.fields(given, "request", frozenset({"paymentId", "ip"}), EVERY_CALL | {"paidPrice", "currency"})
         intent = self._successful(given["paymentId"], context)
         payment_id = str(intent.attempt_id)
-        if "currency" in given and currency(given["currency"]) != intent.currency:
+        if currency(given.get("currency", "TRY")) != intent.currency:
             raise errors.invalid("currency is not the payment's")
         amount = minor_units("paidPrice", given["paidPrice"]) if "paidPrice" in given else None
         if context.fault:

@@ -169,6 +169,16 @@ async def test_capture_takes_the_whole_amount_once(
     assert len(sandbox.requests(str(booking_id), "capture")) == 1
 
 
+@pytest.mark.parametrize("currency", sorted(IyzicoGateway.currencies))
+async def test_money_is_taken_in_the_currency_in_which_it_was_reserved(
+    gateway: IyzicoGateway, sandbox: SandboxProcess, booking_id: UUID, currency: str
+) -> None:
+    intent = await opened(gateway, booking_id, Money(amount=5010, currency=currency))
+    await asyncio.to_thread(pay_with, str(intent.action_url), APPROVED)
+    assert (await gateway.capture(intent.id, key=f"{booking_id}:capture:1")).captured == 5010
+    assert captured(sandbox, booking_id) == 5010
+
+
 async def test_a_capture_that_comes_in_between_is_looked_up_again(
     gateway: IyzicoGateway, sandbox: SandboxProcess, booking_id: UUID
 ) -> None:
@@ -262,6 +272,32 @@ async def test_a_refund_is_found_by_its_key(gateway: IyzicoGateway, booking_id: 
     assert await gateway.retrieve_refund(intent.id, key="refund:2") is None
 
 
+@pytest.mark.parametrize("step", ["capture", "refund", "look a refund up"])
+async def test_a_look_that_iyzico_s_limit_turned_away_is_no_form_that_nobody_has_paid(
+    gateway: IyzicoGateway, sandbox: SandboxProcess, booking_id: UUID, step: str
+) -> None:
+    """Otherwise a paid booking would fail, and a refund that was made would be made again."""
+    intent = await taken(gateway, booking_id)
+    await gateway.refund(intent.id, Money(amount=1005, currency="TRY"), key="refund:1")
+    sandbox.fault("429", str(booking_id), face="iyzico", operation="retrieve")
+    steps = {
+        "capture": lambda: gateway.capture(intent.id, key="capture:1"),
+        "refund": lambda: gateway.refund(intent.id, Money(amount=1005, currency="TRY"), key="refund:1"),
+        "look a refund up": lambda: gateway.retrieve_refund(intent.id, key="refund:1"),
+    }
+    with pytest.raises(PaymentUnknown):
+        await steps[step]()
+    assert refunded(sandbox, booking_id) == 1005
+
+
+async def test_a_refund_is_not_missing_because_its_payment_is_not_told(
+    gateway: IyzicoGateway, booking_id: UUID
+) -> None:
+    intent = await opened(gateway, booking_id)
+    with pytest.raises(PaymentUnknown):
+        await gateway.retrieve_refund(intent.id, key="refund:1")
+
+
 async def test_a_refund_that_the_bank_refuses_is_no_refund(
     gateway: IyzicoGateway, sandbox: SandboxProcess, booking_id: UUID
 ) -> None:
@@ -328,6 +364,7 @@ async def test_a_provider_that_is_down_is_unknown(booking_id: UUID) -> None:
     [
         '{"status": "success", "paymentStatus": "SUCCESS", "paymentId": "1", "paidPrice": 50.1, "price": 50.1}',
         '{"status": "failure", "errorCode": "1", "errorMessage": "System error"}',
+        '{"status": "failure", "errorCode": 50000, "errorMessage": "Request Limit Exceeded", "locale": "en"}',
         "[]",
         "<html>gateway timeout</html>",
     ],

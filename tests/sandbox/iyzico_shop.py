@@ -72,7 +72,8 @@ class IyzicoShop:
         return payment_id
 
     def postauth(self, payment_id: str, **more: Any) -> dict[str, Any]:
-        return self.post("/payment/postauth", {"paymentId": payment_id, "conversationId": "capture", **more})
+        request = {"paymentId": payment_id, "ip": "85.34.78.112", "conversationId": "capture"}
+        return self.post("/payment/postauth", request | more)
 
     def cancel(self, payment_id: str) -> dict[str, Any]:
         return self.post("/payment/cancel", {"paymentId": payment_id, "conversationId": "cancel"})

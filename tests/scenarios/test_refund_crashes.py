@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.service import RPCError
 
 from config.settings import Settings, secret
 from db.engine import open_engine
@@ -21,6 +25,7 @@ from tests.scenarios.test_outages import without
 from tests.scenarios.test_refunds import accepted, becomes, needs_attention
 from tests.waiting import eventually
 from workers.revival import revive
+from workflows.refund_taken_back import taken_back_id
 
 pytestmark = pytest.mark.disruptive
 
@@ -134,6 +139,35 @@ async def test_a_refund_whose_workflow_was_terminated_is_revived(
 
     await eventually(revived)
     await is_paid_back_once(box_office, buyer, booking)
+
+
+async def test_a_refund_that_is_taken_back_while_its_workflow_is_still_ending_is_made_again(
+    box_office: BoxOffice, engine: AsyncEngine, settings: Settings, stack: Stack
+) -> None:
+    _, buyer, booking = await a_booking(box_office)
+    async with without(stack, "redis"):  # which is told of the seat last of all
+        refund = await accepted(buyer, booking)
+        await becomes(buyer, booking, "refunded")
+        [given] = await box_office.provider.refunds(booking)
+        await box_office.provider.decide(given["id"], "failed")
+        taken_back = box_office.temporal.get_workflow_handle(taken_back_id(UUID(refund["id"])))
+        await eventually(lambda: is_over(taken_back), within=60)
+    await box_office.refund_saga(refund["id"]).result()
+    assert await box_office.provider.kept(booking) == 5000
+    assert await buyer.status(booking) == "refunding"
+
+    await revive(engine, box_office.temporal, booking_policy(settings), overdue=timedelta(0))
+
+    await becomes(buyer, booking, "refunded", within=60)
+    assert await box_office.provider.kept(booking) == 0
+    assert [each["status"] for each in await box_office.provider.refunds(booking)] == ["succeeded", "failed"]
+
+
+async def is_over(workflow: WorkflowHandle[Any, Any]) -> bool:
+    try:
+        return (await workflow.describe()).status == WorkflowExecutionStatus.COMPLETED
+    except RPCError:
+        return False
 
 
 async def test_a_reset_refund_pays_back_once(box_office: BoxOffice) -> None:

@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import orjson
 import pytest
 
 from domain.identity import Role
 from tests.box_office import BoxOffice, Buyer
 from tests.waiting import eventually
-from tests.webhooks import rows
+from tests.webhooks import kept, message, post, rows
 
 
 async def accepted(buyer: Buyer, booking: str, *tickets: str, **more: Any) -> dict[str, Any]:
@@ -256,6 +257,28 @@ async def test_a_refund_that_an_operator_has_made_by_hand_is_settled(box_office:
     assert rows(box_office.settings, booked, booking) == [("authorized",), ("captured",), ("refunded",)]
     tries = rows(box_office.settings, "SELECT state, code FROM refunds WHERE booking_id = %s ORDER BY number", booking)
     assert tries[-1] == ("succeeded", "by_hand")
+
+
+async def test_what_was_paid_back_otherwise_does_not_go_back_once_more_at_late_news_of_the_payment(
+    box_office: BoxOffice,
+) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    await box_office.provider.will("decline", "refund", booking, times=3)
+    refund = await accepted(buyer, booking)
+    await eventually(lambda: needs_attention(buyer, booking), within=40)
+    await box_office.refund_saga(refund["id"]).execute_update("operate", "resolve")
+    await becomes(buyer, booking, "refunded")
+    [intent] = await box_office.provider.intents(booking)
+    late = message(intent["id"], "payment_intent.succeeded")
+
+    assert (await post(box_office.http, box_office.settings, late)).status_code == 200
+
+    assert kept(box_office.settings, orjson.loads(late)["id"]) == [(booking, "ignored")]
+    watched = "SELECT watched FROM attempts WHERE booking_id = %s"
+    assert rows(box_office.settings, watched, booking) == [(False,)]
+    assert await box_office.provider.kept(booking) == 5000  # as a bank transfer leaves it
+    await box_office.refund_by_hand(booking)  # so that the audit finds nothing
 
 
 async def test_a_cancellation_from_the_temporal_ui_does_not_stop_what_is_owed(box_office: BoxOffice) -> None:
