@@ -396,7 +396,7 @@ class BookingWorkflow:
             await self._undo(BookingStatus.FAILED, refusals.UNDONE)
 
     async def _see_whether_it_is_over(self) -> None:
-        """A task that answers an order and ends the saga is dropped where news come meanwhile, and the order with it."""
+        """A task that answers an order and ends the saga is dropped where news come meanwhile, with the order."""
         self._provider_has_news = False
         believed = self._booking
         await self._adopt_row()
