@@ -85,12 +85,13 @@ async def _start(client: Client, request: BookingRequest) -> None:
             request,
             id=workflow_id(request.id),
             task_queue=queues.RESERVATION,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            # It may have completed, as expired, and the workflow that brought the booking back for late money be lost.
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             search_attributes=search_attributes_of(request),
             task_timeout=TASK_TIMEOUT,
         )
     except WorkflowAlreadyStartedError:
-        return  # it lives; or it has completed without an end, which the audit shows
+        return  # it lives
     _revived.inc()
     log.warning("saga_revived", booking_id=str(request.id))
 
