@@ -20,12 +20,14 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from db.reservation import exchange_records, refunds, requests
+from db.reservation import cancellations, exchange_records, refunds, requests
+from db.reservation.cancellations import UnderWay
 from domain.bookings import BookingPolicy, BookingRequest
 from domain.exchanges import ExchangeRequest
 from domain.refunds import RefundRequest
 from temporal import queues
 from workflows.booking import BookingWorkflow
+from workflows.event_cancellation import CancelEvent, EventCancellation, cancellation_workflow_id
 from workflows.exchange import ExchangeWorkflow, exchange_workflow_id, search_attributes_of_exchange
 from workflows.refund import RefundWorkflow, refund_workflow_id, search_attributes_of_refund
 from workflows.start import TASK_TIMEOUT, search_attributes_of, workflow_id
@@ -65,6 +67,7 @@ async def revive(engine: AsyncEngine, client: Client, policy: BookingPolicy, ove
             window=policy.payment_window,
             attempts=policy.compensation_attempts,
         )
+        cancelled = await cancellations.find_under_way(connection, older=overdue, limit=_AT_ONCE)
         _parked.set(
             await requests.count_parked(connection)
             + await refunds.count_parked(connection)
@@ -76,6 +79,8 @@ async def revive(engine: AsyncEngine, client: Client, policy: BookingPolicy, ove
         await _start_refund(client, refund.model_copy(update={"attempts": policy.compensation_attempts}))
     for exchange in exchanges:
         await _start_exchange(client, exchange)
+    for cancellation in cancelled:
+        await _start_cancellation(client, cancellation, policy.compensation_attempts)
 
 
 async def _start(client: Client, request: BookingRequest) -> None:
@@ -85,12 +90,13 @@ async def _start(client: Client, request: BookingRequest) -> None:
             request,
             id=workflow_id(request.id),
             task_queue=queues.RESERVATION,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            # It may have completed, as expired, and the workflow that brought the booking back for late money be lost.
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             search_attributes=search_attributes_of(request),
             task_timeout=TASK_TIMEOUT,
         )
     except WorkflowAlreadyStartedError:
-        return  # it lives; or it has completed without an end, which the audit shows
+        return  # it lives
     _revived.inc()
     log.warning("saga_revived", booking_id=str(request.id))
 
@@ -126,3 +132,27 @@ async def _start_exchange(client: Client, request: ExchangeRequest) -> None:
         return
     _revived.inc()
     log.warning("exchange_revived", exchange_id=str(request.id))
+
+
+async def _start_cancellation(client: Client, found: UnderWay, attempts: int) -> None:
+    order = CancelEvent(
+        event_id=found.event_id,
+        requested_by=found.requested_by,
+        attempts=attempts,
+        # Only one that has stopped sales can have been paused; any other makes sure of that first.
+        sales_are_stopped=found.paused,
+        paused=found.paused,
+        ends_exchanges=True,
+    )
+    try:
+        await client.start_workflow(
+            EventCancellation.run,
+            order,
+            id=cancellation_workflow_id(found.event_id),
+            task_queue=queues.RESERVATION,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+        )
+    except WorkflowAlreadyStartedError:
+        return
+    _revived.inc()
+    log.warning("cancellation_revived", event_id=str(found.event_id))

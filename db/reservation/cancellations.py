@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, func, select, text, update
@@ -29,7 +30,8 @@ _OPEN = (
 async def begin(connection: AsyncConnection, event_id: UUID, requested_by: UUID) -> None:
     """Note that a cancelled event's bookings are being settled; one that is begun again is not paused any more."""
     made = insert(CancellationRow).values(event_id=event_id, requested_by=requested_by)
-    await connection.execute(made.on_conflict_do_update(index_elements=["event_id"], set_={"paused": False}))
+    again = {"paused": False, "over_at": None}
+    await connection.execute(made.on_conflict_do_update(index_elements=["event_id"], set_=again))
 
 
 async def note_paused(connection: AsyncConnection, event_id: UUID, paused: bool) -> None:
@@ -38,11 +40,33 @@ async def note_paused(connection: AsyncConnection, event_id: UUID, paused: bool)
 
 async def finish(connection: AsyncConnection, event_id: UUID, report: Progress) -> None:
     """Keep the report of the end; the first one stays, whatever operators do after it."""
+    of_event = update(CancellationRow).where(CancellationRow.event_id == event_id)
     await connection.execute(
-        update(CancellationRow)
-        .where(CancellationRow.event_id == event_id, CancellationRow.finished_at.is_(None))
-        .values(finished_at=func.now(), report=report.model_dump(mode="json"), paused=False)
+        of_event.where(CancellationRow.finished_at.is_(None)).values(
+            finished_at=func.now(), report=report.model_dump(mode="json"), paused=False
+        )
     )
+    if report.is_over:
+        await connection.execute(of_event.where(CancellationRow.over_at.is_(None)).values(over_at=func.now()))
+
+
+class UnderWay(NamedTuple):
+    """A cancellation that has something left to do."""
+
+    event_id: UUID
+    requested_by: UUID
+    paused: bool
+
+
+async def find_under_way(connection: AsyncConnection, *, older: timedelta, limit: int) -> list[UnderWay]:
+    """Cancellations that were begun `older` ago or earlier and are not over, in no order."""
+    rows = await connection.execute(
+        select(CancellationRow.event_id, CancellationRow.requested_by, CancellationRow.paused)
+        .where(CancellationRow.over_at.is_(None), CancellationRow.started_at <= func.now() - older)
+        .order_by(func.random())
+        .limit(limit)
+    )
+    return [UnderWay(*row) for row in rows]
 
 
 async def page(connection: AsyncConnection, event_id: UUID, *, after: UUID | None, limit: int) -> list[OpenBooking]:

@@ -191,7 +191,10 @@ class ExchangeRow(Base):
 
 
 class CancellationRow(Base):
-    """A cancelled event whose bookings are let go and refunded; `report` says how that ended."""
+    """A cancelled event whose bookings are let go and refunded; `report` says how that ended.
+
+    It is kept at `finished_at`, when only operators can do more; `over_at` nothing is left to do.
+    """
 
     __tablename__ = "cancellations"
 
@@ -200,4 +203,5 @@ class CancellationRow(Base):
     started_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     paused: Mapped[bool] = mapped_column(server_default=text("false"))
     finished_at: Mapped[datetime | None]
+    over_at: Mapped[datetime | None]
     report: Mapped[dict[str, Any] | None]

@@ -6,19 +6,23 @@ import asyncio
 import os
 import random
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
+from db.engine import open_engine
 from domain.identity import Role
 from stack import Stack
+from temporal.policies import booking_policy
 from tests.box_office import CARD_WITH_3DS, BoxOffice, Buyer
 from tests.scenarios.sold import sold
 from tests.scenarios.test_outages import without
 from tests.scenarios.test_rush import answer_to, pay
 from tests.waiting import eventually
+from workers.revival import revive
 from workflows.event_cancellation import cancellation_workflow_id
 
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
@@ -239,6 +243,35 @@ async def test_a_cancellation_whose_workflow_was_terminated_goes_on_when_it_is_o
     await box_office.cancel(event)
     assert (await finished(box_office, event))["refunded"] == 1
     assert len(await box_office.provider.refunds(booking)) == 1
+
+
+@pytest.mark.parametrize("paused", [False, True], ids=["at work", "paused"])
+async def test_a_cancellation_whose_workflow_is_gone_is_revived_as_it_was(box_office: BoxOffice, paused: bool) -> None:
+    event, buyer = await box_office.event(), box_office.somebody()
+    booking = await buyer.bought(event, "A-1-1", "A-1-2")
+    await box_office.provider.will("processing", "refund", booking["id"])
+    await buyer.refund(booking["id"], booking["tickets"][0]["id"])  # which the cancellation waits for
+    [pending] = await eventually(lambda: box_office.provider.refunds(booking["id"]))
+    await box_office.cancel(event)
+    if paused:
+        await saga(box_office, event).execute_update("pause")
+        await eventually(lambda: is_paused_and_quiet(box_office, event))
+    await saga(box_office, event).terminate("by mistake")
+    engine = open_engine(box_office.settings.database_url("reservation"), pool_size=2)
+
+    async def is_revived() -> bool:
+        await revive(engine, box_office.temporal, booking_policy(box_office.settings), overdue=timedelta(0))
+        return (await saga(box_office, event).describe()).status == WorkflowExecutionStatus.RUNNING
+
+    await eventually(is_revived)
+    await engine.dispose()
+    if paused:
+        assert (await box_office.cancellation(event))["paused"]
+        await saga(box_office, event).execute_update("resume")
+    await box_office.provider.decide(pending["id"], "succeeded")
+    assert (await finished(box_office, event))["refunded"] == 1
+    await buyer.ends_as(booking["id"], "refunded")
+    assert [each["status"] for each in await box_office.provider.refunds(booking["id"])] == ["succeeded"] * 2
 
 
 async def test_only_the_organizer_and_staff_see_how_a_cancellation_stands(box_office: BoxOffice) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +11,13 @@ from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 
 from config.settings import Settings
+from db.engine import open_engine
 from stack import Stack
+from temporal.policies import booking_policy
 from tests.box_office import CARD, BoxOffice, Buyer
 from tests.waiting import eventually
 from tests.webhooks import rows
+from workers.revival import revive
 
 FAULTS = ("500_before", "500_saved", "500_after", "timeout_before", "timeout_after")
 
@@ -287,6 +291,27 @@ async def test_a_late_payments_workflow_that_was_terminated_is_started_again(
     await workflow.terminate("by mistake")
     await late.money_turns_up()
     assert await late.is_settled() == "same_places"
+
+
+async def test_a_late_payments_workflow_that_is_lost_when_the_seats_are_held_again_keeps_neither_seats_nor_money(
+    box_office: BoxOffice, settings: Settings
+) -> None:
+    late = await expired(box_office, settings)
+    await box_office.provider.will("500_before", "capture", late.booking, times=1000)
+    await late.money_turns_up()
+    await late.buyer.ends_as(late.booking, "paying")
+    await (await late.workflow()).terminate("by mistake")
+    engine = open_engine(settings.database_url("reservation"), pool_size=2)
+
+    async def is_revived() -> bool:
+        await revive(engine, box_office.temporal, booking_policy(settings), overdue=-timedelta(minutes=1))
+        return await late.buyer.status(late.booking) == "failed"
+
+    await eventually(is_revived, within=60, every=0.5)
+    await engine.dispose()
+    assert await late.is_settled() in (None, "returned")  # whichever of the two workflows gave it back
+    assert await late.kept() == 0
+    assert await box_office.seat(late.event, "A-1-3") == "available"
 
 
 async def _needs_attention(workflow: WorkflowHandle[Any, Any]) -> bool:
