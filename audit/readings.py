@@ -23,17 +23,24 @@ _CLOCKS_DIFFER = timedelta(hours=1)  # at most: the broker goes by the clocks of
 
 
 class Facts(NamedTuple):
-    """A booking, in short."""
+    """A booking, in short; `has_just_changed`, and Redis and others may not have been told of it yet."""
 
     status: str
     amount: int
     refunded: int
+    has_just_changed: bool
 
 
 async def bookings(sources: Sources) -> dict[str, Facts]:
     """Every booking by id."""
-    statement = f"SELECT id::text, status, amount, refunded FROM bookings WHERE {OF_EVENT.format('event_id')}"
-    return {row.id: Facts(row.status, row.amount, row.refunded) async for row in sources.stream(statement)}
+    statement = f"""
+        SELECT id::text, status, amount, refunded, updated_at > now() - CAST(:lag AS interval) AS has_just_changed
+        FROM bookings WHERE {OF_EVENT.format("event_id")}
+    """
+    return {
+        row.id: Facts(row.status, row.amount, row.refunded, row.has_just_changed)
+        async for row in sources.stream(statement)
+    }
 
 
 async def booking_ids(sources: Sources) -> list[UUID] | None:

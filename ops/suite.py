@@ -1,6 +1,6 @@
 """Lints, and runs the whole suite from nothing; whatever happens, nothing of it runs on.
 
-The last line is pytest's closing line, summed over the lanes: who reads only the end reads the truth.
+The last lines are what broke, and pytest's closing line summed over the lanes: who reads only the end reads the truth.
 """
 
 import signal
@@ -14,7 +14,7 @@ from types import FrameType
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # started by its path, Python knows only the folder of this file
 
-from tests.lanes import Lane, lanes, run  # noqa: E402
+from tests.lanes import Ended, Lane, lanes, run  # noqa: E402
 
 BIN = Path(sys.executable).parent
 
@@ -44,13 +44,13 @@ def main(arguments: list[str]) -> int:
 
 def _in_lanes() -> int:
     started = time.monotonic()
-    code, tally = 1, Counter[str]()
+    ended = Ended(1, Counter(), [])
     try:
         for lane in LANES:  # one after the other, since the first installs what is missing
             _stack("clean", lane)
             # Servers only: our own processes start with the settings of tests/conftest.py.
             _stack("up", lane, "--servers", "--ports", "free")
-        code, tally = run(LANES, environment={})
+        ended = run(LANES, environment={})
     except subprocess.CalledProcessError as failed:
         print(f"failed: {failed}", file=sys.stderr)
     finally:
@@ -59,8 +59,8 @@ def _in_lanes() -> int:
     seconds = time.monotonic() - started
     names = ", ".join(lane.stack for lane in LANES)
     print(f"\nThe whole suite took {seconds:.0f} s on the stacks {names}; their logs: .seatwright/<stack>/logs")
-    print(_closing_line(tally, seconds))
-    return code
+    print(*ended.broken[-60:], _closing_line(ended.counts, seconds), sep="\n")
+    return ended.code
 
 
 def _lint() -> int:

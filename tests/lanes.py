@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -43,10 +43,11 @@ class Lane(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """What the lanes came to: pytest's exit code, 0 only if all are, and its counts (`passed`, `failed`, …)."""
+    """What the lanes came to: pytest's exit code, 0 only if all are, its counts (`passed`, `failed`, …), what broke."""
 
     code: int
     counts: Counter[str]
+    broken: list[str]
 
 
 def lanes(stack: str, *, junit: Path | None = None) -> list[Lane]:
@@ -66,13 +67,15 @@ def run(of: Sequence[Lane], *arguments: str, environment: Mapping[str, str]) -> 
     running = [_start(lane, arguments, environment) for lane in of]
     with ThreadPoolExecutor(len(of)) as readers:
         try:
-            counts = sum(readers.map(_relay, of, running), Counter[str]())
+            said = list(readers.map(_relay, of, running))
         except BaseException:
             for pytest in running:
                 pytest.terminate()
             raise
     codes = [pytest.wait() for pytest in running]
-    return Ended(next((code for code in codes if code not in (0, _NO_TESTS)), 0 if 0 in codes else _NO_TESTS), counts)
+    code = next((code for code in codes if code not in (0, _NO_TESTS)), 0 if 0 in codes else _NO_TESTS)
+    counts = sum((_counts(lines) for lines in said), Counter[str]())
+    return Ended(code, counts, [line for lines in said for line in _broken(lines)])
 
 
 def _start(lane: Lane, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
@@ -88,10 +91,25 @@ def _start(lane: Lane, arguments: Sequence[str], environment: Mapping[str, str])
     )
 
 
-def _relay(lane: Lane, pytest: subprocess.Popen[str]) -> Counter[str]:
-    last = ""
+def _relay(lane: Lane, pytest: subprocess.Popen[str]) -> list[str]:
+    lines = []
     for line in pytest.stdout or ():
         print(f"[{lane.stack}] {line}", end="", flush=True)
-        last = line if line.strip() else last
+        lines.append(line.rstrip())
+    return lines
+
+
+def _counts(lines: Sequence[str]) -> Counter[str]:
+    last = next(filter(None, reversed(lines)), "")
     counted = re.findall(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|warnings?)", last)
     return Counter({word.rstrip("s") if word != "passed" else word: int(n) for n, word in counted})
+
+
+def _broken(lines: Sequence[str]) -> Iterator[str]:
+    """What pytest said of each failure, without its sources: names, errors, and the short summary."""
+    failures = False
+    for line in lines:
+        if title := re.fullmatch(r"=+ (.+?) =+", line):
+            failures = title[1] in ("FAILURES", "ERRORS", "short test summary info")
+        elif failures and re.match(r"E  |__+ |FAILED |ERROR |\S+:\d+: ", line):
+            yield line

@@ -69,9 +69,9 @@ async def redis_knows_what_is_taken(look: Look) -> list[Broken]:
         if record and record.loaded_at is not None and (wrong := _disagreement(record, row)):
             broken.append(Broken(row.booking, f"{row.event} {row.place} is {row.status}, but in Redis {wrong}"))
     return broken + [
-        Broken(keep.booking, f"{place} is kept for it in Redis only")
+        Broken(keep.booking, f"{place} is kept for it in Redis only", booking.has_just_changed)
         for place, keep in _kept(events)
-        if keep.booking in bookings and bookings[keep.booking].status not in _GONE
+        if (booking := bookings.get(keep.booking)) and booking.status not in _GONE
         if (place, keep.booking) not in taken
     ]
 
