@@ -26,8 +26,8 @@ _RESERVATION = (
     SELECT event_id, uuidv7(), 'past ' || nth, now() - interval '1 day', 'EUR', 600, 'on_sale' FROM past_events
     """,
     """
-    INSERT INTO sections (event_id, name, kind, price, rows, seats_per_row, capacity)
-    SELECT event_id, 'A', 'seated', 5000, {an_event}, 2, {an_event} * 2 FROM past_events
+    INSERT INTO sections (event_id, name, position, kind, price, rows, seats_per_row, capacity)
+    SELECT event_id, 'A', 0, 'seated', 5000, {an_event}, 2, {an_event} * 2 FROM past_events
     """,
     """
     INSERT INTO bookings (id, user_id, event_id, status, seats, quantities, amount, currency, body_sha256, version,

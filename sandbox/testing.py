@@ -105,6 +105,7 @@ class SandboxProcess:
 
 
 def free_port() -> int:
+    """One of the kernel's choice, so none of those that a stack has chosen and not yet taken (`stack.ports`)."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import httpx2
 
+from sandbox.testing import free_port
 from stack import Stack
-from stack.ports import choose_free
 
 # Kafka clients go on with the address that the broker gives them, so its proxy has a port that the broker knows.
 BEHIND = {"kafka": "kafka-proxied"}
@@ -82,7 +82,7 @@ class Network:
         """The line to a server, by the name of its port (`postgres`, `redis`, `temporal`, `smtp`, …), made once."""
         if server not in self._lines:
             ports = self._stack.ports
-            port = ports[IN_FRONT[server]] if server in IN_FRONT else choose_free([server], ports.values())[server]
+            port = ports[IN_FRONT[server]] if server in IN_FRONT else free_port()
             proxy = {"name": f"{server}-{port}", "listen": f"127.0.0.1:{port}", "enabled": True}
             upstream = f"127.0.0.1:{ports[BEHIND.get(server, server)]}"
             await self._http.delete(f"/proxies/{proxy['name']}")  # Kafka's, of a test that was killed

@@ -54,7 +54,8 @@ async def put_on_sale(connection: AsyncConnection, event: Event) -> None:
     if made.one_or_none() is None:
         return
     await connection.execute(
-        insert(SectionRow), [{"event_id": event.id, **section.model_dump()} for section in event.sections]
+        insert(SectionRow),
+        [{"event_id": event.id, "position": n, **section.model_dump()} for n, section in enumerate(event.sections)],
     )
     for section in event.sections:
         if section.kind == "seated":
@@ -81,7 +82,8 @@ async def stop_selling(connection: AsyncConnection, event: Event) -> None:
 async def stock(connection: AsyncConnection, event_id: UUID) -> Stock | None:
     """What is left of an event; None if nothing of it was ever on sale."""
     event = (await connection.execute(select(EventRow).where(EventRow.id == event_id))).one_or_none()
-    sections = (await connection.execute(select(SectionRow).where(SectionRow.event_id == event_id))).all()
+    in_order = select(SectionRow).where(SectionRow.event_id == event_id).order_by(SectionRow.position, SectionRow.name)
+    sections = (await connection.execute(in_order)).all()
     if event is None or not sections:
         return None
     taken = await _taken(connection, event_id)

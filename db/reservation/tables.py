@@ -46,7 +46,10 @@ class EventRow(Base):
 
 
 class SectionRow(Base):
-    """A priced part of the house. `claimed` counts claimed and sold places of a general-admission section."""
+    """A priced part of the house; `position` is the organizer's order.
+
+    `claimed` counts claimed and sold places of a general-admission section.
+    """
 
     __tablename__ = "sections"
 
@@ -58,6 +61,7 @@ class SectionRow(Base):
     seats_per_row: Mapped[int | None]
     capacity: Mapped[int]
     claimed: Mapped[int] = mapped_column(server_default=text("0"))
+    position: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class BookingEdgeRow(Base):

@@ -145,6 +145,24 @@ async def test_a_draft_whose_time_has_come_is_not_published(
     assert problem(await client.post(f"{path}/publish", headers=organizer.headers)) == "wrong-state"
 
 
+async def test_sections_stay_in_the_organizers_order_whatever_is_sold_of_them(
+    client: httpx2.AsyncClient, join: Join, new_event: Body, settings: Settings
+) -> None:
+    organizer = await join("organizer")
+    new_event["sections"].reverse()
+    path = await _draft(client, organizer, new_event)
+    assert (await client.post(f"{path}/publish", headers=organizer.headers)).status_code == 200
+    engine = open_engine(settings.database_url("reservation"))
+    async with engine.begin() as connection:  # as claims do, so often that the row leaves its page
+        await connection.execute(
+            text("UPDATE sections SET claimed = 1 WHERE event_id = :id AND kind = 'general'"),
+            [{"id": path.rpartition("/")[2]}] * 300,
+        )
+    await engine.dispose()
+    shown = (await client.get(f"{path}/seats")).json()["sections"]
+    assert [(section["name"], section["available"]) for section in shown] == [("Standing", 9), ("A", 6)]
+
+
 async def test_an_event_that_does_not_exist_is_404_everywhere(client: httpx2.AsyncClient, join: Join) -> None:
     organizer = await join("organizer")
     path = f"/v1/events/{uuid4()}"

@@ -23,7 +23,7 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 
 from config.settings import Settings
-from stack.ports import choose_free
+from sandbox.testing import free_port
 from stack.probes import SEARCH_ATTRIBUTES
 from tests.faults import processes
 from tests.faults.plan import Fault, Plan
@@ -142,7 +142,7 @@ async def lane(
         api_ahead: How much the API's clock is ahead of ours; `workers_ahead`: likewise.
     """
     namespace = {"temporal_namespace": f"faults-{uuid4()}"}
-    port = choose_free(["api"])["api"]
+    port = free_port()
     # Whoever dies is missed after ten seconds; neither the order nor the buyer's time shall be over by then.
     own = {"api_url": f"http://127.0.0.1:{port}", "payment_wait": 60.0, "payment_window": 120.0}
     settings = base.model_copy(update=namespace | own)
