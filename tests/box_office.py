@@ -304,7 +304,7 @@ class BoxOffice:
 
     async def call_off(self, event: str) -> None:
         """Stop an event's sales under its buyers' feet: their bookings do not hear of it."""
-        engine = open_engine(self.settings.database_url("reservation"), pool_size=1)
+        engine = open_engine(self.settings.database_url("reservation"), pool_size=1, serves_callers=False)
         async with engine.begin() as connection:
             await connection.execute(text("UPDATE events SET status = 'cancelled' WHERE id = :id"), {"id": event})
         await engine.dispose()
@@ -374,7 +374,7 @@ class BoxOffice:
 
     async def sales(self, event: str) -> tuple[int, int, int] | None:
         """What the organizer's figures say: bookings, tickets, revenue."""
-        engine = open_engine(self.settings.database_url("analytics"), pool_size=1)
+        engine = open_engine(self.settings.database_url("analytics"), pool_size=1, serves_callers=False)
         async with engine.connect() as connection:
             found = await connection.execute(
                 text("SELECT bookings, tickets, revenue FROM sales WHERE event_id = :id"), {"id": event}

@@ -91,7 +91,7 @@ async def register(
     may_introspect: bool = False,
 ) -> Partner:
     """Register a client as `seatwright clients add` does."""
-    engine = open_engine(settings.database_url("identity"))
+    engine = open_engine(settings.database_url("identity"), serves_callers=False)
     async with engine.begin() as connection:
         client_id, secret = await clients.add(
             connection,

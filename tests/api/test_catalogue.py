@@ -137,7 +137,7 @@ async def test_a_draft_whose_time_has_come_is_not_published(
 ) -> None:
     organizer = await join("organizer")
     path = await _draft(client, organizer, new_event)
-    engine = open_engine(settings.database_url("catalogue"))
+    engine = open_engine(settings.database_url("catalogue"), serves_callers=False)
     async with engine.begin() as connection:
         event_id = path.rpartition("/")[2]
         await connection.execute(text("UPDATE events SET starts_at = now() WHERE id = :id"), {"id": event_id})
@@ -152,7 +152,7 @@ async def test_sections_stay_in_the_organizers_order_whatever_is_sold_of_them(
     new_event["sections"].reverse()
     path = await _draft(client, organizer, new_event)
     assert (await client.post(f"{path}/publish", headers=organizer.headers)).status_code == 200
-    engine = open_engine(settings.database_url("reservation"))
+    engine = open_engine(settings.database_url("reservation"), serves_callers=False)
     async with engine.begin() as connection:  # as claims do, so often that the row leaves its page
         await connection.execute(
             text("UPDATE sections SET claimed = 1 WHERE event_id = :id AND kind = 'general'"),
@@ -174,7 +174,7 @@ async def test_an_event_that_does_not_exist_is_404_everywhere(client: httpx2.Asy
 
 async def _told(settings: Settings, path: str) -> list[str]:
     """The types of the domain events that the catalogue has appended for an event."""
-    engine = open_engine(settings.database_url("catalogue"))
+    engine = open_engine(settings.database_url("catalogue"), serves_callers=False)
     async with engine.connect() as connection:
         types = await connection.scalars(
             text("SELECT type FROM domain_events WHERE aggregate_id = :id ORDER BY sequence"),

@@ -164,7 +164,7 @@ async def test_contact_data_is_for_our_own_processes_only(
 
 async def test_registering_tells_the_world_ids_and_nothing_else(settings: Settings, join: Join) -> None:
     person = await join()
-    engine = open_engine(settings.database_url("identity"))
+    engine = open_engine(settings.database_url("identity"), serves_callers=False)
     async with engine.connect() as connection:
         rows = await connection.execute(
             text("SELECT type, data FROM domain_events WHERE aggregate_id = :id ORDER BY sequence"), {"id": person.id}

@@ -352,7 +352,7 @@ async def test_a_client_that_has_ended_can_do_nothing_any_more(
     granted = await code_partner.tokens_of(await join())
     own = (await partner.post("token", grant_type="client_credentials")).json()
     assert not await refused_everywhere(client, own["access_token"])
-    engine = open_engine(settings.database_url("identity"))
+    engine = open_engine(settings.database_url("identity"), serves_callers=False)
     async with engine.begin() as connection:
         for each in (partner, code_partner):
             assert await clients.end(connection, each.id)

@@ -22,7 +22,7 @@ def reservation_url(service_database: ServiceDatabase) -> str:
 
 @pytest.fixture
 async def reservation(reservation_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(reservation_url)
+    engine = open_engine(reservation_url, serves_callers=False)
     yield engine
     await engine.dispose()
 

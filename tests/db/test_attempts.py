@@ -48,7 +48,7 @@ WAYS = {
 
 @pytest.fixture
 async def payment(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(service_database("payment"))
+    engine = open_engine(service_database("payment"), serves_callers=False)
     yield engine
     await engine.dispose()
 

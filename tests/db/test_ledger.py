@@ -29,7 +29,7 @@ PRICE = 5000
 
 @pytest.fixture
 async def payment(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(service_database("payment"))
+    engine = open_engine(service_database("payment"), serves_callers=False)
     yield engine
     await engine.dispose()
 

@@ -40,7 +40,7 @@ def url(service_database: ServiceDatabase) -> str:
 
 @pytest.fixture
 async def identity(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(url)
+    engine = open_engine(url, serves_callers=False)
     yield engine
     await engine.dispose()
 

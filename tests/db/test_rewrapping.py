@@ -22,7 +22,7 @@ OLD, BOTH, NEW = (Vault(masters, "index") for masters in (["old"], ["new", "old"
 
 @pytest.fixture
 async def identity(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(service_database("identity"))
+    engine = open_engine(service_database("identity"), serves_callers=False)
     yield engine
     await engine.dispose()
 

@@ -257,7 +257,7 @@ async def test_a_cancellation_whose_workflow_is_gone_is_revived_as_it_was(box_of
         await saga(box_office, event).execute_update("pause")
         await eventually(lambda: is_paused_and_quiet(box_office, event))
     await saga(box_office, event).terminate("by mistake")
-    engine = open_engine(box_office.settings.database_url("reservation"), pool_size=2)
+    engine = open_engine(box_office.settings.database_url("reservation"), pool_size=2, serves_callers=False)
 
     async def is_revived() -> bool:
         await revive(engine, box_office.temporal, booking_policy(box_office.settings), overdue=timedelta(0))

@@ -71,7 +71,7 @@ async def till(box_office: BoxOffice, settings: Settings) -> AsyncIterator[Till]
         base_url=settings.iyzico_api_base,
         total_seconds=1,
     )
-    engine = open_engine(settings.database_url("payment"))
+    engine = open_engine(settings.database_url("payment"), serves_callers=False)
     yield Till(PaymentActivities(engine, {gateway.name: gateway}), box_office)
     await gateway.close()
     await engine.dispose()

@@ -301,7 +301,7 @@ async def test_a_late_payments_workflow_that_is_lost_when_the_seats_are_held_aga
     await late.money_turns_up()
     await late.buyer.ends_as(late.booking, "paying")
     await (await late.workflow()).terminate("by mistake")
-    engine = open_engine(settings.database_url("reservation"), pool_size=2)
+    engine = open_engine(settings.database_url("reservation"), pool_size=2, serves_callers=False)
 
     async def is_revived() -> bool:
         await revive(engine, box_office.temporal, booking_policy(settings), overdue=-timedelta(minutes=1))

@@ -25,7 +25,7 @@ from tests.waiting import eventually
 
 @pytest.fixture
 async def left_behind(settings: Settings) -> AsyncIterator[ReservationActivities]:
-    engine = open_engine(settings.database_url("reservation"), pool_size=1)
+    engine = open_engine(settings.database_url("reservation"), pool_size=1, serves_callers=False)
     async with Redis.from_url(secret(settings.redis_url)) as redis:
         yield ReservationActivities(engine, SeatLocks(redis))
     await engine.dispose()
@@ -33,7 +33,7 @@ async def left_behind(settings: Settings) -> AsyncIterator[ReservationActivities
 
 @pytest.fixture
 async def exchanging(settings: Settings) -> AsyncIterator[ExchangeActivities]:
-    engine = open_engine(settings.database_url("reservation"), pool_size=1)
+    engine = open_engine(settings.database_url("reservation"), pool_size=1, serves_callers=False)
     async with Redis.from_url(secret(settings.redis_url)) as redis:
         locks = SeatLocks(redis)
         yield ExchangeActivities(engine, locks, ReservationActivities(engine, locks).admit)

@@ -25,7 +25,7 @@ from workers.revival import revive
 
 @pytest.fixture
 async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    opened = open_engine(settings.database_url("reservation"), pool_size=2)
+    opened = open_engine(settings.database_url("reservation"), pool_size=2, serves_callers=False)
     yield opened
     await opened.dispose()
 

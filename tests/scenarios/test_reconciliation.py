@@ -50,7 +50,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 
 @pytest.fixture
 async def engine(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
-    opened = open_engine(service_database("payment"))
+    opened = open_engine(service_database("payment"), serves_callers=False)
     yield opened
     await opened.dispose()
 

@@ -28,7 +28,7 @@ LONG_AGO = "2020-02-29"
 
 @pytest.fixture
 async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    opened = open_engine(settings.database_url("payment"), pool_size=2)
+    opened = open_engine(settings.database_url("payment"), pool_size=2, serves_callers=False)
     yield opened
     await opened.dispose()
 

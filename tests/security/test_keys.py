@@ -75,7 +75,7 @@ async def test_a_new_key_is_published_first_and_takes_over_without_losing_a_toke
 
 async def test_a_key_that_somebody_else_may_know_ends_and_all_its_tokens_with_it(settings: Settings) -> None:
     """Within a transaction that is taken back: the running API signs for other tests with that key."""
-    engine = open_engine(settings.database_url("identity"))
+    engine = open_engine(settings.database_url("identity"), serves_callers=False)
     async with engine.connect() as connection, connection.begin() as transaction:
         tokens = AccessTokens(settings.api_url)
         tokens.ring = await signing_keys.read_ring(connection, settings)
@@ -93,7 +93,7 @@ async def test_a_key_that_somebody_else_may_know_ends_and_all_its_tokens_with_it
 
 
 async def test_a_key_is_published_until_the_last_token_that_it_signed_has_ended(settings: Settings) -> None:
-    engine = open_engine(settings.database_url("identity"))
+    engine = open_engine(settings.database_url("identity"), serves_callers=False)
     async with engine.connect() as connection, connection.begin() as transaction:
         await connection.execute(text("DELETE FROM signing_keys"))
         half_a_minute = timedelta(seconds=30)

@@ -60,7 +60,7 @@ async def test_an_ended_session_ends_its_access_tokens(
 ) -> None:
     person = await join()
     assert await status(client, person) == 200
-    engine = open_engine(settings.database_url("identity"))
+    engine = open_engine(settings.database_url("identity"), serves_callers=False)
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE sessions SET ended_at = now() WHERE user_id = :id"), {"id": person.id})
     await engine.dispose()

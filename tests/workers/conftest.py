@@ -106,7 +106,7 @@ def outbox_url(database: MakeDatabase) -> str:
 @pytest.fixture
 async def analytics(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
     """An empty analytics database."""
-    engine = open_engine(service_database("analytics"))
+    engine = open_engine(service_database("analytics"), serves_callers=False)
     yield engine
     await engine.dispose()
 
