@@ -27,7 +27,14 @@ _CHOICES: Final = {
 }
 """What an operator may order at each step where the saga can be parked."""
 
-_TRY_AGAIN_AFTER: Final = timedelta(minutes=10)  # so that a long outage, when it is over, needs no operator at all
+# A long outage, when it is over, needs no operator at all; and a history does not grow full while nobody looks.
+FIRST_REST: Final = timedelta(minutes=10)
+_LONGEST_REST: Final = timedelta(hours=4)
+
+
+def longer(rest: timedelta) -> timedelta:
+    """How long to wait after the next try, when the one after `rest` has failed, too."""
+    return min(2 * rest, _LONGEST_REST)
 
 
 class Attention:
@@ -39,22 +46,28 @@ class Attention:
 
     def __init__(self) -> None:
         self.step: str | None = None
+        self._failed: str | None = None
+        self._rest = FIRST_REST
         self._action: OperatorAction | None = None
 
     def park(self, step: str) -> None:
         """From now on an operator may decide."""
-        self.step, self._action = step, None
+        if step != self._failed:
+            self._rest = FIRST_REST
+        self.step, self._failed, self._action = step, step, None
 
     async def decision(self, *, alone: bool = True) -> OperatorAction:
         """The operator's decision; the saga is not parked any more.
 
         Args:
-            alone: Where none comes for long, try again.
+            alone: Where none comes for long, try again: after 10 minutes, 20, and so on, at last every 4 hours.
         """
         try:
-            await workflow.wait_condition(lambda: self._action is not None, timeout=_TRY_AGAIN_AFTER if alone else None)
+            await workflow.wait_condition(lambda: self._action is not None, timeout=self._rest if alone else None)
+            self._rest = FIRST_REST
         except TimeoutError:
             self._action = OperatorAction.RETRY
+            self._rest = longer(self._rest)
         self.step = None
         assert self._action is not None
         return self._action

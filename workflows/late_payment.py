@@ -24,12 +24,12 @@ with workflow.unsafe.imports_passed_through():
     from temporal.policies import provider, transaction
     from temporal.saga import Saga, shielded
     from temporal.search_attributes import EVENT, STATUS
+    from workflows.attention import FIRST_REST, longer
 
 _WATCHED_FOR = timedelta(days=14)
 """Longer than any payment that we know of stays undecided; news that comes later starts another workflow."""
 
 _FIRST_LOOK, _LONGEST_LOOK, _LONGEST_WAIT = timedelta(seconds=2), timedelta(hours=1), timedelta(minutes=1)
-_TRY_AGAIN_AFTER = timedelta(minutes=10)
 _UNFINISHED = set(BookingStatus) - OVER
 
 
@@ -187,7 +187,8 @@ class LatePaymentWorkflow:
         return state
 
     async def _insist(self, what: str, effect: Callable[[], Awaitable[T]]) -> T:
-        """Do what has to be done; where it keeps failing, say so, and try again after some minutes."""
+        """Do what has to be done; where it keeps failing, say so, and try again after minutes, later hours."""
+        rest = FIRST_REST
         while True:
             try:
                 return await effect()
@@ -195,7 +196,8 @@ class LatePaymentWorkflow:
                 workflow.logger.error("late payment needs attention at %s", what, exc_info=error)
                 workflow.set_current_details(f"NEEDS ATTENTION: {what} keeps failing ({error.cause or error})")
             workflow.upsert_search_attributes([STATUS.value_set(BookingStatus.NEEDS_ATTENTION)])
-            await self._wait(_TRY_AGAIN_AFTER)
+            await self._wait(rest)
+            rest = longer(rest)
             workflow.upsert_search_attributes([STATUS.value_set(self._here.status)])
 
     # Looking and telling

@@ -24,6 +24,7 @@ from db.engine import open_engine
 from domain.bookings import BookingRequest, BookingStatus
 from temporal import queues, search_attributes
 from tests.box_office import BoxOffice
+from tests.workflows.parked import ParkedWorkflow
 from tests.workflows.sandbox import WORKFLOW_RUNNER
 from workers.temporal_workers import methods_of
 from workflows.booking import BookingWorkflow
@@ -86,3 +87,29 @@ async def test_an_hour_of_holding_ends_by_the_workflows_timer(
     assert booking.status is BookingStatus.EXPIRED
     assert timedelta(minutes=59) < passed < timedelta(minutes=61)
     assert await box_office.seat(event, "A-1-1") == "available"
+
+
+async def test_a_saga_that_is_parked_for_weeks_tries_again_by_itself_and_its_history_stays_short(
+    skipping: WorkflowEnvironment,
+) -> None:
+    failures = 7 * 24 // 4 * 6
+    async with Worker(
+        skipping.client, task_queue="parked", workflows=[ParkedWorkflow], workflow_runner=WORKFLOW_RUNNER
+    ):
+        saga = await skipping.client.start_workflow(ParkedWorkflow.run, failures, id=str(uuid4()), task_queue="parked")
+        rests = await saga.result()
+        events = len((await saga.fetch_history()).events)
+    assert [round(rest / timedelta(minutes=1)) for rest in rests[:7]] == [10, 20, 40, 80, 160, 240, 240]
+    assert sum(rests, timedelta()) > timedelta(weeks=5)
+    assert events < 2000
+
+
+async def test_after_an_operators_retry_a_parked_saga_waits_ten_minutes_again(skipping: WorkflowEnvironment) -> None:
+    async with Worker(
+        skipping.client, task_queue="parked", workflows=[ParkedWorkflow], workflow_runner=WORKFLOW_RUNNER
+    ):
+        saga = await skipping.client.start_workflow(ParkedWorkflow.run, 5, id=str(uuid4()), task_queue="parked")
+        await skipping.sleep(timedelta(minutes=45))
+        await saga.execute_update(ParkedWorkflow.operate)
+        rests = await saga.result()
+    assert [round(rest / timedelta(minutes=1)) for rest in rests] == [10, 20, 15, 10, 20]
