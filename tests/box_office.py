@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import UUID, uuid4
 
 import httpx2
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
@@ -19,8 +21,10 @@ from config.settings import Settings, secret
 from db.engine import open_engine
 from domain.identity import Role
 from temporal.connection import connect
+from temporal.policies import booking_policy
 from tests.tokens import access_tokens
 from tests.waiting import eventually
+from workers.revival import revive
 from workflows.exchange import exchange_workflow_id
 from workflows.refund import refund_workflow_id
 from workflows.start import workflow_id
@@ -235,12 +239,25 @@ class Provider:
         assert answer.status_code < 400, answer.text
 
 
+class _Starting:
+    """A Temporal client that starts one workflow, and no other."""
+
+    def __init__(self, client: Client, workflow: str) -> None:
+        self._client, self._workflow = client, workflow
+
+    async def start_workflow(self, *order: Any, id: str, **options: Any) -> None:
+        if id == self._workflow:
+            await self._client.start_workflow(*order, id=id, **options)
+
+
 class BoxOffice:
     """Opens events, knows buyers, and audits everything it has opened."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.http = httpx2.AsyncClient(base_url=settings.api_url, timeout=90, limits=httpx2.Limits(max_connections=400))
+        # The API closes what was idle for five seconds: who used it at that very moment would get no answer.
+        limits = httpx2.Limits(max_connections=400, keepalive_expiry=2)
+        self.http = httpx2.AsyncClient(base_url=settings.api_url, timeout=90, limits=limits)
         self.provider = Provider(settings.sandbox_url)
         self._tokens = access_tokens(settings)
         self._organizer = self.somebody(Role.CUSTOMER, Role.ORGANIZER)
@@ -348,11 +365,22 @@ class BoxOffice:
     def saga(self, booking: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(workflow_id(UUID(booking)))
 
+    async def redis_knows_the_end(self, booking: str) -> None:
+        """Wait until others may have its places: its saga tells Redis a moment after everybody can see its end."""
+        await asyncio.wait_for(self.saga(booking).result(), 30)
+
     def refund_saga(self, refund: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(refund_workflow_id(UUID(refund)))
 
     def exchange_saga(self, exchange: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(exchange_workflow_id(UUID(exchange)))
+
+    async def revive(
+        self, engine: AsyncEngine, saga: WorkflowHandle[Any, Any], *, overdue: timedelta = timedelta(0)
+    ) -> None:
+        """What a worker does for all, without its grace and for one saga: other tests have ended theirs on purpose."""
+        only = cast(Client, _Starting(self.temporal, saga.id))
+        await revive(engine, only, booking_policy(self.settings), overdue)
 
     async def reset(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Let a workflow begin again, as an operator can."""
