@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, cast
@@ -36,6 +37,17 @@ OF_PAYU = {"succeeded": "approved", "failed": "declined"}
 UNFINISHED = {"held", "paying", "action_required"}
 
 
+async def known(call: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+    """What a call came to: 503 is not known yet, and every client repeats the call, with the key that it has."""
+
+    async def answered() -> httpx2.Response:
+        answer = await call()
+        assert answer.status_code != 503, answer.text
+        return answer
+
+    return await eventually(answered, within=60, every=0.2)
+
+
 class Buyer:
     """Somebody with an access token, at one API process."""
 
@@ -58,7 +70,8 @@ class Buyer:
 
     async def held(self, event: str, *seats: str, quantities: dict[str, int] | None = None, **more: Any) -> str:
         """Hold, and the booking's id."""
-        answer = await self.hold(event, *seats, quantities=quantities, **more)
+        key = str(uuid4())
+        answer = await known(lambda: self.hold(event, *seats, key=key, quantities=quantities, **more))
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
@@ -70,7 +83,8 @@ class Buyer:
 
     async def bought(self, event: str, *seats: str, quantities: dict[str, int] | None = None) -> dict[str, Any]:
         """Hold and pay, and the confirmed booking."""
-        answer = await self.pay(await self.held(event, *seats, quantities=quantities))
+        booking, key = await self.held(event, *seats, quantities=quantities), str(uuid4())
+        answer = await known(lambda: self.pay(booking, key=key))
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
@@ -314,7 +328,7 @@ class BoxOffice:
         created = await self._organizer.post("/v1/events", body)
         assert created.status_code == 201, created.text
         event = str(created.json()["id"])
-        published = await self._organizer.post(f"/v1/events/{event}/publish")
+        published = await known(lambda: self._organizer.post(f"/v1/events/{event}/publish"))
         assert published.status_code == 200, published.text
         self._events.append(event)
         return event
