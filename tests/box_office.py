@@ -21,7 +21,7 @@ from audit.run import audit
 from config.settings import Settings, secret
 from db.engine import open_engine
 from domain.identity import Role
-from temporal.connection import connect
+from temporal.connection import connect_patiently
 from temporal.policies import booking_policy
 from tests.tokens import access_tokens
 from tests.waiting import eventually
@@ -278,7 +278,7 @@ class BoxOffice:
         self._events: list[str] = []
 
     async def __aenter__(self) -> Self:
-        self.temporal: Client = await connect(self.settings)
+        self.temporal: Client = await connect_patiently(self.settings)
         return self
 
     async def __aexit__(
