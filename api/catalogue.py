@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from api.organizers import is_theirs, may_change, may_see
 from api.patience import promptly
@@ -282,8 +283,18 @@ async def cancel(
     id = cancellation_workflow_id(event_id)
     with suppress(WorkflowAlreadyStartedError):  # it has come to its end already
         begun = await _begin(opened.temporal, EventCancellation.run, order, id, RESERVATION, again=False)
-        await _outcome(begun.execute_update(EventCancellation.sales_stopped))
+        await _outcome(_sales_stopped(begun))
     return _body(await _own(engine, event_id, caller))
+
+
+async def _sales_stopped(cancellation: WorkflowHandle[Any, Any]) -> None:
+    try:
+        await cancellation.execute_update(EventCancellation.sales_stopped)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        # Where nobody has to be paid back, it may have come to its end between our two calls.
+        await cancellation.result()
 
 
 async def _begin(

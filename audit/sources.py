@@ -18,7 +18,7 @@ from adapters.kafka_log import KafkaLog
 from adapters.sandbox_ledger import SandboxLedger
 from config.settings import Service, Settings
 from db.engine import open_engine
-from temporal.connection import connect
+from temporal.connection import connect_patiently
 
 _SERVICES: tuple[Service, ...] = ("reservation", "payment", "catalogue", "analytics")
 
@@ -93,7 +93,7 @@ async def open_sources(settings: Settings, event_id: UUID | None, lag: timedelta
         yield Sources(
             databases=databases,
             redis=redis,
-            temporal=await connect(settings),
+            temporal=await connect_patiently(settings),
             provider=provider,
             kafka=KafkaLog(settings.kafka_bootstrap),
             search=search,

@@ -22,6 +22,11 @@ async def connect(settings: Settings) -> Client:
     return await _connect(settings, retry_config=_BRIEF, lazy=True)
 
 
+async def connect_patiently(settings: Settings) -> Client:
+    """A client where nobody waits for an answer: it connects on first use, to a server that may be slow."""
+    return await _connect(settings, retry_config=None, lazy=True, connect_timeout=timedelta(seconds=10))
+
+
 async def connect_worker(settings: Settings) -> Client:
     """A client for a worker, connected.
 
@@ -31,13 +36,19 @@ async def connect_worker(settings: Settings) -> Client:
     return await _connect(settings, retry_config=None, lazy=False)
 
 
-async def _connect(settings: Settings, *, retry_config: RetryConfig | None, lazy: bool) -> Client:
+async def _connect(
+    settings: Settings,
+    *,
+    retry_config: RetryConfig | None,
+    lazy: bool,
+    connect_timeout: timedelta = timedelta(seconds=1),
+) -> Client:
     return await Client.connect(
         settings.temporal_address,
         namespace=settings.temporal_namespace,
         data_converter=data_converter(settings),
         lazy=lazy,
-        connect_timeout=timedelta(seconds=1),
+        connect_timeout=connect_timeout,
         plugins=[OpenTelemetryPlugin()],
         retry_config=retry_config,
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import UUID, uuid4
 
 import httpx2
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
@@ -18,9 +21,11 @@ from audit.run import audit
 from config.settings import Settings, secret
 from db.engine import open_engine
 from domain.identity import Role
-from temporal.connection import connect
+from temporal.connection import connect_patiently
+from temporal.policies import booking_policy
 from tests.tokens import access_tokens
 from tests.waiting import eventually
+from workers.revival import revive
 from workflows.exchange import exchange_workflow_id
 from workflows.refund import refund_workflow_id
 from workflows.start import workflow_id
@@ -30,6 +35,17 @@ DECLINED_CARD = "pm_card_visa_chargeDeclined"
 CARD_WITH_3DS = "pm_card_threeDSecure2Required"
 OF_PAYU = {"succeeded": "approved", "failed": "declined"}
 UNFINISHED = {"held", "paying", "action_required"}
+
+
+async def known(call: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+    """What a call came to: 503 is not known yet, and every client repeats the call, with the key that it has."""
+
+    async def answered() -> httpx2.Response:
+        answer = await call()
+        assert answer.status_code != 503, answer.text
+        return answer
+
+    return await eventually(answered, within=60, every=0.2)
 
 
 class Buyer:
@@ -54,7 +70,8 @@ class Buyer:
 
     async def held(self, event: str, *seats: str, quantities: dict[str, int] | None = None, **more: Any) -> str:
         """Hold, and the booking's id."""
-        answer = await self.hold(event, *seats, quantities=quantities, **more)
+        key = str(uuid4())
+        answer = await known(lambda: self.hold(event, *seats, key=key, quantities=quantities, **more))
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
@@ -66,7 +83,8 @@ class Buyer:
 
     async def bought(self, event: str, *seats: str, quantities: dict[str, int] | None = None) -> dict[str, Any]:
         """Hold and pay, and the confirmed booking."""
-        answer = await self.pay(await self.held(event, *seats, quantities=quantities))
+        booking, key = await self.held(event, *seats, quantities=quantities), str(uuid4())
+        answer = await known(lambda: self.pay(booking, key=key))
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
@@ -235,19 +253,32 @@ class Provider:
         assert answer.status_code < 400, answer.text
 
 
+class _Starting:
+    """A Temporal client that starts one workflow, and no other."""
+
+    def __init__(self, client: Client, workflow: str) -> None:
+        self._client, self._workflow = client, workflow
+
+    async def start_workflow(self, *order: Any, id: str, **options: Any) -> None:
+        if id == self._workflow:
+            await self._client.start_workflow(*order, id=id, **options)
+
+
 class BoxOffice:
     """Opens events, knows buyers, and audits everything it has opened."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.http = httpx2.AsyncClient(base_url=settings.api_url, timeout=90, limits=httpx2.Limits(max_connections=400))
+        # The API closes what was idle for five seconds: who used it at that very moment would get no answer.
+        limits = httpx2.Limits(max_connections=400, keepalive_expiry=2)
+        self.http = httpx2.AsyncClient(base_url=settings.api_url, timeout=90, limits=limits)
         self.provider = Provider(settings.sandbox_url)
         self._tokens = access_tokens(settings)
         self._organizer = self.somebody(Role.CUSTOMER, Role.ORGANIZER)
         self._events: list[str] = []
 
     async def __aenter__(self) -> Self:
-        self.temporal: Client = await connect(self.settings)
+        self.temporal: Client = await connect_patiently(self.settings)
         return self
 
     async def __aexit__(
@@ -297,7 +328,7 @@ class BoxOffice:
         created = await self._organizer.post("/v1/events", body)
         assert created.status_code == 201, created.text
         event = str(created.json()["id"])
-        published = await self._organizer.post(f"/v1/events/{event}/publish")
+        published = await known(lambda: self._organizer.post(f"/v1/events/{event}/publish"))
         assert published.status_code == 200, published.text
         self._events.append(event)
         return event
@@ -348,11 +379,22 @@ class BoxOffice:
     def saga(self, booking: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(workflow_id(UUID(booking)))
 
+    async def redis_knows_the_end(self, booking: str) -> None:
+        """Wait until others may have its places: its saga tells Redis a moment after everybody can see its end."""
+        await asyncio.wait_for(self.saga(booking).result(), 30)
+
     def refund_saga(self, refund: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(refund_workflow_id(UUID(refund)))
 
     def exchange_saga(self, exchange: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(exchange_workflow_id(UUID(exchange)))
+
+    async def revive(
+        self, engine: AsyncEngine, saga: WorkflowHandle[Any, Any], *, overdue: timedelta = timedelta(0)
+    ) -> None:
+        """What a worker does for all, without its grace and for one saga: other tests have ended theirs on purpose."""
+        only = cast(Client, _Starting(self.temporal, saga.id))
+        await revive(engine, only, booking_policy(self.settings), overdue)
 
     async def reset(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Let a workflow begin again, as an operator can."""

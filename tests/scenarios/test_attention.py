@@ -60,7 +60,7 @@ async def test_money_that_is_taken_while_the_database_goes_away_becomes_tickets_
 async def test_holds_that_end_while_the_database_is_away_are_released_afterwards(
     box_office: BoxOffice, settings: Settings
 ) -> None:
-    event, buyer = await box_office.event(hold_seconds=2), box_office.somebody()
+    event, buyer = await box_office.event(hold_seconds=4), box_office.somebody()
     booking = await buyer.held(event, "A-1-1")
     async with locked_out(settings):
         await eventually(lambda: is_parked(box_office, booking), within=60)

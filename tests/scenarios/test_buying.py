@@ -88,6 +88,7 @@ async def test_a_hold_that_nobody_pays_for_expires_and_frees_the_seats(box_offic
     assert await box_office.seat(event, "A-1-1") == "available"
     assert await box_office.free_places(event, "Standing") == 100
     assert (await buyer.pay(booking)).status_code == 409
+    await box_office.redis_knows_the_end(booking)
     await box_office.somebody().held(event, "A-1-1")
 
 
@@ -129,7 +130,7 @@ async def test_a_buyer_who_fails_three_d_secure_keeps_the_seats(box_office: BoxO
 async def test_one_payment_at_a_time(box_office: BoxOffice) -> None:
     event, buyer = await box_office.event(), box_office.somebody()
     booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.will("timeout_before", "confirm", booking, delay_seconds=1)
+    await box_office.provider.will("timeout_before", "confirm", booking, delay_seconds=1.5)
 
     answers = await asyncio.gather(*(buyer.pay(booking) for _ in range(5)))
 

@@ -23,7 +23,7 @@ async def test_a_held_booking_is_cancelled_and_the_seats_are_free_at_once(box_of
 async def test_a_payment_in_flight_is_waited_for_and_undone(box_office: BoxOffice) -> None:
     event, buyer = await box_office.event(), box_office.somebody()
     booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.will("timeout_after", "confirm", booking, delay_seconds=1)
+    await box_office.provider.will("timeout_after", "confirm", booking, delay_seconds=1.5)
     payment = asyncio.create_task(buyer.pay(booking))
     await buyer.ends_as(booking, "paying")
 

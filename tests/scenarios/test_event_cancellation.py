@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,13 +15,11 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from db.engine import open_engine
 from domain.identity import Role
 from stack import Stack
-from temporal.policies import booking_policy
 from tests.box_office import CARD_WITH_3DS, BoxOffice, Buyer
 from tests.scenarios.sold import sold
 from tests.scenarios.test_outages import without
 from tests.scenarios.test_rush import answer_to, pay
 from tests.waiting import eventually
-from workers.revival import revive
 from workflows.event_cancellation import cancellation_workflow_id
 
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
@@ -237,7 +234,7 @@ async def test_a_cancellation_whose_workflow_was_terminated_goes_on_when_it_is_o
 ) -> None:
     event, buyer = await box_office.event(), box_office.somebody()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
-    await box_office.provider.will("slow", "refund", booking, delay_seconds=1)
+    await box_office.provider.will("slow", "refund", booking, delay_seconds=1.5)
     await box_office.cancel(event)
     await saga(box_office, event).terminate("by mistake")
     await box_office.cancel(event)
@@ -260,7 +257,7 @@ async def test_a_cancellation_whose_workflow_is_gone_is_revived_as_it_was(box_of
     engine = open_engine(box_office.settings.database_url("reservation"), pool_size=2, serves_callers=False)
 
     async def is_revived() -> bool:
-        await revive(engine, box_office.temporal, booking_policy(box_office.settings), overdue=timedelta(0))
+        await box_office.revive(engine, saga(box_office, event))
         return (await saga(box_office, event).describe()).status == WorkflowExecutionStatus.RUNNING
 
     await eventually(is_revived)

@@ -118,7 +118,7 @@ async def test_an_abandoned_page_that_is_paid_after_all_gives_back_what_was_paid
 async def test_a_page_that_is_paid_after_the_hold_is_over_gets_the_seats_all_the_same(
     box_office: BoxOffice, settings: Settings
 ) -> None:
-    event, buyer = await box_office.event(hold_seconds=2), box_office.somebody()
+    event, buyer = await box_office.event(hold_seconds=4), box_office.somebody()
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking)
     await buyer.ends_as(booking, "expired", within=settings.payment_window + 30)

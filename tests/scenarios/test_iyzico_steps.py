@@ -69,7 +69,7 @@ async def till(box_office: BoxOffice, settings: Settings) -> AsyncIterator[Till]
         secret(settings.iyzico_api_key),
         secret(settings.iyzico_secret_key),
         base_url=settings.iyzico_api_base,
-        total_seconds=1,
+        total_seconds=2,
     )
     engine = open_engine(settings.database_url("payment"), serves_callers=False)
     yield Till(PaymentActivities(engine, {gateway.name: gateway}), box_office)

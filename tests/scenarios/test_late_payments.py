@@ -13,11 +13,9 @@ from temporalio.service import RPCError
 from config.settings import Settings
 from db.engine import open_engine
 from stack import Stack
-from temporal.policies import booking_policy
 from tests.box_office import CARD, BoxOffice, Buyer
 from tests.waiting import eventually
 from tests.webhooks import rows
-from workers.revival import revive
 
 FAULTS = ("500_before", "500_saved", "500_after", "timeout_before", "timeout_after")
 
@@ -79,6 +77,7 @@ async def undecided(
 async def expired(office: BoxOffice, settings: Settings, *seats: str, **more: Any) -> Late:
     late = await undecided(office, settings, *seats, **more)
     await late.buyer.ends_as(late.booking, "expired")
+    await office.redis_knows_the_end(late.booking)
     return late
 
 
@@ -103,7 +102,7 @@ async def test_late_money_is_found_although_no_webhook_tells_of_it(box_office: B
 async def test_a_payment_that_stays_undecided_until_its_window_closes_frees_the_seats_and_is_not_forgotten(
     box_office: BoxOffice, settings: Settings
 ) -> None:
-    event, buyer = await box_office.event(hold_seconds=1), box_office.somebody()
+    event, buyer = await box_office.event(hold_seconds=3), box_office.somebody()
     booking = await buyer.held(event, "A-1-3")
     await box_office.provider.will("processing", "confirm", booking)
     assert (await buyer.pay(booking)).status_code == 202
@@ -218,7 +217,7 @@ async def test_a_capture_that_is_refused_late_undoes_everything_again(
 async def test_a_fault_on_the_way_to_the_late_ticket_takes_the_money_once(
     box_office: BoxOffice, settings: Settings, operation: str, fault: str
 ) -> None:
-    late = await expired(box_office, settings, hold_seconds=1)
+    late = await expired(box_office, settings)
     await box_office.provider.will(fault, operation, late.booking)
     await late.money_turns_up()
     assert await late.is_settled() == "same_places"
@@ -304,7 +303,7 @@ async def test_a_late_payments_workflow_that_is_lost_when_the_seats_are_held_aga
     engine = open_engine(settings.database_url("reservation"), pool_size=2, serves_callers=False)
 
     async def is_revived() -> bool:
-        await revive(engine, box_office.temporal, booking_policy(settings), overdue=-timedelta(minutes=1))
+        await box_office.revive(engine, box_office.saga(late.booking), overdue=-timedelta(minutes=1))
         return await late.buyer.status(late.booking) == "failed"
 
     await eventually(is_revived, within=60, every=0.5)
@@ -340,6 +339,7 @@ async def test_three_late_payments_for_one_seat_sell_it_once(box_office: BoxOffi
         await buyer.pay(booking)
         await buyer.abandon(booking)
         await buyer.ends_as(booking, "expired")
+        await box_office.redis_knows_the_end(booking)
         others.append(Late(box_office, settings, buyer, first.event, booking))
     await asyncio.gather(*(late.money_turns_up() for late in (first, *others)))
     told = [await late.is_settled() for late in (first, *others)]

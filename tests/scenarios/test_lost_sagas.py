@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -16,11 +15,9 @@ from audit.run import audit
 from config.settings import Settings
 from db.engine import open_engine
 from stack import Stack
-from temporal.policies import booking_policy
 from tests.api.test_command_line import seatwright
 from tests.box_office import DECLINED_CARD, BoxOffice
 from tests.waiting import eventually
-from workers.revival import revive
 
 
 @pytest.fixture
@@ -31,10 +28,10 @@ async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 
 async def revived(office: BoxOffice, engine: AsyncEngine, booking: str) -> None:
-    """Do what the worker does every half a minute, but without its grace."""
+    """Revival has started the saga again."""
 
     async def alive() -> bool:
-        await revive(engine, office.temporal, booking_policy(office.settings), overdue=timedelta(0))
+        await office.revive(engine, office.saga(booking))
         return bool((await office.saga(booking).describe()).status != 5)  # terminated
 
     await eventually(alive)
@@ -49,7 +46,7 @@ async def waits_to_try_again(office: BoxOffice, booking: str) -> bool:
 async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_seat(
     box_office: BoxOffice, engine: AsyncEngine, stack: Stack
 ) -> None:
-    event, buyer = await box_office.event(hold_seconds=1), box_office.somebody()
+    event, buyer = await box_office.event(hold_seconds=3), box_office.somebody()
     booking = await buyer.held(event, "A-1-1", quantities={"Standing": 1})
     await box_office.saga(booking).terminate("by mistake")
 
@@ -69,7 +66,7 @@ async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_se
 async def test_a_payment_whose_saga_was_terminated_gives_the_money_back(
     box_office: BoxOffice, engine: AsyncEngine
 ) -> None:
-    event, buyer = await box_office.event(hold_seconds=2), box_office.somebody()
+    event, buyer = await box_office.event(hold_seconds=4), box_office.somebody()
     booking = await buyer.held(event, "A-1-1")
     await box_office.provider.will("500_after", "capture", booking)
     await box_office.provider.will("500_before", "retrieve", booking, times=100)

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from stack import Stack
 from tests.box_office import BoxOffice
+from tests.scenarios.test_rush import hold, pay
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive
@@ -75,11 +76,7 @@ async def test_a_hold_without_a_server_is_answered_within_two_seconds_and_works_
 
     await eventually(works)
     booking = (await buyer.hold(event, "A-1-1", key=key)).json()["id"]
-
-    async def pays() -> bool:
-        return (await buyer.pay(booking)).status_code == 200
-
-    await eventually(pays)
+    assert await pay(buyer, booking) == 200
 
 
 @pytest.mark.parametrize("server", ["redis", "postgres", "temporal"])
@@ -231,9 +228,6 @@ async def test_holds_and_bookings_survive_the_restart_of_every_server(box_office
     for server in ("redis", "postgres", "temporal", "kafka", "sandbox"):
         await asyncio.to_thread(stack.restart, server)
 
-    async def pays() -> bool:
-        return (await buyer.pay(held)).status_code == 200
-
-    await eventually(pays, within=40)
+    assert await pay(buyer, held) == 200
     assert (await buyer.booking(sold))["status"] == "confirmed"
-    assert (await box_office.somebody().hold(event, "A-1-2")).status_code == 409
+    assert (await hold(box_office.somebody(), event, "A-1-2")).status_code == 409

@@ -231,9 +231,13 @@ async def test_a_refund_that_keeps_failing_waits_for_an_operator_who_lets_it_try
     refund = await accepted(buyer, booking)
     await eventually(lambda: needs_attention(buyer, booking), within=40)
     assert await buyer.status(booking) == "refunding"
-    found = await box_office.refund_saga(refund["id"]).describe()
-    shown = {pair.key.name: pair.value for pair in found.typed_search_attributes}
-    assert shown["SeatwrightStatus"] == "needs_attention"
+
+    async def is_shown() -> bool:  # a moment after the row says so
+        found = await box_office.refund_saga(refund["id"]).describe()
+        shown = {pair.key.name: pair.value for pair in found.typed_search_attributes}
+        return bool(shown["SeatwrightStatus"] == "needs_attention")
+
+    await eventually(is_shown)
 
     await box_office.provider.forgive(booking)
     await box_office.refund_saga(refund["id"]).execute_update("operate", "retry")

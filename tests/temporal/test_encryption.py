@@ -96,7 +96,8 @@ async def test_a_failure_says_nothing_in_clear_and_everything_to_us() -> None:
     except ApplicationError as error:
         failure = Failure()
         await converter.encode_failure(error, failure)
-    assert b"ada" not in failure.SerializeToString().lower()
+    # Long needles: in so many random bytes "ada" turns up by itself once in some thousand runs.
+    assert not [told for told in (b"example.test", b"lovelace") if told in failure.SerializeToString().lower()]
     told = await converter.decode_failure(failure)
     assert isinstance(told, ApplicationError)
     assert (told.message, told.details, told.type) == ("no mail to ada@example.test", ("Ada Lovelace",), "Refused")
