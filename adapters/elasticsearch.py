@@ -7,6 +7,7 @@ import binascii
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from math import asin, cos, radians, sin, sqrt
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -23,6 +24,7 @@ _FACET_VALUES = 50
 _SUGGESTIONS = 10
 _PAGE = 1000
 _EARTH_KM = 6371.0
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 # Only what both the full distribution and the one from Maven have: no search_as_you_type, no scaled_float, no scripts.
 _SETTINGS: dict[str, Any] = {
@@ -248,9 +250,10 @@ def _full_text(query: SearchQuery) -> dict[str, Any]:
 
 
 def _filters(query: SearchQuery) -> list[dict[str, Any]]:
-    starts: dict[str, Any] = {"gte": query.starts_from.isoformat() if query.starts_from else "now"}
+    starts: dict[str, Any] = {"gte": _millis(query.starts_from) if query.starts_from else "now"}
     if query.starts_to:
-        starts["lt"] = query.starts_to.isoformat()
+        starts["lt"] = _millis(query.starts_to)
+    starts["format"] = "epoch_millis"
     filters = [*_ON_SALE, {"range": {"starts_at": starts}}]
     if query.price_min is not None:
         filters.append({"range": {"price_max": {"gte": query.price_min}}})
@@ -259,6 +262,11 @@ def _filters(query: SearchQuery) -> list[dict[str, Any]]:
     if query.near:
         filters.append({"geo_distance": {"distance": f"{query.radius_km}km", "location": _point(query)}})
     return filters
+
+
+def _millis(moment: datetime) -> int:
+    """A moment as Elasticsearch never refuses it: Java knows no offset beyond 18 hours, and clients may send one."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _chosen(query: SearchQuery, *, but: str | None = None) -> list[dict[str, Any]]:

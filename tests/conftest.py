@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 
+import hypothesis
 import pytest
 
 from config.settings import Settings
@@ -19,6 +20,10 @@ TEST_SETTINGS = {
     "SEATWRIGHT_PAYMENT_WINDOW": "20",
     "SEATWRIGHT_PAYMENT_TIMEOUT": "2",
 }
+
+# On a busy machine an example, or drawing it, may well take longer than usual once, which tells nothing of either.
+hypothesis.settings.register_profile("busy", deadline=None)
+hypothesis.settings.load_profile("busy")
 
 
 def settings_of(stack_env: dict[str, str]) -> Settings:

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from uuid import uuid4
 
 import pytest
@@ -27,7 +26,7 @@ from tests.workers.conftest import ServiceDatabase, databases, service_database,
 __all__ = ["databases", "service_database", "templates"]
 
 PRICE = Money(amount=5000, currency="EUR")
-LATE = 8  # calls that a busy machine may have made late; without a shared limit it would be many times 25
+LATE = 20  # calls that a busy machine may have made or heard late; without a shared limit it would be all 80 at once
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +92,9 @@ async def test_several_workers_together_hold_a_providers_limit(
 async def test_without_redis_payments_go_on_and_each_worker_holds_the_limit_by_itself(sandbox: SandboxProcess) -> None:
     intent = await an_intent(sandbox)
     nowhere = f"redis://127.0.0.1:{free_port()}/0"
-    times = await processes_call(sandbox, nowhere, intent, rate=25, processes=2, calls=30)
-    assert len(times) == 60
-    assert busiest_second(times) <= 2 * (25 + LATE)
+    times = await processes_call(sandbox, nowhere, intent, rate=25, processes=2, calls=60)
+    assert len(times) == 120
+    assert busiest_second(times) <= 2 * 25 + LATE
 
 
 async def test_who_waits_in_one_process_asks_redis_together(redis: Redis) -> None:
@@ -111,27 +110,27 @@ async def _called(redis: Redis) -> bool:
 
 
 async def test_turns_come_in_order_and_an_interval_apart(redis: Redis) -> None:
-    limit, loop, times = CallLimit(redis, "stripe", 20), asyncio.get_running_loop(), list[float]()
+    limit, loop, times = CallLimit(redis, "stripe", 20), asyncio.get_running_loop(), list[tuple[int, float]]()
 
-    async def one() -> None:
+    async def one(place: int) -> None:
         await limit.turn()
-        times.append(loop.time())
+        times.append((place, loop.time()))
 
-    await asyncio.gather(*(one() for _ in range(10)))
+    before = loop.time()  # a busy machine may notice any turn late, also the first
+    await asyncio.gather(*(one(place) for place in range(10)))
     assert times == sorted(times)
-    assert times[-1] - times[0] >= 9 / 20 - 0.02
-    assert min(later - earlier for earlier, later in pairwise(times)) >= 0
+    assert all(time - before >= place / 20 - 0.02 for place, time in times)
 
 
 async def test_a_turn_that_was_kept_serves_one_call(redis: Redis) -> None:
-    limit, loop = CallLimit(redis, "stripe", 5), asyncio.get_running_loop()
+    limit, loop = CallLimit(redis, "stripe", 1), asyncio.get_running_loop()
     await limit.keep_turn()
     await limit.keep_turn()
     before = loop.time()
     await limit.turn()
-    assert loop.time() - before < 0.1
+    assert loop.time() - before < 0.5
     await limit.turn()
-    assert loop.time() - before >= 0.1
+    assert loop.time() - before >= 0.5
 
 
 def order(deadline: datetime) -> Authorize:
@@ -164,8 +163,10 @@ async def test_a_saturated_limit_fails_no_booking_and_costs_no_try(
 async def test_who_waited_for_the_limit_until_the_deadline_is_not_charged_after_it(
     sandbox: SandboxProcess, redis: Redis, payment: AsyncEngine
 ) -> None:
-    gateway = StripeGateway(API_KEY, base_url=sandbox.url, limit=CallLimit(redis, "stripe", 0.5))
-    paid = order(datetime.now(UTC) + timedelta(seconds=1))  # the opening has a turn at once, the charge in two seconds
+    gateway = StripeGateway(API_KEY, base_url=sandbox.url, limit=CallLimit(redis, "stripe", 1 / 3))
+    paid = order(
+        datetime.now(UTC) + timedelta(seconds=2)
+    )  # the opening has a turn at once, the charge a second too late
     done = await ActivityEnvironment().run(PaymentActivities(payment, {"stripe": gateway}).authorize, paid)
     await gateway.close()
     assert done.result is AuthorizationResult.LAPSED

@@ -97,7 +97,7 @@ async def test_a_booking_may_hold_its_places_again_and_has_them_once(
 
 
 async def test_a_hold_that_nobody_ends_ends_by_itself(locks: SeatLocks, redis: Redis, event: UUID) -> None:
-    assert await locks.hold(wants(event, "A-1-1", Standing=10), timedelta(milliseconds=80)) == ()
+    assert await locks.hold(wants(event, "A-1-1", Standing=10), timedelta(seconds=1)) == ()
     next_one = wants(event, "A-1-1", Standing=10)
     assert await locks.hold(next_one, MINUTE) == ("A-1-1", "Standing")
 

@@ -132,12 +132,12 @@ async def test_who_could_not_prove_to_be_somebody_is_noted_with_where_and_seen_b
         return [(actor, action) for actor, _, action in found if action.endswith(".refused")]
 
     await eventually(lambda: len(refused()) == 4)
-    assert refused() == [
+    assert set(refused()) == {  # each is noted when its answer has gone, beside whatever comes next
         ("nobody", "log-in.refused"),
         ("nobody", "code.refused"),
         (user(person), "password.refused"),
         (user(person), "code.refused"),
-    ]
+    }
     history = (await client.get("/v1/me/export", headers=person.headers)).json()["history"]
     assert "Guesser/1.0" in {deed["user_agent"] for deed in history if deed["action"] == "log-in.refused"}
 
@@ -261,11 +261,14 @@ TAMPERING = {
 
 @pytest.fixture
 async def tampering(settings: Settings) -> AsyncIterator[AsyncConnection]:
-    """A transaction in which everything is allowed; it is rolled back, so that nobody else sees what it did."""
+    """A transaction in which everything is allowed; it is rolled back, so that nobody else sees what it did.
+
+    Nor does it see what others note meanwhile, which would not continue a chain that was cut off here.
+    """
     url = make_url(secret(settings.postgres_admin_dsn)).set(
         drivername="postgresql+psycopg", database="seatwright_identity"
     )
-    engine = create_async_engine(url)
+    engine = create_async_engine(url, isolation_level="REPEATABLE READ")
     async with engine.connect() as connection:
         await connection.execute(text("SET LOCAL session_replication_role = replica"))  # no triggers
         yield connection

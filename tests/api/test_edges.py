@@ -76,9 +76,9 @@ async def test_a_body_that_is_not_said_to_be_json_is_refused(box_office: BoxOffi
 
 @pytest.fixture
 async def leaving(stack: Stack) -> AsyncIterator[tuple[str, int]]:
-    """An API process of its own that stays for five seconds when it is told to stop: its address and its pid."""
+    """An API process of its own that stays for ten seconds when it is told to stop: its address and its pid."""
     name = f"api-leaving-{uuid4().hex[:6]}"
-    spawned = await asyncio.to_thread(stack.spawn, name, "api", env={"SEATWRIGHT_DRAIN": "5"})
+    spawned = await asyncio.to_thread(stack.spawn, name, "api", env={"SEATWRIGHT_DRAIN": "10"})
     pid = stack.pid(name)
     assert pid
     yield f"http://127.0.0.1:{spawned.ports['api']}", pid

@@ -18,6 +18,8 @@ from tests.api.people import problem
         "?near=41.01,28.98&radius_km=10&sort=distance",
         "?price_min=0&price_max=2147483647",
         "?from=2030-01-01T00:00:00Z&to=2031-01-01T00:00:00%2B03:00&sort=date&size=1",
+        "?from=0319-07-06T11:53:43%2B23:43",
+        "?from=0001-01-01T00:00:00%2B23:59&to=9999-12-31T23:59:59.999999-23:59",
     ],
 )
 async def test_a_question_is_answered_with_hits_and_facets(client: httpx2.AsyncClient, question: str) -> None:

@@ -119,7 +119,7 @@ def test_a_saved_server_error_without_effect_needs_another_key(shop: Shop, key: 
 
 def test_a_second_call_under_a_key_in_flight_is_a_conflict(shop: Shop, key: str) -> None:
     intent = shop.open()
-    shop.sandbox.fault("slow", shop.booking_id, operation="confirm", delay_seconds=0.5)
+    shop.sandbox.fault("slow", shop.booking_id, operation="confirm", delay_seconds=2)
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(shop.confirm, intent.id, key=key) for _ in range(2)]
         outcomes = [call.exception(WAIT_SECONDS) for call in calls]

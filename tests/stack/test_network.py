@@ -57,12 +57,12 @@ async def test_a_reset_line_drops_each_connection(line: Line, redis: Redis) -> N
 
 @pytest.mark.parametrize("trouble", ["slow", "cut", "black_hole", "reset"])
 async def test_a_healed_line_is_like_new(line: Line, redis: Redis, trouble: str) -> None:
-    await (line.slow(0.3) if trouble == "slow" else getattr(line, trouble)())
+    await (line.slow(2) if trouble == "slow" else getattr(line, trouble)())
     await line.heal()
     await redis.connection_pool.disconnect()
     started = perf_counter()
     assert await redis.ping()
-    assert perf_counter() - started < 0.25
+    assert perf_counter() - started < 1
 
 
 async def test_a_kafka_client_that_comes_through_the_line_stays_behind_it(stack: Stack, network: Network) -> None:
