@@ -43,8 +43,10 @@ async def is_told_in_order(sold: Sold) -> None:
     lived = ["booking.held", "booking.paying", "booking.confirmed"]
     settings = sold.office.settings
     messages = await told(settings, BookingEvent.topic, sold.booking, len(lived))
-    first = {message.headers["ce_id"]: message.headers["ce_type"] for message in reversed(messages)}
-    assert list(reversed(first.values())) == lived
+    first: dict[str, str] = {}
+    for message in messages:
+        first.setdefault(message.headers["ce_id"], message.headers["ce_type"])
+    assert list(first.values()) == lived
     await eventually(lambda: asyncio.to_thread(is_published, settings, sold.booking), within=WITHIN)
 
 

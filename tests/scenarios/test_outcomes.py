@@ -132,12 +132,12 @@ def _unread(reader: Consumer, left: dict[int, int]) -> list[TopicPartition]:
 
 
 async def told(settings: Settings, topic: str, key: str, how_many: int) -> list[Read]:
-    """What a new consumer group reads of an aggregate, from the beginning of the topic."""
+    """What a new consumer group reads of an aggregate until it has so many domain events, some of them perhaps twice."""
     async with reading(settings.kafka_bootstrap, topic) as reader:
 
         async def enough() -> list[Read]:
             mine = [message for message in await asyncio.to_thread(reader.poll) if message.key == key]
-            return mine if len(mine) >= how_many else []
+            return mine if len({message.headers["ce_id"] for message in mine}) >= how_many else []
 
         found: list[Read] = await eventually(enough, within=WITHIN)
     return found
