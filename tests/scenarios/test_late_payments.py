@@ -103,7 +103,7 @@ async def test_late_money_is_found_although_no_webhook_tells_of_it(box_office: B
 async def test_a_payment_that_stays_undecided_until_its_window_closes_frees_the_seats_and_is_not_forgotten(
     box_office: BoxOffice, settings: Settings
 ) -> None:
-    event, buyer = await box_office.event(hold_seconds=1), box_office.somebody()
+    event, buyer = await box_office.event(hold_seconds=3), box_office.somebody()
     booking = await buyer.held(event, "A-1-3")
     await box_office.provider.will("processing", "confirm", booking)
     assert (await buyer.pay(booking)).status_code == 202
@@ -218,7 +218,7 @@ async def test_a_capture_that_is_refused_late_undoes_everything_again(
 async def test_a_fault_on_the_way_to_the_late_ticket_takes_the_money_once(
     box_office: BoxOffice, settings: Settings, operation: str, fault: str
 ) -> None:
-    late = await expired(box_office, settings, hold_seconds=1)
+    late = await expired(box_office, settings)
     await box_office.provider.will(fault, operation, late.booking)
     await late.money_turns_up()
     assert await late.is_settled() == "same_places"
