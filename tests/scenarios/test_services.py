@@ -15,6 +15,7 @@ from config.settings import Settings, secret
 from domain.identity import Role
 from stack import Stack
 from tests.box_office import BoxOffice, Buyer
+from tests.faults.stories import insist
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive
@@ -98,7 +99,8 @@ async def published(services: Clients, organizer: Buyer) -> tuple[str, str]:
     made = await catalogue.post("/v1/events", body)
     assert made.status_code == 201, made.text
     event = str(made.json()["id"])
-    answer = await catalogue.post(f"/v1/events/{event}/publish")
+    # The workers may still be starting, all at once: until they have it is a 503.
+    answer = await insist(lambda: catalogue.post(f"/v1/events/{event}/publish"))
     assert answer.status_code == 200, answer.text
     return event, str(body["name"])
 
