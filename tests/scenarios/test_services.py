@@ -115,8 +115,9 @@ async def test_one_booking_goes_through_all_services(
     assert len(booking["tickets"]) == 2
 
     async def found() -> bool:
-        hits = (await services["search"].get("/v1/search", params={"q": name})).json()["hits"]
-        return event in {hit["event_id"] for hit in hits}
+        answer = await services["search"].get("/v1/search", params={"q": name})
+        assert answer.status_code == 200, answer.text
+        return event in {hit["event_id"] for hit in answer.json()["hits"]}
 
     async def mailed() -> bool:
         async with httpx2.AsyncClient(base_url=settings.mail_ui_url) as mail:
