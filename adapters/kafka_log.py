@@ -15,7 +15,11 @@ _TIMEOUT = 10.0  # seconds for one answer of the broker
 
 
 class Envelope(NamedTuple):
-    """A message without its body: where it lies, and which domain event it is."""
+    """A message without its body: where it lies, and which domain event it is.
+
+    Attributes:
+        at: When it was published, by its publisher's clock (UTC).
+    """
 
     topic: str
     partition: int
@@ -23,6 +27,7 @@ class Envelope(NamedTuple):
     id: str
     type: str
     subject: str
+    at: datetime
 
 
 class Reading(NamedTuple):
@@ -116,14 +121,14 @@ def _consume(
             where, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
             if where in cut:
                 cut.discard(where)
-                complete_since = max(complete_since, datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC))
+                complete_since = max(complete_since, _published_at(message))
             if offset + 1 >= ends[where]:
                 remaining.discard(where)
             headers = dict(message.headers() or ())
             kind = _text(headers, "ce_type")
             if wanted(kind):
-                envelope = Envelope(*where, offset, _text(headers, "ce_id"), kind, _text(headers, "ce_subject"))
-                messages.append(envelope)
+                id, subject = _text(headers, "ce_id"), _text(headers, "ce_subject")
+                messages.append(Envelope(*where, offset, id, kind, subject, _published_at(message)))
     return Reading(messages, complete_since)
 
 
@@ -136,6 +141,10 @@ def _some(consumer: Consumer) -> Iterator[Message]:
         if error := message.error():
             raise KafkaException(error)
         yield message
+
+
+def _published_at(message: Message) -> datetime:
+    return datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
 
 
 def _text(headers: Mapping[str, bytes | str | None], name: str) -> str:

@@ -36,6 +36,11 @@ class Place:
         """Held by the one launcher that is changing this stack."""
         return self.folder / "launcher.lock"
 
+    @property
+    def ports_lock(self) -> Path:
+        """Held by whoever chooses ports, of any stack, until all others can read which."""
+        return self.home / "ports.lock"
+
     def data(self, process: str) -> Path:
         """The folder that outlives the process."""
         return self.folder / "data" / process

@@ -116,8 +116,9 @@ class Stack:
             _choose_ports(current, ports or {})
             current.settings |= settings or {}
             self._remember(current)
-            self._make_way(current, rows)
-            self._remember(current)
+            with locks.held(self.place.ports_lock):
+                self._make_way(current, rows)
+                self._remember(current)
             self._bring_up(current, {row.name: row.needs for row in rows})
 
     def start(self, name: str, wait: bool = True) -> None:
@@ -159,9 +160,10 @@ class Stack:
         with self._changing() as current:
             if name in TABLE or processes.running(self.place, name):
                 raise StackError(f"{name!r} exists already")
-            chosen = ports.choose_free(row.ports, self._ports_of_all(current))
-            current.spawned[name] = Spawned(like, list(arguments), dict(env or {}), chosen)
-            self._remember(current)
+            with locks.held(self.place.ports_lock):
+                chosen = ports.choose_free(row.ports, self._ports_of_all(current))
+                current.spawned[name] = Spawned(like, list(arguments), dict(env or {}), chosen)
+                self._remember(current)
             self._bring_up(current, {name: ()}, wait)
             return current.spawned[name]
 
@@ -224,8 +226,9 @@ class Stack:
             self._console.print(f"waiting for another launcher of the stack {self.place.name!r}", markup=False)
 
         with locks.held(self.place.launcher_lock, waiting):
-            current = self._load()
-            self._remember(current)
+            with locks.held(self.place.ports_lock):
+                current = self._load()
+                self._remember(current)
             yield current
 
     def _make_way(self, current: State, rows: Sequence[Process]) -> None:

@@ -21,9 +21,9 @@ async def holds_have_live_bookings(look: Look) -> list[Broken]:
     """Redis keeps no place for a booking that is gone."""
     bookings = await look.once(readings.bookings)
     return [
-        Broken(keep.booking, f"{place} is kept, booking {bookings[keep.booking].status}")
+        Broken(keep.booking, f"{place} is kept, booking {booking.status}", booking.has_just_changed)
         for place, keep in _kept(await look.once(readings.places))
-        if keep.booking in bookings and bookings[keep.booking].status in _GONE
+        if (booking := bookings.get(keep.booking)) and booking.status in _GONE
     ]
 
 

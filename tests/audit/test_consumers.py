@@ -43,6 +43,20 @@ async def test_a_young_sale_is_waited_for(house: House) -> None:
     assert await waiting == set()
 
 
+async def test_an_old_sale_that_has_only_just_come_to_kafka_is_waited_for(house: House) -> None:
+    await house.bought("A-1-1")
+    patient = house._replace(sources=house.sources._replace(lag=timedelta(seconds=20)))
+    await house.sql("reservation", "ALTER TABLE domain_events DISABLE TRIGGER ALL")  # else nobody may change it
+    await house.sql("reservation", "UPDATE domain_events SET occurred_at = occurred_at - interval '10 minutes'")
+    told = await house.relay()
+    house.notify()
+    waiting = asyncio.create_task(patient.finds())
+    found, _ = await asyncio.wait({waiting}, timeout=2)  # more than two looks
+    assert not found
+    await house.count(told)
+    assert await waiting == set()
+
+
 async def test_an_end_that_notification_has_not_come_to_is_found(house: House) -> None:
     booking = await house.cancelled("A-1-1")
     await house.relay()

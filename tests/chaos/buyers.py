@@ -164,7 +164,7 @@ class Buyer:
         return self._random.sample(self._sale.seats, self._random.randint(1, 3))
 
     def _key(self) -> str:
-        return f"{self._random.getrandbits(64):016x}"
+        return str(UUID(int=self._random.getrandbits(64)))  # sixteen bare digits might be a card's number
 
 
 async def ask(sale: Sale, order: Order, where: str) -> Answer:

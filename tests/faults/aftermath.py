@@ -19,7 +19,8 @@ async def money_and_places_are_right(office: BoxOffice, event: str, booking: str
     taken = [kept for intent in intents if (kept := intent["captured"] - intent["refunded"])]
     assert taken == ([AMOUNT] if ending == "confirmed" else []), intents
     assert not any(intent["held"] for intent in intents), intents
-    assert await office.seat(event, SEAT) == {"confirmed": "sold", "held": "held"}.get(ending, "available")
+    seat = await eventually(lambda: office.seat(event, SEAT))  # an API among dozens of processes may have to say 503
+    assert seat == {"confirmed": "sold", "held": "held"}.get(ending, "available")
 
 
 async def the_saga_is_over(office: BoxOffice, booking: str) -> None:

@@ -63,7 +63,7 @@ class Workers:
         async def struck() -> int | None:
             return self.plan.struck()
 
-        process = await eventually(struck)
+        process = await eventually(struck, within=WITHIN)
         if fault.kills:
             assert await eventually(lambda: self.exits.get(process)) == -signal.SIGKILL
 
@@ -174,7 +174,7 @@ async def _make_namespace(settings: Settings) -> None:
         await client.operator_service.add_search_attributes(attributes)
         return True
 
-    await eventually(_patiently(known))
+    await eventually(_patiently(known), within=WITHIN)
 
 
 async def _serving(settings: Settings) -> None:

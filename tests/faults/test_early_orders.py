@@ -41,7 +41,7 @@ async def test_an_order_that_comes_before_the_saga_knows_of_its_hold_is_carried_
 
         first = asyncio.create_task(hold())
         await opened.workers.was_struck(Fault.KILLED_AFTER)
-        repeated = await hold()
+        repeated = await insist(hold)
         assert repeated.status_code == 201, repeated.text
         booking = repeated.json()["id"]
 

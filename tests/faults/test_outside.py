@@ -69,6 +69,7 @@ async def _is_found_once(sold: Sold) -> None:
 
     async def hits() -> list[str]:
         answer = await sold.office.http.get("/v1/search", params={"q": name})
+        assert answer.status_code == 200, answer.text
         return [hit["event_id"] for hit in answer.json()["hits"] if hit["event_id"] == sold.event]
 
     assert await eventually(hits, within=WITHIN) == [sold.event]

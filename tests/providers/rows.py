@@ -100,8 +100,8 @@ ROWS: tuple[Row, ...] = (
     Row("provider away at the capture", paying.finds_nobody(A_MINUTE, "capture"), patient=True),
     Row("capture refused", paying.is_refused_the_capture),
     Row("the bank's hold lost before the capture", paying.loses_what_the_bank_reserved),
-    Row("seats' hold over in mid-payment", paying.outlasts_the_hold, hold_seconds=3),
-    Row("late success", paying.pays_late, {"payu": CANCELLED_ORDER}, hold_seconds=3),
+    Row("seats' hold over in mid-payment", paying.outlasts_the_hold, hold_seconds=6),
+    Row("late success", paying.pays_late, {"payu": CANCELLED_ORDER}, hold_seconds=6),
     Row("refunded", refunding.is_refunded),
     Row("refund pending, failed, retried", refunding.waits_fails_and_succeeds),
 )

@@ -221,13 +221,14 @@ def hanging(stack: Stack, server: str) -> Iterator[None]:
     """The body runs while the server takes connections and answers nothing."""
     leader = stack.pid(server)
     assert leader is not None
-    processes = [leader, *children_of(leader)]
-    for pid in processes:
+    os.kill(leader, signal.SIGSTOP)  # first, so that it makes no child that we do not know
+    children = children_of(leader)
+    for pid in children:
         os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        for pid in reversed(processes):
+        for pid in (*children, leader):
             os.kill(pid, signal.SIGCONT)
 
 

@@ -17,6 +17,8 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.disruptive
 
 ROLE = "seatwright_reservation"
+SLOW = 1.7
+"""Seconds in which a database has to go away while the provider works: as long as such a call may take (2) allows."""
 
 
 @asynccontextmanager
@@ -43,7 +45,7 @@ async def test_money_that_is_taken_while_the_database_goes_away_becomes_tickets_
 ) -> None:
     event, buyer = await box_office.event(), box_office.somebody()
     booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.will("slow", "capture", booking, delay_seconds=1)
+    await box_office.provider.will("slow", "capture", booking, delay_seconds=SLOW)
     payment = asyncio.create_task(buyer.pay(booking))
     await eventually(lambda: box_office.provider.calls(booking, "confirm"))
     await eventually(lambda: box_office.sold(event, "A-1-1"), every=0.02)
@@ -76,7 +78,7 @@ async def test_an_operator_who_gives_up_on_the_tickets_gives_the_money_and_the_s
 ) -> None:
     event, buyer = await box_office.event(), box_office.somebody()
     booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.will("slow", "capture", booking, delay_seconds=1)
+    await box_office.provider.will("slow", "capture", booking, delay_seconds=SLOW)
     payment = asyncio.create_task(buyer.pay(booking))
     await eventually(lambda: box_office.sold(event, "A-1-1"), every=0.02)
     async with locked_out(settings):

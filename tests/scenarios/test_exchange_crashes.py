@@ -21,7 +21,7 @@ from db.engine import open_engine
 from stack import Stack
 from temporal.policies import booking_policy
 from tests.box_office import CARD_WITH_3DS, BoxOffice, Buyer
-from tests.scenarios.test_attention import locked_out
+from tests.scenarios.test_attention import SLOW, locked_out
 from tests.scenarios.test_exchange import bought, exchanged, sits, ticket_of
 from tests.scenarios.test_exchange_payments import exchange_is, waiting
 from tests.scenarios.test_outages import without
@@ -97,7 +97,7 @@ async def test_a_database_that_stays_away_while_the_difference_is_taken_asks_for
     box_office: BoxOffice, settings: Settings
 ) -> None:
     event, buyer, booking = await bought(box_office, "B-1-1")
-    await box_office.provider.will("slow", "capture", booking["id"], delay_seconds=1)
+    await box_office.provider.will("slow", "capture", booking["id"], delay_seconds=SLOW)
     ordered = Ordered(box_office, buyer, booking, "A-1-1")
     await eventually(ordered.is_committed, every=0.01)
     exchange = await ordered.exists()
@@ -144,7 +144,7 @@ async def test_an_exchange_whose_workflow_was_terminated_while_the_money_was_tak
     box_office: BoxOffice, engine: AsyncEngine, settings: Settings
 ) -> None:
     event, buyer, booking = await bought(box_office, "B-1-1")
-    await box_office.provider.will("slow", "capture", booking["id"], delay_seconds=1)
+    await box_office.provider.will("slow", "capture", booking["id"], delay_seconds=SLOW)
     ordered = Ordered(box_office, buyer, booking, "A-1-1")
     await eventually(ordered.is_committed, every=0.01)
     exchange = await ordered.exists()
@@ -160,7 +160,8 @@ async def test_a_difference_whose_exchange_can_still_be_completed_is_not_taken_f
     box_office: BoxOffice, engine: AsyncEngine, settings: Settings
 ) -> None:
     event, buyer, booking = await bought(box_office, "B-1-1")
-    await box_office.provider.will("500_before", "capture", booking["id"], times=1000)
+    # Tries that fail only after a while: the saga is to be terminated before it has given up.
+    await box_office.provider.will("timeout_before", "capture", booking["id"], times=1000)
     ordered = Ordered(box_office, buyer, booking, "A-1-1")
     await eventually(ordered.is_committed, every=0.01)
     exchange = await ordered.exists()

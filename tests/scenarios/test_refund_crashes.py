@@ -20,7 +20,7 @@ from db.engine import open_engine
 from stack import Stack
 from temporal.policies import booking_policy
 from tests.box_office import BoxOffice, Buyer
-from tests.scenarios.test_attention import locked_out
+from tests.scenarios.test_attention import SLOW, locked_out
 from tests.scenarios.test_outages import without
 from tests.scenarios.test_refunds import accepted, becomes, needs_attention
 from tests.waiting import eventually
@@ -81,7 +81,7 @@ async def test_a_payment_database_that_goes_away_after_the_provider_has_paid_bac
     box_office: BoxOffice, settings: Settings
 ) -> None:
     _, buyer, booking = await a_booking(box_office)
-    await box_office.provider.will("slow", "refund", booking, delay_seconds=1)
+    await box_office.provider.will("slow", "refund", booking, delay_seconds=SLOW)
     await accepted(buyer, booking)
     role, database = sql.Identifier("seatwright_payment"), "seatwright_payment"
     dsn = secret(settings.postgres_admin_dsn)
@@ -108,7 +108,7 @@ async def test_a_reservation_database_that_stays_away_while_money_goes_back_asks
     box_office: BoxOffice, settings: Settings
 ) -> None:
     _, buyer, booking = await a_booking(box_office)
-    await box_office.provider.will("slow", "refund", booking, delay_seconds=1)
+    await box_office.provider.will("slow", "refund", booking, delay_seconds=SLOW)
     refund = await accepted(buyer, booking)
     async with locked_out(settings):
 
