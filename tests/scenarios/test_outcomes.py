@@ -132,7 +132,7 @@ def _unread(reader: Consumer, left: dict[int, int]) -> list[TopicPartition]:
 
 
 async def told(settings: Settings, topic: str, key: str, how_many: int) -> list[Read]:
-    """What a new consumer group reads of an aggregate until it has so many domain events, some of them perhaps twice."""
+    """What a new consumer group reads of an aggregate until it has so many domain events; some may come twice."""
     async with reading(settings.kafka_bootstrap, topic) as reader:
 
         async def enough() -> list[Read]:
