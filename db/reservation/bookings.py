@@ -115,8 +115,13 @@ async def _known_or_late(connection: AsyncConnection, request: BookingRequest) -
     """Why the row could not be made: an earlier try has made it, or nobody waits for it any more."""
     known = await find(connection, request.id)
     if known is None:
-        raise Refused(ProblemType.WRONG_STATE, "The request came too late.")
+        raise too_late()
     return known
+
+
+def too_late() -> Refused:
+    """A request that was carried out after its caller had gone: not its fault, and to be made again."""
+    return Refused(ProblemType.UNAVAILABLE, "The request waited for too long; nothing was done: try again.")
 
 
 async def _insert(

@@ -21,7 +21,7 @@ from db.reservation.tables import BookingRow, EventRow, ExchangeRow, SeatRow, Ti
 from domain.bookings import Booking, Ticket
 from domain.domain_events import TicketExchanged
 from domain.exchanges import LIVE, Exchange, ExchangeRequest, ExchangeState, exchanged
-from domain.problems import Problem, ProblemType, Refused
+from domain.problems import Problem, Refused
 from domain.seats import SeatName
 
 _S = ExchangeState
@@ -38,7 +38,7 @@ async def begin(connection: AsyncConnection, request: ExchangeRequest) -> Exchan
     if known:
         return known
     if await bookings.now(connection) >= request.deadline:
-        raise Refused(ProblemType.WRONG_STATE, "The request came too late.")
+        raise bookings.too_late()
     planned = await plan(connection, request, lock=True)
     await bookings.claim_places(
         connection, planned.booking.model_copy(update={"seats": (request.seat,), "quantities": {}})

@@ -46,7 +46,7 @@ async def test_a_request_that_nobody_waits_for_any_more_claims_nothing(
     late = await request(reservation, PAST)
     with pytest.raises(Refused) as refused:
         await claimed(reservation, late)
-    assert refused.value.problem.type is ProblemType.WRONG_STATE
+    assert refused.value.problem.type is ProblemType.UNAVAILABLE  # so that the caller makes it again
     assert by_hand.execute("SELECT count(*) FROM bookings").fetchone() == (0,)
     assert by_hand.execute("SELECT count(*) FROM seats WHERE booking_id IS NOT NULL").fetchone() == (0,)
 
