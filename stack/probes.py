@@ -55,7 +55,7 @@ def redis(given: Given) -> None:
     """Redis has loaded its data and answers PING."""
     import redis as driver
 
-    with driver.Redis.from_url(given.env["SEATWRIGHT_REDIS_URL"], socket_timeout=2) as client:
+    with driver.Redis(port=given.ports["redis"], socket_timeout=2) as client:
         client.ping()
 
 

@@ -237,6 +237,17 @@ def test_a_spawned_process_has_its_own_port_and_is_forgotten_by_down(stack: Stac
     assert not stack.is_running("mail-2")
 
 
+def test_a_spawned_server_is_not_ready_because_the_one_that_it_is_like_is(stack: Stack) -> None:
+    stack.up("redis")
+    stack.spawn("redis-2", "redis")
+    pid = stack.pid("redis-2")
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    states = {seen.name: seen.state for seen in stack.status()}
+    os.kill(pid, signal.SIGCONT)
+    assert (states["redis"], states["redis-2"]) == ("ready", "not ready")
+
+
 def test_status_tells_ready_died_and_stopped_apart(stack: Stack) -> None:
     stack.up("redis", "mail")
     stack.kill("mail")
