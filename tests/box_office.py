@@ -325,7 +325,7 @@ class BoxOffice:
                 {"name": "Standing", "kind": "general", "capacity": standing, "price": standing_price},
             ],
         }
-        created = await self._organizer.post("/v1/events", body)
+        created = await known(lambda: self._organizer.post("/v1/events", body))
         assert created.status_code == 201, created.text
         event = str(created.json()["id"])
         published = await known(lambda: self._organizer.post(f"/v1/events/{event}/publish"))
@@ -342,20 +342,21 @@ class BoxOffice:
 
     async def cancel(self, event: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Cancel an event, or learn what that would mean."""
-        answer = await self._organizer.post(f"/v1/events/{event}/cancel?dry_run={str(dry_run).lower()}")
+        path = f"/v1/events/{event}/cancel?dry_run={str(dry_run).lower()}"
+        answer = await known(lambda: self._organizer.post(path))
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
 
     async def cancellation(self, event: str) -> dict[str, Any]:
-        answer = await self._organizer.get(f"/v1/events/{event}/cancellation")
+        answer = await known(lambda: self._organizer.get(f"/v1/events/{event}/cancellation"))
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
 
     async def house(self, event: str) -> dict[str, Any]:
         """An event's places as everybody sees them."""
-        answer = await self.http.get(f"/v1/events/{event}/seats")
+        answer = await known(lambda: self.http.get(f"/v1/events/{event}/seats"))
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
