@@ -50,7 +50,7 @@ CARD_NUMBER = re.compile(r"\d{13,}")
 
 REFUSED_STATUSES = frozenset({400, 401, 402, 403, 404})
 EXPAND_CHARGE = "latest_charge"
-"""The charge alone knows what was refunded."""
+"""The charge alone knows what was refunded; what has just been made, taken or voided was not."""
 
 GIVING_BACK_STATES = {
     "pending": GivingBackState.PENDING,
@@ -137,7 +137,6 @@ class StripeGateway:
             "capture_method": "manual",
             "allowed_payment_method_types": ["card"],
             "metadata": {"booking_id": str(booking_id)},
-            "expand": [EXPAND_CHARGE],
         }
         return await self._intent(self._client.v1.payment_intents.create_async(request, _under(key)))
 
@@ -151,7 +150,6 @@ class StripeGateway:
         request: params.PaymentIntentConfirmParams = {
             "payment_method": _token(payment_method),
             "return_url": return_url,
-            "expand": [EXPAND_CHARGE],
         }
         return await self._intent(self._client.v1.payment_intents.confirm_async(intent_id, request, _under(key)))
 
@@ -166,13 +164,11 @@ class StripeGateway:
         Raises:
             PaymentDeclined: The issuer took the authorization back.
         """
-        request: params.PaymentIntentCaptureParams = {"expand": [EXPAND_CHARGE]}
-        return await self._intent(self._client.v1.payment_intents.capture_async(intent_id, request, _under(key)))
+        return await self._intent(self._client.v1.payment_intents.capture_async(intent_id, options=_under(key)))
 
     async def void(self, intent_id: str, *, key: str) -> Intent:
         """Close the intent and release what it reserves."""
-        request: params.PaymentIntentCancelParams = {"expand": [EXPAND_CHARGE]}
-        return await self._intent(self._client.v1.payment_intents.cancel_async(intent_id, request, _under(key)))
+        return await self._intent(self._client.v1.payment_intents.cancel_async(intent_id, options=_under(key)))
 
     async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent:
         """Give back a part or all of what was captured; the answer is the intent afterwards.

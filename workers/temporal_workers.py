@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version
@@ -77,6 +78,8 @@ _TUNER = WorkerTuner.create_composite(
     local_activity_supplier=FixedSizeSlotSupplier(_AT_ONCE),
     nexus_supplier=FixedSizeSlotSupplier(1),
 )
+# Under the one interpreter lock a second thread of workflow code only lets the event loop wait longer for its turn.
+_WORKFLOW_CODE = ThreadPoolExecutor(1, "workflow")
 _BUILD = f"seatwright {version('seatwright')}"  # Temporal's default compiles every loaded module to hash it: seconds
 
 
@@ -112,6 +115,7 @@ def worker(
         # anything that happens at run time: the tests replay and run the workflows in it.
         workflow_runner=UnsandboxedWorkflowRunner(),
         build_id=_BUILD,
+        workflow_task_executor=_WORKFLOW_CODE,
         tuner=_TUNER,
         max_cached_workflows=5 * _AT_ONCE,
         max_task_queue_activities_per_second=activities_per_second,

@@ -1,4 +1,5 @@
--- Makes a cold event warm from what Postgres says, in one step; what is already here is newer and stays.
+-- Makes a cold event warm from what Postgres says, in one step. What is sold here already is newer and stays; a hold of
+-- another's is not in Postgres, or it would have been read or have changed the token: it gives way.
 -- KEYS[1] event prefix; ARGV: change token seen before Postgres was read, loader, claims as JSON
 --   {"capacity": {section: n}, "seats": [[name, booking, ttl ms or 0 for sold]...],
 --    "general": [[section, booking, quantity, ttl ms or 0 for sold]...], "ended": [booking...]}
@@ -17,10 +18,11 @@ for section, capacity in pairs(claims.capacity) do
 end
 for _, claim in ipairs(claims.seats) do
     local key = prefix .. ':seat:' .. claim[1]
+    local left = redis.call('PTTL', key) -- -1 without an end (sold), -2 when missing
     if claim[3] == 0 then
-        redis.call('SET', key, claim[2], 'NX')
-    else
-        redis.call('SET', key, claim[2], 'NX', 'PX', string.format('%d', claim[3]))
+        if left ~= -1 then redis.call('SET', key, claim[2]) end
+    elseif left == -2 or (left >= 0 and (left < claim[3] or redis.call('GET', key) ~= claim[2])) then
+        redis.call('SET', key, claim[2], 'PX', string.format('%d', claim[3]))
     end
 end
 for _, claim in ipairs(claims.general) do

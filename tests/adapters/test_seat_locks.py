@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from adapters.seat_locks import Claims, ColdEvent, Places, SeatLocks
+from adapters.seat_locks import Claims, ColdEvent, Places, SeatLocks, seat_key
 from stack import Stack
 from tests.own_redis import own_redis
 from tests.waiting import eventually
@@ -306,6 +306,40 @@ async def test_what_was_sold_while_the_event_was_cold_is_newer_than_what_is_load
     assert await ends_in(redis, sold, "A-1-1") == -1
     assert await locks.hold(wants(event, Standing=9), MINUTE) == ("Standing",)
     assert await count(redis, event, "Standing") == (2, 2)
+
+
+async def test_who_asks_for_a_seat_of_an_event_that_redis_has_lost_leaves_nothing_behind(
+    locks: SeatLocks, redis: Redis
+) -> None:
+    event = uuid4()
+    with pytest.raises(ColdEvent):
+        await locks.hold(wants(event, "A-1-1"), MINUTE)
+    assert not [key async for key in redis.scan_iter(f"seatwright:{{{event}}}:*")]
+
+
+async def test_who_died_asking_for_a_seat_that_redis_had_lost_does_not_hide_whose_it_is(
+    locks: SeatLocks, redis: Redis
+) -> None:
+    event = uuid4()
+    sold, held = wants(event, "A-1-1"), wants(event, "A-1-2")
+    for seat, owner in (("A-1-1", uuid4()), ("A-1-2", uuid4()), ("A-1-3", sold.booking_id)):
+        await redis.set(seat_key(event, seat), str(owner), px=120_000)
+
+    truth = [("A-1-1", sold.booking_id, None), ("A-1-2", held.booking_id, MINUTE), ("A-1-3", sold.booking_id, None)]
+    assert await locks.load(event, "", Claims({}, truth, []))
+    assert await locks.hold(wants(event, "A-1-1", "A-1-2", "A-1-3"), MINUTE) == ("A-1-1", "A-1-2", "A-1-3")
+    assert [await ends_in(redis, sold, seat) for seat in ("A-1-1", "A-1-3")] == [-1, -1]
+    assert 0 < await ends_in(redis, held, "A-1-2") <= 60_000
+
+
+async def test_a_hold_that_was_made_longer_while_the_event_was_cold_is_newer_than_what_is_loaded(
+    locks: SeatLocks, redis: Redis
+) -> None:
+    event = uuid4()
+    held = wants(event, "A-1-1")
+    await locks.extend(held, 10 * MINUTE)
+    assert await locks.load(event, "", Claims({}, [("A-1-1", held.booking_id, MINUTE)], []))
+    assert await ends_in(redis, held, "A-1-1") > 60_000
 
 
 async def test_what_was_read_before_somebody_let_go_is_not_loaded(locks: SeatLocks, redis: Redis) -> None:
