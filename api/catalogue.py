@@ -279,6 +279,7 @@ async def cancel(
         requested_by=caller.user_id,
         attempts=opened.settings.compensation_attempts,
         ends_exchanges=True,
+        begins_together=True,
     )
     id = cancellation_workflow_id(event_id)
     with suppress(WorkflowAlreadyStartedError):  # it has come to its end already

@@ -143,6 +143,7 @@ async def _start_cancellation(client: Client, found: UnderWay, attempts: int) ->
         sales_are_stopped=found.paused,
         paused=found.paused,
         ends_exchanges=True,
+        begins_together=True,
     )
     try:
         await client.start_workflow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID, uuid5
@@ -43,6 +44,7 @@ class CancelEvent(BaseModel):
         rest: How long to wait before the next look.
         ends_exchanges: Exchanges that wait for their buyer are ended, and the report does not wait for operators.
             False is what cancellations did before there was the field.
+        begins_together: Refunds are begun side by side, where each waited for Temporal to have begun the one before.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,6 +57,7 @@ class CancelEvent(BaseModel):
     after: UUID | None = None
     rest: timedelta = _FIRST_REST
     ends_exchanges: bool = False
+    begins_together: bool = False
 
 
 def cancellation_workflow_id(event_id: UUID) -> str:
@@ -189,6 +192,12 @@ class EventCancellation:
             attempts=self._order.attempts,
             books_by_hand=True,
         )
+        self._running.add(request.id)
+        beginning = asyncio.create_task(self._begin(request))
+        if not self._order.begins_together:
+            await beginning
+
+    async def _begin(self, request: RefundRequest) -> None:
         try:
             child = await workflow.start_child_workflow(
                 RefundWorkflow.run,
@@ -200,9 +209,9 @@ class EventCancellation:
                 search_attributes=search_attributes_of_refund(request),
             )
         except WorkflowAlreadyStartedError:
-            return  # an earlier run has begun it
-        self._running.add(request.id)
-        child.add_done_callback(lambda done: self._ended(request.id, done.exception()))
+            self._running.discard(request.id)  # an earlier run has begun it
+        else:
+            child.add_done_callback(lambda done: self._ended(request.id, done.exception()))
 
     def _ended(self, refund: UUID, error: BaseException | None) -> None:
         if error:

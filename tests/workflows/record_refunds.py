@@ -102,7 +102,7 @@ async def main() -> None:
         begins, goes_on, *_, ends = await cancellation(office)
         found |= {"begins": begins, "goes-on": goes_on, "ends": ends}
         for name, history in found.items():
-            path = HISTORIES / f"{name if name.startswith('refund') else f'event-cancellation-{name}'}.json"
+            path = HISTORIES / f"{name if name.startswith('refund') else f'event-cancellation-together-{name}'}.json"
             path.write_text(portable(history.to_json()))
             print(f"{path.stem}: {len(history.events)} events")
 

@@ -3,7 +3,8 @@
 To record anew, after a change that is versioned or that no running saga can meet: `python -m tests.workflows.record`.
 `late-payment-pending` and `lost-order` are of runs of `test_late_payments` and `test_lost_orders`;
 `cancelled-in-mid-payment` is of a buyer who cancels while the card is being authorized, and `confirmed-by-its-row` of
-an answer that the server dropped (`test_answers`).
+an answer that the server dropped (`test_answers`). `event-cancellation-begins`, `-goes-on` and `-ends` are of when refunds
+were begun one after another.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def test_there_are_histories_of_refunds_and_of_a_cancelled_event() -> None:
     assert set(HISTORIES) >= {
         "refunded", "refund-failed-then-retried", "refund-needs-attention", "refund-refused", "refund-pending",
         "event-cancellation-begins", "event-cancellation-goes-on", "event-cancellation-ends",
+        "event-cancellation-together-begins", "event-cancellation-together-goes-on", "event-cancellation-together-ends",
     }  # fmt: skip
 
 
