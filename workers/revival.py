@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -83,8 +86,19 @@ async def revive(engine: AsyncEngine, client: Client, policy: BookingPolicy, ove
         await _start_cancellation(client, cancellation, policy.compensation_attempts)
 
 
-async def _start(client: Client, request: BookingRequest) -> None:
+@contextmanager
+def _reviving(what: str, **of: UUID) -> Iterator[None]:
+    """Count and tell that a workflow was started again; one that lives is left alone."""
     try:
+        yield
+    except WorkflowAlreadyStartedError:
+        return
+    _revived.inc()
+    log.warning(what, **{name: str(id) for name, id in of.items()})
+
+
+async def _start(client: Client, request: BookingRequest) -> None:
+    with _reviving("saga_revived", booking_id=request.id):
         await client.start_workflow(
             BookingWorkflow.run,
             request,
@@ -95,14 +109,10 @@ async def _start(client: Client, request: BookingRequest) -> None:
             search_attributes=search_attributes_of(request),
             task_timeout=TASK_TIMEOUT,
         )
-    except WorkflowAlreadyStartedError:
-        return  # it lives
-    _revived.inc()
-    log.warning("saga_revived", booking_id=str(request.id))
 
 
 async def _start_refund(client: Client, request: RefundRequest) -> None:
-    try:
+    with _reviving("refund_revived", refund_id=request.id):
         await client.start_workflow(
             RefundWorkflow.run,
             request,
@@ -112,14 +122,10 @@ async def _start_refund(client: Client, request: RefundRequest) -> None:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             search_attributes=search_attributes_of_refund(request),
         )
-    except WorkflowAlreadyStartedError:
-        return
-    _revived.inc()
-    log.warning("refund_revived", refund_id=str(request.id))
 
 
 async def _start_exchange(client: Client, request: ExchangeRequest) -> None:
-    try:
+    with _reviving("exchange_revived", exchange_id=request.id):
         await client.start_workflow(
             ExchangeWorkflow.run,
             request,
@@ -128,10 +134,6 @@ async def _start_exchange(client: Client, request: ExchangeRequest) -> None:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             search_attributes=search_attributes_of_exchange(request),
         )
-    except WorkflowAlreadyStartedError:
-        return
-    _revived.inc()
-    log.warning("exchange_revived", exchange_id=str(request.id))
 
 
 async def _start_cancellation(client: Client, found: UnderWay, attempts: int) -> None:
@@ -145,7 +147,7 @@ async def _start_cancellation(client: Client, found: UnderWay, attempts: int) ->
         ends_exchanges=True,
         begins_together=True,
     )
-    try:
+    with _reviving("cancellation_revived", event_id=found.event_id):
         await client.start_workflow(
             EventCancellation.run,
             order,
@@ -153,7 +155,3 @@ async def _start_cancellation(client: Client, found: UnderWay, attempts: int) ->
             task_queue=queues.RESERVATION,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
         )
-    except WorkflowAlreadyStartedError:
-        return
-    _revived.inc()
-    log.warning("cancellation_revived", event_id=str(found.event_id))
