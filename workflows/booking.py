@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.payment import Authorization, AuthorizationResult, Authorize, PaymentActivities
-    from activities.reservation import NeedsAttention, Release, ReservationActivities, StartPayment, Step
+    from activities.payment import Authorization, AuthorizationResult
+    from activities.reservation import Release, ReservationActivities, StartPayment, Step
     from domain.bookings import (
         OVER,
         PAID,
@@ -26,15 +26,14 @@ with workflow.unsafe.imports_passed_through():
         PaymentCommand,
         PaymentOutcome,
     )
-    from domain.money import Money
     from domain.problems import Problem, ProblemType
-    from temporal.policies import RemoteOptions, provider, provider_locally, transaction
     from temporal.saga import Saga, shielded
     from temporal.search_attributes import STATUS
     from workflows import refusals
     from workflows.attention import ISSUE_TICKETS, RELEASE_SEATS, RETURN_MONEY, Attention
-
-T = TypeVar("T")
+    from workflows.booking_row import Astray, BookingRow
+    from workflows.orders import Order, Orders
+    from workflows.till import Till
 
 _A_MOMENT = timedelta(milliseconds=1)
 
@@ -57,19 +56,6 @@ class _GiveUp(Exception):
         self.problem = problem
 
 
-class _Astray(Exception):
-    """The booking is not where this workflow believes it to be."""
-
-
-class _Order:
-    """A buyer's order to pay, until it is answered."""
-
-    def __init__(self, id: str, command: PaymentCommand) -> None:
-        self.id = id
-        self.command = command
-        self.outcome: PaymentOutcome | None = None
-
-
 @workflow.defn(name="Booking")
 class BookingWorkflow:
     """One booking. Updates hand in commands and wait for their outcome; `run` alone does things."""
@@ -78,10 +64,10 @@ class BookingWorkflow:
     def __init__(self, request: BookingRequest) -> None:
         self._request = request
         self._saga = Saga()
+        self._row = BookingRow(request.policy.compensation_attempts)
+        self._till = Till(request.policy)
+        self._orders = Orders()
         self._hold: HoldOutcome | None = None
-        self._held: Booking | None = None
-        self._order: _Order | None = None
-        self._came_to_nothing: dict[str, Problem] = {}  # orders that were answered before it was known, by id
         self._cancel_requested = False
         self._end_of_hold: asyncio.Task[None] | None = None
         self._abandon_requested = False
@@ -105,11 +91,11 @@ class BookingWorkflow:
         while not self._has_ended:
             try:
                 await self._go_on()
-            except _Astray:
+            except Astray:
                 await self._find_way()
-        if self._pending_order:
-            self._answer(self._pending_order, problem=refusals.over(self._booking))
-        if self._order and self._request.policy.spares_events and not self._may_end_at_once:
+        if self._orders.pending:
+            self._answer(self._orders.pending, problem=refusals.over(self._booking))
+        if self._orders.latest and self._request.policy.spares_events and not self._may_end_at_once:
             # Whatever arrives while a task ends its workflow makes the server drop that task, and the answer with it.
             await workflow.sleep(_A_MOMENT, summary="the order is answered before the end")
 
@@ -127,7 +113,7 @@ class BookingWorkflow:
         else:
             await self._undo(BookingStatus.EXPIRED)
 
-    async def _take_payment(self, order: _Order) -> None:
+    async def _take_payment(self, order: Order) -> None:
         """Who loses the seats at the last moment is voided, never refunded: so the seats come before the capture."""
         try:
             await self._start_payment()
@@ -147,24 +133,20 @@ class BookingWorkflow:
     # The steps, each with what undoes it
 
     async def _hold_places(self) -> None:
-        self._hold = await workflow.execute_local_activity_method(
-            ReservationActivities.hold, self._request, summary="hold seats", **transaction()
-        )
+        self._hold = await self._row.hold(self._request)
         if self._hold.problem:
             await workflow.wait_condition(workflow.all_handlers_finished)
             raise ApplicationError(self._hold.problem.detail, type=self._hold.problem.type, non_retryable=True)
-        assert self._hold.booking is not None
-        self._held = self._hold.booking
-        self._tell(f"Held until {self._held.expires_at:%H:%M:%S} UTC")
+        self._tell(f"Held until {self._booking.expires_at:%H:%M:%S} UTC")
 
-    async def _next_order(self) -> _Order | None:
+    async def _next_order(self) -> Order | None:
         left = self._booking.expires_at - workflow.now()
         if left > timedelta(0) and not self._cancel_requested:
             if self._request.policy.spares_events:
                 await self._wait_for_command(left)
             else:
                 await self._wait_for_command_with_own_timer(left)
-        return None if self._cancel_requested else self._pending_order
+        return None if self._cancel_requested else self._orders.pending
 
     async def _wait_for_command(self, left: timedelta) -> None:
         """One timer for the whole hold; while the buyer pays it is left alone, since to cancel it costs an event."""
@@ -181,7 +163,7 @@ class BookingWorkflow:
         order = StartPayment(booking=self._booking, window=self._request.policy.payment_window)
         await self._change(ReservationActivities.start_payment, order, "keep the seats while paying")
 
-    async def _authorize(self, order: _Order) -> None:
+    async def _authorize(self, order: Order) -> None:
         if self._is_free:
             return self._heed_cancel()
         self._saga.on_failure(RETURN_MONEY, self._return_money)
@@ -196,20 +178,12 @@ class BookingWorkflow:
         self._heed_cancel()
 
     async def _ask_for_authorization(self, command: PaymentCommand) -> Authorization:
-        request = Authorize(
-            booking_id=self._booking.id,
-            amount=Money(amount=self._booking.amount, currency=self._booking.currency),
-            provider=command.provider,
-            payment_method=command.payment_method,
-            return_url=command.return_url,
-            deadline=command.deadline,
-        )
         try:
-            return await self._pay(PaymentActivities.authorize, request, f"authorize at {command.provider}")
+            return await self._till.authorize(self._booking, command)
         except FailureError as error:
             raise _GiveUp(BookingStatus.FAILED, refusals.PROVIDER_UNREACHABLE) from error
 
-    async def _wait_for_buyer(self, order: _Order, authorization: Authorization) -> Authorization:
+    async def _wait_for_buyer(self, order: Order, authorization: Authorization) -> Authorization:
         """3-D Secure: the buyer acts at the provider, who tells us, or is asked, until the payment's window closes."""
         self._buyer_had_to_act = True
         until = workflow.now() + self._request.policy.payment_window
@@ -236,12 +210,7 @@ class BookingWorkflow:
 
     async def _commit_seats(self) -> None:
         try:
-            problem = await workflow.execute_local_activity_method(
-                ReservationActivities.commit,
-                self._step,
-                summary="commit seats",
-                **transaction(self._attempts),
-            )
+            problem = await self._row.commit()
         except FailureError as error:
             raise _GiveUp(BookingStatus.FAILED, refusals.UNDONE) from error
         if problem:
@@ -253,30 +222,15 @@ class BookingWorkflow:
         if self._is_free:
             return
         try:
-            refusal = await self._pay(PaymentActivities.capture, self._booking.id, "capture the money")
+            refusal = await self._till.capture(self._booking)
         except FailureError as error:
             raise _GiveUp(BookingStatus.FAILED, refusals.PROVIDER_UNREACHABLE) from error
         if refusal:
             raise _GiveUp(BookingStatus.FAILED, refusals.capture_refused(refusal))
 
-    async def _pay(self, step: Callable[[Any, Any], Awaitable[T]], order: object, summary: str) -> T:
-        """A step at the provider: here, or where the payment service has machines of its own."""
-        if self._request.policy.payment_steps == "local":
-            here = provider_locally(self._attempts)
-            return await workflow.execute_local_activity_method(step, order, summary=summary, **here)
-        return await workflow.execute_activity_method(step, order, summary=summary, **self._provider())
-
     async def _issue_tickets(self) -> None:
-        await self._insist(ISSUE_TICKETS, self._issue)
+        await self._insist(ISSUE_TICKETS, self._row.issue)
         self._tell("Confirmed")
-
-    async def _issue(self) -> None:
-        self._held = await workflow.execute_local_activity_method(
-            ReservationActivities.issue,
-            self._step,
-            summary=ISSUE_TICKETS,
-            **transaction(self._attempts),
-        )
 
     async def _keep_hold(self) -> None:
         await self._change(ReservationActivities.keep_hold, self._step, "keep the seats for another try")
@@ -287,36 +241,20 @@ class BookingWorkflow:
         """Compensate, latest effect first; seats go back only when no money of the buyer's is kept any more."""
         await self._saga.compensate()
         release = Release(booking=self._booking, to=to, reason=problem.type if problem else None)
-        await self._insist(RELEASE_SEATS, lambda: self._release(release))
+        await self._insist(RELEASE_SEATS, lambda: self._row.release(release))
         if self._booking.status in PAID:
             return self._tell("Confirmed by another worker")
         self._tell(f"Ended as {to}" + (f": {problem.detail}" if problem else ""))
-        if self._pending_order:
-            self._answer(self._pending_order, problem=problem or refusals.over(self._booking))
+        if self._orders.pending:
+            self._answer(self._orders.pending, problem=problem or refusals.over(self._booking))
 
     async def _return_money(self) -> None:
         """Nobody gets both the tickets and the money, also where another worker still carries out the order."""
         if self._request.policy.forbids_tickets:
-            self._held = await workflow.execute_local_activity_method(
-                ReservationActivities.forbid_tickets, self._booking.id, summary="no tickets any more", **transaction()
-            )
+            await self._row.forbid_tickets()
             if self._booking.status in PAID:
                 return
-
-        async def return_money() -> None:
-            await workflow.execute_activity_method(
-                PaymentActivities.return_money, self._booking.id, summary="void or refund", **self._provider()
-            )
-
-        await self._insist(RETURN_MONEY, return_money)
-
-    async def _release(self, release: Release) -> None:
-        self._held = await workflow.execute_local_activity_method(
-            ReservationActivities.release,
-            release.model_copy(update={"booking": self._booking}),
-            summary=RELEASE_SEATS,
-            **transaction(self._attempts),
-        )
+        await self._insist(RETURN_MONEY, lambda: self._till.return_money(self._booking))
 
     def _heed_cancel(self) -> None:
         if self._cancel_requested:
@@ -331,7 +269,7 @@ class BookingWorkflow:
                 failure = error
             believed = self._booking.version
             with suppress(FailureError):
-                await self._adopt_row(attempts=3)
+                await self._row.adopt(attempts=3)
             if self._has_ended:
                 return None  # the effect was made, and only its answer was lost
             if self._booking.version != believed:
@@ -351,8 +289,8 @@ class BookingWorkflow:
         Flagging the row gives it a new version, so a late try of the step finds itself stale; and a row that turns out
         to have reached its end is left there: nobody gets both the tickets and the money.
         """
-        await self._flag(step, attempts=0)
-        await self._adopt_row()
+        await self._row.flag(step, attempts=0)
+        await self._row.adopt()
         if not self._has_ended:
             raise _GiveUp(BookingStatus.FAILED, refusals.UNDONE)
 
@@ -363,33 +301,20 @@ class BookingWorkflow:
         if self._shown is not BookingStatus.NEEDS_ATTENTION:
             self._shown = BookingStatus.NEEDS_ATTENTION
             workflow.upsert_search_attributes([STATUS.value_set(self._shown)])
-        if self._pending_order:
-            self._answer(self._pending_order, problem=refusals.PARKED)
-        await self._flag(step, attempts=3)
+        if self._orders.pending:
+            self._answer(self._orders.pending, problem=refusals.PARKED)
+        await self._row.flag(step, attempts=3)
         return await self._attention.decision()
-
-    async def _flag(self, step: str, attempts: int) -> None:
-        """Let the row say it too, if that can be; `_adopt_row` later finds out whether it does."""
-        with suppress(FailureError):
-            self._held = await workflow.execute_local_activity_method(
-                ReservationActivities.flag,
-                NeedsAttention(booking=self._booking, step=step),
-                summary="flag for an operator",
-                **transaction(attempts),
-            )
 
     # Where the row has moved on without us: after a reset, or when an answer was lost for good
 
     async def _change(self, change: Callable[[Any, Any], Awaitable[Booking]], order: Step, summary: str) -> None:
-        try:
-            self._held = await workflow.execute_local_activity_method(change, order, summary=summary, **transaction())
-        except FailureError as error:
-            raise _Astray from error
+        await self._row.change(change, order, summary)
         self._tell(summary.capitalize())
 
     async def _find_way(self) -> None:
         believed = self._booking.version
-        await self._adopt_row()
+        await self._row.adopt()
         if self._booking.version == believed and not self._has_ended:
             # The row stands where we thought, and still the step is impossible: go back rather than round in circles.
             self._saga.on_failure(RETURN_MONEY, self._return_money)
@@ -399,15 +324,10 @@ class BookingWorkflow:
         """A task that answers an order and ends the saga is dropped where news come meanwhile, with the order."""
         self._provider_has_news = False
         believed = self._booking
-        await self._adopt_row()
+        await self._row.adopt()
         if self._has_ended:
             return self._tell("Confirmed; the order's answer was lost")
-        self._held = believed  # what goes on without us is for the order to find out, when it comes again
-
-    async def _adopt_row(self, attempts: int = 0) -> None:
-        self._held = await workflow.execute_local_activity_method(
-            ReservationActivities.look, self._booking.id, summary="look at the row", **transaction(attempts)
-        )
+        self._row.known = believed  # what goes on without us is for the order to find out, when it comes again
 
     # Commands
 
@@ -424,8 +344,7 @@ class BookingWorkflow:
         if not self._hold:
             await self._known_hold()
             self._check_payable(command)
-        update = workflow.current_update_info()
-        self._order = order = _Order(update.id if update else "", command)
+        order = self._orders.hand_in(command)
         await workflow.wait_condition(lambda: order.outcome is not None)
         assert order.outcome is not None
         return order.outcome
@@ -440,9 +359,9 @@ class BookingWorkflow:
         await workflow.wait_condition(lambda: self._hold is not None)
 
     def _check_payable(self, command: PaymentCommand) -> None:
-        if self._held is None or self._held.status in OVER or self._cancel_requested:
+        if self._row.known is None or self._row.known.status in OVER or self._cancel_requested:
             raise ApplicationError("The booking cannot be paid.", type=ProblemType.WRONG_STATE)
-        if self._pending_order or self._held.status is not BookingStatus.HELD:
+        if self._orders.pending or self._row.known.status is not BookingStatus.HELD:
             raise ApplicationError("A payment is under way.", type=ProblemType.PAYMENT_IN_PROGRESS)
         if workflow.now() >= command.deadline:
             raise ApplicationError("The call came too late.", type=ProblemType.PAYMENT_TOO_LATE)
@@ -450,7 +369,7 @@ class BookingWorkflow:
     @workflow.query
     def why_not_paid(self, order: str) -> Problem | None:
         """Why an order that was answered while its buyer had to act came to nothing, if it did; by its update's id."""
-        return self._came_to_nothing.get(order)
+        return self._orders.why_not_paid(order)
 
     @workflow.update
     async def abandon(self) -> CancelOutcome:
@@ -463,7 +382,11 @@ class BookingWorkflow:
 
     @abandon.validator
     def _may_abandon(self) -> None:
-        if self._held is None or self._held.status is not BookingStatus.ACTION_REQUIRED or self._attention.step:
+        if (
+            self._row.known is None
+            or self._row.known.status is not BookingStatus.ACTION_REQUIRED
+            or self._attention.step
+        ):
             raise ApplicationError("No payment waits for its buyer.", type=ProblemType.WRONG_STATE)
 
     @workflow.update
@@ -484,7 +407,7 @@ class BookingWorkflow:
             self._check_cancellable()
 
     def _check_cancellable(self) -> None:
-        if self._held is None or self._held.status in OVER or self._attention.step:
+        if self._row.known is None or self._row.known.status in OVER or self._attention.step:
             raise ApplicationError("The booking cannot be cancelled.", type=ProblemType.WRONG_STATE)
 
     @workflow.update
@@ -516,8 +439,7 @@ class BookingWorkflow:
 
     @property
     def _booking(self) -> Booking:
-        assert self._held is not None, "nothing is held yet"
-        return self._held
+        return self._row.booking
 
     @property
     def _has_news_to_heed(self) -> bool:
@@ -525,15 +447,11 @@ class BookingWorkflow:
 
     @property
     def _is_commanded(self) -> bool:
-        return self._pending_order is not None or self._cancel_requested
-
-    @property
-    def _pending_order(self) -> _Order | None:
-        return self._order if self._order and self._order.outcome is None else None
+        return self._orders.pending is not None or self._cancel_requested
 
     @property
     def _step(self) -> Step:
-        return Step(booking=self._booking)
+        return self._row.step
 
     @property
     def _is_free(self) -> bool:
@@ -541,30 +459,15 @@ class BookingWorkflow:
 
     @property
     def _has_ended(self) -> bool:
-        return self._booking.status in OVER
+        return self._row.has_ended
 
     @property
     def _may_end_at_once(self) -> bool:
         """Nobody tells it anything while its buyer need not act; and a caller repeats an order whose answer is lost."""
         return self._request.policy.ends_at_once and not self._buyer_had_to_act
 
-    @property
-    def _attempts(self) -> int:
-        return self._request.policy.compensation_attempts
-
-    def _provider(self) -> RemoteOptions:
-        return provider(self._attempts)
-
-    def _answer(self, order: _Order, *, problem: Problem | None = None, action_url: str | None = None) -> None:
-        if order.outcome and order.outcome.booking and problem:
-            self._came_to_nothing[order.id] = problem
-        elif order.outcome is None:
-            order.outcome = PaymentOutcome(
-                body_sha256=order.command.body_sha256,
-                booking=None if problem else self._booking,
-                problem=problem,
-                action_url=action_url,
-            )
+    def _answer(self, order: Order, *, problem: Problem | None = None, action_url: str | None = None) -> None:
+        self._orders.answer(order, self._booking, problem=problem, action_url=action_url)
 
     def _tell(self, details: str) -> None:
         workflow.set_current_details(details)
