@@ -20,7 +20,8 @@ from tests.api.partners import register
 from tests.api.people import Person, problem
 from tests.api.test_recovery import told
 from tests.api.test_second_factor import enrol
-from tests.box_office import CARD_WITH_3DS, BoxOffice
+from tests.box_office import BoxOffice
+from tests.buyer import CARD_WITH_3DS
 from tests.waiting import eventually
 
 # Windows that do not end while a test runs.

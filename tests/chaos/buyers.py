@@ -15,7 +15,7 @@ from api.idempotency import booking_id_for
 from api.tokens import AccessTokens, Principal
 from config.settings import Settings, secret
 from domain.identity import Role
-from tests.box_office import CARD, CARD_WITH_3DS, DECLINED_CARD
+from tests.buyer import CARD, CARD_WITH_3DS, DECLINED_CARD
 from tests.chaos.journal import Answer, Call, Journal, Order, Verdict
 
 PATIENCE = (0.3, 0.6, 1.2, 2.4, 4.8, 4.8, 4.8)

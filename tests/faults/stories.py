@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import httpx2
 
-from tests.box_office import CARD, CARD_WITH_3DS, DECLINED_CARD, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import CARD, CARD_WITH_3DS, DECLINED_CARD, Buyer
 from tests.waiting import eventually
 
 SEAT, STANDING, AMOUNT = "A-1-1", 2, 5000 + 2 * 3000

@@ -10,7 +10,8 @@ import pytest
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import CARD, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import CARD, Buyer
 from tests.faults import report
 from tests.faults.aftermath import the_audit_is_clean
 from tests.faults.effects import Cell, Effect, chosen

@@ -11,7 +11,8 @@ import pytest
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import Buyer
 from tests.faults import report
 from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clean, the_saga_is_over
 from tests.faults.effects import SAGA, Cell, chosen

@@ -11,7 +11,8 @@ import pytest
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import Buyer
 from tests.faults import aftermath
 from tests.faults.report import Outcome, outcome
 from tests.faults.stories import WITHIN, hold

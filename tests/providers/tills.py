@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import httpx2
 
-from tests.box_office import CARD, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import CARD, Buyer
 from tests.faults.stories import insist
 from tests.iyzico_buyer import APPROVED, authenticate, pay_with
 from tests.payu_buyer import PayUBuyer

@@ -19,7 +19,8 @@ from sqlalchemy import make_url
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import CARD_WITH_3DS, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import CARD_WITH_3DS, Buyer
 from tests.waiting import eventually
 
 

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.box_office import CARD, CARD_WITH_3DS, DECLINED_CARD, BoxOffice
+from tests.box_office import BoxOffice
+from tests.buyer import CARD, CARD_WITH_3DS, DECLINED_CARD
 from tests.waiting import eventually
 
 

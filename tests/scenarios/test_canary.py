@@ -22,7 +22,8 @@ from temporalio.client import Client
 from config.settings import Settings
 from stack import Stack
 from tests.api.people import log_in
-from tests.box_office import CARD, DECLINED_CARD, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import CARD, DECLINED_CARD, Buyer
 from tests.waiting import eventually
 
 NEED_IT = {"mail", "postgres", "sandbox"}

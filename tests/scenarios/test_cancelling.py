@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.box_office import CARD_WITH_3DS, BoxOffice
+from tests.box_office import BoxOffice
+from tests.buyer import CARD_WITH_3DS
 
 
 async def test_a_held_booking_is_cancelled_and_the_seats_are_free_at_once(box_office: BoxOffice) -> None:

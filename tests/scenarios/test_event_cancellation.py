@@ -15,7 +15,8 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from db.engine import open_engine
 from domain.identity import Role
 from stack import Stack
-from tests.box_office import CARD_WITH_3DS, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import CARD_WITH_3DS, Buyer
 from tests.scenarios.sold import sold
 from tests.scenarios.test_outages import without
 from tests.scenarios.test_rush import answer_to, pay

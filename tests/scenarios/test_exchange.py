@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 
 from domain.identity import Role
-from tests.box_office import DECLINED_CARD, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import DECLINED_CARD, Buyer
 from tests.scenarios.test_refunds import accepted, becomes
 from tests.waiting import eventually
 

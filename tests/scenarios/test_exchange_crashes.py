@@ -20,7 +20,8 @@ from config.settings import Settings
 from db.engine import open_engine
 from stack import Stack
 from temporal.policies import booking_policy
-from tests.box_office import CARD_WITH_3DS, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import CARD_WITH_3DS, Buyer
 from tests.scenarios.test_attention import SLOW, locked_out
 from tests.scenarios.test_exchange import bought, exchanged, sits, ticket_of
 from tests.scenarios.test_exchange_payments import exchange_is, waiting

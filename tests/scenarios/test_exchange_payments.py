@@ -10,7 +10,8 @@ import httpx2
 import pytest
 
 from config.settings import Settings
-from tests.box_office import CARD_WITH_3DS, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import CARD_WITH_3DS, Buyer
 from tests.iyzico_buyer import APPROVED, pay_with
 from tests.payu_buyer import PayUBuyer
 from tests.scenarios.test_event_cancellation import finished

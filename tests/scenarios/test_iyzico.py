@@ -12,7 +12,8 @@ import pytest
 
 from config.settings import Settings, secret
 from sandbox.iyzico.signatures import sign_notification
-from tests.box_office import BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import Buyer
 from tests.iyzico_buyer import APPROVED, NO_FUNDS, Page, authenticate, pay_with
 from tests.waiting import eventually
 from tests.webhooks import rows

@@ -13,7 +13,8 @@ from temporalio.service import RPCError
 from config.settings import Settings
 from db.engine import open_engine
 from stack import Stack
-from tests.box_office import CARD, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import CARD, Buyer
 from tests.waiting import eventually
 from tests.webhooks import rows
 

@@ -16,7 +16,8 @@ from config.settings import Settings
 from db.engine import open_engine
 from stack import Stack
 from tests.api.test_command_line import seatwright
-from tests.box_office import DECLINED_CARD, BoxOffice
+from tests.box_office import BoxOffice
+from tests.buyer import DECLINED_CARD
 from tests.waiting import eventually
 
 

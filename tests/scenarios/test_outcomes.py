@@ -17,7 +17,8 @@ from adapters.kafka import PARTITIONS, dead_letters
 from config.settings import Settings
 from domain.domain_events import BookingEvent, CatalogueEvent, PaymentEvent
 from tests.api.mails import VERIFICATION
-from tests.box_office import DECLINED_CARD, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import DECLINED_CARD, Buyer
 from tests.waiting import eventually
 from tests.workers.outside import Read, reading
 

@@ -11,7 +11,8 @@ import orjson
 
 from adapters.payu_signature import HEADER
 from sandbox.payu.messages import signature
-from tests.box_office import BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import Buyer
 from tests.payu_buyer import PayUBuyer
 from tests.waiting import eventually
 

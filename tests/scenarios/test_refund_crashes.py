@@ -19,7 +19,8 @@ from config.settings import Settings, secret
 from db.engine import open_engine
 from stack import Stack
 from temporal.policies import booking_policy
-from tests.box_office import BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import Buyer
 from tests.scenarios.test_attention import SLOW, locked_out
 from tests.scenarios.test_outages import without
 from tests.scenarios.test_refunds import accepted, becomes, needs_attention

@@ -13,7 +13,8 @@ from config.settings import Settings, secret
 from domain.identity import Role
 from sandbox.iyzico.signatures import sign_notification
 from sandbox.payu.messages import signature as payu_signature
-from tests.box_office import BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import Buyer
 from tests.faults.stories import hold
 from tests.providers.tills import TILLS, Till, Visit
 from tests.waiting import eventually

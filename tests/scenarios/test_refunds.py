@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from domain.identity import Role
-from tests.box_office import BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import Buyer
 from tests.waiting import eventually
 from tests.webhooks import kept, message, post, rows
 

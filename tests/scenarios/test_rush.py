@@ -14,7 +14,8 @@ from httpx2 import Response
 from redis.asyncio import Redis
 
 from tests.adapters.test_seat_locks import forget
-from tests.box_office import CARD, DECLINED_CARD, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import CARD, DECLINED_CARD, Buyer
 from tests.waiting import eventually
 
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"

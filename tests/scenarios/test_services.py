@@ -14,7 +14,8 @@ import pytest
 from config.settings import Settings, secret
 from domain.identity import Role
 from stack import Stack
-from tests.box_office import BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import Buyer
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive

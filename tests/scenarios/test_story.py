@@ -8,7 +8,8 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 
 from domain.identity import Role
-from tests.box_office import DECLINED_CARD, BoxOffice
+from tests.box_office import BoxOffice
+from tests.buyer import DECLINED_CARD
 from tests.scenarios.test_outcomes import register
 from tests.waiting import eventually
 

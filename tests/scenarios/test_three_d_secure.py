@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.box_office import CARD, CARD_WITH_3DS, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import CARD, CARD_WITH_3DS, Buyer
 from tests.waiting import eventually
 
 REFUSED_AFTER_3DS = "pm_card_threeDSecureRequiredChargeDeclined"

@@ -12,7 +12,8 @@ import pytest
 
 from config.settings import Settings, secret
 from stack import Stack
-from tests.box_office import CARD_WITH_3DS, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import CARD_WITH_3DS, Buyer
 from tests.scenarios.test_answers import hanging, timed
 from tests.waiting import eventually
 from tests.webhooks import kept, message, post, signature

@@ -16,7 +16,8 @@ from temporalio.service import RPCError
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import CARD, CARD_WITH_3DS, DECLINED_CARD, BoxOffice
+from tests.box_office import BoxOffice
+from tests.buyer import CARD, CARD_WITH_3DS, DECLINED_CARD
 from tests.waiting import eventually
 
 HISTORIES = Path(__file__).parent.parent / "histories"

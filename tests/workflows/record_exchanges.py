@@ -8,7 +8,8 @@ from typing import Any
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import CARD_WITH_3DS, DECLINED_CARD, BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import CARD_WITH_3DS, DECLINED_CARD, Buyer
 from tests.waiting import eventually
 from tests.workflows.record import HISTORIES, portable
 

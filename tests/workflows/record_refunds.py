@@ -10,7 +10,8 @@ from temporalio.client import WorkflowHistory
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice, Buyer
+from tests.box_office import BoxOffice
+from tests.buyer import Buyer
 from tests.waiting import eventually
 from tests.workflows.record import HISTORIES, portable
 from workflows.event_cancellation import cancellation_workflow_id

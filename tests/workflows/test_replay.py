@@ -3,8 +3,8 @@
 To record anew, after a change that is versioned or that no running saga can meet: `python -m tests.workflows.record`.
 `late-payment-pending` and `lost-order` are of runs of `test_late_payments` and `test_lost_orders`;
 `cancelled-in-mid-payment` is of a buyer who cancels while the card is being authorized, and `confirmed-by-its-row` of
-an answer that the server dropped (`test_answers`). `event-cancellation-begins`, `-goes-on` and `-ends` are of when refunds
-were begun one after another.
+an answer that the server dropped (`test_answers`). `event-cancellation-begins`, `-goes-on` and `-ends` are of when
+refunds were begun one after another.
 """
 
 from __future__ import annotations

@@ -1,0 +1,119 @@
+"""The payment provider as it looks from its own side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+
+from config.settings import Settings, secret
+
+OF_PAYU = {"succeeded": "approved", "failed": "declined"}
+
+
+class Provider:
+    """The payment sandbox, as seen from its own side."""
+
+    def __init__(self, url: str) -> None:
+        self._http = httpx2.AsyncClient(base_url=url, timeout=30)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def will(self, kind: str, operation: str, booking: str, *, times: int = 1, **more: Any) -> None:
+        """Misbehave on purpose, for one booking."""
+        fault = {"operation": operation, "kind": kind, "times": times, "match": {"booking_id": booking}, **more}
+        answer = await self._http.post("/_sandbox/faults", json=fault)
+        assert answer.status_code == 201, answer.text
+
+    async def intents(self, booking: str) -> list[dict[str, Any]]:
+        answer = await self._http.get("/_sandbox/intents", params={"booking": booking})
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["intents"]
+        return found
+
+    async def kept(self, booking: str) -> int:
+        """Money of the buyer's that the provider has taken or reserved, in minor units."""
+        return sum(each["held"] + each["captured"] - each["refunded"] for each in await self.intents(booking))
+
+    async def calls(self, booking: str, operation: str) -> list[dict[str, Any]]:
+        answer = await self._http.get("/_sandbox/requests", params={"booking": booking, "operation": operation})
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["requests"]
+        return found
+
+    async def expire(self, intent: str) -> None:
+        """The bank takes a hold back before its time."""
+        (await self._http.post(f"/_sandbox/intents/{intent}/expire")).raise_for_status()
+
+    async def refunds(self, booking: str) -> list[dict[str, Any]]:
+        """The refunds of all of a booking's intents, newest first."""
+        found: list[dict[str, Any]] = []
+        for intent in await self.intents(booking):
+            answer = await self._http.get(f"/_sandbox/intents/{intent['id']}/refunds")
+            found += answer.raise_for_status().json()["refunds"]
+        return found
+
+    async def left_pending(self, booking: str, face: str = "stripe") -> str | None:
+        """The refund that a provider has not decided yet."""
+        if face != "payu":
+            return next((each["id"] for each in await self.refunds(booking) if each["status"] == "pending"), None)
+        refunds: list[dict[str, Any]] = []
+        for order in await self.intents(booking):
+            if order["face"] == "payu":
+                answer = await self._http.get("/_sandbox/payu/refunds", params={"intent": order["id"]})
+                refunds += answer.raise_for_status().json()["refunds"]
+        return next((each["refundId"] for each in refunds if each["status"] == "PENDING"), None)
+
+    async def decide(self, refund: str, outcome: str, face: str = "stripe") -> None:
+        """Let a refund that was left pending succeed or fail."""
+        path = f"/_sandbox/refunds/{refund}/settle"
+        if face == "payu":
+            path, outcome = f"/_sandbox/payu/refunds/{refund}/settle", OF_PAYU[outcome]
+        answer = await self._http.post(path, json={"outcome": outcome})
+        assert answer.status_code == 200, answer.text
+
+    async def as_stripe(self, path: str, form: dict[str, str], settings: Settings) -> httpx2.Response:
+        """A call as somebody with our key could make it."""
+        key = secret(settings.stripe_api_key)
+        return await self._http.post(path, data=form, headers={"Authorization": f"Bearer {key}"})
+
+    async def in_flight(self, booking: str, operation: str) -> bool:
+        """Whether the provider has begun such a call, or done it."""
+        if operation == "create":
+            return True
+        steps = {"confirm": "create", "capture": "confirm"}
+        return bool(await self.calls(booking, steps[operation]))
+
+    async def forgive(self, booking: str) -> None:
+        """Behave again."""
+        faults = (await self._http.get("/_sandbox/faults")).json()["faults"]
+        for fault in faults:
+            if fault["booking_id"] == booking:
+                await self._http.delete(f"/_sandbox/faults/{fault['id']}")
+
+    async def send(self, booking: str, **manner: float) -> None:
+        """Send the webhooks of one booking in this manner: `drop`, `double`, `delay_seconds`, `seed`."""
+        answer = await self._http.put("/_sandbox/webhooks/manner", json={"booking_id": booking, **manner})
+        assert answer.status_code == 200, answer.text
+
+    async def resend(self, booking: str) -> None:
+        """Send all webhooks of a booking once more."""
+        answer = await self._http.post("/_sandbox/webhooks/resend", json={"booking_id": booking})
+        assert answer.status_code == 200, answer.text
+
+    async def messages(self, booking: str) -> list[dict[str, Any]]:
+        """The webhooks of a booking, with how often each was tried and what we answered."""
+        answer = await self._http.get("/_sandbox/webhooks", params={"booking": booking})
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["messages"]
+        return found
+
+    async def settle(self, booking: str, outcome: str = "approved") -> None:
+        """Decide what was left processing."""
+        for intent in await self.intents(booking):
+            if intent["state"] == "processing":
+                answer = await self._http.post(f"/_sandbox/intents/{intent['id']}/settle", json={"outcome": outcome})
+                assert answer.status_code == 200, answer.text
+
+    async def act(self, url: str, choice: str) -> None:
+        """What the buyer clicks on the provider's 3-D Secure page."""
+        answer = await self._http.post(url, data={"outcome": choice}, follow_redirects=False)
+        assert answer.status_code < 400, answer.text
