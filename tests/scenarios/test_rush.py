@@ -13,7 +13,7 @@ import pytest
 from httpx2 import Response
 from redis.asyncio import Redis
 
-from tests.adapters.test_seat_locks import forget
+from tests.adapters.seats.places import forget
 from tests.box_office import BoxOffice
 from tests.buyer import CARD, DECLINED_CARD, Buyer
 from tests.waiting import eventually

@@ -1,0 +1,177 @@
+"""An event that Redis has lost: nobody is admitted until it says what Postgres says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from adapters.seat_locks import Claims, ColdEvent, Places, SeatLocks, seat_key
+from tests.adapters.seats.places import CAPACITY, MINUTE, NOTHING, count, ends_in, forget, wants
+from tests.waiting import eventually
+
+
+async def test_an_event_that_redis_has_lost_admits_nobody_until_it_is_loaded(
+    locks: SeatLocks, redis: Redis, event: UUID
+) -> None:
+    sold, held = wants(event, "A-1-1", Standing=3), wants(event, "A-1-2", Garden=1)
+    await locks.hold(sold, MINUTE)
+    await locks.sell(sold)
+    await locks.hold(held, MINUTE)
+    await forget(redis, event)
+
+    for ask in (locks.hold(wants(event, "A-1-3"), MINUTE), locks.peek(wants(event, "A-1-1"))):
+        with pytest.raises(ColdEvent):
+            await ask
+
+    truth = Claims(
+        CAPACITY,
+        [("A-1-1", sold.booking_id, None), ("A-1-2", held.booking_id, MINUTE)],
+        [("Standing", sold.booking_id, 3, None), ("Garden", held.booking_id, 1, MINUTE)],
+    )
+    assert await locks.load(event, await locks.latest_change(event), truth)
+    much = wants(event, "A-1-1", "A-1-2", "A-1-3", Standing=8, Garden=4)
+    assert await locks.hold(much, MINUTE) == ("A-1-1", "A-1-2", "Standing", "Garden")
+    assert await ends_in(redis, sold, "A-1-1") == -1
+    assert 0 < await ends_in(redis, held, "A-1-2") <= 60_000
+
+
+async def test_an_event_is_loaded_once_however_many_try(locks: SeatLocks, redis: Redis) -> None:
+    event = uuid4()
+    rivals = [Claims(CAPACITY, [("A-1-1", uuid4(), None)], [("Standing", uuid4(), 2, None)]) for _ in range(20)]
+    assert all(await asyncio.gather(*(locks.load(event, "", claims) for claims in rivals)))
+    assert await count(redis, event, "Standing") == (2, 2)
+    owner = await redis.get(f"seatwright:{{{event}}}:seat:A-1-1")
+    assert isinstance(owner, bytes)
+    assert owner.decode() in {str(claims.seats[0][1]) for claims in rivals}
+
+
+async def admitted(locks: SeatLocks, places: Places, read: Callable[[], Awaitable[Claims]]) -> tuple[str, ...]:
+    """Come in as the reservation service lets everybody in, with Postgres' answer from `read`."""
+
+    async def come() -> tuple[tuple[str, ...]] | None:
+        try:
+            return (await locks.hold(places, MINUTE),)
+        except ColdEvent:
+            if await locks.may_load(places.event_id):
+                change = await locks.latest_change(places.event_id)
+                await locks.load(places.event_id, change, await read())
+            return None
+
+    found = await eventually(come)
+    assert found
+    return found[0]
+
+
+async def test_a_crowd_at_an_event_that_redis_has_lost_reads_the_house_once(
+    locks: SeatLocks, redis: Redis, event: UUID
+) -> None:
+    house = [(f"A-{row}-{number}", uuid4(), None) for row in range(1, 41) for number in range(1, 51)]
+    await forget(redis, event)
+    reads = 0
+
+    async def read() -> Claims:
+        nonlocal reads
+        reads += 1
+        return Claims(CAPACITY, house, ())
+
+    crowd = [wants(event, "A-40-50", f"B-1-{number}", Standing=1) for number in range(40)]
+    answers = await asyncio.gather(*(admitted(locks, places, read) for places in crowd))
+    assert answers == [("A-40-50",)] * 40
+    assert reads == 1
+    assert await locks.hold(wants(event, "B-1-1", "A-1-1"), MINUTE) == ("A-1-1",)
+
+
+async def test_who_loads_an_event_has_it_to_himself_until_he_is_done(redis: Redis) -> None:
+    event = uuid4()
+    one, other = SeatLocks(redis), SeatLocks(redis)
+    assert await one.may_load(event)
+    assert not await one.may_load(event)
+    assert not await other.may_load(event)
+    assert 0 < await redis.pttl(f"seatwright:{{{event}}}:loading") <= 5_000  # should he die
+
+    await redis.set(f"seatwright:{{{event}}}:change", "something")
+    assert not await other.load(event, "", NOTHING)
+    assert not await other.may_load(event)  # whose turn it is not cannot end it
+    await redis.delete(f"seatwright:{{{event}}}:change")
+    await one.load(event, "", NOTHING)
+    assert not await other.may_load(event)  # it is warm
+    await forget(redis, event)
+    assert await other.may_load(event)
+
+
+async def test_who_has_to_read_again_is_not_in_his_own_way(locks: SeatLocks) -> None:
+    event = uuid4()
+    assert await locks.may_load(event)
+    change = await locks.latest_change(event)
+    await locks.release(wants(event, "A-1-1"))
+    assert not await locks.load(event, change, NOTHING)
+    assert await locks.may_load(event)
+
+
+async def test_what_was_sold_while_the_event_was_cold_is_newer_than_what_is_loaded(
+    locks: SeatLocks, redis: Redis
+) -> None:
+    event = uuid4()
+    sold = wants(event, "A-1-1", Standing=2)
+    before = Claims(
+        CAPACITY, [("A-1-1", sold.booking_id, MINUTE)], [("Standing", sold.booking_id, 2, timedelta(milliseconds=1))]
+    )
+    change = await locks.latest_change(event)
+    await locks.sell(sold)
+    assert await locks.load(event, change, before)
+    assert await ends_in(redis, sold, "A-1-1") == -1
+    assert await locks.hold(wants(event, Standing=9), MINUTE) == ("Standing",)
+    assert await count(redis, event, "Standing") == (2, 2)
+
+
+async def test_who_asks_for_a_seat_of_an_event_that_redis_has_lost_leaves_nothing_behind(
+    locks: SeatLocks, redis: Redis
+) -> None:
+    event = uuid4()
+    with pytest.raises(ColdEvent):
+        await locks.hold(wants(event, "A-1-1"), MINUTE)
+    assert not [key async for key in redis.scan_iter(f"seatwright:{{{event}}}:*")]
+
+
+async def test_who_died_asking_for_a_seat_that_redis_had_lost_does_not_hide_whose_it_is(
+    locks: SeatLocks, redis: Redis
+) -> None:
+    event = uuid4()
+    sold, held = wants(event, "A-1-1"), wants(event, "A-1-2")
+    for seat, owner in (("A-1-1", uuid4()), ("A-1-2", uuid4()), ("A-1-3", sold.booking_id)):
+        await redis.set(seat_key(event, seat), str(owner), px=120_000)
+
+    truth = [("A-1-1", sold.booking_id, None), ("A-1-2", held.booking_id, MINUTE), ("A-1-3", sold.booking_id, None)]
+    assert await locks.load(event, "", Claims({}, truth, []))
+    assert await locks.hold(wants(event, "A-1-1", "A-1-2", "A-1-3"), MINUTE) == ("A-1-1", "A-1-2", "A-1-3")
+    assert [await ends_in(redis, sold, seat) for seat in ("A-1-1", "A-1-3")] == [-1, -1]
+    assert 0 < await ends_in(redis, held, "A-1-2") <= 60_000
+
+
+async def test_a_hold_that_was_made_longer_while_the_event_was_cold_is_newer_than_what_is_loaded(
+    locks: SeatLocks, redis: Redis
+) -> None:
+    event = uuid4()
+    held = wants(event, "A-1-1")
+    await locks.extend(held, 10 * MINUTE)
+    assert await locks.load(event, "", Claims({}, [("A-1-1", held.booking_id, MINUTE)], []))
+    assert await ends_in(redis, held, "A-1-1") > 60_000
+
+
+async def test_what_was_read_before_somebody_let_go_is_not_loaded(locks: SeatLocks, redis: Redis) -> None:
+    event = uuid4()
+    gone = wants(event, "A-1-1", Standing=10)
+    stale = Claims(CAPACITY, [("A-1-1", gone.booking_id, MINUTE)], [("Standing", gone.booking_id, 10, MINUTE)])
+    change = await locks.latest_change(event)
+    await locks.release(gone)
+    assert not await locks.load(event, change, stale)
+    with pytest.raises(ColdEvent):
+        await locks.hold(wants(event, "A-1-1"), MINUTE)
+
+    assert await locks.load(event, await locks.latest_change(event), NOTHING)
+    assert await locks.hold(wants(event, "A-1-1", Standing=10), MINUTE) == ()
