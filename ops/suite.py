@@ -6,10 +6,13 @@ The last lines are what broke, and pytest's closing line summed over the lanes: 
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # started by its path, Python knows only the folder of this file
@@ -46,10 +49,9 @@ def _in_lanes() -> int:
     started = time.monotonic()
     ended = Ended(1, Counter(), [])
     try:
-        for lane in LANES:  # one after the other, since the first installs what is missing
-            _stack("clean", lane)
-            # Servers only: our own processes start with the settings of tests/conftest.py.
-            _stack("up", lane, "--servers", "--ports", "free")
+        _start(LANES[0])  # alone, since it installs what is missing
+        with ThreadPoolExecutor(len(LANES)) as together:
+            list(together.map(_start_beside, LANES[1:]))
         ended = run(LANES, environment={})
     except subprocess.CalledProcessError as failed:
         print(f"failed: {failed}", file=sys.stderr)
@@ -63,6 +65,23 @@ def _in_lanes() -> int:
     return ended.code
 
 
+def _start(lane: Lane, out: IO[str] | None = None) -> None:
+    """From nothing, and servers only: our own processes start with the settings of tests/conftest.py."""
+    for verb, *arguments in (("clean",), ("up", "--servers", "--ports", "free")):
+        command = [*_stack_command(verb, lane), *arguments]
+        subprocess.run(command, cwd=ROOT, stdout=out, stderr=out, check=True)
+
+
+def _start_beside(lane: Lane) -> None:
+    """As `_start`, and tell in one piece what was said; through a file, since what is started may keep a pipe open."""
+    with tempfile.TemporaryFile("w+") as said:
+        try:
+            _start(lane, said)
+        finally:
+            said.seek(0)
+            print(f"[{lane.stack}]", said.read(), sep="\n", end="", flush=True)
+
+
 def _lint() -> int:
     return next((code for code in map(_run, LINT) if code), 0)
 
@@ -71,10 +90,6 @@ def _closing_line(tally: Counter[str], seconds: float) -> str:
     order = ("failed", "passed", "skipped", "xfailed", "xpassed", "warning", "error")
     counts = [f"{tally[word]} {word}" for word in order if tally[word]]
     return f" {', '.join(counts) or 'no tests ran'} in {seconds:.2f}s ".center(100, "=")
-
-
-def _stack(verb: str, lane: Lane, *arguments: str) -> None:
-    subprocess.run([*_stack_command(verb, lane), *arguments], cwd=ROOT, check=True)
 
 
 def _stack_command(verb: str, lane: Lane) -> list[str]:

@@ -27,7 +27,7 @@ _MONEY = (
     "tests/scenarios/test_refund_crashes.py",
 )
 _LANES = {
-    "": ("-n", "4", "-m", "not disruptive"),
+    "": ("-n", "5", "-m", "not disruptive"),
     "-faults": ("-m", "disruptive", *_FAULTS),
     "-money": ("-m", "disruptive", *_MONEY),
     "-outages": ("-m", "disruptive", *(f"--ignore={path}" for path in (*_FAULTS, *_MONEY))),
