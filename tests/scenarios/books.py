@@ -23,6 +23,7 @@ from domain.payments import GivingBack, Intent
 from domain.reconciliation import Difference, DifferenceKind, ReconcileDay, Reconciliation
 from tests.iyzico_buyer import APPROVED, pay_with
 from tests.payu_buyer import PayUBuyer
+from tests.waiting import eventually
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -163,6 +164,15 @@ class Books:
 
 def today() -> date:
     return datetime.now(UTC).date()
+
+
+async def begin_well_before_midnight() -> None:
+    """What is paid and what is reconciled is then of one day (UTC): who comes in its last minute awaits the next."""
+
+    def is_well_before() -> bool:
+        return (datetime.now(UTC) + timedelta(minutes=1)).date() == today()
+
+    await eventually(is_well_before, within=90)
 
 
 async def step(activity: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs) -> T:

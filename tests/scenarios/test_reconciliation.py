@@ -26,7 +26,7 @@ from domain.reconciliation import DifferenceKind, ReconcileDay
 from sandbox.payu.points import POINTS
 from sandbox.testing import API_KEY, SandboxProcess
 from tests.sandbox import iyzico_shop
-from tests.scenarios.books import PRICE, Books, step, today
+from tests.scenarios.books import PRICE, Books, begin_well_before_midnight, step, today
 from tests.workers.conftest import ServiceDatabase, databases, service_database, templates
 
 __all__ = ["databases", "service_database", "templates"]
@@ -46,6 +46,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
     process.start()
     yield process
     process.stop()
+
+
+@pytest.fixture(autouse=True)
+async def one_day() -> None:
+    await begin_well_before_midnight()
 
 
 @pytest.fixture

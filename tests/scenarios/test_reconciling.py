@@ -18,12 +18,17 @@ from db.engine import open_engine
 from domain.providers import PROVIDERS
 from sandbox.testing import ROOT
 from temporal.connection import connect
-from tests.scenarios.books import Books, today
+from tests.scenarios.books import Books, begin_well_before_midnight, today
 from tests.waiting import eventually
 from tests.webhooks import rows
 from workers.schedules import DAILY_RECONCILIATION, schedule_reconciliation
 
 LONG_AGO = "2020-02-29"
+
+
+@pytest.fixture(autouse=True)
+async def one_day() -> None:
+    await begin_well_before_midnight()
 
 
 @pytest.fixture
