@@ -19,7 +19,7 @@ from api import booking_commands as commands
 from api.booking_bodies import PaymentMethod
 from api.booking_commands import WorkflowClosed
 from api.bookings import AtDesk, Desk, own_booking
-from api.idempotency import IdempotencyKey, digest, exchange_id_for, refuse_other_body
+from api.idempotency import IdempotencyKey, digest, exchange_id_for, known_or_planned, refuse_other_body
 from api.patience import promptly
 from api.problems import documented
 from api.schemas import RequestModel
@@ -148,21 +148,10 @@ def _request(
 
 
 async def _prepare(desk: Desk, request: ExchangeRequest) -> Exchange | None:
-    """What this key has made already; None where it may be ordered.
-
-    Raises:
-        Refused: It would be refused anyway, so no workflow is started for it.
-    """
     async with desk.engine.connect() as connection:
-        known = await _known(connection, request)
-        if known is None:
-            try:
-                await exchange_plans.plan(connection, request)
-            except Refused:
-                known = await _known(connection, request)  # another click of the same key was quicker just now
-                if known is None:
-                    raise
-    return known
+        return await known_or_planned(
+            lambda: _known(connection, request), lambda: exchange_plans.plan(connection, request)
+        )
 
 
 async def _known(connection: AsyncConnection, request: ExchangeRequest) -> Exchange | None:

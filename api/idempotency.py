@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from typing import Annotated, Final
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Final, TypeVar
 from uuid import UUID, uuid4
 
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 
 from domain.problems import ProblemType, Refused
+
+T = TypeVar("T")
 
 KEY_PATTERN: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _KEY = Header(
@@ -78,3 +81,20 @@ def refuse_other_body(known: str, given: str) -> None:
             "This Idempotency-Key was used with another body.",
             field="Idempotency-Key",
         )
+
+
+async def known_or_planned(known: Callable[[], Awaitable[T | None]], plan: Callable[[], Awaitable[object]]) -> T | None:
+    """What this key has made already; None where it may be ordered.
+
+    Raises:
+        Refused: It would be refused anyway, so no workflow is started for it.
+    """
+    found = await known()
+    if found is None:
+        try:
+            await plan()
+        except Refused:
+            found = await known()  # another click of the same key was quicker just now
+            if found is None:
+                raise
+    return found

@@ -17,7 +17,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from api import booking_commands as commands
 from api.booking_commands import WorkflowClosed
 from api.bookings import AtDesk, Desk, own_booking
-from api.idempotency import IdempotencyKey, digest, refund_id_for, refuse_other_body
+from api.idempotency import IdempotencyKey, digest, known_or_planned, refund_id_for, refuse_other_body
 from api.patience import promptly
 from api.problems import documented
 from api.schemas import RequestModel, ShortText
@@ -129,21 +129,8 @@ def _request(body: RefundBody, booking: Booking, user: Principal, desk: Desk, ke
 
 
 async def _prepare(desk: Desk, request: RefundRequest) -> Refund | None:
-    """What this key has made already; None where it may be ordered.
-
-    Raises:
-        Refused: It would be refused anyway, so no workflow is started for it.
-    """
     async with desk.engine.connect() as connection:
-        known = await _known(connection, request)
-        if known is None:
-            try:
-                await refunds.plan(connection, request)
-            except Refused:
-                known = await _known(connection, request)  # another click of the same key was quicker just now
-                if known is None:
-                    raise
-    return known
+        return await known_or_planned(lambda: _known(connection, request), lambda: refunds.plan(connection, request))
 
 
 async def _known(connection: AsyncConnection, request: RefundRequest) -> Refund | None:
