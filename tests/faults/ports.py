@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import psycopg
@@ -68,7 +68,7 @@ def _provider(striker: Striker) -> None:
             StripeGateway,
             name,
             f"provider {name}",
-            refuses=lambda refusal=refusal: refusal("generic_decline", "no"),  # type: ignore[misc]
+            refuses=partial(refusal, "generic_decline", "no"),
             loses=lambda: PaymentUnknown("no answer in time"),
         )
 
