@@ -90,9 +90,11 @@ def _unlicensed() -> Iterator[str]:
 
 
 def _license(package: Distribution) -> str:
-    named = [each for each in package.metadata.get_all("Classifier") or [] if each.startswith("License")]
-    metadata = package.metadata
-    return str(metadata.get("License-Expression") or "; ".join(named) or metadata.get("License") or "")
+    def stated(field: str) -> list[str]:
+        return package.metadata.get_all(field) or []
+
+    named = [each for each in stated("Classifier") if each.startswith("License")]
+    return "; ".join(stated("License-Expression")) or "; ".join(named) or "; ".join(stated("License"))
 
 
 def _known_to_be_bad() -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, cast
@@ -80,8 +81,8 @@ class BoxOffice:
         standing_price: int = 3000,
         currency: str = "EUR",
         starts_in: timedelta = timedelta(days=30),
-        refund_policy: dict[str, int | None] | None = None,
-        exchange_policy: dict[str, int | None] | None = None,
+        refund_policy: Mapping[str, int | None] | None = None,
+        exchange_policy: Mapping[str, int | None] | None = None,
         providers: list[str] | None = None,
     ) -> str:
         """A published event with the seated sections A and B and the general-admission section Standing."""

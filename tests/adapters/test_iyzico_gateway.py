@@ -4,7 +4,7 @@ made twice."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from uuid import UUID, uuid4
 
 import pytest
@@ -281,7 +281,7 @@ async def test_a_look_that_iyzico_s_limit_turned_away_is_no_form_that_nobody_has
     intent = await taken(gateway, booking_id)
     await gateway.refund(intent.id, Money(amount=1005, currency="TRY"), key="refund:1")
     sandbox.fault("429", str(booking_id), face="iyzico", operation="retrieve")
-    steps = {
+    steps: dict[str, Callable[[], Awaitable[object]]] = {
         "capture": lambda: gateway.capture(intent.id, key="capture:1"),
         "refund": lambda: gateway.refund(intent.id, Money(amount=1005, currency="TRY"), key="refund:1"),
         "look a refund up": lambda: gateway.retrieve_refund(intent.id, key="refund:1"),

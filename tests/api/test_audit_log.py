@@ -240,7 +240,14 @@ async def test_what_cannot_be_noted_is_not_done(
 
 async def test_only_our_own_processes_may_write_it(client: httpx2.AsyncClient, join: Join) -> None:
     operator = await join("operator")
-    deed = {"user_id": operator.id, "roles": [], "action": "x", "object": "x", "origin": "{}", "request_id": None}
+    deed: dict[str, object] = {
+        "user_id": operator.id,
+        "roles": [],
+        "action": "x",
+        "object": "x",
+        "origin": "{}",
+        "request_id": None,
+    }
     for headers in ({}, operator.headers):
         answer = await client.post("/internal/v1/audit-log", json=deed, headers=headers)
         assert problem(answer) == "unauthenticated"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from functools import partial
 from uuid import uuid4
 
 import httpx2
@@ -154,14 +155,14 @@ async def test_nobody_is_sent_to_an_address_that_is_not_registered(
     client: httpx2.AsyncClient, partner: Partner, changed: dict[str, str | None], method: str
 ) -> None:
     asked = partner.request("v" * 43, **changed)
-    given = {"params": asked} if method == "GET" else {"data": asked | {"decision": "deny"}}
-    answer = await client.request(method, "/v1/oauth/authorize", **given)  # type: ignore[arg-type]
+    params, data = (asked, None) if method == "GET" else (None, asked | {"decision": "deny"})
+    answer = await client.request(method, "/v1/oauth/authorize", params=params, data=data)
     assert (answer.status_code, problem(answer)) == (400, "invalid-request")
     assert "location" not in answer.headers
 
 
 async def test_a_field_that_is_there_twice_is_refused(client: httpx2.AsyncClient, partner: Partner) -> None:
-    twice = [*partner.request("v" * 43).items(), ("state", "other")]
+    twice = (*partner.request("v" * 43).items(), ("state", "other"))
     assert problem(await client.get("/v1/oauth/authorize", params=twice)) == "invalid-request"
 
 
@@ -226,7 +227,7 @@ async def test_a_refresh_token_used_twice_ends_the_grant_and_its_access_tokens_w
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
     assert (await partner.refresh(heir["refresh_token"])).json()["error"] == "invalid_grant"
     for token in (tokens["access_token"], heir["access_token"]):
-        await eventually(lambda token=token: refused_everywhere(client, token), within=5)
+        await eventually(partial(refused_everywhere, client, token), within=5)
 
 
 async def test_a_refresh_token_is_good_for_its_client_only_and_for_no_more_than_was_granted(
@@ -359,4 +360,4 @@ async def test_a_client_that_has_ended_can_do_nothing_any_more(
     await engine.dispose()
     assert (await partner.post("token", grant_type="client_credentials")).json()["error"] == "invalid_client"
     for tokens in (own, granted):
-        await eventually(lambda tokens=tokens: refused_everywhere(client, tokens["access_token"]), within=5)
+        await eventually(partial(refused_everywhere, client, tokens["access_token"]), within=5)

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import httpx2
 import pytest
-from oidc_provider_mock import run_server_in_thread
+from oidc_provider_mock import run_server_in_thread  # type: ignore[import-untyped]  # it has no types
 from pydantic import SecretStr
 
 from api.app import create_app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import pytest
 import uvloop
@@ -45,13 +46,15 @@ def error_of_uvloop() -> RuntimeError:
     [(error_of_uvloop, 503), (lambda: RuntimeError("a bug"), 500)],
     ids=["hung up", "a bug"],
 )
-def test_a_server_that_hangs_up_while_we_connect_is_no_mistake_of_ours(error: object, status: int) -> None:
+def test_a_server_that_hangs_up_while_we_connect_is_no_mistake_of_ours(
+    error: Callable[[], Exception], status: int
+) -> None:
     app = FastAPI()
     install(app)
 
     @app.get("/")
     async def route() -> None:
-        raise error()  # type: ignore[operator]
+        raise error()
 
     answer = TestClient(app, raise_server_exceptions=False).get("/")
     assert answer.status_code == status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import httpx2
@@ -16,8 +17,8 @@ async def can_refresh(client: httpx2.AsyncClient, person: Person) -> bool:
     return (await client.post("/v1/oauth/token", data=form)).status_code == 200
 
 
-async def sessions(client: httpx2.AsyncClient, person: Person) -> list[dict[str, str]]:
-    listed: list[dict[str, str]] = (await client.get("/v1/me/sessions", headers=person.headers)).json()["sessions"]
+async def sessions(client: httpx2.AsyncClient, person: Person) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = (await client.get("/v1/me/sessions", headers=person.headers)).json()["sessions"]
     return listed
 
 

@@ -131,7 +131,7 @@ class House(NamedTuple):
         return await step(self.seats(locks).release, Release(booking=booking, to=STATUS.CANCELLED))
 
     async def cancelled(self, *seats: str, **quantities: int) -> Booking:
-        return await self.end(await self.held(*seats, **quantities))
+        return await self.end(await self.held(*seats, locks=None, **quantities))
 
     async def saga(self, booking: Booking, *, shows: BookingStatus | None = None) -> WorkflowHandle[Any, Any]:
         """A workflow as a booking needs one, on a queue where nobody works: it lives, and does nothing."""
@@ -177,7 +177,7 @@ class House(NamedTuple):
             await self.forget(message)
         return messages
 
-    async def count(self, messages: list[OutboxMessage]) -> None:
+    async def analyse(self, messages: list[OutboxMessage]) -> None:
         """What analytics does with messages."""
         analytics = Analytics(self.database("analytics"))
         for message in messages:

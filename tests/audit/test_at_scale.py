@@ -26,8 +26,10 @@ LONGEST = 60  # seconds
 async def test_a_hundred_thousand_bookings_are_audited_within_a_minute(settings: Settings, stack: Stack) -> None:
     async with BoxOffice(settings) as office:
         rows = 2 * BOOKINGS // EVENTS // 100
-        house = {"rows": rows, "seats_per_row": 100, "standing": BOOKINGS // EVENTS, "hold_seconds": 3600}
-        events = [UUID(await office.event(**house)) for _ in range(EVENTS)]
+        events = [
+            UUID(await office.event(rows=rows, seats_per_row=100, standing=BOOKINGS // EVENTS, hold_seconds=3600))
+            for _ in range(EVENTS)
+        ]
 
         await eventually(lambda: not bulk.lag(settings, "notification") + bulk.lag(settings, "analytics"), within=60)
         stack.stop("consume")

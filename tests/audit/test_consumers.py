@@ -20,9 +20,9 @@ async def test_a_sale_that_is_counted_twice_is_found_where_the_inbox_forgets(hou
     await house.bought("A-1-1")
     told = await house.relay()
     house.notify()
-    await house.count(told)
+    await house.analyse(told)
     await house.sql("analytics", "DELETE FROM inbox")
-    await house.count(told)
+    await house.analyse(told)
     assert await house.finds() == {(COUNTED, str(house.event))}
 
 
@@ -39,7 +39,7 @@ async def test_a_young_sale_is_waited_for(house: House) -> None:
     house.notify()
     patient = house._replace(sources=house.sources._replace(lag=timedelta(minutes=1)))
     waiting = asyncio.create_task(patient.finds())
-    await house.count(told)
+    await house.analyse(told)
     assert await waiting == set()
 
 
@@ -53,7 +53,7 @@ async def test_an_old_sale_that_has_only_just_come_to_kafka_is_waited_for(house:
     waiting = asyncio.create_task(patient.finds())
     found, _ = await asyncio.wait({waiting}, timeout=2)  # more than two looks
     assert not found
-    await house.count(told)
+    await house.analyse(told)
     assert await waiting == set()
 
 

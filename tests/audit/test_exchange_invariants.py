@@ -71,7 +71,7 @@ async def test_a_seat_that_is_exchanged_breaks_nothing(house: House) -> None:
     await exchanged(house)
     told = await house.relay()
     house.notify()
-    await house.count(told)
+    await house.analyse(told)
     assert await house.finds() == set()
 
 
@@ -125,5 +125,5 @@ async def test_an_exchange_that_analytics_has_missed_is_found(house: House) -> N
     booking = await exchanged(house)
     told = await house.relay()
     house.notify()
-    await house.count([message for message in told if message.type != "booking.ticket_exchanged"])
+    await house.analyse([message for message in told if message.type != "booking.ticket_exchanged"])
     assert await house.finds() == {(HEARS, booking)}

@@ -54,7 +54,7 @@ async def test_bookings_that_are_given_back_in_part_and_as_a_whole_break_nothing
     await refunded(house, "A-1-3")
     told = await house.relay()
     house.notify()
-    await house.count(told)
+    await house.analyse(told)
     assert await house.finds() == set()
 
 
@@ -70,7 +70,7 @@ async def test_a_refund_that_was_taken_back_and_made_again_is_counted_once_by_ev
     told = await house.relay()
     assert [message.type for message in told].count("booking.refund_taken_back") == 2
     house.notify()
-    await house.count(told)
+    await house.analyse(told)
     assert await house.finds() == set()
 
 
@@ -129,7 +129,7 @@ async def test_a_refund_that_analytics_has_missed_is_found(house: House) -> None
     booking = await refunded(house, "A-1-1")
     told = await house.relay()
     house.notify()
-    await house.count([message for message in told if message.type != "booking.refunded"])
+    await house.analyse([message for message in told if message.type != "booking.refunded"])
     assert await house.finds() == {(HEARS, booking)}
 
 
@@ -137,8 +137,8 @@ async def test_a_refund_that_is_counted_twice_is_found_where_the_inbox_forgets(h
     await refunded(house, "A-1-1", "A-1-2", give_back=1)
     told = await house.relay()
     house.notify()
-    await house.count(told)
+    await house.analyse(told)
     [refund] = [message for message in told if message.type == "booking.partially_refunded"]
     await house.sql("analytics", "DELETE FROM inbox WHERE domain_event_id = :id", id=refund.domain_event_id)
-    await house.count([refund])
+    await house.analyse([refund])
     assert await house.finds() == {(COUNTED, str(house.event))}

@@ -18,7 +18,7 @@ async def test_a_house_in_use_is_clean(house: House) -> None:
     one, two = await house.bought("A-1-1", "A-1-2"), await house.held("A-1-3", Standing=2)
     await house.cancelled("A-1-4", Garden=1)
     await house.saga(two)
-    await house.count(await house.relay())
+    await house.analyse(await house.relay())
     house.notify()
     assert await house.finds() == set()
     assert one.status is BookingStatus.CONFIRMED

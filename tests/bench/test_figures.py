@@ -20,7 +20,7 @@ from bench.stage import neighbours
     [({"at_least": 2}, True), ({"at_least": 2.1}, False), ({"at_most": 1.9}, False), ({}, None)],
 )
 def test_a_figure_is_judged_by_its_median(bounds: dict[str, float], reached: bool | None) -> None:
-    figure = measured("saga", "ratio", [9, 1, 2], **bounds)
+    figure = measured("saga", "ratio", [9, 1, 2], unit="", **bounds)
     assert (figure.median, figure.spread, figure.reached) == (2, (1, 9), reached)
 
 

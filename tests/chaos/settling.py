@@ -81,7 +81,7 @@ async def operate(client: Client) -> int:
         async for found in client.list_workflows(
             "SeatwrightStatus = 'needs_attention' AND ExecutionStatus = 'Running'"
         ):
-            saga = client.get_workflow_handle_for(BookingWorkflow.run, found.id)
+            saga = client.get_workflow_handle(found.id)
             with suppress(WorkflowUpdateFailedError, RPCError):  # it is trying already, or has just ended
                 if found.workflow_type == "LatePayment":
                     await saga.signal(BookingWorkflow.provider_has_news)

@@ -14,7 +14,8 @@ from domain.bookings import BookingStatus, Ticket
 from domain.domain_events import BookingPartiallyRefunded, BookingRefunded, BookingRefunding
 from domain.rebuilding import rebuild
 from domain.refunds import RefundPolicy
-from tests.domain.test_rebuilding import A_HOLD, PAYING, WHO
+from tests.domain.test_domain_events import A_HOLD
+from tests.domain.test_rebuilding import PAYING, WHO
 from tests.workers.outside import a_confirmed_booking
 
 CONFIRMED = a_confirmed_booking(

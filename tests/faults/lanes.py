@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -44,7 +45,7 @@ class Workers:
         self._path, self._log = folder / f"{kind}-{names[0]}.plan", folder / f"{kind}-{names[0]}.log"
         self.plan = Plan(self._path)
         self.exits: dict[int, int] = {}
-        self._relief: processes.ForkServerProcess | None = None
+        self._relief: ForkServerProcess | None = None
 
     async def __aenter__(self) -> Self:
         self._keeping = asyncio.create_task(self._keep())
@@ -84,7 +85,7 @@ class Workers:
                 processes.stop(process)
             self.exits[process.pid or 0] = process.exitcode or 0
 
-    def _start(self) -> processes.ForkServerProcess:
+    def _start(self) -> ForkServerProcess:
         return processes.start(self._kind, self._settings, self._names, self._path, self._log, self._ahead)
 
     async def stands_still(self) -> int:
@@ -108,7 +109,7 @@ class Workers:
         await eventually(lambda: late in self.exits)
 
 
-async def _end_of(process: processes.ForkServerProcess) -> None:
+async def _end_of(process: ForkServerProcess) -> None:
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(process.sentinel, ended.set)
     try:
@@ -186,7 +187,7 @@ async def _serving(settings: Settings) -> None:
         await eventually(_patiently(ready), within=WITHIN)
 
 
-def _patiently(question):  # type: ignore[no-untyped-def]
+def _patiently(question: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
     """For `eventually`: a server that does not answer yet has not said no."""
 
     async def asked() -> bool:

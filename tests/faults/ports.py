@@ -6,8 +6,8 @@ What a wrapped port raises is what it promises to raise in that case.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial, wraps
 from typing import Any
 
 import psycopg
@@ -15,6 +15,7 @@ import redis.exceptions
 from confluent_kafka import KafkaError
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialectAsync_psycopg
+from sqlalchemy.engine.default import DefaultDialect
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.client import Interceptor as ClientInterceptor
@@ -32,6 +33,7 @@ from db import outbox
 from db.outbox import OutboxMessage
 from domain.payments import PaymentDeclined, PaymentRejected, PaymentUnknown
 from domain.problems import ProblemType, Refused
+from temporal.connection import connect_worker
 from tests.faults.striker import Step, Striker, doing
 from workers import temporal_workers
 from workers.consumers.runner import Runner
@@ -66,7 +68,7 @@ def _provider(striker: Striker) -> None:
             StripeGateway,
             name,
             f"provider {name}",
-            refuses=lambda refusal=refusal: refusal("generic_decline", "no"),  # type: ignore[misc]
+            refuses=partial(refusal, "generic_decline", "no"),
             loses=lambda: PaymentUnknown("no answer in time"),
         )
 
@@ -96,7 +98,8 @@ def _postgres(striker: Striker) -> None:
         nonlocal committing  # read at once: nothing else runs between this and the dialect's call
         committing = "; ".join(connection.info.pop("statements", []))
 
-    do_commit, do_execute = PGDialectAsync_psycopg.do_commit, PGDialectAsync_psycopg.do_execute
+    do_commit: Callable[..., None] = PGDialectAsync_psycopg.do_commit
+    do_execute: Callable[..., None] = PGDialectAsync_psycopg.do_execute
 
     def struck(operation: str, connection: Any, make: Callable[[], None]) -> None:
         step = doing.get(Step(""))
@@ -108,12 +111,12 @@ def _postgres(striker: Striker) -> None:
             raise _connection_lost()
 
     @wraps(do_commit)
-    def commit_struck(dialect: PGDialectAsync_psycopg, connection: Any) -> None:
+    def commit_struck(dialect: DefaultDialect, connection: Any) -> None:
         struck(f"commit {committing}", connection, lambda: do_commit(dialect, connection))
 
     @wraps(do_execute)
     def execute_struck(
-        dialect: PGDialectAsync_psycopg, cursor: Any, statement: str, parameters: Any, context: Any = None
+        dialect: DefaultDialect, cursor: Any, statement: str, parameters: Any, context: Any = None
     ) -> None:
         def execute() -> None:
             do_execute(dialect, cursor, statement, parameters, context)
@@ -165,14 +168,15 @@ class _Activity(ActivityInboundInterceptor):
 
 
 def _temporal(striker: Striker) -> None:
-    connect = temporal_workers.connect_worker
+    name = connect_worker.__name__  # what has to be replaced is what the workers' module has imported
+    connect: Callable[[Settings], Awaitable[Client]] = getattr(temporal_workers, name)
 
-    async def connect_worker(settings: Settings) -> Client:
+    async def connect_struck(settings: Settings) -> Client:
         config = (await connect(settings)).config()
         config["interceptors"] = [*config["interceptors"], _Activities(striker)]
         return Client(**config)
 
-    temporal_workers.connect_worker = connect_worker
+    setattr(temporal_workers, name, connect_struck)
 
 
 def _kafka(striker: Striker) -> None:
@@ -180,9 +184,9 @@ def _kafka(striker: Striker) -> None:
     subjects: dict[int, str] = {}
     to_kafka = Relay._to_kafka
 
-    def remember(relay: Relay, message: OutboxMessage) -> OutgoingMessage:
+    def remember(self: Relay, message: OutboxMessage) -> OutgoingMessage:
         subjects[message.id] = f"{message.aggregate_id} {message.type}"
-        return to_kafka(relay, message)
+        return to_kafka(self, message)
 
     Relay._to_kafka = remember  # type: ignore[method-assign]
 
@@ -208,9 +212,9 @@ def _kafka(striker: Striker) -> None:
 def _consumers(striker: Striker) -> None:
     handle = Runner._handle
 
-    async def handle_as_step(runner: Runner, event: CloudEvent) -> None:
-        doing.set(Step(runner._subscription.group, f"{event.subject} {event.data.type}"))
-        await handle(runner, event)
+    async def handle_as_step(self: Runner, event: CloudEvent) -> None:
+        doing.set(Step(self._subscription.group, f"{event.subject} {event.data.type}"))
+        await handle(self, event)
 
     Runner._handle = handle_as_step  # type: ignore[method-assign]
 

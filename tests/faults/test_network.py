@@ -52,7 +52,7 @@ SAMPLE = ALL if FULL else [Weather(server, Random(f"{server} {SEED}").choice(lis
 
 
 @pytest.fixture(scope="module")
-def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> dict[Weather, Outcome]:
+def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> dict[tuple[str, str], Outcome]:
     """What came of a booking in each weather; the servers beside each other, the troubles of one in turn."""
     ours = test_a_booking_survives_a_bad_network.__name__
     items = [item for item in request.session.items if getattr(item, "originalname", "") == ours]
@@ -67,8 +67,8 @@ def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -
     return found
 
 
-async def _go_through(stack: Stack, settings: Settings, wanted: list[Weather]) -> dict[Weather, Outcome]:
-    found: dict[Weather, Outcome] = {}
+async def _go_through(stack: Stack, settings: Settings, wanted: list[Weather]) -> dict[tuple[str, str], Outcome]:
+    found: dict[tuple[str, str], Outcome] = {}
     folder = stack.place.folder / "faults" / uuid4().hex
 
     async def at(server: str) -> None:
@@ -139,5 +139,5 @@ async def _meanwhile(line: Line, trouble: str, doing: Awaitable[T]) -> T:
 
 
 @pytest.mark.parametrize("weather", SAMPLE, ids=str)
-def test_a_booking_survives_a_bad_network(outcomes: dict[Weather, Outcome], weather: Weather) -> None:
+def test_a_booking_survives_a_bad_network(outcomes: dict[tuple[str, str], Outcome], weather: Weather) -> None:
     assert outcomes[weather].trouble == ""

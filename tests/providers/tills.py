@@ -51,9 +51,9 @@ class Visit(NamedTuple):
             await self.till.act(self, answer, card, approves=approves)
         return answer
 
-    async def will(self, kind: str, operation: str, **more: float) -> None:
+    async def will(self, kind: str, operation: str, *, times: int = 1, **more: float) -> None:
         """Have the provider misbehave for this booking."""
-        await self.office.provider.will(kind, operation, self.booking, face=self.till.name, **more)
+        await self.office.provider.will(kind, operation, self.booking, times=times, face=self.till.name, **more)
 
 
 class Till(Protocol):

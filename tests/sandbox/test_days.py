@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 import stripe
+from stripe.params import BalanceTransactionListParams
 
 from sandbox.testing import SandboxProcess
 from tests.sandbox.iyzico_shop import IyzicoShop
@@ -18,7 +19,12 @@ DAILY = "/v2/reporting/payment/transactions"
 def balance_of(shop: Shop, *intents: str) -> list[stripe.BalanceTransaction]:
     """The balance transactions of these intents, newest first, by the SDK's own paging."""
     listed = shop.api.balance_transactions.list({"limit": 2, "expand": ["data.source"]})
-    return [each for each in listed.auto_paging_iter() if each.source.payment_intent in intents]
+    return [each for each in listed.auto_paging_iter() if source_of(each).payment_intent in intents]
+
+
+def source_of(transaction: stripe.BalanceTransaction) -> stripe.Charge | stripe.Refund:
+    assert isinstance(transaction.source, stripe.Charge | stripe.Refund)
+    return transaction.source
 
 
 def test_stripes_balance_has_captures_and_refunds_with_sign_and_fee_and_not_what_is_only_reserved(shop: Shop) -> None:
@@ -27,8 +33,10 @@ def test_stripes_balance_has_captures_and_refunds_with_sign_and_fee_and_not_what
     back, charge = balance_of(shop, held.id, taken.id)
     assert (charge.type, charge.amount, charge.fee, charge.net) == ("charge", 5000, 100, 4900)
     assert (back.type, back.amount, back.fee, back.net) == ("refund", -2000, 0, -2000)
-    assert (charge.source.object, back.source.id) == ("charge", refund.id)
-    assert charge.source.metadata["booking_id"] == shop.booking_id
+    assert (source_of(charge).object, source_of(back).id) == ("charge", refund.id)
+    metadata = source_of(charge).metadata
+    assert metadata is not None
+    assert metadata["booking_id"] == shop.booking_id
 
 
 def test_a_refund_that_fails_comes_back_to_stripes_balance(shop: Shop) -> None:
@@ -46,7 +54,7 @@ def test_stripes_balance_is_listed_by_time_and_type(shop: Shop) -> None:
     [charge] = balance_of(shop, taken.id)
     now = charge.created
 
-    def listed(**given: Any) -> list[str]:
+    def listed(**given: Unpack[BalanceTransactionListParams]) -> list[str]:
         return [each.id for each in shop.api.balance_transactions.list({"limit": 100, **given}).auto_paging_iter()]
 
     assert charge.id in listed(created={"gte": now, "lt": now + 1})

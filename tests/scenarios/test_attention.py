@@ -37,7 +37,7 @@ async def is_parked(box_office: BoxOffice, booking: str) -> bool:
     """Whether an operator sees in Temporal's UI that this saga waits."""
     description = await box_office.saga(booking).describe()
     attributes = {pair.key.name: pair.value for pair in description.typed_search_attributes}
-    return attributes["SeatwrightStatus"] == "needs_attention"
+    return bool(attributes["SeatwrightStatus"] == "needs_attention")
 
 
 async def test_money_that_is_taken_while_the_database_goes_away_becomes_tickets_in_the_end(

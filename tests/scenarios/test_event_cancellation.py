@@ -41,7 +41,7 @@ async def finished(office: BoxOffice, event: str) -> dict[str, Any]:
         found: dict[str, Any] | None = (await office.cancellation(event))["report"]
         return found
 
-    found = await eventually(report, within=PATIENCE, every=0.2)
+    found: dict[str, Any] | None = await eventually(report, within=PATIENCE, every=0.2)
     assert found
     return found
 

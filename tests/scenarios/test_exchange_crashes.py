@@ -78,7 +78,7 @@ async def test_workers_killed_as_soon_as_the_seats_are_swapped_pay_the_differenc
     order = asyncio.create_task(buyer.exchange(booking["id"], booking["tickets"][0]["id"], "B-1-1", method=None))
 
     async def is_swapped() -> bool:
-        return (await buyer.booking(booking["id"]))["seats"] == ["B-1-1"]
+        return bool((await buyer.booking(booking["id"]))["seats"] == ["B-1-1"])
 
     await eventually(is_swapped, every=0.002)
     async with without(stack, "work"):

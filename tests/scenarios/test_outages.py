@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from time import perf_counter
 from uuid import uuid4
@@ -54,9 +54,9 @@ async def without(stack: Stack, *names: str) -> AsyncIterator[None]:
             await asyncio.to_thread(stack.start, name)
 
 
-async def quickly(answer: asyncio.Future[httpx2.Response] | object) -> tuple[httpx2.Response, float]:
+async def quickly(answer: Awaitable[httpx2.Response]) -> tuple[httpx2.Response, float]:
     started = perf_counter()
-    response = await answer  # type: ignore[misc]
+    response = await answer
     return response, perf_counter() - started
 
 

@@ -222,7 +222,7 @@ async def test_a_refund_that_was_pending_and_failed_is_tried_again_with_a_new_ke
 
 
 async def needs_attention(buyer: Buyer, booking: str) -> bool:
-    return (await buyer.refunds(booking))[-1]["state"] == "needs_attention"
+    return bool((await buyer.refunds(booking))[-1]["state"] == "needs_attention")
 
 
 async def test_a_refund_that_keeps_failing_waits_for_an_operator_who_lets_it_try_again(box_office: BoxOffice) -> None:

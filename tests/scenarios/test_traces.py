@@ -9,6 +9,7 @@ from confluent_kafka import Consumer
 from config.settings import Settings
 from tests.box_office import BoxOffice
 from tests.waiting import eventually
+from tests.workers.outside import headers_of
 
 
 async def test_the_trace_of_a_request_reaches_the_domain_events_on_kafka(
@@ -28,7 +29,7 @@ async def test_the_trace_of_a_request_reaches_the_domain_events_on_kafka(
     def told() -> bool:
         for message in consumer.consume(500, timeout=0.2):
             if message.key() == str(UUID(booking)).encode():
-                headers = {name: value.decode() for name, value in message.headers() or []}
+                headers = headers_of(message)
                 seen[headers["ce_type"]] = headers.get("traceparent", "")
         return "booking.confirmed" in seen
 

@@ -51,6 +51,7 @@ def routes(app: FastAPI) -> Iterator[Route]:
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         if isinstance(route, APIRoute):
+            assert route.methods
             for method in sorted(route.methods):
                 yield Route(method, route.path, rules_of(route))
         elif getattr(route, "path", None) not in FRAMEWORK:

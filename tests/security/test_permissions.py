@@ -106,8 +106,8 @@ async def call(client: httpx2.AsyncClient, route: Route, authorization: str | No
     """Ask for something that is not there, with a body that says nothing."""
     path = re.sub(r"\{\w+_id\}", str(uuid4()), route.path).replace("{provider}", "nobody")
     headers = {"Authorization": authorization} if authorization else {}
-    body = {} if route.method in ("GET", "DELETE", "HEAD") else {"json": {}}
-    return await client.request(route.method, path, headers=headers, **body)  # type: ignore[arg-type]
+    body: dict[str, str] | None = None if route.method in ("GET", "DELETE", "HEAD") else {}
+    return await client.request(route.method, path, headers=headers, json=body)
 
 
 def route_kinds(route: Route) -> set[str]:

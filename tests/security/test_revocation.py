@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx2
 import pytest
@@ -51,7 +52,7 @@ async def test_a_stolen_refresh_token_ends_the_session_s_access_tokens_in_every_
         assert (await refresh(client, person.refresh_token)).status_code == 200
         assert (await refresh(client, person.refresh_token)).status_code == 400, "used twice"
         for process in (client, other):
-            await eventually(lambda process=process: _is(status(process, person), 401), within=SECONDS)
+            await eventually(partial(_is_out, process, person), within=SECONDS)
             assert await status(process, other_session) == 200, "another log-in goes on"
 
 
@@ -64,7 +65,7 @@ async def test_an_ended_session_ends_its_access_tokens(
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE sessions SET ended_at = now() WHERE user_id = :id"), {"id": person.id})
     await engine.dispose()
-    await eventually(lambda: _is(status(client, person), 401), within=SECONDS)
+    await eventually(partial(_is_out, client, person), within=SECONDS)
 
 
 async def test_who_loses_a_role_has_it_in_no_token_any_more_and_stays_logged_in(
@@ -77,7 +78,7 @@ async def test_who_loses_a_role_has_it_in_no_token_any_more_and_stays_logged_in(
         path = f"/v1/users/{person.id}/roles"
         assert (await client.put(path, json={"roles": ["customer"]}, headers=operator.headers)).status_code == 200
         for process in (client, other):
-            await eventually(lambda process=process: _is(status(process, person), 401), within=SECONDS)
+            await eventually(partial(_is_out, process, person), within=SECONDS)
         tokens = (await refresh(client, person.refresh_token)).json()
         again = await client.get("/v1/me/bookings", headers={"Authorization": f"Bearer {tokens['access_token']}"})
         assert again.status_code == 200
@@ -105,7 +106,7 @@ async def test_a_role_ends_also_in_tokens_of_a_process_whose_clock_is_ahead(
     assert await status(client, early) == 200
     path = f"/v1/users/{person.id}/roles"
     assert (await client.put(path, json={"roles": ["customer"]}, headers=operator.headers)).status_code == 200
-    await eventually(lambda: _is(status(client, early), 401), within=SECONDS)
+    await eventually(partial(_is_out, client, early), within=SECONDS)
 
 
 async def test_who_gets_a_role_keeps_the_tokens(client: httpx2.AsyncClient, join: Join) -> None:
@@ -116,9 +117,9 @@ async def test_who_gets_a_role_keeps_the_tokens(client: httpx2.AsyncClient, join
     demoted = await join("support")
     path = f"/v1/users/{demoted.id}/roles"
     await client.put(path, json={"roles": ["customer"]}, headers=operator.headers)
-    await eventually(lambda: _is(status(client, demoted), 401), within=SECONDS)  # so the news has come round
+    await eventually(partial(_is_out, client, demoted), within=SECONDS)  # so the news has come round
     assert await status(client, person) == 200
 
 
-async def _is(got: object, wanted: int) -> bool:
-    return (await got) == wanted  # type: ignore[misc]
+async def _is_out(client: httpx2.AsyncClient, person: Person) -> bool:
+    return await status(client, person) == 401

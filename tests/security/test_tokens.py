@@ -60,7 +60,9 @@ def signed_by_us_with(tokens: AccessTokens, **more: Any) -> str:
     """Signed by our own key, with more in its header."""
     signer = tokens.ring.signer
     assert signer is not None
-    private = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(signer.as_dict(private=True)["d"] + "=="))
+    own = signer.as_dict(private=True)["d"]
+    assert isinstance(own, str)
+    private = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(own + "=="))
     what = f"{encoded(header(tokens, **more))}.{encoded(claims(tokens))}"
     return f"{what}.{base64.urlsafe_b64encode(private.sign(what.encode())).rstrip(b'=').decode()}"
 

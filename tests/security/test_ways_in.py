@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+from collections.abc import Awaitable, Callable
 
 import httpx2
 import psycopg
@@ -32,7 +33,7 @@ async def asked_for_a_code(client: httpx2.AsyncClient, person: Person, asked: di
     assert page.status_code == 200, "back to the client by the password alone"
     assert "one-time-code" in page.text
     assert 'name="password"' not in page.text
-    return _CHALLENGE.findall(page.text)[0]
+    return str(_CHALLENGE.findall(page.text)[0])
 
 
 async def test_an_application_gets_nothing_by_the_password_alone_of_who_has_a_second_factor(
@@ -83,12 +84,12 @@ async def test_what_ends_all_log_ins_ends_what_was_granted_to_applications(
     client: httpx2.AsyncClient,
     join: Join,
     partner: Partner,
-    end: object,
+    end: Callable[[httpx2.AsyncClient, Person], Awaitable[httpx2.Response]],
 ) -> None:
     person, verifier = await join(), secrets.token_urlsafe(40)
     tokens = await partner.tokens_of(person)
     unused = (await partner.ask(person, verifier))["code"]
-    assert (await end(client, person)).status_code == 204  # type: ignore[operator]
+    assert (await end(client, person)).status_code == 204
     assert (await partner.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
     assert (await partner.exchange(unused, verifier)).json()["error"] == "invalid_grant"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from time import perf_counter
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaException
@@ -68,8 +69,8 @@ async def test_a_healed_line_is_like_new(line: Line, redis: Redis, trouble: str)
 async def test_a_kafka_client_that_comes_through_the_line_stays_behind_it(stack: Stack, network: Network) -> None:
     await asyncio.to_thread(stack.up, "kafka")
     line = await network.line("kafka")
-    quiet = {"bootstrap.servers": network.env["SEATWRIGHT_KAFKA_BOOTSTRAP"], "log_level": 0, "socket.timeout.ms": 1000}
-    client = AdminClient(quiet | {"error_cb": lambda error: None})
+    quiet: dict[str, Any] = {"error_cb": lambda error: None, "log_level": 0, "socket.timeout.ms": 1000}
+    client = AdminClient(quiet | {"bootstrap.servers": network.env["SEATWRIGHT_KAFKA_BOOTSTRAP"]})
     brokers = (await asyncio.to_thread(client.list_topics, timeout=10)).brokers
     assert {broker.port for broker in brokers.values()} == {line.port}
     await line.cut()

@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 from uuid import UUID, uuid4
 
 import psycopg
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Message
 from sqlalchemy import make_url
 
 from adapters.cloud_events import cloud_event_headers
@@ -42,13 +42,16 @@ class TopicReader:
         """Read what has arrived; answer everything read so far."""
         for message in self._consumer.consume(5000, 0.2):
             assert message.error() is None, message.error()
-            pairs = cast(list[tuple[str, bytes]], message.headers() or [])
-            headers = {name: value.decode() for name, value in pairs}
-            self.messages.append(Read((message.key() or b"").decode(), message.value() or b"", headers))
+            self.messages.append(Read((message.key() or b"").decode(), message.value() or b"", headers_of(message)))
         return self.messages
 
     def close(self) -> None:
         self._consumer.close()
+
+
+def headers_of(message: Message) -> dict[str, str]:
+    """A message's headers, of which a consumer gets only pairs with bytes, while their type has what may be sent."""
+    return {name: value.decode() for name, value in cast(list[tuple[str, bytes]], message.headers() or [])}
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -14,8 +14,9 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.cloud_events import CloudEvent
 from adapters.kafka import Publisher
 from config.settings import Settings
 from db import outbox
@@ -140,12 +141,12 @@ async def test_a_relay_that_dies_between_publishing_and_deleting_repeats_and_con
 ) -> None:
     delete, crashes = outbox.delete, 0
 
-    async def crash_first(*arguments: object) -> None:
+    async def crash_first(connection: AsyncConnection, ids: Sequence[int]) -> None:
         nonlocal crashes
         crashes += 1
         if crashes == 1:
             raise OSError("the relay dies here")
-        await delete(*arguments)  # type: ignore[arg-type]
+        await delete(connection, ids)
 
     monkeypatch.setattr(outbox, "delete", crash_first)
     event = uuid4()
@@ -159,9 +160,9 @@ async def test_a_relay_that_dies_between_publishing_and_deleting_repeats_and_con
         await eventually(lambda: len(reader.poll()) == 6)
     handled: list[UUID] = []
 
-    async def handle(received: object) -> None:
-        await Analytics(analytics).handle(received)  # type: ignore[arg-type]
-        handled.append(received.id)  # type: ignore[attr-defined]
+    async def handle(received: CloudEvent) -> None:
+        await Analytics(analytics).handle(received)
+        handled.append(received.id)
 
     async with consuming(Subscription(group, (topic,), handle), bootstrap, publisher):
         await eventually(lambda: len(handled) == 6)

@@ -9,6 +9,7 @@ import asyncio
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 from temporalio.client import WorkflowExecutionStatus
@@ -76,7 +77,7 @@ async def record_late(office: BoxOffice) -> dict[str, str]:
         lived["abandoned"] = f"booking-{booking}"
         [intent] = await office.provider.intents(booking)
         lived[f"late-payment-{ending}"] = f"late-payment-{intent['id']}"
-        await eventually(lambda found=lived[f"late-payment-{ending}"]: _is_over(office, found), within=60)  # type: ignore[misc]
+        await eventually(partial(_is_over, office, lived[f"late-payment-{ending}"]), within=60)
     return lived
 
 
