@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 
 import httpx2
 import psycopg
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from temporalio.client import Client
 
 from adapters.cloud_events import cloud_event_headers
@@ -24,6 +25,9 @@ from temporal.connection import connect_worker
 from tests.waiting import eventually
 from workflows.booking import BookingWorkflow
 from workflows.start import search_attributes_of, workflow_id
+
+GROUPS = ("notification", "analytics")
+"""Whoever listens to bookings in groups."""
 
 _AT_ONCE = 2000
 _STARTS_AT_ONCE = 50
@@ -140,7 +144,7 @@ def _publish(settings: Settings, reservation: psycopg.Connection) -> None:
                     producer.poll(0.1)
             producer.poll(0)
     assert producer.flush(60) == 0
-    for group in ("notification", "analytics"):
+    for group in GROUPS:
         _move_to_end(settings, group)
 
 
@@ -151,6 +155,12 @@ def _move_to_end(settings: Settings, group: str) -> None:
     moved = [TopicPartition(where.topic, where.partition, end) for where, end in zip(partitions, ends, strict=True)]
     consumer.commit(offsets=moved, asynchronous=False)
     consumer.close()
+
+
+def is_deserted(settings: Settings, group: str) -> bool:
+    """Whether it has no member any more, nor one that was killed and is still counted: then others may move it on."""
+    kafka = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
+    return bool(kafka.describe_consumer_groups([group])[group].result().state is ConsumerGroupState.EMPTY)
 
 
 def lag(settings: Settings, group: str) -> int:

@@ -31,9 +31,12 @@ async def test_a_hundred_thousand_bookings_are_audited_within_a_minute(settings:
             for _ in range(EVENTS)
         ]
 
-        await eventually(lambda: not bulk.lag(settings, "notification") + bulk.lag(settings, "analytics"), within=60)
+        await eventually(lambda: not any(bulk.lag(settings, group) for group in bulk.GROUPS), within=60)
         stack.stop("consume")
         try:
+            await eventually(
+                lambda: all(bulk.is_deserted(settings, group) for group in bulk.GROUPS), within=90, every=0.5
+            )
             ended = await asyncio.to_thread(bulk.seed, settings, events, BOOKINGS // EVENTS)
         finally:
             stack.start("consume")

@@ -52,7 +52,7 @@ async def test_a_hold_that_outlives_its_booking_is_found(house: House, raw: Redi
 
 
 async def test_a_hold_that_never_ends_by_itself_is_found(house: House, cut: Cut) -> None:
-    booking = await house.held("A-1-1", locks=cut("hold", "booking, 'PX', ttl, 'NX'", "booking, 'NX'"))
+    booking = await house.held("A-1-1", "A-1-2", locks=cut("hold", "booking, 'PX', ttl, 'NX'", "booking, 'NX'"))
     await house.saga(booking)
     assert await house.finds() == {(ENDLESS, str(booking.id))}
 
