@@ -85,7 +85,7 @@ async def test_a_refund_that_waits_asks_its_provider_as_soon_as_there_is_news(
     body, headers = await news(box_office, till, booking)
     heard = "SELECT count(*)::int FROM webhooks WHERE booking_id = %s AND course = 'refund'"
     # PayU tells of the refund's beginning, too, which is news where we have noted by then that it is pending.
-    [(before,)] = rows(box_office.settings, heard, booking)
+    before = int(rows(box_office.settings, heard, booking)[0][0])
 
     answer = await box_office.http.post(f"/v1/webhooks/{till.name}", content=body, headers=headers)
 
