@@ -84,17 +84,19 @@ class SeatLocks:
     async def _hold_free_seat(self, places: Places, ttl: int) -> bool:
         """The commonest hold in a rush, without a script, whose way into Redis and back costs more than what it does.
 
-        What is set in an event that turns out to be cold is no hold; should it be left behind, `load` lets it give way.
+        What is set in an event that turns out to be cold is no hold. Should it be left behind, `load` lets it give way
+        to whoever has the seat, and a seat that nobody has is free again when the time of the hold is up.
         """
         seat, booking = seat_key(places.event_id, places.seats[0]), str(places.booking_id)
+        epoch = epoch_key(places.event_id)
         async with self._redis.pipeline(transaction=False) as together:
-            together.exists(epoch_key(places.event_id))
+            together.exists(epoch)
             together.set(seat, booking, px=ttl, nx=True)
             is_warm, is_set = await together.execute()
         if is_warm:
             return bool(is_set)
         if is_set:
-            await self._withdraw(keys=[seat], args=[booking])
+            await self._withdraw(keys=[seat, epoch], args=[booking])
         raise ColdEvent(places.event_id)
 
     async def peek(self, places: Places) -> tuple[str, ...]:

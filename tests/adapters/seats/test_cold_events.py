@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from redis.asyncio import Redis
 
-from adapters.seat_locks import Claims, ColdEvent, Places, SeatLocks, seat_key
+from adapters.seat_locks import Claims, ColdEvent, Places, SeatLocks, epoch_key, seat_key
 from tests.adapters.seats.places import CAPACITY, MINUTE, NOTHING, count, ends_in, forget, wants
 from tests.waiting import eventually
 
@@ -136,6 +136,22 @@ async def test_who_asks_for_a_seat_of_an_event_that_redis_has_lost_leaves_nothin
     with pytest.raises(ColdEvent):
         await locks.hold(wants(event, "A-1-1"), MINUTE)
     assert not [key async for key in redis.scan_iter(f"seatwright:{{{event}}}:*")]
+
+
+@pytest.mark.parametrize("is_sold", [False, True], ids=["held", "sold"])
+async def test_who_withdraws_too_late_what_was_asked_for_leaves_the_seat_to_its_booking(
+    locks: SeatLocks, redis: Redis, is_sold: bool
+) -> None:
+    event = uuid4()
+    places = wants(event, "A-1-1")
+    await redis.set(seat_key(event, "A-1-1"), str(places.booking_id), px=60_000)  # then it stands still
+    assert await locks.load(event, "", NOTHING)
+    assert await locks.hold(places, MINUTE) == ()  # by another worker
+    if is_sold:
+        await locks.sell(places)
+        await redis.delete(epoch_key(event))
+    await locks._withdraw(keys=[seat_key(event, "A-1-1"), epoch_key(event)], args=[str(places.booking_id)])
+    assert await redis.get(seat_key(event, "A-1-1")) == str(places.booking_id).encode()
 
 
 async def test_who_died_asking_for_a_seat_that_redis_had_lost_does_not_hide_whose_it_is(
