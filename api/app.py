@@ -9,44 +9,25 @@ from typing import Any, NamedTuple
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from api import (
-    audit_log,
-    authorize,
-    booking_story,
-    bookings,
-    cancellations,
-    catalogue,
-    codec,
-    erasure,
-    exchanges,
-    grants,
-    health,
-    identity,
-    inventory,
-    oauth,
-    openapi,
-    outside_log_in,
-    payment_actions,
-    problems,
-    profile,
-    recovery,
-    refunds,
-    sales,
-    search,
-    second_factor,
-    sessions,
-    teams,
-    webhooks,
-)
-from api.conditional import Conditional
-from api.counters import Counters
-from api.door import Door
-from api.limits import Limits
-from api.log_in_throttle import LogInThrottle
-from api.middleware import BodyGuard, RequestContext
-from api.resources import open_resources
-from api.token_upkeep import kept_fresh
-from api.tokens import AccessTokens
+from api import openapi
+from api.auth.key_sync import kept_fresh
+from api.auth.tokens import AccessTokens
+from api.catalogue import events as catalogue
+from api.edge.body_guard import BodyGuard
+from api.edge.etag import Conditional
+from api.edge.rate_counters import Counters
+from api.edge.rate_limits import Limits
+from api.edge.request_context import RequestContext
+from api.http import problems
+from api.http.resources import open_resources
+from api.identity import accounts, audit_log, erasure, federated_login, grants, mfa, profile, recovery, sessions, teams
+from api.identity.login_throttle import LogInThrottle
+from api.identity.oauth import authorize, routes
+from api.operations import codec, health
+from api.payment import webhooks
+from api.reservation import bookings, event_cancellations, exchanges, inventory, payments, refunds, sales, timeline
+from api.reservation.early_rejection import Door
+from api.search import events as search
 from config.settings import Service, Settings
 
 
@@ -60,16 +41,16 @@ class _Part(NamedTuple):
 PARTS: Mapping[str, _Part] = {
     "identity": _Part(
         (
-            identity.router,
+            accounts.router,
             audit_log.router,
             profile.router,
             sessions.router,
             recovery.router,
-            second_factor.router,
+            mfa.router,
             erasure.router,
-            oauth.router,
+            routes.router,
             authorize.router,
-            outside_log_in.router,
+            federated_login.router,
             grants.router,
             teams.router,
             teams.own_router,
@@ -81,11 +62,11 @@ PARTS: Mapping[str, _Part] = {
         (
             inventory.router,
             bookings.router,
-            payment_actions.router,
-            booking_story.router,
+            payments.router,
+            timeline.router,
             refunds.router,
             exchanges.router,
-            cancellations.router,
+            event_cancellations.router,
             sales.router,
         ),
         frozenset({"reservation"}),
@@ -116,7 +97,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     )
     app.state.settings = settings
     app.state.draining = False
-    app.state.providers = outside_log_in.providers(settings)
+    app.state.providers = federated_login.providers(settings)
     app.state.tokens = AccessTokens(settings.api_url)
     for router in (health.router, openapi.router, *(router for part in parts for router in part.routers)):
         app.include_router(router)

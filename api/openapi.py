@@ -10,9 +10,9 @@ from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from api.problems import MEDIA_TYPE, PROBLEM_SCHEMA, documented
-from api.schemas import ProblemBody
-from api.security import PUBLIC
+from api.auth.guards import PUBLIC
+from api.http.problems import MEDIA_TYPE, PROBLEM_SCHEMA, documented
+from api.http.schemas import ProblemBody
 from domain.problems import ProblemType
 
 DESCRIPTION = """\
@@ -33,7 +33,7 @@ TAGS = [
 ]
 
 router = APIRouter(include_in_schema=False, dependencies=[PUBLIC])
-_PAGES = Path(__file__).parent / "pages"
+_PAGES = Path(__file__).parent / "http" / "pages"
 _CSP = {"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"}
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from api.booking_bodies import BookingBody
+from api.reservation.schemas import BookingBody
 from api.server import serve
 
 _REFUSAL: Final[dict[str, object]] = {

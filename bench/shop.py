@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from api.development import PASSWORD
+from api.identity.demo_accounts import PASSWORD
 from bench.stage import HOLD_SECONDS, seated
 
 CONFIRMED = "confirmed"

@@ -12,8 +12,8 @@ from uuid import uuid4
 from fastapi import Request
 from joserfc.jwk import OKPKey
 
-from api.security import admits, bearer
-from api.tokens import AccessTokens, KeyRing, Principal
+from api.auth.guards import admits, bearer
+from api.auth.tokens import AccessTokens, KeyRing, Principal
 from bench.figures import Figure, measured
 from domain.identity import Role
 

@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api import signing_keys
+from api.auth import key_ring
 from cli import audit_log
 from config.settings import settings
 from db.identity import keys
@@ -19,7 +19,7 @@ keys_app = typer.Typer(no_args_is_help=True)
 T = TypeVar("T")
 
 _SOONEST = 3.0  # seconds; every process of ours has seen a key by then
-_USUAL = signing_keys.PUBLISHED_AHEAD.total_seconds()
+_USUAL = key_ring.PUBLISHED_AHEAD.total_seconds()
 
 After = Annotated[
     float,
@@ -37,7 +37,7 @@ def rotate(after: After = _USUAL) -> None:
     """Publish a new key, which takes over later; the old one stays published as long as its tokens are good."""
 
     async def add(connection: AsyncConnection) -> str:
-        kid = await signing_keys.rotate(connection, settings(), timedelta(seconds=after))
+        kid = await key_ring.rotate(connection, settings(), timedelta(seconds=after))
         await noted(connection, "key.added", f"key/{kid}")
         return kid
 
@@ -48,7 +48,7 @@ def rotate(after: After = _USUAL) -> None:
 @keys_app.command(name="list")
 def list_keys() -> None:
     """The keys that are published now, oldest first."""
-    for key in in_identity(lambda connection: keys.live(connection, kept=signing_keys.KEPT)):
+    for key in in_identity(lambda connection: keys.live(connection, kept=key_ring.KEPT)):
         typer.echo(f"{key.kid}  {'signs, or has signed' if key.signs else 'will sign'}")
 
 
@@ -59,7 +59,7 @@ def revoke(kid: str) -> None:
     async def replace(connection: AsyncConnection) -> bool:
         ended = await keys.revoke(connection, kid)
         if ended:
-            await signing_keys.add_key(connection, settings(), timedelta())
+            await key_ring.add_key(connection, settings(), timedelta())
             await noted(connection, "key.revoked", f"key/{kid}")
         return ended
 

@@ -6,9 +6,9 @@ from rich.console import Console
 
 from adapters.elasticsearch import EventSearch
 from adapters.kafka import create_topics
-from api.development import seed_accounts
-from api.resources import open_vault
-from api.signing_keys import ensure_key
+from api.auth.key_ring import ensure_key
+from api.http.resources import open_vault
+from api.identity.demo_accounts import seed_accounts
 from config.settings import SERVICES_WITH_DATABASE, Settings, secret
 from db.databases import ServiceDatabase, prepare
 from db.engine import open_engine

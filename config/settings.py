@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     audit_log_secret: SecretStr | None = None  # keys the chain of the audit log; it cannot be replaced
 
     metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: no metrics and readiness endpoint
-    # How often somebody may call, by class of route (JSON; see `api/limits.py`); none in development.
+    # How often somebody may call, by class of route (JSON; see `api/edge/rate_limits.py`); none in development.
     rate_limits: dict[str, str] = RATE_LIMITS
     live_holds: int = Field(
         default=3, ge=0

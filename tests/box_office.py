@@ -16,7 +16,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 
-from api.tokens import Principal
+from api.auth.tokens import Principal
 from audit.run import audit
 from config.settings import Settings
 from db.engine import open_engine

@@ -6,8 +6,8 @@ import psycopg
 from psycopg.rows import class_row
 from sqlalchemy.engine import make_url
 
-from api.signing_keys import ring
-from api.tokens import AccessTokens
+from api.auth.key_ring import ring
+from api.auth.tokens import AccessTokens
 from config.settings import Settings
 from db.identity.keys import StoredKey
 

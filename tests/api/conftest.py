@@ -10,7 +10,7 @@ import httpx2
 import psycopg
 import pytest
 
-from api.development import PASSWORD
+from api.identity.demo_accounts import PASSWORD
 from config.settings import Settings, secret
 from tests.api.mails import MailBox
 from tests.api.people import Person, log_in

@@ -14,7 +14,7 @@ from psycopg import errors
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from api.development import PASSWORD
+from api.identity.demo_accounts import PASSWORD
 from config.settings import Settings, secret
 from db.identity.audit_log import AuditLog
 from domain.identity import Role, Scope

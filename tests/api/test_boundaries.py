@@ -157,7 +157,7 @@ async def test_an_unexpected_error_is_a_500_that_tells_nothing(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(settings, "identity") as client:
-        monkeypatch.setattr("api.tokens.AccessTokens.jwks", _fails)
+        monkeypatch.setattr("api.auth.tokens.AccessTokens.jwks", _fails)
         answer = await client.get("/.well-known/jwks.json")
     assert (answer.status_code, problem(answer)) == (500, "internal")
     assert "secret" not in answer.text

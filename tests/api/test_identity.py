@@ -14,7 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from sqlalchemy import text
 
-from api.development import PASSWORD
+from api.identity.demo_accounts import PASSWORD
 from config.settings import Settings, secret
 from db.engine import open_engine
 from tests.api.conftest import Join

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.app import create_app
-from api.problems import KINDS, MEDIA_TYPE
+from api.http.problems import KINDS, MEDIA_TYPE
 from config.settings import Settings
 
 SCHEMA = create_app(Settings(mode="development")).openapi()

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from api.common_passwords import is_common
-from api.passwords import check_password, hash_password
-from api.problems import KINDS
+from api.http.problems import KINDS
+from api.identity.common_passwords import is_common
+from api.identity.passwords import check_password, hash_password
 from config.settings import Settings
 from domain.problems import ProblemType, Refused
 from tests.api.conftest import Join

@@ -11,7 +11,7 @@ import uvloop
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from api.problems import install
+from api.http.problems import install
 
 
 async def write_to_who_has_hung_up() -> None:

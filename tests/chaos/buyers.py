@@ -11,8 +11,8 @@ from uuid import UUID
 
 import httpx2
 
-from api.idempotency import booking_id_for
-from api.tokens import AccessTokens, Principal
+from api.auth.tokens import AccessTokens, Principal
+from api.http.idempotency import booking_id_for
 from config.settings import Settings, secret
 from domain.identity import Role
 from tests.buyer import CARD, CARD_WITH_3DS, DECLINED_CARD

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from api.app import create_app
-from api.security import Rule, Who, rules_of
+from api.auth.guards import Rule, Who, rules_of
 from config.settings import Settings
 from domain.identity import Role, Scope
 

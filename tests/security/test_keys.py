@@ -16,10 +16,10 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api import signing_keys
 from api.app import create_app
-from api.sealing import seal, unseal
-from api.tokens import AccessTokens, Principal
+from api.auth import key_ring
+from api.auth.sealing import seal, unseal
+from api.auth.tokens import AccessTokens, Principal
 from cli.keys import keys_app
 from config.settings import Settings, secret
 from db.engine import open_engine
@@ -78,12 +78,12 @@ async def test_a_key_that_somebody_else_may_know_ends_and_all_its_tokens_with_it
     engine = open_engine(settings.database_url("identity"), serves_callers=False)
     async with engine.connect() as connection, connection.begin() as transaction:
         tokens = AccessTokens(settings.api_url)
-        tokens.ring = await signing_keys.read_ring(connection, settings)
+        tokens.ring = await key_ring.read_ring(connection, settings)
         token, kid = tokens.issue(Principal(uuid4(), frozenset())), str(tokens.ring.signer and tokens.ring.signer.kid)
         assert tokens.read(token)
         assert await keys.revoke(connection, kid)
-        heir = await signing_keys.add_key(connection, settings, timedelta())
-        tokens.ring = await signing_keys.read_ring(connection, settings)
+        heir = await key_ring.add_key(connection, settings, timedelta())
+        tokens.ring = await key_ring.read_ring(connection, settings)
         with pytest.raises(Refused):
             tokens.read(token)
         assert _kid(tokens.issue(Principal(uuid4(), frozenset()))) == heir
@@ -98,13 +98,13 @@ async def test_a_key_is_published_until_the_last_token_that_it_signed_has_ended(
         await connection.execute(text("DELETE FROM signing_keys"))
         half_a_minute = timedelta(seconds=30)
         old, heir, coming = [
-            await signing_keys.add_key(connection, settings, signs_after)
-            for signs_after in (-2 * signing_keys.KEPT, half_a_minute - signing_keys.KEPT, half_a_minute)
+            await key_ring.add_key(connection, settings, signs_after)
+            for signs_after in (-2 * key_ring.KEPT, half_a_minute - key_ring.KEPT, half_a_minute)
         ]
         assert await _live(connection) == [old, heir, coming]
         await connection.execute(text("UPDATE signing_keys SET signs_from = signs_from - interval '31 seconds'"))
         assert await _live(connection) == [heir, coming]
-        kid = await signing_keys.rotate(connection, settings, half_a_minute)
+        kid = await key_ring.rotate(connection, settings, half_a_minute)
         rows = await connection.execute(text("SELECT kid FROM signing_keys"))
         assert {kid for (kid,) in rows} == {heir, coming, kid}, "what is not needed is not kept"
         await transaction.rollback()
@@ -112,7 +112,7 @@ async def test_a_key_is_published_until_the_last_token_that_it_signed_has_ended(
 
 
 async def _live(connection: AsyncConnection) -> list[str]:
-    return [key.kid for key in await keys.live(connection, kept=signing_keys.KEPT)]
+    return [key.kid for key in await keys.live(connection, kept=key_ring.KEPT)]
 
 
 def _kid(token: str) -> str:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from api.tokens import Principal
+from api.auth.tokens import Principal
 from config.settings import Settings, secret
 from domain.identity import Role, Scope
 from tests.api.people import problem

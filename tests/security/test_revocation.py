@@ -13,7 +13,7 @@ from sqlalchemy import text
 from uuid_utils import UUID, uuid7
 
 from api.app import create_app
-from api.development import PASSWORD
+from api.identity.demo_accounts import PASSWORD
 from config.settings import Settings
 from db.engine import open_engine
 from tests.api.conftest import Join
@@ -100,7 +100,7 @@ async def test_a_role_ends_also_in_tokens_of_a_process_whose_clock_is_ahead(
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://api") as ahead,
     ):
         monkeypatch.setattr(time, "time", lambda: now() + ahead_by)
-        monkeypatch.setattr("api.tokens.uuid7", id_of_then)
+        monkeypatch.setattr("api.auth.tokens.uuid7", id_of_then)
         early = await log_in(ahead, person.email, person.password)
         monkeypatch.undo()
     assert await status(client, early) == 200

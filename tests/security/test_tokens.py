@@ -16,7 +16,7 @@ from joserfc import jws, jwt
 from joserfc.jwk import OctKey, OKPKey, RSAKey
 from uuid_utils import uuid7
 
-from api.tokens import LIFETIME, AccessTokens, Principal
+from api.auth.tokens import LIFETIME, AccessTokens, Principal
 from config.settings import Settings
 from domain.identity import Role
 from tests.api.people import problem

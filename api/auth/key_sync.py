@@ -1,0 +1,127 @@
+"""Keeps a process's keys and revocations fresh: from identity's database where it may, or else over HTTP and Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import httpx2
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.revocations import RevocationBoard
+from api.auth.key_ring import read_ring
+from api.auth.tokens import LIFETIME, AccessTokens, KeyRing
+from api.http.deadlines import PATIENCE, promptly
+from api.http.resources import Resources
+from db.engine import autocommit
+from db.identity import revocations
+
+EVERY: Final = 1.0
+"""Seconds between two looks: a revocation bites within twice that, where another process has to tell Redis first."""
+
+_OVERLAP: Final = 60.0  # a transaction that revokes may commit so much later than its clock said
+_WHOLE_EVERY: Final = 30  # looks; Redis may have been emptied
+
+
+class Upkeep:
+    """Tells `tokens` what the world knows."""
+
+    def __init__(self, tokens: AccessTokens, opened: Resources) -> None:
+        self._tokens = tokens
+        self._settings = opened.settings
+        self._board = RevocationBoard(opened.redis)
+        self._database: AsyncEngine | None = opened.engines.get("identity")
+        self._http = httpx2.AsyncClient(base_url=opened.settings.identity_address, timeout=PATIENCE, trust_env=False)
+        self._looked = -EVERY
+        self._looking: asyncio.Task[None] | None = None
+        self._looks = 0
+
+    async def learn(self) -> None:
+        """Look now, for a token of a key that is not known; not more often than once a second, whoever sends what."""
+        if self._looking is None and time.monotonic() - self._looked >= EVERY:
+            self._looking = asyncio.create_task(self._look())
+            self._looking.add_done_callback(self._seen)
+        if self._looking is not None:
+            await asyncio.shield(self._looking)
+
+    async def run(self) -> None:
+        """Look once a second until cancelled; a server that is down leaves things as they were."""
+        while True:
+            await self.learn()
+            await asyncio.sleep(EVERY)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    def _seen(self, _: asyncio.Task[None]) -> None:
+        self._looking, self._looked = None, time.monotonic()
+
+    async def _look(self) -> None:
+        await asyncio.gather(self._try(self._keys()), self._try(self._revocations()))
+        self._looks += 1
+
+    async def _try(self, look: Awaitable[None]) -> None:
+        try:
+            await promptly(look)
+        except Exception as error:  # whatever it is, what was known before is the best there is
+            structlog.get_logger().warning("tokens: could not look", error=type(error).__name__)
+
+    async def _keys(self) -> None:
+        ring = await self._ring()
+        known = self._tokens.ring
+        if (ring.published, _kid(ring)) != (known.published, _kid(known)):
+            self._tokens.ring = ring
+
+    async def _ring(self) -> KeyRing:
+        if self._database is None:
+            answer = await self._http.get("/.well-known/jwks.json")
+            return KeyRing(tuple(answer.raise_for_status().json()["keys"]))
+        async with autocommit(self._database) as connection:
+            return await read_ring(connection, self._settings)
+
+    async def _revocations(self) -> None:
+        whole = self._looks % _WHOLE_EVERY == 0
+        oldest = time.time() - LIFETIME - _OVERLAP
+        since = oldest if whole else max(self._tokens.revoked.values(), default=oldest) - _OVERLAP
+        found = await self._found(time.time() - since)
+        kept = {subject: at for subject, at in self._tokens.revoked.items() if at > oldest}
+        self._tokens.revoked = {**kept, **found}
+        if self._database is None:
+            return
+        await self._board.write(found, forget_before=oldest)
+        if whole:
+            await self._forget(self._database)
+
+    async def _forget(self, database: AsyncEngine) -> None:
+        async with autocommit(database) as connection:
+            await revocations.forget(connection, timedelta(seconds=LIFETIME + 2 * _OVERLAP))
+
+    async def _found(self, seconds: float) -> Mapping[UUID, float]:
+        if self._database is None:
+            return await self._board.read(time.time() - seconds)
+        async with autocommit(self._database) as connection:
+            return await revocations.recent(connection, timedelta(seconds=seconds))
+
+
+def _kid(ring: KeyRing) -> str | None:
+    return ring.signer.kid if ring.signer else None
+
+
+@asynccontextmanager
+async def kept_fresh(tokens: AccessTokens, opened: Resources) -> AsyncIterator[Upkeep]:
+    """Look once a second for as long as this is open."""
+    upkeep = Upkeep(tokens, opened)
+    running = asyncio.create_task(upkeep.run())
+    try:
+        yield upkeep
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        await upkeep.close()

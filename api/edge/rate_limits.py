@@ -1,0 +1,119 @@
+"""How often somebody may call: by class of route, and by user, or by address where nobody is logged in.
+
+Every answer tells by `RateLimit` and `RateLimit-Policy` what is left; beyond it is 429 with `Retry-After`. Where Redis
+cannot be asked calls go through, but for those with which passwords are guessed and accounts made in bulk.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import structlog
+from fastapi import Request
+from limits import RateLimitItem, parse
+from redis.exceptions import RedisError
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.edge.rate_counters import Allowance, Counters
+from api.http.problems import UNAVAILABLE, respond
+from config.settings import Settings
+from domain.problems import Problem, ProblemType, Refused
+
+Class = Literal["log-in", "token", "register", "book", "pay", "read", "write"]
+
+_BY_CALL: Final[Mapping[tuple[str, str], Class]] = {
+    ("POST", "/v1/sessions"): "log-in",
+    ("POST", "/v1/sessions/second-factor"): "log-in",
+    ("POST", "/v1/oauth/authorize"): "log-in",
+    # Many people are behind one address, and nobody guesses 256 bits: so that who is logged in stays it.
+    ("POST", "/v1/oauth/token"): "token",
+    ("POST", "/v1/oauth/introspect"): "token",
+    ("POST", "/v1/oauth/revoke"): "token",
+    ("POST", "/v1/users"): "register",
+    ("POST", "/v1/bookings"): "book",
+}
+_PAYING: Final = ("/payment", "/refund")
+_OF_THE_ADDRESS: Final = {"log-in", "register"}
+_NEVER_OPEN: Final = {"log-in", "register"}
+_UNLIMITED: Final = ("/v1/webhooks/", "/internal/", "/livez", "/readyz", "/docs")
+
+
+class Limits:
+    """Stands inside the door: to refuse a seat that is taken costs less than to count who asks for it."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, counters: Counters) -> None:
+        self._app = app
+        self._limits: dict[str, RateLimitItem] = {name: parse(text) for name, text in settings.rate_limits.items()}
+        self._counters = counters
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = _class_of(scope) if scope["type"] == "http" else None
+        limit = self._limits.get(kind) if kind else None
+        if kind is None or limit is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            allowance = await self._counters.spend(limit, kind, _who(scope, kind))
+        except (RedisError, OSError) as error:
+            structlog.get_logger().warning("limits are not counted", error=type(error).__name__)
+            refused = respond(UNAVAILABLE, Request(scope)) if kind in _NEVER_OPEN else self._app
+            await refused(scope, receive, send)
+            return
+        telling = _telling(send, kind, allowance)
+        if allowance.left < 0:
+            await respond(_exceeded(allowance), Request(scope))(scope, receive, telling)
+        else:
+            await self._app(scope, receive, telling)
+
+
+def address_of(scope: Scope) -> str:
+    """The caller's address; of IPv6 the network of 64 bits, since that is what one customer has."""
+    host = (scope.get("client") or ("unknown", 0))[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return str(host)
+    return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def _class_of(scope: Scope) -> Class | None:
+    method, path = scope["method"], scope["path"]
+    if path.startswith(_UNLIMITED) or method == "OPTIONS":
+        return None
+    known = _BY_CALL.get((method, path))
+    if known:
+        return known
+    if method in ("GET", "HEAD"):
+        return "read"
+    return "pay" if method == "POST" and path.endswith(_PAYING) else "write"
+
+
+def _who(scope: Scope, kind: Class) -> str:
+    scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and kind not in _OF_THE_ADDRESS:
+        try:
+            return str(scope["app"].state.tokens.read(token).user_id)
+        except Refused:
+            pass
+    return address_of(scope)
+
+
+def _exceeded(allowance: Allowance) -> Problem:
+    detail = f"{allowance.quota} such calls in {allowance.window} seconds are allowed."
+    return Problem(type=ProblemType.RATE_LIMITED, detail=detail, members={"retry_after": allowance.resets_in})
+
+
+def _telling(send: Send, kind: Class, allowance: Allowance) -> Send:
+    policy = f'"{kind}";q={allowance.quota};w={allowance.window}'
+    left = f'"{kind}";r={max(0, allowance.left)};t={allowance.resets_in}'
+
+    async def telling(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            told = [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
+            message = {**message, "headers": [*message["headers"], *told]}
+        await send(message)
+
+    return telling

@@ -1,0 +1,128 @@
+"""Gives every request an id, a line in the access log and security headers, and answers unexpected errors."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+from fastapi import Request
+from opentelemetry import context, propagate
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid7
+
+from api.http.problems import INTERNAL, respond
+from domain.card_numbers import has_card_number
+
+_AFTERWARDS = "seatwright.afterwards"
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-site",
+    "Strict-Transport-Security": "max-age=31536000",  # without TLS it is ignored
+    "Cache-Control": "no-store",
+}
+_ENCODED = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+_access = structlog.get_logger()
+
+
+class RequestContext:
+    """Gives each request an id, logs it, adds security headers, and answers errors that nobody else answered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = int(message["status"])
+                _add_headers(message, scope)
+            await send(message)
+
+        scope["request_id"] = _request_id(scope)
+        scope[_AFTERWARDS] = []
+        with structlog.contextvars.bound_contextvars(request_id=scope["request_id"]), _continued_trace(scope):
+            try:
+                await self._app(scope, receive, watched)
+            except Exception:
+                structlog.get_logger().exception("unexpected error", route=_route(scope))
+                if status:
+                    raise
+                await respond(INTERNAL, Request(scope))(scope, receive, watched)
+            finally:
+                _log(scope, status, time.perf_counter() - started)
+            for work in scope[_AFTERWARDS]:
+                await _done(work)
+
+
+def afterwards(request: Request, work: Callable[[], Awaitable[None]]) -> None:
+    """Have something done when the answer has gone, whatever it is, so that its time tells nobody anything.
+
+    A process that is told to stop waits for it; one that is killed does not do it.
+    """
+    request.scope[_AFTERWARDS].append(work)
+
+
+async def _done(work: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await work()
+    except Exception:
+        structlog.get_logger().exception("not done after the answer")
+
+
+@contextmanager
+def _continued_trace(scope: Scope) -> Iterator[None]:
+    """Go on with the trace that the caller has begun, if so. FastAPI's own spans would cost more and go nowhere."""
+    given = Headers(scope=scope).get("traceparent")
+    token = context.attach(propagate.extract({"traceparent": given})) if given else None
+    try:
+        yield
+    finally:
+        if token:
+            context.detach(token)
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _SANE_ID.fullmatch(given) and not has_card_number(given) else str(uuid7())
+
+
+def _add_headers(message: Message, scope: Scope) -> None:
+    headers: list[tuple[bytes, bytes]] = message["headers"]
+    there = {name for name, _ in headers}
+    message["headers"] = [
+        *headers,
+        *(header for header in _ENCODED if header[0] not in there),
+        (b"x-request-id", scope["request_id"].encode()),
+    ]
+    if scope["app"].state.draining:
+        message["headers"].append((b"connection", b"close"))  # so that no request comes on it when we leave
+
+
+def _route(scope: Scope) -> str:
+    """The route's template, never the path: a path may carry what does not belong into a log."""
+    return getattr(scope.get("route"), "path", "-")
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    _access.info(
+        "request",
+        logger="access",
+        method=scope["method"],
+        route=_route(scope),
+        status=status,
+        ms=round(seconds * 1000, 1),
+    )

@@ -1,0 +1,1 @@
+"""Accounts, log-in, sessions, OAuth, teams: the identity service over HTTP."""

@@ -1,0 +1,177 @@
+"""Accounts over REST: register, log in, stay logged in, who may do what."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from email_validator import EmailNotValidError, validate_email
+from fastapi import APIRouter, Response, status
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from api.auth.guards import OUR_PROCESSES, PUBLIC, Operator
+from api.auth.tokens import Principal
+from api.http.problems import documented
+from api.http.schemas import Code, GivenAddress, RequestModel, ShortText, Storable
+from api.identity import login as entrance
+from api.identity.context import AtFrontDesk, known
+from api.identity.login import NO_STORE, Tokens
+from api.identity.passwords import GivenPassword, NewPassword, hash_password
+from db.identity import accounts, mail_tokens
+from db.identity.accounts import Account
+from db.identity.audit_log import of_user
+from db.identity.mail_tokens import Purpose
+from domain.identity import Channel, Profile, Role
+from domain.problems import ProblemType, Refused
+
+router = APIRouter(tags=["identity"])
+
+
+def _address(text: str) -> str:
+    try:
+        # `test_environment` admits the domain `test`, which can belong to nobody.
+        return validate_email(text, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError:
+        raise PydanticCustomError("email", "is not an e-mail address") from None
+
+
+Address = Annotated[str, StringConstraints(max_length=254), Storable, AfterValidator(_address)]
+
+
+class Registration(RequestModel):
+    email: Address = Field(examples=["ada@example.test"])
+    password: NewPassword = Field(examples=["correct horse battery staple"])
+    name: ShortText = Field(examples=["Ada Lovelace"])
+
+
+class LogIn(RequestModel):
+    email: GivenAddress = Field(examples=["buyer@example.test"])
+    password: GivenPassword = Field(examples=["seatwright-demo-1"])
+
+
+class SecondStep(RequestModel):
+    challenge: Annotated[str, StringConstraints(min_length=1, max_length=100), Storable]
+    code: Code
+
+
+class Roles(RequestModel):
+    roles: frozenset[Role]
+
+
+class User(BaseModel):
+    id: UUID
+    email: str
+    name: str
+    roles: list[Role]
+
+
+class Contact(BaseModel):
+    email: str
+    name: str
+    channels: tuple[Channel, ...]
+
+
+class MailToken(BaseModel):
+    token: str
+
+
+@router.post(
+    "/v1/users",
+    dependencies=[PUBLIC],
+    status_code=status.HTTP_201_CREATED,
+    summary="Register",
+    responses=documented(ProblemType.EMAIL_TAKEN, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
+)
+async def register(body: Registration, desk: AtFrontDesk) -> User:
+    """A mail with a token goes out, which proves the address: see `POST /v1/email-verifications`."""
+    profile, password_hash = Profile(email=body.email, name=body.name), await hash_password(body.password)
+    async with desk.engine.begin() as connection:
+        account = await accounts.register(
+            connection, desk.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER}
+        )
+        if account is None:
+            raise Refused(ProblemType.EMAIL_TAKEN, "Log in, or use another address.")
+        await mail_tokens.send(connection, desk.vault, account.id, Purpose.VERIFICATION)
+        await desk.note(connection, Principal(account.id, account.roles), "account.registered", of_user(account.id))
+    return _user(account)
+
+
+@router.post(
+    "/v1/sessions",
+    dependencies=[PUBLIC],
+    status_code=status.HTTP_201_CREATED,
+    summary="Log in",
+    responses=documented(
+        ProblemType.UNAUTHENTICATED,
+        ProblemType.SECOND_FACTOR_REQUIRED,
+        ProblemType.INVALID_REQUEST,
+        ProblemType.UNAVAILABLE,
+    ),
+)
+async def log_in(body: LogIn, response: Response, desk: AtFrontDesk) -> Tokens:
+    """An account with a second factor gets 401 `second-factor-required`, whose `challenge` goes on with a code."""
+    proof = await entrance.prove(desk, body.email, body.password)
+    async with desk.engine.begin() as connection:
+        account = await entrance.admit(connection, desk, proof)
+        tokens = await entrance.enter(connection, desk, account)
+    if isinstance(tokens, Refused):
+        raise tokens
+    response.headers.update(NO_STORE)
+    return tokens
+
+
+@router.post(
+    "/v1/sessions/second-factor",
+    dependencies=[PUBLIC],
+    status_code=status.HTTP_201_CREATED,
+    summary="Complete a log-in with a code",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
+)
+async def complete_log_in(body: SecondStep, response: Response, desk: AtFrontDesk) -> Tokens:
+    """The code is one of the authenticator's, or a recovery code. A challenge allows five tries."""
+    user_id = await entrance.try_challenge(desk, body.challenge)
+    async with desk.engine.begin() as connection:
+        account = await entrance.admit_by_code(connection, desk, user_id, body.code)
+        tokens = await entrance.open_session(connection, desk, account)
+    response.headers.update(NO_STORE)
+    return tokens
+
+
+@router.put(
+    "/v1/users/{user_id}/roles",
+    summary="Say what a user may do (operators)",
+    responses=documented(
+        ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.NOT_FOUND, ProblemType.INVALID_REQUEST
+    ),
+)
+async def set_roles(user_id: UUID, body: Roles, caller: Operator, desk: AtFrontDesk) -> User:
+    async with desk.engine.begin() as connection:
+        account = known(await accounts.set_roles(connection, desk.vault, user_id, body.roles))
+        await desk.note(connection, caller, f"roles.set:{','.join(sorted(body.roles))}", of_user(user_id))
+    return _user(account)
+
+
+@router.get("/internal/v1/users/{user_id}/contact", include_in_schema=False, dependencies=[OUR_PROCESSES])
+async def contact(user_id: UUID, desk: AtFrontDesk) -> Contact:
+    async with desk.engine.connect() as connection:
+        profile = known(await accounts.find(connection, desk.vault, user_id)).profile
+    return Contact(email=profile.email, name=profile.name, channels=profile.channels)
+
+
+@router.get(
+    "/internal/v1/users/{user_id}/mail-tokens/{token_id}",
+    include_in_schema=False,
+    dependencies=[OUR_PROCESSES],
+)
+async def mail_token(user_id: UUID, token_id: UUID, desk: AtFrontDesk) -> MailToken:
+    async with desk.engine.connect() as connection:
+        token = await mail_tokens.to_mail(connection, desk.vault, user_id, token_id)
+    if token is None:
+        raise Refused(ProblemType.NOT_FOUND, "There is no such token, or no more.")
+    return MailToken(token=token)
+
+
+def _user(account: Account) -> User:
+    profile = account.profile
+    return User(id=account.id, email=profile.email, name=profile.name, roles=sorted(account.roles))

@@ -1,0 +1,138 @@
+"""What identity's routes work with: its database, the vault, the audit log, proofs of identity."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, NamedTuple
+from uuid import UUID
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from adapters.booking_history import BookingHistory
+from api.auth.audit import origin_of
+from api.auth.tokens import Principal
+from api.edge.rate_limits import address_of
+from api.edge.request_context import afterwards
+from api.http.resources import IdentityDatabase, Open
+from api.identity.login_throttle import LogInThrottle
+from api.identity.passwords import Verdict, check_password
+from db.identity import accounts, second_factors
+from db.identity.accounts import Account, Credentials
+from db.identity.audit_log import NOBODY, ORIGIN, AuditLog, Entry, of_user
+from db.identity.vault import PersonalKey, Vault
+from domain.problems import ProblemType, Refused
+
+
+class FrontDesk(NamedTuple):
+    """Serves one request."""
+
+    engine: AsyncEngine
+    vault: Vault
+    audit_log: AuditLog
+    booking_history: BookingHistory
+    request: Request
+
+    def origin(self) -> bytes:
+        """From where the request comes. It is personal: seal it."""
+        return origin_of(self.request)
+
+    async def note(self, connection: AsyncConnection, caller: Principal, action: str, object: str) -> None:
+        """Note what a person does, in the transaction that does it and as its last statement."""
+        key = await accounts.key_of(connection, self.vault, caller.user_id)
+        roles = ",".join(sorted(caller.roles))
+        await self._append(connection, Entry(of_user(caller.user_id), action, object, roles), key)
+
+    def note_refusal(self, action: str, user_id: UUID, *, actor: str = NOBODY) -> None:
+        """Note that somebody could not prove to be this person, when the answer has gone: its time tells nothing."""
+
+        async def note() -> None:
+            async with self.engine.begin() as connection:
+                key = await accounts.key_of(connection, self.vault, user_id)
+                if key:
+                    await self._append(connection, Entry(actor, action, of_user(user_id)), key)
+
+        afterwards(self.request, note)
+
+    async def note_unnamed(self, connection: AsyncConnection, action: str, user_id: UUID, key: PersonalKey) -> None:
+        """Note likewise what somebody who is not logged in does to an account, such as by a token from its mail."""
+        await self._append(connection, Entry(NOBODY, action, of_user(user_id)), key)
+
+    async def _append(self, connection: AsyncConnection, entry: Entry, key: PersonalKey | None) -> None:
+        origin = key.seal(ORIGIN, self.origin()) if key else None
+        request_id = self.request.scope.get("request_id")
+        await self.audit_log.append(connection, replace(entry, origin=origin, request_id=request_id))
+
+    async def account(self, connection: AsyncConnection, user_id: UUID) -> Account:
+        """An account, locked until the transaction ends.
+
+        Raises:
+            Refused: NOT_FOUND: It has been erased.
+        """
+        return known(await accounts.locked(connection, self.vault, user_id))
+
+    async def prove_password(self, user_id: UUID, password: str) -> None:
+        """Have somebody who is logged in prove once more who they are.
+
+        Raises:
+            Refused: FORBIDDEN: The password is wrong. RATE_LIMITED: Too many tries have failed.
+        """
+        async with self.engine.connect() as connection:
+            account = known(await accounts.find(connection, self.vault, user_id))
+            credentials = await accounts.credentials_of(connection, user_id)
+        if not (await self.check_password(account.profile.email, password, credentials)).fits:
+            self.note_refusal("password.refused", user_id, actor=of_user(user_id))
+            raise Refused(ProblemType.FORBIDDEN, "The password is wrong.")
+
+    async def check_password(self, email: str, password: str, credentials: Credentials | None) -> Verdict:
+        """Whether it is the password of the account with this address, of which there may be none; guesses count.
+
+        Raises:
+            Refused: RATE_LIMITED: Too many tries have failed.
+        """
+        throttle: LogInThrottle = self.request.app.state.log_in_throttle
+        async with throttle.counted(self.vault.address_hash(email), address_of(self.request.scope)) as tried:
+            verdict = await check_password(password, credentials.password_hash if credentials else None)
+            tried.was_wrong = not verdict.fits
+        return verdict
+
+    async def is_at_home(self, email: str) -> None:
+        """Remember that the owner of this address has proven to be where the request comes from."""
+        throttle: LogInThrottle = self.request.app.state.log_in_throttle
+        await throttle.is_at_home(self.vault.address_hash(email), address_of(self.request.scope))
+
+    async def prove(self, user_id: UUID, password: str, code: str | None) -> None:
+        """Have them prove it by password and, where they have one, second factor: before what weakens or ends all.
+
+        Raises:
+            Refused: FORBIDDEN: The password is wrong, or the code.
+        """
+        await self.prove_password(user_id, password)
+        async with self.engine.begin() as connection:
+            if not await second_factors.is_in_force(connection, user_id):
+                return
+            if code:
+                await second_factors.count_try(connection, user_id)
+        async with self.engine.begin() as connection:
+            account = await self.account(connection, user_id)
+            if not (code and await second_factors.use(connection, account, code)):
+                self.note_refusal("code.refused", user_id, actor=of_user(user_id))
+                raise Refused(ProblemType.FORBIDDEN, "The code of your second factor is wrong, used, or missing.")
+
+
+async def _front_desk(request: Request, opened: Open, engine: IdentityDatabase) -> FrontDesk:
+    return FrontDesk(engine, opened.vault, opened.audit_log, opened.booking_history, request)
+
+
+AtFrontDesk = Annotated[FrontDesk, Depends(_front_desk)]
+
+
+def known(account: Account | None) -> Account:
+    """The account.
+
+    Raises:
+        Refused: NOT_FOUND: There is none, or no more.
+    """
+    if account is None:
+        raise Refused(ProblemType.NOT_FOUND, "There is no such user.")
+    return account

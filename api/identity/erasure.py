@@ -1,0 +1,109 @@
+"""The rights of a person over their account, over REST: take everything along, and be forgotten."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import orjson
+from fastapi import APIRouter, Request, Response, status
+from pydantic import BaseModel, Field
+
+from api.auth.guards import Caller
+from api.http.problems import documented
+from api.http.schemas import Code, RequestModel
+from api.identity.context import AtFrontDesk, known
+from api.identity.grants import Grant, OutsideAccount
+from api.identity.grants import seen_by_owner as grant_of
+from api.identity.passwords import GivenPassword
+from api.identity.profile import Me
+from api.identity.profile import seen_by_owner as profile_of
+from api.identity.sessions import SessionSeen
+from api.identity.sessions import seen_by_owner as session_of
+from api.identity.teams import OwnPart
+from api.identity.teams import seen_by_member as part_of
+from db.identity import accounts, audit_log, erasure, grants, outside_accounts, second_factors, sessions, teams
+from db.identity.accounts import Account
+from db.identity.audit_log import NOBODY, ORIGIN, of_user
+from db.identity.tables import AuditLogRow
+from domain.bookings import Booking
+from domain.problems import ProblemType
+
+router = APIRouter(prefix="/v1/me", tags=["identity"])
+
+
+class Farewell(RequestModel):
+    password: GivenPassword
+    code: Code | None = None
+
+
+class Deed(BaseModel):
+    """Something that was done by this person, or to their account."""
+
+    at: datetime
+    action: str
+    object: str
+    user_agent: str | None = Field(default=None, description="From where, unless somebody else did it")
+    address: str | None = None
+
+
+class Export(BaseModel):
+    """All that we know of a person."""
+
+    profile: Me
+    sessions: list[SessionSeen]
+    grants: list[Grant]
+    outside_accounts: list[OutsideAccount]
+    teams: list[OwnPart]
+    history: list[Deed]
+    bookings: list[Booking]
+
+
+@router.get(
+    "/export",
+    summary="Take along all that you know of me",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.UNAVAILABLE),
+)
+async def export(caller: Caller, desk: AtFrontDesk, request: Request, response: Response) -> Export:
+    bookings = await desk.booking_history.of_caller(request.headers["authorization"])
+    async with desk.engine.begin() as connection:
+        account = known(await accounts.find(connection, desk.vault, caller.user_id))
+        second_factor = await second_factors.is_in_force(connection, account.id)
+        live = await sessions.live(connection, account.id)
+        granted = await grants.live(connection, account.id)
+        outside = await outside_accounts.of_person(connection, account.id)
+        parts = await teams.of_person(connection, account.id)
+        deeds = await audit_log.about(connection, of_user(account.id))
+        await desk.note(connection, caller, "account.exported", of_user(account.id))
+    response.headers["Cache-Control"] = "no-store"
+    return Export(
+        profile=profile_of(account, second_factor),
+        sessions=[session_of(account, session, caller) for session in live],
+        grants=[grant_of(grant) for grant in granted],
+        outside_accounts=[OutsideAccount(**each._asdict()) for each in outside],
+        teams=[part_of(part) for part in parts],
+        history=[_deed(account, row) for row in deeds],
+        bookings=list(bookings),
+    )
+
+
+def _deed(account: Account, row: AuditLogRow) -> Deed:
+    """An entry of the audit log; from where others did something to the person is theirs."""
+    is_mine = row.actor in (of_user(account.id), NOBODY)
+    origin = orjson.loads(account.key.open(ORIGIN, row.origin)) if row.origin and is_mine else {}
+    seen = {name: origin.get(name) for name in ("user_agent", "address")}
+    return Deed(at=row.at, action=row.action, object=row.object, **seen)
+
+
+@router.delete(
+    "",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Forget me",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN),
+)
+async def erase(body: Farewell, caller: Caller, desk: AtFrontDesk) -> None:
+    """At once and for good. Bookings and payments stay, without a name; tickets that were bought stay valid."""
+    await desk.prove(caller.user_id, body.password, body.code)
+    async with desk.engine.begin() as connection:
+        account = await desk.account(connection, caller.user_id)
+        await erasure.erase(connection, account.id)
+        await desk.note(connection, caller, "account.erased", of_user(account.id))

@@ -1,0 +1,226 @@
+"""Log in with an outside provider (OpenID Connect); an account of ours is linked only after its owner has logged in."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from typing import Annotated, Any, Final, NamedTuple
+
+import httpx2
+import orjson
+from authlib.integrations.starlette_client import OAuth, OAuthError
+from fastapi import APIRouter, Request, Response, status
+from joserfc.errors import JoseError
+from pydantic import StringConstraints, TypeAdapter, ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.auth.guards import PUBLIC, Caller
+from api.auth.sealing import seal, unseal
+from api.auth.tokens import Principal
+from api.http.problems import documented
+from api.http.schemas import RequestModel, Storable
+from api.identity.accounts import Address
+from api.identity.context import AtFrontDesk, FrontDesk
+from api.identity.login import NO_STORE, Tokens, enter
+from api.identity.passwords import hash_password
+from config.settings import Settings, secret
+from db.identity import accounts, outside_accounts
+from db.identity.accounts import Account
+from db.identity.audit_log import of_user
+from domain.identity import Profile, Role
+from domain.problems import ProblemType, Refused
+
+router = APIRouter(tags=["identity"])
+
+_COOKIE: Final = "seatwright-log-in"
+_PATH: Final = "/v1/log-in"
+_LASTS: Final = 600  # seconds, for the way to the provider and back, and for logging in to link
+_TIMEOUT: Final = 3.0
+_EMAIL: Final = TypeAdapter[str](Address)
+
+
+class Outside(NamedTuple):
+    """Who somebody is at a provider, which has verified their address."""
+
+    provider: str
+    subject: str
+    email: str
+    name: str
+
+
+class Link(RequestModel):
+    link_token: Annotated[str, StringConstraints(max_length=4000), Storable]
+
+
+def providers(settings: Settings) -> OAuth:
+    """authlib's clients of the providers in the settings; no address comes from anywhere else."""
+    known = OAuth()
+    for name, provider in settings.login_providers.items():
+        known.register(
+            name,
+            server_metadata_url=f"{provider.issuer}/.well-known/openid-configuration",
+            client_id=provider.client_id,
+            client_secret=provider.client_secret.get_secret_value(),
+            client_kwargs={"scope": "openid email profile", "code_challenge_method": "S256", "timeout": _TIMEOUT},
+        )
+    return known
+
+
+@router.get(
+    _PATH + "/{provider}",
+    dependencies=[PUBLIC],
+    status_code=status.HTTP_302_FOUND,
+    response_class=Response,
+    summary="Log in with an outside provider",
+    responses=documented(ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
+)
+async def leave(provider: str, request: Request) -> Response:
+    """Sends the browser there, with a cookie that only it has."""
+    client, settings = _client(request, provider), request.app.state.settings
+    session: dict[str, Any] = {}
+    request.scope["session"] = session
+    try:
+        redirect: Response = await client.authorize_redirect(request, f"{settings.api_url}{_PATH}/{provider}/back")
+    except (httpx2.HTTPError, ValueError, TypeError, RuntimeError) as error:
+        raise ConnectionError("the provider does not answer, or not as one does") from error
+    redirect.set_cookie(
+        _COOKIE,
+        _sealed(settings, session, _COOKIE + provider),
+        max_age=_LASTS,
+        path=_PATH,
+        secure=settings.api_url.startswith("https:"),
+        httponly=True,
+        samesite="lax",
+    )
+    redirect.headers.update(NO_STORE)
+    return redirect
+
+
+@router.get(
+    _PATH + "/{provider}/back",
+    dependencies=[PUBLIC],
+    summary="Where the provider sends the browser back to",
+    responses=documented(
+        ProblemType.UNAUTHENTICATED,
+        ProblemType.SECOND_FACTOR_REQUIRED,
+        ProblemType.PROOF_NEEDED,
+        ProblemType.FORBIDDEN,
+    ),
+)
+async def come_back(provider: str, request: Request, response: Response, desk: AtFrontDesk) -> Tokens:
+    """Tokens of our own, or what asks for the second factor, as `POST /v1/sessions` does.
+
+    An address that has an account with us already needs proof: 409 with a `link_token`.
+    """
+    who = await _who(provider, request)
+    unusable = await hash_password(secrets.token_urlsafe(32))
+    response.headers.update(NO_STORE)
+    response.delete_cookie(_COOKIE, path=_PATH)
+    async with desk.engine.begin() as connection:
+        account = await _account_of(connection, desk, who, unusable)
+        tokens = await enter(connection, desk, account) if account else _proof_needed(request, who)
+    if isinstance(tokens, Refused):
+        raise tokens
+    return tokens
+
+
+@router.post(
+    "/v1/me/outside-accounts",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Log in with an outside provider from now on",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST, ProblemType.WRONG_STATE),
+)
+async def link_outside_account(body: Link, caller: Caller, request: Request, desk: AtFrontDesk) -> None:
+    """Takes the `link_token` of a log-in for the caller's own address. The same again is no error."""
+    try:
+        who = Outside(**_unsealed(request.app.state.settings, body.link_token, "link"))
+    except ValueError:
+        raise _bad_link() from None
+    async with desk.engine.begin() as connection:
+        account = await desk.account(connection, caller.user_id)
+        if not await outside_accounts.has_address(connection, desk.vault, account.id, who.email):
+            raise _bad_link()
+        if await outside_accounts.link(connection, who.provider, who.subject, account.id) != account.id:
+            raise Refused(ProblemType.WRONG_STATE, "It is linked to another account.")
+        await desk.note(connection, caller, f"outside-account.linked:{who.provider}", of_user(account.id))
+
+
+async def _account_of(connection: AsyncConnection, desk: FrontDesk, who: Outside, password_hash: str) -> Account | None:
+    """The account that is linked, locked, or a new one; None if the address belongs to one that is not linked."""
+    known = await outside_accounts.owner(connection, who.provider, who.subject)
+    if known is not None:
+        account = await accounts.locked(connection, desk.vault, known)
+        if account is None:
+            raise Refused(ProblemType.UNAUTHENTICATED, "The account has just been erased.")
+        return account
+    profile = Profile(email=who.email, name=who.name)
+    made = await accounts.register(connection, desk.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER})
+    if made is None:
+        return None
+    if await outside_accounts.link(connection, who.provider, who.subject, made.id) != made.id:
+        raise ConnectionError("somebody logs in with the same account at the same moment")
+    await accounts.set_verified(connection, made.id)  # the provider has
+    await desk.note(connection, Principal(made.id, made.roles), "account.registered", of_user(made.id))
+    return made
+
+
+def _proof_needed(request: Request, who: Outside) -> Refused:
+    return Refused(
+        ProblemType.PROOF_NEEDED,
+        "There is an account with this address: log in to it, and send the link_token to /v1/me/outside-accounts.",
+        link_token=_sealed(request.app.state.settings, who._asdict(), "link"),
+    )
+
+
+async def _who(provider: str, request: Request) -> Outside:
+    """What the provider says of the person whose browser has come back.
+
+    Raises:
+        Refused: It is another browser than the one that left, the provider says no, or it has not verified the address.
+    """
+    client, settings = _client(request, provider), request.app.state.settings
+    try:
+        request.scope["session"] = _unsealed(settings, request.cookies.get(_COOKIE, ""), _COOKIE + provider)
+        said: dict[str, Any] = (await client.authorize_access_token(request))["userinfo"]
+    except httpx2.HTTPError as error:
+        raise ConnectionError("the provider does not answer") from error
+    except (OAuthError, JoseError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise Refused(ProblemType.UNAUTHENTICATED, "The log-in with the provider did not succeed.") from error
+    if said.get("email_verified") is not True:
+        raise Refused(ProblemType.FORBIDDEN, "The provider has not verified your e-mail address.")
+    try:
+        email = _EMAIL.validate_python(said.get("email"))
+    except ValidationError:
+        raise Refused(ProblemType.FORBIDDEN, "The provider tells no e-mail address that we can use.") from None
+    name = str(said.get("name") or "").replace("\x00", "").strip()[:200]
+    return Outside(provider, str(said["sub"]), email, name or email.partition("@")[0])
+
+
+def _client(request: Request, provider: str) -> Any:
+    client = request.app.state.providers.create_client(provider)
+    if client is None:
+        raise Refused(ProblemType.NOT_FOUND, "There is no such provider.")
+    return client
+
+
+def _bad_link() -> Refused:
+    return Refused(
+        ProblemType.INVALID_REQUEST,
+        "The link_token is not for your address, or too old: log in with the provider again.",
+        errors=[{"field": "body.link_token", "message": "is not good"}],
+    )
+
+
+def _sealed(settings: Settings, value: dict[str, Any], about: str) -> str:
+    plain = orjson.dumps({"value": value, "until": time.time() + _LASTS})
+    return base64.urlsafe_b64encode(seal(secret(settings.token_key_secret), plain, about)).decode()
+
+
+def _unsealed(settings: Settings, text: str, about: str) -> dict[str, Any]:
+    """What was sealed; raises ValueError where it was not, or too long ago."""
+    said = orjson.loads(unseal(secret(settings.token_key_secret), base64.urlsafe_b64decode(text), about))
+    if time.time() > said["until"]:
+        raise ValueError("too long ago")
+    value: dict[str, Any] = said["value"]
+    return value

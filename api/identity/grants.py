@@ -1,0 +1,96 @@
+"""Who else comes to a person's account: applications that they have allowed something, and providers to log in with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, status
+from pydantic import BaseModel, StringConstraints
+
+from api.auth.guards import Caller
+from api.http.problems import documented
+from api.http.schemas import Storable
+from api.identity.context import AtFrontDesk
+from db.identity import grants, outside_accounts
+from domain.identity import Scope
+from domain.problems import ProblemType, Refused
+
+router = APIRouter(prefix="/v1/me", tags=["identity"])
+
+Provider = Annotated[str, StringConstraints(min_length=1, max_length=100), Storable]
+
+
+class Grant(BaseModel):
+    """What an application of others may do in my name."""
+
+    id: UUID
+    client_id: UUID
+    client: str
+    scopes: list[Scope]
+    granted_at: datetime
+
+
+class Grants(BaseModel):
+    grants: list[Grant]
+
+
+class OutsideAccount(BaseModel):
+    provider: str
+    linked_at: datetime
+
+
+class OutsideAccounts(BaseModel):
+    outside_accounts: list[OutsideAccount]
+
+
+@router.get("/grants", summary="What I have allowed applications", responses=documented(ProblemType.UNAUTHENTICATED))
+async def my_grants(caller: Caller, desk: AtFrontDesk) -> Grants:
+    async with desk.engine.connect() as connection:
+        return Grants(grants=[seen_by_owner(each) for each in await grants.live(connection, caller.user_id)])
+
+
+@router.delete(
+    "/grants/{grant_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Allow an application nothing any more",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
+)
+async def end_grant(grant_id: UUID, caller: Caller, desk: AtFrontDesk) -> None:
+    """Its refresh token is no good any more, and its access token within seconds."""
+    async with desk.engine.begin() as connection:
+        await desk.account(connection, caller.user_id)
+        if not await grants.end_own(connection, caller.user_id, grant_id):
+            raise Refused(ProblemType.NOT_FOUND, "There is no such grant, or no more.")
+        await desk.note(connection, caller, "grant.ended", f"grant/{grant_id}")
+
+
+@router.get(
+    "/outside-accounts",
+    summary="The providers with which I may log in",
+    responses=documented(ProblemType.UNAUTHENTICATED),
+)
+async def my_outside_accounts(caller: Caller, desk: AtFrontDesk) -> OutsideAccounts:
+    async with desk.engine.connect() as connection:
+        found = await outside_accounts.of_person(connection, caller.user_id)
+    return OutsideAccounts(outside_accounts=[OutsideAccount(**each._asdict()) for each in found])
+
+
+@router.delete(
+    "/outside-accounts/{provider}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Log in with a provider no more",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
+)
+async def unlink_outside_account(provider: Provider, caller: Caller, desk: AtFrontDesk) -> None:
+    """Who has no password yet sets one by `POST /v1/password-resets`."""
+    async with desk.engine.begin() as connection:
+        account = await desk.account(connection, caller.user_id)
+        if not await outside_accounts.unlink(connection, account.id, provider):
+            raise Refused(ProblemType.NOT_FOUND, "You do not log in with this provider.")
+        await desk.note(connection, caller, "outside-account.unlinked", f"user/{account.id}")
+
+
+def seen_by_owner(grant: grants.Granted) -> Grant:
+    return Grant(**grant._asdict() | {"scopes": sorted(grant.scopes)})

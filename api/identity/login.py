@@ -1,0 +1,139 @@
+"""Our own log-in: who proves to be somebody, and the tokens of a session. Every way in comes through here."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+from uuid import UUID
+
+from fastapi import Request
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.auth.tokens import LIFETIME, AccessTokens, Principal
+from api.identity.context import FrontDesk
+from db.identity import accounts, rights, second_factors, sessions
+from db.identity.accounts import Account, Credentials
+from db.identity.sessions import Rotation
+from domain.problems import ProblemType, Refused
+
+NO_STORE: Final = {"Cache-Control": "no-store"}
+
+
+class Tokens(BaseModel):
+    access_token: str
+    refresh_token: str
+    token_type: Literal["Bearer"] = "Bearer"
+    expires_in: int = LIFETIME
+
+
+class Proof(NamedTuple):
+    """A password that was right a moment ago: what it was checked against, and a better hash of it, if need be."""
+
+    credentials: Credentials
+    better_hash: str | None
+
+
+async def prove(desk: FrontDesk, email: str, password: str) -> Proof:
+    """Check a password, outside of any transaction, since that takes its time; go on with `admit`.
+
+    Raises:
+        Refused: UNAUTHENTICATED: There is no such account, or the password is wrong; the two look alike and take the
+            same time. RATE_LIMITED: Too many tries have failed. UNAVAILABLE: Too many log in.
+    """
+    async with desk.engine.connect() as connection:
+        known = await accounts.credentials(connection, desk.vault, email)
+    fits, better_hash = await desk.check_password(email, password, known)
+    if known is None or not fits:
+        if known:
+            desk.note_refusal("log-in.refused", known.user_id)
+        raise _wrong_password()
+    return Proof(known, better_hash)
+
+
+async def admit(connection: AsyncConnection, desk: FrontDesk, proof: Proof) -> Account:
+    """The account, locked until the transaction ends; its second factor is still to be asked for.
+
+    Raises:
+        Refused: UNAUTHENTICATED: It was erased or changed meanwhile.
+    """
+    credentials = proof.credentials
+    account = await accounts.locked(connection, desk.vault, credentials.user_id)
+    if account is None or await accounts.credentials_of(connection, account.id) != credentials:
+        raise _wrong_password()
+    if proof.better_hash:
+        await accounts.rehash(connection, credentials, proof.better_hash)
+    return account
+
+
+async def challenge(connection: AsyncConnection, account: Account) -> str | None:
+    """A word with which the log-in goes on with a code; None where the account has no second factor."""
+    if not await second_factors.is_in_force(connection, account.id):
+        return None
+    return await second_factors.challenge(connection, account.id)
+
+
+async def try_challenge(desk: FrontDesk, word: str) -> UUID:
+    """Count one try of a code for a log-in that waits; whose it is.
+
+    Raises:
+        Refused: UNAUTHENTICATED: The challenge is unknown, too old, or tried too often.
+    """
+    async with desk.engine.begin() as connection:
+        user_id = await second_factors.try_challenge(connection, word)
+    if user_id is None:
+        raise wrong_code()
+    return user_id
+
+
+async def admit_by_code(connection: AsyncConnection, desk: FrontDesk, user_id: UUID, code: str) -> Account:
+    """The account whose challenge was tried, locked until the transaction ends; the code is used up.
+
+    Raises:
+        Refused: UNAUTHENTICATED: It is no code of the account's, or was used before.
+    """
+    account = await accounts.locked(connection, desk.vault, user_id)
+    if account is None or not await second_factors.use(connection, account, code):
+        desk.note_refusal("code.refused", user_id)
+        raise wrong_code()
+    await second_factors.end_challenges(connection, account.id)
+    return account
+
+
+async def enter(connection: AsyncConnection, desk: FrontDesk, account: Account) -> Tokens | Refused:
+    """The tokens of a new session, or what asks for the second factor, to be raised when this is committed."""
+    word = await challenge(connection, account)
+    if word is None:
+        return await open_session(connection, desk, account)
+    return Refused(
+        ProblemType.SECOND_FACTOR_REQUIRED,
+        "Send the challenge with a code to /v1/sessions/second-factor.",
+        challenge=word,
+        expires_in=int(second_factors.CHALLENGE_LIFETIME.total_seconds()),
+    )
+
+
+async def open_session(connection: AsyncConnection, desk: FrontDesk, account: Account) -> Tokens:
+    """The tokens of a new session of an account that has proven all that there is to prove."""
+    session = await sessions.begin(connection, account.id, account.key.seal("device", desk.origin()))
+    tokens = await first_party_tokens(desk.request, connection, session)
+    caller = Principal(account.id, account.roles)
+    await desk.note(connection, caller, "session.opened", f"session/{session.session_id}")
+    return tokens
+
+
+async def first_party_tokens(request: Request, connection: AsyncConnection, session: Rotation) -> Tokens:
+    """The tokens of a session that begins or goes on, with what its person may do at this moment."""
+    tokens: AccessTokens = request.app.state.tokens
+    granted = await rights.find(connection, session.user_id)
+    if granted is None:
+        raise Refused(ProblemType.UNAUTHENTICATED, "The account does not exist any more.")
+    principal = Principal(session.user_id, granted.roles, granted.teams, session_id=session.session_id)
+    return Tokens(access_token=tokens.issue(principal, granted.at), refresh_token=session.refresh_token)
+
+
+def _wrong_password() -> Refused:
+    return Refused(ProblemType.UNAUTHENTICATED, "Address or password is wrong.")
+
+
+def wrong_code() -> Refused:
+    return Refused(ProblemType.UNAUTHENTICATED, "The challenge or the code is not valid, or not any more.")

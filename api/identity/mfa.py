@@ -1,0 +1,89 @@
+"""A second factor for one's own account, over REST: an authenticator's codes (TOTP), and codes for its loss."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Response, status
+from pydantic import BaseModel, Field
+
+from api.auth.guards import Caller
+from api.http.problems import documented
+from api.http.schemas import Code, RequestModel
+from api.identity.context import AtFrontDesk
+from api.identity.passwords import GivenPassword
+from db.identity import second_factors
+from db.identity.audit_log import of_user
+from domain.problems import ProblemType, Refused
+
+router = APIRouter(prefix="/v1/me/second-factor", tags=["identity"])
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Proof(RequestModel):
+    password: GivenPassword
+
+
+class FullProof(Proof):
+    code: Code
+
+
+class FirstCode(RequestModel):
+    code: Code
+
+
+class Enrolment(BaseModel):
+    kind: Literal["totp"] = "totp"
+    uri: str = Field(description="For an authenticator, as a QR code")
+
+
+class RecoveryCodes(BaseModel):
+    recovery_codes: list[str] = Field(description="Each good once in place of a code; shown this one time")
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    summary="Begin to use a second factor",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.WRONG_STATE),
+)
+async def begin(body: Proof, caller: Caller, desk: AtFrontDesk, response: Response) -> Enrolment:
+    """Nothing is asked for at log-in before the first code has come back."""
+    await desk.prove_password(caller.user_id, body.password)
+    async with desk.engine.begin() as connection:
+        account = await desk.account(connection, caller.user_id)
+        if await second_factors.is_in_force(connection, account.id):
+            raise Refused(ProblemType.WRONG_STATE, "There is a second factor already: remove it first.")
+        uri = await second_factors.begin(connection, account)
+    response.headers.update(_NO_STORE)
+    return Enrolment(uri=uri)
+
+
+@router.post(
+    "/confirm",
+    summary="Put the second factor into force with its first code",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.CODE_NOT_VALID),
+)
+async def confirm(body: FirstCode, caller: Caller, desk: AtFrontDesk, response: Response) -> RecoveryCodes:
+    async with desk.engine.begin() as connection:
+        account = await desk.account(connection, caller.user_id)
+        codes = await second_factors.confirm(connection, account, body.code)
+        if codes is None:
+            raise Refused(ProblemType.CODE_NOT_VALID, "That is not the code of the present half minute.")
+        await desk.note(connection, caller, "second-factor.begun", of_user(account.id))
+    response.headers.update(_NO_STORE)
+    return RecoveryCodes(recovery_codes=list(codes))
+
+
+@router.delete(
+    "",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Use no second factor any more",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN),
+)
+async def remove(body: FullProof, caller: Caller, desk: AtFrontDesk) -> None:
+    await desk.prove(caller.user_id, body.password, body.code)
+    async with desk.engine.begin() as connection:
+        account = await desk.account(connection, caller.user_id)
+        await second_factors.remove(connection, account.id)
+        await desk.note(connection, caller, "second-factor.removed", of_user(account.id))

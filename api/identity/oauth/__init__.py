@@ -1,0 +1,1 @@
+"""The OAuth 2 authorization server for other people's applications."""

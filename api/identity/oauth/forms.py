@@ -1,0 +1,91 @@
+"""OAuth on the wire: forms in, and out what its clients understand, as problem details all the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import orjson
+from authlib.oauth2 import OAuth2Error
+from fastapi import Request, Response
+
+from api.http.problems import respond
+from api.identity.login import NO_STORE
+from api.identity.oauth.server import Answer, OAuthRequest
+from domain.problems import Problem, ProblemType
+
+_TYPES: Final = {401: ProblemType.UNAUTHENTICATED, 403: ProblemType.FORBIDDEN}
+_PRINTABLE: Final = re.compile(r"[\x20-\x7e]{0,2000}")
+_DEFAULT_DETAIL: Final = {"invalid_grant": "The code or token is not valid, or not any more."}
+
+
+class BadForm(Exception):
+    """What was sent is no form that OAuth takes."""
+
+
+async def form_of(request: Request, *, free: frozenset[str] = frozenset()) -> dict[str, str]:
+    """The body: a form, or JSON as everywhere else here. Unknown fields do no harm (RFC 6749, 3.2).
+
+    Args:
+        free: Fields that may hold any characters.
+
+    Raises:
+        BadForm: A field is there twice, too long, or has characters that OAuth does not know.
+    """
+    raw = await request.body()
+    try:
+        if request.headers.get("content-type", "").startswith("application/json"):
+            pairs = list(orjson.loads(raw).items())
+        else:
+            pairs = parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=40)
+    except (ValueError, AttributeError):
+        raise BadForm("The body is not a form.") from None
+    return _checked(pairs, free)
+
+
+def query_of(request: Request) -> dict[str, str]:
+    """The query string, under the same conditions as a form."""
+    return _checked(request.query_params.multi_items(), frozenset())
+
+
+def _checked(pairs: list[tuple[str, Any]], free: frozenset[str]) -> dict[str, str]:
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        raise BadForm("A field must not be there twice.")
+    for name, value in given.items():
+        if not isinstance(value, str) or not (name in free or _PRINTABLE.fullmatch(value)):
+            raise BadForm("Fields are printable ASCII of at most 2,000 characters.")
+    return given
+
+
+def oauth_request(request: Request, given: Mapping[str, str]) -> OAuthRequest:
+    return OAuthRequest(request.method, given, request.headers)
+
+
+def answered(answer: Answer, request: Request) -> Response:
+    """The response for what the protocol answers."""
+    headers = {name: value for name, value in answer.headers if name.lower() != "content-type"} | NO_STORE
+    if answer.status == 302:
+        return Response(status_code=302, headers=headers)
+    assert not isinstance(answer.body, str)
+    if answer.status == 200:
+        return Response(orjson.dumps(answer.body), headers=headers, media_type="application/json")
+    return refused(answer.body, request, answer.status, headers)
+
+
+def failed(error: OAuth2Error, request: Request) -> Response:
+    """The response for an error that was raised: to the client's address where that is known to be its own."""
+    return answered(Answer(*error(None)), request)
+
+
+def bad_form(error: BadForm, request: Request) -> Response:
+    return refused({"error": "invalid_request", "error_description": str(error)}, request, 400, NO_STORE)
+
+
+def refused(body: Mapping[str, Any], request: Request, status: int, headers: Mapping[str, str]) -> Response:
+    """A problem that has RFC 6749's `error` and `error_description` too."""
+    detail = body.get("error_description") or _DEFAULT_DETAIL.get(body["error"], "The request is refused.")
+    problem = Problem(type=_TYPES.get(status, ProblemType.INVALID_REQUEST), detail=detail, members=dict(body))
+    return respond(problem, request, status=status, headers=headers)

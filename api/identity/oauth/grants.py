@@ -1,0 +1,203 @@
+"""The grants of our authorization server, as authlib wants them: code with PKCE, refresh, client credentials."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+from uuid import UUID
+
+from authlib.oauth2.rfc6749 import (
+    AuthorizationCodeGrant,
+    ClientCredentialsGrant,
+    InvalidRequestError,
+    InvalidScopeError,
+    RefreshTokenGrant,
+)
+from authlib.oauth2.rfc7636 import CodeChallenge
+from authlib.oidc.core.grants import OpenIDCode
+
+from api.auth.tokens import LIFETIME, Principal
+from api.identity.oauth.clients import scopes_of
+from db.identity import accounts, grants, rights
+from db.identity.accounts import Account
+from db.identity.grants import Code, Family
+from domain.identity import ROLES_OF_CLIENTS, Scope
+
+METHODS = ["client_secret_basic", "client_secret_post", "none"]
+
+
+class OnlyS256(CodeChallenge):  # type: ignore[misc]
+    """authlib also takes `plain`, and codes without a challenge."""
+
+    SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)
+
+    def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
+        asked = grant.request.payload.data
+        if not asked.get("code_challenge") or asked.get("code_challenge_method") != "S256":
+            raise InvalidRequestError("A code_challenge with the code_challenge_method S256 is required.")
+        super().validate_code_challenge(grant, redirect_uri)
+
+    def get_authorization_code_challenge(self, authorization_code: CodeInHand) -> str:
+        return authorization_code.code.challenge
+
+    def get_authorization_code_challenge_method(self, authorization_code: CodeInHand) -> str:
+        return "S256"
+
+
+class CodeInHand:
+    """A code as authlib asks about it."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+
+    def get_redirect_uri(self) -> str:
+        return self.code.redirect_uri
+
+    def get_scope(self) -> str:
+        return " ".join(sorted(self.code.scopes))
+
+
+class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
+    """A person has allowed a client something: the code for it is exchanged once for a family of tokens."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = METHODS
+
+    def generate_authorization_code(self) -> str:
+        return secrets.token_urlsafe(32)
+
+    def save_authorization_code(self, code: str, request: Any) -> None:
+        asked = request.payload.data
+        grants.add_code(
+            self.server.connection,
+            code,
+            client_id=request.client.registered.id,
+            user_id=request.user,
+            redirect_uri=asked["redirect_uri"],
+            scopes=scopes_of(request.scope),
+            challenge=asked["code_challenge"],
+            nonce=asked.get("nonce"),
+        )
+
+    def query_authorization_code(self, code: str, client: Any) -> CodeInHand | None:
+        found = grants.find_code(self.server.connection, code, client.registered.id)
+        return CodeInHand(found) if found else None
+
+    def delete_authorization_code(self, authorization_code: CodeInHand) -> None:
+        """It stays, used up, so that a second use can be told."""
+
+    def authenticate_user(self, authorization_code: CodeInHand) -> UUID:
+        return authorization_code.code.user_id
+
+    def generate_token(self, **_: Any) -> dict[str, Any]:
+        family = grants.begin(self.server.connection, self.request.authorization_code.code)
+        return _tokens_of(self.server, family, family.scopes, self.request.client)
+
+
+class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
+    """The next tokens of a family; the new access token may be asked for with fewer scopes."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = METHODS
+
+    def authenticate_refresh_token(self, refresh_token: str) -> FamilyInHand | None:
+        family = grants.hold(self.server.connection, refresh_token, self.request.client.registered.id)
+        return FamilyInHand(family) if family else None
+
+    def authenticate_user(self, refresh_token: FamilyInHand) -> UUID:
+        return refresh_token.family.user_id
+
+    def issue_token(self, user: UUID, refresh_token: FamilyInHand) -> dict[str, Any]:
+        scope = self.request.payload.scope
+        scopes = scopes_of(scope) if scope else refresh_token.family.scopes
+        return _tokens_of(self.server, refresh_token.family, scopes, self.request.client)
+
+    def revoke_old_credential(self, refresh_token: FamilyInHand) -> None:
+        grants.use_up(self.server.connection, self.request.form["refresh_token"])
+
+
+class FamilyInHand:
+    """A refresh token's family as authlib asks about it."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+
+    def check_client(self, client: Any) -> bool:
+        return bool(self.family.client_id == client.registered.id)
+
+    def get_scope(self) -> str:
+        return " ".join(sorted(self.family.scopes))
+
+
+class PartnerGrant(ClientCredentialsGrant):  # type: ignore[misc]
+    """A partner acts for itself."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = METHODS[:2]
+
+    def generate_token(self, scope: str | None = None, **_: Any) -> dict[str, Any]:
+        client = self.request.client
+        allowed = client.get_allowed_scope(scope)
+        if allowed is None:
+            raise InvalidScopeError()
+        registered = client.registered
+        scopes = scopes_of(allowed)
+        principal = Principal(registered.id, registered.roles, scopes=scopes, client_id=registered.id)
+        return _answer(self.server.tokens.issue(principal, rights.now(self.server.connection)), scopes)
+
+
+class IdTokens(OpenIDCode):  # type: ignore[misc]
+    """Adds an id_token where the scope has `openid`."""
+
+    def exists_nonce(self, nonce: str, request: Any) -> bool:
+        """Whether it is used again is for the client to see: it is bound to its session, not to ours."""
+        return False
+
+    def encode_id_token(self, token: dict[str, Any], request: Any) -> str:
+        code: Code = request.authorization_code.code
+        now = int(time.time())
+        claims = {
+            "iss": request.issuer,
+            "aud": str(code.client_id),
+            "sub": str(code.user_id),
+            "iat": now,
+            "exp": now + LIFETIME,
+            "auth_time": int(code.created_at.timestamp()),
+        }
+        if code.nonce:
+            claims["nonce"] = code.nonce
+        account = accounts.of_user(request.connection, request.vault, code.user_id)
+        assert account is not None  # the code would have gone with its person
+        return str(request.sign(claims | about_user(account, code.scopes), "JWT"))
+
+
+def about_user(account: Account, scopes: frozenset[Scope]) -> dict[str, Any]:
+    """The standard claims (OpenID Connect Core, 5.1) that these scopes allow."""
+    name = {"name": account.profile.name} if Scope.PROFILE in scopes else {}
+    if Scope.EMAIL not in scopes:
+        return name
+    return name | {"email": account.profile.email, "email_verified": account.verified_at is not None}
+
+
+def _tokens_of(server: Any, family: Family, scopes: frozenset[Scope], client: Any) -> dict[str, Any]:
+    granted = rights.of_user(server.connection, family.user_id)
+    assert granted is not None  # the family would have gone with its person
+    principal = Principal(
+        family.user_id,
+        granted.roles & ROLES_OF_CLIENTS,
+        granted.teams,
+        scopes=scopes,
+        session_id=family.id,
+        client_id=family.client_id,
+    )
+    answer = _answer(server.tokens.issue(principal, granted.at), scopes)
+    if client.check_grant_type("refresh_token"):
+        answer["refresh_token"] = grants.new_token(server.connection, family.id)
+    return answer
+
+
+def _answer(access_token: str, scopes: frozenset[Scope]) -> dict[str, Any]:
+    return {
+        "access_token": access_token,
+        "token_type": "Bearer",
+        "expires_in": LIFETIME,
+        "scope": " ".join(sorted(scopes)),
+    }

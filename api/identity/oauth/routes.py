@@ -1,0 +1,171 @@
+"""OAuth 2 and OpenID Connect over REST: tokens, revocation, introspection, and what the server says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from authlib.oauth2 import OAuth2Error
+from fastapi import APIRouter, Request, Response
+
+from api.auth.guards import PUBLIC, OpenId
+from api.auth.tokens import ALGORITHM, AccessTokens
+from api.http.problems import documented
+from api.identity.context import AtFrontDesk, FrontDesk, known
+from api.identity.login import NO_STORE, Tokens, first_party_tokens
+from api.identity.oauth.forms import BadForm, answered, bad_form, failed, form_of, oauth_request, refused
+from api.identity.oauth.grants import METHODS, about_user
+from api.identity.oauth.server import Answer, OAuthServer, serve
+from db.identity import accounts, sessions
+from domain.identity import GRANTED_TO_CLIENTS
+from domain.problems import ProblemType
+
+router = APIRouter(tags=["identity"])
+
+_ABOUT_A_PERSON = ("name", "email", "email_verified")
+_FORM: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "string"}}
+_PROBLEMS = documented(ProblemType.INVALID_REQUEST, ProblemType.UNAUTHENTICATED, ProblemType.UNAVAILABLE)
+
+
+def _described(*required: str) -> dict[str, Any]:
+    schema = _FORM | {"required": list(required), "properties": {name: {"type": "string"} for name in required}}
+    return {"requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": schema}}}}
+
+
+@router.post(
+    "/v1/oauth/token",
+    dependencies=[PUBLIC],
+    summary="Get tokens (authorization_code, refresh_token, client_credentials)",
+    response_model=Tokens,
+    responses=_PROBLEMS,
+    openapi_extra=_described("grant_type"),
+)
+async def token(request: Request, desk: AtFrontDesk) -> Response:
+    """Registered clients authenticate; without a client a refresh token is one of our own log-in."""
+    try:
+        given = await form_of(request)
+    except BadForm as error:
+        return bad_form(error, request)
+    has_client = "client_id" in given or request.headers.get("authorization", "").lower().startswith("basic ")
+    if given.get("grant_type") == "refresh_token" and not has_client:
+        return await _refresh(given.get("refresh_token"), request, desk)
+    return await _protocol(request, desk, lambda server: server.create_token_response(oauth_request(request, given)))
+
+
+async def _refresh(refresh_token: str | None, request: Request, desk: FrontDesk) -> Response:
+    if not refresh_token:
+        return bad_form(BadForm("Missing 'refresh_token' in request."), request)
+    async with desk.engine.begin() as connection:
+        rotation = await sessions.rotate(connection, refresh_token)
+        tokens = await first_party_tokens(request, connection, rotation) if rotation else None
+    if tokens is None:
+        return refused({"error": "invalid_grant"}, request, 400, NO_STORE)
+    return Response(tokens.model_dump_json(), headers=NO_STORE, media_type="application/json")
+
+
+@router.post(
+    "/v1/oauth/revoke",
+    dependencies=[PUBLIC],
+    summary="End a token that a client holds (RFC 7009)",
+    responses=_PROBLEMS,
+    openapi_extra=_described("token"),
+)
+async def revoke(request: Request, desk: AtFrontDesk) -> Response:
+    """A refresh token takes all tokens of its grant along. A token that is none ends in the same answer."""
+    return await _endpoint("revocation", request, desk)
+
+
+@router.post(
+    "/v1/oauth/introspect",
+    dependencies=[PUBLIC],
+    summary="What a token says (RFC 7662; registered resource servers)",
+    responses=_PROBLEMS | documented(ProblemType.FORBIDDEN),
+    openapi_extra=_described("token"),
+)
+async def introspect(request: Request, desk: AtFrontDesk) -> Response:
+    return await _endpoint("introspection", request, desk)
+
+
+async def _endpoint(name: str, request: Request, desk: FrontDesk) -> Response:
+    try:
+        given = await form_of(request)
+    except BadForm as error:
+        return bad_form(error, request)
+    return await _protocol(
+        request, desk, lambda server: server.create_endpoint_response(name, oauth_request(request, given))
+    )
+
+
+async def _protocol(request: Request, desk: FrontDesk, work: Callable[[OAuthServer], Answer]) -> Response:
+    try:
+        return answered(await serve(desk, work), request)
+    except OAuth2Error as error:
+        return failed(error, request)
+
+
+@router.get(
+    "/v1/oauth/userinfo",
+    summary="Who the token's person is (OpenID Connect)",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.NOT_FOUND),
+)
+async def userinfo(caller: OpenId, desk: AtFrontDesk) -> dict[str, Any]:
+    """404 for a client that acts for nobody."""
+    async with desk.engine.connect() as connection:
+        account = known(await accounts.find(connection, desk.vault, caller.user_id))
+    return {"sub": str(account.id)} | about_user(account, caller.scopes)
+
+
+class _KeySet(Response):
+    media_type = "application/jwk-set+json"
+
+
+@router.get(
+    "/.well-known/jwks.json",
+    dependencies=[PUBLIC],
+    summary="The keys that access tokens are signed with",
+    response_class=_KeySet,
+    responses={200: {"content": {_KeySet.media_type: {"schema": {"type": "object"}}}}},
+)
+async def jwks(request: Request) -> Response:
+    tokens: AccessTokens = request.app.state.tokens
+    if not tokens.ring.published:
+        await request.app.state.upkeep.learn()
+    return _KeySet(orjson.dumps(tokens.jwks()), headers={"Cache-Control": "public, max-age=300"})
+
+
+@router.get("/.well-known/openid-configuration", dependencies=[PUBLIC], summary="Where everything is")
+async def configuration(request: Request) -> dict[str, Any]:
+    tokens: AccessTokens = request.app.state.tokens
+    at = tokens.issuer
+    return {
+        "issuer": at,
+        "authorization_endpoint": f"{at}/v1/oauth/authorize",
+        "token_endpoint": f"{at}/v1/oauth/token",
+        "revocation_endpoint": f"{at}/v1/oauth/revoke",
+        "introspection_endpoint": f"{at}/v1/oauth/introspect",
+        "userinfo_endpoint": f"{at}/v1/oauth/userinfo",
+        "jwks_uri": f"{at}/.well-known/jwks.json",
+        "scopes_supported": sorted(GRANTED_TO_CLIENTS),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "token_endpoint_auth_methods_supported": METHODS,
+        "revocation_endpoint_auth_methods_supported": METHODS,
+        "introspection_endpoint_auth_methods_supported": METHODS[:2],
+        "code_challenge_methods_supported": ["S256"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [ALGORITHM],
+        "claims_supported": [
+            "sub",
+            "iss",
+            "aud",
+            "exp",
+            "iat",
+            "auth_time",
+            "nonce",
+            "name",
+            "email",
+            "email_verified",
+        ],
+    }

@@ -1,0 +1,94 @@
+"""Password hashes (argon2id), computed beside the event loop and only so many at a time; which passwords are taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from typing import Annotated, Final, NamedTuple, TypeVar
+
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pydantic import AfterValidator, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from api.http.schemas import Storable
+from api.identity.common_passwords import is_common
+from domain.problems import ProblemType, Refused
+
+# OWASP's smallest recommendation: each hash costs some 20 ms of a core and 19 MiB, so that a crowd can log in.
+_hasher = PasswordHash([Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)])
+_AT_ONCE: Final = 2
+_WAITING: Final = 100  # who comes then would wait longer than a second, and is told so at once
+_LETTERS: Final = 6
+_T = TypeVar("_T")
+
+
+def _not_monotonous(password: str) -> str:
+    if len(set(password)) < _LETTERS:
+        raise PydanticCustomError("password", f"must have at least {_LETTERS} different characters")
+    return password
+
+
+def _not_common(password: str) -> str:
+    if is_common(password):
+        raise PydanticCustomError("password", "is one of those that are guessed first")
+    return password
+
+
+NewPassword = Annotated[
+    str,
+    StringConstraints(min_length=12, max_length=200),
+    Storable,
+    AfterValidator(_not_monotonous),
+    AfterValidator(_not_common),
+]
+GivenPassword = Annotated[str, StringConstraints(max_length=200), Storable]
+
+
+class Verdict(NamedTuple):
+    """Whether a password fits, and where its hash is not as we hash today, one that is."""
+
+    fits: bool
+    better_hash: str | None
+
+
+async def hash_password(password: str) -> str:
+    return await _beside(partial(_hasher.hash, password))
+
+
+async def check_password(password: str, password_hash: str | None) -> Verdict:
+    """Without a hash it does not fit, after the same time as with one."""
+    checked = partial(_hasher.verify_and_update, password, password_hash or _decoy())
+    fits, better_hash = await _beside(checked)
+    return Verdict(fits and password_hash is not None, better_hash)
+
+
+async def _beside(work: Callable[[], _T]) -> _T:
+    """Compute in a thread.
+
+    Raises:
+        Refused: UNAVAILABLE: too many wait for their turn already.
+    """
+    global _under_way
+    if _under_way >= _AT_ONCE + _WAITING:
+        raise Refused(ProblemType.UNAVAILABLE, "Too many people are logging in; try again in a moment.")
+    _under_way += 1
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_executor(), work)
+    finally:
+        _under_way -= 1
+
+
+_under_way = 0
+
+
+@cache
+def _executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="argon2")
+
+
+@cache
+def _decoy() -> str:
+    return _hasher.hash("nobody has this password")

@@ -1,0 +1,101 @@
+"""What people tell us of themselves, over REST: profile and preferences; who else may see it is nobody."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from api.auth.guards import Caller
+from api.http.problems import documented
+from api.http.schemas import RequestModel, ShortText
+from api.identity.context import AtFrontDesk, known
+from db.identity import accounts, second_factors
+from db.identity.accounts import Account
+from db.identity.audit_log import of_user
+from domain.identity import Channel, Role
+from domain.problems import ProblemType
+
+router = APIRouter(prefix="/v1/me", tags=["identity"])
+
+
+def _once_each(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise PydanticCustomError("repeated", "must not name anything twice")
+    return values
+
+
+Phone = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?$")]
+Channels = Annotated[tuple[Channel, ...], AfterValidator(_once_each)]
+Categories = Annotated[tuple[ShortText, ...], Field(max_length=20), AfterValidator(_once_each)]
+
+
+class ProfileChange(RequestModel):
+    """What is left out stays as it is; only `phone` may be null, which forgets it."""
+
+    name: ShortText = Field(default="", examples=["Ada Lovelace"])
+    phone: Phone | None = Field(default=None, description="E.164", examples=["+31201234567"])
+    language: Language = Field(default="", description="BCP 47", examples=["en"])
+    channels: Channels = Field(default=(), description="How to reach you", examples=[["email"]])
+    favourite_categories: Categories = Field(default=(), examples=[["jazz", "theatre"]])
+
+    @model_validator(mode="after")
+    def _something(self) -> ProfileChange:
+        if not self.model_fields_set:
+            raise PydanticCustomError("nothing", "name at least one field to change")
+        return self
+
+
+class Me(BaseModel):
+    """An account as its owner sees it."""
+
+    id: UUID
+    email: str
+    email_verified: bool
+    name: str
+    phone: str | None
+    language: str
+    channels: tuple[Channel, ...]
+    favourite_categories: tuple[str, ...]
+    roles: list[Role]
+    second_factor: bool
+    created_at: datetime
+
+
+@router.get("", summary="Who am I", responses=documented(ProblemType.UNAUTHENTICATED))
+async def me(caller: Caller, desk: AtFrontDesk) -> Me:
+    async with desk.engine.connect() as connection:
+        account = known(await accounts.find(connection, desk.vault, caller.user_id))
+        return seen_by_owner(account, await second_factors.is_in_force(connection, account.id))
+
+
+@router.patch(
+    "",
+    summary="Change my profile and preferences",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST),
+)
+async def change_profile(body: ProfileChange, caller: Caller, desk: AtFrontDesk) -> Me:
+    async with desk.engine.begin() as connection:
+        account = await desk.account(connection, caller.user_id)
+        await accounts.change_profile(connection, account, **body.model_dump(exclude_unset=True))
+        changed = known(await accounts.find(connection, desk.vault, account.id))
+        second_factor = await second_factors.is_in_force(connection, account.id)
+        await desk.note(connection, caller, "profile.changed", of_user(account.id))
+    return seen_by_owner(changed, second_factor)
+
+
+def seen_by_owner(account: Account, second_factor: bool) -> Me:
+    """The account with all that its owner told us."""
+    return Me(
+        id=account.id,
+        email_verified=account.verified_at is not None,
+        roles=sorted(account.roles),
+        second_factor=second_factor,
+        created_at=account.created_at,
+        **account.profile.model_dump(),
+    )

@@ -1,0 +1,152 @@
+"""What is proven by a mail, over REST: that an address is read, and whose account a forgotten password opens."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, BackgroundTasks, Response, status
+from pydantic import Field, StringConstraints
+
+from api.auth.guards import PUBLIC, Caller
+from api.http.problems import documented
+from api.http.schemas import GivenAddress, RequestModel, Storable
+from api.identity.context import AtFrontDesk, FrontDesk
+from api.identity.passwords import GivenPassword, NewPassword, hash_password
+from db.identity import accounts, mail_tokens, second_factors, sessions
+from db.identity.accounts import Credentials
+from db.identity.audit_log import of_user
+from db.identity.mail_tokens import Purpose
+from db.outbox import append
+from domain.domain_events import UserPasswordChanged
+from domain.problems import ProblemType, Refused
+
+router = APIRouter(tags=["identity"])
+_NOT_VALID = "Ask for another mail."
+Token = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), Storable]
+
+
+class Verification(RequestModel):
+    token: Token = Field(description="From the mail")
+
+
+class ResetRequest(RequestModel):
+    email: GivenAddress = Field(examples=["buyer@example.test"])
+
+
+class Reset(RequestModel):
+    token: Token = Field(description="From the mail")
+    password: NewPassword
+
+
+class PasswordChange(RequestModel):
+    old_password: GivenPassword
+    password: NewPassword
+
+
+@router.post(
+    "/v1/email-verifications",
+    dependencies=[PUBLIC],
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Prove an address by the token that was mailed to it",
+    responses=documented(ProblemType.TOKEN_NOT_VALID),
+)
+async def verify_address(body: Verification, desk: AtFrontDesk) -> None:
+    async with desk.engine.begin() as connection:
+        user_id = await mail_tokens.use(connection, body.token, Purpose.VERIFICATION)
+        if user_id is None:
+            raise Refused(ProblemType.TOKEN_NOT_VALID, _NOT_VALID)
+        account = await desk.account(connection, user_id)
+        await accounts.set_verified(connection, user_id)
+        await desk.note_unnamed(connection, "address.verified", user_id, account.key)
+
+
+@router.post(
+    "/v1/me/email-verification",
+    status_code=status.HTTP_202_ACCEPTED,
+    response_class=Response,  # without a body
+    summary="Mail me another token for my address",
+    responses=documented(ProblemType.UNAUTHENTICATED),
+)
+async def ask_for_verification(caller: Caller, desk: AtFrontDesk) -> Response:
+    """At most one mail a minute; none for an address that is proven already."""
+    async with desk.engine.begin() as connection:
+        account = await desk.account(connection, caller.user_id)
+        if account.verified_at is None:
+            await mail_tokens.send(connection, desk.vault, account.id, Purpose.VERIFICATION)
+    return Response(status_code=status.HTTP_202_ACCEPTED)
+
+
+@router.post(
+    "/v1/password-resets",
+    dependencies=[PUBLIC],
+    status_code=status.HTTP_202_ACCEPTED,
+    response_class=Response,  # without a body
+    summary="Have a token mailed that sets another password",
+    responses=documented(ProblemType.INVALID_REQUEST),
+)
+async def ask_for_reset(body: ResetRequest, desk: AtFrontDesk, afterwards: BackgroundTasks) -> Response:
+    """The same answer whether or not there is such an account; at most one mail a minute goes to each."""
+    async with desk.engine.connect() as connection:
+        credentials = await accounts.credentials(connection, desk.vault, body.email)
+    if credentials:
+        # After the answer, so that the time that this takes tells nobody that there is an account.
+        afterwards.add_task(_send_reset, desk, credentials)
+    return Response(status_code=status.HTTP_202_ACCEPTED, background=afterwards)
+
+
+async def _send_reset(desk: FrontDesk, credentials: Credentials) -> None:
+    async with desk.engine.begin() as connection:
+        account = await accounts.locked(connection, desk.vault, credentials.user_id)
+        if account and await mail_tokens.send(connection, desk.vault, account.id, Purpose.PASSWORD_RESET):
+            await desk.note_unnamed(connection, "password.reset-asked", account.id, account.key)
+
+
+@router.post(
+    "/v1/password-resets/confirm",
+    dependencies=[PUBLIC],
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Set another password by the token from the mail",
+    responses=documented(ProblemType.TOKEN_NOT_VALID, ProblemType.INVALID_REQUEST),
+)
+async def reset_password(body: Reset, desk: AtFrontDesk) -> None:
+    """All sessions end. A second factor stays: the mail alone opens no account that has one.
+
+    It goes where nobody had proven the address before: then somebody else may have registered it.
+    """
+    async with desk.engine.connect() as connection:
+        if not await mail_tokens.is_good(connection, body.token, Purpose.PASSWORD_RESET):
+            raise Refused(ProblemType.TOKEN_NOT_VALID, _NOT_VALID)  # before it costs a hash
+    password_hash = await hash_password(body.password)
+    async with desk.engine.begin() as connection:
+        user_id = await mail_tokens.use(connection, body.token, Purpose.PASSWORD_RESET)
+        if user_id is None:
+            raise Refused(ProblemType.TOKEN_NOT_VALID, _NOT_VALID)
+        account = await desk.account(connection, user_id)
+        if account.verified_at is None:
+            await second_factors.remove(connection, user_id)
+        await accounts.set_verified(connection, user_id)
+        await accounts.set_password(connection, user_id, password_hash)
+        await sessions.end_all(connection, user_id)
+        await second_factors.end_challenges(connection, user_id)
+        await append(connection, user_id, UserPasswordChanged(user_id=user_id))
+        await desk.note_unnamed(connection, "password.reset", user_id, account.key)
+    await desk.is_at_home(account.profile.email)  # whoever guesses meanwhile must not keep the owner out
+
+
+@router.put(
+    "/v1/me/password",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Set another password",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.INVALID_REQUEST),
+)
+async def change_password(body: PasswordChange, caller: Caller, desk: AtFrontDesk) -> None:
+    """All sessions end, this one too: log in with the new password."""
+    await desk.prove_password(caller.user_id, body.old_password)
+    password_hash = await hash_password(body.password)
+    async with desk.engine.begin() as connection:
+        account = await desk.account(connection, caller.user_id)
+        await accounts.set_password(connection, account.id, password_hash)
+        await sessions.end_all(connection, account.id)
+        await second_factors.end_challenges(connection, account.id)
+        await append(connection, account.id, UserPasswordChanged(user_id=account.id))
+        await desk.note(connection, caller, "password.changed", of_user(account.id))

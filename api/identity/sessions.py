@@ -1,0 +1,84 @@
+"""Where a person is logged in, over REST: look, and log out there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, status
+from pydantic import BaseModel, Field
+
+from api.auth.guards import Caller
+from api.auth.tokens import Principal
+from api.http.problems import documented
+from api.identity.context import AtFrontDesk, known
+from db.identity import accounts, sessions
+from db.identity.accounts import Account
+from db.identity.sessions import Session
+from domain.problems import ProblemType, Refused
+
+router = APIRouter(prefix="/v1/me/sessions", tags=["identity"])
+
+
+class SessionSeen(BaseModel):
+    """A log-in that goes on. `user_agent` and `address` are those of its beginning."""
+
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime
+    current: bool = Field(description="Whether it is the one that asks")
+    user_agent: str | None = None
+    address: str | None = None
+
+
+class Sessions(BaseModel):
+    sessions: list[SessionSeen]
+
+
+@router.get("", summary="Where I am logged in", responses=documented(ProblemType.UNAUTHENTICATED))
+async def list_sessions(caller: Caller, desk: AtFrontDesk) -> Sessions:
+    async with desk.engine.connect() as connection:
+        account = known(await accounts.find(connection, desk.vault, caller.user_id))
+        found = await sessions.live(connection, account.id)
+    return Sessions(sessions=[seen_by_owner(account, session, caller) for session in found])
+
+
+@router.delete(
+    "/{session_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Log out somewhere",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
+)
+async def end_session(session_id: UUID, caller: Caller, desk: AtFrontDesk) -> None:
+    """Its refresh token is no good any more, and its access token within seconds."""
+    async with desk.engine.begin() as connection:
+        if not await sessions.end(connection, caller.user_id, session_id):
+            raise Refused(ProblemType.NOT_FOUND, "There is no such session, or no more.")
+        await desk.note(connection, caller, "session.ended", f"session/{session_id}")
+
+
+@router.delete(
+    "",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Log out everywhere",
+    responses=documented(ProblemType.UNAUTHENTICATED),
+)
+async def end_sessions(caller: Caller, desk: AtFrontDesk) -> None:
+    """Applications of others lose what you have granted them, too."""
+    async with desk.engine.begin() as connection:
+        await desk.account(connection, caller.user_id)
+        await sessions.end_all(connection, caller.user_id)
+        await desk.note(connection, caller, "sessions.ended", f"user/{caller.user_id}")
+
+
+def seen_by_owner(account: Account, session: Session, caller: Principal) -> SessionSeen:
+    """The session with the device that is sealed in it."""
+    device = orjson.loads(account.key.open("device", session.device)) if session.device else {}
+    return SessionSeen(
+        id=session.id,
+        created_at=session.created_at,
+        last_used_at=session.last_used_at,
+        current=session.id == caller.session_id,
+        **device,
+    )

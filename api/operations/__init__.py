@@ -1,0 +1,1 @@
+"""Health checks, and the codec with which staff read payloads in the Temporal UI."""

@@ -1,0 +1,66 @@
+"""Temporal's remote codec: lets support and operators read in the Temporal UI what is sealed in Temporal's database."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from temporalio.api.common.v1 import Payload
+
+from api.auth.audit import AtTrail
+from api.auth.guards import Staff
+from api.http.problems import documented
+from api.http.resources import Open
+from domain.problems import ProblemType, Refused
+from temporal.encryption import Undecryptable
+
+router = APIRouter(prefix="/v1/codec", tags=["operations"])
+
+_AT_ONCE = 1000
+
+
+class SealedPayload(BaseModel):
+    """A payload as protobuf's JSON has it: `data` and the values of `metadata` are base64."""
+
+    model_config = ConfigDict(extra="ignore")  # protobuf's JSON may grow fields
+
+    metadata: dict[str, Annotated[str, Field(max_length=1000)]] = Field(default={}, max_length=20)
+    data: str = ""
+
+
+class Payloads(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    payloads: list[SealedPayload] = Field(max_length=_AT_ONCE)
+
+
+@router.post(
+    "/decode",
+    summary="Decode payloads for the Temporal UI",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.UNAVAILABLE),
+)
+async def decode(body: Payloads, reader: Staff, opened: Open, trail: AtTrail) -> Payloads:
+    """What is not sealed comes back as it is. That somebody reads is in the audit log."""
+    codec = opened.temporal.data_converter.payload_codec
+    assert codec is not None
+    try:
+        opened_payloads = await codec.decode([_from_json(each) for each in body.payloads])
+    except Undecryptable as error:
+        raise Refused(ProblemType.INVALID_REQUEST, f"payloads: {error}.", field="payloads") from error
+    await trail.note(reader, "payloads.decoded", f"payloads/{len(body.payloads)}")
+    return Payloads(payloads=[_as_json(each) for each in opened_payloads])
+
+
+def _from_json(given: SealedPayload) -> Payload:
+    try:
+        metadata = {name: base64.b64decode(value, validate=True) for name, value in given.metadata.items()}
+        return Payload(metadata=metadata, data=base64.b64decode(given.data, validate=True))
+    except ValueError as error:
+        raise Refused(ProblemType.INVALID_REQUEST, "payloads: not base64.", field="payloads") from error
+
+
+def _as_json(payload: Payload) -> SealedPayload:
+    metadata = {name: base64.b64encode(value).decode() for name, value in payload.metadata.items()}
+    return SealedPayload(metadata=metadata, data=base64.b64encode(payload.data).decode())

@@ -1,0 +1,72 @@
+"""Whether this process lives, and whether it can do its work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from api.auth.guards import PUBLIC
+from api.auth.tokens import AccessTokens
+from api.http.deadlines import promptly
+from api.http.resources import Open, Resources
+
+router = APIRouter(tags=["health"], dependencies=[PUBLIC])
+
+
+@router.get("/livez", summary="The process answers")
+async def livez() -> dict[str, str]:
+    return {"status": "alive"}
+
+
+@router.get("/readyz", summary="All that this process needs is there", responses={503: {}})
+async def readyz(opened: Open, request: Request) -> Response:
+    """Not ready either once the process was told to stop: it serves on, but no new requests should come."""
+    if request.app.state.draining:
+        return _answer("draining", {})
+    checks = {**_checks(opened), "keys": _has_keys(request)}
+    results = dict(zip(checks, await asyncio.gather(*map(_outcome, checks.values())), strict=True))
+    return _answer("ready" if all(result == "ok" for result in results.values()) else "not ready", results)
+
+
+def _answer(status: str, checks: Mapping[str, str]) -> Response:
+    body = orjson.dumps({"status": status, "checks": checks})
+    return Response(body, 200 if status == "ready" else 503, media_type="application/json")
+
+
+def _checks(opened: Resources) -> Mapping[str, Awaitable[Any]]:
+    databases = {f"postgres/{service}": _select_one(engine) for service, engine in opened.engines.items()}
+    return {**databases, "redis": opened.redis.ping(), "temporal": _serving(opened.temporal)}
+
+
+async def _outcome(check: Awaitable[Any]) -> str:
+    try:
+        await promptly(check)
+    except Exception as error:
+        return type(error).__name__  # the message may name hosts and accounts
+    return "ok"
+
+
+async def _select_one(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+
+
+async def _has_keys(request: Request) -> None:
+    """Without the keys that check tokens nobody who calls is known; once learnt they stay."""
+    tokens: AccessTokens = request.app.state.tokens
+    if not tokens.ring.published:
+        await request.app.state.upkeep.learn()
+    if not tokens.ring.published:
+        raise LookupError
+
+
+async def _serving(client: Client) -> None:
+    if not await client.service_client.check_health():
+        raise ConnectionError

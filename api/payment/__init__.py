@@ -1,0 +1,1 @@
+"""Webhooks of the payment providers: the payment service over HTTP."""

@@ -1,0 +1,139 @@
+"""Where payment providers tell their news: proved, kept, handed on, and only then acknowledged.
+
+What a message says is never believed: it makes whoever waits ask the provider. So a repetition, a delay or another
+order does no harm, and a lost one costs some time. A message is answered with 2xx once it is kept and handed on; the
+provider repeats it otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Protocol
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.common import WorkflowIDConflictPolicy
+
+from adapters.iyzico_webhooks import IyzicoWebhooks
+from adapters.payu_webhooks import PayUWebhooks
+from adapters.stripe_webhooks import StripeWebhooks
+from api.auth.guards import PUBLIC
+from api.http.deadlines import promptly
+from api.http.problems import documented
+from api.http.resources import Open, PaymentDatabase, Resources
+from api.reservation.commands import tell_news, tell_refund_news
+from config.settings import Settings, secret
+from db.engine import autocommit
+from db.payment import late_payments, webhooks
+from db.payment.attempts import Attempt
+from db.payment.webhooks import Course, Reception
+from domain.payments import LatePayment, NewsRefused, ProviderNews
+from domain.problems import ProblemType, Refused
+from temporal import queues
+from temporal.policies import booking_policy
+from workflows.exchange import exchange_workflow_id
+from workflows.late_payment import LatePaymentWorkflow
+from workflows.refund_taken_back import RefundTakenBack, taken_back_id
+from workflows.start import late_payment_id, search_attributes_of_late, workflow_id
+
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[PUBLIC])
+
+
+class Webhooks(Protocol):
+    """One provider's messages. `verify` raises NewsRefused unless the raw body is signed by the provider."""
+
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNews]: ...
+
+
+PROVIDERS: Mapping[str, Callable[[Settings], Webhooks]] = {
+    "stripe": lambda settings: StripeWebhooks(secret(settings.stripe_webhook_secrets).split(",")),
+    "iyzico": lambda settings: IyzicoWebhooks(secret(settings.iyzico_secret_key)),
+    "payu": lambda settings: PayUWebhooks(secret(settings.payu_second_key).split(",")),
+}
+
+
+def _webhooks(provider: str, opened: Open) -> Webhooks:
+    if provider not in PROVIDERS:
+        raise Refused(ProblemType.NOT_FOUND, "There is no such provider.")
+    return PROVIDERS[provider](opened.settings)
+
+
+@router.post(
+    "/{provider}",
+    summary="A payment provider's news",
+    responses=documented(ProblemType.INVALID_SIGNATURE, ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
+)
+async def receive(
+    request: Request, of: Annotated[Webhooks, Depends(_webhooks)], opened: Open, engine: PaymentDatabase
+) -> dict[str, Any]:
+    """For payment providers only. Sending the same again does no harm, and is the way to have it handed on again."""
+    try:
+        messages = of.verify(await request.body(), request.headers)
+        for news in messages:
+            await _take(news, opened, engine)
+    except NewsRefused as refusal:
+        raise Refused(ProblemType.INVALID_SIGNATURE, f"The message is refused: {refusal}.") from refusal
+    return {"received": len(messages)}
+
+
+async def _take(news: ProviderNews, opened: Resources, engine: AsyncEngine) -> None:
+    course, attempt, refunds, given = await promptly(_received(engine, news))
+    for refund_id in refunds:
+        await tell_refund_news(opened.temporal, refund_id)
+    for refund_id in given:
+        await promptly(_look_again(opened, refund_id))
+    if attempt is None or course in (Course.IGNORED, Course.REFUND):
+        return
+    if course is Course.SAGA:
+        if await tell_news(opened.temporal, _waiting_for(attempt)) or news.kind not in webhooks.MONEY:
+            return
+        # Its saga has ended and left the attempt open.
+        await promptly(_watch(engine, attempt))
+    await promptly(_look_after(opened, attempt))
+
+
+async def _received(engine: AsyncEngine, news: ProviderNews) -> Reception:
+    async with autocommit(engine) as connection:
+        return await webhooks.receive(connection, news)
+
+
+async def _watch(engine: AsyncEngine, attempt: Attempt) -> None:
+    async with autocommit(engine) as connection:
+        await late_payments.watch(connection, attempt)
+
+
+def _waiting_for(attempt: Attempt) -> str:
+    """The saga that waits for the attempt's buyer."""
+    return exchange_workflow_id(attempt.exchange_id) if attempt.exchange_id else workflow_id(attempt.booking_id)
+
+
+async def _look_again(opened: Resources, refund_id: UUID) -> None:
+    """Have somebody find out whether a refund that had succeeded has failed after all."""
+    await opened.temporal.start_workflow(
+        RefundTakenBack.run,
+        refund_id,
+        id=taken_back_id(refund_id),
+        task_queue=queues.RESERVATION,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )
+
+
+async def _look_after(opened: Resources, attempt: Attempt) -> None:
+    """Start the late payment's workflow, or tell the one that runs."""
+    assert attempt.intent_id is not None
+    late = LatePayment(
+        provider=attempt.provider,
+        intent_id=attempt.intent_id,
+        booking_id=attempt.booking_id,
+        exchange_id=attempt.exchange_id,
+        policy=booking_policy(opened.settings),
+    )
+    await opened.temporal.start_workflow(
+        LatePaymentWorkflow.run,
+        late,
+        id=late_payment_id(late.intent_id),
+        task_queue=queues.RESERVATION,
+        search_attributes=search_attributes_of_late(late),
+        start_signal="provider_has_news",
+    )

@@ -1,0 +1,1 @@
+"""Bookings, refunds, exchanges and inventory: the reservation service over HTTP."""

@@ -1,0 +1,41 @@
+"""How the cancellation of an event stands, for its organizer and for staff."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from api.auth.audit import AtTrail
+from api.auth.guards import EventReader
+from api.auth.ownership import is_theirs, may_see
+from api.http.deadlines import promptly
+from api.http.problems import documented
+from api.http.resources import ReservationDatabase
+from db.reservation import cancellations
+from domain.cancellations import Cancellation
+from domain.problems import ProblemType, Refused
+
+router = APIRouter(prefix="/v1/events", tags=["reservation"])
+
+
+@router.get(
+    "/{event_id}/cancellation",
+    summary="How an event's cancellation stands (its organizer, support, operators)",
+    responses=documented(ProblemType.NOT_FOUND),
+)
+async def cancellation(
+    event_id: UUID, caller: EventReader, engine: ReservationDatabase, trail: AtTrail
+) -> Cancellation:
+    """How many bookings are let go and refunded, which refunds failed, and, when it is over, the report."""
+
+    async def look() -> tuple[Cancellation, UUID] | None:
+        async with engine.connect() as connection:
+            return await cancellations.find(connection, event_id)
+
+    found = await promptly(look())
+    if found is None or not may_see(caller, found[1]):
+        raise Refused(ProblemType.NOT_FOUND, "There is no such cancellation.")
+    if not is_theirs(caller, found[1]):
+        await trail.note(caller, "cancellation.looked-at", f"event/{event_id}")
+    return found[0]

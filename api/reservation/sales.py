@@ -1,0 +1,39 @@
+"""What an event has sold, for its organizer, the staff of its team, and ours."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from api.auth.audit import AtTrail
+from api.auth.guards import EventReader
+from api.auth.ownership import is_theirs, may_see
+from api.http.deadlines import promptly
+from api.http.problems import documented
+from api.http.resources import ReservationDatabase
+from db.reservation import takings
+from domain.problems import ProblemType, Refused
+from domain.sales import Sales
+
+router = APIRouter(prefix="/v1/events", tags=["reservation"])
+
+
+@router.get(
+    "/{event_id}/sales",
+    summary="What an event has sold (its organizer and team, support, operators)",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
+)
+async def look(event_id: UUID, caller: EventReader, engine: ReservationDatabase, trail: AtTrail) -> Sales:
+    """Paid bookings, valid tickets, and the money, as they stand now."""
+
+    async def find() -> tuple[Sales, UUID] | None:
+        async with engine.connect() as connection:
+            return await takings.find(connection, event_id)
+
+    found = await promptly(find())
+    if found is None or not may_see(caller, found[1]):
+        raise Refused(ProblemType.NOT_FOUND, "There is no such event.")
+    if not is_theirs(caller, found[1]):
+        await trail.note(caller, "sales.looked-at", f"event/{event_id}")
+    return found[0]

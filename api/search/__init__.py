@@ -1,0 +1,1 @@
+"""Search over published events: the search service over HTTP."""
