@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from activities.reservation import REDIS_OUTLASTS_HOLD
-from adapters.seat_locks import Places, SeatLocks
+from adapters.redis.seat_locks import Places, SeatLocks
 from db.reservation import bookings, exchange_plans, exchanges
 from domain.exchanges import Exchange, ExchangeOutcome, ExchangeRequest
 from domain.problems import Problem, Refused

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from adapters.seat_locks import Claims, ColdEvent, Places, SeatLocks
+from adapters.redis.seat_locks import Claims, ColdEvent, Places, SeatLocks
 from db.engine import autocommit
 from db.reservation import bookings, claims, reinstatement, untold
 from db.reservation.bookings import identity

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from adapters.seat_locks import Places, SeatLocks
+from adapters.redis.seat_locks import Places, SeatLocks
 from db.reservation import bookings, refunds, refunds_taken_back
 from domain.bookings import Booking
 from domain.problems import Refused

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio.client import Client
 
 from adapters.elasticsearch import EventSearch
-from adapters.kafka_log import KafkaLog
-from adapters.sandbox_ledger import SandboxLedger
+from audit.probes.kafka_log import KafkaLog
+from audit.probes.sandbox_ledger import SandboxLedger
 from config.settings import Service, Settings
 from db.engine import open_engine
 from temporal.connection import connect_patiently

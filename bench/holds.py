@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from adapters.seat_locks import Claims, Places, SeatLocks
+from adapters.redis.seat_locks import Claims, Places, SeatLocks
 from bench.cpu import Cpu, between
 from bench.figures import Figure, measured
 from bench.rounds import Sample, interleaved, ratios

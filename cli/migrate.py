@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from adapters.elasticsearch import EventSearch
-from adapters.kafka import create_topics
+from adapters.kafka.client import create_topics
 from api.auth.key_ring import ensure_key
 from api.http.resources import open_vault
 from api.identity.demo_accounts import seed_accounts

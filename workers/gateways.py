@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from redis.asyncio import Redis
 
 from activities.payment import PaymentGateway
-from adapters.call_limit import CallLimit
-from adapters.iyzico import IyzicoGateway
-from adapters.payu import PayUGateway
-from adapters.stripe import StripeGateway
+from adapters.payment.call_limit import CallLimit
+from adapters.payment.iyzico.gateway import IyzicoGateway
+from adapters.payment.payu.gateway import PayUGateway
+from adapters.payment.stripe.gateway import StripeGateway
 from config.settings import Settings, secret
 
 

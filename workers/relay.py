@@ -21,8 +21,8 @@ from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.cloud_events import cloud_event_headers
-from adapters.kafka import NotDelivered, OutgoingMessage, Publisher
+from adapters.kafka.client import NotDelivered, OutgoingMessage, Publisher
+from adapters.kafka.cloud_events import cloud_event_headers
 from config.settings import Service, Settings
 from db import outbox
 from db.outbox import OutboxMessage

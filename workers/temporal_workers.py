@@ -33,7 +33,7 @@ from activities.reconciliation import ReconciliationActivities
 from activities.refund import RefundActivities
 from activities.reservation import ReservationActivities
 from activities.returned_tickets import ReturnedTickets
-from adapters.seat_locks import SeatLocks
+from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings
 from db.engine import open_engine
 from temporal import queues

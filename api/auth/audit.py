@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 from fastapi import Depends, Request
 
-from adapters.audit_trail import AuditTrail, Deed
+from adapters.internal.audit_log import AuditTrail, Deed
 from api.auth.tokens import Principal
 from api.http.resources import Open
 

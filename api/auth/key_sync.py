@@ -14,7 +14,7 @@ import httpx2
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.revocations import RevocationBoard
+from adapters.redis.revocations import RevocationBoard
 from api.auth.key_ring import read_ring
 from api.auth.tokens import LIFETIME, AccessTokens, KeyRing
 from api.http.deadlines import PATIENCE, promptly

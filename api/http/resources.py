@@ -14,12 +14,12 @@ from redis.backoff import NoBackoff
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from adapters.audit_trail import AuditTrail
-from adapters.booking_history import BookingHistory
 from adapters.elasticsearch import EventSearch
-from adapters.hoarding import Hoarding
-from adapters.seat_locks import SeatLocks
-from adapters.turnstile import Turnstile
+from adapters.internal.audit_log import AuditTrail
+from adapters.internal.bookings import BookingHistory
+from adapters.redis.availability import Turnstile
+from adapters.redis.hold_quota import Hoarding
+from adapters.redis.seat_locks import SeatLocks
 from config.settings import Service, Settings, secret
 from db.engine import open_engine
 from db.identity.audit_log import AuditLog

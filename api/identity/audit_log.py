@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, status
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.audit_trail import Deed
+from adapters.internal.audit_log import Deed
 from api.auth.guards import OUR_PROCESSES
 from api.identity.context import AtFrontDesk, FrontDesk
 from db.identity import accounts

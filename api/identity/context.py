@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.booking_history import BookingHistory
+from adapters.internal.bookings import BookingHistory
 from api.auth.audit import origin_of
 from api.auth.tokens import Principal
 from api.edge.rate_limits import address_of

@@ -15,9 +15,9 @@ from fastapi import APIRouter, Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.common import WorkflowIDConflictPolicy
 
-from adapters.iyzico_webhooks import IyzicoWebhooks
-from adapters.payu_webhooks import PayUWebhooks
-from adapters.stripe_webhooks import StripeWebhooks
+from adapters.payment.iyzico.webhooks import IyzicoWebhooks
+from adapters.payment.payu.webhooks import PayUWebhooks
+from adapters.payment.stripe.webhooks import StripeWebhooks
 from api.auth.guards import PUBLIC
 from api.http.deadlines import promptly
 from api.http.problems import documented

@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from adapters.hoarding import Hoarding
-from adapters.seat_locks import ColdEvent, Places, SeatLocks
+from adapters.redis.hold_quota import Hoarding
+from adapters.redis.seat_locks import ColdEvent, Places, SeatLocks
 from api.auth.audit import Trail
 from api.auth.guards import BookingReader, Buyer
 from api.auth.tokens import Principal

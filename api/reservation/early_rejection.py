@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from adapters.seat_locks import Places
+from adapters.redis.seat_locks import Places
 from api.edge.body_guard import body_of
 from api.http.idempotency import KEY_PATTERN, booking_id_for
 from api.http.problems import respond

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.hoarding import Hoarding
+from adapters.redis.hold_quota import Hoarding
 from db.engine import autocommit
 from db.reservation import bookings
 from domain.bookings import PAID, BookingRequest

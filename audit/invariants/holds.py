@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from adapters.seat_records import EventRecord, Keep
 from audit import readings
 from audit.look import Broken, Look
+from audit.probes.seat_records import EventRecord, Keep
 from audit.sources import OF_EVENT
 from domain.bookings import BookingStatus
 

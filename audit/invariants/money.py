@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from adapters.sandbox_ledger import RecordedIntent
 from audit import readings
 from audit.look import Broken, Look
+from audit.probes.sandbox_ledger import RecordedIntent
 from audit.readings import Facts
 from domain.bookings import PAID
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from adapters.call_limit import CallLimit
-from adapters.stripe import StripeGateway
+from adapters.payment.call_limit import CallLimit
+from adapters.payment.stripe.gateway import StripeGateway
 from sandbox.testing import API_KEY
 
 

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import ActivityEnvironment
 
 from activities.payment import AuthorizationResult, Authorize, PaymentActivities
-from adapters.call_limit import CallLimit
-from adapters.stripe import StripeGateway
+from adapters.payment.call_limit import CallLimit
+from adapters.payment.stripe.gateway import StripeGateway
 from db.engine import open_engine
 from domain.money import Money
 from sandbox.testing import API_KEY, ROOT, SandboxProcess, free_port

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from aiohttp import web
 
-from adapters.iyzico import IyzicoGateway
+from adapters.payment.iyzico.gateway import IyzicoGateway
 from domain.money import Money
 from domain.payments import (
     GivingBack,

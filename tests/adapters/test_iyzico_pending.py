@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from adapters.iyzico import IyzicoGateway
+from adapters.payment.iyzico.gateway import IyzicoGateway
 from domain.payments import GivingBack, GivingBackState, IntentState, PaymentRejected
 from sandbox.testing import SandboxProcess
 from tests.adapters.test_iyzico_gateway import PRICE, booking_id, gateway, held, sandbox, taken

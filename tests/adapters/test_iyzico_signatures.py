@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from adapters.iyzico_signatures import authorization, is_answer_genuine, is_notification_genuine
-from adapters.iyzico_webhooks import IyzicoWebhooks
+from adapters.payment.iyzico.signatures import authorization, is_answer_genuine, is_notification_genuine
+from adapters.payment.iyzico.webhooks import IyzicoWebhooks
 from domain.payments import NewsKind, NewsRefused
 from sandbox.iyzico.errors import ApiError
 from sandbox.iyzico.signatures import authenticate, sign, sign_notification

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from adapters.payu import PayUGateway
+from adapters.payment.payu.gateway import PayUGateway
 from domain.money import Money
 from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
 from sandbox.payu.points import POINTS

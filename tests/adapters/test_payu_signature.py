@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.payu_signature import is_signed
+from adapters.payment.payu.signatures import is_signed
 from sandbox.payu.messages import signature
 
 # From the tests of github.com/PayU-EMEA/openpayu_php (tests/unit/OpenPayU_UtilTest.php, verifySignatureDataProvider):

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from adapters.payu_webhooks import PayUWebhooks
+from adapters.payment.payu.webhooks import PayUWebhooks
 from domain.payments import NewsKind, NewsRefused
 from sandbox.payu.messages import signature
 

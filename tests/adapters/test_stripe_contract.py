@@ -15,7 +15,7 @@ from uuid import UUID
 
 import pytest
 
-from adapters.stripe import StripeGateway
+from adapters.payment.stripe.gateway import StripeGateway
 from domain.money import Money
 from domain.payments import GivingBack, Intent, PaymentRejected
 from sandbox.testing import free_port

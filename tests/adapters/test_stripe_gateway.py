@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from adapters.stripe import StripeGateway
+from adapters.payment.stripe.gateway import StripeGateway
 from domain.money import Money
 from domain.payments import (
     GivingBack,

@@ -15,8 +15,8 @@ from confluent_kafka import Consumer, ConsumerGroupState, Producer, TopicPartiti
 from confluent_kafka.admin import AdminClient
 from temporalio.client import Client
 
-from adapters.cloud_events import cloud_event_headers
-from adapters.kafka import PARTITIONS
+from adapters.kafka.client import PARTITIONS
+from adapters.kafka.cloud_events import cloud_event_headers
 from config.settings import Settings, secret
 from domain.bookings import BookingRequest
 from domain.domain_events import BookingEvent

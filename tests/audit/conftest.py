@@ -20,11 +20,11 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.elasticsearch import EventSearch
-from adapters.kafka import CONSUMER_GROUPS, PARTITIONS, Publisher, dead_letters
-from adapters.kafka_log import KafkaLog
-from adapters.sandbox_ledger import SandboxLedger
-from adapters.seat_locks import SeatLocks
-from adapters.stripe import StripeGateway
+from adapters.kafka.client import CONSUMER_GROUPS, PARTITIONS, Publisher, dead_letters
+from adapters.payment.stripe.gateway import StripeGateway
+from adapters.redis.seat_locks import SeatLocks
+from audit.probes.kafka_log import KafkaLog
+from audit.probes.sandbox_ledger import SandboxLedger
 from audit.sources import Sources
 from config.settings import Service, Settings, secret
 from db.databases import migrate

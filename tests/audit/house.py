@@ -17,9 +17,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.payment import Authorize, PaymentActivities, PaymentGateway
 from activities.reservation import Release, ReservationActivities, StartPayment, Step
-from adapters.cloud_events import cloud_event_headers, read_cloud_event
-from adapters.kafka import IncomingMessage, OutgoingMessage, Partition, Publisher
-from adapters.seat_locks import SeatLocks, epoch_key
+from adapters.kafka.client import IncomingMessage, OutgoingMessage, Partition, Publisher
+from adapters.kafka.cloud_events import cloud_event_headers, read_cloud_event
+from adapters.redis.seat_locks import SeatLocks, epoch_key
 from audit.run import judge
 from audit.sources import Sources
 from config.settings import Service

@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from adapters.kafka import dead_letters
+from adapters.kafka.client import dead_letters
 from db.outbox import append
 from domain.domain_events import EventCancelled, EventPublished, SectionOnSale, Venue
 from tests.audit.house import House

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 import adapters
-from adapters.seat_locks import Places, SeatLocks
+from adapters.redis.seat_locks import Places, SeatLocks
 from tests.audit.house import House
 
 DEAD, ENDLESS = "holds have live bookings", "every hold has an end"
@@ -37,7 +37,7 @@ def cut(raw: Redis) -> Cut:
     """Locks of which one script has lost a part."""
 
     def without(script: str, guard: str, instead: str) -> SeatLocks:
-        lua = (Path(adapters.__file__).parent / "lua" / f"{script}.lua").read_text()
+        lua = (Path(adapters.__file__).parent / "redis" / "lua" / f"{script}.lua").read_text()
         assert lua.count(guard) == 1
         locks = SeatLocks(raw)
         setattr(locks, f"_{script}", raw.register_script(lua.replace(guard, instead)))

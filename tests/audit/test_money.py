@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from activities.reservation import Step
-from adapters.stripe import StripeGateway
+from adapters.payment.stripe.gateway import StripeGateway
 from domain.money import Money
 from domain.payments import Intent, IntentState
 from sandbox.testing import API_KEY, SandboxProcess

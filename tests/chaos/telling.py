@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import Consumer, TopicPartition
 
-from adapters.kafka import CONSUMER_GROUPS, PARTITIONS, dead_letters
+from adapters.kafka.client import CONSUMER_GROUPS, PARTITIONS, dead_letters
 
 LISTENS_TO = {
     "search": ("catalogue.events",),

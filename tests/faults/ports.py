@@ -22,12 +22,12 @@ from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 from temporalio.worker import Interceptor as WorkerInterceptor
 
-from adapters.cloud_events import CloudEvent
 from adapters.elasticsearch import EventSearch
-from adapters.kafka import NotDelivered, OutgoingMessage, Publisher
+from adapters.kafka.client import NotDelivered, OutgoingMessage, Publisher
+from adapters.kafka.cloud_events import CloudEvent
 from adapters.mail import MailServer
-from adapters.seat_locks import SeatLocks
-from adapters.stripe import StripeGateway
+from adapters.payment.stripe.gateway import StripeGateway
+from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings
 from db import outbox
 from db.outbox import OutboxMessage

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from adapters.payu_signature import HEADER, is_signed
+from adapters.payment.payu.signatures import HEADER, is_signed
 from sandbox.testing import SandboxProcess, free_port
 from tests.sandbox.payu_shop import PayUShop
 

@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.payment import Authorization, AuthorizationResult, Authorize, PaymentActivities
-from adapters.iyzico import IyzicoGateway
+from adapters.payment.iyzico.gateway import IyzicoGateway
 from config.settings import Settings, secret
 from db.engine import open_engine
 from domain.money import Money

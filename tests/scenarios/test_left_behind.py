@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from activities.exchange import ExchangeActivities
 from activities.reservation import ReservationActivities, Step
-from adapters.seat_locks import SeatLocks
+from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings, secret
 from db.engine import open_engine
 from db.reservation.bookings import StaleStep

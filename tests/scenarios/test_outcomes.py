@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from sqlalchemy import make_url
 
-from adapters.kafka import PARTITIONS, dead_letters
+from adapters.kafka.client import PARTITIONS, dead_letters
 from config.settings import Settings
 from domain.domain_events import BookingEvent, CatalogueEvent, PaymentEvent
 from tests.api.mails import VERIFICATION

@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx2
 import orjson
 
-from adapters.payu_signature import HEADER
+from adapters.payment.payu.signatures import HEADER
 from sandbox.payu.messages import signature
 from tests.box_office import BoxOffice
 from tests.buyer import Buyer

@@ -16,9 +16,9 @@ from temporalio.testing import ActivityEnvironment
 from activities.payment import PaymentGateway
 from activities.reconciliation import DaysDue
 from activities.refund import GiveBack, RefundActivities
-from adapters.iyzico import IyzicoGateway
-from adapters.payu import PayUGateway
-from adapters.stripe import StripeGateway
+from adapters.payment.iyzico.gateway import IyzicoGateway
+from adapters.payment.payu.gateway import PayUGateway
+from adapters.payment.stripe.gateway import StripeGateway
 from db.engine import open_engine
 from domain.money import Money
 from domain.payments import GivingBackState

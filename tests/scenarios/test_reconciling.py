@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, ScheduleOverlapPolicy
 
-from adapters.stripe import StripeGateway
+from adapters.payment.stripe.gateway import StripeGateway
 from config.settings import Settings, secret
 from db.engine import open_engine
 from domain.providers import PROVIDERS

@@ -8,7 +8,7 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from adapters.payu_signature import HEADER
+from adapters.payment.payu.signatures import HEADER
 from config.settings import Settings, secret
 from domain.identity import Role
 from sandbox.iyzico.signatures import sign_notification

@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.elasticsearch import EventSearch
-from adapters.kafka import Publisher, dead_letters
+from adapters.kafka.client import Publisher, dead_letters
 from db.databases import migrate
 from db.engine import open_engine
 from db.migration_helpers import OUTBOX_DDL

@@ -13,8 +13,8 @@ import psycopg
 from confluent_kafka import Consumer, Message
 from sqlalchemy import make_url
 
-from adapters.cloud_events import cloud_event_headers
-from adapters.kafka import Headers, OutgoingMessage, Publisher
+from adapters.kafka.client import Headers, OutgoingMessage, Publisher
+from adapters.kafka.cloud_events import cloud_event_headers
 from domain.bookings import BookingStatus, Ticket
 from domain.domain_events import BookingConfirmed, DomainEvent, EventPublished, SectionOnSale, Venue
 from tests.waiting import eventually

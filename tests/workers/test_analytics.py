@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.cloud_events import CloudEvent
+from adapters.kafka.cloud_events import CloudEvent
 from domain.bookings import BookingStatus
 from domain.domain_events import (
     BookingConfirmed,

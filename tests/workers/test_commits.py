@@ -10,8 +10,8 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from structlog.testing import capture_logs
 
-from adapters import kafka
-from adapters.kafka import Partition, Subscriber
+from adapters.kafka import client
+from adapters.kafka.client import Partition, Subscriber
 from tests.waiting import eventually
 
 
@@ -26,7 +26,7 @@ def member(bootstrap: str, group: str, topic: str) -> Subscriber:
 async def test_a_commit_that_a_rebalance_refused_is_made_good(
     bootstrap: str, group: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka, "_POLL", 0.005)  # so that many commits meet the few moments in which they are refused
+    monkeypatch.setattr(client, "_POLL", 0.005)  # so that many commits meet the few moments in which they are refused
     stays, offset = member(bootstrap, group, topic), 0
 
     async def assigned() -> set[Partition]:

@@ -14,9 +14,9 @@ import httpx2
 import pytest
 from aiohttp import web
 
-from adapters.cloud_events import CloudEvent
-from adapters.contacts import Contacts
-from adapters.kafka import Publisher
+from adapters.internal.contacts import Contacts
+from adapters.kafka.client import Publisher
+from adapters.kafka.cloud_events import CloudEvent
 from adapters.mail import Mail, MailServer, Undeliverable, compose
 from domain.bookings import BookingStatus, Ticket
 from domain.domain_events import (

@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.cloud_events import CloudEvent
-from adapters.kafka import Publisher
+from adapters.kafka.client import Publisher
+from adapters.kafka.cloud_events import CloudEvent
 from config.settings import Settings
 from db import outbox
 from stack import Stack

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from adapters.cloud_events import CloudEvent
-from adapters.kafka import OutgoingMessage, Publisher, dead_letters
+from adapters.kafka.client import OutgoingMessage, Publisher, dead_letters
+from adapters.kafka.cloud_events import CloudEvent
 from config.settings import Settings
 from domain.problems import ProblemType, Refused
 from stack import Stack

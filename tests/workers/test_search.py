@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.cloud_events import CloudEvent
 from adapters.elasticsearch import EventSearch
+from adapters.kafka.cloud_events import CloudEvent
 from domain.domain_events import DomainEvent, EventCancelled, EventPublished, SectionOnSale, Venue
 from domain.problems import ProblemType, Refused
 from domain.search import Place, SearchPage, SearchQuery, SearchSort

@@ -18,7 +18,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.reservation import ReservationActivities
-from adapters.seat_locks import SeatLocks
+from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings
 from db.engine import open_engine
 from domain.bookings import BookingRequest, BookingStatus

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from adapters.kafka import Publisher
+from adapters.kafka.client import Publisher
 from config.settings import Settings
 from workers.consumers import analytics, notification, search
 from workers.consumers.runner import Runner, Subscription

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.cloud_events import CloudEvent
+from adapters.kafka.cloud_events import CloudEvent
 from config.settings import Settings
 from db.analytics import sales
 from db.engine import open_engine

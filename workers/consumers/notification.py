@@ -13,8 +13,8 @@ from uuid import UUID
 import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from adapters.cloud_events import CloudEvent
-from adapters.contacts import Contact, Contacts
+from adapters.internal.contacts import Contact, Contacts
+from adapters.kafka.cloud_events import CloudEvent
 from adapters.mail import Mail, MailServer, Undeliverable
 from config.settings import Settings, secret
 from domain.domain_events import (

@@ -14,8 +14,7 @@ from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from adapters.cloud_events import CloudEvent, Undecodable, read_cloud_event
-from adapters.kafka import (
+from adapters.kafka.client import (
     IncomingMessage,
     NotDelivered,
     OutgoingMessage,
@@ -24,6 +23,7 @@ from adapters.kafka import (
     Subscriber,
     dead_letters,
 )
+from adapters.kafka.cloud_events import CloudEvent, Undecodable, read_cloud_event
 from domain.problems import ProblemType, Refused
 from workers.backoff import backoff, pause
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from adapters.cloud_events import CloudEvent
 from adapters.elasticsearch import EventSearch
+from adapters.kafka.cloud_events import CloudEvent
 from config.settings import Settings
 from domain.domain_events import EventCancelled, EventPublished
 from workers.consumers.runner import Subscription

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from adapters.seat_locks import SeatLocks
+from adapters.redis.seat_locks import SeatLocks
 from stack import Stack
 from tests.adapters.seats.places import NOTHING
 from tests.own_redis import own_redis

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from redis.asyncio import Redis
 
-from adapters.seat_locks import Claims, Places
+from adapters.redis.seat_locks import Claims, Places
 
 MINUTE = timedelta(minutes=1)
 CAPACITY = {"Standing": 10, "Garden": 4}

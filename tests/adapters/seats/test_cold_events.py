@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from redis.asyncio import Redis
 
-from adapters.seat_locks import Claims, ColdEvent, Places, SeatLocks, epoch_key, seat_key
+from adapters.redis.seat_locks import Claims, ColdEvent, Places, SeatLocks, epoch_key, seat_key
 from tests.adapters.seats.places import CAPACITY, MINUTE, NOTHING, count, ends_in, forget, wants
 from tests.waiting import eventually
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from adapters.seat_locks import Places, SeatLocks
+from adapters.redis.seat_locks import Places, SeatLocks
 from tests.adapters.seats.places import CAPACITY, MINUTE, NOTHING, count, ends_in, wants
 from tests.waiting import eventually
 

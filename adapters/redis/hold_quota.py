@@ -15,7 +15,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-_SCRIPT = (Path(__file__).parent / "lua" / "hoarding.lua").read_text()
+_SCRIPT = (Path(__file__).parent / "lua" / "hold_quota.lua").read_text()
 _WINDOW: Final = timedelta(minutes=15)
 
 

@@ -12,8 +12,8 @@ import aiohttp
 import stripe
 from stripe import params
 
-from adapters import stripe_days
-from adapters.call_limit import CallLimit
+from adapters.payment.call_limit import CallLimit
+from adapters.payment.stripe import settlement_report
 from domain.money import Money
 from domain.payments import (
     GivingBack,
@@ -211,7 +211,7 @@ class StripeGateway:
 
     async def movements(self, day: date, page: str | None) -> MovementPage:
         """A page of what moved on our balance on a day, and then of what is reserved since that day."""
-        call, read = stripe_days.asked(self._client, day, page)
+        call, read = settlement_report.asked(self._client, day, page)
         return read(await _outcome(call), _our_amount)
 
     async def _intent(self, call: Awaitable[stripe.PaymentIntent]) -> Intent:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from adapters.kafka import Headers, IncomingMessage
+from adapters.kafka.client import Headers, IncomingMessage
 from domain.domain_events import DomainEvent
 from domain.schemas import DOMAIN_EVENTS
 

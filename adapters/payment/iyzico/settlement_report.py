@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from adapters.iyzico_answers import Json, minor_units
+from adapters.payment.iyzico.responses import Json, minor_units
 from domain.money import Money
 from domain.payments import PaymentUnknown
 from domain.reconciliation import Movement, MovementKind, MovementPage

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from adapters.iyzico_signatures import is_notification_genuine
+from adapters.payment.iyzico.signatures import is_notification_genuine
 from domain.payments import NewsKind, NewsRefused, ProviderNews
 from domain.providers import IYZICO
 

@@ -1,4 +1,4 @@
-"""All that Redis keeps about seats, read for the audit: it looks at the keys that `adapters.seat_locks` writes."""
+"""Reads from Redis all that it keeps about seats: the keys that `adapters.redis.seat_locks` writes."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from adapters.payu_signature import HEADER, is_signed
+from adapters.payment.payu.signatures import HEADER, is_signed
 from domain.payments import NewsKind, NewsRefused, ProviderNews
 from domain.providers import PAYU
 

@@ -12,8 +12,8 @@ from uuid import UUID
 import aiohttp
 import orjson
 
-from adapters.call_limit import CallLimit
-from adapters.payu_oauth import AccessTokens
+from adapters.payment.call_limit import CallLimit
+from adapters.payment.payu.oauth import AccessTokens
 from domain.money import Money
 from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
 from domain.providers import PAYU

@@ -1,6 +1,6 @@
 """Tells at the door which seats are taken: however many ask at once, Redis is asked one thing at a time.
 
-It reads the keys of `adapters.seat_locks`, promises nothing, and where it cannot tell lets everybody through.
+It reads the keys of `adapters.redis.seat_locks`, promises nothing, and where it cannot tell lets everybody through.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
-from adapters.seat_locks import Places, ended_key, epoch_key, seat_key
+from adapters.redis.seat_locks import Places, ended_key, epoch_key, seat_key
 
 _PATIENCE = 0.25  # seconds; where Redis hangs it is the route that says so, within its own bounds
 

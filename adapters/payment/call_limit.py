@@ -19,7 +19,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-_SCRIPT = (Path(__file__).parent / "lua" / "take_turns.lua").read_text()
+_SCRIPT = Path(__file__).with_name("take_turns.lua").read_text()
 
 _AHEAD = 1.0  # seconds; turns further off are not taken, so that who gives up leaves none unused behind
 _AT_ONCE = 50

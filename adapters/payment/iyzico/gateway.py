@@ -13,8 +13,8 @@ from uuid import UUID
 
 import aiohttp
 
-from adapters.call_limit import CallLimit
-from adapters.iyzico_answers import (
+from adapters.payment.call_limit import CallLimit
+from adapters.payment.iyzico.responses import (
     IN_PROGRESS,
     NOT_FOR_POSTAUTH,
     SYSTEM_ERRORS,
@@ -29,8 +29,8 @@ from adapters.iyzico_answers import (
     reported,
     succeeded,
 )
-from adapters.iyzico_days import movements_of
-from adapters.iyzico_signatures import authorization, is_answer_genuine
+from adapters.payment.iyzico.settlement_report import movements_of
+from adapters.payment.iyzico.signatures import authorization, is_answer_genuine
 from domain.money import Money
 from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
 from domain.providers import IYZICO

@@ -1,0 +1,1 @@
+"""Calls between our own services over HTTP."""

@@ -1,0 +1,1 @@
+"""Kafka: producer and consumer, and domain events as CloudEvents."""
