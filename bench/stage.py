@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from rich.console import Console
 
-from activities.inventory import InventoryActivities
+from activities.reservation.inventory import InventoryActivities
 from bench.progress import say
 from config.settings import Settings
 from db.engine import open_engine

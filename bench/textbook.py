@@ -14,8 +14,8 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.payment import AuthorizationResult, Authorize, PaymentActivities
-    from activities.reservation import Release, ReservationActivities, StartPayment, Step
+    from activities.payment.payments import AuthorizationResult, Authorize, PaymentActivities
+    from activities.reservation.bookings import Release, ReservationActivities, StartPayment, Step
     from domain.bookings import Booking, BookingRequest, BookingStatus, PaymentCommand
     from domain.money import Money
     from temporal.policies import provider, transaction

@@ -9,7 +9,7 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from activities.reservation import ReservationActivities
+from activities.reservation.bookings import ReservationActivities
 
 _EVERY = (3.0, 6.0)  # seconds
 

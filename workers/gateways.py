@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from redis.asyncio import Redis
 
-from activities.payment import PaymentGateway
+from activities.payment.payments import PaymentGateway
 from adapters.payment.call_limit import CallLimit
 from adapters.payment.iyzico.gateway import IyzicoGateway
 from adapters.payment.payu.gateway import PayUGateway

@@ -23,16 +23,16 @@ from temporalio.worker import (
     WorkerTuner,
 )
 
-from activities.cancellation import CancellationActivities
-from activities.catalogue import CatalogueActivities
-from activities.exchange import ExchangeActivities
-from activities.inventory import InventoryActivities
-from activities.late_payments import LatePaymentActivities
-from activities.payment import PaymentActivities, PaymentGateway
-from activities.reconciliation import ReconciliationActivities
-from activities.refund import RefundActivities
-from activities.reservation import ReservationActivities
-from activities.returned_tickets import ReturnedTickets
+from activities.catalogue.events import CatalogueActivities
+from activities.payment.late_payments import LatePaymentActivities
+from activities.payment.payments import PaymentActivities, PaymentGateway
+from activities.payment.reconciliation import ReconciliationActivities
+from activities.payment.refunds import RefundActivities
+from activities.reservation.bookings import ReservationActivities
+from activities.reservation.event_cancellations import CancellationActivities
+from activities.reservation.exchanges import ExchangeActivities
+from activities.reservation.inventory import InventoryActivities
+from activities.reservation.refunds import ReturnedTickets
 from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings
 from db.engine import open_engine

@@ -12,8 +12,8 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.payment import Authorization, AuthorizationResult
-    from activities.reservation import Release, ReservationActivities, StartPayment, Step
+    from activities.payment.payments import Authorization, AuthorizationResult
+    from activities.reservation.bookings import Release, ReservationActivities, StartPayment, Step
     from domain.bookings import (
         OVER,
         PAID,

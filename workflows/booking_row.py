@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.reservation import NeedsAttention, Release, ReservationActivities, Step
+    from activities.reservation.bookings import NeedsAttention, Release, ReservationActivities, Step
     from domain.bookings import OVER, Booking, BookingRequest, HoldOutcome
     from domain.problems import Problem
     from temporal.policies import transaction

@@ -13,9 +13,9 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.cancellation import Begun, CancellationActivities, Finished, Page, Pause
-    from activities.catalogue import CatalogueActivities
-    from activities.inventory import InventoryActivities
+    from activities.catalogue.events import CatalogueActivities
+    from activities.reservation.event_cancellations import Begun, CancellationActivities, Finished, Page, Pause
+    from activities.reservation.inventory import InventoryActivities
     from domain.bookings import BookingStatus
     from domain.cancellations import Estimate, OpenBooking, Progress
     from domain.refunds import RefundCause, RefundRequest

@@ -16,8 +16,8 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes, Workfl
 from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.exchange import BuyerActs, ExchangeActivities, Fail
-    from activities.payment import Authorization, AuthorizationResult, Authorize, OfExchange, PaymentActivities
+    from activities.payment.payments import Authorization, AuthorizationResult, Authorize, OfExchange, PaymentActivities
+    from activities.reservation.exchanges import BuyerActs, ExchangeActivities, Fail
     from domain.bookings import BookingStatus, OperatorAction
     from domain.exchanges import Exchange, ExchangeOutcome, ExchangeRequest, ExchangeState, Payment
     from domain.money import Money

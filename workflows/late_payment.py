@@ -12,10 +12,10 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.exchange import ExchangeActivities
-    from activities.late_payments import LateMoney, LatePaymentActivities, Settled
-    from activities.payment import PaymentActivities
-    from activities.reservation import Reinstate, Release, ReservationActivities, Step
+    from activities.payment.late_payments import LateMoney, LatePaymentActivities, Settled
+    from activities.payment.payments import PaymentActivities
+    from activities.reservation.bookings import Reinstate, Release, ReservationActivities, Step
+    from activities.reservation.exchanges import ExchangeActivities
     from domain.bookings import OVER, PAID, Booking, BookingStatus
     from domain.domain_events import LateSettlement
     from domain.exchanges import Exchange

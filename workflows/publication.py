@@ -8,8 +8,8 @@ from uuid import UUID
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.catalogue import CatalogueActivities
-    from activities.inventory import InventoryActivities
+    from activities.catalogue.events import CatalogueActivities
+    from activities.reservation.inventory import InventoryActivities
     from domain.catalogue import Event, EventStatus
     from temporal.policies import LocalOptions, transaction
     from temporal.queues import RESERVATION

@@ -11,7 +11,7 @@ from temporalio.common import SearchAttributeKey, WorkflowIDReusePolicy
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.reconciliation import DaysDue, ReconciliationActivities
+    from activities.payment.reconciliation import DaysDue, ReconciliationActivities
     from domain.providers import PROVIDERS
     from domain.reconciliation import ReconcileDay, Reconciliation
     from temporal.policies import books

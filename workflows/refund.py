@@ -12,8 +12,8 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.refund import GiveBack, RefundActivities
-    from activities.returned_tickets import ReturnedTickets
+    from activities.payment.refunds import GiveBack, RefundActivities
+    from activities.reservation.refunds import ReturnedTickets
     from domain.bookings import BookingStatus, OperatorAction
     from domain.payments import GivingBack, GivingBackState
     from domain.refunds import Refund, RefundOutcome, RefundRequest

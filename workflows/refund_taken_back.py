@@ -16,8 +16,8 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.refund import RefundActivities
-    from activities.returned_tickets import ReturnedTickets
+    from activities.payment.refunds import RefundActivities
+    from activities.reservation.refunds import ReturnedTickets
     from domain.refunds import RefundRequest
     from temporal.policies import provider, transaction
     from temporal.queues import RESERVATION

@@ -5,7 +5,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.payment import Authorization, AuthorizationResult
+    from activities.payment.payments import Authorization, AuthorizationResult
     from domain.bookings import Booking, BookingStatus
     from domain.problems import Problem, ProblemType
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.payment import Authorization, Authorize, PaymentActivities
+    from activities.payment.payments import Authorization, Authorize, PaymentActivities
     from domain.bookings import Booking, BookingPolicy, PaymentCommand
     from domain.money import Money
     from temporal.policies import provider, provider_locally

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import ActivityEnvironment
 
-from activities.payment import AuthorizationResult, Authorize, PaymentActivities
+from activities.payment.payments import AuthorizationResult, Authorize, PaymentActivities
 from adapters.payment.call_limit import CallLimit
 from adapters.payment.stripe.gateway import StripeGateway
 from db.engine import open_engine

@@ -15,8 +15,8 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.testing import ActivityEnvironment
 
-from activities.payment import Authorize, PaymentActivities, PaymentGateway
-from activities.reservation import Release, ReservationActivities, StartPayment, Step
+from activities.payment.payments import Authorize, PaymentActivities, PaymentGateway
+from activities.reservation.bookings import Release, ReservationActivities, StartPayment, Step
 from adapters.kafka.client import IncomingMessage, OutgoingMessage, Partition, Publisher
 from adapters.kafka.cloud_events import cloud_event_headers, read_cloud_event
 from adapters.redis.seat_locks import SeatLocks, epoch_key

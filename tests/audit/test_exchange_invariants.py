@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from activities.exchange import ExchangeActivities
-from activities.payment import Authorize, OfExchange
+from activities.payment.payments import Authorize, OfExchange
+from activities.reservation.exchanges import ExchangeActivities
 from domain.bookings import Booking
 from domain.exchanges import LIVE, Exchange, ExchangeRequest, ExchangeState
 from domain.money import Money

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from activities.reservation import Step
+from activities.reservation.bookings import Step
 from tests.audit.house import House, step
 
 BALANCES = "every ledger transaction balances"

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from activities.reservation import Step
+from activities.reservation.bookings import Step
 from adapters.payment.stripe.gateway import StripeGateway
 from domain.money import Money
 from domain.payments import Intent, IntentState

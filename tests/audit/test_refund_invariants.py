@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from activities.refund import GiveBack, RefundActivities
-from activities.returned_tickets import ReturnedTickets
+from activities.payment.refunds import GiveBack, RefundActivities
+from activities.reservation.refunds import ReturnedTickets
 from domain.bookings import Booking
 from domain.money import Money
 from domain.refunds import Refund, RefundCause, RefundRequest, RefundState

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from activities.reservation import Step
+from activities.reservation.bookings import Step
 from domain.bookings import BookingStatus
 from tests.audit.house import House, step
 from tests.db import house as by_the_row

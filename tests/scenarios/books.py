@@ -12,9 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import ActivityEnvironment
 
-from activities.payment import Authorize, OfExchange, PaymentActivities, PaymentGateway
-from activities.reconciliation import ReconciliationActivities
-from activities.refund import GiveBack, RefundActivities
+from activities.payment.payments import Authorize, OfExchange, PaymentActivities, PaymentGateway
+from activities.payment.reconciliation import ReconciliationActivities
+from activities.payment.refunds import GiveBack, RefundActivities
 from db.payment import attempts
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import PaymentCaptured

@@ -11,7 +11,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.payment import Authorization, AuthorizationResult, Authorize, PaymentActivities
+from activities.payment.payments import Authorization, AuthorizationResult, Authorize, PaymentActivities
 from adapters.payment.iyzico.gateway import IyzicoGateway
 from config.settings import Settings, secret
 from db.engine import open_engine

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 from redis.asyncio import Redis
 
-from activities.exchange import ExchangeActivities
-from activities.reservation import ReservationActivities, Step
+from activities.reservation.bookings import ReservationActivities, Step
+from activities.reservation.exchanges import ExchangeActivities
 from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings, secret
 from db.engine import open_engine

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.payment import PaymentGateway
-from activities.reconciliation import DaysDue
-from activities.refund import GiveBack, RefundActivities
+from activities.payment.payments import PaymentGateway
+from activities.payment.reconciliation import DaysDue
+from activities.payment.refunds import GiveBack, RefundActivities
 from adapters.payment.iyzico.gateway import IyzicoGateway
 from adapters.payment.payu.gateway import PayUGateway
 from adapters.payment.stripe.gateway import StripeGateway

@@ -17,7 +17,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities.reservation import ReservationActivities
+from activities.reservation.bookings import ReservationActivities
 from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings
 from db.engine import open_engine

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from temporalio.exceptions import ApplicationError
 
-from activities.heartbeats import heartbeating
+from activities.payment.heartbeats import heartbeating
 from domain.payments import PaymentUnknown
 
 _LONGEST_ASKED_DELAY = 20.0  # seconds

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.conversations import conversation
+from activities.payment.conversations import conversation
 from db.engine import autocommit
 from db.payment import attempts
 from db.payment.attempts import Attempt, AttemptState

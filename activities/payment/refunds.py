@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from activities.conversations import conversation
-from activities.payment import PaymentGateway
+from activities.payment.conversations import conversation
+from activities.payment.payments import PaymentGateway
 from db.payment import refunds
 from db.payment.refunds import SETTLED, Try, TryState
 from domain.payments import GivingBack, GivingBackState, PaymentDeclined, PaymentRejected, PaymentUnknown

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from activities.reservation import REDIS_OUTLASTS_HOLD
+from activities.reservation.bookings import REDIS_OUTLASTS_HOLD
 from adapters.redis.seat_locks import Places, SeatLocks
 from db.reservation import bookings, exchange_plans, exchanges
 from domain.exchanges import Exchange, ExchangeOutcome, ExchangeRequest

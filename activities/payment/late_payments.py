@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from activities.conversations import conversation
-from activities.payment import PaymentGateway, refund_rest
+from activities.payment.conversations import conversation
+from activities.payment.payments import PaymentGateway, refund_rest
 from db.payment import late_payments
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import LatePaymentSettled, LateSettlement, PaymentEvent, PaymentRefunded, PaymentVoided

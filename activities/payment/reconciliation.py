@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from activities.heartbeats import heartbeating
-from activities.payment import PaymentGateway
+from activities.payment.heartbeats import heartbeating
+from activities.payment.payments import PaymentGateway
 from db.payment import reconciliation
 from domain.payments import Intent, PaymentRejected
 from domain.reconciliation import (

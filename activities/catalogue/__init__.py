@@ -1,0 +1,1 @@
+"""The catalogue service's steps of a publication."""

@@ -1,0 +1,1 @@
+"""The payment service's steps: payments, refunds, late payments, reconciliation."""

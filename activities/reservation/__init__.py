@@ -1,0 +1,1 @@
+"""The reservation service's steps: bookings, refunds, exchanges, inventory, event cancellations."""
