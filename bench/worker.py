@@ -15,21 +15,21 @@ from config.settings import Settings
 from config.tracing import configure as configure_tracing
 from stack import Stack
 from temporal.connection import connect_worker
-from workers import temporal_workers
 from workers.process import run_until_stopped
+from workers.temporal import worker
 
 
 def main(settings: Settings) -> None:
     """Work until told to stop, as `seatwright work` does."""
     configure_logging()
     configure_tracing()
-    uvloop.run(run_until_stopped(_work, settings, temporal_workers.SERVICES))
+    uvloop.run(run_until_stopped(_work, settings, worker.SERVICES))
 
 
 async def _work(settings: Settings, services: Sequence[str], ready: asyncio.Event, stop: asyncio.Event) -> None:
     client = await connect_worker(settings)
-    async with temporal_workers.worker(client, QUEUE, [NoOp, TextbookSaga], []):
-        await temporal_workers.run(settings, services, ready, stop)
+    async with worker.worker(client, QUEUE, [NoOp, TextbookSaga], []):
+        await worker.run(settings, services, ready, stop)
 
 
 @contextmanager

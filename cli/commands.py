@@ -28,8 +28,9 @@ from cli.reconcile import reconcile
 from config.logging import configure as configure_logging
 from config.settings import settings
 from config.tracing import configure as configure_tracing
-from workers import consumers, relay, temporal_workers
+from workers import consumers, relay
 from workers.process import Work, run_until_stopped
+from workers.temporal import worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -86,7 +87,7 @@ def serve(
 @app.command()
 def work(only: Only = "") -> None:
     """Run the Temporal workers: catalogue, reservation, payment."""
-    _run(temporal_workers.run, _names(only, temporal_workers.SERVICES))
+    _run(worker.run, _names(only, worker.SERVICES))
 
 
 @app.command(name="relay")

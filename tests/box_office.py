@@ -26,7 +26,7 @@ from temporal.policies import booking_policy
 from tests.buyer import Buyer, known
 from tests.provider import Provider
 from tests.tokens import access_tokens
-from workers.revival import revive
+from workers.sweepers.workflow_recovery import revive
 from workflows.exchange import exchange_workflow_id
 from workflows.refund import refund_workflow_id
 from workflows.start import workflow_id

@@ -8,13 +8,13 @@ from bench.textbook import QUEUE, NoOp, TextbookSaga
 from config.settings import Settings
 from config.tracing import configure as configure_tracing
 from temporal.connection import connect, connect_worker
-from workers import temporal_workers
+from workers.temporal import worker
 
 
 async def test_the_textbook_saga_sells_as_ours_does_and_takes_more_events_for_it(settings: Settings) -> None:
     configure_tracing()  # which a worker under our options needs
     bookings = Bookings(settings, await connect(settings))
-    async with temporal_workers.worker(await connect_worker(settings), QUEUE, [NoOp, TextbookSaga], []):
+    async with worker.worker(await connect_worker(settings), QUEUE, [NoOp, TextbookSaga], []):
         textbook = await bookings.events_of(bookings.textbook)
         textbooks_event = bookings.event
         ours = await bookings.events_of(bookings.ours)

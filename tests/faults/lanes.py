@@ -30,7 +30,7 @@ from tests.faults import processes
 from tests.faults.plan import Fault, Plan
 from tests.faults.stories import WITHIN
 from tests.waiting import eventually
-from workers import temporal_workers
+from workers.temporal import worker
 
 _DAY = 86400
 
@@ -152,7 +152,7 @@ async def lane(
     api = processes.serve(settings, port, folder / "api.log", api_ahead)
     try:
         working = (workers_base or base).model_copy(update=namespace)
-        async with Workers("work", working, temporal_workers.SERVICES, folder, workers_ahead) as workers:
+        async with Workers("work", working, worker.SERVICES, folder, workers_ahead) as workers:
             await _serving(settings)
             yield Lane(settings, workers)
     finally:

@@ -35,9 +35,9 @@ from domain.payments import PaymentDeclined, PaymentRejected, PaymentUnknown
 from domain.problems import ProblemType, Refused
 from temporal.connection import connect_worker
 from tests.faults.striker import Step, Striker, doing
-from workers import temporal_workers
 from workers.consumers.runner import Runner
 from workers.relay import Relay
+from workers.temporal import worker
 
 
 def hand_to(striker: Striker) -> None:
@@ -169,14 +169,14 @@ class _Activity(ActivityInboundInterceptor):
 
 def _temporal(striker: Striker) -> None:
     name = connect_worker.__name__  # what has to be replaced is what the workers' module has imported
-    connect: Callable[[Settings], Awaitable[Client]] = getattr(temporal_workers, name)
+    connect: Callable[[Settings], Awaitable[Client]] = getattr(worker, name)
 
     async def connect_struck(settings: Settings) -> Client:
         config = (await connect(settings)).config()
         config["interceptors"] = [*config["interceptors"], _Activities(striker)]
         return Client(**config)
 
-    setattr(temporal_workers, name, connect_struck)
+    setattr(worker, name, connect_struck)
 
 
 def _kafka(striker: Striker) -> None:

@@ -22,13 +22,14 @@ from config.tracing import configure as configure_tracing
 from tests.faults.plan import Plan
 from tests.faults.ports import hand_to
 from tests.faults.striker import Striker
-from workers import consumers, relay, temporal_workers
+from workers import consumers, relay
 from workers.process import Work, run_until_stopped
+from workers.temporal import worker
 
 _forking = multiprocessing.get_context("forkserver")
 _forking.set_forkserver_preload([__name__])
 
-_WORK: dict[str, Work] = {"work": temporal_workers.run, "relay": relay.run, "consume": consumers.run}
+_WORK: dict[str, Work] = {"work": worker.run, "relay": relay.run, "consume": consumers.run}
 
 
 ON_TIME = timedelta(0)
@@ -87,7 +88,7 @@ def _work(kind: str, settings: Settings, names: Sequence[str], plan: Path) -> No
     _prepare()
     hand_to(Striker(Plan(plan), settings.temporal_address))
     for search in ("keep_reviving", "keep_watching"):  # would find bookings of all namespaces, and start them in this
-        setattr(temporal_workers, search, _never)
+        setattr(worker, search, _never)
     uvloop.run(run_until_stopped(_WORK[kind], settings, names))
 
 

@@ -28,7 +28,7 @@ from tests.scenarios.test_exchange_payments import exchange_is, waiting
 from tests.scenarios.test_outages import without
 from tests.waiting import eventually
 from tests.webhooks import rows
-from workers.revival import revive
+from workers.sweepers.workflow_recovery import revive
 from workflows.start import late_payment_id
 
 pytestmark = pytest.mark.disruptive

@@ -21,7 +21,7 @@ from temporal.connection import connect
 from tests.scenarios.books import Books, begin_well_before_midnight, today
 from tests.waiting import eventually
 from tests.webhooks import rows
-from workers.schedules import DAILY_RECONCILIATION, schedule_reconciliation
+from workers.temporal.schedules import DAILY_RECONCILIATION, schedule_reconciliation
 
 LONG_AGO = "2020-02-29"
 

@@ -25,7 +25,7 @@ from tests.scenarios.test_attention import SLOW, locked_out
 from tests.scenarios.test_outages import without
 from tests.scenarios.test_refunds import accepted, becomes, needs_attention
 from tests.waiting import eventually
-from workers.revival import revive
+from workers.sweepers.workflow_recovery import revive
 from workflows.refund_taken_back import taken_back_id
 
 pytestmark = pytest.mark.disruptive

@@ -13,7 +13,7 @@ from temporal.queues import PAYMENT
 from tests.conftest import settings_of
 from tests.waiting import eventually
 from tests.workflows.record import HISTORIES, portable
-from workers.schedules import DAILY_RECONCILIATION
+from workers.temporal.schedules import DAILY_RECONCILIATION
 from workflows.reconciliation import ReconciliationWorkflow, reconciliation_id
 
 

@@ -19,7 +19,7 @@ from temporalio.worker import Replayer
 from config.settings import Settings
 from temporal.encryption import data_converter
 from tests.workflows.sandbox import WORKFLOW_RUNNER
-from workers.temporal_workers import PAYMENT_WORKFLOWS, RESERVATION_WORKFLOWS
+from workers.temporal.worker import PAYMENT_WORKFLOWS, RESERVATION_WORKFLOWS
 from workflows.publication import PublishEvent
 
 HISTORIES = {

@@ -26,7 +26,7 @@ from temporal import queues, search_attributes
 from tests.box_office import BoxOffice
 from tests.workflows.parked import ParkedWorkflow
 from tests.workflows.sandbox import WORKFLOW_RUNNER
-from workers.temporal_workers import methods_of
+from workers.temporal.worker import methods_of
 from workflows.booking import BookingWorkflow
 from workflows.start import workflow_id
 

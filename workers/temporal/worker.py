@@ -39,11 +39,11 @@ from db.engine import open_engine
 from temporal import queues
 from temporal.connection import connect_worker
 from temporal.policies import booking_policy
-from workers.catching_up import keep_catching_up
-from workers.gateways import open_gateways
-from workers.lateness import keep_watching
-from workers.revival import keep_reviving
-from workers.schedules import schedule_reconciliation
+from workers.sweepers.late_payments import keep_watching
+from workers.sweepers.redis_backfill import keep_catching_up
+from workers.sweepers.workflow_recovery import keep_reviving
+from workers.temporal.gateways import open_gateways
+from workers.temporal.schedules import schedule_reconciliation
 from workflows.booking import BookingWorkflow
 from workflows.event_cancellation import EstimateCancellation, EventCancellation
 from workflows.exchange import ExchangeWorkflow

@@ -1,0 +1,1 @@
+"""The Temporal workers: which workflows and activities run where, and what runs by the clock."""
