@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from audit.connections import Sources, open_sources
 from audit.invariants import CHECKS
-from audit.look import Check, Look, name_of
-from audit.sources import Sources, open_sources
+from audit.snapshot import Check, Look, name_of
 from config.settings import Settings
 
 LAG = timedelta(seconds=30)

@@ -19,8 +19,9 @@ from temporalio import activity
 
 from adapters.redis.seat_locks import Claims, ColdEvent, Places, SeatLocks
 from db.engine import autocommit
-from db.reservation import bookings, claims, reinstatement, untold
-from db.reservation.bookings import identity
+from db.reservation import redis_sync
+from db.reservation.bookings import bookings, claims, reinstatement
+from db.reservation.bookings.bookings import identity
 from domain.bookings import ENDED, Booking, BookingRequest, BookingStatus, HoldOutcome
 from domain.domain_events import (
     BookingActionRequired,
@@ -310,18 +311,18 @@ class ReservationActivities:
             RedisError: It is still away.
         """
         async with self._engine.connect() as connection:
-            missed = await untold.find(connection, limit=_TOLD_AT_ONCE)
+            missed = await redis_sync.find(connection, limit=_TOLD_AT_ONCE)
         for booking_id in missed:
             booking = await self._find(booking_id)
             if booking and booking.status in ENDED:
                 await self._follow(booking)
             async with self._engine.begin() as connection:
-                await untold.forget(connection, booking_id)
+                await redis_sync.forget(connection, booking_id)
 
     async def _tell_end(self, booking: Booking) -> None:
         if not await self._reaches_redis(self._follow(booking)):
             async with self._engine.begin() as connection:
-                await untold.note(connection, booking.id)
+                await redis_sync.note(connection, booking.id)
             activity.logger.warning("redis was not told of the end; it will be when it is back")
 
     async def _reaches_redis(self, telling: Awaitable[None]) -> bool:

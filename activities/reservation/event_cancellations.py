@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from db.reservation import cancellations
+from db.reservation import event_cancellations
 from domain.cancellations import Estimate, OpenBooking, Progress
 
 
@@ -58,29 +58,29 @@ class CancellationActivities:
     @activity.defn
     async def begin_cancellation(self, order: Begun) -> None:
         async with self._engine.begin() as connection:
-            await cancellations.begin(connection, order.event_id, order.requested_by)
+            await event_cancellations.begin(connection, order.event_id, order.requested_by)
 
     @activity.defn
     async def open_bookings(self, page: Page) -> list[OpenBooking]:
         async with self._engine.connect() as connection:
-            return await cancellations.page(connection, page.event_id, after=page.after, limit=page.limit)
+            return await event_cancellations.page(connection, page.event_id, after=page.after, limit=page.limit)
 
     @activity.defn
     async def note_paused(self, order: Pause) -> None:
         async with self._engine.begin() as connection:
-            await cancellations.note_paused(connection, order.event_id, order.paused)
+            await event_cancellations.note_paused(connection, order.event_id, order.paused)
 
     @activity.defn
     async def cancellation_progress(self, event_id: UUID) -> Progress:
         async with self._engine.connect() as connection:
-            return await cancellations.progress(connection, event_id)
+            return await event_cancellations.progress(connection, event_id)
 
     @activity.defn
     async def finish_cancellation(self, order: Finished) -> None:
         async with self._engine.begin() as connection:
-            await cancellations.finish(connection, order.event_id, order.report)
+            await event_cancellations.finish(connection, order.event_id, order.report)
 
     @activity.defn
     async def estimate_cancellation(self, event_id: UUID) -> Estimate:
         async with self._engine.connect() as connection:
-            return await cancellations.estimate(connection, event_id)
+            return await event_cancellations.estimate(connection, event_id)

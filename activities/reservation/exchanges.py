@@ -15,7 +15,8 @@ from temporalio import activity
 
 from activities.reservation.bookings import REDIS_OUTLASTS_HOLD
 from adapters.redis.seat_locks import Places, SeatLocks
-from db.reservation import bookings, exchange_plans, exchanges
+from db.reservation.bookings import bookings
+from db.reservation.exchanges import exchanges, plans
 from domain.exchanges import Exchange, ExchangeOutcome, ExchangeRequest
 from domain.problems import Problem, Refused
 
@@ -66,7 +67,7 @@ class ExchangeActivities:
 
     async def _begin(self, request: ExchangeRequest) -> Exchange:
         async with self._engine.connect() as connection:
-            await exchange_plans.plan(connection, request)  # a seat of the booking's own must not come to Redis
+            await plans.plan(connection, request)  # a seat of the booking's own must not come to Redis
         seat = Places(request.event_id, request.booking_id, [request.seat], {})
         try:
             await self._admit(seat, request.window + REDIS_OUTLASTS_HOLD)

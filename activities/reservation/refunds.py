@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from adapters.redis.seat_locks import Places, SeatLocks
-from db.reservation import bookings, refunds, refunds_taken_back
+from db.reservation.bookings import bookings
+from db.reservation.refunds import refunds, taken_back
 from domain.bookings import Booking
 from domain.problems import Refused
 from domain.refunds import Refund, RefundOutcome, RefundRequest, RefundState
@@ -47,7 +48,7 @@ class ReturnedTickets:
         None while another refund or an exchange of the booking is under way; then nothing is changed.
         """
         async with self._engine.begin() as connection:
-            if not await refunds_taken_back.take_back(connection, refund_id):
+            if not await taken_back.take_back(connection, refund_id):
                 return None
             return await refunds.request_of(connection, refund_id)
 

@@ -27,7 +27,8 @@ from api.reservation.replays import Repeated, find_repeated
 from api.reservation.schemas import BookingBody, PaymentBody
 from config.settings import Settings, secret
 from db.engine import autocommit
-from db.reservation import bookings, records, sales
+from db.reservation import offers
+from db.reservation.bookings import bookings, history
 from domain.bookings import (
     ENDED,
     PAID,
@@ -105,8 +106,8 @@ async def _prepare(desk: Desk, body: BookingBody, user: Principal, booking_id_: 
         if known:
             refuse_other_body(known.request.body_sha256, sha256)
             return known
-        sale = await sales.find_sale(connection, body.event_id)
-    sales.price_of(sale.sections, body.seats, body.quantities)
+        sale = await offers.find_sale(connection, body.event_id)
+    offers.price_of(sale.sections, body.seats, body.quantities)
     request = BookingRequest(
         id=booking_id_,
         user_id=user.user_id,
@@ -330,7 +331,7 @@ async def mine(user: BookingReader, desk: AtDesk, cursor: UUID | None = None) ->
 
 async def _page(user: Principal, desk: Desk, cursor: UUID | None) -> list[Booking]:
     async with desk.engine.connect() as connection:
-        return await records.of_user(connection, user.user_id, after=cursor, limit=50)
+        return await history.of_user(connection, user.user_id, after=cursor, limit=50)
 
 
 async def find_booking(desk: Desk, booking_id: UUID) -> Booking | None:

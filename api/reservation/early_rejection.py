@@ -19,7 +19,7 @@ from api.http.idempotency import KEY_PATTERN, booking_id_for
 from api.http.problems import respond
 from api.reservation.schemas import BookingBody
 from config.settings import secret
-from db.reservation.bookings import seats_unavailable
+from db.reservation.bookings.bookings import seats_unavailable
 from domain.problems import Problem, Refused
 
 _PATH: Final = "/v1/bookings"

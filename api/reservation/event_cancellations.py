@@ -12,7 +12,7 @@ from api.auth.ownership import is_theirs, may_see
 from api.http.deadlines import promptly
 from api.http.problems import documented
 from api.http.resources import ReservationDatabase
-from db.reservation import cancellations
+from db.reservation import event_cancellations
 from domain.cancellations import Cancellation
 from domain.problems import ProblemType, Refused
 
@@ -31,7 +31,7 @@ async def cancellation(
 
     async def look() -> tuple[Cancellation, UUID] | None:
         async with engine.connect() as connection:
-            return await cancellations.find(connection, event_id)
+            return await event_cancellations.find(connection, event_id)
 
     found = await promptly(look())
     if found is None or not may_see(caller, found[1]):

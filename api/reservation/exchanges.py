@@ -26,7 +26,8 @@ from api.reservation.bookings import AtDesk, Desk, own_booking
 from api.reservation.commands import WorkflowClosed
 from api.reservation.schemas import PaymentMethod
 from config.settings import secret
-from db.reservation import bookings, exchange_plans, exchange_records, exchanges
+from db.reservation.bookings import bookings
+from db.reservation.exchanges import exchanges, history, plans
 from domain.bookings import Booking
 from domain.exchanges import Exchange, ExchangeOutcome, ExchangeRequest, ExchangeState, Payment
 from domain.problems import ProblemType, Refused
@@ -149,15 +150,13 @@ def _request(
 
 async def _prepare(desk: Desk, request: ExchangeRequest) -> Exchange | None:
     async with desk.engine.connect() as connection:
-        return await known_or_planned(
-            lambda: _known(connection, request), lambda: exchange_plans.plan(connection, request)
-        )
+        return await known_or_planned(lambda: _known(connection, request), lambda: plans.plan(connection, request))
 
 
 async def _known(connection: AsyncConnection, request: ExchangeRequest) -> Exchange | None:
     known = await exchanges.find(connection, request.id)
     if known:
-        refuse_other_body(await exchange_records.digest_of(connection, request.id), request.body_sha256)
+        refuse_other_body(await history.digest_of(connection, request.id), request.body_sha256)
     return known
 
 
@@ -279,4 +278,4 @@ async def _one_of(desk: Desk, booking_id: UUID, exchange_id: UUID) -> Exchange:
 
 async def exchanges_of(desk: Desk, booking_id: UUID) -> list[Exchange]:
     async with desk.engine.connect() as connection:
-        return await exchange_records.of_booking(connection, booking_id)
+        return await history.of_booking(connection, booking_id)

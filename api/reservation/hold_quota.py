@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.redis.hold_quota import Hoarding
 from db.engine import autocommit
-from db.reservation import bookings
+from db.reservation.bookings import bookings
 from domain.bookings import PAID, BookingRequest
 from domain.problems import ProblemType, Refused
 

@@ -24,7 +24,7 @@ from api.reservation import commands
 from api.reservation.bookings import AtDesk, Desk, own_booking
 from api.reservation.commands import WorkflowClosed
 from config.settings import secret
-from db.reservation import refunds
+from db.reservation.refunds import refunds
 from domain.bookings import Booking
 from domain.identity import Role
 from domain.problems import ProblemType, Refused

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reservation import bookings, requests
+from db.reservation.bookings import bookings, requests
 from domain.bookings import OVER, Booking, BookingPolicy, BookingRequest
 
 _GRACE: Final = timedelta(seconds=30)

@@ -12,7 +12,7 @@ from api.auth.ownership import is_theirs, may_see
 from api.http.deadlines import promptly
 from api.http.problems import documented
 from api.http.resources import ReservationDatabase
-from db.reservation import takings
+from db.reservation import revenue
 from domain.problems import ProblemType, Refused
 from domain.sales import Sales
 
@@ -29,7 +29,7 @@ async def look(event_id: UUID, caller: EventReader, engine: ReservationDatabase,
 
     async def find() -> tuple[Sales, UUID] | None:
         async with engine.connect() as connection:
-            return await takings.find(connection, event_id)
+            return await revenue.find(connection, event_id)
 
     found = await promptly(find())
     if found is None or not may_see(caller, found[1]):

@@ -17,7 +17,7 @@ from api.http.problems import documented
 from api.reservation.bookings import AtDesk, Desk, find_booking, own_booking
 from api.reservation.exchanges import exchanges_of
 from api.reservation.refunds import refunds_of
-from db.reservation import records
+from db.reservation.bookings import history
 from domain.bookings import OVER, Booking, BookingStatus
 from domain.problems import ProblemType, Refused
 from temporal.timeline import of_workflow
@@ -63,7 +63,7 @@ async def timeline(booking_id: UUID, caller: Staff, desk: AtDesk) -> dict[str, A
 
 async def _told(desk: Desk, booking_id: UUID) -> list[dict[str, Any]]:
     async with desk.engine.connect() as connection:
-        return await records.domain_events(connection, booking_id)
+        return await history.domain_events(connection, booking_id)
 
 
 async def _readable(booking_id: UUID, user: BookingReader, desk: AtDesk) -> Booking:

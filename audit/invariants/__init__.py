@@ -1,7 +1,7 @@
 """The invariants, by subject: each is one check whose docstring is the promise that it holds us to."""
 
 from audit.invariants import consumers, holds, ledger, money, outcomes, sagas, seats, states
-from audit.look import Check
+from audit.snapshot import Check
 
 CHECKS: tuple[Check, ...] = (
     seats.a_seat_has_one_owner,

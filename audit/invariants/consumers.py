@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from audit import readings
-from audit.look import Broken, Look
-from audit.readings import Story
-from audit.sources import OF_EVENT
+from audit import queries
+from audit.connections import OF_EVENT
+from audit.queries import Story
+from audit.snapshot import Broken, Look
 from domain.domain_events import EXCHANGE_TYPE, REFUND_TYPES, TAKEN_BACK_TYPE, BookingEvent
 
 _SOLD = "booking.confirmed"
@@ -24,7 +24,7 @@ _COUNTED = REFUND_TYPES | {_SOLD, EXCHANGE_TYPE, TAKEN_BACK_TYPE}
 
 async def analytics_hears_of_every_sale(look: Look) -> list[Broken]:
     """Each confirmation, exchange and refund that has left the outbox is in the inbox of analytics."""
-    story = await look.once(readings.story)
+    story = await look.once(queries.story)
     return [
         Broken(outcome.booking, f"analytics has not heard of {outcome.id}", _is_early(look, story, outcome))
         for outcome in story.outcomes
@@ -34,7 +34,7 @@ async def analytics_hears_of_every_sale(look: Look) -> list[Broken]:
 
 async def sales_are_counted_once(look: Look) -> list[Broken]:
     """An event's sales, in all and by day, are the sum of the confirmations, exchanges and refunds that it was told."""
-    story = await look.once(readings.story)
+    story = await look.once(queries.story)
     sums: dict[tuple[str, str, str], Counter[str]] = {}
     for outcome in story.outcomes:
         if outcome.id in story.counted:
@@ -66,7 +66,7 @@ def _entries(outcome: Row[Any]) -> list[tuple[str, int, int]]:
 
 async def notification_hears_of_every_end(look: Look) -> list[Broken]:
     """Notification has committed an offset beyond each outcome on Kafka, which it does after its work."""
-    story = await look.once(readings.story)
+    story = await look.once(queries.story)
     done = await look.sources.kafka.committed("notification", BookingEvent.topic)
     return [
         Broken(
@@ -87,7 +87,7 @@ def _is_early(look: Look, story: Story, outcome: Row[Any]) -> bool:
 
 async def no_end_is_put_aside(look: Look) -> list[Broken]:
     """No outcome is among the dead letters of a consumer."""
-    story = await look.once(readings.story)
+    story = await look.once(queries.story)
     return [
         Broken(letter.subject, f"{letter.type} {letter.id} is in {letter.topic}, at {letter.partition}:{letter.offset}")
         for letter in story.letters

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from audit import readings
-from audit.look import Broken, Look
+from audit import queries
+from audit.connections import OF_EVENT
 from audit.probes.seat_records import EventRecord, Keep
-from audit.sources import OF_EVENT
+from audit.snapshot import Broken, Look
 from domain.bookings import BookingStatus
 
 _GONE = {BookingStatus.CANCELLED, BookingStatus.EXPIRED, BookingStatus.FAILED, BookingStatus.REFUNDED}
@@ -19,20 +19,20 @@ _SOLD = {BookingStatus.CONFIRMED, BookingStatus.REFUNDING, BookingStatus.PARTIAL
 
 async def holds_have_live_bookings(look: Look) -> list[Broken]:
     """Redis keeps no place for a booking that is gone."""
-    bookings = await look.once(readings.bookings)
+    bookings = await look.once(queries.bookings)
     return [
         Broken(keep.booking, f"{place} is kept, booking {booking.status}", booking.has_just_changed)
-        for place, keep in _kept(await look.once(readings.places))
+        for place, keep in _kept(await look.once(queries.places))
         if (booking := bookings.get(keep.booking)) and booking.status in _GONE
     ]
 
 
 async def every_hold_has_an_end(look: Look) -> list[Broken]:
     """Redis keeps a place for good only once its booking is sold; any hold ends by itself."""
-    bookings = await look.once(readings.bookings)
+    bookings = await look.once(queries.bookings)
     return [
         Broken(keep.booking, f"{place} is kept for ever, booking {status}")
-        for place, keep in _kept(await look.once(readings.places))
+        for place, keep in _kept(await look.once(queries.places))
         if keep.is_endless
         and (status := bookings[keep.booking].status if keep.booking in bookings else "unknown") not in _SOLD | _GONE
     ]
@@ -61,7 +61,7 @@ _TAKEN = f"""
 
 async def redis_knows_what_is_taken(look: Look) -> list[Broken]:
     """Where Redis decides, it keeps the places of whoever holds or has just bought them, and for nobody else."""
-    events, bookings = await look.once(readings.places), await look.once(readings.bookings)
+    events, bookings = await look.once(queries.places), await look.once(queries.bookings)
     taken, broken = set(), []
     async for row in look.stream(_TAKEN):
         taken.add((f"{row.event} {row.place}", row.booking))
@@ -106,7 +106,7 @@ async def redis_counts_every_place(look: Look) -> list[Broken]:
     capacities = {(row.event, row.name): row.capacity for row in await look.rows(_CAPACITIES)}
     return [
         Broken(f"{event} {name}", f"capacity {section.capacity}, {section.counted} counted, {kept} found")
-        for event, record in (await look.once(readings.places)).items()
+        for event, record in (await look.once(queries.places)).items()
         for name, section in record.sections.items()
         if record.loaded_at is not None and (event, name) in capacities
         for kept in [sum(section.places.values())]

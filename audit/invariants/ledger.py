@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from audit import readings
-from audit.look import Broken, Look
+from audit import queries
+from audit.snapshot import Broken, Look
 
 _UNBALANCED = """
     SELECT t.id, t.booking_id::text AS booking, t.kind, coalesce(e.currency, 'no entries') AS currency,
@@ -18,7 +18,7 @@ async def every_ledger_transaction_balances(look: Look) -> list[Broken]:
     """Each transaction has entries, and they sum to zero in each currency."""
     return [
         Broken(row.booking, f"transaction {row.id} ({row.kind}) is off by {row.off} {row.currency}")
-        async for row in look.stream(_UNBALANCED, "payment", ids=await look.once(readings.booking_ids))
+        async for row in look.stream(_UNBALANCED, "payment", ids=await look.once(queries.booking_ids))
     ]
 
 
@@ -53,14 +53,14 @@ _ATTEMPTS_AND_LEDGER = """
 
 async def the_ledger_says_what_attempts_and_refunds_say(look: Look) -> list[Broken]:
     """What is booked of an attempt is what its row and its refunds' rows say."""
-    bookings = await look.once(readings.bookings)
+    bookings = await look.once(queries.bookings)
     return [
         Broken(
             row.booking,
             f"attempt {row.number} is {row.state}: reserved, taken, given back {row.held}, {row.captured},"
             f" {row.refunded}; the ledger has {row.booked_held}, {row.booked_captured}, {row.booked_refunded}",
         )
-        async for row in look.stream(_ATTEMPTS_AND_LEDGER, "payment", ids=await look.once(readings.booking_ids))
+        async for row in look.stream(_ATTEMPTS_AND_LEDGER, "payment", ids=await look.once(queries.booking_ids))
         if row.booking in bookings
     ]
 
@@ -76,12 +76,12 @@ _BOOKED = """
 
 async def the_ledger_says_what_the_provider_says(look: Look) -> list[Broken]:
     """Of each booking the ledger has reserved, and taken and not given back, what the provider has."""
-    bookings, moving = await look.once(readings.bookings), await look.once(readings.moving)
-    ids = await look.once(readings.booking_ids)
+    bookings, moving = await look.once(queries.bookings), await look.once(queries.moving)
+    ids = await look.once(queries.booking_ids)
     booked = {row.booking: (int(row.held), int(row.kept)) async for row in look.stream(_BOOKED, "payment", ids=ids)}
     there = {
         booking: (sum(each.held for each in intents), sum(each.captured - each.refunded for each in intents))
-        for booking, intents in (await look.once(readings.intents)).items()
+        for booking, intents in (await look.once(queries.intents)).items()
     }
     nothing = (0, 0)
     return [

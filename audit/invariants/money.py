@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from audit import readings
-from audit.look import Broken, Look
+from audit import queries
 from audit.probes.sandbox_ledger import RecordedIntent
-from audit.readings import Facts
+from audit.queries import Facts
+from audit.snapshot import Broken, Look
 from domain.bookings import PAID
 
 
@@ -19,8 +19,8 @@ def owed(booking: Facts) -> int:
 
 async def money_taken_is_money_owed(look: Look) -> list[Broken]:
     """Captured minus refunded is what a booking owes: its price less what it got back if paid, else nothing."""
-    bookings, moving = await look.once(readings.bookings), await look.once(readings.moving)
-    kept = {booking: _kept(intents) for booking, intents in (await look.once(readings.intents)).items()}
+    bookings, moving = await look.once(queries.bookings), await look.once(queries.moving)
+    kept = {booking: _kept(intents) for booking, intents in (await look.once(queries.intents)).items()}
     owes = {id: owed(booking) for id, booking in bookings.items()}
     return [
         Broken(booking, f"kept {kept.get(booking, 0)}, owed {owes.get(booking, 0)}")
@@ -31,9 +31,9 @@ async def money_taken_is_money_owed(look: Look) -> list[Broken]:
 
 async def a_booking_is_paid_once(look: Look) -> list[Broken]:
     """At most one intent has the buyer's money, taken or reserved, for a booking and for each of its exchanges."""
-    exchange = await look.once(readings.exchange_of_intent)
+    exchange = await look.once(queries.exchange_of_intent)
     paid: dict[tuple[str, str | None], list[str]] = defaultdict(list)
-    for booking, intents in (await look.once(readings.intents)).items():
+    for booking, intents in (await look.once(queries.intents)).items():
         for intent in intents:
             if intent.held or intent.captured > intent.refunded:
                 paid[booking, exchange.get(intent.id)].append(intent.id)
@@ -42,10 +42,10 @@ async def a_booking_is_paid_once(look: Look) -> list[Broken]:
 
 async def nothing_stays_authorized(look: Look) -> list[Broken]:
     """A booking that has ended keeps no money reserved, and no payment attempt open."""
-    bookings, moving = await look.once(readings.bookings), await look.once(readings.moving)
+    bookings, moving = await look.once(queries.bookings), await look.once(queries.moving)
     reserved = [
         Broken(booking, f"{intent.id} reserves {intent.held}")
-        for booking, intents in (await look.once(readings.intents)).items()
+        for booking, intents in (await look.once(queries.intents)).items()
         for intent in intents
         if intent.held and booking not in moving
     ]
@@ -66,10 +66,10 @@ _ATTEMPTS = """
 
 async def attempts_say_what_the_provider_says(look: Look) -> list[Broken]:
     """Where a payment attempt is done, its intent at the provider is where our row says that it is."""
-    bookings, moving = await look.once(readings.bookings), await look.once(readings.moving)
-    at_provider = await look.once(readings.intents)
+    bookings, moving = await look.once(queries.bookings), await look.once(queries.moving)
+    at_provider = await look.once(queries.intents)
     broken = []
-    async for row in look.stream(_ATTEMPTS, "payment", ids=await look.once(readings.booking_ids)):
+    async for row in look.stream(_ATTEMPTS, "payment", ids=await look.once(queries.booking_ids)):
         if row.booking not in bookings or row.booking in moving:
             continue
         intent = next((each for each in at_provider.get(row.booking, ()) if each.id == row.intent_id), None)

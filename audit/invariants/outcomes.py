@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from audit import readings
-from audit.look import Broken, Look
-from audit.sources import OF_EVENT
+from audit import queries
+from audit.connections import OF_EVENT
+from audit.snapshot import Broken, Look
 from domain.bookings import OVER, BookingStatus
 from domain.domain_events import OUTCOME_TYPES
 
@@ -35,7 +35,7 @@ async def an_end_is_told_once(look: Look) -> list[Broken]:
 
 async def what_is_told_reaches_kafka(look: Look) -> list[Broken]:
     """Each outcome event waits in the outbox or is on Kafka, where it may be repeated under the same id."""
-    story = await look.once(readings.story)
+    story = await look.once(queries.story)
     return [
         Broken(outcome.booking, f"{outcome.type} {outcome.id} is neither in the outbox nor on Kafka")
         for outcome in story.outcomes
@@ -45,7 +45,7 @@ async def what_is_told_reaches_kafka(look: Look) -> list[Broken]:
 
 async def kafka_tells_nothing_else(look: Look) -> list[Broken]:
     """No outcome is on Kafka that Postgres does not know, so that no booking ends there in two ways."""
-    story = await look.once(readings.story)
+    story = await look.once(queries.story)
     told: dict[str, set[str]] = defaultdict(set)
     for outcome in story.outcomes:
         told[outcome.booking].add(outcome.id)

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
-from audit import readings
-from audit.look import Broken, Look
-from audit.sources import OF_EVENT
+from audit import queries
+from audit.connections import OF_EVENT
+from audit.snapshot import Broken, Look
 from domain.bookings import Booking, BookingStatus
 from temporal.search_attributes import STATUS
 
@@ -22,11 +22,11 @@ async def what_is_unfinished_is_being_finished(look: Look) -> list[Broken]:
     statement = f"""
         SELECT id::text AS id, status FROM bookings
         WHERE (status IN {_UNFINISHED} AND updated_at < now() - interval '2 seconds'
-               OR id IN ({readings.EXCHANGING} AND created_at < now() - interval '2 seconds'))
+               OR id IN ({queries.EXCHANGING} AND created_at < now() - interval '2 seconds'))
           AND {OF_EVENT.format("event_id")}
     """
     rows = await look.rows(statement)
-    running = await look.once(readings.running) if rows else set()
+    running = await look.once(queries.running) if rows else set()
     return [Broken(row.id, f"{row.status}, but its saga is not running") for row in rows if row.id not in running]
 
 
@@ -71,7 +71,7 @@ async def temporal_and_postgres_agree(look: Look) -> list[Broken]:
 
     What is past Temporal's retention is judged from Postgres alone, by the other checks.
     """
-    sagas = await look.once(readings.sagas)
+    sagas = await look.once(queries.sagas)
     unknown = set(sagas)
     broken = []
     async for row in look.stream(_ROWS, ids=[UUID(booking) for booking in sagas]):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from audit.look import Broken, Look
-from audit.readings import EXCHANGING
-from audit.sources import OF_EVENT
+from audit.connections import OF_EVENT
+from audit.queries import EXCHANGING
+from audit.snapshot import Broken, Look
 
 _OWNERS = f"""
     SELECT event_id, seat, string_agg(booking_id::text, ', ' ORDER BY booking_id) AS bookings FROM tickets

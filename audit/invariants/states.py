@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Row
 
-from audit.look import Broken, Look
-from audit.sources import OF_EVENT
+from audit.connections import OF_EVENT
+from audit.snapshot import Broken, Look
 from domain.any_domain_event import AnyDomainEvent
 from domain.bookings import Booking
 from domain.domain_events import REFUND_TYPES

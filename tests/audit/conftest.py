@@ -23,9 +23,9 @@ from adapters.elasticsearch import EventSearch
 from adapters.kafka.client import CONSUMER_GROUPS, PARTITIONS, Publisher, dead_letters
 from adapters.payment.stripe.gateway import StripeGateway
 from adapters.redis.seat_locks import SeatLocks
+from audit.connections import Sources
 from audit.probes.kafka_log import KafkaLog
 from audit.probes.sandbox_ledger import SandboxLedger
-from audit.sources import Sources
 from config.settings import Service, Settings, secret
 from db.databases import migrate
 from db.engine import open_engine

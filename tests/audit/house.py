@@ -20,8 +20,8 @@ from activities.reservation.bookings import Release, ReservationActivities, Star
 from adapters.kafka.client import IncomingMessage, OutgoingMessage, Partition, Publisher
 from adapters.kafka.cloud_events import cloud_event_headers, read_cloud_event
 from adapters.redis.seat_locks import SeatLocks, epoch_key
+from audit.connections import Sources
 from audit.run import judge
-from audit.sources import Sources
 from config.settings import Service
 from db import outbox
 from db.outbox import BUCKETS, OutboxMessage

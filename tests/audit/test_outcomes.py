@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from db.outbox import append
-from db.reservation.bookings import identity
+from db.reservation.bookings.bookings import identity
 from domain.domain_events import BookingCancelled
 from tests.audit.house import House
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from audit.invariants import CHECKS
-from audit.look import name_of
 from audit.report import print_findings
 from audit.run import Finding
+from audit.snapshot import name_of
 
 ROOT = Path(__file__).parents[2]
 NAMES = [name_of(check) for check in CHECKS]

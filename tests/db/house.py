@@ -10,8 +10,9 @@ from pydantic import TypeAdapter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.reservation import bookings, inventory
-from db.reservation.bookings import identity
+from db.reservation import inventory
+from db.reservation.bookings import bookings
+from db.reservation.bookings.bookings import identity
 from domain.any_domain_event import AnyDomainEvent
 from domain.bookings import Booking, BookingRequest, BookingStatus
 from domain.catalogue import Event, EventStatus, Section

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.reservation import bookings, requests
+from db.reservation.bookings import bookings, requests
 from domain.bookings import Booking, BookingRequest, BookingStatus
 from domain.problems import ProblemType, Refused
 from tests.db.house import claim, confirm, move, on_sale

@@ -7,7 +7,7 @@ import random
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.reservation.bookings import StaleStep
+from db.reservation.bookings.bookings import StaleStep
 from domain.bookings import EDGES, Booking, BookingStatus
 from domain.rebuilding import rebuild
 from tests.db.house import claim, confirm, find, history, move, on_sale

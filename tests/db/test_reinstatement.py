@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.reservation import reinstatement
-from db.reservation.bookings import StaleStep
+from db.reservation.bookings import reinstatement
+from db.reservation.bookings.bookings import StaleStep
 from domain.bookings import Booking, BookingStatus
 from domain.problems import Refused
 from domain.rebuilding import rebuild

@@ -23,8 +23,11 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from db.reservation import cancellations, exchange_records, refunds, requests
-from db.reservation.cancellations import UnderWay
+from db.reservation import event_cancellations
+from db.reservation.bookings import requests
+from db.reservation.event_cancellations import UnderWay
+from db.reservation.exchanges import history
+from db.reservation.refunds import refunds
 from domain.bookings import BookingPolicy, BookingRequest
 from domain.exchanges import ExchangeRequest
 from domain.refunds import RefundRequest
@@ -63,18 +66,18 @@ async def revive(engine: AsyncEngine, client: Client, policy: BookingPolicy, ove
     async with engine.connect() as connection:
         unfinished = await requests.find_unfinished(connection, overdue=overdue, limit=_AT_ONCE)
         owing = await refunds.find_unfinished(connection, older=overdue, limit=_AT_ONCE)
-        exchanges = await exchange_records.find_unfinished(
+        exchanges = await history.find_unfinished(
             connection,
             older=overdue + policy.payment_window,
             limit=_AT_ONCE,
             window=policy.payment_window,
             attempts=policy.compensation_attempts,
         )
-        cancelled = await cancellations.find_under_way(connection, older=overdue, limit=_AT_ONCE)
+        cancelled = await event_cancellations.find_under_way(connection, older=overdue, limit=_AT_ONCE)
         _parked.set(
             await requests.count_parked(connection)
             + await refunds.count_parked(connection)
-            + await exchange_records.count_parked(connection)
+            + await history.count_parked(connection)
         )
     for request in unfinished:
         await _start(client, request.model_copy(update={"policy": policy}))

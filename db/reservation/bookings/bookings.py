@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from db.outbox import append
-from db.reservation import sales
+from db.reservation import offers
 from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
 from db.reservation.tickets import issue, tickets_of
 from domain.bookings import EDGES, OVER, PAID, Booking, BookingRequest, BookingStatus
@@ -101,8 +101,8 @@ async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking
         Refused: The event is not on sale, has no such places, or others have them; or the request came too late to make
             a booking. Then nothing is changed.
     """
-    offered = await sales.find_sale(connection, request.event_id, lock=True)
-    amount = sales.price_of(offered.sections, request.seats, request.quantities)
+    offered = await offers.find_sale(connection, request.event_id, lock=True)
+    amount = offers.price_of(offered.sections, request.seats, request.quantities)
     booking = await _insert(connection, request, offered, amount)
     if booking is None:
         return await _known_or_late(connection, request)
@@ -125,7 +125,7 @@ def too_late() -> Refused:
 
 
 async def _insert(
-    connection: AsyncConnection, request: BookingRequest, sale: sales.Sale, amount: int
+    connection: AsyncConnection, request: BookingRequest, sale: offers.Sale, amount: int
 ) -> Booking | None:
     """The booking's row, unless there is one already or the request came too late."""
     if request.not_after and sale.now >= request.not_after:
@@ -286,7 +286,7 @@ async def sell(connection: AsyncConnection, booking: Booking) -> None:
     """
     sale = (await connection.execute(_LOCK_SALE, {"booking_id": booking.id})).one_or_none()
     if sale is None:
-        raise sales.not_on_sale(booking.event_id)
+        raise offers.not_on_sale(booking.event_id)
     if sale.cancel_asked_at:
         raise Refused(ProblemType.WRONG_STATE, "The booking was cancelled; nothing is charged.")
     sold = general = 0

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reservation.bookings import without_tickets
+from db.reservation.bookings.bookings import without_tickets
 from db.reservation.tables import BookingRow, DomainEventRow
 from domain.bookings import Booking
 

@@ -8,8 +8,9 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reservation import bookings, refunds
-from db.reservation.bookings import identity
+from db.reservation.bookings import bookings
+from db.reservation.bookings.bookings import identity
+from db.reservation.refunds import refunds
 from db.reservation.tables import BookingRow, DomainEventRow, RefundRow
 from domain.bookings import Booking, BookingStatus
 from domain.domain_events import REFUND_TYPES, BookingRefundTakenBack

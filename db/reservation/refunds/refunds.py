@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reservation import bookings
-from db.reservation.bookings import identity
+from db.reservation.bookings import bookings
+from db.reservation.bookings.bookings import identity
 from db.reservation.tables import (
     BookingRow,
     EventRow,

@@ -11,10 +11,10 @@ from sqlalchemy import Row, text
 from temporalio.client import WorkflowExecution
 
 from adapters.kafka.client import CONSUMER_GROUPS, dead_letters
+from audit.connections import OF_EVENT, Sources
 from audit.probes.kafka_log import Envelope
 from audit.probes.sandbox_ledger import RecordedIntent
 from audit.probes.seat_records import EventRecord, read_events
-from audit.sources import OF_EVENT, Sources
 from domain.bookings import BookingStatus
 from domain.domain_events import EXCHANGE_TYPE, OUTCOME_TYPES, REFUND_TYPES, TAKEN_BACK_TYPE, BookingEvent
 from temporal.search_attributes import BOOKING

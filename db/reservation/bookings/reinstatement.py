@@ -8,8 +8,8 @@ from datetime import timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reservation.bookings import claim_places, identity, move
-from db.reservation.sales import find_sale
+from db.reservation.bookings.bookings import claim_places, identity, move
+from db.reservation.offers import find_sale
 from db.reservation.tables import BookingRow, SeatRow
 from domain.alternatives import nearest_equal
 from domain.bookings import Booking, BookingStatus

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Row
 
-from audit.sources import Sources
+from audit.connections import Sources
 from config.settings import Service
 
 T = TypeVar("T")

@@ -8,7 +8,9 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reservation import bookings, refunds, sales
+from db.reservation import offers
+from db.reservation.bookings import bookings
+from db.reservation.refunds import refunds
 from db.reservation.tables import EventRow, TicketRow
 from domain.bookings import Booking, BookingStatus, Ticket
 from domain.exchanges import EXCHANGEABLE, ExchangePolicy, ExchangeRequest
@@ -37,9 +39,9 @@ async def plan(connection: AsyncConnection, request: ExchangeRequest, *, lock: b
     """
     booking = await _changeable(connection, request)
     ticket, old_seat = await _chosen(connection, booking, request.ticket)
-    offered = await sales.find_sale(connection, booking.event_id, lock=lock)
+    offered = await offers.find_sale(connection, booking.event_id, lock=lock)
     await _check_policy(connection, booking.event_id)
-    price = sales.price_of(offered.sections, [request.seat], {})
+    price = offers.price_of(offered.sections, [request.seat], {})
     if request.seat in {each.seat for each in booking.tickets}:
         raise bookings.seats_unavailable([request.seat])
     difference = price - int(offered.sections[ticket.section].price)

@@ -14,9 +14,11 @@ from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.outbox import append
-from db.reservation import bookings, refunds, sales
-from db.reservation.bookings import StaleStep, identity
-from db.reservation.exchange_plans import plan
+from db.reservation import offers
+from db.reservation.bookings import bookings
+from db.reservation.bookings.bookings import StaleStep, identity
+from db.reservation.exchanges.plans import plan
+from db.reservation.refunds import refunds
 from db.reservation.tables import BookingRow, EventRow, ExchangeRow, SeatRow, TicketRow
 from domain.bookings import Booking, Ticket
 from domain.domain_events import TicketExchanged
@@ -76,7 +78,7 @@ async def commit(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
     exchange = await _known(connection, exchange_id)
     booking = await bookings.find(connection, exchange.booking_id)
     assert booking
-    await sales.find_sale(connection, booking.event_id, lock=True)
+    await offers.find_sale(connection, booking.event_id, lock=True)
     committed = {"state": _S.COMMITTED, "action_url": None}
     return await _reach(connection, exchange_id, LIVE, committed)
 
@@ -113,7 +115,7 @@ async def _why_not_on_sale(connection: AsyncConnection, booking_id: UUID) -> Pro
     event_id = await connection.scalar(select(BookingRow.event_id).where(BookingRow.id == booking_id))
     assert event_id
     try:
-        await sales.find_sale(connection, event_id, lock=True)
+        await offers.find_sale(connection, event_id, lock=True)
     except Refused as refusal:
         return refusal.problem
     return None

@@ -1,0 +1,1 @@
+"""Bookings: their claims, state changes, requests and history."""

@@ -1,0 +1,1 @@
+"""Exchanges of one ticket's seat for another: plans, steps and history."""

@@ -1,0 +1,1 @@
+"""Refunds of tickets, and refunds that the provider takes back."""
