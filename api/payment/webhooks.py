@@ -22,7 +22,7 @@ from api.auth.guards import PUBLIC
 from api.http.deadlines import promptly
 from api.http.problems import documented
 from api.http.resources import Open, PaymentDatabase, Resources
-from api.reservation.commands import tell_news, tell_refund_news
+from api.http.signals import notify_workflow
 from config.settings import Settings, secret
 from db.engine import autocommit
 from db.payment import late_payments, webhooks
@@ -34,6 +34,7 @@ from temporal import queues
 from temporal.policies import booking_policy
 from workflows.exchange import exchange_workflow_id
 from workflows.late_payment import LatePaymentWorkflow
+from workflows.refund import refund_workflow_id
 from workflows.refund_taken_back import RefundTakenBack, taken_back_id
 from workflows.start import late_payment_id, search_attributes_of_late, workflow_id
 
@@ -80,13 +81,13 @@ async def receive(
 async def _take(news: ProviderNews, opened: Resources, engine: AsyncEngine) -> None:
     course, attempt, refunds, given = await promptly(_received(engine, news))
     for refund_id in refunds:
-        await tell_refund_news(opened.temporal, refund_id)
+        await notify_workflow(opened.temporal, refund_workflow_id(refund_id))
     for refund_id in given:
         await promptly(_look_again(opened, refund_id))
     if attempt is None or course in (Course.IGNORED, Course.REFUND):
         return
     if course is Course.SAGA:
-        if await tell_news(opened.temporal, _waiting_for(attempt)) or news.kind not in webhooks.MONEY:
+        if await notify_workflow(opened.temporal, _waiting_for(attempt)) or news.kind not in webhooks.MONEY:
             return
         # Its saga has ended and left the attempt open.
         await promptly(_watch(engine, attempt))

@@ -31,7 +31,6 @@ from domain.bookings import (
 from domain.problems import Problem, ProblemType, Refused
 from temporal import queues
 from workflows.booking import BookingWorkflow
-from workflows.refund import RefundWorkflow, refund_workflow_id
 from workflows.start import TASK_TIMEOUT, search_attributes_of, workflow_id
 
 Outcome = TypeVar("Outcome")
@@ -122,27 +121,6 @@ async def why_not_paid(temporal: Client, booking_id: UUID, order: str) -> Proble
         return await promptly(handle.query(BookingWorkflow.why_not_paid, order))
     except (TimeoutError, RPCError, WorkflowQueryFailedError):
         return None
-
-
-async def tell_news(temporal: Client, saga: str) -> bool:
-    """Have the saga of a booking or an exchange ask the provider now; False where there is no such saga any more."""
-    return await _is_told(temporal.get_workflow_handle(saga).signal("provider_has_news"))
-
-
-async def tell_refund_news(temporal: Client, refund_id: UUID) -> bool:
-    """Have a refund's workflow ask the provider now; False where there is none any more."""
-    refund = temporal.get_workflow_handle(refund_workflow_id(refund_id))
-    return await _is_told(refund.signal(RefundWorkflow.provider_has_news))
-
-
-async def _is_told(signal: Awaitable[None]) -> bool:
-    try:
-        await promptly(signal)
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        return False
-    return True
 
 
 async def abandon(temporal: Client, booking: Booking, *, wait: float) -> CancelOutcome:

@@ -21,6 +21,7 @@ from api.http.deadlines import promptly
 from api.http.idempotency import IdempotencyKey, digest, exchange_id_for, known_or_planned, refuse_other_body
 from api.http.problems import documented
 from api.http.schemas import RequestModel
+from api.http.signals import notify_workflow
 from api.reservation import commands
 from api.reservation.bookings import AtDesk, Desk, own_booking
 from api.reservation.commands import WorkflowClosed
@@ -265,7 +266,7 @@ async def come_back_to_exchange(booking_id: UUID, exchange_id: UUID, desk: AtDes
     """Has the exchange ask the provider at once. Needs no token, tells no secret, believes nothing that it is sent."""
     exchange = await _one_of(desk, booking_id, exchange_id)
     if exchange.state is ExchangeState.ACTION_REQUIRED:
-        await commands.tell_news(desk.temporal, exchange_workflow_id(exchange_id))
+        await notify_workflow(desk.temporal, exchange_workflow_id(exchange_id))
     return HTMLResponse(_PAGE, headers={"Cache-Control": "no-store"})
 
 

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from api.auth.guards import PUBLIC, Buyer
 from api.http.problems import documented
+from api.http.signals import notify_workflow
 from api.reservation import commands
 from api.reservation.bookings import AtDesk, find_booking, over, own_booking, standing
 from api.reservation.commands import WorkflowClosed
@@ -50,7 +51,7 @@ async def come_back(booking_id: UUID, desk: AtDesk) -> HTMLResponse:
     if booking is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
     if booking.status is BookingStatus.ACTION_REQUIRED:
-        await commands.tell_news(desk.temporal, workflow_id(booking_id))
+        await notify_workflow(desk.temporal, workflow_id(booking_id))
     words = _WORDS.get(booking.status, _OVER)
     return HTMLResponse(_PAGE.format(words=words), headers={"Cache-Control": "no-store"})
 

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.architecture.test_rooms import ROOT, rooms
+from tests.architecture.test_packages import ROOT, folders
 
 LONGEST_FILE, LONGEST_FUNCTION = 400, 50
 TO_BE_SPLIT = {"workflows/booking.py"}
@@ -15,7 +15,7 @@ TO_BE_SPLIT = {"workflows/booking.py"}
 
 def files() -> list[str]:
     """All Python files of ours but the tests, and but the migrations, which are mostly DDL."""
-    found = [path for room in [*sorted(rooms()), "ops"] for path in (ROOT / room).rglob("*.py")]
+    found = [path for folder in [*sorted(folders()), "ops"] for path in (ROOT / folder).rglob("*.py")]
     return sorted(str(path.relative_to(ROOT)) for path in found if "versions" not in path.parts)
 
 
