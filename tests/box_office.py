@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -26,6 +25,7 @@ from temporal.policies import booking_policy
 from tests.buyer import Buyer, known
 from tests.provider import Provider
 from tests.tokens import access_tokens
+from tests.waiting import in_time
 from workers.sweepers.workflow_recovery import revive
 from workflows.exchange import exchange_workflow_id
 from workflows.refund import refund_workflow_id
@@ -160,7 +160,7 @@ class BoxOffice:
 
     async def redis_knows_the_end(self, booking: str) -> None:
         """Wait until others may have its places: its saga tells Redis a moment after everybody can see its end."""
-        await asyncio.wait_for(self.saga(booking).result(), 30)
+        await in_time(self.saga(booking).result(), within=30)
 
     def refund_saga(self, refund: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(refund_workflow_id(UUID(refund)))
