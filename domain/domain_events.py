@@ -12,16 +12,11 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from domain.bookings import BookingStatus, Ticket
+from domain.domain_event_registry import DOMAIN_EVENTS as DOMAIN_EVENTS
+from domain.domain_event_registry import AnyDomainEvent as AnyDomainEvent
+from domain.domain_event_registry import DomainEvent as DomainEvent
+from domain.domain_event_registry import types_of
 from domain.money import Currency
-
-
-class DomainEvent(BaseModel):
-    """A fact about one aggregate; `type` is its stable name on the wire."""
-
-    model_config = ConfigDict(frozen=True)
-
-    topic: ClassVar[str]
-    type: str
 
 
 class BookingEvent(DomainEvent):
@@ -56,7 +51,11 @@ class BookingActionRequired(BookingEvent):
     type: Literal["booking.action_required"] = "booking.action_required"
 
 
-class BookingConfirmed(BookingEvent):
+class BookingOutcome(BookingEvent):
+    """The booking saga has ended."""
+
+
+class BookingConfirmed(BookingOutcome):
     """Paid, and the tickets are issued. An outcome."""
 
     type: Literal["booking.confirmed"] = "booking.confirmed"
@@ -67,19 +66,19 @@ class BookingConfirmed(BookingEvent):
     tickets: tuple[Ticket, ...]
 
 
-class BookingCancelled(BookingEvent):
+class BookingCancelled(BookingOutcome):
     """The buyer let go before paying. An outcome."""
 
     type: Literal["booking.cancelled"] = "booking.cancelled"
 
 
-class BookingExpired(BookingEvent):
+class BookingExpired(BookingOutcome):
     """Not paid in time. An outcome."""
 
     type: Literal["booking.expired"] = "booking.expired"
 
 
-class BookingFailed(BookingEvent):
+class BookingFailed(BookingOutcome):
     """Could not be completed, and everything was undone. An outcome.
 
     Attributes:
@@ -212,10 +211,10 @@ class TicketExchanged(BookingEvent):
     currency: Currency
 
 
-OUTCOME_TYPES = frozenset({"booking.confirmed", "booking.cancelled", "booking.expired", "booking.failed"})
-REFUND_TYPES = frozenset({"booking.partially_refunded", "booking.refunded", "booking.difference_returned"})
-TAKEN_BACK_TYPE = "booking.refund_taken_back"
-EXCHANGE_TYPE = "booking.ticket_exchanged"
+OUTCOME_TYPES = types_of(BookingOutcome)
+REFUND_TYPES = types_of(BookingMoneyReturned)
+(TAKEN_BACK_TYPE,) = types_of(BookingRefundTakenBack)
+(EXCHANGE_TYPE,) = types_of(TicketExchanged)
 
 
 class PaymentEvent(DomainEvent):
@@ -374,4 +373,4 @@ class UserErased(UserEvent):
     type: Literal["user.erased"] = "user.erased"
 
 
-TOPICS = ("catalogue.events", "reservation.events", "payment.events", "identity.events")
+TOPICS = tuple(sorted({model.topic for model in DOMAIN_EVENTS.values()}))

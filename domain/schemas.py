@@ -5,15 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from domain.any_domain_event import AnyDomainEvent
-from domain.domain_events import DomainEvent
-
-DOMAIN_EVENTS: dict[str, type[DomainEvent]] = {
-    model.model_fields["type"].default: model for model in get_args(get_args(AnyDomainEvent)[0])
-}
-"""Every domain event's model by its name on the wire."""
+from domain.domain_events import DOMAIN_EVENTS, DomainEvent
 
 FOLDER = Path(__file__).parent.parent / "docs" / "schemas"
 

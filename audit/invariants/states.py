@@ -9,9 +9,8 @@ from sqlalchemy import Row
 
 from audit.connections import OF_EVENT
 from audit.snapshot import Broken, Look
-from domain.any_domain_event import AnyDomainEvent
 from domain.bookings import Booking
-from domain.domain_events import REFUND_TYPES
+from domain.domain_events import REFUND_TYPES, AnyDomainEvent
 from domain.rebuilding import rebuild
 
 # Whatever is plainly right is left out here, set by set; the rest is rebuilt one by one, which also finds out why.

@@ -36,7 +36,7 @@ from domain.domain_events import (
 from domain.problems import ProblemType, Refused
 from tests.waiting import eventually
 from tests.workers.outside import a_confirmed_booking, consuming, publish
-from workers.consumers.notification import Notifier, format_money
+from workers.consumers.notification import Notifier
 from workers.consumers.runner import Impossible, Subscription
 
 
@@ -226,20 +226,6 @@ async def test_without_identity_or_mail_server_it_is_tried_again(identity: Ident
             await Notifier(contacts, nowhere).handle(delivered(booking))
         assert refused.value.problem.type is ProblemType.UNAVAILABLE
         await contacts.close()
-
-
-AMOUNTS = [
-    (0, "EUR", "EUR 0.00"),
-    (5, "EUR", "EUR 0.05"),
-    (12050, "TRY", "TRY 120.50"),
-    (12000, "JPY", "JPY 12000"),
-    (1500, "KWD", "KWD 1.500"),
-]
-
-
-@pytest.mark.parametrize(("amount", "currency", "expected"), AMOUNTS)
-def test_money_has_its_currencys_digits(amount: int, currency: str, expected: str) -> None:
-    assert format_money(amount, currency) == expected
 
 
 NAMES = [

@@ -33,6 +33,7 @@ from domain.domain_events import (
     UserPasswordChanged,
 )
 from domain.identity import Channel
+from domain.money import format_money
 from workers.consumers.runner import Impossible, Subscription
 
 GROUP = "notification"
@@ -43,28 +44,6 @@ _REASONS = {
     "payment-declined": "the payment was declined",
     "payment-too-late": "the payment came too late",
 }
-_WITHOUT_DECIMALS = frozenset(
-    {
-        "BIF",
-        "CLP",
-        "DJF",
-        "GNF",
-        "ISK",
-        "JPY",
-        "KMF",
-        "KRW",
-        "PYG",
-        "RWF",
-        "UGX",
-        "UYI",
-        "VND",
-        "VUV",
-        "XAF",
-        "XOF",
-        "XPF",
-    }
-)
-_THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 
 _LATE = {
     LateSettlement.SAME_PLACES: "Your payment came late, and your places are yours",
@@ -170,15 +149,6 @@ class Notifier:
         except Undeliverable as error:
             raise Impossible(str(error)) from None
         log.info("mail_sent", template=template, domain_event_id=str(event.id))
-
-
-def format_money(amount: int, currency: str) -> str:
-    """Minor units as people write them: `EUR 120.00`, `JPY 12000`, `KWD 1.500`."""
-    digits = 0 if currency in _WITHOUT_DECIMALS else 3 if currency in _THREE_DECIMALS else 2
-    if not digits:
-        return f"{currency} {amount}"
-    whole, rest = divmod(amount, 10**digits)
-    return f"{currency} {whole}.{rest:0{digits}}"
 
 
 def _format_time(time: datetime) -> str:
