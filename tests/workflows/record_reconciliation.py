@@ -14,13 +14,14 @@ from tests.conftest import settings_of
 from tests.waiting import eventually
 from tests.workflows.record import HISTORIES, portable
 from workers.temporal.schedules import DAILY_RECONCILIATION
-from workflows.reconciliation import ReconciliationWorkflow, reconciliation_id
+from workflows.ids import reconciliation_workflow_id
+from workflows.reconciliation import ReconciliationWorkflow
 
 
 async def main() -> None:
     client = await connect(settings_of(Stack(os.environ.get("SEATWRIGHT_STACK", "test"), ports="free").env))
     order = ReconcileDay(provider="stripe", day=date(2020, 2, 29))
-    id = reconciliation_id(order.provider, order.day)
+    id = reconciliation_workflow_id(order.provider, order.day)
     await client.execute_workflow(ReconciliationWorkflow.run, order, id=id, task_queue=PAYMENT)
     found = {"reconciliation": await client.get_workflow_handle(id).fetch_history()}
     await client.get_schedule_handle(DAILY_RECONCILIATION).trigger()

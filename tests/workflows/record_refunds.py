@@ -14,7 +14,7 @@ from tests.box_office import BoxOffice
 from tests.buyer import Buyer
 from tests.waiting import eventually
 from tests.workflows.record import HISTORIES, portable
-from workflows.event_cancellation import cancellation_workflow_id
+from workflows.ids import event_cancellation_workflow_id
 
 
 async def refunds(office: BoxOffice) -> dict[str, str]:
@@ -86,7 +86,7 @@ async def cancellation(office: BoxOffice) -> list[WorkflowHistory]:
         return bool((await office.cancellation(event))["finished_at"])
 
     await eventually(is_over, within=120)
-    id = cancellation_workflow_id(UUID(event))
+    id = event_cancellation_workflow_id(UUID(event))
     runs = [found async for found in office.temporal.list_workflows(f"WorkflowId = '{id}'")]
     runs.sort(key=lambda run: run.start_time)
     return [await office.temporal.get_workflow_handle(id, run_id=run.run_id).fetch_history() for run in runs]
