@@ -26,7 +26,7 @@ from config.tracing import configure as configure_tracing
 from domain.bookings import BookingRequest, BookingStatus, PaymentCommand
 from temporal.connection import connect
 from temporal.policies import booking_policy
-from workflows.start import workflow_id
+from workflows.ids import booking_workflow_id
 
 PART = "saga"
 SEATS = 10_000  # of the event that each round has to itself
@@ -103,7 +103,7 @@ class Bookings:
         )
         assert paid.booking is not None, paid.problem
         assert paid.booking.status is BookingStatus.CONFIRMED
-        return workflow_id(request.id)
+        return booking_workflow_id(request.id)
 
     async def events_of(self, make: Contestant) -> int:
         """How many history events one has."""

@@ -19,7 +19,7 @@ from db.engine import open_engine
 from domain.money import format_money
 from temporal.connection import connect
 from temporal.timeline import TimelineEntry, follow
-from workflows.start import workflow_id
+from workflows.ids import booking_workflow_id
 
 PASSWORD = "seatwright-demo-1"
 _PATIENCE = 60.0  # seconds for mail, search and analytics to catch up
@@ -118,7 +118,7 @@ async def _two_free_seats(api: httpx2.AsyncClient, event: dict[str, Any]) -> lis
 
 
 async def _tell_story(settings: Settings, booking_id: str) -> None:
-    async for entry in follow(await connect(settings), workflow_id(UUID(booking_id)), wait=True):
+    async for entry in follow(await connect(settings), booking_workflow_id(UUID(booking_id)), wait=True):
         _show(entry)
 
 
@@ -190,7 +190,7 @@ async def _show_when(what: str, look: Callable[[], Awaitable[str | None]]) -> No
 
 
 def _show_addresses(settings: Settings, booking: dict[str, Any]) -> None:
-    workflow = workflow_id(UUID(booking["id"]))
+    workflow = booking_workflow_id(UUID(booking["id"]))
     console.print("Look at:")
     for name, address in (
         ("API docs", f"{settings.api_url}/docs"),

@@ -18,7 +18,8 @@ from domain.providers import PROVIDERS
 from domain.reconciliation import ReconcileDay, Reconciliation
 from temporal.connection import connect
 from temporal.queues import PAYMENT
-from workflows.reconciliation import ReconciliationWorkflow, reconciliation_id
+from workflows.ids import reconciliation_workflow_id
+from workflows.reconciliation import ReconciliationWorkflow
 
 reconcile_app = typer.Typer(add_completion=False)
 
@@ -48,7 +49,7 @@ async def _run(client: Client, order: ReconcileDay) -> Reconciliation:
     return await client.execute_workflow(
         ReconciliationWorkflow.run,
         order,
-        id=reconciliation_id(order.provider, order.day),
+        id=reconciliation_workflow_id(order.provider, order.day),
         task_queue=PAYMENT,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

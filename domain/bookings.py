@@ -52,7 +52,10 @@ PAID = frozenset({_S.CONFIRMED, _S.REFUNDING, _S.PARTIALLY_REFUNDED, _S.REFUNDED
 """Confirmed, or what became of it since: the booking owes its amount less what was refunded."""
 
 OVER = ENDED | PAID
-"""The booking saga is done with it."""
+"""The booking saga has nothing more to do."""
+
+UNFINISHED = frozenset(_S) - OVER
+"""The booking saga has something to do."""
 
 
 def check_edge(old: BookingStatus, new: BookingStatus) -> None:
@@ -105,32 +108,11 @@ class BookingPolicy(_Frozen):
         payment_window: How long after its start a payment attempt may keep the seats, 3-D Secure included.
         compensation_attempts: How often an undo is tried before the saga waits for an operator.
         payment_steps: Where authorize and capture run: in the saga's own worker (`local`), or on the payment queue.
-
-    What follows tells apart how sagas were written at different times; the defaults are what was done before there was
-    the field. Unlike a patch marker this costs no history event.
-
-    Attributes:
-        asks_at_last: The provider is asked once more when the window closes on a buyer who has to act.
-        spares_events: One timer serves the whole hold, the short state `paying` is not shown in Temporal's UI, and what
-            had an order ends in a task of its own.
-        pays_back_the_unknown: Money goes back before the seats also where the row shows a payment that the saga does
-            not know of: of an order that was lost together with its worker.
-        ends_at_once: No such task where the buyer did not have to act. Where news come meanwhile, Temporal refuses a
-            task that ends a workflow, and forgets the update that it answered.
-        looks_on_news: So the saga that gets those news looks whether it is over already. Without, it would stand where
-            it stood before the order until its caller repeats it, or the hold's time is up.
-        forbids_tickets: Before money goes back the row is told that no tickets can be issued for it any more.
     """
 
     payment_window: timedelta = timedelta(minutes=10)
     compensation_attempts: int = 12
     payment_steps: Literal["local", "remote"] = "remote"
-    asks_at_last: bool = False
-    spares_events: bool = False
-    pays_back_the_unknown: bool = False
-    ends_at_once: bool = False
-    looks_on_news: bool = False
-    forbids_tickets: bool = False
 
 
 class BookingRequest(_Frozen):

@@ -90,7 +90,6 @@ class RefundRequest(_Frozen):
         waives_policy: Refund in full and at any time, whatever the event's policy says.
         body_sha256: Hex digest of the request, to tell a repetition from another request under the same key.
         attempts: How often a step is tried before the refund waits for an operator.
-        books_by_hand: Book in the ledger what an operator says was given back by hand.
     """
 
     id: UUID
@@ -103,7 +102,6 @@ class RefundRequest(_Frozen):
     waives_policy: bool = False
     body_sha256: str
     attempts: int = 12
-    books_by_hand: bool = False
 
 
 class RefundOutcome(_Frozen):

@@ -27,9 +27,7 @@ from tests.provider import Provider
 from tests.tokens import access_tokens
 from tests.waiting import in_time
 from workers.sweepers.workflow_recovery import revive
-from workflows.exchange import exchange_workflow_id
-from workflows.refund import refund_workflow_id
-from workflows.start import workflow_id
+from workflows.ids import booking_workflow_id, exchange_workflow_id, refund_workflow_id
 
 
 class _Starting:
@@ -156,7 +154,7 @@ class BoxOffice:
         return next(int(each["available"]) for each in house["sections"] if each["name"] == section)
 
     def saga(self, booking: str) -> WorkflowHandle[Any, Any]:
-        return self.temporal.get_workflow_handle(workflow_id(UUID(booking)))
+        return self.temporal.get_workflow_handle(booking_workflow_id(UUID(booking)))
 
     async def redis_knows_the_end(self, booking: str) -> None:
         """Wait until others may have its places: its saga tells Redis a moment after everybody can see its end."""

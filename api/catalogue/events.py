@@ -45,11 +45,11 @@ from domain.problems import ProblemType, Refused
 from domain.providers import PROVIDERS
 from domain.refunds import RefundPolicy
 from temporal.queues import CATALOGUE, RESERVATION
-from workflows.event_cancellation import (
-    CancelEvent,
-    EstimateCancellation,
-    EventCancellation,
-    cancellation_workflow_id,
+from workflows.event_cancellation import CancelEvent, EstimateCancellation, EventCancellation
+from workflows.ids import (
+    event_cancellation_estimate_workflow_id,
+    event_cancellation_workflow_id,
+    publication_workflow_id,
 )
 from workflows.publication import PublishEvent
 
@@ -250,7 +250,9 @@ async def publish(
     if event.status is EventStatus.DRAFT:
         await trail.note(caller, "event.published", f"event/{event_id}")
         await _outcome(
-            (await _begin(opened.temporal, PublishEvent.run, event_id, f"publish-{event_id}", CATALOGUE)).result()
+            (
+                await _begin(opened.temporal, PublishEvent.run, event_id, publication_workflow_id(event_id), CATALOGUE)
+            ).result()
         )
     event = await _own(engine, event_id, caller)
     if event.status is EventStatus.CANCELLED:
@@ -270,7 +272,7 @@ async def cancel(
     """Sales have stopped when this answers; bookings are let go and refunded then: see `…/cancellation`."""
     await _own(engine, event_id, caller)
     if dry_run:
-        id = f"estimate-cancellation-{event_id}"
+        id = event_cancellation_estimate_workflow_id(event_id)
         handle = await _begin(opened.temporal, EstimateCancellation.run, event_id, id, RESERVATION)
         return await _outcome(handle.result())
     await trail.note(caller, "event.cancelled", f"event/{event_id}")
@@ -278,10 +280,8 @@ async def cancel(
         event_id=event_id,
         requested_by=caller.user_id,
         attempts=opened.settings.compensation_attempts,
-        ends_exchanges=True,
-        begins_together=True,
     )
-    id = cancellation_workflow_id(event_id)
+    id = event_cancellation_workflow_id(event_id)
     with suppress(WorkflowAlreadyStartedError):  # it has come to its end already
         begun = await _begin(opened.temporal, EventCancellation.run, order, id, RESERVATION, again=False)
         await _outcome(_sales_stopped(begun))

@@ -32,11 +32,15 @@ from domain.payments import LatePayment, NewsRefused, ProviderNews
 from domain.problems import ProblemType, Refused
 from temporal import queues
 from temporal.policies import booking_policy
-from workflows.exchange import exchange_workflow_id
+from workflows.ids import (
+    booking_workflow_id,
+    exchange_workflow_id,
+    refund_taken_back_workflow_id,
+    refund_workflow_id,
+    start_late_payment,
+)
 from workflows.late_payment import LatePaymentWorkflow
-from workflows.refund import refund_workflow_id
-from workflows.refund_taken_back import RefundTakenBack, taken_back_id
-from workflows.start import late_payment_id, search_attributes_of_late, workflow_id
+from workflows.refund_taken_back import RefundTakenBack
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[PUBLIC])
 
@@ -106,7 +110,7 @@ async def _watch(engine: AsyncEngine, attempt: Attempt) -> None:
 
 def _waiting_for(attempt: Attempt) -> str:
     """The saga that waits for the attempt's buyer."""
-    return exchange_workflow_id(attempt.exchange_id) if attempt.exchange_id else workflow_id(attempt.booking_id)
+    return exchange_workflow_id(attempt.exchange_id) if attempt.exchange_id else booking_workflow_id(attempt.booking_id)
 
 
 async def _look_again(opened: Resources, refund_id: UUID) -> None:
@@ -114,7 +118,7 @@ async def _look_again(opened: Resources, refund_id: UUID) -> None:
     await opened.temporal.start_workflow(
         RefundTakenBack.run,
         refund_id,
-        id=taken_back_id(refund_id),
+        id=refund_taken_back_workflow_id(refund_id),
         task_queue=queues.RESERVATION,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
     )
@@ -133,8 +137,6 @@ async def _look_after(opened: Resources, attempt: Attempt) -> None:
     await opened.temporal.start_workflow(
         LatePaymentWorkflow.run,
         late,
-        id=late_payment_id(late.intent_id),
-        task_queue=queues.RESERVATION,
-        search_attributes=search_attributes_of_late(late),
+        **start_late_payment(late),
         start_signal="provider_has_news",
     )

@@ -43,7 +43,7 @@ from domain.identity import Role
 from domain.problems import Problem, ProblemType, Refused
 from domain.providers import check_admitted, check_currency, check_method
 from temporal.policies import booking_policy
-from workflows import refusals
+from workflows.support import problems
 
 router = APIRouter(prefix="/v1", tags=["bookings"])
 
@@ -253,7 +253,7 @@ def _under_way(outcome: PaymentOutcome, booking: Booking) -> dict[str, Any]:
         raise _CameToNothing(booking, _refused(_NOT_COMPLETED, booking.id))
     # A saga is parked before its row says so.
     if booking.status is BookingStatus.NEEDS_ATTENTION or outcome.problem:
-        raise _refused(refusals.PARKED, booking.id)
+        raise _refused(problems.OUTCOME_UNKNOWN, booking.id)
     acting = booking.status is BookingStatus.ACTION_REQUIRED
     action = {"type": "redirect_to_url", "url": outcome.action_url} if acting and outcome.action_url else None
     return booking.model_dump() | {"next_action": action}
@@ -261,7 +261,7 @@ def _under_way(outcome: PaymentOutcome, booking: Booking) -> dict[str, Any]:
 
 def _ended_unpaid(booking: Booking) -> Refused:
     if booking.status is BookingStatus.FAILED:
-        return _because(booking, ProblemType.BOOKING_FAILED, refusals.UNDONE.detail)
+        return _because(booking, ProblemType.BOOKING_FAILED, problems.UNDONE.detail)
     return over(booking)
 
 

@@ -10,12 +10,10 @@ from uuid import UUID, uuid4
 
 from temporalio.client import (
     Client,
-    WithStartWorkflowOperation,
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -29,9 +27,9 @@ from domain.bookings import (
     PaymentOutcome,
 )
 from domain.problems import Problem, ProblemType, Refused
-from temporal import queues
+from temporal.start import start_or_attach
 from workflows.booking import BookingWorkflow
-from workflows.start import TASK_TIMEOUT, search_attributes_of, workflow_id
+from workflows.ids import booking_workflow_id, start_booking
 
 Outcome = TypeVar("Outcome")
 
@@ -65,31 +63,19 @@ async def hold(temporal: Client, request: BookingRequest, *, wait: float, again:
         Refused: The outcome is not known (`outcome-unknown`).
     """
     asked_by = str(uuid4())
-    start = WithStartWorkflowOperation(
+    held = start_or_attach(
+        temporal,
         BookingWorkflow.run,
         request,
-        id=workflow_id(request.id),
-        task_queue=queues.RESERVATION,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        # A refused hold fails its workflow and is not remembered: the same key may try again.
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-        search_attributes=search_attributes_of(request),
-        task_timeout=TASK_TIMEOUT,
-        static_summary=f"{len(request.seats) + sum(request.quantities.values())} place(s)",
-    )
-    update = temporal.execute_update_with_start_workflow(
+        start_booking(request),
         BookingWorkflow.hold,
-        asked_by,
-        start_workflow_operation=start,
-        id=f"hold:{asked_by}" if again else "hold",
+        args=[asked_by],
+        update_id=f"hold:{asked_by}" if again else "hold",
     )
-    started = asyncio.ensure_future(start.workflow_handle())
     try:
-        outcome = await answer(update, request.id, wait)
+        outcome = await answer(held, request.id, wait)
     except WorkflowAlreadyStartedError as error:
         raise WorkflowClosed from error
-    finally:
-        started.cancel()  # its failure is the update's; unasked for, it would be logged as one that nobody has seen
     if outcome.problem and outcome.asked_by != asked_by and not again:
         return await hold(temporal, request, wait=wait, again=True)
     return outcome
@@ -102,7 +88,7 @@ async def pay(temporal: Client, booking_id: UUID, command: PaymentCommand, *, ke
         WorkflowClosed: The booking has ended, and this key has not paid for it unless it is `after_order`.
         Refused: The workflow does not accept the order, or the outcome is not known.
     """
-    handle = temporal.get_workflow_handle(workflow_id(booking_id))
+    handle = temporal.get_workflow_handle(booking_workflow_id(booking_id))
     until = time.monotonic() + wait
     try:
         return await answer(handle.execute_update(BookingWorkflow.pay, command, id=key), booking_id, wait)
@@ -116,7 +102,7 @@ async def pay(temporal: Client, booking_id: UUID, command: PaymentCommand, *, ke
 
 async def why_not_paid(temporal: Client, booking_id: UUID, order: str) -> Problem | None:
     """Why an order that was answered while it was under way came to nothing; None where nobody can say."""
-    handle = temporal.get_workflow_handle(workflow_id(booking_id))
+    handle = temporal.get_workflow_handle(booking_workflow_id(booking_id))
     try:
         return await promptly(handle.query(BookingWorkflow.why_not_paid, order))
     except (TimeoutError, RPCError, WorkflowQueryFailedError):
@@ -130,7 +116,7 @@ async def abandon(temporal: Client, booking: Booking, *, wait: float) -> CancelO
         WorkflowClosed: The booking has ended.
         Refused: The workflow does not accept it, or the outcome is not known.
     """
-    handle = temporal.get_workflow_handle(workflow_id(booking.id))
+    handle = temporal.get_workflow_handle(booking_workflow_id(booking.id))
     update = handle.execute_update(BookingWorkflow.abandon, id=f"abandon:{booking.version}")
     return await answer(update, booking.id, wait)
 
@@ -142,7 +128,7 @@ async def cancel(temporal: Client, booking_id: UUID, *, wait: float) -> CancelOu
         WorkflowClosed: The booking has ended.
         Refused: The workflow does not accept it, or the outcome is not known.
     """
-    handle = temporal.get_workflow_handle(workflow_id(booking_id))
+    handle = temporal.get_workflow_handle(booking_workflow_id(booking_id))
     return await answer(handle.execute_update(BookingWorkflow.cancel, id="cancel"), booking_id, wait)
 
 

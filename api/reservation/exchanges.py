@@ -11,8 +11,7 @@ from fastapi import APIRouter, Depends, Response, status
 from fastapi.responses import HTMLResponse
 from pydantic import Field, StringConstraints, field_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
-from temporalio.client import Client, WithStartWorkflowOperation
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from api.auth.guards import PUBLIC, BookingReader, Buyer
@@ -34,10 +33,10 @@ from domain.exchanges import Exchange, ExchangeOutcome, ExchangeRequest, Exchang
 from domain.problems import ProblemType, Refused
 from domain.providers import check_currency, check_method
 from domain.seats import SeatName
-from temporal import queues
-from workflows import refusals
-from workflows.exchange import ExchangeWorkflow, exchange_workflow_id, search_attributes_of_exchange
-from workflows.start import TASK_TIMEOUT
+from temporal.start import start_or_attach
+from workflows.exchange import ExchangeWorkflow
+from workflows.ids import exchange_workflow_id, start_exchange
+from workflows.support import problems
 
 router = APIRouter(prefix="/v1/bookings/{booking_id}", tags=["exchanges"])
 
@@ -175,21 +174,11 @@ async def _carried_out(desk: Desk, request: ExchangeRequest) -> Exchange:
 
 async def _order(temporal: Client, request: ExchangeRequest, wait: float) -> ExchangeOutcome:
     """Start the exchange's workflow, or attach to it, and wait until it has something to say."""
-    start = WithStartWorkflowOperation(
-        ExchangeWorkflow.run,
-        request,
-        id=exchange_workflow_id(request.id),
-        task_queue=queues.RESERVATION,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        # A refused exchange fails its workflow and is not remembered: the same key may try again.
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-        search_attributes=search_attributes_of_exchange(request),
-        task_timeout=TASK_TIMEOUT,
-        static_summary=f"for {request.seat}",
+    answered = start_or_attach(
+        temporal, ExchangeWorkflow.run, request, start_exchange(request), ExchangeWorkflow.answered
     )
-    update = temporal.execute_update_with_start_workflow(ExchangeWorkflow.answered, start_workflow_operation=start)
     try:
-        return await commands.answer(update, request.booking_id, wait)
+        return await commands.answer(answered, request.booking_id, wait)
     except WorkflowAlreadyStartedError as error:
         raise WorkflowClosed from error
 
@@ -214,7 +203,7 @@ def _answer(exchange: Exchange, response: Response) -> dict[str, Any]:
     if exchange.state is ExchangeState.ACTION_REQUIRED:
         response.status_code = status.HTTP_202_ACCEPTED
     elif exchange.state is not ExchangeState.COMPLETED:
-        raise Refused(refusals.PARKED.type, refusals.PARKED.detail, **about)
+        raise Refused(problems.OUTCOME_UNKNOWN.type, problems.OUTCOME_UNKNOWN.detail, **about)
     return exchange.answer()
 
 

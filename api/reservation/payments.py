@@ -15,7 +15,7 @@ from api.reservation.bookings import AtDesk, find_booking, over, own_booking, st
 from api.reservation.commands import WorkflowClosed
 from domain.bookings import Booking, BookingStatus, CancelOutcome
 from domain.problems import ProblemType, Refused
-from workflows.start import workflow_id
+from workflows.ids import booking_workflow_id
 
 router = APIRouter(prefix="/v1/bookings/{booking_id}/payment", tags=["bookings"])
 
@@ -51,7 +51,7 @@ async def come_back(booking_id: UUID, desk: AtDesk) -> HTMLResponse:
     if booking is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
     if booking.status is BookingStatus.ACTION_REQUIRED:
-        await notify_workflow(desk.temporal, workflow_id(booking_id))
+        await notify_workflow(desk.temporal, booking_workflow_id(booking_id))
     words = _WORDS.get(booking.status, _OVER)
     return HTMLResponse(_PAGE.format(words=words), headers={"Cache-Control": "no-store"})
 

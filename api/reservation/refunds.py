@@ -10,8 +10,7 @@ from fastapi import APIRouter, Depends, Response, status
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from temporalio.client import Client, WithStartWorkflowOperation
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from api.auth.guards import BookingReader, Buyer
@@ -30,8 +29,9 @@ from domain.identity import Role
 from domain.problems import ProblemType, Refused
 from domain.refunds import Refund, RefundCause, RefundOutcome, RefundRequest
 from domain.seats import MAX_PLACES
-from temporal import queues
-from workflows.refund import RefundWorkflow, refund_workflow_id, search_attributes_of_refund
+from temporal.start import start_or_attach
+from workflows.ids import start_refund
+from workflows.refund import RefundWorkflow
 
 router = APIRouter(prefix="/v1/bookings/{booking_id}", tags=["bookings"])
 
@@ -124,7 +124,6 @@ def _request(body: RefundBody, booking: Booking, user: Principal, desk: Desk, ke
         waives_policy=body.waive_policy,
         body_sha256=digest(whole),
         attempts=desk.settings.compensation_attempts,
-        books_by_hand=True,
     )
 
 
@@ -142,20 +141,9 @@ async def _known(connection: AsyncConnection, request: RefundRequest) -> Refund 
 
 async def _order(temporal: Client, request: RefundRequest, wait: float) -> RefundOutcome:
     """Start the refund's workflow, or attach to it, and wait until it is accepted or refused."""
-    start = WithStartWorkflowOperation(
-        RefundWorkflow.run,
-        request,
-        id=refund_workflow_id(request.id),
-        task_queue=queues.RESERVATION,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        # A refused refund fails its workflow and is not remembered: the same key may try again.
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-        search_attributes=search_attributes_of_refund(request),
-        static_summary=f"{len(request.tickets) or 'all'} ticket(s)",
-    )
-    update = temporal.execute_update_with_start_workflow(RefundWorkflow.accepted, start_workflow_operation=start)
+    accepted = start_or_attach(temporal, RefundWorkflow.run, request, start_refund(request), RefundWorkflow.accepted)
     try:
-        return await commands.answer(update, request.booking_id, wait)
+        return await commands.answer(accepted, request.booking_id, wait)
     except WorkflowAlreadyStartedError as error:
         raise WorkflowClosed from error
 

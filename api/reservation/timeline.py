@@ -21,9 +21,7 @@ from db.reservation.bookings import history
 from domain.bookings import OVER, Booking, BookingStatus
 from domain.problems import ProblemType, Refused
 from temporal.timeline import of_workflow
-from workflows.exchange import exchange_workflow_id
-from workflows.refund import refund_workflow_id
-from workflows.start import workflow_id
+from workflows.ids import booking_workflow_id, exchange_workflow_id, refund_workflow_id
 
 router = APIRouter(prefix="/v1/bookings/{booking_id}", tags=["bookings"])
 
@@ -45,7 +43,7 @@ async def timeline(booking_id: UUID, caller: Staff, desk: AtDesk) -> dict[str, A
     await desk.trail.note(caller, "booking.timeline-read", f"booking/{booking_id}")
     return {
         "booking": booking,
-        "steps": await of_workflow(desk.temporal, workflow_id(booking_id)),
+        "steps": await of_workflow(desk.temporal, booking_workflow_id(booking_id)),
         "refunds": [
             {"refund": refund, "steps": await of_workflow(desk.temporal, refund_workflow_id(refund.id))}
             for refund in await promptly(refunds_of(desk, booking_id))

@@ -20,11 +20,10 @@ from adapters.kafka.cloud_events import cloud_event_headers
 from config.settings import Settings, secret
 from domain.bookings import BookingRequest
 from domain.domain_events import BookingEvent
-from temporal import queues
 from temporal.connection import connect_worker
 from tests.waiting import eventually
 from workflows.booking import BookingWorkflow
-from workflows.start import search_attributes_of, workflow_id
+from workflows.ids import start_booking
 
 GROUPS = ("notification", "analytics")
 """Whoever listens to bookings in groups."""
@@ -189,9 +188,7 @@ async def run_sagas(settings: Settings, events: Sequence[UUID], ended: Sequence[
             await client.start_workflow(
                 BookingWorkflow.run,
                 request,
-                id=workflow_id(request.id),
-                task_queue=queues.RESERVATION,
-                search_attributes=search_attributes_of(request),
+                **start_booking(request),
             )
 
     await asyncio.gather(*map(start, requests))

@@ -87,7 +87,7 @@ async def operate(client: Client) -> int:
             saga = client.get_workflow_handle(found.id)
             with suppress(WorkflowUpdateFailedError, RPCError):  # it is trying already, or has just ended
                 if found.workflow_type == "LatePayment":
-                    await saga.signal(BookingWorkflow.provider_has_news)
+                    await saga.signal(BookingWorkflow.provider_notified)
                 else:  # a refund takes the same order
                     await saga.execute_update(BookingWorkflow.operate, OperatorAction.RETRY)
                 retried += 1

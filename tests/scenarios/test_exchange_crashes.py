@@ -29,7 +29,7 @@ from tests.scenarios.test_outages import without
 from tests.waiting import eventually
 from tests.webhooks import rows
 from workers.sweepers.workflow_recovery import revive
-from workflows.start import late_payment_id
+from workflows.ids import late_payment_workflow_id
 
 pytestmark = pytest.mark.disruptive
 
@@ -172,7 +172,7 @@ async def test_a_difference_whose_exchange_can_still_be_completed_is_not_taken_f
     # As a webhook leaves it that came while the buyer had to act, and found no saga a moment later.
     watched = "UPDATE attempts SET watched = true WHERE exchange_id = %s RETURNING intent_id"
     [(intent,)] = rows(settings, watched, exchange["id"])
-    late = box_office.temporal.get_workflow_handle(late_payment_id(intent))
+    late = box_office.temporal.get_workflow_handle(late_payment_workflow_id(intent))
 
     async def waits() -> bool:
         try:

@@ -326,7 +326,7 @@ _REQUESTS = select(RefundRow, BookingRow.event_id).join(BookingRow, BookingRow.i
 
 def _request(row: Any) -> RefundRequest:
     names = ("id", "booking_id", "event_id", "requested_by", "cause", "reason", "body_sha256")
-    return RefundRequest(**{name: getattr(row, name) for name in names}, books_by_hand=True)
+    return RefundRequest(**{name: getattr(row, name) for name in names})
 
 
 async def count_parked(connection: AsyncConnection) -> int:

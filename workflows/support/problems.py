@@ -1,8 +1,11 @@
-"""Why a booking's saga says no, in the words that a buyer reads."""
+"""Why a saga refuses or fails, in the words that a buyer reads."""
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.payment.payments import Authorization, AuthorizationResult
@@ -16,7 +19,7 @@ PROVIDER_UNREACHABLE = Problem(
 CANCELLED = Problem(type=ProblemType.WRONG_STATE, detail="The booking was cancelled; nothing is charged.")
 TOO_LATE = Problem(type=ProblemType.PAYMENT_TOO_LATE, detail="The payment was not made in time; nothing is charged.")
 ABANDONED = Problem(type=ProblemType.WRONG_STATE, detail="The payment was abandoned; nothing is charged.")
-PARKED = Problem(
+OUTCOME_UNKNOWN = Problem(
     type=ProblemType.OUTCOME_UNKNOWN, detail="The outcome is not certain yet; our support has been alerted."
 )
 EXCHANGE_UNDONE = Problem(
@@ -36,7 +39,18 @@ EXCHANGE_TOO_LATE = Problem(
 )
 
 
+async def refuse(problem: Problem) -> NoReturn:
+    """Fail the workflow: a failed one's id may be used again, so that a refusal is not remembered for its key.
+
+    Raises:
+        ApplicationError: Always, once all updates are answered.
+    """
+    await workflow.wait_condition(workflow.all_handlers_finished)
+    raise ApplicationError(problem.detail, type=problem.type, non_retryable=True)
+
+
 def why_not_paid(authorization: Authorization) -> Problem:
+    """Why an authorization that is final did not pay for a booking."""
     if authorization.result is AuthorizationResult.DECLINED:
         return Problem(
             type=ProblemType.PAYMENT_DECLINED,
@@ -53,6 +67,11 @@ def why_not_paid(authorization: Authorization) -> Problem:
 
 
 def capture_refused(code: str) -> Problem:
+    """The provider did not let reserved money be taken.
+
+    Args:
+        code: The provider's.
+    """
     return Problem(
         type=ProblemType.PAYMENT_DECLINED,
         detail="The money could not be taken; the seats were given back.",
@@ -61,6 +80,7 @@ def capture_refused(code: str) -> Problem:
 
 
 def why_not_exchanged(authorization: Authorization) -> Problem:
+    """Why an authorization that is final did not pay for an exchange."""
     if authorization.result is AuthorizationResult.LAPSED:
         return EXCHANGE_TOO_LATE
     declined = authorization.result is AuthorizationResult.DECLINED
@@ -72,6 +92,7 @@ def why_not_exchanged(authorization: Authorization) -> Problem:
 
 
 def difference_refused(code: str) -> Problem:
+    """As `capture_refused`, for what an exchange costs."""
     return Problem(
         type=ProblemType.PAYMENT_DECLINED,
         detail="The difference could not be taken; the ticket stays as it is.",
@@ -79,8 +100,8 @@ def difference_refused(code: str) -> Problem:
     )
 
 
-def over(booking: Booking) -> Problem | None:
-    """Why an order comes to nothing at a booking that has ended; None where it has just been paid."""
+def already_ended(booking: Booking) -> Problem | None:
+    """Why a command is too late for a booking that has ended; None where it has just been paid."""
     if booking.status is BookingStatus.CONFIRMED:
         return None
     return Problem(
@@ -91,6 +112,7 @@ def over(booking: Booking) -> Problem | None:
 
 
 def why_not_cancelled(booking: Booking) -> Problem:
-    return over(booking) or Problem(
+    """Why a booking that has ended was not cancelled."""
+    return already_ended(booking) or Problem(
         type=ProblemType.REFUND_REQUIRED, detail="The booking is paid: ask for a refund instead."
     )
