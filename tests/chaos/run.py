@@ -18,7 +18,6 @@ import httpx2
 from audit.run import Finding, audit
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.chaos import explain, facts, telling
 from tests.chaos.buyers import Sale
 from tests.chaos.crowd import arrivals, buy
@@ -27,6 +26,7 @@ from tests.chaos.journal import Call, Journal, Verdict
 from tests.chaos.plan import Strike, draw
 from tests.chaos.saboteur import Saboteur
 from tests.chaos.settling import Settled, settle
+from tests.platform_client import PlatformClient
 from tests.tokens import access_tokens
 
 HOLD_SECONDS, BRIEF_HOLD_SECONDS = 20, 5
@@ -119,7 +119,7 @@ async def _sale(settings: Settings, house: House, folder: Path, *, places: int) 
     """Two events with so many seats each, and a way to ask every API."""
     rows = math.ceil(places / SEATS_PER_ROW / 2)
     async with AsyncExitStack() as closing:
-        office = await closing.enter_async_context(BoxOffice(settings))
+        platform = await closing.enter_async_context(PlatformClient(settings))
         journal = Journal(folder / "journal.jsonl")
         closing.callback(journal.close)
         many = httpx2.Limits(max_connections=None)
@@ -134,8 +134,8 @@ async def _sale(settings: Settings, house: House, folder: Path, *, places: int) 
             settings,
             access_tokens(settings),
             journal,
-            event=await office.event(hold_seconds=HOLD_SECONDS, **size),
-            brief=await office.event(hold_seconds=BRIEF_HOLD_SECONDS, **size),
+            event=await platform.event(hold_seconds=HOLD_SECONDS, **size),
+            brief=await platform.event(hold_seconds=BRIEF_HOLD_SECONDS, **size),
             brief_seconds=BRIEF_HOLD_SECONDS,
             seats=[
                 f"{section}-{row + 1}-{seat + 1}"

@@ -10,38 +10,38 @@ from temporalio.client import WorkflowHistory
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.buyer import Buyer
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.workflows.record import HISTORIES, portable
 from workflows.event_cancellation import cancellation_workflow_id
 
 
-async def refunds(office: BoxOffice) -> dict[str, str]:
+async def refunds(platform: PlatformClient) -> dict[str, str]:
     """Live through each way of a refund; the refunds by the name of their history."""
-    event, buyer = await office.event(), office.somebody()
+    event, buyer = await platform.event(), platform.somebody()
     bookings = [await buyer.bought(event, f"A-1-{number}", f"A-2-{number}") for number in range(1, 6)]
     whole, failing, stuck, pending, twice = (str(booking["id"]) for booking in bookings)
     lived = {"refunded": await _given_back(buyer, whole)}
 
-    await office.provider.will("decline", "refund", failing)
+    await platform.provider.will("decline", "refund", failing)
     lived["refund-failed-then-retried"] = await _given_back(buyer, failing)
 
-    await office.provider.will("decline", "refund", stuck, times=3)
+    await platform.provider.will("decline", "refund", stuck, times=3)
     lived["refund-needs-attention"] = await _given_back(buyer, stuck, until="needs_attention")
-    await office.refund_saga(lived["refund-needs-attention"]).execute_update("operate", "retry")
+    await platform.refund_saga(lived["refund-needs-attention"]).execute_update("operate", "retry")
     await _stands(buyer, stuck, "succeeded")
 
-    await office.provider.will("processing", "refund", pending)
+    await platform.provider.will("processing", "refund", pending)
     lived["refund-pending"] = await _given_back(buyer, pending, until="pending")
-    [left] = await eventually(lambda: office.provider.refunds(pending))
-    await office.provider.decide(left["id"], "succeeded")
-    await office.refund_saga(lived["refund-pending"]).signal("provider_has_news")
+    [left] = await eventually(lambda: platform.provider.refunds(pending))
+    await platform.provider.decide(left["id"], "succeeded")
+    await platform.refund_saga(lived["refund-pending"]).signal("provider_has_news")
     await _stands(buyer, pending, "succeeded")
 
     await asyncio.gather(*(buyer.refund(twice) for _ in range(8)))
     await _stands(buyer, twice, "succeeded")
-    lived["refund-refused"] = await eventually(lambda: _refused(office, event))
+    lived["refund-refused"] = await eventually(lambda: _refused(platform, event))
     return lived
 
 
@@ -58,49 +58,50 @@ async def _stands(buyer: Buyer, booking: str, state: str) -> None:
     await eventually(stands, within=60)
 
 
-async def _refused(office: BoxOffice, event: str) -> str | None:
+async def _refused(platform: PlatformClient, event: str) -> str | None:
     """A refund that lost the race for its ticket inside its workflow."""
     query = f"SeatwrightEvent = '{event}' AND WorkflowType = 'Refund' AND ExecutionStatus = 'Failed'"
-    async for found in office.temporal.list_workflows(query):
+    async for found in platform.temporal.list_workflows(query):
         return found.id.removeprefix("refund-")
     return None
 
 
-async def cancellation(office: BoxOffice) -> list[WorkflowHistory]:
+async def cancellation(platform: PlatformClient) -> list[WorkflowHistory]:
     """Every run of an event's cancellation, in order: two pages, and a refund that is pending for a while."""
-    event, buyer = await office.event(standing=60), office.somebody()
+    event, buyer = await platform.event(standing=60), platform.somebody()
     bookings = [await buyer.bought(event, quantities={"Standing": 1}) for _ in range(52)]
     slow = str(bookings[0]["id"])
-    await office.provider.will("processing", "refund", slow)
+    await platform.provider.will("processing", "refund", slow)
     await buyer.held(event, "A-1-1")
-    await office.cancel(event)
+    await platform.cancel(event)
 
     async def only_one_is_left() -> bool:
-        return bool((await office.cancellation(event))["progress"]["refunded"] == 51)
+        return bool((await platform.cancellation(event))["progress"]["refunded"] == 51)
 
     await eventually(only_one_is_left, within=120)
-    [left] = await office.provider.refunds(slow)
-    await office.provider.decide(left["id"], "succeeded")
+    [left] = await platform.provider.refunds(slow)
+    await platform.provider.decide(left["id"], "succeeded")
 
     async def is_over() -> bool:
-        return bool((await office.cancellation(event))["finished_at"])
+        return bool((await platform.cancellation(event))["finished_at"])
 
     await eventually(is_over, within=120)
     id = cancellation_workflow_id(UUID(event))
-    runs = [found async for found in office.temporal.list_workflows(f"WorkflowId = '{id}'")]
+    runs = [found async for found in platform.temporal.list_workflows(f"WorkflowId = '{id}'")]
     runs.sort(key=lambda run: run.start_time)
-    return [await office.temporal.get_workflow_handle(id, run_id=run.run_id).fetch_history() for run in runs]
+    return [await platform.temporal.get_workflow_handle(id, run_id=run.run_id).fetch_history() for run in runs]
 
 
 async def main() -> None:
     stack = Stack(os.environ.get("SEATWRIGHT_STACK", "test"), ports="free")
     values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in stack.env.items()}
     settings = Settings.model_validate({k: v for k, v in values.items() if k in Settings.model_fields})
-    async with BoxOffice(settings) as office:
+    async with PlatformClient(settings) as platform:
         found = {
-            name: await office.refund_saga(refund).fetch_history() for name, refund in (await refunds(office)).items()
+            name: await platform.refund_saga(refund).fetch_history()
+            for name, refund in (await refunds(platform)).items()
         }
-        begins, goes_on, *_, ends = await cancellation(office)
+        begins, goes_on, *_, ends = await cancellation(platform)
         found |= {"begins": begins, "goes-on": goes_on, "ends": ends}
         for name, history in found.items():
             path = HISTORIES / f"{name if name.startswith('refund') else f'event-cancellation-together-{name}'}.json"

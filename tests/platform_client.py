@@ -1,4 +1,4 @@
-"""What scenario tests do with the system from outside: organize events, buy, look at the provider, and audit."""
+"""Everything that a scenario test does with the system from outside: create events, buy, read the provider, audit."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class _Starting:
             await self._client.start_workflow(*order, id=id, **options)
 
 
-class BoxOffice:
-    """Opens events, knows buyers, and audits everything it has opened."""
+class PlatformClient:
+    """Publishes events, makes buyers, and audits every event that it has published."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
