@@ -52,7 +52,7 @@ class PlatformClient:
         self.http = httpx2.AsyncClient(base_url=settings.api_url, timeout=90, limits=limits)
         self.provider = Provider(settings.sandbox_url)
         self._tokens = access_tokens(settings)
-        self._organizer = self.somebody(Role.CUSTOMER, Role.ORGANIZER)
+        self._organizer = self.new_buyer(Role.CUSTOMER, Role.ORGANIZER)
         self._events: list[str] = []
 
     async def __aenter__(self) -> Self:
@@ -65,8 +65,8 @@ class PlatformClient:
         await self.http.aclose()
         await self.provider.close()
 
-    def somebody(self, *roles: Role) -> Buyer:
-        """A person whose token the identity service could have issued."""
+    def new_buyer(self, *roles: Role) -> Buyer:
+        """A buyer (or a person with these roles) whose token the identity service could have issued."""
         user_id = uuid4()
         token = self._tokens.issue(Principal(user_id, frozenset(roles or (Role.CUSTOMER,))))
         return Buyer(self.http, user_id, token)

@@ -57,7 +57,7 @@ async def test_what_support_reads_of_others_is_noted_and_what_buyers_do_is_not(
     client: httpx2.AsyncClient, platform: PlatformClient, join: Join, superuser: psycopg.Connection
 ) -> None:
     event = await platform.event()
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     await buyer.booking(booking)
     assert entries(superuser, f"booking/{booking}") == []

@@ -38,7 +38,7 @@ async def test_support_reads_what_is_sealed(client: httpx2.AsyncClient, join: Jo
 async def test_every_payload_of_a_real_booking_can_be_read_by_an_operator(
     client: httpx2.AsyncClient, join: Join, platform: PlatformClient
 ) -> None:
-    event, buyer, operator = await platform.event(), platform.somebody(), await join("operator")
+    event, buyer, operator = await platform.event(), platform.new_buyer(), await join("operator")
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     history = await platform.saga(booking).fetch_history()
     found = _payloads(json.loads(history.to_json()))

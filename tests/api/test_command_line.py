@@ -50,7 +50,7 @@ def test_an_unknown_booking_cannot_be_operated_on(stack: Stack) -> None:
 
 
 async def test_a_booking_that_has_ended_cannot_be_operated_on(platform: PlatformClient, stack: Stack) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     await platform.saga(booking).result()
     assert_refused(await asyncio.to_thread(seatwright, stack, "booking", "operate", booking, "retry"))

@@ -21,7 +21,7 @@ from tests.waiting import eventually
 
 
 async def test_who_has_the_present_answer_is_spared_it(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     path, http = f"/v1/events/{event}/seats", platform.http
     first = await http.get(path)
     tag = first.headers["etag"]
@@ -35,7 +35,7 @@ async def test_who_has_the_present_answer_is_spared_it(platform: PlatformClient)
 
 
 async def test_only_whole_answers_to_reads_have_a_tag(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     held = await buyer.hold(event, "A-1-1")
     missing = await buyer.get(f"/v1/bookings/{uuid4()}")
     for answer in (held, missing):
@@ -69,7 +69,7 @@ async def test_only_pages_of_configured_origins_may_call(client: httpx2.AsyncCli
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", ""])
 @pytest.mark.parametrize("path", ["/v1/users", "/v1/sessions", "/v1/bookings"])
 async def test_a_body_that_is_not_said_to_be_json_is_refused(platform: PlatformClient, path: str, kind: str) -> None:
-    headers = platform.somebody().headers | ({"Content-Type": kind} if kind else {})
+    headers = platform.new_buyer().headers | ({"Content-Type": kind} if kind else {})
     answer = await platform.http.post(path, content=b'{"email": "a@example.test"}', headers=headers)
     assert (answer.status_code, problem(answer)) == (415, "unsupported-media-type")
 
@@ -94,7 +94,7 @@ async def test_a_process_that_is_told_to_stop_under_load_answers_every_request(
     turned_away = asyncio.Event()
 
     async def buy(http: httpx2.AsyncClient) -> None:
-        buyer = platform.somebody().at(http)
+        buyer = platform.new_buyer().at(http)
         while not turned_away.is_set():
             number = next(taken)
             answer = await buyer.hold(event, f"A-{number // 25 + 1}-{number % 25 + 1}")

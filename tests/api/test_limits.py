@@ -53,7 +53,7 @@ def from_somewhere() -> dict[str, str]:
 async def test_who_calls_too_often_is_told_when_to_come_back_and_nobody_else_is(
     strict: httpx2.AsyncClient, platform: PlatformClient
 ) -> None:
-    busy, other = platform.somebody(), platform.somebody()
+    busy, other = platform.new_buyer(), platform.new_buyer()
     for left in (3, 2, 1, 0):
         answer = await strict.get("/v1/me/bookings", headers=busy.headers)
         assert answer.status_code == 200
@@ -245,7 +245,7 @@ async def test_logging_in_again_and_again_is_no_guessing(strict: httpx2.AsyncCli
 async def test_a_buyer_holds_a_few_bookings_of_an_event_at_a_time_however_many_are_asked_for_at_once(
     strict: httpx2.AsyncClient, platform: PlatformClient
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody().at(strict)
+    event, buyer = await platform.event(), platform.new_buyer().at(strict)
     answers = await asyncio.gather(*(buyer.hold(event, f"A-1-{n}") for n in range(1, 7)))
     assert sorted(answer.status_code for answer in answers) == [201] * 2 + [429] * 4
     refused = next(answer for answer in answers if answer.status_code == 429)
@@ -258,7 +258,7 @@ async def test_a_buyer_holds_a_few_bookings_of_an_event_at_a_time_however_many_a
 async def test_two_requests_at_once_under_one_key_do_not_make_a_hold_that_does_not_count(
     strict: httpx2.AsyncClient, platform: PlatformClient
 ) -> None:
-    event, buyer = await platform.event(rows=4), platform.somebody().at(strict)
+    event, buyer = await platform.event(rows=4), platform.new_buyer().at(strict)
     answers: list[int] = []
     for row in range(1, 5):
         seats, key = (f"A-{row}-1", f"A-{row}-2"), str(uuid4())
@@ -269,13 +269,13 @@ async def test_two_requests_at_once_under_one_key_do_not_make_a_hold_that_does_n
 
 
 async def test_a_repeated_request_is_no_further_hold(strict: httpx2.AsyncClient, platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody().at(strict)
+    event, buyer = await platform.event(), platform.new_buyer().at(strict)
     assert {(await buyer.hold(event, "A-1-1", key="one")).status_code for _ in range(4)} == {201}
     assert (await buyer.hold(event, "A-1-2")).status_code == 201
 
 
 async def test_who_pays_may_hold_more(strict: httpx2.AsyncClient, platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody().at(strict)
+    event, buyer = await platform.event(), platform.new_buyer().at(strict)
     for number in range(1, 7):
         await buyer.bought(event, f"A-1-{number}")
 
@@ -283,7 +283,7 @@ async def test_who_pays_may_hold_more(strict: httpx2.AsyncClient, platform: Plat
 async def test_who_pays_after_three_d_secure_may_hold_more(
     strict: httpx2.AsyncClient, platform: PlatformClient
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     for number in range(1, 7):
         booking = await buyer.at(strict).held(event, f"A-1-{number}")
         answer = await buyer.at(strict).pay(booking, CARD_WITH_3DS)
@@ -294,17 +294,17 @@ async def test_who_pays_after_three_d_secure_may_hold_more(
 async def test_who_holds_and_lets_go_again_and_again_has_to_wait(
     strict: httpx2.AsyncClient, platform: PlatformClient
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody().at(strict)
+    event, buyer = await platform.event(), platform.new_buyer().at(strict)
     for _ in range(4):
         assert (await buyer.cancel(await buyer.held(event, "A-1-1"))).status_code == 200
     refused = await buyer.hold(event, "A-1-1")
     assert (refused.status_code, problem(refused)) == (429, "too-many-holds")
-    assert (await platform.somebody().at(strict).hold(event, "A-1-1")).status_code == 201
+    assert (await platform.new_buyer().at(strict).hold(event, "A-1-1")).status_code == 201
 
 
 async def test_seats_that_one_did_not_get_do_not_count(strict: httpx2.AsyncClient, platform: PlatformClient) -> None:
-    event, unlucky = await platform.event(), platform.somebody().at(strict)
-    await platform.somebody().held(event, "A-1-1")
+    event, unlucky = await platform.event(), platform.new_buyer().at(strict)
+    await platform.new_buyer().held(event, "A-1-1")
     assert {(await unlucky.hold(event, "A-1-1")).status_code for _ in range(6)} == {409}
     assert (await unlucky.hold(event, "A-1-2")).status_code == 201
 

@@ -56,7 +56,7 @@ async def _live_with(settings: Settings, folder: Path, api: timedelta, workers: 
 
 
 async def _is_sold(platform: PlatformClient) -> list[str]:
-    event, buyer = await platform.event(hold_seconds=60), platform.somebody()
+    event, buyer = await platform.event(hold_seconds=60), platform.new_buyer()
     booking = await hold(buyer, event)
     left = datetime.fromisoformat((await buyer.booking(booking))["expires_at"]) - datetime.now(UTC)
     assert timedelta(0) < left <= timedelta(seconds=60)
@@ -69,7 +69,7 @@ async def _is_sold(platform: PlatformClient) -> list[str]:
 async def _is_declined_or_cancelled(platform: PlatformClient) -> list[str]:
     events = []
     for story in (DECLINED, CANCELS):
-        event, buyer = await platform.event(hold_seconds=60), platform.somebody()
+        event, buyer = await platform.event(hold_seconds=60), platform.new_buyer()
         booking = await story.act(platform, buyer, event)
         assert await buyer.status(booking) == story.ending
         if story is DECLINED:
@@ -79,7 +79,7 @@ async def _is_declined_or_cancelled(platform: PlatformClient) -> list[str]:
 
 
 async def _expires(platform: PlatformClient) -> list[str]:
-    event, buyer = await platform.event(hold_seconds=2), platform.somebody()
+    event, buyer = await platform.event(hold_seconds=2), platform.new_buyer()
     booking = await hold(buyer, event)
     await buyer.ends_as(booking, "expired", within=WITHIN)
     await the_saga_is_over(platform, booking)

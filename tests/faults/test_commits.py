@@ -76,7 +76,7 @@ async def test_bookings_survive_the_death_of_postgres_at_a_commit(stack: Stack, 
 
 async def _live_through(settings: Settings, folder: Path, death: Death, effect: Effect) -> None:
     async with lane(settings, folder) as opened, PlatformClient(opened.settings) as platform:
-        event, buyer = await platform.event(), platform.somebody()
+        event, buyer = await platform.event(), platform.new_buyer()
         opened.workers.plan.arm(Point(effect.step, effect.operation, Fault.LATE))
         await death.all_are_ready.wait()
         buying = asyncio.ensure_future(effect.story.act(platform, buyer, event))

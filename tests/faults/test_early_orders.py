@@ -34,7 +34,7 @@ async def test_an_order_that_comes_before_the_saga_knows_of_its_hold_is_carried_
 ) -> None:
     folder, key = stack.place.folder / "faults" / uuid4().hex, str(uuid4())
     async with lane(settings, folder) as opened, PlatformClient(opened.settings) as platform:
-        event, buyer = await platform.event(), platform.somebody()
+        event, buyer = await platform.event(), platform.new_buyer()
         opened.workers.plan.arm(Point(CLAIM.step, CLAIM.operation, Fault.KILLED_AFTER))
 
         async def hold() -> httpx2.Response:

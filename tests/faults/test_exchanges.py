@@ -102,7 +102,7 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
 
 
 async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell) -> str:
-    effect, buyer = cell.effect, platform.somebody()
+    effect, buyer = cell.effect, platform.new_buyer()
     old, new = (DEAR, CHEAP) if effect.story is CHEAPER else (CHEAP, DEAR)
     event = await eventually(lambda: platform.event(), within=WITHIN)
     booking = str((await buyer.bought(event, old[0]))["id"])

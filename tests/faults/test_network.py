@@ -97,7 +97,7 @@ async def _work(
 
 
 async def _buy(platform: PlatformClient, line: Line, trouble: str) -> str:
-    event, buyer = await platform.event(hold_seconds=300), platform.somebody()
+    event, buyer = await platform.event(hold_seconds=300), platform.new_buyer()
     booking = await _meanwhile(line, trouble, hold(buyer, event))
     answer = await _meanwhile(line, trouble, pay(buyer, booking))
     assert answer.status_code == 200, answer.text

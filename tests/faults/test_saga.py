@@ -61,7 +61,7 @@ def _slowness(cell: Cell) -> int:
 
 
 async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell) -> str:
-    effect, story, buyer = cell.effect, cell.effect.story, platform.somebody()
+    effect, story, buyer = cell.effect, cell.effect.story, platform.new_buyer()
     event = await eventually(lambda: platform.event(hold_seconds=story.hold_seconds), within=WITHIN)
     opened.workers.plan.arm(Point(effect.step, effect.operation, cell.fault))
 

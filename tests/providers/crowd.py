@@ -19,7 +19,7 @@ MOVING = frozenset({"paying", "action_required"})
 
 async def travel(platform: PlatformClient, event: str, trip: Trip) -> str | None:
     """Live through one trip; the booking's id, or None where others were faster."""
-    buyer, key = platform.somebody(), str(uuid4())
+    buyer, key = platform.new_buyer(), str(uuid4())
     quantities = {"Standing": trip.standing} if trip.standing else {}
     held = await insist(lambda: buyer.hold(event, *trip.seats, key=key, quantities=quantities))
     if held.status_code == 409:

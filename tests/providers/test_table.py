@@ -44,7 +44,7 @@ async def test_every_scenario_ends_right_at_every_provider(
 
         async def fill(cell: Cell) -> None:
             async with gate:
-                buyer = platform.somebody()
+                buyer = platform.new_buyer()
                 at = buyer.at(patient) if cell.row.patient else buyer
                 found[str(cell)] = await outcome(cell, _live_through(platform, at, cell, auditing))
 

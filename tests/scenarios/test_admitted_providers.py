@@ -16,7 +16,7 @@ def refused(answer: Any) -> tuple[int, str, str]:
 
 
 async def test_an_event_is_paid_only_by_the_providers_that_its_organizer_admits(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(providers=["payu", "stripe"]), platform.somebody()
+    event, buyer = await platform.event(providers=["payu", "stripe"]), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     assert refused(await buyer.pay(booking, None, provider="iyzico")) == (422, "invalid-request", "provider")
     assert await buyer.status(booking) == "held"
@@ -26,7 +26,7 @@ async def test_an_event_is_paid_only_by_the_providers_that_its_organizer_admits(
 
 
 async def test_an_exchange_is_paid_only_by_them_either(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(providers=["stripe"]), platform.somebody()
+    event, buyer = await platform.event(providers=["stripe"]), platform.new_buyer()
     booking = await buyer.bought(event, "B-1-1")
     ticket = booking["tickets"][0]["id"]
     by_payu = await buyer.exchange(booking["id"], ticket, "A-1-1", method=None, provider="payu")
@@ -39,7 +39,7 @@ async def test_an_exchange_is_paid_only_by_them_either(platform: PlatformClient)
     "providers", [[], ["paypal"], ["stripe", "payu"], "stripe"], ids=["none", "unknown", "not in TRY", "no list"]
 )
 async def test_providers_that_cannot_take_an_events_money_are_refused(platform: PlatformClient, providers: Any) -> None:
-    organizer = platform.somebody(Role.ORGANIZER)
+    organizer = platform.new_buyer(Role.ORGANIZER)
     play = {
         "name": "Hamlet",
         "category": "test",

@@ -42,7 +42,7 @@ async def parked(platform: PlatformClient, buyer: Buyer, key: str) -> str:
 
 
 async def test_an_unknown_outcome_is_told_as_soon_as_it_is_known(platform: PlatformClient) -> None:
-    buyer, key = platform.somebody(), str(uuid4())
+    buyer, key = platform.new_buyer(), str(uuid4())
     booking = await parked(platform, buyer, key)
 
     still = await buyer.pay(booking, key=key)
@@ -60,7 +60,7 @@ async def test_an_unknown_outcome_is_told_as_soon_as_it_is_known(platform: Platf
 
 
 async def test_a_booking_that_waits_for_an_operator_says_so_to_who_cancels_it(platform: PlatformClient) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking = await parked(platform, buyer, str(uuid4()))
 
     answer = await buyer.cancel(booking)
@@ -73,7 +73,7 @@ async def test_a_booking_that_waits_for_an_operator_says_so_to_who_cancels_it(pl
 
 
 async def test_a_cancel_that_got_stuck_is_told_as_soon_as_it_is_done(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     assert (await buyer.pay(booking, CARD_WITH_3DS)).status_code == 202
     await platform.provider.will("500_before", "cancel", booking, times=1000)
@@ -92,7 +92,7 @@ async def test_a_cancel_that_got_stuck_is_told_as_soon_as_it_is_done(platform: P
 
 
 async def test_a_buyer_is_sent_to_the_provider_only_while_there_is_something_to_do(platform: PlatformClient) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     first = await buyer.pay(booking, CARD_WITH_3DS, key=key)
     assert first.status_code == 202
@@ -109,7 +109,7 @@ async def test_a_buyer_is_sent_to_the_provider_only_while_there_is_something_to_
 async def test_a_buyer_who_did_not_authenticate_is_told_to_order_again_and_gets_no_other_orders_address(
     platform: PlatformClient,
 ) -> None:
-    event, buyer, key, other = await platform.event(), platform.somebody(), str(uuid4()), str(uuid4())
+    event, buyer, key, other = await platform.event(), platform.new_buyer(), str(uuid4()), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     first = await buyer.pay(booking, CARD_WITH_3DS, key=key)
     await platform.provider.act(first.json()["next_action"]["url"], "fail")
@@ -129,7 +129,7 @@ async def test_a_buyer_who_did_not_authenticate_is_told_to_order_again_and_gets_
 
 
 async def test_fifteen_clicks_on_cancel_at_once_are_one_cancellation(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     answers = await asyncio.gather(*(buyer.cancel(booking) for _ in range(15)))
     assert {(answer.status_code, answer.json()["status"]) for answer in answers} == {(200, "cancelled")}
@@ -139,7 +139,7 @@ async def test_fifteen_clicks_on_cancel_at_once_are_one_cancellation(platform: P
 async def test_the_key_of_a_booking_whose_saga_is_gone_revives_it(
     platform: PlatformClient, settings: Settings, is_called_off: bool
 ) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     first = await buyer.hold(event, "A-1-1", key=key, quantities={"Standing": 2})
     booking = first.json()["id"]
     await platform.saga(booking).terminate()
@@ -184,7 +184,7 @@ QUANTITIES: dict[str, Any] = {"true": True, "2.0": 2.0, '"2"': "2", "null": None
 async def test_a_quantity_that_is_no_whole_number_is_refused_and_not_guessed_at(
     platform: PlatformClient, quantity: Any
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     answer = await buyer.post("/v1/bookings", {"event_id": event, "quantities": {"Standing": quantity}})
     assert problem(answer) == (422, "invalid-request")
     assert answer.json()["errors"][0]["field"] == "body.quantities.Standing"
@@ -192,7 +192,7 @@ async def test_a_quantity_that_is_no_whole_number_is_refused_and_not_guessed_at(
 
 @pytest.mark.parametrize("method", ["pm_4242424242424242", "pm_4242_4242_4242_4242", "x123456789012y"])
 async def test_a_card_number_in_disguise_is_refused_and_never_echoed(platform: PlatformClient, method: str) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     answer = await buyer.pay(booking, method)
     assert problem(answer) == (422, "invalid-request")
@@ -202,7 +202,7 @@ async def test_a_card_number_in_disguise_is_refused_and_never_echoed(platform: P
 
 
 async def test_every_refusal_returns_the_callers_key(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     key = {"Idempotency-Key": "the-callers-key"}
     json = buyer.headers | key | {"Content-Type": "application/json"}
     http = platform.http
@@ -245,7 +245,7 @@ async def timed(call: Awaitable[httpx2.Response]) -> tuple[httpx2.Response, floa
 
 @pytest.mark.disruptive
 async def test_a_database_that_hangs_is_answered_like_one_that_is_down(platform: PlatformClient, stack: Stack) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     calls: list[Callable[[], Awaitable[httpx2.Response]]] = [
         lambda: buyer.hold(event, "A-1-2", key=key),
@@ -272,7 +272,7 @@ async def test_a_database_that_hangs_is_answered_like_one_that_is_down(platform:
 
 @pytest.mark.disruptive
 async def test_a_hold_without_an_answer_from_redis_is_refused_in_time(platform: PlatformClient, stack: Stack) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     with hanging(stack, "redis"):
         for answer, seconds in await asyncio.gather(*(timed(buyer.hold(event, "A-1-1", key=key)) for _ in range(120))):
             assert problem(answer) == (503, "unavailable"), answer.text
@@ -291,7 +291,7 @@ async def test_a_hold_without_an_answer_from_redis_is_refused_in_time(platform: 
 async def test_a_buyer_is_told_of_the_tickets_although_something_arrives_as_the_saga_ends(
     what: str, platform: PlatformClient
 ) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("slow", "capture", booking, delay_seconds=1.5)
     payment = asyncio.create_task(buyer.pay(booking, key=key))
@@ -322,7 +322,7 @@ async def impatient_api(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
 async def test_a_saga_whose_answer_is_dropped_ends_also_when_nobody_asks_again(
     platform: PlatformClient, impatient_api: httpx2.AsyncClient
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=600), platform.somebody()
+    event, buyer = await platform.event(hold_seconds=600), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     for operation in ("confirm", "capture"):
         await platform.provider.will("slow", operation, booking, delay_seconds=1.7)
@@ -342,7 +342,7 @@ async def test_a_saga_whose_answer_is_dropped_ends_also_when_nobody_asks_again(
 async def test_a_happy_booking_ends_with_the_answer_to_its_buyer(platform: PlatformClient) -> None:
     event, events = await platform.event(), []
     for seat in ("A-1-1", "A-1-2", "A-1-3"):  # a task that is late on a busy machine has events of its own
-        saga = platform.saga((await platform.somebody().bought(event, seat))["id"])
+        saga = platform.saga((await platform.new_buyer().bought(event, seat))["id"])
         await saga.result()
         events.append(len((await saga.fetch_history()).events))
     assert min(events) <= 20

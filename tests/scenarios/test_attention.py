@@ -43,7 +43,7 @@ async def is_parked(platform: PlatformClient, booking: str) -> bool:
 async def test_money_that_is_taken_while_the_database_goes_away_becomes_tickets_in_the_end(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("slow", "capture", booking, delay_seconds=SLOW)
     payment = asyncio.create_task(buyer.pay(booking))
@@ -62,7 +62,7 @@ async def test_money_that_is_taken_while_the_database_goes_away_becomes_tickets_
 async def test_holds_that_end_while_the_database_is_away_are_released_afterwards(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=4), platform.somebody()
+    event, buyer = await platform.event(hold_seconds=4), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     async with locked_out(settings):
         await eventually(lambda: is_parked(platform, booking), within=60)
@@ -76,7 +76,7 @@ async def test_holds_that_end_while_the_database_is_away_are_released_afterwards
 async def test_an_operator_who_gives_up_on_the_tickets_gives_the_money_and_the_seats_back(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("slow", "capture", booking, delay_seconds=SLOW)
     payment = asyncio.create_task(buyer.pay(booking))

@@ -42,7 +42,7 @@ HOLDS: dict[str, tuple[dict[str, Any], int, str]] = {
 async def test_a_wrong_hold_is_refused_and_changes_nothing(
     platform: PlatformClient, body: dict[str, Any], status: int, problem: str
 ) -> None:
-    event, buyer = await platform.event(rows=1, seats_per_row=60), platform.somebody()
+    event, buyer = await platform.event(rows=1, seats_per_row=60), platform.new_buyer()
     answer = await buyer.post("/v1/bookings", {k: event if v == EVENT else v for k, v in body.items()}, key="k")
     assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (status, problem), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -64,7 +64,7 @@ async def test_a_wrong_hold_is_refused_and_changes_nothing(
     ids=["empty", "broken", "a list", "a string", "no UTF-8", "deep", "huge"],
 )
 async def test_a_broken_body_is_refused(platform: PlatformClient, content: bytes, status: int) -> None:
-    headers = platform.somebody().headers | {"Content-Type": "application/json"}
+    headers = platform.new_buyer().headers | {"Content-Type": "application/json"}
     answer = await platform.http.post("/v1/bookings", content=content, headers=headers)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -84,7 +84,7 @@ PAYMENTS: dict[str, tuple[Any, int, str]] = {
 async def test_a_wrong_payment_is_refused_and_the_booking_stays_held(
     platform: PlatformClient, body: Any, status: int, problem: str
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     answer = await buyer.post(f"/v1/bookings/{booking}/payment", body)
     assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (status, problem), answer.text
@@ -95,7 +95,7 @@ async def test_a_wrong_payment_is_refused_and_the_booking_stays_held(
 
 
 async def test_another_persons_booking_is_as_if_it_did_not_exist(platform: PlatformClient) -> None:
-    event, owner, other = await platform.event(), platform.somebody(), platform.somebody()
+    event, owner, other = await platform.event(), platform.new_buyer(), platform.new_buyer()
     booking = await owner.held(event, "A-1-1")
     for answer in (await other.get(f"/v1/bookings/{booking}"), await other.pay(booking), await other.cancel(booking)):
         assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (404, "not-found")
@@ -104,11 +104,11 @@ async def test_another_persons_booking_is_as_if_it_did_not_exist(platform: Platf
 
 @pytest.mark.parametrize("path", ["/v1/bookings/00000000-0000-4000-8000-000000000000", "/v1/bookings/no-id"])
 async def test_an_unknown_booking_is_not_found(platform: PlatformClient, path: str) -> None:
-    assert (await platform.somebody().get(path)).status_code in (404, 422)
+    assert (await platform.new_buyer().get(path)).status_code in (404, 422)
 
 
 async def test_a_booking_that_is_over_cannot_be_paid(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await buyer.cancel(booking)
     answer = await buyer.pay(booking)
@@ -122,7 +122,7 @@ async def test_nobody_books_without_a_token(platform: PlatformClient) -> None:
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b"], ids=["empty", "long", "space"])
 async def test_a_bad_idempotency_key_is_refused(platform: PlatformClient, key: str) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     headers = buyer.headers | {"Idempotency-Key": key}
     answer = await platform.http.post("/v1/bookings", json={"event_id": event, "seats": ["A-1-1"]}, headers=headers)
     assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (422, "invalid-request")

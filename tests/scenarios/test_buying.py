@@ -12,7 +12,7 @@ from tests.waiting import eventually
 
 
 async def test_a_buyer_who_holds_and_pays_gets_a_ticket_for_each_place(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     held = await buyer.hold(event, "A-1-2", "A-1-1", "B-2-3", quantities={"Standing": 2})
     assert held.status_code == 201
     assert held.json()["status"] == "held"
@@ -35,7 +35,7 @@ async def test_a_buyer_who_holds_and_pays_gets_a_ticket_for_each_place(platform:
 
 
 async def test_a_taken_seat_is_refused_by_name_and_the_rest_stays_free(platform: PlatformClient) -> None:
-    event, first, second = await platform.event(), platform.somebody(), platform.somebody()
+    event, first, second = await platform.event(), platform.new_buyer(), platform.new_buyer()
     await first.held(event, "A-1-2")
 
     refused = await second.hold(event, "A-1-1", "A-1-2", "A-1-3")
@@ -50,7 +50,7 @@ async def test_a_taken_seat_is_refused_by_name_and_the_rest_stays_free(platform:
 async def test_a_buyer_whose_card_is_declined_keeps_the_seats_and_pays_with_another_card(
     platform: PlatformClient,
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
 
     declined = await buyer.pay(booking, DECLINED_CARD)
@@ -74,14 +74,14 @@ async def test_a_buyer_whose_card_is_declined_keeps_the_seats_and_pays_with_anot
     ],
 )
 async def test_a_decline_tells_the_providers_reason(platform: PlatformClient, card: str, code: str) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, quantities={"Standing": 1})
     declined = await buyer.pay(booking, card)
     assert (declined.status_code, declined.json()["code"]) == (402, code)
 
 
 async def test_a_hold_that_nobody_pays_for_expires_and_frees_the_seats(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(hold_seconds=2), platform.somebody()
+    event, buyer = await platform.event(hold_seconds=2), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1", quantities={"Standing": 3})
 
     await buyer.ends_as(booking, "expired")
@@ -90,11 +90,11 @@ async def test_a_hold_that_nobody_pays_for_expires_and_frees_the_seats(platform:
     assert await platform.free_places(event, "Standing") == 100
     assert (await buyer.pay(booking)).status_code == 409
     await platform.redis_knows_the_end(booking)
-    await platform.somebody().held(event, "A-1-1")
+    await platform.new_buyer().held(event, "A-1-1")
 
 
 async def test_an_event_that_is_called_off_after_the_authorization_takes_no_money(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.call_off(event)
 
@@ -107,7 +107,7 @@ async def test_an_event_that_is_called_off_after_the_authorization_takes_no_mone
 
 
 async def test_three_d_secure_lets_the_buyer_act_and_then_confirms_by_itself(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
 
     answer = await buyer.pay(booking, CARD_WITH_3DS)
@@ -120,7 +120,7 @@ async def test_three_d_secure_lets_the_buyer_act_and_then_confirms_by_itself(pla
 
 
 async def test_a_buyer_who_fails_three_d_secure_keeps_the_seats(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     answer = await buyer.pay(booking, CARD_WITH_3DS)
     await platform.provider.act(answer.json()["next_action"]["url"], "fail")
@@ -129,7 +129,7 @@ async def test_a_buyer_who_fails_three_d_secure_keeps_the_seats(platform: Platfo
 
 
 async def test_one_payment_at_a_time(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("timeout_before", "confirm", booking, delay_seconds=1.5)
 
@@ -140,7 +140,7 @@ async def test_one_payment_at_a_time(platform: PlatformClient) -> None:
 
 
 async def test_support_finds_a_booking_in_temporal_by_status_event_and_id(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     description = await eventually(lambda: platform.saga(booking).describe())
     attributes = {pair.key.name: pair.value for pair in description.typed_search_attributes}
@@ -150,7 +150,7 @@ async def test_support_finds_a_booking_in_temporal_by_status_event_and_id(platfo
 
 
 async def test_free_places_are_confirmed_without_asking_any_provider(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(standing_price=0), platform.somebody()
+    event, buyer = await platform.event(standing_price=0), platform.new_buyer()
     booking = await buyer.bought(event, quantities={"Standing": 2})
     assert (booking["status"], booking["amount"], len(booking["tickets"])) == ("confirmed", 0, 2)
     assert await platform.provider.intents(booking["id"]) == []

@@ -38,7 +38,7 @@ def limited_workers(stack: Stack) -> Iterator[None]:
 async def rush(platform: PlatformClient, limited_workers: None) -> list[str]:
     """Bookings that all pay at the same moment, and are confirmed at once."""
     event = await platform.event()
-    buyers = [platform.somebody() for _ in range(BUYERS)]
+    buyers = [platform.new_buyer() for _ in range(BUYERS)]
     bookings = [
         await buyer.held(event, f"{'AB'[place // 15]}-{1 + place % 3}-{1 + place % 15 // 3}")
         for place, buyer in enumerate(buyers)

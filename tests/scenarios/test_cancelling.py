@@ -9,7 +9,7 @@ from tests.platform_client import PlatformClient
 
 
 async def test_a_held_booking_is_cancelled_and_the_seats_are_free_at_once(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1", quantities={"Standing": 2})
 
     answer = await buyer.cancel(booking)
@@ -18,11 +18,11 @@ async def test_a_held_booking_is_cancelled_and_the_seats_are_free_at_once(platfo
     assert await platform.seat(event, "A-1-1") == "available"
     assert await platform.free_places(event, "Standing") == 100
     assert (await buyer.cancel(booking)).status_code == 200
-    await platform.somebody().held(event, "A-1-1")
+    await platform.new_buyer().held(event, "A-1-1")
 
 
 async def test_a_payment_in_flight_is_waited_for_and_undone(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("timeout_after", "confirm", booking, delay_seconds=1.5)
     payment = asyncio.create_task(buyer.pay(booking))
@@ -37,7 +37,7 @@ async def test_a_payment_in_flight_is_waited_for_and_undone(platform: PlatformCl
 
 
 async def test_a_buyer_who_has_to_act_can_cancel_instead(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     assert (await buyer.pay(booking, CARD_WITH_3DS)).status_code == 202
     assert (await buyer.cancel(booking)).json()["status"] == "cancelled"
@@ -45,7 +45,7 @@ async def test_a_buyer_who_has_to_act_can_cancel_instead(platform: PlatformClien
 
 
 async def test_a_confirmed_booking_asks_for_a_refund_instead(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     answer = await buyer.cancel(booking)
     assert answer.status_code == 409
@@ -54,7 +54,7 @@ async def test_a_confirmed_booking_asks_for_a_refund_instead(platform: PlatformC
 
 
 async def test_an_expired_booking_cannot_be_cancelled(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(hold_seconds=1), platform.somebody()
+    event, buyer = await platform.event(hold_seconds=1), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await buyer.ends_as(booking, "expired")
     answer = await buyer.cancel(booking)
@@ -63,7 +63,7 @@ async def test_an_expired_booking_cannot_be_cancelled(platform: PlatformClient) 
 
 
 async def test_a_cancel_and_a_payment_at_once_end_in_one_of_the_two(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     for number in range(1, 6):
         booking = await buyer.held(event, f"A-1-{number}")
         paid, cancelled = await asyncio.gather(buyer.pay(booking), buyer.cancel(booking))
@@ -73,7 +73,7 @@ async def test_a_cancel_and_a_payment_at_once_end_in_one_of_the_two(platform: Pl
 
 
 async def test_a_cancellation_from_the_temporal_ui_gives_everything_back(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.saga(booking).cancel()
     await buyer.ends_as(booking, "cancelled")
@@ -83,7 +83,7 @@ async def test_a_cancellation_from_the_temporal_ui_gives_everything_back(platfor
 async def test_a_cancellation_from_the_temporal_ui_waits_for_the_payment_in_flight_and_undoes_it(
     platform: PlatformClient,
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("500_before", "confirm", booking, times=3)
     payment = asyncio.create_task(buyer.pay(booking))

@@ -36,7 +36,7 @@ BODIES: dict[str, tuple[str, dict[str, Any], str]] = {
 async def test_a_card_number_in_a_body_is_refused_by_field(
     platform: PlatformClient, path: str, body: dict[str, Any], field: str
 ) -> None:
-    answer = await platform.somebody().post(path, body)
+    answer = await platform.new_buyer().post(path, body)
     assert problem(answer) == (422, "invalid-request", field)
     assert_not_repeated(answer)
 
@@ -87,7 +87,7 @@ async def test_a_card_number_around_the_body_is_refused(
 
 async def test_a_refused_card_number_is_in_no_log(platform: PlatformClient, stack: Stack) -> None:
     mine = "5200828282828210"
-    await platform.somebody().post("/v1/bookings", {"card": mine}, key=mine)
+    await platform.new_buyer().post("/v1/bookings", {"card": mine}, key=mine)
     await platform.http.get(f"/v1/events/{mine}?q={mine}", headers={"X-Request-Id": mine})
     await platform.http.post(f"/v1/{mine}", content=b"\xff" + mine.encode())
     logs = list((stack.place.folder / "logs").glob("*.log"))
@@ -96,7 +96,7 @@ async def test_a_refused_card_number_is_in_no_log(platform: PlatformClient, stac
 
 
 async def test_what_only_looks_like_one_goes_through(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     for seat, key in enumerate(("1795000000000000", "20261123101500123", uuid4().hex, "5105105105105101"), 1):
         assert (await buyer.hold(event, f"A-1-{seat}", key=key)).status_code == 201
 

@@ -19,7 +19,7 @@ __all__ = ["mailbox", "superuser"]  # fixtures
 
 async def test_an_export_has_every_booking_of_its_owner(platform: PlatformClient) -> None:
     person, event = await register(platform), await platform.event()
-    await platform.somebody().bought(event, "A-1-1")
+    await platform.new_buyer().bought(event, "A-1-1")
     held, bought = await person.held(event, "A-1-2"), (await person.bought(event, "A-1-3"))["id"]
     export = (await person.get("/v1/me/export")).json()
     assert [(each["id"], each["status"]) for each in export["bookings"]] == [(bought, "confirmed"), (held, "held")]
@@ -39,7 +39,7 @@ async def test_tickets_and_money_records_of_an_erased_person_stay(
     platform: PlatformClient, erased: tuple[Registered, str, str], superuser: psycopg.Connection
 ) -> None:
     person, event, booking = erased
-    seen = await platform.somebody(Role.SUPPORT).booking(booking)
+    seen = await platform.new_buyer(Role.SUPPORT).booking(booking)
     assert (seen["status"], seen["user_id"], len(seen["tickets"])) == ("confirmed", str(person.user_id), 1)
     assert await platform.sold(event, "A-1-1")
     keys = superuser.execute("SELECT count(*) FROM user_keys WHERE user_id = %s", [person.user_id]).fetchall()
@@ -50,7 +50,7 @@ async def test_an_erased_person_gets_the_money_of_a_cancelled_event_back_and_no_
     platform: PlatformClient, erased: tuple[Registered, str, str], mailbox: httpx2.AsyncClient, settings: Settings
 ) -> None:
     person, event, booking = erased
-    support = platform.somebody(Role.SUPPORT)
+    support = platform.new_buyer(Role.SUPPORT)
     before = len(await mails_to(mailbox, person.email))
     await platform.cancel(event)
 

@@ -65,7 +65,7 @@ async def held(buyer: Buyer, event: str) -> str:
 
 async def a_house_with_buyers(platform: PlatformClient) -> tuple[str, Buyer, list[str], list[str]]:
     """An event, a buyer, the paid bookings, and those in flight, of which a third is about to be paid."""
-    event, buyer = await platform.event(standing=PAID + IN_FLIGHT, hold_seconds=3600), platform.somebody()
+    event, buyer = await platform.event(standing=PAID + IN_FLIGHT, hold_seconds=3600), platform.new_buyer()
 
     async def bought() -> str:
         booking = await held(buyer, event)
@@ -150,7 +150,7 @@ async def test_everyone_who_paid_is_refunded_once_though_it_is_paused_and_the_wo
     assert set(statuses) <= {"cancelled", "failed", "refunded"}
     assert (report["refunded"], report["failed"]) == (PAID + afterwards, 0)
     assert report["amount"] == (PAID + afterwards) * PRICE
-    support = platform.somebody(Role.SUPPORT)
+    support = platform.new_buyer(Role.SUPPORT)
     assert {await support.status(booking) for booking in paid} == {"refunded"}
     for booking in [*paid, *flying]:
         await pays_back_everything(platform, booking)
@@ -165,7 +165,7 @@ async def is_paused_and_quiet(platform: PlatformClient, event: str) -> bool:
 async def test_a_refund_that_cannot_be_made_is_named_in_the_report_and_holds_up_no_other(
     platform: PlatformClient,
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     stuck, fine = (await buyer.bought(event, "A-1-1"))["id"], (await buyer.bought(event, "A-1-2"))["id"]
     await platform.provider.will("decline", "refund", stuck, times=1000)
     await platform.cancel(event)
@@ -186,7 +186,7 @@ async def test_a_buyers_own_refund_in_progress_is_waited_for_and_the_other_ticke
     platform: PlatformClient,
 ) -> None:
     policy: dict[str, int | None] = {"fee_percent": 20}
-    event, buyer = await platform.event(refund_policy=policy), platform.somebody()
+    event, buyer = await platform.event(refund_policy=policy), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", "A-1-2")
     await platform.provider.will("processing", "refund", booking["id"])
     assert (await buyer.refund(booking["id"], booking["tickets"][0]["id"])).status_code == 202
@@ -204,7 +204,7 @@ async def test_a_buyers_own_refund_in_progress_is_waited_for_and_the_other_ticke
 async def test_a_buyers_own_refund_that_is_parked_is_named_in_the_report_and_the_other_ticket_follows(
     platform: PlatformClient,
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", "A-1-2")
     await platform.provider.will("decline", "refund", booking["id"], times=1000)
     own = (await buyer.refund(booking["id"], booking["tickets"][0]["id"])).json()["id"]
@@ -221,7 +221,7 @@ async def test_a_buyers_own_refund_that_is_parked_is_named_in_the_report_and_the
 
 
 async def test_cancelling_twice_is_no_error_and_refunds_once(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     await asyncio.gather(*(platform.cancel(event) for _ in range(4)))
     await finished(platform, event)
@@ -233,7 +233,7 @@ async def test_cancelling_twice_is_no_error_and_refunds_once(platform: PlatformC
 async def test_a_cancellation_whose_workflow_was_terminated_goes_on_when_it_is_ordered_again(
     platform: PlatformClient,
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     await platform.provider.will("slow", "refund", booking, delay_seconds=1.5)
     await platform.cancel(event)
@@ -247,7 +247,7 @@ async def test_a_cancellation_whose_workflow_was_terminated_goes_on_when_it_is_o
 async def test_a_cancellation_whose_workflow_is_gone_is_revived_as_it_was(
     platform: PlatformClient, paused: bool
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", "A-1-2")
     await platform.provider.will("processing", "refund", booking["id"])
     await buyer.refund(booking["id"], booking["tickets"][0]["id"])  # which the cancellation waits for
@@ -276,7 +276,7 @@ async def test_a_cancellation_whose_workflow_is_gone_is_revived_as_it_was(
 
 async def test_only_the_organizer_and_staff_see_how_a_cancellation_stands(platform: PlatformClient) -> None:
     event = await platform.event()
-    assert (await platform.somebody().get(f"/v1/events/{event}/cancellation")).status_code == 404
+    assert (await platform.new_buyer().get(f"/v1/events/{event}/cancellation")).status_code == 404
     await platform.cancel(event)
     assert (await finished(platform, event))["refunded"] == 0
-    assert (await platform.somebody().get(f"/v1/events/{event}/cancellation")).status_code == 404
+    assert (await platform.new_buyer().get(f"/v1/events/{event}/cancellation")).status_code == 404

@@ -18,7 +18,7 @@ from tests.waiting import eventually
 
 async def bought(platform: PlatformClient, *seats: str, **event: Any) -> tuple[str, Buyer, dict[str, Any]]:
     """An event where a seat in A costs 5000 and one in B 4000; a buyer; and a booking of these seats."""
-    opened, buyer = await platform.event(**event), platform.somebody()
+    opened, buyer = await platform.event(**event), platform.new_buyer()
     return opened, buyer, await buyer.bought(opened, *seats)
 
 
@@ -62,7 +62,7 @@ async def test_a_dearer_seat_is_paid_and_the_old_one_can_be_bought_by_others(pla
     assert await platform.provider.kept(booking["id"]) == 9000
     keys = [each["key"] for each in await platform.provider.calls(booking["id"], "capture")]
     assert f"{booking['id']}:exchange:capture:2" in keys
-    await platform.somebody().bought(event, "B-1-1")
+    await platform.new_buyer().bought(event, "B-1-1")
 
 
 async def test_a_cheaper_seat_is_the_buyers_at_once_and_the_difference_goes_back(platform: PlatformClient) -> None:
@@ -132,7 +132,7 @@ async def test_a_capture_that_is_refused_leaves_the_old_seat_and_no_money_is_kep
 async def test_of_many_who_want_one_seat_exactly_one_gets_it_and_the_others_keep_theirs(
     platform: PlatformClient,
 ) -> None:
-    event, buyers = await platform.event(), [platform.somebody() for _ in range(5)]
+    event, buyers = await platform.event(), [platform.new_buyer() for _ in range(5)]
     bookings = [await buyer.bought(event, f"B-1-{number}") for number, buyer in enumerate(buyers, start=1)]
 
     answers = await asyncio.gather(
@@ -222,17 +222,17 @@ async def test_a_booking_with_tickets_given_back_exchanges_what_it_has_left(plat
 
 
 async def test_what_cannot_be_exchanged_is_refused_and_nothing_changes(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "B-1-1", quantities={"Standing": 1})
     held = await buyer.held(event, "B-1-2")
-    await platform.somebody().bought(event, "A-1-9")
+    await platform.new_buyer().bought(event, "A-1-9")
     ticket, standing = ticket_of(booking, "B-1-1"), ticket_of(booking, None)
     cases = {
         (422, "unknown-tickets"): buyer.exchange(booking["id"], str(uuid4()), "A-1-1"),
         (422, "unknown-seats"): buyer.exchange(booking["id"], ticket, "A-9-99"),
         (422, "unknown-provider"): buyer.exchange(booking["id"], ticket, "A-1-1", provider="paypal"),
         (409, "wrong-state"): buyer.exchange(held, ticket, "A-1-1"),
-        (404, "not-found"): platform.somebody().exchange(booking["id"], ticket, "A-1-1"),
+        (404, "not-found"): platform.new_buyer().exchange(booking["id"], ticket, "A-1-1"),
     }
     for expected, call in cases.items():
         assert refused_as(await call) == expected
@@ -264,7 +264,7 @@ async def test_outside_the_policy_nothing_is_exchanged(platform: PlatformClient,
 async def test_support_reads_the_exchange_in_the_bookings_story(platform: PlatformClient) -> None:
     _, buyer, booking = await bought(platform, "B-1-1")
     exchange = await exchanged(buyer, booking, "B-1-1", "A-1-1")
-    support = platform.somebody(Role.SUPPORT)
+    support = platform.new_buyer(Role.SUPPORT)
     story = (await support.get(f"/v1/bookings/{booking['id']}/timeline")).json()
     [told] = story["exchanges"]
     assert told["exchange"]["id"] == exchange["id"]

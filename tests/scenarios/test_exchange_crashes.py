@@ -223,7 +223,7 @@ async def test_without_redis_the_exchange_goes_on_and_the_old_seat_can_be_bought
     await ordered.is_completed()
 
     async def can_be_bought() -> bool:
-        return (await platform.somebody().hold(event, "B-1-1")).status_code == 201
+        return (await platform.new_buyer().hold(event, "B-1-1")).status_code == 201
 
     await eventually(can_be_bought, within=30)
-    assert (await platform.somebody().hold(event, "A-1-1")).status_code == 409
+    assert (await platform.new_buyer().hold(event, "A-1-1")).status_code == 409

@@ -94,7 +94,7 @@ async def test_a_buyer_who_abandons_the_exchange_is_charged_nothing_and_may_do_o
     event, buyer, booking = await bought(platform, "B-1-1")
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS)
     path = f"/v1/bookings/{booking['id']}/exchanges/{exchange['id']}"
-    assert (await platform.somebody().delete(path)).status_code == 404
+    assert (await platform.new_buyer().delete(path)).status_code == 404
 
     abandoned = await buyer.delete(path)
 

@@ -28,7 +28,7 @@ async def other_api(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
 async def test_fifty_calls_with_one_key_at_two_apis_make_one_booking_with_one_answer(
     platform: PlatformClient, other_api: httpx2.AsyncClient
 ) -> None:
-    event, here = await platform.event(), platform.somebody()
+    event, here = await platform.event(), platform.new_buyer()
     there, key = here.at(other_api), str(uuid4())
 
     answers = await asyncio.gather(
@@ -44,7 +44,7 @@ async def test_fifty_calls_with_one_key_at_two_apis_make_one_booking_with_one_an
 async def test_the_same_key_with_another_body_is_refused_also_after_the_booking_has_ended(
     platform: PlatformClient,
 ) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     first = await buyer.hold(event, "A-1-1", key=key)
 
     async def assert_refused() -> None:
@@ -60,20 +60,20 @@ async def test_the_same_key_with_another_body_is_refused_also_after_the_booking_
 
 
 async def test_another_body_is_refused_also_while_the_first_call_is_under_way(platform: PlatformClient) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     answers = await asyncio.gather(*(buyer.hold(event, f"A-1-{n}", key=key) for n in range(1, 6)))
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422, 422]
 
 
 async def test_the_order_of_seats_is_no_other_body(platform: PlatformClient) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     first = await buyer.hold(event, "A-1-1", "A-1-2", key=key)
     second = await buyer.hold(event, "A-1-2", "A-1-1", key=key)
     assert (second.status_code, second.content) == (201, first.content)
 
 
 async def test_a_refused_hold_is_not_remembered(platform: PlatformClient) -> None:
-    event, first, second = await platform.event(), platform.somebody(), platform.somebody()
+    event, first, second = await platform.event(), platform.new_buyer(), platform.new_buyer()
     key, blocking = str(uuid4()), await first.held(event, "A-1-1")
     # Let the workflow refuse, not only the look into Redis before it.
     assert {a.status_code for a in await asyncio.gather(*(second.hold(event, "A-1-1", key=key) for _ in range(3)))} == {
@@ -85,12 +85,12 @@ async def test_a_refused_hold_is_not_remembered(platform: PlatformClient) -> Non
 
 async def test_two_users_with_one_key_have_two_bookings(platform: PlatformClient) -> None:
     event, key = await platform.event(), str(uuid4())
-    ids = {(await platform.somebody().hold(event, f"A-1-{n}", key=key)).json()["id"] for n in (1, 2)}
+    ids = {(await platform.new_buyer().hold(event, f"A-1-{n}", key=key)).json()["id"] for n in (1, 2)}
     assert len(ids) == 2
 
 
 async def test_without_a_key_the_server_makes_one_and_returns_it(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     body = {"event_id": event, "seats": ["A-1-1"]}
     first = await buyer.post("/v1/bookings", body)
     again = await buyer.post("/v1/bookings", body, key=first.headers["Idempotency-Key"])
@@ -100,7 +100,7 @@ async def test_without_a_key_the_server_makes_one_and_returns_it(platform: Platf
 async def test_twenty_clicks_on_pay_with_one_key_charge_once(
     platform: PlatformClient, other_api: httpx2.AsyncClient
 ) -> None:
-    event, here = await platform.event(), platform.somebody()
+    event, here = await platform.event(), platform.new_buyer()
     there, key, booking = here.at(other_api), str(uuid4()), await here.held(event, "A-1-1")
 
     answers = await asyncio.gather(*((here if n % 2 else there).pay(booking, key=key) for n in range(20)))
@@ -113,7 +113,7 @@ async def test_twenty_clicks_on_pay_with_one_key_charge_once(
 
 
 async def test_a_payment_key_with_another_body_is_refused(platform: PlatformClient) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     assert (await buyer.pay(booking, key=key)).status_code == 200
     other = await buyer.pay(booking, "pm_card_mastercard", key=key)
@@ -124,7 +124,7 @@ async def test_a_payment_key_with_another_body_is_refused(platform: PlatformClie
 async def test_a_repeated_hold_is_known_also_after_redis_has_lost_the_event(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer, rival, key = await platform.event(), platform.somebody(), platform.somebody(), str(uuid4())
+    event, buyer, rival, key = await platform.event(), platform.new_buyer(), platform.new_buyer(), str(uuid4())
     first = await buyer.hold(event, "A-1-1", key=key)
     await buyer.cancel(first.json()["id"])
     await rival.held(event, "A-1-1")

@@ -41,7 +41,7 @@ async def browses(url: str, card: str, *, with_3ds: bool | None = None) -> Page:
 
 
 async def test_a_buyer_who_pays_on_iyzico_s_page_gets_the_tickets(platform: PlatformClient) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking, key=key)
     assert await platform.provider.kept(booking) == 0
@@ -56,7 +56,7 @@ async def test_a_buyer_who_pays_on_iyzico_s_page_gets_the_tickets(platform: Plat
 
 
 async def test_a_buyer_who_never_comes_back_to_our_page_is_confirmed_all_the_same(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await asyncio.to_thread(pay_with, await ordered(buyer, booking), APPROVED)
     await buyer.ends_as(booking, "confirmed")
@@ -82,7 +82,7 @@ async def test_a_forged_notification_is_refused_and_one_about_an_unknown_form_ch
 
 
 async def test_a_declined_card_may_be_followed_by_another_on_the_same_page(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking)
     assert (await browses(url, NO_FUNDS)).alert
@@ -92,7 +92,7 @@ async def test_a_declined_card_may_be_followed_by_another_on_the_same_page(platf
 
 
 async def test_a_page_that_is_paid_after_a_cancel_gives_the_money_back(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking)
     assert (await buyer.cancel(booking)).json()["status"] == "cancelled"
@@ -106,7 +106,7 @@ async def test_a_page_that_is_paid_after_a_cancel_gives_the_money_back(platform:
 async def test_an_abandoned_page_that_is_paid_after_all_gives_back_what_was_paid_twice(
     platform: PlatformClient,
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking)
     assert (await buyer.abandon(booking)).json()["status"] == "held"
@@ -121,7 +121,7 @@ async def test_an_abandoned_page_that_is_paid_after_all_gives_back_what_was_paid
 async def test_a_page_that_is_paid_after_the_hold_is_over_gets_the_seats_all_the_same(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=4), platform.somebody()
+    event, buyer = await platform.event(hold_seconds=4), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking)
     await buyer.ends_as(booking, "expired", within=settings.payment_window + 30)
@@ -130,7 +130,7 @@ async def test_a_page_that_is_paid_after_the_hold_is_over_gets_the_seats_all_the
 
 
 async def test_a_page_that_has_expired_is_watched_no_more(platform: PlatformClient, settings: Settings) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await ordered(buyer, booking)
     await buyer.abandon(booking)
@@ -160,7 +160,7 @@ async def settled(platform: PlatformClient, booking: str, kept: int) -> bool:
 async def test_an_order_that_does_not_fit_its_provider_names_the_field(
     platform: PlatformClient, body: dict[str, Any], field: str
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     refused = await buyer.post(f"/v1/bookings/{booking}/payment", body, key=str(uuid4()))
     assert (refused.status_code, refused.json()["field"]) == (422, field)
@@ -170,7 +170,7 @@ async def test_an_order_that_does_not_fit_its_provider_names_the_field(
 async def test_a_currency_that_the_provider_does_not_take_is_refused_and_another_provider_takes_it(
     platform: PlatformClient,
 ) -> None:
-    event, buyer = await platform.event(currency="CHF"), platform.somebody()
+    event, buyer = await platform.event(currency="CHF"), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     refused = await buyer.pay(booking, None, provider="iyzico")
     assert (refused.status_code, refused.json()["field"]) == (422, "provider")

@@ -64,7 +64,7 @@ async def undecided(
     platform: PlatformClient, settings: Settings, *seats: str, hold_seconds: int = 3, silent: bool = False, **more: Any
 ) -> Late:
     """A booking that is held, and whose buyer has given up a payment that the provider cannot close."""
-    event, buyer = await platform.event(hold_seconds=hold_seconds, rows=3, seats_per_row=6), platform.somebody()
+    event, buyer = await platform.event(hold_seconds=hold_seconds, rows=3, seats_per_row=6), platform.new_buyer()
     booking = await buyer.held(event, *(seats or ("A-1-3",)), **more)
     if silent:
         await platform.provider.send(booking, drop=1)
@@ -105,7 +105,7 @@ async def test_late_money_is_found_although_no_webhook_tells_of_it(
 async def test_a_payment_that_stays_undecided_until_its_window_closes_frees_the_seats_and_is_not_forgotten(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=3), platform.somebody()
+    event, buyer = await platform.event(hold_seconds=3), platform.new_buyer()
     booking = await buyer.held(event, "A-1-3")
     await platform.provider.will("processing", "confirm", booking)
     assert (await buyer.pay(booking)).status_code == 202
@@ -119,7 +119,7 @@ async def test_who_agreed_gets_the_nearest_equal_seats_when_the_own_ones_are_gon
     platform: PlatformClient, settings: Settings
 ) -> None:
     late = await expired(platform, settings, "A-1-3", "A-1-4", accept_alternatives=True)
-    await platform.somebody().bought(late.event, "A-1-4")
+    await platform.new_buyer().bought(late.event, "A-1-4")
 
     await late.money_turns_up()
 
@@ -132,7 +132,7 @@ async def test_who_did_not_agree_to_other_seats_gets_the_money_back(
     platform: PlatformClient, settings: Settings
 ) -> None:
     late = await expired(platform, settings)
-    await platform.somebody().bought(late.event, "A-1-3")
+    await platform.new_buyer().bought(late.event, "A-1-3")
     await late.money_turns_up()
     assert await late.is_settled() == "returned"
     assert await late.buyer.status(late.booking) == "expired"
@@ -144,7 +144,7 @@ async def test_who_agreed_but_finds_no_equal_seats_gets_the_money_back(
 ) -> None:
     late = await expired(platform, settings, "A-1-3", "A-1-4", accept_alternatives=True)
     for row in (1, 2, 3):  # single seats stay free, but no two together
-        await platform.somebody().bought(late.event, *(f"A-{row}-{number}" for number in (2, 4, 6)))
+        await platform.new_buyer().bought(late.event, *(f"A-{row}-{number}" for number in (2, 4, 6)))
     await late.money_turns_up()
     assert await late.is_settled() == "returned"
     assert await late.kept() == 0
@@ -155,7 +155,7 @@ async def test_standing_places_that_are_sold_out_are_not_sold_again(
 ) -> None:
     late = await expired(platform, settings, quantities={"Standing": 1}, accept_alternatives=True)
     for _ in range(2):
-        await platform.somebody().bought(late.event, quantities={"Standing": 50})
+        await platform.new_buyer().bought(late.event, quantities={"Standing": 50})
     await late.money_turns_up()
     assert await late.is_settled() == "returned"
     assert await platform.free_places(late.event, "Standing") == 0
@@ -340,7 +340,7 @@ async def test_three_late_payments_for_one_seat_sell_it_once(platform: PlatformC
     first = await expired(platform, settings)
     others = []
     for _ in range(2):
-        buyer = platform.somebody()
+        buyer = platform.new_buyer()
         booking = await buyer.held(first.event, "A-1-3")
         await platform.provider.will("processing", "confirm", booking)
         await buyer.pay(booking)

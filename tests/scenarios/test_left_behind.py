@@ -43,7 +43,7 @@ async def exchanging(settings: Settings) -> AsyncIterator[ExchangeActivities]:
 async def test_nobody_issues_tickets_for_money_that_is_going_back(
     platform: PlatformClient, left_behind: ReservationActivities
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("slow", "confirm", booking, delay_seconds=1)
     await platform.provider.will("500_before", "cancel", booking, times=1000)
@@ -67,7 +67,7 @@ async def test_nobody_issues_tickets_for_money_that_is_going_back(
 async def test_a_seat_that_costs_no_more_is_not_swapped_when_the_event_was_called_off_meanwhile(
     platform: PlatformClient, exchanging: ExchangeActivities, old: str, new: str
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, old)
     request = ExchangeRequest(
         id=uuid4(),
@@ -96,7 +96,7 @@ async def test_a_seat_that_costs_no_more_is_not_swapped_when_the_event_was_calle
 
 
 async def test_tickets_that_are_issued_stay(platform: PlatformClient, left_behind: ReservationActivities) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1")
     there = await step(left_behind.forbid_tickets, UUID(booking["id"]))
     assert there.model_dump(mode="json") == await buyer.booking(booking["id"])

@@ -23,7 +23,7 @@ async def test_what_a_dead_worker_did_for_an_order_that_comes_too_late_is_undone
     """The worker takes the money and dies before Temporal has heard that there was an order. When the next one
     hears of it, its time is over: no history tells of the payment, only the row and the provider do."""
     hold_seconds = 120 if buyer_cancels else 20
-    event, buyer = await platform.event(hold_seconds=hold_seconds), platform.somebody()
+    event, buyer = await platform.event(hold_seconds=hold_seconds), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("slow", "capture", booking, delay_seconds=1.5)
     paying = asyncio.create_task(buyer.pay(booking))

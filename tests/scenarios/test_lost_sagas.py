@@ -47,7 +47,7 @@ async def waits_to_try_again(platform: PlatformClient, booking: str) -> bool:
 async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_seat(
     platform: PlatformClient, engine: AsyncEngine, stack: Stack
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=3), platform.somebody()
+    event, buyer = await platform.event(hold_seconds=3), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1", quantities={"Standing": 1})
     await platform.saga(booking).terminate("by mistake")
 
@@ -67,7 +67,7 @@ async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_se
 async def test_a_payment_whose_saga_was_terminated_gives_the_money_back(
     platform: PlatformClient, engine: AsyncEngine
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=4), platform.somebody()
+    event, buyer = await platform.event(hold_seconds=4), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("500_after", "capture", booking)
     await platform.provider.will("500_before", "retrieve", booking, times=100)
@@ -86,7 +86,7 @@ async def test_a_payment_whose_saga_was_terminated_gives_the_money_back(
 
 
 async def test_a_saga_that_was_reset_to_its_beginning_still_sells(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     assert (await buyer.pay(booking, DECLINED_CARD)).status_code == 402
     await platform.temporal.workflow_service.reset_workflow_execution(

@@ -64,7 +64,7 @@ async def quickly(answer: Awaitable[httpx2.Response]) -> tuple[httpx2.Response, 
 async def test_a_hold_without_a_server_is_answered_within_two_seconds_and_works_again_later(
     platform: PlatformClient, stack: Stack, server: str
 ) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     async with without(stack, server):
         answer, seconds = await quickly(buyer.hold(event, "A-1-1", key=key))
         assert answer.status_code == 503, answer.text
@@ -83,7 +83,7 @@ async def test_a_hold_without_a_server_is_answered_within_two_seconds_and_works_
 async def test_a_payment_that_meets_an_outage_ends_in_one_charge(
     platform: PlatformClient, stack: Stack, server: str
 ) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("slow", "confirm", booking, delay_seconds=1)
     payment = asyncio.create_task(buyer.pay(booking, key=key))
@@ -105,7 +105,7 @@ async def test_bookings_do_not_notice_that_kafka_search_mail_and_consumers_are_d
     platform: PlatformClient, stack: Stack
 ) -> None:
     async with without(stack, "consume", "relay", "kafka", "elasticsearch", "mail"):
-        event, buyer = await platform.event(), platform.somebody()
+        event, buyer = await platform.event(), platform.new_buyer()
         booking = await buyer.bought(event, "A-1-1")
         assert booking["status"] == "confirmed"
 
@@ -123,7 +123,7 @@ async def name_of(platform: PlatformClient, event: str) -> str:
 async def test_with_all_workers_gone_a_payment_is_unknown_and_nobody_is_charged_after_its_deadline(
     platform: PlatformClient, stack: Stack
 ) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     long = "60" if os.environ.get("SEATWRIGHT_SCALE") == "full" else "10"  # seconds without any worker
     hasty = await asyncio.to_thread(stack.spawn, "api-hasty", "api", env={"SEATWRIGHT_PAYMENT_WAIT": long})
@@ -149,7 +149,7 @@ async def test_with_all_workers_gone_a_payment_is_unknown_and_nobody_is_charged_
 async def test_a_worker_killed_in_the_middle_of_a_payment_leaves_it_to_another(
     platform: PlatformClient, stack: Stack, operation: str
 ) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("slow", operation, booking, delay_seconds=1)
     payment = asyncio.create_task(buyer.pay(booking, key=key))
@@ -166,7 +166,7 @@ async def test_a_worker_killed_in_the_middle_of_a_payment_leaves_it_to_another(
 
 
 async def test_an_api_killed_in_the_middle_of_a_hold_has_not_lost_it(platform: PlatformClient, stack: Stack) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     hold = asyncio.create_task(buyer.hold(event, "A-1-1", key=key))
     await eventually(lambda: platform.seat_is_not_free(event, "A-1-1"), every=0.005)
     async with without(stack, "api"):
@@ -180,7 +180,7 @@ async def test_an_api_killed_in_the_middle_of_a_hold_has_not_lost_it(platform: P
 async def test_seats_freed_while_redis_is_away_are_on_sale_again_soon_after_it_is_back(
     platform: PlatformClient, stack: Stack
 ) -> None:
-    event, buyer, other = await platform.event(), platform.somebody(), platform.somebody()
+    event, buyer, other = await platform.event(), platform.new_buyer(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     async with without(stack, "redis"):
         assert (await buyer.cancel(booking)).json()["status"] == "cancelled"
@@ -192,7 +192,7 @@ async def test_seats_freed_while_redis_is_away_are_on_sale_again_soon_after_it_i
 
 
 async def test_an_api_killed_in_the_middle_of_a_payment_has_not_lost_it(platform: PlatformClient, stack: Stack) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("slow", "confirm", booking, delay_seconds=1)
     payment = asyncio.create_task(buyer.pay(booking, key=key))
@@ -208,7 +208,7 @@ async def test_an_api_killed_in_the_middle_of_a_payment_has_not_lost_it(platform
 async def test_seats_that_are_held_or_sold_stay_so_when_redis_is_killed_and_comes_back_empty(
     platform: PlatformClient, stack: Stack
 ) -> None:
-    event, buyer = await platform.event(standing=50), platform.somebody()
+    event, buyer = await platform.event(standing=50), platform.new_buyer()
     held = await buyer.held(event, "A-1-1", quantities={"Standing": 49})
     await buyer.bought(event, "A-1-2")
     async with without(stack, "redis"):
@@ -217,17 +217,17 @@ async def test_seats_that_are_held_or_sold_stay_so_when_redis_is_killed_and_come
         await redis.flushall()
 
     for taken in ("A-1-1", "A-1-2"):
-        assert (await platform.somebody().hold(event, taken)).status_code == 409
-    assert (await platform.somebody().hold(event, quantities={"Standing": 2})).status_code == 409
+        assert (await platform.new_buyer().hold(event, taken)).status_code == 409
+    assert (await platform.new_buyer().hold(event, quantities={"Standing": 2})).status_code == 409
     assert (await buyer.pay(held)).status_code == 200
 
 
 async def test_holds_and_bookings_survive_the_restart_of_every_server(platform: PlatformClient, stack: Stack) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     sold, held = (await buyer.bought(event, "A-1-1"))["id"], await buyer.held(event, "A-1-2")
     for server in ("redis", "postgres", "temporal", "kafka", "sandbox"):
         await asyncio.to_thread(stack.restart, server)
 
     assert await pay(buyer, held) == 200
     assert (await buyer.booking(sold))["status"] == "confirmed"
-    assert (await hold(platform.somebody(), event, "A-1-2")).status_code == 409
+    assert (await hold(platform.new_buyer(), event, "A-1-2")).status_code == 409

@@ -173,7 +173,7 @@ async def test_a_person_whom_identity_does_not_know_is_skipped_and_holds_up_nobo
     platform: PlatformClient, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
 ) -> None:
     event = await platform.event()
-    forgotten = [(await platform.somebody().bought(event, f"A-1-{number}"))["id"] for number in range(1, 5)]
+    forgotten = [(await platform.new_buyer().bought(event, f"A-1-{number}"))["id"] for number in range(1, 5)]
     booking = (await buyer.bought(event, "A-2-1"))["id"]
 
     for each in (*forgotten, booking):
@@ -208,13 +208,13 @@ async def test_a_published_event_is_found_and_one_that_is_called_off_is_not_on_s
 
 async def test_a_sale_is_counted_once_and_stays_so(platform: PlatformClient, settings: Settings) -> None:
     event = await platform.event()
-    first = await platform.somebody().bought(event, "A-1-1", quantities={"Standing": 2})
+    first = await platform.new_buyer().bought(event, "A-1-1", quantities={"Standing": 2})
     await all_is_told(settings, first["id"], "analytics")
     assert sales(settings, event) == [(1, 3, 11000, "EUR")]
 
-    lost = await platform.somebody().held(event, "A-1-2")
-    await platform.somebody().hold(event, "A-1-2")
-    second = await platform.somebody().bought(event, "B-1-1")
+    lost = await platform.new_buyer().held(event, "A-1-2")
+    await platform.new_buyer().hold(event, "A-1-2")
+    second = await platform.new_buyer().bought(event, "B-1-1")
     await all_is_told(settings, lost, "analytics")
     await all_is_told(settings, second["id"], "analytics")
     assert sales(settings, event) == [(2, 4, 15000, "EUR")]

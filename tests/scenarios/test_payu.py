@@ -54,7 +54,7 @@ async def reason(buyer: Buyer, booking: str, key: str) -> str:
 
 
 async def test_a_buyer_who_pays_at_payu_gets_the_tickets(platform: PlatformClient) -> None:
-    buyer, event, key = platform.somebody(), await platform.event(), str(uuid4())
+    buyer, event, key = platform.new_buyer(), await platform.event(), str(uuid4())
     booking = await buyer.held(event, "A-1-1", "A-1-2")
     page = await sent_to_payu(buyer, booking, key=key)
     assert await platform.provider.kept(booking) == 0
@@ -67,7 +67,7 @@ async def test_a_buyer_who_pays_at_payu_gets_the_tickets(platform: PlatformClien
 
 
 async def test_who_leaves_payu_s_page_may_pay_otherwise_when_the_window_has_closed(platform: PlatformClient) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking = await buyer.held(await platform.event(), "A-1-1")
     page = await sent_to_payu(buyer, booking)
     await asyncio.to_thread(page.pay, "3ds")
@@ -78,7 +78,7 @@ async def test_who_leaves_payu_s_page_may_pay_otherwise_when_the_window_has_clos
 
 
 async def test_who_cancels_while_at_payu_s_page_pays_nothing(platform: PlatformClient) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking = await buyer.held(await platform.event(), "A-1-1")
     page = await sent_to_payu(buyer, booking)
     assert (await buyer.cancel(booking)).json()["status"] == "cancelled"
@@ -87,7 +87,7 @@ async def test_who_cancels_while_at_payu_s_page_pays_nothing(platform: PlatformC
 
 
 async def test_a_payment_method_is_chosen_at_payu_and_not_here(platform: PlatformClient) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking = await buyer.held(await platform.event(), "A-1-1")
     answer = await order(buyer, booking, payment_method="TOKC_KPNZVSLJUNR4DHF5NPVKDPJGMX7")
     assert (answer.status_code, answer.json()["field"]) == (422, "payment_method")
@@ -98,7 +98,7 @@ async def test_a_payment_method_is_chosen_at_payu_and_not_here(platform: Platfor
 async def test_who_closes_the_browser_at_payu_after_paying_gets_the_tickets_by_payu_s_notification(
     platform: PlatformClient,
 ) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking = await buyer.held(await platform.event(), "A-1-1")
     page = await sent_to_payu(buyer, booking)
     await asyncio.to_thread(page.pay, "approved")
@@ -113,7 +113,7 @@ async def test_who_closes_the_browser_at_payu_after_paying_gets_the_tickets_by_p
 
 
 async def test_a_forged_notification_is_refused_and_changes_nothing(platform: PlatformClient) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking = await buyer.held(await platform.event(), "A-1-1")
     await sent_to_payu(buyer, booking)
     (order_,) = await platform.provider.intents(booking)

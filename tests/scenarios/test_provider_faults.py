@@ -22,7 +22,7 @@ FAULTS = (
 async def test_money_that_was_taken_unheard_goes_back_whatever_happens_to_its_refund(
     platform: PlatformClient, fault: str
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     # Every answer to the capture is lost until we give up and go back; one of the looks may be a webhook's.
     await platform.provider.will("reset_after", "capture", booking)
@@ -37,7 +37,7 @@ async def test_money_that_was_taken_unheard_goes_back_whatever_happens_to_its_re
 
 
 async def test_an_undo_that_keeps_failing_waits_for_an_operator_who_lets_it_try_again(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.call_off(event)
     await platform.provider.will("500_before", "cancel", booking, times=1000)

@@ -39,7 +39,7 @@ async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 
 async def a_booking(platform: PlatformClient) -> tuple[str, Buyer, str]:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     return event, buyer, (await buyer.bought(event, "A-1-1"))["id"]
 
 
@@ -189,7 +189,7 @@ async def test_without_redis_a_refund_goes_on_and_the_seat_can_be_bought_when_it
         await is_paid_back_once(platform, buyer, booking)
 
     async def bought() -> bool:
-        answer = await platform.somebody().hold(event, "A-1-1")
+        answer = await platform.new_buyer().hold(event, "A-1-1")
         return answer.status_code == 201
 
     await eventually(bought, within=30)

@@ -80,7 +80,7 @@ async def news(platform: PlatformClient, till: Till, booking: str) -> tuple[byte
 async def test_a_refund_that_waits_asks_its_provider_as_soon_as_there_is_news(
     platform: PlatformClient, till: Till
 ) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking, refund, pending = await left_pending(platform, buyer, till)
     body, headers = await news(platform, till, booking)
     heard = "SELECT count(*)::int FROM webhooks WHERE booking_id = %s AND course = 'refund'"
@@ -107,7 +107,7 @@ async def test_a_refund_that_waits_asks_its_provider_as_soon_as_there_is_news(
 async def test_each_provider_tells_what_became_of_a_refund_and_is_understood(
     platform: PlatformClient, till: Till, outcome: str
 ) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking, _, pending = await left_pending(platform, buyer, till)
     await platform.provider.decide(pending, outcome, till.name)
 
@@ -120,7 +120,7 @@ async def test_each_provider_tells_what_became_of_a_refund_and_is_understood(
 
 
 async def test_news_of_a_refund_that_is_lost_only_costs_time(platform: PlatformClient) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking, refund, pending = await left_pending(platform, buyer, TILLS[0], drop=1)
     await platform.provider.decide(pending, "failed")
     await buyer.ends_as(booking, "refunded", within=60)
@@ -134,7 +134,7 @@ _TRIES = "SELECT state FROM refunds WHERE refund_id = %s"
 async def test_a_refund_that_had_succeeded_and_fails_later_is_booked_back_and_made_again(
     platform: PlatformClient, has_exchanged: bool
 ) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     bought = await buyer.bought(await platform.event(), "B-1-1")
     booking, paid = bought["id"], 4000
     if has_exchanged:
@@ -176,7 +176,7 @@ async def fails_after_all(platform: PlatformClient, buyer: Buyer, booking: str, 
 
 async def is_shown_as(platform: PlatformClient, buyer: Buyer, booking: dict[str, Any], *shown: Any) -> None:
     """The refund's state, the booking's, and what has gone back by the booking and by the organizer's figures."""
-    support = platform.somebody(Role.SUPPORT)
+    support = platform.new_buyer(Role.SUPPORT)
 
     async def is_shown() -> bool:
         now = await buyer.booking(booking["id"])
@@ -191,7 +191,7 @@ async def is_shown_as(platform: PlatformClient, buyer: Buyer, booking: dict[str,
 async def test_a_refund_that_is_made_again_is_pending_and_not_refunded_until_it_has_gone_back(
     platform: PlatformClient,
 ) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking = await buyer.bought(await platform.event(), "B-1-1")
     await fails_after_all(platform, buyer, booking["id"], "processing")
 
@@ -209,7 +209,7 @@ async def test_a_refund_that_is_made_again_is_pending_and_not_refunded_until_it_
 
 
 async def test_a_refund_that_cannot_be_made_again_needs_attention_and_is_shown_so(platform: PlatformClient) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking = await buyer.bought(await platform.event(), "B-1-1")
     refund = await fails_after_all(platform, buyer, booking["id"], "decline", times=1000)
 
@@ -229,7 +229,7 @@ async def test_news_of_a_refund_that_nobody_waits_for_is_kept_and_changes_nothin
     platform: PlatformClient, settings: Settings
 ) -> None:
     """Also of one that was made by hand at the provider: the audit finds that, and no message is believed."""
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking = (await buyer.bought(await platform.event(), "A-1-1"))["id"]
     [intent] = await platform.provider.intents(booking)
     body = charge_refunded(intent["id"])

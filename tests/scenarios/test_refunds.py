@@ -38,7 +38,7 @@ async def becomes(buyer: Buyer, booking: str, status: str, within: float = 30) -
 async def test_a_whole_refund_voids_the_tickets_frees_the_places_and_returns_the_money(
     platform: PlatformClient,
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", quantities={"Standing": 2})
 
     refund = await accepted(buyer, booking["id"])
@@ -52,11 +52,11 @@ async def test_a_whole_refund_voids_the_tickets_frees_the_places_and_returns_the
     assert (now["refunded"], now["tickets"]) == (11000, [])
     assert [(each["state"], each["amount"]) for each in await buyer.refunds(booking["id"])] == [("succeeded", 11000)]
     assert await platform.provider.kept(booking["id"]) == 0
-    await platform.somebody().bought(event, "A-1-1", quantities={"Standing": 2})
+    await platform.new_buyer().bought(event, "A-1-1", quantities={"Standing": 2})
 
 
 async def test_tickets_are_given_back_one_by_one_and_the_others_stay_valid(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", "B-1-1", quantities={"Standing": 2})
     by_place = {ticket["seat"] or ticket["section"]: ticket["id"] for ticket in booking["tickets"]}
 
@@ -78,17 +78,17 @@ async def test_tickets_are_given_back_one_by_one_and_the_others_stay_valid(platf
 
 
 async def test_the_places_of_a_part_can_be_sold_again_to_the_last(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(standing=4), platform.somebody()
+    event, buyer = await platform.event(standing=4), platform.new_buyer()
     booking = await buyer.bought(event, quantities={"Standing": 4})
     await accepted(buyer, booking["id"], booking["tickets"][0]["id"], booking["tickets"][1]["id"])
-    await platform.somebody().bought(event, quantities={"Standing": 2})
-    assert (await platform.somebody().hold(event, quantities={"Standing": 1})).status_code == 409
+    await platform.new_buyer().bought(event, quantities={"Standing": 2})
+    assert (await platform.new_buyer().hold(event, quantities={"Standing": 1})).status_code == 409
     await becomes(buyer, booking["id"], "partially_refunded")
 
 
 async def test_the_policys_fee_is_kept_ticket_by_ticket_and_the_booking_owes_it(platform: PlatformClient) -> None:
     policy = {"until_hours": 24, "fee_percent": 10, "fee_fixed": 150}
-    event, buyer = await platform.event(refund_policy=policy), platform.somebody()
+    event, buyer = await platform.event(refund_policy=policy), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", "B-1-1")
     first, second = (ticket["id"] for ticket in booking["tickets"])
     refund = await accepted(buyer, booking["id"], first)
@@ -101,7 +101,7 @@ async def test_the_policys_fee_is_kept_ticket_by_ticket_and_the_booking_owes_it(
 
 
 async def test_free_places_are_given_back_without_a_provider(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(standing_price=0), platform.somebody()
+    event, buyer = await platform.event(standing_price=0), platform.new_buyer()
     booking = await buyer.bought(event, quantities={"Standing": 1})
     await accepted(buyer, booking["id"])
     await becomes(buyer, booking["id"], "refunded")
@@ -113,7 +113,7 @@ async def test_outside_the_policy_only_staff_can_refund_and_only_by_waiving_it(
     platform: PlatformClient, policy: dict[str, int | None]
 ) -> None:
     event = await platform.event(refund_policy=policy, starts_in=timedelta(hours=47))
-    buyer, support = platform.somebody(), platform.somebody(Role.SUPPORT)
+    buyer, support = platform.new_buyer(), platform.new_buyer(Role.SUPPORT)
     booking = (await buyer.bought(event, "A-1-1"))["id"]
 
     refused = await buyer.refund(booking)
@@ -128,7 +128,7 @@ async def test_outside_the_policy_only_staff_can_refund_and_only_by_waiving_it(
 
 
 async def test_a_double_click_is_one_refund_and_another_body_under_its_key_is_refused(platform: PlatformClient) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.bought(event, "A-1-1", "A-1-2")
     ticket, other = (each["id"] for each in booking["tickets"])
 
@@ -146,7 +146,7 @@ async def test_a_double_click_is_one_refund_and_another_body_under_its_key_is_re
 async def test_of_many_refunds_of_one_ticket_with_different_keys_exactly_one_is_accepted(
     platform: PlatformClient,
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", "A-1-2")
     ticket = booking["tickets"][0]["id"]
 
@@ -160,7 +160,7 @@ async def test_of_many_refunds_of_one_ticket_with_different_keys_exactly_one_is_
 
 
 async def test_a_refused_refund_is_not_remembered_for_its_key(platform: PlatformClient) -> None:
-    event, buyer, key = await platform.event(), platform.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.bought(event, "A-1-1", "A-1-2")
     first, second = (each["id"] for each in booking["tickets"])
     await platform.provider.will("processing", "refund", booking["id"])
@@ -176,10 +176,10 @@ async def test_a_refused_refund_is_not_remembered_for_its_key(platform: Platform
 
 
 async def test_what_cannot_be_refunded_is_refused_and_nothing_changes(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     held, paid = await buyer.held(event, "A-1-1"), (await buyer.bought(event, "A-1-2"))["id"]
     assert (await buyer.refund(held)).json()["type"].endswith("/wrong-state")
-    assert (await platform.somebody().refund(paid)).status_code == 404
+    assert (await platform.new_buyer().refund(paid)).status_code == 404
     unknown = await buyer.refund(paid, str(uuid4()))
     assert (unknown.status_code, unknown.json()["field"]) == (422, "tickets")
     for body in ({}, {"reason": ""}, {"reason": "x", "amount": 1}, {"reason": "my card 4242 4242 4242 4242"}):
@@ -191,7 +191,7 @@ async def test_what_cannot_be_refunded_is_refused_and_nothing_changes(platform: 
 
 
 async def test_pending_at_the_provider_is_not_refunded_until_it_has_succeeded(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     await platform.provider.will("processing", "refund", booking)
     await accepted(buyer, booking)
@@ -210,7 +210,7 @@ async def test_pending_at_the_provider_is_not_refunded_until_it_has_succeeded(pl
 
 
 async def test_a_refund_that_was_pending_and_failed_is_tried_again_with_a_new_key(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     await platform.provider.will("processing", "refund", booking)
     refund = await accepted(buyer, booking)
@@ -232,7 +232,7 @@ async def needs_attention(buyer: Buyer, booking: str) -> bool:
 async def test_a_refund_that_keeps_failing_waits_for_an_operator_who_lets_it_try_again(
     platform: PlatformClient,
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     await platform.provider.will("decline", "refund", booking, times=1000)
     refund = await accepted(buyer, booking)
@@ -254,7 +254,7 @@ async def test_a_refund_that_keeps_failing_waits_for_an_operator_who_lets_it_try
 
 
 async def test_a_refund_that_an_operator_has_made_by_hand_is_settled(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     await platform.provider.will("decline", "refund", booking, times=3)
     refund = await accepted(buyer, booking)
@@ -273,7 +273,7 @@ async def test_a_refund_that_an_operator_has_made_by_hand_is_settled(platform: P
 async def test_what_was_paid_back_otherwise_does_not_go_back_once_more_at_late_news_of_the_payment(
     platform: PlatformClient,
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     await platform.provider.will("decline", "refund", booking, times=3)
     refund = await accepted(buyer, booking)
@@ -293,7 +293,7 @@ async def test_what_was_paid_back_otherwise_does_not_go_back_once_more_at_late_n
 
 
 async def test_a_cancellation_from_the_temporal_ui_does_not_stop_what_is_owed(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     await platform.provider.will("processing", "refund", booking)
     refund = await accepted(buyer, booking)
@@ -304,7 +304,7 @@ async def test_a_cancellation_from_the_temporal_ui_does_not_stop_what_is_owed(pl
 
 
 async def test_the_organizers_figures_shrink_by_what_went_back(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", "B-1-1")
     await eventually(lambda: platform.sales(event), within=30)
     await accepted(buyer, booking["id"], booking["tickets"][0]["id"])

@@ -67,7 +67,7 @@ async def cancel(buyer: Buyer, booking: str) -> None:
 
 async def test_two_hundred_buyers_at_once_for_one_seat_have_one_winner(platform: PlatformClient) -> None:
     event = await platform.event()
-    answers = await asyncio.gather(*(hold(platform.somebody(), event, "A-1-1") for _ in range(200)))
+    answers = await asyncio.gather(*(hold(platform.new_buyer(), event, "A-1-1") for _ in range(200)))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 199}
     refused = [answer.json() for answer in answers if answer.status_code == 409]
     assert all(body["seats"] == ["A-1-1"] and body["type"].endswith("/seats-unavailable") for body in refused)
@@ -77,7 +77,7 @@ async def test_a_hundred_buyers_of_overlapping_pairs_never_hold_half_a_pair(plat
     event = await platform.event()
     pairs = [(f"A-1-{n}", f"A-1-{n + 1}") for n in range(1, 10)]
     answers = await asyncio.gather(
-        *(hold(platform.somebody(), event, *pairs[index % len(pairs)]) for index in range(100))
+        *(hold(platform.new_buyer(), event, *pairs[index % len(pairs)]) for index in range(100))
     )
     held = [seat for answer in answers if answer.status_code == 201 for seat in answer.json()["seats"]]
     assert {answer.status_code for answer in answers} == {201, 409}
@@ -100,14 +100,14 @@ async def test_general_admission_never_passes_its_capacity_though_redis_is_empti
         if len(answers) == 60:
             await forget(redis, UUID(event))  # not FLUSHALL: other tests hold seats in this Redis
 
-    await asyncio.gather(*(come(platform.somebody()) for _ in range(300)))
+    await asyncio.gather(*(come(platform.new_buyer()) for _ in range(300)))
     # A buyer whom the emptied Redis sent away may simply come again.
     while await platform.free_places(event, "Standing"):
-        await come(platform.somebody())
+        await come(platform.new_buyer())
 
     assert answers.count(201) == 100
     assert set(answers) <= {201, 409}
-    assert (await hold(platform.somebody(), event, quantities={"Standing": 1})).status_code == 409
+    assert (await hold(platform.new_buyer(), event, quantities={"Standing": 1})).status_code == 409
     await redis.aclose()
 
 
@@ -122,7 +122,7 @@ async def test_a_house_can_be_sold_out_to_the_last_seat_by_buyers_who_pay_declin
 
     async def buy(seat: str) -> None:
         fate = dice.random()
-        buyer = platform.somebody()
+        buyer = platform.new_buyer()
         if fate < 0.3:
             await cancel(buyer, await held(buyer, event, seat))
         if fate > 0.7:

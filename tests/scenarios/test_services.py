@@ -109,7 +109,7 @@ async def test_one_booking_goes_through_all_services(
     platform: PlatformClient, services: Clients, settings: Settings
 ) -> None:
     buyer, email = await registered(services)
-    event, name = await published(services, platform.somebody(Role.ORGANIZER))
+    event, name = await published(services, platform.new_buyer(Role.ORGANIZER))
     booking = await buyer.bought(event, "A-1-1", "A-1-2")
     assert booking["status"] == "confirmed"
     assert len(booking["tickets"]) == 2
@@ -139,7 +139,7 @@ async def test_each_process_has_opened_its_own_database_and_no_other(
     platform: PlatformClient, services: Clients, settings: Settings
 ) -> None:
     buyer, _ = await registered(services)
-    event, _ = await published(services, platform.somebody(Role.ORGANIZER))
+    event, _ = await published(services, platform.new_buyer(Role.ORGANIZER))
     await buyer.bought(event, "A-1-1")
     await services["search"].get("/v1/search")
     databases = {f"{like}-{service}": service for like, split in SPLIT.items() for service in split}

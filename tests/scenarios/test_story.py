@@ -15,7 +15,7 @@ from tests.waiting import eventually
 
 
 async def test_a_buyer_follows_a_booking_to_its_end(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     statuses: list[str] = []
 
@@ -42,11 +42,11 @@ async def test_a_stream_ends_with_the_log_in_of_who_listens(platform: PlatformCl
         async with asyncio.timeout(20):
             left = [line async for line in lines]
     assert '"status":"expired"' not in "".join(left), "the booking goes on"
-    assert await platform.somebody(Role.SUPPORT).status(booking) == "held"
+    assert await platform.new_buyer(Role.SUPPORT).status(booking) == "held"
 
 
 async def test_a_user_listens_to_a_few_bookings_at_a_time(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     path = f"/v1/bookings/{await buyer.held(event, 'A-1-1')}/stream"
 
     async def listens() -> int:
@@ -58,7 +58,7 @@ async def test_a_user_listens_to_a_few_bookings_at_a_time(platform: PlatformClie
             answer = await listening.enter_async_context(platform.http.stream("GET", path, headers=buyer.headers))
             assert answer.status_code == 200
         assert await listens() == 429
-        other = await platform.somebody(Role.SUPPORT).get(path.removesuffix("/stream"))
+        other = await platform.new_buyer(Role.SUPPORT).get(path.removesuffix("/stream"))
         assert other.status_code == 200
     await eventually(lambda: _is(listens(), 200))
 
@@ -68,7 +68,7 @@ async def _is(got: Awaitable[int], wanted: int) -> bool:
 
 
 async def test_support_reads_every_step_and_a_buyer_may_not(platform: PlatformClient) -> None:
-    event, buyer, support = await platform.event(), platform.somebody(), platform.somebody(Role.SUPPORT)
+    event, buyer, support = await platform.event(), platform.new_buyer(), platform.new_buyer(Role.SUPPORT)
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("500_before", "capture", booking)
     await buyer.pay(booking, DECLINED_CARD)
@@ -91,5 +91,5 @@ async def test_support_reads_every_step_and_a_buyer_may_not(platform: PlatformCl
 
 async def test_nobody_follows_another_persons_booking(platform: PlatformClient) -> None:
     event = await platform.event()
-    booking = await platform.somebody().held(event, "A-1-1")
-    assert (await platform.somebody().get(f"/v1/bookings/{booking}/stream")).status_code == 404
+    booking = await platform.new_buyer().held(event, "A-1-1")
+    assert (await platform.new_buyer().get(f"/v1/bookings/{booking}/stream")).status_code == 404

@@ -31,7 +31,7 @@ async def live_intents(platform: PlatformClient, booking: str) -> int:
 
 
 async def test_the_browser_that_comes_back_completes_the_payment_without_a_webhook(platform: PlatformClient) -> None:
-    buyer, key = platform.somebody(), str(uuid4())
+    buyer, key = platform.new_buyer(), str(uuid4())
     booking, url = await challenged(platform, buyer, key=key)
     await platform.provider.send(booking, drop=1)
 
@@ -61,7 +61,7 @@ async def test_nobody_comes_back_to_a_booking_that_does_not_exist(platform: Plat
 async def test_a_buyer_who_failed_at_the_bank_is_told_the_code_however_often_the_call_is_repeated(
     platform: PlatformClient, method: str, choice: str, code: str
 ) -> None:
-    buyer, key = platform.somebody(), str(uuid4())
+    buyer, key = platform.new_buyer(), str(uuid4())
     booking, url = await challenged(platform, buyer, method, key=key)
     await platform.provider.act(url, choice)
     await buyer.ends_as(booking, "held")
@@ -76,7 +76,7 @@ async def test_a_buyer_who_failed_at_the_bank_is_told_the_code_however_often_the
 
 
 async def test_a_buyer_abandons_the_bank_and_pays_with_another_card(platform: PlatformClient) -> None:
-    buyer, key = platform.somebody(), str(uuid4())
+    buyer, key = platform.new_buyer(), str(uuid4())
     booking, url = await challenged(platform, buyer, key=key)
     assert (await buyer.pay(booking, CARD)).status_code == 409
 
@@ -94,7 +94,7 @@ async def test_a_buyer_abandons_the_bank_and_pays_with_another_card(platform: Pl
 
 
 async def test_fifteen_clicks_on_abandon_are_one_and_leave_the_next_payment_alone(platform: PlatformClient) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking, _ = await challenged(platform, buyer, key=str(uuid4()))
     answers = await asyncio.gather(*(buyer.abandon(booking) for _ in range(15)))
     assert {(answer.status_code, answer.json()["status"]) for answer in answers} == {(200, "held")}
@@ -108,7 +108,7 @@ async def test_fifteen_clicks_on_abandon_are_one_and_leave_the_next_payment_alon
 async def test_abandoning_just_as_the_bank_says_yes_ends_in_one_of_both_and_never_in_two(
     platform: PlatformClient,
 ) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking, url = await challenged(platform, buyer, key=str(uuid4()))
     _, answer = await asyncio.gather(platform.provider.act(url, "approve"), buyer.abandon(booking))
     if answer.status_code == 200:
@@ -119,9 +119,9 @@ async def test_abandoning_just_as_the_bank_says_yes_ends_in_one_of_both_and_neve
 
 
 async def test_nobody_abandons_the_payment_of_another(platform: PlatformClient) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking, _ = await challenged(platform, buyer, key=str(uuid4()))
-    assert (await platform.somebody().abandon(booking)).status_code == 404
+    assert (await platform.new_buyer().abandon(booking)).status_code == 404
     assert await buyer.status(booking) == "action_required"
     await buyer.cancel(booking)
 
@@ -130,7 +130,7 @@ async def test_nobody_abandons_the_payment_of_another(platform: PlatformClient) 
 async def test_an_abandoned_payment_is_voided_though_the_provider_stumbles(
     platform: PlatformClient, fault: str
 ) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking, _ = await challenged(platform, buyer, key=str(uuid4()))
     await platform.provider.will(fault, "cancel", booking)
 
@@ -143,7 +143,7 @@ async def test_an_abandoned_payment_is_voided_though_the_provider_stumbles(
 
 async def test_who_acts_in_the_last_moment_is_asked_about_once_more(platform: PlatformClient) -> None:
     """No webhook and no browser comes back: only the look when the window closes can find it."""
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking, url = await challenged(platform, buyer, key=str(uuid4()))
     await platform.provider.send(booking, drop=1)
 

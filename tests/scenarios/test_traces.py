@@ -15,7 +15,7 @@ from tests.workers.outside import headers_of
 async def test_the_trace_of_a_request_reaches_the_domain_events_on_kafka(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     trace_id = uuid4().hex
     buyer.headers |= {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
     booking = (await buyer.bought(event, "A-1-1"))["id"]

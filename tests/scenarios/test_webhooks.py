@@ -38,7 +38,7 @@ async def signals(platform: PlatformClient, booking: str) -> int:
 async def test_a_webhook_completes_a_payment_that_the_saga_would_have_asked_about_later(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking = await buyer.held(await platform.event(), "A-1-1")
     answer = await buyer.pay(booking, CARD_WITH_3DS)
     await eventually(lambda: platform.provider.calls(booking, "retrieve"))  # now it waits for twice as long
@@ -58,7 +58,7 @@ async def test_a_webhook_completes_a_payment_that_the_saga_would_have_asked_abou
 
 
 async def test_a_payment_without_a_challenge_is_not_slowed_down_by_its_webhooks(platform: PlatformClient) -> None:
-    booking = (await platform.somebody().bought(await platform.event(), "A-1-1"))["id"]
+    booking = (await platform.new_buyer().bought(await platform.event(), "A-1-1"))["id"]
 
     async def all_told() -> bool:
         told = await platform.provider.messages(booking)
@@ -70,7 +70,7 @@ async def test_a_payment_without_a_challenge_is_not_slowed_down_by_its_webhooks(
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_doubled_delayed_and_reordered_webhooks_sell_once(platform: PlatformClient, seed: int) -> None:
-    buyer, event = platform.somebody(), await platform.event()
+    buyer, event = platform.new_buyer(), await platform.event()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.send(booking, double=1, delay_seconds=3, seed=seed)
     answer = await buyer.pay(booking, CARD_WITH_3DS)
@@ -91,7 +91,7 @@ async def test_doubled_delayed_and_reordered_webhooks_sell_once(platform: Platfo
 async def test_webhooks_of_a_payment_that_was_cancelled_and_voided_bring_nothing_back(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking, _, intent = await challenged(platform, buyer)
     await buyer.cancel(booking)
     body = message(intent)
@@ -182,7 +182,7 @@ async def test_an_unknown_provider_is_not_found(platform: PlatformClient) -> Non
 async def test_the_same_message_twenty_times_at_once_is_kept_once_and_sells_once(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking, url, intent = await challenged(platform, buyer)
     await platform.provider.act(url, "approve")
     body = message(intent)
@@ -194,7 +194,7 @@ async def test_the_same_message_twenty_times_at_once_is_kept_once_and_sells_once
 
 
 async def test_a_lost_webhook_only_costs_time(platform: PlatformClient) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking, url, _ = await challenged(platform, buyer)
     await platform.provider.act(url, "approve")
     await buyer.ends_as(booking, "confirmed")
@@ -221,7 +221,7 @@ async def test_while_a_secret_is_replaced_messages_signed_by_either_are_taken(
 async def test_while_postgres_hangs_the_provider_hears_so_within_two_seconds_and_repeats(
     platform: PlatformClient, settings: Settings, stack: Stack
 ) -> None:
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking = await buyer.held(await platform.event(), "A-1-1")
     first = await buyer.pay(booking, CARD_WITH_3DS)
     with hanging(stack, "postgres"):
@@ -247,7 +247,7 @@ async def test_a_message_that_was_kept_but_not_handed_on_is_handed_on_when_it_is
     platform: PlatformClient, settings: Settings, stack: Stack
 ) -> None:
     """The API dies, or Temporal is away, after the message is kept and before the saga is told."""
-    buyer = platform.somebody()
+    buyer = platform.new_buyer()
     booking, url, intent = await challenged(platform, buyer)
     body = message(intent)
     await asyncio.to_thread(stack.kill, "temporal")

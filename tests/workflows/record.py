@@ -26,7 +26,7 @@ HISTORIES = Path(__file__).parent.parent / "histories"
 
 async def record(platform: PlatformClient) -> dict[str, str]:
     """Live through each ending; the workflows by the name of their ending."""
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     lived = {"confirmed": (await buyer.bought(event, "A-1-1", quantities={"Standing": 2}))["id"]}
 
     lived["declined-then-confirmed"] = booking = await buyer.held(event, "A-1-2")
@@ -45,7 +45,7 @@ async def record(platform: PlatformClient) -> dict[str, str]:
     lived["expired"] = booking = await buyer.held(brief, "A-1-1")
     await buyer.ends_as(booking, "expired")
 
-    await asyncio.gather(*(platform.somebody().hold(event, "B-1-1") for _ in range(8)))
+    await asyncio.gather(*(platform.new_buyer().hold(event, "B-1-1") for _ in range(8)))
     lived["seats-unavailable"] = await eventually(lambda: _refused(platform, event))
 
     lived["failed"] = booking = await buyer.held(event, "A-1-5")
@@ -65,14 +65,14 @@ async def record_late(platform: PlatformClient) -> dict[str, str]:
     """Payments that the buyer gave up and the provider decides when the booking is over."""
     event, lived = await platform.event(hold_seconds=3), {}
     for ending, seat in {"sold": "A-1-1", "returned": "A-1-2"}.items():
-        buyer = platform.somebody()
+        buyer = platform.new_buyer()
         booking = await buyer.held(event, seat)
         await platform.provider.will("processing", "confirm", booking)
         await buyer.pay(booking)
         await buyer.abandon(booking)
         await buyer.ends_as(booking, "expired")
         if ending == "returned":
-            await platform.somebody().bought(event, seat)
+            await platform.new_buyer().bought(event, seat)
         await platform.provider.settle(booking)
         lived["abandoned"] = f"booking-{booking}"
         [intent] = await platform.provider.intents(booking)

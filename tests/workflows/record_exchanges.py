@@ -16,7 +16,7 @@ from tests.workflows.record import HISTORIES, portable
 
 async def record(platform: PlatformClient) -> dict[str, str]:
     """Live through each way of an exchange; the exchanges by the name of their history."""
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     lived = {}
     ways: dict[str, tuple[str, str, dict[str, Any]]] = {
         "exchanged-for-a-dearer-seat": ("B-1-1", "A-1-1", {}),
@@ -66,7 +66,7 @@ async def _capture_refused(platform: PlatformClient, buyer: Buyer, event: str) -
 
 async def _refused(platform: PlatformClient, event: str) -> str:
     """An exchange that lost the race for its seat inside its workflow."""
-    buyers = [platform.somebody() for _ in range(6)]
+    buyers = [platform.new_buyer() for _ in range(6)]
     bookings = [await buyer.bought(event, f"B-3-{number}") for number, buyer in enumerate(buyers, start=1)]
     await asyncio.gather(
         *(

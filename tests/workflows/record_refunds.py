@@ -19,7 +19,7 @@ from workflows.event_cancellation import cancellation_workflow_id
 
 async def refunds(platform: PlatformClient) -> dict[str, str]:
     """Live through each way of a refund; the refunds by the name of their history."""
-    event, buyer = await platform.event(), platform.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     bookings = [await buyer.bought(event, f"A-1-{number}", f"A-2-{number}") for number in range(1, 6)]
     whole, failing, stuck, pending, twice = (str(booking["id"]) for booking in bookings)
     lived = {"refunded": await _given_back(buyer, whole)}
@@ -68,7 +68,7 @@ async def _refused(platform: PlatformClient, event: str) -> str | None:
 
 async def cancellation(platform: PlatformClient) -> list[WorkflowHistory]:
     """Every run of an event's cancellation, in order: two pages, and a refund that is pending for a while."""
-    event, buyer = await platform.event(standing=60), platform.somebody()
+    event, buyer = await platform.event(standing=60), platform.new_buyer()
     bookings = [await buyer.bought(event, quantities={"Standing": 1}) for _ in range(52)]
     slow = str(bookings[0]["id"])
     await platform.provider.will("processing", "refund", slow)
