@@ -151,7 +151,7 @@ async def _away(visit: Visit, seconds: float, *operations: str) -> AsyncIterator
 
     async def comes_back() -> None:
         await eventually(lambda: monotonic() > end, within=2 * seconds + 20)
-        await visit.platform.provider.forgive(visit.booking)
+        await visit.platform.provider.clear_faults(visit.booking)
 
     coming = asyncio.create_task(comes_back())
     try:

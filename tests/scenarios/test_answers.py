@@ -50,7 +50,7 @@ async def test_an_unknown_outcome_is_told_as_soon_as_it_is_known(platform: Platf
     assert still.json()["booking_id"] == booking
     assert "Retry-After" in still.headers
 
-    await platform.provider.forgive(booking)
+    await platform.provider.clear_faults(booking)
     await platform.saga(booking).execute_update("operate", "retry")
     await buyer.ends_as(booking, "failed")
     final = await buyer.pay(booking, key=key)
@@ -67,7 +67,7 @@ async def test_a_booking_that_waits_for_an_operator_says_so_to_who_cancels_it(pl
 
     assert problem(answer) == (409, "wrong-state")
     assert answer.json()["booking_status"] == "needs_attention"
-    await platform.provider.forgive(booking)
+    await platform.provider.clear_faults(booking)
     await platform.saga(booking).execute_update("operate", "retry")
     await buyer.ends_as(booking, "failed")
 
@@ -85,7 +85,7 @@ async def test_a_cancel_that_got_stuck_is_told_as_soon_as_it_is_done(platform: P
     again = await buyer.cancel(booking)
     assert (problem(again), again.json()["booking_status"]) == ((409, "wrong-state"), "needs_attention")
 
-    await platform.provider.forgive(booking)
+    await platform.provider.clear_faults(booking)
     await platform.saga(booking).execute_update("operate", "retry")
     await buyer.ends_as(booking, "cancelled")
     assert (await buyer.cancel(booking)).status_code == 200

@@ -176,7 +176,7 @@ async def test_a_refund_that_cannot_be_made_is_named_in_the_report_and_holds_up_
     assert (report["refunded"], report["failed"], stranded["booking_id"]) == (1, 1, stuck)
     assert (await buyer.status(fine), await buyer.status(stuck)) == ("refunded", "refunding")
 
-    await platform.provider.forgive(stuck)
+    await platform.provider.clear_faults(stuck)
     await platform.refund_saga(stranded["refund_id"]).execute_update("operate", "retry")
     await buyer.ends_as(stuck, "refunded")
     assert (await platform.cancellation(event))["progress"]["failed"] == 0
@@ -214,7 +214,7 @@ async def test_a_buyers_own_refund_that_is_parked_is_named_in_the_report_and_the
 
     assert (report["refunded"], report["to_refund"], report["blocked"], report["failed"]) == (0, 1, 1, 1)
     assert [each["refund_id"] for each in report["stranded"]] == [own]
-    await platform.provider.forgive(booking["id"])
+    await platform.provider.clear_faults(booking["id"])
     await platform.refund_saga(own).execute_update("operate", "retry")
     await buyer.ends_as(booking["id"], "refunded", within=120)
     assert await platform.provider.kept(booking["id"]) == 0

@@ -168,7 +168,7 @@ async def test_a_difference_whose_exchange_can_still_be_completed_is_not_taken_f
     exchange = await ordered.exists()
     assert exchange
     await platform.exchange_saga(exchange["id"]).terminate("by mistake")
-    await platform.provider.forgive(booking["id"])
+    await platform.provider.clear_faults(booking["id"])
     # As a webhook leaves it that came while the buyer had to act, and found no saga a moment later.
     watched = "UPDATE attempts SET watched = true WHERE exchange_id = %s RETURNING intent_id"
     [(intent,)] = rows(settings, watched, exchange["id"])

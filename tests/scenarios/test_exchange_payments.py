@@ -228,7 +228,7 @@ async def test_an_exchange_that_is_parked_is_named_in_the_report_of_its_events_c
     parked = {"refund_id": None, "exchange_id": exchange["id"], "booking_id": booking["id"], "amount": 1000}
     assert (report["refunded"], report["failed"], report["blocked"]) == (0, 1, 1)
     assert report["stranded"] == [parked]
-    await platform.provider.forgive(booking["id"])
+    await platform.provider.clear_faults(booking["id"])
     await platform.exchange_saga(exchange["id"]).execute_update("operate", "retry")
     await exchange_is(buyer, exchange, "failed")
     await buyer.ends_as(booking["id"], "refunded", within=120)
@@ -245,7 +245,7 @@ async def test_an_undo_that_keeps_failing_asks_for_an_operator(platform: Platfor
         return bool((await buyer.exchanges(booking["id"]))[0]["needs_attention"])
 
     await eventually(is_parked, within=60)
-    await platform.provider.forgive(booking["id"])
+    await platform.provider.clear_faults(booking["id"])
     await platform.exchange_saga(exchange["id"]).execute_update("operate", "retry")
 
     await exchange_is(buyer, exchange, "failed")

@@ -252,7 +252,7 @@ async def test_a_return_that_keeps_failing_shows_and_is_tried_again_when_told(
     await late.money_turns_up()
     workflow = await late.workflow()
     await eventually(lambda: _needs_attention(workflow), within=60)
-    await platform.provider.forgive(late.booking)
+    await platform.provider.clear_faults(late.booking)
     await workflow.signal("provider_has_news")
     assert await late.is_settled() == "returned"
 
@@ -269,7 +269,7 @@ async def test_late_money_whose_refund_is_pending_has_not_gone_back_until_the_pr
     assert taken.status_code == 200, taken.text
     workflow = await late.workflow()
     await eventually(lambda: _needs_attention(workflow), within=60)
-    await platform.provider.forgive(late.booking)
+    await platform.provider.clear_faults(late.booking)
     await platform.provider.will("processing", "refund", late.booking)
     await workflow.signal("provider_has_news")
     pending = await eventually(lambda: platform.provider.left_pending(late.booking), within=60)

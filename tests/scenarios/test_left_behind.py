@@ -56,7 +56,7 @@ async def test_nobody_issues_tickets_for_money_that_is_going_back(
     with pytest.raises(StaleStep):
         await step(left_behind.issue, Step(booking=as_it_stands))
 
-    await platform.provider.forgive(booking)
+    await platform.provider.clear_faults(booking)
     await asyncio.gather(paying, cancelling)
     await buyer.ends_as(booking, "cancelled")
     assert await platform.provider.kept(booking) == 0

@@ -76,7 +76,7 @@ async def test_a_payment_whose_saga_was_terminated_gives_the_money_back(
     assert await platform.provider.kept(booking) == 5000
     await platform.saga(booking).terminate("by mistake")
     await payment
-    await platform.provider.forgive(booking)
+    await platform.provider.clear_faults(booking)
 
     await revived(platform, engine, booking)
 

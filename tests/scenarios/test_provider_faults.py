@@ -51,7 +51,7 @@ async def test_an_undo_that_keeps_failing_waits_for_an_operator_who_lets_it_try_
     attributes = {pair.key.name: pair.value for pair in found.typed_search_attributes}
     assert attributes["SeatwrightStatus"] == "needs_attention"
 
-    await platform.provider.forgive(booking)
+    await platform.provider.clear_faults(booking)
     await platform.saga(booking).execute_update("operate", "retry")
     await buyer.ends_as(booking, "failed")
     assert await platform.provider.kept(booking) == 0

@@ -214,7 +214,7 @@ async def test_a_refund_that_cannot_be_made_again_needs_attention_and_is_shown_s
     refund = await fails_after_all(platform, buyer, booking["id"], "decline", times=1000)
 
     await is_shown_as(platform, buyer, booking, "needs_attention", "refunding", 0, 0)
-    await platform.provider.forgive(booking["id"])
+    await platform.provider.clear_faults(booking["id"])
     await platform.refund_saga(refund).execute_update("operate", "retry")
 
     await is_shown_as(platform, buyer, booking, "succeeded", "refunded", 4000, 4000)

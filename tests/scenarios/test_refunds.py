@@ -246,7 +246,7 @@ async def test_a_refund_that_keeps_failing_waits_for_an_operator_who_lets_it_try
 
     await eventually(is_shown)
 
-    await platform.provider.forgive(booking)
+    await platform.provider.clear_faults(booking)
     await platform.refund_saga(refund["id"]).execute_update("operate", "retry")
 
     await becomes(buyer, booking, "refunded")

@@ -55,7 +55,7 @@ async def record(platform: PlatformClient) -> dict[str, str]:
     await platform.provider.will("500_before", "cancel", stuck, times=1000)
     await buyer.pay(stuck)
     await buyer.ends_as(stuck, "needs_attention")
-    await platform.provider.forgive(stuck)
+    await platform.provider.clear_faults(stuck)
     await platform.saga(stuck).execute_update("operate", "retry")
     await buyer.ends_as(stuck, "failed")
     return {name: f"booking-{booking}" for name, booking in lived.items()}

@@ -54,7 +54,7 @@ async def _park(platform: PlatformClient, buyer: Buyer, booking: str, path: str)
         return bool((await buyer.exchanges(booking))[0]["needs_attention"])
 
     await eventually(is_parked, within=60)
-    await platform.provider.forgive(booking)
+    await platform.provider.clear_faults(booking)
 
 
 async def _capture_refused(platform: PlatformClient, buyer: Buyer, event: str) -> str:
