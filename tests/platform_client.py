@@ -132,17 +132,17 @@ class PlatformClient:
         body: dict[str, Any] = answer.json()
         return body
 
-    async def house(self, event: str) -> dict[str, Any]:
-        """An event's places as everybody sees them."""
+    async def seat_map(self, event: str) -> dict[str, Any]:
+        """An event's sections and seats, as the public sees them."""
         answer = await known(lambda: self.http.get(f"/v1/events/{event}/seats"))
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
 
     async def seat(self, event: str, name: str) -> str:
-        """A seat's status as everybody sees it."""
-        house = await self.house(event)
-        seats = {seat["name"]: seat["status"] for section in house["sections"] for seat in section.get("seats", [])}
+        """A seat's status, as the public sees it."""
+        seat_map = await self.seat_map(event)
+        seats = {seat["name"]: seat["status"] for section in seat_map["sections"] for seat in section.get("seats", [])}
         return str(seats[name])
 
     async def seat_is_not_free(self, event: str, name: str) -> bool:
@@ -152,8 +152,8 @@ class PlatformClient:
         return await self.seat(event, name) == "sold"
 
     async def free_places(self, event: str, section: str) -> int:
-        house = await self.house(event)
-        return next(int(each["available"]) for each in house["sections"] if each["name"] == section)
+        seat_map = await self.seat_map(event)
+        return next(int(each["available"]) for each in seat_map["sections"] if each["name"] == section)
 
     def saga(self, booking: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(workflow_id(UUID(booking)))

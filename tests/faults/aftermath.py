@@ -1,4 +1,4 @@
-"""What must be true of one booking when it is over: at the provider, in the house, and in the audit."""
+"""What must be true of one booking when it is over: at the provider, in the event's seats, and in the audit."""
 
 from __future__ import annotations
 

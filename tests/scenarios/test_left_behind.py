@@ -18,7 +18,7 @@ from db.engine import open_engine
 from db.reservation.bookings.bookings import StaleStep
 from domain.exchanges import ExchangeRequest, ExchangeState
 from domain.problems import ProblemType
-from tests.audit.house import step
+from tests.audit.harness import step
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 

@@ -82,8 +82,8 @@ async def test_a_hundred_buyers_of_overlapping_pairs_never_hold_half_a_pair(plat
     held = [seat for answer in answers if answer.status_code == 201 for seat in answer.json()["seats"]]
     assert {answer.status_code for answer in answers} == {201, 409}
     assert len(held) == len(set(held))
-    house = (await platform.http.get(f"/v1/events/{event}/seats")).json()
-    taken = [s["name"] for s in house["sections"][0]["seats"] if s["status"] != "available"]
+    seat_map = (await platform.http.get(f"/v1/events/{event}/seats")).json()
+    taken = [s["name"] for s in seat_map["sections"][0]["seats"] if s["status"] != "available"]
     assert sorted(taken) == sorted(held)
 
 
@@ -117,8 +117,8 @@ async def test_a_house_can_be_sold_out_to_the_last_seat_by_buyers_who_pay_declin
     rows, seats_per_row = (20, 25) if FULL else (2, 5)
     event = await platform.event(hold_seconds=600, rows=rows, seats_per_row=seats_per_row, standing=10)
     dice = random.Random(20261123)
-    house = (await platform.http.get(f"/v1/events/{event}/seats")).json()
-    seats = [seat["name"] for section in house["sections"] for seat in section.get("seats", [])]
+    seat_map = (await platform.http.get(f"/v1/events/{event}/seats")).json()
+    seats = [seat["name"] for section in seat_map["sections"] for seat in section.get("seats", [])]
 
     async def buy(seat: str) -> None:
         fate = dice.random()
@@ -132,5 +132,5 @@ async def test_a_house_can_be_sold_out_to_the_last_seat_by_buyers_who_pay_declin
         assert await pay(buyer, await held(buyer, event, seat)) == 200
 
     await asyncio.gather(*map(buy, seats))
-    house = (await platform.http.get(f"/v1/events/{event}/seats")).json()
-    assert {s["status"] for section in house["sections"] for s in section.get("seats", [])} == {"sold"}
+    seat_map = (await platform.http.get(f"/v1/events/{event}/seats")).json()
+    assert {s["status"] for section in seat_map["sections"] for s in section.get("seats", [])} == {"sold"}

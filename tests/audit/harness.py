@@ -1,4 +1,4 @@
-"""A house of the test's own: the services' real steps, on servers where a guard may be broken without harm."""
+"""The services' real steps on databases and topics of the test's own, where it may break a guard without harm."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 STATUS = BookingStatus
 
 
-class House(NamedTuple):
+class Harness(NamedTuple):
     """Attributes: prefix: what the names of its topics and groups begin with."""
 
     sources: Sources
@@ -49,7 +49,7 @@ class House(NamedTuple):
     prefix: str
 
     async def finds(self) -> set[tuple[str, str]]:
-        """The broken invariants of this house, and what they are about; Redis was loaded long ago."""
+        """The broken invariants and their subjects, as if Redis had been loaded long ago."""
         await self.redis.set(epoch_key(self.event), 1, xx=True)
         return {(found.invariant, found.subject) for found in await judge(self.sources, again_after=0.1)}
 
