@@ -23,7 +23,7 @@ from adapters.elasticsearch import EventSearch
 from adapters.kafka.client import CONSUMER_GROUPS, PARTITIONS, Publisher, dead_letters
 from adapters.payment.stripe.gateway import StripeGateway
 from adapters.redis.seat_locks import SeatLocks
-from audit.connections import Sources
+from audit.connections import Connections
 from audit.probes.kafka_log import KafkaLog
 from audit.probes.sandbox_ledger import SandboxLedger
 from config.settings import Service, Settings, secret
@@ -152,7 +152,7 @@ async def harness(
         provider, gateway = SandboxLedger(sandbox.url), StripeGateway(API_KEY, base_url=sandbox.url)
         for close in (redis.aclose, raw.aclose, provider.close, gateway.close):
             closing.push_async_callback(close)
-        sources = Sources(
+        connections = Connections(
             databases=engines,
             redis=redis,
             temporal=temporal,
@@ -164,4 +164,4 @@ async def harness(
             payment_window=timedelta(minutes=1),
         )
         publisher = await closing.enter_async_context(Publisher(settings.kafka_bootstrap, "audit-test"))
-        yield Harness(sources, SeatLocks(raw), gateway, publisher, settings.kafka_bootstrap, prefix)
+        yield Harness(connections, SeatLocks(raw), gateway, publisher, settings.kafka_bootstrap, prefix)

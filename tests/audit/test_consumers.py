@@ -11,9 +11,9 @@ from db.outbox import append
 from domain.domain_events import EventCancelled, EventPublished, SectionOnSale, Venue
 from tests.audit.harness import Harness
 
-HEARS, COUNTED = "analytics hears of every sale", "sales are counted once"
-NOTIFIED, ASIDE = "notification hears of every end", "no end is put aside"
-SHOWN = "search shows what the catalogue says"
+HEARS, COUNTED = "analytics receives every sale", "sales are counted once"
+NOTIFIED, ASIDE = "notification receives every outcome", "no outcome is a dead letter"
+SHOWN = "search matches the catalogue"
 
 
 async def test_a_sale_that_is_counted_twice_is_found_where_the_inbox_forgets(harness: Harness) -> None:
@@ -37,7 +37,7 @@ async def test_a_young_sale_is_waited_for(harness: Harness) -> None:
     await harness.bought("A-1-1")
     told = await harness.relay()
     harness.notify()
-    patient = harness._replace(sources=harness.sources._replace(lag=timedelta(minutes=1)))
+    patient = harness._replace(connections=harness.connections._replace(lag=timedelta(minutes=1)))
     waiting = asyncio.create_task(patient.finds())
     await harness.analyse(told)
     assert await waiting == set()
@@ -45,7 +45,7 @@ async def test_a_young_sale_is_waited_for(harness: Harness) -> None:
 
 async def test_an_old_sale_that_has_only_just_come_to_kafka_is_waited_for(harness: Harness) -> None:
     await harness.bought("A-1-1")
-    patient = harness._replace(sources=harness.sources._replace(lag=timedelta(seconds=20)))
+    patient = harness._replace(connections=harness.connections._replace(lag=timedelta(seconds=20)))
     await harness.sql("reservation", "ALTER TABLE domain_events DISABLE TRIGGER ALL")  # else nobody may change it
     await harness.sql("reservation", "UPDATE domain_events SET occurred_at = occurred_at - interval '10 minutes'")
     told = await harness.relay()
@@ -72,7 +72,7 @@ async def test_an_end_that_a_consumer_gave_up_is_found(harness: Harness) -> None
 
 
 async def test_an_event_that_search_shows_though_it_was_called_off_is_found(harness: Harness) -> None:
-    published, search = an_event(harness.event), harness.sources.search
+    published, search = an_event(harness.event), harness.connections.search
     async with harness.database("catalogue").begin() as connection:
         await append(connection, harness.event, published)
         await append(connection, harness.event, EventCancelled(event_id=harness.event, version=3))

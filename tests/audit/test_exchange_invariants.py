@@ -16,8 +16,8 @@ from tests.audit.harness import Harness, step
 
 PLACES, STATES = "places belong to live bookings", "states follow from domain events"
 OWED, ONCE, OWNER = "money taken is money owed", "a booking is paid once", "a seat has one owner"
-WINDOW = "nothing outlasts its window"
-HEARS, UNFINISHED = "analytics hears of every sale", "what is unfinished is being finished"
+WINDOW = "no booking outlasts its window"
+HEARS, UNFINISHED = "analytics receives every sale", "every open booking has a running saga"
 
 
 def _steps(harness: Harness) -> ExchangeActivities:

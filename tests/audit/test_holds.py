@@ -13,8 +13,8 @@ import adapters
 from adapters.redis.seat_locks import Places, SeatLocks
 from tests.audit.harness import Harness
 
-DEAD, ENDLESS = "holds have live bookings", "every hold has an end"
-KNOWN, COUNTED = "redis knows what is taken", "redis counts every place"
+DEAD, ENDLESS = "holds have live bookings", "every hold expires"
+KNOWN, COUNTED = "redis has every taken place", "redis counts every place"
 
 Cut = Callable[[str, str, str], SeatLocks]
 

@@ -9,8 +9,8 @@ from activities.reservation.bookings import Step
 from tests.audit.harness import Harness, step
 
 BALANCES = "every ledger transaction balances"
-ATTEMPTS = "the ledger says what attempts and refunds say"
-PROVIDER = "the ledger says what the provider says"
+ATTEMPTS = "the ledger matches attempts and refunds"
+PROVIDER = "the ledger matches the provider"
 
 
 @asynccontextmanager

@@ -14,8 +14,8 @@ from sandbox.testing import API_KEY, SandboxProcess
 from tests.audit.harness import Harness, step
 
 OWED, ONCE = "money taken is money owed", "a booking is paid once"
-PROVIDER = "the ledger says what the provider says"
-AUTHORIZED, ATTEMPTS = "nothing stays authorized", "attempts say what the provider says"
+PROVIDER = "the ledger matches the provider"
+AUTHORIZED, ATTEMPTS = "no money stays authorized", "attempts match the provider"
 
 
 class WithoutKeys(StripeGateway):

@@ -13,8 +13,8 @@ from db.reservation.bookings.bookings import identity
 from domain.domain_events import BookingCancelled
 from tests.audit.harness import Harness
 
-TOLD, REACHES = "an end is told once", "what is told reaches kafka"
-ELSE, STATES = "kafka tells nothing else", "states follow from domain events"
+TOLD, REACHES = "an outcome is recorded once", "every outcome reaches kafka"
+ELSE, STATES = "kafka has no other outcomes", "states follow from domain events"
 
 SWALLOW = """
     CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';

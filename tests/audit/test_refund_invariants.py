@@ -13,8 +13,8 @@ from tests.audit.harness import Harness, step
 
 OWED = "money taken is money owed"
 PLACES, STATES = "places belong to live bookings", "states follow from domain events"
-COUNTED, HEARS = "sales are counted once", "analytics hears of every sale"
-UNFINISHED = "what is unfinished is being finished"
+COUNTED, HEARS = "sales are counted once", "analytics receives every sale"
+UNFINISHED = "every open booking has a running saga"
 PRICE = 5000
 
 
@@ -105,9 +105,9 @@ async def test_a_refund_that_the_provider_knows_nothing_of_is_found(harness: Har
 
 async def test_money_given_back_twice_is_found(harness: Harness) -> None:
     booking = await refunded(harness, "A-1-1", "A-1-2", give_back=1)
-    [intent] = [each async for each in harness.sources.provider.intents(None) if str(each.booking_id) == booking]
+    [intent] = [each async for each in harness.connections.provider.intents(None) if str(each.booking_id) == booking]
     await harness.gateway.refund(intent.id, Money(amount=PRICE, currency="EUR"), key=str(uuid4()))
-    assert await harness.finds() == {(OWED, booking), ("the ledger says what the provider says", booking)}
+    assert await harness.finds() == {(OWED, booking), ("the ledger matches the provider", booking)}
 
 
 async def test_a_ticket_that_is_valid_again_after_its_refund_is_found(harness: Harness) -> None:

@@ -12,8 +12,8 @@ from temporal.encryption import data_converter
 from tests.audit.harness import Harness
 
 FINISHED, WINDOW, AGREE = (
-    "what is unfinished is being finished",
-    "nothing outlasts its window",
+    "every open booking has a running saga",
+    "no booking outlasts its window",
     "temporal and postgres agree",
 )
 

@@ -11,7 +11,7 @@ from tests.audit.harness import Harness, step
 from tests.db import house as by_the_row
 
 OWNER, COUNTED, PLACES = "a seat has one owner", "every place is counted", "places belong to live bookings"
-KNOWN = "redis knows what is taken"
+KNOWN = "redis has every taken place"
 
 
 async def test_a_house_in_use_is_clean(harness: Harness) -> None:
