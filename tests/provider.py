@@ -83,8 +83,8 @@ class Provider:
         steps = {"confirm": "create", "capture": "confirm"}
         return bool(await self.calls(booking, steps[operation]))
 
-    async def forgive(self, booking: str) -> None:
-        """Behave again."""
+    async def clear_faults(self, booking: str) -> None:
+        """Remove every fault of this booking, so that the provider works again."""
         faults = (await self._http.get("/_sandbox/faults")).json()["faults"]
         for fault in faults:
             if fault["booking_id"] == booking:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.api.conftest import Join
 from tests.api.people import Person, log_in
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 from tests.waiting import in_time
 
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
@@ -32,10 +32,10 @@ LOG_OUT = ("identity_end_sessions", "identity_end_session", "identity_set_roles"
 
 
 async def test_every_call_is_answered_as_the_schema_says(
-    api_url: str, join: Join, box_office: BoxOffice, client: httpx2.AsyncClient, tmp_path: Path
+    api_url: str, join: Join, platform: PlatformClient, client: httpx2.AsyncClient, tmp_path: Path
 ) -> None:
     everybody = await join("organizer", "support", "operator")  # so that no call ends at its door
-    event = await box_office.event(rows=100, seats_per_row=50, hold_seconds=5)
+    event = await platform.event(rows=100, seats_per_row=50, hold_seconds=5)
     but_these = [f"--exclude-operation-id={each}" for each in LOG_OUT]
     only_these = ["--phases=examples,coverage,fuzzing", *(f"--include-operation-id={each}" for each in LOG_OUT)]
     cases = 0

@@ -1,4 +1,4 @@
-"""What the Stripe face lets a shop do with a buyer's money, and what it refuses."""
+"""What the Stripe API lets a shop do with a buyer's money, and what it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes that chaos plays with: a stack with a second API, more workers, a second relay, second consumers.
+"""The processes that chaos kills, freezes and starts: a stack with a second API, relay, consumer, and more workers.
 
 Those called `-far` reach the servers through toxiproxy, the others directly.
 """
@@ -29,7 +29,7 @@ SPAWNED = {
 RESIDENTS = (*(name for name in usual() if name != "migrate"), *SPAWNED)
 
 
-class House:
+class Harness:
     """All processes by name, and what can be done to them; only `make_ready` waits until one serves."""
 
     def __init__(self, stack: Stack, lines: dict[str, Line], ports: dict[str, int]) -> None:
@@ -74,8 +74,8 @@ class House:
 
 
 @asynccontextmanager
-async def opened(stack: Stack) -> AsyncIterator[House]:
-    """A house in which everything runs; at the end what was added to the stack is stopped."""
+async def opened(stack: Stack) -> AsyncIterator[Harness]:
+    """Every process runs; at the end the processes that were added to the stack stop."""
     await asyncio.to_thread(stack.up, "toxiproxy")
     async with Network(stack) as network:
         lines = {server: await network.line(server) for server in LINES}
@@ -86,10 +86,10 @@ async def opened(stack: Stack) -> AsyncIterator[House]:
                 spawned = await asyncio.to_thread(stack.spawn, name, like, env=env, wait=False)
                 if like == "api":
                     ports[name] = spawned.ports["api"]
-            house = House(stack, lines, ports)
+            harness = Harness(stack, lines, ports)
             for name in SPAWNED:
-                await house.make_ready(name)
-            yield house
+                await harness.make_ready(name)
+            yield harness
         finally:
             for name in SPAWNED:
                 if name in stack.names():

@@ -73,8 +73,8 @@ class Endpoint:
     status: int = 200
 
 
-class PayUFace:
-    """The routes of the PayU face."""
+class PayUApi:
+    """The routes of the PayU API."""
 
     def __init__(self, store: Store, ledger: Ledger, faults: Faults, log: CallLog, webhooks: Webhooks) -> None:
         self._store = store
@@ -190,7 +190,7 @@ class PayUFace:
         return web.route(endpoint.method, endpoint.path, handle)
 
     def _call(self, request: web.Request, endpoint: Endpoint, text: bytes) -> Call:
-        """What the call is about; of a body that cannot be read only the face is known."""
+        """What the call is about; of a body that cannot be read only the provider API is known."""
         order_id = request.match_info.get("id")
         call = Call("payu", endpoint.operation, request.path, order_id)
         with suppress(ApiError):

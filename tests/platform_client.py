@@ -1,4 +1,4 @@
-"""What scenario tests do with the system from outside: organize events, buy, look at the provider, and audit."""
+"""Everything that a scenario test does with the system from outside: create events, buy, read the provider, audit."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class _Starting:
             await self._client.start_workflow(*order, id=id, **options)
 
 
-class BoxOffice:
-    """Opens events, knows buyers, and audits everything it has opened."""
+class PlatformClient:
+    """Publishes events, makes buyers, and audits every event that it has published."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -50,7 +50,7 @@ class BoxOffice:
         self.http = httpx2.AsyncClient(base_url=settings.api_url, timeout=90, limits=limits)
         self.provider = Provider(settings.sandbox_url)
         self._tokens = access_tokens(settings)
-        self._organizer = self.somebody(Role.CUSTOMER, Role.ORGANIZER)
+        self._organizer = self.new_buyer(Role.CUSTOMER, Role.ORGANIZER)
         self._events: list[str] = []
 
     async def __aenter__(self) -> Self:
@@ -63,8 +63,8 @@ class BoxOffice:
         await self.http.aclose()
         await self.provider.close()
 
-    def somebody(self, *roles: Role) -> Buyer:
-        """A person whose token the identity service could have issued."""
+    def new_buyer(self, *roles: Role) -> Buyer:
+        """A buyer (or a person with these roles) whose token the identity service could have issued."""
         user_id = uuid4()
         token = self._tokens.issue(Principal(user_id, frozenset(roles or (Role.CUSTOMER,))))
         return Buyer(self.http, user_id, token)
@@ -130,17 +130,17 @@ class BoxOffice:
         body: dict[str, Any] = answer.json()
         return body
 
-    async def house(self, event: str) -> dict[str, Any]:
-        """An event's places as everybody sees them."""
+    async def seat_map(self, event: str) -> dict[str, Any]:
+        """An event's sections and seats, as the public sees them."""
         answer = await known(lambda: self.http.get(f"/v1/events/{event}/seats"))
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
 
     async def seat(self, event: str, name: str) -> str:
-        """A seat's status as everybody sees it."""
-        house = await self.house(event)
-        seats = {seat["name"]: seat["status"] for section in house["sections"] for seat in section.get("seats", [])}
+        """A seat's status, as the public sees it."""
+        seat_map = await self.seat_map(event)
+        seats = {seat["name"]: seat["status"] for section in seat_map["sections"] for seat in section.get("seats", [])}
         return str(seats[name])
 
     async def seat_is_not_free(self, event: str, name: str) -> bool:
@@ -150,8 +150,8 @@ class BoxOffice:
         return await self.seat(event, name) == "sold"
 
     async def free_places(self, event: str, section: str) -> int:
-        house = await self.house(event)
-        return next(int(each["available"]) for each in house["sections"] if each["name"] == section)
+        seat_map = await self.seat_map(event)
+        return next(int(each["available"]) for each in seat_map["sections"] if each["name"] == section)
 
     def saga(self, booking: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(booking_workflow_id(UUID(booking)))

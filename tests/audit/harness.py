@@ -1,4 +1,4 @@
-"""A house of the test's own: the services' real steps, on servers where a guard may be broken without harm."""
+"""The services' real steps on databases and topics of the test's own, where it may break a guard without harm."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from activities.reservation.bookings import Release, ReservationActivities, Star
 from adapters.kafka.client import IncomingMessage, OutgoingMessage, Partition, Publisher
 from adapters.kafka.cloud_events import cloud_event_headers, read_cloud_event
 from adapters.redis.seat_locks import SeatLocks, epoch_key
-from audit.connections import Sources
-from audit.run import judge
+from audit.connections import Connections
+from audit.run import find_violations
 from config.settings import Service
 from db import outbox
 from db.outbox import BUCKETS, OutboxMessage
@@ -38,10 +38,10 @@ T = TypeVar("T")
 STATUS = BookingStatus
 
 
-class House(NamedTuple):
+class Harness(NamedTuple):
     """Attributes: prefix: what the names of its topics and groups begin with."""
 
-    sources: Sources
+    connections: Connections
     locks: SeatLocks
     gateway: PaymentGateway
     publisher: Publisher
@@ -49,25 +49,25 @@ class House(NamedTuple):
     prefix: str
 
     async def finds(self) -> set[tuple[str, str]]:
-        """The broken invariants of this house, and what they are about; Redis was loaded long ago."""
+        """The broken invariants and their subjects, as if Redis had been loaded long ago."""
         await self.redis.set(epoch_key(self.event), 1, xx=True)
-        return {(found.invariant, found.subject) for found in await judge(self.sources, again_after=0.1)}
+        return {(found.invariant, found.subject) for found in await find_violations(self.connections, again_after=0.1)}
 
     @property
     def event(self) -> UUID:
-        assert self.sources.event_id
-        return self.sources.event_id
+        assert self.connections.event_id
+        return self.connections.event_id
 
     @property
     def redis(self) -> Redis:
-        return self.sources.redis
+        return self.connections.redis
 
     @property
     def temporal(self) -> Client:
-        return self.sources.temporal
+        return self.connections.temporal
 
     def database(self, service: Service) -> AsyncEngine:
-        return self.sources.databases[service]
+        return self.connections.databases[service]
 
     async def sql(self, service: Service, statement: str, **values: object) -> None:
         """Do something by hand that no service does."""

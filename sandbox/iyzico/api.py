@@ -42,8 +42,8 @@ class Arrival:
     context: Context
 
 
-class IyzicoFace:
-    """The routes of the iyzico face: its API under iyzico's own paths, and the payment page."""
+class IyzicoApi:
+    """The routes of the iyzico API: its API under iyzico's own paths, and the payment page."""
 
     def __init__(self, store: Store, ledger: Ledger, faults: Faults, log: CallLog, webhooks: Webhooks) -> None:
         self._store = store

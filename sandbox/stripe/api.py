@@ -63,8 +63,8 @@ class Arrival:
     malformed: ApiError | None
 
 
-class StripeFace:
-    """The routes of the Stripe face."""
+class StripeApi:
+    """The routes of the Stripe API."""
 
     def __init__(self, store: Store, ledger: Ledger, faults: Faults, log: CallLog, webhooks: Webhooks) -> None:
         self._store = store
