@@ -10,7 +10,7 @@ import iso4217
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 _USUAL_EXPONENT: Final = 2
-"""Of a code that the standard lists without one (gold, test codes), or no longer lists (BGN, ANG)."""
+"""For a code that the standard lists without decimals (gold, test codes) or no longer lists (BGN, ANG)."""
 
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
