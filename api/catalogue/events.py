@@ -26,11 +26,11 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.auth.audit import AtTrail
+from api.auth.audit import Recorder
 from api.auth.guards import OptionalCaller, Organizer, OrganizerOrOperator
 from api.auth.ownership import is_theirs, may_change, may_see
 from api.auth.tokens import Principal
-from api.http.deadlines import promptly
+from api.http.deadlines import with_deadline
 from api.http.problems import documented
 from api.http.resources import CatalogueDatabase, Open
 from api.http.schemas import MinorUnits, PositiveInt, RequestModel, SectionName, ShortText
@@ -195,11 +195,11 @@ async def draft(
     body: NewEvent,
     caller: Organizer,
     engine: CatalogueDatabase,
-    trail: AtTrail,
+    recorder: Recorder,
 ) -> EventBody:
     async with engine.begin() as connection:
         event = await events.draft(connection, _organizer(caller, body.team_id), body.plan())
-        await trail.note(caller, "event.drafted", f"event/{event.id}")
+        await recorder.record(caller, "event.drafted", f"event/{event.id}")
     return _body(event)
 
 
@@ -222,10 +222,10 @@ def _organizer(caller: Principal, team_id: UUID | None) -> UUID:
     responses=documented(ProblemType.NOT_FOUND),
     openapi_extra={"security": [{}]},  # or none: a published event is everybody's to see
 )
-async def look(event_id: UUID, caller: OptionalCaller, engine: CatalogueDatabase, trail: AtTrail) -> EventBody:
+async def look(event_id: UUID, caller: OptionalCaller, engine: CatalogueDatabase, recorder: Recorder) -> EventBody:
     event = await _visible(engine, event_id, caller)
     if caller and not (event.was_published or is_theirs(caller, event.organizer_id)):
-        await trail.note(caller, "event.looked-at", f"event/{event_id}")
+        await recorder.record(caller, "event.looked-at", f"event/{event_id}")
     return _body(event)
 
 
@@ -242,13 +242,13 @@ _CHANGE_PROBLEMS = documented(
     "/{event_id}/publish", summary="Put an event on sale (its organizer, operators)", responses=_CHANGE_PROBLEMS
 )
 async def publish(
-    event_id: UUID, caller: OrganizerOrOperator, engine: CatalogueDatabase, opened: Open, trail: AtTrail
+    event_id: UUID, caller: OrganizerOrOperator, engine: CatalogueDatabase, opened: Open, recorder: Recorder
 ) -> EventBody:
     event = await _own(engine, event_id, caller)
     async with engine.connect() as connection:
         await events.check_publishable(connection, event)
     if event.status is EventStatus.DRAFT:
-        await trail.note(caller, "event.published", f"event/{event_id}")
+        await recorder.record(caller, "event.published", f"event/{event_id}")
         await _outcome(
             (
                 await _begin(opened.temporal, PublishEvent.run, event_id, publication_workflow_id(event_id), CATALOGUE)
@@ -266,7 +266,7 @@ async def cancel(
     caller: OrganizerOrOperator,
     engine: CatalogueDatabase,
     opened: Open,
-    trail: AtTrail,
+    recorder: Recorder,
     dry_run: Annotated[bool, Query(description="Only say what it would mean.")] = False,
 ) -> EventBody | Estimate:
     """Sales have stopped when this answers; bookings are let go and refunded then: see `…/cancellation`."""
@@ -275,7 +275,7 @@ async def cancel(
         id = event_cancellation_estimate_workflow_id(event_id)
         handle = await _begin(opened.temporal, EstimateCancellation.run, event_id, id, RESERVATION)
         return await _outcome(handle.result())
-    await trail.note(caller, "event.cancelled", f"event/{event_id}")
+    await recorder.record(caller, "event.cancelled", f"event/{event_id}")
     order = CancelEvent(
         event_id=event_id,
         requested_by=caller.user_id,
@@ -337,7 +337,7 @@ async def _outcome(answer: Awaitable[Result]) -> Result:
 
 async def _visible(engine: AsyncEngine, event_id: UUID, caller: Principal | None) -> Event:
     """The event, if the caller may see it: what was never published is for its organizer and for staff."""
-    event = await promptly(_find(engine, event_id))
+    event = await with_deadline(_find(engine, event_id))
     if event is None or not (event.was_published or _may_see_drafts(event, caller)):
         raise _no_such_event()
     return event

@@ -5,7 +5,7 @@ from __future__ import annotations
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.http.deadlines import promptly
+from api.http.deadlines import with_deadline
 
 
 async def notify_workflow(temporal: Client, workflow_id: str) -> bool:
@@ -16,7 +16,7 @@ async def notify_workflow(temporal: Client, workflow_id: str) -> bool:
         RPCError: Temporal cannot be reached.
     """
     try:
-        await promptly(temporal.get_workflow_handle(workflow_id).signal("provider_has_news"))
+        await with_deadline(temporal.get_workflow_handle(workflow_id).signal("provider_has_news"))
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise

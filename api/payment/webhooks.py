@@ -19,7 +19,7 @@ from adapters.payment.iyzico.webhooks import IyzicoWebhooks
 from adapters.payment.payu.webhooks import PayUWebhooks
 from adapters.payment.stripe.webhooks import StripeWebhooks
 from api.auth.guards import PUBLIC
-from api.http.deadlines import promptly
+from api.http.deadlines import with_deadline
 from api.http.problems import documented
 from api.http.resources import Open, PaymentDatabase, Resources
 from api.http.signals import notify_workflow
@@ -83,19 +83,19 @@ async def receive(
 
 
 async def _take(news: ProviderNews, opened: Resources, engine: AsyncEngine) -> None:
-    course, attempt, refunds, given = await promptly(_received(engine, news))
+    course, attempt, refunds, given = await with_deadline(_received(engine, news))
     for refund_id in refunds:
         await notify_workflow(opened.temporal, refund_workflow_id(refund_id))
     for refund_id in given:
-        await promptly(_look_again(opened, refund_id))
+        await with_deadline(_look_again(opened, refund_id))
     if attempt is None or course in (Course.IGNORED, Course.REFUND):
         return
     if course is Course.SAGA:
         if await notify_workflow(opened.temporal, _waiting_for(attempt)) or news.kind not in webhooks.MONEY:
             return
         # Its saga has ended and left the attempt open.
-        await promptly(_watch(engine, attempt))
-    await promptly(_look_after(opened, attempt))
+        await with_deadline(_watch(engine, attempt))
+    await with_deadline(_look_after(opened, attempt))
 
 
 async def _received(engine: AsyncEngine, news: ProviderNews) -> Reception:

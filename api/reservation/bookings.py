@@ -11,12 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from adapters.redis.hold_quota import Hoarding
+from adapters.redis.hold_quota import HoldQuota
 from adapters.redis.seat_locks import ColdEvent, Places, SeatLocks
-from api.auth.audit import Trail
+from api.auth.audit import AuditRecorder
 from api.auth.guards import BookingReader, Buyer
 from api.auth.tokens import Principal
-from api.http.deadlines import promptly
+from api.http.deadlines import with_deadline
 from api.http.idempotency import IdempotencyKey, booking_id_for, digest, refuse_other_body, update_id
 from api.http.problems import KINDS, documented
 from api.http.resources import Open, ReservationDatabase
@@ -50,25 +50,25 @@ router = APIRouter(prefix="/v1", tags=["bookings"])
 _STAFF = {Role.SUPPORT, Role.OPERATOR}
 
 
-class Desk(NamedTuple):
+class ReservationContext(NamedTuple):
     """What the booking routes work with."""
 
     settings: Settings
     engine: AsyncEngine
     locks: SeatLocks
-    hoarding: Hoarding
+    hold_quota: HoldQuota
     temporal: Client
-    trail: Trail
+    recorder: AuditRecorder
 
 
-async def _desk(request: Request, opened: Open, engine: ReservationDatabase) -> Desk:
-    trail = Trail(opened.audit_trail, request)
-    return Desk(opened.settings, engine, opened.locks, opened.hoarding, opened.temporal, trail)
+async def _context(request: Request, opened: Open, engine: ReservationDatabase) -> ReservationContext:
+    recorder = AuditRecorder(opened.audit_log_client, request)
+    return ReservationContext(opened.settings, engine, opened.locks, opened.hold_quota, opened.temporal, recorder)
 
 
 _QUEUED_AT_MOST = timedelta(seconds=20)  # a hold that comes later than this after its caller has left is not made
 
-AtDesk = Annotated[Desk, Depends(_desk)]
+Reservation = Annotated[ReservationContext, Depends(_context)]
 
 
 @router.post(
@@ -85,23 +85,27 @@ AtDesk = Annotated[Desk, Depends(_desk)]
         ProblemType.OUTCOME_UNKNOWN,
     ),
 )
-async def hold(body: BookingBody, user: Buyer, desk: AtDesk, response: Response, key: IdempotencyKey) -> Booking:
+async def hold(
+    body: BookingBody, user: Buyer, context: Reservation, response: Response, key: IdempotencyKey
+) -> Booking:
     """Hold all the places, or none (409 names those that others have)."""
-    booking_id_ = booking_id_for(user.user_id, key, secret(desk.settings.booking_id_secret))
+    booking_id_ = booking_id_for(user.user_id, key, secret(context.settings.booking_id_secret))
     response.headers["Location"] = f"/v1/bookings/{booking_id_}"
-    found = await promptly(_prepare(desk, body, user, booking_id_))
+    found = await with_deadline(_prepare(context, body, user, booking_id_))
     if isinstance(found, BookingRequest):
-        async with counted(desk.hoarding, desk.engine, found):
-            return await _hold(desk, found)
+        async with counted(context.hold_quota, context.engine, found):
+            return await _hold(context, found)
     if found.may_be_forsaken:
-        return await _hold(desk, found.request, again=True)
+        return await _hold(context, found.request, again=True)
     return _as_first_answered(found.booking)
 
 
-async def _prepare(desk: Desk, body: BookingBody, user: Principal, booking_id_: UUID) -> Repeated | BookingRequest:
+async def _prepare(
+    context: ReservationContext, body: BookingBody, user: Principal, booking_id_: UUID
+) -> Repeated | BookingRequest:
     """What this key has made already, or else the request to hand in."""
-    sha256, policy = digest(body), booking_policy(desk.settings)
-    async with autocommit(desk.engine) as connection:
+    sha256, policy = digest(body), booking_policy(context.settings)
+    async with autocommit(context.engine) as connection:
         known = await find_repeated(connection, booking_id_, policy)
         if known:
             refuse_other_body(known.request.body_sha256, sha256)
@@ -117,28 +121,28 @@ async def _prepare(desk: Desk, body: BookingBody, user: Principal, booking_id_: 
         body_sha256=sha256,
         accept_alternatives=body.accept_alternatives,
         hold_seconds=sale.hold_seconds,
-        not_after=sale.now + timedelta(seconds=desk.settings.hold_wait) + _QUEUED_AT_MOST,
+        not_after=sale.now + timedelta(seconds=context.settings.hold_wait) + _QUEUED_AT_MOST,
         policy=policy,
     )
-    await _turn_away_early(desk, request)
+    await _turn_away_early(context, request)
     return request
 
 
-async def _turn_away_early(desk: Desk, request: BookingRequest) -> None:
+async def _turn_away_early(context: ReservationContext, request: BookingRequest) -> None:
     """Refuse what is taken already without starting a workflow."""
     try:
-        taken = await desk.locks.peek(Places(request.event_id, request.id, request.seats, request.quantities))
+        taken = await context.locks.peek(Places(request.event_id, request.id, request.seats, request.quantities))
     except ColdEvent:
         return
     if taken:
         raise bookings.seats_unavailable(taken)
 
 
-async def _hold(desk: Desk, request: BookingRequest, *, again: bool = False) -> Booking:
+async def _hold(context: ReservationContext, request: BookingRequest, *, again: bool = False) -> Booking:
     try:
-        outcome = await commands.hold(desk.temporal, request, wait=desk.settings.hold_wait, again=again)
+        outcome = await commands.hold(context.temporal, request, wait=context.settings.hold_wait, again=again)
     except WorkflowClosed:
-        return _as_first_answered(await standing(desk, request.id))
+        return _as_first_answered(await standing(context, request.id))
     refuse_other_body(outcome.body_sha256, request.body_sha256)
     if outcome.booking is None:
         assert outcome.problem is not None
@@ -166,37 +170,39 @@ def _as_first_answered(booking: Booking) -> Booking:
     },
 )
 async def pay(
-    booking_id: UUID, body: PaymentBody, user: Buyer, desk: AtDesk, response: Response, key: IdempotencyKey
+    booking_id: UUID, body: PaymentBody, user: Buyer, context: Reservation, response: Response, key: IdempotencyKey
 ) -> dict[str, Any]:
     """Pay once, however often this is called with the same key; a decline (402) keeps the seats for another try."""
     check_method(body.provider, body.payment_method)
-    now, order = await promptly(_time_of_order(user, desk, booking_id, body.provider)), update_id("pay", key)
+    now, order = await with_deadline(_time_of_order(user, context, booking_id, body.provider)), update_id("pay", key)
     command = PaymentCommand(
         provider=body.provider,
         payment_method=body.payment_method,
-        return_url=f"{desk.settings.api_url}/v1/bookings/{booking_id}/payment/return",
-        deadline=now + timedelta(seconds=desk.settings.payment_wait),
+        return_url=f"{context.settings.api_url}/v1/bookings/{booking_id}/payment/return",
+        deadline=now + timedelta(seconds=context.settings.payment_wait),
         body_sha256=digest(body),
     )
     try:
-        outcome = await commands.pay(desk.temporal, booking_id, command, key=order, wait=desk.settings.payment_wait)
+        outcome = await commands.pay(
+            context.temporal, booking_id, command, key=order, wait=context.settings.payment_wait
+        )
     except WorkflowClosed as closed:
-        booking = await standing(desk, booking_id)
+        booking = await standing(context, booking_id)
         if closed.after_order and booking.status in PAID:
             return booking.model_dump()
         raise over(booking) from None
     refuse_other_body(outcome.body_sha256, command.body_sha256)
     try:
-        answer = await _payment_answer(desk, booking_id, outcome, response)
+        answer = await _payment_answer(context, booking_id, outcome, response)
     except _CameToNothing as nothing:
-        raise nothing.because(await commands.why_not_paid(desk.temporal, booking_id, order)) from None
+        raise nothing.because(await commands.why_not_paid(context.temporal, booking_id, order)) from None
     if answer["status"] in PAID:
-        await desk.hoarding.forget(user.user_id, answer["event_id"], booking_id)
+        await context.hold_quota.forget(user.user_id, answer["event_id"], booking_id)
     return answer
 
 
-async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider: str) -> datetime:
-    async with autocommit(desk.engine) as connection:
+async def _time_of_order(user: Principal, context: ReservationContext, booking_id: UUID, provider: str) -> datetime:
+    async with autocommit(context.engine) as connection:
         found = await bookings.find_to_be_paid(connection, booking_id)
     booking = _own(user, found.booking if found else None)
     assert found is not None
@@ -219,10 +225,12 @@ class _CameToNothing(Exception):
         return _refused(why.model_copy(update={"members": members}), self._booking.id)
 
 
-async def _payment_answer(desk: Desk, booking_id: UUID, outcome: PaymentOutcome, response: Response) -> dict[str, Any]:
+async def _payment_answer(
+    context: ReservationContext, booking_id: UUID, outcome: PaymentOutcome, response: Response
+) -> dict[str, Any]:
     """What a payment came to; an order that was answered while it was still going on is answered by where it is now."""
     if _is_preliminary(outcome):
-        booking = await standing(desk, booking_id)
+        booking = await standing(context, booking_id)
         if booking.status not in PAID:
             response.status_code = status.HTTP_202_ACCEPTED
             return _under_way(outcome, booking)
@@ -279,9 +287,9 @@ def _is_of_another_order(outcome: PaymentOutcome, booking: Booking) -> bool:
 
 
 @router.get("/bookings/{booking_id}", summary="Look at a booking", responses=documented(ProblemType.NOT_FOUND))
-async def look(booking_id: UUID, user: BookingReader, desk: AtDesk) -> Booking:
+async def look(booking_id: UUID, user: BookingReader, context: Reservation) -> Booking:
     """The booking as it stands now."""
-    return await own_booking(user, desk, booking_id, staff=True)
+    return await own_booking(user, context, booking_id, staff=True)
 
 
 @router.delete(
@@ -289,14 +297,14 @@ async def look(booking_id: UUID, user: BookingReader, desk: AtDesk) -> Booking:
     summary="Cancel a booking that is not paid",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.REFUND_REQUIRED, ProblemType.WRONG_STATE),
 )
-async def cancel(booking_id: UUID, user: Buyer, desk: AtDesk) -> Booking:
+async def cancel(booking_id: UUID, user: Buyer, context: Reservation) -> Booking:
     """Let go of the seats; a payment in flight is waited for and undone. Cancelling twice is no error."""
-    booking = await own_booking(user, desk, booking_id)
+    booking = await own_booking(user, context, booking_id)
     if booking.status is BookingStatus.CANCELLED:
         return booking
-    await promptly(_ask_to_cancel(desk, booking_id))
+    await with_deadline(_ask_to_cancel(context, booking_id))
     try:
-        outcome = await commands.cancel(desk.temporal, booking_id, wait=desk.settings.payment_wait)
+        outcome = await commands.cancel(context.temporal, booking_id, wait=context.settings.payment_wait)
     except WorkflowClosed:
         outcome = CancelOutcome()
     except Refused as refusal:
@@ -304,13 +312,13 @@ async def cancel(booking_id: UUID, user: Buyer, desk: AtDesk) -> Booking:
             raise
         outcome = CancelOutcome()
     # Temporal remembers the first answer, which may have been given while the saga waited for an operator.
-    cancelled = outcome.booking or _cancelled(await standing(desk, booking_id))
-    await desk.hoarding.let_go(user.user_id, booking.event_id, booking_id)
+    cancelled = outcome.booking or _cancelled(await standing(context, booking_id))
+    await context.hold_quota.let_go(user.user_id, booking.event_id, booking_id)
     return cancelled
 
 
-async def _ask_to_cancel(desk: Desk, booking_id: UUID) -> None:
-    async with autocommit(desk.engine) as connection:
+async def _ask_to_cancel(context: ReservationContext, booking_id: UUID) -> None:
+    async with autocommit(context.engine) as connection:
         await bookings.ask_to_cancel(connection, booking_id)
 
 
@@ -323,35 +331,35 @@ def _cancelled(booking: Booking) -> Booking:
 
 
 @router.get("/me/bookings", summary="My bookings, newest first")
-async def mine(user: BookingReader, desk: AtDesk, cursor: UUID | None = None) -> dict[str, Any]:
+async def mine(user: BookingReader, context: Reservation, cursor: UUID | None = None) -> dict[str, Any]:
     """Pages of 50; `next_cursor` leads to the next one."""
-    page = await promptly(_page(user, desk, cursor))
+    page = await with_deadline(_page(user, context, cursor))
     return {"bookings": page, "next_cursor": page[-1].id if len(page) == 50 else None}
 
 
-async def _page(user: Principal, desk: Desk, cursor: UUID | None) -> list[Booking]:
-    async with desk.engine.connect() as connection:
+async def _page(user: Principal, context: ReservationContext, cursor: UUID | None) -> list[Booking]:
+    async with context.engine.connect() as connection:
         return await history.of_user(connection, user.user_id, after=cursor, limit=50)
 
 
-async def find_booking(desk: Desk, booking_id: UUID) -> Booking | None:
+async def find_booking(context: ReservationContext, booking_id: UUID) -> Booking | None:
     """The booking as it stands now, whoever's it is.
 
     Raises:
         TimeoutError: The database does not answer.
     """
-    return await promptly(_find(desk, booking_id))
+    return await with_deadline(_find(context, booking_id))
 
 
-async def _find(desk: Desk, booking_id: UUID) -> Booking | None:
-    async with autocommit(desk.engine) as connection:
+async def _find(context: ReservationContext, booking_id: UUID) -> Booking | None:
+    async with autocommit(context.engine) as connection:
         return await bookings.find(connection, booking_id)
 
 
-async def standing(desk: Desk, booking_id: UUID) -> Booking:
+async def standing(context: ReservationContext, booking_id: UUID) -> Booking:
     """The booking as it stands after something was ordered; where that cannot be seen, the outcome is unknown."""
     try:
-        booking = await find_booking(desk, booking_id)
+        booking = await find_booking(context, booking_id)
     except (OSError, SQLAlchemyError) as error:
         raise commands.unknown(booking_id) from error
     if booking is None:
@@ -359,11 +367,13 @@ async def standing(desk: Desk, booking_id: UUID) -> Booking:
     return booking
 
 
-async def own_booking(user: Principal, desk: Desk, booking_id: UUID, *, staff: bool = False) -> Booking:
+async def own_booking(
+    user: Principal, context: ReservationContext, booking_id: UUID, *, staff: bool = False
+) -> Booking:
     """The user's own booking; another's is as if it did not exist, but for staff where it may look and is noted."""
-    booking = _own(user, await find_booking(desk, booking_id), staff=staff)
+    booking = _own(user, await find_booking(context, booking_id), staff=staff)
     if booking.user_id != user.user_id:
-        await desk.trail.note(user, "booking.looked-at", f"booking/{booking_id}")
+        await context.recorder.record(user, "booking.looked-at", f"booking/{booking_id}")
     return booking
 
 

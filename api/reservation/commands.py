@@ -17,7 +17,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.http.deadlines import promptly
+from api.http.deadlines import with_deadline
 from domain.bookings import (
     Booking,
     BookingRequest,
@@ -104,7 +104,7 @@ async def why_not_paid(temporal: Client, booking_id: UUID, order: str) -> Proble
     """Why an order that was answered while it was under way came to nothing; None where nobody can say."""
     handle = temporal.get_workflow_handle(booking_workflow_id(booking_id))
     try:
-        return await promptly(handle.query(BookingWorkflow.why_not_paid, order))
+        return await with_deadline(handle.query(BookingWorkflow.why_not_paid, order))
     except (TimeoutError, RPCError, WorkflowQueryFailedError):
         return None
 

@@ -16,13 +16,13 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from api.auth.guards import PUBLIC, BookingReader, Buyer
 from api.auth.tokens import Principal
-from api.http.deadlines import promptly
+from api.http.deadlines import with_deadline
 from api.http.idempotency import IdempotencyKey, digest, exchange_id_for, known_or_planned, refuse_other_body
 from api.http.problems import documented
 from api.http.schemas import RequestModel
 from api.http.signals import notify_workflow
 from api.reservation import commands
-from api.reservation.bookings import AtDesk, Desk, own_booking
+from api.reservation.bookings import Reservation, ReservationContext, own_booking
 from api.reservation.commands import WorkflowClosed
 from api.reservation.schemas import PaymentMethod
 from config.settings import secret
@@ -66,12 +66,12 @@ class _Whole(ExchangeBody):
     booking_id: UUID
 
 
-async def _own(booking_id: UUID, user: Buyer, desk: AtDesk) -> Booking:
-    return await own_booking(user, desk, booking_id)
+async def _own(booking_id: UUID, user: Buyer, context: Reservation) -> Booking:
+    return await own_booking(user, context, booking_id)
 
 
-async def _readable(booking_id: UUID, user: BookingReader, desk: AtDesk) -> Booking:
-    return await own_booking(user, desk, booking_id, staff=True)
+async def _readable(booking_id: UUID, user: BookingReader, context: Reservation) -> Booking:
+    return await own_booking(user, context, booking_id, staff=True)
 
 
 OwnBooking = Annotated[Booking, Depends(_own)]
@@ -101,15 +101,15 @@ ReadableBooking = Annotated[Booking, Depends(_readable)]
     },
 )
 async def exchange(
-    body: ExchangeBody, booking: OwnBooking, user: Buyer, desk: AtDesk, response: Response, key: IdempotencyKey
+    body: ExchangeBody, booking: OwnBooking, user: Buyer, context: Reservation, response: Response, key: IdempotencyKey
 ) -> dict[str, Any]:
     """The ticket is valid until the new one is issued; a difference is paid before that, or goes back after it."""
     _check_payment(body, booking)
-    request = _request(body, booking, user, desk, key, await promptly(_now(desk)))
+    request = _request(body, booking, user, context, key, await with_deadline(_now(context)))
     response.headers["Location"] = f"/v1/bookings/{booking.id}/exchanges/{request.id}"
-    known = await promptly(_prepare(desk, request))
+    known = await with_deadline(_prepare(context, request))
     if known is None or not (known.is_over or known.state is ExchangeState.ACTION_REQUIRED):
-        known = await _carried_out(desk, request)
+        known = await _carried_out(context, request)
     return _answer(known, response)
 
 
@@ -121,16 +121,16 @@ def _check_payment(body: ExchangeBody, booking: Booking) -> None:
         raise Refused(ProblemType.INVALID_REQUEST, "provider: name the payment method's provider.", field="provider")
 
 
-async def _now(desk: Desk) -> datetime:
-    async with desk.engine.connect() as connection:
+async def _now(context: ReservationContext) -> datetime:
+    async with context.engine.connect() as connection:
         return await bookings.now(connection)
 
 
 def _request(
-    body: ExchangeBody, booking: Booking, user: Principal, desk: Desk, key: str, now: datetime
+    body: ExchangeBody, booking: Booking, user: Principal, context: ReservationContext, key: str, now: datetime
 ) -> ExchangeRequest:
-    id = exchange_id_for(user.user_id, key, secret(desk.settings.booking_id_secret))
-    back = f"{desk.settings.api_url}/v1/bookings/{booking.id}/exchanges/{id}/return"
+    id = exchange_id_for(user.user_id, key, secret(context.settings.booking_id_secret))
+    back = f"{context.settings.api_url}/v1/bookings/{booking.id}/exchanges/{id}/return"
     return ExchangeRequest(
         id=id,
         booking_id=booking.id,
@@ -141,15 +141,15 @@ def _request(
         payment=Payment(provider=body.provider, payment_method=body.payment_method, return_url=back)
         if body.provider
         else None,
-        deadline=now + timedelta(seconds=desk.settings.payment_wait),
+        deadline=now + timedelta(seconds=context.settings.payment_wait),
         body_sha256=digest(_Whole(booking_id=booking.id, **body.model_dump())),
-        window=timedelta(seconds=desk.settings.payment_window),
-        attempts=desk.settings.compensation_attempts,
+        window=timedelta(seconds=context.settings.payment_window),
+        attempts=context.settings.compensation_attempts,
     )
 
 
-async def _prepare(desk: Desk, request: ExchangeRequest) -> Exchange | None:
-    async with desk.engine.connect() as connection:
+async def _prepare(context: ReservationContext, request: ExchangeRequest) -> Exchange | None:
+    async with context.engine.connect() as connection:
         return await known_or_planned(lambda: _known(connection, request), lambda: plans.plan(connection, request))
 
 
@@ -160,11 +160,11 @@ async def _known(connection: AsyncConnection, request: ExchangeRequest) -> Excha
     return known
 
 
-async def _carried_out(desk: Desk, request: ExchangeRequest) -> Exchange:
+async def _carried_out(context: ReservationContext, request: ExchangeRequest) -> Exchange:
     try:
-        outcome = await _order(desk.temporal, request, desk.settings.payment_wait)
+        outcome = await _order(context.temporal, request, context.settings.payment_wait)
     except WorkflowClosed:
-        return await _standing(desk, request)
+        return await _standing(context, request)
     refuse_other_body(outcome.body_sha256, request.body_sha256)
     if outcome.exchange is None:
         assert outcome.problem is not None
@@ -183,9 +183,9 @@ async def _order(temporal: Client, request: ExchangeRequest, wait: float) -> Exc
         raise WorkflowClosed from error
 
 
-async def _standing(desk: Desk, request: ExchangeRequest) -> Exchange:
+async def _standing(context: ReservationContext, request: ExchangeRequest) -> Exchange:
     """The exchange as it stands after its workflow has ended."""
-    known = await promptly(_prepare(desk, request))
+    known = await with_deadline(_prepare(context, request))
     if known is None:
         raise commands.unknown(request.booking_id)
     return known
@@ -208,15 +208,15 @@ def _answer(exchange: Exchange, response: Response) -> dict[str, Any]:
 
 
 @router.get("/exchanges", summary="A booking's exchanges, oldest first", responses=documented(ProblemType.NOT_FOUND))
-async def look_at_all(booking: ReadableBooking, desk: AtDesk) -> dict[str, Any]:
+async def look_at_all(booking: ReadableBooking, context: Reservation) -> dict[str, Any]:
     """Each with its `state`: `pending`, `action_required`, `committed`, `completed` or `failed`."""
-    return {"exchanges": [each.answer() for each in await promptly(exchanges_of(desk, booking.id))]}
+    return {"exchanges": [each.answer() for each in await with_deadline(exchanges_of(context, booking.id))]}
 
 
 @router.get("/exchanges/{exchange_id}", summary="Look at an exchange", responses=documented(ProblemType.NOT_FOUND))
-async def look_at_exchange(booking: ReadableBooking, exchange_id: UUID, desk: AtDesk) -> dict[str, Any]:
+async def look_at_exchange(booking: ReadableBooking, exchange_id: UUID, context: Reservation) -> dict[str, Any]:
     """The exchange as it stands now."""
-    return (await _one_of(desk, booking.id, exchange_id)).answer()
+    return (await _one_of(context, booking.id, exchange_id)).answer()
 
 
 @router.delete(
@@ -224,15 +224,15 @@ async def look_at_exchange(booking: ReadableBooking, exchange_id: UUID, desk: At
     summary="Abandon an exchange whose payment waits for you",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.WRONG_STATE, ProblemType.OUTCOME_UNKNOWN),
 )
-async def abandon_exchange(booking: OwnBooking, exchange_id: UUID, desk: AtDesk) -> dict[str, Any]:
+async def abandon_exchange(booking: OwnBooking, exchange_id: UUID, context: Reservation) -> dict[str, Any]:
     """Nothing is charged and the ticket stays as it is. Abandoning what has failed already is no error."""
-    found = await _one_of(desk, booking.id, exchange_id)
+    found = await _one_of(context, booking.id, exchange_id)
     if not found.is_over:
-        handle = desk.temporal.get_workflow_handle(exchange_workflow_id(exchange_id))
+        handle = context.temporal.get_workflow_handle(exchange_workflow_id(exchange_id))
         update = handle.execute_update(ExchangeWorkflow.abandon)
         with suppress(WorkflowClosed):  # it has just ended without us
-            await commands.answer(update, booking.id, desk.settings.payment_wait)
-        found = await _one_of(desk, booking.id, exchange_id)
+            await commands.answer(update, booking.id, context.settings.payment_wait)
+        found = await _one_of(context, booking.id, exchange_id)
     if found.state is ExchangeState.COMPLETED:
         raise Refused(ProblemType.WRONG_STATE, "The exchange is completed.", exchange_id=str(exchange_id))
     return found.answer()
@@ -251,21 +251,21 @@ async def abandon_exchange(booking: OwnBooking, exchange_id: UUID, desk: AtDesk)
     name="come_back_to_exchange_by_form",
     summary="Likewise, by a form",
 )
-async def come_back_to_exchange(booking_id: UUID, exchange_id: UUID, desk: AtDesk) -> HTMLResponse:
+async def come_back_to_exchange(booking_id: UUID, exchange_id: UUID, context: Reservation) -> HTMLResponse:
     """Has the exchange ask the provider at once. Needs no token, tells no secret, believes nothing that it is sent."""
-    exchange = await _one_of(desk, booking_id, exchange_id)
+    exchange = await _one_of(context, booking_id, exchange_id)
     if exchange.state is ExchangeState.ACTION_REQUIRED:
-        await notify_workflow(desk.temporal, exchange_workflow_id(exchange_id))
+        await notify_workflow(context.temporal, exchange_workflow_id(exchange_id))
     return HTMLResponse(_PAGE, headers={"Cache-Control": "no-store"})
 
 
-async def _one_of(desk: Desk, booking_id: UUID, exchange_id: UUID) -> Exchange:
-    for exchange in await promptly(exchanges_of(desk, booking_id)):
+async def _one_of(context: ReservationContext, booking_id: UUID, exchange_id: UUID) -> Exchange:
+    for exchange in await with_deadline(exchanges_of(context, booking_id)):
         if exchange.id == exchange_id:
             return exchange
     raise Refused(ProblemType.NOT_FOUND, "There is no such exchange.")
 
 
-async def exchanges_of(desk: Desk, booking_id: UUID) -> list[Exchange]:
-    async with desk.engine.connect() as connection:
+async def exchanges_of(context: ReservationContext, booking_id: UUID) -> list[Exchange]:
+    async with context.engine.connect() as connection:
         return await history.of_booking(connection, booking_id)

@@ -11,7 +11,7 @@ from api.auth.guards import PUBLIC, Buyer
 from api.http.problems import documented
 from api.http.signals import notify_workflow
 from api.reservation import commands
-from api.reservation.bookings import AtDesk, find_booking, over, own_booking, standing
+from api.reservation.bookings import Reservation, find_booking, over, own_booking, standing
 from api.reservation.commands import WorkflowClosed
 from domain.bookings import Booking, BookingStatus, CancelOutcome
 from domain.problems import ProblemType, Refused
@@ -45,13 +45,13 @@ _OVER = "This booking is closed. Go back to the shop to see how it ended."
     name="come_back_by_form",
     summary="Likewise, by a form",
 )
-async def come_back(booking_id: UUID, desk: AtDesk) -> HTMLResponse:
+async def come_back(booking_id: UUID, context: Reservation) -> HTMLResponse:
     """Has the saga ask the provider at once. Needs no token, tells no secret, and believes nothing that it is sent."""
-    booking = await find_booking(desk, booking_id)
+    booking = await find_booking(context, booking_id)
     if booking is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
     if booking.status is BookingStatus.ACTION_REQUIRED:
-        await notify_workflow(desk.temporal, booking_workflow_id(booking_id))
+        await notify_workflow(context.temporal, booking_workflow_id(booking_id))
     words = _WORDS.get(booking.status, _OVER)
     return HTMLResponse(_PAGE.format(words=words), headers={"Cache-Control": "no-store"})
 
@@ -61,20 +61,20 @@ async def come_back(booking_id: UUID, desk: AtDesk) -> HTMLResponse:
     summary="Abandon a payment that waits for you",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.PAYMENT_IN_PROGRESS, ProblemType.OUTCOME_UNKNOWN),
 )
-async def abandon(booking_id: UUID, user: Buyer, desk: AtDesk) -> Booking:
+async def abandon(booking_id: UUID, user: Buyer, context: Reservation) -> Booking:
     """Ends the payment and keeps the places held, to pay otherwise. Abandoning what is not there is no error."""
-    booking = await own_booking(user, desk, booking_id)
+    booking = await own_booking(user, context, booking_id)
     if booking.status is not BookingStatus.ACTION_REQUIRED:
         return _held(booking)
     try:
-        outcome = await commands.abandon(desk.temporal, booking, wait=desk.settings.payment_wait)
+        outcome = await commands.abandon(context.temporal, booking, wait=context.settings.payment_wait)
     except WorkflowClosed:
         outcome = CancelOutcome()
     except Refused as refusal:
         if refusal.problem.type is not ProblemType.WRONG_STATE:
             raise
         outcome = CancelOutcome()  # it has just gone on without us
-    return outcome.booking or _held(await standing(desk, booking_id))
+    return outcome.booking or _held(await standing(context, booking_id))
 
 
 def _held(booking: Booking) -> Booking:

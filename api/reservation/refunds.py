@@ -15,12 +15,12 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from api.auth.guards import BookingReader, Buyer
 from api.auth.tokens import Principal
-from api.http.deadlines import promptly
+from api.http.deadlines import with_deadline
 from api.http.idempotency import IdempotencyKey, digest, known_or_planned, refund_id_for, refuse_other_body
 from api.http.problems import documented
 from api.http.schemas import RequestModel, ShortText
 from api.reservation import commands
-from api.reservation.bookings import AtDesk, Desk, own_booking
+from api.reservation.bookings import Reservation, ReservationContext, own_booking
 from api.reservation.commands import WorkflowClosed
 from config.settings import secret
 from db.reservation.refunds import refunds
@@ -63,8 +63,8 @@ class _Whole(RequestModel):
     waive_policy: bool
 
 
-async def _booking(booking_id: UUID, user: BookingReader, desk: AtDesk) -> Booking:
-    return await own_booking(user, desk, booking_id, staff=True)
+async def _booking(booking_id: UUID, user: BookingReader, context: Reservation) -> Booking:
+    return await own_booking(user, context, booking_id, staff=True)
 
 
 TheBooking = Annotated[Booking, Depends(_booking)]
@@ -86,20 +86,20 @@ TheBooking = Annotated[Booking, Depends(_booking)]
     ),
 )
 async def refund(
-    body: RefundBody, user: Buyer, booking: TheBooking, desk: AtDesk, response: Response, key: IdempotencyKey
+    body: RefundBody, user: Buyer, booking: TheBooking, context: Reservation, response: Response, key: IdempotencyKey
 ) -> Refund:
     """The tickets are void at once and their places on sale again; the money follows: watch `state`, or the booking."""
     response.headers["Location"] = f"/v1/bookings/{booking.id}/refunds"
-    request = _request(body, booking, user, desk, key)
-    known = await promptly(_prepare(desk, request))
+    request = _request(body, booking, user, context, key)
+    known = await with_deadline(_prepare(context, request))
     if known:
         return known
     if request.cause is RefundCause.STAFF:
-        await desk.trail.note(user, "refund.ordered", f"booking/{booking.id}")
+        await context.recorder.record(user, "refund.ordered", f"booking/{booking.id}")
     try:
-        outcome = await _order(desk.temporal, request, desk.settings.payment_wait)
+        outcome = await _order(context.temporal, request, context.settings.payment_wait)
     except WorkflowClosed:
-        return await _standing(desk, request)
+        return await _standing(context, request)
     refuse_other_body(outcome.body_sha256, request.body_sha256)
     if outcome.refund is None:
         assert outcome.problem is not None
@@ -107,14 +107,16 @@ async def refund(
     return outcome.refund
 
 
-def _request(body: RefundBody, booking: Booking, user: Principal, desk: Desk, key: str) -> RefundRequest:
+def _request(
+    body: RefundBody, booking: Booking, user: Principal, context: ReservationContext, key: str
+) -> RefundRequest:
     is_staff = bool(user.roles & _STAFF)
     if body.waive_policy and not is_staff:
         raise Refused(ProblemType.FORBIDDEN, "Only support and operators may waive an event's policy.")
     tickets = tuple(sorted(set(body.tickets)))
     whole = _Whole(booking_id=booking.id, reason=body.reason, tickets=tickets, waive_policy=body.waive_policy)
     return RefundRequest(
-        id=refund_id_for(user.user_id, key, secret(desk.settings.booking_id_secret)),
+        id=refund_id_for(user.user_id, key, secret(context.settings.booking_id_secret)),
         booking_id=booking.id,
         event_id=booking.event_id,
         requested_by=user.user_id,
@@ -123,12 +125,12 @@ def _request(body: RefundBody, booking: Booking, user: Principal, desk: Desk, ke
         tickets=tickets,
         waives_policy=body.waive_policy,
         body_sha256=digest(whole),
-        attempts=desk.settings.compensation_attempts,
+        attempts=context.settings.compensation_attempts,
     )
 
 
-async def _prepare(desk: Desk, request: RefundRequest) -> Refund | None:
-    async with desk.engine.connect() as connection:
+async def _prepare(context: ReservationContext, request: RefundRequest) -> Refund | None:
+    async with context.engine.connect() as connection:
         return await known_or_planned(lambda: _known(connection, request), lambda: refunds.plan(connection, request))
 
 
@@ -148,9 +150,9 @@ async def _order(temporal: Client, request: RefundRequest, wait: float) -> Refun
         raise WorkflowClosed from error
 
 
-async def _standing(desk: Desk, request: RefundRequest) -> Refund:
+async def _standing(context: ReservationContext, request: RefundRequest) -> Refund:
     """The refund as it stands after its workflow has ended."""
-    known = await promptly(_prepare(desk, request))
+    known = await with_deadline(_prepare(context, request))
     if known is None:
         raise commands.unknown(request.booking_id)
     return known
@@ -162,11 +164,11 @@ async def _standing(desk: Desk, request: RefundRequest) -> Refund:
     summary="A booking's refunds, oldest first",
     responses=documented(ProblemType.NOT_FOUND),
 )
-async def look(booking: TheBooking, desk: AtDesk) -> dict[str, Any]:
+async def look(booking: TheBooking, context: Reservation) -> dict[str, Any]:
     """Each with its state: `pending`, `needs_attention` or `succeeded`."""
-    return {"refunds": await promptly(refunds_of(desk, booking.id))}
+    return {"refunds": await with_deadline(refunds_of(context, booking.id))}
 
 
-async def refunds_of(desk: Desk, booking_id: UUID) -> list[Refund]:
-    async with desk.engine.connect() as connection:
+async def refunds_of(context: ReservationContext, booking_id: UUID) -> list[Refund]:
+    async with context.engine.connect() as connection:
         return await refunds.of_booking(connection, booking_id)

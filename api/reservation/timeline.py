@@ -12,9 +12,9 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api.auth.guards import BookingReader, Staff, is_still_good
-from api.http.deadlines import promptly
+from api.http.deadlines import with_deadline
 from api.http.problems import documented
-from api.reservation.bookings import AtDesk, Desk, find_booking, own_booking
+from api.reservation.bookings import Reservation, ReservationContext, find_booking, own_booking
 from api.reservation.exchanges import exchanges_of
 from api.reservation.refunds import refunds_of
 from db.reservation.bookings import history
@@ -35,37 +35,37 @@ _AT_ONCE = 10  # streams of one user at one process: each asks the database agai
     summary="Every step of a booking, for support",
     responses=documented(ProblemType.FORBIDDEN, ProblemType.NOT_FOUND),
 )
-async def timeline(booking_id: UUID, caller: Staff, desk: AtDesk) -> dict[str, Any]:
+async def timeline(booking_id: UUID, caller: Staff, context: Reservation) -> dict[str, Any]:
     """What the workflow did, as long as Temporal keeps its history, and the domain events, which are kept for good."""
-    booking = await find_booking(desk, booking_id)
+    booking = await find_booking(context, booking_id)
     if booking is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
-    await desk.trail.note(caller, "booking.timeline-read", f"booking/{booking_id}")
+    await context.recorder.record(caller, "booking.timeline-read", f"booking/{booking_id}")
     return {
         "booking": booking,
-        "steps": await of_workflow(desk.temporal, booking_workflow_id(booking_id)),
+        "steps": await of_workflow(context.temporal, booking_workflow_id(booking_id)),
         "refunds": [
-            {"refund": refund, "steps": await of_workflow(desk.temporal, refund_workflow_id(refund.id))}
-            for refund in await promptly(refunds_of(desk, booking_id))
+            {"refund": refund, "steps": await of_workflow(context.temporal, refund_workflow_id(refund.id))}
+            for refund in await with_deadline(refunds_of(context, booking_id))
         ],
         "exchanges": [
             {
                 "exchange": exchange.answer(),
-                "steps": await of_workflow(desk.temporal, exchange_workflow_id(exchange.id)),
+                "steps": await of_workflow(context.temporal, exchange_workflow_id(exchange.id)),
             }
-            for exchange in await promptly(exchanges_of(desk, booking_id))
+            for exchange in await with_deadline(exchanges_of(context, booking_id))
         ],
-        "domain_events": await promptly(_told(desk, booking_id)),
+        "domain_events": await with_deadline(_told(context, booking_id)),
     }
 
 
-async def _told(desk: Desk, booking_id: UUID) -> list[dict[str, Any]]:
-    async with desk.engine.connect() as connection:
+async def _told(context: ReservationContext, booking_id: UUID) -> list[dict[str, Any]]:
+    async with context.engine.connect() as connection:
         return await history.domain_events(connection, booking_id)
 
 
-async def _readable(booking_id: UUID, user: BookingReader, desk: AtDesk) -> Booking:
-    return await own_booking(user, desk, booking_id, staff=True)
+async def _readable(booking_id: UUID, user: BookingReader, context: Reservation) -> Booking:
+    return await own_booking(user, context, booking_id, staff=True)
 
 
 _open: Counter[UUID] = Counter()
@@ -93,7 +93,7 @@ async def _listening(user: BookingReader) -> AsyncIterator[None]:
     responses=documented(ProblemType.NOT_FOUND, ProblemType.RATE_LIMITED),
 )
 async def stream(
-    booking: Annotated[Booking, Depends(_readable)], desk: AtDesk, request: Request
+    booking: Annotated[Booking, Depends(_readable)], context: Reservation, request: Request
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events named `status`, the present one first; the stream ends when the booking has ended.
 
@@ -110,4 +110,4 @@ async def stream(
         if current.status in OVER - {BookingStatus.REFUNDING}:
             return
         await asyncio.sleep(_LOOK_EVERY)
-        current = await find_booking(desk, booking.id)
+        current = await find_booking(context, booking.id)
