@@ -43,7 +43,9 @@ PLACES: dict[str, set[str]] = {
         "adapters.redis", "adapters.kafka", "adapters.internal",
     },
     "activities": {"activities.reservation", "activities.payment", "activities.catalogue"},
-    "workers": {"workers", "workers.temporal", "workers.consumers", "workers.sweepers"},
+    "workers": {
+        "workers", "workers.temporal", "workers.consumers", "workers.consumers.notification", "workers.sweepers",
+    },
 }  # fmt: skip
 """Every package in which modules of these folders may lie."""
 
