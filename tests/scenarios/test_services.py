@@ -60,7 +60,8 @@ def addresses(stack: Stack) -> Iterator[dict[str, str]]:
         yield addresses
     finally:
         for name in started:
-            stack.stop(name)
+            # A consumer takes its leave, or its group would wait for it; of the others nothing is waited for.
+            (stack.stop if name.startswith("consume") else stack.kill)(name)
         stack.up(*SHARED)
 
 
