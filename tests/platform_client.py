@@ -23,6 +23,7 @@ from domain.identity import Role
 from temporal.connection import connect_patiently
 from temporal.policies import booking_policy
 from tests.buyer import Buyer, known
+from tests.http_client import http_client
 from tests.provider import Provider
 from tests.tokens import access_tokens
 from tests.waiting import in_time
@@ -47,7 +48,7 @@ class PlatformClient:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         limits = httpx2.Limits(max_connections=400)
-        self.http = httpx2.AsyncClient(base_url=settings.api_url, timeout=90, limits=limits)
+        self.http = http_client(settings.api_url, limits=limits)
         self.provider = Provider(settings.sandbox_url)
         self._tokens = access_tokens(settings)
         self._organizer = self.new_buyer(Role.CUSTOMER, Role.ORGANIZER)

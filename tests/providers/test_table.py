@@ -15,6 +15,7 @@ from tests.buyer import Buyer
 from tests.faults import aftermath
 from tests.faults.report import Outcome, outcome
 from tests.faults.stories import WITHIN, hold
+from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.providers import report
 from tests.providers.rows import Cell, cells
@@ -29,7 +30,7 @@ async def patient(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     """An API whose bookings try as often as in production, and not as few times as tests usually want."""
     name = f"api-patient-{uuid4().hex[:8]}"
     api = await asyncio.to_thread(stack.spawn, name, "api", env=PRODUCTION)
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{api.ports['api']}", timeout=90) as http:
+    async with http_client(f"http://127.0.0.1:{api.ports['api']}") as http:
         yield http
     await asyncio.to_thread(stack.stop, name)
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import httpx2
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from config.settings import Settings
@@ -18,6 +17,7 @@ from domain.bookings import Booking, BookingStatus
 from domain.domain_events import PaymentAuthorized, PaymentCaptured
 from domain.money import Money
 from tests.db import house
+from tests.http_client import http_client
 
 _AT_ONCE = 10
 
@@ -53,7 +53,7 @@ async def _charged(settings: Settings, bookings: Sequence[Booking]) -> list[str]
         {"booking_id": str(each.id), "amount": each.amount, "currency": each.currency.lower(), "end": "captured"}
         for each in bookings
     ]
-    async with httpx2.AsyncClient(base_url=settings.sandbox_url, timeout=60) as sandbox:
+    async with http_client(settings.sandbox_url) as sandbox:
         answer = await sandbox.post("/_sandbox/intents/import", json={"face": "stripe", "intents": wanted})
     assert answer.status_code == 201, answer.text
     ids: list[str] = answer.json()["ids"]

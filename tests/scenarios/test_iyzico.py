@@ -7,12 +7,12 @@ import json
 from typing import Any
 from uuid import uuid4
 
-import httpx2
 import pytest
 
 from config.settings import Settings, secret
 from sandbox.iyzico.signatures import sign_notification
 from tests.buyer import Buyer
+from tests.http_client import http_client
 from tests.iyzico_buyer import APPROVED, NO_FUNDS, Page, authenticate, pay_with
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
@@ -34,7 +34,7 @@ async def browses(url: str, card: str, *, with_3ds: bool | None = None) -> Page:
     if with_3ds is not None:
         page = await asyncio.to_thread(authenticate, url, approve=with_3ds)
     if page.back_to:
-        async with httpx2.AsyncClient() as browser:
+        async with http_client() as browser:
             back = await browser.post(page.back_to, data={"token": page.token})
         assert back.status_code == 200, back.text
     return page

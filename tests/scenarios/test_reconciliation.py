@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-import httpx2
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.exceptions import ApplicationError
@@ -25,6 +24,7 @@ from domain.payments import GivingBackState
 from domain.reconciliation import DifferenceKind, ReconcileDay
 from sandbox.payu.points import POINTS
 from sandbox.testing import API_KEY, SandboxProcess
+from tests.http_client import http_client
 from tests.sandbox import iyzico_shop
 from tests.scenarios.books import PRICE, Books, begin_well_before_midnight, step, today
 from tests.workers.conftest import ServiceDatabase, databases, service_database, templates
@@ -162,7 +162,7 @@ async def test_a_refund_at_the_providers_dashboard_agrees_once_an_operator_has_s
     """It carries nothing of ours, and is known by its intent."""
     booking, refund = await books.sold(), uuid4()
     form = {"payment_intent": str((await books.attempt(booking)).intent_id)}
-    async with httpx2.AsyncClient(base_url=sandbox.url) as dashboard:
+    async with http_client(sandbox.url) as dashboard:
         made = await dashboard.post("/v1/refunds", data=form, headers={"Authorization": f"Bearer {API_KEY}"})
     assert await books.differ(booking) == [AMOUNT]
     strangers = "SELECT subject FROM reconciliation_differences WHERE kind = 'missing_here' AND theirs LIKE 'refunded%'"

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx2
 import pytest
 from aiohttp import web
 
@@ -25,6 +24,7 @@ from domain.domain_events import (
 )
 from domain.identity import Channel
 from domain.problems import ProblemType, Refused
+from tests.http_client import http_client
 from tests.waiting import eventually
 from tests.workers.outside import a_confirmed_booking, consuming, publish
 from workers.consumers.notification.channels import EmailChannel, Notification
@@ -88,7 +88,7 @@ class MailBox:
     """What the mail catcher holds for one address."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx2.AsyncClient(base_url=url)
+        self._http = http_client(url)
 
     async def mails(self, address: str) -> list[dict[str, Any]]:
         found = (await self._http.get("/api/v1/search", params={"query": f"to:{address}"})).raise_for_status().json()
