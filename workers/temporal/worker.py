@@ -39,9 +39,9 @@ from db.engine import open_engine
 from temporal import queues
 from temporal.connection import connect_worker
 from temporal.policies import booking_policy
-from workers.sweepers.late_payments import keep_watching
-from workers.sweepers.redis_backfill import keep_catching_up
-from workers.sweepers.workflow_recovery import keep_reviving
+from workers.sweepers.late_payments import keep_sweeping_late_payments
+from workers.sweepers.redis_backfill import keep_backfilling_redis
+from workers.sweepers.workflow_recovery import keep_recovering_workflows
 from workers.temporal.gateways import open_gateways
 from workers.temporal.schedules import schedule_reconciliation
 from workflows.booking import BookingWorkflow
@@ -153,8 +153,8 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
         ]
         if settings.payment_steps == "local":
             activities += methods_of(PaymentActivities(*await stack.enter_async_context(_payment_desk(settings))))
-        stack.callback(asyncio.create_task(keep_reviving(engine, client, booking_policy(settings))).cancel)
-        stack.callback(asyncio.create_task(keep_catching_up(reservation)).cancel)
+        stack.callback(asyncio.create_task(keep_recovering_workflows(engine, client, booking_policy(settings))).cancel)
+        stack.callback(asyncio.create_task(keep_backfilling_redis(reservation)).cancel)
         yield worker(client, queues.RESERVATION, RESERVATION_WORKFLOWS, activities)
 
 
@@ -168,11 +168,11 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
             *methods_of(ReconciliationActivities(engine, gateways)),
         ]
         await schedule_reconciliation(client)
-        watching = asyncio.create_task(keep_watching(engine, client, booking_policy(settings)))
+        sweeping = asyncio.create_task(keep_sweeping_late_payments(engine, client, booking_policy(settings)))
         try:
             yield worker(client, queues.PAYMENT, PAYMENT_WORKFLOWS, activities, settings.payment_calls_per_second)
         finally:
-            watching.cancel()
+            sweeping.cancel()
 
 
 @asynccontextmanager
