@@ -31,7 +31,7 @@ async def test_a_commit_that_a_rebalance_refused_is_made_good(
 
     async def assigned() -> set[Partition]:
         await stays.poll({}, set())
-        return stays._ours()
+        return stays._assignment()
 
     await eventually(assigned)
     with capture_logs() as logs:
@@ -39,10 +39,10 @@ async def test_a_commit_that_a_rebalance_refused_is_made_good(
             if logs:
                 break
             comes_and_goes = member(bootstrap, group, topic)
-            while not logs and not comes_and_goes._ours():
+            while not logs and not comes_and_goes._assignment():
                 offset += 1
                 await asyncio.gather(
-                    stays.poll(dict.fromkeys(stays._ours(), offset), set()), comes_and_goes.poll({}, set())
+                    stays.poll(dict.fromkeys(stays._assignment(), offset), set()), comes_and_goes.poll({}, set())
                 )
             leaving = asyncio.create_task(comes_and_goes.close())
             while not leaving.done():
