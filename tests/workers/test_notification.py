@@ -85,7 +85,7 @@ async def notifier(contacts: ContactsClient, stack_env: dict[str, str]) -> Async
 
 
 class MailBox:
-    """What the mail catcher holds for one address."""
+    """Reads the mail catcher's mails for one address."""
 
     def __init__(self, url: str) -> None:
         self._http = httpx2.AsyncClient(base_url=url)
@@ -235,7 +235,7 @@ async def test_a_person_without_email_as_a_channel_gets_account_mails_alone(
 
 
 class RecordingChannel:
-    """A channel that keeps what it is given."""
+    """A channel that keeps its notifications."""
 
     def __init__(self, kind: Channel) -> None:
         self.kind = kind
