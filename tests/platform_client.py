@@ -27,7 +27,7 @@ from tests.http_client import http_client
 from tests.provider import Provider
 from tests.tokens import access_tokens
 from tests.waiting import in_time
-from workers.sweepers.workflow_recovery import revive
+from workers.sweepers.workflow_recovery import recover_workflows
 from workflows.ids import booking_workflow_id, exchange_workflow_id, refund_workflow_id
 
 
@@ -172,7 +172,7 @@ class PlatformClient:
     ) -> None:
         """What a worker does for all, without its grace and for one saga: other tests have ended theirs on purpose."""
         only = cast(Client, _Starting(self.temporal, saga.id))
-        await revive(engine, only, booking_policy(self.settings), overdue)
+        await recover_workflows(engine, only, booking_policy(self.settings), overdue)
 
     async def reset(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Let a workflow begin again, as an operator can."""

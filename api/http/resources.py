@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from adapters.elasticsearch import EventSearch
 from adapters.internal.audit_log import AuditLogClient
-from adapters.internal.bookings import BookingHistory
+from adapters.internal.bookings import BookingHistoryClient
 from adapters.redis.availability import SeatAvailability
 from adapters.redis.hold_quota import HoldQuota
 from adapters.redis.seat_locks import SeatLocks
@@ -46,7 +46,7 @@ class Resources:
     hold_quota: HoldQuota
     temporal: Client
     search: EventSearch
-    booking_history: BookingHistory
+    booking_history: BookingHistoryClient
 
 
 @asynccontextmanager
@@ -61,7 +61,7 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
         stack.push_async_callback(search.close)
         audit_log_client = AuditLogClient(settings.identity_address, secret(settings.internal_token))
         stack.push_async_callback(audit_log_client.close)
-        booking_history = BookingHistory(settings.api_url)
+        booking_history = BookingHistoryClient(settings.api_url)
         stack.push_async_callback(booking_history.close)
         yield Resources(
             settings=settings,

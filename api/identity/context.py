@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.internal.bookings import BookingHistory
+from adapters.internal.bookings import BookingHistoryClient
 from api.auth.audit import origin_of
 from api.auth.tokens import Principal
 from api.edge.rate_limits import address_of
@@ -30,7 +30,7 @@ class IdentityContext(NamedTuple):
     engine: AsyncEngine
     vault: Vault
     audit_log: AuditLog
-    booking_history: BookingHistory
+    booking_history: BookingHistoryClient
     request: Request
 
     def origin(self) -> bytes:

@@ -29,7 +29,7 @@ async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 
 async def revived(platform: PlatformClient, engine: AsyncEngine, booking: str) -> None:
-    """Revival has started the saga again."""
+    """Workflow recovery has started the saga again."""
 
     async def alive() -> bool:
         await platform.revive(engine, platform.saga(booking))

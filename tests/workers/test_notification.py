@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from aiohttp import web
 
-from adapters.internal.contacts import Contacts
+from adapters.internal.contacts import ContactsClient
 from adapters.kafka.client import Publisher
 from adapters.kafka.cloud_events import CloudEvent
 from adapters.mail import MailServer
@@ -70,14 +70,14 @@ async def identity() -> AsyncIterator[Identity]:
 
 
 @pytest.fixture
-async def contacts(identity: Identity) -> AsyncIterator[Contacts]:
-    client = Contacts(identity.url, "our-token")
+async def contacts(identity: Identity) -> AsyncIterator[ContactsClient]:
+    client = ContactsClient(identity.url, "our-token")
     yield client
     await client.close()
 
 
 @pytest.fixture
-async def notifier(contacts: Contacts, stack_env: dict[str, str]) -> AsyncIterator[Notifier]:
+async def notifier(contacts: ContactsClient, stack_env: dict[str, str]) -> AsyncIterator[Notifier]:
     host, port = stack_env["SEATWRIGHT_SMTP_HOST"], int(stack_env["SEATWRIGHT_SMTP_PORT"])
     server = MailServer(host, port, "Seatwright <tickets@seatwright.example>")
     yield Notifier(contacts, [EmailChannel(server)])
@@ -85,7 +85,7 @@ async def notifier(contacts: Contacts, stack_env: dict[str, str]) -> AsyncIterat
 
 
 class MailBox:
-    """What the mail catcher holds for one address."""
+    """Reads the mail catcher's mails for one address."""
 
     def __init__(self, url: str) -> None:
         self._http = http_client(url)
@@ -181,9 +181,9 @@ async def test_without_identity_or_a_mail_server_the_message_is_retried(identity
     identity.add(booking.user_id, "Ann")
     nowhere, closed = MailServer("127.0.0.1", 9, "tickets@seatwright.example"), "http://127.0.0.1:9"
     for contacts in (
-        Contacts(closed, "our-token"),
-        Contacts(identity.url, "wrong"),
-        Contacts(identity.url, "our-token"),
+        ContactsClient(closed, "our-token"),
+        ContactsClient(identity.url, "wrong"),
+        ContactsClient(identity.url, "our-token"),
     ):
         with pytest.raises(Refused) as refused:
             await Notifier(contacts, [EmailChannel(nowhere)]).handle(delivered(booking))
@@ -235,7 +235,7 @@ async def test_a_person_without_email_as_a_channel_gets_account_mails_alone(
 
 
 class RecordingChannel:
-    """A channel that keeps what it is given."""
+    """A channel that keeps its notifications."""
 
     def __init__(self, kind: Channel) -> None:
         self.kind = kind
@@ -249,7 +249,7 @@ class RecordingChannel:
     ("chosen", "reached"), [(["sms"], [1, 0]), (["push", "sms"], [1, 1]), (["email"], [0, 0]), ([], [0, 0])]
 )
 async def test_a_message_goes_through_each_channel_that_its_recipient_chose(
-    identity: Identity, contacts: Contacts, chosen: list[str], reached: list[int]
+    identity: Identity, contacts: ContactsClient, chosen: list[str], reached: list[int]
 ) -> None:
     booking = a_confirmed_booking()
     identity.add(booking.user_id, "Ann")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from adapters.internal.contacts import Contacts
+from adapters.internal.contacts import ContactsClient
 from adapters.kafka.cloud_events import CloudEvent
 from adapters.mail import Undeliverable
 from workers.consumers.notification.channels import Notification, NotificationChannel
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 class Notifier:
     """Handles domain events; erased people and people whose token has expired get no message."""
 
-    def __init__(self, contacts: Contacts, channels: Sequence[NotificationChannel]) -> None:
+    def __init__(self, contacts: ContactsClient, channels: Sequence[NotificationChannel]) -> None:
         self._contacts = contacts
         self._channels = channels
 
