@@ -19,7 +19,6 @@ from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
-from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
@@ -31,11 +30,10 @@ from db.reservation.refunds import refunds
 from domain.bookings import BookingPolicy, BookingRequest
 from domain.exchanges import ExchangeRequest
 from domain.refunds import RefundRequest
-from temporal import queues
 from workflows.booking import BookingWorkflow
 from workflows.event_cancellation import CancelEvent, EventCancellation
 from workflows.exchange import ExchangeWorkflow
-from workflows.ids import event_cancellation_workflow_id, start_booking, start_exchange, start_refund
+from workflows.ids import start_booking, start_event_cancellation, start_exchange, start_refund
 from workflows.refund import RefundWorkflow
 
 OVERDUE = timedelta(seconds=60)
@@ -142,7 +140,5 @@ async def _start_cancellation(client: Client, found: UnderWay, attempts: int) ->
         await client.start_workflow(
             EventCancellation.run,
             order,
-            id=event_cancellation_workflow_id(found.event_id),
-            task_queue=queues.RESERVATION,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            **start_event_cancellation(found.event_id),
         )
