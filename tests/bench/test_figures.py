@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from bench import table
+from bench.environment import neighbours
 from bench.figures import Figure, measured, split_up
 from bench.generator import Job, arrivals
 from bench.rounds import Sample, interleaved, ratios
-from bench.stage import neighbours
 
 
 @pytest.mark.parametrize(
