@@ -1,4 +1,4 @@
-"""The verbs of the `seatwright` command."""
+"""The subcommands of `seatwright`."""
 
 from __future__ import annotations
 
@@ -52,20 +52,18 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Seatwright sells seats: never one twice.",
+    help="Seatwright sells tickets, and never sells a seat twice.",
 )
-app.add_typer(stack.app, name="stack", help="The real servers on a machine without Docker.")
+app.add_typer(stack.app, name="stack", help="Run the servers on a machine without Docker.")
 
-Only = Annotated[str, typer.Option(help="Comma-separated services; all when left out.")]
+Only = Annotated[str, typer.Option(help="Comma-separated names; all if omitted.")]
 
 
 @app.callback()
 def use_local_stack(
-    name: Annotated[
-        str, typer.Option("--stack", envvar="SEATWRIGHT_STACK", help="The stack of this machine to work on.")
-    ] = "demo",
+    name: Annotated[str, typer.Option("--stack", envvar="SEATWRIGHT_STACK", help="The local stack to use.")] = "demo",
 ) -> None:
-    """Where no mode is configured, work on the stack that `seatwright stack` runs here; what is set by hand wins."""
+    """Use the settings of the local stack unless SEATWRIGHT_MODE is set; the environment's own values win."""
     local = stack.Stack(name)
     if "SEATWRIGHT_MODE" not in os.environ and local.place.state.exists():
         os.environ.update(local.env | dict(os.environ))
@@ -73,7 +71,7 @@ def use_local_stack(
 
 @app.command()
 def migrate() -> None:
-    """Create databases, roles, tables, topics and the search index; again is no harm."""
+    """Create or update databases, topics and the search index; safe to repeat."""
     from cli.migrate import migrate as run_migrations
 
     _prepare()
@@ -122,8 +120,8 @@ def consume(only: Only = "") -> None:
 
 
 @app.command()
-def audit(event: Annotated[UUID | None, typer.Option(help="Look at one event's bookings only.")] = None) -> None:
-    """Look for broken invariants; exit code 1 when there is one."""
+def audit(event: Annotated[UUID | None, typer.Option(help="Check the bookings of this event only.")] = None) -> None:
+    """Check all invariants; the exit code is 1 if one is broken."""
     from audit.report import print_findings
     from audit.run import audit as run_audit
 
@@ -134,7 +132,7 @@ def audit(event: Annotated[UUID | None, typer.Option(help="Look at one event's b
 
 @app.command()
 def demo() -> None:
-    """Make one booking through the public API, and show every step of it."""
+    """Make one booking through the public API, and show each of its steps."""
     from cli import demo as demonstration
 
     asyncio.run(demonstration.run(settings()))
@@ -155,9 +153,9 @@ def _run(work: Work, names: list[str]) -> None:
 
 
 def _names(only: str, known: Iterable[str]) -> list[str]:
-    """The names in `only`, or all that are known."""
-    there, names = list(known), [name.strip() for name in only.split(",") if name.strip()]
-    if unknown := [name for name in names if name not in there]:
-        typer.echo(f"--only: unknown: {', '.join(unknown)}; known: {', '.join(there)}", err=True)
+    """The names in `only`, or all known names."""
+    available, names = list(known), [name.strip() for name in only.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in available]:
+        typer.echo(f"--only: unknown name {', '.join(unknown)}; valid names: {', '.join(available)}", err=True)
         raise typer.Exit(2)
-    return names or there
+    return names or available

@@ -16,12 +16,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8900)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the ledger; made when missing")
+    parser.add_argument("--data", type=Path, required=True, help="data folder; created if missing")
     shop, secret = os.environ.get("SEATWRIGHT_API_URL"), os.environ.get("SEATWRIGHT_STRIPE_WEBHOOK_SECRETS")
-    parser.add_argument("--shop", default=shop, help="where the API is; without it nobody is told any news")
-    parser.add_argument("--stripe-secrets", default=secret, help="what Stripe's messages are signed with")
+    parser.add_argument(
+        "--shop", default=shop, help="address of the API that receives webhooks; none are sent without it"
+    )
+    parser.add_argument("--stripe-secrets", default=secret, help="secrets that sign Stripe's messages, comma-separated")
     iyzico_secret = os.environ.get("SEATWRIGHT_IYZICO_SECRET_KEY")
-    parser.add_argument("--iyzico-secret", default=iyzico_secret, help="what iyzico's messages are signed with")
+    parser.add_argument("--iyzico-secret", default=iyzico_secret, help="secret that signs iyzico's messages")
     arguments = parser.parse_args()
     endpoints = {}
     if arguments.shop and arguments.stripe_secrets:

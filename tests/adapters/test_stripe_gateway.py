@@ -75,7 +75,7 @@ async def taken(gateway: StripeGateway, booking_id: UUID) -> Intent:
 def approve(url: str) -> None:
     """What the buyer's browser posts."""
     parts = urlsplit(url)
-    connection = HTTPConnection(str(parts.hostname), parts.port, timeout=5)
+    connection = HTTPConnection(str(parts.hostname), parts.port, timeout=60)
     with closing(connection):
         connection.request("POST", parts.path, "outcome=approve", {"Content-Type": "application/x-www-form-urlencoded"})
         assert connection.getresponse().status == 303

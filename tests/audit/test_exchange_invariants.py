@@ -75,7 +75,7 @@ async def test_a_seat_that_is_exchanged_breaks_nothing(harness: Harness) -> None
     assert await harness.finds() == set()
 
 
-async def test_an_exchange_without_a_workflow_is_found_and_the_seat_that_it_holds_is_no_trouble(
+async def test_an_exchange_without_a_workflow_is_found_but_its_new_seat_is_no_violation(
     harness: Harness,
 ) -> None:
     booking, _ = await begun(harness)

@@ -28,7 +28,7 @@ async def test_a_sale_is_booked_as_its_row_and_the_provider_have_it(harness: Har
     assert await harness.finds() == set()
 
 
-async def test_a_transaction_that_does_not_balance_is_found_where_the_guard_is_away(harness: Harness) -> None:
+async def test_an_unbalanced_transaction_is_found_without_the_database_guard(harness: Harness) -> None:
     booking = await harness.bought("A-1-1")
     async with without(harness, "ledger_transactions_balance", "ledger_entries"):
         await harness.sql(

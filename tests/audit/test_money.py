@@ -69,7 +69,7 @@ async def charged_again_after_forgetting(harness: Harness, gateway: StripeGatewa
     return str(booking.id)
 
 
-async def test_a_buyer_who_is_charged_twice_is_found_where_no_key_forbids_it(
+async def test_a_second_charge_is_found_without_the_idempotency_key(
     harness: Harness, without_keys: StripeGateway
 ) -> None:
     booking = await charged_again_after_forgetting(harness, without_keys)
@@ -83,9 +83,7 @@ async def test_keys_keep_a_buyer_from_being_charged_twice(harness: Harness) -> N
     assert await harness.finds() == set()
 
 
-async def test_money_that_stays_reserved_is_found_where_the_void_is_skipped(
-    harness: Harness, lazy: StripeGateway
-) -> None:
+async def test_money_that_stays_reserved_is_found_without_the_void(harness: Harness, lazy: StripeGateway) -> None:
     booking = await harness.authorized("A-1-1")
     await step(harness.money(lazy).return_money, booking.id)
     await harness.end(booking)
@@ -93,7 +91,7 @@ async def test_money_that_stays_reserved_is_found_where_the_void_is_skipped(
     assert await harness.finds() == {(check, str(booking.id)) for check in (AUTHORIZED, ATTEMPTS, PROVIDER)}
 
 
-async def test_money_taken_for_nothing_is_found_where_the_refund_is_skipped(
+async def test_money_captured_without_tickets_is_found_without_the_refund(
     harness: Harness, lazy: StripeGateway
 ) -> None:
     booking = await harness.authorized("A-1-1")
@@ -104,15 +102,13 @@ async def test_money_taken_for_nothing_is_found_where_the_refund_is_skipped(
     assert await harness.finds() == {(check, str(booking.id)) for check in (OWED, ATTEMPTS, PROVIDER)}
 
 
-async def test_a_ticket_without_money_is_found_where_the_capture_is_skipped(
-    harness: Harness, lazy: StripeGateway
-) -> None:
+async def test_a_ticket_without_money_is_found_without_the_capture(harness: Harness, lazy: StripeGateway) -> None:
     booking = await harness.bought("A-1-1", gateway=lazy)
     await lazy.close()
     assert await harness.finds() == {(check, str(booking.id)) for check in (OWED, AUTHORIZED, ATTEMPTS, PROVIDER)}
 
 
-async def test_a_payment_left_open_is_found_where_the_places_go_back_before_the_money(harness: Harness) -> None:
+async def test_an_open_payment_is_found_when_places_are_released_before_the_money(harness: Harness) -> None:
     booking = await harness.authorized("A-1-1")
     await harness.end(booking)
     assert await harness.finds() == {(AUTHORIZED, str(booking.id))}

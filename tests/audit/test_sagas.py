@@ -27,7 +27,7 @@ class Mistaken:
         return booking.model_copy(update={"status": BookingStatus.CONFIRMED})
 
 
-async def test_a_booking_whose_saga_was_terminated_is_found(harness: Harness) -> None:
+async def test_an_open_booking_with_a_terminated_saga_is_found(harness: Harness) -> None:
     booking = await harness.held("A-1-1")
     saga = await harness.saga(booking)
     assert await harness.finds() == set()

@@ -106,7 +106,7 @@ TRACKS = {
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> dict[Cell, Outcome]:
     """What came of the cells that were asked for, while ours are the only relay and consumers."""
-    ours = test_what_a_booking_tells_survives.__name__
+    ours = test_the_domain_events_of_a_booking_survive.__name__
     items = [item for item in request.session.items if getattr(item, "originalname", "") == ours]
     wanted = [item.callspec.params["cell"] for item in items]  # type: ignore[attr-defined]
     folder = stack.place.folder / "faults" / uuid4().hex
@@ -158,5 +158,5 @@ async def _live_through(workers: Workers, platform: PlatformClient, track: Track
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_what_a_booking_tells_survives(outcomes: dict[Cell, Outcome], cell: Cell) -> None:
+def test_the_domain_events_of_a_booking_survive(outcomes: dict[Cell, Outcome], cell: Cell) -> None:
     assert outcomes[cell].trouble == ""

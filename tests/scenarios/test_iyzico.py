@@ -55,14 +55,14 @@ async def test_a_buyer_who_pays_on_iyzico_s_page_gets_the_tickets(platform: Plat
     assert (again.status_code, len(again.json()["tickets"])) == (200, 1)
 
 
-async def test_a_buyer_who_never_comes_back_to_our_page_is_confirmed_all_the_same(platform: PlatformClient) -> None:
+async def test_a_buyer_who_never_returns_from_iyzico_is_confirmed(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await asyncio.to_thread(pay_with, await ordered(buyer, booking), APPROVED)
     await buyer.ends_as(booking, "confirmed")
 
 
-async def test_a_forged_notification_is_refused_and_one_about_an_unknown_form_changes_nothing(
+async def test_a_forged_notification_is_refused_and_an_unknown_form_changes_nothing(
     platform: PlatformClient, settings: Settings
 ) -> None:
     notice = {
@@ -103,7 +103,7 @@ async def test_a_page_that_is_paid_after_a_cancel_gives_the_money_back(platform:
     assert await eventually(lambda: gone(platform, booking))
 
 
-async def test_an_abandoned_page_that_is_paid_after_all_gives_back_what_was_paid_twice(
+async def test_an_abandoned_page_that_is_paid_later_refunds_the_second_payment(
     platform: PlatformClient,
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
@@ -157,7 +157,7 @@ async def settled(platform: PlatformClient, booking: str, kept: int) -> bool:
         ({"provider": "iyziko"}, "provider"),
     ],
 )
-async def test_an_order_that_does_not_fit_its_provider_names_the_field(
+async def test_a_payment_that_does_not_suit_its_provider_names_the_field(
     platform: PlatformClient, body: dict[str, Any], field: str
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
@@ -167,7 +167,7 @@ async def test_an_order_that_does_not_fit_its_provider_names_the_field(
     assert await buyer.status(booking) == "held"
 
 
-async def test_a_currency_that_the_provider_does_not_take_is_refused_and_another_provider_takes_it(
+async def test_a_currency_refused_by_one_provider_is_accepted_by_another(
     platform: PlatformClient,
 ) -> None:
     event, buyer = await platform.event(currency="CHF"), platform.new_buyer()

@@ -64,9 +64,7 @@ async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_se
     assert await platform.seat(event, "A-1-1") == "available"
 
 
-async def test_a_payment_whose_saga_was_terminated_gives_the_money_back(
-    platform: PlatformClient, engine: AsyncEngine
-) -> None:
+async def test_a_payment_with_a_terminated_saga_is_refunded(platform: PlatformClient, engine: AsyncEngine) -> None:
     event, buyer = await platform.event(hold_seconds=4), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("500_after", "capture", booking)

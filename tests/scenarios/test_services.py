@@ -161,7 +161,7 @@ _SESSIONS = "SELECT application_name, datname::text, usename::text FROM pg_stat_
 
 
 @pytest.mark.parametrize("service", ROUTES)
-async def test_a_process_answers_404_for_what_another_service_serves(services: Clients, service: str) -> None:
+async def test_a_process_answers_404_for_routes_of_another_service(services: Clients, service: str) -> None:
     for other, (method, path) in ROUTES.items():
         answer = await services[service].request(method, path)
         if other == service:

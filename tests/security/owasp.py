@@ -66,7 +66,7 @@ SHOWN: Final[Mapping[str, Sequence[str]]] = {
         "test_a_buyer_holds_a_few_bookings_of_an_event_at_a_time_however_many_are_asked_for_at_once",
         "api/test_limits.py::test_two_requests_at_once_under_one_key_do_not_make_a_hold_that_does_not_count",
         "api/test_limits.py::test_who_holds_and_lets_go_again_and_again_has_to_wait",
-        "scenarios/test_rush.py::test_two_hundred_buyers_at_once_for_one_seat_have_one_winner",
+        "scenarios/test_rush.py::test_of_two_hundred_concurrent_buyers_of_one_seat_one_wins",
     ),
     "API7 Server side request forgery": (
         "security/test_owasp.py::test_no_address_that_a_caller_names_is_ever_fetched",

@@ -1,4 +1,4 @@
-"""The public API as organizers and buyers use it, with the times that their answers took."""
+"""A client of the public API for organizers and buyers that measures response times."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from uuid import uuid4
 import aiohttp
 
 from api.identity.demo_accounts import PASSWORD
-from bench.stage import HOLD_SECONDS, seated
+from bench.environment import HOLD_SECONDS, seated
 
 CONFIRMED = "confirmed"
 _BUYERS = 10
-_PATIENCE = aiohttp.ClientTimeout(total=60)
+_TIMEOUT = aiohttp.ClientTimeout(total=60)
 
 
 class Purchase(NamedTuple):
-    """One attempt to buy.
+    """The result of one purchase.
 
     Attributes:
         outcome: `confirmed`, or the step that failed and its HTTP status.
-        hold: Seconds from when the hold was due to be sent until its answer.
+        hold: Seconds from the time when the hold was due until its response.
         payment: Seconds that the payment took; None if there was none.
     """
 
@@ -34,23 +34,23 @@ class Purchase(NamedTuple):
     payment: float | None = None
 
 
-class Shop:
-    """One HTTP client for all buyers, who take turns."""
+class ApiClient:
+    """Buys for several buyers in turn over one HTTP session."""
 
     def __init__(self, http: aiohttp.ClientSession, tokens: Sequence[str]) -> None:
         self._http = http
         self._buyers = cycle(tokens)
 
     async def buy(self, event: str, seats: Sequence[str], *, due: float | None = None) -> Purchase:
-        """Hold and pay; `due` is when that should have begun, by `perf_counter`."""
+        """Hold and pay; `due` is the planned start, by `perf_counter`."""
         token, started = next(self._buyers), perf_counter()
         status, booking = await self._post(token, "/v1/bookings", {"event_id": event, "seats": list(seats)})
         held = perf_counter()
         hold = held - (due or started)
         if status != 201:
             return Purchase(f"hold {status}", hold)
-        order = {"provider": "stripe", "payment_method": "pm_card_visa"}
-        status, _ = await self._post(token, f"/v1/bookings/{booking['id']}/payment", order)
+        method = {"provider": "stripe", "payment_method": "pm_card_visa"}
+        status, _ = await self._post(token, f"/v1/bookings/{booking['id']}/payment", method)
         return Purchase(CONFIRMED if status == 200 else f"payment {status}", hold, perf_counter() - held)
 
     async def _post(self, token: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -60,15 +60,15 @@ class Shop:
 
 
 @asynccontextmanager
-async def client(api_url: str) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client with as many connections as there are calls: who arrives waits for nobody."""
+async def open_http(api_url: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session without a connection limit, so that no call waits for another."""
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
-    async with aiohttp.ClientSession(api_url, connector=connector, timeout=_PATIENCE) as http:
+    async with aiohttp.ClientSession(api_url, connector=connector, timeout=_TIMEOUT) as http:
         yield http
 
 
 async def register_buyers(http: aiohttp.ClientSession) -> Sequence[str]:
-    """Some new accounts' e-mail addresses."""
+    """Register new accounts; returns their e-mail addresses."""
     emails = [f"buyer-{uuid4()}@example.test" for _ in range(_BUYERS)]
     for email in emails:
         await _made(http, "/v1/users", {"email": email, "password": PASSWORD, "name": "Bench Buyer"})
@@ -76,14 +76,14 @@ async def register_buyers(http: aiohttp.ClientSession) -> Sequence[str]:
 
 
 async def log_in(http: aiohttp.ClientSession, *emails: str) -> Sequence[str]:
-    """Their access tokens, which last a quarter of an hour."""
+    """Log in; returns access tokens, which are valid for 15 minutes."""
     return [
         (await _made(http, "/v1/sessions", {"email": email, "password": PASSWORD}))["access_token"] for email in emails
     ]
 
 
 async def publish(http: aiohttp.ClientSession, seats: int) -> str:
-    """An event on sale with that many seats; its id."""
+    """Publish an event with this number of seats; returns its id."""
     [token] = await log_in(http, "organizer@example.test")
     headers = {"Authorization": f"Bearer {token}"}
     body = {

@@ -1,4 +1,4 @@
-"""A stack of the bench's own, from nothing, and events on it with seats enough."""
+"""The environment of a benchmark: a fresh stack of its own, and events with enough seats."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SEATS_A_BOOKING = 2
 
 @contextmanager
 def fresh_stack(*names: str, name: str = NAME) -> Iterator[Stack]:
-    """The named processes with all that they need, on empty databases; everything when none is named.
+    """Start the named processes with their dependencies, or everything, on empty databases.
 
-    Nothing of it is left afterwards, but for data and logs when something failed.
+    Afterwards the stack is deleted; on failure its data and logs stay.
     """
     stack = Stack(name, ports="free", console=Console(quiet=True))
     say(f"a fresh stack {name!r}")
@@ -42,13 +42,13 @@ def fresh_stack(*names: str, name: str = NAME) -> Iterator[Stack]:
 
 
 def settings_of(stack: Stack) -> Settings:
-    """The settings with which the stack's processes run."""
+    """The settings of the stack's processes."""
     values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in stack.env.items()}
     return Settings.model_validate({name: value for name, value in values.items() if name in Settings.model_fields})
 
 
 def pids(stack: Stack, *names: str) -> Mapping[str, int]:
-    """The ids of processes that run, by name.
+    """The process ids of running processes, by name.
 
     Raises:
         RuntimeError: One of them has died.
@@ -60,7 +60,7 @@ def pids(stack: Stack, *names: str) -> Mapping[str, int]:
 
 
 async def put_on_sale(settings: Settings, seats: int) -> UUID:
-    """An event with that many seats, as publishing leaves it in the reservation service."""
+    """Create an event with this number of seats in the reservation service, as publishing does."""
     event = Event(
         id=uuid4(),
         organizer_id=uuid4(),
@@ -87,12 +87,12 @@ def seated(seats: int) -> Section:
     """The one section `A` of the bench's events."""
     rows, rest = divmod(seats, SEATS_PER_ROW)
     if rest:
-        raise ValueError(f"rows have {SEATS_PER_ROW} seats, which {seats} is no multiple of")
+        raise ValueError(f"{seats} seats are not a multiple of {SEATS_PER_ROW}, the seats of a row")
     return Section(name="A", kind="seated", price=5000, capacity=seats, rows=rows, seats_per_row=SEATS_PER_ROW)
 
 
 def neighbours(seats: int) -> Iterator[Sequence[str]]:
-    """The seats of such an event, two by two, each once."""
+    """The pairs of adjacent seats of such an event, each seat once."""
     for first in range(0, seats, SEATS_A_BOOKING):
         row, number = divmod(first, SEATS_PER_ROW)
         yield [f"A-{row + 1}-{number + 1 + offset}" for offset in range(SEATS_A_BOOKING)]

@@ -1,4 +1,4 @@
-"""A past full of bookings, written straight into the tables: confirmed, two seats each, of events that are over."""
+"""Writes a history of confirmed bookings of past events, two seats each, directly into the tables."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from config.settings import Settings, secret
 
 BOOKINGS_AN_EVENT = 20_000
 
-# As the superuser and without triggers: no event of the past is announced, and no edge of a life long over is checked.
-_QUIETLY = "SET session_replication_role = replica; SET synchronous_commit = off"
+# As the superuser and without triggers: the history is neither published nor checked for allowed transitions.
+_WITHOUT_TRIGGERS = "SET session_replication_role = replica; SET synchronous_commit = off"
 
 _RESERVATION = (
     """
@@ -52,7 +52,7 @@ _RESERVATION = (
     FROM past JOIN past_events USING (nth),
          unnest(ARRAY['held', 'paying', 'confirmed']) WITH ORDINALITY AS steps (status, ordinality)
     """,
-    "VACUUM (ANALYZE)",  # now, so that no autovacuum comes in the middle of what is measured
+    "VACUUM (ANALYZE)",  # now, so that no autovacuum runs during the measurement
 )
 
 _PAYMENT = (
@@ -71,19 +71,19 @@ _PAYMENT = (
                               'currency', 'EUR'), at
     FROM past, unnest(ARRAY['authorized', 'captured']) WITH ORDINALITY AS steps (state, ordinality)
     """,
-    "VACUUM (ANALYZE)",  # now, so that no autovacuum comes in the middle of what is measured
+    "VACUUM (ANALYZE)",  # now, so that no autovacuum runs during the measurement
 )
 
 
-def fill(settings: Settings, bookings: int) -> None:
-    """Give the reservation and the payment service so many past bookings, and let Postgres look at them.
+def seed_history(settings: Settings, bookings: int) -> None:
+    """Write past bookings into the databases of reservation and payment, and let Postgres analyze them.
 
-    That they are in no other place (Redis, Kafka, Temporal) is what a year later looks like, too.
+    Redis, Kafka and Temporal have no trace of them, as after a year in production.
     """
     for service, statements in (("reservation", _RESERVATION), ("payment", _PAYMENT)):
         dsn = secret(settings.postgres_admin_dsn)
         with psycopg.connect(dsn, dbname=f"seatwright_{service}", autocommit=True) as connection:
-            connection.execute(_QUIETLY)
+            connection.execute(_WITHOUT_TRIGGERS)
             for statement in statements:
                 say(f"{service}: {' '.join(statement.split()[:4])} …")
                 numbers = {"bookings": sql.Literal(bookings), "an_event": sql.Literal(BOOKINGS_AN_EVENT)}

@@ -1,4 +1,4 @@
-"""A bare FastAPI route with the hold's body model and a constant refusal, served as the API is."""
+"""A bare FastAPI route with the body model of a hold and a constant refusal, under the API's server options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REFUSAL: Final[dict[str, object]] = {
 
 
 def main(port: int) -> None:
-    """Serve until told to stop."""
+    """Serve until a signal stops the process."""
     app = FastAPI()
 
     @app.post("/v1/bookings", status_code=409)
