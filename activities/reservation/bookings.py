@@ -304,7 +304,7 @@ class ReservationActivities:
         async with self._engine.begin() as connection:
             return await bookings.move(connection, order.booking.id, version=order.booking.version, to=to, tells=tells)
 
-    async def tell_untold(self) -> None:
+    async def send_pending_redis_updates(self) -> None:
         """Tell Redis of ends that it has missed; not a step of any saga.
 
         Raises:

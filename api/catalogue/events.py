@@ -18,8 +18,8 @@ from api.http.deadlines import with_deadline
 from api.http.problems import documented
 from api.http.resources import CatalogueDatabase, Open
 from db.catalogue import events
-from domain.cancellations import Estimate
 from domain.catalogue import Event, EventStatus
+from domain.event_cancellations import Estimate
 from domain.identity import TeamRole
 from domain.problems import ProblemType, Refused
 from workflows.event_cancellation import CancelEvent

@@ -16,7 +16,7 @@ from db.payment.attempts import AttemptState
 from domain.bookings import Booking, BookingStatus
 from domain.domain_events import PaymentAuthorized, PaymentCaptured
 from domain.money import Money
-from tests.db import house
+from tests.db import booking_steps
 from tests.http_client import http_client
 
 _AT_ONCE = 10
@@ -30,12 +30,14 @@ async def sold(settings: Settings, event: str, count: int) -> list[str]:
 
     async def claimed() -> Booking:
         async with gate:
-            return await house.claim(reservation, UUID(event), Standing=1)
+            return await booking_steps.claim(reservation, UUID(event), Standing=1)
 
     async def paid(booking: Booking, intent: str) -> str:
         async with gate:
             await _pay(payment, booking, intent)
-            await house.confirm(reservation, await house.move(reservation, booking, BookingStatus.PAYING))
+            await booking_steps.confirm(
+                reservation, await booking_steps.move(reservation, booking, BookingStatus.PAYING)
+            )
             return str(booking.id)
 
     try:

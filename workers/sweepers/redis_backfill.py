@@ -20,7 +20,7 @@ async def keep_catching_up(reservation: ReservationActivities) -> None:
     """Look again and again, until cancelled."""
     while True:
         try:
-            await reservation.tell_untold()
+            await reservation.send_pending_redis_updates()
         except (RedisError, SQLAlchemyError, OSError) as error:
             log.warning("redis_not_told_yet", error=type(error).__name__)
         await asyncio.sleep(random.uniform(*_EVERY))
