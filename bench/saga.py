@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 from temporalio.client import Client
 
-from api.reservation import commands
+from api.reservation import booking_saga
 from bench.cpu import Meter
 from bench.environment import fresh_stack, neighbours, pids, put_on_sale, settings_of
 from bench.figures import Figure, measured, split_up
@@ -25,7 +25,7 @@ from config.tracing import configure as configure_tracing
 from domain.bookings import BookingRequest, BookingStatus, PaymentCommand
 from temporal.connection import connect
 from temporal.policies import booking_policy
-from workflows.start import workflow_id
+from workflows.ids import booking_workflow_id
 
 PART = "saga"
 SEATS = 10_000  # of the new event of each round
@@ -95,14 +95,14 @@ class Bookings:
 
     async def ours(self) -> str:
         request = self._request()
-        held = await commands.hold(self._client, request, wait=_WAIT)
+        held = await booking_saga.hold(self._client, request, wait=_WAIT)
         assert held.booking is not None, held.problem
-        paid = await commands.pay(
+        paid = await booking_saga.pay(
             self._client, request.id, self._payment(request.id), key=f"pay:{request.id}", wait=_WAIT
         )
         assert paid.booking is not None, paid.problem
         assert paid.booking.status is BookingStatus.CONFIRMED
-        return workflow_id(request.id)
+        return booking_workflow_id(request.id)
 
     async def events_of(self, make: Contestant) -> int:
         """The number of history events of one workflow."""

@@ -16,9 +16,10 @@ from sqlalchemy import text
 
 from config.settings import Settings
 from db.engine import open_engine
+from domain.money import format_money
 from temporal.connection import connect
 from temporal.timeline import TimelineEntry, follow
-from workflows.start import workflow_id
+from workflows.ids import booking_workflow_id
 
 PASSWORD = "seatwright-demo-1"
 _DEADLINE = 60.0  # seconds for mail, search and analytics
@@ -104,7 +105,7 @@ async def _book(
     with suppress(TimeoutError):
         await asyncio.wait_for(timeline, 10)
     confirmed = _ok(paid)
-    amount = f"{confirmed['amount'] / 100:.2f} {confirmed['currency']}"
+    amount = format_money(confirmed["amount"], confirmed["currency"])
     console.print(f"\n[bold]{confirmed['status']}[/]  {amount}, {len(confirmed['tickets'])} tickets\n")
     return confirmed
 
@@ -117,7 +118,7 @@ async def _two_free_seats(api: httpx2.AsyncClient, event: dict[str, Any]) -> lis
 
 
 async def _show_timeline(settings: Settings, booking_id: str) -> None:
-    async for entry in follow(await connect(settings), workflow_id(UUID(booking_id)), wait=True):
+    async for entry in follow(await connect(settings), booking_workflow_id(UUID(booking_id)), wait=True):
         _show(entry)
 
 
@@ -173,8 +174,8 @@ async def _sales(settings: Settings, event_id: str) -> tuple[int, str]:
         await engine.dispose()
     if row is None:
         return 0, "nothing yet"
-    sold = f"{row.bookings} bookings, {row.tickets} tickets, {row.revenue / 100:.2f} {row.currency} for this event"
-    return row.bookings, sold
+    revenue = format_money(row.revenue, row.currency)
+    return row.bookings, f"{row.bookings} bookings, {row.tickets} tickets, {revenue} for this event"
 
 
 async def _show_when(what: str, read: Callable[[], Awaitable[str | None]]) -> None:
@@ -189,7 +190,7 @@ async def _show_when(what: str, read: Callable[[], Awaitable[str | None]]) -> No
 
 
 def _show_addresses(settings: Settings, booking: dict[str, Any]) -> None:
-    workflow = workflow_id(UUID(booking["id"]))
+    workflow = booking_workflow_id(UUID(booking["id"]))
     console.print("Open:")
     for name, address in (
         ("API docs", f"{settings.api_url}/docs"),

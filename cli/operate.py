@@ -16,15 +16,15 @@ from config.settings import settings
 from domain.bookings import OperatorAction
 from temporal.connection import connect
 from workflows.booking import BookingWorkflow
-from workflows.event_cancellation import EventCancellation, cancellation_workflow_id
-from workflows.exchange import ExchangeWorkflow, exchange_workflow_id
-from workflows.refund import RefundWorkflow, refund_workflow_id
-from workflows.start import workflow_id
+from workflows.event_cancellation import EventCancellation
+from workflows.exchange import ExchangeWorkflow
+from workflows.ids import booking_workflow_id, event_cancellation_workflow_id, exchange_workflow_id, refund_workflow_id
+from workflows.refund import RefundWorkflow
 
-booking_app = typer.Typer(no_args_is_help=True)
-refund_app = typer.Typer(no_args_is_help=True)
-exchange_app = typer.Typer(no_args_is_help=True)
-event_app = typer.Typer(no_args_is_help=True)
+booking_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate on one booking's saga.")
+refund_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate on one refund.")
+exchange_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate on one exchange.")
+event_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate on the cancellation of an event.")
 
 Action = Annotated[OperatorAction, typer.Argument(help="What to do with the step that fails.")]
 
@@ -39,7 +39,7 @@ def operate(booking_id: UUID, action: Action) -> None:
     """Retry, resolve or compensate the failed step of a booking."""
 
     async def decide(client: Client) -> None:
-        handle = client.get_workflow_handle(workflow_id(booking_id))
+        handle = client.get_workflow_handle(booking_workflow_id(booking_id))
         await handle.execute_update(BookingWorkflow.operate, action)
 
     _send(decide, f"booking {booking_id}", f"booking.{action}", f"booking/{booking_id}")
@@ -101,7 +101,7 @@ def resume(event_id: UUID) -> None:
 
 def _update_cancellation(event_id: UUID, update: Any, action: str) -> None:
     async def decide(client: Client) -> None:
-        id = cancellation_workflow_id(event_id)
+        id = event_cancellation_workflow_id(event_id)
         await client.get_workflow_handle(id).execute_update(update)
 
     _send(decide, f"the cancellation of event {event_id}", action, f"event/{event_id}")

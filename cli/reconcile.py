@@ -18,9 +18,13 @@ from domain.providers import PROVIDERS
 from domain.reconciliation import ReconcileDay, Reconciliation
 from temporal.connection import connect
 from temporal.queues import PAYMENT
-from workflows.reconciliation import ReconciliationWorkflow, reconciliation_id
+from workflows.ids import reconciliation_workflow_id
+from workflows.reconciliation import ReconciliationWorkflow
+
+reconcile_app = typer.Typer(add_completion=False)
 
 
+@reconcile_app.command()
 def reconcile(
     day: Annotated[str, typer.Option(help="A UTC date such as 2026-11-23; yesterday if omitted.")] = "",
     provider: Annotated[str, typer.Option(help=f"One of {', '.join(PROVIDERS)}; all if omitted.")] = "",
@@ -45,7 +49,7 @@ async def _run(client: Client, request: ReconcileDay) -> Reconciliation:
     return await client.execute_workflow(
         ReconciliationWorkflow.run,
         request,
-        id=reconciliation_id(request.provider, request.day),
+        id=reconciliation_workflow_id(request.provider, request.day),
         task_queue=PAYMENT,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

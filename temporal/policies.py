@@ -25,12 +25,6 @@ def booking_policy(settings: Settings) -> BookingPolicy:
         payment_window=timedelta(seconds=settings.payment_window),
         compensation_attempts=settings.compensation_attempts,
         payment_steps=settings.payment_steps,
-        asks_at_last=True,
-        spares_events=True,
-        pays_back_the_unknown=True,
-        ends_at_once=True,
-        looks_on_news=True,
-        forbids_tickets=True,
     )
 
 
@@ -85,11 +79,11 @@ def provider_locally(attempts: int) -> ProviderLocalOptions:
     }
 
 
-class BooksOptions(RemoteOptions):
+class ReportOptions(RemoteOptions):
     schedule_to_close_timeout: timedelta
 
 
-def books() -> BooksOptions:
+def settlement_report() -> ReportOptions:
     """A long talk with a provider about a whole day: it may take hours and be tried until the next day's is due."""
     return {
         "start_to_close_timeout": timedelta(hours=6),

@@ -38,7 +38,6 @@ def stack() -> Stack:
     """The stack that `make test` has started; run by hand, pytest starts it and leaves it up for the next run."""
     running = Stack(os.environ.get("SEATWRIGHT_STACK", "test"), ports="free")
     running.up(settings=TEST_SETTINGS)
-    running.up("stripe-mock")
     return running
 
 

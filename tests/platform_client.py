@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -26,10 +25,9 @@ from temporal.policies import booking_policy
 from tests.buyer import Buyer, known
 from tests.provider import Provider
 from tests.tokens import access_tokens
+from tests.waiting import in_time
 from workers.sweepers.workflow_recovery import revive
-from workflows.exchange import exchange_workflow_id
-from workflows.refund import refund_workflow_id
-from workflows.start import workflow_id
+from workflows.ids import booking_workflow_id, exchange_workflow_id, refund_workflow_id
 
 
 class _Starting:
@@ -156,11 +154,11 @@ class PlatformClient:
         return next(int(each["available"]) for each in seat_map["sections"] if each["name"] == section)
 
     def saga(self, booking: str) -> WorkflowHandle[Any, Any]:
-        return self.temporal.get_workflow_handle(workflow_id(UUID(booking)))
+        return self.temporal.get_workflow_handle(booking_workflow_id(UUID(booking)))
 
     async def redis_knows_the_end(self, booking: str) -> None:
         """Wait until others may have its places: its saga tells Redis a moment after everybody can see its end."""
-        await asyncio.wait_for(self.saga(booking).result(), 30)
+        await in_time(self.saga(booking).result(), within=30)
 
     def refund_saga(self, refund: str) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(refund_workflow_id(UUID(refund)))

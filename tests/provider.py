@@ -15,7 +15,7 @@ class Provider:
     """The payment sandbox, as seen from its own side."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx2.AsyncClient(base_url=url, timeout=30)
+        self._http = httpx2.AsyncClient(base_url=url, timeout=90)
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -1,4 +1,4 @@
-"""Calling an event off: sales stop at once, bookings in flight are let go, everyone who paid gets the money back."""
+"""The cancellation of an event: sales stop at once, open bookings are cancelled, every buyer gets the money back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict
 from temporalio import workflow
-from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
@@ -19,16 +18,16 @@ with workflow.unsafe.imports_passed_through():
     from domain.bookings import BookingStatus
     from domain.cancellations import Estimate, OpenBooking, Progress
     from domain.refunds import RefundCause, RefundRequest
-    from temporal.policies import transaction
-    from temporal.queues import CATALOGUE, RESERVATION
-    from workflows.exchange import ExchangeWorkflow, exchange_workflow_id
-    from workflows.refund import RefundWorkflow, refund_workflow_id, search_attributes_of_refund
-    from workflows.start import workflow_id
+    from temporal.queues import CATALOGUE
+    from workflows.exchange import ExchangeWorkflow
+    from workflows.ids import booking_workflow_id, exchange_workflow_id
+    from workflows.refund import start_refund
+    from workflows.support.steps import local_step, service_step
 
 _PAGE = 50  # bookings that one run of the workflow deals with, so that its history stays short
 _AT_ONCE = 20  # refunds under way at a time
-_PATIENCE = timedelta(seconds=10)  # with refunds that are under way, before others are begun beside them
-_FIRST_REST, _LONGEST_REST = timedelta(seconds=1), timedelta(minutes=5)  # between looking through all bookings
+_LONGEST_WAIT = timedelta(seconds=10)  # for refunds under way, before others are started beside them
+_FIRST_REST, _LONGEST_REST = timedelta(seconds=1), timedelta(minutes=5)  # between two passes through all bookings
 
 _REASON = "The event was cancelled."
 
@@ -40,11 +39,8 @@ class CancelEvent(BaseModel):
         attempts: How often a step of a refund is tried before it waits for an operator.
         sales_are_stopped: The event is off sale, and known to be cancelled.
         paused: An operator has paused it.
-        after: The booking up to which it has come in this look through all of them.
-        rest: How long to wait before the next look.
-        ends_exchanges: Exchanges that wait for their buyer are ended, and the report does not wait for operators.
-            False is what cancellations did before there was the field.
-        begins_together: Refunds are begun side by side, where each waited for Temporal to have begun the one before.
+        after: The last booking that this pass through all of them has settled.
+        rest: How long to wait before the next pass.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,17 +52,10 @@ class CancelEvent(BaseModel):
     paused: bool = False
     after: UUID | None = None
     rest: timedelta = _FIRST_REST
-    ends_exchanges: bool = False
-    begins_together: bool = False
-
-
-def cancellation_workflow_id(event_id: UUID) -> str:
-    """The id of a cancellation's workflow."""
-    return f"cancel-event-{event_id}"
 
 
 def refund_id(event_id: UUID, booking_id: UUID) -> UUID:
-    """The one refund that an event's cancellation makes of a booking, however often it is begun."""
+    """The one refund that the cancellation of an event makes of a booking, however often it is started."""
     return uuid5(event_id, f"cancelled {booking_id}")
 
 
@@ -76,198 +65,151 @@ class EstimateCancellation:
 
     @workflow.run
     async def run(self, event_id: UUID) -> Estimate:
-        return await workflow.execute_local_activity_method(
-            CancellationActivities.estimate_cancellation, event_id, summary="count", **transaction(attempts=3)
-        )
+        """Count."""
+        return await local_step(CancellationActivities.estimate_cancellation, event_id, "count", max_tries=3)
 
 
 @workflow.defn
 class EventCancellation:
-    """Goes through an event's bookings, a page in each run, until nothing is left to let go or to give back."""
+    """Goes through an event's bookings, a page in each run, until none is left to cancel or to refund."""
 
     @workflow.init
-    def __init__(self, order: CancelEvent) -> None:
-        self._order = order
-        self._sales_are_stopped = order.sales_are_stopped
-        self._paused = order.paused
-        self._noted_pause = order.paused
+    def __init__(self, request: CancelEvent) -> None:
+        """Go on from where the run before this one was."""
+        self._request = request
+        self._sales_are_stopped = request.sales_are_stopped
+        self._paused = request.paused
+        self._recorded_pause = request.paused
         self._running: set[UUID] = set()
+        self._starting: set[asyncio.Task[None]] = set()
 
-    # The story
+    # The life of an event cancellation
 
     @workflow.run
-    async def run(self, order: CancelEvent) -> Progress:
-        """The report, when it is over: refunds that wait for an operator by then are its failed ones.
+    async def run(self, request: CancelEvent) -> Progress:
+        """The report at the end, in which the failed refunds are those that wait for an operator by then.
 
-        It is kept as soon as only operators can do more; what they let through is still refunded after that.
+        The report is kept as soon as only operators can do more; what they let through is still refunded after that.
         """
         if not self._sales_are_stopped:
             await self._stop_sales()
-        page = await self._open_bookings()
+        page = await self._next_page()
         for booking in page:
             await self._heed_pause()
             await self._settle(booking)
-        await self._wait_for_refunds()
+        await self._wait_for_refunds(left=0)
         if len(page) == _PAGE:
-            return await self._go_on(after=page[-1].id, rest=order.rest)
-        progress = await workflow.execute_local_activity_method(
-            CancellationActivities.cancellation_progress, order.event_id, summary="count", **transaction()
-        )
-        self._tell(progress)
-        if progress.is_over or (order.ends_exchanges and progress.waits_for_operators):
-            await self._report(progress)
+            return await self._continue(after=page[-1].id, rest=request.rest)
+        progress = await local_step(CancellationActivities.cancellation_progress, request.event_id, "count")
+        self._show(progress)
+        if progress.is_over or progress.waits_for_operators:
+            finished = Finished(event_id=request.event_id, report=progress)
+            await local_step(CancellationActivities.finish_cancellation, finished, "keep the report")
         if not progress.is_over:
             await self._rest()
-            return await self._go_on(after=None, rest=min(2 * order.rest, _LONGEST_REST))
+            return await self._continue(after=None, rest=min(2 * request.rest, _LONGEST_REST))
         await workflow.wait_condition(workflow.all_handlers_finished)
         return progress
 
-    # The steps
+    # Its steps
 
     async def _stop_sales(self) -> None:
-        """First of all, so that nobody buys what the catalogue calls cancelled, and no new booking comes behind us."""
-        event = await workflow.execute_activity_method(
-            CatalogueActivities.read_event,
-            self._order.event_id,
-            task_queue=CATALOGUE,
-            summary="read the event",
-            **transaction(),
-        )
-        await workflow.execute_local_activity_method(
-            InventoryActivities.stop_selling, event, summary="stop sales", **transaction()
-        )
-        await workflow.execute_local_activity_method(
-            CancellationActivities.begin_cancellation,
-            Begun(event_id=event.id, requested_by=self._order.requested_by),
-            summary="begin",
-            **transaction(),
-        )
-        await workflow.execute_activity_method(
-            CatalogueActivities.mark_cancelled,
-            event.id,
-            task_queue=CATALOGUE,
-            summary="call it off",
-            **transaction(),
-        )
+        """The first step: what the catalogue calls cancelled is not sold any more, and no booking is added later."""
+        event_id = self._request.event_id
+        event = await service_step(CATALOGUE, CatalogueActivities.read_event, event_id, "read the event")
+        await local_step(InventoryActivities.stop_selling, event, "stop sales")
+        begun = Begun(event_id=event_id, requested_by=self._request.requested_by)
+        await local_step(CancellationActivities.begin_cancellation, begun, "begin")
+        await service_step(CATALOGUE, CatalogueActivities.mark_cancelled, event_id, "cancel the event")
         self._sales_are_stopped = True
 
-    async def _open_bookings(self) -> list[OpenBooking]:
-        return await workflow.execute_local_activity_method(
-            CancellationActivities.open_bookings,
-            Page(event_id=self._order.event_id, after=self._order.after, limit=_PAGE),
-            summary="look at the next bookings",
-            **transaction(),
-        )
+    async def _next_page(self) -> list[OpenBooking]:
+        page = Page(event_id=self._request.event_id, after=self._request.after, limit=_PAGE)
+        return await local_step(CancellationActivities.open_bookings, page, "read the next bookings")
 
     async def _settle(self, booking: OpenBooking) -> None:
         if booking.status not in (BookingStatus.CONFIRMED, BookingStatus.PARTIALLY_REFUNDED):
-            await self._let_go(booking.id)
-        elif booking.exchange_id and self._order.ends_exchanges:
+            await self._cancel(booking.id)
+        elif booking.exchange_id:
             await self._end_exchange(booking.exchange_id)
         else:
             await self._refund(booking.id)
 
+    async def _cancel(self, booking_id: UUID) -> None:
+        """The booking's saga takes it as its buyer's cancel: it undoes itself, or gets confirmed."""
+        with suppress(ApplicationError, FailureError):  # it has ended since, or will be recovered: see the next pass
+            await workflow.get_external_workflow_handle(booking_workflow_id(booking_id)).cancel()
+
     async def _end_exchange(self, exchange_id: UUID) -> None:
-        """It undoes itself, or completes what has come too far; its booking is refunded at the next look."""
-        with suppress(ApplicationError, FailureError):  # it has ended meanwhile, or will be revived
+        """It undoes itself, or completes what has come too far; its booking is refunded in the next pass."""
+        with suppress(ApplicationError, FailureError):  # it has ended since, or will be recovered
             exchange = workflow.get_external_workflow_handle(exchange_workflow_id(exchange_id))
             await exchange.signal(ExchangeWorkflow.event_cancelled)
 
-    async def _let_go(self, booking_id: UUID) -> None:
-        """Cancel the booking's saga, which takes it as its buyer's cancel: it undoes itself, or gets confirmed."""
-        with suppress(ApplicationError, FailureError):  # it has ended meanwhile, or will be revived: we look again
-            await workflow.get_external_workflow_handle(workflow_id(booking_id)).cancel()
-
     async def _refund(self, booking_id: UUID) -> None:
-        await self._wait_for_room()
+        """Start it beside those that are under way; it is not waited for here."""
+        await self._wait_for_refunds(left=_AT_ONCE - 1)
         request = RefundRequest(
-            id=refund_id(self._order.event_id, booking_id),
+            id=refund_id(self._request.event_id, booking_id),
             booking_id=booking_id,
-            event_id=self._order.event_id,
-            requested_by=self._order.requested_by,
+            event_id=self._request.event_id,
+            requested_by=self._request.requested_by,
             cause=RefundCause.EVENT_CANCELLED,
             reason=_REASON,
             waives_policy=True,
             body_sha256="",
-            attempts=self._order.attempts,
-            books_by_hand=True,
+            attempts=self._request.attempts,
         )
         self._running.add(request.id)
-        beginning = asyncio.create_task(self._begin(request))
-        if not self._order.begins_together:
-            await beginning
+        starting = asyncio.create_task(self._start(request))
+        self._starting.add(starting)
+        starting.add_done_callback(self._starting.discard)
 
-    async def _begin(self, request: RefundRequest) -> None:
+    async def _start(self, request: RefundRequest) -> None:
         try:
-            child = await workflow.start_child_workflow(
-                RefundWorkflow.run,
-                request,
-                id=refund_workflow_id(request.id),
-                task_queue=RESERVATION,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                search_attributes=search_attributes_of_refund(request),
-            )
+            child = await start_refund(request)
         except WorkflowAlreadyStartedError:
-            self._running.discard(request.id)  # an earlier run has begun it
+            self._running.discard(request.id)  # an earlier run has started it
         else:
             child.add_done_callback(lambda done: self._ended(request.id, done.exception()))
 
     def _ended(self, refund: UUID, error: BaseException | None) -> None:
         if error:
-            # Refused: the buyer's own refund came first. What is left of the booking is found at the next look.
+            # Refused: the buyer's own refund came first. What is left of the booking is found in the next pass.
             workflow.logger.info("refund %s was not accepted", refund)
         self._running.discard(refund)
 
-    async def _wait_for_room(self) -> None:
-        await self._wait_for(_AT_ONCE - 1)
-
-    async def _wait_for_refunds(self) -> None:
-        await self._wait_for(0)
-
-    async def _wait_for(self, left: int) -> None:
-        """Until so few are under way, or for so long: one that is pending for days must not hold up all others."""
+    async def _wait_for_refunds(self, left: int) -> None:
+        """Until so few are under way, or for so long: one that is pending for days must not stop all others."""
         try:
-            await workflow.wait_condition(lambda: len(self._running) <= left, timeout=_PATIENCE)
+            await workflow.wait_condition(lambda: len(self._running) <= left, timeout=_LONGEST_WAIT)
         except TimeoutError:
             self._running.clear()
 
+    # From one run to the next
+
     async def _rest(self) -> None:
         with suppress(TimeoutError):
-            await workflow.wait_condition(lambda: self._paused != self._noted_pause, timeout=self._order.rest)
+            await workflow.wait_condition(lambda: self._paused != self._recorded_pause, timeout=self._request.rest)
 
     async def _heed_pause(self) -> None:
-        while self._paused != self._noted_pause or self._paused:
-            if self._paused != self._noted_pause:
-                self._noted_pause = self._paused
-                workflow.set_current_details("paused" if self._paused else "goes on")
-                await workflow.execute_local_activity_method(
-                    CancellationActivities.note_paused,
-                    Pause(event_id=self._order.event_id, paused=self._noted_pause),
-                    summary="pause" if self._noted_pause else "go on",
-                    **transaction(),
-                )
-            else:
+        while self._paused != self._recorded_pause or self._paused:
+            if self._paused == self._recorded_pause:
                 await workflow.wait_condition(lambda: not self._paused)
+                continue
+            self._recorded_pause = self._paused
+            workflow.set_current_details("paused" if self._paused else "continues")
+            pause = Pause(event_id=self._request.event_id, paused=self._recorded_pause)
+            summary = "pause" if self._recorded_pause else "continue"
+            await local_step(CancellationActivities.note_paused, pause, summary)
 
-    async def _go_on(self, *, after: UUID | None, rest: timedelta) -> Progress:
+    async def _continue(self, *, after: UUID | None, rest: timedelta) -> Progress:
         await self._heed_pause()
         await workflow.wait_condition(workflow.all_handlers_finished)
-        workflow.continue_as_new(
-            self._order.model_copy(
-                update={"sales_are_stopped": True, "paused": self._paused, "after": after, "rest": rest}
-            )
-        )
+        next_run = {"sales_are_stopped": True, "paused": self._paused, "after": after, "rest": rest}
+        workflow.continue_as_new(self._request.model_copy(update=next_run))
 
-    async def _report(self, progress: Progress) -> None:
-        await workflow.execute_local_activity_method(
-            CancellationActivities.finish_cancellation,
-            Finished(event_id=self._order.event_id, report=progress),
-            summary="keep the report",
-            **transaction(),
-        )
-
-    def _tell(self, progress: Progress) -> None:
+    def _show(self, progress: Progress) -> None:
         workflow.set_current_details(
             f"{progress.refunded} refunded, {progress.refunding} under way, {progress.failed} failed;"
             f" {progress.to_refund} to refund, {progress.in_flight} in flight"
@@ -282,10 +224,10 @@ class EventCancellation:
 
     @workflow.update
     async def pause(self) -> None:
-        """Begin no more refunds; those under way go on."""
+        """Start no more refunds; those under way continue."""
         self._paused = True
 
     @workflow.update
     async def resume(self) -> None:
-        """Go on."""
+        """Start refunds again."""
         self._paused = False

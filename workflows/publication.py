@@ -1,4 +1,4 @@
-"""How an event goes on sale: steps in two services' databases that must not end half done."""
+"""How an event goes on sale: steps in two services' databases, of which none may be left out."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.catalogue.events import CatalogueActivities
     from activities.reservation.inventory import InventoryActivities
-    from domain.catalogue import Event, EventStatus
+    from domain.catalogue import EventStatus
     from temporal.policies import LocalOptions, transaction
-    from temporal.queues import RESERVATION
+    from temporal.queues import CATALOGUE, RESERVATION
+    from workflows.support.steps import service_step
 
-# A large house has 100,000 seats to copy, on a machine that may be busy with other things.
+# A large venue has 100,000 seats to copy, on a machine that may be busy with other things.
 _COPY: LocalOptions = {**transaction(), "start_to_close_timeout": timedelta(seconds=60)}
 
 
 @workflow.defn
 class PublishEvent:
-    """Copies a draft's places into reservation, then shows it to the world.
+    """Copies a draft's places into the reservation service, then publishes it.
 
     A cancel may run beside it. Reservation keeps an event that was stopped from ever being put on sale, and the
     catalogue one that was cancelled from being published; whichever comes first, both end up cancelled.
@@ -28,19 +29,11 @@ class PublishEvent:
 
     @workflow.run
     async def run(self, event_id: UUID) -> EventStatus:
-        """The event's status afterwards: published, unless it was cancelled meanwhile."""
-        event = await _read(event_id)
+        """The event's status afterwards: published, unless it was cancelled in between."""
+        event = await service_step(CATALOGUE, CatalogueActivities.read_event, event_id, "read the event")
         if event.status is not EventStatus.DRAFT:
             return event.status
         await workflow.execute_activity_method(
             InventoryActivities.put_on_sale, event, task_queue=RESERVATION, summary="copy the places", **_COPY
         )
-        return await workflow.execute_activity_method(
-            CatalogueActivities.mark_published, event_id, summary="show it to the world", **transaction()
-        )
-
-
-async def _read(event_id: UUID) -> Event:
-    return await workflow.execute_activity_method(
-        CatalogueActivities.read_event, event_id, summary="read the event", **transaction()
-    )
+        return await service_step(CATALOGUE, CatalogueActivities.mark_published, event_id, "publish it")

@@ -1,4 +1,4 @@
-"""Reconciliation: once a day has ended, our ledger is held against each provider's books of that day."""
+"""Reconciliation: once a day has ended, our ledger is compared with each provider's settlement report of that day."""
 
 from __future__ import annotations
 
@@ -14,28 +14,25 @@ with workflow.unsafe.imports_passed_through():
     from activities.payment.reconciliation import DaysDue, ReconciliationActivities
     from domain.providers import PROVIDERS
     from domain.reconciliation import ReconcileDay, Reconciliation
-    from temporal.policies import books
+    from temporal.policies import settlement_report
     from temporal.queues import PAYMENT
+    from workflows.ids import reconciliation_workflow_id
 
 _SCHEDULED_FOR = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 
 
-def reconciliation_id(provider: str, day: date) -> str:
-    """The id of a day's reconciliation; without a slash, on which Temporal's UI stumbles."""
-    return f"reconciliation-{provider}-{day}"
-
-
 @workflow.defn(name="Reconciliation")
 class ReconciliationWorkflow:
-    """One provider and day; to run it again looks anew, and resolves what is not seen any more."""
+    """One provider's day; a later run compares again, and resolves the differences that are gone."""
 
     @workflow.run
-    async def run(self, order: ReconcileDay) -> Reconciliation:
+    async def run(self, request: ReconcileDay) -> Reconciliation:
+        """Fetch the provider's list of the day, and compare."""
         await workflow.execute_activity_method(
-            ReconciliationActivities.fetch_list, order, summary="fetch the provider's list", **books()
+            ReconciliationActivities.fetch_list, request, summary="fetch the provider's list", **settlement_report()
         )
         result = await workflow.execute_activity_method(
-            ReconciliationActivities.compare_books, order, summary="compare", **books()
+            ReconciliationActivities.compare_books, request, summary="compare", **settlement_report()
         )
         workflow.set_current_details(f"{result.count} differences" if result.count else "No differences")
         return result
@@ -45,11 +42,12 @@ class ReconciliationWorkflow:
 class DailyReconciliation:
     """What the schedule starts: every day of every provider that was not reconciled since it ended.
 
-    So a schedule that was away, or whose turn was skipped because the one before still ran, leaves no day out.
+    So a schedule that was down, or that skipped a run because the one before was still at work, leaves no day out.
     """
 
     @workflow.run
     async def run(self) -> None:
+        """Reconcile all days that are due, one after another at each provider."""
         scheduled = workflow.info().typed_search_attributes.get(_SCHEDULED_FOR) or workflow.now()
         yesterday = scheduled.date() - timedelta(days=1)
         await asyncio.gather(*(self._catch_up(provider, yesterday) for provider in sorted(PROVIDERS)))
@@ -59,15 +57,15 @@ class DailyReconciliation:
             ReconciliationActivities.days_due,
             DaysDue(provider=provider, until=until),
             summary=f"days due at {provider}",
-            **books(),
+            **settlement_report(),
         )
         for day in days:
-            # One that somebody has started by hand does it; one that failed is due again tomorrow.
+            # Where an operator has started it already, it runs; where it fails, the day is due again tomorrow.
             with suppress(WorkflowAlreadyStartedError, FailureError):
                 await workflow.execute_child_workflow(
                     ReconciliationWorkflow.run,
                     ReconcileDay(provider=provider, day=day),
-                    id=reconciliation_id(provider, day),
+                    id=reconciliation_workflow_id(provider, day),
                     task_queue=PAYMENT,
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 )

@@ -9,9 +9,8 @@ from sqlalchemy import Row
 
 from audit.connections import EVENT_FILTER
 from audit.snapshot import Snapshot, Violation
-from domain.any_domain_event import AnyDomainEvent
 from domain.bookings import Booking
-from domain.domain_events import REFUND_TYPES
+from domain.domain_events import REFUND_TYPES, AnyDomainEvent
 from domain.rebuilding import rebuild
 
 # SQL excludes the consistent bookings as a set; the others are rebuilt one by one, which also finds the reason.

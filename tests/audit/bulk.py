@@ -20,11 +20,10 @@ from adapters.kafka.cloud_events import cloud_event_headers
 from config.settings import Settings, secret
 from domain.bookings import BookingRequest
 from domain.domain_events import BookingEvent
-from temporal import queues
 from temporal.connection import connect_worker
 from tests.waiting import eventually
 from workflows.booking import BookingWorkflow
-from workflows.start import search_attributes_of, workflow_id
+from workflows.ids import start_booking
 
 GROUPS = ("notification", "analytics")
 """Whoever listens to bookings in groups."""
@@ -167,7 +166,7 @@ def lag(settings: Settings, group: str) -> int:
     """How many messages of the reservation service a group has not done."""
     consumer = _member(settings, group)
     partitions = [TopicPartition(BookingEvent.topic, number) for number in range(PARTITIONS)]
-    done = consumer.committed(partitions, timeout=10)
+    done = consumer.committed(partitions, timeout=60)
     behind = sum(consumer.get_watermark_offsets(where)[1] - max(0, where.offset) for where in done)
     consumer.close()
     return behind
@@ -189,9 +188,7 @@ async def run_sagas(settings: Settings, events: Sequence[UUID], ended: Sequence[
             await client.start_workflow(
                 BookingWorkflow.run,
                 request,
-                id=workflow_id(request.id),
-                task_queue=queues.RESERVATION,
-                search_attributes=search_attributes_of(request),
+                **start_booking(request),
             )
 
     await asyncio.gather(*map(start, requests))

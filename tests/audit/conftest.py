@@ -86,10 +86,10 @@ def prefix(settings: Settings) -> Iterator[str]:
     kafka, prefix = AdminClient({"bootstrap.servers": settings.kafka_bootstrap}), f"audit-{uuid4().hex}."
     names = [f"{prefix}{name}" for name in ("reservation.events", *map(dead_letters, CONSUMER_GROUPS))]
     for created in kafka.create_topics([NewTopic(name, num_partitions=PARTITIONS) for name in names]).values():
-        created.result(timeout=30)
+        created.result(timeout=120)
     yield prefix
     for deleted in kafka.delete_topics(names).values():
-        deleted.result(timeout=30)
+        deleted.result(timeout=120)
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +97,7 @@ def alias(settings: Settings) -> Iterator[str]:
     """This session's search index."""
     alias = f"audit-{uuid4().hex}"
     yield alias
-    httpx2.delete(f"{settings.elasticsearch_url}/{alias}-v1", timeout=30)
+    httpx2.delete(f"{settings.elasticsearch_url}/{alias}-v1", timeout=120)
 
 
 @pytest.fixture

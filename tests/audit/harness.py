@@ -30,7 +30,7 @@ from domain.money import Money
 from temporal import search_attributes
 from tests.db import house
 from workers.consumers.analytics import Analytics
-from workflows.start import workflow_id
+from workflows.ids import booking_workflow_id
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -143,7 +143,7 @@ class Harness(NamedTuple):
             ]
         )
         return await self.temporal.start_workflow(
-            "Booking", booking, id=workflow_id(booking.id), task_queue=self.prefix, search_attributes=found
+            "Booking", booking, id=booking_workflow_id(booking.id), task_queue=self.prefix, search_attributes=found
         )
 
     # The way of a domain event

@@ -77,7 +77,7 @@ async def _is_found_once(sold: Sold) -> None:
 
 async def _is_written_to_with_one_message_id(sold: Sold) -> None:
     await _is_handled(sold, "notification", BookingEvent.topic)
-    async with httpx2.AsyncClient(base_url=sold.platform.settings.mail_ui_url, timeout=30) as mailbox:
+    async with httpx2.AsyncClient(base_url=sold.platform.settings.mail_ui_url, timeout=90) as mailbox:
         mails = await mails_to(mailbox, sold.buyer.email)
     assert len({mail["MessageID"] for mail in mails}) == 1
 

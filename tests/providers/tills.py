@@ -135,7 +135,7 @@ class IyzicoTill:
         if card.asks:
             page = await asyncio.to_thread(authenticate, url, approve=approves)
         if page.back_to:
-            async with httpx2.AsyncClient(timeout=30) as browser:
+            async with httpx2.AsyncClient(timeout=90) as browser:
                 await browser.post(page.back_to, data={"token": page.token})
 
 

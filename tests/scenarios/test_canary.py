@@ -134,7 +134,7 @@ def _all_messages(bootstrap: str) -> Iterable[tuple[str, bytes]]:
     """Every message of every topic of ours, headers included."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "canary", "enable.auto.commit": False})
     try:
-        topics = consumer.list_topics(timeout=10).topics
+        topics = consumer.list_topics(timeout=60).topics
         ends = {
             (name, number): consumer.get_watermark_offsets(TopicPartition(name, number), 10)
             for name, topic in topics.items()

@@ -21,7 +21,7 @@ from tests.scenarios.sold import sold
 from tests.scenarios.test_outages import without
 from tests.scenarios.test_rush import answer_to, pay
 from tests.waiting import eventually
-from workflows.event_cancellation import cancellation_workflow_id
+from workflows.ids import event_cancellation_workflow_id
 
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
 PAID, IN_FLIGHT, FAILING = (1900, 100, 100) if FULL else (60, 6, 3)
@@ -31,7 +31,7 @@ PRICE = 3000
 
 
 def saga(platform: PlatformClient, event: str) -> WorkflowHandle[Any, Any]:
-    return platform.temporal.get_workflow_handle(cancellation_workflow_id(UUID(event)))
+    return platform.temporal.get_workflow_handle(event_cancellation_workflow_id(UUID(event)))
 
 
 async def finished(platform: PlatformClient, event: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from tests.scenarios.test_outages import without
 from tests.waiting import eventually
 from tests.webhooks import rows
 from workers.sweepers.workflow_recovery import revive
-from workflows.start import late_payment_id
+from workflows.ids import late_payment_workflow_id
 
 pytestmark = pytest.mark.disruptive
 
@@ -172,7 +172,7 @@ async def test_the_money_of_an_open_exchange_is_not_treated_as_a_late_payment(
     # As a webhook leaves it that came while the buyer had to act, and found no saga a moment later.
     watched = "UPDATE attempts SET watched = true WHERE exchange_id = %s RETURNING intent_id"
     [(intent,)] = rows(settings, watched, exchange["id"])
-    late = platform.temporal.get_workflow_handle(late_payment_id(intent))
+    late = platform.temporal.get_workflow_handle(late_payment_workflow_id(intent))
 
     async def waits() -> bool:
         try:

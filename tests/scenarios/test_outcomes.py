@@ -49,7 +49,7 @@ async def buyer(platform: PlatformClient) -> Registered:
 
 @pytest.fixture
 async def mailbox(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=settings.mail_ui_url, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=settings.mail_ui_url, timeout=90) as client:
         yield client
 
 
@@ -89,7 +89,7 @@ def ends(settings: Settings, topic: str) -> dict[int, int]:
     asking = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "ends"})
     try:
         partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        return {each.partition: asking.get_watermark_offsets(each, timeout=10)[1] for each in partitions}
+        return {each.partition: asking.get_watermark_offsets(each, timeout=60)[1] for each in partitions}
     finally:
         asking.close()
 
@@ -98,7 +98,7 @@ def is_handled(settings: Settings, group: str, topic: str, until: dict[int, int]
     """Whether a consumer group has handled all that lies before these ends."""
     asking = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": group})
     try:
-        committed = asking.committed([TopicPartition(topic, number) for number in until], timeout=10)
+        committed = asking.committed([TopicPartition(topic, number) for number in until], timeout=60)
         return all(max(each.offset, 0) >= until[each.partition] for each in committed)
     finally:
         asking.close()

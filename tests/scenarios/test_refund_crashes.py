@@ -26,7 +26,7 @@ from tests.scenarios.test_outages import without
 from tests.scenarios.test_refunds import accepted, becomes, needs_attention
 from tests.waiting import eventually
 from workers.sweepers.workflow_recovery import revive
-from workflows.refund_taken_back import taken_back_id
+from workflows.ids import refund_taken_back_workflow_id
 
 pytestmark = pytest.mark.disruptive
 
@@ -151,7 +151,7 @@ async def test_a_refund_that_fails_while_its_workflow_ends_is_repeated(
         await becomes(buyer, booking, "refunded")
         [given] = await platform.provider.refunds(booking)
         await platform.provider.decide(given["id"], "failed")
-        taken_back = platform.temporal.get_workflow_handle(taken_back_id(UUID(refund["id"])))
+        taken_back = platform.temporal.get_workflow_handle(refund_taken_back_workflow_id(UUID(refund["id"])))
         await eventually(lambda: is_over(taken_back), within=60)
     await platform.refund_saga(refund["id"]).result()
     assert await platform.provider.kept(booking) == 5000

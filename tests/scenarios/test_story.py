@@ -11,7 +11,7 @@ from domain.identity import Role
 from tests.buyer import DECLINED_CARD
 from tests.platform_client import PlatformClient
 from tests.scenarios.test_outcomes import register
-from tests.waiting import eventually
+from tests.waiting import eventually, in_time
 
 
 async def test_a_buyer_follows_a_booking_to_its_end(platform: PlatformClient) -> None:
@@ -28,18 +28,18 @@ async def test_a_buyer_follows_a_booking_to_its_end(platform: PlatformClient) ->
 
     following = asyncio.create_task(follow())
     await buyer.pay(booking)
-    await asyncio.wait_for(following, 20)
+    await in_time(following)
     assert statuses[-1] == "confirmed"
 
 
 async def test_a_stream_ends_with_the_session_of_its_reader(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), await register(platform)
+    event, buyer = await platform.event(hold_seconds=600), await register(platform)
     booking = await buyer.held(event, "A-1-1")
     async with platform.http.stream("GET", f"/v1/bookings/{booking}/stream", headers=buyer.headers) as answer:
         lines = answer.aiter_lines()
         assert await anext(lines)
         assert (await buyer.delete("/v1/me/sessions")).status_code == 204
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(300):  # the hold would end the stream later
             left = [line async for line in lines]
     assert '"status":"expired"' not in "".join(left), "the booking goes on"
     assert await platform.new_buyer(Role.SUPPORT).status(booking) == "held"

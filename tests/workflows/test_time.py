@@ -21,14 +21,14 @@ from activities.reservation.bookings import ReservationActivities
 from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings
 from db.engine import open_engine
-from domain.bookings import BookingRequest, BookingStatus
+from domain.bookings import BookingRequest, BookingStatus, OperatorAction
 from temporal import queues, search_attributes
 from tests.platform_client import PlatformClient
-from tests.workflows.parked import ParkedWorkflow
+from tests.workflows.failing import FailingWorkflow
 from tests.workflows.sandbox import WORKFLOW_RUNNER
 from workers.temporal.worker import methods_of
 from workflows.booking import BookingWorkflow
-from workflows.start import workflow_id
+from workflows.ids import booking_workflow_id
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ async def test_an_hour_of_holding_ends_by_the_workflows_timer(
     ):
         before = await skipping.get_current_time()
         booking = await skipping.client.execute_workflow(
-            BookingWorkflow.run, request, id=workflow_id(request.id), task_queue=queues.RESERVATION
+            BookingWorkflow.run, request, id=booking_workflow_id(request.id), task_queue=queues.RESERVATION
         )
         passed = await skipping.get_current_time() - before
     assert booking.status is BookingStatus.EXPIRED
@@ -94,9 +94,9 @@ async def test_a_saga_that_is_parked_for_weeks_tries_again_by_itself_and_its_his
 ) -> None:
     failures = 7 * 24 // 4 * 6
     async with Worker(
-        skipping.client, task_queue="parked", workflows=[ParkedWorkflow], workflow_runner=WORKFLOW_RUNNER
+        skipping.client, task_queue="parked", workflows=[FailingWorkflow], workflow_runner=WORKFLOW_RUNNER
     ):
-        saga = await skipping.client.start_workflow(ParkedWorkflow.run, failures, id=str(uuid4()), task_queue="parked")
+        saga = await skipping.client.start_workflow(FailingWorkflow.run, failures, id=str(uuid4()), task_queue="parked")
         rests = await saga.result()
         events = len((await saga.fetch_history()).events)
     assert [round(rest / timedelta(minutes=1)) for rest in rests[:7]] == [10, 20, 40, 80, 160, 240, 240]
@@ -106,10 +106,10 @@ async def test_a_saga_that_is_parked_for_weeks_tries_again_by_itself_and_its_his
 
 async def test_after_an_operators_retry_a_parked_saga_waits_ten_minutes_again(skipping: WorkflowEnvironment) -> None:
     async with Worker(
-        skipping.client, task_queue="parked", workflows=[ParkedWorkflow], workflow_runner=WORKFLOW_RUNNER
+        skipping.client, task_queue="parked", workflows=[FailingWorkflow], workflow_runner=WORKFLOW_RUNNER
     ):
-        saga = await skipping.client.start_workflow(ParkedWorkflow.run, 5, id=str(uuid4()), task_queue="parked")
+        saga = await skipping.client.start_workflow(FailingWorkflow.run, 5, id=str(uuid4()), task_queue="parked")
         await skipping.sleep(timedelta(minutes=45))
-        await saga.execute_update(ParkedWorkflow.operate)
+        await saga.execute_update(FailingWorkflow.operate, OperatorAction.RETRY)
         rests = await saga.result()
     assert [round(rest / timedelta(minutes=1)) for rest in rests] == [10, 20, 15, 10, 20]

@@ -19,9 +19,8 @@ from temporalio.service import RPCError
 from db.payment import late_payments
 from domain.bookings import BookingPolicy
 from domain.payments import LatePayment
-from temporal import queues
+from workflows.ids import start_late_payment
 from workflows.late_payment import LatePaymentWorkflow
-from workflows.start import late_payment_id, search_attributes_of_late
 
 _EVERY = (5.0, 10.0)  # seconds
 _AT_ONCE = 200
@@ -52,9 +51,7 @@ async def _start(client: Client, late: LatePayment) -> None:
         await client.start_workflow(
             LatePaymentWorkflow.run,
             late,
-            id=late_payment_id(late.intent_id),
-            task_queue=queues.RESERVATION,
-            search_attributes=search_attributes_of_late(late),
+            **start_late_payment(late),
         )
     except WorkflowAlreadyStartedError:
         return  # it lives

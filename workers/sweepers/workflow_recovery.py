@@ -33,10 +33,10 @@ from domain.exchanges import ExchangeRequest
 from domain.refunds import RefundRequest
 from temporal import queues
 from workflows.booking import BookingWorkflow
-from workflows.event_cancellation import CancelEvent, EventCancellation, cancellation_workflow_id
-from workflows.exchange import ExchangeWorkflow, exchange_workflow_id, search_attributes_of_exchange
-from workflows.refund import RefundWorkflow, refund_workflow_id, search_attributes_of_refund
-from workflows.start import TASK_TIMEOUT, search_attributes_of, workflow_id
+from workflows.event_cancellation import CancelEvent, EventCancellation
+from workflows.exchange import ExchangeWorkflow
+from workflows.ids import event_cancellation_workflow_id, start_booking, start_exchange, start_refund
+from workflows.refund import RefundWorkflow
 
 OVERDUE = timedelta(seconds=60)
 """How long after its hold's end an unfinished booking is looked at; a payment under way is none the worse for it."""
@@ -105,12 +105,7 @@ async def _start(client: Client, request: BookingRequest) -> None:
         await client.start_workflow(
             BookingWorkflow.run,
             request,
-            id=workflow_id(request.id),
-            task_queue=queues.RESERVATION,
-            # It may have completed, as expired, and the workflow that brought the booking back for late money be lost.
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            search_attributes=search_attributes_of(request),
-            task_timeout=TASK_TIMEOUT,
+            **start_booking(request, again=True),
         )
 
 
@@ -119,11 +114,7 @@ async def _start_refund(client: Client, request: RefundRequest) -> None:
         await client.start_workflow(
             RefundWorkflow.run,
             request,
-            id=refund_workflow_id(request.id),
-            task_queue=queues.RESERVATION,
-            # Its workflow may have completed, and the provider have taken the refund back since.
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            search_attributes=search_attributes_of_refund(request),
+            **start_refund(request, again=True),
         )
 
 
@@ -132,10 +123,7 @@ async def _start_exchange(client: Client, request: ExchangeRequest) -> None:
         await client.start_workflow(
             ExchangeWorkflow.run,
             request,
-            id=exchange_workflow_id(request.id),
-            task_queue=queues.RESERVATION,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-            search_attributes=search_attributes_of_exchange(request),
+            **start_exchange(request),
         )
 
 
@@ -147,14 +135,12 @@ async def _start_cancellation(client: Client, found: UnderWay, attempts: int) ->
         # Only one that has stopped sales can have been paused; any other makes sure of that first.
         sales_are_stopped=found.paused,
         paused=found.paused,
-        ends_exchanges=True,
-        begins_together=True,
     )
     with _reviving("cancellation_revived", event_id=found.event_id):
         await client.start_workflow(
             EventCancellation.run,
             order,
-            id=cancellation_workflow_id(found.event_id),
+            id=event_cancellation_workflow_id(found.event_id),
             task_queue=queues.RESERVATION,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
         )

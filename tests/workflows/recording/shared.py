@@ -1,0 +1,40 @@
+"""What all recordings need: where histories are kept, and how one is read from Temporal."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from temporalio.client import WorkflowHistory
+
+from tests.platform_client import PlatformClient
+from tests.waiting import eventually
+
+HISTORIES = Path(__file__).parents[2] / "histories"
+
+
+async def ended(platform: PlatformClient, workflow_id: str) -> WorkflowHistory:
+    """The history of a workflow, once it has ended."""
+    handle = platform.temporal.get_workflow_handle(workflow_id)
+
+    async def closed_at() -> bool:
+        return (await handle.describe()).close_time is not None
+
+    await eventually(closed_at, within=120, every=0.5)
+    return await handle.fetch_history()
+
+
+async def refused(platform: PlatformClient, event: str, workflow_type: str) -> WorkflowHistory:
+    """The history of a request of this event that lost a race inside its workflow, which fails it."""
+    query = f"SeatwrightEvent = '{event}' AND WorkflowType = '{workflow_type}' AND ExecutionStatus = 'Failed'"
+
+    async def failed() -> str | None:
+        return next(iter([found.id async for found in platform.temporal.list_workflows(query)]), None)
+
+    return await ended(platform, await eventually(failed))
+
+
+def write(name: str, history: WorkflowHistory) -> None:
+    """Keep a history, without stack traces: they name the paths of one machine, and a replay does not read them."""
+    portable = re.sub(r'"stackTrace": "(?:[^"\\]|\\.)*"', '"stackTrace": ""', history.to_json())
+    (HISTORIES / f"{name}.json").write_text(portable)

@@ -1,0 +1,205 @@
+"""A booking as its saga believes it to be, and the steps in the reservation service that read or change it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Container
+from contextlib import suppress
+from datetime import timedelta
+from uuid import UUID
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError, FailureError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.reservation.bookings import (
+        NeedsAttention,
+        Reinstate,
+        Release,
+        ReservationActivities,
+        StartPayment,
+        Step,
+    )
+    from domain.bookings import OVER, Booking, BookingRequest, BookingStatus, HoldOutcome
+    from domain.problems import Problem, ProblemType
+    from workflows.support.operator_gate import ISSUE_TICKETS, RELEASE_SEATS
+    from workflows.support.steps import Activity, Request, local_step
+
+
+class StateConflict(Exception):
+    """The booking is not in the state in which its saga believes it to be."""
+
+
+def _ignore(_: str) -> None: ...
+
+
+class BookingState:
+    """Each step starts from the version that is known; one that comes from an older version has no effect.
+
+    Attributes:
+        known: The booking as of the last step with an answer; None until it is held.
+    """
+
+    def __init__(self, booking_id: UUID, max_tries: int, changed: Callable[[str], None] = _ignore) -> None:
+        """Nothing is known yet.
+
+        Args:
+            booking_id: Which booking.
+            max_tries: How often a step that has to succeed is tried before it raises FailureError.
+            changed: Called after each step of a payment, with a sentence that says what is done.
+        """
+        self.known: Booking | None = None
+        self._id = booking_id
+        self._max_tries = max_tries
+        self._changed = changed
+
+    @property
+    def booking(self) -> Booking:
+        """The booking; only once it is known."""
+        assert self.known is not None, "nothing is held yet"
+        return self.known
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the booking's saga has nothing more to do."""
+        return self.booking.status in OVER
+
+    async def hold(self, request: BookingRequest) -> HoldOutcome:
+        """Hold the places, or answer why that is impossible."""
+        outcome = await local_step(ReservationActivities.hold, request, "hold seats")
+        self.known = outcome.booking
+        return outcome
+
+    async def start_payment(self, window: timedelta) -> None:
+        """Keep the places for as long as one payment may take.
+
+        Raises:
+            StateConflict: The booking has changed without this saga.
+        """
+        request = StartPayment(booking=self.booking, window=window)
+        await self._change(ReservationActivities.start_payment, request, "keep the seats while paying")
+
+    async def require_action(self) -> None:
+        """Show that the buyer has to act at the provider; raises as `start_payment`."""
+        await self._change(ReservationActivities.require_action, self._step, "the buyer has to act")
+
+    async def resume_payment(self) -> None:
+        """Show that the buyer has acted; raises as `start_payment`."""
+        await self._change(ReservationActivities.resume_payment, self._step, "the buyer has acted")
+
+    async def keep_hold(self) -> None:
+        """Keep the places for another payment; raises as `start_payment`."""
+        await self._change(ReservationActivities.keep_hold, self._step, "keep the seats for another try")
+
+    async def reinstate(self, window: timedelta) -> bool:
+        """Hold the places of an expired booking again, or equal ones; whether that was possible."""
+        request = Reinstate(booking=self.booking, window=window)
+        answer = await local_step(ReservationActivities.reinstate, request, "hold the seats again", self._max_tries)
+        self.known = answer.booking or self.known
+        return answer.booking is not None
+
+    async def commit(self) -> Problem | None:
+        """Sell the places, or answer why that is impossible."""
+        return await local_step(ReservationActivities.commit, self._step, "commit seats", self._max_tries)
+
+    async def issue(self) -> None:
+        """Issue the tickets, unless the booking turns out to be over."""
+        await self.resyncing(self._issue)
+
+    async def release(
+        self,
+        status: BookingStatus,
+        reason: ProblemType | None,
+        *,
+        if_changed: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Give the places back, held or sold, and end as `status`, unless the booking turns out to be over.
+
+        Args:
+            status: How it ends.
+            reason: Why, where it failed.
+            if_changed: Done before the next try where the booking has changed without this saga.
+        """
+
+        async def release() -> None:
+            request = Release(booking=self.booking, to=status, reason=reason)
+            self.known = await local_step(ReservationActivities.release, request, RELEASE_SEATS, self._max_tries)
+
+        await self.resyncing(release, if_changed=if_changed)
+
+    async def resyncing(
+        self, effect: Callable[[], Awaitable[None]], *, if_changed: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Do a step; where it fails and the booking has changed without this saga, do it again from there.
+
+        Where the booking is over, the step had its effect and only its answer was lost, or another worker's came first.
+
+        Raises:
+            FailureError: The step failed, and the booking is as it was believed to be.
+        """
+        while True:
+            try:
+                return await effect()
+            except FailureError:
+                has_changed = await self._try_to_adopt()
+                if self.is_over:
+                    return None
+                if not has_changed:
+                    raise
+            if if_changed:
+                await if_changed()
+
+    async def forbid_tickets(self) -> None:
+        """Let no other worker issue tickets any more, or learn that one has."""
+        self.known = await local_step(ReservationActivities.forbid_tickets, self._id, "no tickets any more")
+
+    async def flag(self, step: str, max_tries: int) -> None:
+        """Show that the booking waits for an operator, where that is possible."""
+        with suppress(FailureError):
+            request = NeedsAttention(booking=self.booking, step=step)
+            self.known = await local_step(ReservationActivities.flag, request, "flag for an operator", max_tries)
+
+    async def adopt(self, max_tries: int = 0) -> bool:
+        """Take over the booking as its row has it; whether it has changed without this saga."""
+        believed = self.known
+        self.known = await local_step(ReservationActivities.look, self._id, "look at the row", max_tries)
+        return believed is None or self.known.version != believed.version
+
+    async def check_completed(self) -> bool:
+        """Take over the booking as its row has it, but only where it is over; whether it is.
+
+        What happens without this saga is otherwise for the next command to find out.
+        """
+        believed = self.known
+        await self.adopt()
+        if self.is_over:
+            return True
+        self.known = believed
+        return False
+
+    def check_status(self, allowed: Container[BookingStatus], refusal: str) -> None:
+        """Check that a command fits the booking as it is.
+
+        Raises:
+            ApplicationError: Nothing is held, or the status is not one of those.
+        """
+        if self.known is None or self.known.status not in allowed:
+            raise ApplicationError(refusal, type=ProblemType.WRONG_STATE)
+
+    @property
+    def _step(self) -> Step:
+        return Step(booking=self.booking)
+
+    async def _issue(self) -> None:
+        self.known = await local_step(ReservationActivities.issue, self._step, ISSUE_TICKETS, self._max_tries)
+
+    async def _try_to_adopt(self) -> bool:
+        with suppress(FailureError):
+            return await self.adopt(max_tries=3)
+        return False
+
+    async def _change(self, activity: Activity[Request, Booking], request: Request, summary: str) -> None:
+        try:
+            self.known = await local_step(activity, request, summary)
+        except FailureError as error:
+            raise StateConflict from error
+        self._changed(summary.capitalize())

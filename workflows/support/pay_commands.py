@@ -1,0 +1,84 @@
+"""Commands to pay, as an update hands them to a booking's saga and the saga answers them."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from domain.bookings import OVER, Booking, BookingStatus, PaymentCommand, PaymentOutcome
+    from domain.problems import Problem, ProblemType
+
+
+class PendingPayment:
+    """A buyer's command to pay.
+
+    Attributes:
+        id: That of its update.
+        command: What the buyer sent.
+        outcome: The answer; None until there is one.
+    """
+
+    def __init__(self, id: str, command: PaymentCommand) -> None:
+        """See the attributes."""
+        self.id = id
+        self.command = command
+        self.outcome: PaymentOutcome | None = None
+
+
+class PayCommands:
+    """One at a time: a command is pending from its acceptance until its answer."""
+
+    def __init__(self) -> None:
+        """None was handed in yet."""
+        self._latest: PendingPayment | None = None
+        self._failed_later: dict[str, Problem] = {}  # after an answer that said that the buyer has to act, by id
+
+    @property
+    def pending(self) -> PendingPayment | None:
+        """The command that has no answer yet."""
+        return self._latest if self._latest and self._latest.outcome is None else None
+
+    def check(self, booking: Booking | None, command: PaymentCommand, *, is_cancelled: bool) -> None:
+        """Check that a command may be accepted now.
+
+        Raises:
+            ApplicationError: The booking cannot be paid, another payment is under way, or the command is too late.
+        """
+        if booking is None or booking.status in OVER or is_cancelled:
+            raise ApplicationError("The booking cannot be paid.", type=ProblemType.WRONG_STATE)
+        if self.pending or booking.status is not BookingStatus.HELD:
+            raise ApplicationError("A payment is under way.", type=ProblemType.PAYMENT_IN_PROGRESS)
+        if workflow.now() >= command.deadline:
+            raise ApplicationError("The call came too late.", type=ProblemType.PAYMENT_TOO_LATE)
+
+    async def accept(self, command: PaymentCommand) -> PaymentOutcome:
+        """Make the command the pending one, and wait for its answer."""
+        update = workflow.current_update_info()
+        accepted = self._latest = PendingPayment(update.id if update else "", command)
+        await workflow.wait_condition(lambda: accepted.outcome is not None)
+        assert accepted.outcome is not None
+        return accepted.outcome
+
+    def reply(
+        self,
+        payment: PendingPayment,
+        booking: Booking,
+        *,
+        problem: Problem | None = None,
+        action_url: str | None = None,
+    ) -> None:
+        """Answer a command; the buyer gets the first answer, and a problem that comes later is kept for a query."""
+        if payment.outcome and payment.outcome.booking and problem:
+            self._failed_later[payment.id] = problem
+        elif payment.outcome is None:
+            payment.outcome = PaymentOutcome(
+                body_sha256=payment.command.body_sha256,
+                booking=None if problem else booking,
+                problem=problem,
+                action_url=action_url,
+            )
+
+    def why_not_paid(self, id: str) -> Problem | None:
+        """Why a payment failed whose buyer had to act, if it did; by its update's id."""
+        return self._failed_later.get(id)
