@@ -31,7 +31,7 @@ _ON_DEMAND = {
     "people": "cli.people:people_app",
     "reconcile": "cli.reconcile:reconcile_app",
 }
-"""Commands of modules of their own. Each is imported when it is asked for: all of them cost a second of every start."""
+"""Commands in modules of their own, which are imported only when they run: together they slow every start by 1 s."""
 
 
 class _OnDemand(TyperGroup):
