@@ -78,7 +78,7 @@ SHOWN: Final[Mapping[str, Sequence[str]]] = {
         "api/test_bad_input.py::test_every_answer_has_security_headers",
         "api/test_boundaries.py::test_an_unexpected_error_is_a_500_that_tells_nothing",
         "security/test_keys.py::test_outside_development_there_is_no_secret_by_default",
-        "config/test_settings.py::test_a_blank_secret_is_none",
+        "config/test_settings.py::test_a_blank_secret_is_refused",
         "api/test_edges.py::test_nobody_is_sent_to_a_host_that_the_caller_names",
         "security/test_keys.py::test_the_private_part_is_not_readable_at_rest",
     ),
