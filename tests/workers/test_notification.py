@@ -27,7 +27,7 @@ from domain.problems import ProblemType, Refused
 from tests.http_client import http_client
 from tests.waiting import eventually
 from tests.workers.outside import a_confirmed_booking, consuming, publish
-from workers.consumers.notification.channels import EmailChannel, Notification
+from workers.consumers.notification.channels import CannotDeliver, EmailChannel, Notification
 from workers.consumers.notification.notifier import Notifier
 from workers.consumers.runner import Impossible, Subscription
 
@@ -245,6 +245,15 @@ class RecordingChannel:
         self.sent.append(notification)
 
 
+class BrokenChannel:
+    """A channel that refuses every notification for good."""
+
+    kind = Channel.PUSH
+
+    async def send(self, notification: Notification) -> None:
+        raise CannotDeliver("no such device")
+
+
 @pytest.mark.parametrize(
     ("chosen", "reached"), [(["sms"], [1, 0]), (["push", "sms"], [1, 1]), (["email"], [0, 0]), ([], [0, 0])]
 )
@@ -260,3 +269,15 @@ async def test_a_message_goes_through_each_channel_that_its_recipient_chose(
     assert [len(channel.sent) for channel in channels] == reached
     sent = [notification for channel in channels for notification in channel.sent]
     assert {(each.id, each.template) for each in sent} <= {(event.id, "booking_confirmed")}
+
+
+async def test_a_channel_that_refuses_a_message_does_not_stop_the_other_channels(
+    identity: Identity, contacts: ContactsClient
+) -> None:
+    booking = a_confirmed_booking()
+    identity.add(booking.user_id, "Ann")
+    identity.people[str(booking.user_id)]["channels"] = ["push", "sms"]
+    working = RecordingChannel(Channel.SMS)
+    with pytest.raises(Impossible, match=r"^no such device$"):
+        await Notifier(contacts, [BrokenChannel(), working]).handle(delivered(booking))
+    assert len(working.sent) == 1
