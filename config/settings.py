@@ -128,11 +128,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _no_blank_secrets(self) -> Self:
-        given = {name: getattr(self, name) for name in SECRETS}
-        blank = [f"SEATWRIGHT_{name.upper()}" for name, value in given.items() if value and _is_blank(name, value)]
-        blank += ["SEATWRIGHT_POSTGRES_PASSWORDS"] * any(
-            _is_blank("", each) for each in self.postgres_passwords.values()
-        )
+        given = {name: value for name in SECRETS if (value := getattr(self, name)) is not None}
+        blank = [f"SEATWRIGHT_{name.upper()}" for name, value in given.items() if _is_blank(name, value)]
+        if any(_is_blank("", each) for each in self.postgres_passwords.values()):
+            blank.append("SEATWRIGHT_POSTGRES_PASSWORDS")
         if blank:
             raise ValueError(f"{', '.join(blank)}: a secret must not be blank, also not as one of several")
         return self

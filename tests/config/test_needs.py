@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,9 @@ from config.settings import SECRETS, Settings
 from workers import consumers, relay
 from workers.temporal import worker
 
+MANUAL = Path(__file__).parents[2] / "docs" / "operations.md"
 PROCESSES: list[tuple[Verb, str]] = [(verb, service) for verb, services in NEEDS.items() for service in services]
+NONE = "–"  # noqa: RUF001
 OF_IDENTITY = {"token_key_secret", "personal_data_keys", "address_secret", "audit_log_secret"}
 TEXT = {"temporal_payload_keys": "one:c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"}
 
@@ -70,3 +73,11 @@ def test_a_worker_that_runs_payment_steps_itself_needs_the_payments_secrets() ->
 def test_operators_commands_and_processes_leave_no_secret_without_a_reader() -> None:
     read = {name for verb, service in PROCESSES for name in needs_of(Settings(), verb, [service]).secrets}
     assert read | {"postgres_role_secret"} == set(SECRETS)
+
+
+@pytest.mark.parametrize(("verb", "service"), PROCESSES)
+def test_the_manual_says_what_each_process_needs(verb: Verb, service: str) -> None:
+    databases, secrets = NEEDS[verb][service]
+    named = ", ".join(f"`{name.upper()}`" for name in sorted(secrets)) or NONE
+    row = f"| `{verb} --only {service}` | {', '.join(sorted(databases)) or NONE} | {named} |"
+    assert row in MANUAL.read_text().splitlines()
