@@ -67,7 +67,8 @@ def lanes(stack: str, *, junit: Path | None = None) -> list[Lane]:
     Args:
         junit: A folder to leave each lane's results in, as JUnit's XML under its stack's name.
     """
-    found: list[tuple[str, tuple[str, ...]]] = [("", ("-n", str(_WORKERS), "-m", "not disruptive"))]
+    shared = ("-n", str(_WORKERS), "--dist", "worksteal", "-m", "not disruptive")  # neighbours share their fixtures
+    found: list[tuple[str, tuple[str, ...]]] = [("", shared)]
     found += [(name, ("-m", "disruptive", *files)) for name, files in zip(_DISRUPTIVE, _dealt(), strict=True)]
     return [
         Lane(stack + name, (*arguments, *((f"--junitxml={junit / f'{stack}{name}.xml'}",) if junit else ())))

@@ -14,6 +14,7 @@ from sandbox.iyzico.signatures import sign_notification
 from tests.buyer import Buyer
 from tests.http_client import http_client
 from tests.iyzico_buyer import APPROVED, NO_FUNDS, Page, authenticate, pay_with
+from tests.pace import stretched
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.webhooks import rows
@@ -121,7 +122,7 @@ async def test_an_abandoned_page_that_is_paid_later_refunds_the_second_payment(
 async def test_a_page_that_is_paid_after_the_hold_is_over_gets_the_seats_all_the_same(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=4), platform.new_buyer()
+    event, buyer = await platform.event(hold_seconds=stretched(4)), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking)
     await buyer.ends_as(booking, "expired", within=settings.payment_window + 30)
