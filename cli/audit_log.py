@@ -18,7 +18,7 @@ from db.engine import open_engine
 from db.identity.audit_log import AuditLog, Entry, Walk, about, origin_of
 
 audit_log_app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Who did what, and is it as it was written?"
+    no_args_is_help=True, add_completion=False, help="Read the audit log, and verify that it is unchanged."
 )
 T = TypeVar("T")
 

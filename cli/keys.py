@@ -15,7 +15,9 @@ from cli import audit_log
 from config.settings import settings
 from db.identity import keys
 
-keys_app = typer.Typer(no_args_is_help=True, add_completion=False, help="The keys that sign tokens.")
+keys_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Rotate, list and revoke the keys that sign tokens."
+)
 T = TypeVar("T")
 
 _SOONEST = 3.0  # seconds; by then every process of the platform has the new key
