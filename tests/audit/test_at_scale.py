@@ -1,4 +1,4 @@
-"""The audit of a long time of trade: everything that it reads, in less than a minute."""
+"""The audit of a long history takes less than a minute."""
 
 from __future__ import annotations
 

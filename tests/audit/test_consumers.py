@@ -1,4 +1,4 @@
-"""The guards of each consumer, each broken: the audit says which booking or event it has missed, or counted twice."""
+"""With each guard of a consumer broken, the audit names the booking or event that was missed or counted twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guards in Redis's scripts, each cut out: the audit says whose place is kept wrongly, or not at all."""
+"""With each guard in Redis's scripts removed, the audit names the booking with a wrong or missing hold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Cut = Callable[[str, str, str], SeatLocks]
 
 
 class Forgetful(SeatLocks):
-    """Never lets go."""
+    """Never releases a place."""
 
     async def release(self, places: Places) -> None:
         pass
@@ -34,7 +34,7 @@ async def raw(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def cut(raw: Redis) -> Cut:
-    """Locks of which one script has lost a part."""
+    """Seat locks with a part of one script removed."""
 
     def without(script: str, guard: str, instead: str) -> SeatLocks:
         lua = (Path(adapters.__file__).parent / "redis" / "lua" / f"{script}.lua").read_text()

@@ -1,4 +1,4 @@
-"""The guards of the ledger, each broken: the audit says which booking's money is booked wrongly."""
+"""With each guard of the ledger broken, the audit names the booking with a wrong posting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROVIDER = "the ledger matches the provider"
 
 @asynccontextmanager
 async def without(harness: Harness, trigger: str, table: str) -> AsyncIterator[None]:
-    """The payment database, for as long as one of its guards is away."""
+    """The payment database with one guard switched off."""
     await harness.sql("payment", f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
     try:
         yield

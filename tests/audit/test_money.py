@@ -1,4 +1,4 @@
-"""The guards of the buyer's money, each broken: the audit says whose money is where it should not be."""
+"""With each guard of the buyer's money broken, the audit names the booking with the wrong money."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AUTHORIZED, ATTEMPTS = "no money stays authorized", "attempts match the provider
 
 
 class WithoutKeys(StripeGateway):
-    """Asks for everything as if for the first time."""
+    """A gateway that never reuses an idempotency key."""
 
     async def create(self, booking_id: UUID, amount: Money, *, return_url: str, key: str) -> Intent:
         return await super().create(booking_id, amount, return_url=return_url, key=str(uuid4()))
@@ -32,7 +32,7 @@ class WithoutKeys(StripeGateway):
 
 
 class Lazy(StripeGateway):
-    """Says that it has done what it has not: it neither takes money nor gives any back."""
+    """A gateway that reports success without moving money."""
 
     async def capture(self, intent_id: str, *, key: str) -> Intent:
         return await self._as_if(intent_id, IntentState.CAPTURED)
@@ -58,7 +58,7 @@ def lazy(sandbox: SandboxProcess) -> StripeGateway:
 
 
 async def charged_again_after_forgetting(harness: Harness, gateway: StripeGateway) -> str:
-    """A booking whose attempt is lost, as by a backup put back, after its money was taken; and so it is taken again."""
+    """A booking that is charged twice, since its attempt was lost after the first charge, as by a restored backup."""
     booking = await harness.authorized("A-1-1", gateway=gateway)
     assert await step(harness.seats().commit, Step(booking=booking)) is None
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The guards of what is told, each broken: the audit says whose end was never told, told twice, or told otherwise."""
+"""With each guard of outcomes broken, the audit names the booking with a missing, repeated or wrong outcome."""
 
 from __future__ import annotations
 

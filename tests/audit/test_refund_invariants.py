@@ -1,4 +1,4 @@
-"""A refund's guards, each broken: the audit says whose money or whose places are not where they should be."""
+"""With each guard of refunds broken, the audit names the booking with wrong money or places."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PRICE = 5000
 
 
 async def accepted(harness: Harness, *seats: str, give_back: int | None = None) -> tuple[Booking, Refund]:
-    """A booking whose tickets, or the first so many of them, are given back; the money is yet to go."""
+    """A booking with all or the first tickets refunded, before the money is returned."""
     booking = await harness.bought(*seats)
     request = RefundRequest(
         id=uuid4(),

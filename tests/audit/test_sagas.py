@@ -1,4 +1,4 @@
-"""The guards that bring a booking to its end, each broken: the audit says which is not finished, or told otherwise."""
+"""With each guard of sagas broken, the audit names the booking that does not finish or has another state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FINISHED, WINDOW, AGREE = (
 
 @workflow.defn(name="Booking", sandboxed=False)
 class Mistaken:
-    """A saga that ends as confirmed whatever has become of its booking."""
+    """A saga that always completes as confirmed."""
 
     @workflow.run
     async def run(self, booking: Booking) -> Booking:

@@ -1,4 +1,4 @@
-"""The guards of seats in Postgres, each broken: the audit says which booking has what is not its own."""
+"""With each guard of seats broken, the audit names the booking with a wrong seat."""
 
 from __future__ import annotations
 

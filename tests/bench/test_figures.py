@@ -1,4 +1,4 @@
-"""How the bench judges what it has measured."""
+"""The figures and targets of the benchmark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The textbook saga is a fair opponent: it has the very effects that ours has."""
+"""The textbook saga is a fair baseline: it has the same effects as the booking saga."""
 
 from __future__ import annotations
 
