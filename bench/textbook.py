@@ -98,4 +98,4 @@ async def _reserve(step: Callable[..., Awaitable[Any]], order: Any) -> Any:
 
 
 async def _charge(step: Callable[..., Awaitable[Any]], order: Any) -> Any:
-    return await workflow.execute_activity_method(step, order, **provider(attempts=12))
+    return await workflow.execute_activity_method(step, order, **provider(max_tries=12))

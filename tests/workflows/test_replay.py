@@ -1,6 +1,6 @@
 """Histories recorded from real sagas keep replaying: a change that would break running sagas fails here.
 
-`docs/changing-a-workflow.md` says how to change a workflow; `python -m tests.workflows.recording` records the histories.
+`docs/changing-a-workflow.md` says how to change a workflow; `python -m tests.workflows.recording` records histories.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def test_every_workflow_has_a_history() -> None:
         for history in HISTORIES.values()
     }
     names = {
-        getattr(workflow, "__temporal_workflow_definition").name  # noqa: B009
+        getattr(workflow, "__temporal_workflow_definition").name
         for workflow in [*RESERVATION_WORKFLOWS, *PAYMENT_WORKFLOWS, PublishEvent]
     }
     assert names == recorded
