@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from api import openapi
-from api.auth.key_sync import kept_fresh
+from api.auth.key_sync import keys_in_sync
 from api.auth.tokens import AccessTokens
 from api.catalogue import events as catalogue
 from api.edge.body_guard import BodyGuard
@@ -26,7 +26,7 @@ from api.identity.oauth import authorize, routes
 from api.operations import codec, health
 from api.payment import webhooks
 from api.reservation import bookings, event_cancellations, exchanges, inventory, payments, refunds, sales, timeline
-from api.reservation.early_rejection import Door
+from api.reservation.early_rejection import EarlyRejectionMiddleware
 from api.search import events as search
 from config.settings import Service, Settings
 
@@ -105,7 +105,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     problems.install(app)
     _add_limits(app, settings)
     if any(bookings.router in part.routers for part in parts):
-        app.add_middleware(Door)
+        app.add_middleware(EarlyRejectionMiddleware)
     app.add_middleware(BodyGuard)
     app.add_middleware(Conditional)
     app.add_middleware(CORSMiddleware, **_cors(settings))
@@ -150,7 +150,7 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (
             open_resources(settings, databases) as app.state.resources,
-            kept_fresh(app.state.tokens, app.state.resources) as app.state.upkeep,
+            keys_in_sync(app.state.tokens, app.state.resources) as app.state.key_sync,
         ):
             yield
 

@@ -1,1 +1,1 @@
-"""The invariants: what must be true of seats and money, whatever has happened."""
+"""The invariant checker: rules about seats and money that must hold after every failure."""

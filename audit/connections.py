@@ -1,4 +1,4 @@
-"""Where the audit looks, and how much of it."""
+"""The connections to every system that the audit reads, and the scope of one audit."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ from temporal.connection import connect_patiently
 _SERVICES: tuple[Service, ...] = ("reservation", "payment", "catalogue", "analytics")
 
 
-class Sources(NamedTuple):
-    """Attributes:
+class Connections(NamedTuple):
+    """Open connections and the scope of one audit.
+
+    Attributes:
     databases: One engine for each service whose database is read.
-    redis: A client that decodes answers.
-    event_id: Look at one event's bookings only; None for all.
-    lag: How long a domain event may be on its way to the consumers before they are judged.
-    payment_window: How long one payment attempt may keep the seats.
+    redis: A client that decodes replies to text.
+    event_id: The only event whose bookings are checked; None for all events.
+    lag: The time that a domain event may take to reach the consumers before a check reports it missing.
+    payment_window: The time that one payment attempt may keep the seats.
     """
 
     databases: Mapping[Service, AsyncEngine]
@@ -43,41 +45,41 @@ class Sources(NamedTuple):
     payment_window: timedelta
 
     @asynccontextmanager
-    async def snapshot(self, service: Service) -> AsyncIterator[AsyncConnection]:
-        """A connection that only reads, and sees the database as it is at its first statement."""
+    async def read_only(self, service: Service) -> AsyncIterator[AsyncConnection]:
+        """Open a read-only transaction that sees the database as of its first statement."""
         async with self.databases[service].connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
 
     async def rows(self, statement: str, service: Service = "reservation", **values: object) -> list[Row[Any]]:
-        """Rows of a database; see `parameters`."""
+        """Read all rows of a query; `parameters` binds its parameters."""
         return [row async for row in self.stream(statement, service, **values)]
 
     async def stream(
         self, statement: str, service: Service = "reservation", **values: object
     ) -> AsyncIterator[Row[Any]]:
-        """Rows of a database, never all of them at once; see `parameters`."""
-        async with self.snapshot(service) as connection:
+        """Read rows in batches, so that they never all lie in memory; `parameters` binds the query's parameters."""
+        async with self.read_only(service) as connection:
             found = await connection.stream(
                 text(statement), self.parameters(statement, **values), execution_options={"yield_per": 2000}
             )
-            async for some in found.partitions():  # waiting for each row alone would take most of the time
+            async for some in found.partitions():  # awaiting each row would take most of the time
                 for row in some:
                     yield row
 
     def parameters(self, statement: str, **values: object) -> dict[str, object]:
-        """What a statement names: its own values, `:event_id` (null for all), `:lag` or `:payment_window`."""
+        """Bind the given values, and those of `:event_id` (null for all), `:lag` and `:payment_window` that occur."""
         known = {"event_id": self.event_id, "lag": self.lag, "payment_window": self.payment_window}
         return {name: value for name, value in known.items() if f":{name}" in statement} | values
 
 
-OF_EVENT = "(CAST(:event_id AS uuid) IS NULL OR {} = CAST(:event_id AS uuid))"
-"""A condition on a column with an event's id: the one that is audited, or any."""
+EVENT_FILTER = "(CAST(:event_id AS uuid) IS NULL OR {} = CAST(:event_id AS uuid))"
+"""An SQL condition on an event id column: it equals the audited event, or all events are audited."""
 
 
 @asynccontextmanager
-async def open_sources(settings: Settings, event_id: UUID | None, lag: timedelta) -> AsyncIterator[Sources]:
-    """Connections for one audit."""
+async def open_connections(settings: Settings, event_id: UUID | None, lag: timedelta) -> AsyncIterator[Connections]:
+    """Open the connections for one audit, and close them at the end."""
     async with AsyncExitStack() as closing:
         databases = {
             service: open_engine(settings.database_url(service), pool_size=2, serves_callers=False)
@@ -90,7 +92,7 @@ async def open_sources(settings: Settings, event_id: UUID | None, lag: timedelta
         provider, search = SandboxLedger(settings.sandbox_url), EventSearch(settings.elasticsearch_url)
         closing.push_async_callback(provider.close)
         closing.push_async_callback(search.close)
-        yield Sources(
+        yield Connections(
             databases=databases,
             redis=redis,
             temporal=await connect_patiently(settings),

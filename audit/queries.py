@@ -1,4 +1,8 @@
-"""What several checks need: read with the newest last, so that nothing seems missing only because it came later."""
+"""Queries that several invariants share.
+
+Each reads the downstream system first and its source last, so that a row that arrives in between is never reported
+as missing.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from sqlalchemy import Row, text
 from temporalio.client import WorkflowExecution
 
 from adapters.kafka.client import CONSUMER_GROUPS, dead_letters
-from audit.connections import OF_EVENT, Sources
+from audit.connections import EVENT_FILTER, Connections
 from audit.probes.kafka_log import Envelope
 from audit.probes.sandbox_ledger import RecordedIntent
 from audit.probes.seat_records import EventRecord, read_events
@@ -19,11 +23,16 @@ from domain.bookings import BookingStatus
 from domain.domain_events import EXCHANGE_TYPE, OUTCOME_TYPES, REFUND_TYPES, TAKEN_BACK_TYPE, BookingEvent
 from temporal.search_attributes import BOOKING
 
-_CLOCKS_DIFFER = timedelta(hours=1)  # at most: the broker goes by the clocks of those who publish
+_MAX_CLOCK_SKEW = timedelta(hours=1)  # the broker stores the publishers' timestamps
 
 
-class Facts(NamedTuple):
-    """A booking, in short; `has_just_changed`, and Redis and others may not have been told of it yet."""
+class BookingFacts(NamedTuple):
+    """The columns of a booking that the invariants compare.
+
+    Attributes:
+        amount: In minor units, like `refunded`.
+        has_just_changed: Redis and the consumers may not have the change yet.
+    """
 
     status: str
     amount: int
@@ -31,67 +40,69 @@ class Facts(NamedTuple):
     has_just_changed: bool
 
 
-async def bookings(sources: Sources) -> dict[str, Facts]:
-    """Every booking by id."""
+async def bookings(connections: Connections) -> dict[str, BookingFacts]:
+    """Every audited booking, by id."""
     statement = f"""
         SELECT id::text, status, amount, refunded, updated_at > now() - CAST(:lag AS interval) AS has_just_changed
-        FROM bookings WHERE {OF_EVENT.format("event_id")}
+        FROM bookings WHERE {EVENT_FILTER.format("event_id")}
     """
     return {
-        row.id: Facts(row.status, row.amount, row.refunded, row.has_just_changed)
-        async for row in sources.stream(statement)
+        row.id: BookingFacts(row.status, row.amount, row.refunded, row.has_just_changed)
+        async for row in connections.stream(statement)
     }
 
 
-async def booking_ids(sources: Sources) -> list[UUID] | None:
-    """The event's bookings; None where all are audited."""
-    if sources.event_id is None:
+async def booking_ids(connections: Connections) -> list[UUID] | None:
+    """The ids of the audited event's bookings; None if all events are audited."""
+    if connections.event_id is None:
         return None
-    return [row.id for row in await sources.rows("SELECT id FROM bookings WHERE event_id = :event_id")]
+    return [row.id for row in await connections.rows("SELECT id FROM bookings WHERE event_id = :event_id")]
 
 
-async def intents(sources: Sources) -> dict[str, list[RecordedIntent]]:
-    """What the provider has of each booking."""
+async def intents(connections: Connections) -> dict[str, list[RecordedIntent]]:
+    """The provider's payment intents, by booking."""
     found: dict[str, list[RecordedIntent]] = defaultdict(list)
-    async for intent in sources.provider.intents(await booking_ids(sources)):
+    async for intent in connections.provider.intents(await booking_ids(connections)):
         found[str(intent.booking_id)].append(intent)
     return found
 
 
-async def exchange_of_intent(sources: Sources) -> dict[str, str]:
-    """Which exchange an intent pays for; those of the bookings themselves are not in it."""
+async def exchange_of_intent(connections: Connections) -> dict[str, str]:
+    """The exchange that each intent pays for; intents that pay for a booking itself are left out."""
     statement = "SELECT intent_id, exchange_id::text AS exchange FROM attempts WHERE exchange_id IS NOT NULL"
-    return {row.intent_id: row.exchange async for row in sources.stream(statement, "payment") if row.intent_id}
+    return {row.intent_id: row.exchange async for row in connections.stream(statement, "payment") if row.intent_id}
 
 
-async def places(sources: Sources) -> dict[str, EventRecord]:
-    """What Redis keeps, by event."""
-    return await read_events(sources.redis, sources.event_id)
+async def seat_records(connections: Connections) -> dict[str, EventRecord]:
+    """The seat records in Redis, by event."""
+    return await read_events(connections.redis, connections.event_id)
 
 
-async def sagas(sources: Sources) -> dict[str, WorkflowExecution]:
-    """The latest run of each booking's own workflow, as far as Temporal still knows it."""
+async def sagas(connections: Connections) -> dict[str, WorkflowExecution]:
+    """The latest run of each booking's workflow that Temporal still retains."""
     found: dict[str, WorkflowExecution] = {}
-    query = f"WorkflowType = 'Booking' AND {_workflows_of(sources)}"
-    async for saga in sources.temporal.list_workflows(query, page_size=1000):
+    query = f"WorkflowType = 'Booking' AND {_workflows_of(connections)}"
+    async for saga in connections.temporal.list_workflows(query, page_size=1000):
         booking = str(saga.typed_search_attributes.get(BOOKING))
         if booking not in found or found[booking].start_time < saga.start_time:
             found[booking] = saga
     return found
 
 
-async def running(sources: Sources) -> set[str]:
-    """The bookings that a workflow of any kind is at work on."""
-    found = sources.temporal.list_workflows(f"ExecutionStatus = 'Running' AND {_workflows_of(sources)}", page_size=1000)
+async def running(connections: Connections) -> set[str]:
+    """The bookings for which a workflow of any type is running."""
+    found = connections.temporal.list_workflows(
+        f"ExecutionStatus = 'Running' AND {_workflows_of(connections)}", page_size=1000
+    )
     return {str(workflow.typed_search_attributes.get(BOOKING)) async for workflow in found}
 
 
-def _workflows_of(sources: Sources) -> str:
-    return f"SeatwrightEvent = '{sources.event_id}'" if sources.event_id else "SeatwrightBooking IS NOT NULL"
+def _workflows_of(connections: Connections) -> str:
+    return f"SeatwrightEvent = '{connections.event_id}'" if connections.event_id else "SeatwrightBooking IS NOT NULL"
 
 
-EXCHANGING = "SELECT booking_id FROM exchanges WHERE state IN ('pending', 'action_required', 'committed')"
-"""The bookings one of whose seats is being exchanged: they have the new seat, claimed, besides their own."""
+BOOKINGS_IN_EXCHANGE = "SELECT booking_id FROM exchanges WHERE state IN ('pending', 'action_required', 'committed')"
+"""The bookings with an open exchange: they own the new seat, claimed, besides their own seats."""
 
 _MOVES_MONEY = (
     BookingStatus.PAYING,
@@ -101,29 +112,29 @@ _MOVES_MONEY = (
 )
 
 
-async def moving(sources: Sources) -> set[str]:
-    """The bookings whose money a living saga still moves, so that nobody can say what is right."""
+async def unsettled(connections: Connections) -> set[str]:
+    """The bookings whose money a running saga may still move, so that no amount can be checked yet."""
     ids = [f"'{status}'" for status in _MOVES_MONEY]
     statement = f"""
         SELECT id::text FROM bookings
-        WHERE (status IN ({", ".join(ids)}) OR id IN ({EXCHANGING})) AND {OF_EVENT.format("event_id")}
+        WHERE (status IN ({", ".join(ids)}) OR id IN ({BOOKINGS_IN_EXCHANGE})) AND {EVENT_FILTER.format("event_id")}
     """
-    unsure = {row.id for row in await sources.rows(statement)}
-    return unsure and unsure & await running(sources)
+    candidates = {row.id for row in await connections.rows(statement)}
+    return candidates and candidates & await running(connections)
 
 
-class Story(NamedTuple):
-    """How bookings ended and were refunded, as it was told from Postgres to Kafka to the consumers.
+class Deliveries(NamedTuple):
+    """The outcomes of bookings, as delivered from Postgres to Kafka and to the consumers.
 
     Attributes:
-        sales: What analytics has counted: event, currency, bookings, tickets, revenue; in all, and by day what was sold
-            and what was refunded.
-        counted: The domain events that analytics has in its inbox.
-        outcomes: The outcome events, and those of exchanges and of refunds that have succeeded, for good or
-            not; `waits` is whether one is still in the outbox, `is_early` whether it is too young to be judged.
-        published: Those on Kafka, each where it lies first.
-        complete_since: Kafka may have let go of what is older.
-        letters: What consumers have put aside.
+        sales: The totals in analytics: event, currency, bookings, tickets, revenue; one row for the overall total, one
+            for all sales by day, one for all refunds by day.
+        counted: The ids of the domain events in the inbox of analytics.
+        outcomes: The outcome events, and the events of exchanges and of refunds that succeeded or were taken back;
+            `waits`: it is still in the outbox; `is_early`: it is too recent for a verdict.
+        published: The outcomes on Kafka by id, each at its first offset.
+        complete_since: Kafka may have deleted messages that are older than this (UTC).
+        dead_letters: The outcomes that a consumer moved to its dead letters.
     """
 
     sales: list[Row[Any]]
@@ -131,10 +142,10 @@ class Story(NamedTuple):
     outcomes: list[Row[Any]]
     published: dict[str, Envelope]
     complete_since: datetime
-    letters: list[Envelope]
+    dead_letters: list[Envelope]
 
 
-_TOLD_TYPES = OUTCOME_TYPES | REFUND_TYPES | {EXCHANGE_TYPE, TAKEN_BACK_TYPE}
+_DELIVERED_TYPES = OUTCOME_TYPES | REFUND_TYPES | {EXCHANGE_TYPE, TAKEN_BACK_TYPE}
 _OUTCOMES = f"""
     SELECT e.aggregate_id::text AS booking, e.id::text AS id, e.type, e.occurred_at, b.event_id::text AS event,
            b.currency, (e.data ->> 'amount')::bigint AS amount,
@@ -144,50 +155,56 @@ _OUTCOMES = f"""
            o.id IS NOT NULL AS waits, e.occurred_at > now() - CAST(:lag AS interval) AS is_early
     FROM bookings b JOIN domain_events e ON e.aggregate_id = b.id
     LEFT JOIN outbox o ON o.domain_event_id = e.id
-    WHERE e.type IN ({", ".join(f"'{name}'" for name in sorted(_TOLD_TYPES))}) AND {OF_EVENT.format("b.event_id")}
+    WHERE e.type IN ({", ".join(f"'{name}'" for name in sorted(_DELIVERED_TYPES))})
+      AND {EVENT_FILTER.format("b.event_id")}
 """
 _SALES = f"""
-    SELECT 'in all' AS book, event_id::text AS event, currency, bookings, tickets, revenue
-    FROM sales WHERE {OF_EVENT.format("event_id")}
+    SELECT 'total' AS figure, event_id::text AS event, currency, bookings, tickets, revenue
+    FROM sales WHERE {EVENT_FILTER.format("event_id")}
     UNION ALL
     SELECT 'sold by day', event_id::text, currency, sum(bookings)::bigint, sum(tickets)::bigint, sum(revenue)::bigint
-    FROM daily_sales WHERE {OF_EVENT.format("event_id")} GROUP BY event_id, currency
+    FROM daily_sales WHERE {EVENT_FILTER.format("event_id")} GROUP BY event_id, currency
     UNION ALL
     SELECT 'refunded by day', event_id::text, currency, sum(refunds)::bigint, sum(tickets)::bigint, sum(amount)::bigint
-    FROM daily_refunds WHERE {OF_EVENT.format("event_id")} GROUP BY event_id, currency
+    FROM daily_refunds WHERE {EVENT_FILTER.format("event_id")} GROUP BY event_id, currency
 """
 _INBOX = "SELECT domain_event_id::text AS id FROM inbox WHERE consumer = 'analytics'"
 
 
-async def story(sources: Sources) -> Story:
-    """Read against the stream: what a consumer has counted is on Kafka by then, and what left the outbox, too."""
-    async with sources.snapshot("analytics") as analytics:
-        sales = list(await analytics.execute(text(_SALES), sources.parameters(_SALES)))
-        outcomes = await sources.rows(_OUTCOMES)
-        if sources.event_id:
+async def deliveries(connections: Connections) -> Deliveries:
+    """Read analytics, then Postgres, then Kafka.
+
+    In this order, everything that analytics has counted and everything that has left the outbox is already on Kafka.
+    """
+    async with connections.read_only("analytics") as analytics:
+        sales = list(await analytics.execute(text(_SALES), connections.parameters(_SALES)))
+        outcomes = await connections.rows(_OUTCOMES)
+        if connections.event_id:
             chosen = {"ids": [UUID(outcome.id) for outcome in outcomes]}
             inbox = await analytics.execute(text(f"{_INBOX} AND domain_event_id = ANY(:ids)"), chosen)
         else:
             inbox = await analytics.execute(text(_INBOX))
         counted = {row.id for row in inbox}
-    published, complete_since, letters = await _on_kafka(sources, outcomes)
-    return Story(sales, counted, outcomes, published, complete_since, letters)
+    published, complete_since, dead = await _on_kafka(connections, outcomes)
+    return Deliveries(sales, counted, outcomes, published, complete_since, dead)
 
 
-async def _on_kafka(sources: Sources, outcomes: list[Row[Any]]) -> tuple[dict[str, Envelope], datetime, list[Envelope]]:
+async def _on_kafka(
+    connections: Connections, outcomes: list[Row[Any]]
+) -> tuple[dict[str, Envelope], datetime, list[Envelope]]:
     known = {outcome.booking for outcome in outcomes}
     if not known:
         return {}, datetime.now(UTC), []
-    since = min(outcome.occurred_at for outcome in outcomes) - _CLOCKS_DIFFER
+    since = min(outcome.occurred_at for outcome in outcomes) - _MAX_CLOCK_SKEW
     topics = [BookingEvent.topic, *(dead_letters(group) for group in CONSUMER_GROUPS)]
-    reading = await sources.kafka.read(topics, since, _TOLD_TYPES.__contains__)
+    reading = await connections.kafka.read(topics, since, _DELIVERED_TYPES.__contains__)
     published: dict[str, Envelope] = {}
-    letters = []
+    dead = []
     for envelope in reading.messages:
         if envelope.subject not in known:
             continue
         if envelope.topic == BookingEvent.topic:
             published.setdefault(envelope.id, envelope)
         else:
-            letters.append(envelope)
-    return published, reading.complete_since, letters
+            dead.append(envelope)
+    return published, reading.complete_since, dead

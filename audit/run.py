@@ -1,4 +1,4 @@
-"""Runs all checks; what is found is looked at again, since a system that is alive moves between two reads."""
+"""Checks all invariants; violations are checked a second time, since a live system changes between two reads."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from audit.connections import Sources, open_sources
-from audit.invariants import CHECKS
-from audit.snapshot import Check, Look, name_of
+from audit.connections import Connections, open_connections
+from audit.invariants import INVARIANTS
+from audit.snapshot import Invariant, Snapshot, name_of
 from config.settings import Settings
 
 LAG = timedelta(seconds=30)
-"""How long a domain event may take to all consumers, a rebalance of their group included."""
+"""The time that a domain event may take to reach all consumers, including a rebalance of their group."""
 
-_TRANSACTION = 1.5  # seconds; longer than any transaction that makes two places differ for a moment
-_MESSAGE = 0.5  # seconds; what is on its way usually arrives within that
+_TRANSACTION = 1.5  # seconds; longer than any transaction during which two systems may differ
+_MESSAGE = 0.5  # seconds; most messages arrive within this time
 
 
 class Finding(NamedTuple):
-    """A broken invariant.
+    """A broken invariant, and what breaks it.
 
     Attributes:
-        subject: The booking's id, or what else it is about.
+        subject: The booking's id, or the name of another object such as a seat.
     """
 
     invariant: str
@@ -33,29 +33,29 @@ class Finding(NamedTuple):
 
 
 async def audit(settings: Settings, event_id: UUID | None = None) -> list[Finding]:
-    """The broken invariants of one event, or of all."""
-    async with open_sources(settings, event_id, LAG) as sources:
-        return await judge(sources)
+    """Find the broken invariants of one event, or of all events."""
+    async with open_connections(settings, event_id, LAG) as connections:
+        return await find_violations(connections)
 
 
-async def judge(sources: Sources, again_after: float = _TRANSACTION) -> list[Finding]:
-    """What two looks in a row, `again_after` seconds apart, show broken; what is still on its way is waited for."""
-    found = await _look(sources, CHECKS)
+async def find_violations(connections: Connections, again_after: float = _TRANSACTION) -> list[Finding]:
+    """Find what two checks in a row, `again_after` seconds apart, report; repeat while messages may still arrive."""
+    found = await _check(connections, INVARIANTS)
     while found:
         await asyncio.sleep(_MESSAGE if all(found.values()) else again_after)
         suspects = {finding.invariant for finding in found}
-        again = await _look(sources, (check for check in CHECKS if name_of(check) in suspects))
+        again = await _check(connections, (each for each in INVARIANTS if name_of(each) in suspects))
         found = {finding: is_early for finding, is_early in again.items() if finding in found}
         if not any(found.values()):
             break
     return sorted(found)
 
 
-async def _look(sources: Sources, checks: Iterable[Check]) -> dict[Finding, bool]:
-    """What is broken, and whether it is too early to say so."""
-    look = Look(sources)
+async def _check(connections: Connections, invariants: Iterable[Invariant]) -> dict[Finding, bool]:
+    """The violations, and whether each may still resolve itself."""
+    snapshot = Snapshot(connections)
     return {
-        Finding(name_of(check), broken.subject, broken.detail): broken.is_early
-        for check in checks
-        for broken in await check(look)
+        Finding(name_of(invariant), violation.subject, violation.detail): violation.is_early
+        for invariant in invariants
+        for violation in await invariant(snapshot)
     }

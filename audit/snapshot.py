@@ -1,4 +1,4 @@
-"""One look at the system: the checks share what has been read, so that each source is read once."""
+"""One reading of the whole system: the invariants share its results, so that each query runs once."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Row
 
-from audit.connections import Sources
+from audit.connections import Connections
 from config.settings import Service
 
 T = TypeVar("T")
 
 
-class Broken(NamedTuple):
-    """What a check has found.
+class Violation(NamedTuple):
+    """A place where an invariant does not hold.
 
     Attributes:
-        subject: The booking's id, or what else it is about.
-        is_early: It may still come right by itself: it is about a domain event that has only just been told.
+        subject: The booking's id, or the name of another object such as a seat.
+        is_early: It may resolve itself: it concerns a change that may still be on its way.
     """
 
     subject: str
@@ -26,33 +26,33 @@ class Broken(NamedTuple):
     is_early: bool = False
 
 
-class Look:
-    """What the checks see of the sources."""
+class Snapshot:
+    """What the invariants see of the system."""
 
-    def __init__(self, sources: Sources) -> None:
-        self.sources = sources
-        self._seen: dict[Callable[[Sources], Awaitable[Any]], Any] = {}
+    def __init__(self, connections: Connections) -> None:
+        self.connections = connections
+        self._results: dict[Callable[[Connections], Awaitable[Any]], Any] = {}
 
-    async def once(self, read: Callable[[Sources], Awaitable[T]]) -> T:
-        """What `read` answers; it is asked at most once in a look, whichever checks need it."""
-        if read not in self._seen:
-            self._seen[read] = await read(self.sources)
-        seen: T = self._seen[read]
-        return seen
+    async def read(self, query: Callable[[Connections], Awaitable[T]]) -> T:
+        """The result of a query, which runs at most once in a snapshot."""
+        if query not in self._results:
+            self._results[query] = await query(self.connections)
+        result: T = self._results[query]
+        return result
 
     async def rows(self, statement: str, service: Service = "reservation", **values: object) -> list[Row[Any]]:
-        """As `Sources.rows`."""
-        return await self.sources.rows(statement, service, **values)
+        """As `Connections.rows`."""
+        return await self.connections.rows(statement, service, **values)
 
     def stream(self, statement: str, service: Service = "reservation", **values: object) -> AsyncIterator[Row[Any]]:
-        """As `Sources.stream`."""
-        return self.sources.stream(statement, service, **values)
+        """As `Connections.stream`."""
+        return self.connections.stream(statement, service, **values)
 
 
-Check = Callable[[Look], Awaitable[list[Broken]]]
-"""An invariant: its name is the function's, its promise the docstring, and it answers where the promise is broken."""
+Invariant = Callable[[Snapshot], Awaitable[list[Violation]]]
+"""An invariant: the function's name is its name, the docstring its promise, the result its violations."""
 
 
-def name_of(check: Check) -> str:
-    """The invariant's name, as the report and docs/operations.md have it."""
-    return str(check.__name__).replace("_", " ")
+def name_of(invariant: Invariant) -> str:
+    """The invariant's name, as the report and docs/operations.md show it."""
+    return str(invariant.__name__).replace("_", " ")

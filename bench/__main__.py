@@ -21,7 +21,7 @@ from bench import size as size_part
 from bench import tokens as tokens_part
 from bench import worker as worker_process
 from bench.figures import Figure
-from cli.leaving import leave_after
+from cli.entrypoint import run_and_exit
 from config.settings import settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
@@ -131,4 +131,4 @@ def _measure(reports: Sequence[Path] | None, *parts: Part) -> None:
 
 
 if __name__ == "__main__":
-    leave_after(app)
+    run_and_exit(app)

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from temporalio.client import Client
 
-from api.reservation import commands
+from api.reservation import booking_saga
 from bench.cpu import Meter
 from bench.figures import Figure, measured, split_up
 from bench.rounds import Sample, by_process, closed_loop, interleaved, ratios
@@ -96,9 +96,9 @@ class Bookings:
 
     async def ours(self) -> str:
         request = self._request()
-        held = await commands.hold(self._client, request, wait=_WAIT)
+        held = await booking_saga.hold(self._client, request, wait=_WAIT)
         assert held.booking is not None, held.problem
-        paid = await commands.pay(
+        paid = await booking_saga.pay(
             self._client, request.id, self._payment(request.id), key=f"pay:{request.id}", wait=_WAIT
         )
         assert paid.booking is not None, paid.problem

@@ -17,7 +17,9 @@ from config.settings import Settings, secret, settings
 from db.engine import open_engine
 from db.identity.audit_log import AuditLog, Entry, Walk, about, origin_of
 
-audit_log_app = typer.Typer(no_args_is_help=True)
+audit_log_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Who did what, and is it as it was written?"
+)
 T = TypeVar("T")
 
 

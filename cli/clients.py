@@ -13,7 +13,7 @@ from cli.keys import in_identity, noted
 from db.identity import clients
 from domain.identity import ROLES_OF_CLIENTS, Role, Scope
 
-clients_app = typer.Typer(no_args_is_help=True)
+clients_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Applications of others.")
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 

@@ -3,52 +3,58 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
-import uvloop
-from prometheus_client import start_http_server
+from typer.core import TyperGroup
 
 import stack
-from api.app import PARTS, create_app
-from api.server import serve as serve_app
-from audit.report import print_findings
-from audit.run import audit as run_audit
-from cli import demo as demonstration
-from cli.audit_log import audit_log_app
-from cli.clients import clients_app
-from cli.keys import keys_app
-from cli.migrate import migrate as run_migrations
-from cli.operate import booking_app, event_app, exchange_app, refund_app
-from cli.people import people_app
-from cli.reconcile import reconcile
 from config.logging import configure as configure_logging
 from config.settings import settings
 from config.tracing import configure as configure_tracing
-from workers import consumers, relay
-from workers.process import Work, run_until_stopped
-from workers.temporal import worker
+
+if TYPE_CHECKING:
+    from workers.process import Work
+
+_ON_DEMAND = {
+    "booking": "cli.operate:booking_app",
+    "refund": "cli.operate:refund_app",
+    "exchange": "cli.operate:exchange_app",
+    "event": "cli.operate:event_app",
+    "audit-log": "cli.audit_log:audit_log_app",
+    "clients": "cli.clients:clients_app",
+    "keys": "cli.keys:keys_app",
+    "people": "cli.people:people_app",
+    "reconcile": "cli.reconcile:reconcile_app",
+}
+"""Commands of modules of their own. Each is imported when it is asked for: all of them cost a second of every start."""
+
+
+class _OnDemand(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *_ON_DEMAND]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _ON_DEMAND:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = _ON_DEMAND[cmd_name].partition(":")
+        command = typer.main.get_command(getattr(importlib.import_module(module), name))
+        command.name = cmd_name
+        return command
+
 
 app = typer.Typer(
+    cls=_OnDemand,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Seatwright sells seats: never one twice.",
 )
 app.add_typer(stack.app, name="stack", help="The real servers on a machine without Docker.")
-app.add_typer(booking_app, name="booking", help="Operate on one booking's saga.")
-app.add_typer(refund_app, name="refund", help="Operate on one refund.")
-app.add_typer(audit_log_app, name="audit-log", help="Who did what, and is it as it was written?")
-app.add_typer(clients_app, name="clients", help="Applications of others.")
-app.add_typer(keys_app, name="keys", help="The keys that sign tokens.")
-app.add_typer(people_app, name="people", help="People: first roles, lost telephones, keys.")
-app.add_typer(exchange_app, name="exchange", help="Operate on one exchange.")
-app.add_typer(event_app, name="event", help="Operate on the cancellation of an event.")
-
-app.command()(reconcile)
 
 Only = Annotated[str, typer.Option(help="Comma-separated services; all when left out.")]
 
@@ -68,6 +74,8 @@ def use_local_stack(
 @app.command()
 def migrate() -> None:
     """Create databases, roles, tables, topics and the search index; again is no harm."""
+    from cli.migrate import migrate as run_migrations
+
     _prepare()
     asyncio.run(run_migrations(settings()))
 
@@ -77,6 +85,11 @@ def serve(
     only: Only = "", host: str = "127.0.0.1", port: Annotated[int, typer.Option(help="TCP port.")] = 8000
 ) -> None:
     """Serve the REST API."""
+    from prometheus_client import start_http_server
+
+    from api.app import PARTS, create_app
+    from api.server import serve as serve_app
+
     services = _names(only, PARTS)
     _prepare()
     if settings().metrics_port:
@@ -87,24 +100,33 @@ def serve(
 @app.command()
 def work(only: Only = "") -> None:
     """Run the Temporal workers: catalogue, reservation, payment."""
+    from workers.temporal import worker
+
     _run(worker.run, _names(only, worker.SERVICES))
 
 
 @app.command(name="relay")
 def relay_outboxes(only: Only = "") -> None:
     """Publish the outboxes to Kafka: identity, catalogue, reservation, payment."""
+    from workers import relay
+
     _run(relay.run, _names(only, relay.SERVICES))
 
 
 @app.command()
 def consume(only: Only = "") -> None:
     """Run the Kafka consumers: notification, search, analytics."""
+    from workers import consumers
+
     _run(consumers.run, _names(only, consumers.NAMES))
 
 
 @app.command()
 def audit(event: Annotated[UUID | None, typer.Option(help="Look at one event's bookings only.")] = None) -> None:
     """Look for broken invariants; exit code 1 when there is one."""
+    from audit.report import print_findings
+    from audit.run import audit as run_audit
+
     findings = asyncio.run(run_audit(settings(), event))
     print_findings(findings)
     raise typer.Exit(1 if findings else 0)
@@ -113,6 +135,8 @@ def audit(event: Annotated[UUID | None, typer.Option(help="Look at one event's b
 @app.command()
 def demo() -> None:
     """Make one booking through the public API, and show every step of it."""
+    from cli import demo as demonstration
+
     asyncio.run(demonstration.run(settings()))
 
 
@@ -122,6 +146,10 @@ def _prepare() -> None:
 
 
 def _run(work: Work, names: list[str]) -> None:
+    import uvloop
+
+    from workers.process import run_until_stopped
+
     _prepare()
     uvloop.run(run_until_stopped(work, settings(), names))
 

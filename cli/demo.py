@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from config.settings import Settings
 from db.engine import open_engine
+from domain.money import format_money
 from temporal.connection import connect
 from temporal.timeline import TimelineEntry, follow
 from workflows.ids import booking_workflow_id
@@ -104,7 +105,7 @@ async def _book(
     with suppress(TimeoutError):
         await asyncio.wait_for(story, 10)
     confirmed = _ok(paid)
-    amount = f"{confirmed['amount'] / 100:.2f} {confirmed['currency']}"
+    amount = format_money(confirmed["amount"], confirmed["currency"])
     console.print(f"\n[bold]{confirmed['status']}[/]  {amount}, {len(confirmed['tickets'])} tickets\n")
     return confirmed
 
@@ -173,8 +174,8 @@ async def _sales(settings: Settings, event_id: str) -> tuple[int, str]:
         await engine.dispose()
     if row is None:
         return 0, "nothing yet"
-    sold = f"{row.bookings} bookings, {row.tickets} tickets, {row.revenue / 100:.2f} {row.currency} for this event"
-    return row.bookings, sold
+    revenue = format_money(row.revenue, row.currency)
+    return row.bookings, f"{row.bookings} bookings, {row.tickets} tickets, {revenue} for this event"
 
 
 async def _show_when(what: str, look: Callable[[], Awaitable[str | None]]) -> None:

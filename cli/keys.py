@@ -15,7 +15,7 @@ from cli import audit_log
 from config.settings import settings
 from db.identity import keys
 
-keys_app = typer.Typer(no_args_is_help=True)
+keys_app = typer.Typer(no_args_is_help=True, add_completion=False, help="The keys that sign tokens.")
 T = TypeVar("T")
 
 _SOONEST = 3.0  # seconds; every process of ours has seen a key by then

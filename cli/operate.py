@@ -21,10 +21,10 @@ from workflows.exchange import ExchangeWorkflow
 from workflows.ids import booking_workflow_id, event_cancellation_workflow_id, exchange_workflow_id, refund_workflow_id
 from workflows.refund import RefundWorkflow
 
-booking_app = typer.Typer(no_args_is_help=True)
-refund_app = typer.Typer(no_args_is_help=True)
-exchange_app = typer.Typer(no_args_is_help=True)
-event_app = typer.Typer(no_args_is_help=True)
+booking_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate on one booking's saga.")
+refund_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate on one refund.")
+exchange_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate on one exchange.")
+event_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate on the cancellation of an event.")
 
 Action = Annotated[OperatorAction, typer.Argument(help="What to do with the step that fails.")]
 

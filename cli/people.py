@@ -18,7 +18,7 @@ from db.identity.audit_log import of_user
 from db.identity.rewrapping import Progress
 from domain.identity import Role
 
-people_app = typer.Typer(no_args_is_help=True)
+people_app = typer.Typer(no_args_is_help=True, add_completion=False, help="People: first roles, lost telephones, keys.")
 
 
 @people_app.callback()

@@ -21,7 +21,10 @@ from temporal.queues import PAYMENT
 from workflows.ids import reconciliation_workflow_id
 from workflows.reconciliation import ReconciliationWorkflow
 
+reconcile_app = typer.Typer(add_completion=False)
 
+
+@reconcile_app.command()
 def reconcile(
     day: Annotated[str, typer.Option(help="A day of UTC, such as 2026-11-23; yesterday when left out.")] = "",
     provider: Annotated[str, typer.Option(help=f"One of {', '.join(PROVIDERS)}; all when left out.")] = "",

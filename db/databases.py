@@ -36,7 +36,7 @@ def prepare(admin_dsn: str, databases: Mapping[_Service, ServiceDatabase]) -> No
         databases: By service; `db.<service>` holds its tables and migrations.
     """
     with psycopg.connect(admin_dsn, autocommit=True) as admin:
-        # Roles and databases belong to the whole server: two migrations at once would make them twice.
+        # Roles and databases belong to the whole server: two migrations at once would create them twice.
         admin.execute("SELECT pg_advisory_lock(hashtext('seatwright-prepare'))")
         for urls in databases.values():
             _create(admin, make_url(urls.owner), make_url(urls.application))

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 def open_engine(url: str, *, pool_size: int = 10, serves_callers: bool = True) -> AsyncEngine:
     """An engine for one service's database; use `engine.begin()` for a transaction.
 
-    A lost server is noticed within two seconds, so that the API can say 503 in time; a statement that waits for a
-    lock for five seconds fails and is tried again from the start by whoever asked. A process that stands still in the
-    middle of a transaction is cut off well before all others have run out of tries. Where nobody waits for an answer
-    (`serves_callers` is false), a server may be slow, and a statement may read whole tables.
+    A lost server is noticed within two seconds, so that the API can say 503 in time. A statement that waits for a lock
+    fails after five seconds, and its caller repeats the whole transaction. The server ends the session of a process
+    that hangs in the middle of a transaction, long before other processes run out of retries. Without a caller that
+    waits (`serves_callers` is false), a server may be slow, and a statement may read whole tables.
     """
     connect_timeout, statement_timeout, idle_timeout = (2, "20s", "15s") if serves_callers else (20, "300s", "60s")
     return create_async_engine(
@@ -33,11 +33,11 @@ def open_engine(url: str, *, pool_size: int = 10, serves_callers: bool = True) -
 def autocommit(engine: AsyncEngine) -> AsyncConnection:
     """A connection, to be entered, on which each statement is a transaction of its own.
 
-    For what needs one statement only: it saves BEGIN and COMMIT, two of three round trips.
+    Use it for a single statement: it saves BEGIN and COMMIT, two of three round trips.
     """
     return _autocommitting(engine).connect()
 
 
-@lru_cache(maxsize=64)  # to make it anew for each statement would cost half as much as the statement
+@lru_cache(maxsize=64)  # a new one for each statement would cost half as much as the statement
 def _autocommitting(engine: AsyncEngine) -> AsyncEngine:
     return engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -1,4 +1,4 @@
-"""DDL that every service's first migration shares: log of domain events, outbox, the application's rights."""
+"""The DDL that services share: log of domain events, outbox, the application's rights."""
 
 from __future__ import annotations
 

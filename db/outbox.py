@@ -1,7 +1,7 @@
 """The append-only log of domain events and its outbox: the same two tables in every service's database.
 
-A state change and what it tells the world are one transaction; the relay publishes the outbox afterwards, in order for
-each aggregate.
+A state change and its domain event are one transaction. The relay publishes the outbox afterwards, in order for each
+aggregate.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from db.engine import open_engine
 from domain.domain_events import DomainEvent
 
 BUCKETS = 16
-"""Into how many parts relays share an outbox; an aggregate is always in the same one."""
+"""The number of parts of an outbox that relays share; an aggregate always has the same one."""
 
 CHANNEL = "outbox"
 """The NOTIFY channel that wakes the relay."""
@@ -95,7 +95,7 @@ _APPEND = text(
 async def append(connection: AsyncConnection, aggregate_id: UUID, event: DomainEvent) -> None:
     """Append a domain event to its aggregate and to the outbox, in the caller's transaction.
 
-    The caller holds the aggregate's row lock, so sequences have no gaps and no twins.
+    The caller holds the aggregate's row lock, so sequences have no gaps and no duplicates.
     """
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
@@ -139,7 +139,7 @@ class Shares:
     Attributes:
         mine: Buckets whose lock this relay's session holds.
         free: Buckets that no relay holds.
-        fair: How many buckets this relay should hold, given all who are there.
+        fair: How many buckets this relay should hold, given the number of relays.
     """
 
     mine: frozenset[int]
@@ -157,9 +157,9 @@ class Backlog:
 
 @asynccontextmanager
 async def relay_session(url: str) -> AsyncIterator[AsyncConnection]:
-    """A session that listens and counts as a relay; its end, however it comes, gives its buckets back.
+    """A session that listens and counts as a relay. Its end, for any reason, releases its buckets.
 
-    Either side notices within seconds that the other's machine is gone, so that buckets are not orphaned.
+    Each side notices within seconds that the other is gone, so that buckets are not orphaned.
     """
     lively = {"keepalives_idle": "5", "keepalives_interval": "2", "tcp_user_timeout": "10000"}
     engine = open_engine(make_url(url).update_query_dict(lively).render_as_string(hide_password=False), pool_size=1)
@@ -191,7 +191,7 @@ _SHARES = text(
 
 
 async def shares(connection: AsyncConnection) -> Shares:
-    """Read who owns what; every relay comes to the same division of the buckets."""
+    """Read which relay owns which buckets. Every relay computes the same shares."""
     locks = (await connection.execute(_SHARES)).all()
     relays = sorted(lock.pid for lock in locks if lock.key == _MEMBERS)
     (rank,) = (relays.index(lock.pid) for lock in locks if lock.key == _MEMBERS and lock.mine)
@@ -204,23 +204,23 @@ async def shares(connection: AsyncConnection) -> Shares:
 
 
 async def claim(connection: AsyncConnection, buckets: Sequence[int]) -> None:
-    """Try to own these buckets; `shares` tells which were won."""
+    """Try to own these buckets; `shares` shows the result."""
     statement = text(f"SELECT pg_try_advisory_lock({_LOCKS}, bucket) FROM unnest(CAST(:buckets AS int[])) AS bucket")
     await connection.execute(statement, {"buckets": list(buckets)})
 
 
 async def release(connection: AsyncConnection, buckets: Sequence[int]) -> None:
-    """Give buckets up, for other relays to claim. Nothing of them may be on its way to the broker."""
+    """Release buckets for other relays. None of their messages may be on its way to the broker."""
     statement = text(f"SELECT pg_advisory_unlock({_LOCKS}, bucket) FROM unnest(CAST(:buckets AS int[])) AS bucket")
     await connection.execute(statement, {"buckets": list(buckets)})
     await _tell_relays(connection)
 
 
 async def notifications(connection: AsyncConnection, at_most: float) -> set[str]:
-    """Wait for a notification, for `at_most` seconds; all that have arrived are answered together.
+    """Wait for a notification, for `at_most` seconds. Returns all that have arrived.
 
     Returns:
-        Their payloads: empty text for new rows, or RELAYS_CHANGED.
+        The payloads: empty text for new rows, or RELAYS_CHANGED.
     """
     raw = await connection.get_raw_connection()
     session = raw.driver_connection
@@ -236,7 +236,7 @@ async def _arrived(session: psycopg.AsyncConnection) -> set[str]:
 
 
 async def _readable(fileno: int, at_most: float) -> None:
-    """Wait for the server to send something. The driver's own wait looks ten times a second whether it has."""
+    """Wait until the server sends something. The driver's own wait polls ten times a second."""
     loop, readable = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(fileno, readable.set)
     try:
@@ -271,7 +271,7 @@ async def waiting(
 
 
 async def delete(connection: AsyncConnection, ids: Sequence[int]) -> None:
-    """Forget messages that the broker has acknowledged."""
+    """Delete messages that the broker has acknowledged."""
     await connection.execute(_DELETE, {"ids": list(ids)})
 
 
@@ -279,7 +279,7 @@ _DELETE = text("DELETE FROM outbox WHERE id = ANY (CAST(:ids AS bigint[]))")
 
 
 async def backlog(connection: AsyncConnection) -> Backlog:
-    """Measure what waits, in all buckets."""
+    """Measure the waiting messages of all buckets."""
     statement = text("SELECT count(*), coalesce(extract(epoch FROM now() - min(occurred_at)), 0) FROM outbox")
     rows, age = (await connection.execute(statement)).one()
     return Backlog(rows, float(age))

@@ -1,1 +1,1 @@
-"""What the business means, without I/O: every other room speaks in these terms."""
+"""The terms of the business, without I/O; every other package uses them."""

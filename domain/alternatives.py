@@ -1,4 +1,4 @@
-"""Seats that are as good as others: the same section and so the same price, as many, and together where those were."""
+"""Seats that are as good as others: as many, in the same section (so at the same price), and together if those were."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _A_ROW = 10  # how many seats to the side are as far away as one row to the fron
 def nearest_equal(wanted: Sequence[str], free: Collection[str]) -> tuple[str, ...] | None:
     """The nearest free seats, each run of neighbours replaced by a run of as many; None where there are not enough.
 
-    Longer runs choose first. Nearest is meant for each run by itself, so the whole is good, and not always the best.
+    Longer runs choose first. Each run gets its nearest seats, so the result is good but not always the best.
     """
     left = {SeatName.parse(name) for name in free}
     chosen: list[SeatName] = []

@@ -1,4 +1,4 @@
-"""A booking's life: its states and legal edges, and the words in which it is commanded and answered."""
+"""A booking's life: its states and legal edges, its commands and their outcomes."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ EDGES: dict[BookingStatus, frozenset[BookingStatus]] = {
     _S.REFUNDING: frozenset({_S.CONFIRMED, _S.PARTIALLY_REFUNDED, _S.REFUNDED, _S.NEEDS_ATTENTION}),
     _S.PARTIALLY_REFUNDED: frozenset({_S.REFUNDING, _S.NEEDS_ATTENTION}),
     _S.CANCELLED: frozenset(),
-    _S.EXPIRED: frozenset({_S.PAYING}),  # its money turned up late, and its places were still to be had
+    _S.EXPIRED: frozenset({_S.PAYING}),  # its payment arrived late, and its places were still free
     _S.FAILED: frozenset(),
-    _S.REFUNDED: frozenset({_S.REFUNDING}),  # the provider took its word back that the money had gone back
+    _S.REFUNDED: frozenset({_S.REFUNDING}),  # the provider reports that the refund failed after all
 }
 """The legal edges. The reservation database holds the same table and refuses any other change."""
 
@@ -49,7 +49,7 @@ ENDED = frozenset({_S.CONFIRMED, _S.CANCELLED, _S.EXPIRED, _S.FAILED})
 """How the booking saga can end; each has exactly one outcome event."""
 
 PAID = frozenset({_S.CONFIRMED, _S.REFUNDING, _S.PARTIALLY_REFUNDED, _S.REFUNDED})
-"""Confirmed, or what became of it since: the booking owes its amount less what was refunded."""
+"""Confirmed, or refunded since: the booking owes its amount less its refunds."""
 
 OVER = ENDED | PAID
 """The booking saga has nothing more to do."""
@@ -82,9 +82,9 @@ class Booking(_Frozen):
     Attributes:
         amount: Integer minor units for all places together, fixed when they were held; the price of an exchange for a
             dearer seat is added.
-        refunded: Minor units of it that have gone back to the buyer for certain.
+        refunded: Minor units of it that the buyer has back for certain.
         expires_at: When the hold ends (UTC), unless a payment is under way or done.
-        version: Grows by one with each change of state, and is the sequence of the domain event that tells of it.
+        version: Grows by one with each change of state, and is the sequence of that change's domain event.
     """
 
     id: UUID
@@ -119,11 +119,11 @@ class BookingRequest(_Frozen):
     """What starts a booking.
 
     Attributes:
-        id: A keyed hash of user and idempotency key, so that every repetition means this booking.
-        body_sha256: Hex digest of the request's body, to tell a repetition from another request under the same key.
+        id: A keyed hash of user and idempotency key, so that every repeated request gets this booking.
+        body_sha256: Hex digest of the request's body; it separates a repeated request from a new one with the same key.
         hold_seconds: How long the event lets seats be held.
-        accept_alternatives: Whether equal seats will do where the money comes late and these are gone.
-        not_after: When nobody waits for this hold any more (UTC, the database's clock): a new claim is refused then.
+        accept_alternatives: Whether equal seats are accepted if the payment arrives late and these are gone.
+        not_after: The caller's deadline (UTC, the database's clock); after it a new claim is refused.
     """
 
     id: UUID
@@ -152,13 +152,13 @@ class HoldOutcome(_Frozen):
 
 
 class PaymentCommand(_Frozen):
-    """A buyer's order to pay.
+    """A buyer's command to pay.
 
     Attributes:
-        payment_method: The provider's token; None where the buyer chooses on the provider's page.
+        payment_method: The provider's token; None if the buyer chooses on the provider's page.
         return_url: Where the provider sends the buyer afterwards.
-        deadline: Until when (UTC, the database's clock) a charge may be started for this call; later the caller has
-            given up, and must not be charged.
+        deadline: A charge may start for this call until then (UTC, the database's clock). Later the caller has given
+            up and must not be charged.
         body_sha256: As in `BookingRequest`.
     """
 
@@ -170,7 +170,7 @@ class PaymentCommand(_Frozen):
 
 
 class PaymentOutcome(_Frozen):
-    """The answer to an order to pay.
+    """The answer to a command to pay.
 
     Attributes:
         action_url: Where the buyer must go before the payment can go on (3-D Secure).
@@ -183,14 +183,14 @@ class PaymentOutcome(_Frozen):
 
 
 class CancelOutcome(_Frozen):
-    """The answer to a buyer who lets go of a booking, or of a payment only."""
+    """The answer to a buyer who cancels a booking, or only a payment."""
 
     booking: Booking | None = None
     problem: Problem | None = None
 
 
 class OperatorAction(StrEnum):
-    """What an operator can order for a saga that waits in `needs_attention`."""
+    """What an operator can decide for a saga that waits in `needs_attention`."""
 
     RETRY = "retry"  # try the step again, with a fresh set of attempts
     RESOLVE = "resolve"  # the operator has done the step by hand: go on as if it had succeeded

@@ -1,4 +1,4 @@
-"""Calling an event off: what is ordered, what it would mean, and what became of it."""
+"""The cancellation of an event: its request, an estimate of its effects, and its progress."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ class _Frozen(BaseModel):
 
 
 class Estimate(_Frozen):
-    """What cancelling an event would mean at this moment.
+    """The effects that cancelling an event would have at this moment.
 
     Attributes:
-        bookings_in_flight: Held or being paid: they are let go, or refunded where they come to be paid.
+        bookings_in_flight: Held or being paid. They are released, or refunded if the payment succeeds.
         bookings_to_refund: Paid, with at least one valid ticket.
-        amount: Minor units that would go back for those tickets.
+        amount: Minor units that would be refunded for those tickets.
     """
 
     bookings_in_flight: int
     bookings_to_refund: int
     amount: int
-    currency: str | None = None  # where nothing was ever on sale
+    currency: str | None = None  # None if nothing was ever on sale
 
 
 class Stranded(_Frozen):
     """A refund, or the exchange of a seat, that needs an operator.
 
     Attributes:
-        refund_id: None where it is an exchange, which `exchange_id` then names.
-        amount: What goes back, or the exchange's difference, in minor units.
+        refund_id: None for an exchange; then `exchange_id` is set.
+        amount: The refund, or the exchange's difference, in minor units.
     """
 
     refund_id: UUID | None
@@ -48,11 +48,11 @@ class Progress(_Frozen):
     Attributes:
         in_flight: Bookings that are not settled yet.
         to_refund: Paid bookings that still have valid tickets.
-        blocked: Those of them that wait for an operator: their buyer's own refund or exchange is parked.
-        refunding: Refunds whose money is on its way.
+        blocked: Those of them that wait for an operator, because a refund or exchange by their buyer is stuck.
+        refunding: Refunds that are under way.
         refunded: Refunds that have succeeded, and `amount` together.
-        failed: Refunds that wait for an operator, the buyers' own and parked exchanges among them, of which
-            `stranded` names the first ones.
+        failed: Refunds that wait for an operator, including those that buyers requested and stuck exchanges;
+            `stranded` has the first ones.
     """
 
     in_flight: int
@@ -66,12 +66,12 @@ class Progress(_Frozen):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left that this cancellation could do; a failed refund goes on by itself."""
+        """Whether this cancellation has nothing left to do. A failed refund continues by itself."""
         return not (self.in_flight or self.to_refund or self.refunding)
 
     @property
     def waits_for_operators(self) -> bool:
-        """Whether it can do nothing more until operators have done their part."""
+        """Whether it can continue only after operators have acted."""
         return not (self.in_flight or self.to_refund > self.blocked or self.refunding)
 
 
@@ -79,8 +79,8 @@ class Cancellation(_Frozen):
     """A cancelled event's bookings, as its organizer sees them.
 
     Attributes:
-        report: How it ended; None while it goes on. Bookings that were `blocked` by then are refunded afterwards.
-        progress: As it is now, also after the end: failed refunds may have succeeded since.
+        report: How it ended; None while it runs. Bookings that were `blocked` at that time are refunded later.
+        progress: The current numbers, also after the end: failed refunds may have succeeded since.
     """
 
     event_id: UUID

@@ -1,4 +1,4 @@
-"""Recognizes what may be a payment card's number, which must not reach us: not our disks, and not our logs."""
+"""Recognizes text that may be a payment card's number, so that none gets onto disks or into logs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _LENGTHS = range(13, 20)
 _ISSUERS = re.compile(
     r"(?:220[0-4]|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720|9792)\d{12}|(?:3[04-9]|[456])\d+", re.ASCII
 )
-"""How the numbers of today's card schemes begin. Times before 2039 do not, in whatever unit they are counted."""
+"""The first digits of all card schemes. Timestamps before 2039, in seconds to nanoseconds, do not begin so."""
 
 _IDS = re.compile(
     r"(?<![0-9a-zA-Z])(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
     r"|(?=[0-9]*[a-f])(?:[0-9a-f]{2}){8,}|(?=[0-9]*[A-F])(?:[0-9A-F]{2}){8,})(?![0-9a-zA-Z])"
 )
-"""UUIDs, and digests and random keys in hexadecimal: of eight bytes, one in two thousand looks like a card's number."""
+"""UUIDs, hexadecimal digests and random keys. One in two thousand of eight bytes looks like a card's number."""
 _FIRST_DIGITS = frozenset("234569")
 _GROUPS = re.compile(r"(?<![\d+])\d+(?:[\s\u00ad\u200b\u2010-\u2015_-]{1,3}\d+)*")
 _DIGITS = re.compile(r"\d+")
@@ -25,14 +25,14 @@ _DIGITS = re.compile(r"\d+")
 def has_card_number(text: str) -> bool:
     """Whether a text contains 13 to 19 digits that could be a card's number by issuer and check digit.
 
-    Spaces, hyphens and underscores may stand between groups of digits. UUIDs and digests are no card numbers, nor is
-    what begins with a plus (telephone numbers), nor a part of a longer number without gaps.
+    Spaces, hyphens and underscores may stand between groups of digits. UUIDs and digests do not
+    count, nor do numbers after a plus sign (telephone numbers), nor a part of a longer number without gaps.
     """
     return any(_has_one(_DIGITS.findall(run)) for run in _GROUPS.findall(_IDS.sub(" / ", text)))
 
 
 def _has_one(groups: list[str]) -> bool:
-    """Whether one begins and ends with a group. A body of 64 KiB has tens of thousands, so each may cost little."""
+    """Whether a number begins and ends at the borders of groups. A body of 64 KiB has tens of thousands of groups."""
     digits = "".join(str(unicodedata.decimal(digit)) for group in groups for digit in group)
     if len(digits) < min(_LENGTHS):
         return False

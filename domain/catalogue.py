@@ -1,4 +1,4 @@
-"""What an event is: from an organizer's draft to what is on sale, or called off."""
+"""Events, from an organizer's draft to publication and cancellation."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class EventStatus(StrEnum):
 
 
 class Section(BaseModel):
-    """A priced part of the house.
+    """A part of the venue with one price.
 
     Attributes:
         price: Minor units a place.
-        rows: With `seats_per_row`, how the seats of a seated section are numbered; None for general admission.
+        rows: Together with `seats_per_row` it numbers the seats of a seated section; None for general admission.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,10 +53,10 @@ class Section(BaseModel):
 
 
 class EventPlan(BaseModel):
-    """All that an organizer decides about an event.
+    """Everything that an organizer decides about an event.
 
     Attributes:
-        providers: By which payment providers it may be paid; None for any that takes its currency.
+        providers: The payment providers that buyers may use; None for every provider that accepts the currency.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -86,7 +86,7 @@ class Event(EventPlan):
 
     Attributes:
         version: Grows with each change.
-        was_published: The world has seen it, and so may see it still when it is cancelled.
+        was_published: It was public once, and stays visible when it is cancelled.
     """
 
     id: UUID

@@ -1,6 +1,6 @@
-"""What happened, as other services learn of it: one model per type, each with its JSON Schema checked in.
+"""Domain events, which services publish for other services: one model per type, each with a checked-in JSON Schema.
 
-`event` alone is what is on sale; these are domain events. They carry user ids, never names or addresses.
+The word `event` alone means a show or match that is sold. Domain events carry user ids, never names or addresses.
 """
 
 from __future__ import annotations
@@ -12,16 +12,11 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from domain.bookings import BookingStatus, Ticket
+from domain.domain_event_registry import DOMAIN_EVENTS as DOMAIN_EVENTS
+from domain.domain_event_registry import AnyDomainEvent as AnyDomainEvent
+from domain.domain_event_registry import DomainEvent as DomainEvent
+from domain.domain_event_registry import types_of
 from domain.money import Currency
-
-
-class DomainEvent(BaseModel):
-    """A fact about one aggregate; `type` is its stable name on the wire."""
-
-    model_config = ConfigDict(frozen=True)
-
-    topic: ClassVar[str]
-    type: str
 
 
 class BookingEvent(DomainEvent):
@@ -45,7 +40,7 @@ class BookingHeld(BookingEvent):
 
 
 class BookingPaying(BookingEvent):
-    """A payment attempt is under way; the claim outlasts it."""
+    """A payment attempt is under way; the places stay claimed until it ends."""
 
     type: Literal["booking.paying"] = "booking.paying"
 
@@ -56,7 +51,11 @@ class BookingActionRequired(BookingEvent):
     type: Literal["booking.action_required"] = "booking.action_required"
 
 
-class BookingConfirmed(BookingEvent):
+class BookingOutcome(BookingEvent):
+    """The booking saga has ended."""
+
+
+class BookingConfirmed(BookingOutcome):
     """Paid, and the tickets are issued. An outcome."""
 
     type: Literal["booking.confirmed"] = "booking.confirmed"
@@ -67,19 +66,19 @@ class BookingConfirmed(BookingEvent):
     tickets: tuple[Ticket, ...]
 
 
-class BookingCancelled(BookingEvent):
-    """The buyer let go before paying. An outcome."""
+class BookingCancelled(BookingOutcome):
+    """The buyer cancelled before paying. An outcome."""
 
     type: Literal["booking.cancelled"] = "booking.cancelled"
 
 
-class BookingExpired(BookingEvent):
+class BookingExpired(BookingOutcome):
     """Not paid in time. An outcome."""
 
     type: Literal["booking.expired"] = "booking.expired"
 
 
-class BookingFailed(BookingEvent):
+class BookingFailed(BookingOutcome):
     """Could not be completed, and everything was undone. An outcome.
 
     Attributes:
@@ -91,7 +90,7 @@ class BookingFailed(BookingEvent):
 
 
 class BookingNeedsAttention(BookingEvent):
-    """An undo keeps failing: an operator has to look.
+    """A step keeps failing, and the saga waits for an operator.
 
     Attributes:
         step: The step that failed.
@@ -102,7 +101,7 @@ class BookingNeedsAttention(BookingEvent):
 
 
 class BookingReinstated(BookingEvent):
-    """The money of a booking that had expired has turned up: places are claimed again, perhaps others of equal worth.
+    """The payment of an expired booking arrived late: places are claimed again, perhaps others of equal value.
 
     Another outcome follows.
     """
@@ -116,12 +115,12 @@ class BookingReinstated(BookingEvent):
 
 
 class BookingRefunding(BookingEvent):
-    """Tickets are void and their places are on sale again; the money is on its way.
+    """Tickets are void and their places are on sale again; the refund is under way.
 
     Attributes:
         tickets: Which tickets.
-        amount: What goes back; `fee` is what is kept of the tickets' price.
-        cause: `buyer`, `staff`, `event_cancelled`, or `exchange` where it is for no ticket.
+        amount: The refund; `fee` is the part of the tickets' price that is kept.
+        cause: `buyer`, `staff`, `event_cancelled`, or `exchange` if it is for no ticket.
     """
 
     type: Literal["booking.refunding"] = "booking.refunding"
@@ -134,13 +133,13 @@ class BookingRefunding(BookingEvent):
 
 
 class BookingMoneyReturned(BookingEvent):
-    """The money of a refund has gone back for certain.
+    """The buyer has the money of a refund for certain.
 
     Attributes:
-        amount: What has gone back by this refund.
-        refunded: What has gone back by all refunds of the booking together.
+        amount: The money of this refund.
+        refunded: The money of all refunds of the booking together.
         tickets: How many tickets it was for.
-        cause: `buyer`, `staff`, `event_cancelled`, or `exchange` where it is for no ticket.
+        cause: `buyer`, `staff`, `event_cancelled`, or `exchange` if it is for no ticket.
     """
 
     refund_id: UUID
@@ -159,26 +158,26 @@ class BookingPartiallyRefunded(BookingMoneyReturned):
 
 
 class BookingRefunded(BookingMoneyReturned):
-    """All tickets of the booking are given back."""
+    """All tickets of the booking are refunded."""
 
     type: Literal["booking.refunded"] = "booking.refunded"
 
 
 class BookingDifferenceReturned(BookingMoneyReturned):
-    """A seat was exchanged for a cheaper one, and the difference has gone back; all tickets stay valid."""
+    """A seat was exchanged for a cheaper one, and the difference was refunded; all tickets stay valid."""
 
     type: Literal["booking.difference_returned"] = "booking.difference_returned"
 
 
 class BookingRefundTakenBack(BookingEvent):
-    """A refund that was told to have gone back has failed after all; it is made again, and told when it has gone back.
+    """A refund that was reported as paid has failed after all. It is made again, and reported again when it is paid.
 
     Attributes:
-        returned_at: When it was told (UTC), by whichever type.
-        was_refunded: The booking was `refunded`, and `booking.refunded` will tell so again; False for an exchange.
-        amount: What is with us again; `tickets` is how many it is for.
-        refunded: What has gone back by all other refunds of the booking.
-        cause: The refund's.
+        returned_at: When the refund was reported as paid (UTC).
+        was_refunded: The booking was `refunded`, and `booking.refunded` will follow again; False for an exchange.
+        amount: The money that is owed again; `tickets` is how many tickets it is for.
+        refunded: The money of all other refunds of the booking.
+        cause: The cause of the refund.
     """
 
     type: Literal["booking.refund_taken_back"] = "booking.refund_taken_back"
@@ -193,12 +192,12 @@ class BookingRefundTakenBack(BookingEvent):
 
 
 class TicketExchanged(BookingEvent):
-    """A ticket is void, and another one for another seat is issued in its place; the booking's state is as it was.
+    """A ticket is void, and a ticket for another seat replaces it. The booking's state does not change.
 
     Attributes:
-        amount: What was charged for the dearer seat, in minor units; else 0.
-        returns: What will go back for the cheaper seat, in minor units; else 0. `booking.difference_returned` tells of
-            the money itself.
+        amount: The extra charge for a more expensive seat, in minor units; else 0.
+        returns: The refund for a cheaper seat, in minor units; else 0. `booking.difference_returned` follows when the
+            buyer has it.
     """
 
     type: Literal["booking.ticket_exchanged"] = "booking.ticket_exchanged"
@@ -212,10 +211,10 @@ class TicketExchanged(BookingEvent):
     currency: Currency
 
 
-OUTCOME_TYPES = frozenset({"booking.confirmed", "booking.cancelled", "booking.expired", "booking.failed"})
-REFUND_TYPES = frozenset({"booking.partially_refunded", "booking.refunded", "booking.difference_returned"})
-TAKEN_BACK_TYPE = "booking.refund_taken_back"
-EXCHANGE_TYPE = "booking.ticket_exchanged"
+OUTCOME_TYPES = types_of(BookingOutcome)
+REFUND_TYPES = types_of(BookingMoneyReturned)
+(TAKEN_BACK_TYPE,) = types_of(BookingRefundTakenBack)
+(EXCHANGE_TYPE,) = types_of(TicketExchanged)
 
 
 class PaymentEvent(DomainEvent):
@@ -246,10 +245,10 @@ class PaymentVoided(PaymentEvent):
 
 
 class PaymentRefunded(PaymentEvent):
-    """Money that was taken has gone back: all of it where a booking failed, `amount` where tickets were given back.
+    """Captured money was refunded: all of it if a booking failed, `amount` if tickets were refunded.
 
     Attributes:
-        refund_id: The buyer's refund; None where a booking was undone.
+        refund_id: The buyer's refund; None if a failed booking was undone.
     """
 
     type: Literal["payment.refunded"] = "payment.refunded"
@@ -257,14 +256,14 @@ class PaymentRefunded(PaymentEvent):
 
 
 class PaymentRefundFailed(PaymentEvent):
-    """A refund that the provider had called succeeded has failed after all: the money is with us again, and owed."""
+    """A refund that the provider had reported as succeeded has failed after all: the money is owed again."""
 
     type: Literal["payment.refund_failed"] = "payment.refund_failed"
     refund_id: UUID
 
 
 class LateSettlement(StrEnum):
-    """What became of money that turned up when nobody waited for it any more."""
+    """The result of a payment that arrived after its booking had ended."""
 
     SAME_PLACES = "same_places"
     OTHER_SEATS = "other_seats"
@@ -272,10 +271,10 @@ class LateSettlement(StrEnum):
 
 
 class LatePaymentSettled(PaymentEvent):
-    """Money turned up late, and this became of it.
+    """A payment arrived after its booking had ended, and was settled.
 
     Attributes:
-        seats: Where the buyer now sits, if anywhere.
+        seats: The buyer's seats, if there are any.
     """
 
     type: Literal["payment.late_settled"] = "payment.late_settled"
@@ -328,7 +327,7 @@ class EventPublished(CatalogueEvent):
 
 
 class EventCancelled(CatalogueEvent):
-    """An event was called off; nothing of it is sold any more."""
+    """An event was cancelled; its sale has stopped."""
 
     type: Literal["event.cancelled"] = "event.cancelled"
     version: int
@@ -345,33 +344,33 @@ class UserRegistered(UserEvent):
 
 
 class UserAskedForToken(UserEvent):
-    """A token is to be mailed; identity tells the token itself to our mailer alone."""
+    """A token has to be mailed. The token itself is not in the event: the mailer asks identity for it."""
 
     token_id: UUID
 
 
 class UserAskedForVerification(UserAskedForToken):
-    """The person's address is to be proven."""
+    """The person has to prove that the address is theirs."""
 
     type: Literal["user.asked_for_verification"] = "user.asked_for_verification"
 
 
 class UserAskedForPasswordReset(UserAskedForToken):
-    """Somebody, who may be somebody else, has forgotten the account's password."""
+    """The account's password was reported as forgotten, perhaps not by its owner."""
 
     type: Literal["user.asked_for_password_reset"] = "user.asked_for_password_reset"
 
 
 class UserPasswordChanged(UserEvent):
-    """The account has another password, and all its sessions have ended."""
+    """The account's password was changed, and all its sessions have ended."""
 
     type: Literal["user.password_changed"] = "user.password_changed"
 
 
 class UserErased(UserEvent):
-    """Nothing is left of the person but the id."""
+    """The person's data was erased; only the id is left."""
 
     type: Literal["user.erased"] = "user.erased"
 
 
-TOPICS = ("catalogue.events", "reservation.events", "payment.events", "identity.events")
+TOPICS = tuple(sorted({model.topic for model in DOMAIN_EVENTS.values()}))

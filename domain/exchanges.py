@@ -1,4 +1,4 @@
-"""Exchanges: a ticket's seat for another of the same event, and the words in which one is ordered and answered."""
+"""Exchanges of a ticket's seat for another seat of the same event: policy, states, request and outcome."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class _Frozen(BaseModel):
 
 
 class ExchangePolicy(_Frozen):
-    """What an organizer grants buyers who want another seat; where nothing is said, until the event begins.
+    """When an organizer allows exchanges. The default is until the event begins.
 
     Attributes:
-        until_hours: Until how many hours before the beginning seats may be exchanged; None for never.
+        until_hours: How many hours before the beginning exchanges end; None if there are none.
     """
 
     until_hours: int | None = Field(default=0, ge=0)
@@ -34,17 +34,17 @@ class ExchangePolicy(_Frozen):
 
 
 class ExchangeState(StrEnum):
-    """Where an exchange stands. Until it is completed, the old ticket is valid and its seat is the buyer's."""
+    """The state of an exchange. Until it is completed, the old ticket is valid and its seat is the buyer's."""
 
     PENDING = "pending"  # the new seat is held
-    ACTION_REQUIRED = "action_required"  # likewise, and the buyer has to act at the payment provider
-    COMMITTED = "committed"  # the difference is reserved, and is being taken: only an undo ends it otherwise
+    ACTION_REQUIRED = "action_required"  # the new seat is held, and the buyer has to act at the payment provider
+    COMMITTED = "committed"  # the difference is authorized and is being captured; only an undo can end it now
     COMPLETED = "completed"  # the new ticket is issued, the old one void, its seat on sale again
-    FAILED = "failed"  # undone: nothing is charged, and all is as it was
+    FAILED = "failed"  # undone: nothing is charged, and the old ticket is valid
 
 
 LIVE = (ExchangeState.PENDING, ExchangeState.ACTION_REQUIRED, ExchangeState.COMMITTED)
-"""Under way: nothing else may change the booking."""
+"""The exchange is under way: nothing else may change the booking."""
 
 
 EXCHANGEABLE = (BookingStatus.CONFIRMED, BookingStatus.PARTIALLY_REFUNDED)
@@ -63,10 +63,10 @@ class Exchange(_Frozen):
     Attributes:
         ticket: The ticket that is exchanged, for `old_seat`.
         new_ticket: The ticket for `seat`, once it is issued.
-        difference: What the new seat costs more, in minor units; negative where it costs less.
-        refund_id: The refund of the difference, where the new seat costs less.
-        needs_attention: An operator has to look before it can go on.
-        action_url: Where the buyer has to go while `state` is `action_required`.
+        difference: The new seat's price less the old seat's, in minor units; negative for a cheaper seat.
+        refund_id: The refund of the difference, for a cheaper seat.
+        needs_attention: The exchange waits for an operator.
+        action_url: The page that the buyer has to visit while `state` is `action_required`.
         problem: Why it failed.
     """
 
@@ -110,13 +110,13 @@ class ExchangeRequest(_Frozen):
     """What starts an exchange.
 
     Attributes:
-        id: A keyed hash of user and idempotency key, so that every repetition means this exchange.
-        payment: None where the buyer named no provider, or where the exchange is taken up again from its row.
-        deadline: Until when (UTC, the database's clock) it may be begun and a charge be started; later the caller has
+        id: A keyed hash of user and idempotency key, so that every repeated request gets this exchange.
+        payment: None if the buyer named no provider, or if the exchange is continued from its row.
+        deadline: The exchange and its charge may start until then (UTC, the database's clock). Later the caller has
             given up.
-        body_sha256: Hex digest of the request, to tell a repetition from another request under the same key.
+        body_sha256: Hex digest of the request; it separates a repeated request from a new one with the same key.
         window: How long the buyer may take to act at the provider.
-        attempts: How often a step is tried before the exchange turns back, or waits for an operator.
+        attempts: How often a step is tried before the exchange is undone or waits for an operator.
     """
 
     id: UUID

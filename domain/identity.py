@@ -1,4 +1,4 @@
-"""People: what their accounts and tokens may do, their part in a team, and what they tell us about themselves."""
+"""People: the roles and scopes of their accounts and tokens, their roles in teams, and their profiles."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Role(StrEnum):
-    """What an account may do; it can have several."""
+    """What an account may do. An account can have several roles."""
 
     CUSTOMER = "customer"  # buys
     ORGANIZER = "organizer"  # creates events, and sells and cancels their own
-    SUPPORT = "support"  # reads every booking's story
-    OPERATOR = "operator"  # repairs what failed, and gives roles
+    SUPPORT = "support"  # reads every booking's timeline
+    OPERATOR = "operator"  # decides about failed steps, and grants roles
 
 
 class TeamRole(StrEnum):
-    """A member's part in a team of organizers."""
+    """A member's role in a team of organizers."""
 
-    OWNER = "owner"  # does with the team's events whatever an organizer may do, and says who is a member
+    OWNER = "owner"  # does everything that an organizer may do with the team's events, and manages its members
     STAFF = "staff"  # sees the team's drafts, sales and cancellations, and changes nothing
 
 
 class Scope(StrEnum):
-    """What an access token is good for, whatever the roles of the person behind it."""
+    """What an access token allows, within the roles of its owner."""
 
-    FIRST_PARTY = "seatwright"  # everything; only our own log-in gives it
+    FIRST_PARTY = "seatwright"  # everything; only a log-in at Seatwright itself gives it
     OPENID = "openid"  # an id_token
     PROFILE = "profile"
     EMAIL = "email"
     BOOKINGS_READ = "bookings:read"
     BOOKINGS_WRITE = "bookings:write"
-    EVENTS_READ = "events:read"  # drafts and the progress of a cancellation; what is on sale needs no token
+    EVENTS_READ = "events:read"  # drafts and the progress of a cancellation; published events need no token
     EVENTS_WRITE = "events:write"
 
 
 GRANTED_TO_CLIENTS = frozenset(Scope) - {Scope.FIRST_PARTY}
-"""What other people's applications can be registered for."""
+"""The scopes for which third-party applications can be registered."""
 
 
 ROLES_OF_CLIENTS = frozenset({Role.CUSTOMER, Role.ORGANIZER})
-"""What other people's applications may be at most, on whose behalf ever: our staff acts in person."""
+"""The roles that a third-party application can use, for any person. Staff act without one."""
 
 
 class Channel(StrEnum):
@@ -53,13 +53,13 @@ class Channel(StrEnum):
 
 
 class Profile(BaseModel):
-    """What a person tells us: all of it is personal, and leaves the API for nobody but its owner and our mails.
+    """A person's own data. All of it is personal: the API shows it only to its owner, and mails use it.
 
     Attributes:
         phone: E.164, such as `+31201234567`.
         language: BCP 47, such as `en` or `pt-BR`.
-        channels: How the person wants to hear from us.
-        favourite_categories: Of events, as the catalogue names them.
+        channels: The ways in which the person wants to be notified.
+        favourite_categories: Categories of events, as in the catalogue.
     """
 
     model_config = ConfigDict(frozen=True)

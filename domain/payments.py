@@ -1,4 +1,4 @@
-"""What a payment provider can tell us, in words that fit every provider."""
+"""The states and answers of payment providers, in terms that fit every provider."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from domain.money import Money
 
 
 class IntentState(StrEnum):
-    """Where one payment intent stands at its provider. Only the provider's own answer to a retrieval is the truth."""
+    """The state of a payment intent at its provider. Only the provider's answer to a retrieval is the truth."""
 
-    OPEN = "open"  # created; nothing reserved, a payment method may still be given
+    OPEN = "open"  # created; nothing is authorized, and a payment method may still be given
     ACTION_REQUIRED = "action_required"  # the buyer has to act (3-D Secure)
     PROCESSING = "processing"  # the provider has not decided yet
-    AUTHORIZED = "authorized"  # money reserved, not taken
-    CAPTURED = "captured"  # money taken
-    VOIDED = "voided"  # cancelled; money can no longer be taken through it
+    AUTHORIZED = "authorized"  # money is authorized, not captured
+    CAPTURED = "captured"  # money is captured
+    VOIDED = "voided"  # cancelled; it can no longer capture money
 
 
 class Intent(BaseModel):
@@ -27,11 +27,11 @@ class Intent(BaseModel):
 
     Attributes:
         id: The provider's id.
-        amount: What the booking owes; None where the provider does not tell before it is paid.
-        captured: Minor units taken so far.
-        refunded: Minor units given back so far.
-        action_url: Where the buyer has to go while `state` is ACTION_REQUIRED; a provider may tell it only at first.
-        decline_code: Why the last payment method was refused, in the provider's words, if it was.
+        amount: The amount to pay; None if the provider does not report it before the payment.
+        captured: Minor units captured so far.
+        refunded: Minor units refunded so far.
+        action_url: The page that the buyer has to visit in ACTION_REQUIRED; a provider may report it only once.
+        decline_code: The provider's reason if it declined the last payment method.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -46,13 +46,13 @@ class Intent(BaseModel):
 
     @property
     def kept(self) -> int:
-        """Minor units of the buyer's that are reserved, or taken and not given back."""
+        """Minor units of the buyer that are authorized, or captured and not refunded."""
         reserved = self.amount.amount if self.amount and self.state is IntentState.AUTHORIZED else 0
         return reserved or self.captured - self.refunded
 
 
 class NewsKind(StrEnum):
-    """What a provider's message says of an intent. Never believed: it is only a reason to ask."""
+    """What a provider's message says about an intent. It is only a reason to ask the provider, never a fact."""
 
     RESERVED = "reserved"
     TAKEN = "taken"
@@ -66,11 +66,11 @@ class ProviderNews(BaseModel):
     """A message from a payment provider, whose signature has been verified.
 
     Attributes:
-        event_id: The provider's id of the message, the same each time that it is sent.
-        type: The provider's own name for what happened.
-        intent_id: The intent that it is about, if it names one.
-        booking_id: The booking that it is about, where it names that instead.
-        signed_at: When it was signed (UTC), where the signature says so.
+        event_id: The provider's id of the message, the same for every delivery.
+        type: The provider's own name of the event.
+        intent_id: The intent of the message, if it names one.
+        booking_id: The booking of the message, if it names that instead.
+        signed_at: When it was signed (UTC), if the signature says so.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -85,10 +85,10 @@ class ProviderNews(BaseModel):
 
 
 class LatePayment(BaseModel):
-    """What starts the workflow that looks after money which turned up, or may, when nobody waited for it any more.
+    """What starts the workflow for a payment that arrived, or may arrive, after its booking had ended.
 
     Attributes:
-        exchange_id: The exchange that it was for, which ends first; None also before there was the field.
+        exchange_id: The exchange that the payment was for; the exchange ends first. None for a booking.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -101,15 +101,15 @@ class LatePayment(BaseModel):
 
 
 class NewsRefused(Exception):
-    """A message that the provider has not signed, or that cannot be read."""
+    """A message without the provider's signature, or one that cannot be read."""
 
 
 class GivingBackState(StrEnum):
-    """Where a refund stands at its provider."""
+    """The state of a refund at its provider."""
 
-    PENDING = "pending"  # the provider may still fail to give the money back
+    PENDING = "pending"  # the provider may still fail to pay it
     SUCCEEDED = "succeeded"
-    FAILED = "failed"  # the money is with us again; only a new refund can give it back
+    FAILED = "failed"  # the money is owed again; only a new refund can pay it
 
 
 class GivingBack(BaseModel):
@@ -126,11 +126,11 @@ class GivingBack(BaseModel):
 
 
 class PaymentError(Exception):
-    """Base of what a gateway raises."""
+    """Base of the errors of a gateway."""
 
 
 class PaymentDeclined(PaymentError):
-    """The provider refused the payment method; no money is reserved.
+    """The provider declined the payment method; no money is authorized.
 
     Attributes:
         code: The provider's own decline code, such as `insufficient_funds`.
@@ -142,10 +142,10 @@ class PaymentDeclined(PaymentError):
 
 
 class PaymentUnknown(PaymentError):
-    """The call may or may not have had its effect (timeout, lost connection, 5xx, 429): look it up first.
+    """The call may or may not have had its effect (timeout, lost connection, 5xx, 429). Retrieve the intent first.
 
     Attributes:
-        replayed: The provider answered from its idempotency store, so the same key can only bring this answer again.
+        replayed: The provider answered from its idempotency store, so the same key can only get this answer again.
         retry_after: Seconds that the provider asked us to wait, if it did.
     """
 
@@ -156,7 +156,7 @@ class PaymentUnknown(PaymentError):
 
 
 class PaymentRejected(PaymentError):
-    """The provider says that our request is wrong (bad key, bad parameter, wrong state): repeating it cannot help.
+    """The provider refuses the request itself (bad key, bad parameter, wrong state). A retry cannot help.
 
     Attributes:
         code: The provider's own error code.

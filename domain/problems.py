@@ -65,7 +65,7 @@ class Problem(BaseModel):
 
 
 class Refused(Exception):
-    """Raised where a request cannot be carried out; the API answers with its problem."""
+    """Raised when a request is refused; the API answers with its problem."""
 
     def __init__(self, type: ProblemType, detail: str, **members: Any) -> None:
         super().__init__(detail)

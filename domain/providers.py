@@ -1,4 +1,4 @@
-"""The payment providers that a buyer may choose, and what each of them serves."""
+"""The payment providers that a buyer may choose, and their currencies."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Provider(NamedTuple):
     """One provider.
 
     Attributes:
-        has_own_page: Whether the buyer chooses how to pay on the provider's page; otherwise the order names a method.
-        currencies: ISO 4217 codes that it takes.
+        has_own_page: Whether the buyer chooses a method on the provider's page; otherwise the command names one.
+        currencies: ISO 4217 codes that it accepts.
     """
 
     name: str
@@ -43,10 +43,10 @@ PROVIDERS = {provider.name: provider for provider in (STRIPE, IYZICO, PAYU)}
 
 
 def check_method(name: str, payment_method: str | None) -> None:
-    """A provider with a page of its own lets the buyer choose there; any other has to be told the method.
+    """Check that a method is given exactly if the provider has no page of its own.
 
     Raises:
-        Refused: It is not so, or there is no such provider.
+        Refused: The method is missing or superfluous, or there is no such provider.
     """
     provider = PROVIDERS.get(name)
     if provider is None:
@@ -58,14 +58,14 @@ def check_method(name: str, payment_method: str | None) -> None:
 
 
 def check_currency(provider: str, currency: str) -> None:
-    """Raise Refused unless the provider takes the currency."""
+    """Raise Refused unless the provider accepts the currency."""
     if currency not in PROVIDERS[provider].currencies:
         detail = f"{provider} does not take {currency}; choose another provider."
         raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
 
 
 def check_admitted(provider: str, admitted: Sequence[str] | None) -> None:
-    """Raise Refused unless an event's organizer lets it be paid by the provider; None admits all."""
+    """Raise Refused unless the event's organizer admits the provider; None admits all."""
     if admitted is not None and provider not in admitted:
         detail = f"This event is not paid by {provider}; choose one of {', '.join(admitted)}."
         raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")

@@ -1,4 +1,4 @@
-"""A booking from its domain events alone, so that what its row says can be checked against what happened."""
+"""Rebuilds a booking from its domain events alone, to check its row against them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from domain.exchanges import EXCHANGEABLE, exchanged
 
 
 def rebuild(history: Iterable[BookingEvent]) -> Booking:
-    """The booking as its domain events, oldest first, leave it.
+    """The booking after all its domain events, oldest first.
 
     Raises:
-        ValueError: They do not begin with a hold, tell of several bookings, or leave the legal edges.
+        ValueError: They do not begin with a hold, are about several bookings, or leave the legal edges.
     """
     events = iter(history)
     first = next(events, None)

@@ -1,4 +1,4 @@
-"""Holding our ledger against a provider's books: what each side says of a day, and how the two may differ."""
+"""Compares the ledger with a provider's settlement report for a day: the movements, and how the two may differ."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ class _Frozen(BaseModel):
 
 
 class MovementKind(StrEnum):
-    """What a provider's list says that happened to money."""
+    """What happened to money, according to a provider's settlement report."""
 
     HELD = "held"
     CAPTURED = "captured"
     REFUNDED = "refunded"
-    REFUND_FAILED = "refund_failed"  # what had gone back is with us again
+    REFUND_FAILED = "refund_failed"  # the refunded money came back to the seller
 
 
 class Movement(_Frozen):
-    """One line of a provider's list.
+    """One line of a settlement report.
 
     Attributes:
         reference: The provider's own id of the line.
-        booking_id: What we told the provider that it is for; None where it does not say so.
-        intent_id: The intent whose money it is, where the list names it: what was made by hand tells nothing else.
-        fee: What the provider keeps for itself, where the list says so; perhaps in another currency.
+        booking_id: The booking that the line names; None if it names none.
+        intent_id: The intent, if the report names it. A payment made by hand has nothing else.
+        fee: The provider's fee, if the report names it; perhaps in another currency.
     """
 
     reference: str
@@ -45,18 +45,18 @@ class Movement(_Frozen):
 
 
 class MovementPage(_Frozen):
-    """A part of a day's list; `next_page` gets the following one and is None on the last."""
+    """A page of a day's report. `next_page` gets the following page and is None on the last."""
 
     movements: tuple[Movement, ...]
     next_page: str | None = None
 
 
 class Standing(_Frozen):
-    """What our ledger has of one payment attempt, in minor units.
+    """What the ledger has about one payment attempt, in minor units.
 
     Attributes:
-        is_known: Whether it has anything of it at all, were it let go since.
-        pending: Refunds that we have asked for and that may or may not have gone back yet.
+        is_known: Whether the ledger has any transaction of it, voided ones included.
+        pending: Refunds that were requested and may or may not be paid yet.
     """
 
     currency: str
@@ -68,19 +68,19 @@ class Standing(_Frozen):
 
 
 class DifferenceKind(StrEnum):
-    MISSING_HERE = "missing_here"  # the provider has moved money of which our ledger knows nothing
-    MISSING_THERE = "missing_there"  # our ledger has money that the provider has never seen
+    MISSING_HERE = "missing_here"  # the provider has moved money that is not in the ledger
+    MISSING_THERE = "missing_there"  # the ledger has money that the provider does not have
     AMOUNT = "amount"
     CURRENCY = "currency"
-    STATE = "state"  # reserved here and taken there, or the like
+    STATE = "state"  # for example authorized here and captured there
 
 
 class Difference(_Frozen):
-    """One thing that the two books do not agree about.
+    """One difference between the ledger and the settlement report.
 
     Attributes:
-        subject: The booking, or the provider's own reference where it is none of ours.
-        ours: What our ledger says, in words for an operator; `theirs` likewise of the provider.
+        subject: The booking, or the provider's own reference if it names no known booking.
+        ours: What the ledger says, in words for an operator; `theirs` is what the provider says.
     """
 
     provider: str
@@ -92,7 +92,7 @@ class Difference(_Frozen):
 
 
 class ReconcileDay(_Frozen):
-    """What starts a reconciliation; `day` is UTC's."""
+    """What starts a reconciliation; `day` is in UTC."""
 
     provider: str
     day: date
@@ -102,9 +102,9 @@ class Reconciliation(_Frozen):
     """The result for one provider and day.
 
     Attributes:
-        movements: How many lines the provider's list had; None where it has no list, and each payment of ours was
-            looked up instead.
-        looked_up: How many bookings' payments were looked up one by one, since the lists did not settle them.
+        movements: How many lines the report had; None if the provider has no report and each payment was retrieved
+            instead.
+        looked_up: How many bookings' payments were retrieved one by one, because the report left a doubt.
         differences: At most SHOWN of them; `count` is of all.
     """
 
@@ -117,13 +117,13 @@ class Reconciliation(_Frozen):
 
 
 SHOWN = 200
-"""How many differences a result carries and the log tells; the table has all."""
+"""How many differences a result and the log contain; the table has all."""
 
 
 def compare(ours: Standing, theirs: Intent | None) -> DifferenceKind | None:
-    """How one payment differs, as both sides have it now; None where they agree.
+    """How both sides differ about one payment now; None if they agree.
 
-    What has been asked to go back and may be on its way is no difference.
+    A refund that is requested and perhaps not paid yet is no difference.
     """
     here, there = _where(ours.held, ours.captured), _at_provider(theirs)
     if there is None:
@@ -147,7 +147,7 @@ def _where(held: int, captured: int) -> str:
 
 
 def _at_provider(intent: Intent | None) -> str | None:
-    """Where the provider has money; None where it has never had any."""
+    """Where the provider has the money; None if it never had any."""
     if intent is None or intent.state in (IntentState.OPEN, IntentState.ACTION_REQUIRED, IntentState.PROCESSING):
         return None
     return "" if intent.state is IntentState.VOIDED else str(intent.state)

@@ -1,4 +1,4 @@
-"""Refunds: who may have how much back, and the words in which a refund is ordered and answered."""
+"""Refunds: policy, states, request and outcome."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class _Frozen(BaseModel):
 
 
 class RefundPolicy(_Frozen):
-    """What an organizer grants buyers who change their mind; where nothing is said, all of it until the event begins.
+    """What an organizer refunds to a buyer. The default is everything until the event begins.
 
     Attributes:
-        until_hours: Until how many hours before the beginning tickets may be given back; None for never.
-        fee_percent: How much of a ticket's price is kept, in percent; parts of a minor unit go to the buyer.
-        fee_fixed: Minor units that are kept of each ticket besides.
+        until_hours: How many hours before the beginning refunds end; None if there are none.
+        fee_percent: The part of a ticket's price that is kept, in percent, rounded down to a minor unit.
+        fee_fixed: Minor units that are kept of each ticket in addition.
     """
 
     until_hours: int | None = Field(default=0, ge=0)
@@ -32,14 +32,14 @@ class RefundPolicy(_Frozen):
     fee_fixed: int = Field(default=0, ge=0)
 
     def is_open(self, starts_at: datetime, now: datetime) -> bool:
-        """Whether a buyer may still give tickets back."""
+        """Whether a buyer may still return tickets."""
         return self.until_hours is not None and now < starts_at - timedelta(hours=self.until_hours)
 
     def fee(self, prices: Iterable[int]) -> int:
-        """What is kept of tickets with these prices, in minor units.
+        """The fee for tickets with these prices, in minor units.
 
-        Reckoned ticket by ticket, so that giving them back one after the other costs the same as all at once; a
-        ticket's fee is never more than its price.
+        It is computed for each ticket, so that several refunds cost the same as one. A ticket's fee is never more than
+        its price.
         """
         return sum(min(price, price * self.fee_percent // 100 + self.fee_fixed) for price in prices)
 
@@ -48,24 +48,24 @@ class RefundCause(StrEnum):
     BUYER = "buyer"
     STAFF = "staff"
     EVENT_CANCELLED = "event_cancelled"
-    EXCHANGE = "exchange"  # of a seat for a cheaper one: the difference; no ticket is given back
+    EXCHANGE = "exchange"  # of a seat for a cheaper one: only the difference is refunded
 
 
 class RefundState(StrEnum):
-    """Where a refund stands. It is decided when it is accepted, so none ends without the money having gone back."""
+    """The state of a refund. An accepted refund is final: it can only end with the money paid to the buyer."""
 
-    PENDING = "pending"  # the tickets are void, the money is on its way
-    NEEDS_ATTENTION = "needs_attention"  # likewise, and an operator has to look
-    SUCCEEDED = "succeeded"  # the provider says that the money has gone back
+    PENDING = "pending"  # the tickets are void, the provider has not confirmed yet
+    NEEDS_ATTENTION = "needs_attention"  # the same, and it waits for an operator
+    SUCCEEDED = "succeeded"  # the provider confirms that the money is paid
 
 
 class Refund(_Frozen):
-    """Tickets given back, and the money for them.
+    """Tickets that were returned, and the money for them.
 
     Attributes:
-        amount: Minor units that go back to the buyer.
+        amount: Minor units that the buyer gets.
         fee: Minor units that are kept by the event's policy.
-        tickets: The tickets that it has made void.
+        tickets: The tickets that it made void.
     """
 
     id: UUID
@@ -85,10 +85,10 @@ class RefundRequest(_Frozen):
     """What starts a refund.
 
     Attributes:
-        id: A keyed hash of user and idempotency key, so that every repetition means this refund.
-        tickets: Which tickets; empty for all that are valid.
+        id: A keyed hash of user and idempotency key, so that every repeated request gets this refund.
+        tickets: The tickets to refund; empty for all valid ones.
         waives_policy: Refund in full and at any time, whatever the event's policy says.
-        body_sha256: Hex digest of the request, to tell a repetition from another request under the same key.
+        body_sha256: Hex digest of the request; it separates a repeated request from a new one with the same key.
         attempts: How often a step is tried before the refund waits for an operator.
     """
 
@@ -105,11 +105,11 @@ class RefundRequest(_Frozen):
 
 
 class RefundOutcome(_Frozen):
-    """The answer to a request for a refund: what was accepted, or why nothing was.
+    """The answer to a request for a refund: the accepted refund, or the problem.
 
     Attributes:
-        booking: The booking with the tickets made void.
-        places_shown: Whether Redis knows already that the places are free.
+        booking: The booking after the tickets became void.
+        places_shown: Whether Redis shows the places as free already.
     """
 
     body_sha256: str

@@ -10,11 +10,11 @@ from domain.money import Currency
 
 
 class Sales(BaseModel):
-    """Money is in minor units: `taken` from buyers, and `refunded` of that.
+    """The numbers of one event. `taken` is what buyers paid, `refunded` the part that they got back, in minor units.
 
     Attributes:
-        bookings: Paid ones, those that were refunded since among them.
-        tickets: Those that are valid now.
+        bookings: Paid bookings, including those that were refunded since.
+        tickets: Tickets that are valid now.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -5,21 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from domain.any_domain_event import AnyDomainEvent
-from domain.domain_events import DomainEvent
-
-DOMAIN_EVENTS: dict[str, type[DomainEvent]] = {
-    model.model_fields["type"].default: model for model in get_args(get_args(AnyDomainEvent)[0])
-}
-"""Every domain event's model by its name on the wire."""
+from domain.domain_events import DOMAIN_EVENTS, DomainEvent
 
 FOLDER = Path(__file__).parent.parent / "docs" / "schemas"
 
 
 def schema(model: type[DomainEvent]) -> dict[str, Any]:
-    """The body's schema; the type itself is not in the body but in the CloudEvents header `ce_type`."""
+    """The body's schema. The type is not in the body but in the CloudEvents header `ce_type`."""
     described = model.model_json_schema(mode="serialization")
     del described["properties"]["type"]
     name = model.model_fields["type"].default
@@ -27,12 +21,12 @@ def schema(model: type[DomainEvent]) -> dict[str, Any]:
 
 
 def files() -> dict[str, str]:
-    """What each file under docs/schemas should hold, by its name."""
+    """The content of each file under docs/schemas, by its name."""
     return {f"{name}.json": json.dumps(schema(model), indent=2) + "\n" for name, model in DOMAIN_EVENTS.items()}
 
 
 def write(folder: Path) -> None:
-    """Make the folder hold exactly the schemas of today's models."""
+    """Replace the folder's schemas by those of the models."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("*.json"):
         path.unlink()

@@ -1,4 +1,4 @@
-"""What can be asked of the search for events, and how it answers; amounts are minor units, distances kilometres."""
+"""The query and the result of the search for events. Amounts are in minor units, distances in kilometres."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class Place(_Frozen):
 
 
 class SearchQuery(_Frozen):
-    """One question; what is None does not narrow the answer.
+    """One query. A field that is None does not narrow the result.
 
     Attributes:
         near: Only events within `radius_km` of it; needed for `sort=distance`.
         price_min: An event fits if it has a price between `price_min` and `price_max`; currencies are not converted.
         starts_from: By default only events that have not begun (Elasticsearch's clock).
         starts_to: Exclusive.
-        cursor: Where the page before ended, from `SearchPage.cursor`; good only for the same question.
+        cursor: `SearchPage.cursor` of the previous page; valid only for the same query.
     """
 
     q: str | None = Field(default=None, max_length=200)
@@ -77,10 +77,10 @@ class SearchQuery(_Frozen):
 
 
 class SearchHit(_Frozen):
-    """One event that fits.
+    """One event that matches.
 
     Attributes:
-        distance_km: From `SearchQuery.near`, where that was given.
+        distance_km: The distance from `SearchQuery.near`, if that was given.
     """
 
     event_id: UUID
@@ -96,18 +96,18 @@ class SearchHit(_Frozen):
 
 
 class Facet(_Frozen):
-    """How many events would fit if the question were narrowed to `value`."""
+    """How many events would match if the query were narrowed to `value`."""
 
     value: str
     count: int
 
 
 class SearchPage(_Frozen):
-    """One page of the answer.
+    """One page of the result.
 
     Attributes:
-        total: How many events fit, on all pages.
-        facets: By field (`category`, `city`); each counts without the question's own choice for that field.
+        total: How many events match, on all pages.
+        facets: By field (`category`, `city`). A facet ignores the query's own choice for its field.
         cursor: Asks for the next page; None on the last.
     """
 

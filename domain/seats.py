@@ -1,4 +1,4 @@
-"""How seats are named, and what one booking may ask for."""
+"""The names of seats, and how many places one booking may hold."""
 
 from __future__ import annotations
 

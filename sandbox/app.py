@@ -1,4 +1,4 @@
-"""Puts store, ledger, faces and control API together into one process."""
+"""Puts store, ledger, provider APIs and control API together into one process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from aiohttp import web
 from sandbox.calls import CallLog
 from sandbox.control import Control, clear_errors, unknown
 from sandbox.faults import Faults
-from sandbox.iyzico.face import IyzicoFace
+from sandbox.iyzico.api import IyzicoApi
 from sandbox.ledger import Ledger
-from sandbox.payu.face import PayUFace
+from sandbox.payu.api import PayUApi
 from sandbox.store import Store
-from sandbox.stripe.face import StripeFace
+from sandbox.stripe.api import StripeApi
 from sandbox.webhook_control import WebhookControl
 from sandbox.webhooks import Endpoint, Webhooks
 
@@ -25,13 +25,13 @@ SHUTDOWN_SECONDS = 0.5
 
 
 def build(folder: Path, endpoints: Mapping[str, Endpoint]) -> web.Application:
-    """The application over the data in `folder`, telling its news to these endpoints, by face."""
+    """The application over the data in `folder`, telling its news to these endpoints, by provider API."""
     store = Store(folder)
     ledger, faults, log = Ledger(store), Faults(store), CallLog(store)
     webhooks = Webhooks(store)
-    stripe = StripeFace(store, ledger, faults, log, webhooks)
-    iyzico = IyzicoFace(store, ledger, faults, log, webhooks)
-    payu = PayUFace(store, ledger, faults, log, webhooks)
+    stripe = StripeApi(store, ledger, faults, log, webhooks)
+    iyzico = IyzicoApi(store, ledger, faults, log, webhooks)
+    payu = PayUApi(store, ledger, faults, log, webhooks)
     for face, endpoint in endpoints.items():
         webhooks.listen(face, endpoint)
     intents = {"stripe": stripe.intents, "iyzico": iyzico.intents, "payu": payu.intents}

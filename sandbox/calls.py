@@ -1,4 +1,4 @@
-"""The log of calls that the faces received, so that a test can count what really arrived."""
+"""The log of calls that the provider APIs received, so that a test can count what really arrived."""
 
 from __future__ import annotations
 

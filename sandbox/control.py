@@ -126,7 +126,7 @@ class Control:
         return answer({"amounts": [tuple(row)[1:] for row in rows], "next_since": next_since})
 
     async def bring_in(self, request: web.Request) -> web.StreamResponse:
-        """Make intents of a face that have ended already; all of them or none."""
+        """Make intents of a provider API that have ended already; all of them or none."""
         body = await body_of(request)
         intents, wanted = self._intents.get(body.get("face", "stripe")), body.get("intents")
         if intents is None or not isinstance(wanted, list):
@@ -171,7 +171,7 @@ class Control:
         raise LookupError(f"no refund {request.match_info['id']}")
 
     async def calls(self, request: web.Request) -> web.StreamResponse:
-        """Calls that the faces received, oldest first."""
+        """Calls that the provider APIs received, oldest first."""
         since, limit = page_of(request, CALL_QUERY)
         filters = {CALL_FILTERS[name]: value for name, value in request.query.items() if name in CALL_FILTERS}
         calls = self._log.find(filters, since, limit)
@@ -218,7 +218,7 @@ async def unknown(request: web.Request) -> web.StreamResponse:
 
 @web.middleware
 async def clear_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Control API errors as JSON that names the mistake; the faces answer in their own shapes."""
+    """Control API errors as JSON that names the mistake; the provider APIs answer in their own shapes."""
     if not request.path.startswith("/_sandbox"):
         return await handler(request)
     try:

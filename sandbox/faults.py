@@ -19,7 +19,7 @@ ON_ANSWER = frozenset({"timeout_after", "reset_after"})
 KINDS = ON_ARRIVAL | IN_EXECUTION | ON_ANSWER
 
 OPERATIONS = frozenset({"create", "confirm", "capture", "cancel", "refund", "retrieve", "list", "token", "*"})
-FACES = frozenset({"stripe", "iyzico", "payu", "*"})
+PROVIDER_APIS = frozenset({"stripe", "iyzico", "payu", "*"})
 DECIDING = {"decline": frozenset({"confirm", "capture", "refund"}), "processing": frozenset({"confirm", "refund"})}
 
 
@@ -117,7 +117,7 @@ def read_fault(given: Mapping[str, Any]) -> Fault:
     fields = {name: value for name, value in given.items() if name != "match"}
     fault = _built(fields | _match_fields(match))
     _check_choice("kind", fault.kind, KINDS)
-    _check_choice("face", fault.face, FACES)
+    _check_choice("face", fault.face, PROVIDER_APIS)
     _check_choice("operation", fault.operation, DECIDING.get(fault.kind, OPERATIONS) | {"*"})
     if not isinstance(fault.code, str):
         raise ValueError("code: a decline code")

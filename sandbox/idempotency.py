@@ -37,7 +37,7 @@ class KeyMismatch(Exception):
 
 
 class Keys:
-    """The keys of one face. Keys in flight live in memory: a process that died has no call under way."""
+    """The keys of one provider API. Keys in flight live in memory: a process that died has no call under way."""
 
     def __init__(self, store: Store, face: str) -> None:
         self._store = store

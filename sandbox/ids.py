@@ -1,4 +1,4 @@
-"""How the faces' ids are made."""
+"""How the provider APIs' ids are made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Ids:
-    """Makers of one face's ids; each call makes a new one."""
+    """Makers of one provider API's ids; each call makes a new one."""
 
     intent: Callable[[], str]
     attempt: Callable[[], str]

@@ -1,4 +1,4 @@
-"""The life of a payment intent, shared by all faces: its legal transitions and the money that each one moves."""
+"""The life of a payment intent, shared by all provider APIs: its legal transitions and the money that each moves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Refusal = dict[str, str]
 
 
 class State(StrEnum):
-    """Where an intent stands; faces render it in their own words."""
+    """The state of an intent; each provider API renders it in its own words."""
 
     OPEN = "open"
     ACTION_REQUIRED = "action_required"
@@ -67,7 +67,7 @@ class Intent:
         released: What of the reservation went back to the cardholder without being taken.
         capture_before: Unix time at which the hold lapses, while there is one.
         attempt_id: The latest attempt with a payment method.
-        details: What only the intent's face cares about.
+        details: What only the intent's provider API cares about.
     """
 
     id: str
@@ -127,10 +127,10 @@ def _now() -> int:
 
 
 class Intents:
-    """The intents of one face. Every method that changes one must be called inside a transaction of the store.
+    """The intents of one provider API. Every method that changes one must be called inside a transaction of the store.
 
     Attributes:
-        refusal: What the face says of an issuer's refusal that has no reason of its own.
+        refusal: What the provider API says of an issuer's refusal that has no reason of its own.
     """
 
     def __init__(self, store: Store, ledger: Ledger, face: str, ids: Ids, refusal: Refusal) -> None:

@@ -72,7 +72,7 @@ class Ledger:
         )
 
     def between(self, face: str, kinds: Sequence[Movement], since: float, until: float) -> list[dict[str, Any]]:
-        """A face's movements of these kinds from `since` on and before `until` (Unix seconds), oldest first."""
+        """One API's movements of these kinds from `since` on and before `until` (Unix seconds), oldest first."""
         rows = self._store.all(
             "SELECT entries.* FROM entries JOIN intents ON intents.id = intent_id WHERE face = ? AND at >= ? AND at < ?"
             f" AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY entries.seq",

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# The CHECKs are the provider's own safety net: no bug of a face can capture or give back more than there is.
+# The CHECKs are the provider's own safety net: no bug of a provider API can capture or give back more than there is.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS intents (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,

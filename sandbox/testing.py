@@ -13,7 +13,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-READY_SECONDS = 15.0
+READY_SECONDS = 120.0
 LOOK_SECONDS = 0.02
 API_KEY = "sk_test_sandbox"
 ROOT = Path(__file__).resolve().parents[1]

@@ -27,7 +27,7 @@ OUTCOMES = {"approve": True, "fail": False}
 
 
 class ThreeDSecure:
-    """The pages of one face's challenges; a face says what an outcome does, what the way back
+    """The pages of one provider API's challenges; the API says what an outcome does, what the way back
     carries and how the payment is described."""
 
     def __init__(

@@ -62,11 +62,11 @@ class Webhooks:
         self._news = asyncio.Event()
 
     def sign_with(self, face: str, sign: Sign) -> None:
-        """How a face signs a body: the headers that prove where it comes from, made anew at each try."""
+        """How a provider API signs a body: the headers that prove where it comes from, made anew at each try."""
         self._signers[face] = sign
 
     def listen(self, face: str, endpoint: Endpoint | None) -> None:
-        """Send a face's messages there from now on, or nowhere."""
+        """Send a provider API's messages there from now on, or nowhere."""
         if endpoint is None:
             self._endpoints.pop(face, None)
         else:
@@ -81,7 +81,7 @@ class Webhooks:
         """Queue a message, inside the transaction of the change that it tells.
 
         Args:
-            url: Where it goes, where the intent says that; else to the face's endpoint, if one listens to its type.
+            url: Where to send it, if the intent names an address; else the endpoint of the provider API gets it.
         """
         endpoint = self._endpoints.get(intent.face)
         if url is None and (endpoint is None or type_ not in endpoint.types):

@@ -15,6 +15,9 @@ from stack import locks, shim
 from stack.errors import StackError
 from stack.places import Place
 
+_KILLED_SECONDS = 60.0
+"""What a killed process may take to be gone; a busy machine first has to give back its memory."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -100,13 +103,13 @@ def kill(place: Place, name: str) -> None:
     if record:
         with suppress(ProcessLookupError):
             os.killpg(record.pid, signal.SIGKILL)
-        _wait_for_the_end(record, 10)
+        _wait_for_the_end(record, _KILLED_SECONDS)
     end_leftovers(place, name)
 
 
 def end_leftovers(place: Place, name: str) -> None:
     """Kill children that outlived their parent: they would hold ports, files and the lock."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + _KILLED_SECONDS
     # Only while the lock is held are there survivors of ours; otherwise that session number may be a stranger's.
     while locks.is_held(place.lock(name)):
         record = record_of(place, name)

@@ -1,4 +1,4 @@
-"""The running stack that every test shares, and the box office through which tests buy like anybody else."""
+"""The running stack that all tests share, and the client through which they publish events and buy tickets."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.network import Network
+from tests.platform_client import PlatformClient
 
 TEST_SETTINGS = {
     "SEATWRIGHT_COMPENSATION_ATTEMPTS": "4",  # so that a saga asks for an operator within seconds
@@ -38,7 +38,6 @@ def stack() -> Stack:
     """The stack that `make test` has started; run by hand, pytest starts it and leaves it up for the next run."""
     running = Stack(os.environ.get("SEATWRIGHT_STACK", "test"), ports="free")
     running.up(settings=TEST_SETTINGS)
-    running.up("stripe-mock")
     return running
 
 
@@ -61,11 +60,11 @@ def api_url(settings: Settings) -> str:
 
 
 @pytest.fixture
-async def box_office(settings: Settings) -> AsyncIterator[BoxOffice]:
-    """A way to sell and buy; when the test ends, whatever it sold is audited."""
-    async with BoxOffice(settings) as office:
-        yield office
-        await office.assert_audit_is_clean()
+async def platform(settings: Settings) -> AsyncIterator[PlatformClient]:
+    """A client of the whole platform; at the end of the test the events that it published are audited."""
+    async with PlatformClient(settings) as platform:
+        yield platform
+        await platform.assert_audit_is_clean()
 
 
 @pytest.fixture
@@ -78,7 +77,7 @@ async def network(stack: Stack) -> AsyncIterator[Network]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave with pytest's own exit code: see `cli.leaving` for what the Temporal SDK's threads would make of it."""
+    """Exit with pytest's own exit code; `cli.entrypoint` says how threads of the Temporal SDK would change it."""
     status = getattr(config, "seatwright_exit_status", None)
     if status is not None and not hasattr(config, "workerinput"):
         sys.stdout.flush()

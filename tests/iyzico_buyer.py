@@ -52,7 +52,7 @@ def authenticate(url: str, *, approve: bool) -> Page:
 
 def _page(url: str, form: dict[str, str] | None) -> Page:
     try:
-        with urlopen(url, urlencode(form).encode() if form else None, timeout=30) as answer:
+        with urlopen(url, urlencode(form).encode() if form else None, timeout=90) as answer:
             return _read(answer.status, answer.read().decode())
     except HTTPError as error:
         return _read(error.code, error.read().decode())

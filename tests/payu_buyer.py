@@ -41,7 +41,7 @@ class PayUBuyer:
 
     def _send(self, method: str, body: str | None = None) -> tuple[HTTPResponse, str]:
         parts = urlsplit(self.at)
-        connection = HTTPConnection(str(parts.hostname), parts.port, timeout=30)
+        connection = HTTPConnection(str(parts.hostname), parts.port, timeout=90)
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
         connection.request(method, path, body, {"Content-Type": "application/x-www-form-urlencoded"} if body else {})
         answer = connection.getresponse()

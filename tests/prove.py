@@ -235,7 +235,7 @@ def _servers(stack: Stack) -> list[str]:
         version_of_postgres = postgres.info.server_version
     with Redis.from_url(stack.env["SEATWRIGHT_REDIS_URL"], decode_responses=True) as redis:
         version_of_redis = str(redis.info("server")["redis_version"])
-    elastic = httpx2.get(stack.env["SEATWRIGHT_ELASTICSEARCH_URL"], timeout=10).json()["version"]["number"]
+    elastic = httpx2.get(stack.env["SEATWRIGHT_ELASTICSEARCH_URL"], timeout=60).json()["version"]["number"]
     return [
         f"PostgreSQL {version_of_postgres // 10000}.{version_of_postgres % 10000}",
         f"Redis {version_of_redis}",

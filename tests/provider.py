@@ -15,7 +15,7 @@ class Provider:
     """The payment sandbox, as seen from its own side."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx2.AsyncClient(base_url=url, timeout=30)
+        self._http = httpx2.AsyncClient(base_url=url, timeout=90)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -83,8 +83,8 @@ class Provider:
         steps = {"confirm": "create", "capture": "confirm"}
         return bool(await self.calls(booking, steps[operation]))
 
-    async def forgive(self, booking: str) -> None:
-        """Behave again."""
+    async def clear_faults(self, booking: str) -> None:
+        """Remove every fault of this booking, so that the provider works again."""
         faults = (await self._http.get("/_sandbox/faults")).json()["faults"]
         for fault in faults:
             if fault["booking_id"] == booking:

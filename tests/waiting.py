@@ -1,4 +1,4 @@
-"""Waiting for a condition instead of for a time."""
+"""Waiting for a condition instead of for a time; the limits are those of a quiet machine, and only end a hang."""
 
 from __future__ import annotations
 
@@ -8,7 +8,30 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TypeVar, overload
 
+from tests.pace import slowness
+
 T = TypeVar("T")
+
+
+class Patience:
+    """A limit of time that is stretched once it is reached, by how slow the machine is then."""
+
+    def __init__(self, within: float) -> None:
+        """Args: within: Seconds on a quiet machine."""
+        self._within, self._started = within, monotonic()
+        self._until = self._started + within
+
+    @property
+    def left(self) -> float:
+        """Seconds before `is_over` has to be asked."""
+        return self._until - monotonic()
+
+    async def is_over(self) -> bool:
+        """Whether nothing is to be expected any more, however slow the machine is."""
+        if self.left > 0:
+            return False
+        self._until = self._started + self._within * await asyncio.to_thread(slowness)
+        return self.left <= 0
 
 
 @overload
@@ -17,7 +40,7 @@ async def eventually(condition: Callable[[], Awaitable[T | None]], *, within: fl
 async def eventually(condition: Callable[[], T | None], *, within: float = 20, every: float = 0.05) -> T: ...
 async def eventually(condition: Callable[[], object], *, within: float = 20, every: float = 0.05) -> object:
     """Call `condition` until its answer is true and raises no AssertionError; answer that, or fail after `within` s."""
-    deadline = monotonic() + within
+    patience = Patience(within)
     while True:
         last: object
         try:
@@ -27,6 +50,18 @@ async def eventually(condition: Callable[[], object], *, within: float = 20, eve
                 return last
         except AssertionError as error:
             last = error
-        if monotonic() > deadline:
-            raise AssertionError(f"not within {within} s; the last answer was {last!r}")
+        if await patience.is_over():
+            raise AssertionError(f"not within {within} s of a quiet machine; the last answer was {last!r}")
         await asyncio.sleep(every)
+
+
+async def in_time(work: Awaitable[T], *, within: float = 20) -> T:
+    """The result of the work, which is cancelled if it has none `within` s."""
+    task, patience = asyncio.ensure_future(work), Patience(within)
+    try:
+        while not (await asyncio.wait({task}, timeout=max(0.0, patience.left)))[0]:
+            if await patience.is_over():
+                raise AssertionError(f"not done within {within} s of a quiet machine")
+        return await task
+    finally:
+        task.cancel()

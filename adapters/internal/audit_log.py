@@ -11,7 +11,7 @@ from domain.identity import Role
 from domain.problems import ProblemType, Refused
 
 
-class Deed(BaseModel):
+class AuditEntry(BaseModel):
     """What a person is about to do, or a client on its own behalf.
 
     Attributes:
@@ -32,7 +32,7 @@ class Deed(BaseModel):
     request_id: str | None
 
 
-class AuditTrail:
+class AuditLogClient:
     """Identity's internal `POST /internal/v1/audit-log`."""
 
     def __init__(self, identity_url: str, token: str) -> None:
@@ -43,13 +43,13 @@ class AuditTrail:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def note(self, deed: Deed) -> None:
+    async def record(self, entry: AuditEntry) -> None:
         """Have it noted; what is not noted must not be done.
 
         Raises:
             Refused: UNAVAILABLE: identity does not answer, or not as agreed.
         """
-        body, headers = deed.model_dump_json(), {"Content-Type": "application/json"}
+        body, headers = entry.model_dump_json(), {"Content-Type": "application/json"}
         try:
             (await self._client.post("/internal/v1/audit-log", content=body, headers=headers)).raise_for_status()
         except httpx2.HTTPError as error:

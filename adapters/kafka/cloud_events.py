@@ -9,8 +9,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from adapters.kafka.client import Headers, IncomingMessage
-from domain.domain_events import DomainEvent
-from domain.schemas import DOMAIN_EVENTS
+from domain.domain_events import DOMAIN_EVENTS, DomainEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from adapters.redis.seat_locks import Places, ended_key, epoch_key, seat_key
 _PATIENCE = 0.25  # seconds; where Redis hangs it is the route that says so, within its own bounds
 
 
-class Turnstile:
+class SeatAvailability:
     """One for each process, so that what is asked while an answer is on its way shares the next question."""
 
     def __init__(self, redis: Redis) -> None:

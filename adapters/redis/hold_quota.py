@@ -19,7 +19,7 @@ _SCRIPT = (Path(__file__).parent / "lua" / "hold_quota.lua").read_text()
 _WINDOW: Final = timedelta(minutes=15)
 
 
-class Hoarding:
+class HoldQuota:
     """Who may hold more of an event.
 
     Args:

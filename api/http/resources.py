@@ -15,10 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from adapters.elasticsearch import EventSearch
-from adapters.internal.audit_log import AuditTrail
+from adapters.internal.audit_log import AuditLogClient
 from adapters.internal.bookings import BookingHistory
-from adapters.redis.availability import Turnstile
-from adapters.redis.hold_quota import Hoarding
+from adapters.redis.availability import SeatAvailability
+from adapters.redis.hold_quota import HoldQuota
 from adapters.redis.seat_locks import SeatLocks
 from config.settings import Service, Settings, secret
 from db.engine import open_engine
@@ -39,11 +39,11 @@ class Resources:
     engines: Mapping[Service, AsyncEngine]
     vault: Vault
     audit_log: AuditLog
-    audit_trail: AuditTrail
+    audit_log_client: AuditLogClient
     redis: Redis
     locks: SeatLocks
-    turnstile: Turnstile
-    hoarding: Hoarding
+    availability: SeatAvailability
+    hold_quota: HoldQuota
     temporal: Client
     search: EventSearch
     booking_history: BookingHistory
@@ -59,8 +59,8 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
         stack.push_async_callback(redis.aclose)
         search = EventSearch(settings.elasticsearch_url)
         stack.push_async_callback(search.close)
-        audit_trail = AuditTrail(settings.identity_address, secret(settings.internal_token))
-        stack.push_async_callback(audit_trail.close)
+        audit_log_client = AuditLogClient(settings.identity_address, secret(settings.internal_token))
+        stack.push_async_callback(audit_log_client.close)
         booking_history = BookingHistory(settings.api_url)
         stack.push_async_callback(booking_history.close)
         yield Resources(
@@ -68,11 +68,11 @@ async def open_resources(settings: Settings, databases: Collection[Service]) -> 
             engines=engines,
             vault=open_vault(settings),
             audit_log=AuditLog(secret(settings.audit_log_secret)),
-            audit_trail=audit_trail,
+            audit_log_client=audit_log_client,
             redis=redis,
             locks=SeatLocks(redis),
-            turnstile=Turnstile(redis),
-            hoarding=Hoarding(redis, settings.live_holds, settings.unpaid_holds),
+            availability=SeatAvailability(redis),
+            hold_quota=HoldQuota(redis, settings.live_holds, settings.unpaid_holds),
             temporal=await connect(settings),
             search=search,
             booking_history=booking_history,

@@ -24,7 +24,7 @@ from db.identity.vault import PersonalKey, Vault
 from domain.problems import ProblemType, Refused
 
 
-class FrontDesk(NamedTuple):
+class IdentityContext(NamedTuple):
     """Serves one request."""
 
     engine: AsyncEngine
@@ -37,13 +37,13 @@ class FrontDesk(NamedTuple):
         """From where the request comes. It is personal: seal it."""
         return origin_of(self.request)
 
-    async def note(self, connection: AsyncConnection, caller: Principal, action: str, object: str) -> None:
+    async def record(self, connection: AsyncConnection, caller: Principal, action: str, object: str) -> None:
         """Note what a person does, in the transaction that does it and as its last statement."""
         key = await accounts.key_of(connection, self.vault, caller.user_id)
         roles = ",".join(sorted(caller.roles))
         await self._append(connection, Entry(of_user(caller.user_id), action, object, roles), key)
 
-    def note_refusal(self, action: str, user_id: UUID, *, actor: str = NOBODY) -> None:
+    def record_refusal(self, action: str, user_id: UUID, *, actor: str = NOBODY) -> None:
         """Note that somebody could not prove to be this person, when the answer has gone: its time tells nothing."""
 
         async def note() -> None:
@@ -54,7 +54,7 @@ class FrontDesk(NamedTuple):
 
         afterwards(self.request, note)
 
-    async def note_unnamed(self, connection: AsyncConnection, action: str, user_id: UUID, key: PersonalKey) -> None:
+    async def record_anonymous(self, connection: AsyncConnection, action: str, user_id: UUID, key: PersonalKey) -> None:
         """Note likewise what somebody who is not logged in does to an account, such as by a token from its mail."""
         await self._append(connection, Entry(NOBODY, action, of_user(user_id)), key)
 
@@ -69,7 +69,7 @@ class FrontDesk(NamedTuple):
         Raises:
             Refused: NOT_FOUND: It has been erased.
         """
-        return known(await accounts.locked(connection, self.vault, user_id))
+        return require_account(await accounts.locked(connection, self.vault, user_id))
 
     async def prove_password(self, user_id: UUID, password: str) -> None:
         """Have somebody who is logged in prove once more who they are.
@@ -78,10 +78,10 @@ class FrontDesk(NamedTuple):
             Refused: FORBIDDEN: The password is wrong. RATE_LIMITED: Too many tries have failed.
         """
         async with self.engine.connect() as connection:
-            account = known(await accounts.find(connection, self.vault, user_id))
+            account = require_account(await accounts.find(connection, self.vault, user_id))
             credentials = await accounts.credentials_of(connection, user_id)
         if not (await self.check_password(account.profile.email, password, credentials)).fits:
-            self.note_refusal("password.refused", user_id, actor=of_user(user_id))
+            self.record_refusal("password.refused", user_id, actor=of_user(user_id))
             raise Refused(ProblemType.FORBIDDEN, "The password is wrong.")
 
     async def check_password(self, email: str, password: str, credentials: Credentials | None) -> Verdict:
@@ -116,18 +116,18 @@ class FrontDesk(NamedTuple):
         async with self.engine.begin() as connection:
             account = await self.account(connection, user_id)
             if not (code and await second_factors.use(connection, account, code)):
-                self.note_refusal("code.refused", user_id, actor=of_user(user_id))
+                self.record_refusal("code.refused", user_id, actor=of_user(user_id))
                 raise Refused(ProblemType.FORBIDDEN, "The code of your second factor is wrong, used, or missing.")
 
 
-async def _front_desk(request: Request, opened: Open, engine: IdentityDatabase) -> FrontDesk:
-    return FrontDesk(engine, opened.vault, opened.audit_log, opened.booking_history, request)
+async def _context(request: Request, opened: Open, engine: IdentityDatabase) -> IdentityContext:
+    return IdentityContext(engine, opened.vault, opened.audit_log, opened.booking_history, request)
 
 
-AtFrontDesk = Annotated[FrontDesk, Depends(_front_desk)]
+Identity = Annotated[IdentityContext, Depends(_context)]
 
 
-def known(account: Account | None) -> Account:
+def require_account(account: Account | None) -> Account:
     """The account.
 
     Raises:

@@ -29,7 +29,7 @@ class _Route(NamedTuple):
     path: str
 
 
-class Door:
+class EarlyRejectionMiddleware:
     """Stands inside `BodyGuard`, which has read the body."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -54,7 +54,7 @@ class Door:
             body = BookingBody.model_validate_json(body_of(scope))
             booking_id = booking_id_for(state.tokens.read(token).user_id, key, secret(state.settings.booking_id_secret))
             asked = Places(body.event_id, booking_id, body.seats, body.quantities)
-            taken = await state.resources.turnstile.taken(asked)
+            taken = await state.resources.availability.taken(asked)
         except (Refused, ValidationError, RedisError, OSError):
             return None
         return seats_unavailable(taken).problem if taken else None

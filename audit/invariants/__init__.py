@@ -1,36 +1,36 @@
-"""The invariants, by subject: each is one check whose docstring is the promise that it holds us to."""
+"""The invariants, by subject; the docstring of each function is the rule that it checks."""
 
 from audit.invariants import consumers, holds, ledger, money, outcomes, sagas, seats, states
-from audit.snapshot import Check
+from audit.snapshot import Invariant
 
-CHECKS: tuple[Check, ...] = (
+INVARIANTS: tuple[Invariant, ...] = (
     seats.a_seat_has_one_owner,
     seats.every_place_is_counted,
     seats.places_belong_to_live_bookings,
     money.money_taken_is_money_owed,
     money.a_booking_is_paid_once,
-    money.nothing_stays_authorized,
-    money.attempts_say_what_the_provider_says,
+    money.no_money_stays_authorized,
+    money.attempts_match_the_provider,
     ledger.every_ledger_transaction_balances,
-    ledger.the_ledger_says_what_attempts_and_refunds_say,
-    ledger.the_ledger_says_what_the_provider_says,
+    ledger.the_ledger_matches_attempts_and_refunds,
+    ledger.the_ledger_matches_the_provider,
     holds.holds_have_live_bookings,
-    holds.every_hold_has_an_end,
-    holds.redis_knows_what_is_taken,
+    holds.every_hold_expires,
+    holds.redis_has_every_taken_place,
     holds.redis_counts_every_place,
-    outcomes.an_end_is_told_once,
-    outcomes.what_is_told_reaches_kafka,
-    outcomes.kafka_tells_nothing_else,
-    consumers.analytics_hears_of_every_sale,
+    outcomes.an_outcome_is_recorded_once,
+    outcomes.every_outcome_reaches_kafka,
+    outcomes.kafka_has_no_other_outcomes,
+    consumers.analytics_receives_every_sale,
     consumers.sales_are_counted_once,
-    consumers.notification_hears_of_every_end,
-    consumers.no_end_is_put_aside,
-    consumers.search_shows_what_the_catalogue_says,
+    consumers.notification_receives_every_outcome,
+    consumers.no_outcome_is_a_dead_letter,
+    consumers.search_matches_the_catalogue,
     states.states_follow_from_domain_events,
-    sagas.what_is_unfinished_is_being_finished,
-    sagas.nothing_outlasts_its_window,
+    sagas.every_open_booking_has_a_running_saga,
+    sagas.no_booking_outlasts_its_window,
     sagas.temporal_and_postgres_agree,
 )
-"""All of them; docs/operations.md says of each what to do when it is broken."""
+"""All invariants; docs/operations.md says what to do when one is broken."""
 
-__all__ = ["CHECKS"]
+__all__ = ["INVARIANTS"]

@@ -1,7 +1,7 @@
-"""What the consumers have made of what they were told; a domain event that is young may still be on its way to them.
+"""Every consumer has handled the domain events; a recent one may still be on its way.
 
-Each leaves another trace: analytics its inbox and its sums, search its documents, and notification, whose mails are out
-of our hands, the offsets that it commits after its work, and what it has put aside.
+Each consumer leaves other evidence: analytics its inbox and its totals, search its documents. Mails cannot be checked
+after they are sent; notification leaves the offsets that it commits after its work, and its dead letters.
 """
 
 from __future__ import annotations
@@ -13,84 +13,88 @@ from typing import Any
 from sqlalchemy import Row
 
 from audit import queries
-from audit.connections import OF_EVENT
-from audit.queries import Story
-from audit.snapshot import Broken, Look
+from audit.connections import EVENT_FILTER
+from audit.queries import Deliveries
+from audit.snapshot import Snapshot, Violation
 from domain.domain_events import EXCHANGE_TYPE, REFUND_TYPES, TAKEN_BACK_TYPE, BookingEvent
 
 _SOLD = "booking.confirmed"
 _COUNTED = REFUND_TYPES | {_SOLD, EXCHANGE_TYPE, TAKEN_BACK_TYPE}
 
 
-async def analytics_hears_of_every_sale(look: Look) -> list[Broken]:
+async def analytics_receives_every_sale(snapshot: Snapshot) -> list[Violation]:
     """Each confirmation, exchange and refund that has left the outbox is in the inbox of analytics."""
-    story = await look.once(queries.story)
+    deliveries = await snapshot.read(queries.deliveries)
     return [
-        Broken(outcome.booking, f"analytics has not heard of {outcome.id}", _is_early(look, story, outcome))
-        for outcome in story.outcomes
-        if outcome.type in _COUNTED and not outcome.waits and outcome.id not in story.counted
+        Violation(outcome.booking, f"analytics has not received {outcome.id}", _is_early(snapshot, deliveries, outcome))
+        for outcome in deliveries.outcomes
+        if outcome.type in _COUNTED and not outcome.waits and outcome.id not in deliveries.counted
     ]
 
 
-async def sales_are_counted_once(look: Look) -> list[Broken]:
-    """An event's sales, in all and by day, are the sum of the confirmations, exchanges and refunds that it was told."""
-    story = await look.once(queries.story)
+async def sales_are_counted_once(snapshot: Snapshot) -> list[Violation]:
+    """An event's sales, the total and by day, are the sum of the confirmations, exchanges and refunds in the inbox."""
+    deliveries = await snapshot.read(queries.deliveries)
     sums: dict[tuple[str, str, str], Counter[str]] = {}
-    for outcome in story.outcomes:
-        if outcome.id in story.counted:
-            for book, bookings, sign in _entries(outcome):
-                sales = sums.setdefault((book, outcome.event, outcome.currency), Counter())
+    for outcome in deliveries.outcomes:
+        if outcome.id in deliveries.counted:
+            for figure, bookings, sign in _entries(outcome):
+                sales = sums.setdefault((figure, outcome.event, outcome.currency), Counter())
                 sales.update(bookings=bookings, tickets=sign * outcome.tickets, revenue=sign * outcome.amount)
-    counted = {(row.book, row.event, row.currency, row.bookings, row.tickets, row.revenue) for row in story.sales}
+    counted = {
+        (row.figure, row.event, row.currency, row.bookings, row.tickets, row.revenue) for row in deliveries.sales
+    }
     right = {(*key, sales["bookings"], sales["tickets"], sales["revenue"]) for key, sales in sums.items()}
     return [
-        Broken(event, f"{verdict} {book}: {bookings} bookings, {tickets} tickets, {revenue} {currency}")
+        Violation(event, f"{verdict} {figure}: {bookings} bookings, {tickets} tickets, {revenue} {currency}")
         for verdict, wrong in (("not counted", right - counted), ("counted", counted - right))
-        for book, event, currency, bookings, tickets, revenue in wrong
+        for figure, event, currency, bookings, tickets, revenue in wrong
     ]
 
 
 def _entries(outcome: Row[Any]) -> list[tuple[str, int, int]]:
-    """Where analytics enters a domain event: the book, the bookings, and the sign of its tickets and money."""
+    """The figures that a domain event changes: the figure, the bookings, and the sign of its tickets and money."""
     type = outcome.type
     if type == _SOLD:
-        return [("in all", 1, 1), ("sold by day", 1, 1)]
-    if type == EXCHANGE_TYPE:  # its tickets are as many as before, its amount what was paid for a dearer seat
-        return [("in all", 0, 1), ("sold by day", 0, 1)]
+        return [("total", 1, 1), ("sold by day", 1, 1)]
+    if type == EXCHANGE_TYPE:  # the number of tickets stays; the amount is the extra price of a dearer seat
+        return [("total", 0, 1), ("sold by day", 0, 1)]
     if type in REFUND_TYPES:
-        return [("in all", -int(type == "booking.refunded"), -1), ("refunded by day", 1, 1)]
+        return [("total", -int(type == "booking.refunded"), -1), ("refunded by day", 1, 1)]
     if type == TAKEN_BACK_TYPE:
-        return [("in all", int(outcome.was_refunded), 1), ("refunded by day", -1, -1)]
-    return []  # analytics has no need of it
+        return [("total", int(outcome.was_refunded), 1), ("refunded by day", -1, -1)]
+    return []  # analytics does not count it
 
 
-async def notification_hears_of_every_end(look: Look) -> list[Broken]:
+async def notification_receives_every_outcome(snapshot: Snapshot) -> list[Violation]:
     """Notification has committed an offset beyond each outcome on Kafka, which it does after its work."""
-    story = await look.once(queries.story)
-    done = await look.sources.kafka.committed("notification", BookingEvent.topic)
+    deliveries = await snapshot.read(queries.deliveries)
+    done = await snapshot.connections.kafka.committed("notification", BookingEvent.topic)
     return [
-        Broken(
+        Violation(
             outcome.booking,
-            f"notification has not come to {outcome.type} {outcome.id}",
-            _is_early(look, story, outcome),
+            f"notification has not handled {outcome.type} {outcome.id}",
+            _is_early(snapshot, deliveries, outcome),
         )
-        for outcome in story.outcomes
-        if (found := story.published.get(outcome.id)) and found.offset >= done.get(found.partition, 0)
+        for outcome in deliveries.outcomes
+        if (found := deliveries.published.get(outcome.id)) and found.offset >= done.get(found.partition, 0)
     ]
 
 
-def _is_early(look: Look, story: Story, outcome: Row[Any]) -> bool:
-    """Also one that is old but on Kafka only since a moment ago, since Kafka or the relay was away."""
-    found = story.published.get(outcome.id)
-    return outcome.is_early or (found is not None and found.at > datetime.now(UTC) - look.sources.lag)
+def _is_early(snapshot: Snapshot, deliveries: Deliveries, outcome: Row[Any]) -> bool:
+    """Whether it is recent, or was published only just now because Kafka or the relay was down."""
+    found = deliveries.published.get(outcome.id)
+    return outcome.is_early or (found is not None and found.at > datetime.now(UTC) - snapshot.connections.lag)
 
 
-async def no_end_is_put_aside(look: Look) -> list[Broken]:
-    """No outcome is among the dead letters of a consumer."""
-    story = await look.once(queries.story)
+async def no_outcome_is_a_dead_letter(snapshot: Snapshot) -> list[Violation]:
+    """No consumer has moved an outcome to its dead letters."""
+    deliveries = await snapshot.read(queries.deliveries)
     return [
-        Broken(letter.subject, f"{letter.type} {letter.id} is in {letter.topic}, at {letter.partition}:{letter.offset}")
-        for letter in story.letters
+        Violation(
+            letter.subject, f"{letter.type} {letter.id} is in {letter.topic}, at {letter.partition}:{letter.offset}"
+        )
+        for letter in deliveries.dead_letters
     ]
 
 
@@ -99,17 +103,21 @@ _ON_SALE = f"""
            CASE e.type WHEN 'event.published' THEN 'on_sale' ELSE 'cancelled' END AS status,
            EXISTS (SELECT FROM outbox o WHERE o.aggregate_id = e.aggregate_id) AS waits,
            e.occurred_at > now() - CAST(:lag AS interval) AS is_early
-    FROM domain_events e WHERE {OF_EVENT.format("e.aggregate_id")} ORDER BY e.aggregate_id, e.sequence DESC
+    FROM domain_events e WHERE {EVENT_FILTER.format("e.aggregate_id")} ORDER BY e.aggregate_id, e.sequence DESC
 """
 
 
-async def search_shows_what_the_catalogue_says(look: Look) -> list[Broken]:
-    """Each event that was published is indexed as the catalogue last told of it, and nothing else is."""
-    indexed = {each.event_id: each async for each in look.sources.search.documents(look.sources.event_id)}
-    known = {row.event: row for row in await look.rows(_ON_SALE, "catalogue")}
-    strange = [Broken(event, "is indexed, and the catalogue has not told of it") for event in indexed.keys() - known]
-    return strange + [
-        Broken(event, f"{row.status} at version {row.version}, indexed as {found and found[1:]}", row.is_early)
+async def search_matches_the_catalogue(snapshot: Snapshot) -> list[Violation]:
+    """Each published event is indexed in the version that the catalogue last announced, and no other event is."""
+    indexed = {
+        each.event_id: each async for each in snapshot.connections.search.documents(snapshot.connections.event_id)
+    }
+    known = {row.event: row for row in await snapshot.rows(_ON_SALE, "catalogue")}
+    unknown = [
+        Violation(event, "is indexed, but the catalogue has not published it") for event in indexed.keys() - known
+    ]
+    return unknown + [
+        Violation(event, f"{row.status} at version {row.version}, indexed as {found and found[1:]}", row.is_early)
         for event, row in known.items()
         if not row.waits
         for found in [indexed.get(event)]

@@ -1,9 +1,9 @@
-"""The ledger in double entry, held against itself, against what it books, and against the provider."""
+"""The double-entry ledger balances, and matches the attempts, the refunds and the provider."""
 
 from __future__ import annotations
 
 from audit import queries
-from audit.snapshot import Broken, Look
+from audit.snapshot import Snapshot, Violation
 
 _UNBALANCED = """
     SELECT t.id, t.booking_id::text AS booking, t.kind, coalesce(e.currency, 'no entries') AS currency,
@@ -14,23 +14,23 @@ _UNBALANCED = """
 """
 
 
-async def every_ledger_transaction_balances(look: Look) -> list[Broken]:
+async def every_ledger_transaction_balances(snapshot: Snapshot) -> list[Violation]:
     """Each transaction has entries, and they sum to zero in each currency."""
     return [
-        Broken(row.booking, f"transaction {row.id} ({row.kind}) is off by {row.off} {row.currency}")
-        async for row in look.stream(_UNBALANCED, "payment", ids=await look.once(queries.booking_ids))
+        Violation(row.booking, f"transaction {row.id} ({row.kind}) is off by {row.off} {row.currency}")
+        async for row in snapshot.stream(_UNBALANCED, "payment", ids=await snapshot.read(queries.booking_ids))
     ]
 
 
-# What an attempt's row says that must be booked: reserved now, taken in all, and given back in all.
+# The amounts that an attempt's row requires in the ledger: reserved now, captured in total, refunded in total.
 _ATTEMPTS_AND_LEDGER = """
     SELECT * FROM (
         SELECT a.booking_id::text AS booking, a.number, a.state,
                CASE WHEN a.state = 'authorized' THEN a.amount ELSE 0 END AS held,
                CASE WHEN a.state IN ('captured', 'refunded') THEN a.amount ELSE 0 END AS captured,
                CASE WHEN a.state = 'refunded' THEN a.amount ELSE coalesce(r.amount, 0) END AS refunded,
-               coalesce(l.held, 0) AS booked_held, coalesce(l.captured, 0) AS booked_captured,
-               coalesce(l.refunded, 0) AS booked_refunded
+               coalesce(l.held, 0) AS posted_held, coalesce(l.captured, 0) AS posted_captured,
+               coalesce(l.refunded, 0) AS posted_refunded
         FROM attempts a
         LEFT JOIN (
             SELECT booking_id, attempt, sum(amount) AS amount FROM refunds
@@ -47,25 +47,25 @@ _ATTEMPTS_AND_LEDGER = """
         ) l ON l.booking_id = a.booking_id AND l.attempt = a.number
         WHERE a.state <> 'left' AND (CAST(:ids AS uuid[]) IS NULL OR a.booking_id = ANY (CAST(:ids AS uuid[])))
     ) both_sides
-    WHERE (held, captured, refunded) <> (booked_held, booked_captured, booked_refunded)
+    WHERE (held, captured, refunded) <> (posted_held, posted_captured, posted_refunded)
 """
 
 
-async def the_ledger_says_what_attempts_and_refunds_say(look: Look) -> list[Broken]:
-    """What is booked of an attempt is what its row and its refunds' rows say."""
-    bookings = await look.once(queries.bookings)
+async def the_ledger_matches_attempts_and_refunds(snapshot: Snapshot) -> list[Violation]:
+    """The postings of each attempt equal the amounts of its row and of its refunds' rows."""
+    bookings = await snapshot.read(queries.bookings)
     return [
-        Broken(
+        Violation(
             row.booking,
-            f"attempt {row.number} is {row.state}: reserved, taken, given back {row.held}, {row.captured},"
-            f" {row.refunded}; the ledger has {row.booked_held}, {row.booked_captured}, {row.booked_refunded}",
+            f"attempt {row.number} is {row.state}: reserved, captured, refunded {row.held}, {row.captured},"
+            f" {row.refunded}; the ledger has {row.posted_held}, {row.posted_captured}, {row.posted_refunded}",
         )
-        async for row in look.stream(_ATTEMPTS_AND_LEDGER, "payment", ids=await look.once(queries.booking_ids))
+        async for row in snapshot.stream(_ATTEMPTS_AND_LEDGER, "payment", ids=await snapshot.read(queries.booking_ids))
         if row.booking in bookings
     ]
 
 
-_BOOKED = """
+_POSTED = """
     SELECT booking_id::text AS booking, coalesce(sum(amount) FILTER (WHERE account = 'provider_holds'), 0) AS held,
            coalesce(sum(amount) FILTER (WHERE account = 'provider_clearing'), 0) AS kept
     FROM ledger_transactions JOIN ledger_entries ON transaction_id = id
@@ -74,19 +74,19 @@ _BOOKED = """
 """
 
 
-async def the_ledger_says_what_the_provider_says(look: Look) -> list[Broken]:
-    """Of each booking the ledger has reserved, and taken and not given back, what the provider has."""
-    bookings, moving = await look.once(queries.bookings), await look.once(queries.moving)
-    ids = await look.once(queries.booking_ids)
-    booked = {row.booking: (int(row.held), int(row.kept)) async for row in look.stream(_BOOKED, "payment", ids=ids)}
+async def the_ledger_matches_the_provider(snapshot: Snapshot) -> list[Violation]:
+    """For each booking the ledger and the provider have the same amounts reserved and kept (captured less refunded)."""
+    bookings, moving = await snapshot.read(queries.bookings), await snapshot.read(queries.unsettled)
+    ids = await snapshot.read(queries.booking_ids)
+    posted = {row.booking: (int(row.held), int(row.kept)) async for row in snapshot.stream(_POSTED, "payment", ids=ids)}
     there = {
         booking: (sum(each.held for each in intents), sum(each.captured - each.refunded for each in intents))
-        for booking, intents in (await look.once(queries.intents)).items()
+        for booking, intents in (await snapshot.read(queries.intents)).items()
     }
     nothing = (0, 0)
     return [
-        Broken(booking, f"reserved and kept: the ledger has {ours}, the provider {theirs}")
-        for booking in booked.keys() | there.keys()
+        Violation(booking, f"reserved and kept: the ledger has {ledger}, the provider {provider}")
+        for booking in posted.keys() | there.keys()
         if booking in bookings and booking not in moving
-        if (ours := booked.get(booking, nothing)) != (theirs := there.get(booking, nothing))
+        if (ledger := posted.get(booking, nothing)) != (provider := there.get(booking, nothing))
     ]

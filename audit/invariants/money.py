@@ -1,4 +1,4 @@
-"""The buyer's money: what the provider has, what we believe that it has, and what the buyer owes."""
+"""The buyer's money: the provider, the payment attempts and the bookings agree on it."""
 
 from __future__ import annotations
 
@@ -7,52 +7,54 @@ from collections.abc import Iterable
 
 from audit import queries
 from audit.probes.sandbox_ledger import RecordedIntent
-from audit.queries import Facts
-from audit.snapshot import Broken, Look
+from audit.queries import BookingFacts
+from audit.snapshot import Snapshot, Violation
 from domain.bookings import PAID
 
 
-def owed(booking: Facts) -> int:
-    """What a booking owes, in minor units: if paid, its price and what exchanges cost, less what has gone back."""
+def owed(booking: BookingFacts) -> int:
+    """The amount that a booking owes, in minor units: if paid, its price and its exchanges less refunds; else 0."""
     return booking.amount - booking.refunded if booking.status in PAID else 0
 
 
-async def money_taken_is_money_owed(look: Look) -> list[Broken]:
-    """Captured minus refunded is what a booking owes: its price less what it got back if paid, else nothing."""
-    bookings, moving = await look.once(queries.bookings), await look.once(queries.moving)
-    kept = {booking: _kept(intents) for booking, intents in (await look.once(queries.intents)).items()}
+async def money_taken_is_money_owed(snapshot: Snapshot) -> list[Violation]:
+    """The provider's captures less refunds equal what the booking owes: nothing unless it is paid."""
+    bookings, moving = await snapshot.read(queries.bookings), await snapshot.read(queries.unsettled)
+    kept = {booking: _kept(intents) for booking, intents in (await snapshot.read(queries.intents)).items()}
     owes = {id: owed(booking) for id, booking in bookings.items()}
     return [
-        Broken(booking, f"kept {kept.get(booking, 0)}, owed {owes.get(booking, 0)}")
+        Violation(booking, f"kept {kept.get(booking, 0)}, owed {owes.get(booking, 0)}")
         for booking in owes.keys() | kept.keys()
         if booking not in moving and kept.get(booking, 0) != owes.get(booking, 0)
     ]
 
 
-async def a_booking_is_paid_once(look: Look) -> list[Broken]:
-    """At most one intent has the buyer's money, taken or reserved, for a booking and for each of its exchanges."""
-    exchange = await look.once(queries.exchange_of_intent)
+async def a_booking_is_paid_once(snapshot: Snapshot) -> list[Violation]:
+    """At most one intent has reserved or captured money for a booking, and for each of its exchanges."""
+    exchange = await snapshot.read(queries.exchange_of_intent)
     paid: dict[tuple[str, str | None], list[str]] = defaultdict(list)
-    for booking, intents in (await look.once(queries.intents)).items():
+    for booking, intents in (await snapshot.read(queries.intents)).items():
         for intent in intents:
             if intent.held or intent.captured > intent.refunded:
                 paid[booking, exchange.get(intent.id)].append(intent.id)
-    return [Broken(booking, f"paid by {', '.join(sorted(ids))}") for (booking, _), ids in paid.items() if len(ids) > 1]
+    return [
+        Violation(booking, f"paid by {', '.join(sorted(ids))}") for (booking, _), ids in paid.items() if len(ids) > 1
+    ]
 
 
-async def nothing_stays_authorized(look: Look) -> list[Broken]:
-    """A booking that has ended keeps no money reserved, and no payment attempt open."""
-    bookings, moving = await look.once(queries.bookings), await look.once(queries.moving)
+async def no_money_stays_authorized(snapshot: Snapshot) -> list[Violation]:
+    """A booking without a running payment has no money reserved and no open payment attempt."""
+    bookings, moving = await snapshot.read(queries.bookings), await snapshot.read(queries.unsettled)
     reserved = [
-        Broken(booking, f"{intent.id} reserves {intent.held}")
-        for booking, intents in (await look.once(queries.intents)).items()
+        Violation(booking, f"{intent.id} reserves {intent.held}")
+        for booking, intents in (await snapshot.read(queries.intents)).items()
         for intent in intents
         if intent.held and booking not in moving
     ]
     unclosed = "SELECT booking_id::text AS id, state FROM attempts WHERE closed_at IS NULL AND state <> 'captured'"
     return reserved + [
-        Broken(row.id, f"its attempt is still {row.state}")
-        for row in await look.rows(unclosed, "payment")
+        Violation(row.id, f"its attempt is still {row.state}")
+        for row in await snapshot.rows(unclosed, "payment")
         if row.id in bookings and row.id not in moving
     ]
 
@@ -64,24 +66,26 @@ _ATTEMPTS = """
 """
 
 
-async def attempts_say_what_the_provider_says(look: Look) -> list[Broken]:
-    """Where a payment attempt is done, its intent at the provider is where our row says that it is."""
-    bookings, moving = await look.once(queries.bookings), await look.once(queries.moving)
-    at_provider = await look.once(queries.intents)
-    broken = []
-    async for row in look.stream(_ATTEMPTS, "payment", ids=await look.once(queries.booking_ids)):
+async def attempts_match_the_provider(snapshot: Snapshot) -> list[Violation]:
+    """The provider's intent of a finished payment attempt has the state of the attempt's row."""
+    bookings, moving = await snapshot.read(queries.bookings), await snapshot.read(queries.unsettled)
+    at_provider = await snapshot.read(queries.intents)
+    violations = []
+    async for row in snapshot.stream(_ATTEMPTS, "payment", ids=await snapshot.read(queries.booking_ids)):
         if row.booking not in bookings or row.booking in moving:
             continue
         intent = next((each for each in at_provider.get(row.booking, ()) if each.id == row.intent_id), None)
         if not _agree(row.state, row.amount, row.intent_id, intent):
-            provider = f"has {intent.captured - intent.refunded} and reserves {intent.held}" if intent else "knows none"
-            broken.append(Broken(row.booking, f"attempt {row.number} is {row.state}, the provider {provider}"))
-    return broken
+            provider = (
+                f"has {intent.captured - intent.refunded} and reserves {intent.held}" if intent else "has no intent"
+            )
+            violations.append(Violation(row.booking, f"attempt {row.number} is {row.state}, the provider {provider}"))
+    return violations
 
 
 def _agree(state: str, amount: int, intent_id: str | None, intent: RecordedIntent | None) -> bool:
     if intent is None:
-        return intent_id is None and state == "voided"  # the answer to its creation was lost, or it was refused
+        return intent_id is None and state == "voided"  # the reply to its creation was lost, or it was refused
     match state:
         case "captured":
             return intent.captured == amount

@@ -1,4 +1,4 @@
-"""The workflows that finish bookings: where one has to live, and that Temporal tells the same story as Postgres."""
+"""Every open booking has a running workflow, and Temporal and Postgres show the same states."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from uuid import UUID
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
 from audit import queries
-from audit.connections import OF_EVENT
-from audit.snapshot import Broken, Look
+from audit.connections import EVENT_FILTER
+from audit.snapshot import Snapshot, Violation
 from domain.bookings import Booking, BookingStatus
 from temporal.search_attributes import STATUS
 
@@ -17,34 +17,34 @@ _UNFINISHED = "('held', 'paying', 'action_required', 'needs_attention', 'refundi
 _UNDER_WAY = "('pending', 'action_required', 'committed')"
 
 
-async def what_is_unfinished_is_being_finished(look: Look) -> list[Broken]:
-    """Each booking that has not ended, or one of whose seats is being exchanged, has a living saga."""
+async def every_open_booking_has_a_running_saga(snapshot: Snapshot) -> list[Violation]:
+    """Each open booking, and each booking with an open exchange, has a running workflow."""
     statement = f"""
         SELECT id::text AS id, status FROM bookings
         WHERE (status IN {_UNFINISHED} AND updated_at < now() - interval '2 seconds'
-               OR id IN ({queries.EXCHANGING} AND created_at < now() - interval '2 seconds'))
-          AND {OF_EVENT.format("event_id")}
+               OR id IN ({queries.BOOKINGS_IN_EXCHANGE} AND created_at < now() - interval '2 seconds'))
+          AND {EVENT_FILTER.format("event_id")}
     """
-    rows = await look.rows(statement)
-    running = await look.once(queries.running) if rows else set()
-    return [Broken(row.id, f"{row.status}, but its saga is not running") for row in rows if row.id not in running]
+    rows = await snapshot.rows(statement)
+    running = await snapshot.read(queries.running) if rows else set()
+    return [Violation(row.id, f"{row.status}, but its saga is not running") for row in rows if row.id not in running]
 
 
-async def nothing_outlasts_its_window(look: Look) -> list[Broken]:
-    """No booking stays held a minute beyond its hold, nor in payment or exchange five minutes beyond the window."""
+async def no_booking_outlasts_its_window(snapshot: Snapshot) -> list[Violation]:
+    """No hold lasts a minute beyond its expiry, no payment or exchange five minutes beyond the payment window."""
     statement = f"""
         SELECT id::text AS id, status FROM bookings
-        WHERE {OF_EVENT.format("event_id")} AND (
+        WHERE {EVENT_FILTER.format("event_id")} AND (
             status = 'held' AND greatest(expires_at, updated_at) + interval '1 minute' < now()
             OR status IN ('paying', 'action_required')
                AND updated_at + CAST(:payment_window AS interval) + interval '5 minutes' < now()
         )
         UNION ALL
         SELECT b.id::text, 'in exchange' FROM exchanges x JOIN bookings b ON b.id = x.booking_id
-        WHERE {OF_EVENT.format("b.event_id")} AND x.state IN {_UNDER_WAY} AND NOT x.needs_attention
+        WHERE {EVENT_FILTER.format("b.event_id")} AND x.state IN {_UNDER_WAY} AND NOT x.needs_attention
           AND x.created_at + CAST(:payment_window AS interval) + interval '5 minutes' < now()
     """
-    return [Broken(row.id, f"{row.status}, but its time is up") for row in await look.rows(statement)]
+    return [Violation(row.id, f"{row.status}, but its time is up") for row in await snapshot.rows(statement)]
 
 
 _ROWS = """
@@ -57,7 +57,10 @@ _AFTER_CONFIRMED = {
     BookingStatus.REFUNDED,
     BookingStatus.NEEDS_ATTENTION,
 }
-_SHOWN_WHILE_PAYING = {BookingStatus.HELD, BookingStatus.ACTION_REQUIRED}  # `paying` is too short to be shown
+_SHOWN_WHILE_PAYING = {
+    BookingStatus.HELD,
+    BookingStatus.ACTION_REQUIRED,
+}  # a workflow does not show the short state `paying`
 _AFTER_EXPIRED = _AFTER_CONFIRMED | {
     BookingStatus.EXPIRED,
     BookingStatus.PAYING,
@@ -66,40 +69,40 @@ _AFTER_EXPIRED = _AFTER_CONFIRMED | {
 }
 
 
-async def temporal_and_postgres_agree(look: Look) -> list[Broken]:
-    """A booking's workflow shows its row's state while it runs, and closes with the state that its row has.
+async def temporal_and_postgres_agree(snapshot: Snapshot) -> list[Violation]:
+    """A booking's workflow shows the row's state while it runs, and completes with the row's state.
 
-    What is past Temporal's retention is judged from Postgres alone, by the other checks.
+    Workflows older than Temporal's retention are covered by the other invariants, which read Postgres.
     """
-    sagas = await look.once(queries.sagas)
+    sagas = await snapshot.read(queries.sagas)
     unknown = set(sagas)
-    broken = []
-    async for row in look.stream(_ROWS, ids=[UUID(booking) for booking in sagas]):
+    violations = []
+    async for row in snapshot.stream(_ROWS, ids=[UUID(booking) for booking in sagas]):
         unknown.discard(row.id)
-        if said := await _contradicts(look.sources.temporal, sagas[row.id], row.status):
-            broken.append(Broken(row.id, f"{row.status}, but its workflow {said}", row.is_early))
-    return broken + [
-        Broken(booking, "its workflow has completed, and there is no such booking")
+        if contradiction := await _contradiction(snapshot.connections.temporal, sagas[row.id], row.status):
+            violations.append(Violation(row.id, f"{row.status}, but its workflow {contradiction}", row.is_early))
+    return violations + [
+        Violation(booking, "its workflow has completed, and there is no such booking")
         for booking in unknown
         if sagas[booking].status == WorkflowExecutionStatus.COMPLETED
     ]
 
 
-async def _contradicts(temporal: Client, saga: WorkflowExecution, status: str) -> str | None:
-    """What a workflow says that is not so; one that was ended from outside says nothing."""
+async def _contradiction(temporal: Client, saga: WorkflowExecution, status: str) -> str | None:
+    """How a workflow contradicts the row; a workflow that was terminated from outside does not."""
     shown = saga.typed_search_attributes.get(STATUS)
     if saga.status == WorkflowExecutionStatus.RUNNING:
         is_right = shown == status or (status == BookingStatus.PAYING and shown in _SHOWN_WHILE_PAYING)
         return None if is_right else f"shows {shown}"
     if saga.status != WorkflowExecutionStatus.COMPLETED or _may_have_become(shown, status):
         return None
-    # The result is the truth, and costs a call; the attribute is as good where it agrees.
+    # The result decides, but reading it is a call; if the search attribute agrees, it is enough.
     result = await temporal.get_workflow_handle(saga.id, run_id=saga.run_id, result_type=Booking).result()
-    return None if _may_have_become(result.status, status) else f"has ended as {result.status}"
+    return None if _may_have_become(result.status, status) else f"completed as {result.status}"
 
 
 def _may_have_become(ended_as: str | None, status: str) -> bool:
-    """Whether other workflows may have brought a booking there since: a refund, or a late payment."""
+    """Whether a refund or a late payment may have moved the booking to this status since."""
     if ended_as == BookingStatus.EXPIRED:
         return status in _AFTER_EXPIRED
     return ended_as == status or (ended_as == BookingStatus.CONFIRMED and status in _AFTER_CONFIRMED)

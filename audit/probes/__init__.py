@@ -1,1 +1,1 @@
-"""What only the audit reads: Kafka from an offset on, seat keys in Redis, the sandbox's ledger."""
+"""Readers that only the audit uses: Kafka from an offset, the seat keys in Redis, the sandbox's ledger."""

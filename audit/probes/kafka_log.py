@@ -1,4 +1,4 @@
-"""Topics read from a moment on to their present end, for the audit: no group is joined and no offset is moved."""
+"""Reads Kafka topics from a timestamp to their current end, without joining a group or moving an offset."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _TIMEOUT = 10.0  # seconds for one answer of the broker
 
 
 class Envelope(NamedTuple):
-    """A message without its body: where it lies, and which domain event it is.
+    """The position and the headers of a message, without its body.
 
     Attributes:
-        at: When it was published, by its publisher's clock (UTC).
+        at: The publisher's timestamp (UTC).
     """
 
     topic: str
@@ -31,26 +31,30 @@ class Envelope(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """Attributes: complete_since: The broker may have let go of messages that are older than this (UTC)."""
+    """The messages that one read has found.
+
+    Attributes:
+        complete_since: The broker may have deleted messages that are older than this (UTC).
+    """
 
     messages: list[Envelope]
     complete_since: datetime
 
 
 class KafkaLog:
-    """What a broker keeps, and how far its consumer groups are."""
+    """The messages of a broker, and the committed offsets of its consumer groups."""
 
     def __init__(self, bootstrap: str, prefix: str = "") -> None:
-        """Connect to nothing yet.
+        """Do not connect yet.
 
         Args:
-            prefix: What the broker's names of topics and groups begin with, where it has others' as well.
+            prefix: The prefix of topic and group names, on a broker that is shared with other systems.
         """
         self._bootstrap = bootstrap
         self._prefix = prefix
 
     async def read(self, topics: Iterable[str], since: datetime, wanted: Callable[[str], bool]) -> Reading:
-        """The messages since a moment whose type is wanted, up to where each topic ends now.
+        """Read the messages since a timestamp whose type is wanted, up to the current end of each topic.
 
         Raises:
             KafkaException: The broker does not answer, or has no such topic.
@@ -58,7 +62,7 @@ class KafkaLog:
         return await asyncio.to_thread(self._read, [f"{self._prefix}{topic}" for topic in topics], since, wanted)
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
-        """By partition, the first offset that the group has not done; 0 where it has not done any."""
+        """The first offset that the group has not committed, by partition; 0 if it has committed none."""
         return await asyncio.to_thread(self._committed, f"{self._prefix}{group}", f"{self._prefix}{topic}")
 
     def _read(self, topics: list[str], since: datetime, wanted: Callable[[str], bool]) -> Reading:
@@ -74,7 +78,7 @@ class KafkaLog:
             unread = {where: start for where, start in starts.items() if start < ends[where]}
             reading = _consume(consumer, unread, ends, cut, wanted)
             if any(0 < low == high for low, high in kept.values()):
-                reading = reading._replace(complete_since=datetime.now(UTC))  # all that a partition had is gone
+                reading = reading._replace(complete_since=datetime.now(UTC))  # a whole partition was deleted
         finally:
             consumer.close()
         named = [each._replace(topic=each.topic.removeprefix(self._prefix)) for each in reading.messages]
@@ -100,7 +104,7 @@ class KafkaLog:
         return found
 
     def _consumer(self, group: str) -> Consumer:
-        """A client that names a group, as it must, and never subscribes, so that it does not become a member."""
+        """A client with the mandatory group id; it never subscribes, so it does not join the group."""
         return Consumer({"bootstrap.servers": self._bootstrap, "group.id": group, "enable.auto.commit": False})
 
 
@@ -133,7 +137,7 @@ def _consume(
 
 
 def _some(consumer: Consumer) -> Iterator[Message]:
-    """What has been fetched; waits for the first only, since `consume` waits until it has as many as asked for."""
+    """The fetched messages; waits for the first only, since `consume` waits for the full number it is given."""
     first = consumer.poll(_TIMEOUT)
     if first is None:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the topics have no end"))

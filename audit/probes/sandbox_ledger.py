@@ -1,4 +1,4 @@
-"""The payment sandbox's own record of every intent, for the audit to compare with what we believe."""
+"""Reads the payment sandbox's record of every intent, to compare it with the platform's own."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _PAGE = 5000
 
 
 class RecordedIntent(NamedTuple):
-    """What the provider has of one intent; amounts in minor units.
+    """The provider's record of one intent; amounts in minor units.
 
     Attributes:
-        booking_id: What we told the provider about it; None when it is not ours.
-        held: Reserved, and neither taken nor let go.
+        booking_id: The booking that the platform named when it created the intent; None for other intents.
+        held: Reserved, and neither captured nor released.
     """
 
     id: str
@@ -39,7 +39,7 @@ class SandboxLedger:
         await self._client.aclose()
 
     async def intents(self, bookings: Sequence[UUID] | None) -> AsyncIterator[RecordedIntent]:
-        """The intents of these bookings, or all."""
+        """Read the intents of these bookings, or of all bookings."""
         for start in range(0, len(bookings or ()), _PAGE):
             chosen = [str(booking) for booking in (bookings or ())[start : start + _PAGE]]
             answer = await self._client.post("/_sandbox/amounts", json={"bookings": chosen})

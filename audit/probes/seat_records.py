@@ -1,4 +1,4 @@
-"""Reads from Redis all that it keeps about seats: the keys that `adapters.redis.seat_locks` writes."""
+"""Reads all seat keys in Redis, which `adapters.redis.seat_locks` writes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ return found
 """
 
 
-class Keep(NamedTuple):
-    """Who has a place, and whether Redis never lets go of it by itself, as it should with what is sold."""
+class SeatOwner(NamedTuple):
+    """The booking that has a place; `is_endless`: the key has no expiry, which is right for sold places only."""
 
     booking: str
     is_endless: bool
@@ -33,31 +33,35 @@ class SectionRecord(NamedTuple):
     """A general-admission section.
 
     Attributes:
-        capacity: Places in all; None where Redis does not know.
-        counted: How many are taken, as the scripts count.
-        places: Booking → how many it has.
-        keeps: Who has places whose time is not over.
-        listed: Every booking with an end, also one that is over and waits to be cleared away.
+        capacity: The number of places; None if Redis does not have it.
+        counted: The number of taken places in the counter of the scripts.
+        places: The number of places by booking.
+        owners: The bookings whose places have not expired.
+        listed: All bookings with an expiry, including expired ones that wait for removal.
     """
 
     capacity: int | None
     counted: int
     places: dict[str, int]
-    keeps: list[Keep]
+    owners: list[SeatOwner]
     listed: set[str]
 
 
 @dataclass
 class EventRecord:
-    """Attributes: loaded_at: When it was loaded from Postgres, in ms; None while that is yet to be done."""
+    """The records of one event.
+
+    Attributes:
+        loaded_at: Time of the load from Postgres (ms since the epoch); None before the load.
+    """
 
     loaded_at: int | None = None
-    seats: dict[str, Keep] = field(default_factory=dict)
+    seats: dict[str, SeatOwner] = field(default_factory=dict)
     sections: dict[str, SectionRecord] = field(default_factory=dict)
 
 
 async def read_events(redis: Redis, event_id: UUID | None) -> dict[str, EventRecord]:
-    """What Redis keeps of one event or of all, by event; `redis` must decode its answers."""
+    """Read the records of one event or of all events, by event; `redis` must decode its replies to text."""
     events: dict[str, EventRecord] = defaultdict(EventRecord)
     sections: set[tuple[str, str]] = set()
     seats: dict[str, list[str]] = defaultdict(list)
@@ -78,11 +82,11 @@ async def read_events(redis: Redis, event_id: UUID | None) -> dict[str, EventRec
     return events
 
 
-async def _owners(redis: Redis, event: str, names: list[str]) -> dict[str, Keep]:
+async def _owners(redis: Redis, event: str, names: list[str]) -> dict[str, SeatOwner]:
     keys = [f"seatwright:{{{event}}}:seat:{name}" for name in names]
     found: list[str | int] = await redis.eval_ro(_OWNERS, len(keys), *keys)
     kept = zip(names, found[::2], found[1::2], strict=True)
-    return {name: Keep(str(owner), ttl == -1) for name, owner, ttl in kept if owner}
+    return {name: SeatOwner(str(owner), ttl == -1) for name, owner, ttl in kept if owner}
 
 
 async def _section(redis: Redis, event: str, section: str) -> SectionRecord:
@@ -98,10 +102,10 @@ async def _section(redis: Redis, event: str, section: str) -> SectionRecord:
         capacity=None if capacity is None else int(capacity),
         counted=int(count or 0),
         places={booking: int(quantity) for booking, quantity in places.items()},
-        keeps=list(_keeps(ends, int(seconds) * 1000)),
+        owners=list(_unexpired(ends, int(seconds) * 1000)),
         listed={booking for booking, _ in ends},
     )
 
 
-def _keeps(ends: Iterable[tuple[str, float]], now: int) -> Iterable[Keep]:
-    return (Keep(booking, end == inf) for booking, end in ends if end > now)
+def _unexpired(ends: Iterable[tuple[str, float]], now: int) -> Iterable[SeatOwner]:
+    return (SeatOwner(booking, end == inf) for booking, end in ends if end > now)

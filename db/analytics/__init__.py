@@ -1,1 +1,1 @@
-"""The analytics service's database: what was sold, counted once however often it is told."""
+"""The analytics service's database: what was sold, counted once however often a domain event arrives."""

@@ -33,7 +33,7 @@ async def count_booking(connection: AsyncConnection, booking: BookingConfirmed, 
 
 
 async def count_exchange(connection: AsyncConnection, exchange: TicketExchanged, day: date) -> None:
-    """Add what was paid for a dearer seat; what a cheaper one leaves is counted when it has gone back."""
+    """Add the extra charge for a more expensive seat; the difference to a cheaper one counts when it is refunded."""
     if exchange.amount:
         await _add(connection, exchange, day, bookings=0, tickets=0, revenue=exchange.amount)
 
@@ -46,9 +46,9 @@ async def _add(connection: AsyncConnection, sold: BookingConfirmed | TicketExcha
 
 
 async def count_refund(connection: AsyncConnection, refund: BookingMoneyReturned, day: date) -> None:
-    """Take what went back out of its event's totals; a booking is gone from them when all its tickets are.
+    """Subtract a refund from its event's totals; a booking is subtracted when all its tickets are refunded.
 
-    A booking's refunds are told after its confirmation, on the same partition, so there is something to take out of.
+    A booking's refunds follow its confirmation on the same partition, so the totals contain the booking.
     """
     await _take_out(connection, refund, gone=int(isinstance(refund, BookingRefunded)), sign=1)
     totals = {"refunds": 1, "tickets": refund.tickets, "amount": refund.amount}
@@ -58,7 +58,7 @@ async def count_refund(connection: AsyncConnection, refund: BookingMoneyReturned
 
 
 async def uncount_refund(connection: AsyncConnection, refund: BookingRefundTakenBack) -> None:
-    """Undo what `count_refund` did, on the day on which it was told; it is counted again when it has gone back."""
+    """Undo `count_refund`, on the day of the refund. The refund is counted again when it is paid."""
     await _take_out(connection, refund, gone=int(refund.was_refunded), sign=-1)
     await connection.execute(
         update(DailyRefundsRow)
@@ -87,7 +87,7 @@ async def _take_out(
 
 
 async def note_published(connection: AsyncConnection, event: EventPublished) -> None:
-    """Know what an event is, unless a newer version is known."""
+    """Keep an event's data, unless a newer version is there."""
     known = {"organizer_id": event.organizer_id, "name": event.name, "starts_at": event.starts_at}
     statement = insert(EventRow).values(id=event.event_id, version=event.version, **known)
     newer = EventRow.version < statement.excluded.version
@@ -97,6 +97,6 @@ async def note_published(connection: AsyncConnection, event: EventPublished) -> 
 
 
 async def note_cancelled(connection: AsyncConnection, event: EventCancelled) -> None:
-    """Know that an event was called off, for good, whether or not it is known what it is."""
+    """Mark an event as cancelled for good, even if its data has not arrived."""
     statement = insert(EventRow).values(id=event.event_id, cancelled=True)
     await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"cancelled": True}))

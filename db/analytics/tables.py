@@ -26,7 +26,7 @@ class InboxRow(Base):
 
 
 class EventRow(Base):
-    """What is sold, in its newest version known; 0 where only the cancellation is. Sales may be known before it."""
+    """An event in its newest version that arrived; 0 if only its cancellation did. Its sales may arrive first."""
 
     __tablename__ = "events"
 
@@ -64,7 +64,7 @@ class DailySalesRow(Base):
 
 
 class DailyRefundsRow(Base):
-    """What went back for an event on one day (UTC); `amount` in minor units."""
+    """An event's refunds of one day (UTC); `amount` in minor units."""
 
     __tablename__ = "daily_refunds"
 

@@ -1,1 +1,1 @@
-"""The catalogue service's database: what an event is."""
+"""The catalogue service's database: events with their sections and prices."""

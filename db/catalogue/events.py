@@ -48,7 +48,7 @@ async def find(connection: AsyncConnection, event_id: UUID) -> Event | None:
 
 
 async def check_publishable(connection: AsyncConnection, event: Event) -> None:
-    """Raise Refused if the event is cancelled, or is a draft of what has begun."""
+    """Raise Refused if the event is cancelled, or is a draft whose start has passed."""
     if event.status is EventStatus.CANCELLED:
         raise Refused(ProblemType.WRONG_STATE, "The event is cancelled.")
     if event.status is EventStatus.DRAFT and await _has_begun(connection, event.starts_at):
@@ -56,7 +56,7 @@ async def check_publishable(connection: AsyncConnection, event: Event) -> None:
 
 
 async def mark_published(connection: AsyncConnection, event_id: UUID) -> EventStatus:
-    """Publish a draft; an event that is none any more keeps its status, which is the answer."""
+    """Publish a draft; any other event keeps its status. Returns the status afterwards."""
     published = await connection.execute(
         update(EventRow)
         .where(EventRow.id == event_id, EventRow.status == EventStatus.DRAFT)
@@ -71,7 +71,7 @@ async def mark_published(connection: AsyncConnection, event_id: UUID) -> EventSt
 
 
 async def mark_cancelled(connection: AsyncConnection, event_id: UUID) -> EventStatus:
-    """Call an event off, once."""
+    """Cancel an event, once."""
     cancelled = await connection.execute(
         update(EventRow)
         .where(EventRow.id == event_id, EventRow.status != EventStatus.CANCELLED)

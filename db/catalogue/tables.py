@@ -53,7 +53,7 @@ class EventRow(Base):
 
 
 class SectionRow(Base):
-    """A priced part of the house, in the organizer's order."""
+    """A part of the venue with one price, in the organizer's order."""
 
     __tablename__ = "sections"
 

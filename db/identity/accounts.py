@@ -1,4 +1,4 @@
-"""Accounts: the only statements that touch what people told us of themselves, and their password hashes."""
+"""Accounts: the only statements that touch people's profiles and password hashes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Account:
     """A person's account as its owner sees it.
 
     Attributes:
-        key: Opens what else is sealed for this person.
+        key: Opens everything else that is sealed for this person.
     """
 
     id: UUID
@@ -40,7 +40,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a log-in is checked against."""
+    """The data that a log-in is checked against."""
 
     user_id: UUID
     roles: frozenset[Role]
@@ -50,7 +50,7 @@ class Credentials:
 async def register(
     connection: AsyncConnection, vault: Vault, profile: Profile, *, password_hash: str, roles: Collection[Role]
 ) -> Account | None:
-    """Make an account and tell the world its id; None if the address has one already."""
+    """Create an account and publish its id; None if the address has one already."""
     user_id = uuid7()
     key, wrapped = vault.new_key(user_id)
     made = await connection.execute(
@@ -79,33 +79,33 @@ async def find(connection: AsyncConnection, vault: Vault, user_id: UUID) -> Acco
 
 
 def of_user(connection: Connection, vault: Vault, user_id: UUID) -> Account | None:
-    """As `find`, for who asks synchronously."""
+    """As `find`, for synchronous callers."""
     return _read(connection, vault, _accounts(UserRow.id == user_id))
 
 
 async def locked(connection: AsyncConnection, vault: Vault, user_id: UUID) -> Account | None:
-    """The account, which nobody else changes until the transaction ends."""
+    """The account, locked until the transaction ends."""
     return await connection.run_sync(_read, vault, _accounts(UserRow.id == user_id).with_for_update(of=UserRow))
 
 
 async def key_of(connection: AsyncConnection, vault: Vault, user_id: UUID) -> PersonalKey | None:
-    """The person's key; None for nobody, and for somebody erased."""
+    """The person's key; None if there is no such person, or they are erased."""
     wrapped = await connection.scalar(select(UserKeyRow.wrapped).where(UserKeyRow.user_id == user_id))
     return vault.unwrap(user_id, wrapped) if wrapped else None
 
 
 async def credentials(connection: AsyncConnection, vault: Vault, email: str) -> Credentials | None:
-    """What the account with this address, in whatever case, is checked against."""
+    """The credentials of the account with this address, in upper or lower case."""
     return await _credentials(connection, UserRow.address_hash == vault.address_hash(email))
 
 
 async def credentials_of(connection: AsyncConnection, user_id: UUID) -> Credentials | None:
-    """What the account is checked against when its owner has to prove themselves once more."""
+    """The credentials of an account whose owner has to prove their identity again."""
     return await _credentials(connection, UserRow.id == user_id)
 
 
 async def change_profile(connection: AsyncConnection, account: Account, **changes: Any) -> Profile:
-    """Change some of what the person told us, in an account that is `locked`."""
+    """Change parts of the profile of an account that is `locked`."""
     profile = account.profile.model_copy(update=changes)
     await _change(connection, account.id, profile=_sealed(account.key, profile))
     return profile
@@ -116,7 +116,7 @@ async def set_password(connection: AsyncConnection, user_id: UUID, password_hash
 
 
 async def rehash(connection: AsyncConnection, known: Credentials, password_hash: str) -> None:
-    """Keep the same password under a better hash, unless it has been changed meanwhile."""
+    """Store a better hash of the same password, unless the password has changed."""
     await connection.execute(
         update(UserRow)
         .where(UserRow.id == known.user_id, UserRow.password_hash == known.password_hash)
@@ -125,7 +125,7 @@ async def rehash(connection: AsyncConnection, known: Credentials, password_hash:
 
 
 async def set_verified(connection: AsyncConnection, user_id: UUID) -> None:
-    """Note that the person has read a mail sent to their address; the first time stays."""
+    """Record that the person reads the mails of their address; the first time stays."""
     await connection.execute(
         update(UserRow).where(UserRow.id == user_id, UserRow.verified_at.is_(None)).values(verified_at=func.now())
     )
@@ -154,7 +154,7 @@ def _accounts(who: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     return (
         select(UserRow.id, UserRow.profile, UserRow.roles, UserRow.created_at, UserRow.verified_at, UserKeyRow.wrapped)
         .join(UserKeyRow, UserKeyRow.user_id == UserRow.id)
-        # Said besides: who waits for the row while it is erased gets its new version, but still sees the key.
+        # A statement that waits for the row during an erasure gets the row's new version, but still sees the old key.
         .where(who, UserRow.erased_at.is_(None))
     )
 

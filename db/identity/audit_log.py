@@ -1,7 +1,7 @@
 """The audit log: who did what to which object, each entry chained to the one before by a keyed hash.
 
-The application may only append. A change behind its back breaks the chain, and whoever has the database but not the
-key cannot mend it.
+The application may only append. Any other change breaks the chain, and only with the key could the chain be forged; the
+database does not have it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ORIGIN: Final = "origin"
 """The purpose for which the origin of an entry is sealed."""
 
 _BEGINNING: Final = bytes(32)
-# One at a time writes at the end of the chain. The time is the database's, and so never goes back along the chain.
+# Only one transaction at a time appends. The time is the database's, so it never goes back along the chain.
 _TAIL = text("SELECT pg_advisory_xact_lock(hashtext('audit-log'))")
 _LAST = text(
     """
@@ -39,16 +39,16 @@ _LAST = text(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is noted.
+    """An entry to append.
 
     Attributes:
-        actor: `user/<id>`, `client/<id>` for one that acts for nobody, `shell/<name>` for a command on one of our
-            machines, or `nobody`, who is not logged in.
+        actor: `user/<id>`, `client/<id>` for a client that acts for itself, `shell/<name>` for a command on a server,
+            or `nobody` without a log-in.
         roles: The actor's, with commas between.
         action: Such as `roles.changed`.
         object: Such as `user/<id>`.
-        origin: From where, as JSON, sealed under the key of the actor or, for `nobody`, of the object; a client's is
-            in clear. None where that is not known.
+        origin: Where the request came from, as JSON. It is sealed under the key of the actor or, for `nobody`, of the
+            object; a client's is not sealed. None if it is not known.
     """
 
     actor: str
@@ -69,11 +69,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What a walk along the chain has found.
+    """The result of a check of the chain.
 
     Attributes:
-        head: The last entry that is as it was written; None where there is none.
-        broken: The number at which the chain breaks first; None where it holds.
+        head: The last entry that is unchanged; None if there is none.
+        broken: The number of the first broken entry; None if the chain holds.
         why: What is wrong there.
     """
 
@@ -89,7 +89,7 @@ class AuditLog:
         self._key = key.encode()
 
     async def append(self, connection: AsyncConnection, entry: Entry) -> None:
-        """Append in the caller's transaction, as its last statement: everybody else's entries wait for its end."""
+        """Append in the caller's transaction, as its last statement: all other entries wait for its end."""
         await connection.execute(_TAIL)
         last = (await connection.execute(_LAST)).one()
         row = AuditLogRow(
@@ -107,7 +107,7 @@ class AuditLog:
         await connection.execute(insert(AuditLogRow).values(**values, hash=self._hash(row)))
 
     async def walk(self, connection: AsyncConnection) -> Walk:
-        """Follow the chain from its beginning to the first link that is not as it was written."""
+        """Check the chain from its beginning to the first entry that was changed."""
         head = Link(0, _BEGINNING.hex())
         async for row in _entries(connection):
             if why := self._fault(row, head):
@@ -116,7 +116,7 @@ class AuditLog:
         return Walk(head if head.number else None)
 
     async def has(self, connection: AsyncConnection, link: str) -> bool:
-        """Whether the chain goes through this link, `number:hash`."""
+        """Whether the chain contains this link, `number:hash`."""
         number, _, hash = link.partition(":")
         if not number.isdecimal():
             return False
@@ -133,7 +133,7 @@ class AuditLog:
         return ""
 
     def _hash(self, row: AuditLogRow) -> bytes:
-        # Every column, in the order of `_COLUMNS`; a JSON array leaves no doubt where one ends and the next begins.
+        # Every column, in the order of `_COLUMNS`; a JSON array makes the borders between them clear.
         return hmac.digest(self._key, orjson.dumps([_plain(getattr(row, name)) for name in _COLUMNS]), sha256)
 
 
@@ -151,14 +151,14 @@ def of_client(client_id: UUID) -> str:
 
 
 async def about(connection: AsyncConnection, name: str) -> list[AuditLogRow]:
-    """All that somebody did, and all that was done to them or to something, in order."""
+    """All entries with this actor or object, in order."""
     mine = or_(AuditLogRow.actor == name, AuditLogRow.object == name)
     found = await connection.execute(select(AuditLogRow.__table__).where(mine).order_by(AuditLogRow.number))
     return [AuditLogRow(**row) for row in found.mappings()]
 
 
 async def origin_of(connection: AsyncConnection, vault: Vault, row: AuditLogRow) -> dict[str, str]:
-    """From where it was done; nothing where that is not known, or the person has been erased."""
+    """Where the request came from; empty if that is not known or the person is erased."""
     if row.origin is None:
         return {}
     person = next((name for name in (row.actor, row.object) if name.startswith("user/")), None)

@@ -1,4 +1,4 @@
-"""Applications of others: registered by operators, each for what it may do and no more."""
+"""Third-party applications. Operators register each with the rights that it needs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from domain.identity import Role, Scope
 
 @dataclass(frozen=True)
 class Client:
-    """What a client is registered for.
+    """A registered client and its rights.
 
     Attributes:
-        secret_hash: None for a public client, which can keep no secret: an app on a phone, a page in a browser.
+        secret_hash: None for a public client, which cannot keep a secret: an app on a phone, a page in a browser.
         roles: What it may do on its own behalf (`client_credentials`).
-        may_introspect: Whether it may ask what any of our tokens says (RFC 7662).
+        may_introspect: Whether it may read the contents of any token (RFC 7662).
     """
 
     id: UUID
@@ -50,7 +50,7 @@ async def add(
     is_public: bool,
     may_introspect: bool,
 ) -> tuple[UUID, str | None]:
-    """Register a client: its id, and the secret, which is told only now."""
+    """Register a client. Returns its id and its secret, which is shown only now."""
     secret = None if is_public else secrets.token_urlsafe(32)
     made = await connection.execute(
         insert(ClientRow)
@@ -80,9 +80,9 @@ async def end(connection: AsyncConnection, client_id: UUID) -> bool:
 
 
 def find(connection: Connection, client_id: UUID) -> Client | None:
-    """The client, unless it has ended; it cannot end before the transaction does.
+    """The client, unless it has ended. It is locked until the transaction ends.
 
-    A token from beside its end would be younger than the revocation, and so be good.
+    Without the lock a token could be issued after the revocation, and would stay valid.
     """
     row = connection.execute(
         select(

@@ -1,4 +1,4 @@
-"""Erasing a person: their key goes, and with it whatever is sealed under it, wherever that lies."""
+"""Erases a person: without their key all data that is sealed under it is unreadable, in backups too."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from domain.domain_events import UserErased
 
 
 async def erase(connection: AsyncConnection, user_id: UUID) -> None:
-    """Leave of an account, whose row the caller has locked, nothing but its id, to which bookings and money refer."""
+    """Delete everything of a locked account but its id, which bookings and payments refer to."""
     await connection.execute(delete(UserKeyRow).where(UserKeyRow.user_id == user_id))
     await connection.execute(
         update(UserRow)
@@ -40,7 +40,7 @@ async def erase(connection: AsyncConnection, user_id: UUID) -> None:
 
 
 async def _forget_sessions(connection: AsyncConnection, user_id: UUID) -> None:
-    """End them; the rows stay, for those who look whether an access token's session has ended."""
+    """End the sessions. Their rows stay, because access tokens are checked against them."""
     ended = (
         update(SessionRow)
         .where(SessionRow.user_id == user_id)

@@ -1,7 +1,7 @@
-"""What people have granted to clients: a code that is good once, and then a family of refresh tokens, each good once.
+"""Grants of people to clients: a code for one use, then a family of refresh tokens, each for one use.
 
-A second use of either may be a thief's, so it ends the family, and the access tokens with it. The caller has to commit
-in that case too.
+A second use of a code or token may be theft, so it ends the family and its access tokens. The caller has to commit in
+that case too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LIFETIME = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Code:
-    """What a person has allowed, as the code for it stands for it."""
+    """The grant behind a code."""
 
     hash: bytes
     client_id: UUID
@@ -41,7 +41,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Family:
-    """A living grant: whose, to whom, for what."""
+    """A valid grant: its person, its client and its scopes."""
 
     id: UUID
     client_id: UUID
@@ -60,7 +60,7 @@ def add_code(
     challenge: str,
     nonce: str | None,
 ) -> None:
-    """Keep a code, and drop those that are too old to tell a second use by."""
+    """Store a code, and delete codes that are too old to detect a second use."""
     connection.execute(text("DELETE FROM authorization_codes WHERE expires_at < now() - interval '1 day'"))
     connection.execute(
         insert(AuthorizationCodeRow).values(
@@ -77,7 +77,7 @@ def add_code(
 
 
 def find_code(connection: Connection, code: str, client_id: UUID) -> Code | None:
-    """The client's code, locked for the rest of the transaction; None where it is unknown, too old, or used."""
+    """The client's code, locked for the rest of the transaction; None if it is unknown, expired or used."""
     table = AuthorizationCodeRow
     owner = connection.scalar(select(table.user_id).where(table.hash == digest(code), table.client_id == client_id))
     if owner is None:
@@ -124,9 +124,9 @@ def begin(connection: Connection, code: Code) -> Family:
 
 
 def hold(connection: Connection, refresh_token: str, client_id: UUID) -> Family | None:
-    """The family of that client's token, locked for the rest of the transaction, if the token is still good.
+    """The family of the client's token, locked for the rest of the transaction, if the token is valid.
 
-    A rotation that ran beside the end of its family would outlive it, hence the lock.
+    Without the lock a rotation could continue a family that another transaction ends.
     """
     family = _family_of(connection, refresh_token, client_id)
     if family is None:
@@ -142,13 +142,13 @@ def hold(connection: Connection, refresh_token: str, client_id: UUID) -> Family 
 
 
 def use_up(connection: Connection, refresh_token: str) -> None:
-    """Use up a token of a family that is held."""
+    """Use up a token of a locked family."""
     token = FamilyTokenRow
     connection.execute(update(token).where(token.hash == digest(refresh_token)).values(used_at=func.now()))
 
 
 def look(connection: Connection, refresh_token: str) -> tuple[Family, datetime] | None:
-    """The family of a refresh token that is still good, and until when it is; nothing is used up."""
+    """The family and the expiry of a valid refresh token; nothing is used up."""
     token, family = FamilyTokenRow, RefreshFamilyRow
     row = connection.execute(
         select(family.id, family.client_id, family.user_id, family.scopes, token.expires_at)
@@ -200,7 +200,7 @@ def end(connection: Connection, family: UUID) -> None:
 
 
 def end_all(connection: Connection, user_id: UUID) -> None:
-    """End all that a person has granted, also what no client has come for yet; the caller has locked their row."""
+    """End all grants of a person, unused codes included. The caller has locked the person's row."""
     connection.execute(
         delete(AuthorizationCodeRow).where(
             AuthorizationCodeRow.user_id == user_id, AuthorizationCodeRow.family.is_(None)
@@ -214,7 +214,7 @@ def end_all(connection: Connection, user_id: UUID) -> None:
 
 
 class Granted(NamedTuple):
-    """A living grant as the person sees it who gave it."""
+    """A valid grant as its person sees it."""
 
     id: UUID
     client_id: UUID
@@ -224,9 +224,9 @@ class Granted(NamedTuple):
 
 
 async def live(connection: AsyncConnection, user_id: UUID) -> list[Granted]:
-    """What a person has granted and what can still go on, the newest first."""
+    """A person's valid grants, newest first."""
     family, token = RefreshFamilyRow, FamilyTokenRow
-    # A client without refresh tokens has an access token at most, which lives for less than that.
+    # A client without refresh tokens has at most an access token, which expires earlier.
     goes_on = or_(
         family.created_at > func.now() - timedelta(hours=1),
         exists().where(token.family == family.id, token.used_at.is_(None), token.expires_at > func.now()),
@@ -241,7 +241,7 @@ async def live(connection: AsyncConnection, user_id: UUID) -> list[Granted]:
 
 
 async def end_own(connection: AsyncConnection, user_id: UUID, family_id: UUID) -> bool:
-    """End one grant of a person, whose row the caller has locked; False if there is no such one, or no more."""
+    """End one grant of a person whose row the caller has locked; False if there is no such valid grant."""
     family = RefreshFamilyRow
     ended = await connection.execute(
         update(family)

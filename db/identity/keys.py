@@ -1,4 +1,4 @@
-"""The keys that sign tokens: each is published before it signs, and until nothing that it signed can still be good."""
+"""The keys that sign tokens. Each is published before it signs, and until all its tokens have expired."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from db.identity.tables import SigningKeyRow
 
 
 class StoredKey(NamedTuple):
-    """A key as it is kept.
+    """A stored key.
 
     Attributes:
         public: The public JWK (RFC 7517), with `kid`.
         sealed: The private part, encrypted under the master secret.
-        signs: Whether its time has come; of those that sign the last one does.
+        signs: Whether it may sign already; the newest of these keys signs.
     """
 
     kid: str
@@ -39,7 +39,7 @@ ORDER BY signs_from
 
 
 async def live(connection: AsyncConnection, *, kept: timedelta) -> Sequence[StoredKey]:
-    """The keys to publish, oldest first: each stays for `kept` after its heir has begun to sign."""
+    """The keys to publish, oldest first. Each stays for `kept` after its successor begins to sign."""
     rows = await connection.execute(text(_LIVE), {"kept": kept})
     return [StoredKey(*row) for row in rows]
 

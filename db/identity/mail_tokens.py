@@ -1,4 +1,4 @@
-"""Single-use tokens sent by mail: who brings one back reads the mails of that account's address."""
+"""Single-use tokens sent by mail. A person who returns one can read the mails of the account's address."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _PAUSE: Final = timedelta(minutes=1)
 
 
 async def send(connection: AsyncConnection, vault: Vault, user_id: UUID, purpose: Purpose) -> bool:
-    """Have a token mailed to the account, whose row the caller has locked; False if one was within the last minute.
+    """Request a mail with a token to a locked account; False if one was requested within the last minute.
 
-    Those mailed before stay good as well, so that it does not matter which mail is read first.
+    Earlier tokens stay valid, so that the order in which mails are read does not matter.
     """
     recent = select(MailTokenRow.id).where(
         MailTokenRow.user_id == user_id, MailTokenRow.purpose == purpose, MailTokenRow.created_at > func.now() - _PAUSE
@@ -52,7 +52,7 @@ async def send(connection: AsyncConnection, vault: Vault, user_id: UUID, purpose
 
 
 async def to_mail(connection: AsyncConnection, vault: Vault, user_id: UUID, token_id: UUID) -> str | None:
-    """The token, for its mail; None when it has been used or is too old, and so needs no mail."""
+    """The token for its mail; None if it is used or expired, so that no mail is needed."""
     live = select(MailTokenRow.id).where(
         MailTokenRow.id == token_id, MailTokenRow.user_id == user_id, MailTokenRow.expires_at > func.now()
     )
@@ -70,9 +70,9 @@ def _is_good(token: str, purpose: Purpose) -> ColumnElement[bool]:
 
 
 async def use(connection: AsyncConnection, token: str, purpose: Purpose) -> UUID | None:
-    """Use up the token and all others for this purpose; whose it was, or None if it is not good, or not any more.
+    """Use up the token and all others for this purpose. Returns its person; None if the token is not valid.
 
-    The person's row is locked first, as who erases them does: so neither waits for the other in a circle.
+    The person's row is locked first, in the same order as in an erasure, to avoid a deadlock.
     """
     owner = select(MailTokenRow.user_id).where(_is_good(token, purpose)).scalar_subquery()
     await connection.execute(select(UserRow.id).where(UserRow.id == owner).with_for_update())

@@ -1,4 +1,4 @@
-"""Accounts at outside providers: whose they are, and linking one after proof."""
+"""Accounts at other log-in providers: to whom they belong, and how one is linked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from db.identity.vault import Vault
 
 
 async def owner(connection: AsyncConnection, provider: str, subject: str) -> UUID | None:
-    """Whose account with us it is linked to."""
+    """The person to whom it is linked."""
     found = await connection.scalar(
         select(OutsideAccountRow.user_id).where(
             OutsideAccountRow.provider == provider, OutsideAccountRow.subject == subject
@@ -25,7 +25,7 @@ async def owner(connection: AsyncConnection, provider: str, subject: str) -> UUI
 
 
 async def has_address(connection: AsyncConnection, vault: Vault, user_id: UUID, email: str) -> bool:
-    """Whether the account with us has this address, in whatever case."""
+    """Whether the person's account has this address, in upper or lower case."""
     found = await connection.scalar(
         select(UserRow.id).where(UserRow.id == user_id, UserRow.address_hash == vault.address_hash(email))
     )
@@ -40,14 +40,14 @@ class Linked(NamedTuple):
 
 
 async def of_person(connection: AsyncConnection, user_id: UUID) -> list[Linked]:
-    """With what a person may log in besides, the oldest first."""
+    """The accounts with which a person may log in, oldest first."""
     account = OutsideAccountRow
     mine = select(account.provider, account.linked_at).where(account.user_id == user_id).order_by(account.linked_at)
     return [Linked(*row) for row in await connection.execute(mine)]
 
 
 async def unlink(connection: AsyncConnection, user_id: UUID, provider: str) -> bool:
-    """Let the person log in with the provider no more; False if they could not."""
+    """Unlink the provider's account from the person; False if it was not linked."""
     gone = await connection.execute(
         delete(OutsideAccountRow).where(OutsideAccountRow.user_id == user_id, OutsideAccountRow.provider == provider)
     )
@@ -55,7 +55,7 @@ async def unlink(connection: AsyncConnection, user_id: UUID, provider: str) -> b
 
 
 async def link(connection: AsyncConnection, provider: str, subject: str, user_id: UUID) -> UUID:
-    """Link it, unless it is linked already; whose it is then."""
+    """Link it, unless it is linked already. Returns the person to whom it is linked then."""
     await connection.execute(
         insert(OutsideAccountRow).values(provider=provider, subject=subject, user_id=user_id).on_conflict_do_nothing()
     )

@@ -1,4 +1,4 @@
-"""What has ended before its time: sessions, families of refresh tokens, single tokens, and all tokens of a person."""
+"""Revoked sessions, families of refresh tokens, single tokens, and people (all their tokens)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 async def recent(connection: AsyncConnection, within: timedelta) -> Mapping[UUID, float]:
-    """What was revoked in the time given, with when (seconds since the epoch)."""
+    """Everything revoked in this period, with its time (seconds since the epoch)."""
     rows = await connection.execute(
         text(
             "SELECT subject, extract(epoch FROM revoked_at)::float FROM revocations WHERE revoked_at > now() - :within"
@@ -22,5 +22,5 @@ async def recent(connection: AsyncConnection, within: timedelta) -> Mapping[UUID
 
 
 async def forget(connection: AsyncConnection, older_than: timedelta) -> None:
-    """Drop what no living token can belong to."""
+    """Delete revocations that are older than every valid token."""
     await connection.execute(text("DELETE FROM revocations WHERE revoked_at < now() - :age"), {"age": older_than})

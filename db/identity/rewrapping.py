@@ -1,4 +1,4 @@
-"""Wraps people's keys anew when the master key is replaced, so that the old one can be thrown away."""
+"""Wraps people's keys again after the master key was replaced, so that the old one can be deleted."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FIRST: Final = UUID(int=0)
 
 
 class Progress(NamedTuple):
-    """How many keys of a page were wrapped anew, and where to go on; None where there is nothing left."""
+    """How many keys of a page were wrapped again, and where to continue; None if nothing is left."""
 
     wrapped: int
     after: UUID | None
 
 
 async def rewrap(connection: AsyncConnection, vault: Vault, after: UUID) -> Progress:
-    """Wrap the keys of a page by the newest master key; whoever is erased meanwhile waits, and is erased.
+    """Wrap the keys of a page with the newest master key. An erasure at the same time waits, and then succeeds.
 
     Raises:
         KeyError: A key is wrapped by a master key that is not configured any more.

@@ -1,4 +1,4 @@
-"""What a person may do at this moment, as a token is to say it: roles, and parts in teams."""
+"""A person's current rights, for a token: roles, and roles in teams."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TEAMS = text("SELECT team_id, role FROM team_members WHERE user_id = :id AND ac
 
 
 class Rights(NamedTuple):
-    """What a token is to say, and as of when (seconds since the epoch, by the database's clock)."""
+    """The rights for a token, and their time (seconds since the epoch, by the database's clock)."""
 
     roles: frozenset[Role]
     teams: dict[UUID, TeamRole]
@@ -25,18 +25,17 @@ class Rights(NamedTuple):
 
 
 def hold(connection: Connection, user_id: UUID) -> None:
-    """Wait for a change of the person that is under way, and let none begin before the transaction ends.
+    """Lock the person's row: wait for a change that is under way, and delay others until the transaction ends.
 
-    Whoever locks sessions or grants of a person comes here first or locks the person's row: in one order nobody waits
-    in a circle.
+    A transaction that locks sessions or grants of a person locks the person's row first. One order avoids deadlocks.
     """
     connection.execute(_HELD, {"id": user_id})
 
 
 def of_user(connection: Connection, user_id: UUID) -> Rights | None:
-    """The person's rights; None if there is no such person, or no more.
+    """The person's rights; None if there is no such person, or they are erased.
 
-    A change that is under way is waited for: a token from before it would be older than the revocation, and so end.
+    It waits for a change that is under way: a token from before the change would be revoked at once.
     """
     roles = connection.scalar(_HELD, {"id": user_id})
     if roles is None:
@@ -46,7 +45,7 @@ def of_user(connection: Connection, user_id: UUID) -> Rights | None:
 
 
 def now(connection: Connection) -> float:
-    """The moment by the clock that revocations go by; read after whatever is locked for the token."""
+    """The current time by the clock of revocations. Read it after all locks for the token."""
     return float(connection.scalar(_NOW) or 0)
 
 

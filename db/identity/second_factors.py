@@ -1,4 +1,4 @@
-"""The second factor: codes of an authenticator (TOTP, RFC 6238), or recovery codes; each is good once."""
+"""The second factor: codes of an authenticator (TOTP, RFC 6238), or recovery codes; each works once."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _RECOVERY_CODES: Final = 10
 CHALLENGE_LIFETIME: Final = timedelta(minutes=5)
 _TRIES: Final = 5
 _MOST_WRONG: Final = 50
-"""Wrong codes in a row, after which only a recovery code will do: it cannot be guessed, and so lets the owner in."""
+"""Wrong codes in a row, after which only a recovery code works. It cannot be guessed, so the owner can still log in."""
 
 
 async def begin(connection: AsyncConnection, account: Account) -> str:
-    """Make a secret for the account, not in force before `confirm`; its `otpauth:` URI, for an authenticator.
+    """Create a secret for the account; `confirm` activates it. Returns its `otpauth:` URI for an authenticator.
 
-    The caller has locked the account and made sure that none is in force.
+    The caller has locked the account and checked that none is active.
     """
     secret = secrets.token_bytes(20)
     sealed = account.key.seal(_PURPOSE, secret)
@@ -47,7 +47,7 @@ async def begin(connection: AsyncConnection, account: Account) -> str:
 
 
 async def confirm(connection: AsyncConnection, account: Account, code: str) -> Sequence[str] | None:
-    """Put the secret into force with its first code, and answer the recovery codes; None if the code is not right."""
+    """Activate the secret with its first code. Returns the recovery codes; None if the code is wrong."""
     if await is_in_force(connection, account.id) or not await _use_code(connection, account, code):
         return None
     await connection.execute(
@@ -66,9 +66,9 @@ async def is_in_force(connection: AsyncConnection, user_id: UUID) -> bool:
 
 
 async def use(connection: AsyncConnection, account: Account, code: str) -> bool:
-    """Use up a code of the authenticator, or a recovery code; False if it is none, or was used before.
+    """Use up a code of the authenticator, or a recovery code; False if it is wrong or used.
 
-    The try is counted already. After too many wrong ones in a row only a recovery code will do.
+    The attempt is counted already. After too many wrong codes in a row only a recovery code works.
     """
     if not (await _use_code(connection, account, code) or await _use_recovery_code(connection, account.id, code)):
         return False
@@ -77,12 +77,12 @@ async def use(connection: AsyncConnection, account: Account, code: str) -> bool:
 
 
 async def remove(connection: AsyncConnection, user_id: UUID) -> None:
-    """The account has no second factor any more; its recovery codes and waiting log-ins go with it."""
+    """Remove the account's second factor, with its recovery codes and waiting log-ins."""
     await connection.execute(delete(SecondFactorRow).where(SecondFactorRow.user_id == user_id))
 
 
 async def challenge(connection: AsyncConnection, user_id: UUID) -> str:
-    """A word by which a log-in, whose password was right, goes on with a code."""
+    """A challenge with which a log-in continues after the correct password."""
     await connection.execute(
         delete(LogInChallengeRow).where(
             LogInChallengeRow.user_id == user_id, LogInChallengeRow.expires_at <= func.now()
@@ -98,7 +98,7 @@ async def challenge(connection: AsyncConnection, user_id: UUID) -> str:
 
 
 async def try_challenge(connection: AsyncConnection, word: str) -> UUID | None:
-    """Count one try of a code; whose log-in it is, or None if the challenge is unknown, too old or tried too often.
+    """Count an attempt with a code. Returns the person; None if the challenge is unknown, expired or used up.
 
     The caller has to commit in every case, so that wrong codes count.
     """
@@ -110,7 +110,7 @@ async def try_challenge(connection: AsyncConnection, word: str) -> UUID | None:
     user_id = await connection.scalar(select(LogInChallengeRow.user_id).where(good))
     if user_id is None:
         return None
-    await count_try(connection, user_id)  # first, since who removes a second factor locks it before its challenges
+    await count_try(connection, user_id)  # first, because the removal of a second factor locks it before its challenges
     tried = await connection.execute(
         update(LogInChallengeRow)
         .where(good)
@@ -121,7 +121,7 @@ async def try_challenge(connection: AsyncConnection, word: str) -> UUID | None:
 
 
 async def count_try(connection: AsyncConnection, user_id: UUID) -> None:
-    """Count a code as wrong before it is looked at: to be committed first, so that many at once gain nothing."""
+    """Count a code as wrong before it is checked. Commit that first, so that parallel attempts gain nothing."""
     await connection.execute(
         update(SecondFactorRow)
         .where(SecondFactorRow.user_id == user_id)
@@ -130,12 +130,12 @@ async def count_try(connection: AsyncConnection, user_id: UUID) -> None:
 
 
 async def end_challenges(connection: AsyncConnection, user_id: UUID) -> None:
-    """No log-in of the account waits any more: one is complete, or the password is another."""
+    """Delete all waiting log-ins of the account: one is complete, or the password has changed."""
     await connection.execute(delete(LogInChallengeRow).where(LogInChallengeRow.user_id == user_id))
 
 
 async def _use_code(connection: AsyncConnection, account: Account, code: str) -> bool:
-    """Whether it is a code of the present 30 seconds, or of those before or after, newer than every one used."""
+    """Whether it is a code of the current 30 seconds, the previous or the next, and newer than every used one."""
     found = await connection.execute(
         select(SecondFactorRow.secret, func.extract("epoch", func.now()).label("now")).where(
             SecondFactorRow.user_id == account.id, SecondFactorRow.wrong_codes <= _MOST_WRONG

@@ -1,4 +1,4 @@
-"""Sessions, which their owner can list and end: each refresh token is good once, a second use ends the whole family."""
+"""Sessions, which their owner can list and end. A refresh token works once; a second use ends the whole family."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Session(NamedTuple):
 
 
 class Rotation(NamedTuple):
-    """A session that begins or goes on: whose it is, and the refresh token that comes next."""
+    """A session that begins or continues: its user and the next refresh token."""
 
     user_id: UUID
     session_id: UUID
@@ -35,14 +35,14 @@ class Rotation(NamedTuple):
 
 
 async def begin(connection: AsyncConnection, user_id: UUID, device: bytes) -> Rotation:
-    """Open a session; `device` tells its owner later which one it is, sealed under the owner's key."""
+    """Open a session. `device`, sealed under the owner's key, lets the owner recognize it later."""
     made = insert(SessionRow).values(user_id=user_id, device=device).returning(SessionRow.id)
     session_id = (await connection.execute(made)).scalar_one()
     return Rotation(user_id, session_id, await _new_token(connection, session_id))
 
 
 async def live(connection: AsyncConnection, user_id: UUID) -> list[Session]:
-    """The user's sessions that can still go on, the one used last first."""
+    """The user's valid sessions, the most recently used first."""
     found = await connection.execute(
         select(SessionRow.id, SessionRow.created_at, SessionRow.last_used_at, SessionRow.device)
         .where(_goes_on(user_id), SessionRow.last_used_at > func.now() - LIFETIME)
@@ -52,7 +52,7 @@ async def live(connection: AsyncConnection, user_id: UUID) -> list[Session]:
 
 
 async def end(connection: AsyncConnection, user_id: UUID, session_id: UUID) -> bool:
-    """End one session of the user; False if there is no such one, or no more."""
+    """End one session of the user; False if there is no such valid session."""
     ended = await connection.execute(
         update(SessionRow).where(_goes_on(user_id), SessionRow.id == session_id).values(ended_at=func.now())
     )
@@ -60,7 +60,7 @@ async def end(connection: AsyncConnection, user_id: UUID, session_id: UUID) -> b
 
 
 async def end_all(connection: AsyncConnection, user_id: UUID) -> None:
-    """End every session of the user and all that they granted to clients: nothing given out before goes on.
+    """End every session and every grant of the user, so that no earlier token continues.
 
     The caller has locked the user's row.
     """
@@ -73,10 +73,10 @@ def _goes_on(user_id: UUID) -> ColumnElement[bool]:
 
 
 async def rotate(connection: AsyncConnection, refresh_token: str) -> Rotation | None:
-    """Use up a refresh token for the next one; None if it is unknown, too old, or of a session that has ended.
+    """Exchange a refresh token for the next one; None if it is unknown, expired, or of an ended session.
 
-    One that was used before may be stolen: then the session ends here, for thief and owner alike. The caller has to
-    commit in that case too.
+    A used token may be stolen: then the session ends, for thief and owner. The caller has to commit in that case
+    too.
     """
     digest = _digest(refresh_token)
     found = await connection.execute(
@@ -89,7 +89,7 @@ async def rotate(connection: AsyncConnection, refresh_token: str) -> Rotation | 
         return None
     user_id, session_id = row
     await connection.run_sync(rights.hold, user_id)
-    # One at a time in a family: a rotation that ran beside the end of its session would outlive it.
+    # One rotation at a time in a family. Without the lock it could continue a session that another transaction ends.
     goes_on = select(SessionRow.id).where(_goes_on(user_id), SessionRow.id == session_id).with_for_update()
     if await connection.scalar(goes_on) is None:
         return None

@@ -27,7 +27,7 @@ class OutboxRow(OutboxColumns, Base):
 
 
 class UserRow(Base):
-    """An account. One that is erased is an id and nothing else.
+    """An account. An erased account has only its id.
 
     `profile` is sealed under the key of its owner; `address_hash` finds it by e-mail address.
     """
@@ -45,7 +45,7 @@ class UserRow(Base):
 
 
 class UserKeyRow(Base):
-    """A person's key, wrapped; without it nothing of theirs can be read any more, wherever it lies."""
+    """A person's wrapped key; without it all their sealed data is unreadable, in backups too."""
 
     __tablename__ = "user_keys"
 
@@ -54,7 +54,7 @@ class UserKeyRow(Base):
 
 
 class SessionRow(Base):
-    """One log-in and all refresh tokens that came of it: a family, which ends as a whole.
+    """One log-in and all its refresh tokens: a family, which ends as a whole.
 
     `device` is personal: sealed under its owner's key.
     """
@@ -113,7 +113,7 @@ class MailTokenRow(Base):
 class SecondFactorRow(Base):
     """A TOTP secret, sealed under its owner's key; `last_step` is the newest 30 seconds whose code was used.
 
-    `wrong_codes` is how many were shown since the last right one.
+    `wrong_codes` counts the wrong codes since the last correct one.
     """
 
     __tablename__ = "second_factors"
@@ -135,7 +135,7 @@ class RecoveryCodeRow(Base):
 
 
 class LogInChallengeRow(Base):
-    """A log-in whose password was right and whose second factor is awaited."""
+    """A log-in with the correct password that waits for the second factor."""
 
     __tablename__ = "log_in_challenges"
 
@@ -159,7 +159,7 @@ class SigningKeyRow(Base):
 
 
 class RevocationRow(Base):
-    """Something that access tokens name and that has ended; written by triggers and by `revoke()`."""
+    """A revoked session, family, token or person; written by triggers and by `revoke()`."""
 
     __tablename__ = "revocations"
 
@@ -178,7 +178,7 @@ class TeamRow(Base):
 
 
 class TeamMemberRow(Base):
-    """A person's part in a team; an invitation before it is accepted."""
+    """A person's role in a team; an invitation until it is accepted."""
 
     __tablename__ = "team_members"
 
@@ -189,7 +189,7 @@ class TeamMemberRow(Base):
 
 
 class ClientRow(Base):
-    """An application of others; without a secret it is a public one."""
+    """A third-party application; a public one has no secret."""
 
     __tablename__ = "clients"
 
@@ -206,7 +206,7 @@ class ClientRow(Base):
 
 
 class RefreshFamilyRow(Base):
-    """What a person has granted a client: all tokens that came of one code; it ends as a whole."""
+    """A person's grant to a client: all tokens of one code. It ends as a whole."""
 
     __tablename__ = "refresh_families"
 
@@ -230,7 +230,7 @@ class FamilyTokenRow(Base):
 
 
 class AuthorizationCodeRow(Base):
-    """A code, by its SHA-256 only; `family` is what it was used for."""
+    """A code, by its SHA-256 only; `family` has the tokens that it was used for."""
 
     __tablename__ = "authorization_codes"
 
@@ -247,7 +247,7 @@ class AuthorizationCodeRow(Base):
 
 
 class OutsideAccountRow(Base):
-    """An account at an outside provider, by the provider's id for it, which unlike an address never changes hands."""
+    """An account at another log-in provider, by the provider's id: unlike an address it never changes its owner."""
 
     __tablename__ = "outside_accounts"
 

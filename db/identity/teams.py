@@ -1,4 +1,4 @@
-"""Teams of organizers: who belongs to them, as owner or staff, once they have agreed. There is always an owner."""
+"""Teams of organizers and their members, owners or staff, who accept an invitation. A team always has an owner."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from domain.identity import TeamRole
 from domain.problems import ProblemType, Refused
 
 MOST_MEMBERS: Final = 100
-MOST_PARTS: Final = 20  # of one person; all of them are in each of their tokens
+MOST_PARTS: Final = 20  # of one person; each of their tokens contains all
 
 
 class Member(NamedTuple):
-    """Somebody's part; an invitation before it is `accepted`, which gives no rights."""
+    """A member of a team; an invitation gives no rights until it is `accepted`."""
 
     user_id: UUID
     role: TeamRole
@@ -27,7 +27,7 @@ class Member(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Likewise, as the person sees it."""
+    """A membership as the person sees it."""
 
     team_id: UUID
     name: str
@@ -42,7 +42,7 @@ class Team(NamedTuple):
 
 
 async def add(connection: AsyncConnection, name: str, owner: UUID) -> Team:
-    """A new team, made by its owner, whose row the caller has locked.
+    """Create a team for an owner whose row the caller has locked.
 
     Raises:
         Refused: They belong to too many.
@@ -74,7 +74,7 @@ async def hold(connection: AsyncConnection, team_id: UUID) -> Team | None:
 
 
 async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: TeamRole) -> None:
-    """Invite a person to a team that is held, or change the part that they have or are invited to.
+    """Invite a person to a locked team, or change a member's or an invited person's role.
 
     Raises:
         Refused: There is no such person, the team is full, or it would be left without an owner.
@@ -90,13 +90,13 @@ async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: Team
         member.on_conflict_do_update(
             index_elements=["team_id", "user_id"],
             set_={"role": role},
-            where=text("team_members.role <> excluded.role"),  # the same again would end the person's tokens
+            where=text("team_members.role <> excluded.role"),  # an update without a change would end the tokens
         )
     )
 
 
 async def of_person(connection: AsyncConnection, user_id: UUID) -> list[Part]:
-    """The teams to which a person belongs, and then the newest of those to which they are invited."""
+    """The teams of a person, and then their newest invitations."""
     part = TeamMemberRow
     rows = await connection.execute(
         select(part.team_id, TeamRow.name, part.role, part.accepted_at)
@@ -109,7 +109,7 @@ async def of_person(connection: AsyncConnection, user_id: UUID) -> list[Part]:
 
 
 async def accept(connection: AsyncConnection, user_id: UUID, team_id: UUID) -> bool:
-    """Accept an invitation of a person whose row the caller has locked; False if there is none, or not any more.
+    """Accept an invitation of a person whose row the caller has locked; False if there is none.
 
     Raises:
         Refused: They belong to too many teams.
@@ -131,7 +131,7 @@ async def _may_have_one_more(connection: AsyncConnection, user_id: UUID) -> None
 
 
 async def remove(connection: AsyncConnection, team: Team, user_id: UUID) -> None:
-    """End a person's part in a team that is held, or their invitation; again is no error.
+    """Remove a person, or an invitation, from a locked team; repeated, no change.
 
     Raises:
         Refused: It would leave the team without an owner.
@@ -144,7 +144,7 @@ async def remove(connection: AsyncConnection, team: Team, user_id: UUID) -> None
 
 
 async def _lock(connection: AsyncConnection, user_id: UUID) -> UUID | None:
-    """The person's row before that of their part, as who erases a person locks them; None for nobody."""
+    """Lock the person's row before the member's row, as an erasure does. None if there is no such person."""
     living = select(UserRow.id).where(UserRow.id == user_id, UserRow.erased_at.is_(None))
     return await connection.scalar(living.with_for_update())
 

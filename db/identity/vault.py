@@ -1,7 +1,7 @@
-"""Encrypts what is personal under a key of each person's own: who throws that key away erases the person everywhere.
+"""Encrypts personal data under one key for each person. Deleting that key erases the person everywhere.
 
-AES-256-GCM. A person's key lies in `user_keys`, wrapped by a master key that the database does not have; what is
-sealed is bound to its owner and its purpose, so that nothing can be put in another's place.
+AES-256-GCM. A person's key is in `user_keys`, wrapped by a master key that the database does not have. Sealed data is
+bound to its owner and its purpose, so that it cannot be swapped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NAME: Final = 4  # bytes by which a wrapped key names its master key
 
 
 class PersonalKey:
-    """The key of one person, opened."""
+    """The unwrapped key of one person."""
 
     def __init__(self, user_id: UUID, key: bytes) -> None:
         self._user_id = user_id
@@ -30,10 +30,10 @@ class PersonalKey:
         return _seal(self._cipher, plain, self._bound(purpose))
 
     def open(self, purpose: str, sealed: bytes) -> bytes:
-        """What was sealed for this person and purpose.
+        """Open data that was sealed for this person and purpose.
 
         Raises:
-            cryptography.exceptions.InvalidTag: It was not, or has been changed.
+            cryptography.exceptions.InvalidTag: It was sealed for another one, or was changed.
         """
         return _open(self._cipher, sealed, self._bound(purpose))
 
@@ -57,7 +57,7 @@ class Vault:
         self._tokens = _derived(index, "mail tokens")
 
     def new_key(self, user_id: UUID) -> tuple[PersonalKey, bytes]:
-        """A new person's key, and the same wrapped, to be stored."""
+        """A new person's key, and its wrapped form to store."""
         key = AESGCM.generate_key(256)
         return PersonalKey(user_id, key), self._wrapped(user_id, key)
 
@@ -85,11 +85,11 @@ class Vault:
         return self._newest + _seal(self._masters[self._newest], key, user_id.bytes)
 
     def address_hash(self, email: str) -> bytes:
-        """By what an account is found: the same for an address in whatever case."""
+        """The hash by which an account is found; the same for an address in upper and lower case."""
         return hmac.digest(self._index, email.casefold().encode(), sha256)
 
     def mail_token(self, token_id: UUID) -> str:
-        """The secret that a mail carries: made anew for each repetition of the mail, and stored nowhere."""
+        """The secret of a mail. It is derived again for each delivery of the mail, and stored nowhere."""
         return hmac.new(self._tokens, token_id.bytes, sha256).hexdigest()
 
 

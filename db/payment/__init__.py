@@ -1,1 +1,1 @@
-"""The payment service's database: every attempt to take money, and what became of it."""
+"""The payment service's database: payment attempts, refunds, the ledger and its reconciliation."""

@@ -1,4 +1,4 @@
-"""Payment attempts as rows: which intent and which keys belong to a booking, whatever crashes or is reset.
+"""Payment attempts as rows: they keep a booking's intent and idempotency keys through every crash and reset.
 
 A booking has one live attempt at most, and so has each exchange of one of its seats.
 """
@@ -29,7 +29,7 @@ class AttemptState(StrEnum):
     DECLINED = "declined"
     VOIDED = "voided"
     REFUNDED = "refunded"
-    LEFT = "left"  # given up although the provider could not close it yet: money may still turn up
+    LEFT = "left"  # given up before the provider could close it: money may still arrive
 
 
 CLOSED = frozenset({AttemptState.DECLINED, AttemptState.VOIDED, AttemptState.REFUNDED, AttemptState.LEFT})
@@ -42,17 +42,17 @@ _COMES_FROM: dict[AttemptState, frozenset[AttemptState]] = {
     _S.CAPTURED: frozenset({_S.OPEN, _S.ACTION_REQUIRED, _S.AUTHORIZED}),  # some gateways capture at once
     _S.DECLINED: frozenset({_S.OPEN, _S.ACTION_REQUIRED, _S.AUTHORIZED}),
     _S.VOIDED: frozenset({_S.OPEN, _S.ACTION_REQUIRED, _S.AUTHORIZED}),
-    _S.REFUNDED: frozenset({_S.AUTHORIZED, _S.CAPTURED}),  # the first, where we died before we could note the capture
+    _S.REFUNDED: frozenset({_S.AUTHORIZED, _S.CAPTURED}),  # the first, if the capture was not recorded
     _S.LEFT: frozenset({_S.OPEN, _S.ACTION_REQUIRED, _S.AUTHORIZED}),
 }
-"""An attempt goes forward only, so that a worker left behind can neither turn it back nor tell what is not true."""
+"""An attempt only moves forward, so that an old worker can neither move it back nor publish a wrong event."""
 
 
 class Attempt(NamedTuple):
-    """One attempt to take a booking's money; `intent_id` is None until the provider has told it.
+    """One attempt to charge for a booking; `intent_id` is None until the provider has named it.
 
-    `action_url` is the provider's page where the intent is paid, which some providers tell only once. `exchange_id` is
-    the exchange that it pays for; None where it pays for the booking itself.
+    `action_url` is the provider's page where the intent is paid; some providers report it only once. `exchange_id` is
+    the exchange that it pays; None if it pays the booking itself.
     """
 
     booking_id: UUID
@@ -68,13 +68,13 @@ class Attempt(NamedTuple):
     exchange_id: UUID | None = None
 
     def key(self, step: str) -> str:
-        """The idempotency key of one step: the same for every repetition, another once it has proved to be spent."""
+        """The idempotency key of one step: the same for every retry, and a new one after it proved to be spent."""
         minted = f":{self.keys_minted}" if self.keys_minted else ""
         exchange = "exchange:" if self.exchange_id else ""
         return f"{self.booking_id}:{exchange}{step}:{self.number}{minted}"
 
     def facts(self) -> dict[str, Any]:
-        """What every domain event of a payment carries."""
+        """The fields that every domain event of a payment has."""
         return {
             "booking_id": self.booking_id,
             "provider": self.provider,
@@ -100,7 +100,7 @@ def read_attempt(row: Row[Any]) -> Attempt:
     )
 
 
-# Built once: to build a statement costs more than to send it.
+# Built once: building a statement costs more than sending it.
 _IS_OPEN = (AttemptRow.booking_id == bindparam("of_booking"), AttemptRow.closed_at.is_(None))
 _IS_OF = AttemptRow.exchange_id.is_not_distinct_from(bindparam("of_exchange", type_=Uuid()))
 _LIVE = select(AttemptRow).where(*_IS_OPEN, _IS_OF)
@@ -142,7 +142,7 @@ async def live(connection: AsyncConnection, booking_id: UUID, exchange_id: UUID 
 
 
 async def captured(connection: AsyncConnection, booking_id: UUID) -> list[Attempt]:
-    """The attempts that have money of the booking's, for itself and for its exchanges, oldest first."""
+    """The captured attempts of a booking and of its exchanges, oldest first."""
     rows = await connection.execute(
         select(AttemptRow)
         .where(AttemptRow.booking_id == booking_id, AttemptRow.state == AttemptState.CAPTURED)
@@ -161,7 +161,7 @@ async def open_attempt(
 ) -> Attempt | None:
     """The live attempt, or a new one; None when there is none and the deadline has passed by the database's clock.
 
-    An order whose attempt was declined gets that one again: its worker died before it could tell.
+    A command whose attempt was declined gets that attempt again: its worker died before it could answer.
     """
     values = {"booking_id": booking_id, "provider": provider, "deadline": deadline, "exchange_id": exchange_id}
     row = (await connection.execute(_OPEN, values | amount.model_dump())).one_or_none()
@@ -182,26 +182,26 @@ _IN_TIME = text("SELECT :deadline > now()")
 async def note_intent(
     connection: AsyncConnection, attempt: Attempt, intent_id: str, action_url: str | None = None
 ) -> Attempt | None:
-    """Remember the provider's id before any money moves; None when the attempt has been closed meanwhile."""
+    """Store the provider's id before any money moves; None if the attempt is closed."""
     return await _change(connection, attempt, _NOTE_INTENT, noted_intent=intent_id, noted_url=action_url)
 
 
 async def begin_capture(
     connection: AsyncConnection, booking_id: UUID, exchange_id: UUID | None = None
 ) -> Attempt | None:
-    """The live attempt, with this capture counted before it is asked for; None when there is none."""
+    """The live attempt, with this capture counted before the call; None if there is none."""
     counted = await connection.execute(_BEGIN_CAPTURE, {"of_booking": booking_id, "of_exchange": exchange_id})
     row = counted.one_or_none()
     return read_attempt(row) if row else None
 
 
 async def note_decline(connection: AsyncConnection, attempt: Attempt, code: str) -> Attempt | None:
-    """Remember a decline before its intent is voided, so that a crash in between does not lose the reason."""
+    """Store a decline before its intent is voided, so that a crash in between does not lose the reason."""
     return await _change(connection, attempt, _changing({"decline_code": code}))
 
 
 async def mint_keys(connection: AsyncConnection, attempt: Attempt) -> Attempt | None:
-    """Have the next calls use new keys, since the provider's saved answer to the old ones is known to be a failure."""
+    """Let the next calls use new keys, because the provider's saved answer to the old ones is a failure."""
     minted = {"keys_minted": attempt.keys_minted + 1}
     return await _change(connection, attempt, _changing(minted, AttemptRow.keys_minted == attempt.keys_minted))
 
@@ -209,10 +209,10 @@ async def mint_keys(connection: AsyncConnection, attempt: Attempt) -> Attempt | 
 async def reach(
     connection: AsyncConnection, attempt: Attempt, state: AttemptState, event: PaymentEvent | None
 ) -> Attempt | None:
-    """Bring the attempt to a state and append the domain event that tells it.
+    """Bring the attempt to a state and append its domain event.
 
     Returns:
-        None, and nothing is changed or told, when the attempt is there already or has gone past it.
+        None, without any change, if the attempt has reached that state or a later one already.
     """
     changed = await _change(connection, attempt, _reaching(state))
     if changed and event:

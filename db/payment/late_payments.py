@@ -1,4 +1,4 @@
-"""Attempts whose money may turn up, or has, when nobody waits for it any more."""
+"""Attempts whose payment arrived, or may arrive, after their booking ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from domain.payments import LatePayment
 
 
 async def find(connection: AsyncConnection, provider: str, intent_id: str) -> tuple[Attempt, bool] | None:
-    """The attempt that an intent belongs to, and whether it is watched; None where it is none of ours."""
+    """The attempt of an intent, and whether it is watched; None if the intent is unknown."""
     found = await connection.execute(
         select(AttemptRow).where(AttemptRow.provider == provider, AttemptRow.intent_id == intent_id)
     )
@@ -26,18 +26,18 @@ async def find(connection: AsyncConnection, provider: str, intent_id: str) -> tu
 
 
 async def is_older_than(connection: AsyncConnection, attempt: Attempt, age: timedelta) -> bool:
-    """Whether the attempt was opened longer ago than that, by the database's clock."""
+    """Whether the attempt is older than `age`, by the database's clock."""
     found = await connection.execute(select(AttemptRow.opened_at < func.now() - age).where(*_same(attempt)))
     return bool(found.scalar_one())
 
 
 async def watch(connection: AsyncConnection, attempt: Attempt) -> None:
-    """From now on a workflow looks after it, and is started again if it gets lost."""
+    """Mark the attempt as followed by a workflow, which is started again if it gets lost."""
     await connection.execute(update(AttemptRow).where(*_same(attempt), ~AttemptRow.watched).values(watched=True))
 
 
 async def watched(connection: AsyncConnection, *, limit: int) -> list[LatePayment]:
-    """What a workflow should look after, at random."""
+    """Watched attempts, which a workflow should follow, in random order."""
     rows = await connection.execute(
         select(AttemptRow)
         .where(AttemptRow.watched, AttemptRow.intent_id.is_not(None))
@@ -49,10 +49,10 @@ async def watched(connection: AsyncConnection, *, limit: int) -> list[LatePaymen
 
 
 async def take_up(connection: AsyncConnection, attempt: Attempt) -> bool:
-    """Make a closed attempt the booking's live one again, since its money is there; repeated, no change.
+    """Make a closed attempt live again, because its payment arrived; repeated, no change.
 
     Returns:
-        False where the booking has another live attempt.
+        False if the booking has another live attempt.
     """
     other = aliased(AttemptRow)
     lives = exists().where(other.booking_id == attempt.booking_id, other.closed_at.is_(None))
@@ -70,7 +70,7 @@ async def take_up(connection: AsyncConnection, attempt: Attempt) -> bool:
 
 
 async def close(connection: AsyncConnection, attempt: Attempt, state: AttemptState, event: PaymentEvent) -> None:
-    """Close an attempt, also one that is closed already as something else, and tell it; repeated, no change."""
+    """Close an attempt, even one that is closed in another state, and append its event; repeated, no change."""
     values: dict[str, Any] = {"state": state, "closed_at": func.coalesce(AttemptRow.closed_at, func.now())}
     changed = await connection.execute(
         update(AttemptRow).where(*_same(attempt), AttemptRow.state != state).values(values)
@@ -86,7 +86,7 @@ async def mint_keys(connection: AsyncConnection, attempt: Attempt) -> None:
 
 
 async def settle(connection: AsyncConnection, attempt: Attempt, event: LatePaymentSettled | None) -> None:
-    """Stop watching an attempt and tell, once, what became of its money; None where there was none."""
+    """Stop watching an attempt and append, once, the event about its payment; None if there was no payment."""
     changed = await connection.execute(
         update(AttemptRow).where(*_same(attempt), AttemptRow.watched).values(watched=False)
     )

@@ -1,4 +1,4 @@
-"""What a provider lists of a day beside what the ledger has of it, and the differences that were found."""
+"""Settlement reports of providers, compared with the ledger day by day, and the differences."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from domain.reconciliation import Difference, Movement, Standing
 
 
 class Payment(NamedTuple):
-    """One attempt of a booking at a provider, as the ledger has it."""
+    """One attempt of a booking at a provider, according to the ledger."""
 
     intent_id: str | None
     standing: Standing
 
 
 class Listed(NamedTuple):
-    """What a provider's list of a day has of one booking, in minor units; in words for an operator.
+    """What a provider's report of a day has about one booking, in minor units; in words for an operator.
 
     Attributes:
-        held: As far as the list does not name the intents.
-        is_strange: It names one that reserves money and is none of ours.
+        held: Without the lines that name an intent.
+        is_strange: A line authorizes money on an unknown intent.
     """
 
     captured: int
@@ -48,7 +48,7 @@ _KEEP = text(
                   amount = excluded.amount, currency = excluded.currency
     """
 )
-# A fee belongs to the attempt that took the money, as far as there is one.
+# A fee belongs to the attempt that captured the money, if there is one.
 _BOOK_FEE = text(
     """
     SELECT book_fee(:provider, :reference, booking_id, number, :fee_currency, :fee) FROM attempts
@@ -60,7 +60,7 @@ _BOOK_FEE = text(
 
 
 async def keep(connection: AsyncConnection, provider: str, day: date, movements: Sequence[Movement]) -> None:
-    """Keep lines of a provider's list, and book the fees in them; repeated, no change."""
+    """Store lines of a report, and post their fees; repeated, no change."""
     for movement in movements:
         values = {
             "provider": provider,
@@ -81,13 +81,13 @@ async def keep(connection: AsyncConnection, provider: str, day: date, movements:
 
 
 async def count(connection: AsyncConnection, provider: str, day: date) -> int:
-    """How many lines the list of that day had."""
+    """How many lines the report of that day had."""
     found = text("SELECT count(*) FROM provider_movements WHERE provider = :provider AND day = :day")
     return int((await connection.execute(found, {"provider": provider, "day": day})).scalar_one())
 
 
 async def strangers(connection: AsyncConnection, provider: str, day: date) -> list[tuple[str, str]]:
-    """Lines of the list that name no booking of ours: their references, and what they say."""
+    """Lines of the report that name no known booking: their references and contents."""
     found = await connection.execute(
         text(
             """
@@ -100,14 +100,14 @@ async def strangers(connection: AsyncConnection, provider: str, day: date) -> li
     return [(row.reference, row.words) for row in found]
 
 
-# A hold whose intent is none of ours, whatever else of its booking we know.
+# An authorization with an unknown intent, even if the booking is known.
 _IS_STRANGE = """
     line.kind = 'held' AND line.intent_id IS NOT NULL AND NOT EXISTS (
         SELECT FROM attempts a WHERE a.provider = line.provider AND a.intent_id = line.intent_id)
 """
 
-# Whatever is plainly right is left out here, set by set; the rest is looked up at the provider, one by one. A day's end
-# falls into the middle of some bookings: these are looked up, and then are right.
+# Bookings without any doubt are left out here; the others are retrieved from the provider, one by one. A day's end
+# is in the middle of some bookings: they are retrieved, and then are correct.
 _SUSPECTS = text(
     f"""
     WITH theirs AS (
@@ -149,7 +149,7 @@ _SUSPECTS = text(
 async def suspects(
     connection: AsyncConnection, provider: str, day: date, *, has_list: bool, after: UUID, limit: int
 ) -> list[UUID]:
-    """The next bookings, by id, whose money of that day the two sides do not tell alike; without a list, all."""
+    """The next bookings, by id, for which ledger and report differ on that day; without a report, all."""
     values = {"provider": provider, "day": day, "has_list": has_list, "after": after, "limit": limit}
     return list((await connection.execute(_SUSPECTS, values)).scalars())
 
@@ -177,7 +177,7 @@ _PAYMENTS = text(
 
 
 async def payments(connection: AsyncConnection, provider: str, booking_id: UUID) -> list[Payment]:
-    """A booking's attempts at a provider, as the ledger has them now."""
+    """A booking's attempts at a provider, according to the ledger now."""
     rows = await connection.execute(_PAYMENTS, {"provider": provider, "booking_id": booking_id})
     return [
         Payment(
@@ -210,7 +210,7 @@ _LISTED = text(
 
 
 async def listed(connection: AsyncConnection, provider: str, day: date, booking_id: UUID) -> Listed:
-    """What the provider's list of that day has of a booking."""
+    """What the provider's report of that day has about a booking."""
     row = (await connection.execute(_LISTED, {"provider": provider, "day": day, "booking_id": booking_id})).one()
     return Listed(row.captured, row.refunded, row.held, row.is_strange, row.words or "")
 
@@ -226,13 +226,13 @@ _NOTE = text(
 
 
 async def note(connection: AsyncConnection, found: Sequence[Difference]) -> None:
-    """Keep differences; one that is known is seen once more."""
+    """Store differences; a known one gets a new time."""
     for difference in found:
         await connection.execute(_NOTE, difference.model_dump())
 
 
 async def finish(connection: AsyncConnection, provider: str, day: date, found: Sequence[Difference]) -> dict[str, int]:
-    """Resolve what this look at the day did not see any more, and remember that it was made.
+    """Resolve the differences that this run did not find again, and record the run.
 
     Returns:
         How many differences the provider has open now, over all days, by kind.
@@ -271,7 +271,7 @@ async def finish(connection: AsyncConnection, provider: str, day: date, found: S
 
 
 async def days_due(connection: AsyncConnection, provider: str, until: date, at_most: int) -> list[date]:
-    """The days up to `until` that were not reconciled since they ended, oldest first, and no more than so many back."""
+    """The days up to `until` that were not reconciled after their end, oldest first, within a limit."""
     done = await connection.execute(
         text(
             """

@@ -1,7 +1,7 @@
-"""Tries to give money back as rows: a try may begin only when the one before it has failed for certain.
+"""Tries of refunds as rows. A try may begin only after the previous one has failed for certain.
 
-Where a booking's money was taken by several intents, since seats were exchanged for dearer ones, a refund has a part at
-each intent that it takes from, and each part has its own tries; `number` counts the tries of all parts.
+A booking may have several intents, after exchanges for more expensive seats. Then a refund has a part at each intent
+that it uses, and each part has its own tries; `number` counts the tries of all parts.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from domain.money import Money
 
 
 class TryState(StrEnum):
-    OPEN = "open"  # the provider has been asked, or is about to be
+    OPEN = "open"  # the request to the provider is sent, or will be
     PENDING = "pending"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
 
 BY_HAND = "by_hand"
-"""The code of a try that nobody asked the provider for: an operator says that the money went back otherwise."""
+"""The code of a try without a request to the provider: an operator has confirmed another way of payment."""
 
 SETTLED = frozenset({TryState.SUCCEEDED, TryState.FAILED})
 
 
 class Try(NamedTuple):
-    """One try to give a refund's money back, or its part at one intent.
+    """One try of a refund, or of its part at one intent.
 
     Attributes:
-        is_new: Nobody can have asked the provider under its key before.
+        is_new: No request with its key can exist yet.
     """
 
     refund_id: UUID
@@ -58,7 +58,7 @@ class Try(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The idempotency key: the same for every repetition, another once it has proved to be spent."""
+        """The idempotency key: the same for every retry, and a new one after it proved to be spent."""
         number = f":{self.number}" if self.number > 1 else ""
         minted = f":minted-{self.keys_minted}" if self.keys_minted else ""
         return f"{self.booking_id}:refund:{self.refund_id}{number}{minted}"
@@ -67,13 +67,13 @@ class Try(NamedTuple):
 async def open_tries(
     connection: AsyncConnection, refund_id: UUID, booking_id: UUID, number: int, amount: int
 ) -> list[Try]:
-    """The latest try of each part; a new one where there is none yet, or where it has failed.
+    """The latest try of each part; a new one if there is none yet or it has failed.
 
     Args:
-        number: How many tries a part may have had with those that are opened now.
+        number: The limit of tries of a part, with the new ones.
 
     Returns:
-        Nothing where the booking has not so much money left.
+        An empty list if the booking does not have enough money left.
     """
     known = await _tries(connection, refund_id)
     if known:
@@ -100,7 +100,7 @@ def _may_follow(last: Try, tries: Sequence[Try], number: int) -> bool:
 
 
 async def _shared_out(connection: AsyncConnection, booking_id: UUID, amount: int) -> dict[int, int]:
-    """What to take from each of the booking's intents, by the attempt's number; the oldest is emptied first."""
+    """The share of each of the booking's intents, by the attempt's number; the oldest is used up first."""
     spent = await _given_or_on_its_way(connection, booking_id)
     parts = {}
     for attempt in await attempts.captured(connection, booking_id):
@@ -148,27 +148,27 @@ def _try(row: Row[*tuple[Any, ...]]) -> Try:
 
 
 async def note_by_hand(connection: AsyncConnection, refund_id: UUID, booking_id: UUID, amount: int) -> None:
-    """An operator says that all of a refund has gone back: book what the tries have not given; repeated, no change.
+    """Post what the tries of a refund have not paid, because an operator confirms all of it; repeated, no change.
 
-    A try that is still on its way is taken for given, too: that is what the operator answers for.
+    A pending try counts as paid: the operator is responsible for that.
     """
     for given in await open_tries(connection, refund_id, booking_id, sys.maxsize, amount):
         await note(connection, given, TryState.SUCCEEDED, BY_HAND)
 
 
 async def succeeded(connection: AsyncConnection, refund_id: UUID) -> list[Try]:
-    """What a provider has given back of a refund, as it said."""
+    """What the provider has confirmed of a refund."""
     tries = await _tries(connection, refund_id)
     return [each for each in tries if each.state is TryState.SUCCEEDED and each.code != BY_HAND]
 
 
 async def is_owed(connection: AsyncConnection, refund_id: UUID) -> bool:
-    """Whether a part of a refund has failed and not been given since."""
+    """Whether a part of a refund has failed and was not paid since."""
     return any(each.state is TryState.FAILED for each in _latest(await _tries(connection, refund_id)))
 
 
 async def take_back(connection: AsyncConnection, given: Try, code: str | None) -> None:
-    """A try that had succeeded has failed after all: the money is with us again, and told so, once."""
+    """A try that had succeeded has failed after all: the money is owed again. The event is appended once."""
     await _lock(connection, given)
     changed = await connection.execute(
         update(RefundRow)
@@ -187,7 +187,7 @@ async def take_back(connection: AsyncConnection, given: Try, code: str | None) -
 
 
 async def mint_key(connection: AsyncConnection, given: Try) -> None:
-    """Have the next call use a new key, since the provider's saved answer to this one is known to be a failure."""
+    """Let the next call use a new key, because the provider's saved answer to this one is a failure."""
     await connection.execute(
         update(RefundRow)
         .where(RefundRow.refund_id == given.refund_id, RefundRow.number == given.number)
@@ -197,7 +197,7 @@ async def mint_key(connection: AsyncConnection, given: Try) -> None:
 
 
 async def note(connection: AsyncConnection, given: Try, state: TryState, code: str | None = None) -> None:
-    """Remember what the provider says of a try; when the money has gone back, tell it, once."""
+    """Store the provider's answer to a try; if the money is paid, append the event, once."""
     await _lock(connection, given)
     changed = await connection.execute(
         update(RefundRow)
@@ -211,7 +211,7 @@ async def note(connection: AsyncConnection, given: Try, state: TryState, code: s
 
 
 async def _lock(connection: AsyncConnection, given: Try) -> None:
-    """Makes refunds of one booking queue up, for the sums of what is given and for the sequence of what is told."""
+    """Serializes the refunds of one booking, so that sums and event sequences are correct."""
     await connection.execute(
         select(AttemptRow.number)
         .where(AttemptRow.booking_id == given.booking_id, AttemptRow.number == given.attempt)

@@ -25,11 +25,11 @@ class OutboxRow(OutboxColumns, Base):
 
 
 class AttemptRow(Base):
-    """One attempt to take a booking's money, or what an exchange of one of its seats costs.
+    """One attempt to charge for a booking, or for an exchange of one of its seats.
 
     `keys_minted` counts the idempotency keys that proved to be spent, `captures_asked` how often a capture was begun;
-    `deadline` is that of the order that opened it; a `watched` one is closed, or nobody's any more, and a workflow of
-    its own finds out what becomes of money that may still turn up.
+    `deadline` is that of the command that opened it. A `watched` attempt is closed or abandoned, and a workflow of its
+    own waits for a payment that may still arrive.
     """
 
     __tablename__ = "attempts"
@@ -53,7 +53,7 @@ class AttemptRow(Base):
 
 
 class WebhookRow(Base):
-    """A provider's message, kept once however often it is sent; `course` is what was done when it came first."""
+    """A provider's message, stored once for all deliveries; `course` is the action of the first delivery."""
 
     __tablename__ = "webhooks"
 
@@ -67,7 +67,7 @@ class WebhookRow(Base):
 
 
 class RefundRow(Base):
-    """One try to give back what one attempt has taken of a refund's money.
+    """One try of a refund, or of its part at one attempt.
 
     `keys_minted` counts the idempotency keys that proved to be spent.
     """
@@ -123,7 +123,7 @@ class LedgerRouteRow(Base):
 
 
 class ProviderMovementRow(Base):
-    """One line of a provider's list of a day; without a booking it is none of ours."""
+    """One line of a provider's report of a day; without a booking it is unknown."""
 
     __tablename__ = "provider_movements"
 
@@ -139,7 +139,7 @@ class ProviderMovementRow(Base):
 
 
 class DifferenceRow(Base):
-    """Something that ledger and provider do not agree about; resolved when a later look does not see it any more."""
+    """A difference between ledger and provider; resolved when a later run does not find it again."""
 
     __tablename__ = "reconciliation_differences"
 
@@ -155,7 +155,7 @@ class DifferenceRow(Base):
 
 
 class ReconciledDayRow(Base):
-    """A day of a provider that was reconciled, last at `finished_at`."""
+    """A reconciled day of a provider; `finished_at` is the latest run."""
 
     __tablename__ = "reconciled_days"
 

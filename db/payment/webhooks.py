@@ -1,4 +1,4 @@
-"""Providers' messages: each is kept once, and what is to be done about it follows from where its attempt stands."""
+"""Providers' messages. Each is stored once, and the state of its attempt decides the action."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from db.payment.refunds import BY_HAND, TryState
 from domain.payments import NewsKind, NewsRefused, ProviderNews
 
 TOLERANCE = timedelta(seconds=300)
-"""How far the time of a signature may be from the database's, into the past and into the future."""
+"""How far a signature's time may be before or after the database's."""
 
 _CLOSED = ", ".join(f"'{state}'" for state in sorted(CLOSED))
 
@@ -26,9 +26,9 @@ MONEY = (NewsKind.RESERVED, NewsKind.TAKEN)
 class Course(StrEnum):
     """What a message calls for."""
 
-    IGNORED = "ignored"  # about nothing of ours, or nobody waits for it
+    IGNORED = "ignored"  # unknown, or no workflow waits for it
     SAGA = "saga"  # the booking's saga waits for its buyer
-    LATE = "late"  # money, and the attempt is closed
+    LATE = "late"  # a payment, and the attempt is closed
     REFUND = "refund"  # a refund waits for the provider's decision
 
 
@@ -36,9 +36,9 @@ class Reception(NamedTuple):
     """What a message calls for.
 
     Attributes:
-        attempt: The one that it is about; None where it names none of ours.
-        refunds: Those that wait for news.
-        given: Those that had succeeded, where the message says that one has failed.
+        attempt: The attempt of the message; None if it names no known one.
+        refunds: Refunds that wait for the provider.
+        given: Refunds that had succeeded, if the message says that one has failed.
     """
 
     course: Course
@@ -47,7 +47,7 @@ class Reception(NamedTuple):
     given: Sequence[UUID] = ()
 
 
-# One statement, which is its own transaction: most messages are about nothing that anybody waits for.
+# One statement, which is its own transaction: no workflow waits for most messages.
 _RECEIVE = text(
     f"""
     WITH message AS (
@@ -89,7 +89,7 @@ _RECEIVE = text(
 
 
 async def receive(connection: AsyncConnection, news: ProviderNews) -> Reception:
-    """Keep a message, unless it is known, and find out what it calls for now.
+    """Store a message, unless it is known, and decide the action.
 
     Raises:
         NewsRefused: It was signed too long ago, or in the future, by the database's clock.

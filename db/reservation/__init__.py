@@ -1,1 +1,1 @@
-"""The reservation service's database: what is on sale, who holds or owns which place, bookings, tickets."""
+"""The reservation service's database: places on sale, claims, bookings, tickets, refunds and exchanges."""

@@ -1,4 +1,4 @@
-"""The bookings of cancelled events in Postgres: what is still open, page by page, and how far it has come."""
+"""The bookings of cancelled events in Postgres: the open ones, page by page, and the progress."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPEN = (
 
 
 async def begin(connection: AsyncConnection, event_id: UUID, requested_by: UUID) -> None:
-    """Note that a cancelled event's bookings are being settled; one that is begun again is not paused any more."""
+    """Record that an event's cancellation is under way. Starting it again resumes a paused one."""
     made = insert(CancellationRow).values(event_id=event_id, requested_by=requested_by)
     again = {"paused": False, "over_at": None}
     await connection.execute(made.on_conflict_do_update(index_elements=["event_id"], set_=again))
@@ -39,7 +39,7 @@ async def note_paused(connection: AsyncConnection, event_id: UUID, paused: bool)
 
 
 async def finish(connection: AsyncConnection, event_id: UUID, report: Progress) -> None:
-    """Keep the report of the end; the first one stays, whatever operators do after it."""
+    """Store the final report; the first one stays, even if operators act later."""
     of_event = update(CancellationRow).where(CancellationRow.event_id == event_id)
     await connection.execute(
         of_event.where(CancellationRow.finished_at.is_(None)).values(
@@ -51,7 +51,7 @@ async def finish(connection: AsyncConnection, event_id: UUID, report: Progress) 
 
 
 class UnderWay(NamedTuple):
-    """A cancellation that has something left to do."""
+    """A cancellation that is not over."""
 
     event_id: UUID
     requested_by: UUID
@@ -59,7 +59,7 @@ class UnderWay(NamedTuple):
 
 
 async def find_under_way(connection: AsyncConnection, *, older: timedelta, limit: int) -> list[UnderWay]:
-    """Cancellations that were begun `older` ago or earlier and are not over, in no order."""
+    """Cancellations that are not over and started at least `older` ago, in random order."""
     rows = await connection.execute(
         select(CancellationRow.event_id, CancellationRow.requested_by, CancellationRow.paused)
         .where(CancellationRow.over_at.is_(None), CancellationRow.started_at <= func.now() - older)
@@ -70,7 +70,7 @@ async def find_under_way(connection: AsyncConnection, *, older: timedelta, limit
 
 
 async def page(connection: AsyncConnection, event_id: UUID, *, after: UUID | None, limit: int) -> list[OpenBooking]:
-    """The next bookings by id for which there is something to be done: not while an exchange of theirs is parked."""
+    """The next open bookings by id, without those whose exchange waits for an operator."""
     under_way = (ExchangeRow.booking_id == BookingRow.id) & ExchangeRow.state.in_(LIVE)
     chosen = (
         select(BookingRow.id, BookingRow.status, ExchangeRow.id.label("exchange_id"))
@@ -102,7 +102,7 @@ _ESTIMATE = text(
 
 
 async def estimate(connection: AsyncConnection, event_id: UUID) -> Estimate:
-    """What cancelling would mean at this moment; nothing is changed."""
+    """The effects that cancelling would have at this moment; nothing is changed."""
     row = (await connection.execute(_ESTIMATE, {"event_id": event_id})).one()
     return Estimate(
         bookings_in_flight=row.in_flight,
@@ -112,7 +112,7 @@ async def estimate(connection: AsyncConnection, event_id: UUID) -> Estimate:
     )
 
 
-# A buyer's own refund may be under way for some of a booking's tickets: the others wait until it is done.
+# A buyer's own refund may be under way for some tickets of a booking: the others wait until it ends.
 _TO_REFUND = """
     b.status IN ('confirmed', 'partially_refunded') OR b.status = 'refunding' AND EXISTS (
         SELECT FROM tickets t WHERE t.booking_id = b.id AND t.status = 'valid')
@@ -152,7 +152,7 @@ _STRANDED = text(
 
 
 async def progress(connection: AsyncConnection, event_id: UUID) -> Progress:
-    """How far it has come at this moment."""
+    """The current progress."""
     bookings = (await connection.execute(_BOOKINGS, {"event_id": event_id})).one()
     refunds = (await connection.execute(_REFUNDS, {"event_id": event_id})).one()
     stranded = (await connection.execute(_STRANDED, {"event_id": event_id, "limit": _STRANDED_SHOWN})).all()
@@ -169,7 +169,7 @@ async def progress(connection: AsyncConnection, event_id: UUID) -> Progress:
 
 
 async def find(connection: AsyncConnection, event_id: UUID) -> tuple[Cancellation, UUID] | None:
-    """The cancellation and the event's organizer; None where none was ordered."""
+    """The cancellation and the event's organizer; None if the event was not cancelled."""
     chosen = select(CancellationRow, EventRow.organizer_id).join(EventRow, EventRow.id == CancellationRow.event_id)
     row = (await connection.execute(chosen.where(CancellationRow.event_id == event_id))).one_or_none()
     return (await _cancellation(connection, row), row.organizer_id) if row else None

@@ -1,4 +1,4 @@
-"""What is on sale, in Postgres: the copy that publishing makes of an event, and what buyers see of its places."""
+"""Inventory in Postgres: the copy of a published event, and the state of its places."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from domain.catalogue import Event, Section
 
 @dataclass(frozen=True, slots=True)
 class SectionStock:
-    """A section and how much of it is taken: `claimed` places, or each taken seat's status by name."""
+    """A section and its taken places: their number (`claimed`), or each taken seat's status by name."""
 
     section: Section
     claimed: int
@@ -44,7 +44,7 @@ _SEATS = text(
 
 
 async def put_on_sale(connection: AsyncConnection, event: Event) -> None:
-    """Copy an event with all its places; one that is known, on sale or stopped, stays as it is."""
+    """Copy an event with all its places; an existing copy, on sale or stopped, stays unchanged."""
     made = await connection.execute(
         insert(EventRow)
         .values(**_event_columns(event), status="on_sale")
@@ -71,7 +71,7 @@ async def put_on_sale(connection: AsyncConnection, event: Event) -> None:
 
 
 async def stop_selling(connection: AsyncConnection, event: Event) -> None:
-    """Sell nothing more of an event; one that is not known yet is noted, so that no later copy puts it on sale."""
+    """Stop the sale of an event. An unknown event is recorded too, so that no later copy puts it on sale."""
     await connection.execute(
         insert(EventRow)
         .values(**_event_columns(event), status="cancelled")
@@ -80,7 +80,7 @@ async def stop_selling(connection: AsyncConnection, event: Event) -> None:
 
 
 async def stock(connection: AsyncConnection, event_id: UUID) -> Stock | None:
-    """What is left of an event; None if nothing of it was ever on sale."""
+    """The state of an event's places; None if it was never on sale."""
     event = (await connection.execute(select(EventRow).where(EventRow.id == event_id))).one_or_none()
     in_order = select(SectionRow).where(SectionRow.event_id == event_id).order_by(SectionRow.position, SectionRow.name)
     sections = (await connection.execute(in_order)).all()
@@ -96,7 +96,7 @@ async def stock(connection: AsyncConnection, event_id: UUID) -> Stock | None:
 
 
 async def _taken(connection: AsyncConnection, event_id: UUID) -> Mapping[str, Mapping[str, str]]:
-    """By section, the seats that are not available: few before the rush, and found by their own index."""
+    """By section, the seats that are not available. They have their own index."""
     rows = await connection.execute(
         select(SeatRow.section, SeatRow.name, SeatRow.status).where(
             SeatRow.event_id == event_id, SeatRow.status != "available"

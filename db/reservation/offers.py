@@ -1,4 +1,4 @@
-"""What an event sells, and at which price: the copy that publishing made of it."""
+"""Offers: an event's sections and prices, from the copy of the published event."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from domain.seats import SeatName
 
 
 class Sale(NamedTuple):
-    """What an event sells: `sections` by name, how long it lets places be held, and the database's clock (UTC)."""
+    """An event's sections by name, the length of its holds, and the database's clock (UTC)."""
 
     hold_seconds: int
     currency: str
@@ -33,10 +33,10 @@ _LOCKED_SALE = _SALE.with_for_update(read=True, of=EventRow)
 
 
 async def find_sale(connection: AsyncConnection, event_id: UUID, *, lock: bool = False) -> Sale:
-    """What is on sale; with `lock` it cannot be called off before this transaction ends.
+    """The offer of an event; with `lock` the event cannot be cancelled before this transaction ends.
 
     Raises:
-        Refused: The event is not on sale, or not any more.
+        Refused: The event is not on sale, or no longer.
     """
     rows: list[Any] = list(await connection.execute(_LOCKED_SALE if lock else _SALE, {"event_id": event_id}))
     if not rows:
@@ -46,12 +46,12 @@ async def find_sale(connection: AsyncConnection, event_id: UUID, *, lock: bool =
 
 
 def not_on_sale(event_id: UUID) -> Refused:
-    """The refusal of an event that is not on sale, or not any more."""
+    """The refusal of an event that is not on sale, or no longer."""
     return Refused(ProblemType.EVENT_NOT_ON_SALE, "The event is not on sale.", event_id=str(event_id))
 
 
 def price_of(sections: dict[str, Row[Any]], seats: Sequence[str], quantities: dict[str, int]) -> int:
-    """What the places cost together, in minor units.
+    """The price of the places together, in minor units.
 
     Raises:
         Refused: The event has no such seat or section.

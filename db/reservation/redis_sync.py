@@ -1,4 +1,4 @@
-"""Bookings whose end Redis could not be told of when it came: it has yet to let their places go, or mark them sold."""
+"""Pending Redis updates: bookings whose end is not in Redis yet, because Redis did not answer."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from db.reservation.tables import UntoldRow
 
 
 async def note(connection: AsyncConnection, booking_id: UUID) -> None:
-    """Redis has yet to be told; to say so twice is no harm."""
+    """Record that Redis needs an update for the booking; repeated, no change."""
     await connection.execute(insert(UntoldRow).values(booking_id=booking_id).on_conflict_do_nothing())
 
 
 async def find(connection: AsyncConnection, *, limit: int) -> list[UUID]:
-    """Some of those that Redis has yet to be told of."""
+    """Some bookings that need an update of Redis."""
     return list(await connection.scalars(select(UntoldRow.booking_id).limit(limit)))
 
 
 async def forget(connection: AsyncConnection, booking_id: UUID) -> None:
-    """Redis has been told."""
+    """Record that Redis is up to date for the booking."""
     await connection.execute(delete(UntoldRow).where(UntoldRow.booking_id == booking_id))

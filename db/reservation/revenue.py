@@ -1,4 +1,4 @@
-"""What an event has sold, for those who sell it."""
+"""An event's sales, for its organizer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from domain.sales import Sales
 
 
 async def find(connection: AsyncConnection, event_id: UUID) -> tuple[Sales, UUID] | None:
-    """An event's sales so far and whose they are; None if it was never on sale."""
+    """An event's sales so far and its organizer; None if it was never on sale."""
     event = (
         await connection.execute(select(EventRow.organizer_id, EventRow.currency).where(EventRow.id == event_id))
     ).one_or_none()

@@ -27,7 +27,7 @@ class OutboxRow(OutboxColumns, Base):
 
 
 class EventRow(Base):
-    """What is on sale: a copy that publishing made; the catalogue is not asked again."""
+    """An event on sale: the copy from its publication. The catalogue is not read again."""
 
     __tablename__ = "events"
 
@@ -46,7 +46,7 @@ class EventRow(Base):
 
 
 class SectionRow(Base):
-    """A priced part of the house; `position` is the organizer's order.
+    """A part of the venue with one price; `position` is the organizer's order.
 
     `claimed` counts claimed and sold places of a general-admission section.
     """
@@ -74,8 +74,8 @@ class BookingEdgeRow(Base):
 class BookingRow(Base):
     """A booking; `version` is the sequence of its latest domain event.
 
-    `cancel_asked_at` reaches a payment under way whose saga cannot hear the buyer before its step is done;
-    `tickets_forbidden` a worker that has been left behind while the payment's money is given back.
+    `cancel_asked_at` stops a payment whose saga is busy with a step and cannot receive the buyer's cancel;
+    `tickets_forbidden` stops an old worker while the payment is being returned.
     """
 
     __tablename__ = "bookings"
@@ -141,7 +141,7 @@ class TicketRow(Base):
 
 
 class UntoldRow(Base):
-    """A booking whose end Redis could not be told of."""
+    """A booking whose end is not in Redis yet."""
 
     __tablename__ = "untold"
 
@@ -149,7 +149,7 @@ class UntoldRow(Base):
 
 
 class RefundRow(Base):
-    """Tickets given back. `amount` goes back to the buyer, `fee` is kept; both in minor units."""
+    """A refund of tickets. The buyer gets `amount`, `fee` is kept; both in minor units."""
 
     __tablename__ = "refunds"
 
@@ -168,9 +168,9 @@ class RefundRow(Base):
 
 
 class ExchangeRow(Base):
-    """A ticket's seat exchanged for another; `seat` is claimed for the booking while it is under way.
+    """An exchange of a ticket's seat. The booking has a claim on `seat` while the exchange is under way.
 
-    `difference` is what the new seat costs more, in minor units; where it is negative, `refund_id` gives it back.
+    `difference` is the difference in price, in minor units; `refund_id` refunds a negative one.
     """
 
     __tablename__ = "exchanges"
@@ -195,9 +195,9 @@ class ExchangeRow(Base):
 
 
 class CancellationRow(Base):
-    """A cancelled event whose bookings are let go and refunded; `report` says how that ended.
+    """A cancelled event whose bookings are released or refunded; `report` has the result.
 
-    It is kept at `finished_at`, when only operators can do more; `over_at` nothing is left to do.
+    The report is stored at `finished_at`, when only operators can do more. At `over_at` nothing is left to do.
     """
 
     __tablename__ = "cancellations"

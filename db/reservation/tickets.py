@@ -34,7 +34,7 @@ async def tickets_of(connection: AsyncConnection, booking_id: UUID) -> tuple[Tic
 
 
 async def issue(connection: AsyncConnection, booking: Booking) -> tuple[Ticket, ...]:
-    """Issue one ticket a place; repeated, the same tickets."""
+    """Issue one ticket for each place; repeated, the same tickets."""
     places: list[tuple[str, str | None]] = [(SeatName.parse(name).section, name) for name in booking.seats]
     for section, quantity in sorted(booking.quantities.items()):
         places += [(section, None)] * quantity

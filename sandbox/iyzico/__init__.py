@@ -1,1 +1,1 @@
-"""iyzico's face: the Checkout Form with pre-authorization, and what can be done with its payments afterwards."""
+"""iyzico's API: the Checkout Form with pre-authorization, and what can be done with its payments afterwards."""

@@ -17,7 +17,7 @@ from sandbox.webhooks import Webhooks
 TOLD = frozenset({State.OPEN, State.PROCESSING, State.AUTHORIZED})
 OF_REFUNDS = {"succeeded": "REFUND_RETRY_SUCCESS", "failed": "REFUND_RETRY_FAILURE"}
 WANTED = ("SUCCESS", "FAILURE", *OF_REFUNDS.values())
-"""A merchant cannot choose; these are all that the face sends."""
+"""A merchant cannot choose; these are all that the provider API sends."""
 
 
 class Messages:

@@ -1,1 +1,1 @@
-"""The sandbox's Stripe face: what Stripe documents about payment intents, refunds, errors and idempotency."""
+"""The sandbox's Stripe API: what Stripe documents about payment intents, refunds, errors and idempotency."""

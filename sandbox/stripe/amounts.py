@@ -1,4 +1,4 @@
-"""The currencies that the Stripe face takes and the least and most that a charge in them may be."""
+"""The currencies that the Stripe API takes and the least and most that a charge in them may be."""
 
 from __future__ import annotations
 

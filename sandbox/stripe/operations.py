@@ -1,4 +1,4 @@
-"""What each call of the Stripe face does once it is known to be new, authenticated and well-formed."""
+"""What each call of the Stripe API does once it is known to be new, authenticated and well-formed."""
 
 from __future__ import annotations
 

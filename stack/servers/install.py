@@ -43,7 +43,9 @@ def jars(given: Given, pom: Path, target: Path) -> None:
     given.say("downloading jars with Maven")
     plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
     command = [maven, "-B", "--no-transfer-progress", "-f", str(pom), plugin, f"-DoutputDirectory={target}"]
-    run(given, command, {"JAVA_HOME": str(jdk())})
+    # One at a time: several Mavens that fill the same local repository may each see half of what another writes.
+    with locks.held(given.place.tools / "maven.lock"):
+        run(given, command, {"JAVA_HOME": str(jdk())})
 
 
 def run(given: Given, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:

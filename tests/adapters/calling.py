@@ -1,4 +1,4 @@
-"""Calls Stripe's face many times at once: `python -m tests.adapters.calling SANDBOX REDIS RATE INTENT CALLS`."""
+"""Calls Stripe's API many times at once: `python -m tests.adapters.calling SANDBOX REDIS RATE INTENT CALLS`."""
 
 import asyncio
 import sys

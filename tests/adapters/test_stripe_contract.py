@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import date
-from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
 from uuid import UUID
 
 import pytest
@@ -18,12 +11,8 @@ import pytest
 from adapters.payment.stripe.gateway import StripeGateway
 from domain.money import Money
 from domain.payments import GivingBack, Intent, PaymentRejected
-from sandbox.testing import free_port
+from stack import Stack
 
-STRIPE_MOCK = "github.com/stripe/stripe-mock@v0.203.0"
-TOOLS = Path(__file__).resolve().parents[2] / ".seatwright" / "tools"
-BUILD_SECONDS, READY_SECONDS, LOOK_SECONDS = 300, 20.0, 0.02
-USUAL_GO = "/usr/local/go/bin/go"
 BOOKING = UUID(int=1)
 RETURN_URL = "https://shop.example.test/return"
 PRICE = Money(amount=5000, currency="EUR")
@@ -48,43 +37,10 @@ SHAPES: dict[str, Callable[[StripeGateway], Awaitable[Intent | GivingBack | None
 
 
 @pytest.fixture(scope="session")
-def stripe_mock() -> Iterator[str]:
-    """Address of the running stack's stripe-mock, or of one that is built and started here."""
-    given = os.environ.get("SEATWRIGHT_STRIPE_MOCK_URL")
-    if given:
-        yield given
-        return
-    port = free_port()
-    addresses = ["-http-addr", f"127.0.0.1:{port}", "-https-addr", f"127.0.0.1:{free_port()}"]
-    process = subprocess.Popen([str(built()), *addresses], stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    wait_for(url, process)
-    yield url
-    process.terminate()
-    process.wait(timeout=READY_SECONDS)
-
-
-def built() -> Path:
-    # The version is part of the folder's name, so that a new pin is built and not mistaken for the old one.
-    folder = TOOLS / STRIPE_MOCK.rpartition("/")[2].replace("@", "-")
-    binary = folder / "stripe-mock"
-    if not binary.exists():
-        go = shutil.which("go") or USUAL_GO
-        environment = {**os.environ, "GOBIN": str(folder)}
-        subprocess.run([go, "install", STRIPE_MOCK], env=environment, check=True, timeout=BUILD_SECONDS)
-    return binary
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + READY_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            urlopen(url, timeout=1).close()
-        except HTTPError:
-            return
-        except (URLError, OSError):
-            time.sleep(LOOK_SECONDS)
-    raise RuntimeError("stripe-mock did not start")
+def stripe_mock(stack: Stack) -> str:
+    """The address of the stack's stripe-mock."""
+    stack.up("stripe-mock")
+    return stack.env["SEATWRIGHT_STRIPE_MOCK_URL"]
 
 
 @pytest.fixture

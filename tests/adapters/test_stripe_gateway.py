@@ -22,6 +22,7 @@ from domain.payments import (
     PaymentUnknown,
 )
 from sandbox.testing import API_KEY, SandboxProcess, free_port
+from tests.waiting import eventually
 
 PRICE = Money(amount=5000, currency="EUR")
 RETURN_URL = "https://shop.example.test/return"
@@ -73,7 +74,7 @@ async def taken(gateway: StripeGateway, booking_id: UUID) -> Intent:
 def approve(url: str) -> None:
     """What the buyer's browser posts."""
     parts = urlsplit(url)
-    connection = HTTPConnection(str(parts.hostname), parts.port, timeout=5)
+    connection = HTTPConnection(str(parts.hostname), parts.port, timeout=60)
     connection.request("POST", parts.path, "outcome=approve", {"Content-Type": "application/x-www-form-urlencoded"})
     assert connection.getresponse().status == 303
 
@@ -231,9 +232,10 @@ async def test_an_effect_may_land_after_we_gave_up_waiting(
 
 
 async def until_captured(gateway: StripeGateway, intent_id: str) -> None:
-    async with asyncio.timeout(10):
-        while (await gateway.retrieve(intent_id)).state is not IntentState.CAPTURED:
-            pass
+    async def captured() -> bool:
+        return (await gateway.retrieve(intent_id)).state is IntentState.CAPTURED
+
+    await eventually(captured)
 
 
 async def test_repeating_a_call_under_its_key_has_one_effect_and_tells_the_truth_of_today(

@@ -62,7 +62,7 @@ def new_event() -> dict[str, Any]:
 
 @pytest.fixture
 async def mailbox(settings: Settings) -> AsyncIterator[MailBox]:
-    async with httpx2.AsyncClient(base_url=settings.mail_ui_url, timeout=30) as http:
+    async with httpx2.AsyncClient(base_url=settings.mail_ui_url, timeout=90) as http:
         yield MailBox(http)
 
 

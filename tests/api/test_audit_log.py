@@ -25,7 +25,7 @@ from tests.api.people import Person, log_in, problem
 from tests.api.test_boundaries import serving
 from tests.api.test_command_line import seatwright
 from tests.api.test_second_factor import challenged, complete, enrol
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 
@@ -54,10 +54,10 @@ async def test_what_happens_to_an_account_is_noted_with_who_did_it(
 
 
 async def test_what_support_reads_of_others_is_noted_and_what_buyers_do_is_not(
-    client: httpx2.AsyncClient, box_office: BoxOffice, join: Join, superuser: psycopg.Connection
+    client: httpx2.AsyncClient, platform: PlatformClient, join: Join, superuser: psycopg.Connection
 ) -> None:
-    event = await box_office.event()
-    buyer = box_office.somebody()
+    event = await platform.event()
+    buyer = platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     await buyer.booking(booking)
     assert entries(superuser, f"booking/{booking}") == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +14,7 @@ from config.settings import Settings
 from db.engine import open_engine
 from tests.api.conftest import Join
 from tests.api.people import Person, problem
+from tests.pace import watch
 
 Body = dict[str, Any]
 
@@ -124,10 +124,10 @@ async def test_a_house_of_80_000_seats_is_published_and_shown_in_seconds(
     organizer = await join("organizer")
     section = {"name": "Süd-Kurve 1", "kind": "seated", "rows": 200, "seats_per_row": 400, "price": 1}
     path = await _draft(client, organizer, new_event | {"sections": [section]})
-    started = time.perf_counter()
-    assert (await client.post(f"{path}/publish", headers=organizer.headers)).status_code == 200
-    shown = (await client.get(f"{path}/seats")).json()["sections"][0]
-    assert time.perf_counter() - started < 15
+    with watch() as taken:
+        assert (await client.post(f"{path}/publish", headers=organizer.headers)).status_code == 200
+        shown = (await client.get(f"{path}/seats")).json()["sections"][0]
+    assert taken.seconds < taken.allows(15)
     assert len(shown["seats"]) == shown["available"] == 80_000
     assert shown["seats"][-1]["name"] == "Süd-Kurve 1-200-400"
 

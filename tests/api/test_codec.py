@@ -15,7 +15,7 @@ from config.settings import Settings
 from temporal.encryption import data_converter
 from tests.api.conftest import Join
 from tests.api.people import problem
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 
 DECODE = "/v1/codec/decode"
 
@@ -36,11 +36,11 @@ async def test_support_reads_what_is_sealed(client: httpx2.AsyncClient, join: Jo
 
 
 async def test_every_payload_of_a_real_booking_can_be_read_by_an_operator(
-    client: httpx2.AsyncClient, join: Join, box_office: BoxOffice
+    client: httpx2.AsyncClient, join: Join, platform: PlatformClient
 ) -> None:
-    event, buyer, operator = await box_office.event(), box_office.somebody(), await join("operator")
+    event, buyer, operator = await platform.event(), platform.new_buyer(), await join("operator")
     booking = (await buyer.bought(event, "A-1-1"))["id"]
-    history = await box_office.saga(booking).fetch_history()
+    history = await platform.saga(booking).fetch_history()
     found = _payloads(json.loads(history.to_json()))
     answer = await client.post(DECODE, json={"payloads": found}, headers=operator.headers)
     assert answer.status_code == 200, answer.text

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from stack import Stack
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 
 
 def seatwright(stack: Stack, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -49,10 +49,10 @@ def test_an_unknown_booking_cannot_be_operated_on(stack: Stack) -> None:
     assert_refused(seatwright(stack, "booking", "operate", str(uuid4()), "retry"))
 
 
-async def test_a_booking_that_has_ended_cannot_be_operated_on(box_office: BoxOffice, stack: Stack) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_booking_that_has_ended_cannot_be_operated_on(platform: PlatformClient, stack: Stack) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
-    await box_office.saga(booking).result()
+    await platform.saga(booking).result()
     assert_refused(await asyncio.to_thread(seatwright, stack, "booking", "operate", booking, "retry"))
 
 

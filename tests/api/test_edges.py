@@ -16,13 +16,13 @@ import pytest
 from config.settings import Settings
 from stack import Stack
 from tests.api.people import problem
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 
-async def test_who_has_the_present_answer_is_spared_it(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
-    path, http = f"/v1/events/{event}/seats", box_office.http
+async def test_who_has_the_present_answer_is_spared_it(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
+    path, http = f"/v1/events/{event}/seats", platform.http
     first = await http.get(path)
     tag = first.headers["etag"]
     for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
@@ -34,8 +34,8 @@ async def test_who_has_the_present_answer_is_spared_it(box_office: BoxOffice) ->
     assert (changed.status_code, changed.headers["etag"] == tag) == (200, False)
 
 
-async def test_only_whole_answers_to_reads_have_a_tag(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_only_whole_answers_to_reads_have_a_tag(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     held = await buyer.hold(event, "A-1-1")
     missing = await buyer.get(f"/v1/bookings/{uuid4()}")
     for answer in (held, missing):
@@ -68,9 +68,9 @@ async def test_only_pages_of_configured_origins_may_call(client: httpx2.AsyncCli
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", ""])
 @pytest.mark.parametrize("path", ["/v1/users", "/v1/sessions", "/v1/bookings"])
-async def test_a_body_that_is_not_said_to_be_json_is_refused(box_office: BoxOffice, path: str, kind: str) -> None:
-    headers = box_office.somebody().headers | ({"Content-Type": kind} if kind else {})
-    answer = await box_office.http.post(path, content=b'{"email": "a@example.test"}', headers=headers)
+async def test_a_body_that_is_not_said_to_be_json_is_refused(platform: PlatformClient, path: str, kind: str) -> None:
+    headers = platform.new_buyer().headers | ({"Content-Type": kind} if kind else {})
+    answer = await platform.http.post(path, content=b'{"email": "a@example.test"}', headers=headers)
     assert (answer.status_code, problem(answer)) == (415, "unsupported-media-type")
 
 
@@ -86,15 +86,15 @@ async def leaving(stack: Stack) -> AsyncIterator[tuple[str, int]]:
 
 
 async def test_a_process_that_is_told_to_stop_under_load_answers_every_request(
-    leaving: tuple[str, int], box_office: BoxOffice
+    leaving: tuple[str, int], platform: PlatformClient
 ) -> None:
     """Buyers come until the load balancer hears that the process is draining, which takes it a moment."""
     url, pid = leaving
-    event, taken, held = await box_office.event(rows=40, seats_per_row=25), iter(range(1000)), []
+    event, taken, held = await platform.event(rows=40, seats_per_row=25), iter(range(1000)), []
     turned_away = asyncio.Event()
 
     async def buy(http: httpx2.AsyncClient) -> None:
-        buyer = box_office.somebody().at(http)
+        buyer = platform.new_buyer().at(http)
         while not turned_away.is_set():
             number = next(taken)
             answer = await buyer.hold(event, f"A-{number // 25 + 1}-{number % 25 + 1}")

@@ -20,8 +20,8 @@ from tests.api.partners import register
 from tests.api.people import Person, problem
 from tests.api.test_recovery import told
 from tests.api.test_second_factor import enrol
-from tests.box_office import BoxOffice
 from tests.buyer import CARD_WITH_3DS
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 # Windows that do not end while a test runs.
@@ -51,9 +51,9 @@ def from_somewhere() -> dict[str, str]:
 
 
 async def test_who_calls_too_often_is_told_when_to_come_back_and_nobody_else_is(
-    strict: httpx2.AsyncClient, box_office: BoxOffice
+    strict: httpx2.AsyncClient, platform: PlatformClient
 ) -> None:
-    busy, other = box_office.somebody(), box_office.somebody()
+    busy, other = platform.new_buyer(), platform.new_buyer()
     for left in (3, 2, 1, 0):
         answer = await strict.get("/v1/me/bookings", headers=busy.headers)
         assert answer.status_code == 200
@@ -243,22 +243,22 @@ async def test_logging_in_again_and_again_is_no_guessing(strict: httpx2.AsyncCli
 
 
 async def test_a_buyer_holds_a_few_bookings_of_an_event_at_a_time_however_many_are_asked_for_at_once(
-    strict: httpx2.AsyncClient, box_office: BoxOffice
+    strict: httpx2.AsyncClient, platform: PlatformClient
 ) -> None:
-    event, buyer = await box_office.event(), box_office.somebody().at(strict)
+    event, buyer = await platform.event(), platform.new_buyer().at(strict)
     answers = await asyncio.gather(*(buyer.hold(event, f"A-1-{n}") for n in range(1, 7)))
     assert sorted(answer.status_code for answer in answers) == [201] * 2 + [429] * 4
     refused = next(answer for answer in answers if answer.status_code == 429)
     assert problem(refused) == "too-many-holds"
     assert 0 < int(refused.headers["retry-after"]) <= 120
-    another = await box_office.event()
+    another = await platform.event()
     assert (await buyer.hold(another, "A-1-1")).status_code == 201
 
 
 async def test_two_requests_at_once_under_one_key_do_not_make_a_hold_that_does_not_count(
-    strict: httpx2.AsyncClient, box_office: BoxOffice
+    strict: httpx2.AsyncClient, platform: PlatformClient
 ) -> None:
-    event, buyer = await box_office.event(rows=4), box_office.somebody().at(strict)
+    event, buyer = await platform.event(rows=4), platform.new_buyer().at(strict)
     answers: list[int] = []
     for row in range(1, 5):
         seats, key = (f"A-{row}-1", f"A-{row}-2"), str(uuid4())
@@ -268,41 +268,43 @@ async def test_two_requests_at_once_under_one_key_do_not_make_a_hold_that_does_n
     assert answers[-2:] == [429, 429]
 
 
-async def test_a_repeated_request_is_no_further_hold(strict: httpx2.AsyncClient, box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody().at(strict)
+async def test_a_repeated_request_is_no_further_hold(strict: httpx2.AsyncClient, platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer().at(strict)
     assert {(await buyer.hold(event, "A-1-1", key="one")).status_code for _ in range(4)} == {201}
     assert (await buyer.hold(event, "A-1-2")).status_code == 201
 
 
-async def test_who_pays_may_hold_more(strict: httpx2.AsyncClient, box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody().at(strict)
+async def test_who_pays_may_hold_more(strict: httpx2.AsyncClient, platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer().at(strict)
     for number in range(1, 7):
         await buyer.bought(event, f"A-1-{number}")
 
 
-async def test_who_pays_after_three_d_secure_may_hold_more(strict: httpx2.AsyncClient, box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_who_pays_after_three_d_secure_may_hold_more(
+    strict: httpx2.AsyncClient, platform: PlatformClient
+) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     for number in range(1, 7):
         booking = await buyer.at(strict).held(event, f"A-1-{number}")
         answer = await buyer.at(strict).pay(booking, CARD_WITH_3DS)
-        await box_office.provider.act(answer.json()["next_action"]["url"], "approve")
+        await platform.provider.act(answer.json()["next_action"]["url"], "approve")
         await buyer.ends_as(booking, "confirmed")
 
 
 async def test_who_holds_and_lets_go_again_and_again_has_to_wait(
-    strict: httpx2.AsyncClient, box_office: BoxOffice
+    strict: httpx2.AsyncClient, platform: PlatformClient
 ) -> None:
-    event, buyer = await box_office.event(), box_office.somebody().at(strict)
+    event, buyer = await platform.event(), platform.new_buyer().at(strict)
     for _ in range(4):
         assert (await buyer.cancel(await buyer.held(event, "A-1-1"))).status_code == 200
     refused = await buyer.hold(event, "A-1-1")
     assert (refused.status_code, problem(refused)) == (429, "too-many-holds")
-    assert (await box_office.somebody().at(strict).hold(event, "A-1-1")).status_code == 201
+    assert (await platform.new_buyer().at(strict).hold(event, "A-1-1")).status_code == 201
 
 
-async def test_seats_that_one_did_not_get_do_not_count(strict: httpx2.AsyncClient, box_office: BoxOffice) -> None:
-    event, unlucky = await box_office.event(), box_office.somebody().at(strict)
-    await box_office.somebody().held(event, "A-1-1")
+async def test_seats_that_one_did_not_get_do_not_count(strict: httpx2.AsyncClient, platform: PlatformClient) -> None:
+    event, unlucky = await platform.event(), platform.new_buyer().at(strict)
+    await platform.new_buyer().held(event, "A-1-1")
     assert {(await unlucky.hold(event, "A-1-1")).status_code for _ in range(6)} == {409}
     assert (await unlucky.hold(event, "A-1-2")).status_code == 201
 
@@ -311,9 +313,9 @@ CHANGE = {"old_password": "a wrong guess", "password": "another battery staple"}
 
 
 async def test_without_redis_who_is_logged_in_goes_on_and_passwords_cannot_be_guessed(
-    stack: Stack, box_office: BoxOffice, join: Join
+    stack: Stack, platform: PlatformClient, join: Join
 ) -> None:
-    event, name = await box_office.event(), f"api-alone-{uuid4().hex[:6]}"
+    event, name = await platform.event(), f"api-alone-{uuid4().hex[:6]}"
     nowhere = STRICT | {"SEATWRIGHT_REDIS_URL": "redis://127.0.0.1:9/0"}
     spawned = await asyncio.to_thread(stack.spawn, name, "api", env=nowhere, wait=False)
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
+from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
 import httpx2
@@ -14,7 +14,8 @@ import pytest
 
 from tests.api.conftest import Join
 from tests.api.people import Person, log_in
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
+from tests.waiting import in_time
 
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
 # In rounds, since an access token lives for fifteen minutes.
@@ -31,10 +32,10 @@ LOG_OUT = ("identity_end_sessions", "identity_end_session", "identity_set_roles"
 
 
 async def test_every_call_is_answered_as_the_schema_says(
-    api_url: str, join: Join, box_office: BoxOffice, client: httpx2.AsyncClient, tmp_path: Path
+    api_url: str, join: Join, platform: PlatformClient, client: httpx2.AsyncClient, tmp_path: Path
 ) -> None:
     everybody = await join("organizer", "support", "operator")  # so that no call ends at its door
-    event = await box_office.event(rows=100, seats_per_row=50, hold_seconds=5)
+    event = await platform.event(rows=100, seats_per_row=50, hold_seconds=5)
     but_these = [f"--exclude-operation-id={each}" for each in LOG_OUT]
     only_these = ["--phases=examples,coverage,fuzzing", *(f"--include-operation-id={each}" for each in LOG_OUT)]
     cases = 0
@@ -63,9 +64,13 @@ async def _calls(api_url: str, person: Person, event: str, folder: Path, number:
         "SCHEMATHESIS_EVENT": event,
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
-    done = await asyncio.to_thread(
-        subprocess.run, command, cwd=folder, env=env, timeout=SECONDS, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-8000:]
+    making = await asyncio.create_subprocess_exec(*command, cwd=folder, env=env, stdout=PIPE, stderr=STDOUT)
+    try:
+        said, _ = await in_time(making.communicate(), within=SECONDS)
+    finally:
+        if making.returncode is None:
+            making.kill()
+            await making.wait()
+    assert making.returncode == 0, said.decode(errors="replace")[-8000:]
     generated: int = orjson.loads(await asyncio.to_thread(report.read_bytes))["test_cases"]["generated"]
     return generated

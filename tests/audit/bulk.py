@@ -166,7 +166,7 @@ def lag(settings: Settings, group: str) -> int:
     """How many messages of the reservation service a group has not done."""
     consumer = _member(settings, group)
     partitions = [TopicPartition(BookingEvent.topic, number) for number in range(PARTITIONS)]
-    done = consumer.committed(partitions, timeout=10)
+    done = consumer.committed(partitions, timeout=60)
     behind = sum(consumer.get_watermark_offsets(where)[1] - max(0, where.offset) for where in done)
     consumer.close()
     return behind

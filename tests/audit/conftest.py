@@ -1,4 +1,4 @@
-"""A house in which each guard can be broken, without anybody else's noticing."""
+"""A harness in which a test can break each guard without harm to other tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from adapters.elasticsearch import EventSearch
 from adapters.kafka.client import CONSUMER_GROUPS, PARTITIONS, Publisher, dead_letters
 from adapters.payment.stripe.gateway import StripeGateway
 from adapters.redis.seat_locks import SeatLocks
-from audit.connections import Sources
+from audit.connections import Connections
 from audit.probes.kafka_log import KafkaLog
 from audit.probes.sandbox_ledger import SandboxLedger
 from config.settings import Service, Settings, secret
@@ -32,7 +32,7 @@ from db.engine import open_engine
 from sandbox.testing import API_KEY, SandboxProcess
 from stack import Stack
 from temporal.connection import connect
-from tests.audit.house import House, on_sale
+from tests.audit.harness import Harness, on_sale
 from tests.own_redis import own_redis
 
 SERVICES: tuple[Service, ...] = ("reservation", "payment", "catalogue", "analytics")
@@ -86,10 +86,10 @@ def prefix(settings: Settings) -> Iterator[str]:
     kafka, prefix = AdminClient({"bootstrap.servers": settings.kafka_bootstrap}), f"audit-{uuid4().hex}."
     names = [f"{prefix}{name}" for name in ("reservation.events", *map(dead_letters, CONSUMER_GROUPS))]
     for created in kafka.create_topics([NewTopic(name, num_partitions=PARTITIONS) for name in names]).values():
-        created.result(timeout=30)
+        created.result(timeout=120)
     yield prefix
     for deleted in kafka.delete_topics(names).values():
-        deleted.result(timeout=30)
+        deleted.result(timeout=120)
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +97,7 @@ def alias(settings: Settings) -> Iterator[str]:
     """This session's search index."""
     alias = f"audit-{uuid4().hex}"
     yield alias
-    httpx2.delete(f"{settings.elasticsearch_url}/{alias}-v1", timeout=30)
+    httpx2.delete(f"{settings.elasticsearch_url}/{alias}-v1", timeout=120)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ async def temporal(settings: Settings, prefix: str) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-async def house(
+async def harness(
     settings: Settings,
     databases: dict[Service, str],
     redis_url: str,
@@ -141,8 +141,8 @@ async def house(
     temporal: Client,
     prefix: str,
     search: EventSearch,
-) -> AsyncIterator[House]:
-    """An empty house with one event on sale."""
+) -> AsyncIterator[Harness]:
+    """A harness with one event on sale and no bookings."""
     async with AsyncExitStack() as closing:
         engines = {service: open_engine(url, pool_size=2, serves_callers=False) for service, url in databases.items()}
         for engine in engines.values():
@@ -152,7 +152,7 @@ async def house(
         provider, gateway = SandboxLedger(sandbox.url), StripeGateway(API_KEY, base_url=sandbox.url)
         for close in (redis.aclose, raw.aclose, provider.close, gateway.close):
             closing.push_async_callback(close)
-        sources = Sources(
+        connections = Connections(
             databases=engines,
             redis=redis,
             temporal=temporal,
@@ -164,4 +164,4 @@ async def house(
             payment_window=timedelta(minutes=1),
         )
         publisher = await closing.enter_async_context(Publisher(settings.kafka_bootstrap, "audit-test"))
-        yield House(sources, SeatLocks(raw), gateway, publisher, settings.kafka_bootstrap, prefix)
+        yield Harness(connections, SeatLocks(raw), gateway, publisher, settings.kafka_bootstrap, prefix)

@@ -13,7 +13,7 @@ from audit.run import audit
 from config.settings import Settings
 from stack import Stack
 from tests.audit import bulk
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
@@ -24,10 +24,10 @@ LONGEST = 60  # seconds
 
 @pytest.mark.disruptive
 async def test_a_hundred_thousand_bookings_are_audited_within_a_minute(settings: Settings, stack: Stack) -> None:
-    async with BoxOffice(settings) as office:
+    async with PlatformClient(settings) as platform:
         rows = 2 * BOOKINGS // EVENTS // 100
         events = [
-            UUID(await office.event(rows=rows, seats_per_row=100, standing=BOOKINGS // EVENTS, hold_seconds=3600))
+            UUID(await platform.event(rows=rows, seats_per_row=100, standing=BOOKINGS // EVENTS, hold_seconds=3600))
             for _ in range(EVENTS)
         ]
 

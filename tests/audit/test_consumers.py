@@ -9,85 +9,85 @@ from uuid import UUID
 from adapters.kafka.client import dead_letters
 from db.outbox import append
 from domain.domain_events import EventCancelled, EventPublished, SectionOnSale, Venue
-from tests.audit.house import House
+from tests.audit.harness import Harness
 
-HEARS, COUNTED = "analytics hears of every sale", "sales are counted once"
-NOTIFIED, ASIDE = "notification hears of every end", "no end is put aside"
-SHOWN = "search shows what the catalogue says"
-
-
-async def test_a_sale_that_is_counted_twice_is_found_where_the_inbox_forgets(house: House) -> None:
-    await house.bought("A-1-1")
-    told = await house.relay()
-    house.notify()
-    await house.analyse(told)
-    await house.sql("analytics", "DELETE FROM inbox")
-    await house.analyse(told)
-    assert await house.finds() == {(COUNTED, str(house.event))}
+HEARS, COUNTED = "analytics receives every sale", "sales are counted once"
+NOTIFIED, ASIDE = "notification receives every outcome", "no outcome is a dead letter"
+SHOWN = "search matches the catalogue"
 
 
-async def test_a_sale_that_analytics_has_missed_is_found_where_it_commits_before_its_work(house: House) -> None:
-    booking = await house.bought("A-1-1")
-    await house.relay()
-    house.notify()
-    assert await house.finds() == {(HEARS, str(booking.id))}
+async def test_a_sale_that_is_counted_twice_is_found_where_the_inbox_forgets(harness: Harness) -> None:
+    await harness.bought("A-1-1")
+    told = await harness.relay()
+    harness.notify()
+    await harness.analyse(told)
+    await harness.sql("analytics", "DELETE FROM inbox")
+    await harness.analyse(told)
+    assert await harness.finds() == {(COUNTED, str(harness.event))}
 
 
-async def test_a_young_sale_is_waited_for(house: House) -> None:
-    await house.bought("A-1-1")
-    told = await house.relay()
-    house.notify()
-    patient = house._replace(sources=house.sources._replace(lag=timedelta(minutes=1)))
+async def test_a_sale_that_analytics_has_missed_is_found_where_it_commits_before_its_work(harness: Harness) -> None:
+    booking = await harness.bought("A-1-1")
+    await harness.relay()
+    harness.notify()
+    assert await harness.finds() == {(HEARS, str(booking.id))}
+
+
+async def test_a_young_sale_is_waited_for(harness: Harness) -> None:
+    await harness.bought("A-1-1")
+    told = await harness.relay()
+    harness.notify()
+    patient = harness._replace(connections=harness.connections._replace(lag=timedelta(minutes=1)))
     waiting = asyncio.create_task(patient.finds())
-    await house.analyse(told)
+    await harness.analyse(told)
     assert await waiting == set()
 
 
-async def test_an_old_sale_that_has_only_just_come_to_kafka_is_waited_for(house: House) -> None:
-    await house.bought("A-1-1")
-    patient = house._replace(sources=house.sources._replace(lag=timedelta(seconds=20)))
-    await house.sql("reservation", "ALTER TABLE domain_events DISABLE TRIGGER ALL")  # else nobody may change it
-    await house.sql("reservation", "UPDATE domain_events SET occurred_at = occurred_at - interval '10 minutes'")
-    told = await house.relay()
-    house.notify()
+async def test_an_old_sale_that_has_only_just_come_to_kafka_is_waited_for(harness: Harness) -> None:
+    await harness.bought("A-1-1")
+    patient = harness._replace(connections=harness.connections._replace(lag=timedelta(seconds=20)))
+    await harness.sql("reservation", "ALTER TABLE domain_events DISABLE TRIGGER ALL")  # else nobody may change it
+    await harness.sql("reservation", "UPDATE domain_events SET occurred_at = occurred_at - interval '10 minutes'")
+    told = await harness.relay()
+    harness.notify()
     waiting = asyncio.create_task(patient.finds())
     found, _ = await asyncio.wait({waiting}, timeout=2)  # more than two looks
     assert not found
-    await house.analyse(told)
+    await harness.analyse(told)
     assert await waiting == set()
 
 
-async def test_an_end_that_notification_has_not_come_to_is_found(house: House) -> None:
-    booking = await house.cancelled("A-1-1")
-    await house.relay()
-    assert await house.finds() == {(NOTIFIED, str(booking.id))}
+async def test_an_end_that_notification_has_not_come_to_is_found(harness: Harness) -> None:
+    booking = await harness.cancelled("A-1-1")
+    await harness.relay()
+    assert await harness.finds() == {(NOTIFIED, str(booking.id))}
 
 
-async def test_an_end_that_a_consumer_gave_up_is_found(house: House) -> None:
-    booking = await house.cancelled("A-1-1")
-    [*_, told] = await house.relay()
-    house.notify()
-    await house.publish(told, topic=dead_letters("notification"))
-    assert await house.finds() == {(ASIDE, str(booking.id))}
+async def test_an_end_that_a_consumer_gave_up_is_found(harness: Harness) -> None:
+    booking = await harness.cancelled("A-1-1")
+    [*_, told] = await harness.relay()
+    harness.notify()
+    await harness.publish(told, topic=dead_letters("notification"))
+    assert await harness.finds() == {(ASIDE, str(booking.id))}
 
 
-async def test_an_event_that_search_shows_though_it_was_called_off_is_found(house: House) -> None:
-    published, search = an_event(house.event), house.sources.search
-    async with house.database("catalogue").begin() as connection:
-        await append(connection, house.event, published)
-        await append(connection, house.event, EventCancelled(event_id=house.event, version=3))
-    await house.sql("catalogue", "DELETE FROM outbox")
+async def test_an_event_that_search_shows_though_it_was_called_off_is_found(harness: Harness) -> None:
+    published, search = an_event(harness.event), harness.connections.search
+    async with harness.database("catalogue").begin() as connection:
+        await append(connection, harness.event, published)
+        await append(connection, harness.event, EventCancelled(event_id=harness.event, version=3))
+    await harness.sql("catalogue", "DELETE FROM outbox")
     await search.put(published)
-    await search.mark_cancelled(house.event, 3)
+    await search.mark_cancelled(harness.event, 3)
     await search.put(published)  # late, and refused for its version
     await search._client.indices.refresh(index=search._alias)
-    assert await house.finds() == set()
+    assert await harness.finds() == set()
 
     # The same, as if the index did not look at versions.
-    document = (await search._client.get(index=search._alias, id=str(house.event)))["_source"]
+    document = (await search._client.get(index=search._alias, id=str(harness.event)))["_source"]
     unversioned = {"document": document | {"status": "on_sale"}, "refresh": True}
-    await search._client.index(index=search._alias, id=str(house.event), **unversioned)
-    assert await house.finds() == {(SHOWN, str(house.event))}
+    await search._client.index(index=search._alias, id=str(harness.event), **unversioned)
+    assert await harness.finds() == {(SHOWN, str(harness.event))}
 
 
 def an_event(event: UUID) -> EventPublished:

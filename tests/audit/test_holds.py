@@ -11,10 +11,10 @@ from redis.asyncio import Redis
 
 import adapters
 from adapters.redis.seat_locks import Places, SeatLocks
-from tests.audit.house import House
+from tests.audit.harness import Harness
 
-DEAD, ENDLESS = "holds have live bookings", "every hold has an end"
-KNOWN, COUNTED = "redis knows what is taken", "redis counts every place"
+DEAD, ENDLESS = "holds have live bookings", "every hold expires"
+KNOWN, COUNTED = "redis has every taken place", "redis counts every place"
 
 Cut = Callable[[str, str, str], SeatLocks]
 
@@ -46,39 +46,39 @@ def cut(raw: Redis) -> Cut:
     return without
 
 
-async def test_a_hold_that_outlives_its_booking_is_found(house: House, raw: Redis) -> None:
-    booking = await house.end(await house.held("A-1-1", Standing=2), locks=Forgetful(raw))
-    assert await house.finds() == {(DEAD, str(booking.id))}
+async def test_a_hold_that_outlives_its_booking_is_found(harness: Harness, raw: Redis) -> None:
+    booking = await harness.end(await harness.held("A-1-1", Standing=2), locks=Forgetful(raw))
+    assert await harness.finds() == {(DEAD, str(booking.id))}
 
 
-async def test_a_hold_that_never_ends_by_itself_is_found(house: House, cut: Cut) -> None:
-    booking = await house.held("A-1-1", "A-1-2", locks=cut("hold", "booking, 'PX', ttl, 'NX'", "booking, 'NX'"))
-    await house.saga(booking)
-    assert await house.finds() == {(ENDLESS, str(booking.id))}
+async def test_a_hold_that_never_ends_by_itself_is_found(harness: Harness, cut: Cut) -> None:
+    booking = await harness.held("A-1-1", "A-1-2", locks=cut("hold", "booking, 'PX', ttl, 'NX'", "booking, 'NX'"))
+    await harness.saga(booking)
+    assert await harness.finds() == {(ENDLESS, str(booking.id))}
 
 
-async def test_a_hold_deleted_by_another_is_found_where_nobody_looks_whose_it_is(house: House, cut: Cut) -> None:
-    owner = await house.held("A-1-1")
-    await house.saga(owner)
+async def test_a_hold_deleted_by_another_is_found_where_nobody_looks_whose_it_is(harness: Harness, cut: Cut) -> None:
+    owner = await harness.held("A-1-1")
+    await harness.saga(owner)
     careless = cut("release", "if redis.call('GET', key) == booking then", "do")
-    assert await house.hold("A-1-1", locks=careless) is None
-    assert await house.finds() == {(KNOWN, str(owner.id))}
+    assert await harness.hold("A-1-1", locks=careless) is None
+    assert await harness.finds() == {(KNOWN, str(owner.id))}
 
 
-async def test_a_place_kept_for_who_has_not_claimed_it_is_found(house: House) -> None:
-    booking = await house.bought("A-1-1")
-    await house.locks.hold(Places(house.event, booking.id, ["A-1-2"], {}), timedelta(minutes=1))
-    assert await house.finds() == {(KNOWN, str(booking.id))}
+async def test_a_place_kept_for_who_has_not_claimed_it_is_found(harness: Harness) -> None:
+    booking = await harness.bought("A-1-1")
+    await harness.locks.hold(Places(harness.event, booking.id, ["A-1-2"], {}), timedelta(minutes=1))
+    assert await harness.finds() == {(KNOWN, str(booking.id))}
 
 
-async def test_places_that_leak_from_the_count_are_found(house: House, cut: Cut) -> None:
-    booking = await house.held(Standing=2)
-    await house.end(booking, locks=cut("release", "redis.call('DECRBY', section .. ':count', mine)", ""))
-    assert await house.finds() == {(COUNTED, f"{house.event} Standing")}
+async def test_places_that_leak_from_the_count_are_found(harness: Harness, cut: Cut) -> None:
+    booking = await harness.held(Standing=2)
+    await harness.end(booking, locks=cut("release", "redis.call('DECRBY', section .. ':count', mine)", ""))
+    assert await harness.finds() == {(COUNTED, f"{harness.event} Standing")}
 
 
-async def test_a_cold_event_is_not_held_against_redis(house: House) -> None:
-    booking = await house.held("A-1-1")
-    await house.saga(booking)
-    await house.redis.flushall()
-    assert await house.finds() == set()
+async def test_a_cold_event_is_not_held_against_redis(harness: Harness) -> None:
+    booking = await harness.held("A-1-1")
+    await harness.saga(booking)
+    await harness.redis.flushall()
+    assert await harness.finds() == set()

@@ -6,51 +6,51 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from activities.reservation.bookings import Step
-from tests.audit.house import House, step
+from tests.audit.harness import Harness, step
 
 BALANCES = "every ledger transaction balances"
-ATTEMPTS = "the ledger says what attempts and refunds say"
-PROVIDER = "the ledger says what the provider says"
+ATTEMPTS = "the ledger matches attempts and refunds"
+PROVIDER = "the ledger matches the provider"
 
 
 @asynccontextmanager
-async def without(house: House, trigger: str, table: str) -> AsyncIterator[None]:
+async def without(harness: Harness, trigger: str, table: str) -> AsyncIterator[None]:
     """The payment database, for as long as one of its guards is away."""
-    await house.sql("payment", f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
+    await harness.sql("payment", f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
     try:
         yield
     finally:
-        await house.sql("payment", f"ALTER TABLE {table} ENABLE TRIGGER {trigger}")
+        await harness.sql("payment", f"ALTER TABLE {table} ENABLE TRIGGER {trigger}")
 
 
-async def test_a_sale_is_booked_as_its_row_and_the_provider_have_it(house: House) -> None:
-    await house.bought("A-1-1")
-    assert await house.finds() == set()
+async def test_a_sale_is_booked_as_its_row_and_the_provider_have_it(harness: Harness) -> None:
+    await harness.bought("A-1-1")
+    assert await harness.finds() == set()
 
 
-async def test_a_transaction_that_does_not_balance_is_found_where_the_guard_is_away(house: House) -> None:
-    booking = await house.bought("A-1-1")
-    async with without(house, "ledger_transactions_balance", "ledger_entries"):
-        await house.sql(
+async def test_a_transaction_that_does_not_balance_is_found_where_the_guard_is_away(harness: Harness) -> None:
+    booking = await harness.bought("A-1-1")
+    async with without(harness, "ledger_transactions_balance", "ledger_entries"):
+        await harness.sql(
             "payment",
             "INSERT INTO ledger_entries SELECT id, 'provider_fees', 'EUR', 7 FROM ledger_transactions"
             " WHERE booking_id = :id AND kind = 'captured'",
             id=booking.id,
         )
-    assert await house.finds() == {(BALANCES, str(booking.id))}
+    assert await harness.finds() == {(BALANCES, str(booking.id))}
 
 
-async def test_money_that_was_moved_and_not_booked_is_found(house: House) -> None:
-    async with without(house, "attempts_are_booked", "attempts"):
-        booking = await house.bought("A-1-1")
-    assert await house.finds() == {(ATTEMPTS, str(booking.id)), (PROVIDER, str(booking.id))}
+async def test_money_that_was_moved_and_not_booked_is_found(harness: Harness) -> None:
+    async with without(harness, "attempts_are_booked", "attempts"):
+        booking = await harness.bought("A-1-1")
+    assert await harness.finds() == {(ATTEMPTS, str(booking.id)), (PROVIDER, str(booking.id))}
 
 
-async def test_a_refund_that_was_given_and_not_booked_is_found(house: House) -> None:
-    booking = await house.authorized("A-1-1")
-    assert await step(house.seats().commit, Step(booking=booking)) is None
-    await step(house.money().capture, booking.id)
-    async with without(house, "attempts_are_booked", "attempts"):
-        await step(house.money().return_money, booking.id)
-    await house.end(booking)
-    assert await house.finds() == {(ATTEMPTS, str(booking.id)), (PROVIDER, str(booking.id))}
+async def test_a_refund_that_was_given_and_not_booked_is_found(harness: Harness) -> None:
+    booking = await harness.authorized("A-1-1")
+    assert await step(harness.seats().commit, Step(booking=booking)) is None
+    await step(harness.money().capture, booking.id)
+    async with without(harness, "attempts_are_booked", "attempts"):
+        await step(harness.money().return_money, booking.id)
+    await harness.end(booking)
+    assert await harness.finds() == {(ATTEMPTS, str(booking.id)), (PROVIDER, str(booking.id))}

@@ -11,11 +11,11 @@ from adapters.payment.stripe.gateway import StripeGateway
 from domain.money import Money
 from domain.payments import Intent, IntentState
 from sandbox.testing import API_KEY, SandboxProcess
-from tests.audit.house import House, step
+from tests.audit.harness import Harness, step
 
 OWED, ONCE = "money taken is money owed", "a booking is paid once"
-PROVIDER = "the ledger says what the provider says"
-AUTHORIZED, ATTEMPTS = "nothing stays authorized", "attempts say what the provider says"
+PROVIDER = "the ledger matches the provider"
+AUTHORIZED, ATTEMPTS = "no money stays authorized", "attempts match the provider"
 
 
 class WithoutKeys(StripeGateway):
@@ -57,56 +57,62 @@ def lazy(sandbox: SandboxProcess) -> StripeGateway:
     return Lazy(API_KEY, base_url=sandbox.url)
 
 
-async def charged_again_after_forgetting(house: House, gateway: StripeGateway) -> str:
+async def charged_again_after_forgetting(harness: Harness, gateway: StripeGateway) -> str:
     """A booking whose attempt is lost, as by a backup put back, after its money was taken; and so it is taken again."""
-    booking = await house.authorized("A-1-1", gateway=gateway)
-    assert await step(house.seats().commit, Step(booking=booking)) is None
+    booking = await harness.authorized("A-1-1", gateway=gateway)
+    assert await step(harness.seats().commit, Step(booking=booking)) is None
     for _ in range(2):
-        await house.sql("payment", "DELETE FROM attempts WHERE booking_id = :id", id=booking.id)
-        await house.authorize(booking, gateway)
-        await step(house.money(gateway).capture, booking.id)
-    await step(house.seats().issue, Step(booking=booking))
+        await harness.sql("payment", "DELETE FROM attempts WHERE booking_id = :id", id=booking.id)
+        await harness.authorize(booking, gateway)
+        await step(harness.money(gateway).capture, booking.id)
+    await step(harness.seats().issue, Step(booking=booking))
     return str(booking.id)
 
 
 async def test_a_buyer_who_is_charged_twice_is_found_where_no_key_forbids_it(
-    house: House, without_keys: StripeGateway
+    harness: Harness, without_keys: StripeGateway
 ) -> None:
-    booking = await charged_again_after_forgetting(house, without_keys)
+    booking = await charged_again_after_forgetting(harness, without_keys)
     await without_keys.close()
-    assert await house.finds() == {(check, booking) for check in (OWED, ONCE, AUTHORIZED, PROVIDER)}
+    assert await harness.finds() == {(check, booking) for check in (OWED, ONCE, AUTHORIZED, PROVIDER)}
 
 
-async def test_keys_keep_a_buyer_from_being_charged_twice(house: House) -> None:
-    assert isinstance(house.gateway, StripeGateway)
-    await charged_again_after_forgetting(house, house.gateway)
-    assert await house.finds() == set()
+async def test_keys_keep_a_buyer_from_being_charged_twice(harness: Harness) -> None:
+    assert isinstance(harness.gateway, StripeGateway)
+    await charged_again_after_forgetting(harness, harness.gateway)
+    assert await harness.finds() == set()
 
 
-async def test_money_that_stays_reserved_is_found_where_the_void_is_skipped(house: House, lazy: StripeGateway) -> None:
-    booking = await house.authorized("A-1-1")
-    await step(house.money(lazy).return_money, booking.id)
-    await house.end(booking)
+async def test_money_that_stays_reserved_is_found_where_the_void_is_skipped(
+    harness: Harness, lazy: StripeGateway
+) -> None:
+    booking = await harness.authorized("A-1-1")
+    await step(harness.money(lazy).return_money, booking.id)
+    await harness.end(booking)
     await lazy.close()
-    assert await house.finds() == {(check, str(booking.id)) for check in (AUTHORIZED, ATTEMPTS, PROVIDER)}
+    assert await harness.finds() == {(check, str(booking.id)) for check in (AUTHORIZED, ATTEMPTS, PROVIDER)}
 
 
-async def test_money_taken_for_nothing_is_found_where_the_refund_is_skipped(house: House, lazy: StripeGateway) -> None:
-    booking = await house.authorized("A-1-1")
-    await step(house.money().capture, booking.id)
-    await step(house.money(lazy).return_money, booking.id)
-    await house.end(booking)
+async def test_money_taken_for_nothing_is_found_where_the_refund_is_skipped(
+    harness: Harness, lazy: StripeGateway
+) -> None:
+    booking = await harness.authorized("A-1-1")
+    await step(harness.money().capture, booking.id)
+    await step(harness.money(lazy).return_money, booking.id)
+    await harness.end(booking)
     await lazy.close()
-    assert await house.finds() == {(check, str(booking.id)) for check in (OWED, ATTEMPTS, PROVIDER)}
+    assert await harness.finds() == {(check, str(booking.id)) for check in (OWED, ATTEMPTS, PROVIDER)}
 
 
-async def test_a_ticket_without_money_is_found_where_the_capture_is_skipped(house: House, lazy: StripeGateway) -> None:
-    booking = await house.bought("A-1-1", gateway=lazy)
+async def test_a_ticket_without_money_is_found_where_the_capture_is_skipped(
+    harness: Harness, lazy: StripeGateway
+) -> None:
+    booking = await harness.bought("A-1-1", gateway=lazy)
     await lazy.close()
-    assert await house.finds() == {(check, str(booking.id)) for check in (OWED, AUTHORIZED, ATTEMPTS, PROVIDER)}
+    assert await harness.finds() == {(check, str(booking.id)) for check in (OWED, AUTHORIZED, ATTEMPTS, PROVIDER)}
 
 
-async def test_a_payment_left_open_is_found_where_the_places_go_back_before_the_money(house: House) -> None:
-    booking = await house.authorized("A-1-1")
-    await house.end(booking)
-    assert await house.finds() == {(AUTHORIZED, str(booking.id))}
+async def test_a_payment_left_open_is_found_where_the_places_go_back_before_the_money(harness: Harness) -> None:
+    booking = await harness.authorized("A-1-1")
+    await harness.end(booking)
+    assert await harness.finds() == {(AUTHORIZED, str(booking.id))}

@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from db.outbox import append
 from db.reservation.bookings.bookings import identity
 from domain.domain_events import BookingCancelled
-from tests.audit.house import House
+from tests.audit.harness import Harness
 
-TOLD, REACHES = "an end is told once", "what is told reaches kafka"
-ELSE, STATES = "kafka tells nothing else", "states follow from domain events"
+TOLD, REACHES = "an outcome is recorded once", "every outcome reaches kafka"
+ELSE, STATES = "kafka has no other outcomes", "states follow from domain events"
 
 SWALLOW = """
     CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
@@ -23,57 +23,59 @@ CREATE TRIGGER swallow BEFORE INSERT ON domain_events
 """
 
 
-async def test_an_end_that_is_never_told_is_found(house: House) -> None:
-    await house.sql("reservation", SWALLOW)
-    booking = await house.cancelled("A-1-1")
-    assert await house.finds() == {(TOLD, str(booking.id)), (STATES, str(booking.id))}
+async def test_an_end_that_is_never_told_is_found(harness: Harness) -> None:
+    await harness.sql("reservation", SWALLOW)
+    booking = await harness.cancelled("A-1-1")
+    assert await harness.finds() == {(TOLD, str(booking.id)), (STATES, str(booking.id))}
 
 
-async def test_an_end_that_is_told_twice_is_found_where_nobody_asks_for_the_version(house: House) -> None:
-    booking = await house.cancelled("A-1-1")
-    async with house.database("reservation").begin() as connection:
+async def test_an_end_that_is_told_twice_is_found_where_nobody_asks_for_the_version(harness: Harness) -> None:
+    booking = await harness.cancelled("A-1-1")
+    async with harness.database("reservation").begin() as connection:
         await append(connection, booking.id, BookingCancelled(**identity(booking)))
-    assert await house.finds() == {(TOLD, str(booking.id)), (STATES, str(booking.id))}
+    assert await harness.finds() == {(TOLD, str(booking.id)), (STATES, str(booking.id))}
 
 
-async def test_a_rewritten_history_is_found_where_no_trigger_forbids_it(house: House) -> None:
-    booking = await house.bought("A-1-1")
+async def test_a_rewritten_history_is_found_where_no_trigger_forbids_it(harness: Harness) -> None:
+    booking = await harness.bought("A-1-1")
     rewrite = "UPDATE domain_events SET data = data || '{\"status\": \"expired\"}' WHERE type = 'booking.paying'"
     with pytest.raises(DBAPIError, match="append-only"):
-        await house.sql("reservation", rewrite)
-    await house.sql("reservation", "DROP TRIGGER domain_events_are_append_only ON domain_events")
-    await house.sql("reservation", rewrite)
-    assert await house.finds() == {(STATES, str(booking.id))}
+        await harness.sql("reservation", rewrite)
+    await harness.sql("reservation", "DROP TRIGGER domain_events_are_append_only ON domain_events")
+    await harness.sql("reservation", rewrite)
+    assert await harness.finds() == {(STATES, str(booking.id))}
 
 
-async def test_an_illegal_change_of_state_is_found_where_no_trigger_forbids_it(house: House) -> None:
-    booking = await house.cancelled("A-1-1")
+async def test_an_illegal_change_of_state_is_found_where_no_trigger_forbids_it(harness: Harness) -> None:
+    booking = await harness.cancelled("A-1-1")
     revive = "UPDATE bookings SET status = 'expired'"
     with pytest.raises(DBAPIError, match="cannot go from cancelled to expired"):
-        await house.sql("reservation", revive)
-    await house.sql("reservation", "DROP TRIGGER bookings_change_along_legal_edges ON bookings")
-    await house.sql("reservation", revive)
-    assert await house.finds() == {(STATES, str(booking.id))}
+        await harness.sql("reservation", revive)
+    await harness.sql("reservation", "DROP TRIGGER bookings_change_along_legal_edges ON bookings")
+    await harness.sql("reservation", revive)
+    assert await harness.finds() == {(STATES, str(booking.id))}
 
 
-async def test_an_end_that_is_lost_on_its_way_is_found_where_a_relay_forgets_before_it_publishes(house: House) -> None:
-    booking = await house.cancelled("A-1-1")
-    for message in await house.waiting():
-        await house.forget(message)  # and here the relay dies
-    assert await house.finds() == {(REACHES, str(booking.id))}
+async def test_an_end_that_is_lost_on_its_way_is_found_where_a_relay_forgets_before_it_publishes(
+    harness: Harness,
+) -> None:
+    booking = await harness.cancelled("A-1-1")
+    for message in await harness.waiting():
+        await harness.forget(message)  # and here the relay dies
+    assert await harness.finds() == {(REACHES, str(booking.id))}
 
 
-async def test_an_end_that_never_was_is_found_where_it_is_published_before_it_is_committed(house: House) -> None:
-    booking = await house.cancelled("A-1-1")
-    [*_, told] = await house.relay()
-    await house.publish(replace(told, domain_event_id=uuid4()))  # a transaction that was then rolled back
-    house.notify()
-    assert await house.finds() == {(ELSE, str(booking.id))}
+async def test_an_end_that_never_was_is_found_where_it_is_published_before_it_is_committed(harness: Harness) -> None:
+    booking = await harness.cancelled("A-1-1")
+    [*_, told] = await harness.relay()
+    await harness.publish(replace(told, domain_event_id=uuid4()))  # a transaction that was then rolled back
+    harness.notify()
+    assert await harness.finds() == {(ELSE, str(booking.id))}
 
 
-async def test_an_end_that_is_delivered_twice_is_no_fault(house: House) -> None:
-    await house.cancelled("A-1-1")
-    for message in await house.relay():
-        await house.publish(message)
-    house.notify()
-    assert await house.finds() == set()
+async def test_an_end_that_is_delivered_twice_is_no_fault(harness: Harness) -> None:
+    await harness.cancelled("A-1-1")
+    for message in await harness.relay():
+        await harness.publish(message)
+    harness.notify()
+    assert await harness.finds() == set()

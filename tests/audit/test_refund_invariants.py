@@ -9,136 +9,136 @@ from activities.reservation.refunds import ReturnedTickets
 from domain.bookings import Booking
 from domain.money import Money
 from domain.refunds import Refund, RefundCause, RefundRequest, RefundState
-from tests.audit.house import House, step
+from tests.audit.harness import Harness, step
 
 OWED = "money taken is money owed"
 PLACES, STATES = "places belong to live bookings", "states follow from domain events"
-COUNTED, HEARS = "sales are counted once", "analytics hears of every sale"
-UNFINISHED = "what is unfinished is being finished"
+COUNTED, HEARS = "sales are counted once", "analytics receives every sale"
+UNFINISHED = "every open booking has a running saga"
 PRICE = 5000
 
 
-async def accepted(house: House, *seats: str, give_back: int | None = None) -> tuple[Booking, Refund]:
+async def accepted(harness: Harness, *seats: str, give_back: int | None = None) -> tuple[Booking, Refund]:
     """A booking whose tickets, or the first so many of them, are given back; the money is yet to go."""
-    booking = await house.bought(*seats)
+    booking = await harness.bought(*seats)
     request = RefundRequest(
         id=uuid4(),
         booking_id=booking.id,
-        event_id=house.event,
+        event_id=harness.event,
         requested_by=booking.user_id,
         cause=RefundCause.BUYER,
         reason="",
         tickets=tuple(ticket.id for ticket in booking.tickets[:give_back]),
         body_sha256="",
     )
-    outcome = await step(_returned(house).accept_refund, request)
+    outcome = await step(_returned(harness).accept_refund, request)
     assert outcome.refund
     assert outcome.booking
     return outcome.booking, outcome.refund
 
 
-async def refunded(house: House, *seats: str, give_back: int | None = None) -> str:
-    booking, refund = await accepted(house, *seats, give_back=give_back)
+async def refunded(harness: Harness, *seats: str, give_back: int | None = None) -> str:
+    booking, refund = await accepted(harness, *seats, give_back=give_back)
     order = GiveBack(refund_id=refund.id, booking_id=booking.id, amount=refund.amount, number=1)
-    await step(RefundActivities(house.database("payment"), {"stripe": house.gateway}).give_refund, order)
-    await step(_returned(house).settle_refund, refund.id)
+    await step(RefundActivities(harness.database("payment"), {"stripe": harness.gateway}).give_refund, order)
+    await step(_returned(harness).settle_refund, refund.id)
     return str(booking.id)
 
 
-def _returned(house: House) -> ReturnedTickets:
-    return ReturnedTickets(house.database("reservation"), house.locks)
+def _returned(harness: Harness) -> ReturnedTickets:
+    return ReturnedTickets(harness.database("reservation"), harness.locks)
 
 
-async def test_bookings_that_are_given_back_in_part_and_as_a_whole_break_nothing(house: House) -> None:
-    await refunded(house, "A-1-1", "A-1-2", give_back=1)
-    await refunded(house, "A-1-3")
-    told = await house.relay()
-    house.notify()
-    await house.analyse(told)
-    assert await house.finds() == set()
+async def test_bookings_that_are_given_back_in_part_and_as_a_whole_break_nothing(harness: Harness) -> None:
+    await refunded(harness, "A-1-1", "A-1-2", give_back=1)
+    await refunded(harness, "A-1-3")
+    told = await harness.relay()
+    harness.notify()
+    await harness.analyse(told)
+    assert await harness.finds() == set()
 
 
-async def test_a_refund_that_was_taken_back_and_made_again_is_counted_once_by_everybody(house: House) -> None:
-    booking, refund = await accepted(house, "A-1-1", "A-1-2")
+async def test_a_refund_that_was_taken_back_and_made_again_is_counted_once_by_everybody(harness: Harness) -> None:
+    booking, refund = await accepted(harness, "A-1-1", "A-1-2")
     order = GiveBack(refund_id=refund.id, booking_id=booking.id, amount=refund.amount, number=1)
-    await step(RefundActivities(house.database("payment"), {"stripe": house.gateway}).give_refund, order)
+    await step(RefundActivities(harness.database("payment"), {"stripe": harness.gateway}).give_refund, order)
     for _ in range(2):
-        await step(_returned(house).settle_refund, refund.id)
-        assert await step(_returned(house).take_back_refund, refund.id)
-        assert await step(_returned(house).take_back_refund, refund.id)
-    await step(_returned(house).settle_refund, refund.id)
-    told = await house.relay()
+        await step(_returned(harness).settle_refund, refund.id)
+        assert await step(_returned(harness).take_back_refund, refund.id)
+        assert await step(_returned(harness).take_back_refund, refund.id)
+    await step(_returned(harness).settle_refund, refund.id)
+    told = await harness.relay()
     assert [message.type for message in told].count("booking.refund_taken_back") == 2
-    house.notify()
-    await house.analyse(told)
-    assert await house.finds() == set()
+    harness.notify()
+    await harness.analyse(told)
+    assert await harness.finds() == set()
 
 
-async def test_a_refund_is_taken_back_only_when_the_booking_s_other_one_is_done(house: House) -> None:
-    booking, first = await accepted(house, "A-1-1", "A-1-2", give_back=1)
-    await step(_returned(house).settle_refund, first.id)
+async def test_a_refund_is_taken_back_only_when_the_booking_s_other_one_is_done(harness: Harness) -> None:
+    booking, first = await accepted(harness, "A-1-1", "A-1-2", give_back=1)
+    await step(_returned(harness).settle_refund, first.id)
     other = RefundRequest(
         id=uuid4(),
         booking_id=booking.id,
-        event_id=house.event,
+        event_id=harness.event,
         requested_by=booking.user_id,
         cause=RefundCause.BUYER,
         reason="",
         body_sha256="",
     )
-    await step(_returned(house).accept_refund, other)
-    assert await step(_returned(house).take_back_refund, first.id) is None
+    await step(_returned(harness).accept_refund, other)
+    assert await step(_returned(harness).take_back_refund, first.id) is None
 
-    await step(_returned(house).settle_refund, other.id)
+    await step(_returned(harness).settle_refund, other.id)
 
-    taken_back = await step(_returned(house).take_back_refund, first.id)
+    taken_back = await step(_returned(harness).take_back_refund, first.id)
     assert taken_back
     assert taken_back.id == first.id
-    assert (await step(_returned(house).settle_refund, first.id)).state is RefundState.SUCCEEDED
+    assert (await step(_returned(harness).settle_refund, first.id)).state is RefundState.SUCCEEDED
 
 
-async def test_a_refund_that_the_provider_knows_nothing_of_is_found(house: House) -> None:
-    booking = await refunded(house, "A-1-1", "A-1-2", give_back=1)
-    await house.sql("reservation", "UPDATE bookings SET refunded = refunded + 1000 WHERE id = :id", id=booking)
-    assert await house.finds() == {(OWED, booking), (STATES, booking)}
+async def test_a_refund_that_the_provider_knows_nothing_of_is_found(harness: Harness) -> None:
+    booking = await refunded(harness, "A-1-1", "A-1-2", give_back=1)
+    await harness.sql("reservation", "UPDATE bookings SET refunded = refunded + 1000 WHERE id = :id", id=booking)
+    assert await harness.finds() == {(OWED, booking), (STATES, booking)}
 
 
-async def test_money_given_back_twice_is_found(house: House) -> None:
-    booking = await refunded(house, "A-1-1", "A-1-2", give_back=1)
-    [intent] = [each async for each in house.sources.provider.intents(None) if str(each.booking_id) == booking]
-    await house.gateway.refund(intent.id, Money(amount=PRICE, currency="EUR"), key=str(uuid4()))
-    assert await house.finds() == {(OWED, booking), ("the ledger says what the provider says", booking)}
+async def test_money_given_back_twice_is_found(harness: Harness) -> None:
+    booking = await refunded(harness, "A-1-1", "A-1-2", give_back=1)
+    [intent] = [each async for each in harness.connections.provider.intents(None) if str(each.booking_id) == booking]
+    await harness.gateway.refund(intent.id, Money(amount=PRICE, currency="EUR"), key=str(uuid4()))
+    assert await harness.finds() == {(OWED, booking), ("the ledger matches the provider", booking)}
 
 
-async def test_a_ticket_that_is_valid_again_after_its_refund_is_found(house: House) -> None:
-    booking = await refunded(house, "A-1-1", "A-1-2", give_back=1)
+async def test_a_ticket_that_is_valid_again_after_its_refund_is_found(harness: Harness) -> None:
+    booking = await refunded(harness, "A-1-1", "A-1-2", give_back=1)
     change = "UPDATE tickets SET status = 'valid' WHERE booking_id = :id"
-    await house.sql("reservation", change, id=booking)
-    assert (PLACES, booking) in await house.finds()
+    await harness.sql("reservation", change, id=booking)
+    assert (PLACES, booking) in await harness.finds()
 
 
-async def test_a_refund_without_a_workflow_is_found(house: House) -> None:
-    booking, _ = await accepted(house, "A-1-1")
+async def test_a_refund_without_a_workflow_is_found(harness: Harness) -> None:
+    booking, _ = await accepted(harness, "A-1-1")
     # Nobody moves the money any more, so it is judged: the ticket is gone and the money is still here.
     change = "UPDATE bookings SET updated_at = now() - interval '1 minute' WHERE id = :id"
-    await house.sql("reservation", change, id=booking.id)
-    assert (UNFINISHED, str(booking.id)) in await house.finds()
+    await harness.sql("reservation", change, id=booking.id)
+    assert (UNFINISHED, str(booking.id)) in await harness.finds()
 
 
-async def test_a_refund_that_analytics_has_missed_is_found(house: House) -> None:
-    booking = await refunded(house, "A-1-1")
-    told = await house.relay()
-    house.notify()
-    await house.analyse([message for message in told if message.type != "booking.refunded"])
-    assert await house.finds() == {(HEARS, booking)}
+async def test_a_refund_that_analytics_has_missed_is_found(harness: Harness) -> None:
+    booking = await refunded(harness, "A-1-1")
+    told = await harness.relay()
+    harness.notify()
+    await harness.analyse([message for message in told if message.type != "booking.refunded"])
+    assert await harness.finds() == {(HEARS, booking)}
 
 
-async def test_a_refund_that_is_counted_twice_is_found_where_the_inbox_forgets(house: House) -> None:
-    await refunded(house, "A-1-1", "A-1-2", give_back=1)
-    told = await house.relay()
-    house.notify()
-    await house.analyse(told)
+async def test_a_refund_that_is_counted_twice_is_found_where_the_inbox_forgets(harness: Harness) -> None:
+    await refunded(harness, "A-1-1", "A-1-2", give_back=1)
+    told = await harness.relay()
+    harness.notify()
+    await harness.analyse(told)
     [refund] = [message for message in told if message.type == "booking.partially_refunded"]
-    await house.sql("analytics", "DELETE FROM inbox WHERE domain_event_id = :id", id=refund.domain_event_id)
-    await house.analyse([refund])
-    assert await house.finds() == {(COUNTED, str(house.event))}
+    await harness.sql("analytics", "DELETE FROM inbox WHERE domain_event_id = :id", id=refund.domain_event_id)
+    await harness.analyse([refund])
+    assert await harness.finds() == {(COUNTED, str(harness.event))}

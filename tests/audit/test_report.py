@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from audit.invariants import CHECKS
+from audit.invariants import INVARIANTS
 from audit.report import print_findings
 from audit.run import Finding
 from audit.snapshot import name_of
 
 ROOT = Path(__file__).parents[2]
-NAMES = [name_of(check) for check in CHECKS]
+NAMES = [name_of(check) for check in INVARIANTS]
 
 
 def test_each_invariant_makes_a_promise_is_in_the_manual_and_is_seen_broken() -> None:
-    assert [name_of(check) for check in CHECKS if not inspect.getdoc(check)] == []
+    assert [name_of(check) for check in INVARIANTS if not inspect.getdoc(check)] == []
     manual = (ROOT / "docs" / "operations.md").read_text()
     assert [name for name in NAMES if f"| {name} |" not in manual] == []
     tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))

@@ -9,11 +9,11 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from config.settings import Settings
 from domain.bookings import Booking, BookingStatus
 from temporal.encryption import data_converter
-from tests.audit.house import House
+from tests.audit.harness import Harness
 
 FINISHED, WINDOW, AGREE = (
-    "what is unfinished is being finished",
-    "nothing outlasts its window",
+    "every open booking has a running saga",
+    "no booking outlasts its window",
     "temporal and postgres agree",
 )
 
@@ -27,42 +27,42 @@ class Mistaken:
         return booking.model_copy(update={"status": BookingStatus.CONFIRMED})
 
 
-async def test_a_booking_whose_saga_was_terminated_is_found(house: House) -> None:
-    booking = await house.held("A-1-1")
-    saga = await house.saga(booking)
-    assert await house.finds() == set()
+async def test_a_booking_whose_saga_was_terminated_is_found(harness: Harness) -> None:
+    booking = await harness.held("A-1-1")
+    saga = await harness.saga(booking)
+    assert await harness.finds() == set()
     await saga.terminate()
-    await house.sql("reservation", "UPDATE bookings SET updated_at = now() - interval '3 seconds'")
-    assert await house.finds() == {(FINISHED, str(booking.id))}
+    await harness.sql("reservation", "UPDATE bookings SET updated_at = now() - interval '3 seconds'")
+    assert await harness.finds() == {(FINISHED, str(booking.id))}
 
 
-async def test_a_hold_that_no_timer_ends_is_found(house: House) -> None:
-    await house.sql("reservation", "ALTER TABLE events DROP CONSTRAINT events_hold_seconds_check")
-    await house.sql("reservation", "UPDATE events SET hold_seconds = -90")
-    booking = await house.held("A-1-1")
-    await house.saga(booking)
-    await house.sql("reservation", "UPDATE bookings SET updated_at = expires_at")
-    assert await house.finds() == {(WINDOW, str(booking.id))}
+async def test_a_hold_that_no_timer_ends_is_found(harness: Harness) -> None:
+    await harness.sql("reservation", "ALTER TABLE events DROP CONSTRAINT events_hold_seconds_check")
+    await harness.sql("reservation", "UPDATE events SET hold_seconds = -90")
+    booking = await harness.held("A-1-1")
+    await harness.saga(booking)
+    await harness.sql("reservation", "UPDATE bookings SET updated_at = expires_at")
+    assert await harness.finds() == {(WINDOW, str(booking.id))}
 
 
-async def test_a_payment_that_no_window_ends_is_found(house: House) -> None:
-    booking = await house.authorized("A-1-1")
-    await house.saga(booking)
-    await house.sql("reservation", "UPDATE bookings SET updated_at = now() - interval '7 minutes'")
-    assert await house.finds() == {(WINDOW, str(booking.id))}
+async def test_a_payment_that_no_window_ends_is_found(harness: Harness) -> None:
+    booking = await harness.authorized("A-1-1")
+    await harness.saga(booking)
+    await harness.sql("reservation", "UPDATE bookings SET updated_at = now() - interval '7 minutes'")
+    assert await harness.finds() == {(WINDOW, str(booking.id))}
 
 
-async def test_a_saga_that_shows_another_state_is_found(house: House) -> None:
-    booking = await house.authorized("A-1-1")
-    await house.saga(booking, shows=BookingStatus.CANCELLED)
-    assert await house.finds() == {(AGREE, str(booking.id))}
+async def test_a_saga_that_shows_another_state_is_found(harness: Harness) -> None:
+    booking = await harness.authorized("A-1-1")
+    await harness.saga(booking, shows=BookingStatus.CANCELLED)
+    assert await harness.finds() == {(AGREE, str(booking.id))}
 
 
-async def test_a_saga_that_has_ended_otherwise_than_its_booking_is_found(house: House, settings: Settings) -> None:
-    booking = await house.cancelled("A-1-1")
+async def test_a_saga_that_has_ended_otherwise_than_its_booking_is_found(harness: Harness, settings: Settings) -> None:
+    booking = await harness.cancelled("A-1-1")
     client = await Client.connect(settings.temporal_address, data_converter=data_converter(settings))
     async with Worker(
-        client, task_queue=house.prefix, workflows=[Mistaken], workflow_runner=UnsandboxedWorkflowRunner()
+        client, task_queue=harness.prefix, workflows=[Mistaken], workflow_runner=UnsandboxedWorkflowRunner()
     ):
-        await (await house.saga(booking, shows=BookingStatus.CONFIRMED)).result()
-    assert await house.finds() == {(AGREE, str(booking.id))}
+        await (await harness.saga(booking, shows=BookingStatus.CONFIRMED)).result()
+    assert await harness.finds() == {(AGREE, str(booking.id))}

@@ -65,7 +65,7 @@ async def bookings_of(settings: Settings, events: Sequence[str]) -> dict[str, Fa
 async def money_of(settings: Settings, bookings: Sequence[str]) -> dict[str, Money]:
     """What the provider has of each, also of one that we have no row of."""
     found: dict[str, Money] = defaultdict(Money)
-    async with httpx2.AsyncClient(base_url=settings.sandbox_url, timeout=30) as provider:
+    async with httpx2.AsyncClient(base_url=settings.sandbox_url, timeout=90) as provider:
         answer = await provider.post("/_sandbox/intents", json={"bookings": list(bookings)})
     for intent in answer.raise_for_status().json()["intents"]:
         before, taken = found[intent["booking_id"]], intent["captured"] - intent["refunded"]

@@ -18,15 +18,15 @@ import httpx2
 from audit.run import Finding, audit
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.chaos import explain, facts, telling
 from tests.chaos.buyers import Sale
 from tests.chaos.crowd import arrivals, buy
-from tests.chaos.house import House, opened
+from tests.chaos.harness import Harness, opened
 from tests.chaos.journal import Call, Journal, Verdict
 from tests.chaos.plan import Strike, draw
 from tests.chaos.saboteur import Saboteur
 from tests.chaos.settling import Settled, settle
+from tests.platform_client import PlatformClient
 from tests.tokens import access_tokens
 
 HOLD_SECONDS, BRIEF_HOLD_SECONDS = 20, 5
@@ -75,10 +75,10 @@ async def run(stack: Stack, settings: Settings, *, seed: int, seconds: float, ra
     folder.mkdir(parents=True)
     timetable = draw(seed, seconds)
     (folder / "plan.txt").write_text("".join(f"{strike}\n" for strike in timetable))
-    async with opened(stack) as house, _sale(settings, house, folder, places=math.ceil(3 * rate * seconds)) as sale:
+    async with opened(stack) as harness, _sale(settings, harness, folder, places=math.ceil(3 * rate * seconds)) as sale:
         aside = await asyncio.to_thread(telling.put_aside, settings.kafka_bootstrap)
         tell = _log(folder / "log.txt")
-        saboteur = Saboteur(house, settings.sandbox_url, tell)
+        saboteur = Saboteur(harness, settings.sandbox_url, tell)
         buyers, _ = await asyncio.gather(
             buy(sale, seed, arrivals(seed, seconds, rate, sale.seats)), saboteur.carry_out(timetable)
         )
@@ -115,11 +115,11 @@ def _log(path: Path) -> Callable[[str], None]:
 
 
 @asynccontextmanager
-async def _sale(settings: Settings, house: House, folder: Path, *, places: int) -> AsyncIterator[Sale]:
+async def _sale(settings: Settings, harness: Harness, folder: Path, *, places: int) -> AsyncIterator[Sale]:
     """Two events with so many seats each, and a way to ask every API."""
     rows = math.ceil(places / SEATS_PER_ROW / 2)
     async with AsyncExitStack() as closing:
-        office = await closing.enter_async_context(BoxOffice(settings))
+        platform = await closing.enter_async_context(PlatformClient(settings))
         journal = Journal(folder / "journal.jsonl")
         closing.callback(journal.close)
         many = httpx2.Limits(max_connections=None)
@@ -127,15 +127,15 @@ async def _sale(settings: Settings, house: House, folder: Path, *, places: int) 
             name: await closing.enter_async_context(
                 httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=_ANSWER_WITHIN, limits=many)
             )
-            for name, port in house.api_ports.items()
+            for name, port in harness.api_ports.items()
         }
         size: dict[str, Any] = {"rows": rows, "seats_per_row": SEATS_PER_ROW, "standing": places}
         yield Sale(
             settings,
             access_tokens(settings),
             journal,
-            event=await office.event(hold_seconds=HOLD_SECONDS, **size),
-            brief=await office.event(hold_seconds=BRIEF_HOLD_SECONDS, **size),
+            event=await platform.event(hold_seconds=HOLD_SECONDS, **size),
+            brief=await platform.event(hold_seconds=BRIEF_HOLD_SECONDS, **size),
             brief_seconds=BRIEF_HOLD_SECONDS,
             seats=[
                 f"{section}-{row + 1}-{seat + 1}"

@@ -12,7 +12,7 @@ import httpx2
 from redis.exceptions import RedisError
 
 from stack import StackError
-from tests.chaos.house import RESIDENTS, House
+from tests.chaos.harness import RESIDENTS, Harness
 from tests.chaos.plan import Strike
 
 _SUPERVISE_EVERY = 1.0
@@ -21,8 +21,8 @@ _SUPERVISE_EVERY = 1.0
 class Saboteur:
     """Attributes: died: how often each process ended without being told to, which a supervisor has to make good."""
 
-    def __init__(self, house: House, sandbox_url: str, tell: Callable[[str], None]) -> None:
-        self._house = house
+    def __init__(self, harness: Harness, sandbox_url: str, tell: Callable[[str], None]) -> None:
+        self._harness = harness
         self._provider = httpx2.AsyncClient(base_url=sandbox_url, timeout=5)
         self._tell = tell
         self._down: set[str] = set()
@@ -47,11 +47,11 @@ class Saboteur:
     async def heal(self) -> None:
         """Everything runs, all lines are good, and the provider behaves."""
         for name in RESIDENTS:
-            self._house.thaw(name)
-        for line in self._house.lines.values():
+            self._harness.thaw(name)
+        for line in self._harness.lines.values():
             await line.heal()
         for name in RESIDENTS:  # servers come first
-            await self._house.make_ready(name)
+            await self._harness.make_ready(name)
             self._tell(f"{name} serves")
         await self._provider.delete("/_sandbox/faults")
         await self._provider.aclose()
@@ -70,22 +70,22 @@ class Saboteur:
 
     async def _kill(self, strike: Strike) -> None:
         self._down.add(strike.target)
-        await self._house.kill(strike.target)
+        await self._harness.kill(strike.target)
         await asyncio.sleep(strike.lasts)
         await self._bring_back(strike.target)
         self._down.discard(strike.target)
 
     async def _freeze(self, strike: Strike) -> None:
-        self._house.freeze(strike.target)
+        self._harness.freeze(strike.target)
         await asyncio.sleep(strike.lasts)
-        self._house.thaw(strike.target)
+        self._harness.thaw(strike.target)
 
     async def _empty(self, strike: Strike) -> None:
         with suppress(RedisError, OSError):  # it may be down itself
-            await self._house.empty_redis()
+            await self._harness.empty_redis()
 
     async def _spoil_line(self, strike: Strike) -> None:
-        line = self._house.lines[strike.target]
+        line = self._harness.lines[strike.target]
         spoil: Callable[[], Awaitable[None]] = {
             "slow": lambda: line.slow(strike.lasts / 10, strike.lasts / 20),
             "cut": line.cut,
@@ -106,13 +106,13 @@ class Saboteur:
         while True:
             await asyncio.sleep(_SUPERVISE_EVERY)
             for name in RESIDENTS:
-                if name not in self._down and not self._house.is_running(name):
+                if name not in self._down and not self._harness.is_running(name):
                     self.died[name] += 1
                     self._tell(f"{name} has ended by itself")
                     await self._bring_back(name)
 
     async def _bring_back(self, name: str) -> None:
         try:
-            await self._house.start(name)
+            await self._harness.start(name)
         except StackError as error:  # the next round of the supervisor tries again
             self._tell(f"{name} could not be started: {error}")

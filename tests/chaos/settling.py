@@ -20,10 +20,12 @@ from tests.chaos import telling
 from tests.chaos.buyers import Sale, ask
 from tests.chaos.facts import dsn
 from tests.chaos.journal import Order, Verdict
+from tests.waiting import Patience
 from workflows.booking import BookingWorkflow
 
 BOUND = 300.0
-"""Seconds; more than any timer that a saga may still have to sit out once its parking is ended by an operator."""
+"""Seconds of a quiet machine; more than any timer that a saga may still have to sit out once an operator has ended
+its parking."""
 
 _AT_ONCE = 20
 _WITH_OUTBOX: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment")
@@ -40,7 +42,8 @@ class Settled(NamedTuple):
 async def settle(sale: Sale, tell: Callable[[str], None]) -> Settled:
     """Wait until every outcome is known, every booking has ended, and everything is told."""
     client, start, retried, before = await connect(sale.settings), monotonic(), 0, ""
-    asking = asyncio.create_task(_ask_again(sale, start + BOUND))
+    patience = Patience(BOUND)
+    asking = asyncio.create_task(_ask_again(sale, patience))
     while True:
         retried += await operate(client)
         left = await _moving(sale, client)
@@ -49,20 +52,20 @@ async def settle(sale: Sale, tell: Callable[[str], None]) -> Settled:
         if left != before:
             tell(left or "all is quiet")
             before = left
-        if not left or monotonic() > start + BOUND:
+        if not left or await patience.is_over():
             break
         await asyncio.sleep(0.5)
     await asking
     return Settled(monotonic() - start, left, retried)
 
 
-async def _ask_again(sale: Sale, until: float) -> None:
+async def _ask_again(sale: Sale, patience: Patience) -> None:
     """Learn each unknown outcome with the same key; who has got a hold so late lets go of it."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def learn(order: Order) -> None:
         async with gate:
-            while order.verdict is Verdict.UNKNOWN and monotonic() < until:
+            while order.verdict is Verdict.UNKNOWN and not await patience.is_over():
                 await ask(sale, order, "api")
                 await asyncio.sleep(0.2)
 

@@ -14,7 +14,7 @@ LISTENS_TO = {
     "analytics": ("catalogue.events", "reservation.events"),
     "notification": ("reservation.events",),
 }
-_SECONDS = 10.0
+_SECONDS = 60.0
 
 
 def lag(bootstrap: str) -> int:

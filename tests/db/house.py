@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.reservation import inventory
 from db.reservation.bookings import bookings
 from db.reservation.bookings.bookings import identity
-from domain.any_domain_event import AnyDomainEvent
 from domain.bookings import Booking, BookingRequest, BookingStatus
 from domain.catalogue import Event, EventStatus, Section
 from domain.domain_events import (
+    AnyDomainEvent,
     BookingActionRequired,
     BookingCancelled,
     BookingEvent,

@@ -1,4 +1,4 @@
-"""What must be true of one booking when it is over: at the provider, in the house, and in the audit."""
+"""What must be true of one booking when it is over: at the provider, in the event's seats, and in the audit."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from sqlalchemy.exc import OperationalError
 
 from audit.run import audit
 from config.settings import Settings
-from tests.box_office import BoxOffice
 from tests.faults.stories import AMOUNT, SEAT, WITHIN
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 
-async def money_and_places_are_right(office: BoxOffice, event: str, booking: str, ending: str) -> None:
+async def money_and_places_are_right(platform: PlatformClient, event: str, booking: str, ending: str) -> None:
     """The provider has exactly what the booking owes, of one intent, and the seat is as the booking's status says."""
-    intents = await office.provider.intents(booking)
+    intents = await platform.provider.intents(booking)
     taken = [kept for intent in intents if (kept := intent["captured"] - intent["refunded"])]
     assert taken == ([AMOUNT] if ending == "confirmed" else []), intents
     assert not any(intent["held"] for intent in intents), intents
-    seat = await eventually(lambda: office.seat(event, SEAT))  # an API among dozens of processes may have to say 503
+    seat = await eventually(lambda: platform.seat(event, SEAT))  # an API among dozens of processes may have to say 503
     assert seat == {"confirmed": "sold", "held": "held"}.get(ending, "available")
 
 
-async def the_saga_is_over(office: BoxOffice, booking: str) -> None:
+async def the_saga_is_over(platform: PlatformClient, booking: str) -> None:
     """Wait until the workflow has closed."""
 
     async def closed() -> bool:
-        return (await office.saga(booking).describe()).close_time is not None
+        return (await platform.saga(booking).describe()).close_time is not None
 
     await eventually(closed, within=WITHIN)
 

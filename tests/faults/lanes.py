@@ -119,7 +119,7 @@ async def _end_of(process: ForkServerProcess) -> None:
 
 
 class Lane:
-    """Attributes: settings: as its processes have them, so that a `BoxOffice` of these buys in this lane."""
+    """Attributes: settings: as its processes have them, so that a `PlatformClient` of these buys in this lane."""
 
     def __init__(self, settings: Settings, workers: Workers) -> None:
         self.settings = settings

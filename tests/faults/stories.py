@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import httpx2
 
-from tests.box_office import BoxOffice
 from tests.buyer import CARD, CARD_WITH_3DS, DECLINED_CARD, Buyer
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 SEAT, STANDING, AMOUNT = "A-1-1", 2, 5000 + 2 * 3000
@@ -20,7 +20,7 @@ class Story(NamedTuple):
     """Attributes: act: does what the buyer does, and answers the booking's id; ending: the booking's last status."""
 
     name: str
-    act: Callable[[BoxOffice, Buyer, str], Awaitable[str]]
+    act: Callable[[PlatformClient, Buyer, str], Awaitable[str]]
     ending: str
     hold_seconds: int = 300
 
@@ -49,51 +49,51 @@ async def pay(buyer: Buyer, booking: str, method: str = CARD) -> httpx2.Response
     return await insist(lambda: buyer.pay(booking, method, key=key))
 
 
-async def _buy(office: BoxOffice, buyer: Buyer, event: str) -> str:
+async def _buy(platform: PlatformClient, buyer: Buyer, event: str) -> str:
     booking = await hold(buyer, event)
     await pay(buyer, booking)
     return booking
 
 
-async def _be_declined(office: BoxOffice, buyer: Buyer, event: str) -> str:
+async def _be_declined(platform: PlatformClient, buyer: Buyer, event: str) -> str:
     booking = await hold(buyer, event)
     answer = await pay(buyer, booking, DECLINED_CARD)
     assert answer.status_code == 402, answer.text
     return booking
 
 
-async def _act_at_the_provider(office: BoxOffice, buyer: Buyer, event: str) -> str:
+async def _act_at_the_provider(platform: PlatformClient, buyer: Buyer, event: str) -> str:
     booking = await hold(buyer, event)
     answer = await pay(buyer, booking, CARD_WITH_3DS)
     assert answer.status_code == 202, answer.text
-    await office.provider.act(answer.json()["next_action"]["url"], "approve")
+    await platform.provider.act(answer.json()["next_action"]["url"], "approve")
     return booking
 
 
-async def _cancel(office: BoxOffice, buyer: Buyer, event: str) -> str:
+async def _cancel(platform: PlatformClient, buyer: Buyer, event: str) -> str:
     booking = await hold(buyer, event)
     assert (await insist(lambda: buyer.cancel(booking))).status_code == 200
     return booking
 
 
-async def _walk_away(office: BoxOffice, buyer: Buyer, event: str) -> str:
+async def _walk_away(platform: PlatformClient, buyer: Buyer, event: str) -> str:
     return await hold(buyer, event)
 
 
-async def _pay_for_what_is_called_off(office: BoxOffice, buyer: Buyer, event: str) -> str:
+async def _pay_for_what_is_called_off(platform: PlatformClient, buyer: Buyer, event: str) -> str:
     booking = await hold(buyer, event)
-    await office.call_off(event)
+    await platform.call_off(event)
     answer = await pay(buyer, booking)
     assert answer.status_code == 409, answer.text
     return booking
 
 
-async def _be_captured_in_vain(office: BoxOffice, buyer: Buyer, event: str) -> str:
+async def _be_captured_in_vain(platform: PlatformClient, buyer: Buyer, event: str) -> str:
     """The money is taken, but the provider will not say so until the saga has given up and goes back."""
     booking = await hold(buyer, event)
-    await office.provider.will("reset_after", "capture", booking)
-    tries = office.settings.compensation_attempts - 1
-    await office.provider.will("500_before", "retrieve", booking, times=tries)
+    await platform.provider.will("reset_after", "capture", booking)
+    tries = platform.settings.compensation_attempts - 1
+    await platform.provider.will("500_before", "retrieve", booking, times=tries)
     answer = await pay(buyer, booking)
     assert answer.status_code == 409, answer.text
     return booking

@@ -12,11 +12,11 @@ import pytest
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clean, the_saga_is_over
 from tests.faults.lanes import lane
 from tests.faults.report import Outcome, outcome
 from tests.faults.stories import CANCELS, DECLINED, WITHIN, hold, pay
+from tests.platform_client import PlatformClient
 
 pytestmark = pytest.mark.disruptive  # it breaks nothing of others, but runs all its lanes at once
 
@@ -47,30 +47,30 @@ def outcomes(stack: Stack, settings: Settings) -> dict[str, Outcome]:
 async def _live_with(settings: Settings, folder: Path, api: timedelta, workers: timedelta) -> str:
     async with (
         lane(settings, folder, api_ahead=api, workers_ahead=workers) as off,
-        BoxOffice(off.settings) as office,
+        PlatformClient(off.settings) as platform,
     ):
-        events = await asyncio.gather(_is_sold(office), _is_declined_or_cancelled(office), _expires(office))
+        events = await asyncio.gather(_is_sold(platform), _is_declined_or_cancelled(platform), _expires(platform))
         for event in chain(*events):
             await the_audit_is_clean(off.settings, event)
     return "in time"
 
 
-async def _is_sold(office: BoxOffice) -> list[str]:
-    event, buyer = await office.event(hold_seconds=60), office.somebody()
+async def _is_sold(platform: PlatformClient) -> list[str]:
+    event, buyer = await platform.event(hold_seconds=60), platform.new_buyer()
     booking = await hold(buyer, event)
     left = datetime.fromisoformat((await buyer.booking(booking))["expires_at"]) - datetime.now(UTC)
     assert timedelta(0) < left <= timedelta(seconds=60)
     assert (await pay(buyer, booking)).status_code == 200
-    await money_and_places_are_right(office, event, booking, "confirmed")
-    await the_saga_is_over(office, booking)
+    await money_and_places_are_right(platform, event, booking, "confirmed")
+    await the_saga_is_over(platform, booking)
     return [event]
 
 
-async def _is_declined_or_cancelled(office: BoxOffice) -> list[str]:
+async def _is_declined_or_cancelled(platform: PlatformClient) -> list[str]:
     events = []
     for story in (DECLINED, CANCELS):
-        event, buyer = await office.event(hold_seconds=60), office.somebody()
-        booking = await story.act(office, buyer, event)
+        event, buyer = await platform.event(hold_seconds=60), platform.new_buyer()
+        booking = await story.act(platform, buyer, event)
         assert await buyer.status(booking) == story.ending
         if story is DECLINED:
             assert (await buyer.cancel(booking)).status_code == 200
@@ -78,11 +78,11 @@ async def _is_declined_or_cancelled(office: BoxOffice) -> list[str]:
     return events
 
 
-async def _expires(office: BoxOffice) -> list[str]:
-    event, buyer = await office.event(hold_seconds=2), office.somebody()
+async def _expires(platform: PlatformClient) -> list[str]:
+    event, buyer = await platform.event(hold_seconds=2), platform.new_buyer()
     booking = await hold(buyer, event)
     await buyer.ends_as(booking, "expired", within=WITHIN)
-    await the_saga_is_over(office, booking)
+    await the_saga_is_over(platform, booking)
     return [event]
 
 

@@ -13,12 +13,12 @@ import pytest
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clean, the_saga_is_over
 from tests.faults.effects import SAGA, Effect
 from tests.faults.lanes import lane
 from tests.faults.plan import Fault, Point
 from tests.faults.stories import SEAT
+from tests.platform_client import PlatformClient
 from tests.scenarios.test_outcomes import register
 from tests.waiting import eventually
 
@@ -35,13 +35,13 @@ TRANSACTIONS = [
 async def the_stack_goes_on(settings: Settings) -> AsyncIterator[None]:
     """Leave no test after us with the broken connections of the stack's own processes."""
     yield
-    async with BoxOffice(settings) as office:
-        await eventually(lambda: _sells(office), within=60)
+    async with PlatformClient(settings) as platform:
+        await eventually(lambda: _sells(platform), within=60)
 
 
-async def _sells(office: BoxOffice) -> bool:
-    buyer = await register(office)
-    return bool(await buyer.bought(await office.event(), SEAT))
+async def _sells(platform: PlatformClient) -> bool:
+    buyer = await register(platform)
+    return bool(await buyer.bought(await platform.event(), SEAT))
 
 
 class Death:
@@ -75,14 +75,14 @@ async def test_bookings_survive_the_death_of_postgres_at_a_commit(stack: Stack, 
 
 
 async def _live_through(settings: Settings, folder: Path, death: Death, effect: Effect) -> None:
-    async with lane(settings, folder) as opened, BoxOffice(opened.settings) as office:
-        event, buyer = await office.event(), office.somebody()
+    async with lane(settings, folder) as opened, PlatformClient(opened.settings) as platform:
+        event, buyer = await platform.event(), platform.new_buyer()
         opened.workers.plan.arm(Point(effect.step, effect.operation, Fault.LATE))
         await death.all_are_ready.wait()
-        buying = asyncio.ensure_future(effect.story.act(office, buyer, event))
+        buying = asyncio.ensure_future(effect.story.act(platform, buyer, event))
         await death.strike(await opened.workers.stands_still())
         booking = await buying
         await buyer.ends_as(booking, "confirmed")
-        await money_and_places_are_right(office, event, booking, "confirmed")
-        await the_saga_is_over(office, booking)
+        await money_and_places_are_right(platform, event, booking, "confirmed")
+        await the_saga_is_over(platform, booking)
         await the_audit_is_clean(opened.settings, event)

@@ -11,13 +11,13 @@ import pytest
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.buyer import Buyer
 from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clean, the_saga_is_over
 from tests.faults.effects import SAGA
 from tests.faults.lanes import lane
 from tests.faults.plan import Fault, Point
 from tests.faults.stories import SEAT, STANDING, insist, pay
+from tests.platform_client import PlatformClient
 
 pytestmark = pytest.mark.disruptive
 
@@ -33,8 +33,8 @@ async def test_an_order_that_comes_before_the_saga_knows_of_its_hold_is_carried_
     stack: Stack, settings: Settings, order: Callable[[Buyer, str], Awaitable[httpx2.Response]], ending: str
 ) -> None:
     folder, key = stack.place.folder / "faults" / uuid4().hex, str(uuid4())
-    async with lane(settings, folder) as opened, BoxOffice(opened.settings) as office:
-        event, buyer = await office.event(), office.somebody()
+    async with lane(settings, folder) as opened, PlatformClient(opened.settings) as platform:
+        event, buyer = await platform.event(), platform.new_buyer()
         opened.workers.plan.arm(Point(CLAIM.step, CLAIM.operation, Fault.KILLED_AFTER))
 
         async def hold() -> httpx2.Response:
@@ -51,6 +51,6 @@ async def test_an_order_that_comes_before_the_saga_knows_of_its_hold_is_carried_
         assert answer.status_code == 200, answer.text
         assert (await first).status_code in (201, 503)
         await buyer.ends_as(booking, ending)
-        await money_and_places_are_right(office, event, booking, ending)
-        await the_saga_is_over(office, booking)
+        await money_and_places_are_right(platform, event, booking, ending)
+        await the_saga_is_over(platform, booking)
         await the_audit_is_clean(opened.settings, event)

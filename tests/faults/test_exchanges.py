@@ -10,7 +10,6 @@ import pytest
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.buyer import CARD, Buyer
 from tests.faults import report
 from tests.faults.aftermath import the_audit_is_clean
@@ -20,6 +19,7 @@ from tests.faults.plan import Fault, Point
 from tests.faults.report import Outcome, outcome
 from tests.faults.stories import WITHIN, Story, insist
 from tests.faults.test_saga import LANES
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive
@@ -35,16 +35,16 @@ async def _exchange(buyer: Buyer, booking: str, seat: str, method: str | None) -
     return str(exchange["id"])
 
 
-async def _for_a_dearer_seat(office: BoxOffice, buyer: Buyer, booking: str) -> str:
+async def _for_a_dearer_seat(platform: PlatformClient, buyer: Buyer, booking: str) -> str:
     return await _exchange(buyer, booking, DEAR[0], CARD)
 
 
-async def _for_a_cheaper_seat(office: BoxOffice, buyer: Buyer, booking: str) -> str:
+async def _for_a_cheaper_seat(platform: PlatformClient, buyer: Buyer, booking: str) -> str:
     return await _exchange(buyer, booking, CHEAP[0], None)
 
 
-async def _in_vain(office: BoxOffice, buyer: Buyer, booking: str) -> str:
-    await office.provider.will("decline", "capture", booking, times=1000)
+async def _in_vain(platform: PlatformClient, buyer: Buyer, booking: str) -> str:
+    await platform.provider.will("decline", "capture", booking, times=1000)
     return await _exchange(buyer, booking, DEAR[0], CARD)
 
 
@@ -91,56 +91,62 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
     waiting, found = sorted(wanted, key=lambda cell: cell.fault is Fault.LATE), dict[Cell, Outcome]()
 
     async def work_off(number: int) -> None:
-        async with lane(settings, folder / str(number)) as opened, BoxOffice(opened.settings) as office:
+        async with lane(settings, folder / str(number)) as opened, PlatformClient(opened.settings) as platform:
             while waiting:
                 cell = waiting.pop()
-                found[cell] = await outcome(cell, _live_through(opened, office, cell))
+                found[cell] = await outcome(cell, _live_through(opened, platform, cell))
                 await opened.workers.settle()
 
     await asyncio.gather(*(work_off(number) for number in range(min(LANES, len(wanted)))))
     return found
 
 
-async def _live_through(opened: Lane, office: BoxOffice, cell: Cell) -> str:
-    effect, buyer = cell.effect, office.somebody()
+async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell) -> str:
+    effect, buyer = cell.effect, platform.new_buyer()
     old, new = (DEAR, CHEAP) if effect.story is CHEAPER else (CHEAP, DEAR)
-    event = await eventually(lambda: office.event(), within=WITHIN)
+    event = await eventually(lambda: platform.event(), within=WITHIN)
     booking = str((await buyer.bought(event, old[0]))["id"])
     opened.workers.plan.arm(Point(effect.step, effect.operation, cell.fault))
 
     if cell.fault is Fault.LATE:
-        exchange, _ = await asyncio.gather(effect.story.act(office, buyer, booking), opened.workers.relieve())
+        exchange, _ = await asyncio.gather(effect.story.act(platform, buyer, booking), opened.workers.relieve())
     else:
-        exchange = await effect.story.act(office, buyer, booking)
+        exchange = await effect.story.act(platform, buyer, booking)
 
-    await _is_over(office, exchange)
+    await _is_over(platform, exchange)
     if cell.fault is Fault.LATE:
         await opened.workers.wake()
     await opened.workers.was_struck(cell.fault)
     ending = effect.ending(cell.fault)
     has, lost = (new, old) if ending == "completed" else (old, new)
-    await eventually(lambda: _is_right(office, buyer, event, booking, ending, has, lost), within=WITHIN, every=0.2)
+    await eventually(lambda: _is_right(platform, buyer, event, booking, ending, has, lost), within=WITHIN, every=0.2)
     await the_audit_is_clean(opened.settings, event)
     return ending
 
 
-async def _is_over(office: BoxOffice, exchange: str) -> None:
+async def _is_over(platform: PlatformClient, exchange: str) -> None:
     async def closed() -> bool:
-        return (await office.exchange_saga(exchange).describe()).close_time is not None
+        return (await platform.exchange_saga(exchange).describe()).close_time is not None
 
     await eventually(closed, within=WITHIN)
 
 
 async def _is_right(
-    office: BoxOffice, buyer: Buyer, event: str, booking: str, ending: str, has: tuple[str, int], lost: tuple[str, int]
+    platform: PlatformClient,
+    buyer: Buyer,
+    event: str,
+    booking: str,
+    ending: str,
+    has: tuple[str, int],
+    lost: tuple[str, int],
 ) -> bool:
     """The exchange, the booking's one ticket, both seats and the money at the provider say the same."""
     [exchange] = await buyer.exchanges(booking)
     now = await buyer.booking(booking)
     assert (exchange["state"], now["status"]) == (ending, "confirmed"), (exchange, now)
     assert [ticket["seat"] for ticket in now["tickets"]] == [has[0]]
-    assert (await office.seat(event, has[0]), await office.seat(event, lost[0])) == ("sold", "available")
-    assert await office.provider.kept(booking) == now["amount"] - now["refunded"] == has[1]
+    assert (await platform.seat(event, has[0]), await platform.seat(event, lost[0])) == ("sold", "available")
+    assert await platform.provider.kept(booking) == now["amount"] - now["refunded"] == has[1]
     return True
 
 

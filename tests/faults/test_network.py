@@ -13,7 +13,6 @@ import pytest
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.buyer import Buyer
 from tests.conftest import settings_of
 from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clean, the_saga_is_over
@@ -23,6 +22,7 @@ from tests.faults.report import Outcome, outcome, write_network
 from tests.faults.stories import hold, pay
 from tests.faults.test_outside import Sold, is_told_in_order
 from tests.network import Line, Network
+from tests.platform_client import PlatformClient
 from tests.scenarios.test_outcomes import register
 from workers import relay
 
@@ -90,20 +90,20 @@ async def _work(
     patient = settings.model_copy(update={"compensation_attempts": 12})  # as in production
     async with (
         lane(patient, folder, workers_base=led) as opened,
-        BoxOffice(opened.settings) as office,
+        PlatformClient(opened.settings) as platform,
     ):
         for trouble in troubles:
-            yield trouble, await outcome(trouble, _buy(office, line, trouble))
+            yield trouble, await outcome(trouble, _buy(platform, line, trouble))
 
 
-async def _buy(office: BoxOffice, line: Line, trouble: str) -> str:
-    event, buyer = await office.event(hold_seconds=300), office.somebody()
+async def _buy(platform: PlatformClient, line: Line, trouble: str) -> str:
+    event, buyer = await platform.event(hold_seconds=300), platform.new_buyer()
     booking = await _meanwhile(line, trouble, hold(buyer, event))
     answer = await _meanwhile(line, trouble, pay(buyer, booking))
     assert answer.status_code == 200, answer.text
-    await money_and_places_are_right(office, event, booking, "confirmed")
-    await the_saga_is_over(office, booking)
-    await the_audit_is_clean(office.settings, event)
+    await money_and_places_are_right(platform, event, booking, "confirmed")
+    await the_saga_is_over(platform, booking)
+    await the_audit_is_clean(platform.settings, event)
     return await buyer.status(booking)
 
 
@@ -111,15 +111,15 @@ async def _relay(
     settings: Settings, led: Settings, folder: Path, line: Line, troubles: list[str]
 ) -> AsyncIterator[tuple[str, Outcome]]:
     await asyncio.to_thread(folder.mkdir, parents=True)
-    async with Workers("relay", led, relay.SERVICES, folder), BoxOffice(settings) as office:
+    async with Workers("relay", led, relay.SERVICES, folder), PlatformClient(settings) as platform:
         for trouble in troubles:
-            yield trouble, await outcome(trouble, _tell(office, line, trouble))
+            yield trouble, await outcome(trouble, _tell(platform, line, trouble))
 
 
-async def _tell(office: BoxOffice, line: Line, trouble: str) -> str:
-    event, buyer = await office.event(), await register(office)
+async def _tell(platform: PlatformClient, line: Line, trouble: str) -> str:
+    event, buyer = await platform.event(), await register(platform)
     booking = await _meanwhile(line, trouble, _buy_and_wait(buyer, event))
-    await is_told_in_order(Sold(office, buyer, event, booking))
+    await is_told_in_order(Sold(platform, buyer, event, booking))
     return await buyer.status(booking)
 
 

@@ -14,13 +14,13 @@ import pytest
 from config.settings import Settings
 from domain.domain_events import BookingEvent, CatalogueEvent
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.faults import report
 from tests.faults.effects import ANALYTICS, NOTIFICATION, OUTSIDE, RELAY, SEARCH, Cell, Effect, chosen
 from tests.faults.lanes import Workers
 from tests.faults.plan import Point
 from tests.faults.report import Outcome, outcome
 from tests.faults.stories import AMOUNT, STANDING, WITHIN, hold, pay
+from tests.platform_client import PlatformClient
 from tests.scenarios.test_outcomes import Registered, ends, is_handled, is_published, mails_to, register, sales, told
 from tests.waiting import eventually
 from workers import relay
@@ -33,7 +33,7 @@ CELLS = chosen(OUTSIDE)
 class Sold(NamedTuple):
     """One booking, and where to look for what the world was told of it."""
 
-    office: BoxOffice
+    platform: PlatformClient
     buyer: Registered
     event: str
     booking: str
@@ -41,7 +41,7 @@ class Sold(NamedTuple):
 
 async def is_told_in_order(sold: Sold) -> None:
     lived = ["booking.held", "booking.paying", "booking.confirmed"]
-    settings = sold.office.settings
+    settings = sold.platform.settings
     messages = await told(settings, BookingEvent.topic, sold.booking, len(lived))
     first: dict[str, str] = {}
     for message in messages:
@@ -52,7 +52,7 @@ async def is_told_in_order(sold: Sold) -> None:
 
 async def _is_handled(sold: Sold, group: str, topic: str) -> None:
     """Wait until the group has handled what was told, also once more where it does not remember that it has."""
-    settings = sold.office.settings
+    settings = sold.platform.settings
     await eventually(lambda: asyncio.to_thread(is_published, settings, sold.booking), within=WITHIN)
     until = await asyncio.to_thread(ends, settings, topic)
     await eventually(lambda: asyncio.to_thread(is_handled, settings, group, topic, until), within=WITHIN)
@@ -60,15 +60,15 @@ async def _is_handled(sold: Sold, group: str, topic: str) -> None:
 
 async def _is_counted_once(sold: Sold) -> None:
     await _is_handled(sold, "analytics", BookingEvent.topic)
-    assert sales(sold.office.settings, sold.event) == [(1, 1 + STANDING, AMOUNT, "EUR")]
+    assert sales(sold.platform.settings, sold.event) == [(1, 1 + STANDING, AMOUNT, "EUR")]
 
 
 async def _is_found_once(sold: Sold) -> None:
     await _is_handled(sold, "search", CatalogueEvent.topic)
-    name = (await sold.office.http.get(f"/v1/events/{sold.event}")).json()["name"]
+    name = (await sold.platform.http.get(f"/v1/events/{sold.event}")).json()["name"]
 
     async def hits() -> list[str]:
-        answer = await sold.office.http.get("/v1/search", params={"q": name})
+        answer = await sold.platform.http.get("/v1/search", params={"q": name})
         assert answer.status_code == 200, answer.text
         return [hit["event_id"] for hit in answer.json()["hits"] if hit["event_id"] == sold.event]
 
@@ -77,7 +77,7 @@ async def _is_found_once(sold: Sold) -> None:
 
 async def _is_written_to_with_one_message_id(sold: Sold) -> None:
     await _is_handled(sold, "notification", BookingEvent.topic)
-    async with httpx2.AsyncClient(base_url=sold.office.settings.mail_ui_url, timeout=30) as mailbox:
+    async with httpx2.AsyncClient(base_url=sold.platform.settings.mail_ui_url, timeout=90) as mailbox:
         mails = await mails_to(mailbox, sold.buyer.email)
     assert len({mail["MessageID"] for mail in mails}) == 1
 
@@ -127,10 +127,10 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
     all_are_done = asyncio.Barrier(len(TRACKS))  # the relay, above all, works for all
 
     async def follow(effects: tuple[Effect, ...], track: Track) -> None:
-        async with Workers(track.kind, settings, track.names, folder) as workers, BoxOffice(settings) as office:
+        async with Workers(track.kind, settings, track.names, folder) as workers, PlatformClient(settings) as platform:
             for cell in wanted:
                 if cell.effect in effects:
-                    found[cell] = await outcome(cell, _live_through(workers, office, track, cell))
+                    found[cell] = await outcome(cell, _live_through(workers, platform, track, cell))
                     await workers.settle()
             await all_are_done.wait()
 
@@ -138,22 +138,22 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
     return found
 
 
-async def _live_through(workers: Workers, office: BoxOffice, track: Track, cell: Cell) -> str:
-    buyer = await register(office)
+async def _live_through(workers: Workers, platform: PlatformClient, track: Track, cell: Cell) -> str:
+    buyer = await register(platform)
 
     def arm(subject: str) -> None:
         workers.plan.arm(Point(cell.effect.step, cell.effect.operation, cell.fault, f"{subject} {track.tells}"))
 
     if track.tells == "event.published":
         arm("")
-    event = await office.event()
+    event = await platform.event()
     booking = await hold(buyer, event)
     if track.tells == "booking.confirmed":
         arm(booking)
     answer = await pay(buyer, booking)
     assert answer.status_code == 200, answer.text
     await workers.was_struck(cell.fault)
-    await track.holds(Sold(office, buyer, event, booking))
+    await track.holds(Sold(platform, buyer, event, booking))
     return await buyer.status(booking)
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.buyer import Buyer
 from tests.faults import report
 from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clean, the_saga_is_over
@@ -20,6 +19,7 @@ from tests.faults.lanes import Lane, lane
 from tests.faults.plan import Fault, Point
 from tests.faults.report import Outcome, outcome
 from tests.faults.stories import WITHIN, insist
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive  # it breaks nothing of others, but runs all its lanes at once
@@ -45,10 +45,10 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
     waiting, found = sorted(wanted, key=_slowness), dict[Cell, Outcome]()  # the slowest begin
 
     async def work_off(number: int) -> None:
-        async with lane(settings, folder / str(number)) as opened, BoxOffice(opened.settings) as office:
+        async with lane(settings, folder / str(number)) as opened, PlatformClient(opened.settings) as platform:
             while waiting:
                 cell = waiting.pop()
-                found[cell] = await outcome(cell, _live_through(opened, office, cell))
+                found[cell] = await outcome(cell, _live_through(opened, platform, cell))
                 await opened.workers.settle()
 
     await asyncio.gather(*(work_off(number) for number in range(min(LANES, len(wanted)))))
@@ -60,27 +60,27 @@ def _slowness(cell: Cell) -> int:
     return 2 * (cell.fault is Fault.LATE) + cell.fault.kills + (cell.effect.step == "return_money")
 
 
-async def _live_through(opened: Lane, office: BoxOffice, cell: Cell) -> str:
-    effect, story, buyer = cell.effect, cell.effect.story, office.somebody()
-    event = await eventually(lambda: office.event(hold_seconds=story.hold_seconds), within=WITHIN)
+async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell) -> str:
+    effect, story, buyer = cell.effect, cell.effect.story, platform.new_buyer()
+    event = await eventually(lambda: platform.event(hold_seconds=story.hold_seconds), within=WITHIN)
     opened.workers.plan.arm(Point(effect.step, effect.operation, cell.fault))
 
     if cell.fault is Fault.LATE:
-        booking, _ = await asyncio.gather(story.act(office, buyer, event), opened.workers.relieve())
+        booking, _ = await asyncio.gather(story.act(platform, buyer, event), opened.workers.relieve())
     else:
-        booking = await story.act(office, buyer, event)
+        booking = await story.act(platform, buyer, event)
 
     ending = cell.effect.ending(cell.fault)
     await eventually(lambda: _has_status(buyer, booking, ending), within=WITHIN, every=0.2)
     if cell.fault is Fault.LATE:
         if ending != "held":
-            await the_saga_is_over(office, booking)  # so the other has made the effect, too
+            await the_saga_is_over(platform, booking)  # so the other has made the effect, too
         await opened.workers.wake()
-    await money_and_places_are_right(office, event, booking, ending)
+    await money_and_places_are_right(platform, event, booking, ending)
     if ending == "held":
         assert (await insist(lambda: buyer.cancel(booking))).status_code == 200
     await opened.workers.was_struck(cell.fault)
-    await the_saga_is_over(office, booking)
+    await the_saga_is_over(platform, booking)
     await the_audit_is_clean(opened.settings, event)
     return ending
 

@@ -1,4 +1,4 @@
-"""The audit of what we depend on finds what it is there to find."""
+"""The audit of the dependencies finds each kind of problem."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from ops import dependencies
 
 ROOT = Path(__file__).parents[2]
-CHECKED = ("requirements.lock", "pyproject.toml", "ops/advisories.txt")
+CHECKED = ("requirements.lock", "requirements-production.lock", "pyproject.toml", "ops/advisories.txt")
 
 
 @pytest.fixture
@@ -29,12 +29,12 @@ def _replace(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new, 1))
 
 
-def test_what_we_have_passes(checkout: Path) -> None:
+def test_the_dependencies_pass_their_audit(checkout: Path) -> None:
     assert dependencies.main() == 0
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "told"),
+    ("file", "old", "new", "named"),
     [
         ("requirements.lock", "limits==", "limits>=", "not pinned"),
         ("requirements.lock", "--hash=sha256:", "--hash=md5:", "not pinned"),
@@ -46,14 +46,19 @@ def test_what_we_have_passes(checkout: Path) -> None:
             "index-url",
         ),
         ("requirements.lock", "aiohappyeyeballs==", "other @ https://example.test/o.whl\naiohappyeyeballs==", "o.whl"),
+        ("requirements-production.lock", "limits==", "limits>=", "not pinned"),
+        ("requirements-production.lock", "limits==5", "limits==4", "is not what requirements.lock has"),
+        ("requirements-production.lock", "--hash=sha256:0", "--hash=sha256:1", "is not what requirements.lock has"),
+        ("requirements-production.lock", "limits==", "ruff==", "ruff is not needed in production"),
+        ("requirements-production.lock", "limits==", "ruff==", "limits is missing"),
         ("pyproject.toml", '"limits>=5.8"', '"limits>=99"', "wants limits>=99"),
         ("pyproject.toml", '"limits>=5.8"', '"not-there"', "wants not-there"),
         ("ops/advisories.txt", "jinja2<3.1.6", "jinja2<99", "jinja2"),
     ],
 )
-def test_what_is_wrong_is_found(
-    checkout: Path, capsys: pytest.CaptureFixture[str], file: str, old: str, new: str, told: str
+def test_each_problem_of_a_dependency_is_found(
+    checkout: Path, capsys: pytest.CaptureFixture[str], file: str, old: str, new: str, named: str
 ) -> None:
     _replace(checkout / file, old, new)
     assert dependencies.main() == 1
-    assert told in capsys.readouterr().err
+    assert named in capsys.readouterr().err

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import httpx2
 
-from tests.box_office import BoxOffice
 from tests.faults.stories import insist
+from tests.platform_client import PlatformClient
 from tests.providers.plan import Trip
 from tests.providers.tills import Visit
 from tests.waiting import eventually
@@ -17,18 +17,18 @@ OVER = frozenset({"confirmed", "cancelled", "expired", "failed", "refunded", "pa
 MOVING = frozenset({"paying", "action_required"})
 
 
-async def travel(office: BoxOffice, event: str, trip: Trip) -> str | None:
+async def travel(platform: PlatformClient, event: str, trip: Trip) -> str | None:
     """Live through one trip; the booking's id, or None where others were faster."""
-    buyer, key = office.somebody(), str(uuid4())
+    buyer, key = platform.new_buyer(), str(uuid4())
     quantities = {"Standing": trip.standing} if trip.standing else {}
     held = await insist(lambda: buyer.hold(event, *trip.seats, key=key, quantities=quantities))
     if held.status_code == 409:
         return None
     assert held.status_code == 201, held.text
-    visit = Visit(office, buyer, event, str(held.json()["id"]), trip.till)
-    await office.provider.send(visit.booking, **trip.manner)
+    visit = Visit(platform, buyer, event, str(held.json()["id"]), trip.till)
+    await platform.provider.send(visit.booking, **trip.manner)
     for fault in trip.faults:
-        await office.provider.will(booking=visit.booking, **fault)
+        await platform.provider.will(booking=visit.booking, **fault)
     with suppress(httpx2.HTTPError, OSError, AssertionError):  # a page that fails is closed by who looks at it
         await _follow(visit, trip)
     return visit.booking

@@ -84,16 +84,16 @@ async def cancels_at_the_bank(visit: Visit) -> str:
 
 
 async def never_comes_back_and_no_webhook_comes(visit: Visit) -> str:
-    await visit.office.provider.send(visit.booking, drop=1)
+    await visit.platform.provider.send(visit.booking, drop=1)
     await visit.pay(visit.till.asking)
     return "confirmed"
 
 
 async def webhooks_come_twice_late_and_in_any_order(visit: Visit) -> str:
-    await visit.office.provider.send(visit.booking, double=1, delay_seconds=2, seed=7)
+    await visit.platform.provider.send(visit.booking, double=1, delay_seconds=2, seed=7)
     await visit.pay(visit.till.asking)
     await visit.buyer.ends_as(visit.booking, "confirmed", within=WITHIN)
-    await visit.office.provider.resend(visit.booking)
+    await visit.platform.provider.resend(visit.booking)
     return "confirmed"
 
 
@@ -105,7 +105,7 @@ async def clicks_five_times(visit: Visit) -> str:
     assert len({answer.json()["next_action"]["url"] for answer in answers}) == 1
     await visit.till.act(visit, answers[0], card, approves=True)
     await visit.buyer.ends_as(visit.booking, "confirmed", within=WITHIN)
-    assert len(await visit.office.provider.intents(visit.booking)) == 1
+    assert len(await visit.platform.provider.intents(visit.booking)) == 1
     return "confirmed"
 
 
@@ -134,7 +134,7 @@ def meets_on_the_way_back(kind: str) -> Act:
     """The event was called off under the buyer's feet, so that what is reserved is released; that goes wrong."""
 
     async def act(visit: Visit) -> str:
-        await visit.office.call_off(visit.event)
+        await visit.platform.call_off(visit.event)
         await visit.will(kind, "cancel", delay_seconds=LOST_FOR)
         await visit.pay()
         return "failed"
@@ -151,7 +151,7 @@ async def _away(visit: Visit, seconds: float, *operations: str) -> AsyncIterator
 
     async def comes_back() -> None:
         await eventually(lambda: monotonic() > end, within=2 * seconds + 20)
-        await visit.office.provider.forgive(visit.booking)
+        await visit.platform.provider.clear_faults(visit.booking)
 
     coming = asyncio.create_task(comes_back())
     try:
@@ -182,7 +182,7 @@ async def is_refused_the_capture(visit: Visit) -> str:
 async def loses_what_the_bank_reserved(visit: Visit) -> str:
     """The bank takes its hold back between authorization and capture."""
     await visit.will("slow", "capture", times=3, delay_seconds=LOST_FOR)
-    provider = visit.office.provider
+    provider = visit.platform.provider
 
     async def reserved() -> str | None:
         if await visit.buyer.status(visit.booking) != "paying":  # so that we know of it, too
@@ -213,5 +213,5 @@ async def pays_late(visit: Visit) -> str:
     assert answer.status_code == 202, answer.text
     assert (await insist(lambda: visit.buyer.abandon(visit.booking))).status_code == 200
     await visit.buyer.ends_as(visit.booking, "expired", within=WITHIN)
-    await visit.office.provider.settle(visit.booking)
+    await visit.platform.provider.settle(visit.booking)
     return "confirmed"

@@ -14,9 +14,9 @@ import pytest
 from audit.run import audit
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.chaos import facts
 from tests.chaos.settling import operate
+from tests.platform_client import PlatformClient
 from tests.providers.crowd import OVER, travel
 from tests.providers.plan import Plan, Trip, draw
 from tests.providers.rows import FULL, SEED
@@ -39,11 +39,11 @@ async def test_nothing_is_lost_or_left_unfinished_whatever_happens_by_chance(sta
     plan = draw(int(SEED), BUYERS, KILLS)
     print(f"\nseed {plan.seed}: SEATWRIGHT_SEED={plan.seed} repeats these {BUYERS} bookings and {KILLS} kills")
     started = monotonic()
-    async with BoxOffice(settings) as office, second_worker(stack):
-        event = await office.event(rows=10, seats_per_row=10, standing=2 * BUYERS, hold_seconds=40)
-        bookings = await sell(office, stack, event, plan)
+    async with PlatformClient(settings) as platform, second_worker(stack):
+        event = await platform.event(rows=10, seats_per_row=10, standing=2 * BUYERS, hold_seconds=40)
+        bookings = await sell(platform, stack, event, plan)
         sold = monotonic() - started
-        await eventually(lambda: is_over(office, event, plan), within=SETTLED_WITHIN, every=1)
+        await eventually(lambda: is_over(platform, event, plan), within=SETTLED_WITHIN, every=1)
         await eventually(lambda: is_clean(settings, event), within=SETTLED_WITHIN, every=2)
         found = await facts.bookings_of(settings, [event])
     assert set(found) == set(bookings)
@@ -63,7 +63,7 @@ async def second_worker(stack: Stack) -> AsyncIterator[None]:
         await asyncio.to_thread(stack.stop, WORKERS[1])
 
 
-async def sell(office: BoxOffice, stack: Stack, event: str, plan: Plan) -> list[str]:
+async def sell(platform: PlatformClient, stack: Stack, event: str, plan: Plan) -> list[str]:
     """Let them all come, some at a time, and kill a worker whenever it is time; the bookings that were made."""
     gate, killing = asyncio.Semaphore(AT_ONCE), asyncio.Lock()
 
@@ -72,7 +72,7 @@ async def sell(office: BoxOffice, stack: Stack, event: str, plan: Plan) -> list[
             if trip.number in plan.kills:
                 async with killing:
                     await kill(stack, WORKERS[plan.kills.index(trip.number) % len(WORKERS)])
-            return await travel(office, event, trip)
+            return await travel(platform, event, trip)
 
     return [booking for booking in await asyncio.gather(*map(come, plan.trips)) if booking]
 
@@ -82,24 +82,24 @@ async def kill(stack: Stack, worker: str) -> None:
     await asyncio.to_thread(stack.start, worker, wait=False)
 
 
-async def is_over(office: BoxOffice, event: str, plan: Plan) -> bool:
+async def is_over(platform: PlatformClient, event: str, plan: Plan) -> bool:
     """Whether all bookings have ended; providers decide at last what they left open, operators do what they do."""
-    await operate(office.temporal)
-    open_ = {id_: fact.status for id_, fact in (await facts.bookings_of(office.settings, [event])).items()}
+    await operate(platform.temporal)
+    open_ = {id_: fact.status for id_, fact in (await facts.bookings_of(platform.settings, [event])).items()}
     unfinished = [id_ for id_, status in open_.items() if status not in OVER]
     for booking in open_:
-        await office.provider.settle(booking, "approved" if _coin(plan, booking) else "declined")
+        await platform.provider.settle(booking, "approved" if _coin(plan, booking) else "declined")
     for booking in unfinished:
-        await decide_refunds(office, plan, booking)
+        await decide_refunds(platform, plan, booking)
     assert not unfinished, Counter(open_[id_] for id_ in unfinished)
     return True
 
 
-async def decide_refunds(office: BoxOffice, plan: Plan, booking: str) -> None:
-    for face in {str(intent["face"]) for intent in await office.provider.intents(booking)}:
-        pending = await office.provider.left_pending(booking, face)
+async def decide_refunds(platform: PlatformClient, plan: Plan, booking: str) -> None:
+    for face in {str(intent["face"]) for intent in await platform.provider.intents(booking)}:
+        pending = await platform.provider.left_pending(booking, face)
         if pending:
-            await office.provider.decide(pending, "succeeded" if _coin(plan, pending) else "failed", face)
+            await platform.provider.decide(pending, "succeeded" if _coin(plan, pending) else "failed", face)
 
 
 def _coin(plan: Plan, what: str) -> bool:

@@ -11,11 +11,11 @@ import pytest
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.buyer import Buyer
 from tests.faults import aftermath
 from tests.faults.report import Outcome, outcome
 from tests.faults.stories import WITHIN, hold
+from tests.platform_client import PlatformClient
 from tests.providers import report
 from tests.providers.rows import Cell, cells
 from tests.providers.tills import Visit
@@ -40,13 +40,13 @@ async def test_every_scenario_ends_right_at_every_provider(
     found: dict[str, Outcome] = {}
     gate, auditing = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AUDITS_AT_ONCE)
 
-    async with BoxOffice(settings) as office:
+    async with PlatformClient(settings) as platform:
 
         async def fill(cell: Cell) -> None:
             async with gate:
-                buyer = office.somebody()
+                buyer = platform.new_buyer()
                 at = buyer.at(patient) if cell.row.patient else buyer
-                found[str(cell)] = await outcome(cell, _live_through(office, at, cell, auditing))
+                found[str(cell)] = await outcome(cell, _live_through(platform, at, cell, auditing))
 
         await asyncio.gather(*map(fill, cells()))
     report.write(stack.place.folder / "proof", found)
@@ -55,12 +55,12 @@ async def test_every_scenario_ends_right_at_every_provider(
     assert not troubles, "\n".join(troubles)
 
 
-async def _live_through(office: BoxOffice, buyer: Buyer, cell: Cell, auditing: asyncio.Semaphore) -> str:
-    event = await office.event(hold_seconds=cell.row.hold_seconds, rows=1, seats_per_row=2, standing=4)
-    visit = Visit(office, buyer, event, await hold(buyer, event), cell.till)
+async def _live_through(platform: PlatformClient, buyer: Buyer, cell: Cell, auditing: asyncio.Semaphore) -> str:
+    event = await platform.event(hold_seconds=cell.row.hold_seconds, rows=1, seats_per_row=2, standing=4)
+    visit = Visit(platform, buyer, event, await hold(buyer, event), cell.till)
     ending = await cell.row.act(visit)
     await buyer.ends_as(visit.booking, ending, within=WITHIN)
-    await aftermath.money_and_places_are_right(office, event, visit.booking, ending)
+    await aftermath.money_and_places_are_right(platform, event, visit.booking, ending)
     async with auditing:
-        await aftermath.the_audit_is_clean(office.settings, event)
+        await aftermath.the_audit_is_clean(platform.settings, event)
     return ending

@@ -9,11 +9,11 @@ from uuid import uuid4
 
 import httpx2
 
-from tests.box_office import BoxOffice
 from tests.buyer import CARD, Buyer
 from tests.faults.stories import insist
 from tests.iyzico_buyer import APPROVED, authenticate, pay_with
 from tests.payu_buyer import PayUBuyer
+from tests.platform_client import PlatformClient
 
 
 class Card(NamedTuple):
@@ -32,7 +32,7 @@ class Card(NamedTuple):
 class Visit(NamedTuple):
     """One buyer with one booking at one till."""
 
-    office: BoxOffice
+    platform: PlatformClient
     buyer: Buyer
     event: str
     booking: str
@@ -53,7 +53,7 @@ class Visit(NamedTuple):
 
     async def will(self, kind: str, operation: str, *, times: int = 1, **more: float) -> None:
         """Have the provider misbehave for this booking."""
-        await self.office.provider.will(kind, operation, self.booking, times=times, face=self.till.name, **more)
+        await self.platform.provider.will(kind, operation, self.booking, times=times, face=self.till.name, **more)
 
 
 class Till(Protocol):
@@ -101,7 +101,7 @@ class StripeTill:
         """The card was given with the order: only the bank is left."""
 
     async def act(self, visit: Visit, answer: httpx2.Response, card: Card, *, approves: bool) -> None:
-        await visit.office.provider.act(_page(answer), "approve" if approves else "fail")
+        await visit.platform.provider.act(_page(answer), "approve" if approves else "fail")
 
 
 class IyzicoTill:
@@ -135,7 +135,7 @@ class IyzicoTill:
         if card.asks:
             page = await asyncio.to_thread(authenticate, url, approve=approves)
         if page.back_to:
-            async with httpx2.AsyncClient(timeout=30) as browser:
+            async with httpx2.AsyncClient(timeout=90) as browser:
                 await browser.post(page.back_to, data={"token": page.token})
 
 
@@ -165,7 +165,7 @@ class PayUTill:
         await asyncio.to_thread(page.pay, card.token)
         if card.asks:
             await asyncio.to_thread(page.answer, "approve" if approves else "fail")
-        await visit.office.http.get(page.at)
+        await visit.platform.http.get(page.at)
 
 
 def _page(answer: httpx2.Response) -> str:

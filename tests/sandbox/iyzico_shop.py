@@ -109,7 +109,7 @@ class IyzicoShop:
     def send(self, method: str, path: str, body: str, headers: dict[str, str]) -> dict[str, Any]:
         request = Request(f"{self.sandbox.url}{path}", body.encode() or None, headers, method=method)
         try:
-            with urlopen(request, timeout=10) as answer:
+            with urlopen(request, timeout=60) as answer:
                 assert answer.status == 200
                 return dict(json.load(answer))
         except HTTPError as error:

@@ -23,7 +23,7 @@ class PayUShop:
         self.sandbox = sandbox
         self.point: Point = POINTS[pos_id]
         self.booking_id = str(uuid4())
-        self.http = httpx2.Client(base_url=sandbox.url, timeout=10)
+        self.http = httpx2.Client(base_url=sandbox.url, timeout=60)
         self.log_in()
 
     def token(self, **given: str) -> httpx2.Response:

@@ -1,4 +1,4 @@
-"""The faces list what happened on a day, as their providers do."""
+"""The provider APIs list what happened on a day, as their providers do."""
 
 from __future__ import annotations
 

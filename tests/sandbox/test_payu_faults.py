@@ -1,4 +1,4 @@
-"""Faults strike PayU's face where they are aimed, with the effect or without it."""
+"""Faults strike PayU's API where they are aimed, with the effect or without it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Mailbox(NamedTuple):
     letters: Queue[tuple[bytes, str]]
 
     def next(self) -> tuple[bytes, str]:
-        return self.letters.get(timeout=10)
+        return self.letters.get(timeout=60)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import stripe
 
 from tests.sandbox.shop import Shop
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 120.0
 
 
 @pytest.fixture

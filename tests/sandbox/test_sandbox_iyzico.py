@@ -1,4 +1,4 @@
-"""iyzico's face: what its calls do, what they refuse, and that nothing of it is idempotent."""
+"""iyzico's API: what its calls do, what they refuse, and that nothing of it is idempotent."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from sandbox.intents import AmountExceeded, Intent, Intents, WrongState
 from sandbox.ledger import Ledger
 from sandbox.store import Store
+from sandbox.stripe.api import IDS
 from sandbox.stripe.cards import failure
-from sandbox.stripe.face import IDS
 from sandbox.testing import ControlError, SandboxProcess
 from tests.sandbox.shop import Shop
 

@@ -26,7 +26,7 @@ def challenged(shop: Shop, method: str = "pm_card_threeDSecure2Required") -> tup
 def visit(url: str, form: dict[str, str] | None = None) -> tuple[HTTPResponse, str]:
     """What a browser without JavaScript would do, redirects not followed."""
     parts = urlsplit(url)
-    connection = HTTPConnection(str(parts.hostname), parts.port, timeout=5)
+    connection = HTTPConnection(str(parts.hostname), parts.port, timeout=60)
     body = urlencode(form) if form else None
     headers = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
     connection.request("POST" if form else "GET", parts.path, body, headers)

@@ -12,8 +12,8 @@ from sandbox.idempotency import KEPT_SECONDS, Keys, SavedAnswer
 from sandbox.intents import HOLD_SECONDS, Intents, State
 from sandbox.ledger import Ledger
 from sandbox.store import Store
+from sandbox.stripe.api import IDS
 from sandbox.stripe.cards import failure
-from sandbox.stripe.face import IDS
 
 ANSWER = SavedAnswer(200, b"{}", "req_1")
 

@@ -64,7 +64,7 @@ def register(sandbox: SandboxProcess, listener: Listener, *secrets: str) -> None
     sandbox.call("PUT", "/_sandbox/webhooks/endpoints/stripe", endpoint)
 
 
-def until(condition: Callable[[], Any], within: float = 15) -> None:
+def until(condition: Callable[[], Any], within: float = 120) -> None:
     deadline = monotonic() + within
     while not condition():
         assert monotonic() < deadline, "not in time"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.identity import Role
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 
 
 def refused(answer: Any) -> tuple[int, str, str]:
@@ -15,31 +15,31 @@ def refused(answer: Any) -> tuple[int, str, str]:
     return answer.status_code, body["type"].rsplit("/")[-1], body["field"]
 
 
-async def test_an_event_is_paid_only_by_the_providers_that_its_organizer_admits(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(providers=["payu", "stripe"]), box_office.somebody()
+async def test_an_event_is_paid_only_by_the_providers_that_its_organizer_admits(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(providers=["payu", "stripe"]), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     assert refused(await buyer.pay(booking, None, provider="iyzico")) == (422, "invalid-request", "provider")
     assert await buyer.status(booking) == "held"
-    assert await box_office.provider.intents(booking) == []
+    assert await platform.provider.intents(booking) == []
     assert (await buyer.pay(booking)).status_code == 200
-    assert (await box_office.http.get(f"/v1/events/{event}")).json()["providers"] == ["payu", "stripe"]
+    assert (await platform.http.get(f"/v1/events/{event}")).json()["providers"] == ["payu", "stripe"]
 
 
-async def test_an_exchange_is_paid_only_by_them_either(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(providers=["stripe"]), box_office.somebody()
+async def test_an_exchange_is_paid_only_by_them_either(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(providers=["stripe"]), platform.new_buyer()
     booking = await buyer.bought(event, "B-1-1")
     ticket = booking["tickets"][0]["id"]
     by_payu = await buyer.exchange(booking["id"], ticket, "A-1-1", method=None, provider="payu")
     assert refused(by_payu) == (422, "invalid-request", "provider")
-    assert await box_office.seat(event, "A-1-1") == "available"
+    assert await platform.seat(event, "A-1-1") == "available"
     assert (await buyer.exchange(booking["id"], ticket, "A-1-1")).status_code == 200
 
 
 @pytest.mark.parametrize(
     "providers", [[], ["paypal"], ["stripe", "payu"], "stripe"], ids=["none", "unknown", "not in TRY", "no list"]
 )
-async def test_providers_that_cannot_take_an_events_money_are_refused(box_office: BoxOffice, providers: Any) -> None:
-    organizer = box_office.somebody(Role.ORGANIZER)
+async def test_providers_that_cannot_take_an_events_money_are_refused(platform: PlatformClient, providers: Any) -> None:
+    organizer = platform.new_buyer(Role.ORGANIZER)
     play = {
         "name": "Hamlet",
         "category": "test",

@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from config.settings import Settings, secret
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive
@@ -33,59 +33,59 @@ async def locked_out(settings: Settings) -> AsyncIterator[None]:
             await admin.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(ROLE)))
 
 
-async def is_parked(box_office: BoxOffice, booking: str) -> bool:
+async def is_parked(platform: PlatformClient, booking: str) -> bool:
     """Whether an operator sees in Temporal's UI that this saga waits."""
-    description = await box_office.saga(booking).describe()
+    description = await platform.saga(booking).describe()
     attributes = {pair.key.name: pair.value for pair in description.typed_search_attributes}
     return bool(attributes["SeatwrightStatus"] == "needs_attention")
 
 
 async def test_money_that_is_taken_while_the_database_goes_away_becomes_tickets_in_the_end(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.will("slow", "capture", booking, delay_seconds=SLOW)
+    await platform.provider.will("slow", "capture", booking, delay_seconds=SLOW)
     payment = asyncio.create_task(buyer.pay(booking))
-    await eventually(lambda: box_office.provider.calls(booking, "confirm"))
-    await eventually(lambda: box_office.sold(event, "A-1-1"), every=0.02)
+    await eventually(lambda: platform.provider.calls(booking, "confirm"))
+    await eventually(lambda: platform.sold(event, "A-1-1"), every=0.02)
     async with locked_out(settings):
-        await eventually(lambda: is_parked(box_office, booking), within=60)
+        await eventually(lambda: is_parked(platform, booking), within=60)
     assert (await payment).status_code == 503
 
-    await box_office.saga(booking).execute_update("operate", "retry")
+    await platform.saga(booking).execute_update("operate", "retry")
 
     await buyer.ends_as(booking, "confirmed")
-    assert await box_office.provider.kept(booking) == 5000
+    assert await platform.provider.kept(booking) == 5000
 
 
 async def test_holds_that_end_while_the_database_is_away_are_released_afterwards(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await box_office.event(hold_seconds=4), box_office.somebody()
+    event, buyer = await platform.event(hold_seconds=4), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     async with locked_out(settings):
-        await eventually(lambda: is_parked(box_office, booking), within=60)
+        await eventually(lambda: is_parked(platform, booking), within=60)
 
-    await box_office.saga(booking).execute_update("operate", "retry")
+    await platform.saga(booking).execute_update("operate", "retry")
 
     await buyer.ends_as(booking, "expired")
-    assert await box_office.seat(event, "A-1-1") == "available"
+    assert await platform.seat(event, "A-1-1") == "available"
 
 
 async def test_an_operator_who_gives_up_on_the_tickets_gives_the_money_and_the_seats_back(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.will("slow", "capture", booking, delay_seconds=SLOW)
+    await platform.provider.will("slow", "capture", booking, delay_seconds=SLOW)
     payment = asyncio.create_task(buyer.pay(booking))
-    await eventually(lambda: box_office.sold(event, "A-1-1"), every=0.02)
+    await eventually(lambda: platform.sold(event, "A-1-1"), every=0.02)
     async with locked_out(settings):
-        await eventually(lambda: is_parked(box_office, booking), within=60)
-        await box_office.saga(booking).execute_update("operate", "compensate")
+        await eventually(lambda: is_parked(platform, booking), within=60)
+        await platform.saga(booking).execute_update("operate", "compensate")
     await payment
 
     await buyer.ends_as(booking, "failed")
-    assert await box_office.provider.kept(booking) == 0
-    assert await box_office.seat(event, "A-1-1") == "available"
+    assert await platform.provider.kept(booking) == 0
+    assert await platform.seat(event, "A-1-1") == "available"

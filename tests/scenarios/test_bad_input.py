@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 
 EVENT = "the event"  # replaced by a published event's id
 
@@ -40,14 +40,14 @@ HOLDS: dict[str, tuple[dict[str, Any], int, str]] = {
 
 @pytest.mark.parametrize(("body", "status", "problem"), HOLDS.values(), ids=HOLDS.keys())
 async def test_a_wrong_hold_is_refused_and_changes_nothing(
-    box_office: BoxOffice, body: dict[str, Any], status: int, problem: str
+    platform: PlatformClient, body: dict[str, Any], status: int, problem: str
 ) -> None:
-    event, buyer = await box_office.event(rows=1, seats_per_row=60), box_office.somebody()
+    event, buyer = await platform.event(rows=1, seats_per_row=60), platform.new_buyer()
     answer = await buyer.post("/v1/bookings", {k: event if v == EVENT else v for k, v in body.items()}, key="k")
     assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (status, problem), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert (await buyer.get("/v1/me/bookings")).json()["bookings"] == []
-    assert await box_office.free_places(event, "Standing") == 100
+    assert await platform.free_places(event, "Standing") == 100
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ async def test_a_wrong_hold_is_refused_and_changes_nothing(
     ],
     ids=["empty", "broken", "a list", "a string", "no UTF-8", "deep", "huge"],
 )
-async def test_a_broken_body_is_refused(box_office: BoxOffice, content: bytes, status: int) -> None:
-    headers = box_office.somebody().headers | {"Content-Type": "application/json"}
-    answer = await box_office.http.post("/v1/bookings", content=content, headers=headers)
+async def test_a_broken_body_is_refused(platform: PlatformClient, content: bytes, status: int) -> None:
+    headers = platform.new_buyer().headers | {"Content-Type": "application/json"}
+    answer = await platform.http.post("/v1/bookings", content=content, headers=headers)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -82,20 +82,20 @@ PAYMENTS: dict[str, tuple[Any, int, str]] = {
 
 @pytest.mark.parametrize(("body", "status", "problem"), PAYMENTS.values(), ids=PAYMENTS.keys())
 async def test_a_wrong_payment_is_refused_and_the_booking_stays_held(
-    box_office: BoxOffice, body: Any, status: int, problem: str
+    platform: PlatformClient, body: Any, status: int, problem: str
 ) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     answer = await buyer.post(f"/v1/bookings/{booking}/payment", body)
     assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (status, problem), answer.text
     assert "4242424242424242" not in answer.text
     assert await buyer.status(booking) == "held"
-    assert await box_office.provider.kept(booking) == 0
+    assert await platform.provider.kept(booking) == 0
     assert (await buyer.pay(booking)).status_code == 200
 
 
-async def test_another_persons_booking_is_as_if_it_did_not_exist(box_office: BoxOffice) -> None:
-    event, owner, other = await box_office.event(), box_office.somebody(), box_office.somebody()
+async def test_another_persons_booking_is_as_if_it_did_not_exist(platform: PlatformClient) -> None:
+    event, owner, other = await platform.event(), platform.new_buyer(), platform.new_buyer()
     booking = await owner.held(event, "A-1-1")
     for answer in (await other.get(f"/v1/bookings/{booking}"), await other.pay(booking), await other.cancel(booking)):
         assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (404, "not-found")
@@ -103,26 +103,26 @@ async def test_another_persons_booking_is_as_if_it_did_not_exist(box_office: Box
 
 
 @pytest.mark.parametrize("path", ["/v1/bookings/00000000-0000-4000-8000-000000000000", "/v1/bookings/no-id"])
-async def test_an_unknown_booking_is_not_found(box_office: BoxOffice, path: str) -> None:
-    assert (await box_office.somebody().get(path)).status_code in (404, 422)
+async def test_an_unknown_booking_is_not_found(platform: PlatformClient, path: str) -> None:
+    assert (await platform.new_buyer().get(path)).status_code in (404, 422)
 
 
-async def test_a_booking_that_is_over_cannot_be_paid(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_booking_that_is_over_cannot_be_paid(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await buyer.cancel(booking)
     answer = await buyer.pay(booking)
     assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (409, "wrong-state")
 
 
-async def test_nobody_books_without_a_token(box_office: BoxOffice) -> None:
-    answer = await box_office.http.post("/v1/bookings", json={})
+async def test_nobody_books_without_a_token(platform: PlatformClient) -> None:
+    answer = await platform.http.post("/v1/bookings", json={})
     assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b"], ids=["empty", "long", "space"])
-async def test_a_bad_idempotency_key_is_refused(box_office: BoxOffice, key: str) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_bad_idempotency_key_is_refused(platform: PlatformClient, key: str) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     headers = buyer.headers | {"Idempotency-Key": key}
-    answer = await box_office.http.post("/v1/bookings", json={"event_id": event, "seats": ["A-1-1"]}, headers=headers)
+    answer = await platform.http.post("/v1/bookings", json={"event_id": event, "seats": ["A-1-1"]}, headers=headers)
     assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (422, "invalid-request")

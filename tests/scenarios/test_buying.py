@@ -6,18 +6,18 @@ import asyncio
 
 import pytest
 
-from tests.box_office import BoxOffice
 from tests.buyer import CARD, CARD_WITH_3DS, DECLINED_CARD
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 
-async def test_a_buyer_who_holds_and_pays_gets_a_ticket_for_each_place(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_buyer_who_holds_and_pays_gets_a_ticket_for_each_place(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     held = await buyer.hold(event, "A-1-2", "A-1-1", "B-2-3", quantities={"Standing": 2})
     assert held.status_code == 201
     assert held.json()["status"] == "held"
     assert held.json()["amount"] == 2 * 5000 + 4000 + 2 * 3000
-    assert await box_office.seat(event, "A-1-1") == "held"
+    assert await platform.seat(event, "A-1-1") == "held"
 
     paid = await buyer.pay(held.json()["id"])
 
@@ -27,15 +27,15 @@ async def test_a_buyer_who_holds_and_pays_gets_a_ticket_for_each_place(box_offic
     assert sorted(t["seat"] or t["section"] for t in booking["tickets"]) == [
         "A-1-1", "A-1-2", "B-2-3", "Standing", "Standing",
     ]  # fmt: skip
-    assert await box_office.seat(event, "A-1-1") == "sold"
-    assert await box_office.free_places(event, "Standing") == 98
+    assert await platform.seat(event, "A-1-1") == "sold"
+    assert await platform.free_places(event, "Standing") == 98
     assert await buyer.booking(booking["id"]) == booking
-    [intent] = await box_office.provider.intents(booking["id"])
+    [intent] = await platform.provider.intents(booking["id"])
     assert (intent["captured"], intent["currency"].upper()) == (20000, "EUR")
 
 
-async def test_a_taken_seat_is_refused_by_name_and_the_rest_stays_free(box_office: BoxOffice) -> None:
-    event, first, second = await box_office.event(), box_office.somebody(), box_office.somebody()
+async def test_a_taken_seat_is_refused_by_name_and_the_rest_stays_free(platform: PlatformClient) -> None:
+    event, first, second = await platform.event(), platform.new_buyer(), platform.new_buyer()
     await first.held(event, "A-1-2")
 
     refused = await second.hold(event, "A-1-1", "A-1-2", "A-1-3")
@@ -44,13 +44,13 @@ async def test_a_taken_seat_is_refused_by_name_and_the_rest_stays_free(box_offic
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.json()["type"].endswith("/seats-unavailable")
     assert refused.json()["seats"] == ["A-1-2"]
-    assert await box_office.seat(event, "A-1-1") == "available"
+    assert await platform.seat(event, "A-1-1") == "available"
 
 
 async def test_a_buyer_whose_card_is_declined_keeps_the_seats_and_pays_with_another_card(
-    box_office: BoxOffice,
+    platform: PlatformClient,
 ) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
 
     declined = await buyer.pay(booking, DECLINED_CARD)
@@ -58,11 +58,11 @@ async def test_a_buyer_whose_card_is_declined_keeps_the_seats_and_pays_with_anot
     assert declined.status_code == 402
     assert declined.json()["code"] == "generic_decline"
     assert await buyer.status(booking) == "held"
-    assert await box_office.seat(event, "A-1-1") == "held"
-    assert await box_office.provider.kept(booking) == 0
+    assert await platform.seat(event, "A-1-1") == "held"
+    assert await platform.provider.kept(booking) == 0
 
     assert (await buyer.pay(booking, CARD)).json()["status"] == "confirmed"
-    assert await box_office.provider.kept(booking) == 5000
+    assert await platform.provider.kept(booking) == 5000
 
 
 @pytest.mark.parametrize(
@@ -73,41 +73,41 @@ async def test_a_buyer_whose_card_is_declined_keeps_the_seats_and_pays_with_anot
         ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
     ],
 )
-async def test_a_decline_tells_the_providers_reason(box_office: BoxOffice, card: str, code: str) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_decline_tells_the_providers_reason(platform: PlatformClient, card: str, code: str) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, quantities={"Standing": 1})
     declined = await buyer.pay(booking, card)
     assert (declined.status_code, declined.json()["code"]) == (402, code)
 
 
-async def test_a_hold_that_nobody_pays_for_expires_and_frees_the_seats(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(hold_seconds=2), box_office.somebody()
+async def test_a_hold_that_nobody_pays_for_expires_and_frees_the_seats(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(hold_seconds=2), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1", quantities={"Standing": 3})
 
     await buyer.ends_as(booking, "expired")
 
-    assert await box_office.seat(event, "A-1-1") == "available"
-    assert await box_office.free_places(event, "Standing") == 100
+    assert await platform.seat(event, "A-1-1") == "available"
+    assert await platform.free_places(event, "Standing") == 100
     assert (await buyer.pay(booking)).status_code == 409
-    await box_office.redis_knows_the_end(booking)
-    await box_office.somebody().held(event, "A-1-1")
+    await platform.redis_knows_the_end(booking)
+    await platform.new_buyer().held(event, "A-1-1")
 
 
-async def test_an_event_that_is_called_off_after_the_authorization_takes_no_money(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_an_event_that_is_called_off_after_the_authorization_takes_no_money(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
-    await box_office.call_off(event)
+    await platform.call_off(event)
 
     refused = await buyer.pay(booking)
 
     assert refused.status_code == 409
     assert refused.json()["type"].endswith("/event-not-on-sale")
     assert await buyer.status(booking) == "failed"
-    assert await box_office.provider.kept(booking) == 0
+    assert await platform.provider.kept(booking) == 0
 
 
-async def test_three_d_secure_lets_the_buyer_act_and_then_confirms_by_itself(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_three_d_secure_lets_the_buyer_act_and_then_confirms_by_itself(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
 
     answer = await buyer.pay(booking, CARD_WITH_3DS)
@@ -115,42 +115,42 @@ async def test_three_d_secure_lets_the_buyer_act_and_then_confirms_by_itself(box
     assert answer.status_code == 202
     assert answer.json()["status"] == "action_required"
     assert (await buyer.pay(booking)).json()["type"].endswith("/payment-in-progress")
-    await box_office.provider.act(answer.json()["next_action"]["url"], "approve")
+    await platform.provider.act(answer.json()["next_action"]["url"], "approve")
     await buyer.ends_as(booking, "confirmed")
 
 
-async def test_a_buyer_who_fails_three_d_secure_keeps_the_seats(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_buyer_who_fails_three_d_secure_keeps_the_seats(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     answer = await buyer.pay(booking, CARD_WITH_3DS)
-    await box_office.provider.act(answer.json()["next_action"]["url"], "fail")
+    await platform.provider.act(answer.json()["next_action"]["url"], "fail")
     await buyer.ends_as(booking, "held")
     assert (await buyer.pay(booking)).json()["status"] == "confirmed"
 
 
-async def test_one_payment_at_a_time(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_one_payment_at_a_time(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.will("timeout_before", "confirm", booking, delay_seconds=1.5)
+    await platform.provider.will("timeout_before", "confirm", booking, delay_seconds=1.5)
 
     answers = await asyncio.gather(*(buyer.pay(booking) for _ in range(5)))
 
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
-    assert await box_office.provider.kept(booking) == 5000
+    assert await platform.provider.kept(booking) == 5000
 
 
-async def test_support_finds_a_booking_in_temporal_by_status_event_and_id(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_support_finds_a_booking_in_temporal_by_status_event_and_id(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
-    description = await eventually(lambda: box_office.saga(booking).describe())
+    description = await eventually(lambda: platform.saga(booking).describe())
     attributes = {pair.key.name: pair.value for pair in description.typed_search_attributes}
     assert attributes["SeatwrightStatus"] == "confirmed"
     assert attributes["SeatwrightBooking"] == booking
     assert attributes["SeatwrightEvent"] == event
 
 
-async def test_free_places_are_confirmed_without_asking_any_provider(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(standing_price=0), box_office.somebody()
+async def test_free_places_are_confirmed_without_asking_any_provider(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(standing_price=0), platform.new_buyer()
     booking = await buyer.bought(event, quantities={"Standing": 2})
     assert (booking["status"], booking["amount"], len(booking["tickets"])) == ("confirmed", 0, 2)
-    assert await box_office.provider.intents(booking["id"]) == []
+    assert await platform.provider.intents(booking["id"]) == []

@@ -10,7 +10,7 @@ import pytest
 
 from stack import Stack
 from tests.adapters.test_call_limit import LATE, busiest_second
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 
 pytestmark = pytest.mark.disruptive
 
@@ -35,10 +35,10 @@ def limited_workers(stack: Stack) -> Iterator[None]:
 
 
 @pytest.fixture
-async def rush(box_office: BoxOffice, limited_workers: None) -> list[str]:
+async def rush(platform: PlatformClient, limited_workers: None) -> list[str]:
     """Bookings that all pay at the same moment, and are confirmed at once."""
-    event = await box_office.event()
-    buyers = [box_office.somebody() for _ in range(BUYERS)]
+    event = await platform.event()
+    buyers = [platform.new_buyer() for _ in range(BUYERS)]
     bookings = [
         await buyer.held(event, f"{'AB'[place // 15]}-{1 + place % 3}-{1 + place % 15 // 3}")
         for place, buyer in enumerate(buyers)
@@ -49,13 +49,13 @@ async def rush(box_office: BoxOffice, limited_workers: None) -> list[str]:
 
 
 async def test_workers_together_hold_the_limit_in_a_rush_and_no_step_is_tried_twice(
-    box_office: BoxOffice, rush: list[str]
+    platform: PlatformClient, rush: list[str]
 ) -> None:
     calls = [
         (operation, call["at"])
         for booking in rush
         for operation in ("create", "confirm", "capture", "retrieve")
-        for call in await box_office.provider.calls(booking, operation)
+        for call in await platform.provider.calls(booking, operation)
     ]
     assert Counter(operation for operation, _ in calls) == {"create": BUYERS, "confirm": BUYERS, "capture": BUYERS}
     assert busiest_second([at for _, at in calls]) <= RATE + LATE

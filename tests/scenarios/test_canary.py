@@ -22,8 +22,8 @@ from temporalio.client import Client
 from config.settings import Settings
 from stack import Stack
 from tests.api.people import log_in
-from tests.box_office import BoxOffice
 from tests.buyer import CARD, DECLINED_CARD, Buyer
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 NEED_IT = {"mail", "postgres", "sandbox"}
@@ -42,22 +42,22 @@ class Canary(NamedTuple):
 
 
 @pytest.fixture
-async def canary(box_office: BoxOffice) -> Canary:
+async def canary(platform: PlatformClient) -> Canary:
     """Somebody who has registered twice, booked, failed to pay in all ways, paid, and asked for the money back."""
     mark = uuid4().hex.translate(str.maketrans("0123456789", "ghijklmnop"))  # digits might be taken for a card's
     name, email, password = f"Canary {mark}", f"canary-{mark}@example.test", f"canary {mark}"
-    http = box_office.http
+    http = platform.http
     for _ in range(2):
         await http.post("/v1/users", json={"email": email, "password": password, "name": name})
     person = await log_in(http, email, password)
     buyer = Buyer(http, UUID(person.id), person.access_token)
-    event = await box_office.event()
+    event = await platform.event()
     booking = await buyer.held(event, "A-1-1")
     await http.get("/v1/search", params={"q": email})
     await http.get(f"/v1/bookings/{email}", headers=buyer.headers)
     await buyer.pay(booking, DECLINED_CARD, key=email)
     await buyer.pay(booking, f"pm_{mark}", key=name.replace(" ", "-"))
-    await box_office.provider.will("500_before", "confirm", booking)
+    await platform.provider.will("500_before", "confirm", booking)
     answer = await buyer.pay(booking, CARD)
     assert answer.status_code == 200, answer.text
     refund = await buyer.refund(booking, reason=f"{name} <{email}> is ill.", key=email)
@@ -134,7 +134,7 @@ def _all_messages(bootstrap: str) -> Iterable[tuple[str, bytes]]:
     """Every message of every topic of ours, headers included."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "canary", "enable.auto.commit": False})
     try:
-        topics = consumer.list_topics(timeout=10).topics
+        topics = consumer.list_topics(timeout=60).topics
         ends = {
             (name, number): consumer.get_watermark_offsets(TopicPartition(name, number), 10)
             for name, topic in topics.items()

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from stack import Stack
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 
 NUMBER = "5105 1051 0510 5100"
 PLAIN = NUMBER.replace(" ", "")
@@ -34,9 +34,9 @@ BODIES: dict[str, tuple[str, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("path", "body", "field"), BODIES.values(), ids=BODIES)
 async def test_a_card_number_in_a_body_is_refused_by_field(
-    box_office: BoxOffice, path: str, body: dict[str, Any], field: str
+    platform: PlatformClient, path: str, body: dict[str, Any], field: str
 ) -> None:
-    answer = await box_office.somebody().post(path, body)
+    answer = await platform.new_buyer().post(path, body)
     assert problem(answer) == (422, "invalid-request", field)
     assert_not_repeated(answer)
 
@@ -59,9 +59,9 @@ ODD: dict[str, tuple[str | bytes, str, str]] = {
 
 @pytest.mark.parametrize(("content", "kind", "field"), ODD.values(), ids=ODD)
 async def test_a_card_number_in_an_odd_body_is_refused(
-    box_office: BoxOffice, content: str | bytes, kind: str, field: str
+    platform: PlatformClient, content: str | bytes, kind: str, field: str
 ) -> None:
-    answer = await box_office.http.post("/v1/oauth/token", content=content, headers={"Content-Type": kind})
+    answer = await platform.http.post("/v1/oauth/token", content=content, headers={"Content-Type": kind})
     assert problem(answer) == (422, "invalid-request", field)
     assert_not_repeated(answer)
 
@@ -78,25 +78,25 @@ async def test_a_card_number_in_an_odd_body_is_refused(
     ],
 )
 async def test_a_card_number_around_the_body_is_refused(
-    box_office: BoxOffice, path: str, headers: dict[str, str], field: str
+    platform: PlatformClient, path: str, headers: dict[str, str], field: str
 ) -> None:
-    answer = await box_office.http.get(path, headers=headers)
+    answer = await platform.http.get(path, headers=headers)
     assert problem(answer) == (422, "invalid-request", field)
     assert_not_repeated(answer)
 
 
-async def test_a_refused_card_number_is_in_no_log(box_office: BoxOffice, stack: Stack) -> None:
+async def test_a_refused_card_number_is_in_no_log(platform: PlatformClient, stack: Stack) -> None:
     mine = "5200828282828210"
-    await box_office.somebody().post("/v1/bookings", {"card": mine}, key=mine)
-    await box_office.http.get(f"/v1/events/{mine}?q={mine}", headers={"X-Request-Id": mine})
-    await box_office.http.post(f"/v1/{mine}", content=b"\xff" + mine.encode())
+    await platform.new_buyer().post("/v1/bookings", {"card": mine}, key=mine)
+    await platform.http.get(f"/v1/events/{mine}?q={mine}", headers={"X-Request-Id": mine})
+    await platform.http.post(f"/v1/{mine}", content=b"\xff" + mine.encode())
     logs = list((stack.place.folder / "logs").glob("*.log"))
     assert logs
     assert [log.name for log in logs if mine in log.read_text(errors="replace")] == []
 
 
-async def test_what_only_looks_like_one_goes_through(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_what_only_looks_like_one_goes_through(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     for seat, key in enumerate(("1795000000000000", "20261123101500123", uuid4().hex, "5105105105105101"), 1):
         assert (await buyer.hold(event, f"A-1-{seat}", key=key)).status_code == 201
 

@@ -9,7 +9,7 @@ import pytest
 from config.settings import Settings
 from domain.identity import Role
 from tests.api.conftest import superuser
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 from tests.scenarios.test_outcomes import Registered, all_is_told, mailbox, mails_to, register
 from tests.waiting import eventually
 
@@ -17,42 +17,42 @@ PASSWORD = "correct horse battery"
 __all__ = ["mailbox", "superuser"]  # fixtures
 
 
-async def test_an_export_has_every_booking_of_its_owner(box_office: BoxOffice) -> None:
-    person, event = await register(box_office), await box_office.event()
-    await box_office.somebody().bought(event, "A-1-1")
+async def test_an_export_has_every_booking_of_its_owner(platform: PlatformClient) -> None:
+    person, event = await register(platform), await platform.event()
+    await platform.new_buyer().bought(event, "A-1-1")
     held, bought = await person.held(event, "A-1-2"), (await person.bought(event, "A-1-3"))["id"]
     export = (await person.get("/v1/me/export")).json()
     assert [(each["id"], each["status"]) for each in export["bookings"]] == [(bought, "confirmed"), (held, "held")]
 
 
 @pytest.fixture
-async def erased(box_office: BoxOffice) -> tuple[Registered, str, str]:
+async def erased(platform: PlatformClient) -> tuple[Registered, str, str]:
     """Somebody with a ticket who has been erased; the event and the booking."""
-    person, event = await register(box_office), await box_office.event()
+    person, event = await register(platform), await platform.event()
     booking = str((await person.bought(event, "A-1-1"))["id"])
-    answer = await box_office.http.request("DELETE", "/v1/me", json={"password": PASSWORD}, headers=person.headers)
+    answer = await platform.http.request("DELETE", "/v1/me", json={"password": PASSWORD}, headers=person.headers)
     assert answer.status_code == 204, answer.text
     return person, event, booking
 
 
 async def test_tickets_and_money_records_of_an_erased_person_stay(
-    box_office: BoxOffice, erased: tuple[Registered, str, str], superuser: psycopg.Connection
+    platform: PlatformClient, erased: tuple[Registered, str, str], superuser: psycopg.Connection
 ) -> None:
     person, event, booking = erased
-    seen = await box_office.somebody(Role.SUPPORT).booking(booking)
+    seen = await platform.new_buyer(Role.SUPPORT).booking(booking)
     assert (seen["status"], seen["user_id"], len(seen["tickets"])) == ("confirmed", str(person.user_id), 1)
-    assert await box_office.sold(event, "A-1-1")
+    assert await platform.sold(event, "A-1-1")
     keys = superuser.execute("SELECT count(*) FROM user_keys WHERE user_id = %s", [person.user_id]).fetchall()
     assert keys == [(0,)]
 
 
 async def test_an_erased_person_gets_the_money_of_a_cancelled_event_back_and_no_mail(
-    box_office: BoxOffice, erased: tuple[Registered, str, str], mailbox: httpx2.AsyncClient, settings: Settings
+    platform: PlatformClient, erased: tuple[Registered, str, str], mailbox: httpx2.AsyncClient, settings: Settings
 ) -> None:
     person, event, booking = erased
-    support = box_office.somebody(Role.SUPPORT)
+    support = platform.new_buyer(Role.SUPPORT)
     before = len(await mails_to(mailbox, person.email))
-    await box_office.cancel(event)
+    await platform.cancel(event)
 
     async def refunded() -> bool:
         return await support.status(booking) == "refunded"

@@ -10,15 +10,15 @@ from uuid import uuid4
 import pytest
 
 from domain.identity import Role
-from tests.box_office import BoxOffice
 from tests.buyer import DECLINED_CARD, Buyer
+from tests.platform_client import PlatformClient
 from tests.scenarios.test_refunds import accepted, becomes
 from tests.waiting import eventually
 
 
-async def bought(office: BoxOffice, *seats: str, **event: Any) -> tuple[str, Buyer, dict[str, Any]]:
+async def bought(platform: PlatformClient, *seats: str, **event: Any) -> tuple[str, Buyer, dict[str, Any]]:
     """An event where a seat in A costs 5000 and one in B 4000; a buyer; and a booking of these seats."""
-    opened, buyer = await office.event(**event), office.somebody()
+    opened, buyer = await platform.event(**event), platform.new_buyer()
     return opened, buyer, await buyer.bought(opened, *seats)
 
 
@@ -33,84 +33,86 @@ async def exchanged(buyer: Buyer, booking: dict[str, Any], old: str, new: str, *
     return body
 
 
-async def sits(office: BoxOffice, buyer: Buyer, event: str, booking: dict[str, Any], *, on: str, not_on: str) -> None:
+async def sits(
+    platform: PlatformClient, buyer: Buyer, event: str, booking: dict[str, Any], *, on: str, not_on: str
+) -> None:
     """The booking has a valid ticket for one seat, and the other is for sale."""
     now = await buyer.booking(booking["id"])
     assert [ticket["seat"] for ticket in now["tickets"] if ticket["seat"] in (on, not_on)] == [on]
     assert on in now["seats"]
     assert not_on not in now["seats"]
-    assert await office.seat(event, on) == "sold"
-    assert await office.seat(event, not_on) == "available"
+    assert await platform.seat(event, on) == "sold"
+    assert await platform.seat(event, not_on) == "available"
 
 
 def refused_as(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json()["type"].rsplit("/")[-1]
 
 
-async def test_a_dearer_seat_is_paid_and_the_old_one_can_be_bought_by_others(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1", "B-1-2")
+async def test_a_dearer_seat_is_paid_and_the_old_one_can_be_bought_by_others(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1", "B-1-2")
 
     exchange = await exchanged(buyer, booking, "B-1-1", "A-1-1")
 
     assert (exchange["difference"], exchange["refund_id"]) == (1000, None)
-    await sits(box_office, buyer, event, booking, on="A-1-1", not_on="B-1-1")
+    await sits(platform, buyer, event, booking, on="A-1-1", not_on="B-1-1")
     now = await buyer.booking(booking["id"])
     assert (now["status"], now["amount"], now["refunded"]) == ("confirmed", 9000, 0)
     assert exchange["new_ticket"] == ticket_of(now, "A-1-1")
-    assert await box_office.provider.kept(booking["id"]) == 9000
-    keys = [each["key"] for each in await box_office.provider.calls(booking["id"], "capture")]
+    assert await platform.provider.kept(booking["id"]) == 9000
+    keys = [each["key"] for each in await platform.provider.calls(booking["id"], "capture")]
     assert f"{booking['id']}:exchange:capture:2" in keys
-    await box_office.somebody().bought(event, "B-1-1")
+    await platform.new_buyer().bought(event, "B-1-1")
 
 
-async def test_a_cheaper_seat_is_the_buyers_at_once_and_the_difference_goes_back(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "A-1-1", "A-1-2")
-    await box_office.provider.will("processing", "refund", booking["id"])
+async def test_a_cheaper_seat_is_the_buyers_at_once_and_the_difference_goes_back(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "A-1-1", "A-1-2")
+    await platform.provider.will("processing", "refund", booking["id"])
 
     exchange = await exchanged(buyer, booking, "A-1-1", "B-1-1", method=None)
 
     assert exchange["difference"] == -1000
-    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
-    [pending] = await eventually(lambda: box_office.provider.refunds(booking["id"]))
+    await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-1")
+    [pending] = await eventually(lambda: platform.provider.refunds(booking["id"]))
     [refund] = await buyer.refunds(booking["id"])
     assert (refund["id"], refund["cause"], refund["state"]) == (exchange["refund_id"], "exchange", "pending")
     assert (await buyer.booking(booking["id"]))["refunded"] == 0
 
-    await box_office.provider.decide(pending["id"], "succeeded")
-    await box_office.refund_saga(refund["id"]).signal("provider_has_news")
+    await platform.provider.decide(pending["id"], "succeeded")
+    await platform.refund_saga(refund["id"]).signal("provider_has_news")
     await becomes(buyer, booking["id"], "confirmed")
     assert (await buyer.booking(booking["id"]))["refunded"] == 1000
-    assert await box_office.provider.kept(booking["id"]) == 9000
+    assert await platform.provider.kept(booking["id"]) == 9000
 
 
-async def test_an_equal_seat_moves_no_money_and_needs_no_provider(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "A-1-1")
+async def test_an_equal_seat_moves_no_money_and_needs_no_provider(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "A-1-1")
     await exchanged(buyer, booking, "A-1-1", "A-2-2", method=None)
-    await sits(box_office, buyer, event, booking, on="A-2-2", not_on="A-1-1")
-    assert len(await box_office.provider.intents(booking["id"])) == 1
+    await sits(platform, buyer, event, booking, on="A-2-2", not_on="A-1-1")
+    assert len(await platform.provider.intents(booking["id"])) == 1
     assert await buyer.refunds(booking["id"]) == []
 
 
-async def test_a_seat_can_be_exchanged_forth_and_back(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
+async def test_a_seat_can_be_exchanged_forth_and_back(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1")
     await exchanged(buyer, booking, "B-1-1", "A-1-1")
     await exchanged(buyer, await buyer.booking(booking["id"]), "A-1-1", "B-1-1", method=None)
     await becomes(buyer, booking["id"], "confirmed")
-    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
-    assert await box_office.provider.kept(booking["id"]) == 4000
+    await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-1")
+    assert await platform.provider.kept(booking["id"]) == 4000
     assert [each["state"] for each in await buyer.exchanges(booking["id"])] == ["completed", "completed"]
 
 
-async def test_a_buyer_whose_card_is_declined_keeps_the_old_seat_and_may_try_again(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
+async def test_a_buyer_whose_card_is_declined_keeps_the_old_seat_and_may_try_again(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1")
     key, ticket = str(uuid4()), ticket_of(booking, "B-1-1")
 
     declined = await buyer.exchange(booking["id"], ticket, "A-1-1", method=DECLINED_CARD, key=key)
 
     assert refused_as(declined) == (402, "payment-declined")
     assert declined.json()["code"] == "generic_decline"
-    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
-    assert await box_office.provider.kept(booking["id"]) == 4000
+    await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-1")
+    assert await platform.provider.kept(booking["id"]) == 4000
     again = await buyer.exchange(booking["id"], ticket, "A-1-1", method=DECLINED_CARD, key=key)
     assert refused_as(again) == (402, "payment-declined")
     [failed] = await buyer.exchanges(booking["id"])
@@ -118,17 +120,19 @@ async def test_a_buyer_whose_card_is_declined_keeps_the_old_seat_and_may_try_aga
     await exchanged(buyer, booking, "B-1-1", "A-1-1")
 
 
-async def test_a_capture_that_is_refused_leaves_the_old_seat_and_no_money_is_kept(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
-    await box_office.provider.will("decline", "capture", booking["id"])
+async def test_a_capture_that_is_refused_leaves_the_old_seat_and_no_money_is_kept(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1")
+    await platform.provider.will("decline", "capture", booking["id"])
     answer = await buyer.exchange(booking["id"], ticket_of(booking, "B-1-1"), "A-1-1")
     assert refused_as(answer)[0] == 402, answer.text
-    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
-    assert await box_office.provider.kept(booking["id"]) == 4000
+    await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-1")
+    assert await platform.provider.kept(booking["id"]) == 4000
 
 
-async def test_of_many_who_want_one_seat_exactly_one_gets_it_and_the_others_keep_theirs(box_office: BoxOffice) -> None:
-    event, buyers = await box_office.event(), [box_office.somebody() for _ in range(5)]
+async def test_of_many_who_want_one_seat_exactly_one_gets_it_and_the_others_keep_theirs(
+    platform: PlatformClient,
+) -> None:
+    event, buyers = await platform.event(), [platform.new_buyer() for _ in range(5)]
     bookings = [await buyer.bought(event, f"B-1-{number}") for number, buyer in enumerate(buyers, start=1)]
 
     answers = await asyncio.gather(
@@ -144,8 +148,10 @@ async def test_of_many_who_want_one_seat_exactly_one_gets_it_and_the_others_keep
             assert (refused_as(answer)[1], answer.json()["seats"]) == ("seats-unavailable", ["A-1-1"])
 
 
-async def test_a_double_click_is_one_exchange_and_another_body_under_its_key_is_refused(box_office: BoxOffice) -> None:
-    _, buyer, booking = await bought(box_office, "B-1-1")
+async def test_a_double_click_is_one_exchange_and_another_body_under_its_key_is_refused(
+    platform: PlatformClient,
+) -> None:
+    _, buyer, booking = await bought(platform, "B-1-1")
     key, ticket = str(uuid4()), ticket_of(booking, "B-1-1")
 
     answers = await asyncio.gather(*(buyer.exchange(booking["id"], ticket, "A-1-1", key=key) for _ in range(6)))
@@ -153,13 +159,13 @@ async def test_a_double_click_is_one_exchange_and_another_body_under_its_key_is_
     assert {(answer.status_code, answer.json()["new_ticket"]) for answer in answers} == {
         (200, answers[0].json()["new_ticket"])
     }
-    assert await box_office.provider.kept(booking["id"]) == 5000
+    assert await platform.provider.kept(booking["id"]) == 5000
     other = await buyer.exchange(booking["id"], ticket, "A-1-2", key=key)
     assert refused_as(other) == (422, "idempotency-key-reused")
 
 
-async def test_of_an_exchange_and_a_refund_at_once_exactly_one_changes_the_booking(box_office: BoxOffice) -> None:
-    _, buyer, booking = await bought(box_office, "B-1-1")
+async def test_of_an_exchange_and_a_refund_at_once_exactly_one_changes_the_booking(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "B-1-1")
     ticket = ticket_of(booking, "B-1-1")
 
     exchange, refund = await asyncio.gather(
@@ -172,61 +178,61 @@ async def test_of_an_exchange_and_a_refund_at_once_exactly_one_changes_the_booki
     await becomes(buyer, booking["id"], "confirmed" if exchange.status_code == 200 else "refunded")
 
 
-async def test_a_refund_of_an_exchanged_booking_empties_both_payments(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1", "B-1-2")
+async def test_a_refund_of_an_exchanged_booking_empties_both_payments(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1", "B-1-2")
     await exchanged(buyer, booking, "B-1-1", "A-1-1")
     await accepted(buyer, booking["id"], ticket_of(await buyer.booking(booking["id"]), "A-1-1"))
     await becomes(buyer, booking["id"], "partially_refunded")
-    assert await box_office.provider.kept(booking["id"]) == 4000
-    await box_office.assert_audit_is_clean()
+    assert await platform.provider.kept(booking["id"]) == 4000
+    await platform.assert_audit_is_clean()
 
     await accepted(buyer, booking["id"])
     await becomes(buyer, booking["id"], "refunded")
 
-    kept = [each["captured"] - each["refunded"] for each in await box_office.provider.intents(booking["id"])]
+    kept = [each["captured"] - each["refunded"] for each in await platform.provider.intents(booking["id"])]
     assert kept == [0, 0]
-    assert await box_office.seat(event, "A-1-1") == await box_office.seat(event, "B-1-2") == "available"
+    assert await platform.seat(event, "A-1-1") == await platform.seat(event, "B-1-2") == "available"
 
 
 async def test_a_part_that_fails_at_one_payment_is_tried_again_there_and_the_other_is_paid_once(
-    box_office: BoxOffice,
+    platform: PlatformClient,
 ) -> None:
-    _, buyer, booking = await bought(box_office, "B-1-1")
+    _, buyer, booking = await bought(platform, "B-1-1")
     await exchanged(buyer, booking, "B-1-1", "A-1-1")
-    await box_office.provider.will("decline", "refund", booking["id"])
+    await platform.provider.will("decline", "refund", booking["id"])
 
     await accepted(buyer, booking["id"])
 
     await becomes(buyer, booking["id"], "refunded")
-    assert await box_office.provider.kept(booking["id"]) == 0
-    succeeded = [each for each in await box_office.provider.refunds(booking["id"]) if each["status"] == "succeeded"]
+    assert await platform.provider.kept(booking["id"]) == 0
+    succeeded = [each for each in await platform.provider.refunds(booking["id"]) if each["status"] == "succeeded"]
     assert sorted(each["amount"] for each in succeeded) == [1000, 4000]
 
 
-async def test_a_booking_with_tickets_given_back_exchanges_what_it_has_left(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "A-1-1", "A-1-2")
+async def test_a_booking_with_tickets_given_back_exchanges_what_it_has_left(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "A-1-1", "A-1-2")
     await accepted(buyer, booking["id"], ticket_of(booking, "A-1-1"))
     await becomes(buyer, booking["id"], "partially_refunded")
     gone = await buyer.exchange(booking["id"], ticket_of(booking, "A-1-1"), "A-1-3")
     assert refused_as(gone) == (409, "wrong-state")
     await exchanged(buyer, booking, "A-1-2", "B-1-1", method=None)
     await becomes(buyer, booking["id"], "partially_refunded")
-    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-2")
+    await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-2")
     assert (await buyer.booking(booking["id"]))["refunded"] == 6000
 
 
-async def test_what_cannot_be_exchanged_is_refused_and_nothing_changes(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_what_cannot_be_exchanged_is_refused_and_nothing_changes(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "B-1-1", quantities={"Standing": 1})
     held = await buyer.held(event, "B-1-2")
-    await box_office.somebody().bought(event, "A-1-9")
+    await platform.new_buyer().bought(event, "A-1-9")
     ticket, standing = ticket_of(booking, "B-1-1"), ticket_of(booking, None)
     cases = {
         (422, "unknown-tickets"): buyer.exchange(booking["id"], str(uuid4()), "A-1-1"),
         (422, "unknown-seats"): buyer.exchange(booking["id"], ticket, "A-9-99"),
         (422, "unknown-provider"): buyer.exchange(booking["id"], ticket, "A-1-1", provider="paypal"),
         (409, "wrong-state"): buyer.exchange(held, ticket, "A-1-1"),
-        (404, "not-found"): box_office.somebody().exchange(booking["id"], ticket, "A-1-1"),
+        (404, "not-found"): platform.new_buyer().exchange(booking["id"], ticket, "A-1-1"),
     }
     for expected, call in cases.items():
         assert refused_as(await call) == expected
@@ -248,17 +254,17 @@ async def test_what_cannot_be_exchanged_is_refused_and_nothing_changes(box_offic
 
 
 @pytest.mark.parametrize("policy", [{"until_hours": None}, {"until_hours": 48}])
-async def test_outside_the_policy_nothing_is_exchanged(box_office: BoxOffice, policy: dict[str, int | None]) -> None:
-    _, buyer, booking = await bought(box_office, "B-1-1", exchange_policy=policy, starts_in=timedelta(hours=47))
+async def test_outside_the_policy_nothing_is_exchanged(platform: PlatformClient, policy: dict[str, int | None]) -> None:
+    _, buyer, booking = await bought(platform, "B-1-1", exchange_policy=policy, starts_in=timedelta(hours=47))
     refused = await buyer.exchange(booking["id"], ticket_of(booking, "B-1-1"), "A-1-1")
     assert refused_as(refused) == (409, "exchange-not-allowed")
     assert refused.json()["until_hours"] == policy["until_hours"]
 
 
-async def test_support_reads_the_exchange_in_the_bookings_story(box_office: BoxOffice) -> None:
-    _, buyer, booking = await bought(box_office, "B-1-1")
+async def test_support_reads_the_exchange_in_the_bookings_story(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "B-1-1")
     exchange = await exchanged(buyer, booking, "B-1-1", "A-1-1")
-    support = box_office.somebody(Role.SUPPORT)
+    support = platform.new_buyer(Role.SUPPORT)
     story = (await support.get(f"/v1/bookings/{booking['id']}/timeline")).json()
     [told] = story["exchanges"]
     assert told["exchange"]["id"] == exchange["id"]
@@ -268,24 +274,24 @@ async def test_support_reads_the_exchange_in_the_bookings_story(box_office: BoxO
     assert (await support.get(f"/v1/bookings/{booking['id']}/exchanges/{exchange['id']}")).json() == exchange
 
 
-async def test_the_organizers_figures_follow_the_exchanges(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1", "A-1-1")
+async def test_the_organizers_figures_follow_the_exchanges(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1", "A-1-1")
     await exchanged(buyer, booking, "B-1-1", "A-1-2")
 
     async def counted(*figures: int) -> bool:
-        return await box_office.sales(event) == figures
+        return await platform.sales(event) == figures
 
     await eventually(lambda: counted(1, 2, 10000), within=30)
     await exchanged(buyer, await buyer.booking(booking["id"]), "A-1-1", "B-2-1", method=None)
     await eventually(lambda: counted(1, 2, 9000), within=30)
 
 
-async def test_a_cancelled_event_pays_back_what_the_exchange_has_cost_too(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
+async def test_a_cancelled_event_pays_back_what_the_exchange_has_cost_too(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1")
     await exchanged(buyer, booking, "B-1-1", "A-1-1")
-    await box_office.cancel(event)
+    await platform.cancel(event)
     await becomes_refunded(buyer, booking["id"])
-    assert await box_office.provider.kept(booking["id"]) == 0
+    assert await platform.provider.kept(booking["id"]) == 0
 
 
 async def becomes_refunded(buyer: Buyer, booking: str) -> None:

@@ -20,8 +20,8 @@ from config.settings import Settings
 from db.engine import open_engine
 from stack import Stack
 from temporal.policies import booking_policy
-from tests.box_office import BoxOffice
 from tests.buyer import CARD_WITH_3DS, Buyer
+from tests.platform_client import PlatformClient
 from tests.scenarios.test_attention import SLOW, locked_out
 from tests.scenarios.test_exchange import bought, exchanged, sits, ticket_of
 from tests.scenarios.test_exchange_payments import exchange_is, waiting
@@ -44,8 +44,8 @@ async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
 class Ordered:
     """An exchange of B-1-1 for another seat that was ordered, and is being carried out."""
 
-    def __init__(self, office: BoxOffice, buyer: Buyer, booking: dict[str, Any], new: str) -> None:
-        self.office, self.buyer, self.booking, self.new, self.key = office, buyer, booking, new, str(uuid4())
+    def __init__(self, platform: PlatformClient, buyer: Buyer, booking: dict[str, Any], new: str) -> None:
+        self.platform, self.buyer, self.booking, self.new, self.key = platform, buyer, booking, new, str(uuid4())
         self.order = asyncio.create_task(self.again())
 
     async def again(self) -> httpx2.Response:
@@ -68,13 +68,13 @@ class Ordered:
             return (await self.again()).status_code == 200
 
         await eventually(told, within=90)
-        assert await self.office.provider.kept(self.booking["id"]) == 5000
+        assert await self.platform.provider.kept(self.booking["id"]) == 5000
 
 
 async def test_workers_killed_as_soon_as_the_seats_are_swapped_pay_the_difference_back_once(
-    box_office: BoxOffice, stack: Stack
+    platform: PlatformClient, stack: Stack
 ) -> None:
-    event, buyer, booking = await bought(box_office, "A-1-1")
+    event, buyer, booking = await bought(platform, "A-1-1")
     order = asyncio.create_task(buyer.exchange(booking["id"], booking["tickets"][0]["id"], "B-1-1", method=None))
 
     async def is_swapped() -> bool:
@@ -90,20 +90,20 @@ async def test_workers_killed_as_soon_as_the_seats_are_swapped_pay_the_differenc
         return (now["status"], now["refunded"]) == ("confirmed", 1000)
 
     await eventually(is_paid_back, within=90)
-    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
-    assert [each["status"] for each in await box_office.provider.refunds(booking["id"])] == ["succeeded"]
+    await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-1")
+    assert [each["status"] for each in await platform.provider.refunds(booking["id"])] == ["succeeded"]
 
 
 async def test_a_database_that_stays_away_while_the_difference_is_taken_asks_for_an_operator_and_nothing_is_lost(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
-    await box_office.provider.will("slow", "capture", booking["id"], delay_seconds=SLOW)
-    ordered = Ordered(box_office, buyer, booking, "A-1-1")
+    event, buyer, booking = await bought(platform, "B-1-1")
+    await platform.provider.will("slow", "capture", booking["id"], delay_seconds=SLOW)
+    ordered = Ordered(platform, buyer, booking, "A-1-1")
     await eventually(ordered.is_committed, every=0.01)
     exchange = await ordered.exists()
     assert exchange
-    saga = box_office.exchange_saga(exchange["id"])
+    saga = platform.exchange_saga(exchange["id"])
     async with locked_out(settings):
 
         async def is_parked() -> bool:
@@ -113,66 +113,66 @@ async def test_a_database_that_stays_away_while_the_difference_is_taken_asks_for
         await eventually(is_parked, within=60)
     await saga.execute_update("operate", "retry")
     await ordered.is_completed()
-    await sits(box_office, buyer, event, booking, on="A-1-1", not_on="B-1-1")
+    await sits(platform, buyer, event, booking, on="A-1-1", not_on="B-1-1")
     assert not (await buyer.exchanges(booking["id"]))[0]["needs_attention"]
 
 
-async def revived(box_office: BoxOffice, engine: AsyncEngine, settings: Settings, exchange: str) -> None:
+async def revived(platform: PlatformClient, engine: AsyncEngine, settings: Settings, exchange: str) -> None:
     """Revival has started the workflow again."""
     at_once = booking_policy(settings).model_copy(update={"payment_window": timedelta(0)})
 
     async def is_revived() -> bool:
-        await revive(engine, box_office.temporal, at_once, overdue=timedelta(0))
-        return bool((await box_office.exchange_saga(exchange).describe()).status != 5)  # terminated
+        await revive(engine, platform.temporal, at_once, overdue=timedelta(0))
+        return bool((await platform.exchange_saga(exchange).describe()).status != 5)  # terminated
 
     await eventually(is_revived)
 
 
 async def test_an_exchange_whose_workflow_was_terminated_while_the_buyer_paid_is_undone(
-    box_office: BoxOffice, engine: AsyncEngine, settings: Settings
+    platform: PlatformClient, engine: AsyncEngine, settings: Settings
 ) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
+    event, buyer, booking = await bought(platform, "B-1-1")
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS)
-    await box_office.exchange_saga(exchange["id"]).terminate("by mistake")
-    await box_office.provider.act(exchange["next_action"]["url"], "approve")
-    await revived(box_office, engine, settings, exchange["id"])
+    await platform.exchange_saga(exchange["id"]).terminate("by mistake")
+    await platform.provider.act(exchange["next_action"]["url"], "approve")
+    await revived(platform, engine, settings, exchange["id"])
     await exchange_is(buyer, exchange, "failed")
-    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
-    assert await box_office.provider.kept(booking["id"]) == 4000
+    await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-1")
+    assert await platform.provider.kept(booking["id"]) == 4000
 
 
 async def test_an_exchange_whose_workflow_was_terminated_while_the_money_was_taken_is_completed(
-    box_office: BoxOffice, engine: AsyncEngine, settings: Settings
+    platform: PlatformClient, engine: AsyncEngine, settings: Settings
 ) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
-    await box_office.provider.will("slow", "capture", booking["id"], delay_seconds=SLOW)
-    ordered = Ordered(box_office, buyer, booking, "A-1-1")
+    event, buyer, booking = await bought(platform, "B-1-1")
+    await platform.provider.will("slow", "capture", booking["id"], delay_seconds=SLOW)
+    ordered = Ordered(platform, buyer, booking, "A-1-1")
     await eventually(ordered.is_committed, every=0.01)
     exchange = await ordered.exists()
     assert exchange
-    await box_office.exchange_saga(exchange["id"]).terminate("by mistake")
-    await revived(box_office, engine, settings, exchange["id"])
+    await platform.exchange_saga(exchange["id"]).terminate("by mistake")
+    await revived(platform, engine, settings, exchange["id"])
     await exchange_is(buyer, exchange, "completed")
     await ordered.is_completed()
-    await sits(box_office, buyer, event, booking, on="A-1-1", not_on="B-1-1")
+    await sits(platform, buyer, event, booking, on="A-1-1", not_on="B-1-1")
 
 
 async def test_a_difference_whose_exchange_can_still_be_completed_is_not_taken_for_late_money(
-    box_office: BoxOffice, engine: AsyncEngine, settings: Settings
+    platform: PlatformClient, engine: AsyncEngine, settings: Settings
 ) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
+    event, buyer, booking = await bought(platform, "B-1-1")
     # Tries that fail only after a while: the saga is to be terminated before it has given up.
-    await box_office.provider.will("timeout_before", "capture", booking["id"], times=1000)
-    ordered = Ordered(box_office, buyer, booking, "A-1-1")
+    await platform.provider.will("timeout_before", "capture", booking["id"], times=1000)
+    ordered = Ordered(platform, buyer, booking, "A-1-1")
     await eventually(ordered.is_committed, every=0.01)
     exchange = await ordered.exists()
     assert exchange
-    await box_office.exchange_saga(exchange["id"]).terminate("by mistake")
-    await box_office.provider.forgive(booking["id"])
+    await platform.exchange_saga(exchange["id"]).terminate("by mistake")
+    await platform.provider.clear_faults(booking["id"])
     # As a webhook leaves it that came while the buyer had to act, and found no saga a moment later.
     watched = "UPDATE attempts SET watched = true WHERE exchange_id = %s RETURNING intent_id"
     [(intent,)] = rows(settings, watched, exchange["id"])
-    late = box_office.temporal.get_workflow_handle(late_payment_workflow_id(intent))
+    late = platform.temporal.get_workflow_handle(late_payment_workflow_id(intent))
 
     async def waits() -> bool:
         try:
@@ -182,48 +182,48 @@ async def test_a_difference_whose_exchange_can_still_be_completed_is_not_taken_f
         return any(step.HasField("timer_started_event_attributes") for step in steps)
 
     await eventually(waits)
-    assert await box_office.provider.kept(booking["id"]) == 5000
+    assert await platform.provider.kept(booking["id"]) == 5000
 
-    await revived(box_office, engine, settings, exchange["id"])
+    await revived(platform, engine, settings, exchange["id"])
 
     await ordered.is_completed()
     assert await late.result() is None
-    await sits(box_office, buyer, event, booking, on="A-1-1", not_on="B-1-1")
-    assert await box_office.provider.kept(booking["id"]) == 5000
+    await sits(platform, buyer, event, booking, on="A-1-1", not_on="B-1-1")
+    assert await platform.provider.kept(booking["id"]) == 5000
 
 
 @pytest.mark.parametrize(("old", "new", "kept"), [("B-1-1", "A-1-1", 5000), ("A-1-1", "B-1-1", 4000)])
 async def test_a_reset_exchange_moves_money_and_seats_once(
-    box_office: BoxOffice, old: str, new: str, kept: int
+    platform: PlatformClient, old: str, new: str, kept: int
 ) -> None:
-    event, buyer, booking = await bought(box_office, old)
+    event, buyer, booking = await bought(platform, old)
     exchange = await exchanged(buyer, booking, old, new)
-    await box_office.exchange_saga(exchange["id"]).result()
-    await box_office.reset(box_office.exchange_saga(exchange["id"]))
-    await box_office.exchange_saga(exchange["id"]).result()
+    await platform.exchange_saga(exchange["id"]).result()
+    await platform.reset(platform.exchange_saga(exchange["id"]))
+    await platform.exchange_saga(exchange["id"]).result()
 
     async def is_confirmed() -> bool:
         return await buyer.status(booking["id"]) == "confirmed"
 
     await eventually(is_confirmed, within=60)
-    await sits(box_office, buyer, event, booking, on=new, not_on=old)
-    assert await box_office.provider.kept(booking["id"]) == kept
+    await sits(platform, buyer, event, booking, on=new, not_on=old)
+    assert await platform.provider.kept(booking["id"]) == kept
     assert ticket_of(await buyer.booking(booking["id"]), new) == exchange["new_ticket"]
 
 
 async def test_without_redis_the_exchange_goes_on_and_the_old_seat_can_be_bought_when_it_is_back(
-    box_office: BoxOffice, stack: Stack
+    platform: PlatformClient, stack: Stack
 ) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
-    await box_office.provider.will("slow", "capture", booking["id"], delay_seconds=2)
-    ordered = Ordered(box_office, buyer, booking, "A-1-1")
+    event, buyer, booking = await bought(platform, "B-1-1")
+    await platform.provider.will("slow", "capture", booking["id"], delay_seconds=2)
+    ordered = Ordered(platform, buyer, booking, "A-1-1")
     await eventually(ordered.is_committed, every=0.01)
     async with without(stack, "redis"):
         await exchange_is(buyer, await ordered.exists() or {}, "completed")
     await ordered.is_completed()
 
     async def can_be_bought() -> bool:
-        return (await box_office.somebody().hold(event, "B-1-1")).status_code == 201
+        return (await platform.new_buyer().hold(event, "B-1-1")).status_code == 201
 
     await eventually(can_be_bought, within=30)
-    assert (await box_office.somebody().hold(event, "A-1-1")).status_code == 409
+    assert (await platform.new_buyer().hold(event, "A-1-1")).status_code == 409

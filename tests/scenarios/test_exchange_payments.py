@@ -10,10 +10,10 @@ import httpx2
 import pytest
 
 from config.settings import Settings
-from tests.box_office import BoxOffice
 from tests.buyer import CARD_WITH_3DS, Buyer
 from tests.iyzico_buyer import APPROVED, pay_with
 from tests.payu_buyer import PayUBuyer
+from tests.platform_client import PlatformClient
 from tests.scenarios.test_event_cancellation import finished
 from tests.scenarios.test_exchange import becomes_refunded, bought, exchanged, refused_as, sits, ticket_of
 from tests.waiting import eventually
@@ -41,118 +41,122 @@ async def exchange_is(buyer: Buyer, exchange: dict[str, Any], state: str, within
 
 
 async def test_a_buyer_who_approves_at_the_bank_gets_the_new_seat_and_the_same_key_tells_so(
-    box_office: BoxOffice,
+    platform: PlatformClient,
 ) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
+    event, buyer, booking = await bought(platform, "B-1-1")
     key = str(uuid4())
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", key=key, method=CARD_WITH_3DS)
     assert (await buyer.booking(booking["id"]))["tickets"] == booking["tickets"]
-    assert await box_office.seat(event, "A-1-1") == "held"
+    assert await platform.seat(event, "A-1-1") == "held"
     again = await waiting(buyer, booking, "B-1-1", "A-1-1", key=key, method=CARD_WITH_3DS)
     assert again == exchange
     refund = await buyer.refund(booking["id"])
     assert refused_as(refund) == (409, "exchange-in-progress")
     other = await buyer.exchange(booking["id"], ticket_of(booking, "B-1-1"), "A-1-2")
     assert refused_as(other) == (409, "exchange-in-progress")
-    await box_office.assert_audit_is_clean()
+    await platform.assert_audit_is_clean()
 
-    await box_office.provider.act(exchange["next_action"]["url"], "approve")
+    await platform.provider.act(exchange["next_action"]["url"], "approve")
 
     await exchange_is(buyer, exchange, "completed")
-    await sits(box_office, buyer, event, booking, on="A-1-1", not_on="B-1-1")
-    assert await box_office.provider.kept(booking["id"]) == 5000
+    await sits(platform, buyer, event, booking, on="A-1-1", not_on="B-1-1")
+    assert await platform.provider.kept(booking["id"]) == 5000
     told = await buyer.exchange(booking["id"], ticket_of(booking, "B-1-1"), "A-1-1", key=key, method=CARD_WITH_3DS)
     assert (told.status_code, told.json()["state"]) == (200, "completed")
 
 
-async def test_a_webhook_alone_wakes_the_exchange(box_office: BoxOffice, settings: Settings) -> None:
-    _, buyer, booking = await bought(box_office, "B-1-1")
+async def test_a_webhook_alone_wakes_the_exchange(platform: PlatformClient, settings: Settings) -> None:
+    _, buyer, booking = await bought(platform, "B-1-1")
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS)
-    await box_office.provider.act(exchange["next_action"]["url"], "approve")
+    await platform.provider.act(exchange["next_action"]["url"], "approve")
     await exchange_is(buyer, exchange, "completed")
     courses = rows(settings, "SELECT course FROM webhooks WHERE booking_id = %s", booking["id"])
     assert ("saga",) in courses
-    steps = [event async for event in box_office.exchange_saga(exchange["id"]).fetch_history_events()]
+    steps = [event async for event in platform.exchange_saga(exchange["id"]).fetch_history_events()]
     assert any(step.HasField("workflow_execution_signaled_event_attributes") for step in steps)
 
 
-async def test_a_buyer_who_refuses_at_the_bank_keeps_the_old_seat(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
+async def test_a_buyer_who_refuses_at_the_bank_keeps_the_old_seat(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1")
     key = str(uuid4())
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", key=key, method=CARD_WITH_3DS)
-    await box_office.provider.act(exchange["next_action"]["url"], "fail")
+    await platform.provider.act(exchange["next_action"]["url"], "fail")
     await exchange_is(buyer, exchange, "failed")
-    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
+    await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-1")
     told = await buyer.exchange(booking["id"], ticket_of(booking, "B-1-1"), "A-1-1", key=key, method=CARD_WITH_3DS)
     assert refused_as(told) == (402, "payment-declined")
-    assert await box_office.provider.kept(booking["id"]) == 4000
+    assert await platform.provider.kept(booking["id"]) == 4000
 
 
-async def test_a_buyer_who_abandons_the_exchange_is_charged_nothing_and_may_do_otherwise(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
+async def test_a_buyer_who_abandons_the_exchange_is_charged_nothing_and_may_do_otherwise(
+    platform: PlatformClient,
+) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1")
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS)
     path = f"/v1/bookings/{booking['id']}/exchanges/{exchange['id']}"
-    assert (await box_office.somebody().delete(path)).status_code == 404
+    assert (await platform.new_buyer().delete(path)).status_code == 404
 
     abandoned = await buyer.delete(path)
 
     assert (abandoned.status_code, abandoned.json()["state"]) == (200, "failed"), abandoned.text
     assert (await buyer.delete(path)).status_code == 200
-    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
-    assert await box_office.provider.kept(booking["id"]) == 4000
+    await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-1")
+    assert await platform.provider.kept(booking["id"]) == 4000
     done = await exchanged(buyer, booking, "B-1-1", "A-1-1")
     assert refused_as(await buyer.delete(f"/v1/bookings/{booking['id']}/exchanges/{done['id']}"))[0] == 409
 
 
-async def test_an_exchange_that_is_not_paid_in_its_window_ends_and_lets_the_new_seat_go(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
+async def test_an_exchange_that_is_not_paid_in_its_window_ends_and_lets_the_new_seat_go(
+    platform: PlatformClient,
+) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1")
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS)
     ended = await exchange_is(buyer, exchange, "failed", within=60)
     assert ended["failure"]["type"] == "payment-too-late"
-    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
+    await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-1")
 
 
 async def test_money_of_an_abandoned_exchange_that_turns_up_late_goes_back(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
-    await box_office.provider.will("processing", "confirm", booking["id"])
+    event, buyer, booking = await bought(platform, "B-1-1")
+    await platform.provider.will("processing", "confirm", booking["id"])
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1")
     assert (await buyer.delete(f"/v1/bookings/{booking['id']}/exchanges/{exchange['id']}")).status_code == 200
 
-    await box_office.provider.settle(booking["id"])
+    await platform.provider.settle(booking["id"])
 
     told = "SELECT data ->> 'settlement' FROM domain_events WHERE aggregate_id = %s AND type = 'payment.late_settled'"
     assert await eventually(lambda: rows(settings, told, booking["id"]), within=60) == [("returned",)]
-    assert await box_office.provider.kept(booking["id"]) == 4000
-    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
+    assert await platform.provider.kept(booking["id"]) == 4000
+    await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-1")
 
 
-async def test_the_difference_is_paid_on_iyzico_s_page(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
+async def test_the_difference_is_paid_on_iyzico_s_page(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1")
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=None, provider="iyzico")
     page = await asyncio.to_thread(pay_with, exchange["next_action"]["url"], APPROVED)
     assert page.back_to
     async with httpx2.AsyncClient() as browser:
         assert (await browser.post(page.back_to, data={"token": page.token})).status_code == 200
     await exchange_is(buyer, exchange, "completed")
-    await sits(box_office, buyer, event, booking, on="A-1-1", not_on="B-1-1")
+    await sits(platform, buyer, event, booking, on="A-1-1", not_on="B-1-1")
     assert (await buyer.refund(booking["id"])).status_code == 202
     await becomes_refunded(buyer, booking["id"])
-    assert await box_office.provider.kept(booking["id"]) == 0
+    assert await platform.provider.kept(booking["id"]) == 0
 
 
-async def test_the_difference_is_paid_on_payus_page(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
+async def test_the_difference_is_paid_on_payus_page(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1")
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=None, provider="payu")
     page = PayUBuyer(exchange["next_action"]["url"])
     await asyncio.to_thread(page.pay, "approved")
-    assert (await box_office.http.get(page.at)).status_code == 200
+    assert (await platform.http.get(page.at)).status_code == 200
     await exchange_is(buyer, exchange, "completed")
-    await sits(box_office, buyer, event, booking, on="A-1-1", not_on="B-1-1")
+    await sits(platform, buyer, event, booking, on="A-1-1", not_on="B-1-1")
     assert (await buyer.refund(booking["id"])).status_code == 202
     await becomes_refunded(buyer, booking["id"])
-    assert await box_office.provider.kept(booking["id"]) == 0
+    assert await platform.provider.kept(booking["id"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -160,21 +164,21 @@ async def test_the_difference_is_paid_on_payus_page(box_office: BoxOffice) -> No
     [("create", "500_saved"), ("confirm", "timeout_after"), ("capture", "timeout_after"), ("capture", "500_before")],
 )
 async def test_a_fault_of_the_provider_is_looked_up_and_the_difference_charged_once(
-    box_office: BoxOffice, operation: str, fault: str
+    platform: PlatformClient, operation: str, fault: str
 ) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
-    await box_office.provider.will(fault, operation, booking["id"])
+    event, buyer, booking = await bought(platform, "B-1-1")
+    await platform.provider.will(fault, operation, booking["id"])
     await exchanged(buyer, booking, "B-1-1", "A-1-1")
-    await sits(box_office, buyer, event, booking, on="A-1-1", not_on="B-1-1")
-    assert await box_office.provider.kept(booking["id"]) == 5000
+    await sits(platform, buyer, event, booking, on="A-1-1", not_on="B-1-1")
+    assert await platform.provider.kept(booking["id"]) == 5000
 
 
 @pytest.mark.parametrize("fault", ["500_saved", "timeout_after"])
 async def test_a_fault_while_the_difference_goes_back_is_looked_up_and_pays_back_once(
-    box_office: BoxOffice, fault: str
+    platform: PlatformClient, fault: str
 ) -> None:
-    _, buyer, booking = await bought(box_office, "A-1-1")
-    await box_office.provider.will(fault, "refund", booking["id"], delay_seconds=3)
+    _, buyer, booking = await bought(platform, "A-1-1")
+    await platform.provider.will(fault, "refund", booking["id"], delay_seconds=3)
     await exchanged(buyer, booking, "A-1-1", "B-1-1", method=None)
 
     async def is_back() -> bool:
@@ -182,69 +186,69 @@ async def test_a_fault_while_the_difference_goes_back_is_looked_up_and_pays_back
         return (now["status"], now["refunded"]) == ("confirmed", 1000)
 
     await eventually(is_back, within=60)
-    assert [each["status"] for each in await box_office.provider.refunds(booking["id"])] == ["succeeded"]
+    assert [each["status"] for each in await platform.provider.refunds(booking["id"])] == ["succeeded"]
 
 
-async def test_a_provider_that_stays_away_leaves_the_old_seat_and_takes_nothing(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
-    await box_office.provider.will("500_before", "create", booking["id"], times=4)
+async def test_a_provider_that_stays_away_leaves_the_old_seat_and_takes_nothing(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1")
+    await platform.provider.will("500_before", "create", booking["id"], times=4)
     answer = await buyer.exchange(booking["id"], ticket_of(booking, "B-1-1"), "A-1-1")
     assert refused_as(answer) == (409, "exchange-failed")
-    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
+    await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-1")
 
 
 async def test_an_event_that_is_called_off_ends_an_exchange_that_waits_for_its_buyer_and_refunds(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
+    event, buyer, booking = await bought(platform, "B-1-1")
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS)
 
-    await box_office.cancel(event)
+    await platform.cancel(event)
 
     ended = await exchange_is(buyer, exchange, "failed")
     assert ended["failure"]["type"] == "event-not-on-sale"
-    asked = [event async for event in box_office.exchange_saga(exchange["id"]).fetch_history_events()]
+    asked = [event async for event in platform.exchange_saga(exchange["id"]).fetch_history_events()]
     names = [each.workflow_execution_signaled_event_attributes.signal_name for each in asked]
     assert "event_cancelled" in names  # before its window has closed
-    assert (await finished(box_office, event))["refunded"] == 1
+    assert (await finished(platform, event))["refunded"] == 1
     assert (await buyer.booking(booking["id"]))["status"] == "refunded"
-    assert await box_office.provider.kept(booking["id"]) == 0
+    assert await platform.provider.kept(booking["id"]) == 0
 
 
 async def test_an_exchange_that_is_parked_is_named_in_the_report_of_its_events_cancellation_and_refunded_afterwards(
-    box_office: BoxOffice,
+    platform: PlatformClient,
 ) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
+    event, buyer, booking = await bought(platform, "B-1-1")
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS)
-    await box_office.provider.will("500_before", "cancel", booking["id"], times=1000)
-    await box_office.cancel(event)
+    await platform.provider.will("500_before", "cancel", booking["id"], times=1000)
+    await platform.cancel(event)
 
-    report = await finished(box_office, event)
+    report = await finished(platform, event)
 
     parked = {"refund_id": None, "exchange_id": exchange["id"], "booking_id": booking["id"], "amount": 1000}
     assert (report["refunded"], report["failed"], report["blocked"]) == (0, 1, 1)
     assert report["stranded"] == [parked]
-    await box_office.provider.forgive(booking["id"])
-    await box_office.exchange_saga(exchange["id"]).execute_update("operate", "retry")
+    await platform.provider.clear_faults(booking["id"])
+    await platform.exchange_saga(exchange["id"]).execute_update("operate", "retry")
     await exchange_is(buyer, exchange, "failed")
     await buyer.ends_as(booking["id"], "refunded", within=120)
-    assert await box_office.provider.kept(booking["id"]) == 0
+    assert await platform.provider.kept(booking["id"]) == 0
 
 
-async def test_an_undo_that_keeps_failing_asks_for_an_operator(box_office: BoxOffice) -> None:
-    event, buyer, booking = await bought(box_office, "B-1-1")
+async def test_an_undo_that_keeps_failing_asks_for_an_operator(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1")
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS)
-    await box_office.provider.will("500_before", "cancel", booking["id"], times=1000)
+    await platform.provider.will("500_before", "cancel", booking["id"], times=1000)
     abandoned = asyncio.create_task(buyer.delete(f"/v1/bookings/{booking['id']}/exchanges/{exchange['id']}"))
 
     async def is_parked() -> bool:
         return bool((await buyer.exchanges(booking["id"]))[0]["needs_attention"])
 
     await eventually(is_parked, within=60)
-    await box_office.provider.forgive(booking["id"])
-    await box_office.exchange_saga(exchange["id"]).execute_update("operate", "retry")
+    await platform.provider.clear_faults(booking["id"])
+    await platform.exchange_saga(exchange["id"]).execute_update("operate", "retry")
 
     await exchange_is(buyer, exchange, "failed")
     assert (await abandoned).status_code in (200, 503)
-    await sits(box_office, buyer, event, booking, on="B-1-1", not_on="A-1-1")
+    await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-1")
     assert not await is_parked()

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from config.settings import Settings
 from stack import Stack
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ async def other_api(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def test_fifty_calls_with_one_key_at_two_apis_make_one_booking_with_one_answer(
-    box_office: BoxOffice, other_api: httpx2.AsyncClient
+    platform: PlatformClient, other_api: httpx2.AsyncClient
 ) -> None:
-    event, here = await box_office.event(), box_office.somebody()
+    event, here = await platform.event(), platform.new_buyer()
     there, key = here.at(other_api), str(uuid4())
 
     answers = await asyncio.gather(
@@ -42,9 +42,9 @@ async def test_fifty_calls_with_one_key_at_two_apis_make_one_booking_with_one_an
 
 
 async def test_the_same_key_with_another_body_is_refused_also_after_the_booking_has_ended(
-    box_office: BoxOffice,
+    platform: PlatformClient,
 ) -> None:
-    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     first = await buyer.hold(event, "A-1-1", key=key)
 
     async def assert_refused() -> None:
@@ -56,24 +56,24 @@ async def test_the_same_key_with_another_body_is_refused_also_after_the_booking_
     await buyer.pay(first.json()["id"])
     await assert_refused()
     assert (await buyer.hold(event, "A-1-1", key=key)).content == first.content
-    assert await box_office.seat(event, "A-1-2") == "available"
+    assert await platform.seat(event, "A-1-2") == "available"
 
 
-async def test_another_body_is_refused_also_while_the_first_call_is_under_way(box_office: BoxOffice) -> None:
-    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+async def test_another_body_is_refused_also_while_the_first_call_is_under_way(platform: PlatformClient) -> None:
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     answers = await asyncio.gather(*(buyer.hold(event, f"A-1-{n}", key=key) for n in range(1, 6)))
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422, 422]
 
 
-async def test_the_order_of_seats_is_no_other_body(box_office: BoxOffice) -> None:
-    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+async def test_the_order_of_seats_is_no_other_body(platform: PlatformClient) -> None:
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     first = await buyer.hold(event, "A-1-1", "A-1-2", key=key)
     second = await buyer.hold(event, "A-1-2", "A-1-1", key=key)
     assert (second.status_code, second.content) == (201, first.content)
 
 
-async def test_a_refused_hold_is_not_remembered(box_office: BoxOffice) -> None:
-    event, first, second = await box_office.event(), box_office.somebody(), box_office.somebody()
+async def test_a_refused_hold_is_not_remembered(platform: PlatformClient) -> None:
+    event, first, second = await platform.event(), platform.new_buyer(), platform.new_buyer()
     key, blocking = str(uuid4()), await first.held(event, "A-1-1")
     # Let the workflow refuse, not only the look into Redis before it.
     assert {a.status_code for a in await asyncio.gather(*(second.hold(event, "A-1-1", key=key) for _ in range(3)))} == {
@@ -83,14 +83,14 @@ async def test_a_refused_hold_is_not_remembered(box_office: BoxOffice) -> None:
     assert (await second.hold(event, "A-1-1", key=key)).status_code == 201
 
 
-async def test_two_users_with_one_key_have_two_bookings(box_office: BoxOffice) -> None:
-    event, key = await box_office.event(), str(uuid4())
-    ids = {(await box_office.somebody().hold(event, f"A-1-{n}", key=key)).json()["id"] for n in (1, 2)}
+async def test_two_users_with_one_key_have_two_bookings(platform: PlatformClient) -> None:
+    event, key = await platform.event(), str(uuid4())
+    ids = {(await platform.new_buyer().hold(event, f"A-1-{n}", key=key)).json()["id"] for n in (1, 2)}
     assert len(ids) == 2
 
 
-async def test_without_a_key_the_server_makes_one_and_returns_it(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_without_a_key_the_server_makes_one_and_returns_it(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     body = {"event_id": event, "seats": ["A-1-1"]}
     first = await buyer.post("/v1/bookings", body)
     again = await buyer.post("/v1/bookings", body, key=first.headers["Idempotency-Key"])
@@ -98,22 +98,22 @@ async def test_without_a_key_the_server_makes_one_and_returns_it(box_office: Box
 
 
 async def test_twenty_clicks_on_pay_with_one_key_charge_once(
-    box_office: BoxOffice, other_api: httpx2.AsyncClient
+    platform: PlatformClient, other_api: httpx2.AsyncClient
 ) -> None:
-    event, here = await box_office.event(), box_office.somebody()
+    event, here = await platform.event(), platform.new_buyer()
     there, key, booking = here.at(other_api), str(uuid4()), await here.held(event, "A-1-1")
 
     answers = await asyncio.gather(*((here if n % 2 else there).pay(booking, key=key) for n in range(20)))
 
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
-    assert len(await box_office.provider.calls(booking, "capture")) == 1
-    assert await box_office.provider.kept(booking) == 5000
+    assert len(await platform.provider.calls(booking, "capture")) == 1
+    assert await platform.provider.kept(booking) == 5000
     assert (await here.pay(booking, key=key)).content == answers[0].content
 
 
-async def test_a_payment_key_with_another_body_is_refused(box_office: BoxOffice) -> None:
-    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+async def test_a_payment_key_with_another_body_is_refused(platform: PlatformClient) -> None:
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     assert (await buyer.pay(booking, key=key)).status_code == 200
     other = await buyer.pay(booking, "pm_card_mastercard", key=key)
@@ -122,9 +122,9 @@ async def test_a_payment_key_with_another_body_is_refused(box_office: BoxOffice)
 
 
 async def test_a_repeated_hold_is_known_also_after_redis_has_lost_the_event(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer, rival, key = await box_office.event(), box_office.somebody(), box_office.somebody(), str(uuid4())
+    event, buyer, rival, key = await platform.event(), platform.new_buyer(), platform.new_buyer(), str(uuid4())
     first = await buyer.hold(event, "A-1-1", key=key)
     await buyer.cancel(first.json()["id"])
     await rival.held(event, "A-1-1")

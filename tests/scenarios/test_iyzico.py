@@ -12,9 +12,9 @@ import pytest
 
 from config.settings import Settings, secret
 from sandbox.iyzico.signatures import sign_notification
-from tests.box_office import BoxOffice
 from tests.buyer import Buyer
 from tests.iyzico_buyer import APPROVED, NO_FUNDS, Page, authenticate, pay_with
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.webhooks import rows
 
@@ -40,30 +40,30 @@ async def browses(url: str, card: str, *, with_3ds: bool | None = None) -> Page:
     return page
 
 
-async def test_a_buyer_who_pays_on_iyzico_s_page_gets_the_tickets(box_office: BoxOffice) -> None:
-    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+async def test_a_buyer_who_pays_on_iyzico_s_page_gets_the_tickets(platform: PlatformClient) -> None:
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking, key=key)
-    assert await box_office.provider.kept(booking) == 0
+    assert await platform.provider.kept(booking) == 0
 
     await browses(url, APPROVED)
 
     await buyer.ends_as(booking, "confirmed")
-    [intent] = await box_office.provider.intents(booking)
+    [intent] = await platform.provider.intents(booking)
     assert (intent["face"], intent["captured"], intent["held"]) == ("iyzico", 5000, 0)
     again = await buyer.pay(booking, None, provider="iyzico", key=key)
     assert (again.status_code, len(again.json()["tickets"])) == (200, 1)
 
 
-async def test_a_buyer_who_never_comes_back_to_our_page_is_confirmed_all_the_same(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_buyer_who_never_comes_back_to_our_page_is_confirmed_all_the_same(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await asyncio.to_thread(pay_with, await ordered(buyer, booking), APPROVED)
     await buyer.ends_as(booking, "confirmed")
 
 
 async def test_a_forged_notification_is_refused_and_one_about_an_unknown_form_changes_nothing(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
     notice = {
         "iyziEventType": "CHECKOUT_FORM_AUTH",
@@ -75,14 +75,14 @@ async def test_a_forged_notification_is_refused_and_one_about_an_unknown_form_ch
     body = json.dumps(notice).encode()
     path, name = "/v1/webhooks/iyzico", "X-IYZ-SIGNATURE-V3"
     for headers in ({}, {name: sign_notification("guessed", notice)}):
-        refused = await box_office.http.post(path, content=body, headers=headers)
+        refused = await platform.http.post(path, content=body, headers=headers)
         assert refused.json()["type"].endswith("/invalid-signature")
     genuine = {name: sign_notification(secret(settings.iyzico_secret_key), notice)}
-    assert (await box_office.http.post(path, content=body, headers=genuine)).status_code == 200
+    assert (await platform.http.post(path, content=body, headers=genuine)).status_code == 200
 
 
-async def test_a_declined_card_may_be_followed_by_another_on_the_same_page(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_declined_card_may_be_followed_by_another_on_the_same_page(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking)
     assert (await browses(url, NO_FUNDS)).alert
@@ -91,20 +91,22 @@ async def test_a_declined_card_may_be_followed_by_another_on_the_same_page(box_o
     await buyer.ends_as(booking, "confirmed")
 
 
-async def test_a_page_that_is_paid_after_a_cancel_gives_the_money_back(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_page_that_is_paid_after_a_cancel_gives_the_money_back(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking)
     assert (await buyer.cancel(booking)).json()["status"] == "cancelled"
 
     await browses(url, APPROVED)
 
-    await eventually(lambda: box_office.provider.calls(booking, "cancel"), within=30)
-    assert await eventually(lambda: gone(box_office, booking))
+    await eventually(lambda: platform.provider.calls(booking, "cancel"), within=30)
+    assert await eventually(lambda: gone(platform, booking))
 
 
-async def test_an_abandoned_page_that_is_paid_after_all_gives_back_what_was_paid_twice(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_an_abandoned_page_that_is_paid_after_all_gives_back_what_was_paid_twice(
+    platform: PlatformClient,
+) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking)
     assert (await buyer.abandon(booking)).json()["status"] == "held"
@@ -112,14 +114,14 @@ async def test_an_abandoned_page_that_is_paid_after_all_gives_back_what_was_paid
 
     await browses(url, APPROVED)
 
-    await eventually(lambda: box_office.provider.calls(booking, "cancel"), within=30)
-    assert await eventually(lambda: settled(box_office, booking, 5000))
+    await eventually(lambda: platform.provider.calls(booking, "cancel"), within=30)
+    assert await eventually(lambda: settled(platform, booking, 5000))
 
 
 async def test_a_page_that_is_paid_after_the_hold_is_over_gets_the_seats_all_the_same(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await box_office.event(hold_seconds=4), box_office.somebody()
+    event, buyer = await platform.event(hold_seconds=4), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking)
     await buyer.ends_as(booking, "expired", within=settings.payment_window + 30)
@@ -127,8 +129,8 @@ async def test_a_page_that_is_paid_after_the_hold_is_over_gets_the_seats_all_the
     await buyer.ends_as(booking, "confirmed", within=60)
 
 
-async def test_a_page_that_has_expired_is_watched_no_more(box_office: BoxOffice, settings: Settings) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_page_that_has_expired_is_watched_no_more(platform: PlatformClient, settings: Settings) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await ordered(buyer, booking)
     await buyer.abandon(booking)
@@ -139,12 +141,12 @@ async def test_a_page_that_has_expired_is_watched_no_more(box_office: BoxOffice,
     await eventually(lambda: rows(settings, watched, booking) == [(False,)], within=60)
 
 
-async def gone(box_office: BoxOffice, booking: str) -> bool:
-    return await settled(box_office, booking, 0)
+async def gone(platform: PlatformClient, booking: str) -> bool:
+    return await settled(platform, booking, 0)
 
 
-async def settled(box_office: BoxOffice, booking: str, kept: int) -> bool:
-    return await box_office.provider.kept(booking) == kept
+async def settled(platform: PlatformClient, booking: str, kept: int) -> bool:
+    return await platform.provider.kept(booking) == kept
 
 
 @pytest.mark.parametrize(
@@ -156,9 +158,9 @@ async def settled(box_office: BoxOffice, booking: str, kept: int) -> bool:
     ],
 )
 async def test_an_order_that_does_not_fit_its_provider_names_the_field(
-    box_office: BoxOffice, body: dict[str, Any], field: str
+    platform: PlatformClient, body: dict[str, Any], field: str
 ) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     refused = await buyer.post(f"/v1/bookings/{booking}/payment", body, key=str(uuid4()))
     assert (refused.status_code, refused.json()["field"]) == (422, field)
@@ -166,9 +168,9 @@ async def test_an_order_that_does_not_fit_its_provider_names_the_field(
 
 
 async def test_a_currency_that_the_provider_does_not_take_is_refused_and_another_provider_takes_it(
-    box_office: BoxOffice,
+    platform: PlatformClient,
 ) -> None:
-    event, buyer = await box_office.event(currency="CHF"), box_office.somebody()
+    event, buyer = await platform.event(currency="CHF"), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     refused = await buyer.pay(booking, None, provider="iyzico")
     assert (refused.status_code, refused.json()["field"]) == (422, "provider")

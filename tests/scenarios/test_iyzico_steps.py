@@ -16,8 +16,8 @@ from adapters.payment.iyzico.gateway import IyzicoGateway
 from config.settings import Settings, secret
 from db.engine import open_engine
 from domain.money import Money
-from tests.box_office import BoxOffice
 from tests.iyzico_buyer import APPROVED, pay_with
+from tests.platform_client import PlatformClient
 
 EFFECT_LOST = ("500_after", "reset_after", "timeout_after")
 NO_EFFECT = ("429", "500_before", "reset_before")
@@ -26,10 +26,10 @@ NO_EFFECT = ("429", "500_before", "reset_before")
 class Till:
     """One booking's payment, step by step."""
 
-    def __init__(self, activities: PaymentActivities, office: BoxOffice) -> None:
+    def __init__(self, activities: PaymentActivities, platform: PlatformClient) -> None:
         self.activities = activities
         self.booking = uuid4()
-        self._provider = office.provider
+        self._provider = platform.provider
 
     async def authorize(self) -> Authorization:
         order = Authorize(
@@ -64,7 +64,7 @@ class Till:
 
 
 @pytest.fixture
-async def till(box_office: BoxOffice, settings: Settings) -> AsyncIterator[Till]:
+async def till(platform: PlatformClient, settings: Settings) -> AsyncIterator[Till]:
     gateway = IyzicoGateway(
         secret(settings.iyzico_api_key),
         secret(settings.iyzico_secret_key),
@@ -72,7 +72,7 @@ async def till(box_office: BoxOffice, settings: Settings) -> AsyncIterator[Till]
         total_seconds=2,
     )
     engine = open_engine(settings.database_url("payment"), serves_callers=False)
-    yield Till(PaymentActivities(engine, {gateway.name: gateway}), box_office)
+    yield Till(PaymentActivities(engine, {gateway.name: gateway}), platform)
     await gateway.close()
     await engine.dispose()
 
@@ -139,10 +139,12 @@ async def test_money_that_was_taken_unheard_is_given_back(till: Till) -> None:
     assert await till.money() == (1, 5000, 5000, 0)
 
 
-async def test_a_hold_that_the_bank_took_back_is_no_authorization_any_more(till: Till, box_office: BoxOffice) -> None:
+async def test_a_hold_that_the_bank_took_back_is_no_authorization_any_more(
+    till: Till, platform: PlatformClient
+) -> None:
     await till.authorized()
-    [intent] = await box_office.provider.intents(str(till.booking))
-    await box_office.provider.expire(intent["id"])
+    [intent] = await platform.provider.intents(str(till.booking))
+    await platform.provider.expire(intent["id"])
     assert await till.capture() == "intent_voided"
     await till.return_money()
     assert await till.money() == (1, 0, 0, 0)

@@ -13,8 +13,8 @@ from temporalio.service import RPCError
 from config.settings import Settings
 from db.engine import open_engine
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.buyer import CARD, Buyer
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.webhooks import rows
 
@@ -24,15 +24,15 @@ FAULTS = ("500_before", "500_saved", "500_after", "timeout_before", "timeout_aft
 class Late:
     """A booking whose payment the provider had not decided when nobody waited for it any more."""
 
-    def __init__(self, office: BoxOffice, settings: Settings, buyer: Buyer, event: str, booking: str) -> None:
-        self.office, self.settings, self.buyer, self.event, self.booking = office, settings, buyer, event, booking
+    def __init__(self, platform: PlatformClient, settings: Settings, buyer: Buyer, event: str, booking: str) -> None:
+        self.platform, self.settings, self.buyer, self.event, self.booking = platform, settings, buyer, event, booking
 
     async def money_turns_up(self) -> None:
-        await self.office.provider.settle(self.booking)
+        await self.platform.provider.settle(self.booking)
 
     async def workflow(self) -> WorkflowHandle[Any, Any]:
-        intents = await self.office.provider.intents(self.booking)
-        return self.office.temporal.get_workflow_handle(f"late-payment-{intents[0]['id']}")
+        intents = await self.platform.provider.intents(self.booking)
+        return self.platform.temporal.get_workflow_handle(f"late-payment-{intents[0]['id']}")
 
     async def is_settled(self, within: float = 60) -> str | None:
         """What the buyer was told, once it was."""
@@ -57,67 +57,69 @@ class Late:
         return list(booking["seats"])
 
     async def kept(self) -> int:
-        return await self.office.provider.kept(self.booking)
+        return await self.platform.provider.kept(self.booking)
 
 
 async def undecided(
-    office: BoxOffice, settings: Settings, *seats: str, hold_seconds: int = 3, silent: bool = False, **more: Any
+    platform: PlatformClient, settings: Settings, *seats: str, hold_seconds: int = 3, silent: bool = False, **more: Any
 ) -> Late:
     """A booking that is held, and whose buyer has given up a payment that the provider cannot close."""
-    event, buyer = await office.event(hold_seconds=hold_seconds, rows=3, seats_per_row=6), office.somebody()
+    event, buyer = await platform.event(hold_seconds=hold_seconds, rows=3, seats_per_row=6), platform.new_buyer()
     booking = await buyer.held(event, *(seats or ("A-1-3",)), **more)
     if silent:
-        await office.provider.send(booking, drop=1)
-    await office.provider.will("processing", "confirm", booking)
+        await platform.provider.send(booking, drop=1)
+    await platform.provider.will("processing", "confirm", booking)
     answer = await buyer.pay(booking)
     assert (answer.status_code, answer.json()["next_action"]) == (202, None), answer.text
     assert (await buyer.abandon(booking)).json()["status"] == "held"
-    return Late(office, settings, buyer, event, booking)
+    return Late(platform, settings, buyer, event, booking)
 
 
-async def expired(office: BoxOffice, settings: Settings, *seats: str, **more: Any) -> Late:
-    late = await undecided(office, settings, *seats, **more)
+async def expired(platform: PlatformClient, settings: Settings, *seats: str, **more: Any) -> Late:
+    late = await undecided(platform, settings, *seats, **more)
     await late.buyer.ends_as(late.booking, "expired")
-    await office.redis_knows_the_end(late.booking)
+    await platform.redis_knows_the_end(late.booking)
     return late
 
 
-async def test_late_money_gets_the_same_places_if_they_are_free(box_office: BoxOffice, settings: Settings) -> None:
-    late = await expired(box_office, settings, "A-1-3", "B-2-1", quantities={"Standing": 2})
-    assert await box_office.seat(late.event, "A-1-3") == "available"
+async def test_late_money_gets_the_same_places_if_they_are_free(platform: PlatformClient, settings: Settings) -> None:
+    late = await expired(platform, settings, "A-1-3", "B-2-1", quantities={"Standing": 2})
+    assert await platform.seat(late.event, "A-1-3") == "available"
 
     await late.money_turns_up()
 
     assert await late.is_settled() == "same_places"
     assert await late.seats() == ["A-1-3", "B-2-1"]
     assert await late.kept() == 15000
-    assert await box_office.seat(late.event, "A-1-3") == "sold"
+    assert await platform.seat(late.event, "A-1-3") == "sold"
 
 
-async def test_late_money_is_found_although_no_webhook_tells_of_it(box_office: BoxOffice, settings: Settings) -> None:
-    late = await expired(box_office, settings, silent=True)
+async def test_late_money_is_found_although_no_webhook_tells_of_it(
+    platform: PlatformClient, settings: Settings
+) -> None:
+    late = await expired(platform, settings, silent=True)
     await late.money_turns_up()
     assert await late.is_settled() == "same_places"
 
 
 async def test_a_payment_that_stays_undecided_until_its_window_closes_frees_the_seats_and_is_not_forgotten(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await box_office.event(hold_seconds=3), box_office.somebody()
+    event, buyer = await platform.event(hold_seconds=3), platform.new_buyer()
     booking = await buyer.held(event, "A-1-3")
-    await box_office.provider.will("processing", "confirm", booking)
+    await platform.provider.will("processing", "confirm", booking)
     assert (await buyer.pay(booking)).status_code == 202
     await buyer.ends_as(booking, "expired", within=60)
-    late = Late(box_office, settings, buyer, event, booking)
+    late = Late(platform, settings, buyer, event, booking)
     await late.money_turns_up()
     assert await late.is_settled() == "same_places"
 
 
 async def test_who_agreed_gets_the_nearest_equal_seats_when_the_own_ones_are_gone(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    late = await expired(box_office, settings, "A-1-3", "A-1-4", accept_alternatives=True)
-    await box_office.somebody().bought(late.event, "A-1-4")
+    late = await expired(platform, settings, "A-1-3", "A-1-4", accept_alternatives=True)
+    await platform.new_buyer().bought(late.event, "A-1-4")
 
     await late.money_turns_up()
 
@@ -126,9 +128,11 @@ async def test_who_agreed_gets_the_nearest_equal_seats_when_the_own_ones_are_gon
     assert await late.kept() == 10000
 
 
-async def test_who_did_not_agree_to_other_seats_gets_the_money_back(box_office: BoxOffice, settings: Settings) -> None:
-    late = await expired(box_office, settings)
-    await box_office.somebody().bought(late.event, "A-1-3")
+async def test_who_did_not_agree_to_other_seats_gets_the_money_back(
+    platform: PlatformClient, settings: Settings
+) -> None:
+    late = await expired(platform, settings)
+    await platform.new_buyer().bought(late.event, "A-1-3")
     await late.money_turns_up()
     assert await late.is_settled() == "returned"
     assert await late.buyer.status(late.booking) == "expired"
@@ -136,28 +140,30 @@ async def test_who_did_not_agree_to_other_seats_gets_the_money_back(box_office: 
 
 
 async def test_who_agreed_but_finds_no_equal_seats_gets_the_money_back(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    late = await expired(box_office, settings, "A-1-3", "A-1-4", accept_alternatives=True)
+    late = await expired(platform, settings, "A-1-3", "A-1-4", accept_alternatives=True)
     for row in (1, 2, 3):  # single seats stay free, but no two together
-        await box_office.somebody().bought(late.event, *(f"A-{row}-{number}" for number in (2, 4, 6)))
+        await platform.new_buyer().bought(late.event, *(f"A-{row}-{number}" for number in (2, 4, 6)))
     await late.money_turns_up()
     assert await late.is_settled() == "returned"
     assert await late.kept() == 0
 
 
-async def test_standing_places_that_are_sold_out_are_not_sold_again(box_office: BoxOffice, settings: Settings) -> None:
-    late = await expired(box_office, settings, quantities={"Standing": 1}, accept_alternatives=True)
+async def test_standing_places_that_are_sold_out_are_not_sold_again(
+    platform: PlatformClient, settings: Settings
+) -> None:
+    late = await expired(platform, settings, quantities={"Standing": 1}, accept_alternatives=True)
     for _ in range(2):
-        await box_office.somebody().bought(late.event, quantities={"Standing": 50})
+        await platform.new_buyer().bought(late.event, quantities={"Standing": 50})
     await late.money_turns_up()
     assert await late.is_settled() == "returned"
-    assert await box_office.free_places(late.event, "Standing") == 0
-    assert await box_office.seat(late.event, "A-1-3") == "available"
+    assert await platform.free_places(late.event, "Standing") == 0
+    assert await platform.seat(late.event, "A-1-3") == "available"
 
 
-async def test_who_cancelled_wants_the_money_and_no_seats(box_office: BoxOffice, settings: Settings) -> None:
-    late = await undecided(box_office, settings, hold_seconds=120)
+async def test_who_cancelled_wants_the_money_and_no_seats(platform: PlatformClient, settings: Settings) -> None:
+    late = await undecided(platform, settings, hold_seconds=120)
     await late.buyer.cancel(late.booking)
     await late.money_turns_up()
     assert await late.is_settled() == "returned"
@@ -165,8 +171,8 @@ async def test_who_cancelled_wants_the_money_and_no_seats(box_office: BoxOffice,
     assert await late.kept() == 0
 
 
-async def test_who_has_paid_otherwise_meanwhile_pays_once(box_office: BoxOffice, settings: Settings) -> None:
-    late = await undecided(box_office, settings, hold_seconds=120)
+async def test_who_has_paid_otherwise_meanwhile_pays_once(platform: PlatformClient, settings: Settings) -> None:
+    late = await undecided(platform, settings, hold_seconds=120)
     assert (await late.buyer.pay(late.booking, CARD)).status_code == 200
     await late.money_turns_up()
     assert await late.is_settled() == "returned"
@@ -175,51 +181,51 @@ async def test_who_has_paid_otherwise_meanwhile_pays_once(box_office: BoxOffice,
 
 
 async def test_money_that_turns_up_while_the_booking_is_held_waits_for_its_end(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    late = await undecided(box_office, settings, hold_seconds=6)
+    late = await undecided(platform, settings, hold_seconds=6)
     await late.money_turns_up()
     await late.buyer.ends_as(late.booking, "confirmed")
     assert await late.is_settled() == "same_places"
     assert await late.kept() == 5000
 
 
-async def test_money_for_an_event_that_was_called_off_goes_back(box_office: BoxOffice, settings: Settings) -> None:
-    late = await expired(box_office, settings)
-    await box_office.call_off(late.event)
+async def test_money_for_an_event_that_was_called_off_goes_back(platform: PlatformClient, settings: Settings) -> None:
+    late = await expired(platform, settings)
+    await platform.call_off(late.event)
     await late.money_turns_up()
     assert await late.is_settled() == "returned"
     assert await late.kept() == 0
 
 
 async def test_a_payment_that_is_declined_in_the_end_is_nobodys_business(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    late = await expired(box_office, settings)
-    await box_office.provider.settle(late.booking, "declined")
+    late = await expired(platform, settings)
+    await platform.provider.settle(late.booking, "declined")
     assert await late.is_settled() is None
     assert await late.buyer.status(late.booking) == "expired"
 
 
 async def test_a_capture_that_is_refused_late_undoes_everything_again(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    late = await expired(box_office, settings)
-    await box_office.provider.will("decline", "capture", late.booking, times=9)
+    late = await expired(platform, settings)
+    await platform.provider.will("decline", "capture", late.booking, times=9)
     await late.money_turns_up()
     assert await late.is_settled() == "returned"
     assert await late.buyer.status(late.booking) == "failed"
     assert await late.kept() == 0
-    assert await box_office.seat(late.event, "A-1-3") == "available"
+    assert await platform.seat(late.event, "A-1-3") == "available"
 
 
 @pytest.mark.parametrize("operation", ["retrieve", "capture"])
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_on_the_way_to_the_late_ticket_takes_the_money_once(
-    box_office: BoxOffice, settings: Settings, operation: str, fault: str
+    platform: PlatformClient, settings: Settings, operation: str, fault: str
 ) -> None:
-    late = await expired(box_office, settings)
-    await box_office.provider.will(fault, operation, late.booking)
+    late = await expired(platform, settings)
+    await platform.provider.will(fault, operation, late.booking)
     await late.money_turns_up()
     assert await late.is_settled() == "same_places"
     assert await late.kept() == 5000
@@ -227,65 +233,65 @@ async def test_a_fault_on_the_way_to_the_late_ticket_takes_the_money_once(
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_on_the_way_back_returns_all_of_it_once(
-    box_office: BoxOffice, settings: Settings, fault: str
+    platform: PlatformClient, settings: Settings, fault: str
 ) -> None:
-    late = await undecided(box_office, settings, hold_seconds=120)
+    late = await undecided(platform, settings, hold_seconds=120)
     await late.buyer.cancel(late.booking)
-    await box_office.provider.will(fault, "cancel", late.booking)
+    await platform.provider.will(fault, "cancel", late.booking)
     await late.money_turns_up()
     assert await late.is_settled() == "returned"
     assert await late.kept() == 0
 
 
 async def test_a_return_that_keeps_failing_shows_and_is_tried_again_when_told(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    late = await undecided(box_office, settings, hold_seconds=120)
+    late = await undecided(platform, settings, hold_seconds=120)
     await late.buyer.cancel(late.booking)
-    await box_office.provider.will("500_before", "cancel", late.booking, times=1000)
+    await platform.provider.will("500_before", "cancel", late.booking, times=1000)
     await late.money_turns_up()
     workflow = await late.workflow()
     await eventually(lambda: _needs_attention(workflow), within=60)
-    await box_office.provider.forgive(late.booking)
+    await platform.provider.clear_faults(late.booking)
     await workflow.signal("provider_has_news")
     assert await late.is_settled() == "returned"
 
 
 async def test_late_money_whose_refund_is_pending_has_not_gone_back_until_the_provider_says_so(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    late = await undecided(box_office, settings, hold_seconds=120, silent=True)
+    late = await undecided(platform, settings, hold_seconds=120, silent=True)
     await late.buyer.cancel(late.booking)
-    await box_office.provider.will("500_before", "retrieve", late.booking, times=1000)
+    await platform.provider.will("500_before", "retrieve", late.booking, times=1000)
     await late.money_turns_up()
-    [intent] = await box_office.provider.intents(late.booking)
-    taken = await box_office.provider.as_stripe(f"/v1/payment_intents/{intent['id']}/capture", {}, settings)
+    [intent] = await platform.provider.intents(late.booking)
+    taken = await platform.provider.as_stripe(f"/v1/payment_intents/{intent['id']}/capture", {}, settings)
     assert taken.status_code == 200, taken.text
     workflow = await late.workflow()
     await eventually(lambda: _needs_attention(workflow), within=60)
-    await box_office.provider.forgive(late.booking)
-    await box_office.provider.will("processing", "refund", late.booking)
+    await platform.provider.clear_faults(late.booking)
+    await platform.provider.will("processing", "refund", late.booking)
     await workflow.signal("provider_has_news")
-    pending = await eventually(lambda: box_office.provider.left_pending(late.booking), within=60)
+    pending = await eventually(lambda: platform.provider.left_pending(late.booking), within=60)
 
     async def looked_again() -> bool:
-        return len(await box_office.provider.calls(late.booking, "list")) > 3
+        return len(await platform.provider.calls(late.booking, "list")) > 3
 
     await eventually(looked_again, within=60)
     assert rows(settings, "SELECT watched FROM attempts WHERE booking_id = %s", late.booking) == [(True,)]
     assert not await _needs_attention(workflow)
 
-    await box_office.provider.decide(str(pending), "failed")
+    await platform.provider.decide(str(pending), "failed")
 
     assert await late.is_settled() == "returned"
-    assert [each["status"] for each in await box_office.provider.refunds(late.booking)] == ["succeeded", "failed"]
+    assert [each["status"] for each in await platform.provider.refunds(late.booking)] == ["succeeded", "failed"]
     assert await late.kept() == 0
 
 
 async def test_a_late_payments_workflow_that_was_terminated_is_started_again(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    late = await expired(box_office, settings)
+    late = await expired(platform, settings)
     workflow = await late.workflow()
     await eventually(lambda: _exists(workflow))
     await workflow.terminate("by mistake")
@@ -294,24 +300,24 @@ async def test_a_late_payments_workflow_that_was_terminated_is_started_again(
 
 
 async def test_a_late_payments_workflow_that_is_lost_when_the_seats_are_held_again_keeps_neither_seats_nor_money(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    late = await expired(box_office, settings)
-    await box_office.provider.will("500_before", "capture", late.booking, times=1000)
+    late = await expired(platform, settings)
+    await platform.provider.will("500_before", "capture", late.booking, times=1000)
     await late.money_turns_up()
     await late.buyer.ends_as(late.booking, "paying")
     await (await late.workflow()).terminate("by mistake")
     engine = open_engine(settings.database_url("reservation"), pool_size=2, serves_callers=False)
 
     async def is_revived() -> bool:
-        await box_office.revive(engine, box_office.saga(late.booking), overdue=-timedelta(minutes=1))
+        await platform.revive(engine, platform.saga(late.booking), overdue=-timedelta(minutes=1))
         return await late.buyer.status(late.booking) == "failed"
 
     await eventually(is_revived, within=60, every=0.5)
     await engine.dispose()
     assert await late.is_settled() in (None, "returned")  # whichever of the two workflows gave it back
     assert await late.kept() == 0
-    assert await box_office.seat(late.event, "A-1-3") == "available"
+    assert await platform.seat(late.event, "A-1-3") == "available"
 
 
 async def _needs_attention(workflow: WorkflowHandle[Any, Any]) -> bool:
@@ -330,18 +336,18 @@ async def _exists(workflow: WorkflowHandle[Any, Any]) -> bool:
     return True
 
 
-async def test_three_late_payments_for_one_seat_sell_it_once(box_office: BoxOffice, settings: Settings) -> None:
-    first = await expired(box_office, settings)
+async def test_three_late_payments_for_one_seat_sell_it_once(platform: PlatformClient, settings: Settings) -> None:
+    first = await expired(platform, settings)
     others = []
     for _ in range(2):
-        buyer = box_office.somebody()
+        buyer = platform.new_buyer()
         booking = await buyer.held(first.event, "A-1-3")
-        await box_office.provider.will("processing", "confirm", booking)
+        await platform.provider.will("processing", "confirm", booking)
         await buyer.pay(booking)
         await buyer.abandon(booking)
         await buyer.ends_as(booking, "expired")
-        await box_office.redis_knows_the_end(booking)
-        others.append(Late(box_office, settings, buyer, first.event, booking))
+        await platform.redis_knows_the_end(booking)
+        others.append(Late(platform, settings, buyer, first.event, booking))
     await asyncio.gather(*(late.money_turns_up() for late in (first, *others)))
     told = [await late.is_settled() for late in (first, *others)]
     assert sorted(map(str, told)) == ["returned", "returned", "same_places"]
@@ -350,11 +356,11 @@ async def test_three_late_payments_for_one_seat_sell_it_once(box_office: BoxOffi
 @pytest.mark.disruptive
 @pytest.mark.parametrize("operation", ["retrieve", "capture"])
 async def test_a_worker_killed_while_it_sells_late_leaves_it_to_another(
-    box_office: BoxOffice, settings: Settings, stack: Stack, operation: str
+    platform: PlatformClient, settings: Settings, stack: Stack, operation: str
 ) -> None:
-    late = await expired(box_office, settings)
-    before = len(await box_office.provider.calls(late.booking, "retrieve"))
-    await box_office.provider.will("slow", operation, late.booking, delay_seconds=1)
+    late = await expired(platform, settings)
+    before = len(await platform.provider.calls(late.booking, "retrieve"))
+    await platform.provider.will("slow", operation, late.booking, delay_seconds=1)
     await late.money_turns_up()
     await eventually(lambda: _looked(late, before))
     await asyncio.to_thread(stack.kill, "work")
@@ -364,17 +370,17 @@ async def test_a_worker_killed_while_it_sells_late_leaves_it_to_another(
 
 
 async def _looked(late: Late, before: int) -> bool:
-    return len(await late.office.provider.calls(late.booking, "retrieve")) > before
+    return len(await late.platform.provider.calls(late.booking, "retrieve")) > before
 
 
 @pytest.mark.disruptive
 async def test_a_worker_killed_while_it_returns_late_money_leaves_it_to_another(
-    box_office: BoxOffice, settings: Settings, stack: Stack
+    platform: PlatformClient, settings: Settings, stack: Stack
 ) -> None:
-    late = await undecided(box_office, settings, hold_seconds=120)
+    late = await undecided(platform, settings, hold_seconds=120)
     await late.buyer.cancel(late.booking)
-    before = len(await box_office.provider.calls(late.booking, "retrieve"))
-    await box_office.provider.will("slow", "cancel", late.booking, delay_seconds=1)
+    before = len(await platform.provider.calls(late.booking, "retrieve"))
+    await platform.provider.will("slow", "cancel", late.booking, delay_seconds=1)
     await late.money_turns_up()
     await eventually(lambda: _looked(late, before))
     await asyncio.to_thread(stack.kill, "work")

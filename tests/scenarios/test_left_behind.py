@@ -18,8 +18,8 @@ from db.engine import open_engine
 from db.reservation.bookings.bookings import StaleStep
 from domain.exchanges import ExchangeRequest, ExchangeState
 from domain.problems import ProblemType
-from tests.audit.house import step
-from tests.box_office import BoxOffice
+from tests.audit.harness import step
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 
@@ -41,33 +41,33 @@ async def exchanging(settings: Settings) -> AsyncIterator[ExchangeActivities]:
 
 
 async def test_nobody_issues_tickets_for_money_that_is_going_back(
-    box_office: BoxOffice, left_behind: ReservationActivities
+    platform: PlatformClient, left_behind: ReservationActivities
 ) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.will("slow", "confirm", booking, delay_seconds=1)
-    await box_office.provider.will("500_before", "cancel", booking, times=1000)
+    await platform.provider.will("slow", "confirm", booking, delay_seconds=1)
+    await platform.provider.will("500_before", "cancel", booking, times=1000)
     paying = asyncio.create_task(buyer.pay(booking))
-    await eventually(lambda: box_office.provider.in_flight(booking, "confirm"), every=0.02)
+    await eventually(lambda: platform.provider.in_flight(booking, "confirm"), every=0.02)
     cancelling = asyncio.create_task(buyer.cancel(booking))
-    await eventually(lambda: box_office.provider.calls(booking, "cancel"), every=0.02)
+    await eventually(lambda: platform.provider.calls(booking, "cancel"), every=0.02)
 
     as_it_stands = await step(left_behind.look, UUID(booking))
     with pytest.raises(StaleStep):
         await step(left_behind.issue, Step(booking=as_it_stands))
 
-    await box_office.provider.forgive(booking)
+    await platform.provider.clear_faults(booking)
     await asyncio.gather(paying, cancelling)
     await buyer.ends_as(booking, "cancelled")
-    assert await box_office.provider.kept(booking) == 0
-    assert await box_office.seat(event, "A-1-1") == "available"
+    assert await platform.provider.kept(booking) == 0
+    assert await platform.seat(event, "A-1-1") == "available"
 
 
 @pytest.mark.parametrize(("old", "new"), [("A-1-1", "A-1-2"), ("A-1-1", "B-1-1")], ids=["equal", "cheaper"])
 async def test_a_seat_that_costs_no_more_is_not_swapped_when_the_event_was_called_off_meanwhile(
-    box_office: BoxOffice, exchanging: ExchangeActivities, old: str, new: str
+    platform: PlatformClient, exchanging: ExchangeActivities, old: str, new: str
 ) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, old)
     request = ExchangeRequest(
         id=uuid4(),
@@ -83,7 +83,7 @@ async def test_a_seat_that_costs_no_more_is_not_swapped_when_the_event_was_calle
         attempts=1,
     )
     assert (await step(exchanging.hold_new_seat, request)).exchange
-    await box_office.cancel(event)
+    await platform.cancel(event)
 
     ended = await step(exchanging.swap_seats, request.id)
 
@@ -91,12 +91,12 @@ async def test_a_seat_that_costs_no_more_is_not_swapped_when_the_event_was_calle
     assert (ended.state, ended.problem.type) == (ExchangeState.FAILED, ProblemType.EVENT_NOT_ON_SALE)
     assert await step(exchanging.swap_seats, request.id) == ended
     await buyer.ends_as(booking["id"], "refunded", within=60)
-    assert await box_office.provider.kept(booking["id"]) == 0
+    assert await platform.provider.kept(booking["id"]) == 0
     await step(exchanging.show_seats, request.id)
 
 
-async def test_tickets_that_are_issued_stay(box_office: BoxOffice, left_behind: ReservationActivities) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_tickets_that_are_issued_stay(platform: PlatformClient, left_behind: ReservationActivities) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1")
     there = await step(left_behind.forbid_tickets, UUID(booking["id"]))
     assert there.model_dump(mode="json") == await buyer.booking(booking["id"])

@@ -16,8 +16,8 @@ from config.settings import Settings
 from db.engine import open_engine
 from stack import Stack
 from tests.api.test_command_line import seatwright
-from tests.box_office import BoxOffice
 from tests.buyer import DECLINED_CARD
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 
@@ -28,71 +28,71 @@ async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
     await opened.dispose()
 
 
-async def revived(office: BoxOffice, engine: AsyncEngine, booking: str) -> None:
+async def revived(platform: PlatformClient, engine: AsyncEngine, booking: str) -> None:
     """Revival has started the saga again."""
 
     async def alive() -> bool:
-        await office.revive(engine, office.saga(booking))
-        return bool((await office.saga(booking).describe()).status != 5)  # terminated
+        await platform.revive(engine, platform.saga(booking))
+        return bool((await platform.saga(booking).describe()).status != 5)  # terminated
 
     await eventually(alive)
 
 
-async def waits_to_try_again(office: BoxOffice, booking: str) -> bool:
+async def waits_to_try_again(platform: PlatformClient, booking: str) -> bool:
     """Whether no step is being tried just now: the saga has a timer besides the one of its hold."""
-    history = await office.saga(booking).fetch_history()
+    history = await platform.saga(booking).fetch_history()
     return sum(event.HasField("timer_started_event_attributes") for event in history.events) > 1
 
 
 async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_seat(
-    box_office: BoxOffice, engine: AsyncEngine, stack: Stack
+    platform: PlatformClient, engine: AsyncEngine, stack: Stack
 ) -> None:
-    event, buyer = await box_office.event(hold_seconds=3), box_office.somebody()
+    event, buyer = await platform.event(hold_seconds=3), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1", quantities={"Standing": 1})
-    await box_office.saga(booking).terminate("by mistake")
+    await platform.saga(booking).terminate("by mistake")
 
     async def audit_sees_it() -> bool:
-        findings = await audit(box_office.settings, UUID(event))
-        return ("what is unfinished is being finished", booking) in {(each[0], each[1]) for each in findings}
+        findings = await audit(platform.settings, UUID(event))
+        return ("every open booking has a running saga", booking) in {(each[0], each[1]) for each in findings}
 
     await eventually(audit_sees_it)
     printed = await asyncio.to_thread(seatwright, stack, "audit", "--event", event)
     assert printed.returncode == 1
     assert booking in printed.stdout
-    await revived(box_office, engine, booking)
+    await revived(platform, engine, booking)
     await buyer.ends_as(booking, "expired")
-    assert await box_office.seat(event, "A-1-1") == "available"
+    assert await platform.seat(event, "A-1-1") == "available"
 
 
 async def test_a_payment_whose_saga_was_terminated_gives_the_money_back(
-    box_office: BoxOffice, engine: AsyncEngine
+    platform: PlatformClient, engine: AsyncEngine
 ) -> None:
-    event, buyer = await box_office.event(hold_seconds=4), box_office.somebody()
+    event, buyer = await platform.event(hold_seconds=4), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.will("500_after", "capture", booking)
-    await box_office.provider.will("500_before", "retrieve", booking, times=100)
+    await platform.provider.will("500_after", "capture", booking)
+    await platform.provider.will("500_before", "retrieve", booking, times=100)
     payment = asyncio.create_task(buyer.pay(booking))
-    await eventually(lambda: waits_to_try_again(box_office, booking))
-    assert await box_office.provider.kept(booking) == 5000
-    await box_office.saga(booking).terminate("by mistake")
+    await eventually(lambda: waits_to_try_again(platform, booking))
+    assert await platform.provider.kept(booking) == 5000
+    await platform.saga(booking).terminate("by mistake")
     await payment
-    await box_office.provider.forgive(booking)
+    await platform.provider.clear_faults(booking)
 
-    await revived(box_office, engine, booking)
+    await revived(platform, engine, booking)
 
     await buyer.ends_as(booking, "failed")
-    assert await box_office.provider.kept(booking) == 0
-    assert await box_office.seat(event, "A-1-1") == "available"
+    assert await platform.provider.kept(booking) == 0
+    assert await platform.seat(event, "A-1-1") == "available"
 
 
-async def test_a_saga_that_was_reset_to_its_beginning_still_sells(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_saga_that_was_reset_to_its_beginning_still_sells(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     assert (await buyer.pay(booking, DECLINED_CARD)).status_code == 402
-    await box_office.temporal.workflow_service.reset_workflow_execution(
+    await platform.temporal.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
-            namespace=box_office.settings.temporal_namespace,
-            workflow_execution=WorkflowExecution(workflow_id=box_office.saga(booking).id),
+            namespace=platform.settings.temporal_namespace,
+            workflow_execution=WorkflowExecution(workflow_id=platform.saga(booking).id),
             reason="an operator wants another try",
             workflow_task_finish_event_id=4,
             request_id=booking,
@@ -103,4 +103,4 @@ async def test_a_saga_that_was_reset_to_its_beginning_still_sells(box_office: Bo
         return (await buyer.pay(booking)).status_code == 200
 
     await eventually(pays, within=30)
-    assert await box_office.provider.kept(booking) == 5000
+    assert await platform.provider.kept(booking) == 5000

@@ -17,8 +17,8 @@ from adapters.kafka.client import PARTITIONS, dead_letters
 from config.settings import Settings
 from domain.domain_events import BookingEvent, CatalogueEvent, PaymentEvent
 from tests.api.mails import VERIFICATION
-from tests.box_office import BoxOffice
 from tests.buyer import DECLINED_CARD, Buyer
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.workers.outside import Read, reading
 
@@ -31,25 +31,25 @@ class Registered(Buyer):
     email: str
 
 
-async def register(box_office: BoxOffice) -> Registered:
+async def register(platform: PlatformClient) -> Registered:
     email, password = f"{uuid4()}@example.test", "correct horse battery"
-    made = await box_office.http.post("/v1/users", json={"email": email, "password": password, "name": "Ada Lovelace"})
+    made = await platform.http.post("/v1/users", json={"email": email, "password": password, "name": "Ada Lovelace"})
     assert made.status_code == 201, made.text
-    session = await box_office.http.post("/v1/sessions", json={"email": email, "password": password})
+    session = await platform.http.post("/v1/sessions", json={"email": email, "password": password})
     assert session.status_code == 201, session.text
-    person = Registered(box_office.http, UUID(made.json()["id"]), session.json()["access_token"])
+    person = Registered(platform.http, UUID(made.json()["id"]), session.json()["access_token"])
     person.email = email
     return person
 
 
 @pytest.fixture
-async def buyer(box_office: BoxOffice) -> Registered:
-    return await register(box_office)
+async def buyer(platform: PlatformClient) -> Registered:
+    return await register(platform)
 
 
 @pytest.fixture
 async def mailbox(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=settings.mail_ui_url, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=settings.mail_ui_url, timeout=90) as client:
         yield client
 
 
@@ -89,7 +89,7 @@ def ends(settings: Settings, topic: str) -> dict[int, int]:
     asking = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "ends"})
     try:
         partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        return {each.partition: asking.get_watermark_offsets(each, timeout=10)[1] for each in partitions}
+        return {each.partition: asking.get_watermark_offsets(each, timeout=60)[1] for each in partitions}
     finally:
         asking.close()
 
@@ -98,7 +98,7 @@ def is_handled(settings: Settings, group: str, topic: str, until: dict[int, int]
     """Whether a consumer group has handled all that lies before these ends."""
     asking = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": group})
     try:
-        committed = asking.committed([TopicPartition(topic, number) for number in until], timeout=10)
+        committed = asking.committed([TopicPartition(topic, number) for number in until], timeout=60)
         return all(max(each.offset, 0) >= until[each.partition] for each in committed)
     finally:
         asking.close()
@@ -145,9 +145,9 @@ async def told(settings: Settings, topic: str, key: str, how_many: int) -> list[
 
 
 async def test_a_buyer_gets_one_mail_with_seats_amount_and_booking(
-    box_office: BoxOffice, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
+    platform: PlatformClient, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
 ) -> None:
-    booking = await buyer.bought(await box_office.event(), "A-1-1", "B-2-3", quantities={"Standing": 1})
+    booking = await buyer.bought(await platform.event(), "A-1-1", "B-2-3", quantities={"Standing": 1})
 
     await eventually(lambda: mails_to(mailbox, buyer.email), within=WITHIN)
     await all_is_told(settings, booking["id"], "notification")
@@ -160,9 +160,9 @@ async def test_a_buyer_gets_one_mail_with_seats_amount_and_booking(
 
 
 async def test_who_only_holds_is_declined_or_cancels_gets_no_mail(
-    box_office: BoxOffice, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
+    platform: PlatformClient, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
 ) -> None:
-    booking = await buyer.held(await box_office.event(), "A-1-1")
+    booking = await buyer.held(await platform.event(), "A-1-1")
     assert (await buyer.pay(booking, DECLINED_CARD)).status_code == 402
     assert (await buyer.cancel(booking)).status_code == 200
     await all_is_told(settings, booking, "notification")
@@ -170,10 +170,10 @@ async def test_who_only_holds_is_declined_or_cancels_gets_no_mail(
 
 
 async def test_a_person_whom_identity_does_not_know_is_skipped_and_holds_up_nobody(
-    box_office: BoxOffice, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
+    platform: PlatformClient, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
 ) -> None:
-    event = await box_office.event()
-    forgotten = [(await box_office.somebody().bought(event, f"A-1-{number}"))["id"] for number in range(1, 5)]
+    event = await platform.event()
+    forgotten = [(await platform.new_buyer().bought(event, f"A-1-{number}"))["id"] for number in range(1, 5)]
     booking = (await buyer.bought(event, "A-2-1"))["id"]
 
     for each in (*forgotten, booking):
@@ -185,20 +185,20 @@ async def test_a_person_whom_identity_does_not_know_is_skipped_and_holds_up_nobo
 
 
 async def test_a_published_event_is_found_and_one_that_is_called_off_is_not_on_sale(
-    box_office: BoxOffice, buyer: Registered
+    platform: PlatformClient, buyer: Registered
 ) -> None:
-    event = await box_office.event()
-    name = (await box_office.http.get(f"/v1/events/{event}")).json()["name"]
+    event = await platform.event()
+    name = (await platform.http.get(f"/v1/events/{event}")).json()["name"]
 
     async def hits() -> list[dict[str, Any]]:
-        answer = await box_office.http.get("/v1/search", params={"q": name})
+        answer = await platform.http.get("/v1/search", params={"q": name})
         assert answer.status_code == 200
         return [hit for hit in answer.json()["hits"] if hit["event_id"] == event]
 
     [hit] = await eventually(hits, within=WITHIN)
     assert (hit["name"], hit["venue"]["city"]) == (name, "Utrecht")
 
-    await box_office.cancel(event)
+    await platform.cancel(event)
 
     async def is_gone() -> bool:
         return not await hits()
@@ -206,24 +206,24 @@ async def test_a_published_event_is_found_and_one_that_is_called_off_is_not_on_s
     await eventually(is_gone, within=WITHIN)
 
 
-async def test_a_sale_is_counted_once_and_stays_so(box_office: BoxOffice, settings: Settings) -> None:
-    event = await box_office.event()
-    first = await box_office.somebody().bought(event, "A-1-1", quantities={"Standing": 2})
+async def test_a_sale_is_counted_once_and_stays_so(platform: PlatformClient, settings: Settings) -> None:
+    event = await platform.event()
+    first = await platform.new_buyer().bought(event, "A-1-1", quantities={"Standing": 2})
     await all_is_told(settings, first["id"], "analytics")
     assert sales(settings, event) == [(1, 3, 11000, "EUR")]
 
-    lost = await box_office.somebody().held(event, "A-1-2")
-    await box_office.somebody().hold(event, "A-1-2")
-    second = await box_office.somebody().bought(event, "B-1-1")
+    lost = await platform.new_buyer().held(event, "A-1-2")
+    await platform.new_buyer().hold(event, "A-1-2")
+    second = await platform.new_buyer().bought(event, "B-1-1")
     await all_is_told(settings, lost, "analytics")
     await all_is_told(settings, second["id"], "analytics")
     assert sales(settings, event) == [(2, 4, 15000, "EUR")]
 
 
 async def test_kafka_has_the_whole_story_of_a_booking_in_order(
-    box_office: BoxOffice, buyer: Registered, settings: Settings
+    platform: PlatformClient, buyer: Registered, settings: Settings
 ) -> None:
-    booking = await buyer.held(await box_office.event(), "A-1-1")
+    booking = await buyer.held(await platform.event(), "A-1-1")
     assert (await buyer.pay(booking, DECLINED_CARD)).status_code == 402
     assert (await buyer.pay(booking)).status_code == 200
 
@@ -247,9 +247,9 @@ async def test_kafka_has_the_whole_story_of_a_booking_in_order(
 
 
 async def test_kafka_tells_of_an_event_from_its_publication_to_its_end(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    event = await box_office.event()
-    await box_office.cancel(event)
+    event = await platform.event()
+    await platform.cancel(event)
     messages = await told(settings, CatalogueEvent.topic, event, 2)
     assert [message.headers["ce_type"] for message in messages] == ["event.published", "event.cancelled"]

@@ -11,9 +11,9 @@ import orjson
 
 from adapters.payment.payu.signatures import HEADER
 from sandbox.payu.messages import signature
-from tests.box_office import BoxOffice
 from tests.buyer import Buyer
 from tests.payu_buyer import PayUBuyer
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 SLOWLY = 60
@@ -33,12 +33,12 @@ async def sent_to_payu(buyer: Buyer, booking: str, *, key: str | None = None) ->
     return PayUBuyer(body["next_action"]["url"])
 
 
-async def acts(box_office: BoxOffice, page: PayUBuyer, card: str, outcome: str | None = None) -> None:
+async def acts(platform: PlatformClient, page: PayUBuyer, card: str, outcome: str | None = None) -> None:
     """Pay with a card, answer the bank where it asks, and come back to us as a browser does."""
     await asyncio.to_thread(page.pay, card)
     if outcome:
         await asyncio.to_thread(page.answer, outcome)
-    back = await box_office.http.get(page.at)
+    back = await platform.http.get(page.at)
     assert back.status_code == 200, back.text
 
 
@@ -53,73 +53,73 @@ async def reason(buyer: Buyer, booking: str, key: str) -> str:
     return str(answer.json()["code"])
 
 
-async def test_a_buyer_who_pays_at_payu_gets_the_tickets(box_office: BoxOffice) -> None:
-    buyer, event, key = box_office.somebody(), await box_office.event(), str(uuid4())
+async def test_a_buyer_who_pays_at_payu_gets_the_tickets(platform: PlatformClient) -> None:
+    buyer, event, key = platform.new_buyer(), await platform.event(), str(uuid4())
     booking = await buyer.held(event, "A-1-1", "A-1-2")
     page = await sent_to_payu(buyer, booking, key=key)
-    assert await box_office.provider.kept(booking) == 0
-    await acts(box_office, page, "approved")
+    assert await platform.provider.kept(booking) == 0
+    await acts(platform, page, "approved")
     await buyer.ends_as(booking, "confirmed", within=SLOWLY)
     again = await order(buyer, booking, key=key)
     assert (again.status_code, len(again.json()["tickets"])) == (200, 2)
-    (known,) = await box_office.provider.intents(booking)
+    (known,) = await platform.provider.intents(booking)
     assert (known["face"], known["state"], known["captured"]) == ("payu", "captured", 10000)
 
 
-async def test_who_leaves_payu_s_page_may_pay_otherwise_when_the_window_has_closed(box_office: BoxOffice) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.held(await box_office.event(), "A-1-1")
+async def test_who_leaves_payu_s_page_may_pay_otherwise_when_the_window_has_closed(platform: PlatformClient) -> None:
+    buyer = platform.new_buyer()
+    booking = await buyer.held(await platform.event(), "A-1-1")
     page = await sent_to_payu(buyer, booking)
     await asyncio.to_thread(page.pay, "3ds")
     await is_held_again(buyer, booking)
     assert await asyncio.to_thread(page.look) == "There is nothing left to pay here"
     assert (await buyer.pay(booking)).status_code == 200
-    assert sorted(each["face"] for each in await box_office.provider.intents(booking)) == ["payu", "stripe"]
+    assert sorted(each["face"] for each in await platform.provider.intents(booking)) == ["payu", "stripe"]
 
 
-async def test_who_cancels_while_at_payu_s_page_pays_nothing(box_office: BoxOffice) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.held(await box_office.event(), "A-1-1")
+async def test_who_cancels_while_at_payu_s_page_pays_nothing(platform: PlatformClient) -> None:
+    buyer = platform.new_buyer()
+    booking = await buyer.held(await platform.event(), "A-1-1")
     page = await sent_to_payu(buyer, booking)
     assert (await buyer.cancel(booking)).json()["status"] == "cancelled"
     assert await asyncio.to_thread(page.look) == "There is nothing left to pay here"
-    assert await box_office.provider.kept(booking) == 0
+    assert await platform.provider.kept(booking) == 0
 
 
-async def test_a_payment_method_is_chosen_at_payu_and_not_here(box_office: BoxOffice) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.held(await box_office.event(), "A-1-1")
+async def test_a_payment_method_is_chosen_at_payu_and_not_here(platform: PlatformClient) -> None:
+    buyer = platform.new_buyer()
+    booking = await buyer.held(await platform.event(), "A-1-1")
     answer = await order(buyer, booking, payment_method="TOKC_KPNZVSLJUNR4DHF5NPVKDPJGMX7")
     assert (answer.status_code, answer.json()["field"]) == (422, "payment_method")
     assert await buyer.status(booking) == "held"
-    assert await box_office.provider.intents(booking) == []
+    assert await platform.provider.intents(booking) == []
 
 
 async def test_who_closes_the_browser_at_payu_after_paying_gets_the_tickets_by_payu_s_notification(
-    box_office: BoxOffice,
+    platform: PlatformClient,
 ) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.held(await box_office.event(), "A-1-1")
+    buyer = platform.new_buyer()
+    booking = await buyer.held(await platform.event(), "A-1-1")
     page = await sent_to_payu(buyer, booking)
     await asyncio.to_thread(page.pay, "approved")
     await buyer.ends_as(booking, "confirmed", within=SLOWLY)
 
     async def heard() -> list[tuple[str, int]]:
-        told = await box_office.provider.messages(booking)
+        told = await platform.provider.messages(booking)
         assert all(each["status"] for each in told), told
         return [(each["type"], each["status"]) for each in told]
 
     assert await eventually(heard) == [("WAITING_FOR_CONFIRMATION", 200), ("COMPLETED", 200)]
 
 
-async def test_a_forged_notification_is_refused_and_changes_nothing(box_office: BoxOffice) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.held(await box_office.event(), "A-1-1")
+async def test_a_forged_notification_is_refused_and_changes_nothing(platform: PlatformClient) -> None:
+    buyer = platform.new_buyer()
+    booking = await buyer.held(await platform.event(), "A-1-1")
     await sent_to_payu(buyer, booking)
-    (order_,) = await box_office.provider.intents(booking)
+    (order_,) = await platform.provider.intents(booking)
     body = orjson.dumps({"order": {"orderId": order_["id"], "status": "COMPLETED"}})
     for headers in ({}, {HEADER: signature(body, "guessed")}):
-        answer = await box_office.http.post("/v1/webhooks/payu", content=body, headers=headers)
+        answer = await platform.http.post("/v1/webhooks/payu", content=body, headers=headers)
         assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (400, "invalid-signature")
     assert await buyer.status(booking) == "action_required"
     assert (await buyer.cancel(booking)).status_code == 200

@@ -19,8 +19,8 @@ from config.settings import Settings, secret
 from db.engine import open_engine
 from stack import Stack
 from temporal.policies import booking_policy
-from tests.box_office import BoxOffice
 from tests.buyer import Buyer
+from tests.platform_client import PlatformClient
 from tests.scenarios.test_attention import SLOW, locked_out
 from tests.scenarios.test_outages import without
 from tests.scenarios.test_refunds import accepted, becomes, needs_attention
@@ -38,33 +38,33 @@ async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
     await opened.dispose()
 
 
-async def a_booking(office: BoxOffice) -> tuple[str, Buyer, str]:
-    event, buyer = await office.event(), office.somebody()
+async def a_booking(platform: PlatformClient) -> tuple[str, Buyer, str]:
+    event, buyer = await platform.event(), platform.new_buyer()
     return event, buyer, (await buyer.bought(event, "A-1-1"))["id"]
 
 
-async def is_paid_back_once(office: BoxOffice, buyer: Buyer, booking: str) -> None:
+async def is_paid_back_once(platform: PlatformClient, buyer: Buyer, booking: str) -> None:
     await becomes(buyer, booking, "refunded", within=90)
-    assert await office.provider.kept(booking) == 0
-    assert [each["status"] for each in await office.provider.refunds(booking)] == ["succeeded"]
+    assert await platform.provider.kept(booking) == 0
+    assert [each["status"] for each in await platform.provider.refunds(booking)] == ["succeeded"]
 
 
 @pytest.mark.parametrize("fault", ["slow", "timeout_after"])
 async def test_workers_killed_before_or_after_the_provider_has_paid_back(
-    box_office: BoxOffice, stack: Stack, fault: str
+    platform: PlatformClient, stack: Stack, fault: str
 ) -> None:
-    _, buyer, booking = await a_booking(box_office)
-    await box_office.provider.will(fault, "refund", booking, delay_seconds=2)
+    _, buyer, booking = await a_booking(platform)
+    await platform.provider.will(fault, "refund", booking, delay_seconds=2)
     await accepted(buyer, booking)
     if fault == "timeout_after":
-        await eventually(lambda: box_office.provider.refunds(booking), every=0.01)
+        await eventually(lambda: platform.provider.refunds(booking), every=0.01)
     async with without(stack, "work"):
         pass
-    await is_paid_back_once(box_office, buyer, booking)
+    await is_paid_back_once(platform, buyer, booking)
 
 
-async def test_workers_killed_as_soon_as_the_tickets_are_void(box_office: BoxOffice, stack: Stack) -> None:
-    event, buyer, booking = await a_booking(box_office)
+async def test_workers_killed_as_soon_as_the_tickets_are_void(platform: PlatformClient, stack: Stack) -> None:
+    event, buyer, booking = await a_booking(platform)
     refund = asyncio.create_task(buyer.refund(booking, key="crash"))
 
     async def is_void() -> bool:
@@ -72,17 +72,17 @@ async def test_workers_killed_as_soon_as_the_tickets_are_void(box_office: BoxOff
 
     await eventually(is_void, every=0.002)
     async with without(stack, "work"):
-        assert await box_office.seat(event, "A-1-1") == "available"
+        assert await platform.seat(event, "A-1-1") == "available"
     assert (await refund).status_code in (202, 503)
     assert (await buyer.refund(booking, key="crash")).status_code == 202
-    await is_paid_back_once(box_office, buyer, booking)
+    await is_paid_back_once(platform, buyer, booking)
 
 
 async def test_a_payment_database_that_goes_away_after_the_provider_has_paid_back(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    _, buyer, booking = await a_booking(box_office)
-    await box_office.provider.will("slow", "refund", booking, delay_seconds=SLOW)
+    _, buyer, booking = await a_booking(platform)
+    await platform.provider.will("slow", "refund", booking, delay_seconds=SLOW)
     await accepted(buyer, booking)
     role, database = sql.Identifier("seatwright_payment"), "seatwright_payment"
     dsn = secret(settings.postgres_admin_dsn)
@@ -98,70 +98,70 @@ async def test_a_payment_database_that_goes_away_after_the_provider_has_paid_bac
             await admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", ["seatwright_payment"]
             )
-            await eventually(lambda: box_office.provider.refunds(booking))
+            await eventually(lambda: platform.provider.refunds(booking))
             assert await buyer.status(booking) == "refunding"
         finally:
             await admin.execute(sql.SQL("ALTER ROLE {} LOGIN").format(role))
-    await is_paid_back_once(box_office, buyer, booking)
+    await is_paid_back_once(platform, buyer, booking)
 
 
 async def test_a_reservation_database_that_stays_away_while_money_goes_back_asks_for_an_operator(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    _, buyer, booking = await a_booking(box_office)
-    await box_office.provider.will("slow", "refund", booking, delay_seconds=SLOW)
+    _, buyer, booking = await a_booking(platform)
+    await platform.provider.will("slow", "refund", booking, delay_seconds=SLOW)
     refund = await accepted(buyer, booking)
     async with locked_out(settings):
 
         async def is_parked() -> bool:
-            found = await box_office.refund_saga(refund["id"]).describe()
+            found = await platform.refund_saga(refund["id"]).describe()
             shown = {pair.key.name: pair.value for pair in found.typed_search_attributes}
             return bool(shown["SeatwrightStatus"] == "needs_attention")
 
         await eventually(is_parked, within=60)
-    await box_office.refund_saga(refund["id"]).execute_update("operate", "retry")
-    await is_paid_back_once(box_office, buyer, booking)
+    await platform.refund_saga(refund["id"]).execute_update("operate", "retry")
+    await is_paid_back_once(platform, buyer, booking)
     assert not await needs_attention(buyer, booking)
 
 
 async def test_a_refund_whose_workflow_was_terminated_is_revived(
-    box_office: BoxOffice, engine: AsyncEngine, settings: Settings
+    platform: PlatformClient, engine: AsyncEngine, settings: Settings
 ) -> None:
-    _, buyer, booking = await a_booking(box_office)
-    await box_office.provider.will("processing", "refund", booking)
+    _, buyer, booking = await a_booking(platform)
+    await platform.provider.will("processing", "refund", booking)
     refund = await accepted(buyer, booking)
-    [pending] = await eventually(lambda: box_office.provider.refunds(booking))
-    await box_office.refund_saga(refund["id"]).terminate("by mistake")
-    await box_office.provider.decide(pending["id"], "succeeded")
+    [pending] = await eventually(lambda: platform.provider.refunds(booking))
+    await platform.refund_saga(refund["id"]).terminate("by mistake")
+    await platform.provider.decide(pending["id"], "succeeded")
 
     async def revived() -> bool:
-        await revive(engine, box_office.temporal, booking_policy(settings), overdue=timedelta(0))
-        return bool((await box_office.refund_saga(refund["id"]).describe()).status != 5)  # terminated
+        await revive(engine, platform.temporal, booking_policy(settings), overdue=timedelta(0))
+        return bool((await platform.refund_saga(refund["id"]).describe()).status != 5)  # terminated
 
     await eventually(revived)
-    await is_paid_back_once(box_office, buyer, booking)
+    await is_paid_back_once(platform, buyer, booking)
 
 
 async def test_a_refund_that_is_taken_back_while_its_workflow_is_still_ending_is_made_again(
-    box_office: BoxOffice, engine: AsyncEngine, settings: Settings, stack: Stack
+    platform: PlatformClient, engine: AsyncEngine, settings: Settings, stack: Stack
 ) -> None:
-    _, buyer, booking = await a_booking(box_office)
+    _, buyer, booking = await a_booking(platform)
     async with without(stack, "redis"):  # which is told of the seat last of all
         refund = await accepted(buyer, booking)
         await becomes(buyer, booking, "refunded")
-        [given] = await box_office.provider.refunds(booking)
-        await box_office.provider.decide(given["id"], "failed")
-        taken_back = box_office.temporal.get_workflow_handle(refund_taken_back_workflow_id(UUID(refund["id"])))
+        [given] = await platform.provider.refunds(booking)
+        await platform.provider.decide(given["id"], "failed")
+        taken_back = platform.temporal.get_workflow_handle(refund_taken_back_workflow_id(UUID(refund["id"])))
         await eventually(lambda: is_over(taken_back), within=60)
-    await box_office.refund_saga(refund["id"]).result()
-    assert await box_office.provider.kept(booking) == 5000
+    await platform.refund_saga(refund["id"]).result()
+    assert await platform.provider.kept(booking) == 5000
     assert await buyer.status(booking) == "refunding"
 
-    await revive(engine, box_office.temporal, booking_policy(settings), overdue=timedelta(0))
+    await revive(engine, platform.temporal, booking_policy(settings), overdue=timedelta(0))
 
     await becomes(buyer, booking, "refunded", within=60)
-    assert await box_office.provider.kept(booking) == 0
-    assert [each["status"] for each in await box_office.provider.refunds(booking)] == ["succeeded", "failed"]
+    assert await platform.provider.kept(booking) == 0
+    assert [each["status"] for each in await platform.provider.refunds(booking)] == ["succeeded", "failed"]
 
 
 async def is_over(workflow: WorkflowHandle[Any, Any]) -> bool:
@@ -171,25 +171,25 @@ async def is_over(workflow: WorkflowHandle[Any, Any]) -> bool:
         return False
 
 
-async def test_a_reset_refund_pays_back_once(box_office: BoxOffice) -> None:
-    _, buyer, booking = await a_booking(box_office)
+async def test_a_reset_refund_pays_back_once(platform: PlatformClient) -> None:
+    _, buyer, booking = await a_booking(platform)
     refund = await accepted(buyer, booking)
     await becomes(buyer, booking, "refunded")
-    await box_office.reset(box_office.refund_saga(refund["id"]))
-    await box_office.refund_saga(refund["id"]).result()
-    await is_paid_back_once(box_office, buyer, booking)
+    await platform.reset(platform.refund_saga(refund["id"]))
+    await platform.refund_saga(refund["id"]).result()
+    await is_paid_back_once(platform, buyer, booking)
 
 
 async def test_without_redis_a_refund_goes_on_and_the_seat_can_be_bought_when_it_is_back(
-    box_office: BoxOffice, stack: Stack
+    platform: PlatformClient, stack: Stack
 ) -> None:
-    event, buyer, booking = await a_booking(box_office)
+    event, buyer, booking = await a_booking(platform)
     async with without(stack, "redis"):
         await accepted(buyer, booking)
-        await is_paid_back_once(box_office, buyer, booking)
+        await is_paid_back_once(platform, buyer, booking)
 
     async def bought() -> bool:
-        answer = await box_office.somebody().hold(event, "A-1-1")
+        answer = await platform.new_buyer().hold(event, "A-1-1")
         return answer.status_code == 201
 
     await eventually(bought, within=30)

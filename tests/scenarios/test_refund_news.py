@@ -13,9 +13,9 @@ from config.settings import Settings, secret
 from domain.identity import Role
 from sandbox.iyzico.signatures import sign_notification
 from sandbox.payu.messages import signature as payu_signature
-from tests.box_office import BoxOffice
 from tests.buyer import Buyer
 from tests.faults.stories import hold
+from tests.platform_client import PlatformClient
 from tests.providers.tills import TILLS, Till, Visit
 from tests.waiting import eventually
 from tests.webhooks import post, rows, signature
@@ -29,36 +29,36 @@ TELLS = {
 """How each provider's message of a refund's end is called."""
 
 
-async def signals(office: BoxOffice, refund: str) -> int:
-    return len([e async for e in office.refund_saga(refund).fetch_history_events() if e.event_type == SIGNALED])
+async def signals(platform: PlatformClient, refund: str) -> int:
+    return len([e async for e in platform.refund_saga(refund).fetch_history_events() if e.event_type == SIGNALED])
 
 
-async def left_pending(office: BoxOffice, buyer: Buyer, till: Till, *, drop: float = 0) -> tuple[str, str, str]:
+async def left_pending(platform: PlatformClient, buyer: Buyer, till: Till, *, drop: float = 0) -> tuple[str, str, str]:
     """A booking, its refund, and the provider's, which waits there for so long that we ask but seldom."""
-    event = await office.event()
+    event = await platform.event()
     booking = await hold(buyer, event)
-    await Visit(office, buyer, event, booking, till).pay()
+    await Visit(platform, buyer, event, booking, till).pay()
     await buyer.ends_as(booking, "confirmed", within=60)
-    await office.provider.send(booking, drop=drop)
-    await office.provider.will("processing", "refund", booking, face=till.name)
+    await platform.provider.send(booking, drop=drop)
+    await platform.provider.will("processing", "refund", booking, face=till.name)
     refund = (await buyer.refund(booking)).json()["id"]
-    pending = await eventually(lambda: office.provider.left_pending(booking, till.name))
+    pending = await eventually(lambda: platform.provider.left_pending(booking, till.name))
     assert pending
 
     async def is_noted() -> bool:
-        return rows(office.settings, "SELECT state FROM refunds WHERE refund_id = %s", refund) == [("pending",)]
+        return rows(platform.settings, "SELECT state FROM refunds WHERE refund_id = %s", refund) == [("pending",)]
 
     async def is_told_all() -> bool:
-        return all(each["due"] is None for each in await office.provider.messages(booking))
+        return all(each["due"] is None for each in await platform.provider.messages(booking))
 
     await eventually(is_noted)
     await eventually(is_told_all)
     return booking, refund, pending
 
 
-async def news(office: BoxOffice, till: Till, booking: str) -> tuple[bytes, dict[str, str]]:
+async def news(platform: PlatformClient, till: Till, booking: str) -> tuple[bytes, dict[str, str]]:
     """A message about a refund as the provider sends it, with its signature."""
-    settings, intent = office.settings, (await office.provider.intents(booking))[0]["id"]
+    settings, intent = platform.settings, (await platform.provider.intents(booking))[0]["id"]
     if till.name == "stripe":
         body = charge_refunded(intent)
         return body, signature(body, secret(settings.stripe_webhook_secrets))
@@ -78,53 +78,53 @@ async def news(office: BoxOffice, till: Till, booking: str) -> tuple[bytes, dict
 
 @pytest.mark.parametrize("till", TILLS, ids=lambda till: till.name)
 async def test_a_refund_that_waits_asks_its_provider_as_soon_as_there_is_news(
-    box_office: BoxOffice, till: Till
+    platform: PlatformClient, till: Till
 ) -> None:
-    buyer = box_office.somebody()
-    booking, refund, pending = await left_pending(box_office, buyer, till)
-    body, headers = await news(box_office, till, booking)
+    buyer = platform.new_buyer()
+    booking, refund, pending = await left_pending(platform, buyer, till)
+    body, headers = await news(platform, till, booking)
     heard = "SELECT count(*)::int FROM webhooks WHERE booking_id = %s AND course = 'refund'"
     # PayU tells of the refund's beginning, too, which is news where we have noted by then that it is pending.
-    before = int(rows(box_office.settings, heard, booking)[0][0])
+    before = int(rows(platform.settings, heard, booking)[0][0])
 
-    answer = await box_office.http.post(f"/v1/webhooks/{till.name}", content=body, headers=headers)
+    answer = await platform.http.post(f"/v1/webhooks/{till.name}", content=body, headers=headers)
 
     assert answer.status_code == 200, answer.text
 
     async def is_told() -> bool:  # a signal is in the history when the task that runs just now has ended
-        return await signals(box_office, refund) == before + 1
+        return await signals(platform, refund) == before + 1
 
     await eventually(is_told)
-    assert rows(box_office.settings, heard, booking) == [(before + 1,)]
+    assert rows(platform.settings, heard, booking) == [(before + 1,)]
     assert await buyer.status(booking) == "refunding"  # whatever the message says
 
-    await box_office.provider.decide(pending, "succeeded", till.name)
+    await platform.provider.decide(pending, "succeeded", till.name)
     await buyer.ends_as(booking, "refunded", within=60)
 
 
 @pytest.mark.parametrize("outcome", ["succeeded", "failed"])
 @pytest.mark.parametrize("till", TILLS, ids=lambda till: till.name)
 async def test_each_provider_tells_what_became_of_a_refund_and_is_understood(
-    box_office: BoxOffice, till: Till, outcome: str
+    platform: PlatformClient, till: Till, outcome: str
 ) -> None:
-    buyer = box_office.somebody()
-    booking, _, pending = await left_pending(box_office, buyer, till)
-    await box_office.provider.decide(pending, outcome, till.name)
+    buyer = platform.new_buyer()
+    booking, _, pending = await left_pending(platform, buyer, till)
+    await platform.provider.decide(pending, outcome, till.name)
 
     async def is_told() -> bool:
-        told = {each["type"].rpartition(":")[2]: each["status"] for each in await box_office.provider.messages(booking)}
+        told = {each["type"].rpartition(":")[2]: each["status"] for each in await platform.provider.messages(booking)}
         return told.get(TELLS[till.name][outcome]) == 200
 
     await eventually(is_told)
     await buyer.ends_as(booking, "refunded", within=60)
 
 
-async def test_news_of_a_refund_that_is_lost_only_costs_time(box_office: BoxOffice) -> None:
-    buyer = box_office.somebody()
-    booking, refund, pending = await left_pending(box_office, buyer, TILLS[0], drop=1)
-    await box_office.provider.decide(pending, "failed")
+async def test_news_of_a_refund_that_is_lost_only_costs_time(platform: PlatformClient) -> None:
+    buyer = platform.new_buyer()
+    booking, refund, pending = await left_pending(platform, buyer, TILLS[0], drop=1)
+    await platform.provider.decide(pending, "failed")
     await buyer.ends_as(booking, "refunded", within=60)
-    assert await signals(box_office, refund) == 0
+    assert await signals(platform, refund) == 0
 
 
 _TRIES = "SELECT state FROM refunds WHERE refund_id = %s"
@@ -132,10 +132,10 @@ _TRIES = "SELECT state FROM refunds WHERE refund_id = %s"
 
 @pytest.mark.parametrize("has_exchanged", [False, True], ids=["as it was sold", "exchanged before"])
 async def test_a_refund_that_had_succeeded_and_fails_later_is_booked_back_and_made_again(
-    box_office: BoxOffice, has_exchanged: bool
+    platform: PlatformClient, has_exchanged: bool
 ) -> None:
-    buyer = box_office.somebody()
-    bought = await buyer.bought(await box_office.event(), "B-1-1")
+    buyer = platform.new_buyer()
+    bought = await buyer.bought(await platform.event(), "B-1-1")
     booking, paid = bought["id"], 4000
     if has_exchanged:
         assert (await buyer.exchange(booking, bought["tickets"][0]["id"], "A-1-1")).status_code == 200
@@ -143,40 +143,40 @@ async def test_a_refund_that_had_succeeded_and_fails_later_is_booked_back_and_ma
     refund = (await buyer.refund(booking)).json()["id"]
 
     async def all_has_gone_back() -> bool:
-        return await box_office.provider.kept(booking) == 0 and await buyer.status(booking) == "refunded"
+        return await platform.provider.kept(booking) == 0 and await buyer.status(booking) == "refunded"
 
     await eventually(all_has_gone_back)
-    failing = (await box_office.provider.refunds(booking))[0]
-    await box_office.provider.decide(failing["id"], "failed")
+    failing = (await platform.provider.refunds(booking))[0]
+    await platform.provider.decide(failing["id"], "failed")
 
     async def is_made_again() -> bool:
-        tries = sorted(state for (state,) in rows(box_office.settings, _TRIES, refund))
+        tries = sorted(state for (state,) in rows(platform.settings, _TRIES, refund))
         return tries == ["failed"] + ["succeeded"] * (1 + has_exchanged)
 
     await eventually(is_made_again, within=60)
-    assert await box_office.provider.kept(booking) == 0
+    assert await platform.provider.kept(booking) == 0
     booked = """
         SELECT sum(amount) FILTER (WHERE account = 'refunds')::int, count(*) FILTER (WHERE kind = 'refund_failed')
         FROM ledger_transactions JOIN ledger_entries ON transaction_id = id WHERE booking_id = %s AND kind <> 'fee'
     """
-    assert rows(box_office.settings, booked, booking) == [(paid, 2)]
+    assert rows(platform.settings, booked, booking) == [(paid, 2)]
     closed = "SELECT DISTINCT state FROM attempts WHERE booking_id = %s"
-    assert rows(box_office.settings, closed, booking) == [("refunded",)]
+    assert rows(platform.settings, closed, booking) == [("refunded",)]
 
 
-async def fails_after_all(office: BoxOffice, buyer: Buyer, booking: str, then: str, times: int = 1) -> str:
+async def fails_after_all(platform: PlatformClient, buyer: Buyer, booking: str, then: str, times: int = 1) -> str:
     """A refund that has gone back, and fails now; the provider does `then` with what follows it."""
     refund = (await buyer.refund(booking)).json()["id"]
     await buyer.ends_as(booking, "refunded", within=60)
-    [given] = await office.provider.refunds(booking)
-    await office.provider.will(then, "refund", booking, times=times)
-    await office.provider.decide(given["id"], "failed")
+    [given] = await platform.provider.refunds(booking)
+    await platform.provider.will(then, "refund", booking, times=times)
+    await platform.provider.decide(given["id"], "failed")
     return str(refund)
 
 
-async def is_shown_as(office: BoxOffice, buyer: Buyer, booking: dict[str, Any], *shown: Any) -> None:
+async def is_shown_as(platform: PlatformClient, buyer: Buyer, booking: dict[str, Any], *shown: Any) -> None:
     """The refund's state, the booking's, and what has gone back by the booking and by the organizer's figures."""
-    support = office.somebody(Role.SUPPORT)
+    support = platform.new_buyer(Role.SUPPORT)
 
     async def is_shown() -> bool:
         now = await buyer.booking(booking["id"])
@@ -189,35 +189,35 @@ async def is_shown_as(office: BoxOffice, buyer: Buyer, booking: dict[str, Any], 
 
 
 async def test_a_refund_that_is_made_again_is_pending_and_not_refunded_until_it_has_gone_back(
-    box_office: BoxOffice,
+    platform: PlatformClient,
 ) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.bought(await box_office.event(), "B-1-1")
-    await fails_after_all(box_office, buyer, booking["id"], "processing")
+    buyer = platform.new_buyer()
+    booking = await buyer.bought(await platform.event(), "B-1-1")
+    await fails_after_all(platform, buyer, booking["id"], "processing")
 
-    await is_shown_as(box_office, buyer, booking, "pending", "refunding", 0, 0)
-    pending = await eventually(lambda: box_office.provider.left_pending(booking["id"]))
+    await is_shown_as(platform, buyer, booking, "pending", "refunding", 0, 0)
+    pending = await eventually(lambda: platform.provider.left_pending(booking["id"]))
     assert pending
-    await box_office.provider.decide(pending, "succeeded")
+    await platform.provider.decide(pending, "succeeded")
 
-    await is_shown_as(box_office, buyer, booking, "succeeded", "refunded", 4000, 4000)
+    await is_shown_as(platform, buyer, booking, "succeeded", "refunded", 4000, 4000)
     events = "SELECT type FROM domain_events WHERE aggregate_id = %s AND type LIKE %s ORDER BY sequence"
-    told = rows(box_office.settings, events, booking["id"], "booking.refund%", of="reservation")
+    told = rows(platform.settings, events, booking["id"], "booking.refund%", of="reservation")
     assert [type for (type,) in told] == [
         "booking.refunding", "booking.refunded", "booking.refund_taken_back", "booking.refunded",
     ]  # fmt: skip
 
 
-async def test_a_refund_that_cannot_be_made_again_needs_attention_and_is_shown_so(box_office: BoxOffice) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.bought(await box_office.event(), "B-1-1")
-    refund = await fails_after_all(box_office, buyer, booking["id"], "decline", times=1000)
+async def test_a_refund_that_cannot_be_made_again_needs_attention_and_is_shown_so(platform: PlatformClient) -> None:
+    buyer = platform.new_buyer()
+    booking = await buyer.bought(await platform.event(), "B-1-1")
+    refund = await fails_after_all(platform, buyer, booking["id"], "decline", times=1000)
 
-    await is_shown_as(box_office, buyer, booking, "needs_attention", "refunding", 0, 0)
-    await box_office.provider.forgive(booking["id"])
-    await box_office.refund_saga(refund).execute_update("operate", "retry")
+    await is_shown_as(platform, buyer, booking, "needs_attention", "refunding", 0, 0)
+    await platform.provider.clear_faults(booking["id"])
+    await platform.refund_saga(refund).execute_update("operate", "retry")
 
-    await is_shown_as(box_office, buyer, booking, "succeeded", "refunded", 4000, 4000)
+    await is_shown_as(platform, buyer, booking, "succeeded", "refunded", 4000, 4000)
 
 
 def charge_refunded(intent: str) -> bytes:
@@ -226,15 +226,15 @@ def charge_refunded(intent: str) -> bytes:
 
 
 async def test_news_of_a_refund_that_nobody_waits_for_is_kept_and_changes_nothing(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
     """Also of one that was made by hand at the provider: the audit finds that, and no message is believed."""
-    buyer = box_office.somebody()
-    booking = (await buyer.bought(await box_office.event(), "A-1-1"))["id"]
-    [intent] = await box_office.provider.intents(booking)
+    buyer = platform.new_buyer()
+    booking = (await buyer.bought(await platform.event(), "A-1-1"))["id"]
+    [intent] = await platform.provider.intents(booking)
     body = charge_refunded(intent["id"])
     for _ in range(2):
-        assert (await post(box_office.http, settings, body)).status_code == 200
+        assert (await post(platform.http, settings, body)).status_code == 200
     kept = rows(settings, "SELECT course FROM webhooks WHERE event_id = %s", orjson.loads(body)["id"])
     assert kept == [("ignored",)]
     assert await buyer.status(booking) == "confirmed"

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from domain.identity import Role
-from tests.box_office import BoxOffice
 from tests.buyer import Buyer
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.webhooks import kept, message, post, rows
 
@@ -35,26 +35,28 @@ async def becomes(buyer: Buyer, booking: str, status: str, within: float = 30) -
     await eventually(there, within=within)
 
 
-async def test_a_whole_refund_voids_the_tickets_frees_the_places_and_returns_the_money(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_whole_refund_voids_the_tickets_frees_the_places_and_returns_the_money(
+    platform: PlatformClient,
+) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", quantities={"Standing": 2})
 
     refund = await accepted(buyer, booking["id"])
 
     assert (refund["amount"], refund["fee"], refund["cause"]) == (11000, 0, "buyer")
     assert sorted(refund["tickets"]) == sorted(ticket["id"] for ticket in booking["tickets"])
-    assert await box_office.seat(event, "A-1-1") == "available"
-    assert await box_office.free_places(event, "Standing") == 100
+    assert await platform.seat(event, "A-1-1") == "available"
+    assert await platform.free_places(event, "Standing") == 100
     await becomes(buyer, booking["id"], "refunded")
     now = await buyer.booking(booking["id"])
     assert (now["refunded"], now["tickets"]) == (11000, [])
     assert [(each["state"], each["amount"]) for each in await buyer.refunds(booking["id"])] == [("succeeded", 11000)]
-    assert await box_office.provider.kept(booking["id"]) == 0
-    await box_office.somebody().bought(event, "A-1-1", quantities={"Standing": 2})
+    assert await platform.provider.kept(booking["id"]) == 0
+    await platform.new_buyer().bought(event, "A-1-1", quantities={"Standing": 2})
 
 
-async def test_tickets_are_given_back_one_by_one_and_the_others_stay_valid(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_tickets_are_given_back_one_by_one_and_the_others_stay_valid(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", "B-1-1", quantities={"Standing": 2})
     by_place = {ticket["seat"] or ticket["section"]: ticket["id"] for ticket in booking["tickets"]}
 
@@ -64,29 +66,29 @@ async def test_tickets_are_given_back_one_by_one_and_the_others_stay_valid(box_o
     left = await buyer.booking(booking["id"])
     assert left["refunded"] == 7000
     assert {ticket["seat"] or ticket["section"] for ticket in left["tickets"]} == {"A-1-1", "Standing"}
-    assert await box_office.provider.kept(booking["id"]) == 8000
-    assert await box_office.seat(event, "A-1-1") == "sold"
-    assert await box_office.seat(event, "B-1-1") == "available"
-    assert await box_office.free_places(event, "Standing") == 99
-    await box_office.assert_audit_is_clean()
+    assert await platform.provider.kept(booking["id"]) == 8000
+    assert await platform.seat(event, "A-1-1") == "sold"
+    assert await platform.seat(event, "B-1-1") == "available"
+    assert await platform.free_places(event, "Standing") == 99
+    await platform.assert_audit_is_clean()
 
     await accepted(buyer, booking["id"])
     await becomes(buyer, booking["id"], "refunded")
-    assert await box_office.provider.kept(booking["id"]) == 0
+    assert await platform.provider.kept(booking["id"]) == 0
 
 
-async def test_the_places_of_a_part_can_be_sold_again_to_the_last(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(standing=4), box_office.somebody()
+async def test_the_places_of_a_part_can_be_sold_again_to_the_last(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(standing=4), platform.new_buyer()
     booking = await buyer.bought(event, quantities={"Standing": 4})
     await accepted(buyer, booking["id"], booking["tickets"][0]["id"], booking["tickets"][1]["id"])
-    await box_office.somebody().bought(event, quantities={"Standing": 2})
-    assert (await box_office.somebody().hold(event, quantities={"Standing": 1})).status_code == 409
+    await platform.new_buyer().bought(event, quantities={"Standing": 2})
+    assert (await platform.new_buyer().hold(event, quantities={"Standing": 1})).status_code == 409
     await becomes(buyer, booking["id"], "partially_refunded")
 
 
-async def test_the_policys_fee_is_kept_ticket_by_ticket_and_the_booking_owes_it(box_office: BoxOffice) -> None:
+async def test_the_policys_fee_is_kept_ticket_by_ticket_and_the_booking_owes_it(platform: PlatformClient) -> None:
     policy = {"until_hours": 24, "fee_percent": 10, "fee_fixed": 150}
-    event, buyer = await box_office.event(refund_policy=policy), box_office.somebody()
+    event, buyer = await platform.event(refund_policy=policy), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", "B-1-1")
     first, second = (ticket["id"] for ticket in booking["tickets"])
     refund = await accepted(buyer, booking["id"], first)
@@ -95,23 +97,23 @@ async def test_the_policys_fee_is_kept_ticket_by_ticket_and_the_booking_owes_it(
     refund = await accepted(buyer, booking["id"], second)
     assert (refund["amount"], refund["fee"]) == (4000 - 550, 550)
     await becomes(buyer, booking["id"], "refunded")
-    assert await box_office.provider.kept(booking["id"]) == 650 + 550
+    assert await platform.provider.kept(booking["id"]) == 650 + 550
 
 
-async def test_free_places_are_given_back_without_a_provider(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(standing_price=0), box_office.somebody()
+async def test_free_places_are_given_back_without_a_provider(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(standing_price=0), platform.new_buyer()
     booking = await buyer.bought(event, quantities={"Standing": 1})
     await accepted(buyer, booking["id"])
     await becomes(buyer, booking["id"], "refunded")
-    assert await box_office.free_places(event, "Standing") == 100
+    assert await platform.free_places(event, "Standing") == 100
 
 
 @pytest.mark.parametrize("policy", [{"until_hours": None}, {"until_hours": 48}])
 async def test_outside_the_policy_only_staff_can_refund_and_only_by_waiving_it(
-    box_office: BoxOffice, policy: dict[str, int | None]
+    platform: PlatformClient, policy: dict[str, int | None]
 ) -> None:
-    event = await box_office.event(refund_policy=policy, starts_in=timedelta(hours=47))
-    buyer, support = box_office.somebody(), box_office.somebody(Role.SUPPORT)
+    event = await platform.event(refund_policy=policy, starts_in=timedelta(hours=47))
+    buyer, support = platform.new_buyer(), platform.new_buyer(Role.SUPPORT)
     booking = (await buyer.bought(event, "A-1-1"))["id"]
 
     refused = await buyer.refund(booking)
@@ -125,8 +127,8 @@ async def test_outside_the_policy_only_staff_can_refund_and_only_by_waiving_it(
     await becomes(buyer, booking, "refunded")
 
 
-async def test_a_double_click_is_one_refund_and_another_body_under_its_key_is_refused(box_office: BoxOffice) -> None:
-    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+async def test_a_double_click_is_one_refund_and_another_body_under_its_key_is_refused(platform: PlatformClient) -> None:
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.bought(event, "A-1-1", "A-1-2")
     ticket, other = (each["id"] for each in booking["tickets"])
 
@@ -138,11 +140,13 @@ async def test_a_double_click_is_one_refund_and_another_body_under_its_key_is_re
     assert (again.status_code, again.json()["state"]) == (202, "succeeded")
     reused = await buyer.refund(booking["id"], other, key=key)
     assert reused.json()["type"].endswith("/idempotency-key-reused")
-    assert len(await box_office.provider.refunds(booking["id"])) == 1
+    assert len(await platform.provider.refunds(booking["id"])) == 1
 
 
-async def test_of_many_refunds_of_one_ticket_with_different_keys_exactly_one_is_accepted(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_of_many_refunds_of_one_ticket_with_different_keys_exactly_one_is_accepted(
+    platform: PlatformClient,
+) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", "A-1-2")
     ticket = booking["tickets"][0]["id"]
 
@@ -152,30 +156,30 @@ async def test_of_many_refunds_of_one_ticket_with_different_keys_exactly_one_is_
     await becomes(buyer, booking["id"], "partially_refunded")
     late = await buyer.refund(booking["id"], ticket)
     assert (late.status_code, late.json()["tickets"]) == (409, [ticket])
-    assert await box_office.provider.kept(booking["id"]) == 5000
+    assert await platform.provider.kept(booking["id"]) == 5000
 
 
-async def test_a_refused_refund_is_not_remembered_for_its_key(box_office: BoxOffice) -> None:
-    event, buyer, key = await box_office.event(), box_office.somebody(), str(uuid4())
+async def test_a_refused_refund_is_not_remembered_for_its_key(platform: PlatformClient) -> None:
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.bought(event, "A-1-1", "A-1-2")
     first, second = (each["id"] for each in booking["tickets"])
-    await box_office.provider.will("processing", "refund", booking["id"])
+    await platform.provider.will("processing", "refund", booking["id"])
     await accepted(buyer, booking["id"], first)
     refused = await buyer.refund(booking["id"], second, key=key)
     assert (refused.status_code, refused.json()["type"].rsplit("/")[-1]) == (409, "refund-in-progress")
 
-    [pending] = await eventually(lambda: box_office.provider.refunds(booking["id"]))
-    await box_office.provider.decide(pending["id"], "succeeded")
+    [pending] = await eventually(lambda: platform.provider.refunds(booking["id"]))
+    await platform.provider.decide(pending["id"], "succeeded")
     await becomes(buyer, booking["id"], "partially_refunded")
     assert (await buyer.refund(booking["id"], second, key=key)).status_code == 202
     await becomes(buyer, booking["id"], "refunded")
 
 
-async def test_what_cannot_be_refunded_is_refused_and_nothing_changes(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_what_cannot_be_refunded_is_refused_and_nothing_changes(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     held, paid = await buyer.held(event, "A-1-1"), (await buyer.bought(event, "A-1-2"))["id"]
     assert (await buyer.refund(held)).json()["type"].endswith("/wrong-state")
-    assert (await box_office.somebody().refund(paid)).status_code == 404
+    assert (await platform.new_buyer().refund(paid)).status_code == 404
     unknown = await buyer.refund(paid, str(uuid4()))
     assert (unknown.status_code, unknown.json()["field"]) == (422, "tickets")
     for body in ({}, {"reason": ""}, {"reason": "x", "amount": 1}, {"reason": "my card 4242 4242 4242 4242"}):
@@ -186,130 +190,132 @@ async def test_what_cannot_be_refunded_is_refused_and_nothing_changes(box_office
     assert await buyer.refunds(paid) == []
 
 
-async def test_pending_at_the_provider_is_not_refunded_until_it_has_succeeded(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_pending_at_the_provider_is_not_refunded_until_it_has_succeeded(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
-    await box_office.provider.will("processing", "refund", booking)
+    await platform.provider.will("processing", "refund", booking)
     await accepted(buyer, booking)
-    [pending] = await eventually(lambda: box_office.provider.refunds(booking))
+    [pending] = await eventually(lambda: platform.provider.refunds(booking))
 
     async def looked_again() -> bool:
-        return len(await box_office.provider.calls(booking, "list")) > 2
+        return len(await platform.provider.calls(booking, "list")) > 2
 
     await eventually(looked_again)
     now = await buyer.booking(booking)
     assert (now["status"], now["refunded"], now["tickets"]) == ("refunding", 0, [])
-    assert await box_office.seat(event, "A-1-1") == "available"
+    assert await platform.seat(event, "A-1-1") == "available"
 
-    await box_office.provider.decide(pending["id"], "succeeded")
+    await platform.provider.decide(pending["id"], "succeeded")
     await becomes(buyer, booking, "refunded")
 
 
-async def test_a_refund_that_was_pending_and_failed_is_tried_again_with_a_new_key(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_refund_that_was_pending_and_failed_is_tried_again_with_a_new_key(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
-    await box_office.provider.will("processing", "refund", booking)
+    await platform.provider.will("processing", "refund", booking)
     refund = await accepted(buyer, booking)
-    [pending] = await eventually(lambda: box_office.provider.refunds(booking))
-    await box_office.provider.decide(pending["id"], "failed")
+    [pending] = await eventually(lambda: platform.provider.refunds(booking))
+    await platform.provider.decide(pending["id"], "failed")
 
     await becomes(buyer, booking, "refunded")
 
-    keys = [call["key"] for call in await box_office.provider.calls(booking, "refund")]
+    keys = [call["key"] for call in await platform.provider.calls(booking, "refund")]
     assert keys == [f"{booking}:refund:{refund['id']}", f"{booking}:refund:{refund['id']}:2"]
-    assert [each["status"] for each in await box_office.provider.refunds(booking)] == ["succeeded", "failed"]
-    assert await box_office.provider.kept(booking) == 0
+    assert [each["status"] for each in await platform.provider.refunds(booking)] == ["succeeded", "failed"]
+    assert await platform.provider.kept(booking) == 0
 
 
 async def needs_attention(buyer: Buyer, booking: str) -> bool:
     return bool((await buyer.refunds(booking))[-1]["state"] == "needs_attention")
 
 
-async def test_a_refund_that_keeps_failing_waits_for_an_operator_who_lets_it_try_again(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_refund_that_keeps_failing_waits_for_an_operator_who_lets_it_try_again(
+    platform: PlatformClient,
+) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
-    await box_office.provider.will("decline", "refund", booking, times=1000)
+    await platform.provider.will("decline", "refund", booking, times=1000)
     refund = await accepted(buyer, booking)
     await eventually(lambda: needs_attention(buyer, booking), within=40)
     assert await buyer.status(booking) == "refunding"
 
     async def is_shown() -> bool:  # a moment after the row says so
-        found = await box_office.refund_saga(refund["id"]).describe()
+        found = await platform.refund_saga(refund["id"]).describe()
         shown = {pair.key.name: pair.value for pair in found.typed_search_attributes}
         return bool(shown["SeatwrightStatus"] == "needs_attention")
 
     await eventually(is_shown)
 
-    await box_office.provider.forgive(booking)
-    await box_office.refund_saga(refund["id"]).execute_update("operate", "retry")
+    await platform.provider.clear_faults(booking)
+    await platform.refund_saga(refund["id"]).execute_update("operate", "retry")
 
     await becomes(buyer, booking, "refunded")
-    assert await box_office.provider.kept(booking) == 0
+    assert await platform.provider.kept(booking) == 0
 
 
-async def test_a_refund_that_an_operator_has_made_by_hand_is_settled(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_refund_that_an_operator_has_made_by_hand_is_settled(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
-    await box_office.provider.will("decline", "refund", booking, times=3)
+    await platform.provider.will("decline", "refund", booking, times=3)
     refund = await accepted(buyer, booking)
     await eventually(lambda: needs_attention(buyer, booking), within=40)
-    await box_office.refund_by_hand(booking)
+    await platform.refund_by_hand(booking)
 
-    await box_office.refund_saga(refund["id"]).execute_update("operate", "resolve")
+    await platform.refund_saga(refund["id"]).execute_update("operate", "resolve")
 
     await becomes(buyer, booking, "refunded")
     booked = "SELECT kind FROM ledger_transactions WHERE booking_id = %s AND kind <> 'fee' ORDER BY id"
-    assert rows(box_office.settings, booked, booking) == [("authorized",), ("captured",), ("refunded",)]
-    tries = rows(box_office.settings, "SELECT state, code FROM refunds WHERE booking_id = %s ORDER BY number", booking)
+    assert rows(platform.settings, booked, booking) == [("authorized",), ("captured",), ("refunded",)]
+    tries = rows(platform.settings, "SELECT state, code FROM refunds WHERE booking_id = %s ORDER BY number", booking)
     assert tries[-1] == ("succeeded", "by_hand")
 
 
 async def test_what_was_paid_back_otherwise_does_not_go_back_once_more_at_late_news_of_the_payment(
-    box_office: BoxOffice,
+    platform: PlatformClient,
 ) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
-    await box_office.provider.will("decline", "refund", booking, times=3)
+    await platform.provider.will("decline", "refund", booking, times=3)
     refund = await accepted(buyer, booking)
     await eventually(lambda: needs_attention(buyer, booking), within=40)
-    await box_office.refund_saga(refund["id"]).execute_update("operate", "resolve")
+    await platform.refund_saga(refund["id"]).execute_update("operate", "resolve")
     await becomes(buyer, booking, "refunded")
-    [intent] = await box_office.provider.intents(booking)
+    [intent] = await platform.provider.intents(booking)
     late = message(intent["id"], "payment_intent.succeeded")
 
-    assert (await post(box_office.http, box_office.settings, late)).status_code == 200
+    assert (await post(platform.http, platform.settings, late)).status_code == 200
 
-    assert kept(box_office.settings, orjson.loads(late)["id"]) == [(booking, "ignored")]
+    assert kept(platform.settings, orjson.loads(late)["id"]) == [(booking, "ignored")]
     watched = "SELECT watched FROM attempts WHERE booking_id = %s"
-    assert rows(box_office.settings, watched, booking) == [(False,)]
-    assert await box_office.provider.kept(booking) == 5000  # as a bank transfer leaves it
-    await box_office.refund_by_hand(booking)  # so that the audit finds nothing
+    assert rows(platform.settings, watched, booking) == [(False,)]
+    assert await platform.provider.kept(booking) == 5000  # as a bank transfer leaves it
+    await platform.refund_by_hand(booking)  # so that the audit finds nothing
 
 
-async def test_a_cancellation_from_the_temporal_ui_does_not_stop_what_is_owed(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_a_cancellation_from_the_temporal_ui_does_not_stop_what_is_owed(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
-    await box_office.provider.will("processing", "refund", booking)
+    await platform.provider.will("processing", "refund", booking)
     refund = await accepted(buyer, booking)
-    [pending] = await eventually(lambda: box_office.provider.refunds(booking))
-    await box_office.refund_saga(refund["id"]).cancel()
-    await box_office.provider.decide(pending["id"], "succeeded")
+    [pending] = await eventually(lambda: platform.provider.refunds(booking))
+    await platform.refund_saga(refund["id"]).cancel()
+    await platform.provider.decide(pending["id"], "succeeded")
     await becomes(buyer, booking, "refunded")
 
 
-async def test_the_organizers_figures_shrink_by_what_went_back(box_office: BoxOffice) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+async def test_the_organizers_figures_shrink_by_what_went_back(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", "B-1-1")
-    await eventually(lambda: box_office.sales(event), within=30)
+    await eventually(lambda: platform.sales(event), within=30)
     await accepted(buyer, booking["id"], booking["tickets"][0]["id"])
 
     async def subtracted() -> bool:
-        return await box_office.sales(event) == (1, 1, 4000)
+        return await platform.sales(event) == (1, 1, 4000)
 
     await eventually(subtracted, within=30)
     await accepted(buyer, booking["id"])
 
     async def gone() -> bool:
-        return await box_office.sales(event) == (0, 0, 0)
+        return await platform.sales(event) == (0, 0, 0)
 
     await eventually(gone, within=30)

@@ -14,8 +14,8 @@ from httpx2 import Response
 from redis.asyncio import Redis
 
 from tests.adapters.seats.places import forget
-from tests.box_office import BoxOffice
 from tests.buyer import CARD, DECLINED_CARD, Buyer
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
@@ -65,33 +65,33 @@ async def cancel(buyer: Buyer, booking: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
-async def test_two_hundred_buyers_at_once_for_one_seat_have_one_winner(box_office: BoxOffice) -> None:
-    event = await box_office.event()
-    answers = await asyncio.gather(*(hold(box_office.somebody(), event, "A-1-1") for _ in range(200)))
+async def test_two_hundred_buyers_at_once_for_one_seat_have_one_winner(platform: PlatformClient) -> None:
+    event = await platform.event()
+    answers = await asyncio.gather(*(hold(platform.new_buyer(), event, "A-1-1") for _ in range(200)))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 199}
     refused = [answer.json() for answer in answers if answer.status_code == 409]
     assert all(body["seats"] == ["A-1-1"] and body["type"].endswith("/seats-unavailable") for body in refused)
 
 
-async def test_a_hundred_buyers_of_overlapping_pairs_never_hold_half_a_pair(box_office: BoxOffice) -> None:
-    event = await box_office.event()
+async def test_a_hundred_buyers_of_overlapping_pairs_never_hold_half_a_pair(platform: PlatformClient) -> None:
+    event = await platform.event()
     pairs = [(f"A-1-{n}", f"A-1-{n + 1}") for n in range(1, 10)]
     answers = await asyncio.gather(
-        *(hold(box_office.somebody(), event, *pairs[index % len(pairs)]) for index in range(100))
+        *(hold(platform.new_buyer(), event, *pairs[index % len(pairs)]) for index in range(100))
     )
     held = [seat for answer in answers if answer.status_code == 201 for seat in answer.json()["seats"]]
     assert {answer.status_code for answer in answers} == {201, 409}
     assert len(held) == len(set(held))
-    house = (await box_office.http.get(f"/v1/events/{event}/seats")).json()
-    taken = [s["name"] for s in house["sections"][0]["seats"] if s["status"] != "available"]
+    seat_map = (await platform.http.get(f"/v1/events/{event}/seats")).json()
+    taken = [s["name"] for s in seat_map["sections"][0]["seats"] if s["status"] != "available"]
     assert sorted(taken) == sorted(held)
 
 
 async def test_general_admission_never_passes_its_capacity_though_redis_is_emptied_in_mid_sale(
-    box_office: BoxOffice,
+    platform: PlatformClient,
 ) -> None:
-    event = await box_office.event(standing=100)
-    redis = Redis.from_url(box_office.settings.redis_url.get_secret_value())
+    event = await platform.event(standing=100)
+    redis = Redis.from_url(platform.settings.redis_url.get_secret_value())
     answers: list[int] = []
 
     async def come(buyer: Buyer) -> None:
@@ -100,29 +100,29 @@ async def test_general_admission_never_passes_its_capacity_though_redis_is_empti
         if len(answers) == 60:
             await forget(redis, UUID(event))  # not FLUSHALL: other tests hold seats in this Redis
 
-    await asyncio.gather(*(come(box_office.somebody()) for _ in range(300)))
+    await asyncio.gather(*(come(platform.new_buyer()) for _ in range(300)))
     # A buyer whom the emptied Redis sent away may simply come again.
-    while await box_office.free_places(event, "Standing"):
-        await come(box_office.somebody())
+    while await platform.free_places(event, "Standing"):
+        await come(platform.new_buyer())
 
     assert answers.count(201) == 100
     assert set(answers) <= {201, 409}
-    assert (await hold(box_office.somebody(), event, quantities={"Standing": 1})).status_code == 409
+    assert (await hold(platform.new_buyer(), event, quantities={"Standing": 1})).status_code == 409
     await redis.aclose()
 
 
 async def test_a_house_can_be_sold_out_to_the_last_seat_by_buyers_who_pay_decline_and_cancel(
-    box_office: BoxOffice,
+    platform: PlatformClient,
 ) -> None:
     rows, seats_per_row = (20, 25) if FULL else (2, 5)
-    event = await box_office.event(hold_seconds=600, rows=rows, seats_per_row=seats_per_row, standing=10)
+    event = await platform.event(hold_seconds=600, rows=rows, seats_per_row=seats_per_row, standing=10)
     dice = random.Random(20261123)
-    house = (await box_office.http.get(f"/v1/events/{event}/seats")).json()
-    seats = [seat["name"] for section in house["sections"] for seat in section.get("seats", [])]
+    seat_map = (await platform.http.get(f"/v1/events/{event}/seats")).json()
+    seats = [seat["name"] for section in seat_map["sections"] for seat in section.get("seats", [])]
 
     async def buy(seat: str) -> None:
         fate = dice.random()
-        buyer = box_office.somebody()
+        buyer = platform.new_buyer()
         if fate < 0.3:
             await cancel(buyer, await held(buyer, event, seat))
         if fate > 0.7:
@@ -132,5 +132,5 @@ async def test_a_house_can_be_sold_out_to_the_last_seat_by_buyers_who_pay_declin
         assert await pay(buyer, await held(buyer, event, seat)) == 200
 
     await asyncio.gather(*map(buy, seats))
-    house = (await box_office.http.get(f"/v1/events/{event}/seats")).json()
-    assert {s["status"] for section in house["sections"] for s in section.get("seats", [])} == {"sold"}
+    seat_map = (await platform.http.get(f"/v1/events/{event}/seats")).json()
+    assert {s["status"] for section in seat_map["sections"] for s in section.get("seats", [])} == {"sold"}

@@ -14,8 +14,8 @@ import pytest
 from config.settings import Settings, secret
 from domain.identity import Role
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.buyer import Buyer
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive
@@ -106,10 +106,10 @@ async def published(services: Clients, organizer: Buyer) -> tuple[str, str]:
 
 
 async def test_one_booking_goes_through_all_services(
-    box_office: BoxOffice, services: Clients, settings: Settings
+    platform: PlatformClient, services: Clients, settings: Settings
 ) -> None:
     buyer, email = await registered(services)
-    event, name = await published(services, box_office.somebody(Role.ORGANIZER))
+    event, name = await published(services, platform.new_buyer(Role.ORGANIZER))
     booking = await buyer.bought(event, "A-1-1", "A-1-2")
     assert booking["status"] == "confirmed"
     assert len(booking["tickets"]) == 2
@@ -136,10 +136,10 @@ async def test_one_booking_goes_through_all_services(
 
 
 async def test_each_process_has_opened_its_own_database_and_no_other(
-    box_office: BoxOffice, services: Clients, settings: Settings
+    platform: PlatformClient, services: Clients, settings: Settings
 ) -> None:
     buyer, _ = await registered(services)
-    event, _ = await published(services, box_office.somebody(Role.ORGANIZER))
+    event, _ = await published(services, platform.new_buyer(Role.ORGANIZER))
     await buyer.bought(event, "A-1-1")
     await services["search"].get("/v1/search")
     databases = {f"{like}-{service}": service for like, split in SPLIT.items() for service in split}

@@ -7,43 +7,47 @@ from uuid import uuid4
 
 import pytest
 
-from tests.box_office import BoxOffice
 from tests.buyer import CARD, CARD_WITH_3DS, Buyer
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 REFUSED_AFTER_3DS = "pm_card_threeDSecureRequiredChargeDeclined"
 
 
-async def challenged(office: BoxOffice, buyer: Buyer, method: str = CARD_WITH_3DS, *, key: str) -> tuple[str, str]:
+async def challenged(
+    platform: PlatformClient, buyer: Buyer, method: str = CARD_WITH_3DS, *, key: str
+) -> tuple[str, str]:
     """A booking that waits for its buyer, and where the buyer has to act."""
-    booking = await buyer.held(await office.event(), "A-1-1")
+    booking = await buyer.held(await platform.event(), "A-1-1")
     answer = await buyer.pay(booking, method, key=key)
     assert (answer.status_code, answer.json()["status"]) == (202, "action_required"), answer.text
     return booking, str(answer.json()["next_action"]["url"])
 
 
-async def live_intents(office: BoxOffice, booking: str) -> int:
-    return len([each for each in await office.provider.intents(booking) if each["state"] not in ("voided", "captured")])
+async def live_intents(platform: PlatformClient, booking: str) -> int:
+    return len(
+        [each for each in await platform.provider.intents(booking) if each["state"] not in ("voided", "captured")]
+    )
 
 
-async def test_the_browser_that_comes_back_completes_the_payment_without_a_webhook(box_office: BoxOffice) -> None:
-    buyer, key = box_office.somebody(), str(uuid4())
-    booking, url = await challenged(box_office, buyer, key=key)
-    await box_office.provider.send(booking, drop=1)
+async def test_the_browser_that_comes_back_completes_the_payment_without_a_webhook(platform: PlatformClient) -> None:
+    buyer, key = platform.new_buyer(), str(uuid4())
+    booking, url = await challenged(platform, buyer, key=key)
+    await platform.provider.send(booking, drop=1)
 
-    back = await box_office.http.post(url, data={"outcome": "approve"}, follow_redirects=False)
-    page = await box_office.http.get(back.headers["location"])
+    back = await platform.http.post(url, data={"outcome": "approve"}, follow_redirects=False)
+    page = await platform.http.get(back.headers["location"])
 
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert booking not in page.text
     await buyer.ends_as(booking, "confirmed")
-    signals = [e async for e in box_office.saga(booking).fetch_history_events() if e.event_type == 26]
+    signals = [e async for e in platform.saga(booking).fetch_history_events() if e.event_type == 26]
     assert len(signals) == 1
     assert (await buyer.pay(booking, CARD_WITH_3DS, key=key)).status_code == 200
 
 
-async def test_nobody_comes_back_to_a_booking_that_does_not_exist(box_office: BoxOffice) -> None:
-    answer = await box_office.http.get(f"/v1/bookings/{uuid4()}/payment/return")
+async def test_nobody_comes_back_to_a_booking_that_does_not_exist(platform: PlatformClient) -> None:
+    answer = await platform.http.get(f"/v1/bookings/{uuid4()}/payment/return")
     assert answer.status_code == 404
 
 
@@ -55,11 +59,11 @@ async def test_nobody_comes_back_to_a_booking_that_does_not_exist(box_office: Bo
     ],
 )
 async def test_a_buyer_who_failed_at_the_bank_is_told_the_code_however_often_the_call_is_repeated(
-    box_office: BoxOffice, method: str, choice: str, code: str
+    platform: PlatformClient, method: str, choice: str, code: str
 ) -> None:
-    buyer, key = box_office.somebody(), str(uuid4())
-    booking, url = await challenged(box_office, buyer, method, key=key)
-    await box_office.provider.act(url, choice)
+    buyer, key = platform.new_buyer(), str(uuid4())
+    booking, url = await challenged(platform, buyer, method, key=key)
+    await platform.provider.act(url, choice)
     await buyer.ends_as(booking, "held")
 
     for _ in range(2):
@@ -71,77 +75,81 @@ async def test_a_buyer_who_failed_at_the_bank_is_told_the_code_however_often_the
     assert told.status_code in (200, 402)  # the booking is paid, by another order
 
 
-async def test_a_buyer_abandons_the_bank_and_pays_with_another_card(box_office: BoxOffice) -> None:
-    buyer, key = box_office.somebody(), str(uuid4())
-    booking, url = await challenged(box_office, buyer, key=key)
+async def test_a_buyer_abandons_the_bank_and_pays_with_another_card(platform: PlatformClient) -> None:
+    buyer, key = platform.new_buyer(), str(uuid4())
+    booking, url = await challenged(platform, buyer, key=key)
     assert (await buyer.pay(booking, CARD)).status_code == 409
 
     answer = await buyer.abandon(booking)
 
     assert (answer.status_code, answer.json()["status"]) == (200, "held"), answer.text
-    assert await live_intents(box_office, booking) == 0
+    assert await live_intents(platform, booking) == 0
     assert (await buyer.abandon(booking)).json()["status"] == "held"
     told = await buyer.pay(booking, CARD_WITH_3DS, key=key)
     assert (told.status_code, told.json()["detail"][:25]) == (409, "The payment was abandoned")
     assert (await buyer.pay(booking, CARD)).json()["status"] == "confirmed"
-    await box_office.provider.act(url, "approve")
-    assert await box_office.provider.kept(booking) == 5000
+    await platform.provider.act(url, "approve")
+    assert await platform.provider.kept(booking) == 5000
     assert (await buyer.abandon(booking)).json()["type"].endswith("/refund-required")
 
 
-async def test_fifteen_clicks_on_abandon_are_one_and_leave_the_next_payment_alone(box_office: BoxOffice) -> None:
-    buyer = box_office.somebody()
-    booking, _ = await challenged(box_office, buyer, key=str(uuid4()))
+async def test_fifteen_clicks_on_abandon_are_one_and_leave_the_next_payment_alone(platform: PlatformClient) -> None:
+    buyer = platform.new_buyer()
+    booking, _ = await challenged(platform, buyer, key=str(uuid4()))
     answers = await asyncio.gather(*(buyer.abandon(booking) for _ in range(15)))
     assert {(answer.status_code, answer.json()["status"]) for answer in answers} == {(200, "held")}
 
     again = await buyer.pay(booking, CARD_WITH_3DS)
-    await box_office.provider.act(again.json()["next_action"]["url"], "approve")
+    await platform.provider.act(again.json()["next_action"]["url"], "approve")
     await buyer.ends_as(booking, "confirmed")
-    assert await box_office.provider.kept(booking) == 5000
+    assert await platform.provider.kept(booking) == 5000
 
 
-async def test_abandoning_just_as_the_bank_says_yes_ends_in_one_of_both_and_never_in_two(box_office: BoxOffice) -> None:
-    buyer = box_office.somebody()
-    booking, url = await challenged(box_office, buyer, key=str(uuid4()))
-    _, answer = await asyncio.gather(box_office.provider.act(url, "approve"), buyer.abandon(booking))
+async def test_abandoning_just_as_the_bank_says_yes_ends_in_one_of_both_and_never_in_two(
+    platform: PlatformClient,
+) -> None:
+    buyer = platform.new_buyer()
+    booking, url = await challenged(platform, buyer, key=str(uuid4()))
+    _, answer = await asyncio.gather(platform.provider.act(url, "approve"), buyer.abandon(booking))
     if answer.status_code == 200:
-        assert await box_office.provider.kept(booking) == 0
+        assert await platform.provider.kept(booking) == 0
         assert (await buyer.pay(booking)).status_code == 200
     await buyer.ends_as(booking, "confirmed")
-    assert await box_office.provider.kept(booking) == 5000
+    assert await platform.provider.kept(booking) == 5000
 
 
-async def test_nobody_abandons_the_payment_of_another(box_office: BoxOffice) -> None:
-    buyer = box_office.somebody()
-    booking, _ = await challenged(box_office, buyer, key=str(uuid4()))
-    assert (await box_office.somebody().abandon(booking)).status_code == 404
+async def test_nobody_abandons_the_payment_of_another(platform: PlatformClient) -> None:
+    buyer = platform.new_buyer()
+    booking, _ = await challenged(platform, buyer, key=str(uuid4()))
+    assert (await platform.new_buyer().abandon(booking)).status_code == 404
     assert await buyer.status(booking) == "action_required"
     await buyer.cancel(booking)
 
 
 @pytest.mark.parametrize("fault", ["500_before", "timeout_after", "reset_before"])
-async def test_an_abandoned_payment_is_voided_though_the_provider_stumbles(box_office: BoxOffice, fault: str) -> None:
-    buyer = box_office.somebody()
-    booking, _ = await challenged(box_office, buyer, key=str(uuid4()))
-    await box_office.provider.will(fault, "cancel", booking)
+async def test_an_abandoned_payment_is_voided_though_the_provider_stumbles(
+    platform: PlatformClient, fault: str
+) -> None:
+    buyer = platform.new_buyer()
+    booking, _ = await challenged(platform, buyer, key=str(uuid4()))
+    await platform.provider.will(fault, "cancel", booking)
 
     async def is_held() -> bool:
         return (await buyer.abandon(booking)).status_code == 200
 
     await eventually(is_held)
-    assert await live_intents(box_office, booking) == 0
+    assert await live_intents(platform, booking) == 0
 
 
-async def test_who_acts_in_the_last_moment_is_asked_about_once_more(box_office: BoxOffice) -> None:
+async def test_who_acts_in_the_last_moment_is_asked_about_once_more(platform: PlatformClient) -> None:
     """No webhook and no browser comes back: only the look when the window closes can find it."""
-    buyer = box_office.somebody()
-    booking, url = await challenged(box_office, buyer, key=str(uuid4()))
-    await box_office.provider.send(booking, drop=1)
+    buyer = platform.new_buyer()
+    booking, url = await challenged(platform, buyer, key=str(uuid4()))
+    await platform.provider.send(booking, drop=1)
 
     async def has_been_asked_three_times() -> bool:  # after 2, 6 and 14 seconds; the window closes after 20
-        return len(await box_office.provider.calls(booking, "retrieve")) >= 3
+        return len(await platform.provider.calls(booking, "retrieve")) >= 3
 
     await eventually(has_been_asked_three_times, within=40)
-    await box_office.provider.act(url, "approve")
+    await platform.provider.act(url, "approve")
     await buyer.ends_as(booking, "confirmed")

@@ -7,15 +7,15 @@ from uuid import UUID, uuid4
 from confluent_kafka import Consumer
 
 from config.settings import Settings
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.workers.outside import headers_of
 
 
 async def test_the_trace_of_a_request_reaches_the_domain_events_on_kafka(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await box_office.event(), box_office.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     trace_id = uuid4().hex
     buyer.headers |= {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
     booking = (await buyer.bought(event, "A-1-1"))["id"]

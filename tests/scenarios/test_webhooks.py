@@ -12,44 +12,45 @@ import pytest
 
 from config.settings import Settings, secret
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.buyer import CARD_WITH_3DS, Buyer
-from tests.scenarios.test_answers import hanging, timed
+from tests.pace import watch
+from tests.platform_client import PlatformClient
+from tests.scenarios.test_answers import hanging
 from tests.waiting import eventually
 from tests.webhooks import kept, message, post, signature
 
 SIGNALED = 26
 
 
-async def challenged(office: BoxOffice, buyer: Buyer, *, hold_seconds: int = 120) -> tuple[str, str, str]:
+async def challenged(platform: PlatformClient, buyer: Buyer, *, hold_seconds: int = 120) -> tuple[str, str, str]:
     """A booking that waits for its buyer, where the buyer has to act, and the intent; the provider is silent."""
-    booking = await buyer.held(await office.event(hold_seconds=hold_seconds), "A-1-1")
-    await office.provider.send(booking, drop=1)
+    booking = await buyer.held(await platform.event(hold_seconds=hold_seconds), "A-1-1")
+    await platform.provider.send(booking, drop=1)
     answer = await buyer.pay(booking, CARD_WITH_3DS)
     assert answer.status_code == 202, answer.text
-    [intent] = await office.provider.intents(booking)
+    [intent] = await platform.provider.intents(booking)
     return booking, str(answer.json()["next_action"]["url"]), str(intent["id"])
 
 
-async def signals(office: BoxOffice, booking: str) -> int:
-    return len([e async for e in office.saga(booking).fetch_history_events() if e.event_type == SIGNALED])
+async def signals(platform: PlatformClient, booking: str) -> int:
+    return len([e async for e in platform.saga(booking).fetch_history_events() if e.event_type == SIGNALED])
 
 
 async def test_a_webhook_completes_a_payment_that_the_saga_would_have_asked_about_later(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.held(await box_office.event(), "A-1-1")
+    buyer = platform.new_buyer()
+    booking = await buyer.held(await platform.event(), "A-1-1")
     answer = await buyer.pay(booking, CARD_WITH_3DS)
-    await eventually(lambda: box_office.provider.calls(booking, "retrieve"))  # now it waits for twice as long
+    await eventually(lambda: platform.provider.calls(booking, "retrieve"))  # now it waits for twice as long
 
-    await box_office.provider.act(answer.json()["next_action"]["url"], "approve")
+    await platform.provider.act(answer.json()["next_action"]["url"], "approve")
 
     await buyer.ends_as(booking, "confirmed")
-    assert await signals(box_office, booking) == 1
+    assert await signals(platform, booking) == 1
 
     async def is_told() -> list[dict[str, Any]]:  # the saga may be quicker than our answer
-        told = [each for each in await box_office.provider.messages(booking) if each["type"].endswith("_updated")]
+        told = [each for each in await platform.provider.messages(booking) if each["type"].endswith("_updated")]
         assert [(each["tries"], each["status"]) for each in told] == [(1, 200)]
         return told
 
@@ -57,48 +58,48 @@ async def test_a_webhook_completes_a_payment_that_the_saga_would_have_asked_abou
     assert kept(settings, told["event_id"]) == [(booking, "saga")]
 
 
-async def test_a_payment_without_a_challenge_is_not_slowed_down_by_its_webhooks(box_office: BoxOffice) -> None:
-    booking = (await box_office.somebody().bought(await box_office.event(), "A-1-1"))["id"]
+async def test_a_payment_without_a_challenge_is_not_slowed_down_by_its_webhooks(platform: PlatformClient) -> None:
+    booking = (await platform.new_buyer().bought(await platform.event(), "A-1-1"))["id"]
 
     async def all_told() -> bool:
-        told = await box_office.provider.messages(booking)
+        told = await platform.provider.messages(booking)
         return len(told) == 2 and {each["status"] for each in told} == {200}
 
     await eventually(all_told)
-    assert await signals(box_office, booking) == 0
+    assert await signals(platform, booking) == 0
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_doubled_delayed_and_reordered_webhooks_sell_once(box_office: BoxOffice, seed: int) -> None:
-    buyer, event = box_office.somebody(), await box_office.event()
+async def test_doubled_delayed_and_reordered_webhooks_sell_once(platform: PlatformClient, seed: int) -> None:
+    buyer, event = platform.new_buyer(), await platform.event()
     booking = await buyer.held(event, "A-1-1")
-    await box_office.provider.send(booking, double=1, delay_seconds=3, seed=seed)
+    await platform.provider.send(booking, double=1, delay_seconds=3, seed=seed)
     answer = await buyer.pay(booking, CARD_WITH_3DS)
-    await box_office.provider.act(answer.json()["next_action"]["url"], "approve")
+    await platform.provider.act(answer.json()["next_action"]["url"], "approve")
     await buyer.ends_as(booking, "confirmed")
 
-    await box_office.provider.resend(booking)
+    await platform.provider.resend(booking)
 
     async def all_heard() -> bool:
-        told = await box_office.provider.messages(booking)
+        told = await platform.provider.messages(booking)
         return len(told) == 4 and all(each["due"] is None and each["status"] == 200 for each in told)
 
     await eventually(all_heard)
     assert await buyer.status(booking) == "confirmed"
-    assert await box_office.provider.kept(booking) == 5000
+    assert await platform.provider.kept(booking) == 5000
 
 
 async def test_webhooks_of_a_payment_that_was_cancelled_and_voided_bring_nothing_back(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    buyer = box_office.somebody()
-    booking, _, intent = await challenged(box_office, buyer)
+    buyer = platform.new_buyer()
+    booking, _, intent = await challenged(platform, buyer)
     await buyer.cancel(booking)
     body = message(intent)
 
-    assert (await post(box_office.http, settings, body)).status_code == 200
+    assert (await post(platform.http, settings, body)).status_code == 200
 
-    late = box_office.temporal.get_workflow_handle(f"late-payment-{intent}")
+    late = platform.temporal.get_workflow_handle(f"late-payment-{intent}")
     assert await late.result() is None
     assert await buyer.status(booking) == "cancelled"
     assert kept(settings, orjson.loads(body)["id"]) == [(booking, "late")]
@@ -126,21 +127,21 @@ FORGERIES: dict[str, Any] = {
 
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
 async def test_a_message_that_is_not_surely_the_providers_is_refused_and_does_nothing(
-    box_office: BoxOffice, settings: Settings, forge: Any
+    platform: PlatformClient, settings: Settings, forge: Any
 ) -> None:
     body = message("pi_x")
-    answer = await post(box_office.http, settings, body, forge(body, secret(settings.stripe_webhook_secrets)))
+    answer = await post(platform.http, settings, body, forge(body, secret(settings.stripe_webhook_secrets)))
     assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (400, "invalid-signature"), answer.text
     assert kept(settings, orjson.loads(body)["id"]) == []
 
 
 @pytest.mark.parametrize("seconds", [-240, 240])
 async def test_a_clock_that_is_some_minutes_off_is_no_forgery(
-    box_office: BoxOffice, settings: Settings, seconds: int
+    platform: PlatformClient, settings: Settings, seconds: int
 ) -> None:
     body = message("pi_x")
     proof = signature(body, secret(settings.stripe_webhook_secrets), at=time.time() + seconds)
-    assert (await post(box_office.http, settings, body, proof)).status_code == 200
+    assert (await post(platform.http, settings, body, proof)).status_code == 200
 
 
 UNKNOWN = {
@@ -156,54 +157,54 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("body", UNKNOWN.values(), ids=UNKNOWN)
 async def test_news_of_what_we_do_not_know_is_kept_and_ignored(
-    box_office: BoxOffice, settings: Settings, body: bytes
+    platform: PlatformClient, settings: Settings, body: bytes
 ) -> None:
     for _ in range(2):
-        assert (await post(box_office.http, settings, body)).status_code == 200
+        assert (await post(platform.http, settings, body)).status_code == 200
     assert kept(settings, orjson.loads(body)["id"]) == [(None, "ignored")]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"id": 1}', b'{"id": "e", "type": "x", "data": []}'])
 async def test_a_signed_body_that_is_no_event_is_refused(
-    box_office: BoxOffice, settings: Settings, body: bytes
+    platform: PlatformClient, settings: Settings, body: bytes
 ) -> None:
-    answer = await post(box_office.http, settings, body)
+    answer = await post(platform.http, settings, body)
     assert answer.status_code == 400, answer.text
 
 
-async def test_a_body_that_is_too_large_is_refused(box_office: BoxOffice, settings: Settings) -> None:
-    assert (await post(box_office.http, settings, message("pi_x", padding="x" * 70_000))).status_code == 413
+async def test_a_body_that_is_too_large_is_refused(platform: PlatformClient, settings: Settings) -> None:
+    assert (await post(platform.http, settings, message("pi_x", padding="x" * 70_000))).status_code == 413
 
 
-async def test_an_unknown_provider_is_not_found(box_office: BoxOffice) -> None:
-    assert (await box_office.http.post("/v1/webhooks/nobody", content=b"{}")).status_code == 404
+async def test_an_unknown_provider_is_not_found(platform: PlatformClient) -> None:
+    assert (await platform.http.post("/v1/webhooks/nobody", content=b"{}")).status_code == 404
 
 
 async def test_the_same_message_twenty_times_at_once_is_kept_once_and_sells_once(
-    box_office: BoxOffice, settings: Settings
+    platform: PlatformClient, settings: Settings
 ) -> None:
-    buyer = box_office.somebody()
-    booking, url, intent = await challenged(box_office, buyer)
-    await box_office.provider.act(url, "approve")
+    buyer = platform.new_buyer()
+    booking, url, intent = await challenged(platform, buyer)
+    await platform.provider.act(url, "approve")
     body = message(intent)
-    answers = await asyncio.gather(*(post(box_office.http, settings, body) for _ in range(20)))
+    answers = await asyncio.gather(*(post(platform.http, settings, body) for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
     await buyer.ends_as(booking, "confirmed")
     assert len(kept(settings, orjson.loads(body)["id"])) == 1
-    assert await box_office.provider.kept(booking) == 5000
+    assert await platform.provider.kept(booking) == 5000
 
 
-async def test_a_lost_webhook_only_costs_time(box_office: BoxOffice) -> None:
-    buyer = box_office.somebody()
-    booking, url, _ = await challenged(box_office, buyer)
-    await box_office.provider.act(url, "approve")
+async def test_a_lost_webhook_only_costs_time(platform: PlatformClient) -> None:
+    buyer = platform.new_buyer()
+    booking, url, _ = await challenged(platform, buyer)
+    await platform.provider.act(url, "approve")
     await buyer.ends_as(booking, "confirmed")
-    assert await signals(box_office, booking) == 0
+    assert await signals(platform, booking) == 0
 
 
 @pytest.mark.disruptive
 async def test_while_a_secret_is_replaced_messages_signed_by_either_are_taken(
-    box_office: BoxOffice, settings: Settings, stack: Stack
+    platform: PlatformClient, settings: Settings, stack: Stack
 ) -> None:
     both = {"SEATWRIGHT_STRIPE_WEBHOOK_SECRETS": "whsec_new,whsec_old"}
     other = await asyncio.to_thread(stack.spawn, "api-rotating", "api", env=both)
@@ -212,57 +213,56 @@ async def test_while_a_secret_is_replaced_messages_signed_by_either_are_taken(
         for proof, status in {("whsec_new",): 200, ("whsec_old",): 200, ("whsec_x", "whsec_old"): 200,
                               ("whsec_x",): 400, ("whsec_new,whsec_old",): 400}.items():  # fmt: skip
             body = message("pi_x")
-            assert (
-                await box_office.http.post(url, content=body, headers=signature(body, *proof))
-            ).status_code == status
+            assert (await platform.http.post(url, content=body, headers=signature(body, *proof))).status_code == status
     finally:
         await asyncio.to_thread(stack.stop, "api-rotating")
 
 
 @pytest.mark.disruptive
 async def test_while_postgres_hangs_the_provider_hears_so_within_two_seconds_and_repeats(
-    box_office: BoxOffice, settings: Settings, stack: Stack
+    platform: PlatformClient, settings: Settings, stack: Stack
 ) -> None:
-    buyer = box_office.somebody()
-    booking = await buyer.held(await box_office.event(), "A-1-1")
+    buyer = platform.new_buyer()
+    booking = await buyer.held(await platform.event(), "A-1-1")
     first = await buyer.pay(booking, CARD_WITH_3DS)
     with hanging(stack, "postgres"):
-        answer, seconds = await timed(post(box_office.http, settings, message("pi_x")))
+        with watch() as taken:
+            answer = await post(platform.http, settings, message("pi_x"))
         assert answer.status_code == 503
-        assert seconds < 2
-        await box_office.provider.act(first.json()["next_action"]["url"], "approve")
+        assert taken.seconds < taken.allows(2)
+        await platform.provider.act(first.json()["next_action"]["url"], "approve")
 
         async def was_refused() -> bool:
-            return any(each["tries"] for each in await box_office.provider.messages(booking))
+            return any(each["tries"] for each in await platform.provider.messages(booking))
 
         await eventually(was_refused)
     await buyer.ends_as(booking, "confirmed")
 
     async def was_heard() -> bool:
-        return all(each["status"] == 200 for each in await box_office.provider.messages(booking))
+        return all(each["status"] == 200 for each in await platform.provider.messages(booking))
 
     await eventually(was_heard)
 
 
 @pytest.mark.disruptive
 async def test_a_message_that_was_kept_but_not_handed_on_is_handed_on_when_it_is_repeated(
-    box_office: BoxOffice, settings: Settings, stack: Stack
+    platform: PlatformClient, settings: Settings, stack: Stack
 ) -> None:
     """The API dies, or Temporal is away, after the message is kept and before the saga is told."""
-    buyer = box_office.somebody()
-    booking, url, intent = await challenged(box_office, buyer)
+    buyer = platform.new_buyer()
+    booking, url, intent = await challenged(platform, buyer)
     body = message(intent)
     await asyncio.to_thread(stack.kill, "temporal")
     try:
-        await box_office.provider.act(url, "approve")  # only now: the saga itself asks two seconds after the challenge
-        answer = await post(box_office.http, settings, body)
+        await platform.provider.act(url, "approve")  # only now: the saga itself asks two seconds after the challenge
+        answer = await post(platform.http, settings, body)
         assert answer.status_code == 503, answer.text
         assert kept(settings, orjson.loads(body)["id"]) == [(booking, "saga")]
     finally:
         await asyncio.to_thread(stack.start, "temporal")
 
     async def is_taken() -> bool:
-        return (await post(box_office.http, settings, body)).status_code == 200
+        return (await post(platform.http, settings, body)).status_code == 200
 
     await eventually(is_taken)
     await buyer.ends_as(booking, "confirmed")

@@ -16,6 +16,7 @@ from redis.exceptions import TimeoutError as NoAnswer
 
 from stack import Stack
 from tests.network import Line, Network
+from tests.pace import watch
 
 
 @pytest.fixture
@@ -61,9 +62,9 @@ async def test_a_healed_line_is_like_new(line: Line, redis: Redis, trouble: str)
     await (line.slow(2) if trouble == "slow" else getattr(line, trouble)())
     await line.heal()
     await redis.connection_pool.disconnect()
-    started = perf_counter()
-    assert await redis.ping()
-    assert perf_counter() - started < 1
+    with watch() as taken:
+        assert await redis.ping()
+    assert taken.seconds < taken.allows(1)
 
 
 async def test_a_kafka_client_that_comes_through_the_line_stays_behind_it(stack: Stack, network: Network) -> None:
@@ -71,7 +72,7 @@ async def test_a_kafka_client_that_comes_through_the_line_stays_behind_it(stack:
     line = await network.line("kafka")
     quiet: dict[str, Any] = {"error_cb": lambda error: None, "log_level": 0, "socket.timeout.ms": 1000}
     client = AdminClient(quiet | {"bootstrap.servers": network.env["SEATWRIGHT_KAFKA_BOOTSTRAP"]})
-    brokers = (await asyncio.to_thread(client.list_topics, timeout=10)).brokers
+    brokers = (await asyncio.to_thread(client.list_topics, timeout=60)).brokers
     assert {broker.port for broker in brokers.values()} == {line.port}
     await line.cut()
     with pytest.raises(KafkaException):

@@ -120,12 +120,12 @@ def new_topic(bootstrap: str) -> Iterator[MakeTopic]:
     def make(name: str, config: dict[str, str] | None = None) -> str:
         made.append(name)
         for created in admin.create_topics([NewTopic(name, num_partitions=6, config=config or {})]).values():
-            created.result(timeout=20)
+            created.result(timeout=120)
         return name
 
     yield make
     for deleted in admin.delete_topics(made).values() if made else ():
-        deleted.result(timeout=20)
+        deleted.result(timeout=120)
 
 
 @pytest.fixture

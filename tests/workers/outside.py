@@ -17,7 +17,7 @@ from adapters.kafka.client import Headers, OutgoingMessage, Publisher
 from adapters.kafka.cloud_events import cloud_event_headers
 from domain.bookings import BookingStatus, Ticket
 from domain.domain_events import BookingConfirmed, DomainEvent, EventPublished, SectionOnSale, Venue
-from tests.waiting import eventually
+from tests.waiting import eventually, in_time
 from workers.consumers.runner import Runner, Subscription
 from workers.relay import Relay
 
@@ -111,11 +111,11 @@ async def relaying(url: str, bootstrap: str) -> AsyncIterator[asyncio.Event]:
     stop, connected = asyncio.Event(), asyncio.Event()
     relay = asyncio.create_task(Relay("reservation", url, bootstrap, stop).run(lambda _: connected.set()))
     try:
-        await asyncio.wait_for(connected.wait(), 20)
+        await in_time(connected.wait())
         yield stop
     finally:
         stop.set()
-        await asyncio.wait_for(relay, 30)
+        await in_time(relay, within=30)
 
 
 @asynccontextmanager
@@ -124,11 +124,11 @@ async def consuming(subscription: Subscription, bootstrap: str, publisher: Publi
     stop, assigned = asyncio.Event(), asyncio.Event()
     runner = asyncio.create_task(Runner(subscription, bootstrap, publisher).run(assigned.set, stop))
     try:
-        await asyncio.wait_for(assigned.wait(), 30)
+        await in_time(assigned.wait(), within=30)
         yield stop
     finally:
         stop.set()
-        await asyncio.wait_for(runner, 60)
+        await in_time(runner, within=60)
 
 
 async def publish(

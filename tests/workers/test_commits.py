@@ -61,6 +61,6 @@ def committed(bootstrap: str, group: str, topic: str) -> set[int]:
     """The offsets that the broker knows."""
     reader = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
     try:
-        return {each.offset for each in reader.committed([TopicPartition(topic, n) for n in range(6)], timeout=10)}
+        return {each.offset for each in reader.committed([TopicPartition(topic, n) for n in range(6)], timeout=60)}
     finally:
         reader.close()

@@ -1,6 +1,7 @@
 """Histories recorded from real sagas keep replaying: a change that would break running sagas fails here.
 
-`docs/changing-a-workflow.md` says how to change a workflow; `python -m tests.workflows.recording` records histories.
+`docs/changing-a-workflow.md` says how to change a workflow. `python -m tests.workflows.recording` records the
+histories.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from config.settings import Settings
 from db.engine import open_engine
 from domain.bookings import BookingRequest, BookingStatus, OperatorAction
 from temporal import queues, search_attributes
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 from tests.workflows.failing import FailingWorkflow
 from tests.workflows.sandbox import WORKFLOW_RUNNER
 from workers.temporal.worker import methods_of
@@ -57,9 +57,9 @@ async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 
 async def test_an_hour_of_holding_ends_by_the_workflows_timer(
-    skipping: WorkflowEnvironment, engine: AsyncEngine, settings: Settings, box_office: BoxOffice
+    skipping: WorkflowEnvironment, engine: AsyncEngine, settings: Settings, platform: PlatformClient
 ) -> None:
-    event = await box_office.event(hold_seconds=3600)
+    event = await platform.event(hold_seconds=3600)
     request = BookingRequest(
         id=uuid4(),
         user_id=uuid4(),
@@ -86,7 +86,7 @@ async def test_an_hour_of_holding_ends_by_the_workflows_timer(
         passed = await skipping.get_current_time() - before
     assert booking.status is BookingStatus.EXPIRED
     assert timedelta(minutes=59) < passed < timedelta(minutes=61)
-    assert await box_office.seat(event, "A-1-1") == "available"
+    assert await platform.seat(event, "A-1-1") == "available"
 
 
 async def test_a_saga_that_is_parked_for_weeks_tries_again_by_itself_and_its_history_stays_short(

@@ -6,7 +6,6 @@ import json
 import secrets
 from collections.abc import Mapping
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
@@ -22,7 +21,6 @@ from adapters.payment.iyzico.responses import (
     Json,
     code_of,
     given_back,
-    minor_units,
     read,
     reason,
     refusal,
@@ -31,7 +29,7 @@ from adapters.payment.iyzico.responses import (
 )
 from adapters.payment.iyzico.settlement_report import movements_of
 from adapters.payment.iyzico.signatures import authorization, is_answer_genuine
-from domain.money import Money
+from domain.money import Money, from_decimal, to_decimal
 from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
 from domain.providers import IYZICO
 from domain.reconciliation import MovementPage
@@ -147,7 +145,7 @@ class IyzicoGateway:
         if code_of(answer) == NOT_FOR_POSTAUTH:
             raise PaymentUnknown("another capture or cancel came in between")
         self._trust(succeeded(answer), OF_A_PAYMENT)
-        taken = minor_units(answer["paidPrice"])
+        taken = from_decimal(answer["paidPrice"], currency)
         return payment.intent.model_copy(update={"state": IntentState.CAPTURED, "captured": taken})
 
     async def void(self, intent_id: str, *, key: str) -> Intent:
@@ -295,7 +293,7 @@ def _about(key: str) -> dict[str, str]:
 
 
 def _priced(amount: Money) -> dict[str, str]:
-    return {"price": f"{Decimal(amount.amount) / 100:.2f}", "currency": amount.currency}
+    return {"price": f"{to_decimal(amount.amount, amount.currency):f}", "currency": amount.currency}
 
 
 def _in_state(intent: Intent, state: IntentState) -> Intent:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from domain.money import Money
+from domain.money import Money, from_decimal
 from domain.payments import (
     GivingBack,
     GivingBackState,
@@ -40,9 +40,10 @@ def reported(token: str, report: Json, refunds: list[Json]) -> Intent:
     if any(each["refundStatus"] not in (DONE, FAILED) for each in cancels):
         raise PaymentUnknown("a cancel is in progress")
     back = [*refunds, *cancels]
-    returned = sum(minor_units(each["refundPrice"]) for each in back if each["refundStatus"] == DONE)
-    paid = minor_units(report["paidPrice"])
-    amount = Money(amount=paid, currency=report["currency"])
+    currency = report["currency"]
+    returned = sum(from_decimal(each["refundPrice"], currency) for each in back if each["refundStatus"] == DONE)
+    paid = from_decimal(report["paidPrice"], currency)
+    amount = Money(amount=paid, currency=currency)
     if report["phase"] in ("AUTH", "POST_AUTH"):
         return Intent(id=token, state=IntentState.CAPTURED, amount=amount, captured=paid, refunded=returned)
     if report["fraudStatus"] == -1:
@@ -86,10 +87,6 @@ def code_of(answer: Json) -> str:
 def reason(answer: Json) -> str:
     """Why a bank refused: its group, since many codes mean the same."""
     return str(answer.get("errorGroup") or code_of(answer) or "declined")
-
-
-def minor_units(price: Any) -> int:
-    return int(Decimal(str(price)) * 100)
 
 
 def read(text: str) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from adapters.payment.iyzico.responses import Json, minor_units
-from domain.money import Money
+from adapters.payment.iyzico.responses import Json
+from domain.money import Money, from_decimal
 from domain.payments import PaymentUnknown
 from domain.reconciliation import Movement, MovementKind, MovementPage
 
@@ -36,7 +36,7 @@ def _movement(row: Json) -> Movement | None:
         reference=f"{row['transactionType']}-{row['transactionId']}",
         kind=kind,
         booking_id=_booking(row.get("basketId")),
-        amount=Money(amount=minor_units(row["paidPrice"]), currency=currency),
+        amount=Money(amount=from_decimal(row["paidPrice"], currency), currency=currency),
         fee=_fee(row),
         happened_at=datetime.fromisoformat(row["transactionDate"]).replace(tzinfo=UTC),
     )
@@ -51,8 +51,8 @@ def _kind(row: Json) -> MovementKind | None:
 
 
 def _fee(row: Json) -> Money | None:
-    so_much = minor_units(row.get("iyzicoCommission") or 0) + minor_units(row.get("iyzicoFee") or 0)
     settled = row.get("settlementCurrency") or row["transactionCurrency"]
+    so_much = sum(from_decimal(row.get(part) or 0, settled) for part in ("iyzicoCommission", "iyzicoFee"))
     return Money(amount=so_much, currency=settled) if so_much else None
 
 

@@ -1,7 +1,7 @@
-"""Bookings and their claims in Postgres: what is decided here is the truth.
+"""Bookings and their claims in Postgres, which decides.
 
 Each change of state is one transaction: row, places, domain event and outbox. It names the version that it starts from,
-so that a step repeated by a retry finds itself done, and a step left over from a dead worker finds itself too late.
+so that a retried step finds that it is done, and a step of a dead worker finds that it is too late.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from domain.problems import ProblemType, Refused
 
 
 class StaleStep(Exception):
-    """The booking has moved on since this step was ordered: whoever still tries it is too late."""
+    """The booking has changed since this step was scheduled, so the step is too late."""
 
 
 async def find(connection: AsyncConnection, booking_id: UUID) -> Booking | None:
@@ -37,7 +37,7 @@ async def find(connection: AsyncConnection, booking_id: UUID) -> Booking | None:
 
 
 class ToBePaid(NamedTuple):
-    """A booking with the database's clock (UTC), and the providers by which its event may be paid; None for any."""
+    """A booking with the database's clock (UTC), and the providers that its event admits; None for any."""
 
     booking: Booking
     now: datetime
@@ -45,7 +45,7 @@ class ToBePaid(NamedTuple):
 
 
 async def find_to_be_paid(connection: AsyncConnection, booking_id: UUID) -> ToBePaid | None:
-    """As `find`, with what an order to pay has to heed."""
+    """As `find`, with the conditions for a payment."""
     row: Any = (await connection.execute(_FIND_TO_BE_PAID, {"of_booking": booking_id})).one_or_none()
     return ToBePaid(await _booking(connection, row), row.clock, row.providers) if row else None
 
@@ -72,7 +72,7 @@ async def _booking(connection: AsyncConnection, row: Row[Any]) -> Booking:
 
 
 def without_tickets(row: Row[Any]) -> Booking:
-    """A booking as its row has it."""
+    """A booking as its row describes it."""
     return Booking(
         id=row.id,
         version=row.version,
@@ -89,17 +89,17 @@ def without_tickets(row: Row[Any]) -> Booking:
 
 
 async def ended(connection: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, BookingStatus]:
-    """Which of these bookings are over, and where they stand."""
+    """Which of these bookings have ended, with their states."""
     over = select(BookingRow.id, BookingRow.status).where(BookingRow.id.in_(ids), BookingRow.status.in_(OVER))
     return {row.id: BookingStatus(row.status) for row in await connection.execute(over)}
 
 
 async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking:
-    """Claim all places of a request and make its booking; a booking that exists already is returned as it is.
+    """Claim all places of a request and create its booking; an existing booking is returned unchanged.
 
     Raises:
-        Refused: The event is not on sale, has no such places, or others have them; or the request came too late to make
-            a booking. Then nothing is changed.
+        Refused: The event is not on sale, has no such places, or other bookings have them; or the request came too
+            late. Then nothing is changed.
     """
     offered = await offers.find_sale(connection, request.event_id, lock=True)
     amount = offers.price_of(offered.sections, request.seats, request.quantities)
@@ -112,7 +112,7 @@ async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking
 
 
 async def _known_or_late(connection: AsyncConnection, request: BookingRequest) -> Booking:
-    """Why the row could not be made: an earlier try has made it, or nobody waits for it any more."""
+    """Why the row was not created: an earlier try created it, or the caller has given up."""
     known = await find(connection, request.id)
     if known is None:
         raise too_late()
@@ -120,14 +120,14 @@ async def _known_or_late(connection: AsyncConnection, request: BookingRequest) -
 
 
 def too_late() -> Refused:
-    """A request that was carried out after its caller had gone: not its fault, and to be made again."""
+    """The refusal of a request whose caller has given up; the caller may repeat it."""
     return Refused(ProblemType.UNAVAILABLE, "The request waited for too long; nothing was done: try again.")
 
 
 async def _insert(
     connection: AsyncConnection, request: BookingRequest, sale: offers.Sale, amount: int
 ) -> Booking | None:
-    """The booking's row, unless there is one already or the request came too late."""
+    """Create the booking's row, unless there is one already or the request came too late."""
     if request.not_after and sale.now >= request.not_after:
         return None
     values = {
@@ -158,7 +158,7 @@ async def claim_places(connection: AsyncConnection, booking: Booking) -> None:
     """Make the booking the owner of all its places.
 
     Raises:
-        Refused: Others have some of them.
+        Refused: Other bookings have some of them.
     """
     await _claim_general(connection, booking)
     await _claim_seats(connection, booking)
@@ -173,7 +173,7 @@ async def _claim_seats(connection: AsyncConnection, booking: Booking) -> None:
         raise seats_unavailable(taken)
 
 
-# Locked in one order by everybody, so that overlapping claims wait for each other instead of deadlocking.
+# All transactions lock in this order, so that overlapping claims wait for each other and do not deadlock.
 _CLAIM_SEATS = text(
     """
     WITH free AS MATERIALIZED (
@@ -209,7 +209,7 @@ async def _claim_general(connection: AsyncConnection, booking: Booking) -> None:
 
 
 def seats_unavailable(taken: Sequence[str]) -> Refused:
-    """The refusal of places that others have."""
+    """The refusal of places that other bookings have."""
     return Refused(ProblemType.SEATS_UNAVAILABLE, f"Not available any more: {', '.join(taken)}.", seats=list(taken))
 
 
@@ -221,9 +221,9 @@ async def move(
     to: BookingStatus,
     tells: Callable[[Booking], BookingEvent],
 ) -> Booking:
-    """Bring a booking from the state it had at `version` to the state `to`, and append the domain event that tells it.
+    """Bring a booking from its state at `version` to the state `to`, and append the domain event.
 
-    A repetition finds the booking there already and changes nothing. Tickets are not read.
+    A retry finds the booking there already and changes nothing. Tickets are not read.
 
     Raises:
         StaleStep: The booking is neither at `version` nor at `to`, or may not go there.
@@ -249,7 +249,7 @@ def _moving(to: BookingStatus) -> ReturningUpdate[Any]:
     if to is BookingStatus.CONFIRMED:
         changed = changed.where(~BookingRow.tickets_forbidden)
     if to is BookingStatus.HELD:
-        values["tickets_forbidden"] = False  # the next payment is another
+        values["tickets_forbidden"] = False  # it was about the previous payment
     return changed.values(**values, updated_at=func.now()).returning(BookingRow)
 
 
@@ -262,7 +262,7 @@ async def _already(connection: AsyncConnection, booking_id: UUID, version: int, 
 
 
 async def ask_to_cancel(connection: AsyncConnection, booking_id: UUID) -> None:
-    """Have the payment that is under way come to nothing when it wants to commit its seats."""
+    """Let the payment that is under way fail when it tries to commit its seats."""
     paying = BookingRow.status.in_([BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED])
     asked = update(BookingRow).where(BookingRow.id == booking_id, paying).values(cancel_asked_at=func.now())
     await connection.execute(asked)
@@ -272,17 +272,17 @@ _MAY_BE_PAID = (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED, BookingStat
 
 
 async def forbid_tickets(connection: AsyncConnection, booking_id: UUID) -> None:
-    """From now on the payment that is under way issues no tickets; one that has issued them stays as it is."""
+    """Stop the payment that is under way from issuing tickets; issued tickets stay."""
     barred = update(BookingRow).where(BookingRow.id == booking_id, BookingRow.status.in_(_MAY_BE_PAID))
     await connection.execute(barred.values(tickets_forbidden=True))
 
 
 async def sell(connection: AsyncConnection, booking: Booking) -> None:
-    """Turn the booking's claims into sold places, if they are still its own and the event is on sale.
+    """Turn the booking's claims into sold places, if it still has them and the event is on sale.
 
     Raises:
-        Refused: The event was called off, the claim is gone, or the buyer has cancelled (`wrong-state`); then nothing
-            is changed.
+        Refused: The event is cancelled, the claim is gone, or the buyer has cancelled (`wrong-state`); then nothing is
+            changed.
     """
     sale = (await connection.execute(_LOCK_SALE, {"booking_id": booking.id})).one_or_none()
     if sale is None:
@@ -315,9 +315,9 @@ _SELL_SEATS = text(
 
 
 async def release(connection: AsyncConnection, booking_id: UUID) -> None:
-    """Put whatever the booking has, claimed or sold, back on sale.
+    """Put all places of the booking, claimed or sold, back on sale.
 
-    Sections and then seats are locked by name, as by everybody: an UPDATE alone locks in whatever order its plan has.
+    Sections and then seats are locked by name, as everywhere. An UPDATE alone would lock in the order of its plan.
     """
     own = (GeneralClaimRow.event_id == SectionRow.event_id) & (GeneralClaimRow.section == SectionRow.name)
     sections = select(SectionRow.name).join(GeneralClaimRow, own).where(GeneralClaimRow.booking_id == booking_id)
@@ -345,10 +345,10 @@ _EVENT = select(EventRow.name, EventRow.starts_at).where(EventRow.id == bindpara
 
 
 async def confirm(connection: AsyncConnection, booking: Booking) -> Booking:
-    """Issue one ticket a place and confirm the booking; repeated, the booking as it is.
+    """Issue one ticket for each place and confirm the booking; repeated, no change.
 
     Raises:
-        StaleStep: As for `move`; or its money is being given back.
+        StaleStep: As for `move`; or its money is being returned.
     """
     event = (await connection.execute(_EVENT, {"event_id": booking.event_id})).one()
     tickets = await issue(connection, booking)
@@ -380,7 +380,7 @@ def held(booking: Booking) -> BookingHeld:
 
 
 def identity(booking: Booking) -> dict[str, Any]:
-    """What every domain event of a booking carries."""
+    """The fields that every domain event of a booking has."""
     return {
         "booking_id": booking.id,
         "event_id": booking.event_id,

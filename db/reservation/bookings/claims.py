@@ -1,4 +1,4 @@
-"""All that is claimed or sold of an event, as Redis has to be told after it was emptied."""
+"""All claimed and sold places of an event, to load them into an empty Redis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.reservation.tables import BookingRow, GeneralClaimRow, SeatRow, SectionRow
 from domain.bookings import OVER, BookingStatus
 
-_OF_LATE = timedelta(hours=1)  # who does not know the outcome of a request repeats it within minutes
+_OF_LATE = timedelta(hours=1)  # a caller without an answer repeats its request within minutes
 _LET_GO = OVER - {BookingStatus.CONFIRMED}
 
 
@@ -20,7 +20,7 @@ class Claim(NamedTuple):
     """A seat, or places in a section, that a booking has.
 
     Attributes:
-        left: How long until the hold ends (negative when it is over); None for what is sold.
+        left: Time until the hold ends (negative after its end); None for sold places.
     """
 
     place: str
@@ -40,7 +40,7 @@ async def capacities(connection: AsyncConnection, event_id: UUID) -> dict[str, i
 
 
 async def seat_claims(connection: AsyncConnection, event_id: UUID) -> list[Claim]:
-    """The seats that somebody has."""
+    """The seats that are claimed or sold."""
     rows = await connection.execute(
         select(SeatRow.name, SeatRow.status, BookingRow.id, (BookingRow.expires_at - func.now()).label("left"))
         .join(BookingRow, BookingRow.id == SeatRow.booking_id)
@@ -50,7 +50,7 @@ async def seat_claims(connection: AsyncConnection, event_id: UUID) -> list[Claim
 
 
 async def general_claims(connection: AsyncConnection, event_id: UUID) -> list[Claim]:
-    """The general-admission places that somebody has."""
+    """The general-admission places that are claimed or sold."""
     rows = await connection.execute(
         select(
             GeneralClaimRow.section,
@@ -66,7 +66,7 @@ async def general_claims(connection: AsyncConnection, event_id: UUID) -> list[Cl
 
 
 async def lately_ended(connection: AsyncConnection, event_id: UUID) -> list[UUID]:
-    """Bookings that have let go of places within the last hour, some or all of them."""
+    """Bookings that released places within the last hour, all or some of them."""
     rows = await connection.execute(
         select(BookingRow.id)
         .where(BookingRow.event_id == event_id, BookingRow.status.in_(_LET_GO))

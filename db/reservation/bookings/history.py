@@ -1,4 +1,4 @@
-"""What was, for whoever wants to look back: a user's bookings, and what has been told of one."""
+"""The past: a user's bookings, and the domain events of a booking."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def of_user(connection: AsyncConnection, user_id: UUID, *, after: UUID | N
 
 
 async def domain_events(connection: AsyncConnection, booking_id: UUID) -> list[dict[str, Any]]:
-    """What has been told of a booking, in order."""
+    """The domain events of a booking, in order."""
     rows = await connection.execute(
         select(DomainEventRow.sequence, DomainEventRow.type, DomainEventRow.data, DomainEventRow.occurred_at)
         .where(DomainEventRow.aggregate_id == booking_id)

@@ -1,4 +1,4 @@
-"""Bringing back a booking that has expired: its money has turned up, and it may have places once more."""
+"""Reinstates an expired booking whose payment arrived late."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ async def reinstate(connection: AsyncConnection, booking: Booking, seats: Sequen
     """Claim these seats, and the booking's general-admission places, for it: `expired` → `paying`.
 
     Args:
-        window: How long the rest may take before somebody looks what keeps it.
+        window: How long the remaining steps may take before the booking counts as overdue.
 
     Raises:
-        Refused: The event is not on sale, or others have the places; then nothing is changed.
+        Refused: The event is not on sale, or other bookings have the places; then nothing is changed.
         StaleStep: As for `move`.
     """
     await find_sale(connection, booking.event_id, lock=True)
@@ -50,10 +50,10 @@ def _reinstated(booking: Booking) -> BookingEvent:
 
 
 async def alternatives(connection: AsyncConnection, booking: Booking, taken: Collection[str]) -> tuple[str, ...] | None:
-    """The nearest seats of equal worth that are free and not among `taken`.
+    """The nearest free seats of equal value that are not in `taken`.
 
     Returns:
-        None where there are none, or the buyer did not agree to any.
+        None if there are none, or the buyer did not accept alternatives.
     """
     agreed = select(BookingRow.accept_alternatives).where(BookingRow.id == booking.id)
     if not booking.seats or not (await connection.execute(agreed)).scalar_one():

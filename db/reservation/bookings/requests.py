@@ -1,4 +1,4 @@
-"""The requests that made bookings, read back from their rows for whoever has to hand them in again."""
+"""The requests behind bookings, rebuilt from their rows to start lost workflows again."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ _UNFINISHED = (BookingStatus.HELD, BookingStatus.PAYING, BookingStatus.ACTION_RE
 
 
 async def find_unfinished(connection: AsyncConnection, *, overdue: timedelta, limit: int) -> list[BookingRequest]:
-    """Requests of bookings whose hold ended `overdue` ago or earlier and that have not ended, in no order.
+    """Requests of bookings that have not ended although their hold ended at least `overdue` ago, in random order.
 
-    At random, so that many which live and cannot end (parked ones) do not hide the others behind `limit`.
+    The order is random, so that many bookings that wait for an operator do not hide the others behind `limit`.
 
-    A payment that is rightly under way may be among them. The policy is the default one: the one that each started with
-    is known to its workflow alone.
+    A booking with a payment under way may be among them. The policy is the default: only the workflow knows its own.
     """
-    # In the statement's text, not as parameters: only so is it certain that the partial index has them all.
+    # In the text and not as parameters: only then does Postgres use the partial index.
     chosen: BindParameter[str] = bindparam("statuses", [*map(str, _UNFINISHED)], expanding=True, literal_execute=True)
     rows = await connection.execute(
         select(BookingRow, EventRow.hold_seconds)
@@ -35,7 +34,7 @@ async def find_unfinished(connection: AsyncConnection, *, overdue: timedelta, li
 
 
 async def request_of(connection: AsyncConnection, booking: Booking, *, grace: timedelta) -> tuple[BookingRequest, bool]:
-    """The request that made a booking, with the default policy, and whether its hold ended more than `grace` ago."""
+    """The request behind a booking, with the default policy, and whether its hold ended more than `grace` ago."""
     overdue = (BookingRow.expires_at + grace < func.now()).label("overdue")
     found = await connection.execute(
         select(BookingRow.body_sha256, BookingRow.accept_alternatives, EventRow.hold_seconds, overdue)

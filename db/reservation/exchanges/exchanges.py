@@ -1,7 +1,7 @@
-"""Exchanges in Postgres: the new seat claimed first, then both tickets and both seats changed in one transaction.
+"""Exchanges in Postgres: first the new seat is claimed, then tickets and seats change in one transaction.
 
-An exchange that is under way keeps everybody else from changing its booking: each of them locks the booking's row and
-then looks for the other. Each step names the state that it starts from, so that a repetition finds itself done.
+While an exchange is under way, nothing else changes its booking: refunds and exchanges lock the booking's row and then
+check for each other. Each step names the state that it starts from, so that a retry finds that it is done.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _S = ExchangeState
 
 
 async def begin(connection: AsyncConnection, request: ExchangeRequest) -> Exchange:
-    """Claim the new seat for the booking, which keeps the old one; repeated, the exchange as it stands.
+    """Claim the new seat for the booking, which keeps the old one; repeated, no change.
 
     Raises:
-        Refused: As for `plan`; or others have the seat, or the request came too late. Then nothing is changed.
+        Refused: As for `plan`; or another booking has the seat, or the request came too late. Then nothing is changed.
     """
     await _lock(connection, request.booking_id)
     known = await find(connection, request.id)
@@ -59,17 +59,17 @@ async def begin(connection: AsyncConnection, request: ExchangeRequest) -> Exchan
 
 
 async def await_buyer(connection: AsyncConnection, exchange_id: UUID, action_url: str | None) -> Exchange:
-    """The buyer has to act at the payment provider; repeated, as it stands.
+    """Record that the buyer has to act at the payment provider; repeated, no change.
 
     Raises:
-        StaleStep: It has gone on already.
+        StaleStep: It is in a later state.
     """
     waits = {"state": _S.ACTION_REQUIRED, "action_url": action_url}
     return await _reach(connection, exchange_id, (_S.PENDING, _S.ACTION_REQUIRED), waits)
 
 
 async def commit(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
-    """The money is reserved: make sure, before it is taken, that there is still something to be had for it.
+    """Check, between authorization and capture, that the exchange can still be completed.
 
     Raises:
         Refused: The event is not on sale any more; then nothing is changed.
@@ -84,13 +84,13 @@ async def commit(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
 
 
 async def swap(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
-    """The one step that lets the old seat go: both tickets, both seats and what is owed now, in one transaction.
+    """Swap the tickets, the seats and the amount in one transaction; only this step releases the old seat.
 
-    Where nothing was paid for it, and so nobody has asked since it was begun, an event that is not on sale any more
-    ends the exchange instead: the ticket stays as it was.
+    Without a payment there was no earlier check. If the event is no longer on sale then, the exchange fails instead and
+    the ticket stays valid.
 
     Raises:
-        StaleStep: It has ended otherwise, or its difference is not taken.
+        StaleStep: It has failed, or its difference is not captured.
     """
     exchange = await _locked(connection, exchange_id)
     if exchange.state is _S.COMPLETED or (exchange.state is _S.FAILED and exchange.difference <= 0):
@@ -111,7 +111,7 @@ async def swap(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
 
 
 async def _why_not_on_sale(connection: AsyncConnection, booking_id: UUID) -> Problem | None:
-    """None where the event is on sale; it cannot be called off then before this transaction ends."""
+    """None if the event is on sale; then it cannot be cancelled before this transaction ends."""
     event_id = await connection.scalar(select(BookingRow.event_id).where(BookingRow.id == booking_id))
     assert event_id
     try:
@@ -141,7 +141,7 @@ async def _reissue(connection: AsyncConnection, exchange: Exchange) -> Ticket:
 
 
 async def _change_hands(connection: AsyncConnection, exchange: Exchange) -> None:
-    """Locked by name, as by everybody."""
+    """Locked by name, as everywhere."""
     names = (exchange.old_seat, exchange.seat)
     own = (SeatRow.booking_id == exchange.booking_id, SeatRow.name.in_(names))
     locked = await connection.execute(select(SeatRow.name).where(*own).order_by(SeatRow.name).with_for_update())
@@ -155,7 +155,7 @@ async def _change_hands(connection: AsyncConnection, exchange: Exchange) -> None
 
 
 async def _rewrite(connection: AsyncConnection, exchange: Exchange, new: Ticket) -> Booking:
-    """The booking with the new seat in the place of the old one, and what it owes; told by a domain event."""
+    """Replace the booking's seat and change its amount; append the domain event."""
     before = await bookings.find(connection, exchange.booking_id)
     assert before
     charged, returns = max(exchange.difference, 0), max(-exchange.difference, 0)
@@ -187,7 +187,7 @@ async def _rewrite(connection: AsyncConnection, exchange: Exchange, new: Ticket)
 
 
 async def fail(connection: AsyncConnection, exchange_id: UUID, problem: Problem) -> Exchange:
-    """Let the new seat go; the ticket stays as it was. Repeated, as it stands.
+    """Release the new seat; the ticket stays valid. Repeated, no change.
 
     Raises:
         StaleStep: It is completed.
@@ -206,7 +206,7 @@ async def fail(connection: AsyncConnection, exchange_id: UUID, problem: Problem)
 
 
 async def flag(connection: AsyncConnection, exchange_id: UUID, needs_attention: bool) -> None:
-    """Show whether an operator has to look at an exchange that goes on."""
+    """Mark whether an exchange waits for an operator."""
     live = (ExchangeRow.id == exchange_id, ExchangeRow.state.in_(LIVE))
     await connection.execute(update(ExchangeRow).where(*live).values(needs_attention=needs_attention))
 
@@ -233,7 +233,7 @@ async def _reach(
 
 
 async def _lock(connection: AsyncConnection, booking_id: UUID) -> None:
-    """One change at a time for each booking: refunds do the same."""
+    """Allow one change at a time for each booking, as refunds do."""
     await connection.execute(select(BookingRow.id).where(BookingRow.id == booking_id).with_for_update())
 
 

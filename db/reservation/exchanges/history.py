@@ -1,4 +1,4 @@
-"""Exchanges as they are looked up: by those who ask, and by those who take up again what was left."""
+"""Reads exchanges: for buyers, and to start lost workflows again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def of_booking(connection: AsyncConnection, booking_id: UUID) -> list[Exch
 
 
 async def digest_of(connection: AsyncConnection, exchange_id: UUID) -> str:
-    """The digest of the request that made an exchange."""
+    """The digest of the request behind an exchange."""
     found = await connection.execute(select(ExchangeRow.body_sha256).where(ExchangeRow.id == exchange_id))
     return found.scalar_one()
 
@@ -29,9 +29,9 @@ async def digest_of(connection: AsyncConnection, exchange_id: UUID) -> str:
 async def find_unfinished(
     connection: AsyncConnection, *, older: timedelta, limit: int, window: timedelta, attempts: int
 ) -> list[ExchangeRequest]:
-    """Requests of exchanges that were begun `older` ago or earlier and are still under way, in no order.
+    """Requests of exchanges that are under way and began at least `older` ago, in random order.
 
-    How they were to be paid is known to their workflows alone.
+    Only their workflows know the payment.
     """
     rows = await connection.execute(
         select(ExchangeRow, BookingRow.event_id)

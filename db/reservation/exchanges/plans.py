@@ -1,4 +1,4 @@
-"""What an exchange would come to, and why it may not be: asked before anything is done, and once more when it is."""
+"""The plan of an exchange, or its refusal; checked before anything is done, and again when it is done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from domain.providers import check_admitted
 
 
 class Plan(NamedTuple):
-    """What an exchange comes to: which ticket, and what the new seat costs more (minor units, negative for less)."""
+    """The ticket, and the difference in price (minor units, negative for a cheaper seat)."""
 
     booking: Booking
     ticket: Ticket
@@ -28,14 +28,14 @@ class Plan(NamedTuple):
 
 
 async def plan(connection: AsyncConnection, request: ExchangeRequest, *, lock: bool = False) -> Plan:
-    """What an exchange would come to at this moment; nothing is changed, and nobody's claim on the seat is looked at.
+    """The plan at this moment. Nothing is changed, and claims on the seat are not checked.
 
     Args:
-        lock: The event cannot be called off before this transaction ends.
+        lock: The event cannot be cancelled before this transaction ends.
 
     Raises:
         Refused: The booking is not paid or is being changed, it has no such ticket, the event has no such seat or is
-            not on sale, its policy does not allow it, or nobody has said how to pay what it costs.
+            not on sale, its policy does not allow it, or the payment for the difference is missing.
     """
     booking = await _changeable(connection, request)
     ticket, old_seat = await _chosen(connection, booking, request.ticket)

@@ -1,4 +1,4 @@
-"""Refunds in Postgres: tickets made void and places put back on sale in one transaction with what tells of it."""
+"""Refunds in Postgres: tickets become void and places go back on sale in one transaction with the domain event."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _REFUNDABLE = (BookingStatus.CONFIRMED, BookingStatus.PARTIALLY_REFUNDED)
 
 
 class Plan(NamedTuple):
-    """What a refund comes to: which tickets, and what goes back and what is kept of their price (minor units)."""
+    """The tickets of a refund, the amount and the fee (minor units)."""
 
     booking: Booking
     tickets: tuple[Ticket, ...]
@@ -48,7 +48,7 @@ class Plan(NamedTuple):
 
 
 async def plan(connection: AsyncConnection, request: RefundRequest) -> Plan:
-    """What a refund would come to at this moment; nothing is changed.
+    """The plan of a refund at this moment; nothing is changed.
 
     Raises:
         Refused: The booking is not paid, another refund of it is under way, it has no such tickets, or the event's
@@ -117,14 +117,14 @@ def _why_closed(policy: RefundPolicy) -> str:
 
 
 async def accept(connection: AsyncConnection, request: RefundRequest) -> tuple[Refund, Booking]:
-    """Make the tickets void, put their places back on sale, and owe the buyer the money: there is no way back.
+    """Make the tickets void, put their places back on sale, and owe the buyer the money. This cannot be undone.
 
-    Repeated, the refund as it stands and the booking now.
+    Repeated, the current refund and booking.
 
     Raises:
         Refused: As for `plan`; then nothing is changed.
     """
-    # One at a time for each booking: who comes second finds the first one's doing.
+    # One at a time for each booking: the second transaction sees the result of the first.
     await connection.execute(select(BookingRow.id).where(BookingRow.id == request.booking_id).with_for_update())
     known = await find(connection, request.id)
     if known:
@@ -147,7 +147,7 @@ async def accept(connection: AsyncConnection, request: RefundRequest) -> tuple[R
 async def owe_difference(
     connection: AsyncConnection, booking: Booking, refund_id: UUID, requested_by: UUID, amount: int
 ) -> None:
-    """A seat was exchanged for a cheaper one: owe the buyer the difference; no ticket becomes void by that."""
+    """Owe the buyer the difference after an exchange for a cheaper seat; no ticket becomes void."""
     await connection.execute(
         insert(RefundRow).values(
             id=refund_id,
@@ -192,7 +192,7 @@ async def _make_void(connection: AsyncConnection, refund_id: UUID, tickets: Sequ
 
 
 async def _free_places(connection: AsyncConnection, booking: Booking, tickets: Sequence[Ticket]) -> None:
-    """Sections by name and then seats by name, locked as by everybody."""
+    """Lock sections by name and then seats by name, as everywhere."""
     general = Counter(ticket.section for ticket in tickets if ticket.seat is None)
     for section, quantity in sorted(general.items()):
         await connection.execute(
@@ -219,7 +219,7 @@ async def _shrink_claim(connection: AsyncConnection, booking_id: UUID, section: 
 
 
 async def settle(connection: AsyncConnection, refund_id: UUID) -> Refund:
-    """The money has gone back, once: → `refunded`, or to where a booking is that has valid tickets left."""
+    """Record that the money is paid, once; the booking leaves `refunding`."""
     refund = await find(connection, refund_id)
     assert refund
     locked = select(BookingRow, EventRow.name.label("event_name")).join(EventRow, EventRow.id == BookingRow.event_id)
@@ -268,7 +268,7 @@ _TELLS: dict[BookingStatus, type[BookingMoneyReturned]] = {
 
 
 async def _goes_to(connection: AsyncConnection, refund: Refund) -> BookingStatus:
-    """`confirmed` where no ticket was ever given back: then the refund is an exchange's."""
+    """`confirmed` if no ticket was ever refunded: then the refund belongs to an exchange."""
     counted = await connection.execute(
         select(
             func.count().filter(TicketRow.status == "valid").label("left"),
@@ -282,7 +282,7 @@ async def _goes_to(connection: AsyncConnection, refund: Refund) -> BookingStatus
 
 
 async def flag(connection: AsyncConnection, refund_id: UUID, state: RefundState) -> None:
-    """Show whether an operator has to look at a refund that goes on."""
+    """Mark whether a refund waits for an operator."""
     await connection.execute(
         update(RefundRow).where(RefundRow.id == refund_id, RefundRow.state != RefundState.SUCCEEDED).values(state=state)
     )
@@ -302,12 +302,12 @@ async def of_booking(connection: AsyncConnection, booking_id: UUID) -> list[Refu
 
 
 async def digest_of(connection: AsyncConnection, refund_id: UUID) -> str:
-    """The digest of the request that made a refund."""
+    """The digest of the request behind a refund."""
     return (await connection.execute(select(RefundRow.body_sha256).where(RefundRow.id == refund_id))).scalar_one()
 
 
 async def find_unfinished(connection: AsyncConnection, *, older: timedelta, limit: int) -> list[RefundRequest]:
-    """Requests of refunds that were accepted `older` ago or earlier and whose money has not gone back, in no order."""
+    """Requests of refunds that are not paid and were accepted at least `older` ago, in random order."""
     rows = await connection.execute(
         _REQUESTS.where(RefundRow.state != "succeeded", RefundRow.created_at <= func.now() - older)
         .order_by(func.random())
@@ -317,7 +317,7 @@ async def find_unfinished(connection: AsyncConnection, *, older: timedelta, limi
 
 
 async def request_of(connection: AsyncConnection, refund_id: UUID) -> RefundRequest:
-    """The request that made a refund, as far as it is kept."""
+    """The request behind a refund, as far as it is stored."""
     return _request((await connection.execute(_REQUESTS.where(RefundRow.id == refund_id))).one())
 
 

@@ -1,4 +1,4 @@
-"""A refund whose money had gone back and is with us again: it is pending once more, and its booking `refunding`."""
+"""Refunds that the provider took back after it had paid: they are pending again, and their booking is `refunding`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def take_back(connection: AsyncConnection, refund_id: UUID) -> bool:
 
 
 async def _locked(connection: AsyncConnection, refund_id: UUID) -> Refund:
-    """The refund, with its booking locked, as by everybody who changes it."""
+    """The refund, with its booking locked, as in every change of a booking."""
     of_refund = select(RefundRow.booking_id).where(RefundRow.id == refund_id).scalar_subquery()
     await connection.execute(select(BookingRow.id).where(BookingRow.id == of_refund).with_for_update())
     refund = await refunds.find(connection, refund_id)
@@ -79,7 +79,7 @@ async def _tell(connection: AsyncConnection, refund: Refund, before: Booking) ->
 
 
 async def _told_at(connection: AsyncConnection, refund: Refund) -> datetime:
-    """When it was told last that the money had gone back."""
+    """When the refund was last reported as paid."""
     told = (
         select(DomainEventRow.occurred_at)
         .where(DomainEventRow.aggregate_id == refund.booking_id, DomainEventRow.type.in_(REFUND_TYPES))

@@ -7,8 +7,8 @@ import os
 import sys
 
 from stack import Stack
-from tests.box_office import BoxOffice
 from tests.conftest import TEST_SETTINGS, settings_of
+from tests.platform_client import PlatformClient
 from tests.workflows.recording import bookings, events, exchanges, late_payments, reconciliation, refunds
 from tests.workflows.recording.shared import write
 
@@ -18,14 +18,14 @@ async def main() -> None:
     stack = Stack(os.environ.get("SEATWRIGHT_STACK", "test"), ports="free")
     await asyncio.to_thread(stack.up, settings=TEST_SETTINGS)
     settings = settings_of(stack.env)
-    async with BoxOffice(settings) as office:
+    async with PlatformClient(settings) as platform:
         recordings = {
-            "bookings": bookings.record(office, stack),
-            "late_payments": late_payments.record(office, settings),
-            "exchanges": exchanges.record(office),
-            "refunds": refunds.record(office),
-            "events": events.record(office),
-            "reconciliation": reconciliation.record(office),
+            "bookings": bookings.record(platform, stack),
+            "late_payments": late_payments.record(platform, settings),
+            "exchanges": exchanges.record(platform),
+            "refunds": refunds.record(platform),
+            "events": events.record(platform),
+            "reconciliation": reconciliation.record(platform),
         }
         for what in sys.argv[1:] or recordings:
             async for name, history in recordings[what]:

@@ -7,43 +7,43 @@ from uuid import UUID
 
 from temporalio.client import WorkflowHistory
 
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.workflows.recording.shared import ended
 from workflows.ids import event_cancellation_workflow_id
 
 
-async def record(office: BoxOffice) -> AsyncIterator[tuple[str, WorkflowHistory]]:
+async def record(platform: PlatformClient) -> AsyncIterator[tuple[str, WorkflowHistory]]:
     """Yield the name of each run, and its history."""
-    event, buyer = await office.event(standing=60), office.somebody()
-    yield "event-published", await ended(office, f"publish-{event}")
+    event, buyer = await platform.event(standing=60), platform.new_buyer()
+    yield "event-published", await ended(platform, f"publish-{event}")
     bookings = [await buyer.bought(event, quantities={"Standing": 1}) for _ in range(52)]
     slow = str(bookings[0]["id"])
-    await office.provider.will("processing", "refund", slow)
+    await platform.provider.will("processing", "refund", slow)
     await buyer.held(event, "A-1-1")
-    await office.cancel(event, dry_run=True)
-    yield "event-cancellation-estimated", await ended(office, f"estimate-cancellation-{event}")
-    await office.cancel(event)
+    await platform.cancel(event, dry_run=True)
+    yield "event-cancellation-estimated", await ended(platform, f"estimate-cancellation-{event}")
+    await platform.cancel(event)
 
     async def only_one_is_left() -> bool:
-        return bool((await office.cancellation(event))["progress"]["refunded"] == 51)
+        return bool((await platform.cancellation(event))["progress"]["refunded"] == 51)
 
     await eventually(only_one_is_left, within=120)
-    [left] = await office.provider.refunds(slow)
-    await office.provider.decide(left["id"], "succeeded")
+    [left] = await platform.provider.refunds(slow)
+    await platform.provider.decide(left["id"], "succeeded")
 
     async def is_over() -> bool:
-        return bool((await office.cancellation(event))["finished_at"])
+        return bool((await platform.cancellation(event))["finished_at"])
 
     await eventually(is_over, within=120)
-    first, second, *_, last = await _runs(office, event)
+    first, second, *_, last = await _runs(platform, event)
     yield "event-cancellation-first-run", first
     yield "event-cancellation-second-run", second
     yield "event-cancellation-last-run", last
 
 
-async def _runs(office: BoxOffice, event: str) -> list[WorkflowHistory]:
+async def _runs(platform: PlatformClient, event: str) -> list[WorkflowHistory]:
     id = event_cancellation_workflow_id(UUID(event))
-    runs = [found async for found in office.temporal.list_workflows(f"WorkflowId = '{id}'")]
+    runs = [found async for found in platform.temporal.list_workflows(f"WorkflowId = '{id}'")]
     runs.sort(key=lambda run: run.start_time)
-    return [await office.temporal.get_workflow_handle(id, run_id=run.run_id).fetch_history() for run in runs]
+    return [await platform.temporal.get_workflow_handle(id, run_id=run.run_id).fetch_history() for run in runs]

@@ -8,8 +8,8 @@ from typing import Any
 
 from temporalio.client import WorkflowHistory
 
-from tests.box_office import BoxOffice
 from tests.buyer import CARD_WITH_3DS, DECLINED_CARD, Buyer
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.workflows.recording.shared import ended, refused
 
@@ -26,41 +26,41 @@ _WAYS: dict[str, tuple[str, str, dict[str, Any]]] = {
 """For each way the seat that is given, the one that is wanted, and how the difference is paid."""
 
 
-async def record(office: BoxOffice) -> AsyncIterator[tuple[str, WorkflowHistory]]:
+async def record(platform: PlatformClient) -> AsyncIterator[tuple[str, WorkflowHistory]]:
     """Yield the name of each way, and its history."""
-    event, buyer = await office.event(), office.somebody()
+    event, buyer = await platform.event(), platform.new_buyer()
     for name, (old, new, how) in _WAYS.items():
         booking = await buyer.bought(event, old)
         if name == "exchange-failed-by-its-capture":
-            await office.provider.will("decline", "capture", booking["id"])
+            await platform.provider.will("decline", "capture", booking["id"])
         await buyer.exchange(booking["id"], booking["tickets"][0]["id"], new, **how)
         [exchange] = await buyer.exchanges(booking["id"])
         path = f"/v1/bookings/{booking['id']}/exchanges/{exchange['id']}"
         if name == "exchange-after-3d-secure":
-            await office.provider.act(exchange["next_action"]["url"], "approve")
+            await platform.provider.act(exchange["next_action"]["url"], "approve")
         elif name == "exchange-abandoned":
             await buyer.delete(path)
         elif name == "exchange-abandoned-after-an-operators-retry":
-            await _wait_for_operator(office, buyer, booking["id"], path)
-            await office.exchange_saga(exchange["id"]).execute_update("operate", "retry")
-        yield name, await ended(office, f"exchange-{exchange['id']}")
-    await _race(office, event)
-    yield "exchange-refused-because-its-seat-was-taken", await refused(office, event, "Exchange")
+            await _wait_for_operator(platform, buyer, booking["id"], path)
+            await platform.exchange_saga(exchange["id"]).execute_update("operate", "retry")
+        yield name, await ended(platform, f"exchange-{exchange['id']}")
+    await _race(platform, event)
+    yield "exchange-refused-because-its-seat-was-taken", await refused(platform, event, "Exchange")
 
 
-async def _wait_for_operator(office: BoxOffice, buyer: Buyer, booking: str, path: str) -> None:
-    await office.provider.will("500_before", "cancel", booking, times=1000)
+async def _wait_for_operator(platform: PlatformClient, buyer: Buyer, booking: str, path: str) -> None:
+    await platform.provider.will("500_before", "cancel", booking, times=1000)
     await buyer.delete(path)
 
     async def waits() -> bool:
         return bool((await buyer.exchanges(booking))[0]["needs_attention"])
 
     await eventually(waits, within=60)
-    await office.provider.forgive(booking)
+    await platform.provider.clear_faults(booking)
 
 
-async def _race(office: BoxOffice, event: str) -> None:
-    buyers = [office.somebody() for _ in range(6)]
+async def _race(platform: PlatformClient, event: str) -> None:
+    buyers = [platform.new_buyer() for _ in range(6)]
     bookings = [await buyer.bought(event, f"B-3-{number}") for number, buyer in enumerate(buyers, start=1)]
     await asyncio.gather(
         *(

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from temporalio.client import WorkflowHistory
 
-from tests.box_office import BoxOffice
+from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 HISTORIES = Path(__file__).parents[2] / "histories"
 
 
-async def ended(office: BoxOffice, workflow_id: str) -> WorkflowHistory:
+async def ended(platform: PlatformClient, workflow_id: str) -> WorkflowHistory:
     """The history of a workflow, once it has ended."""
-    handle = office.temporal.get_workflow_handle(workflow_id)
+    handle = platform.temporal.get_workflow_handle(workflow_id)
 
     async def closed_at() -> bool:
         return (await handle.describe()).close_time is not None
@@ -24,14 +24,14 @@ async def ended(office: BoxOffice, workflow_id: str) -> WorkflowHistory:
     return await handle.fetch_history()
 
 
-async def refused(office: BoxOffice, event: str, workflow_type: str) -> WorkflowHistory:
+async def refused(platform: PlatformClient, event: str, workflow_type: str) -> WorkflowHistory:
     """The history of a request of this event that lost a race inside its workflow, which fails it."""
     query = f"SeatwrightEvent = '{event}' AND WorkflowType = '{workflow_type}' AND ExecutionStatus = 'Failed'"
 
     async def failed() -> str | None:
-        return next(iter([found.id async for found in office.temporal.list_workflows(query)]), None)
+        return next(iter([found.id async for found in platform.temporal.list_workflows(query)]), None)
 
-    return await ended(office, await eventually(failed))
+    return await ended(platform, await eventually(failed))
 
 
 def write(name: str, history: WorkflowHistory) -> None:

@@ -1,4 +1,4 @@
-"""Inbox, events and sales; this service tells nobody anything, so it has no outbox."""
+"""Inbox, events, sales and refunds. This service publishes no domain events, so it has no outbox."""
 
 from alembic import op
 
@@ -22,7 +22,7 @@ CREATE TABLE events (
     cancelled boolean NOT NULL DEFAULT false
 );
 
--- Sales do not refer to events: the two come through topics of their own, in any order.
+-- No table refers to events: sales and events arrive through different topics, in any order.
 CREATE TABLE sales (
     event_id uuid NOT NULL,
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
@@ -39,6 +39,17 @@ CREATE TABLE daily_sales (
     bookings bigint NOT NULL CHECK (bookings >= 0),
     tickets bigint NOT NULL CHECK (tickets >= 0),
     revenue bigint NOT NULL CHECK (revenue >= 0),
+    PRIMARY KEY (event_id, currency, day)
+);
+
+-- By the day of the refund, in a table of its own, so that a refund does not change the sales of a past day.
+CREATE TABLE daily_refunds (
+    event_id uuid NOT NULL,
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    day date NOT NULL,
+    refunds bigint NOT NULL CHECK (refunds >= 0),
+    tickets bigint NOT NULL CHECK (tickets >= 0),
+    amount bigint NOT NULL CHECK (amount >= 0),
     PRIMARY KEY (event_id, currency, day)
 );
 """

@@ -23,6 +23,11 @@ CREATE TABLE events (
     starts_at timestamptz NOT NULL,
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     hold_seconds integer NOT NULL CHECK (hold_seconds > 0),
+    refund_until_hours integer DEFAULT 0 CHECK (refund_until_hours >= 0), -- null: no refunds
+    refund_fee_percent integer NOT NULL DEFAULT 0 CHECK (refund_fee_percent BETWEEN 0 AND 100),
+    refund_fee_fixed integer NOT NULL DEFAULT 0 CHECK (refund_fee_fixed >= 0),
+    exchange_until_hours integer DEFAULT 0 CHECK (exchange_until_hours >= 0), -- null: no exchanges
+    providers text[] CHECK (cardinality(providers) > 0), -- null: every provider that accepts the currency
     created_at timestamptz NOT NULL DEFAULT now(),
     published_at timestamptz,
     CHECK (status <> 'draft' OR published_at IS NULL),

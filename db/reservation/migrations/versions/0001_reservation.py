@@ -1,4 +1,4 @@
-"""Inventory, bookings with their legal edges, tickets, domain events and outbox."""
+"""Inventory, bookings with their legal edges, tickets, refunds, exchanges, event cancellations, and outbox."""
 
 from alembic import op
 
@@ -15,12 +15,18 @@ CREATE TABLE events (
     starts_at timestamptz NOT NULL,
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     hold_seconds integer NOT NULL CHECK (hold_seconds > 0),
-    status text NOT NULL CHECK (status IN ('on_sale', 'cancelled'))
+    status text NOT NULL CHECK (status IN ('on_sale', 'cancelled')),
+    refund_until_hours integer DEFAULT 0 CHECK (refund_until_hours >= 0), -- null: no refunds
+    refund_fee_percent integer NOT NULL DEFAULT 0 CHECK (refund_fee_percent BETWEEN 0 AND 100),
+    refund_fee_fixed integer NOT NULL DEFAULT 0 CHECK (refund_fee_fixed >= 0),
+    exchange_until_hours integer DEFAULT 0 CHECK (exchange_until_hours >= 0), -- null: no exchanges
+    providers text[] CHECK (cardinality(providers) > 0) -- null: every provider that accepts the currency
 );
 
 CREATE TABLE sections (
     event_id uuid NOT NULL REFERENCES events,
     name text NOT NULL,
+    position integer NOT NULL DEFAULT 0,
     kind text NOT NULL CHECK (kind IN ('seated', 'general')),
     price integer NOT NULL CHECK (price >= 0),
     rows integer,
@@ -48,7 +54,9 @@ INSERT INTO booking_edges VALUES
     ('confirmed', 'refunding'), ('confirmed', 'needs_attention'),
     ('refunding', 'confirmed'), ('refunding', 'partially_refunded'), ('refunding', 'refunded'),
     ('refunding', 'needs_attention'),
-    ('partially_refunded', 'refunding'), ('partially_refunded', 'needs_attention');
+    ('partially_refunded', 'refunding'), ('partially_refunded', 'needs_attention'),
+    ('refunded', 'refunding'), -- the provider reports that the refund failed after all
+    ('expired', 'paying'); -- the payment arrives late, and the places are still free
 
 CREATE TABLE bookings (
     id uuid PRIMARY KEY,
@@ -58,15 +66,19 @@ CREATE TABLE bookings (
     seats text[] NOT NULL,
     quantities jsonb NOT NULL,
     amount integer NOT NULL CHECK (amount >= 0),
+    refunded integer NOT NULL DEFAULT 0 CHECK (refunded BETWEEN 0 AND amount),
     currency text NOT NULL,
     body_sha256 text NOT NULL,
+    accept_alternatives boolean NOT NULL DEFAULT false,
     version integer NOT NULL DEFAULT 1,
     expires_at timestamptz NOT NULL,
+    cancel_asked_at timestamptz, -- a payment that is under way reads it before it charges
+    tickets_forbidden boolean NOT NULL DEFAULT false, -- set before money goes back
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX bookings_by_user ON bookings (user_id, created_at DESC, id DESC);
-CREATE INDEX bookings_by_event ON bookings (event_id);
+CREATE INDEX bookings_of_event ON bookings (event_id, id);
 CREATE INDEX bookings_unfinished ON bookings (expires_at)
     WHERE status IN ('held', 'paying', 'action_required', 'needs_attention', 'refunding');
 
@@ -112,6 +124,25 @@ CREATE TABLE general_claims (
 );
 CREATE INDEX general_claims_by_event ON general_claims (event_id, section);
 
+CREATE TABLE refunds (
+    id uuid PRIMARY KEY,
+    booking_id uuid NOT NULL REFERENCES bookings,
+    requested_by uuid NOT NULL,
+    cause text NOT NULL CHECK (cause IN ('buyer', 'staff', 'event_cancelled', 'exchange')),
+    reason text NOT NULL,
+    body_sha256 text NOT NULL,
+    state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'needs_attention', 'succeeded')),
+    amount integer NOT NULL CHECK (amount >= 0),
+    fee integer NOT NULL CHECK (fee >= 0),
+    currency text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    settled_at timestamptz,
+    CHECK ((state = 'succeeded') = (settled_at IS NOT NULL))
+);
+CREATE INDEX refunds_of_booking ON refunds (booking_id, created_at);
+CREATE UNIQUE INDEX one_refund_at_a_time ON refunds (booking_id) WHERE state <> 'succeeded';
+CREATE INDEX refunds_unfinished ON refunds (created_at) WHERE state <> 'succeeded';
+
 CREATE TABLE tickets (
     id uuid PRIMARY KEY DEFAULT uuidv7(),
     booking_id uuid NOT NULL REFERENCES bookings,
@@ -120,10 +151,55 @@ CREATE TABLE tickets (
     seat text,
     ordinal integer NOT NULL,
     status text NOT NULL DEFAULT 'valid' CHECK (status IN ('valid', 'void')),
+    refund_id uuid REFERENCES refunds,
     issued_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (booking_id, ordinal)
 );
 CREATE UNIQUE INDEX one_live_ticket_per_seat ON tickets (event_id, seat) WHERE status = 'valid' AND seat IS NOT NULL;
+CREATE INDEX tickets_refunded ON tickets (refund_id) WHERE refund_id IS NOT NULL;
+
+CREATE TABLE exchanges (
+    id uuid PRIMARY KEY,
+    booking_id uuid NOT NULL REFERENCES bookings,
+    requested_by uuid NOT NULL,
+    ticket uuid NOT NULL REFERENCES tickets,
+    old_seat text NOT NULL,
+    seat text NOT NULL,
+    new_ticket uuid REFERENCES tickets,
+    difference integer NOT NULL,
+    currency text NOT NULL,
+    refund_id uuid REFERENCES refunds,
+    body_sha256 text NOT NULL,
+    state text NOT NULL DEFAULT 'pending'
+        CHECK (state IN ('pending', 'action_required', 'committed', 'completed', 'failed')),
+    needs_attention boolean NOT NULL DEFAULT false,
+    action_url text,
+    problem jsonb,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    settled_at timestamptz,
+    CHECK ((state IN ('completed', 'failed')) = (settled_at IS NOT NULL)),
+    CHECK ((state = 'completed') = (new_ticket IS NOT NULL)),
+    CHECK ((state = 'failed') = (problem IS NOT NULL))
+);
+CREATE INDEX exchanges_of_booking ON exchanges (booking_id, created_at);
+CREATE UNIQUE INDEX one_exchange_at_a_time ON exchanges (booking_id)
+    WHERE state IN ('pending', 'action_required', 'committed');
+
+-- Of an event. From `finished_at` on only operators can do more; at `over_at` nothing is left to do.
+CREATE TABLE cancellations (
+    event_id uuid PRIMARY KEY REFERENCES events,
+    requested_by uuid NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    paused boolean NOT NULL DEFAULT false,
+    finished_at timestamptz,
+    report jsonb,
+    over_at timestamptz,
+    CHECK ((finished_at IS NULL) = (report IS NULL))
+);
+CREATE INDEX cancellations_under_way ON cancellations (started_at) WHERE over_at IS NULL;
+
+-- Bookings whose end is not yet in Redis.
+CREATE TABLE untold (booking_id uuid PRIMARY KEY REFERENCES bookings);
 """
 
 

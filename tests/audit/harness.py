@@ -1,0 +1,213 @@
+"""The services' real steps on databases and topics of the test's own, where it may break a guard without harm."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+from uuid import UUID, uuid4
+
+from confluent_kafka import Consumer, TopicPartition
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.testing import ActivityEnvironment
+
+from activities.payment.payments import Authorize, PaymentActivities, PaymentGateway
+from activities.reservation.bookings import Release, ReservationActivities, StartPayment, Step
+from adapters.kafka.client import IncomingMessage, OutgoingMessage, Partition, Publisher
+from adapters.kafka.cloud_events import cloud_event_headers, read_cloud_event
+from adapters.redis.seat_locks import SeatLocks, epoch_key
+from audit.connections import Connections
+from audit.run import find_violations
+from config.settings import Service
+from db import outbox
+from db.outbox import BUCKETS, OutboxMessage
+from domain.bookings import Booking, BookingRequest, BookingStatus
+from domain.money import Money
+from temporal import search_attributes
+from tests.db import house
+from workers.consumers.analytics import Analytics
+from workflows.ids import booking_workflow_id
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+STATUS = BookingStatus
+
+
+class Harness(NamedTuple):
+    """Attributes: prefix: what the names of its topics and groups begin with."""
+
+    connections: Connections
+    locks: SeatLocks
+    gateway: PaymentGateway
+    publisher: Publisher
+    bootstrap: str
+    prefix: str
+
+    async def finds(self) -> set[tuple[str, str]]:
+        """The broken invariants and their subjects, as if Redis had been loaded long ago."""
+        await self.redis.set(epoch_key(self.event), 1, xx=True)
+        return {(found.invariant, found.subject) for found in await find_violations(self.connections, again_after=0.1)}
+
+    @property
+    def event(self) -> UUID:
+        assert self.connections.event_id
+        return self.connections.event_id
+
+    @property
+    def redis(self) -> Redis:
+        return self.connections.redis
+
+    @property
+    def temporal(self) -> Client:
+        return self.connections.temporal
+
+    def database(self, service: Service) -> AsyncEngine:
+        return self.connections.databases[service]
+
+    async def sql(self, service: Service, statement: str, **values: object) -> None:
+        """Do something by hand that no service does."""
+        async with self.database(service).begin() as connection:
+            for each in statement.split(";\n"):
+                await connection.execute(text(each), {k: v for k, v in values.items() if f":{k}" in each})
+
+    # The services' steps
+
+    def seats(self, locks: SeatLocks | None = None) -> ReservationActivities:
+        return ReservationActivities(self.database("reservation"), locks or self.locks)
+
+    def money(self, gateway: PaymentGateway | None = None) -> PaymentActivities:
+        return PaymentActivities(self.database("payment"), {"stripe": gateway or self.gateway})
+
+    async def hold(self, *seats: str, locks: SeatLocks | None = None, **quantities: int) -> Booking | None:
+        """Hold, warm in Redis; None where the places are taken."""
+        request = BookingRequest(
+            id=uuid4(),
+            user_id=uuid4(),
+            event_id=self.event,
+            seats=seats,
+            quantities=quantities,
+            body_sha256="",
+            hold_seconds=120,
+        )
+        return (await step(self.seats(locks).hold, request)).booking
+
+    async def held(self, *seats: str, locks: SeatLocks | None = None, **quantities: int) -> Booking:
+        booking = await self.hold(*seats, locks=locks, **quantities)
+        assert booking
+        return booking
+
+    async def authorized(self, *seats: str, gateway: PaymentGateway | None = None) -> Booking:
+        """Hold and reserve the money."""
+        booking = await self.held(*seats)
+        booking = await step(self.seats().start_payment, StartPayment(booking=booking, window=timedelta(minutes=1)))
+        await self.authorize(booking, gateway)
+        return booking
+
+    async def authorize(self, booking: Booking, gateway: PaymentGateway | None = None) -> None:
+        order = Authorize(
+            booking_id=booking.id,
+            amount=Money(amount=booking.amount, currency=booking.currency),
+            provider="stripe",
+            payment_method="pm_card_visa",
+            return_url="https://shop.example.test/",
+            deadline=datetime.now(UTC) + timedelta(minutes=1),
+        )
+        await step(self.money(gateway).authorize, order)
+
+    async def bought(self, *seats: str, gateway: PaymentGateway | None = None) -> Booking:
+        """Hold, pay and get the tickets."""
+        booking = await self.authorized(*seats, gateway=gateway)
+        assert await step(self.seats().commit, Step(booking=booking)) is None
+        await step(self.money(gateway).capture, booking.id)
+        return await step(self.seats().issue, Step(booking=booking))
+
+    async def end(self, booking: Booking, locks: SeatLocks | None = None) -> Booking:
+        """Give the places back, as for a buyer who cancels."""
+        return await step(self.seats(locks).release, Release(booking=booking, to=STATUS.CANCELLED))
+
+    async def cancelled(self, *seats: str, **quantities: int) -> Booking:
+        return await self.end(await self.held(*seats, locks=None, **quantities))
+
+    async def saga(self, booking: Booking, *, shows: BookingStatus | None = None) -> WorkflowHandle[Any, Any]:
+        """A workflow as a booking needs one, on a queue where nobody works: it lives, and does nothing."""
+        found = TypedSearchAttributes(
+            [
+                SearchAttributePair(search_attributes.STATUS, shows or booking.status),
+                SearchAttributePair(search_attributes.EVENT, str(booking.event_id)),
+                SearchAttributePair(search_attributes.BOOKING, str(booking.id)),
+            ]
+        )
+        return await self.temporal.start_workflow(
+            "Booking", booking, id=booking_workflow_id(booking.id), task_queue=self.prefix, search_attributes=found
+        )
+
+    # The way of a domain event
+
+    async def waiting(self) -> list[OutboxMessage]:
+        async with self.database("reservation").connect() as connection:
+            return await outbox.waiting(connection, range(BUCKETS), without=[], limit=100)
+
+    async def publish(self, message: OutboxMessage, topic: str = "") -> None:
+        headers = cloud_event_headers(
+            id=message.domain_event_id,
+            source="/seatwright/reservation",
+            type=message.type,
+            time=message.occurred_at,
+            subject=message.aggregate_id,
+            sequence=message.sequence,
+            traceparent=None,
+        )
+        key, body = str(message.aggregate_id).encode(), message.data.encode()
+        await self.publisher.publish(OutgoingMessage(f"{self.prefix}{topic or message.topic}", key, body, headers))
+
+    async def forget(self, message: OutboxMessage) -> None:
+        async with self.database("reservation").begin() as connection:
+            await outbox.delete(connection, [message.id])
+
+    async def relay(self) -> list[OutboxMessage]:
+        """Publish what waits, and then forget it."""
+        messages = await self.waiting()
+        for message in messages:
+            await self.publish(message)
+            await self.forget(message)
+        return messages
+
+    async def analyse(self, messages: list[OutboxMessage]) -> None:
+        """What analytics does with messages."""
+        analytics = Analytics(self.database("analytics"))
+        for message in messages:
+            headers = cloud_event_headers(
+                id=message.domain_event_id,
+                source="",
+                type=message.type,
+                time=message.occurred_at,
+                subject=message.aggregate_id,
+                sequence=message.sequence,
+                traceparent=None,
+            )
+            event = read_cloud_event(IncomingMessage(Partition("", 0), 0, None, message.data.encode(), headers))
+            assert event
+            await analytics.handle(event)
+
+    def notify(self) -> None:
+        """What notification does last: commit that it has done all there is."""
+        topic = f"{self.prefix}reservation.events"
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"{self.prefix}notification"})
+        ends = [consumer.get_watermark_offsets(TopicPartition(topic, number))[1] for number in range(6)]
+        done = [TopicPartition(topic, number, end) for number, end in enumerate(ends)]
+        consumer.commit(offsets=done, asynchronous=False)
+        consumer.close()
+
+
+async def step(activity: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs) -> T:
+    """Run an activity as a worker would."""
+    done: T = await ActivityEnvironment().run(activity, *arguments, **named)
+    return done
+
+
+on_sale = house.on_sale

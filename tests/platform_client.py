@@ -1,0 +1,208 @@
+"""Everything that a scenario test does with the system from outside: create events, buy, read the provider, audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self, cast
+from uuid import UUID, uuid4
+
+import httpx2
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowHandle
+
+from api.auth.tokens import Principal
+from audit.run import audit
+from config.settings import Settings
+from db.engine import open_engine
+from domain.identity import Role
+from temporal.connection import connect_patiently
+from temporal.policies import booking_policy
+from tests.buyer import Buyer, known
+from tests.provider import Provider
+from tests.tokens import access_tokens
+from tests.waiting import in_time
+from workers.sweepers.workflow_recovery import revive
+from workflows.ids import booking_workflow_id, exchange_workflow_id, refund_workflow_id
+
+
+class _Starting:
+    """A Temporal client that starts one workflow, and no other."""
+
+    def __init__(self, client: Client, workflow: str) -> None:
+        self._client, self._workflow = client, workflow
+
+    async def start_workflow(self, *order: Any, id: str, **options: Any) -> None:
+        if id == self._workflow:
+            await self._client.start_workflow(*order, id=id, **options)
+
+
+class PlatformClient:
+    """Publishes events, makes buyers, and audits every event that it has published."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        limits = httpx2.Limits(max_connections=400)
+        self.http = httpx2.AsyncClient(base_url=settings.api_url, timeout=90, limits=limits)
+        self.provider = Provider(settings.sandbox_url)
+        self._tokens = access_tokens(settings)
+        self._organizer = self.new_buyer(Role.CUSTOMER, Role.ORGANIZER)
+        self._events: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        self.temporal: Client = await connect_patiently(self.settings)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.http.aclose()
+        await self.provider.close()
+
+    def new_buyer(self, *roles: Role) -> Buyer:
+        """A buyer (or a person with these roles) whose token the identity service could have issued."""
+        user_id = uuid4()
+        token = self._tokens.issue(Principal(user_id, frozenset(roles or (Role.CUSTOMER,))))
+        return Buyer(self.http, user_id, token)
+
+    async def event(
+        self,
+        *,
+        hold_seconds: int = 120,
+        rows: int = 3,
+        seats_per_row: int = 10,
+        standing: int = 100,
+        standing_price: int = 3000,
+        currency: str = "EUR",
+        starts_in: timedelta = timedelta(days=30),
+        refund_policy: Mapping[str, int | None] | None = None,
+        exchange_policy: Mapping[str, int | None] | None = None,
+        providers: list[str] | None = None,
+    ) -> str:
+        """A published event with the seated sections A and B and the general-admission section Standing."""
+        seated = {"kind": "seated", "rows": rows, "seats_per_row": seats_per_row}
+        body = {
+            "name": f"Event {uuid4()}",
+            "category": "test",
+            "venue": {"name": "Hall", "city": "Utrecht", "country": "NL", "latitude": 52.09, "longitude": 5.12},
+            "starts_at": (datetime.now(UTC) + starts_in).isoformat(),
+            "currency": currency,
+            "hold_seconds": hold_seconds,
+            "refund_policy": refund_policy or {},
+            "exchange_policy": exchange_policy or {},
+            "providers": providers,
+            "sections": [
+                {"name": "A", "price": 5000, **seated},
+                {"name": "B", "price": 4000, **seated},
+                {"name": "Standing", "kind": "general", "capacity": standing, "price": standing_price},
+            ],
+        }
+        created = await known(lambda: self._organizer.post("/v1/events", body))
+        assert created.status_code == 201, created.text
+        event = str(created.json()["id"])
+        published = await known(lambda: self._organizer.post(f"/v1/events/{event}/publish"))
+        assert published.status_code == 200, published.text
+        self._events.append(event)
+        return event
+
+    async def call_off(self, event: str) -> None:
+        """Stop an event's sales under its buyers' feet: their bookings do not hear of it."""
+        engine = open_engine(self.settings.database_url("reservation"), pool_size=1, serves_callers=False)
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE events SET status = 'cancelled' WHERE id = :id"), {"id": event})
+        await engine.dispose()
+
+    async def cancel(self, event: str, *, dry_run: bool = False) -> dict[str, Any]:
+        """Cancel an event, or learn what that would mean."""
+        path = f"/v1/events/{event}/cancel?dry_run={str(dry_run).lower()}"
+        answer = await known(lambda: self._organizer.post(path))
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def cancellation(self, event: str) -> dict[str, Any]:
+        answer = await known(lambda: self._organizer.get(f"/v1/events/{event}/cancellation"))
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def seat_map(self, event: str) -> dict[str, Any]:
+        """An event's sections and seats, as the public sees them."""
+        answer = await known(lambda: self.http.get(f"/v1/events/{event}/seats"))
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def seat(self, event: str, name: str) -> str:
+        """A seat's status, as the public sees it."""
+        seat_map = await self.seat_map(event)
+        seats = {seat["name"]: seat["status"] for section in seat_map["sections"] for seat in section.get("seats", [])}
+        return str(seats[name])
+
+    async def seat_is_not_free(self, event: str, name: str) -> bool:
+        return await self.seat(event, name) != "available"
+
+    async def sold(self, event: str, name: str) -> bool:
+        return await self.seat(event, name) == "sold"
+
+    async def free_places(self, event: str, section: str) -> int:
+        seat_map = await self.seat_map(event)
+        return next(int(each["available"]) for each in seat_map["sections"] if each["name"] == section)
+
+    def saga(self, booking: str) -> WorkflowHandle[Any, Any]:
+        return self.temporal.get_workflow_handle(booking_workflow_id(UUID(booking)))
+
+    async def redis_knows_the_end(self, booking: str) -> None:
+        """Wait until others may have its places: its saga tells Redis a moment after everybody can see its end."""
+        await in_time(self.saga(booking).result(), within=30)
+
+    def refund_saga(self, refund: str) -> WorkflowHandle[Any, Any]:
+        return self.temporal.get_workflow_handle(refund_workflow_id(UUID(refund)))
+
+    def exchange_saga(self, exchange: str) -> WorkflowHandle[Any, Any]:
+        return self.temporal.get_workflow_handle(exchange_workflow_id(UUID(exchange)))
+
+    async def revive(
+        self, engine: AsyncEngine, saga: WorkflowHandle[Any, Any], *, overdue: timedelta = timedelta(0)
+    ) -> None:
+        """What a worker does for all, without its grace and for one saga: other tests have ended theirs on purpose."""
+        only = cast(Client, _Starting(self.temporal, saga.id))
+        await revive(engine, only, booking_policy(self.settings), overdue)
+
+    async def reset(self, handle: WorkflowHandle[Any, Any]) -> None:
+        """Let a workflow begin again, as an operator can."""
+        await self.temporal.workflow_service.reset_workflow_execution(
+            ResetWorkflowExecutionRequest(
+                namespace=self.settings.temporal_namespace,
+                workflow_execution=WorkflowExecution(workflow_id=handle.id),
+                reason="an operator wants another try",
+                workflow_task_finish_event_id=4,
+                request_id=str(uuid4()),
+            )
+        )
+
+    async def refund_by_hand(self, booking: str) -> None:
+        """Give all money back at the provider's own dashboard."""
+        for intent in await self.provider.intents(booking):
+            answer = await self.provider.as_stripe("/v1/refunds", {"payment_intent": intent["id"]}, self.settings)
+            assert answer.status_code == 200, answer.text
+
+    async def sales(self, event: str) -> tuple[int, int, int] | None:
+        """What the organizer's figures say: bookings, tickets, revenue."""
+        engine = open_engine(self.settings.database_url("analytics"), pool_size=1, serves_callers=False)
+        async with engine.connect() as connection:
+            found = await connection.execute(
+                text("SELECT bookings, tickets, revenue FROM sales WHERE event_id = :id"), {"id": event}
+            )
+            row = found.one_or_none()
+        await engine.dispose()
+        return (row.bookings, row.tickets, row.revenue) if row else None
+
+    async def assert_audit_is_clean(self) -> None:
+        for event in self._events:
+            findings = await audit(self.settings, UUID(event))
+            assert not findings, "\n".join(map(str, findings))
