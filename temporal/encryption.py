@@ -90,7 +90,7 @@ _CONVERTERS = tuple(PydanticPayloadConverter().converters.values())
 
 
 class SharedPayloadConverter(CompositePayloadConverter):
-    """The SDK's own for pydantic, shared: the SDK makes one for each workflow task, which compiles every model anew."""
+    """The SDK's own for pydantic, shared: the SDK makes one for each workflow task, and compiles every model again."""
 
     def __init__(self) -> None:
         super().__init__(*_CONVERTERS)

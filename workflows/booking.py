@@ -108,7 +108,7 @@ class BookingWorkflow(OperatorGate):
                 self._heed_cancel()
                 if not is_free:
                     await self._payments.capture()  # undone as the authorization is: what is taken is refunded
-                await self.must(ISSUE_TICKETS, self._reservation.issue, compensate=self._fence_issue)
+                await self.must(ISSUE_TICKETS, self._reservation.issue, compensate=self._fence_step)
         except NotPaid as why:
             await self._reservation.keep_hold()
             self._reply(payment, why.problem)
@@ -170,7 +170,7 @@ class BookingWorkflow(OperatorGate):
             give_back = partial(self._reservation.resyncing, self._payments.return_money)
             await self.must(RETURN_MONEY, give_back, resolve=done_by_hand)
 
-    async def _fence_issue(self) -> None:
+    async def _fence_step(self) -> None:
         """Let no late try issue tickets while all is undone; a booking that turns out to be confirmed stays so."""
         await self._reservation.flag(ISSUE_TICKETS, max_tries=0)  # a new version, for which such a try is stale
         await self._reservation.adopt()

@@ -82,9 +82,20 @@ class PaymentSteps:
             deadline=deadline,
         )
         authorization = await self._authorize(request)
+        if authorization.result is not AuthorizationResult.ACTION_REQUIRED:
+            return authorization
         until = workflow.now() + window
-        if authorization.result is AuthorizationResult.ACTION_REQUIRED:
-            await require_action(authorization.action_url)
+        await require_action(authorization.action_url)
+        return await self._wait_for_buyer(request, authorization, until, notification, gives_up)
+
+    async def _wait_for_buyer(
+        self,
+        request: Authorize,
+        authorization: Authorization,
+        until: datetime,
+        notification: Notification,
+        gives_up: Callable[[], bool],
+    ) -> Authorization:
         pauses, is_last = doubling(FIRST_PAUSE, _LONGEST_PAUSE), False
         while authorization.result is AuthorizationResult.ACTION_REQUIRED and not is_last:
             await notification.wait(min(next(pauses), until - workflow.now()), unless=gives_up)
