@@ -1,4 +1,4 @@
-"""One run: sell while everything breaks, mend it, let it settle, and then account for all that was said and done."""
+"""One run: sell during faults, repair everything, let it settle, and check all responses and the audit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Tally = Counter[tuple[Call, Verdict]]
 
 
 class Result(NamedTuple):
-    """What one run came to.
+    """The result of one run.
 
     Attributes:
         folder: Where plan, log and journal are.
@@ -66,7 +66,7 @@ class Result(NamedTuple):
 
 
 async def run(stack: Stack, settings: Settings, *, seed: int, seconds: float, rate: float) -> Result:
-    """Run it on a stack that is up.
+    """Run chaos on a running stack.
 
     Args:
         rate: Buyers a second; they come whether or not earlier ones have been served.
@@ -104,7 +104,7 @@ async def run(stack: Stack, settings: Settings, *, seed: int, seconds: float, ra
 
 
 def _log(path: Path) -> Callable[[str], None]:
-    """Writes a line with the seconds since now."""
+    """Returns a function that prints a line with the seconds since its creation."""
     start = monotonic()
 
     def tell(text: str) -> None:
@@ -116,7 +116,7 @@ def _log(path: Path) -> Callable[[str], None]:
 
 @asynccontextmanager
 async def _sale(settings: Settings, harness: Harness, folder: Path, *, places: int) -> AsyncIterator[Sale]:
-    """Two events with so many seats each, and a way to ask every API."""
+    """Publish two events of this size; yields them with a client for every API."""
     rows = math.ceil(places / SEATS_PER_ROW / 2)
     async with AsyncExitStack() as closing:
         platform = await closing.enter_async_context(PlatformClient(settings))

@@ -1,4 +1,4 @@
-"""The table of faults: each effect of a booking, what must come of the booking at each fault, or why there is no such.
+"""The table of faults: each effect of a booking, with the required result of each fault, or why it cannot occur.
 
 The tests strike every cell; nothing else says what is tested.
 """
@@ -43,7 +43,7 @@ class Effect(NamedTuple):
     last: bool = False
 
     def why_not(self, fault: Fault) -> str | None:
-        """Why there is no such cell; None where there is."""
+        """The reason why this cell cannot occur; None if it can."""
         if fault in (Fault.KILLED_UNTOLD, Fault.KILLED_TOLD):
             if self in OUTSIDE:
                 return NOT_TEMPORAL
@@ -117,7 +117,7 @@ class Cell(NamedTuple):
 
 
 def cells(effects: tuple[Effect, ...]) -> Iterator[Cell]:
-    """All cells that can exist."""
+    """All cells that can occur."""
     for effect in effects:
         for fault in Fault:
             if effect.why_not(fault) is None:
@@ -129,7 +129,7 @@ SEED = os.environ.get("SEATWRIGHT_SEED", "20261123")
 
 
 def chosen(effects: tuple[Effect, ...]) -> list[Cell]:
-    """All cells where there is time, else one of each effect, drawn by the seed."""
+    """All cells if there is time, else one for each effect, drawn by the seed."""
     if FULL:
         return list(cells(effects))
     return [Random(f"{effect.name} {SEED}").choice(list(cells((effect,)))) for effect in effects]

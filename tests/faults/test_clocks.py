@@ -1,4 +1,4 @@
-"""One process's clock is ten minutes off: bookings live and expire by the servers' clocks all the same."""
+"""Bookings follow the servers' clocks when one process's clock is ten minutes off."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CLOCKS = {  # how far the API's is ahead, and the worker's
 
 @pytest.fixture(scope="module")
 def outcomes(stack: Stack, settings: Settings) -> dict[str, Outcome]:
-    """What came of the bookings by each wrong clock, all beside each other."""
+    """The results for each wrong clock, run in parallel."""
     folder = stack.place.folder / "faults" / uuid4().hex
 
     async def live_with_all() -> dict[str, Outcome]:

@@ -1,4 +1,4 @@
-"""Postgres is killed while workers are at their COMMITs: nobody knows whether it counted, and bookings end right."""
+"""Bookings end right when Postgres is killed during COMMITs with an unknown outcome."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TRANSACTIONS = [
 
 @pytest.fixture
 async def the_stack_goes_on(settings: Settings) -> AsyncIterator[None]:
-    """Leave no test after us with the broken connections of the stack's own processes."""
+    """Replace broken connections of the stack's processes before the next test."""
     yield
     async with PlatformClient(settings) as platform:
         await eventually(lambda: _sells(platform), within=60)
@@ -45,7 +45,7 @@ async def _sells(platform: PlatformClient) -> bool:
 
 
 class Death:
-    """Postgres dies once, when all have come to their commits, and comes back."""
+    """Kill and restart Postgres once, when all have reached their commits."""
 
     def __init__(self, stack: Stack, many: int) -> None:
         self._stack = stack
@@ -54,7 +54,7 @@ class Death:
         self._all_stand_still = asyncio.Barrier(many)
 
     async def strike(self, worker: int) -> None:
-        """Let a worker that stands still go on as soon as Postgres is dead."""
+        """Resume the stopped worker as soon as Postgres is dead."""
         is_first = await self._all_stand_still.wait() == 0
         if is_first:
             await asyncio.to_thread(self._stack.kill, "postgres")

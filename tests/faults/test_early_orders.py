@@ -1,4 +1,4 @@
-"""A row is seen before its saga knows of the hold, since the worker died with the answer: orders wait for it."""
+"""Commands wait when a row is visible before its saga has the hold, since the worker died with the result."""
 
 from __future__ import annotations
 

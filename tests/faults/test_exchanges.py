@@ -1,4 +1,4 @@
-"""Faults at every step of an exchange: one seat is the buyer's, its money exact and the audit clean."""
+"""After a fault at any step of an exchange the buyer has one seat, the exact money and a clean audit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEAR, CHEAP = ("A-1-1", 5000), ("B-1-1", 4000)
 
 
 async def _exchange(buyer: Buyer, booking: str, seat: str, method: str | None) -> str:
-    """Order it as a client should, until its outcome is known; the exchange's id."""
+    """Request it, as a client should, until its outcome is known; returns the exchange's id."""
     key, [ticket] = str(uuid4()), (await buyer.booking(booking))["tickets"]
     await insist(lambda: buyer.exchange(booking, ticket["id"], seat, key=key, method=method))
     [exchange] = await buyer.exchanges(booking)
@@ -51,7 +51,7 @@ async def _in_vain(platform: PlatformClient, buyer: Buyer, booking: str) -> str:
 DEARER = Story("wants a dearer seat", _for_a_dearer_seat, "completed")
 CHEAPER = Story("wants a cheaper seat", _for_a_cheaper_seat, "completed")
 IN_VAIN = Story("wants a dearer seat, and cannot pay it", _in_vain, "failed")
-"""Each acts for a booking that is confirmed, and answers the exchange's id; it ends in the exchange's last state."""
+"""Each acts on a confirmed booking and returns the exchange's id; the ending is the exchange's last state."""
 
 EFFECTS = (
     Effect("hold the new seat in Redis", "hold_new_seat", "redis hold", DEARER, more=True),
@@ -79,7 +79,7 @@ CELLS = chosen(EFFECTS)
 
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> dict[Cell, Outcome]:
-    """What came of the cells that were asked for, all struck beside each other."""
+    """The results of the selected cells, run in parallel."""
     ours = [item for item in request.session.items if getattr(item, "originalname", "") == _NAME]
     wanted = [item.callspec.params["cell"] for item in ours]  # type: ignore[attr-defined]
     found = asyncio.run(_strike_all(settings, wanted, stack.place.folder / "faults" / uuid4().hex))
