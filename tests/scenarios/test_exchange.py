@@ -1,4 +1,4 @@
-"""A ticket's seat for another one: the old one is let go only when the new one is paid, and then in one step."""
+"""Exchanging a seat: the old seat is released only after the payment of the new one, in one step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.waiting import eventually
 
 
 async def bought(platform: PlatformClient, *seats: str, **event: Any) -> tuple[str, Buyer, dict[str, Any]]:
-    """An event where a seat in A costs 5000 and one in B 4000; a buyer; and a booking of these seats."""
+    """An event with seats at 5000 (A) and 4000 (B), a buyer, and a booking of these seats."""
     opened, buyer = await platform.event(**event), platform.new_buyer()
     return opened, buyer, await buyer.bought(opened, *seats)
 

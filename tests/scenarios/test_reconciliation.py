@@ -1,4 +1,4 @@
-"""Whatever our ledger and a provider's books do not agree about is found, and nothing else is."""
+"""Reconciliation finds every difference between ledger and provider, and nothing else."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_money_that_is_reserved_for_a_booking_that_we_do_not_know_is_missi
 
 @with_a_list
 async def test_money_that_is_reserved_once_more_for_a_booking_that_is_paid_is_missing_here(books: Books) -> None:
-    """The booking's own payment, which is known, must not hide it."""
+    """The booking's own payment must not hide it."""
     booking = await books.sold()
     await books.reserved_there(booking)
     assert await books.differ(booking) == [MISSING_HERE]
@@ -159,7 +159,7 @@ async def test_a_refund_that_was_made_by_hand_at_the_provider_is_another_amount(
 async def test_a_refund_in_the_providers_dashboard_matches_after_an_operator_resolves(
     books: Books, sandbox: SandboxProcess
 ) -> None:
-    """It carries nothing of ours, and is known by its intent."""
+    """It has no metadata of the platform, and is matched by its intent."""
     booking, refund = await books.sold(), uuid4()
     form = {"payment_intent": str((await books.attempt(booking)).intent_id)}
     async with httpx2.AsyncClient(base_url=sandbox.url) as dashboard:
@@ -303,7 +303,7 @@ async def test_a_day_is_due_until_it_was_reconciled_after_its_end(books: Books) 
 async def test_a_refund_part_is_paid_while_the_provider_of_another_part_is_down(
     books: Books, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway], nowhere: StripeGateway
 ) -> None:
-    """The seat was bought at Stripe, and exchanged for a dearer one at the other; both books agree in the end."""
+    """The seat was bought at Stripe and exchanged at the other provider; both match in the end."""
     at_stripe, refund = Books(engine, gateways, "stripe"), uuid4()
     booking = await at_stripe.sold()
     await books.exchanged(booking)

@@ -1,4 +1,4 @@
-"""What a buyer and support can see of a booking while it happens and afterwards."""
+"""The timeline of a booking, for the buyer and for support, during the booking and afterwards."""
 
 from __future__ import annotations
 
