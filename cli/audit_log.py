@@ -12,7 +12,7 @@ import orjson
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.http.resources import open_vault
+from api.identity.context import open_vault
 from config.settings import Settings, secret, settings
 from db.engine import open_engine
 from db.identity.audit_log import AuditLog, Entry, Walk, about, origin_of

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 import stack
 from config.logging import configure as configure_logging
+from config.needs import Verb, settings_of_process
 from config.settings import settings
 from config.tracing import configure as configure_tracing
 
@@ -89,10 +90,11 @@ def serve(
     from api.server import serve as serve_app
 
     services = _names(only, PARTS)
+    own = settings_of_process("serve", services)
     _prepare()
-    if settings().metrics_port:
-        start_http_server(settings().metrics_port, addr="127.0.0.1")
-    serve_app(create_app(settings(), services), host=host, port=port, drain=settings().drain)
+    if own.metrics_port:
+        start_http_server(own.metrics_port, addr="127.0.0.1")
+    serve_app(create_app(own, services), host=host, port=port, drain=own.drain)
 
 
 @app.command()
@@ -100,7 +102,7 @@ def work(only: Only = "") -> None:
     """Run the Temporal workers: catalogue, reservation, payment."""
     from workers.temporal import worker
 
-    _run(worker.run, _names(only, worker.SERVICES))
+    _run("work", worker.run, _names(only, worker.SERVICES))
 
 
 @app.command(name="relay")
@@ -108,7 +110,7 @@ def relay_outboxes(only: Only = "") -> None:
     """Publish the outboxes to Kafka: identity, catalogue, reservation, payment."""
     from workers import relay
 
-    _run(relay.run, _names(only, relay.SERVICES))
+    _run("relay", relay.run, _names(only, relay.SERVICES))
 
 
 @app.command()
@@ -116,7 +118,7 @@ def consume(only: Only = "") -> None:
     """Run the Kafka consumers: notification, search, analytics."""
     from workers import consumers
 
-    _run(consumers.run, _names(only, consumers.NAMES))
+    _run("consume", consumers.run, _names(only, consumers.NAMES))
 
 
 @app.command()
@@ -143,13 +145,14 @@ def _prepare() -> None:
     configure_tracing()
 
 
-def _run(work: Work, names: list[str]) -> None:
+def _run(verb: Verb, work: Work, names: list[str]) -> None:
     import uvloop
 
     from workers.process import run_until_stopped
 
+    own = settings_of_process(verb, names)
     _prepare()
-    uvloop.run(run_until_stopped(work, settings(), names))
+    uvloop.run(run_until_stopped(work, own, names))
 
 
 def _names(only: str, known: Iterable[str]) -> list[str]:

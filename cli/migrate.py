@@ -7,7 +7,7 @@ from rich.console import Console
 from adapters.elasticsearch import EventSearch
 from adapters.kafka.client import create_topics
 from api.auth.key_ring import ensure_key
-from api.http.resources import open_vault
+from api.identity.context import open_vault
 from api.identity.demo_accounts import seed_accounts
 from config.settings import SERVICES_WITH_DATABASE, Settings, secret
 from db.databases import ServiceDatabase, prepare

@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.http.resources import open_vault
+from api.identity.context import open_vault
 from cli import audit_log
 from cli.keys import in_identity, record
 from config.settings import Settings, settings

@@ -76,7 +76,8 @@ class SandboxProcess:
             with urlopen(Request(f"{self.url}{path}", data, method=method), timeout=READY_SECONDS) as answer:
                 return json.load(answer)
         except HTTPError as error:
-            raise ControlError(error.code, json.load(error)) from None
+            with error:
+                raise ControlError(error.code, json.load(error)) from None
 
     def fault(self, kind: str, booking_id: str, **fields: Any) -> None:
         """Apply a fault to the next call (or `times` calls) about a booking."""

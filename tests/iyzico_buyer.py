@@ -55,7 +55,8 @@ def _page(url: str, form: dict[str, str] | None) -> Page:
         with urlopen(url, urlencode(form).encode() if form else None, timeout=90) as answer:
             return _read(answer.status, answer.read().decode())
     except HTTPError as error:
-        return _read(error.code, error.read().decode())
+        with error:
+            return _read(error.code, error.read().decode())
 
 
 def _read(status: int, text: str) -> Page:

@@ -10,6 +10,7 @@ import httpx2
 
 from sandbox.testing import free_port
 from stack import Stack
+from tests.http_client import http_client
 
 # Kafka clients go on with the address that the broker gives them, so its proxy has a port that the broker knows.
 BEHIND = {"kafka": "kafka-proxied"}
@@ -65,7 +66,7 @@ class Network:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._http = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{stack.ports['toxiproxy']}")
+        self._http = http_client(f"http://127.0.0.1:{stack.ports['toxiproxy']}")
         self._lines: dict[str, Line] = {}
 
     async def __aenter__(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -43,6 +44,8 @@ class PayUBuyer:
         parts = urlsplit(self.at)
         connection = HTTPConnection(str(parts.hostname), parts.port, timeout=90)
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        connection.request(method, path, body, {"Content-Type": "application/x-www-form-urlencoded"} if body else {})
-        answer = connection.getresponse()
-        return answer, answer.read().decode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+        with closing(connection):
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer, answer.read().decode()

@@ -23,10 +23,11 @@ from domain.identity import Role
 from temporal.connection import connect_patiently
 from temporal.policies import booking_policy
 from tests.buyer import Buyer, known
+from tests.http_client import http_client
 from tests.provider import Provider
 from tests.tokens import access_tokens
 from tests.waiting import in_time
-from workers.sweepers.workflow_recovery import revive
+from workers.sweepers.workflow_recovery import recover_workflows
 from workflows.ids import booking_workflow_id, exchange_workflow_id, refund_workflow_id
 
 
@@ -47,7 +48,7 @@ class PlatformClient:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         limits = httpx2.Limits(max_connections=400)
-        self.http = httpx2.AsyncClient(base_url=settings.api_url, timeout=90, limits=limits)
+        self.http = http_client(settings.api_url, limits=limits)
         self.provider = Provider(settings.sandbox_url)
         self._tokens = access_tokens(settings)
         self._organizer = self.new_buyer(Role.CUSTOMER, Role.ORGANIZER)
@@ -171,7 +172,7 @@ class PlatformClient:
     ) -> None:
         """Run the workflow recovery at once and for one saga; other tests terminate theirs on purpose."""
         only = cast(Client, _Starting(self.temporal, saga.id))
-        await revive(engine, only, booking_policy(self.settings), overdue)
+        await recover_workflows(engine, only, booking_policy(self.settings), overdue)
 
     async def reset(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Reset a workflow to its beginning, as an operator can."""

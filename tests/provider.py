@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 
 from config.settings import Settings, secret
+from tests.http_client import http_client
 
 OF_PAYU = {"succeeded": "approved", "failed": "declined"}
 
@@ -15,7 +16,7 @@ class Provider:
     """Controls the payment sandbox, and reads its records."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx2.AsyncClient(base_url=url, timeout=90)
+        self._http = http_client(url)
 
     async def close(self) -> None:
         await self._http.aclose()

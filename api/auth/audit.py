@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 
 from adapters.internal.audit_log import AuditEntry, AuditLogClient
 from api.auth.tokens import Principal
-from api.http.resources import Open
+from api.http.resources import part
 
 _LONGEST_AGENT: Final = 200
 
@@ -46,8 +46,10 @@ def origin_of(request: Request, client_id: UUID | None = None) -> bytes:
     return orjson.dumps(origin | ({"client_id": client_id} if client_id else {}))
 
 
-async def _recorder(opened: Open, request: Request) -> AuditRecorder:
-    return AuditRecorder(opened.audit_log_client, request)
+async def _recorder(
+    client: Annotated[AuditLogClient, Depends(part(AuditLogClient))], request: Request
+) -> AuditRecorder:
+    return AuditRecorder(client, request)
 
 
 Recorder = Annotated[AuditRecorder, Depends(_recorder)]

@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOr
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.http.sagas import WorkflowClosed, start
-from domain.cancellations import Estimate
+from domain.event_cancellations import Estimate
 from domain.problems import ProblemType, Refused
 from workflows.event_cancellation import CancelEvent, EstimateCancellation, EventCancellation
 from workflows.ids import start_event_cancellation, start_event_cancellation_estimate, start_publication

@@ -16,10 +16,10 @@ from api.catalogue import changes
 from api.catalogue.schemas import EventBody, NewEvent
 from api.http.deadlines import with_deadline
 from api.http.problems import documented
-from api.http.resources import CatalogueDatabase, Open
+from api.http.resources import CatalogueDatabase, Open, Temporal
 from db.catalogue import events
-from domain.cancellations import Estimate
 from domain.catalogue import Event, EventStatus
+from domain.event_cancellations import Estimate
 from domain.identity import TeamRole
 from domain.problems import ProblemType, Refused
 from workflows.event_cancellation import CancelEvent
@@ -85,14 +85,14 @@ _CHANGE_PROBLEMS = documented(
     "/{event_id}/publish", summary="Put an event on sale (its organizer, operators)", responses=_CHANGE_PROBLEMS
 )
 async def publish(
-    event_id: UUID, caller: OrganizerOrOperator, engine: CatalogueDatabase, opened: Open, recorder: Recorder
+    event_id: UUID, caller: OrganizerOrOperator, engine: CatalogueDatabase, temporal: Temporal, recorder: Recorder
 ) -> EventBody:
     event = await _own(engine, event_id, caller)
     async with engine.connect() as connection:
         await events.check_publishable(connection, event)
     if event.status is EventStatus.DRAFT:
         await recorder.record(caller, "event.published", f"event/{event_id}")
-        await changes.publish(opened.temporal, event_id)
+        await changes.publish(temporal, event_id)
     event = await _own(engine, event_id, caller)
     if event.status is EventStatus.CANCELLED:
         raise Refused(ProblemType.WRONG_STATE, "The event was cancelled while it was being published.")
@@ -105,18 +105,19 @@ async def cancel(
     caller: OrganizerOrOperator,
     engine: CatalogueDatabase,
     opened: Open,
+    temporal: Temporal,
     recorder: Recorder,
     dry_run: Annotated[bool, Query(description="Answer what the cancellation would mean, and cancel nothing.")] = False,
 ) -> EventBody | Estimate:
     """Sales have stopped when this answers. Bookings are cancelled and refunded afterwards: read `…/cancellation`."""
     await _own(engine, event_id, caller)
     if dry_run:
-        return await changes.estimate(opened.temporal, event_id)
+        return await changes.estimate(temporal, event_id)
     await recorder.record(caller, "event.cancelled", f"event/{event_id}")
     command = CancelEvent(
         event_id=event_id, requested_by=caller.user_id, attempts=opened.settings.compensation_attempts
     )
-    await changes.cancel(opened.temporal, command)
+    await changes.cancel(temporal, command)
     return _body(await _own(engine, event_id, caller))
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Annotated, NamedTuple
 from uuid import UUID
 
 from fastapi import Depends, Request
+from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.internal.bookings import BookingHistory
+from adapters.internal.bookings import BookingHistoryClient
 from api.auth.audit import origin_of
 from api.auth.tokens import Principal
 from api.edge.rate_limits import address_of
@@ -17,11 +19,32 @@ from api.edge.request_context import afterwards
 from api.http.resources import IdentityDatabase, Open
 from api.identity.login_throttle import LogInThrottle
 from api.identity.passwords import Verdict, check_password
+from config.settings import Settings, secret
 from db.identity import accounts, second_factors
 from db.identity.accounts import Account, Credentials
 from db.identity.audit_log import NOBODY, ORIGIN, AuditLog, Entry, of_user
 from db.identity.vault import PersonalKey, Vault
 from domain.problems import ProblemType, Refused
+
+
+class IdentitySecrets(NamedTuple):
+    """What only identity's processes have: they open people's data, and write the audit log."""
+
+    vault: Vault
+    audit_log: AuditLog
+    booking_history: BookingHistoryClient
+
+
+async def open_identity(settings: Settings, redis: Redis, stack: AsyncExitStack) -> IdentitySecrets:
+    """For identity's processes."""
+    booking_history = BookingHistoryClient(settings.api_url)
+    stack.push_async_callback(booking_history.close)
+    return IdentitySecrets(open_vault(settings), AuditLog(secret(settings.audit_log_secret)), booking_history)
+
+
+def open_vault(settings: Settings) -> Vault:
+    """What opens people's data."""
+    return Vault(secret(settings.personal_data_keys).split(","), secret(settings.address_secret))
 
 
 class IdentityContext(NamedTuple):
@@ -30,7 +53,7 @@ class IdentityContext(NamedTuple):
     engine: AsyncEngine
     vault: Vault
     audit_log: AuditLog
-    booking_history: BookingHistory
+    booking_history: BookingHistoryClient
     request: Request
 
     def origin(self) -> bytes:
@@ -121,7 +144,8 @@ class IdentityContext(NamedTuple):
 
 
 async def _context(request: Request, opened: Open, engine: IdentityDatabase) -> IdentityContext:
-    return IdentityContext(engine, opened.vault, opened.audit_log, opened.booking_history, request)
+    own = opened.part(IdentitySecrets)
+    return IdentityContext(engine, own.vault, own.audit_log, own.booking_history, request)
 
 
 Identity = Annotated[IdentityContext, Depends(_context)]

@@ -12,7 +12,7 @@ from temporalio.api.common.v1 import Payload
 from api.auth.audit import Recorder
 from api.auth.guards import Staff
 from api.http.problems import documented
-from api.http.resources import Open
+from api.http.resources import Temporal
 from domain.problems import ProblemType, Refused
 from temporal.encryption import Undecryptable
 
@@ -41,9 +41,9 @@ class Payloads(BaseModel):
     summary="Decode payloads for the Temporal UI",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.UNAVAILABLE),
 )
-async def decode(body: Payloads, reader: Staff, opened: Open, recorder: Recorder) -> Payloads:
+async def decode(body: Payloads, reader: Staff, temporal: Temporal, recorder: Recorder) -> Payloads:
     """What is not sealed comes back as it is. That somebody reads is in the audit log."""
-    codec = opened.temporal.data_converter.payload_codec
+    codec = temporal.data_converter.payload_codec
     assert codec is not None
     try:
         opened_payloads = await codec.decode([_from_json(each) for each in body.payloads])

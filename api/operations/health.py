@@ -42,7 +42,8 @@ def _answer(status: str, checks: Mapping[str, str]) -> Response:
 
 def _checks(opened: Resources) -> Mapping[str, Awaitable[Any]]:
     databases = {f"postgres/{service}": _select_one(engine) for service, engine in opened.engines.items()}
-    return {**databases, "redis": opened.redis.ping(), "temporal": _serving(opened.temporal)}
+    temporal = {"temporal": _serving(opened.part(Client))} if Client in opened.parts else {}
+    return {**databases, "redis": opened.redis.ping(), **temporal}
 
 
 async def _outcome(check: Awaitable[Any]) -> str:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
 
 from adapters.payment.iyzico.webhooks import IyzicoWebhooks
 from adapters.payment.payu.webhooks import PayUWebhooks
@@ -83,13 +84,13 @@ async def receive(
 async def _take(news: ProviderNews, opened: Resources, engine: AsyncEngine) -> None:
     course, attempt, refunds, given = await with_deadline(_received(engine, news))
     for refund_id in refunds:
-        await notify_workflow(opened.temporal, refund_workflow_id(refund_id))
+        await notify_workflow(opened.part(Client), refund_workflow_id(refund_id))
     for refund_id in given:
         await with_deadline(_check_again(opened, refund_id))
     if attempt is None or course in (Course.IGNORED, Course.REFUND):
         return
     if course is Course.SAGA:
-        if await notify_workflow(opened.temporal, _waiting_for(attempt)) or news.kind not in webhooks.MONEY:
+        if await notify_workflow(opened.part(Client), _waiting_for(attempt)) or news.kind not in webhooks.MONEY:
             return
         # Its saga has ended and left the attempt open.
         await with_deadline(_watch(engine, attempt))
@@ -113,7 +114,7 @@ def _waiting_for(attempt: Attempt) -> str:
 
 async def _check_again(opened: Resources, refund_id: UUID) -> None:
     """Have a workflow find out whether a refund that had succeeded has failed after all."""
-    await start(opened.temporal, RefundTakenBack.run, refund_id, start_refund_taken_back(refund_id))
+    await start(opened.part(Client), RefundTakenBack.run, refund_id, start_refund_taken_back(refund_id))
 
 
 async def _handle_late_payment(opened: Resources, attempt: Attempt) -> None:
@@ -126,6 +127,6 @@ async def _handle_late_payment(opened: Resources, attempt: Attempt) -> None:
         exchange_id=attempt.exchange_id,
         policy=booking_policy(opened.settings),
     )
-    await opened.temporal.start_workflow(
+    await opened.part(Client).start_workflow(
         LatePaymentWorkflow.run, late, start_signal="provider_has_news", **start_late_payment(late)
     )

@@ -13,7 +13,7 @@ from api.http.deadlines import with_deadline
 from api.http.problems import documented
 from api.http.resources import ReservationDatabase
 from db.reservation import event_cancellations
-from domain.cancellations import Cancellation
+from domain.event_cancellations import Cancellation
 from domain.problems import ProblemType, Refused
 
 router = APIRouter(prefix="/v1/events", tags=["reservation"])

@@ -35,8 +35,8 @@ BY_SERVICE = {"api", "activities", "db", "workers"}
 
 PLACES: dict[str, set[str]] = {
     "api": {
-        "api", "api.identity", "api.identity.oauth", "api.catalogue", "api.reservation", "api.payment", "api.search",
-        "api.operations", "api.edge", "api.auth", "api.http",
+        "api", "api.identity", "api.identity.oauth", "api.catalogue", "api.reservation", "api.reservation.commands",
+        "api.payment", "api.search", "api.operations", "api.edge", "api.auth", "api.http",
     },
     "adapters": {
         "adapters", "adapters.payment", "adapters.payment.stripe", "adapters.payment.iyzico", "adapters.payment.payu",

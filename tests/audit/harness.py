@@ -28,7 +28,7 @@ from db.outbox import BUCKETS, OutboxMessage
 from domain.bookings import Booking, BookingRequest, BookingStatus
 from domain.money import Money
 from temporal import search_attributes
-from tests.db import house
+from tests.db import booking_steps
 from workers.consumers.analytics import Analytics
 from workflows.ids import booking_workflow_id
 
@@ -210,4 +210,4 @@ async def step(activity: Callable[P, Awaitable[T]], *arguments: P.args, **named:
     return done
 
 
-on_sale = house.on_sale
+on_sale = booking_steps.on_sale

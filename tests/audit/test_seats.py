@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from activities.reservation.bookings import Step
 from domain.bookings import BookingStatus
 from tests.audit.harness import Harness, step
-from tests.db import house as by_the_row
+from tests.db import booking_steps as by_the_row
 
 OWNER, COUNTED, PLACES = "a seat has one owner", "every place is counted", "places belong to live bookings"
 KNOWN = "redis has every taken place"

@@ -18,7 +18,7 @@ import httpx2
 from audit.run import Finding, audit
 from config.settings import Settings
 from stack import Stack
-from tests.chaos import explain, facts, telling
+from tests.chaos import consumers, explain, facts
 from tests.chaos.buyers import Sale
 from tests.chaos.crowd import arrivals, buy
 from tests.chaos.harness import Harness, opened
@@ -26,6 +26,7 @@ from tests.chaos.journal import Call, Journal, Verdict
 from tests.chaos.plan import Strike, draw
 from tests.chaos.saboteur import Saboteur
 from tests.chaos.settling import Settled, settle
+from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.tokens import access_tokens
 
@@ -76,7 +77,7 @@ async def run(stack: Stack, settings: Settings, *, seed: int, seconds: float, ra
     timetable = draw(seed, seconds)
     (folder / "plan.txt").write_text("".join(f"{strike}\n" for strike in timetable))
     async with opened(stack) as harness, _sale(settings, harness, folder, places=math.ceil(3 * rate * seconds)) as sale:
-        aside = await asyncio.to_thread(telling.put_aside, settings.kafka_bootstrap)
+        aside = await asyncio.to_thread(consumers.put_aside, settings.kafka_bootstrap)
         tell = _log(folder / "log.txt")
         saboteur = Saboteur(harness, settings.sandbox_url, tell)
         buyers, _ = await asyncio.gather(
@@ -97,7 +98,7 @@ async def run(stack: Stack, settings: Settings, *, seed: int, seconds: float, ra
             bookings=Counter(fact.status for fact in known.values()),
             died=saboteur.died,
             settled=settled,
-            put_aside=await asyncio.to_thread(telling.put_aside, settings.kafka_bootstrap) - aside,
+            put_aside=await asyncio.to_thread(consumers.put_aside, settings.kafka_bootstrap) - aside,
             findings=await audit(settings),
             unexplained=explain.unexplained(orders, known, stray),
         )
@@ -125,7 +126,7 @@ async def _sale(settings: Settings, harness: Harness, folder: Path, *, places: i
         many = httpx2.Limits(max_connections=None)
         apis = {
             name: await closing.enter_async_context(
-                httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=_ANSWER_WITHIN, limits=many)
+                http_client(f"http://127.0.0.1:{port}", timeout=_ANSWER_WITHIN, limits=many)
             )
             for name, port in harness.api_ports.items()
         }

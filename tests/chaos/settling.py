@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 from config.settings import Service, Settings
 from domain.bookings import OperatorAction
 from temporal.connection import connect
-from tests.chaos import telling
+from tests.chaos import consumers
 from tests.chaos.buyers import Sale, ask
 from tests.chaos.facts import dsn
 from tests.chaos.journal import Order, Verdict
@@ -115,13 +115,13 @@ async def _moving(sale: Sale, client: Client) -> str:
         with suppress(RPCError):
             running += (await client.count_workflows(query)).count
     waiting = sum([await _count(sale.settings, service, "SELECT count(*) FROM outbox") for service in _WITH_OUTBOX])
-    untold = await _count(sale.settings, "reservation", "SELECT count(*) FROM untold")
-    lag = await asyncio.to_thread(telling.lag, sale.settings.kafka_bootstrap)
+    pending = await _count(sale.settings, "reservation", "SELECT count(*) FROM pending_redis_updates")
+    lag = await asyncio.to_thread(consumers.lag, sale.settings.kafka_bootstrap)
     counts = {
         "bookings unfinished": unfinished,
         "sagas running": running,
         "in outboxes": waiting,
-        "ends untold to redis": untold,
+        "pending redis updates": pending,
         "to consume": lag,
     }
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)

@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 
 from audit.run import audit
 from config.settings import Settings
-from tests.faults.stories import AMOUNT, SEAT, WITHIN
+from tests.faults.scenarios import AMOUNT, SEAT, WITHIN
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 

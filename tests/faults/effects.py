@@ -11,7 +11,7 @@ from random import Random
 from typing import NamedTuple
 
 from tests.faults.plan import Fault
-from tests.faults.stories import ACTS, BUYS, CALLED_OFF, CANCELS, DECLINED, EXPIRES, REFUNDED, Story
+from tests.faults.scenarios import ACTS, BUYS, CALLED_OFF, CANCELS, DECLINED, EXPIRES, REFUNDED, Scenario
 
 GOES_ON = "Temporal hears of the whole step only: see its last effect"
 TOGETHER = "a local step: Temporal hears of it only together with the steps after it"
@@ -26,8 +26,8 @@ class Effect(NamedTuple):
     Attributes:
         step: The activity that makes it; for what no activity makes, the process.
         operation: What it is there; see `Point`.
-        story: How a booking comes to it; the booking ends as the story does, whatever strikes.
-        refused: How it ends where a refusal changes the story.
+        scenario: How a booking comes to it; the booking ends as the scenario does, whatever strikes.
+        refused: How it ends where a refusal changes the scenario.
         more: The step goes on after it.
         together: The next step begins in the same workflow task.
         last: The step is the saga's last.
@@ -36,7 +36,7 @@ class Effect(NamedTuple):
     name: str
     step: str
     operation: str
-    story: Story
+    scenario: Scenario
     refused: str = ""
     more: bool = False
     together: bool = False
@@ -57,7 +57,7 @@ class Effect(NamedTuple):
 
     def ending(self, fault: Fault) -> str:
         """The booking's last status."""
-        return self.refused if fault is Fault.REFUSED and self.refused else self.story.ending
+        return self.refused if fault is Fault.REFUSED and self.refused else self.scenario.ending
 
 
 SAGA = (

@@ -72,7 +72,7 @@ def _lines(effects: tuple[Effect, ...], outcomes: Mapping[Cell, Outcome]) -> Ite
     notes: list[str] = []
     for effect in effects:
         row = [_cell(effect, fault, outcomes.get(Cell(effect, fault)), notes) for fault in Fault]
-        yield f"| {effect.name} | {effect.story.name} | {' | '.join(row)} |"
+        yield f"| {effect.name} | {effect.scenario.name} | {' | '.join(row)} |"
     yield ""
     for number, note in enumerate(notes, 1):
         yield f"{number}. {note}"

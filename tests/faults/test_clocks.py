@@ -15,7 +15,7 @@ from stack import Stack
 from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clean, the_saga_is_over
 from tests.faults.lanes import lane
 from tests.faults.report import Outcome, outcome
-from tests.faults.stories import CANCELS, DECLINED, WITHIN, hold, pay
+from tests.faults.scenarios import CANCELS, DECLINED, WITHIN, hold, pay
 from tests.platform_client import PlatformClient
 
 pytestmark = pytest.mark.disruptive  # it breaks nothing of others, but runs all its lanes at once
@@ -68,11 +68,11 @@ async def _is_sold(platform: PlatformClient) -> list[str]:
 
 async def _is_declined_or_cancelled(platform: PlatformClient) -> list[str]:
     events = []
-    for story in (DECLINED, CANCELS):
+    for scenario in (DECLINED, CANCELS):
         event, buyer = await platform.event(hold_seconds=60), platform.new_buyer()
-        booking = await story.act(platform, buyer, event)
-        assert await buyer.status(booking) == story.ending
-        if story is DECLINED:
+        booking = await scenario.act(platform, buyer, event)
+        assert await buyer.status(booking) == scenario.ending
+        if scenario is DECLINED:
             assert (await buyer.cancel(booking)).status_code == 200
         events.append(event)
     return events

@@ -17,7 +17,7 @@ from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clea
 from tests.faults.effects import SAGA, Effect
 from tests.faults.lanes import lane
 from tests.faults.plan import Fault, Point
-from tests.faults.stories import SEAT
+from tests.faults.scenarios import SEAT
 from tests.platform_client import PlatformClient
 from tests.scenarios.test_outcomes import register
 from tests.waiting import eventually
@@ -79,7 +79,7 @@ async def _live_through(settings: Settings, folder: Path, death: Death, effect: 
         event, buyer = await platform.event(), platform.new_buyer()
         opened.workers.plan.arm(Point(effect.step, effect.operation, Fault.LATE))
         await death.all_are_ready.wait()
-        buying = asyncio.ensure_future(effect.story.act(platform, buyer, event))
+        buying = asyncio.ensure_future(effect.scenario.act(platform, buyer, event))
         await death.strike(await opened.workers.stands_still())
         booking = await buying
         await buyer.ends_as(booking, "confirmed")

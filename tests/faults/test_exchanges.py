@@ -17,7 +17,7 @@ from tests.faults.effects import Cell, Effect, chosen
 from tests.faults.lanes import Lane, lane
 from tests.faults.plan import Fault, Point
 from tests.faults.report import Outcome, outcome
-from tests.faults.stories import WITHIN, Story, insist
+from tests.faults.scenarios import WITHIN, Scenario, insist
 from tests.faults.test_saga import LANES
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
@@ -48,9 +48,9 @@ async def _in_vain(platform: PlatformClient, buyer: Buyer, booking: str) -> str:
     return await _exchange(buyer, booking, DEAR[0], CARD)
 
 
-DEARER = Story("wants a dearer seat", _for_a_dearer_seat, "completed")
-CHEAPER = Story("wants a cheaper seat", _for_a_cheaper_seat, "completed")
-IN_VAIN = Story("wants a dearer seat, and cannot pay it", _in_vain, "failed")
+DEARER = Scenario("wants a dearer seat", _for_a_dearer_seat, "completed")
+CHEAPER = Scenario("wants a cheaper seat", _for_a_cheaper_seat, "completed")
+IN_VAIN = Scenario("wants a dearer seat, and cannot pay it", _in_vain, "failed")
 """Each acts on a confirmed booking and returns the exchange's id; the ending is the exchange's last state."""
 
 EFFECTS = (
@@ -103,15 +103,15 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
 
 async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell) -> str:
     effect, buyer = cell.effect, platform.new_buyer()
-    old, new = (DEAR, CHEAP) if effect.story is CHEAPER else (CHEAP, DEAR)
+    old, new = (DEAR, CHEAP) if effect.scenario is CHEAPER else (CHEAP, DEAR)
     event = await eventually(lambda: platform.event(), within=WITHIN)
     booking = str((await buyer.bought(event, old[0]))["id"])
     opened.workers.plan.arm(Point(effect.step, effect.operation, cell.fault))
 
     if cell.fault is Fault.LATE:
-        exchange, _ = await asyncio.gather(effect.story.act(platform, buyer, booking), opened.workers.relieve())
+        exchange, _ = await asyncio.gather(effect.scenario.act(platform, buyer, booking), opened.workers.relieve())
     else:
-        exchange = await effect.story.act(platform, buyer, booking)
+        exchange = await effect.scenario.act(platform, buyer, booking)
 
     await _is_over(platform, exchange)
     if cell.fault is Fault.LATE:

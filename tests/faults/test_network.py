@@ -19,7 +19,7 @@ from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clea
 from tests.faults.effects import FULL, SEED
 from tests.faults.lanes import Workers, lane
 from tests.faults.report import Outcome, outcome, write_network
-from tests.faults.stories import hold, pay
+from tests.faults.scenarios import hold, pay
 from tests.faults.test_outside import Sold, is_told_in_order
 from tests.network import Line, Network
 from tests.platform_client import PlatformClient

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-import httpx2
 import pytest
 
 from config.settings import Settings
@@ -19,7 +18,8 @@ from tests.faults.effects import ANALYTICS, NOTIFICATION, OUTSIDE, RELAY, SEARCH
 from tests.faults.lanes import Workers
 from tests.faults.plan import Point
 from tests.faults.report import Outcome, outcome
-from tests.faults.stories import AMOUNT, STANDING, WITHIN, hold, pay
+from tests.faults.scenarios import AMOUNT, STANDING, WITHIN, hold, pay
+from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.scenarios.test_outcomes import Registered, ends, is_handled, is_published, mails_to, register, sales, told
 from tests.waiting import eventually
@@ -77,7 +77,7 @@ async def _is_found_once(sold: Sold) -> None:
 
 async def _is_written_to_with_one_message_id(sold: Sold) -> None:
     await _is_handled(sold, "notification", BookingEvent.topic)
-    async with httpx2.AsyncClient(base_url=sold.platform.settings.mail_ui_url, timeout=90) as mailbox:
+    async with http_client(sold.platform.settings.mail_ui_url) as mailbox:
         mails = await mails_to(mailbox, sold.buyer.email)
     assert len({mail["MessageID"] for mail in mails}) == 1
 

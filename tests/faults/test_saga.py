@@ -18,7 +18,7 @@ from tests.faults.effects import SAGA, Cell, chosen
 from tests.faults.lanes import Lane, lane
 from tests.faults.plan import Fault, Point
 from tests.faults.report import Outcome, outcome
-from tests.faults.stories import WITHIN, insist
+from tests.faults.scenarios import WITHIN, insist
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
@@ -61,14 +61,14 @@ def _slowness(cell: Cell) -> int:
 
 
 async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell) -> str:
-    effect, story, buyer = cell.effect, cell.effect.story, platform.new_buyer()
-    event = await eventually(lambda: platform.event(hold_seconds=story.hold_seconds), within=WITHIN)
+    effect, scenario, buyer = cell.effect, cell.effect.scenario, platform.new_buyer()
+    event = await eventually(lambda: platform.event(hold_seconds=scenario.hold_seconds), within=WITHIN)
     opened.workers.plan.arm(Point(effect.step, effect.operation, cell.fault))
 
     if cell.fault is Fault.LATE:
-        booking, _ = await asyncio.gather(story.act(platform, buyer, event), opened.workers.relieve())
+        booking, _ = await asyncio.gather(scenario.act(platform, buyer, event), opened.workers.relieve())
     else:
-        booking = await story.act(platform, buyer, event)
+        booking = await scenario.act(platform, buyer, event)
 
     ending = cell.effect.ending(cell.fault)
     await eventually(lambda: _has_status(buyer, booking, ending), within=WITHIN, every=0.2)

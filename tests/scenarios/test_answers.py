@@ -19,6 +19,7 @@ from sqlalchemy import make_url
 from config.settings import Settings
 from stack import Stack
 from tests.buyer import CARD_WITH_3DS, Buyer
+from tests.http_client import http_client
 from tests.pace import watch
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually, in_time
@@ -314,7 +315,7 @@ async def impatient_api(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     """An API process that waits until the authorization is done, but not until the capture is."""
     name = f"api-{uuid4().hex[:8]}"
     spawned = await asyncio.to_thread(stack.spawn, name, "api", env={"SEATWRIGHT_PAYMENT_WAIT": "2.5"})
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{spawned.ports['api']}", timeout=60) as http:
+    async with http_client(f"http://127.0.0.1:{spawned.ports['api']}") as http:
         yield http
     await asyncio.to_thread(stack.stop, name)
 

@@ -11,6 +11,7 @@ import pytest
 from psycopg import sql
 
 from config.settings import Settings, secret
+from tests.pace import stretched
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
@@ -62,7 +63,7 @@ async def test_money_captured_while_the_database_goes_down_becomes_tickets(
 async def test_holds_that_end_while_the_database_is_away_are_released_afterwards(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=4), platform.new_buyer()
+    event, buyer = await platform.event(hold_seconds=stretched(4)), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     async with locked_out(settings):
         await eventually(lambda: is_parked(platform, booking), within=60)

@@ -28,7 +28,7 @@ from tests.scenarios.test_exchange_payments import exchange_is, waiting
 from tests.scenarios.test_outages import without
 from tests.waiting import eventually
 from tests.webhooks import rows
-from workers.sweepers.workflow_recovery import revive
+from workers.sweepers.workflow_recovery import recover_workflows
 from workflows.ids import late_payment_workflow_id
 
 pytestmark = pytest.mark.disruptive
@@ -118,11 +118,11 @@ async def test_an_outage_during_the_capture_of_a_difference_waits_for_an_operato
 
 
 async def revived(platform: PlatformClient, engine: AsyncEngine, settings: Settings, exchange: str) -> None:
-    """Whether the recovery has started the workflow again."""
+    """Wait until workflow recovery has started the workflow again."""
     at_once = booking_policy(settings).model_copy(update={"payment_window": timedelta(0)})
 
     async def is_revived() -> bool:
-        await revive(engine, platform.temporal, at_once, overdue=timedelta(0))
+        await recover_workflows(engine, platform.temporal, at_once, overdue=timedelta(0))
         return bool((await platform.exchange_saga(exchange).describe()).status != 5)  # terminated
 
     await eventually(is_revived)

@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
-import httpx2
 import pytest
 
 from config.settings import Settings
 from tests.buyer import CARD_WITH_3DS, Buyer
+from tests.http_client import http_client
 from tests.iyzico_buyer import APPROVED, pay_with
 from tests.payu_buyer import PayUBuyer
 from tests.platform_client import PlatformClient
@@ -135,7 +135,7 @@ async def test_the_difference_is_paid_on_iyzico_s_page(platform: PlatformClient)
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=None, provider="iyzico")
     page = await asyncio.to_thread(pay_with, exchange["next_action"]["url"], APPROVED)
     assert page.back_to
-    async with httpx2.AsyncClient() as browser:
+    async with http_client() as browser:
         assert (await browser.post(page.back_to, data={"token": page.token})).status_code == 200
     await exchange_is(buyer, exchange, "completed")
     await sits(platform, buyer, event, booking, on="A-1-1", not_on="B-1-1")

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from config.settings import Settings
 from stack import Stack
+from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 
 
@@ -20,7 +21,7 @@ async def other_api(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     """A second API process."""
     name = f"api-{uuid4().hex[:8]}"
     spawned = await asyncio.to_thread(stack.spawn, name, "api")
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{spawned.ports['api']}", timeout=60) as http:
+    async with http_client(f"http://127.0.0.1:{spawned.ports['api']}") as http:
         yield http
     await asyncio.to_thread(stack.stop, name)
 

@@ -7,13 +7,14 @@ import json
 from typing import Any
 from uuid import uuid4
 
-import httpx2
 import pytest
 
 from config.settings import Settings, secret
 from sandbox.iyzico.signatures import sign_notification
 from tests.buyer import Buyer
+from tests.http_client import http_client
 from tests.iyzico_buyer import APPROVED, NO_FUNDS, Page, authenticate, pay_with
+from tests.pace import stretched
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.webhooks import rows
@@ -34,7 +35,7 @@ async def browses(url: str, card: str, *, with_3ds: bool | None = None) -> Page:
     if with_3ds is not None:
         page = await asyncio.to_thread(authenticate, url, approve=with_3ds)
     if page.back_to:
-        async with httpx2.AsyncClient() as browser:
+        async with http_client() as browser:
             back = await browser.post(page.back_to, data={"token": page.token})
         assert back.status_code == 200, back.text
     return page
@@ -121,7 +122,7 @@ async def test_an_abandoned_page_that_is_paid_later_refunds_the_second_payment(
 async def test_a_page_that_is_paid_after_the_hold_is_over_gets_the_seats_all_the_same(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=4), platform.new_buyer()
+    event, buyer = await platform.event(hold_seconds=stretched(4)), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking)
     await buyer.ends_as(booking, "expired", within=settings.payment_window + 30)

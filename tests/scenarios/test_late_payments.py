@@ -14,6 +14,7 @@ from config.settings import Settings
 from db.engine import open_engine
 from stack import Stack
 from tests.buyer import CARD, Buyer
+from tests.pace import stretched
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.webhooks import rows
@@ -64,7 +65,8 @@ async def undecided(
     platform: PlatformClient, settings: Settings, *seats: str, hold_seconds: int = 3, silent: bool = False, **more: Any
 ) -> Late:
     """A held booking with an abandoned payment that the provider cannot close."""
-    event, buyer = await platform.event(hold_seconds=hold_seconds, rows=3, seats_per_row=6), platform.new_buyer()
+    event = await platform.event(hold_seconds=stretched(hold_seconds), rows=3, seats_per_row=6)
+    buyer = platform.new_buyer()
     booking = await buyer.held(event, *(seats or ("A-1-3",)), **more)
     if silent:
         await platform.provider.send(booking, drop=1)
@@ -103,7 +105,7 @@ async def test_late_money_is_found_without_a_webhook(platform: PlatformClient, s
 async def test_an_undecided_payment_frees_the_seats_and_is_still_settled_later(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=3), platform.new_buyer()
+    event, buyer = await platform.event(hold_seconds=stretched(3)), platform.new_buyer()
     booking = await buyer.held(event, "A-1-3")
     await platform.provider.will("processing", "confirm", booking)
     assert (await buyer.pay(booking)).status_code == 202

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
-import httpx2
 import pytest
 from redis.asyncio import Redis
 
 from stack import Stack
 from tests.buyer import known
+from tests.http_client import http_client
 from tests.pace import watch
 from tests.platform_client import PlatformClient
 from tests.scenarios.test_rush import hold, pay
@@ -89,7 +89,7 @@ async def test_a_payment_during_an_outage_ends_in_one_charge(
     platform: PlatformClient, stack: Stack, patient: str, server: str
 ) -> None:
     event, key = await platform.event(), str(uuid4())
-    async with httpx2.AsyncClient(base_url=patient, timeout=90) as http:
+    async with http_client(patient) as http:
         buyer = platform.new_buyer().at(http)
         booking = await buyer.held(event, "A-1-1")
         await platform.provider.will("slow", "confirm", booking, delay_seconds=1)
@@ -131,7 +131,7 @@ async def test_without_workers_a_payment_is_unknown_and_never_charged_after_its_
     long = "60" if os.environ.get("SEATWRIGHT_SCALE") == "full" else "10"  # seconds without any worker
     hasty = await asyncio.to_thread(stack.spawn, "api-hasty", "api", env={"SEATWRIGHT_PAYMENT_WAIT": long})
     try:
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{hasty.ports['api']}", timeout=90) as http:
+        async with http_client(f"http://127.0.0.1:{hasty.ports['api']}") as http:
             async with without(stack, "work"):
                 unknown = await buyer.at(http).pay(booking, key=key)
                 assert unknown.status_code == 503

@@ -18,6 +18,7 @@ from config.settings import Settings
 from domain.domain_events import BookingEvent, CatalogueEvent, PaymentEvent
 from tests.api.mails import VERIFICATION
 from tests.buyer import DECLINED_CARD, Buyer
+from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.workers.outside import Read, reading
@@ -49,7 +50,7 @@ async def buyer(platform: PlatformClient) -> Registered:
 
 @pytest.fixture
 async def mailbox(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=settings.mail_ui_url, timeout=90) as client:
+    async with http_client(settings.mail_ui_url) as client:
         yield client
 
 

@@ -25,7 +25,7 @@ from tests.scenarios.test_attention import SLOW, locked_out
 from tests.scenarios.test_outages import without
 from tests.scenarios.test_refunds import accepted, becomes, needs_attention
 from tests.waiting import eventually
-from workers.sweepers.workflow_recovery import revive
+from workers.sweepers.workflow_recovery import recover_workflows
 from workflows.ids import refund_taken_back_workflow_id
 
 pytestmark = pytest.mark.disruptive
@@ -135,7 +135,7 @@ async def test_a_refund_with_a_terminated_workflow_is_revived(
     await platform.provider.decide(pending["id"], "succeeded")
 
     async def revived() -> bool:
-        await revive(engine, platform.temporal, booking_policy(settings), overdue=timedelta(0))
+        await recover_workflows(engine, platform.temporal, booking_policy(settings), overdue=timedelta(0))
         return bool((await platform.refund_saga(refund["id"]).describe()).status != 5)  # terminated
 
     await eventually(revived)
@@ -157,7 +157,7 @@ async def test_a_refund_that_fails_while_its_workflow_ends_is_repeated(
     assert await platform.provider.kept(booking) == 5000
     assert await buyer.status(booking) == "refunding"
 
-    await revive(engine, platform.temporal, booking_policy(settings), overdue=timedelta(0))
+    await recover_workflows(engine, platform.temporal, booking_policy(settings), overdue=timedelta(0))
 
     await becomes(buyer, booking, "refunded", within=60)
     assert await platform.provider.kept(booking) == 0

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx2
 import pytest
 from aiohttp import web
 
-from adapters.internal.contacts import Contacts
+from adapters.internal.contacts import ContactsClient
 from adapters.kafka.client import Publisher
 from adapters.kafka.cloud_events import CloudEvent
 from adapters.mail import MailServer
@@ -25,9 +24,10 @@ from domain.domain_events import (
 )
 from domain.identity import Channel
 from domain.problems import ProblemType, Refused
+from tests.http_client import http_client
 from tests.waiting import eventually
 from tests.workers.outside import a_confirmed_booking, consuming, publish
-from workers.consumers.notification.channels import EmailChannel, Notification
+from workers.consumers.notification.channels import CannotDeliver, EmailChannel, Notification
 from workers.consumers.notification.notifier import Notifier
 from workers.consumers.runner import Impossible, Subscription
 
@@ -70,14 +70,14 @@ async def identity() -> AsyncIterator[Identity]:
 
 
 @pytest.fixture
-async def contacts(identity: Identity) -> AsyncIterator[Contacts]:
-    client = Contacts(identity.url, "our-token")
+async def contacts(identity: Identity) -> AsyncIterator[ContactsClient]:
+    client = ContactsClient(identity.url, "our-token")
     yield client
     await client.close()
 
 
 @pytest.fixture
-async def notifier(contacts: Contacts, stack_env: dict[str, str]) -> AsyncIterator[Notifier]:
+async def notifier(contacts: ContactsClient, stack_env: dict[str, str]) -> AsyncIterator[Notifier]:
     host, port = stack_env["SEATWRIGHT_SMTP_HOST"], int(stack_env["SEATWRIGHT_SMTP_PORT"])
     server = MailServer(host, port, "Seatwright <tickets@seatwright.example>")
     yield Notifier(contacts, [EmailChannel(server)])
@@ -85,10 +85,10 @@ async def notifier(contacts: Contacts, stack_env: dict[str, str]) -> AsyncIterat
 
 
 class MailBox:
-    """What the mail catcher holds for one address."""
+    """Reads the mail catcher's mails for one address."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx2.AsyncClient(base_url=url)
+        self._http = http_client(url)
 
     async def mails(self, address: str) -> list[dict[str, Any]]:
         found = (await self._http.get("/api/v1/search", params={"query": f"to:{address}"})).raise_for_status().json()
@@ -181,9 +181,9 @@ async def test_without_identity_or_a_mail_server_the_message_is_retried(identity
     identity.add(booking.user_id, "Ann")
     nowhere, closed = MailServer("127.0.0.1", 9, "tickets@seatwright.example"), "http://127.0.0.1:9"
     for contacts in (
-        Contacts(closed, "our-token"),
-        Contacts(identity.url, "wrong"),
-        Contacts(identity.url, "our-token"),
+        ContactsClient(closed, "our-token"),
+        ContactsClient(identity.url, "wrong"),
+        ContactsClient(identity.url, "our-token"),
     ):
         with pytest.raises(Refused) as refused:
             await Notifier(contacts, [EmailChannel(nowhere)]).handle(delivered(booking))
@@ -235,7 +235,7 @@ async def test_a_person_without_email_as_a_channel_gets_account_mails_alone(
 
 
 class RecordingChannel:
-    """A channel that keeps what it is given."""
+    """A channel that keeps its notifications."""
 
     def __init__(self, kind: Channel) -> None:
         self.kind = kind
@@ -245,11 +245,20 @@ class RecordingChannel:
         self.sent.append(notification)
 
 
+class BrokenChannel:
+    """A channel that refuses every notification for good."""
+
+    kind = Channel.PUSH
+
+    async def send(self, notification: Notification) -> None:
+        raise CannotDeliver("no such device")
+
+
 @pytest.mark.parametrize(
     ("chosen", "reached"), [(["sms"], [1, 0]), (["push", "sms"], [1, 1]), (["email"], [0, 0]), ([], [0, 0])]
 )
 async def test_a_message_goes_through_each_channel_that_its_recipient_chose(
-    identity: Identity, contacts: Contacts, chosen: list[str], reached: list[int]
+    identity: Identity, contacts: ContactsClient, chosen: list[str], reached: list[int]
 ) -> None:
     booking = a_confirmed_booking()
     identity.add(booking.user_id, "Ann")
@@ -260,3 +269,15 @@ async def test_a_message_goes_through_each_channel_that_its_recipient_chose(
     assert [len(channel.sent) for channel in channels] == reached
     sent = [notification for channel in channels for notification in channel.sent]
     assert {(each.id, each.template) for each in sent} <= {(event.id, "booking_confirmed")}
+
+
+async def test_a_channel_that_refuses_a_message_does_not_stop_the_other_channels(
+    identity: Identity, contacts: ContactsClient
+) -> None:
+    booking = a_confirmed_booking()
+    identity.add(booking.user_id, "Ann")
+    identity.people[str(booking.user_id)]["channels"] = ["push", "sms"]
+    working = RecordingChannel(Channel.SMS)
+    with pytest.raises(Impossible, match=r"^no such device$"):
+        await Notifier(contacts, [BrokenChannel(), working]).handle(delivered(booking))
+    assert len(working.sent) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from adapters.internal.contacts import Contacts
+from adapters.internal.contacts import ContactsClient
 from adapters.mail import MailServer
 from config.settings import Settings, secret
 from domain.domain_events import BookingEvent, PaymentEvent, UserEvent
@@ -20,7 +20,7 @@ _TOPICS = (BookingEvent.topic, PaymentEvent.topic, UserEvent.topic)
 @asynccontextmanager
 async def subscription(settings: Settings) -> AsyncIterator[Subscription]:
     """The consumer with its channels and its client of the identity service."""
-    contacts = Contacts(settings.identity_address, secret(settings.internal_token))
+    contacts = ContactsClient(settings.identity_address, secret(settings.internal_token))
     mail = MailServer(settings.smtp_host, settings.smtp_port, settings.mail_sender)
     try:
         yield Subscription(GROUP, _TOPICS, Notifier(contacts, [EmailChannel(mail)]).handle)

@@ -9,7 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from adapters.internal.contacts import Contact
-from adapters.mail import Mail, MailServer
+from adapters.mail import Mail, MailServer, Undeliverable
 from domain.identity import Channel
 from workers.consumers.notification.rendering import render
 
@@ -32,6 +32,10 @@ class Notification:
     values: Mapping[str, object]
 
 
+class CannotDeliver(Exception):
+    """A channel can never deliver a notification. The error text has no personal data."""
+
+
 class NotificationChannel(Protocol):
     """One way to reach a person."""
 
@@ -44,7 +48,7 @@ class NotificationChannel(Protocol):
         """Render the notification with this channel's templates, and send it; it may come again with the same id.
 
         Raises:
-            Undeliverable: It can never be delivered.
+            CannotDeliver: It can never be delivered.
             Refused: UNAVAILABLE: Try again later.
         """
         ...
@@ -62,10 +66,13 @@ class EmailChannel:
         """Send one email.
 
         Raises:
-            Undeliverable: The mail server refuses it for good.
+            CannotDeliver: The mail server refuses it for good.
             Refused: UNAVAILABLE: The mail server cannot be reached, or asks to try later.
         """
-        await self._server.send(email(notification))
+        try:
+            await self._server.send(email(notification))
+        except Undeliverable as error:
+            raise CannotDeliver(str(error)) from None
 
 
 def email(notification: Notification) -> Mail:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import structlog
 
-from adapters.internal.contacts import Contacts
+from adapters.internal.contacts import ContactsClient
 from adapters.kafka.cloud_events import CloudEvent
-from adapters.mail import Undeliverable
-from workers.consumers.notification.channels import Notification, NotificationChannel
+from workers.consumers.notification.channels import CannotDeliver, Notification, NotificationChannel
 from workers.consumers.notification.messages import Message, message_for
 from workers.consumers.runner import Impossible
 
@@ -19,7 +18,7 @@ log = structlog.get_logger()
 class Notifier:
     """Handles domain events; erased people and people whose token has expired get no message."""
 
-    def __init__(self, contacts: Contacts, channels: Sequence[NotificationChannel]) -> None:
+    def __init__(self, contacts: ContactsClient, channels: Sequence[NotificationChannel]) -> None:
         self._contacts = contacts
         self._channels = channels
 
@@ -27,7 +26,7 @@ class Notifier:
         """Send the event's message, if it leads to one.
 
         Raises:
-            Impossible: A channel can never deliver it.
+            Impossible: A channel can never deliver it; the other channels have been tried.
             Refused: UNAVAILABLE: The identity service or a channel cannot be reached.
         """
         message = message_for(event.data)
@@ -40,8 +39,9 @@ class Notifier:
         channels = [channel for channel in self._channels if channel.kind in wanted]
         if not channels:
             log.info("no_channel_wanted", user_id=str(message.user_id), domain_event_id=str(event.id))
-        for channel in channels:
-            await _send(channel, notification)
+        failures = [why for channel in channels if (why := await _send(channel, notification))]
+        if failures:
+            raise Impossible("; ".join(failures))
 
     async def _prepare(self, event: CloudEvent, message: Message) -> Notification | None:
         """Add the recipient and the token; None if either does not exist any more."""
@@ -61,14 +61,16 @@ class Notifier:
         return Notification(event.id, event.time, contact, message.template, values)
 
 
-async def _send(channel: NotificationChannel, notification: Notification) -> None:
+async def _send(channel: NotificationChannel, notification: Notification) -> str | None:
+    """Send through one channel; returns why it can never be delivered, so that the other channels are still tried."""
     try:
         await channel.send(notification)
-    except Undeliverable as error:
-        raise Impossible(str(error)) from None
+    except CannotDeliver as error:
+        return str(error)
     log.info(
         "notification_sent",
         channel=channel.kind,
         template=notification.template,
         domain_event_id=str(notification.id),
     )
+    return None

@@ -32,7 +32,7 @@ PRICE = Money(amount=5000, currency="EUR")
 RETURN_URL = "https://shop.example.test/"
 
 
-class Books:
+class ReconciliationHarness:
     """The ledger and one provider's statement; each booking is independent."""
 
     def __init__(self, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway], provider: str) -> None:
@@ -95,7 +95,7 @@ class Books:
         back = Money(amount=amount, currency=PRICE.currency)
         await self.gateway.refund(str(attempt.intent_id), back, key=f"{booking}:by-hand:{uuid4()}")
 
-    # What is in our books alone
+    # In the ledger alone
 
     async def booked_here(self, intent_id: str, money: Money = PRICE, booking: UUID | None = None) -> UUID:
         """Record a capture in the rows only."""

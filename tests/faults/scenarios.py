@@ -16,7 +16,7 @@ SEAT, STANDING, AMOUNT = "A-1-1", 2, 5000 + 2 * 3000
 WITHIN = 120  # seconds, of a machine that is busy with many bookings at a time
 
 
-class Story(NamedTuple):
+class Scenario(NamedTuple):
     """The steps of one buyer.
 
     Attributes:
@@ -104,10 +104,10 @@ async def _be_captured_in_vain(platform: PlatformClient, buyer: Buyer, event: st
     return booking
 
 
-BUYS = Story("buys", _buy, "confirmed")
-ACTS = Story("acts at the provider's page", _act_at_the_provider, "confirmed")
-DECLINED = Story("is declined", _be_declined, "held")
-CANCELS = Story("cancels", _cancel, "cancelled")
-EXPIRES = Story("walks away", _walk_away, "expired", hold_seconds=2)
-CALLED_OFF = Story("pays when the event is called off", _pay_for_what_is_called_off, "failed")
-REFUNDED = Story("is captured in vain", _be_captured_in_vain, "failed")
+BUYS = Scenario("buys", _buy, "confirmed")
+ACTS = Scenario("acts at the provider's page", _act_at_the_provider, "confirmed")
+DECLINED = Scenario("is declined", _be_declined, "held")
+CANCELS = Scenario("cancels", _cancel, "cancelled")
+EXPIRES = Scenario("walks away", _walk_away, "expired", hold_seconds=2)
+CALLED_OFF = Scenario("pays when the event is called off", _pay_for_what_is_called_off, "failed")
+REFUNDED = Scenario("is captured in vain", _be_captured_in_vain, "failed")

@@ -14,7 +14,7 @@ from domain.identity import Role
 from sandbox.iyzico.signatures import sign_notification
 from sandbox.payu.messages import signature as payu_signature
 from tests.buyer import Buyer
-from tests.faults.stories import hold
+from tests.faults.scenarios import hold
 from tests.platform_client import PlatformClient
 from tests.providers.tills import TILLS, Till, Visit
 from tests.waiting import eventually
