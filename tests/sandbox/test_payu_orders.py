@@ -1,4 +1,4 @@
-"""PayU's API: who may call, what an order needs, and how it goes from new to completed or cancelled."""
+"""PayU's orders: authentication, required fields, and the states from new to completed or cancelled."""
 
 from __future__ import annotations
 

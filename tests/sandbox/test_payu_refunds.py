@@ -1,4 +1,4 @@
-"""PayU's refunds: queued, final or cancelled; never more than was taken, and the same id never twice."""
+"""PayU's refunds: queued, final or cancelled; never above the captured amount, once for each id."""
 
 from __future__ import annotations
 

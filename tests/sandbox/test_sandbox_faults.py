@@ -1,4 +1,4 @@
-"""Faults strike the calls that they were meant for, and leave exactly what their names say."""
+"""Faults apply to the selected calls, with exactly the documented effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""iyzico's API: what its calls do, what they refuse, and that nothing of it is idempotent."""
+"""iyzico's API: effects and refusals of its calls; none is idempotent."""
 
 from __future__ import annotations
 

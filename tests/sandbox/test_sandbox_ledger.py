@@ -1,4 +1,4 @@
-"""The provider's books: they balance, agree with the intents, outlive a kill, and can be read whole."""
+"""The provider's ledger balances, matches the intents, survives a kill, and can be read page by page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Stripe API lets a shop do with a buyer's money, and what it refuses."""
+"""The operations that the Stripe API allows and refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ends by itself: keys after a day, holds after a week."""
+"""Keys expire after a day, holds after a week."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANSWER = SavedAnswer(200, b"{}", "req_1")
 
 
 class Clock:
-    """Time that only moves when it is told to."""
+    """A clock that moves only when the test moves it."""
 
     def __init__(self) -> None:
         self.now = time.time()

@@ -1,4 +1,4 @@
-"""Cancelling in each state."""
+"""Cancelling a booking in each state."""
 
 from __future__ import annotations
 

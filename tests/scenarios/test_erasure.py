@@ -1,4 +1,4 @@
-"""A person who has bought is erased: nothing of them is left anywhere, and the money's records and the tickets stay."""
+"""Erasing a buyer removes all personal data, and keeps tickets and financial records."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_an_export_has_every_booking_of_its_owner(platform: PlatformClient
 
 @pytest.fixture
 async def erased(platform: PlatformClient) -> tuple[Registered, str, str]:
-    """Somebody with a ticket who has been erased; the event and the booking."""
+    """An erased buyer with a ticket; the event and the booking."""
     person, event = await register(platform), await platform.event()
     booking = str((await person.bought(event, "A-1-1"))["id"])
     answer = await platform.http.request("DELETE", "/v1/me", json={"password": PASSWORD}, headers=person.headers)

@@ -1,4 +1,4 @@
-"""The payment's steps at iyzico, repeated after a worker died or an answer was lost."""
+"""Repeated payment steps at iyzico after a worker's death or a lost response."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Till:
         await self._provider.will(fault, operation, str(self.booking), face="iyzico", delay_seconds=3)
 
     async def money(self) -> tuple[int, int, int, int]:
-        """Forms, and minor units captured, refunded and held."""
+        """The number of forms, and the minor units captured, refunded and held."""
         intents = await self._provider.intents(str(self.booking))
         captured, refunded, held = (sum(each[name] for each in intents) for name in ("captured", "refunded", "held"))
         return len(intents), captured, refunded, held

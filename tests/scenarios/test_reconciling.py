@@ -18,7 +18,7 @@ from db.engine import open_engine
 from domain.providers import PROVIDERS
 from sandbox.testing import ROOT
 from temporal.connection import connect
-from tests.scenarios.books import Books, begin_well_before_midnight, today
+from tests.scenarios.reconciliation_harness import ReconciliationHarness, begin_well_before_midnight, today
 from tests.waiting import eventually
 from tests.webhooks import rows
 from workers.temporal.schedules import DAILY_RECONCILIATION, schedule_reconciliation
@@ -67,7 +67,7 @@ async def test_the_command_prints_each_difference_and_leaves_with_1(
     engine: AsyncEngine, settings: Settings, stack_env: dict[str, str]
 ) -> None:
     gateway = StripeGateway(secret(settings.stripe_api_key), base_url=settings.stripe_api_base)
-    booking = await Books(engine, {"stripe": gateway}, "stripe").booked_here(f"pi_nobody{uuid4().hex}")
+    booking = await ReconciliationHarness(engine, {"stripe": gateway}, "stripe").booked_here(f"pi_nobody{uuid4().hex}")
     await gateway.close()
     code, printed = await reconcile(stack_env, "--day", str(today()), "--provider", "stripe")
     assert code == 1, printed

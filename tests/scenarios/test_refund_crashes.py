@@ -1,4 +1,4 @@
-"""Whatever dies between two steps of a refund: the tickets are void, and the money goes back once."""
+"""After a crash between any two steps of a refund the tickets are void and the money returns once."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ async def test_a_refund_that_fails_while_its_workflow_ends_is_repeated(
     platform: PlatformClient, engine: AsyncEngine, settings: Settings, stack: Stack
 ) -> None:
     _, buyer, booking = await a_booking(platform)
-    async with without(stack, "redis"):  # which is told of the seat last of all
+    async with without(stack, "redis"):  # which is updated last
         refund = await accepted(buyer, booking)
         await becomes(buyer, booking, "refunded")
         [given] = await platform.provider.refunds(booking)

@@ -1,4 +1,4 @@
-"""Tickets given back: void at once, paid back once, and never called refunded before the provider says so."""
+"""Refunded tickets are void at once, paid back once, and refunded only after the provider's confirmation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def accepted(buyer: Buyer, booking: str, *tickets: str, **more: Any) -> di
 
 
 async def becomes(buyer: Buyer, booking: str, status: str, within: float = 30) -> None:
-    """Wait until the booking has this state; until then it is on its way there."""
+    """Wait until the booking has this state."""
 
     async def there() -> bool:
         now = await buyer.status(booking)

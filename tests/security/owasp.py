@@ -47,7 +47,7 @@ SHOWN: Final[Mapping[str, Sequence[str]]] = {
         "api/test_limits.py::test_who_calls_too_often_is_told_when_to_come_back_and_nobody_else_is",
         "api/test_limits.py::test_who_is_not_logged_in_is_known_by_the_address",
         "api/test_passwords.py::test_a_token_for_a_reset_that_is_none_costs_no_hash",
-        "scenarios/test_story.py::test_a_user_listens_to_a_few_bookings_at_a_time",
+        "scenarios/test_timeline.py::test_a_user_listens_to_a_few_bookings_at_a_time",
         "api/test_bad_input.py::test_an_odd_body_is_refused",
         "api/test_bad_input.py::test_a_bad_token_request_is_refused",
         "scenarios/test_webhooks.py::test_a_body_that_is_too_large_is_refused",
