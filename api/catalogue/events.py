@@ -26,6 +26,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters.payment.registry import PROVIDERS
 from api.auth.audit import AtTrail
 from api.auth.guards import OptionalCaller, Organizer, OrganizerOrOperator
 from api.auth.ownership import is_theirs, may_change, may_see
@@ -42,7 +43,6 @@ from domain.exchanges import ExchangePolicy
 from domain.identity import TeamRole
 from domain.money import Currency
 from domain.problems import ProblemType, Refused
-from domain.providers import PROVIDERS
 from domain.refunds import RefundPolicy
 from temporal.queues import CATALOGUE, RESERVATION
 from workflows.event_cancellation import CancelEvent, EstimateCancellation, EventCancellation

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from adapters.payment.registry import find_provider
 from adapters.redis.hold_quota import Hoarding
 from adapters.redis.seat_locks import ColdEvent, Places, SeatLocks
 from api.auth.audit import Trail
@@ -41,7 +42,7 @@ from domain.bookings import (
 )
 from domain.identity import Role
 from domain.problems import Problem, ProblemType, Refused
-from domain.providers import check_admitted, check_currency, check_method
+from domain.providers import check_admitted
 from temporal.policies import booking_policy
 from workflows.support import problems
 
@@ -169,7 +170,7 @@ async def pay(
     booking_id: UUID, body: PaymentBody, user: Buyer, desk: AtDesk, response: Response, key: IdempotencyKey
 ) -> dict[str, Any]:
     """Pay once, however often this is called with the same key; a decline (402) keeps the seats for another try."""
-    check_method(body.provider, body.payment_method)
+    find_provider(body.provider).check_method(body.payment_method)
     now, order = await promptly(_time_of_order(user, desk, booking_id, body.provider)), update_id("pay", key)
     command = PaymentCommand(
         provider=body.provider,
@@ -200,7 +201,7 @@ async def _time_of_order(user: Principal, desk: Desk, booking_id: UUID, provider
         found = await bookings.find_to_be_paid(connection, booking_id)
     booking = _own(user, found.booking if found else None)
     assert found is not None
-    check_currency(provider, booking.currency)
+    find_provider(provider).check_currency(booking.currency)
     check_admitted(provider, found.providers)
     return found.now
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+from adapters.payment.registry import find_provider
 from api.auth.guards import PUBLIC, BookingReader, Buyer
 from api.auth.tokens import Principal
 from api.http.deadlines import promptly
@@ -31,7 +32,6 @@ from db.reservation.exchanges import exchanges, history, plans
 from domain.bookings import Booking
 from domain.exchanges import Exchange, ExchangeOutcome, ExchangeRequest, ExchangeState, Payment
 from domain.problems import ProblemType, Refused
-from domain.providers import check_currency, check_method
 from domain.seats import SeatName
 from temporal.start import start_or_attach
 from workflows.exchange import ExchangeWorkflow
@@ -115,8 +115,9 @@ async def exchange(
 
 def _check_payment(body: ExchangeBody, booking: Booking) -> None:
     if body.provider:
-        check_method(body.provider, body.payment_method)
-        check_currency(body.provider, booking.currency)
+        provider = find_provider(body.provider)
+        provider.check_method(body.payment_method)
+        provider.check_currency(booking.currency)
     elif body.payment_method:
         raise Refused(ProblemType.INVALID_REQUEST, "provider: name the payment method's provider.", field="provider")
 

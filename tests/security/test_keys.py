@@ -143,4 +143,4 @@ def test_the_secret_that_seals_them_can_be_replaced() -> None:
 
 async def test_outside_development_there_is_no_secret_by_default() -> None:
     with pytest.raises(ValueError, match="SEATWRIGHT_TOKEN_KEY_SECRET"):
-        Settings(mode="production", stripe_api_key=SecretStr("x"))
+        Settings(mode="production", internal_token=SecretStr("x"))
