@@ -4,10 +4,10 @@ PYTHON := .venv/bin/python
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.seatwright/pycache
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help preflight venv demo stop clean lint test chaos prove bench
+.PHONY: help preflight venv demo stop clean lint test compose-test chaos prove bench
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 preflight:
 	@command -v python3 >/dev/null || { echo 'missing: Python 3.11 or later' >&2; exit 1; }
@@ -31,6 +31,9 @@ lint: venv ## style, types and layers
 
 test: venv ## the whole suite on a stack of its own, from nothing, also beside a running demo
 	@$(PYTHON) ops/suite.py
+
+compose-test: venv ## run docker-compose.yml on podman or docker and make one booking (also: ARGS="--keep-images --stand-ins")
+	@$(PYTHON) -m ops.compose $(ARGS)
 
 chaos: venv ## bookings while everything breaks (also: SECONDS=600 RATE=5 SEED=7)
 	@$(PYTHON) -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE)) $(if $(SEED),--seed $(SEED))

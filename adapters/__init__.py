@@ -1,1 +1,1 @@
-"""The outside world, one module each."""
+"""The outside world: each server, provider or protocol has its adapter."""

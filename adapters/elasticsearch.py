@@ -1,4 +1,4 @@
-"""The search index: one document an event, in its newest version however versions arrive, and the questions to it."""
+"""The search index: one document for each event, always in its newest version, and the searches in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PAGE = 1000
 _EARTH_KM = 6371.0
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
-# Only what both the full distribution and the one from Maven have: no search_as_you_type, no scaled_float, no scripts.
+# Only features of both the full distribution and the one from Maven: no search_as_you_type, scaled_float or scripts.
 _SETTINGS: dict[str, Any] = {
     "analysis": {
         "filter": {"beginnings": {"type": "edge_ngram", "min_gram": 1, "max_gram": 20}},
@@ -69,7 +69,7 @@ _MAPPINGS: dict[str, Any] = {
 
 
 class IndexedEvent(NamedTuple):
-    """An event as the index has it."""
+    """An event in the index."""
 
     event_id: str
     version: int
@@ -77,52 +77,52 @@ class IndexedEvent(NamedTuple):
 
 
 class EventSearch:
-    """The events that are on sale, for reading and for writing.
+    """Reads and writes the events that are on sale.
 
-    Every method raises `Refused` as UNAVAILABLE where Elasticsearch does not answer.
+    Every method raises `Refused` as UNAVAILABLE if Elasticsearch does not answer.
     """
 
     def __init__(self, url: str, alias: str = ALIAS) -> None:
         self._client = AsyncElasticsearch(url, request_timeout=1.8, max_retries=0)
-        self._patient = self._client.options(request_timeout=20)
+        self._slow = self._client.options(request_timeout=20)
         self._alias = alias
 
     async def close(self) -> None:
         await self._client.close()
 
     async def ensure_index(self) -> None:
-        """Create the index behind its alias, unless it is there."""
+        """Create the index behind its alias, unless it exists."""
         index = f"{self._alias}-v1"
         async with _unavailable():
             try:
-                await self._patient.indices.create(
+                await self._slow.indices.create(
                     index=index, settings=_SETTINGS, mappings=_MAPPINGS, aliases={self._alias: {}}
                 )
             except BadRequestError as error:
                 if error.error != "resource_already_exists_exception":
                     raise
-            await self._patient.cluster.health(index=index, wait_for_status="yellow", timeout="15s")
+            await self._slow.cluster.health(index=index, wait_for_status="yellow", timeout="15s")
 
     async def put(self, event: EventPublished) -> None:
-        """Index an event, unless this version or a newer one is there."""
+        """Index an event, unless the index has this version or a newer one."""
         await self._write(event.event_id, event.version, _document(event))
 
     async def mark_cancelled(self, event_id: UUID, version: int) -> None:
-        """Hide an event from every answer, unless a newer version is there; it need not be there at all."""
+        """Hide an event from every result, unless the index has a newer version; the event may be missing."""
         known: dict[str, Any] = {}
         async with _unavailable():
             try:
-                known = (await self._patient.get(index=self._alias, id=str(event_id)))["_source"]
+                known = (await self._slow.get(index=self._alias, id=str(event_id)))["_source"]
             except NotFoundError as error:
                 if error.info.get("found") is not False:
                     raise
         await self._write(event_id, version, known | {"event_id": str(event_id), "status": "cancelled"})
 
     async def search(self, query: SearchQuery) -> SearchPage:
-        """Answer one page.
+        """Find one page of events.
 
         Raises:
-            Refused: INVALID_REQUEST for a cursor that is not from this question.
+            Refused: INVALID_REQUEST for a cursor that is not from this search.
         """
         after = _read_cursor(query) if query.cursor else None
         async with _unavailable():
@@ -152,7 +152,7 @@ class EventSearch:
         )
 
     async def suggest(self, q: str) -> list[str]:
-        """Names of events on sale that have words beginning as `q` has, the nearest in time first."""
+        """Names of events on sale with words that begin with those of `q`, the next event first."""
         words = {"match": {"name.beginnings": {"query": q, "operator": "and"}}}
         async with _unavailable():
             answer = await self._client.search(
@@ -166,12 +166,12 @@ class EventSearch:
         return list(names)[:_SUGGESTIONS]
 
     async def documents(self, event_id: UUID | None) -> AsyncIterator[IndexedEvent]:
-        """What is indexed of one event or of all."""
+        """The indexed documents of one event, or of all events."""
         chosen = {"ids": {"values": [str(event_id)]}} if event_id else {"match_all": {}}
         after: Sequence[Any] | None = None
         while True:
             async with _unavailable():
-                page = await self._patient.search(
+                page = await self._slow.search(
                     index=self._alias,
                     query=chosen,
                     source_includes=["status"],
@@ -187,10 +187,10 @@ class EventSearch:
                 return
 
     async def _write(self, event_id: UUID, version: int, document: dict[str, Any]) -> None:
-        # A conflict means that this version, or a newer one, is there.
+        # A conflict means that the index has this version or a newer one.
         async with _unavailable():
             with suppress(ConflictError):
-                await self._patient.index(
+                await self._slow.index(
                     index=self._alias,
                     id=str(event_id),
                     document=document,
@@ -237,8 +237,8 @@ def _document(event: EventPublished) -> dict[str, Any]:
 def _full_text(query: SearchQuery) -> dict[str, Any]:
     if not query.q:
         return {"match_all": {}}
-    forgiving = {"operator": "and", "fuzziness": "AUTO:4,8", "prefix_length": 1}
-    every_word = {"match": {"words": {"query": query.q, **forgiving}}}
+    tolerant = {"operator": "and", "fuzziness": "AUTO:4,8", "prefix_length": 1}
+    every_word = {"match": {"words": {"query": query.q, **tolerant}}}
     beginnings = {"match": {"name.beginnings": {"query": query.q, "operator": "and"}}}
     exact = {"match": {"name": {"query": query.q, "boost": 3}}}
     return {
@@ -265,12 +265,12 @@ def _filters(query: SearchQuery) -> list[dict[str, Any]]:
 
 
 def _millis(moment: datetime) -> int:
-    """A moment as Elasticsearch never refuses it: Java knows no offset beyond 18 hours, and clients may send one."""
+    """A moment as milliseconds: Java refuses a UTC offset beyond 18 hours, which clients can send."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _chosen(query: SearchQuery, *, but: str | None = None) -> list[dict[str, Any]]:
-    """The choices among facets. They do not narrow their own facet, so that its other values stay in sight."""
+    """The chosen facet values. A choice does not filter its own facet, so that its other values stay visible."""
     choices = {name: getattr(query, name) for name in _FACETS if name != but}
     return [{"term": {name: {"value": value, "case_insensitive": True}}} for name, value in choices.items() if value]
 
@@ -319,8 +319,8 @@ def _hit(found: Any, query: SearchQuery) -> SearchHit:
 def _kilometres(one: Place, other: Place) -> float:
     """Along a great circle (haversine)."""
     a, b = radians(one.latitude), radians(other.latitude)
-    lift, turn = sin((b - a) / 2), sin(radians(other.longitude - one.longitude) / 2)
-    return 2 * _EARTH_KM * asin(min(1.0, sqrt(lift * lift + cos(a) * cos(b) * turn * turn)))
+    latitude, longitude = sin((b - a) / 2), sin(radians(other.longitude - one.longitude) / 2)
+    return 2 * _EARTH_KM * asin(min(1.0, sqrt(latitude * latitude + cos(a) * cos(b) * longitude * longitude)))
 
 
 def _cursor(query: SearchQuery, values: Sequence[Any]) -> str:
@@ -334,7 +334,7 @@ def _read_cursor(query: SearchQuery) -> list[Any]:
         values: list[Any]
         sort, *values = json.loads(base64.b64decode(text, altchars=b"-_", validate=True))
         if sort != query.sort or len(values) != 3 or not _are_sort_values(values):
-            raise ValueError("from another question")
+            raise ValueError("from another search")
     except (ValueError, TypeError, binascii.Error):
         raise _bad_cursor() from None
     return values

@@ -1,4 +1,4 @@
-"""Mail through an SMTP server; what a person typed can never become a header of its own."""
+"""Mail through an SMTP server; text that a person typed can never become a header."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_NAME = 100
 
 
 class Undeliverable(Exception):
-    """The mail server refuses this mail or its recipient for good. Its text holds no address."""
+    """The mail server refuses this mail or its recipient for good. The error text has no address."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Mail:
     """One mail to one person.
 
     Attributes:
-        id: Makes the Message-ID, so that a repetition is recognized as one.
-        date: When that happened of which the mail tells.
+        id: Becomes the Message-ID, so that a repetition is recognized.
+        date: When the event happened that the mail is about.
     """
 
     id: UUID
@@ -44,7 +44,7 @@ class Mail:
 
 
 class MailServer:
-    """An SMTP server that takes our mail, over connections that are kept for the next one."""
+    """An SMTP server; its connections stay open for the next mail."""
 
     def __init__(self, host: str, port: int, sender: str) -> None:
         self._host = host
@@ -57,7 +57,7 @@ class MailServer:
         """Hand a mail to the server.
 
         Raises:
-            Undeliverable: The server says that trying again cannot help.
+            Undeliverable: The server refuses the mail for good.
             Refused: UNAVAILABLE: the server cannot be reached, or asks to try later.
         """
         message = compose(mail, self._sender)
@@ -65,17 +65,17 @@ class MailServer:
             async with self._connection() as server:
                 await server.send_message(message, recipients=[mail.to_address])
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise _judged(error.recipients[0].code) from None
+            raise _error_for(error.recipients[0].code) from None
         except aiosmtplib.SMTPDataError as error:
-            raise _judged(error.code) from None
+            raise _error_for(error.code) from None
         except aiosmtplib.SMTPNotSupported:
-            raise Undeliverable("the mail server does not know such addresses") from None
+            raise Undeliverable("the mail server does not support such addresses") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise Refused(ProblemType.UNAVAILABLE, f"no mail server: {type(error).__name__}") from None
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[aiosmtplib.SMTP]:
-        """One that nobody else uses; whatever goes wrong, it is not used again."""
+        """A connection for one mail at a time; after an error it is not used again."""
         while self._idle and not self._idle[-1].is_connected:
             self._idle.pop()
         server = self._idle.pop() if self._idle else await self._connected()
@@ -92,7 +92,7 @@ class MailServer:
         return server
 
     async def close(self) -> None:
-        """Take leave of the server."""
+        """End the connections."""
         while self._idle:
             with suppress(aiosmtplib.SMTPException, OSError):
                 await self._idle.pop().quit()
@@ -102,7 +102,7 @@ def compose(mail: Mail, sender: Address) -> EmailMessage:
     """The message as it is sent.
 
     Raises:
-        Undeliverable: The recipient's address is none.
+        Undeliverable: The recipient's address is not valid.
     """
     message = EmailMessage(policy=SMTP)
     try:
@@ -119,14 +119,14 @@ def compose(mail: Mail, sender: Address) -> EmailMessage:
     return message
 
 
-def _judged(code: int) -> Exception:
+def _error_for(code: int) -> Exception:
     if code >= 500:
         return Undeliverable(f"the mail server refuses it: {code}")
     return Refused(ProblemType.UNAVAILABLE, f"the mail server asks to try later: {code}")
 
 
 def _phrase(name: str) -> str:
-    """A name without what means something in a list of addresses: folding a long header drops the quotes around it."""
+    """A name without the special characters of address lists: folding a long header drops the quotes around it."""
     return _one_line(name.translate(_SPECIALS))[:_LONGEST_NAME]
 
 

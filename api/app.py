@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from api import openapi
-from api.auth.key_sync import kept_fresh
+from api.auth.key_sync import keys_in_sync
 from api.auth.tokens import AccessTokens
 from api.catalogue import events as catalogue
 from api.edge.body_guard import BodyGuard
@@ -19,23 +19,27 @@ from api.edge.rate_counters import Counters
 from api.edge.rate_limits import Limits
 from api.edge.request_context import RequestContext
 from api.http import problems
-from api.http.resources import open_resources
+from api.http.resources import Opening, open_audit_log_client, open_resources, open_temporal
 from api.identity import accounts, audit_log, erasure, federated_login, grants, mfa, profile, recovery, sessions, teams
+from api.identity.context import open_identity
 from api.identity.login_throttle import LogInThrottle
 from api.identity.oauth import authorize, routes
 from api.operations import codec, health
 from api.payment import webhooks
 from api.reservation import bookings, event_cancellations, exchanges, inventory, payments, refunds, sales, timeline
-from api.reservation.early_rejection import Door
+from api.reservation.context import open_seats
+from api.reservation.early_rejection import EarlyRejectionMiddleware
 from api.search import events as search
-from config.settings import Service, Settings
+from api.search.events import open_search
+from config.needs import needs_of
+from config.settings import Settings
 
 
 class _Part(NamedTuple):
-    """What a service contributes: its routes, and the database that they need."""
+    """What a service contributes: its routes, and what they need to be opened besides its database."""
 
     routers: tuple[APIRouter, ...]
-    databases: frozenset[Service] = frozenset()
+    openings: tuple[Opening, ...] = ()
 
 
 PARTS: Mapping[str, _Part] = {
@@ -55,9 +59,9 @@ PARTS: Mapping[str, _Part] = {
             teams.router,
             teams.own_router,
         ),
-        frozenset({"identity"}),
+        (open_identity,),
     ),
-    "catalogue": _Part((catalogue.router,), frozenset({"catalogue"})),
+    "catalogue": _Part((catalogue.router,), (open_temporal, open_audit_log_client)),
     "reservation": _Part(
         (
             inventory.router,
@@ -69,11 +73,11 @@ PARTS: Mapping[str, _Part] = {
             event_cancellations.router,
             sales.router,
         ),
-        frozenset({"reservation"}),
+        (open_temporal, open_audit_log_client, open_seats),
     ),
-    "payment": _Part((webhooks.router,), frozenset({"payment"})),
-    "search": _Part((search.router,)),
-    "codec": _Part((codec.router,)),
+    "payment": _Part((webhooks.router,), (open_temporal,)),
+    "search": _Part((search.router,), (open_search,)),
+    "codec": _Part((codec.router,), (open_temporal, open_audit_log_client)),
 }
 
 
@@ -84,11 +88,10 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         ValueError: `only` names a service that has no routes.
     """
     parts = _chosen(only)
-    databases = sorted({database for part in parts for database in part.databases})
     app = FastAPI(
         title="Seatwright",
         version="1",
-        lifespan=_lifespan(settings, databases),
+        lifespan=_lifespan(settings, parts),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # it would send callers to whatever host they name
@@ -99,15 +102,15 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     app.state.draining = False
     app.state.providers = federated_login.providers(settings)
     app.state.tokens = AccessTokens(settings.api_url)
-    if any(webhooks.router in part.routers for part in parts):
+    if "payment" in parts:
         app.state.webhook_verifiers = webhooks.verifiers(settings)
-    for router in (health.router, openapi.router, *(router for part in parts for router in part.routers)):
+    for router in (health.router, openapi.router, *(router for part in parts.values() for router in part.routers)):
         app.include_router(router)
     openapi.describe(app)
     problems.install(app)
     _add_limits(app, settings)
-    if any(bookings.router in part.routers for part in parts):
-        app.add_middleware(Door)
+    if "reservation" in parts:
+        app.add_middleware(EarlyRejectionMiddleware)
     app.add_middleware(BodyGuard)
     app.add_middleware(Conditional)
     app.add_middleware(CORSMiddleware, **_cors(settings))
@@ -115,11 +118,11 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     return app
 
 
-def _chosen(only: Collection[str] | None) -> list[_Part]:
+def _chosen(only: Collection[str] | None) -> Mapping[str, _Part]:
     unknown = set(only or ()) - PARTS.keys()
     if unknown:
         raise ValueError(f"no routes for {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    return [part for name, part in PARTS.items() if not only or name in only]
+    return {name: part for name, part in PARTS.items() if not only or name in only}
 
 
 def _add_limits(app: FastAPI, settings: Settings) -> None:
@@ -145,14 +148,15 @@ def _cors(settings: Settings) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _lifespan(
-    settings: Settings, databases: Collection[Service]
-) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(settings: Settings, parts: Mapping[str, _Part]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    databases = sorted(needs_of(settings, "serve", parts).databases)
+    openings = list(dict.fromkeys(opening for part in parts.values() for opening in part.openings))
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (
-            open_resources(settings, databases) as app.state.resources,
-            kept_fresh(app.state.tokens, app.state.resources) as app.state.upkeep,
+            open_resources(settings, databases, openings) as app.state.resources,
+            keys_in_sync(app.state.tokens, app.state.resources) as app.state.key_sync,
         ):
             yield
 

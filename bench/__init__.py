@@ -1,1 +1,1 @@
-"""What a booking costs, and how many a machine sustains: measured on real servers, side by side with simpler things."""
+"""Benchmarks: the cost of a booking and the sustained rate, measured on real servers beside simpler baselines."""

@@ -1,4 +1,4 @@
-"""`python -m bench`: what a booking costs, measured side by side with simpler things; all of it, or one part."""
+"""`python -m bench`: measures the cost of a booking beside simpler baselines; all parts, or one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from bench import bare as bare_route
+from bench import baseline_route as baseline
 from bench import generator, machine, table
 from bench import holds as holds_part
 from bench import load as load_part
@@ -21,18 +21,18 @@ from bench import size as size_part
 from bench import tokens as tokens_part
 from bench import worker as worker_process
 from bench.figures import Figure
-from cli.leaving import leave_after
+from cli.entrypoint import run_and_exit
 from config.settings import settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
-Rounds = Annotated[int, typer.Option(help="How often each contestant has its turn.")]
-Seconds = Annotated[float, typer.Option(help="How long one turn lasts.")]
-Concurrency = Annotated[int, typer.Option(help="Callers, each of whom waits for its answer before the next call.")]
-Cores = Annotated[int, typer.Option(help="How many cores all but sandbox and generator get; 0 for all there are.")]
-Rates = Annotated[str, typer.Option(help="Bookings a second to offer, rising; ends when two are not sustained.")]
-Bookings = Annotated[int, typer.Option(help="How many bookings there were before.")]
-Reports = Annotated[list[Path] | None, typer.Option("--report", help="Also write the table there: .json or .md.")]
+Rounds = Annotated[int, typer.Option(help="Turns of each contestant.")]
+Seconds = Annotated[float, typer.Option(help="Seconds of one turn.")]
+Concurrency = Annotated[int, typer.Option(help="Callers; each waits for its response before its next call.")]
+Cores = Annotated[int, typer.Option(help="Cores of the system without sandbox and generator; 0 for all.")]
+Rates = Annotated[str, typer.Option(help="Rising rates in bookings a second; stops after two that are not sustained.")]
+Bookings = Annotated[int, typer.Option(help="Number of earlier bookings in the tables.")]
+Reports = Annotated[list[Path] | None, typer.Option("--report", help="Also write the table to this .json or .md file.")]
 Part = Coroutine[Any, Any, Sequence[Figure]]
 
 RATES = "4,8,12,13,14,16,20,25,30,40,50"
@@ -40,7 +40,7 @@ RATES = "4,8,12,13,14,16,20,25,30,40,50"
 
 @app.command(name="all")
 def all_parts(reports: Reports = None) -> None:
-    """Every part, in one table."""
+    """Run every part, and print one table."""
     _measure(
         reports,
         saga_part.run(rounds=5, seconds=8, concurrency=20),
@@ -54,25 +54,25 @@ def all_parts(reports: Reports = None) -> None:
 
 @app.command()
 def saga(rounds: Rounds = 5, seconds: Seconds = 8, concurrency: Concurrency = 20, reports: Reports = None) -> None:
-    """(a) Our saga against the textbook's and against no-op workflows."""
+    """(a) Compare the booking saga with a textbook saga and a no-op workflow."""
     _measure(reports, saga_part.run(rounds=rounds, seconds=seconds, concurrency=concurrency))
 
 
 @app.command()
 def load(rates: Rates = RATES, seconds: Seconds = 20, cores: Cores = 2, reports: Reports = None) -> None:
-    """(b) The whole system through REST, open loop, at rising rates."""
+    """(b) Load the whole system through REST, open loop, at rising rates."""
     _measure(reports, load_part.run(rates=_numbers(rates), seconds=seconds, cores=cores))
 
 
 @app.command()
 def holds(rounds: Rounds = 7, reports: Reports = None) -> None:
-    """(c) The hold script against plain SET NX PX, by the CPU of redis-server."""
+    """(c) Compare the hold script with plain SET NX PX, by the CPU of Redis."""
     _measure(reports, holds_part.run(rounds=rounds))
 
 
 @app.command()
 def refusal(rounds: Rounds = 5, seconds: Seconds = 5, concurrency: Concurrency = 20, reports: Reports = None) -> None:
-    """(d) Refusing a taken seat against a bare FastAPI route."""
+    """(d) Compare the refusal of a taken seat with a bare FastAPI route."""
     _measure(reports, refusal_part.run(rounds=rounds, seconds=seconds, concurrency=concurrency))
 
 
@@ -84,31 +84,31 @@ def size(
     bookings: Bookings = 1_000_000,
     reports: Reports = None,
 ) -> None:
-    """(e) Cost per booking by the size of the event and of the tables."""
+    """(e) Measure a booking by the size of the event and of the tables."""
     _measure(reports, size_part.run(rounds=rounds, seconds=seconds, concurrency=concurrency, bookings=bookings))
 
 
 @app.command()
 def tokens(rounds: Rounds = 7, reports: Reports = None) -> None:
-    """(f) Knowing who calls and whether they may, on each request."""
+    """(f) Measure authentication and authorization of a request."""
     _measure(reports, tokens_part.run(rounds=rounds))
 
 
 @app.command(hidden=True)
-def bare(port: int) -> None:
-    """The bare route of `refusal`."""
-    bare_route.main(port)
+def baseline_route(port: int) -> None:
+    """Serve the bare route that `refusal` compares with."""
+    baseline.main(port)
 
 
 @app.command(hidden=True)
 def generate() -> None:
-    """The process that makes the load."""
+    """Run the load generator process."""
     generator.main()
 
 
 @app.command(hidden=True)
 def worker() -> None:
-    """The worker process of `saga`."""
+    """Run the worker process of `saga`."""
     worker_process.main(settings())
 
 
@@ -121,7 +121,7 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _measure(reports: Sequence[Path] | None, *parts: Part) -> None:
-    signal.signal(signal.SIGTERM, _interrupt)  # so that the stack is taken down then, too
+    signal.signal(signal.SIGTERM, _interrupt)  # so that SIGTERM stops the stack, too
     before = machine.load()
     figures = [figure for part in parts for figure in asyncio.run(part)]
     facts = [*machine.facts(), ("load average", f"{before} before; {machine.load()} afterwards")]
@@ -131,4 +131,4 @@ def _measure(reports: Sequence[Path] | None, *parts: Part) -> None:
 
 
 if __name__ == "__main__":
-    leave_after(app)
+    run_and_exit(app)

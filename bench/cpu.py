@@ -1,4 +1,4 @@
-"""CPU time by process, as the kernel counts it: of a process with all its descendants, also those that have ended."""
+"""CPU time by process from the kernel: of a process with all its descendants, including ended ones."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Cpu = Mapping[str, float]
 
 
 class Meter:
-    """Reads the clocks of named processes.
+    """Reads the CPU time of named processes.
 
     Args:
-        pids: Each process whose whole tree is meant, by name.
-        own: What to call this process itself, without its children; not read when empty.
+        pids: The root of each process tree, by name.
+        own: The name for this process itself, without its children; not read if empty.
     """
 
     def __init__(self, pids: Mapping[str, int], own: str = "") -> None:
@@ -27,7 +27,7 @@ class Meter:
         self._own = own
 
     def read(self) -> Cpu:
-        """What each has used since its start."""
+        """The CPU seconds that each has used since its start."""
         processes = dict(_processes())
         children: dict[int, list[int]] = defaultdict(list)
         for pid, (parent, _) in processes.items():
@@ -37,7 +37,7 @@ class Meter:
 
 
 def between(before: Cpu, after: Cpu) -> Cpu:
-    """What was used from one reading to the next."""
+    """The CPU seconds between two readings."""
     return {name: after[name] - before[name] for name in after}
 
 
@@ -56,12 +56,12 @@ def _tree(pid: int, children: Mapping[int, list[int]]) -> Iterator[int]:
 
 
 def _processes() -> Iterator[tuple[int, tuple[int, float]]]:
-    """Each process's parent, and CPU seconds including those of children that have ended and were waited for."""
+    """The parent and the CPU seconds of each process, including its reaped children."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             try:
                 stat = (entry / "stat").read_text()
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            fields = stat.rpartition(")")[2].split()  # from the third on: state, parent, …
+            fields = stat.rpartition(")")[2].split()  # from the third field on: state, parent, …
             yield int(entry.name), (int(fields[1]), sum(map(int, fields[11:15])) / _TICKS_A_SECOND)

@@ -1,4 +1,4 @@
-"""What was measured, in one shape for the table: median and spread, and what must be reached."""
+"""The figures of the table: median, spread and target."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Figure:
     """One line of the table.
 
     Attributes:
-        part: Which of the bench's subcommands it is from.
-        median: Of all rounds; None where only words can tell.
-        spread: The lowest and the highest of all rounds.
-        words: What stands in place of, or beside, the number.
-        must: What must be reached, in words; empty where nothing must.
+        part: The subcommand that measured it.
+        median: Median of all rounds; None if the figure is text only.
+        spread: The lowest and the highest value of all rounds.
+        words: Text instead of, or beside, the number.
+        must: The target in words; empty if there is none.
     """
 
     part: str
@@ -38,7 +38,7 @@ def measured(
     at_least: float | None = None,
     at_most: float | None = None,
 ) -> Figure:
-    """A figure of several rounds, judged by its median."""
+    """A figure of several rounds; its median must reach the target."""
     median = statistics.median(values)
     spread = (min(values), max(values)) if len(values) > 1 else None
     if at_least is not None:
@@ -49,6 +49,6 @@ def measured(
 
 
 def split_up(part: str, name: str, shares: Mapping[str, float], unit: str) -> Figure:
-    """What a sum consists of, largest share first."""
+    """The parts of a sum, largest first."""
     largest_first = sorted(shares.items(), key=lambda share: -share[1])
     return Figure(part, name, unit, words=" · ".join(f"{share} {value:.1f}" for share, value in largest_first))

@@ -1,4 +1,4 @@
-"""The load's source: a process of its own that sends each booking when it is due, however slow the answers are."""
+"""The load generator: a process of its own that sends each booking when it is due, however slow the responses are."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from time import perf_counter
 import orjson
 from pydantic import BaseModel
 
-from bench.shop import Purchase, Shop, client
-from bench.stage import neighbours
+from bench.client import ApiClient, Purchase, open_http
+from bench.environment import neighbours
 
 
 class Job(BaseModel):
-    """What to generate.
+    """The load to generate.
 
     Attributes:
-        rate: Bookings a second; they arrive at random (Poisson), the same way for the same seed.
-        skip: How many pairs of the event's seats are gone already.
-        cores: Where to run; None for anywhere.
+        rate: Bookings a second; random arrivals (Poisson), reproducible by the seed.
+        skip: The number of seat pairs that earlier jobs have used.
+        cores: The cores to run on; None for all.
     """
 
     api_url: str
@@ -38,14 +38,14 @@ class Job(BaseModel):
 
 
 class Generated(BaseModel):
-    """What came of it; seconds from the first due time to the last answer."""
+    """The results; `seconds` from the first due time to the last response."""
 
     purchases: list[Purchase]
     seconds: float
 
 
 async def generate(job: Job) -> Generated:
-    """Have the job done by a process of its own."""
+    """Run the job in a process of its own."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench", "generate"),
         stdin=asyncio.subprocess.PIPE,
@@ -58,7 +58,7 @@ async def generate(job: Job) -> Generated:
 
 
 def main() -> None:
-    """Do the job that comes on standard input; answer on standard output."""
+    """Read the job from standard input, run it, and write the results to standard output."""
     job = Job.model_validate(orjson.loads(sys.stdin.buffer.read()))
     if job.cores:
         os.sched_setaffinity(0, job.cores)
@@ -66,19 +66,19 @@ def main() -> None:
 
 
 async def _generate(job: Job) -> Generated:
-    async with client(job.api_url) as http:
-        shop = Shop(http, job.tokens)
+    async with open_http(job.api_url) as http:
+        client = ApiClient(http, job.tokens)
         seats = islice(neighbours(job.event_seats), job.skip, None)
         started = perf_counter()
         buying = []
         for due in arrivals(job):
             await asyncio.sleep(started + due - perf_counter())
-            buying.append(asyncio.create_task(shop.buy(job.event, next(seats), due=started + due)))
+            buying.append(asyncio.create_task(client.buy(job.event, next(seats), due=started + due)))
         purchases = await asyncio.gather(*buying)
         return Generated(purchases=purchases, seconds=max(job.seconds, perf_counter() - started))
 
 
 def arrivals(job: Job) -> Sequence[float]:
-    """When each is due: as many as the rate says, at random."""
+    """The due time of each booking, at random at the given rate."""
     random_ = random.Random(job.seed)
     return sorted(random_.uniform(0, job.seconds) for _ in range(round(job.rate * job.seconds)))

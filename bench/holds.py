@@ -1,4 +1,4 @@
-"""(c) A hold against plain SET NX PX, both pipelined: how many one CPU second of redis-server does."""
+"""(c) A hold against plain SET NX PX, both pipelined, by commands per CPU second of Redis."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from redis.asyncio import Redis
 
 from adapters.redis.seat_locks import Claims, Places, SeatLocks
 from bench.cpu import Cpu, between
+from bench.environment import fresh_stack, settings_of
 from bench.figures import Figure, measured
 from bench.rounds import Sample, interleaved, ratios
-from bench.stage import fresh_stack, settings_of
 
 PART = "holds"
 TTL = timedelta(seconds=600)
@@ -28,14 +28,14 @@ _ONE, _FOUR, _PLAIN = "hold, 1 seat", "hold, 4 seats", "SET NX PX"
 
 
 class Turn(NamedTuple):
-    """Commands as they go over the wire, and the answer that each of them gets."""
+    """Encoded commands, and the expected reply of each."""
 
     commands: Sequence[bytes]
     answer: bytes
 
 
 async def run(*, rounds: int) -> Sequence[Figure]:
-    """The figures, from so many turns of each."""
+    """Measure each contestant `rounds` times."""
     with fresh_stack("redis") as stack:
         url = settings_of(stack).redis_url.get_secret_value()
         async with Redis.from_url(url) as redis:
@@ -71,7 +71,7 @@ async def _plain() -> Turn:
 
 
 async def _holds(redis: Redis, seats: int) -> Turn:
-    """What `SeatLocks.hold` sends, for bookings of so many seats each in a warm event."""
+    """The commands of `SeatLocks.hold`, for bookings of this number of seats in a loaded event."""
     event = uuid4()
     await SeatLocks(redis).load(event, "", Claims({}, [], []))
     wire = _Wire()
@@ -84,7 +84,7 @@ async def _holds(redis: Redis, seats: int) -> Turn:
 
 
 class _Wire:
-    """Stands where `SeatLocks` expects Redis, and notes what each hold sends as it goes over the wire."""
+    """Takes the place of Redis for `SeatLocks`, and records the encoded commands of each hold."""
 
     def __init__(self) -> None:
         self.sources: list[str] = []
@@ -104,12 +104,12 @@ class _Wire:
 
     @asynccontextmanager
     async def pipeline(self, *, transaction: bool) -> AsyncIterator[_Together]:
-        assert not transaction, "then MULTI and EXEC would have to be noted, too"
+        assert not transaction, "MULTI and EXEC are not recorded"
         yield _Together(self.holds)
 
 
 class _Together:
-    """Commands that go out in one piece."""
+    """Commands that are sent together."""
 
     def __init__(self, holds: list[bytes]) -> None:
         self._holds = holds
@@ -133,7 +133,7 @@ def _packed(*parts: str | int) -> bytes:
 
 
 async def _send(redis: Redis, url: str, turn: Turn) -> Sample:
-    """All of them over one connection, in batches, each with the answer that is expected."""
+    """Send all commands over one connection in batches, and check each reply."""
     at = urlsplit(url)
     reader, writer = await asyncio.open_connection(at.hostname, at.port)
     before, started = await _cpu(redis), perf_counter()
@@ -151,6 +151,6 @@ async def _send(redis: Redis, url: str, turn: Turn) -> Sample:
 
 
 async def _cpu(redis: Redis) -> Cpu:
-    """As Redis itself counts it, to the microsecond; /proc counts hundredths of a second, and a turn is short."""
+    """CPU time from Redis itself, in microseconds; /proc counts in 10 ms, which is too coarse for a short turn."""
     used = await redis.info("cpu")
     return {"redis": used["used_cpu_user"] + used["used_cpu_sys"]}

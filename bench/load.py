@@ -1,4 +1,4 @@
-"""(b) The whole system under open-loop load through REST, at rising rates until it does not keep up."""
+"""(b) Open-loop load on the whole system through REST, at rising rates until it no longer keeps up."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import NamedTuple
 
 import aiohttp
 
+from bench.client import CONFIRMED, log_in, open_http, publish, register_buyers
 from bench.cpu import Cpu, Meter, between, tree
+from bench.environment import fresh_stack, pids, settings_of
 from bench.figures import Figure, measured, split_up
 from bench.generator import Generated, Job, generate
 from bench.progress import say
 from bench.rounds import Sample, by_process
-from bench.shop import CONFIRMED, client, log_in, publish, register_buyers
-from bench.stage import fresh_stack, pids, settings_of
 from stack import Stack
 
 PART = "load"
 SYSTEM = ("api", "work", "relay", "consume", "temporal", "postgres", "redis", "kafka", "elasticsearch", "mail")
 SEATS = 40_000
-SLOWEST_HOLD = 0.5  # seconds, of 99 in 100
-KEEPS_UP = 0.95  # of what is offered
-_WARM_UP = 4.0  # bookings a second, before anything is measured
+SLOWEST_HOLD = 0.5  # seconds, for 99 of 100 holds
+KEEPS_UP = 0.95  # of the offered rate
+_WARM_UP = 4.0  # bookings a second before the measurement
 _SETTLES = 10.0  # seconds
 
 
 class Step(NamedTuple):
-    """One rate.
+    """The measurement of one rate.
 
     Attributes:
-        sample: What was confirmed, and the CPU of all.
+        sample: The confirmed bookings, and the CPU time of all processes.
     """
 
     offered: float
@@ -54,12 +54,12 @@ class Step(NamedTuple):
 
 
 async def run(*, rates: Sequence[float], seconds: float, cores: int) -> Sequence[Figure]:
-    """Each rate for so many seconds; with `cores`, all but sandbox and generator have only so many to themselves."""
+    """Measure each rate for `seconds`; with `cores`, the system without sandbox and generator is limited to them."""
     with fresh_stack() as stack:
         rest = _pin(stack, cores) if cores else None
         meter = Meter(pids(stack, *SYSTEM, "sandbox"))
         api_url = settings_of(stack).api_url
-        async with client(api_url) as http:
+        async with open_http(api_url) as http:
             idle = await _idle(meter)
             sale = _Sale(http, api_url, await register_buyers(http), await publish(http, SEATS), rest)
             await generate(await sale.job(_WARM_UP, seconds))
@@ -68,7 +68,7 @@ async def run(*, rates: Sequence[float], seconds: float, cores: int) -> Sequence
 
 
 async def _idle(meter: Meter) -> Cpu:
-    """CPU milliseconds in a second of nothing to do, once the start is over."""
+    """CPU milliseconds per second of the idle system, after its start."""
     await asyncio.sleep(_SETTLES)
     before = meter.read()
     await asyncio.sleep(_SETTLES)
@@ -76,7 +76,7 @@ async def _idle(meter: Meter) -> Cpu:
 
 
 class _Sale:
-    """One event, and buyers who are logged in anew for each job, since their tokens do not last for all of them."""
+    """One event, and buyers who log in again for each job, since tokens expire before the last job."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class _Sale:
         self._pairs_gone = 0
 
     async def job(self, rate: float, seconds: float) -> Job:
-        """A job with seats of its own."""
+        """The next job, with seats of its own."""
         job = Job(
             api_url=self._api_url,
             tokens=list(await log_in(self._http, *self._emails)),
@@ -113,7 +113,7 @@ class _Sale:
 
 
 async def _climb(rates: Sequence[float], seconds: float, sale: _Sale, meter: Meter) -> AsyncIterator[Step]:
-    """Higher and higher, until two rates in a row are not sustained."""
+    """Measure rising rates until two in a row are not sustained."""
     failed = 0
     for rate in rates:
         say(f"offered: {rate:g}/s")
@@ -133,7 +133,7 @@ def _confirmed(generated: Generated) -> int:
 
 
 def _pin(stack: Stack, cores: int) -> Sequence[int]:
-    """Leave the whole system the first cores only, and the others to the sandbox; returns the others."""
+    """Pin the system to the first cores and the sandbox to the others; returns the others."""
     available = sorted(os.sched_getaffinity(0))
     own, rest = available[:cores], available[cores:] or available
     for name, pid in pids(stack, *SYSTEM, "sandbox").items():
@@ -153,8 +153,10 @@ def _figures(steps: Sequence[Step], cores: int) -> Sequence[Figure]:
     ]
     if best:
         figures += [
-            measured(PART, "CPU a booking then, sandbox apart", [best.sample.cost("sandbox")], "ms", at_most=110),
-            split_up(PART, "CPU a booking then, by process", by_process([best.sample]), "ms"),
+            measured(
+                PART, "CPU a booking at that rate, without sandbox", [best.sample.cost("sandbox")], "ms", at_most=110
+            ),
+            split_up(PART, "CPU a booking at that rate, by process", by_process([best.sample]), "ms"),
         ]
     return figures
 
@@ -180,5 +182,5 @@ def _quantiles(seconds: Sequence[float]) -> str:
 
 
 def _percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest of the values that so many percent of them do not exceed."""
+    """The smallest value that `percent` of the values do not exceed."""
     return sorted(values)[max(0, ceil(len(values) * percent / 100) - 1)]

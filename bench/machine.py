@@ -1,4 +1,4 @@
-"""Where and on what it was measured."""
+"""The machine and the versions of a measurement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PACKAGES = (
 
 
 def load() -> str:
-    """The load average of the last minute, 5 minutes and 15."""
+    """The load averages of 1, 5 and 15 minutes."""
     return ", ".join(f"{load:.1f}" for load in os.getloadavg())
 
 

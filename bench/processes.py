@@ -1,4 +1,4 @@
-"""Processes of the bench's own beside a stack: they get its settings, log into its folder, and end with the bench."""
+"""Processes of the benchmark beside a stack: they use its settings and log folder, and end with the benchmark."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READY_SECONDS = 60.0
 def running(
     stack: Stack, verb: str, *arguments: str, ready: str, env: Mapping[str, str] | None = None
 ) -> Iterator[int]:
-    """`python -m bench <verb>` until the block ends, ready when a GET of that URL succeeds; its process id."""
+    """Run `python -m bench <verb>` until the block ends; yields its process id when a GET of `ready` succeeds."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEATWRIGHT_")}
     with stack.place.log(f"bench-{verb}").open("ab") as log:
         process = subprocess.Popen(
@@ -45,4 +45,4 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: str) -> None:
             return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise RuntimeError(f"a process of the bench does not come up: see {log}")
+    raise RuntimeError(f"a process of the benchmark does not start: see {log}")

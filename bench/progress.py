@@ -1,4 +1,4 @@
-"""What the bench says while it works, apart from the table that it prints at the end."""
+"""Progress messages on standard error."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ _console = Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:
-    """One line about what is going on."""
+    """Print one line of progress."""
     _console.print(text, style="dim", markup=False)

@@ -1,4 +1,4 @@
-"""(d) Refusing a taken seat through the API against a bare FastAPI route: same body model, same server options."""
+"""(d) The refusal of a taken seat by the API, against a bare FastAPI route with the same model and server options."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from uuid import uuid4
 
 import orjson
 
+from bench.client import CONFIRMED, ApiClient, log_in, open_http, publish, register_buyers
 from bench.cpu import Meter
+from bench.environment import fresh_stack, pids, settings_of
 from bench.figures import Figure, measured, split_up
 from bench.processes import running
 from bench.rounds import Sample, by_process, closed_loop, interleaved, ratios
-from bench.shop import CONFIRMED, Shop, client, log_in, publish, register_buyers
-from bench.stage import fresh_stack, pids, settings_of
 from stack.ports import choose_free
 from temporal.connection import connect
 
 PART = "refusal"
 SEATS = ["A-1-1", "A-1-2"]
-_OURS, _BARE = "refusal by the API", "bare route"
+_API, _BASELINE = "refusal by the API", "bare route"
 _SERVER = "server"
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
 async def run(*, rounds: int, seconds: float, concurrency: int) -> Sequence[Figure]:
-    """The figures, from so many turns of each; raises where a refusal does not name the seats."""
+    """Measure each contestant `rounds` times; fails if a refusal does not name the seats."""
     with fresh_stack("api", "work") as stack:
-        [port] = choose_free(["bare"]).values()
-        bare = f"http://127.0.0.1:{port}"
-        with running(stack, "bare", str(port), ready=f"{bare}/readyz") as bare_pid:
+        [port] = choose_free(["baseline"]).values()
+        baseline = f"http://127.0.0.1:{port}"
+        with running(stack, "baseline-route", str(port), ready=f"{baseline}/readyz") as baseline_pid:
             api = settings_of(stack).api_url
             request = await _request_for_sold_seats(api)
             [api_pid] = pids(stack, "api").values()
             others = pids(stack, "postgres", "redis")
             contestants = {
-                _OURS: _turn(api, request, concurrency, seconds, Meter({_SERVER: api_pid, **others})),
-                _BARE: _turn(bare, request, concurrency, seconds, Meter({_SERVER: bare_pid, **others})),
+                _API: _turn(api, request, concurrency, seconds, Meter({_SERVER: api_pid, **others})),
+                _BASELINE: _turn(baseline, request, concurrency, seconds, Meter({_SERVER: baseline_pid, **others})),
             }
             temporal = await connect(settings_of(stack))
-            await interleaved(1, contestants)  # to warm up, and so that Temporal counts what was there before
+            await interleaved(1, contestants)  # warms up; Temporal also needs time to count earlier workflows
             before = await temporal.count_workflows()
             samples = await interleaved(rounds, contestants)
             started = (await temporal.count_workflows()).count - before.count
@@ -51,11 +51,11 @@ async def run(*, rounds: int, seconds: float, concurrency: int) -> Sequence[Figu
 
 
 async def _request_for_sold_seats(api: str) -> bytes:
-    """Sell two seats; what another buyer asks for the same seats with, but for the idempotency key."""
-    async with client(api) as http:
+    """Sell two seats; returns another buyer's request for them, with a placeholder for the idempotency key."""
+    async with open_http(api) as http:
         first, second, *_ = await log_in(http, *await register_buyers(http))
         event = await publish(http, 1000)
-        sold = await Shop(http, [first]).buy(event, SEATS)
+        sold = await ApiClient(http, [first]).buy(event, SEATS)
         if sold.outcome != CONFIRMED:
             raise RuntimeError(f"the seats were not sold: {sold.outcome}")
     body = orjson.dumps({"event_id": event, "seats": SEATS})
@@ -84,7 +84,7 @@ def _turn(url: str, request: bytes, concurrency: int, seconds: float, meter: Met
 
 
 class _Line:
-    """One kept-alive connection that costs this process next to nothing: the server has to be what is slow."""
+    """One kept-alive connection that costs this process almost no CPU, so that the server is the bottleneck."""
 
     def __init__(self, url: str) -> None:
         self._at = urlsplit(url)
@@ -98,7 +98,7 @@ class _Line:
         await self._writer.wait_closed()
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer."""
+        """Send a request; returns status and body of the response."""
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = _LENGTH.search(head)
@@ -109,7 +109,11 @@ def _figures(samples: Mapping[str, Sequence[Sample]], started: int) -> Sequence[
     a_cpu_second = {name: [sample.done / sample.cpu[_SERVER] for sample in of] for name, of in samples.items()}
     figures = [
         measured(
-            PART, f"{_OURS} against a {_BARE}", ratios(a_cpu_second[_OURS], a_cpu_second[_BARE]), "x", at_least=0.5
+            PART,
+            f"{_API} against a {_BASELINE}",
+            ratios(a_cpu_second[_API], a_cpu_second[_BASELINE]),
+            "x",
+            at_least=0.5,
         ),
         measured(PART, "workflows started by refusals", [started], at_most=0),
     ]

@@ -1,4 +1,4 @@
-"""Contestants side by side: round after round in turn, so that a machine's moods meet all of them alike."""
+"""Measures contestants in turns, round after round, so that changes of the machine affect all of them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Result = TypeVar("Result")
 
 
 class Sample(NamedTuple):
-    """What one round of one contestant came to.
+    """The result of one turn of one contestant.
 
     Attributes:
-        done: How many were completed.
-        seconds: How long that took.
-        cpu: CPU seconds by process meanwhile.
+        done: The number of completed operations.
+        seconds: The duration.
+        cpu: CPU seconds by process during it.
     """
 
     done: int
@@ -32,14 +32,14 @@ class Sample(NamedTuple):
         return self.done / self.seconds
 
     def cost(self, *apart: str) -> float:
-        """CPU milliseconds for each, of all processes but those named."""
+        """CPU milliseconds per operation, of all processes except those named."""
         return 1000 * sum(used for name, used in self.cpu.items() if name not in apart) / self.done
 
 
 async def interleaved(
     rounds: int, contestants: Mapping[str, Callable[[], Awaitable[Result]]]
 ) -> Mapping[str, Sequence[Result]]:
-    """Each contestant's results by round; every other round goes backwards, so that none always comes last."""
+    """The results by contestant and round; every other round runs backwards, so that none is always last."""
     results: dict[str, list[Result]] = {name: [] for name in contestants}
     for number in range(rounds):
         for name in list(contestants) if number % 2 == 0 else reversed(list(contestants)):
@@ -49,7 +49,7 @@ async def interleaved(
 
 
 async def closed_loop(one: Callable[[], Awaitable[None]], *, concurrency: int, seconds: float, meter: Meter) -> Sample:
-    """As many as can be done for some seconds by so many callers, each of whom waits for its answer."""
+    """Count the operations of `concurrency` callers in `seconds`; each caller waits for its response."""
     done = 0
     before, started = meter.read(), perf_counter()
 
@@ -65,12 +65,12 @@ async def closed_loop(one: Callable[[], Awaitable[None]], *, concurrency: int, s
 
 
 def ratios(ones: Sequence[float], others: Sequence[float]) -> list[float]:
-    """One against the other, each round by itself."""
+    """The ratio of both in each round."""
     return [one / other for one, other in zip(ones, others, strict=True)]
 
 
 def by_process(samples: Sequence[Sample]) -> Mapping[str, float]:
-    """The median CPU milliseconds that each process used for one."""
+    """The median CPU milliseconds of each process per operation."""
     return {
         name: statistics.median(1000 * sample.cpu[name] / sample.done for sample in samples) for name in samples[0].cpu
     }

@@ -1,8 +1,7 @@
-"""(a) Our saga against the textbook's and against workflows that do nothing: per second, CPU, history events.
+"""(a) The booking saga against a textbook saga and a no-op workflow: rate, CPU, history events.
 
-All three are driven by the same client, on the same server and store, by the same worker process. Our saga gets its
-commands as the API gives them. The textbook's client sends its signal at once, without learning first that the seats
-are held, which costs it less than a buyer would.
+All three use the same client, server, store and worker process. The booking saga gets its commands as from the API. The
+textbook saga gets its signal at once, before the seats are held, which makes it cheaper than with a real buyer.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from uuid import UUID, uuid4
 
 from temporalio.client import Client
 
-from api.reservation import commands
+from api.reservation import booking_saga
 from bench.cpu import Meter
+from bench.environment import fresh_stack, neighbours, pids, put_on_sale, settings_of
 from bench.figures import Figure, measured, split_up
 from bench.rounds import Sample, by_process, closed_loop, interleaved, ratios
-from bench.stage import fresh_stack, neighbours, pids, put_on_sale, settings_of
 from bench.textbook import QUEUE, NoOp, TextbookSaga
 from bench.worker import bench_worker
 from config.settings import Settings
@@ -29,7 +28,7 @@ from temporal.policies import booking_policy
 from workflows.ids import booking_workflow_id
 
 PART = "saga"
-SEATS = 10_000  # of the event that each round has to itself
+SEATS = 10_000  # of the new event of each round
 _WAIT = 30.0
 _NO_OP, _TEXTBOOK, _OURS = "no-op workflow", "textbook saga", "our saga"
 
@@ -37,7 +36,7 @@ Contestant = Callable[[], Awaitable[str]]
 
 
 async def run(*, concurrency: int, seconds: float, rounds: int) -> Sequence[Figure]:
-    """The figures, from so many rounds of each contestant, each with so many callers in a closed loop."""
+    """Measure each contestant `rounds` times with `concurrency` callers in a closed loop."""
     configure_tracing()
     with fresh_stack("migrate", "sandbox") as stack:
         for idle in ("kafka", "elasticsearch"):
@@ -50,7 +49,7 @@ async def run(*, concurrency: int, seconds: float, rounds: int) -> Sequence[Figu
             def contestant(make: Contestant) -> Callable[[], Awaitable[Sample]]:
                 async def round_() -> Sample:
                     await bookings.open_event()
-                    await make()  # the first one pays for loading the event
+                    await make()  # the first booking loads the event
 
                     async def one() -> None:
                         await make()
@@ -66,7 +65,7 @@ async def run(*, concurrency: int, seconds: float, rounds: int) -> Sequence[Figu
 
 
 class Bookings:
-    """Makes one workflow of each kind; each booking takes its own two seats."""
+    """Runs one workflow of each kind; each booking takes two seats of its own."""
 
     def __init__(self, settings: Settings, client: Client) -> None:
         self._settings = settings
@@ -75,11 +74,11 @@ class Bookings:
         self._seats: Iterator[Sequence[str]] = iter(())
 
     async def open_event(self) -> None:
-        """Sell a new event from now on."""
+        """Use a new event from now on."""
         self.event, self._seats = await put_on_sale(self._settings, SEATS), neighbours(SEATS)
 
     async def no_op(self) -> str:
-        """Returns the workflow's id, as all of them do."""
+        """Run a no-op workflow; returns its id, like the other two."""
         id = f"no-op-{uuid4()}"
         await self._client.execute_workflow(NoOp.run, id=id, task_queue=QUEUE)
         return id
@@ -96,9 +95,9 @@ class Bookings:
 
     async def ours(self) -> str:
         request = self._request()
-        held = await commands.hold(self._client, request, wait=_WAIT)
+        held = await booking_saga.hold(self._client, request, wait=_WAIT)
         assert held.booking is not None, held.problem
-        paid = await commands.pay(
+        paid = await booking_saga.pay(
             self._client, request.id, self._payment(request.id), key=f"pay:{request.id}", wait=_WAIT
         )
         assert paid.booking is not None, paid.problem
@@ -106,7 +105,7 @@ class Bookings:
         return booking_workflow_id(request.id)
 
     async def events_of(self, make: Contestant) -> int:
-        """How many history events one has."""
+        """The number of history events of one workflow."""
         await self.open_event()
         handle = self._client.get_workflow_handle(await make())
         await handle.result()
@@ -153,7 +152,7 @@ def _figures(samples: Mapping[str, Sequence[Sample]], events: Mapping[str, int])
     for name, of in samples.items():
         figures += [
             measured(PART, f"{name}: completed", rates[name], "/s"),
-            measured(PART, f"{name}: CPU, sandbox apart", costs[name], "ms"),
+            measured(PART, f"{name}: CPU without sandbox", costs[name], "ms"),
             split_up(PART, f"{name}: CPU by process", by_process(of), "ms"),
         ]
     return figures

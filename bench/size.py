@@ -1,6 +1,6 @@
-"""(e) What a booking costs at a small and at a large event, with empty tables and with a long past in them.
+"""(e) The cost of a booking at a small and a large event, with empty tables and with a long history.
 
-Two stacks stand side by side, one with a past, so that all four cases take turns.
+Two stacks run side by side, one of them with a history, so that all four cases take turns.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ from typing import NamedTuple
 
 import aiohttp
 
-from bench import past
+from bench.client import CONFIRMED, ApiClient, log_in, open_http, publish, register_buyers
 from bench.cpu import Meter
+from bench.environment import NAME, fresh_stack, neighbours, pids, settings_of
 from bench.figures import Figure, measured, split_up
 from bench.load import SYSTEM
 from bench.rounds import Sample, by_process, closed_loop, interleaved, ratios
-from bench.shop import CONFIRMED, Shop, client, log_in, publish, register_buyers
-from bench.stage import NAME, fresh_stack, neighbours, pids, settings_of
+from bench.seed_history import seed_history
 
 PART = "size"
 SMALL, LARGE = 1_000, 80_000  # seats
 
 
 class Case(NamedTuple):
-    """An event's seats, and how many bookings there were before."""
+    """The number of seats of the event, and of earlier bookings in the tables."""
 
     seats: int
-    past: int
+    history: int
 
     def __str__(self) -> str:
-        return f"{self.seats:,} seats, {self.past:,} bookings before"
+        return f"{self.seats:,} seats, {self.history:,} bookings before"
 
 
 async def run(*, rounds: int, seconds: float, concurrency: int, bookings: int) -> Sequence[Figure]:
-    """The figures, from so many turns of each case; `bookings` is how long the past is."""
+    """Measure each case `rounds` times; `bookings` is the length of the history."""
     async with AsyncExitStack() as open_:
         young, old = (open_.enter_context(fresh_stack(name=name)) for name in (NAME, f"{NAME}-old"))
-        past.fill(settings_of(old), bookings)
+        seed_history(settings_of(old), bookings)
         contestants: dict[str, Callable[[], Awaitable[Sample]]] = {}
         for stack, before in ((young, 0), (old, bookings)):
-            http = await open_.enter_async_context(client(settings_of(stack).api_url))
+            http = await open_.enter_async_context(open_http(settings_of(stack).api_url))
             emails = await register_buyers(http)
             meter = Meter(pids(stack, *SYSTEM, "sandbox"))
             for seats, events in ((SMALL, rounds + 2), (LARGE, 1)):
@@ -54,7 +54,7 @@ async def run(*, rounds: int, seconds: float, concurrency: int, bookings: int) -
 
 
 async def _put_on_sale(http: aiohttp.ClientSession, seats: int, events: int) -> Iterator[tuple[str, Sequence[str]]]:
-    """Events of that size, and what to buy of them, one after the other."""
+    """Publish events of this size; returns the seats to buy, one pair after the other."""
     published = [await publish(http, seats) for _ in range(events)]
     return ((event, pair) for event in published for pair in neighbours(seats))
 
@@ -68,10 +68,10 @@ async def _take_turn(
     seconds: float,
     meter: Meter,
 ) -> Sample:
-    shop = Shop(http, await log_in(http, *emails))
+    client = ApiClient(http, await log_in(http, *emails))
 
     async def buy() -> None:
-        purchase = await shop.buy(*next(places))
+        purchase = await client.buy(*next(places))
         if purchase.outcome != CONFIRMED:
             raise RuntimeError(f"not bought: {purchase.outcome}")
 
@@ -90,7 +90,7 @@ def _figures(samples: Mapping[str, Sequence[Sample]], bookings: int) -> Sequence
         figures.append(measured(PART, name, ratios(costs[str(case)], base), "x", at_most=1.2))
     for case_, of in samples.items():
         figures += [
-            measured(PART, f"{case_}: CPU, sandbox apart", costs[case_], "ms"),
+            measured(PART, f"{case_}: CPU without sandbox", costs[case_], "ms"),
             measured(PART, f"{case_}: completed", [sample.rate for sample in of], "/s"),
             split_up(PART, f"{case_}: CPU by process", by_process(of), "ms"),
         ]

@@ -1,4 +1,4 @@
-"""The one table of the bench: on the terminal, as Markdown, as JSON."""
+"""The table of all figures: on the terminal, as Markdown, as JSON."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rich.table import Table
 from bench.figures import Figure
 
 _HEAD = ("part", "figure", "median", "spread", "must reach", "reached")
-_WIDTH = 160  # of the terminal at least; a narrower one would fold every figure
+_WIDTH = 160  # at least; a narrower table would wrap every figure
 Facts = Sequence[tuple[str, str]]
 
 
 def show(facts: Facts, figures: Sequence[Figure]) -> None:
-    """Print where it was measured, then the table."""
+    """Print the facts about the machine, then the table."""
     console = Console(highlight=False, width=max(Console().width, _WIDTH))
     for name, value in facts:
         console.print(f"{name:<12} {value}", markup=False, soft_wrap=True)
@@ -32,7 +32,7 @@ def show(facts: Facts, figures: Sequence[Figure]) -> None:
 
 
 def write(path: Path, facts: Facts, figures: Sequence[Figure]) -> None:
-    """The same as a file: JSON by its suffix `.json`, else Markdown."""
+    """Write facts and table to a file: JSON for the suffix `.json`, else Markdown."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".json":
         path.write_text(json.dumps({"facts": dict(facts), "figures": list(map(asdict, figures))}, indent=1) + "\n")
@@ -58,5 +58,5 @@ def _cells(figure: Figure) -> tuple[str, ...]:
 
 
 def _number(value: float) -> str:
-    """Three digits, and all of those before the point."""
+    """Three significant digits, but never fewer than those before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,7 +1,7 @@
-"""What our saga is measured against: a workflow that does nothing, and the booking as textbooks write it.
+"""The baselines of the booking saga: a no-op workflow, and a saga as in a textbook.
 
-The textbook saga has the same effects by the same activities under the same timeouts and retry policies. Each is a
-remote activity, the order to pay is a signal, and the result is what the client waits for.
+The textbook saga uses the same activities, timeouts and retry policies. Each step is a remote activity, the payment
+command is a signal, and the client waits for the result.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class TextbookSaga:
     """Hold, wait for the signal, pay, issue; on failure undo in reverse."""
 
     def __init__(self) -> None:
-        self._order: PaymentCommand | None = None
+        self._command: PaymentCommand | None = None
 
     @workflow.signal
-    def pay(self, order: PaymentCommand) -> None:
-        self._order = order
+    def pay(self, command: PaymentCommand) -> None:
+        self._command = command
 
     @workflow.run
     async def run(self, request: BookingRequest) -> Booking:
@@ -53,15 +53,15 @@ class TextbookSaga:
         undo: list[Callable[[], Awaitable[None]]] = [lambda: self._release(booking)]
         try:
             await workflow.wait_condition(
-                lambda: self._order is not None, timeout=timedelta(seconds=request.hold_seconds)
+                lambda: self._command is not None, timeout=timedelta(seconds=request.hold_seconds)
             )
-            assert self._order is not None
+            assert self._command is not None
             booking = await _reserve(
                 ReservationActivities.start_payment,
                 StartPayment(booking=booking, window=request.policy.payment_window),
             )
             undo.append(lambda: self._return_money(booking))
-            await self._authorize(booking, self._order)
+            await self._authorize(booking, self._command)
             if await _reserve(ReservationActivities.commit, Step(booking=booking)):
                 raise ApplicationError("seats are lost", non_retryable=True)
             if await _charge(PaymentActivities.capture, booking.id):
@@ -73,14 +73,14 @@ class TextbookSaga:
                 await undo.pop()()
             raise
 
-    async def _authorize(self, booking: Booking, order: PaymentCommand) -> None:
+    async def _authorize(self, booking: Booking, command: PaymentCommand) -> None:
         request = Authorize(
             booking_id=booking.id,
             amount=Money(amount=booking.amount, currency=booking.currency),
-            provider=order.provider,
-            payment_method=order.payment_method,
-            return_url=order.return_url,
-            deadline=order.deadline,
+            provider=command.provider,
+            payment_method=command.payment_method,
+            return_url=command.return_url,
+            deadline=command.deadline,
         )
         authorization = await _charge(PaymentActivities.authorize, request)
         if authorization.result is not AuthorizationResult.AUTHORIZED:
@@ -93,9 +93,9 @@ class TextbookSaga:
         await _reserve(ReservationActivities.release, Release(booking=booking, to=BookingStatus.FAILED))
 
 
-async def _reserve(step: Callable[..., Awaitable[Any]], order: Any) -> Any:
-    return await workflow.execute_activity_method(step, order, task_queue=RESERVATION, **transaction())
+async def _reserve(step: Callable[..., Awaitable[Any]], input: Any) -> Any:
+    return await workflow.execute_activity_method(step, input, task_queue=RESERVATION, **transaction())
 
 
-async def _charge(step: Callable[..., Awaitable[Any]], order: Any) -> Any:
-    return await workflow.execute_activity_method(step, order, **provider(attempts=12))
+async def _charge(step: Callable[..., Awaitable[Any]], input: Any) -> Any:
+    return await workflow.execute_activity_method(step, input, **provider(attempts=12))

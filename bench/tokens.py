@@ -1,4 +1,4 @@
-"""(f) What it costs to know who calls and whether they may: the access token and the role, on each request."""
+"""(f) The CPU time of authentication and authorization, by access token and role, for each request."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from domain.identity import Role
 
 PART: Final = "tokens"
 _BUDGET: Final = 200.0  # µs of CPU a request
-_REVOKED: Final = 10_000  # as after a quarter of an hour of eleven log-outs a second
+_REVOKED: Final = 10_000  # eleven log-outs a second for 15 minutes
 _REQUESTS: Final = 2_000
-_PER_TOKEN: Final = 10  # requests that a client makes before it gets new tokens, where it makes few
+_PER_TOKEN: Final = 10  # requests of an inactive client before it gets a new token
 
 Admitted = Callable[[str], Awaitable[Any]]
 
 
 async def run(*, rounds: int) -> Sequence[Figure]:
-    """CPU time of this process for each request, without HTTP around it."""
-    tokens, admitted = _house()
+    """Measure the CPU time of this process for each request, without HTTP."""
+    tokens, admitted = _issuer_and_guard()
     seen = _issue(tokens, 100)
     await _cost(admitted, seen)
     known: list[float] = []
@@ -40,14 +40,14 @@ async def run(*, rounds: int) -> Sequence[Figure]:
         few = _issue(tokens, _REQUESTS // _PER_TOKEN)
         mixed.append(await _cost(admitted, few * _PER_TOKEN))
     return [
-        measured(PART, "token and role, of a token seen before", known, "µs", at_most=_BUDGET),
-        measured(PART, f"likewise, {_PER_TOKEN} requests a token", mixed, "µs", at_most=_BUDGET),
-        measured(PART, "likewise, each token seen for the first time", new, "µs"),
+        measured(PART, "token and role, token seen before", known, "µs", at_most=_BUDGET),
+        measured(PART, f"token and role, {_PER_TOKEN} requests a token", mixed, "µs", at_most=_BUDGET),
+        measured(PART, "token and role, each token new", new, "µs"),
     ]
 
 
-def _house() -> tuple[AccessTokens, Admitted]:
-    """An issuer with some keys and many revocations, and the door of a route for organizers."""
+def _issuer_and_guard() -> tuple[AccessTokens, Admitted]:
+    """An issuer with some keys and many revocations, and the guard of a route for organizers."""
     keys = [OKPKey.generate_key("Ed25519", auto_kid=True) for _ in range(2)]
     tokens = AccessTokens("http://bench")
     tokens.ring = KeyRing(tuple(key.as_dict(private=False) for key in keys), keys[-1])
@@ -69,7 +69,7 @@ def _issue(tokens: AccessTokens, count: int) -> list[str]:
 
 
 async def _cost(admitted: Admitted, shown: Sequence[str]) -> float:
-    """Microseconds of CPU a request."""
+    """The CPU time of one request in microseconds."""
     gc.collect()
     started = time.process_time()
     for token in shown:

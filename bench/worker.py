@@ -1,4 +1,4 @@
-"""The product's own workers, with the bench's workflows beside them in the same process and under the same options."""
+"""The product's workers and the benchmark's workflows, in one process and with the same options."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from workers.temporal import worker
 
 
 def main(settings: Settings) -> None:
-    """Work until told to stop, as `seatwright work` does."""
+    """Work until a signal stops the process, like `seatwright work`."""
     configure_logging()
     configure_tracing()
     uvloop.run(run_until_stopped(_work, settings, worker.SERVICES))
@@ -34,7 +34,7 @@ async def _work(settings: Settings, services: Sequence[str], ready: asyncio.Even
 
 @contextmanager
 def bench_worker(stack: Stack) -> Iterator[int]:
-    """Such a process in place of the stack's `work`, which must not run: it does not know the bench's workflows."""
+    """Run the process instead of the stack's `work`, which must not run: it does not have the benchmark's workflows."""
     port = stack.ports["work-metrics"]
     env = {"SEATWRIGHT_METRICS_PORT": str(port)}
     with running(stack, "worker", ready=f"http://127.0.0.1:{port}/readyz", env=env) as pid:

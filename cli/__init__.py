@@ -1,5 +1,5 @@
-"""The `seatwright` command: the one place that wires everything together."""
+"""The `seatwright` command: starts the processes, and holds the tools for operators."""
 
-from cli.leaving import main
+from cli.entrypoint import main
 
 __all__ = ["main"]

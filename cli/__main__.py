@@ -1,5 +1,5 @@
 """`python -m cli`."""
 
-from cli.leaving import main
+from cli.entrypoint import main
 
 main()

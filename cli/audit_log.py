@@ -1,4 +1,4 @@
-"""The audit log for operators: whether it is as it was written; and what is done on our machines goes into it, too."""
+"""The audit log for operators: verify and read it; commands on this machine record their own entries in it."""
 
 from __future__ import annotations
 
@@ -12,44 +12,42 @@ import orjson
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.http.resources import open_vault
+from api.identity.context import open_vault
 from config.settings import Settings, secret, settings
 from db.engine import open_engine
 from db.identity.audit_log import AuditLog, Entry, Walk, about, origin_of
 
 audit_log_app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Who did what, and is it as it was written?"
+    no_args_is_help=True, add_completion=False, help="Read the audit log, and verify that it is unchanged."
 )
 T = TypeVar("T")
 
 
 @audit_log_app.callback()
 def _of_the_log() -> None:
-    """Look after the audit log."""
+    """Read the audit log, and verify that it is unchanged."""
 
 
 @audit_log_app.command()
 def verify(
-    head: Annotated[
-        str, typer.Option(help="`number:hash` as printed by an earlier run: the chain must still go through it.")
-    ] = "",
+    head: Annotated[str, typer.Option(help="`number:hash` from an earlier run; the chain must still contain it.")] = "",
 ) -> None:
-    """Walk the chain; exit code 1 at its first broken link."""
+    """Verify the hash chain; the exit code is 1 if it is broken."""
     walk, passes = asyncio.run(_walk(settings(), head))
     if walk.broken:
         typer.echo(f"broken at entry {walk.broken}: {walk.why}", err=True)
         raise typer.Exit(1)
     if not passes:
-        typer.echo(f"the chain does not go through {head}: entries at its end are gone", err=True)
+        typer.echo(f"the chain does not contain {head}: entries at its end are missing", err=True)
         raise typer.Exit(1)
-    typer.echo(f"holds: {walk.head.number}:{walk.head.hash}" if walk.head else "holds: it is empty")
+    typer.echo(f"holds: {walk.head.number}:{walk.head.hash}" if walk.head else "holds: the log is empty")
 
 
 @audit_log_app.command()
 def show(
-    whom: Annotated[str, typer.Argument(help="`user/<id>`, `booking/<id>`, `client/<id>` …: as actor or as object.")],
+    whom: Annotated[str, typer.Argument(help="`user/<id>`, `booking/<id>`, `client/<id>` and so on.")],
 ) -> None:
-    """What somebody did, and what was done to them, or to a thing; and from where, which is noted in turn."""
+    """Show the entries with this actor or object; the log records the reading."""
     for line in asyncio.run(in_identity(settings(), partial(_read, settings(), whom))):
         typer.echo(line)
 
@@ -65,13 +63,13 @@ async def _read(settings: Settings, whom: str, connection: AsyncConnection) -> l
     return lines
 
 
-async def note(settings: Settings, action: str, object: str) -> None:
-    """Note what somebody is about to do by a command on this machine."""
+async def record(settings: Settings, action: str, object: str) -> None:
+    """Record an action that a command on this machine is about to take, in a transaction of its own."""
     await in_identity(settings, lambda connection: append(connection, settings, action, object))
 
 
 async def append(connection: AsyncConnection, settings: Settings, action: str, object: str) -> None:
-    """Note what a command does in identity's own database, in the transaction that does it, as its last statement."""
+    """Record an action in the transaction that performs it; call this as its last statement."""
     await _log(settings).append(connection, Entry(f"shell/{getpass.getuser()}", action, object))
 
 
@@ -84,7 +82,7 @@ async def _walk(settings: Settings, head: str) -> tuple[Walk, bool]:
 
 
 async def in_identity(settings: Settings, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    """Do it in one transaction of identity's database."""
+    """Run `work` in one transaction of the identity database."""
     engine = open_engine(settings.database_url("identity"), pool_size=1, serves_callers=False)
     try:
         async with engine.begin() as connection:

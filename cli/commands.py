@@ -1,4 +1,4 @@
-"""The verbs of the `seatwright` command."""
+"""The subcommands of `seatwright`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 import stack
 from config.logging import configure as configure_logging
+from config.needs import Verb, settings_of_process
 from config.settings import settings
 from config.tracing import configure as configure_tracing
 
@@ -31,7 +32,7 @@ _ON_DEMAND = {
     "people": "cli.people:people_app",
     "reconcile": "cli.reconcile:reconcile_app",
 }
-"""Commands of modules of their own. Each is imported when it is asked for: all of them cost a second of every start."""
+"""Commands in modules of their own, which are imported only when they run: together they slow every start by 1 s."""
 
 
 class _OnDemand(TyperGroup):
@@ -52,20 +53,18 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Seatwright sells seats: never one twice.",
+    help="Seatwright sells tickets, and never sells a seat twice.",
 )
-app.add_typer(stack.app, name="stack", help="The real servers on a machine without Docker.")
+app.add_typer(stack.app, name="stack", help="Run the servers on a machine without Docker.")
 
-Only = Annotated[str, typer.Option(help="Comma-separated services; all when left out.")]
+Only = Annotated[str, typer.Option(help="Comma-separated names; all if omitted.")]
 
 
 @app.callback()
 def use_local_stack(
-    name: Annotated[
-        str, typer.Option("--stack", envvar="SEATWRIGHT_STACK", help="The stack of this machine to work on.")
-    ] = "demo",
+    name: Annotated[str, typer.Option("--stack", envvar="SEATWRIGHT_STACK", help="The local stack to use.")] = "demo",
 ) -> None:
-    """Where no mode is configured, work on the stack that `seatwright stack` runs here; what is set by hand wins."""
+    """Use the settings of the local stack unless SEATWRIGHT_MODE is set; the environment's own values win."""
     local = stack.Stack(name)
     if "SEATWRIGHT_MODE" not in os.environ and local.place.state.exists():
         os.environ.update(local.env | dict(os.environ))
@@ -73,7 +72,7 @@ def use_local_stack(
 
 @app.command()
 def migrate() -> None:
-    """Create databases, roles, tables, topics and the search index; again is no harm."""
+    """Create or update databases, topics and the search index; safe to repeat."""
     from cli.migrate import migrate as run_migrations
 
     _prepare()
@@ -91,10 +90,11 @@ def serve(
     from api.server import serve as serve_app
 
     services = _names(only, PARTS)
+    own = settings_of_process("serve", services)
     _prepare()
-    if settings().metrics_port:
-        start_http_server(settings().metrics_port, addr="127.0.0.1")
-    serve_app(create_app(settings(), services), host=host, port=port, drain=settings().drain)
+    if own.metrics_port:
+        start_http_server(own.metrics_port, addr="127.0.0.1")
+    serve_app(create_app(own, services), host=host, port=port, drain=own.drain)
 
 
 @app.command()
@@ -102,7 +102,7 @@ def work(only: Only = "") -> None:
     """Run the Temporal workers: catalogue, reservation, payment."""
     from workers.temporal import worker
 
-    _run(worker.run, _names(only, worker.SERVICES))
+    _run("work", worker.run, _names(only, worker.SERVICES))
 
 
 @app.command(name="relay")
@@ -110,7 +110,7 @@ def relay_outboxes(only: Only = "") -> None:
     """Publish the outboxes to Kafka: identity, catalogue, reservation, payment."""
     from workers import relay
 
-    _run(relay.run, _names(only, relay.SERVICES))
+    _run("relay", relay.run, _names(only, relay.SERVICES))
 
 
 @app.command()
@@ -118,12 +118,12 @@ def consume(only: Only = "") -> None:
     """Run the Kafka consumers: notification, search, analytics."""
     from workers import consumers
 
-    _run(consumers.run, _names(only, consumers.NAMES))
+    _run("consume", consumers.run, _names(only, consumers.NAMES))
 
 
 @app.command()
-def audit(event: Annotated[UUID | None, typer.Option(help="Look at one event's bookings only.")] = None) -> None:
-    """Look for broken invariants; exit code 1 when there is one."""
+def audit(event: Annotated[UUID | None, typer.Option(help="Check the bookings of this event only.")] = None) -> None:
+    """Check all invariants; the exit code is 1 if one is broken."""
     from audit.report import print_findings
     from audit.run import audit as run_audit
 
@@ -134,7 +134,7 @@ def audit(event: Annotated[UUID | None, typer.Option(help="Look at one event's b
 
 @app.command()
 def demo() -> None:
-    """Make one booking through the public API, and show every step of it."""
+    """Make one booking through the public API, and show each of its steps."""
     from cli import demo as demonstration
 
     asyncio.run(demonstration.run(settings()))
@@ -145,19 +145,20 @@ def _prepare() -> None:
     configure_tracing()
 
 
-def _run(work: Work, names: list[str]) -> None:
+def _run(verb: Verb, work: Work, names: list[str]) -> None:
     import uvloop
 
     from workers.process import run_until_stopped
 
+    own = settings_of_process(verb, names)
     _prepare()
-    uvloop.run(run_until_stopped(work, settings(), names))
+    uvloop.run(run_until_stopped(work, own, names))
 
 
 def _names(only: str, known: Iterable[str]) -> list[str]:
-    """The names in `only`, or all that are known."""
-    there, names = list(known), [name.strip() for name in only.split(",") if name.strip()]
-    if unknown := [name for name in names if name not in there]:
-        typer.echo(f"--only: unknown: {', '.join(unknown)}; known: {', '.join(there)}", err=True)
+    """The names in `only`, or all known names."""
+    available, names = list(known), [name.strip() for name in only.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in available]:
+        typer.echo(f"--only: unknown name {', '.join(unknown)}; valid names: {', '.join(available)}", err=True)
         raise typer.Exit(2)
-    return names or there
+    return names or available

@@ -1,4 +1,4 @@
-"""One booking through the public API, from the hold to the mail, with every step shown as it happens."""
+"""Makes one booking through the public API, from the hold to the mail, and shows every step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from temporal.timeline import TimelineEntry, follow
 from workflows.ids import booking_workflow_id
 
 PASSWORD = "seatwright-demo-1"
-_PATIENCE = 60.0  # seconds for mail, search and analytics to catch up
+_DEADLINE = 60.0  # seconds for mail, search and analytics
 
 console = Console(highlight=False)
 
@@ -35,7 +35,7 @@ CATALOGUE = (
 
 
 async def run(settings: Settings) -> None:
-    """Book, pay, and wait until mail, search and analytics know."""
+    """Book, pay, and wait for mail, search and analytics."""
     started = perf_counter()
     async with httpx2.AsyncClient(base_url=settings.api_url, timeout=30) as api:
         organizer = await _log_in(api, "organizer@example.test")
@@ -55,11 +55,11 @@ async def _log_in(api: httpx2.AsyncClient, email: str) -> dict[str, str]:
 
 
 async def _catalogue(api: httpx2.AsyncClient, organizer: dict[str, str]) -> dict[str, Any]:
-    """The demo's events, made on the first run; the one with most free seats is booked."""
+    """Create the demo's events on the first run, and return the event to book."""
     found = {hit["name"]: hit for hit in _ok(await api.get("/v1/search", params={"q": "", "sort": "date"}))["hits"]}
     missing = [row for row in CATALOGUE if row[0] not in found]
     if missing:
-        console.print(f"[bold]catalogue[/]  {len(missing)} events are created and published")
+        console.print(f"[bold]catalogue[/]  create and publish {len(missing)} events")
     created = [await _publish(api, organizer, row) for row in missing]
     return created[0] if created else _ok(await api.get(f"/v1/events/{found[CATALOGUE[0][0]]['event_id']}"))
 
@@ -88,7 +88,7 @@ async def _book(
     api: httpx2.AsyncClient, settings: Settings, buyer: dict[str, str], event: dict[str, Any]
 ) -> dict[str, Any]:
     seats = await _two_free_seats(api, event)
-    console.print(f"\n[bold]booking[/]    {event['name']}: {', '.join(seats)} and one place standing\n")
+    console.print(f"\n[bold]booking[/]    {event['name']}: {', '.join(seats)} and one standing place\n")
     booking = _ok(
         await api.post(
             "/v1/bookings",
@@ -96,14 +96,14 @@ async def _book(
             headers=buyer | {"Idempotency-Key": str(uuid4())},
         )
     )
-    story = asyncio.create_task(_tell_story(settings, booking["id"]))
+    timeline = asyncio.create_task(_show_timeline(settings, booking["id"]))
     paid = await api.post(
         f"/v1/bookings/{booking['id']}/payment",
         json={"provider": "stripe", "payment_method": "pm_card_visa"},
         headers=buyer | {"Idempotency-Key": str(uuid4())},
     )
     with suppress(TimeoutError):
-        await asyncio.wait_for(story, 10)
+        await asyncio.wait_for(timeline, 10)
     confirmed = _ok(paid)
     amount = format_money(confirmed["amount"], confirmed["currency"])
     console.print(f"\n[bold]{confirmed['status']}[/]  {amount}, {len(confirmed['tickets'])} tickets\n")
@@ -117,7 +117,7 @@ async def _two_free_seats(api: httpx2.AsyncClient, event: dict[str, Any]) -> lis
     return free[:2]
 
 
-async def _tell_story(settings: Settings, booking_id: str) -> None:
+async def _show_timeline(settings: Settings, booking_id: str) -> None:
     async for entry in follow(await connect(settings), booking_workflow_id(UUID(booking_id)), wait=True):
         _show(entry)
 
@@ -153,11 +153,11 @@ async def _wait_for_outcomes(
 
 
 async def _wait_for_sale(settings: Settings, event: dict[str, Any], counted: int) -> None:
-    """An earlier run's sales are there at once: wait until there is one more."""
+    """Wait for one more sale than before; earlier runs have sales already."""
 
     async def grown() -> str | None:
-        bookings, told = await _sales(settings, event["id"])
-        return told if bookings > counted else None
+        bookings, summary = await _sales(settings, event["id"])
+        return summary if bookings > counted else None
 
     await _show_when("analytics", grown)
 
@@ -178,20 +178,20 @@ async def _sales(settings: Settings, event_id: str) -> tuple[int, str]:
     return row.bookings, f"{row.bookings} bookings, {row.tickets} tickets, {revenue} for this event"
 
 
-async def _show_when(what: str, look: Callable[[], Awaitable[str | None]]) -> None:
-    deadline = perf_counter() + _PATIENCE
+async def _show_when(what: str, read: Callable[[], Awaitable[str | None]]) -> None:
+    deadline = perf_counter() + _DEADLINE
     while perf_counter() < deadline:
-        seen = await look()
+        seen = await read()
         if seen:
             console.print(f"[bold]{what:<10}[/] {seen}")
             return
         await asyncio.sleep(0.2)
-    raise SystemExit(f"{what}: nothing after {_PATIENCE:.0f} s; see `seatwright stack logs consume relay`")
+    raise SystemExit(f"{what}: nothing after {_DEADLINE:.0f} s; see `seatwright stack logs consume relay`")
 
 
 def _show_addresses(settings: Settings, booking: dict[str, Any]) -> None:
     workflow = booking_workflow_id(UUID(booking["id"]))
-    console.print("Look at:")
+    console.print("Open:")
     for name, address in (
         ("API docs", f"{settings.api_url}/docs"),
         (
@@ -203,7 +203,7 @@ def _show_addresses(settings: Settings, booking: dict[str, Any]) -> None:
     ):
         console.print(f"  {name:<26} {address}", soft_wrap=True)
     console.print("\nLog in as buyer@, organizer@, support@ or operator@example.test with", PASSWORD)
-    console.print("`make stop` stops everything, `make clean` forgets it.")
+    console.print("`make stop` stops everything, `make clean` deletes its data.")
 
 
 def _ok(answer: httpx2.Response) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Brings everything that has a shape up to date: databases, Kafka topics, the search index, demo accounts."""
+"""Creates or updates the databases, the Kafka topics, the search index and the demo accounts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rich.console import Console
 from adapters.elasticsearch import EventSearch
 from adapters.kafka.client import create_topics
 from api.auth.key_ring import ensure_key
-from api.http.resources import open_vault
+from api.identity.context import open_vault
 from api.identity.demo_accounts import seed_accounts
 from config.settings import SERVICES_WITH_DATABASE, Settings, secret
 from db.databases import ServiceDatabase, prepare
@@ -15,13 +15,13 @@ from db.engine import open_engine
 
 
 async def migrate(settings: Settings) -> None:
-    """Create or update what the processes need; to repeat it is no harm.
+    """Create or update everything that the processes need; safe to repeat.
 
     Raises:
         ValueError: No `SEATWRIGHT_POSTGRES_ADMIN_DSN` is set.
     """
     if settings.postgres_admin_dsn is None:
-        raise ValueError("set SEATWRIGHT_POSTGRES_ADMIN_DSN: migrating creates databases and roles")
+        raise ValueError("set SEATWRIGHT_POSTGRES_ADMIN_DSN: the migration creates databases and roles")
     console = Console()
     urls = {
         service: ServiceDatabase(
@@ -32,11 +32,11 @@ async def migrate(settings: Settings) -> None:
     prepare(secret(settings.postgres_admin_dsn), urls)
     console.print(f"databases: {', '.join(SERVICES_WITH_DATABASE)}")
     create_topics(settings.kafka_bootstrap)
-    console.print("topics: created or known")
+    console.print("topics: ready")
     await _index(settings)
-    console.print("search index: created or known")
+    console.print("search index: ready")
     await _signing_key(settings)
-    console.print("signing key: created or known")
+    console.print("signing key: ready")
     if settings.mode == "development":
         await _accounts(settings)
         console.print("demo accounts: buyer@, organizer@, support@ and operator@example.test")

@@ -1,4 +1,4 @@
-"""Operators' commands: a saga that waits in `needs_attention`, and the cancellation of an event."""
+"""Commands for operators: decide about a saga in `needs_attention`, pause and resume an event's cancellation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from cli.audit_log import note
+from cli.audit_log import record
 from config.settings import settings
 from domain.bookings import OperatorAction
 from temporal.connection import connect
@@ -21,102 +21,110 @@ from workflows.exchange import ExchangeWorkflow
 from workflows.ids import booking_workflow_id, event_cancellation_workflow_id, exchange_workflow_id, refund_workflow_id
 from workflows.refund import RefundWorkflow
 
-booking_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate on one booking's saga.")
-refund_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate on one refund.")
-exchange_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate on one exchange.")
-event_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate on the cancellation of an event.")
+booking_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Decide about a booking that waits for an operator."
+)
+refund_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Decide about a refund that waits for an operator."
+)
+exchange_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Decide about an exchange that waits for an operator."
+)
+event_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Pause and resume the cancellation of an event."
+)
 
 Action = Annotated[OperatorAction, typer.Argument(help="What to do with the step that fails.")]
 
 
 @booking_app.callback()
 def _of_booking() -> None:
-    """Operate on one booking's saga."""
+    """Decide about a booking that waits for an operator."""
 
 
 @booking_app.command()
 def operate(booking_id: UUID, action: Action) -> None:
-    """Tell a saga that needs attention to retry, resolve or compensate."""
+    """Retry, resolve or compensate the failed step of a booking."""
 
-    async def order(client: Client) -> None:
+    async def decide(client: Client) -> None:
         handle = client.get_workflow_handle(booking_workflow_id(booking_id))
         await handle.execute_update(BookingWorkflow.operate, action)
 
-    _hand_in(order, f"booking {booking_id}", f"booking.{action}", f"booking/{booking_id}")
-    typer.echo(f"{action}: handed to booking {booking_id}")
+    _send(decide, f"booking {booking_id}", f"booking.{action}", f"booking/{booking_id}")
+    typer.echo(f"{action}: accepted by booking {booking_id}")
 
 
 @refund_app.callback()
 def _of_refund() -> None:
-    """Operate on one refund."""
+    """Decide about a refund that waits for an operator."""
 
 
 @refund_app.command(name="operate")
 def operate_refund(refund_id: UUID, action: Action) -> None:
-    """Tell a refund that needs attention to retry or resolve."""
+    """Retry or resolve the failed step of a refund."""
 
-    async def order(client: Client) -> None:
+    async def decide(client: Client) -> None:
         handle = client.get_workflow_handle(refund_workflow_id(refund_id))
         await handle.execute_update(RefundWorkflow.operate, action)
 
-    _hand_in(order, f"refund {refund_id}", f"refund.{action}", f"refund/{refund_id}")
-    typer.echo(f"{action}: handed to refund {refund_id}")
+    _send(decide, f"refund {refund_id}", f"refund.{action}", f"refund/{refund_id}")
+    typer.echo(f"{action}: accepted by refund {refund_id}")
 
 
 @exchange_app.callback()
 def _of_exchange() -> None:
-    """Operate on one exchange."""
+    """Decide about an exchange that waits for an operator."""
 
 
 @exchange_app.command(name="operate")
 def operate_exchange(exchange_id: UUID, action: Action) -> None:
-    """Tell an exchange that needs attention to retry or resolve."""
+    """Retry or resolve the failed step of an exchange."""
 
-    async def order(client: Client) -> None:
+    async def decide(client: Client) -> None:
         handle = client.get_workflow_handle(exchange_workflow_id(exchange_id))
         await handle.execute_update(ExchangeWorkflow.operate, action)
 
-    _hand_in(order, f"exchange {exchange_id}", f"exchange.{action}", f"exchange/{exchange_id}")
-    typer.echo(f"{action}: handed to exchange {exchange_id}")
+    _send(decide, f"exchange {exchange_id}", f"exchange.{action}", f"exchange/{exchange_id}")
+    typer.echo(f"{action}: accepted by exchange {exchange_id}")
 
 
 @event_app.callback()
 def _of_event() -> None:
-    """Operate on the cancellation of an event."""
+    """Pause and resume the cancellation of an event."""
 
 
 @event_app.command()
 def pause(event_id: UUID) -> None:
-    """Begin no more refunds of a cancelled event; those under way go on."""
-    _tell_cancellation(event_id, EventCancellation.pause, "cancellation.pause")
+    """Start no more refunds of the event; running ones continue."""
+    _update_cancellation(event_id, EventCancellation.pause, "cancellation.pause")
     typer.echo(f"paused: the cancellation of event {event_id}")
 
 
 @event_app.command()
 def resume(event_id: UUID) -> None:
-    """Go on with a paused cancellation."""
-    _tell_cancellation(event_id, EventCancellation.resume, "cancellation.resume")
-    typer.echo(f"goes on: the cancellation of event {event_id}")
+    """Continue a paused cancellation."""
+    _update_cancellation(event_id, EventCancellation.resume, "cancellation.resume")
+    typer.echo(f"resumed: the cancellation of event {event_id}")
 
 
-def _tell_cancellation(event_id: UUID, update: Any, action: str) -> None:
-    async def order(client: Client) -> None:
+def _update_cancellation(event_id: UUID, update: Any, action: str) -> None:
+    async def decide(client: Client) -> None:
         id = event_cancellation_workflow_id(event_id)
         await client.get_workflow_handle(id).execute_update(update)
 
-    _hand_in(order, f"the cancellation of event {event_id}", action, f"event/{event_id}")
+    _send(decide, f"the cancellation of event {event_id}", action, f"event/{event_id}")
 
 
-def _hand_in(order: Callable[[Client], Awaitable[None]], to: str, action: str, object: str) -> None:
-    """Note an order in the audit log and hand it in.
+def _send(decide: Callable[[Client], Awaitable[None]], to: str, action: str, object: str) -> None:
+    """Record a decision in the audit log and send it to the workflow.
 
-    Leaves with 1 where it is refused, and with 2 where there is nobody to take it.
+    Exits with 1 if the workflow refuses it, and with 2 if no workflow is there to receive it.
     """
 
     async def connected() -> None:
         client = await connect(settings())
-        await note(settings(), action, object)
-        await order(client)
+        await record(settings(), action, object)
+        await decide(client)
 
     try:
         asyncio.run(connected())
@@ -130,5 +138,5 @@ def _hand_in(order: Callable[[Client], Awaitable[None]], to: str, action: str, o
 
 def _why(error: RPCError | RuntimeError, to: str) -> str:
     if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
-        return f"{to} has no saga that runs: there is none, or it has ended"
+        return f"{to} has no running workflow: it does not exist, or it has ended"
     return f"Temporal cannot be reached: {error}"

@@ -1,4 +1,4 @@
-"""`seatwright reconcile`: hold the ledger against the providers' books now, and print what differs."""
+"""`seatwright reconcile`: compare the ledger with the providers' records now, and print the differences."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ reconcile_app = typer.Typer(add_completion=False)
 
 @reconcile_app.command()
 def reconcile(
-    day: Annotated[str, typer.Option(help="A day of UTC, such as 2026-11-23; yesterday when left out.")] = "",
-    provider: Annotated[str, typer.Option(help=f"One of {', '.join(PROVIDERS)}; all when left out.")] = "",
+    day: Annotated[str, typer.Option(help="A UTC date such as 2026-11-23; yesterday if omitted.")] = "",
+    provider: Annotated[str, typer.Option(help=f"One of {', '.join(PROVIDERS)}; all if omitted.")] = "",
 ) -> None:
-    """Hold the ledger against the providers' books of a day; exit code 1 when they differ."""
+    """Compare the ledger with the providers; the exit code is 1 if they differ."""
     chosen, providers = _day(day), _providers(provider)
     try:
         results = asyncio.run(_reconcile(chosen, providers))
@@ -45,11 +45,11 @@ async def _reconcile(day: date, providers: list[str]) -> list[Reconciliation]:
     return list(await asyncio.gather(*(_run(client, ReconcileDay(provider=each, day=day)) for each in providers)))
 
 
-async def _run(client: Client, order: ReconcileDay) -> Reconciliation:
+async def _run(client: Client, request: ReconcileDay) -> Reconciliation:
     return await client.execute_workflow(
         ReconciliationWorkflow.run,
-        order,
-        id=reconciliation_workflow_id(order.provider, order.day),
+        request,
+        id=reconciliation_workflow_id(request.provider, request.day),
         task_queue=PAYMENT,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -57,15 +57,17 @@ async def _run(client: Client, order: ReconcileDay) -> Reconciliation:
 
 
 def show(results: list[Reconciliation]) -> None:
-    """What was looked at, and each difference with what both sides say."""
+    """Print what was compared, and a table of the differences."""
     console = Console(soft_wrap=True, highlight=False)
     for result in results:
-        source = "no list" if result.movements is None else f"{result.movements} lines"
+        source = "no statement" if result.movements is None else f"{result.movements} movements"
         verdict = f"[red]{result.count} differences[/]" if result.count else "[green]no differences[/]"
-        console.print(f"[bold]{result.provider}[/] {result.day}: {source}, {result.looked_up} looked up, {verdict}")
+        console.print(
+            f"[bold]{result.provider}[/] {result.day}: {source}, {result.looked_up} checked one by one, {verdict}"
+        )
     differences = [each for result in results for each in result.differences]
     if differences:
-        table = Table("provider", "booking or reference", "difference", "our ledger", "the provider")
+        table = Table("provider", "booking or reference", "difference", "ledger", "provider")
         for each in differences:
             table.add_row(each.provider, each.subject, each.kind, each.ours, each.theirs)
         console.print(table)
@@ -78,13 +80,13 @@ def _day(text: str) -> date:
     except ValueError:
         day = None
     if day is None or day > today:
-        typer.echo(f"--day: a day such as {today}, not {text!r}", err=True)
+        typer.echo(f"--day: expected a date up to {today}, got {text!r}", err=True)
         raise typer.Exit(2)
     return day
 
 
 def _providers(name: str) -> list[str]:
     if name and name not in PROVIDERS:
-        typer.echo(f"--provider: unknown: {name}; known: {', '.join(PROVIDERS)}", err=True)
+        typer.echo(f"--provider: unknown provider {name}; valid: {', '.join(PROVIDERS)}", err=True)
         raise typer.Exit(2)
     return [name] if name else list(PROVIDERS)

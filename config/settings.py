@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Literal, Self
@@ -41,7 +41,7 @@ class LoginProvider(BaseModel):
 class Settings(BaseSettings):
     """What the processes need to know. Durations are seconds; addresses are host:port or URLs.
 
-    Outside development mode every secret has to be given: the start fails and names what is missing.
+    Outside development mode no secret has a default: `config.needs` says which of them a process needs to start.
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     postgres_port: int = 15432
     postgres_admin_dsn: SecretStr | None = None  # used by `migrate` alone, to create databases and roles
     postgres_role_secret: SecretStr | None = None  # each role's password is derived from it; see `role_password`
+    # The passwords of a process's own roles, so that it does not have to know the secret of all: {"role": "password"}
+    postgres_passwords: dict[str, SecretStr] = Field(default_factory=dict)
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:16379/0")
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"
@@ -110,7 +112,7 @@ class Settings(BaseSettings):
     def _development_secrets(cls, data: dict[str, object]) -> dict[str, object]:
         if data.get("mode") != "development":
             return data
-        defaults = {name: _DEVELOPMENT_SECRET for name in _SECRETS}
+        defaults = {name: _DEVELOPMENT_SECRET for name in SECRETS}
         defaults["temporal_payload_keys"] = "development:c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
         return {**defaults, "rate_limits": {}, "live_holds": 0, **data}
 
@@ -122,11 +124,33 @@ class Settings(BaseSettings):
         return given
 
     @model_validator(mode="after")
-    def _no_missing_secrets(self) -> Self:
-        missing = [f"SEATWRIGHT_{name.upper()}" for name in _SECRETS if not _is_given(name, getattr(self, name))]
+    def _no_blank_secrets(self) -> Self:
+        given = {name: value for name in SECRETS if (value := getattr(self, name)) is not None}
+        blank = [f"SEATWRIGHT_{name.upper()}" for name, value in given.items() if _is_blank(name, value)]
+        if any(_is_blank("", each) for each in self.postgres_passwords.values()):
+            blank.append("SEATWRIGHT_POSTGRES_PASSWORDS")
+        if blank:
+            raise ValueError(f"{', '.join(blank)}: a secret must not be blank, also not as one of several")
+        return self
+
+    def require(self, secrets: Collection[str], databases: Collection[Service]) -> None:
+        """Refuse to go on without what a process needs.
+
+        Args:
+            secrets: The names of their settings.
+            databases: The services whose databases it opens.
+
+        Raises:
+            ValueError: It names all that is missing.
+        """
+        missing = [f"SEATWRIGHT_{name.upper()}" for name in sorted(secrets) if getattr(self, name) is None]
+        roles = {f"seatwright_{service}" for service in databases}
+        if self.postgres_role_secret is None and (unknown := sorted(roles - self.postgres_passwords.keys())):
+            missing.append(
+                f"SEATWRIGHT_POSTGRES_ROLE_SECRET (or SEATWRIGHT_POSTGRES_PASSWORDS of {', '.join(unknown)})"
+            )
         if missing:
             raise ValueError(f"set {', '.join(missing)}, or SEATWRIGHT_MODE=development")
-        return self
 
     @property
     def identity_address(self) -> str:
@@ -141,7 +165,8 @@ class Settings(BaseSettings):
     def database_url(self, service: Service, *, owner: bool = False) -> str:
         """The SQLAlchemy URL of a service's own database, as the application's role or as the owner that migrates."""
         role = f"seatwright_{service}_owner" if owner else f"seatwright_{service}"
-        password = role_password(secret(self.postgres_role_secret), role)
+        given = self.postgres_passwords.get(role)
+        password = given.get_secret_value() if given else role_password(secret(self.postgres_role_secret), role)
         return f"postgresql+psycopg://{role}:{password}@{self.postgres_host}:{self.postgres_port}/seatwright_{service}"
 
 
@@ -152,7 +177,7 @@ def _split_variables(variables: Mapping[str, str]) -> tuple[dict[str, str], dict
     return own, {name: SecretStr(text) for name, text in named.items() if name not in own}
 
 
-_SECRETS = (
+SECRETS = (
     "postgres_role_secret",
     "token_key_secret",
     "booking_id_secret",
@@ -165,14 +190,14 @@ _SECRETS = (
 _LISTS = frozenset({"token_key_secret", "temporal_payload_keys", "personal_data_keys"})
 
 
-def _is_given(name: str, value: SecretStr | None) -> bool:
-    """An empty secret is one that everybody knows, also as one of several."""
-    text = value.get_secret_value() if value else ""
-    return all(each.strip() for each in (text.split(",") if name in _LISTS else [text]))
+def _is_blank(name: str, value: SecretStr) -> bool:
+    """Whether a secret, or one of several, is one that everyone knows."""
+    text = value.get_secret_value()
+    return not all(each.strip() for each in (text.split(",") if name in _LISTS else [text]))
 
 
 def secret(value: SecretStr | None) -> str:
-    """The text of a secret that `Settings` has made sure of."""
+    """The text of a secret that the process needs, so that its start has checked it."""
     assert value is not None
     return value.get_secret_value()
 
@@ -184,5 +209,11 @@ def role_password(seed: str, role: str) -> str:
 
 @lru_cache
 def settings() -> Settings:
-    """The settings of this process."""
-    return Settings()
+    """The settings of an operator's command, which may need any secret.
+
+    Raises:
+        ValueError: One is missing.
+    """
+    given = Settings()
+    given.require(SECRETS, SERVICES_WITH_DATABASE)
+    return given

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,16 @@ def _locked(lock: str) -> list[Requirement]:
 def locked_here(lock: str) -> dict[NormalizedName, Requirement]:
     """The entries whose marker is true on this machine."""
     return {canonicalize_name(each.name): each for each in _locked(lock) if not each.marker or each.marker.evaluate()}
+
+
+def entries(names: Iterable[str]) -> str:
+    """The lock's entries of these packages and of all that they depend on here, as a lock of its own."""
+    wanted = needed([Requirement(name) for name in names])
+    return "".join(
+        entry[0]
+        for entry in _ENTRY.finditer(_text(LOCK))
+        if canonicalize_name(Requirement(entry["requirement"]).name) in wanted
+    )
 
 
 def _installed() -> dict[NormalizedName, Distribution]:
@@ -126,12 +136,12 @@ def _pin(entry: re.Match[str]) -> tuple[str, str, frozenset[str]]:
 def _not_what_production_needs() -> Iterator[str]:
     """Packages of the production lock that no dependency asks for, and the reverse."""
     locked = locked_here(PRODUCTION_LOCK).keys()
-    needed = _needed([Requirement(text) for text in _project()["dependencies"]])
-    yield from (f"{PRODUCTION_LOCK}: {name} is not needed in production" for name in sorted(locked - needed))
-    yield from (f"{PRODUCTION_LOCK}: {name} is missing" for name in sorted(needed - locked))
+    wanted = needed([Requirement(text) for text in _project()["dependencies"]])
+    yield from (f"{PRODUCTION_LOCK}: {name} is not needed in production" for name in sorted(locked - wanted))
+    yield from (f"{PRODUCTION_LOCK}: {name} is missing" for name in sorted(wanted - locked))
 
 
-def _needed(requirements: list[Requirement]) -> set[NormalizedName]:
+def needed(requirements: list[Requirement]) -> set[NormalizedName]:
     """The names of these packages and of all that they depend on here, as their installed metadata says."""
     installed = _installed()
     waiting = [(canonicalize_name(each.name), extra) for each in requirements for extra in ("", *each.extras)]

@@ -9,7 +9,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -42,22 +44,25 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, _interrupt)  # so that `finally` below is reached
     if arguments == ["--lint"]:
         return _lint()
-    return _lint() or _in_lanes()
+    return _lint_and_test()
 
 
-def _in_lanes() -> int:
+def _lint_and_test() -> int:
     started = time.monotonic()
     ended = Ended(1, Counter(), [])
     try:
-        _start(LANES[0])  # alone, since it installs what is missing
-        with ThreadPoolExecutor(len(LANES)) as together:
+        with ThreadPoolExecutor() as together:  # each of them alone would leave cores without work
+            linted = together.submit(_lint_beside)
+            _start(LANES[0])  # before the others, since it installs what is missing
             list(together.map(_start_beside, LANES[1:]))
-        ended = run(LANES, environment={})
+        if code := linted.result():
+            return code
+        ended = run(LANES, environment={}, after=_down)
     except subprocess.CalledProcessError as failed:
         print(f"failed: {failed}", file=sys.stderr)
     finally:
         for lane in LANES:
-            subprocess.run(_stack_command("down", lane), cwd=ROOT, stderr=subprocess.DEVNULL)
+            _down(lane)
     seconds = time.monotonic() - started
     names = ", ".join(lane.stack for lane in LANES)
     print(f"\nThe whole suite took {seconds:.0f} s on the stacks {names}; their logs: .seatwright/<stack>/logs")
@@ -72,18 +77,33 @@ def _start(lane: Lane, out: IO[str] | None = None) -> None:
         subprocess.run(command, cwd=ROOT, stdout=out, stderr=out, check=True)
 
 
+def _down(lane: Lane) -> None:
+    subprocess.run(_stack_command("down", lane), cwd=ROOT, stderr=subprocess.DEVNULL)
+
+
 def _start_beside(lane: Lane) -> None:
-    """As `_start`, and tell in one piece what was said; through a file, since what is started may keep a pipe open."""
+    with _in_one_piece(lane.stack) as said:
+        _start(lane, said)
+
+
+def _lint_beside() -> int:
+    with _in_one_piece("lint") as said:
+        return _lint(said)
+
+
+@contextmanager
+def _in_one_piece(name: str) -> Iterator[IO[str]]:
+    """What is printed into this is printed at its end; a file, since what is started may keep a pipe open."""
     with tempfile.TemporaryFile("w+") as said:
         try:
-            _start(lane, said)
+            yield said
         finally:
             said.seek(0)
-            print(f"[{lane.stack}]", said.read(), sep="\n", end="", flush=True)
+            print(f"[{name}]", said.read(), sep="\n", end="", flush=True)
 
 
-def _lint() -> int:
-    return next((code for code in map(_run, LINT) if code), 0)
+def _lint(out: IO[str] | None = None) -> int:
+    return next((code for code in (_run(command, out) for command in LINT) if code), 0)
 
 
 def _closing_line(tally: Counter[str], seconds: float) -> str:
@@ -96,9 +116,9 @@ def _stack_command(verb: str, lane: Lane) -> list[str]:
     return [sys.executable, "-m", "stack", verb, "--name", lane.stack]
 
 
-def _run(command: tuple[str, ...]) -> int:
-    print("$", Path(command[0]).name, *command[1:], flush=True)
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+def _run(command: tuple[str, ...], out: IO[str] | None) -> int:
+    print("$", Path(command[0]).name, *command[1:], file=out, flush=True)
+    return subprocess.run(command, cwd=ROOT, stdout=out, stderr=out, check=False).returncode
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -1,1 +1,1 @@
-"""A payment service provider to develop and test against; it imports nothing of Seatwright's."""
+"""A payment service provider for development and tests; it imports no other package of Seatwright."""

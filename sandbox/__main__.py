@@ -16,9 +16,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8900)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the ledger; made when missing")
+    parser.add_argument("--data", type=Path, required=True, help="data folder; created if missing")
     shop = os.environ.get("SEATWRIGHT_API_URL")
-    parser.add_argument("--shop", default=shop, help="the API's address; without it no webhooks are sent")
+    parser.add_argument(
+        "--shop", default=shop, help="address of the API that receives webhooks; none are sent without it"
+    )
     arguments = parser.parse_args()
     endpoints = _endpoints(arguments.shop, os.environ) if arguments.shop else {}
     serve(arguments.host, arguments.port, arguments.data, endpoints)

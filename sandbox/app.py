@@ -19,11 +19,11 @@ from sandbox.webhooks import Endpoint, Webhooks
 
 LARGEST_BODY_BYTES = 4 * 1024 * 1024
 SHUTDOWN_SECONDS = 0.5
-"""Calls that hang on purpose are cut off soon after SIGTERM."""
+"""Seconds after SIGTERM until hanging calls are cut off."""
 
 
 def build(folder: Path, endpoints: Mapping[str, Endpoint]) -> web.Application:
-    """The application over the data in `folder`, telling its news to these endpoints, by provider API."""
+    """Build the application on the data in `folder`; it sends webhooks to these endpoints, by provider API."""
     store = Store(folder)
     ledger, faults, log = Ledger(store), Faults(store), CallLog(store)
     webhooks = Webhooks(store)

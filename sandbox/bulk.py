@@ -1,4 +1,4 @@
-"""Many intents at once, each brought to its end by the same steps as any other: a long time of trade in seconds."""
+"""Imports many intents at once; each reaches its end by the same steps as any other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CARD = "pm_card_visa"
 
 
 def bring_in(intents: Intents, wanted: Sequence[dict[str, Any]]) -> list[str]:
-    """Make the intents; must be called inside a transaction of the store.
+    """Create the intents; call this inside a transaction of the store.
 
     Args:
         wanted: Objects with `booking_id`, `amount`, `currency` and `end`, one of ENDS.

@@ -1,4 +1,4 @@
-"""The log of calls that the provider APIs received, so that a test can count what really arrived."""
+"""The log of calls that the provider APIs received, so that a test can count them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sandbox.store import Store
 
 @dataclass
 class Call:
-    """One call as it came in; what it is about may become known only while it is served.
+    """One received call; its intent may become known only while it is served.
 
     Attributes:
         operation: `create`, `confirm`, `capture`, `cancel`, `refund`, `retrieve` or `list`.
@@ -28,13 +28,13 @@ class Call:
 
 
 class CallLog:
-    """Appends calls and finds them again."""
+    """Appends and finds calls."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def add(self, call: Call, status: int | None, *, replayed: bool = False) -> None:
-        """Append a call; `status` is None when its answer was lost on purpose."""
+        """Append a call; `status` is None if a fault suppressed its response."""
         known = vars(call) | {"faults": ",".join(call.faults)}
         self._store.insert("calls", at=time.time(), status=status, replayed=replayed, **known)
 

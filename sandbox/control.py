@@ -81,7 +81,7 @@ class Control:
         return answer({"removed": 1})
 
     async def ledger(self, request: web.Request) -> web.StreamResponse:
-        """Entries and the intents that they are about; of some bookings, or page by page of all."""
+        """Ledger entries and their intents, of some bookings or page by page of all."""
         bookings, since, limit = await self._selection(request)
         with self._store.transaction():
             self._expire_due()
@@ -100,7 +100,7 @@ class Control:
         return answer({"balances": self._ledger.balances()})
 
     async def list_intents(self, request: web.Request) -> web.StreamResponse:
-        """Summaries of the intents of some bookings, or page by page of all."""
+        """Summaries of the intents, of some bookings or page by page of all."""
         bookings, since, limit = await self._selection(request)
         with self._store.transaction():
             self._expire_due()
@@ -111,7 +111,7 @@ class Control:
         return answer({"intents": [self._summary(read_intent(row)) for row in rows], "next_since": next_since})
 
     async def amounts(self, request: web.Request) -> web.StreamResponse:
-        """Where the money of each intent is, and nothing else: AMOUNTS of some bookings, or page by page of all."""
+        """The amounts of each intent only, of some bookings or page by page of all."""
         bookings, since, limit = await self._selection(request)
         with self._store.transaction():
             self._expire_due()
@@ -126,7 +126,7 @@ class Control:
         return answer({"amounts": [tuple(row)[1:] for row in rows], "next_since": next_since})
 
     async def bring_in(self, request: web.Request) -> web.StreamResponse:
-        """Make intents of a provider API that have ended already; all of them or none."""
+        """Import ended intents of one provider API; all of them or none."""
         body = await body_of(request)
         intents, wanted = self._intents.get(body.get("face", "stripe")), body.get("intents")
         if intents is None or not isinstance(wanted, list):
@@ -136,14 +136,14 @@ class Control:
         return answer({"ids": ids}, 201)
 
     async def expire(self, request: web.Request) -> web.StreamResponse:
-        """The issuer takes the hold back now."""
+        """Expire a hold now, as the issuer does."""
         with self._store.transaction():
             intents, intent = self._find(request)
             intents.expire(intent)
         return answer(self._summary(intent))
 
     async def settle(self, request: web.Request) -> web.StreamResponse:
-        """Decide an intent that was left processing."""
+        """Decide an intent that is processing."""
         outcome = (await body_of(request)).get("outcome")
         if outcome not in ("approved", "declined"):
             raise ValueError("outcome: one of approved, declined")
@@ -158,7 +158,7 @@ class Control:
         return answer({"refunds": [vars(refund) for refund in intents.refunds(intent.id)]})
 
     async def settle_refund(self, request: web.Request) -> web.StreamResponse:
-        """Decide a refund that was left pending, or have one fail that had succeeded."""
+        """Decide a pending refund, or let a succeeded one fail."""
         outcome = (await body_of(request)).get("outcome")
         if outcome not in ("succeeded", "failed"):
             raise ValueError("outcome: one of succeeded, failed")
@@ -178,7 +178,7 @@ class Control:
         return answer({"requests": calls, "next_since": calls[-1]["seq"] if len(calls) == limit else None})
 
     async def _selection(self, request: web.Request) -> tuple[list[str] | None, int, int]:
-        """Bookings that were named (None: all), and the page."""
+        """The bookings in the query (None: all), and the page."""
         since, limit = page_of(request, PAGE_QUERY)
         if request.method == "POST":
             return bookings_in(await body_of(request)), since, limit
@@ -206,7 +206,7 @@ class Control:
         return [self._summary(read_intent(row)) for each in bookings for row in self._store.all(sql, each)]
 
     def _summary(self, intent: Intent) -> dict[str, Any]:
-        """An intent as the audit reads it; `keys` are the idempotency keys of its calls, in order of first use."""
+        """An intent as JSON for the audit; `keys` are the idempotency keys of its calls, in order of first use."""
         rows = self._store.all("SELECT key FROM calls WHERE intent_id = ? AND key NOT NULL ORDER BY seq", intent.id)
         shown = {name: value for name, value in vars(intent).items() if name not in INTERNAL}
         return shown | {"held": intent.held, "keys": list(dict.fromkeys(row["key"] for row in rows))}
@@ -218,7 +218,7 @@ async def unknown(request: web.Request) -> web.StreamResponse:
 
 @web.middleware
 async def clear_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Control API errors as JSON that names the mistake; the provider APIs answer in their own shapes."""
+    """Render errors of the control API as JSON; the provider APIs render their own."""
     if not request.path.startswith("/_sandbox"):
         return await handler(request)
     try:

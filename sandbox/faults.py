@@ -1,4 +1,4 @@
-"""Faults on demand: rules that strike the next matching calls, each a known number of times."""
+"""Faults on demand: rules that apply to the next matching calls, each a fixed number of times."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from sandbox.calls import Call
 from sandbox.store import Store
 
-# When a fault strikes decides what it may lose. On arrival nothing was done and no key was looked at. In execution the
-# key is in flight and the outcome is saved under it. On the answer the outcome stands, is saved, and nobody hears it.
+# The phase of a fault decides what it may lose. On arrival nothing is done and no key is read. In execution the key is
+# in flight and the outcome is saved under it. On the response the outcome is saved, but the client never receives it.
 ON_ARRIVAL = frozenset({"429", "500_before", "timeout_before", "reset_before"})
 IN_EXECUTION = frozenset({"slow", "decline", "processing", "500_saved", "500_after"})
 ON_ANSWER = frozenset({"timeout_after", "reset_after"})
@@ -58,7 +58,7 @@ class Fault:
 
 
 class Faults:
-    """The rules in force; they survive a restart with the strikes that they have left."""
+    """The active rules; they survive a restart with their remaining uses."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -68,7 +68,7 @@ class Faults:
         self._dice = {number: Random(rule.seed) for number, rule in self._rules.items()}
 
     def add(self, fault: Fault) -> int:
-        """Put a rule in force; the answer is its id."""
+        """Activate a rule; returns its id."""
         rule = json.dumps(asdict(fault))
         number = self._store.insert("faults", remaining=fault.times, rule=rule)
         self._rules[number], self._remaining[number] = fault, fault.times
@@ -79,14 +79,14 @@ class Faults:
         return [asdict(rule) | {"id": n, "remaining": self._remaining[n]} for n, rule in self._rules.items()]
 
     def remove(self, number: int | None = None) -> int:
-        """End one rule, or all; the answer is how many were in force."""
+        """Remove one rule, or all; returns how many were active."""
         ended = [number] if number in self._rules else [] if number is not None else list(self._rules)
         for each in ended:
             self._end(each)
         return len(ended)
 
     def take(self, call: Call, kinds: frozenset[str]) -> Fault | None:
-        """Use up one strike of the oldest rule of these kinds that matches the call, if its dice fall so."""
+        """Use the oldest rule of these kinds that matches the call, subject to its chance."""
         for number, fault in self._rules.items():
             if fault.kind in kinds and fault.strikes(call) and self._dice[number].random() < fault.chance:
                 self._use(number)
@@ -107,7 +107,7 @@ class Faults:
 
 
 def read_fault(given: Mapping[str, Any], provider_apis: Set[str]) -> Fault:
-    """A rule from the control API's JSON.
+    """Parse a rule from the control API's JSON.
 
     Args:
         provider_apis: Their names.

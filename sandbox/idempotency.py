@@ -1,4 +1,4 @@
-"""Idempotency keys: the first answer under a key is the only one that the key will ever bring, for 24 hours."""
+"""Idempotency keys: for 24 hours a key returns the response of its first call."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from sandbox.store import Store
 
 KEPT_SECONDS = 24 * 3600
-"""How long an answer is kept (docs.stripe.com/api/idempotent_requests)."""
+"""Seconds that a response is kept (docs.stripe.com/api/idempotent_requests)."""
 
 
 @dataclass(frozen=True)
 class SavedAnswer:
-    """What the first call under a key was answered."""
+    """The response of the first call with a key."""
 
     status: int
     body: bytes
@@ -21,7 +21,7 @@ class SavedAnswer:
 
 
 class KeyInUse(Exception):
-    """Another call under the key has not ended yet."""
+    """Another call with the key is still running."""
 
 
 class KeyMismatch(Exception):
@@ -37,7 +37,7 @@ class KeyMismatch(Exception):
 
 
 class Keys:
-    """The keys of one provider API. Keys in flight live in memory: a process that died has no call under way."""
+    """The keys of one provider API. Keys in flight are in memory: a killed process has no running calls."""
 
     def __init__(self, store: Store, face: str) -> None:
         self._store = store
@@ -46,7 +46,7 @@ class Keys:
         store.run("DELETE FROM saved_answers WHERE face = ? AND created < ?", face, time.time() - KEPT_SECONDS)
 
     def claim(self, key: str, path: str, fingerprint: str) -> SavedAnswer | None:
-        """The saved answer, or None when the caller may execute; the caller must then `release` the key.
+        """Return the saved response, or None; after None the caller executes and must `release` the key.
 
         Raises:
             KeyInUse: The first call under the key is still running.
@@ -60,7 +60,7 @@ class Keys:
         return saved
 
     def save(self, key: str, path: str, fingerprint: str, answer: SavedAnswer) -> None:
-        """Keep the answer; must be called inside the transaction of the effect that it reports."""
+        """Save the response; call this inside the transaction of the effect that it reports."""
         known = {"face": self._face, "key": key, "path": path, "fingerprint": fingerprint}
         self._store.replace("saved_answers", created=time.time(), **known, **vars(answer))
 

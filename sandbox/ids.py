@@ -1,4 +1,4 @@
-"""How the provider APIs' ids are made."""
+"""Generates the ids of the provider APIs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Ids:
-    """Makers of one provider API's ids; each call makes a new one."""
+    """The id generators of one provider API."""
 
     intent: Callable[[], str]
     attempt: Callable[[], str]
@@ -17,10 +17,10 @@ class Ids:
 
 
 def prefixed(prefix: str) -> Callable[[], str]:
-    """Ids such as `pi_` and 24 random hex digits."""
+    """Generate ids such as `pi_` and 24 random hex digits."""
     return lambda: f"{prefix}_{secrets.token_hex(12)}"
 
 
 def numeric() -> str:
-    """A random number of 14 digits."""
+    """Generate a random number of 14 digits."""
     return str(10**13 + secrets.randbelow(9 * 10**13))

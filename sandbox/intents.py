@@ -1,4 +1,4 @@
-"""The life of a payment intent, shared by all provider APIs: its legal transitions and the money that each moves."""
+"""The life cycle of a payment intent, for all provider APIs: its transitions and the money that each moves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sandbox.refunds import RefundBook
 from sandbox.store import Row, Store
 
 HOLD_SECONDS = 7 * 24 * 3600
-"""How long a card hold lasts (docs.stripe.com/payments/place-a-hold-on-a-payment-method)."""
+"""Seconds that a card hold lasts (docs.stripe.com/payments/place-a-hold-on-a-payment-method)."""
 
 
 Refusal = dict[str, str]
@@ -36,7 +36,7 @@ class State(StrEnum):
 
 UNDECIDED = frozenset({State.OPEN, State.ACTION_REQUIRED})
 VOIDABLE = frozenset({State.OPEN, State.ACTION_REQUIRED, State.AUTHORIZED})
-"""What is still processing can be cancelled at Stripe in rare cases only; here it never can."""
+"""Stripe can cancel a processing intent in rare cases only; the sandbox never can."""
 
 
 class WrongState(Exception):
@@ -49,7 +49,7 @@ class WrongState(Exception):
 
 
 class AmountExceeded(Exception):
-    """More minor units were asked for than are left; nothing changed."""
+    """The requested amount exceeds the remaining one; nothing changed."""
 
     def __init__(self, intent: Intent, asked: int, left: int) -> None:
         super().__init__(f"{asked} of {left} left on {intent.id}")
@@ -67,7 +67,7 @@ class Intent:
         released: What of the reservation went back to the cardholder without being taken.
         capture_before: Unix time at which the hold lapses, while there is one.
         attempt_id: The latest attempt with a payment method.
-        details: What only the intent's provider API cares about.
+        details: Data for the intent's provider API only.
     """
 
     id: str
@@ -92,7 +92,7 @@ class Intent:
 
     @property
     def held(self) -> int:
-        """Minor units reserved at this moment."""
+        """Minor units that are reserved now."""
         return self.authorized - self.captured - self.released
 
 
@@ -127,15 +127,16 @@ def _now() -> int:
 
 
 class Intents:
-    """The intents of one provider API. Every method that changes one must be called inside a transaction of the store.
+    """The intents of one provider API. Call every method that changes one inside a transaction of the store.
 
     Attributes:
-        refusal: What the provider API says of an issuer's refusal that has no reason of its own.
+        refusal: The failure of an issuer's refusal without a more specific reason.
     """
 
     def __init__(self, store: Store, ledger: Ledger, face: str, ids: Ids, refusal: Refusal) -> None:
-        self.announce: Callable[[Intent], None] = lambda intent: None  # called with each change, in its transaction
-        self.announce_refund: Callable[[Intent, Refund], None] = lambda intent, refund: None  # likewise
+        # Called for each change, in its transaction.
+        self.announce: Callable[[Intent], None] = lambda intent: None
+        self.announce_refund: Callable[[Intent, Refund], None] = lambda intent, refund: None
         self._store = store
         self._ledger = ledger
         self._face = face
@@ -150,11 +151,11 @@ class Intents:
         return intent
 
     def find(self, intent_id: str) -> Intent | None:
-        """The intent as it stands now: a hold past its time is taken back first."""
+        """The current intent; an expired hold is released first."""
         return self._current(self._store.one("SELECT * FROM intents WHERE id = ? AND face = ?", intent_id, self._face))
 
     def find_by_action(self, token: str) -> Intent | None:
-        """The intent that was last challenged under `token`."""
+        """The intent whose latest challenge has this `token`."""
         sql = "SELECT * FROM intents WHERE action_token = ? AND face = ?"
         return self._current(self._store.one(sql, token, self._face))
 
@@ -163,12 +164,12 @@ class Intents:
         return row["booking_id"] if row else None
 
     def choose(self, intent: Intent, payment_method: str) -> None:
-        """Remember a payment method for a later confirmation."""
+        """Store a payment method for a later confirmation."""
         intent.payment_method = payment_method
         self._save(intent)
 
     def authorize(self, intent: Intent, payment_method: str) -> None:
-        """Reserve the whole amount and, unless capture is manual, take it.
+        """Reserve the whole amount and, unless capture is manual, capture it.
 
         Raises:
             WrongState: The intent is already decided.
@@ -202,7 +203,7 @@ class Intents:
         self._move(intent, State.ACTION_REQUIRED)
 
     def process(self, intent: Intent, payment_method: str) -> None:
-        """Leave the decision for later; `settle` brings it.
+        """Postpone the decision to `settle`.
 
         Raises:
             WrongState: The intent is already decided.
@@ -213,7 +214,7 @@ class Intents:
         self._move(intent, State.PROCESSING)
 
     def settle(self, intent: Intent, failure: dict[str, str] | None) -> None:
-        """Decide an intent that was left processing: approved, or refused for `failure`.
+        """Decide a processing intent: approve it, or refuse it for `failure`.
 
         Raises:
             WrongState: The intent is not processing.
@@ -226,7 +227,7 @@ class Intents:
             self._reserve(intent, intent.payment_method)
 
     def capture(self, intent: Intent, amount: int | None = None) -> None:
-        """Take `amount` (all by default) of the hold and release the rest.
+        """Capture `amount` (all by default) of the hold and release the rest.
 
         Raises:
             WrongState: There is no hold.
@@ -243,7 +244,7 @@ class Intents:
         self._post(intent, Movement.RELEASE, rest)
 
     def void(self, intent: Intent, movement: Movement = Movement.VOID) -> None:
-        """Close the intent and give a hold back.
+        """Close the intent and release its hold.
 
         Raises:
             WrongState: The money was taken, or the intent is already void.
@@ -256,7 +257,7 @@ class Intents:
         self._post(intent, movement, held)
 
     def expire(self, intent: Intent) -> None:
-        """The issuer takes a hold back.
+        """Expire a hold, as the issuer does.
 
         Raises:
             WrongState: There is no hold.
@@ -273,7 +274,7 @@ class Intents:
         metadata: dict[str, str],
         status: str = "succeeded",
     ) -> Refund:
-        """Give back `amount` (all that is left by default) of what was taken; `pending` waits for `settle_refund`.
+        """Refund `amount` (by default the rest) of the captured money; `pending` waits for `settle_refund`.
 
         Raises:
             WrongState: Nothing was taken.
@@ -285,7 +286,7 @@ class Intents:
         if given > left or left == 0:
             raise AmountExceeded(intent, given, left)
         refund = self._refunds.add(intent.id, intent.attempt_id or "", given, reason, metadata, status)
-        if status != "failed":  # what is pending counts as given back, as it does at Stripe
+        if status != "failed":  # a pending refund counts as refunded, as at Stripe
             intent.refunded += given
             self._save(intent)
             self._post(intent, Movement.REFUND, given, refund.id)
@@ -293,9 +294,9 @@ class Intents:
         return refund
 
     def settle_refund(self, intent: Intent, refund: Refund, status: str) -> Refund:
-        """Decide a refund: `succeeded` if it was left pending, or `failed` and the money is the merchant's again.
+        """Decide a refund: `succeeded` if it is pending, or `failed`, which returns the money to the merchant.
 
-        One that has succeeded may still fail, as at Stripe (docs.stripe.com/refunds#failed-refunds).
+        A succeeded refund may still fail, as at Stripe (docs.stripe.com/refunds#failed-refunds).
 
         Raises:
             WrongState: It is decided.
@@ -327,7 +328,7 @@ class Intents:
         return self._refunds.of_intent(intent_id)
 
     def expire_due(self) -> None:
-        """Take back every hold whose time is over."""
+        """Release every expired hold."""
         sql = "SELECT * FROM intents WHERE capture_before <= ? AND face = ?"
         for row in self._store.all(sql, _now(), self._face):
             self.expire(read_intent(row))

@@ -13,7 +13,7 @@ CARDHOLDER, HELD, MERCHANT = "cardholder", "held", "merchant"
 
 
 class Movement(StrEnum):
-    """What may happen to money at the provider."""
+    """The kinds of movements of money at the provider."""
 
     HOLD = "hold"
     CAPTURE = "capture"
@@ -21,10 +21,10 @@ class Movement(StrEnum):
     VOID = "void"
     EXPIRE = "expire"
     REFUND = "refund"
-    REFUND_FAILURE = "refund_failure"  # what was given back did not arrive, and is the merchant's again
+    REFUND_FAILURE = "refund_failure"  # the refund did not arrive; the money returns to the merchant
 
 
-# Money leaves the credited account and arrives at the debited one.
+# Money moves from the credited account to the debited one.
 ROUTES = {
     Movement.HOLD: (HELD, CARDHOLDER),
     Movement.CAPTURE: (MERCHANT, HELD),
@@ -37,7 +37,7 @@ ROUTES = {
 
 
 class Ledger:
-    """Appends movements and reads them back; nothing is ever changed or removed."""
+    """Appends and reads movements; it never changes or removes one."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -52,7 +52,7 @@ class Ledger:
         currency: str,
         object_id: str | None,
     ) -> None:
-        """Append one movement of `amount` minor units; must be called inside the transaction of its effect.
+        """Append one movement of `amount` minor units; call this inside the transaction of its effect.
 
         Args:
             object_id: The attempt or refund that it belongs to.
@@ -91,7 +91,7 @@ class Ledger:
         return [dict(row) for booking in bookings for row in self._store.all(sql, booking, since)]
 
     def balances(self) -> list[dict[str, Any]]:
-        """What each account holds by currency, debits positive; over all accounts of a currency it sums to zero."""
+        """The balance of each account by currency, debits positive; each currency sums to zero."""
         rows = self._store.all(
             "SELECT account, currency, SUM(amount) AS balance FROM ("
             " SELECT debit AS account, currency, amount FROM entries"

@@ -1,4 +1,4 @@
-"""What is kept of an intent besides itself: the tries to pay it, and the refunds."""
+"""The records of an intent: payment attempts and refunds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sandbox.store import Row
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try with one payment method; `failure` says why it was refused."""
+    """One attempt with one payment method; `failure` is the reason of a refusal."""
 
     id: str
     intent_id: str
@@ -23,7 +23,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Refund:
-    """Minor units given back of one intent; `status` is `pending`, `succeeded` or `failed`."""
+    """Minor units refunded of one intent; `status` is `pending`, `succeeded` or `failed`."""
 
     id: str
     intent_id: str

@@ -1,4 +1,4 @@
-"""The refunds of intents: each is pending, succeeded or failed, and one that is pending is decided later."""
+"""Stores refunds; each is pending, succeeded or failed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.store import Store
 
 
 class RefundBook:
-    """What was given back, one row a refund; the money itself is the intents' matter."""
+    """The refunds, one row each; `Intents` moves the money."""
 
     def __init__(self, store: Store, new_id: Callable[[], str]) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""The one SQLite file that holds everything the provider knows, so that kill -9 loses no committed effect."""
+"""The SQLite file with all state of the sandbox, so that kill -9 loses no committed effect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# The CHECKs are the provider's own safety net: no bug of a provider API can capture or give back more than there is.
+# The CHECKs are a safety net: no bug of a provider API can capture or refund more than there is.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS intents (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -133,7 +133,7 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(folder / "sandbox.sqlite3", isolation_level=None, cached_statements=256)
         self._connection.row_factory = sqlite3.Row
-        # NORMAL in WAL mode writes before it answers and leaves the fsync to checkpoints: a dead process loses nothing.
+        # NORMAL in WAL mode writes before it returns, and fsyncs at checkpoints: a killed process loses nothing.
         self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;")
         self._connection.executescript(SCHEMA)
         self._bring_up_to_date("refunds", "status", "TEXT NOT NULL DEFAULT 'succeeded'")
@@ -145,13 +145,13 @@ class Store:
         )
 
     def _bring_up_to_date(self, table: str, column: str, kind: str) -> None:
-        """Add a column that a file of earlier days does not have."""
+        """Add a column that an older file does not have."""
         if column not in {row["name"] for row in self.all(f"PRAGMA table_info({table})")}:
             self.run(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All statements of the block are kept, or none when it raises."""
+        """Commit all statements of the block, or none if it raises."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -164,11 +164,11 @@ class Store:
         return self._connection.execute(sql, values)
 
     def insert(self, table: str, **values: Any) -> int:
-        """Add a row; the answer is its row number."""
+        """Add a row; returns its row number."""
         return self._add("INSERT", table, values)
 
     def replace(self, table: str, **values: Any) -> int:
-        """Add a row in place of the one with the same key."""
+        """Add a row, or replace the one with the same key."""
         return self._add("INSERT OR REPLACE", table, values)
 
     def one(self, sql: str, *values: Any) -> Row | None:

@@ -1,4 +1,4 @@
-"""Runs a sandbox of one's own as a process, for tests that need to script, count or kill it."""
+"""Runs a separate sandbox process, for tests that script, count or kill it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SandboxProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Return once it is ready.
+        """Start the process and wait until it is ready.
 
         Raises:
             RuntimeError: It died or was not ready in time.
@@ -66,7 +66,7 @@ class SandboxProcess:
         self.stop(signal.SIGKILL)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """One call of the control API, its answer as JSON.
+        """Call the control API; returns its JSON.
 
         Raises:
             ControlError: It was refused.
@@ -76,10 +76,11 @@ class SandboxProcess:
             with urlopen(Request(f"{self.url}{path}", data, method=method), timeout=READY_SECONDS) as answer:
                 return json.load(answer)
         except HTTPError as error:
-            raise ControlError(error.code, json.load(error)) from None
+            with error:
+                raise ControlError(error.code, json.load(error)) from None
 
     def fault(self, kind: str, booking_id: str, **fields: Any) -> None:
-        """Let a fault strike the next call (or `times` calls) about a booking."""
+        """Apply a fault to the next call (or `times` calls) about a booking."""
         rule = {"kind": kind, "face": "stripe", "match": {"booking_id": booking_id}, **fields}
         self.call("POST", "/_sandbox/faults", rule)
 
@@ -105,7 +106,7 @@ class SandboxProcess:
 
 
 def free_port() -> int:
-    """One of the kernel's choice, so none of those that a stack has chosen and not yet taken (`stack.ports`)."""
+    """A free port from the kernel, never one that a stack has reserved but not yet opened (`stack.ports`)."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""The 3-D Secure page, where a buyer in a browser approves or refuses, and is then sent back to the shop."""
+"""The 3-D Secure page: the buyer approves or refuses, and is then redirected to the merchant."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ OUTCOMES = {"approve": True, "fail": False}
 
 
 class ThreeDSecure:
-    """The pages of one provider API's challenges; the API says what an outcome does, what the way back
-    carries and how the payment is described."""
+    """The challenge pages of one provider API.
+
+    The API defines the effect of an outcome, the parameters of the return address and the text about the payment.
+    """
 
     def __init__(
         self,
@@ -59,7 +61,7 @@ class ThreeDSecure:
         return _page("Approve this payment?", self._describe(intent), BUTTONS)
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
-        """A second submission changes nothing and leads back like the first one."""
+        """A second submission changes nothing and redirects like the first one."""
         outcome = (await request.post()).get("outcome")
         if outcome not in OUTCOMES:
             return _page("Please choose approve or fail", "", BUTTONS, 400)

@@ -1,4 +1,4 @@
-"""The part of the control API that says where messages go, how they get lost, and sends them again."""
+"""The part of the control API for webhooks: endpoints, simulated losses, resends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WebhookControl:
         return [
             web.get("/_sandbox/webhooks", self.list_messages),
             web.put("/_sandbox/webhooks/endpoints/{face}", self.listen),
-            web.delete("/_sandbox/webhooks/endpoints/{face}", self.be_silent),
+            web.delete("/_sandbox/webhooks/endpoints/{face}", self.unlisten),
             web.put("/_sandbox/webhooks/manner", self.behave),
             web.post("/_sandbox/webhooks/resend", self.resend),
         ]
@@ -32,12 +32,12 @@ class WebhookControl:
         self._webhooks.listen(request.match_info["face"], read_endpoint(await body_of(request)))
         return answer({})
 
-    async def be_silent(self, request: web.Request) -> web.StreamResponse:
+    async def unlisten(self, request: web.Request) -> web.StreamResponse:
         self._webhooks.listen(request.match_info["face"], None)
         return answer({})
 
     async def behave(self, request: web.Request) -> web.StreamResponse:
-        """In the body: a manner, with a booking's id where it is for that one only."""
+        """The body is a manner of delivery; a booking's id limits it to that booking."""
         body = await body_of(request)
         booking_id = _booking_in(body)
         self._webhooks.behave(booking_id, read_manner(body))

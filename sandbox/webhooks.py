@@ -1,4 +1,4 @@
-"""Messages to the shop: each change of an intent is told as the provider would tell it, again until it is heard.
+"""Webhooks to the merchant: each change of an intent is sent as the provider sends it, until it is accepted.
 
 A manner makes the sender lose, double, delay and so reorder messages, by chance from a seed.
 """
@@ -21,7 +21,7 @@ from sandbox.intents import Intent
 from sandbox.store import Row, Store
 
 MOST_TRIES, LONGEST_PAUSE = 20, 60.0
-"""Stripe goes on for three days with pauses of up to hours; who develops wants to see it sooner."""
+"""Stripe retries for three days with pauses of up to hours; that is too slow for development."""
 
 ANSWER_SECONDS = 10.0
 AT_ONCE = 16
@@ -32,19 +32,19 @@ Sign = Callable[[bytes, tuple[str, ...]], Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the shop listens: only to these types of messages; each is signed with every one of its secrets."""
+    """The merchant's endpoint: it receives these types only; each message is signed with every secret."""
 
     url: str
     secrets: tuple[str, ...]
     types: tuple[str, ...]
 
 
-NOBODY = Endpoint("", (), ())
+NO_ENDPOINT = Endpoint("", (), ())
 
 
 @dataclass(frozen=True)
 class Manner:
-    """How messages get lost and out of order: chances from 0 to 1, and how long at most one is late (seconds)."""
+    """Simulated losses and delays: chances from 0 to 1, and the longest delay (seconds)."""
 
     drop: float = 0.0
     double: float = 0.0
@@ -53,7 +53,7 @@ class Manner:
 
 
 class Webhooks:
-    """Keeps messages in the store until they are delivered; a restart goes on with them."""
+    """Keeps messages in the store until they are delivered; a restart continues."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -62,11 +62,11 @@ class Webhooks:
         self._news = asyncio.Event()
 
     def sign_with(self, face: str, sign: Sign) -> None:
-        """How a provider API signs a body: the headers that prove where it comes from, made anew at each try."""
+        """Register how a provider API signs a body; the headers are made anew for each attempt."""
         self._signers[face] = sign
 
     def listen(self, face: str, endpoint: Endpoint | None) -> None:
-        """Send a provider API's messages there from now on, or nowhere."""
+        """Send a provider API's messages to this endpoint from now on, or nowhere."""
         if endpoint is None:
             self._endpoints.pop(face, None)
         else:
@@ -74,11 +74,11 @@ class Webhooks:
         self._news.set()
 
     def behave(self, booking_id: str, manner: Manner) -> None:
-        """Send a booking's messages in this manner from now on, or, with an empty id, those of all others."""
+        """Deliver a booking's messages in this manner from now on; an empty id means all other bookings."""
         self._store.replace("manners", booking_id=booking_id, manner=json.dumps(asdict(manner)))
 
-    def tell(self, intent: Intent, event_id: str, type_: str, body: bytes, *, url: str | None = None) -> None:
-        """Queue a message, inside the transaction of the change that it tells.
+    def queue(self, intent: Intent, event_id: str, type_: str, body: bytes, *, url: str | None = None) -> None:
+        """Queue a message; call this inside the transaction of the change that it reports.
 
         Args:
             url: Where to send it, if the intent names an address; else the endpoint of the provider API gets it.
@@ -105,14 +105,14 @@ class Webhooks:
         self._news.set()
 
     def resend(self, booking_id: str) -> int:
-        """Send all messages about a booking once more, also those that were lost; the answer is how many."""
+        """Send all messages about a booking again, including lost ones; returns how many."""
         sql = "UPDATE messages SET due = ?, tries = 0 WHERE booking_id = ?"
         again = self._store.run(sql, time.time(), booking_id).rowcount
         self._news.set()
         return again
 
     def of_booking(self, booking_id: str) -> list[dict[str, Any]]:
-        """The messages about a booking; `status` is the latest answer, `due` is null for what was sent or lost."""
+        """The messages about a booking; `status` is the latest response, `due` is null after delivery or loss."""
         columns = "seq, event_id, face, type, intent_id, booking_id, due, tries, status"
         rows = self._store.all(f"SELECT {columns} FROM messages WHERE booking_id = ? ORDER BY seq", booking_id)
         return [dict(row) for row in rows]
@@ -141,7 +141,7 @@ class Webhooks:
         return IDLE_SECONDS if row is None or row["due"] is None else min(IDLE_SECONDS, row["due"] - time.time())
 
     async def _send(self, session: aiohttp.ClientSession, message: Row) -> None:
-        endpoint, body = self._endpoints.get(message["face"], NOBODY), bytes(message["body"])
+        endpoint, body = self._endpoints.get(message["face"], NO_ENDPOINT), bytes(message["body"])
         headers = {"Content-Type": "application/json"} | dict(self._signers[message["face"]](body, endpoint.secrets))
         try:
             async with session.post(message["url"] or endpoint.url, data=body, headers=headers) as answer:

@@ -1,4 +1,4 @@
-"""How an answer is lost: the client's connection hangs or breaks, with no byte of an answer."""
+"""Simulates a lost response: the connection hangs or breaks before the first byte."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sandbox.faults import Fault
 
 
 async def lose(request: web.Request, fault: Fault) -> web.StreamResponse:
-    """Break the connection; a timeout hangs for its delay first, in which most clients give up."""
+    """Break the connection; a timeout first hangs for its delay, until most clients give up."""
     if fault.kind.startswith("timeout"):
         await asyncio.sleep(fault.delay_seconds)
     _reset(request)
-    return web.Response()  # aiohttp wants one; the connection is gone before it could be written
+    return web.Response()  # aiohttp needs one, but the connection is already closed
 
 
 def _reset(request: web.Request) -> None:
@@ -24,6 +24,6 @@ def _reset(request: web.Request) -> None:
     if transport is None:
         return
     raw = transport.get_extra_info("socket")
-    # Closing with a linger time of zero sends RST, which is what a crashed load balancer looks like.
+    # Closing with a linger time of zero sends RST, as from a crashed load balancer.
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

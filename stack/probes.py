@@ -38,7 +38,7 @@ def listens(port: str) -> Probe:
     """A probe for what has no page of its own health: it accepts a connection on the named port."""
 
     def probe(given: Given) -> None:
-        socket.create_connection(("127.0.0.1", given.ports[port]), timeout=2).close()
+        _connect(given.ports[port])
 
     return probe
 
@@ -64,6 +64,7 @@ def temporal(given: Given) -> None:
 
     By its own command line and not by the SDK, whose native threads now and then crash an interpreter that ends.
     """
+    _connect(given.ports["temporal"])  # until it listens, to start the command line ten times a second slows it down
     wanted = " AND ".join(f"{name} = 'none'" for name in SEARCH_ATTRIBUTES)
     command = [TEMPORAL, "workflow", "count", "--command-timeout", "2s", "--query", wanted]
     command += ["--address", given.env["SEATWRIGHT_TEMPORAL_ADDRESS"]]
@@ -89,6 +90,10 @@ def elasticsearch(given: Given) -> None:
     health = json.loads(_get(f"{address}/_cluster/health?wait_for_status=yellow&timeout=1s"))
     if health["timed_out"] or health["status"] == "red":
         raise NotReady(f"the cluster is {health['status']}")
+
+
+def _connect(port: int) -> None:
+    socket.create_connection(("127.0.0.1", port), timeout=2).close()
 
 
 def _get(url: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Somebody who buys, over REST like anybody else."""
+"""A buyer who uses the REST API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNFINISHED = {"held", "paying", "action_required"}
 
 
 async def known(call: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
-    """What a call came to: 503 is not known yet, and every client repeats the call, with the key that it has."""
+    """The known result of a call: after 503 the outcome is unknown, and the client repeats the call with its key."""
 
     async def answered() -> httpx2.Response:
         answer = await call()
@@ -28,7 +28,7 @@ async def known(call: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Respon
 
 
 class Buyer:
-    """Somebody with an access token, at one API process."""
+    """A person with an access token, at one API process."""
 
     def __init__(self, http: httpx2.AsyncClient, user_id: UUID, token: str) -> None:
         self._http = http
@@ -48,7 +48,7 @@ class Buyer:
         return await self.post("/v1/bookings", body, key=key or str(uuid4()))
 
     async def held(self, event: str, *seats: str, quantities: dict[str, int] | None = None, **more: Any) -> str:
-        """Hold, and the booking's id."""
+        """Hold; returns the booking's id."""
         key = str(uuid4())
         answer = await known(lambda: self.hold(event, *seats, key=key, quantities=quantities, **more))
         assert answer.status_code == 201, answer.text
@@ -61,7 +61,7 @@ class Buyer:
         return await self.post(f"/v1/bookings/{booking}/payment", body, key=key or str(uuid4()))
 
     async def bought(self, event: str, *seats: str, quantities: dict[str, int] | None = None) -> dict[str, Any]:
-        """Hold and pay, and the confirmed booking."""
+        """Hold and pay; returns the confirmed booking."""
         booking, key = await self.held(event, *seats, quantities=quantities), str(uuid4())
         answer = await known(lambda: self.pay(booking, key=key))
         assert answer.status_code == 200, answer.text

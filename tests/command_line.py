@@ -1,4 +1,4 @@
-"""Commands of `seatwright` against the stack, without the seconds that a process of their own takes to start."""
+"""Runs `seatwright` commands against the stack in this process, which saves the start of another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from config.settings import settings
 
 
 async def seatwright(commands: Typer, stack_env: Mapping[str, str], *arguments: str) -> str:
-    """What the command prints; it has to succeed."""
+    """Run the command, which must succeed; returns its output."""
 
     def run() -> str:
         with pytest.MonkeyPatch.context() as patch:

@@ -75,7 +75,7 @@ async def network(stack: Stack) -> AsyncIterator[Network]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave with pytest's own exit code: see `cli.leaving` for what the Temporal SDK's threads would make of it."""
+    """Exit with pytest's own exit code; `cli.entrypoint` says how threads of the Temporal SDK would change it."""
     status = getattr(config, "seatwright_exit_status", None)
     if status is not None and not hasattr(config, "workerinput"):
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What a buyer's browser does on the sandbox's iyzico page."""
+"""A buyer's browser on the sandbox's iyzico page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_FUNDS, DO_NOT_HONOUR, LOST, EXPIRED = "4111111111111129", "4129111111111111",
 
 
 class Page(NamedTuple):
-    """What the browser shows.
+    """The page that the browser shows.
 
     Attributes:
         back_to: Where a form of the page would post the token: the shop's `callbackUrl`.
@@ -46,7 +46,7 @@ def pay_with(url: str, card: str, *, with_3ds: bool = False) -> Page:
 
 
 def authenticate(url: str, *, approve: bool) -> Page:
-    """Answer the bank's question."""
+    """Approve or refuse at the bank."""
     return _page(url, {"outcome": "approve" if approve else "fail"})
 
 
@@ -55,7 +55,8 @@ def _page(url: str, form: dict[str, str] | None) -> Page:
         with urlopen(url, urlencode(form).encode() if form else None, timeout=90) as answer:
             return _read(answer.status, answer.read().decode())
     except HTTPError as error:
-        return _read(error.code, error.read().decode())
+        with error:
+            return _read(error.code, error.read().decode())
 
 
 def _read(status: int, text: str) -> Page:

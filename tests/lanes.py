@@ -1,7 +1,7 @@
 """The whole suite in lanes side by side, each on a stack of its own.
 
-Tests wait far more than they compute, so lanes cost little more than one. What kills servers has lanes apart from what
-needs them.
+What kills servers has lanes apart from what needs them. There are as many lanes as the cores can feed: an idle stack
+alone costs an eighth of a core, and tests that wait for the processor wait for nothing else.
 """
 
 from __future__ import annotations
@@ -11,27 +11,38 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 
-_FAULTS = ("tests/faults", "tests/chaos", "tests/workers", "tests/audit")
-_MONEY = (
-    "tests/providers",
-    "tests/scenarios/test_event_cancellation.py",
-    "tests/scenarios/test_exchange_crashes.py",
-    "tests/scenarios/test_late_payments.py",
-    "tests/scenarios/test_refund_crashes.py",
-)
-_LANES = {
-    "": ("-n", "5", "-m", "not disruptive"),
-    "-faults": ("-m", "disruptive", *_FAULTS),
-    "-money": ("-m", "disruptive", *_MONEY),
-    "-outages": ("-m", "disruptive", *(f"--ignore={path}" for path in (*_FAULTS, *_MONEY))),
+CORES = len(os.sched_getaffinity(0))
+_WORKERS = min(CORES + 1, 6)  # a test that disturbs nobody waits about a third of its time
+_DISRUPTIVE = ("-a", "-b", "-c")[: max(2, min(3, CORES - 1))]  # they wait for servers that start, and for timeouts
+# Seconds that the long ones took once on a loaded machine, so that the lanes end at about the same time.
+_SECONDS = {
+    "chaos/test_chaos.py": 150,
+    "faults/test_clocks.py": 90,
+    "faults/test_commits.py": 50,
+    "faults/test_exchanges.py": 200,
+    "faults/test_network.py": 120,
+    "faults/test_outside.py": 100,
+    "faults/test_saga.py": 250,
+    "providers/test_random.py": 90,
+    "scenarios/test_answers.py": 110,
+    "scenarios/test_attention.py": 60,
+    "scenarios/test_call_limits.py": 80,
+    "scenarios/test_event_cancellation.py": 80,
+    "scenarios/test_exchange_crashes.py": 100,
+    "scenarios/test_late_payments.py": 90,
+    "scenarios/test_outages.py": 400,
+    "scenarios/test_refund_crashes.py": 160,
+    "scenarios/test_services.py": 200,
+    "scenarios/test_webhooks.py": 160,
 }
+_OTHERS = 30
 _NO_TESTS = 5
 
 
@@ -56,18 +67,53 @@ def lanes(stack: str, *, junit: Path | None = None) -> list[Lane]:
     Args:
         junit: A folder to leave each lane's results in, as JUnit's XML under its stack's name.
     """
+    shared = ("-n", str(_WORKERS), "--dist", "worksteal", "-m", "not disruptive")  # neighbours share their fixtures
+    found: list[tuple[str, tuple[str, ...]]] = [("", shared)]
+    found += [(name, ("-m", "disruptive", *files)) for name, files in zip(_DISRUPTIVE, _dealt(), strict=True)]
     return [
         Lane(stack + name, (*arguments, *((f"--junitxml={junit / f'{stack}{name}.xml'}",) if junit else ())))
-        for name, arguments in _LANES.items()
+        for name, arguments in found
     ]
 
 
-def run(of: Sequence[Lane], *arguments: str, environment: Mapping[str, str]) -> Ended:
-    """Run all lanes at a time, and print what they say, each under its name."""
+def _dealt() -> list[list[str]]:
+    """The files with disruptive tests, dealt to the lanes: the longest first, each to the lane that has the least."""
+    dealt: list[list[str]] = [[] for _ in _DISRUPTIVE]
+    for file in sorted(_files(), key=_seconds, reverse=True):
+        min(dealt, key=lambda files: sum(map(_seconds, files))).append(file)
+    return [sorted(files) for files in dealt]
+
+
+def _files() -> list[str]:
+    found = sorted((ROOT / "tests").rglob("test_*.py"))
+    return [str(path.relative_to(ROOT)) for path in found if "pytest.mark.disruptive" in path.read_text()]
+
+
+def _seconds(file: str) -> int:
+    return _SECONDS.get(file.removeprefix("tests/"), _OTHERS)
+
+
+def run(
+    of: Sequence[Lane],
+    *arguments: str,
+    environment: Mapping[str, str],
+    after: Callable[[Lane], None] = lambda lane: None,
+) -> Ended:
+    """Run all lanes at a time, and print what they say, each under its name.
+
+    Args:
+        after: Called when a lane has ended, while others still run.
+    """
     running = [_start(lane, arguments, environment) for lane in of]
+
+    def to_its_end(lane: Lane, pytest: subprocess.Popen[str]) -> list[str]:
+        said = _relay(lane, pytest)
+        after(lane)
+        return said
+
     with ThreadPoolExecutor(len(of)) as readers:
         try:
-            said = list(readers.map(_relay, of, running))
+            said = list(readers.map(to_its_end, of, running))
         except BaseException:
             for pytest in running:
                 pytest.terminate()

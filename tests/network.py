@@ -10,6 +10,7 @@ import httpx2
 
 from sandbox.testing import free_port
 from stack import Stack
+from tests.http_client import http_client
 
 # Kafka clients go on with the address that the broker gives them, so its proxy has a port that the broker knows.
 BEHIND = {"kafka": "kafka-proxied"}
@@ -18,7 +19,7 @@ UNTIL_HEALED = 0  # a toxic's `timeout`: no end of its own
 
 
 class Line:
-    """The connections of some of our processes to one server; what is done to it lasts until `heal`."""
+    """The connections of some processes to one server; each fault lasts until `heal`."""
 
     def __init__(self, http: httpx2.AsyncClient, name: str, port: int) -> None:
         self._http = http
@@ -26,24 +27,24 @@ class Line:
         self.port = port
 
     async def slow(self, latency: float, jitter: float = 0) -> None:
-        """Each answer takes `latency` seconds longer, give or take `jitter`."""
+        """Delay each response by `latency` seconds, plus or minus `jitter`."""
         await self._poison("latency", latency=round(latency * 1000), jitter=round(jitter * 1000))
 
     async def cut(self) -> None:
-        """All connections are closed, and new ones are refused."""
+        """Close all connections and refuse new ones."""
         await self._set(enabled=False)
 
     async def black_hole(self) -> None:
-        """Connections stay, or are accepted, and whatever is sent on them is lost, in both directions."""
+        """Keep and accept connections, but lose all data in both directions."""
         for stream in ("upstream", "downstream"):
             await self._poison("timeout", stream, timeout=UNTIL_HEALED)
 
     async def reset(self) -> None:
-        """Each connection, also a new one, is reset when the server answers: what was asked for is done."""
+        """Reset each connection when the server responds: the request has taken effect."""
         await self._poison("reset_peer", timeout=UNTIL_HEALED)
 
     async def heal(self) -> None:
-        """Like new; connections that went into a black hole are closed."""
+        """Remove all faults; close connections that lost data."""
         await self._set(enabled=True)
         toxics = (await self._http.get(f"/proxies/{self.name}/toxics")).raise_for_status().json()
         for toxic in toxics:
@@ -65,7 +66,7 @@ class Network:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._http = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{stack.ports['toxiproxy']}")
+        self._http = http_client(f"http://127.0.0.1:{stack.ports['toxiproxy']}")
         self._lines: dict[str, Line] = {}
 
     async def __aenter__(self) -> Self:

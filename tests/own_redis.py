@@ -1,4 +1,4 @@
-"""A Redis server of a test's own: the stack's is emptied by other tests, as it may be."""
+"""A Redis server for one test, since other tests empty the stack's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stack import Stack
 
 @contextmanager
 def own_redis(stack: Stack, name: str) -> Iterator[str]:
-    """The URL of a real Redis that nobody else uses."""
+    """The URL of a Redis that no other test uses."""
     name = f"redis-{name}-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     spawned = stack.spawn(name, "redis")
     try:

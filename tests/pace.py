@@ -7,20 +7,27 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from math import ceil
 from statistics import median
 from time import monotonic
 
 _ERRAND = (sys.executable, "-I", "-c", "import asyncio, json")
 _QUIET_SECONDS = 0.1  # what the errand takes on a machine of two cores that does nothing else
+_SLOWEST = 10.0
 _COMPARISONS, _PAIRS = 8, 9
 _PAUSE = 3  # errands' lengths, so that measuring does not slow down what is measured
 
 
 def slowness() -> float:
-    """How many times as long as on a quiet machine a piece of work takes now; at least 1."""
+    """How many times as long as on a quiet machine a piece of work takes now; 1 to 10: beyond that something hangs."""
     started = monotonic()
     subprocess.run(_ERRAND, check=True)
-    return max(1.0, (monotonic() - started) / _QUIET_SECONDS)
+    return min(max(1.0, (monotonic() - started) / _QUIET_SECONDS), _SLOWEST)
+
+
+def stretched(seconds: float) -> int:
+    """Whole seconds in which as much gets done now as on a quiet machine in these: for what has to happen before."""
+    return ceil(seconds * slowness())
 
 
 class Watch:

@@ -1,14 +1,15 @@
-"""What a buyer's browser does on PayU's payment page and on the bank's page behind it."""
+"""A buyer's browser on PayU's payment page and the bank's page."""
 
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import urlencode, urljoin, urlsplit
 
 
 class PayUBuyer:
-    """A browser that follows from page to page; `at` is where it stands."""
+    """A browser that follows redirects; `at` is its current address."""
 
     def __init__(self, url: str | None) -> None:
         assert url is not None, "nobody told the buyer where to pay"
@@ -26,11 +27,11 @@ class PayUBuyer:
         return found[1]
 
     def pay(self, card: str) -> str:
-        """Choose a card, and where that leads: to the bank or back to the shop."""
+        """Choose a card; returns the next address: the bank or the merchant."""
         return self._submit(card=card)
 
     def answer(self, outcome: str) -> str:
-        """Approve (`approve`) or refuse (`fail`) at the bank, and where that leads."""
+        """Approve (`approve`) or refuse (`fail`) at the bank; returns the next address."""
         return self._submit(outcome=outcome)
 
     def _submit(self, **form: str) -> str:
@@ -43,6 +44,8 @@ class PayUBuyer:
         parts = urlsplit(self.at)
         connection = HTTPConnection(str(parts.hostname), parts.port, timeout=90)
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        connection.request(method, path, body, {"Content-Type": "application/x-www-form-urlencoded"} if body else {})
-        answer = connection.getresponse()
-        return answer, answer.read().decode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+        with closing(connection):
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer, answer.read().decode()

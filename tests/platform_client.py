@@ -23,10 +23,11 @@ from domain.identity import Role
 from temporal.connection import connect_patiently
 from temporal.policies import booking_policy
 from tests.buyer import Buyer, known
+from tests.http_client import http_client
 from tests.provider import Provider
 from tests.tokens import access_tokens
 from tests.waiting import in_time
-from workers.sweepers.workflow_recovery import revive
+from workers.sweepers.workflow_recovery import recover_workflows
 from workflows.ids import booking_workflow_id, exchange_workflow_id, refund_workflow_id
 
 
@@ -47,7 +48,7 @@ class PlatformClient:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         limits = httpx2.Limits(max_connections=400)
-        self.http = httpx2.AsyncClient(base_url=settings.api_url, timeout=90, limits=limits)
+        self.http = http_client(settings.api_url, limits=limits)
         self.provider = Provider(settings.sandbox_url)
         self._tokens = access_tokens(settings)
         self._organizer = self.new_buyer(Role.CUSTOMER, Role.ORGANIZER)
@@ -110,14 +111,14 @@ class PlatformClient:
         return event
 
     async def call_off(self, event: str) -> None:
-        """Stop an event's sales under its buyers' feet: their bookings do not hear of it."""
+        """Mark an event as cancelled in the database, without notifying its bookings."""
         engine = open_engine(self.settings.database_url("reservation"), pool_size=1, serves_callers=False)
         async with engine.begin() as connection:
             await connection.execute(text("UPDATE events SET status = 'cancelled' WHERE id = :id"), {"id": event})
         await engine.dispose()
 
     async def cancel(self, event: str, *, dry_run: bool = False) -> dict[str, Any]:
-        """Cancel an event, or learn what that would mean."""
+        """Cancel an event, or with `dry_run` report the effect."""
         path = f"/v1/events/{event}/cancel?dry_run={str(dry_run).lower()}"
         answer = await known(lambda: self._organizer.post(path))
         assert answer.status_code == 200, answer.text
@@ -157,7 +158,7 @@ class PlatformClient:
         return self.temporal.get_workflow_handle(booking_workflow_id(UUID(booking)))
 
     async def redis_knows_the_end(self, booking: str) -> None:
-        """Wait until others may have its places: its saga tells Redis a moment after everybody can see its end."""
+        """Wait until Redis has released the places, shortly after the end of the booking is visible."""
         await in_time(self.saga(booking).result(), within=30)
 
     def refund_saga(self, refund: str) -> WorkflowHandle[Any, Any]:
@@ -169,12 +170,12 @@ class PlatformClient:
     async def revive(
         self, engine: AsyncEngine, saga: WorkflowHandle[Any, Any], *, overdue: timedelta = timedelta(0)
     ) -> None:
-        """What a worker does for all, without its grace and for one saga: other tests have ended theirs on purpose."""
+        """Run the workflow recovery at once and for one saga; other tests terminate theirs on purpose."""
         only = cast(Client, _Starting(self.temporal, saga.id))
-        await revive(engine, only, booking_policy(self.settings), overdue)
+        await recover_workflows(engine, only, booking_policy(self.settings), overdue)
 
     async def reset(self, handle: WorkflowHandle[Any, Any]) -> None:
-        """Let a workflow begin again, as an operator can."""
+        """Reset a workflow to its beginning, as an operator can."""
         await self.temporal.workflow_service.reset_workflow_execution(
             ResetWorkflowExecutionRequest(
                 namespace=self.settings.temporal_namespace,
@@ -186,13 +187,13 @@ class PlatformClient:
         )
 
     async def refund_by_hand(self, booking: str) -> None:
-        """Give all money back at the provider's own dashboard."""
+        """Refund all money in the provider's dashboard."""
         for intent in await self.provider.intents(booking):
             answer = await self.provider.as_stripe("/v1/refunds", {"payment_intent": intent["id"]}, self.settings)
             assert answer.status_code == 200, answer.text
 
     async def sales(self, event: str) -> tuple[int, int, int] | None:
-        """What the organizer's figures say: bookings, tickets, revenue."""
+        """The organizer's figures: bookings, tickets, revenue."""
         engine = open_engine(self.settings.database_url("analytics"), pool_size=1, serves_callers=False)
         async with engine.connect() as connection:
             found = await connection.execute(

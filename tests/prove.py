@@ -1,4 +1,4 @@
-"""Runs the whole suite at full size on clean stacks of its own, and writes down what came of it (`make prove`)."""
+"""Runs the whole suite at full size on clean stacks of its own, and writes a report (`make prove`)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PACKAGES = ("temporalio", "fastapi", "sqlalchemy", "psycopg", "redis", "confluen
 
 
 class Test(NamedTuple):
-    """One test as JUnit's XML tells of it; `trouble` is empty when it passed."""
+    """One test in JUnit's XML; `trouble` is empty if it passed."""
 
     suite: str
     name: str
@@ -49,7 +49,7 @@ class Test(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What one run came to."""
+    """The result of one run."""
 
     started: datetime
     seconds: float
@@ -60,7 +60,7 @@ class Run(NamedTuple):
 
 
 def main() -> int:
-    """Run all, write the report, and leave nothing running; 0 only if all held."""
+    """Run everything, write the report, and stop all processes; returns 0 only if all passed."""
     signal.signal(signal.SIGTERM, _interrupt)  # so that `finally` below is reached
     seed = int(os.environ.get("SEATWRIGHT_SEED", "20261123"))
     head = _git("rev-parse", "--short", "HEAD")
@@ -126,14 +126,14 @@ def _tables(stack: Stack) -> dict[str, str]:
 
 
 def _audit(stack: Stack) -> subprocess.CompletedProcess[str]:
-    """Everything that the stack has ever sold, looked at once more."""
+    """Audit everything that the stack has ever sold."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEATWRIGHT_")} | stack.env
     command = [sys.executable, "-m", "cli", "audit"]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
 
 
 def _chaos(seed: int) -> subprocess.CompletedProcess[str]:
-    """Bookings while everything breaks, on a stack of its own."""
+    """Run chaos on a stack of its own."""
     options = {"--seconds": CHAOS_SECONDS, "--rate": CHAOS_RATE, "--seed": seed}
     command = [sys.executable, "-m", "tests.chaos", *(str(part) for pair in options.items() for part in pair)]
     return subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
@@ -221,7 +221,7 @@ def _machine() -> list[tuple[str, str]]:
 
 
 def _line(file: str, name: str) -> str:
-    """The value of a line `name : value` of a file under /proc; empty where there is none."""
+    """The value of a line `name : value` of a file under /proc; empty if there is none."""
     try:
         lines = Path(file).read_text().splitlines()
     except OSError:
@@ -230,7 +230,7 @@ def _line(file: str, name: str) -> str:
 
 
 def _servers(stack: Stack) -> list[str]:
-    """What the servers say that they are."""
+    """The versions that the servers report."""
     with psycopg.connect(stack.env["SEATWRIGHT_POSTGRES_ADMIN_DSN"]) as postgres:
         version_of_postgres = postgres.info.server_version
     with Redis.from_url(stack.env["SEATWRIGHT_REDIS_URL"], decode_responses=True) as redis:
@@ -254,7 +254,7 @@ def _version_of_temporal(stack: Stack) -> str:
 
 
 def _version_of_kafka() -> str:
-    """As the stack installs it: a broker does not tell its own."""
+    """The version that the stack installs; a broker does not report its own."""
     pom = ElementTree.parse(ROOT / "stack" / "java" / "kafka" / "pom.xml")
     return pom.findtext(".//{*}kafka.version") or "?"
 

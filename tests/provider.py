@@ -1,4 +1,4 @@
-"""The payment provider as it looks from its own side."""
+"""The payment provider's own view of payments."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from typing import Any
 import httpx2
 
 from config.settings import Settings
+from tests.http_client import http_client
 from tests.provider_settings import stripe_settings
 
 OF_PAYU = {"succeeded": "approved", "failed": "declined"}
 
 
 class Provider:
-    """The payment sandbox, as seen from its own side."""
+    """Controls the payment sandbox, and reads its records."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx2.AsyncClient(base_url=url, timeout=90)
+        self._http = http_client(url)
 
     async def close(self) -> None:
         await self._http.aclose()
 
     async def will(self, kind: str, operation: str, booking: str, *, times: int = 1, **more: Any) -> None:
-        """Misbehave on purpose, for one booking."""
+        """Add a fault for one booking."""
         fault = {"operation": operation, "kind": kind, "times": times, "match": {"booking_id": booking}, **more}
         answer = await self._http.post("/_sandbox/faults", json=fault)
         assert answer.status_code == 201, answer.text
@@ -33,7 +34,7 @@ class Provider:
         return found
 
     async def kept(self, booking: str) -> int:
-        """Money of the buyer's that the provider has taken or reserved, in minor units."""
+        """The buyer's money that the provider has captured or reserved, in minor units."""
         return sum(each["held"] + each["captured"] - each["refunded"] for each in await self.intents(booking))
 
     async def calls(self, booking: str, operation: str) -> list[dict[str, Any]]:
@@ -42,7 +43,7 @@ class Provider:
         return found
 
     async def expire(self, intent: str) -> None:
-        """The bank takes a hold back before its time."""
+        """Expire a hold early, as the bank may do."""
         (await self._http.post(f"/_sandbox/intents/{intent}/expire")).raise_for_status()
 
     async def refunds(self, booking: str) -> list[dict[str, Any]]:
@@ -65,7 +66,7 @@ class Provider:
         return next((each["refundId"] for each in refunds if each["status"] == "PENDING"), None)
 
     async def decide(self, refund: str, outcome: str, face: str = "stripe") -> None:
-        """Let a refund that was left pending succeed or fail."""
+        """Let a pending refund succeed or fail."""
         path = f"/_sandbox/refunds/{refund}/settle"
         if face == "payu":
             path, outcome = f"/_sandbox/payu/refunds/{refund}/settle", OF_PAYU[outcome]
@@ -73,12 +74,12 @@ class Provider:
         assert answer.status_code == 200, answer.text
 
     async def as_stripe(self, path: str, form: dict[str, str], settings: Settings) -> httpx2.Response:
-        """A call as somebody with our key could make it."""
+        """Call Stripe's API with the platform's key."""
         key = stripe_settings(settings).api_key.get_secret_value()
         return await self._http.post(path, data=form, headers={"Authorization": f"Bearer {key}"})
 
     async def in_flight(self, booking: str, operation: str) -> bool:
-        """Whether the provider has begun such a call, or done it."""
+        """Whether the provider has started or completed such a call."""
         if operation == "create":
             return True
         steps = {"confirm": "create", "capture": "confirm"}
@@ -97,24 +98,24 @@ class Provider:
         assert answer.status_code == 200, answer.text
 
     async def resend(self, booking: str) -> None:
-        """Send all webhooks of a booking once more."""
+        """Send all webhooks of a booking again."""
         answer = await self._http.post("/_sandbox/webhooks/resend", json={"booking_id": booking})
         assert answer.status_code == 200, answer.text
 
     async def messages(self, booking: str) -> list[dict[str, Any]]:
-        """The webhooks of a booking, with how often each was tried and what we answered."""
+        """The webhooks of a booking, with the number of attempts and the latest response."""
         answer = await self._http.get("/_sandbox/webhooks", params={"booking": booking})
         found: list[dict[str, Any]] = answer.raise_for_status().json()["messages"]
         return found
 
     async def settle(self, booking: str, outcome: str = "approved") -> None:
-        """Decide what was left processing."""
+        """Decide a processing intent."""
         for intent in await self.intents(booking):
             if intent["state"] == "processing":
                 answer = await self._http.post(f"/_sandbox/intents/{intent['id']}/settle", json={"outcome": outcome})
                 assert answer.status_code == 200, answer.text
 
     async def act(self, url: str, choice: str) -> None:
-        """What the buyer clicks on the provider's 3-D Secure page."""
+        """Answer the provider's 3-D Secure page as the buyer."""
         answer = await self._http.post(url, data={"outcome": choice}, follow_redirects=False)
         assert answer.status_code < 400, answer.text

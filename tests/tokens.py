@@ -1,4 +1,4 @@
-"""Tokens that the identity service could have issued, made without asking it."""
+"""Access tokens like those of the identity service, made without calling it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from db.identity.keys import StoredKey
 
 
 def access_tokens(settings: Settings) -> AccessTokens:
-    """An issuer with the keys that the running API has at this moment."""
+    """An issuer with the current keys of the running API."""
     url = make_url(settings.database_url("identity")).set(drivername="postgresql").render_as_string(False)
     with psycopg.connect(url) as connection, connection.cursor(row_factory=class_row(StoredKey)) as cursor:
         cursor.execute(

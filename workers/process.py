@@ -1,4 +1,4 @@
-"""What every worker process does around its work: readiness and metrics over HTTP, an orderly stop on a signal."""
+"""The frame of every worker process: readiness and metrics over HTTP, and an orderly stop on a signal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Work = Callable[[Settings, Sequence[str], asyncio.Event, asyncio.Event], Awaitab
 
 
 async def run_until_stopped(work: Work, settings: Settings, names: Sequence[str]) -> None:
-    """Run `work` until SIGTERM or SIGINT, or until it fails; meanwhile answer `/readyz` and `/metrics`."""
+    """Run `work` until SIGTERM or SIGINT, or until it fails, and serve `/readyz` and `/metrics`."""
     memory.configure()
     ready, stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()

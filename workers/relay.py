@@ -1,8 +1,8 @@
-"""The outbox relay: publishes what services have written to their outboxes, at least once and in order per aggregate.
+"""The outbox relay: publishes the messages in the services' outboxes, at least once and in order per aggregate.
 
-Any number of relays share an outbox: each owns some of its buckets. A message leaves the outbox only after the broker
-has acknowledged it, and is handed to the broker only after the one before it of the same aggregate has left; so even
-where two relays believe that they own a bucket, first occurrences are in order and the rest are repetitions.
+Any number of relays share an outbox: each owns some of its buckets. A message is deleted only after the broker has
+acknowledged it, and is published only after the previous message of its aggregate has been deleted. So even if two
+relays believe that they own a bucket, first occurrences are in order and the rest are repetitions.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from workers.backoff import backoff, pause
 
 SERVICES: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment")
 ROWS_PER_BUCKET = 64
-_SAFETY_POLL = (2.0, 4.0)  # seconds; a notification is quicker, but may be lost with a connection
-_GATHER = 0.2  # seconds after a notification, so that what a rush writes meanwhile shares the round
-_STOPPED_FOR = (30.0, 60.0)  # seconds until a message that cannot be published is tried again
-_GRACE = 5.0  # seconds that a relay which stops waits for acknowledgements
+_SAFETY_POLL = (2.0, 4.0)  # seconds; notifications are faster, but can be lost with a connection
+_GATHER = 0.2  # seconds after a notification, so that the writes of a rush share one round
+_STOPPED_FOR = (30.0, 60.0)  # seconds until the next try of a message that cannot be published
+_GRACE = 5.0  # seconds that a stopping relay waits for acknowledgements
 
 _published = Counter("seatwright_outbox_published", "Messages that the broker has acknowledged", ["service"])
 _waiting = Gauge("seatwright_outbox_waiting", "Messages that wait in the outbox", ["service"])
-_oldest = Gauge("seatwright_outbox_oldest_seconds", "How long the oldest message has waited", ["service"])
+_oldest = Gauge("seatwright_outbox_oldest_seconds", "Age of the oldest message", ["service"])
 _stopped = Gauge(
     "seatwright_outbox_stopped_aggregates", "Aggregates whose next message cannot be published", ["service"]
 )
@@ -46,7 +46,7 @@ log = structlog.get_logger()
 
 
 async def run(settings: Settings, services: Sequence[str], ready: asyncio.Event, stop: asyncio.Event) -> None:
-    """Relay the outboxes of these services until `stop`; `ready` is set once all of them are connected.
+    """Relay the outboxes of these services until `stop`; `ready` is set when all of them are connected.
 
     Raises:
         ValueError: A name is not in SERVICES.
@@ -76,10 +76,10 @@ class Relay:
         self._bootstrap = bootstrap
         self._stop = stop
         self._failures = 0
-        self._stopped: dict[UUID, float] = {}  # until when (monotonic) an aggregate is left alone
+        self._stopped: dict[UUID, float] = {}  # when (monotonic) each stopped aggregate is tried again
 
     async def run(self, connected: Callable[[str], None]) -> None:
-        """Relay until told to stop. After any trouble everything is opened anew: session, locks and producer."""
+        """Relay until `stop`. After an error, session, locks and producer are opened again."""
         while not self._stop.is_set():
             try:
                 async with (
@@ -97,7 +97,7 @@ class Relay:
 
     @asynccontextmanager
     async def _grace(self, publisher: Publisher) -> AsyncIterator[None]:
-        """Let acknowledgements arrive for a while after the stop; then give up on them."""
+        """Wait a short time for acknowledgements after the stop, then give them up."""
 
         async def drop() -> None:
             await self._stop.wait()
@@ -120,7 +120,7 @@ class Relay:
                     log.info("buckets_changed", service=self._service, owned=sorted(buckets))
                 await self._measure(connection)
                 balance_at = monotonic() + random.uniform(*_SAFETY_POLL)
-            found = await outbox.waiting(connection, buckets, without=self._left_alone(), limit=ROWS_PER_BUCKET)
+            found = await outbox.waiting(connection, buckets, without=self._stopped_aggregates(), limit=ROWS_PER_BUCKET)
             if found:
                 await self._publish(connection, publisher, found)
             else:
@@ -132,7 +132,7 @@ class Relay:
             self._failures = 0
 
     async def _balance(self, connection: AsyncConnection) -> frozenset[int]:
-        """Take or give up buckets until this relay has its share, or all that is free; answer those that it owns."""
+        """Claim or release buckets until this relay has its share, or no bucket is free; return those that it owns."""
         while True:
             shares = await outbox.shares(connection)
             missing = shares.fair - len(shares.mine)
@@ -146,7 +146,7 @@ class Relay:
     async def _publish(
         self, connection: AsyncConnection, publisher: Publisher, messages: Sequence[OutboxMessage]
     ) -> None:
-        """Publish what can be, all aggregates at once, and delete what was acknowledged."""
+        """Publish all aggregates concurrently, and delete the acknowledged messages."""
         by_aggregate: dict[UUID, deque[OutboxMessage]] = defaultdict(deque)
         for message in messages:
             by_aggregate[message.aggregate_id].append(message)
@@ -166,7 +166,7 @@ class Relay:
     async def _publish_in_order(
         self, publisher: Publisher, messages: deque[OutboxMessage], acknowledged: list[int]
     ) -> NotDelivered | None:
-        """Publish one aggregate's messages up to the first that is refused; what remains stays in `messages`."""
+        """Publish one aggregate's messages up to the first that is refused; the rest stays in `messages`."""
         while messages:
             try:
                 await publisher.publish(self._to_kafka(messages[0]))
@@ -180,10 +180,10 @@ class Relay:
     async def _publish_refused(
         self, publisher: Publisher, leftovers: Iterable[deque[OutboxMessage]], acknowledged: list[int]
     ) -> None:
-        """Try refused messages again one by one: the broker refuses a whole batch for one message in it."""
+        """Try refused messages again, one by one: the broker refuses a whole batch for one message in it."""
         for messages in leftovers:
             if error := await self._publish_in_order(publisher, messages, acknowledged):
-                self._leave_alone(messages[0], error)
+                self._stop_aggregate(messages[0], error)
 
     def _to_kafka(self, message: OutboxMessage) -> OutgoingMessage:
         headers = cloud_event_headers(
@@ -197,7 +197,7 @@ class Relay:
         )
         return OutgoingMessage(message.topic, str(message.aggregate_id).encode(), message.data.encode(), headers)
 
-    def _leave_alone(self, message: OutboxMessage, error: NotDelivered) -> None:
+    def _stop_aggregate(self, message: OutboxMessage, error: NotDelivered) -> None:
         self._stopped[message.aggregate_id] = monotonic() + random.uniform(*_STOPPED_FOR)
         log.error(
             "aggregate_stopped",
@@ -208,7 +208,7 @@ class Relay:
             error=str(error),
         )
 
-    def _left_alone(self) -> list[UUID]:
+    def _stopped_aggregates(self) -> list[UUID]:
         now = monotonic()
         self._stopped = {aggregate: until for aggregate, until in self._stopped.items() if until > now}
         return list(self._stopped)
@@ -229,7 +229,7 @@ class Relay:
         backlog = await outbox.backlog(connection)
         _waiting.labels(self._service).set(backlog.rows)
         _oldest.labels(self._service).set(backlog.oldest_seconds)
-        _stopped.labels(self._service).set(len(self._left_alone()))
+        _stopped.labels(self._service).set(len(self._stopped_aggregates()))
 
 
 def _raise_first(outcomes: Iterable[object]) -> None:
@@ -239,5 +239,5 @@ def _raise_first(outcomes: Iterable[object]) -> None:
 
 
 def _brief(error: BaseException) -> str:
-    """The first line: an error of the driver goes on with the statement and its parameters."""
+    """The first line; the other lines of a driver's error are the statement and its parameters."""
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.reservation.event_cancellations import Begun, CancellationActivities, Finished, Page, Pause
     from activities.reservation.inventory import InventoryActivities
     from domain.bookings import BookingStatus
-    from domain.cancellations import Estimate, OpenBooking, Progress
+    from domain.event_cancellations import Estimate, OpenBooking, Progress
     from domain.refunds import RefundCause, RefundRequest
     from temporal.queues import CATALOGUE
     from workflows.exchange import ExchangeWorkflow

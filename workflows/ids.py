@@ -15,7 +15,7 @@ from domain.exchanges import ExchangeRequest
 from domain.payments import LatePayment
 from domain.refunds import RefundRequest
 from temporal import search_attributes
-from temporal.queues import RESERVATION
+from temporal.queues import CATALOGUE, RESERVATION
 from temporal.start import StartOptions
 
 TASK_TIMEOUT = timedelta(seconds=5)
@@ -106,6 +106,31 @@ def start_late_payment(late: LatePayment) -> StartOptions:
     """How a late payment's saga is started; it adds the event itself, once it has read the booking."""
     found_by = TypedSearchAttributes([SearchAttributePair(search_attributes.BOOKING, str(late.booking_id))])
     return _saga(late_payment_workflow_id(late.intent_id), found_by, f"late payment at {late.provider}", again=True)
+
+
+def start_refund_taken_back(refund_id: UUID) -> StartOptions:
+    """How the check of a refund that had succeeded is started; it may be checked any number of times."""
+    return _saga(refund_taken_back_workflow_id(refund_id), _NOTHING, "check a refund", again=True)
+
+
+def start_event_cancellation(event_id: UUID) -> StartOptions:
+    """How an event cancellation is started; one that has completed is not started again."""
+    return _saga(event_cancellation_workflow_id(event_id), _NOTHING, "cancel an event")
+
+
+def start_event_cancellation_estimate(event_id: UUID) -> StartOptions:
+    """How the estimate of an event cancellation is started; it may be made any number of times."""
+    id = event_cancellation_estimate_workflow_id(event_id)
+    return _saga(id, _NOTHING, "estimate an event cancellation", again=True)
+
+
+def start_publication(event_id: UUID) -> StartOptions:
+    """How a publication is started, by catalogue's workers; a published event may be published again."""
+    options = _saga(publication_workflow_id(event_id), _NOTHING, "publish an event", again=True)
+    return {**options, "task_queue": CATALOGUE}
+
+
+_NOTHING = TypedSearchAttributes.empty
 
 
 def _attributes(status: BookingStatus, event_id: UUID, booking_id: UUID) -> TypedSearchAttributes:

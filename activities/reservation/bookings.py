@@ -304,11 +304,11 @@ class ReservationActivities:
         async with self._engine.begin() as connection:
             return await bookings.move(connection, order.booking.id, version=order.booking.version, to=to, tells=tells)
 
-    async def tell_untold(self) -> None:
-        """Tell Redis of ends that it has missed; not a step of any saga.
+    async def send_pending_redis_updates(self) -> None:
+        """Send Redis the ends of bookings that it has missed; not a step of any saga.
 
         Raises:
-            RedisError: It is still away.
+            RedisError: Redis is still away.
         """
         async with self._engine.connect() as connection:
             missed = await redis_sync.find(connection, limit=_TOLD_AT_ONCE)

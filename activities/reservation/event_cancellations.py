@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from db.reservation import event_cancellations
-from domain.cancellations import Estimate, OpenBooking, Progress
+from domain.event_cancellations import Estimate, OpenBooking, Progress
 
 
 class Begun(BaseModel):

@@ -1,1 +1,1 @@
-"""Calls between our own services over HTTP."""
+"""HTTP to Seatwright's own services, through one client with one policy."""

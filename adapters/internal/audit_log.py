@@ -1,24 +1,25 @@
-"""The audit log, as services write it that do not have it: through identity, which has."""
+"""The audit log for services whose own database has none: the identity service writes it."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-import httpx2
 from pydantic import BaseModel, ConfigDict
 
+from adapters.internal.client import InternalClient
 from domain.identity import Role
-from domain.problems import ProblemType, Refused
+
+_SECONDS = 1.5  # the caller of the API waits for the entry, and gets 503 within two seconds
 
 
-class Deed(BaseModel):
+class AuditEntry(BaseModel):
     """What a person is about to do, or a client on its own behalf.
 
     Attributes:
-        client_id: The application of others by which it is done; the actor itself where that acts for nobody.
+        client_id: The third-party application that acts; it equals `user_id` if the application acts for no person.
         action: Such as `event.cancelled`.
         object: Such as `event/<id>`.
-        origin: From where, as JSON. Of a person it is personal: identity seals it.
+        origin: Address and user agent of the request, as JSON. It is personal data: identity seals it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,25 +33,20 @@ class Deed(BaseModel):
     request_id: str | None
 
 
-class AuditTrail:
-    """Identity's internal `POST /internal/v1/audit-log`."""
+class AuditLogClient:
+    """The identity service's `POST /internal/v1/audit-log`."""
 
     def __init__(self, identity_url: str, token: str) -> None:
-        self._client = httpx2.AsyncClient(
-            base_url=identity_url, headers={"Authorization": f"Bearer {token}"}, timeout=1.5, trust_env=False
-        )
+        self._identity = InternalClient("identity", identity_url, token, seconds=_SECONDS)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        """Close the connections."""
+        await self._identity.close()
 
-    async def note(self, deed: Deed) -> None:
-        """Have it noted; what is not noted must not be done.
+    async def record(self, entry: AuditEntry) -> None:
+        """Record an entry; without the entry, the action must not happen.
 
         Raises:
-            Refused: UNAVAILABLE: identity does not answer, or not as agreed.
+            Refused: UNAVAILABLE: The entry is not recorded, as far as the caller can know.
         """
-        body, headers = deed.model_dump_json(), {"Content-Type": "application/json"}
-        try:
-            (await self._client.post("/internal/v1/audit-log", content=body, headers=headers)).raise_for_status()
-        except httpx2.HTTPError as error:
-            raise Refused(ProblemType.UNAVAILABLE, f"It cannot be noted: {type(error).__name__}.") from None
+        await self._identity.post("/internal/v1/audit-log", entry)

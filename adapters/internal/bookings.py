@@ -1,15 +1,14 @@
-"""A person's bookings, asked of the reservation service on their behalf: whoever exports an account wants them, too."""
+"""A person's bookings from the reservation service, for the export of their account."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from uuid import UUID
 
-import httpx2
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from adapters.internal.client import InternalClient
 from domain.bookings import Booking
-from domain.problems import ProblemType, Refused
 
 
 class _Page(BaseModel):
@@ -17,36 +16,29 @@ class _Page(BaseModel):
     next_cursor: UUID | None
 
 
-class BookingHistory:
+class BookingHistoryClient:
     """The reservation service's `GET /v1/me/bookings`."""
 
     def __init__(self, api_url: str) -> None:
-        self._client = httpx2.AsyncClient(base_url=api_url, timeout=5.0, trust_env=False)
+        self._reservation = InternalClient("reservation", api_url)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        """Close the connections."""
+        await self._reservation.close()
 
     async def of_caller(self, authorization: str) -> Sequence[Booking]:
         """All bookings of the person whose `Authorization` header this is, newest first.
 
         Raises:
-            Refused: UNAVAILABLE: the reservation service does not answer, or not as agreed.
+            Refused: UNAVAILABLE: The reservation service gives no proper answer.
         """
-        bookings: list[Booking] = []
-        cursor: UUID | None = None
-        try:
-            while True:
-                page = await self._page(authorization, cursor)
-                bookings += page.bookings
-                if (cursor := page.next_cursor) is None:
-                    return bookings
-        except (httpx2.HTTPError, ValidationError) as error:
-            raise Refused(ProblemType.UNAVAILABLE, f"no bookings to be had: {type(error).__name__}") from None
+        page = await self._page(authorization, {})
+        bookings = page.bookings
+        while page.next_cursor:
+            page = await self._page(authorization, {"cursor": str(page.next_cursor)})
+            bookings += page.bookings
+        return bookings
 
-    async def _page(self, authorization: str, cursor: UUID | None) -> _Page:
-        answer = await self._client.get(
-            "/v1/me/bookings",
-            params={"cursor": str(cursor)} if cursor else {},
-            headers={"Authorization": authorization},
-        )
-        return _Page.model_validate_json(answer.raise_for_status().content)
+    async def _page(self, authorization: str, params: dict[str, str]) -> _Page:
+        headers = {"Authorization": authorization}
+        return await self._reservation.get("/v1/me/bookings", _Page, params=params, headers=headers)

@@ -1,19 +1,18 @@
-"""How to reach a person, asked of the identity service: we keep no addresses of our own."""
+"""Contact data of a person, from the identity service, which alone stores addresses."""
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from typing import TypeVar
 from uuid import UUID
 
-import aiohttp
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from adapters.internal.client import InternalClient
 from domain.identity import Channel
-from domain.problems import ProblemType, Refused
 
 
 class Contact(BaseModel):
+    """A person's name and address, and the channels that the person has chosen."""
+
     model_config = ConfigDict(frozen=True)
 
     email: str
@@ -25,46 +24,29 @@ class _MailToken(BaseModel):
     token: str
 
 
-_Told = TypeVar("_Told", bound=BaseModel)
+class ContactsClient:
+    """The identity service's contact data and mail tokens."""
 
-
-class Contacts:
-    """The identity service's contact data; to be made where its event loop runs."""
-
-    def __init__(self, api_url: str, token: str) -> None:
-        self._client = aiohttp.ClientSession(
-            api_url, headers={"Authorization": f"Bearer {token}"}, timeout=aiohttp.ClientTimeout(total=5)
-        )
+    def __init__(self, identity_url: str, token: str) -> None:
+        self._identity = InternalClient("identity", identity_url, token)
 
     async def close(self) -> None:
-        await self._client.close()
+        """Close the connections."""
+        await self._identity.close()
 
     async def find(self, user_id: UUID) -> Contact | None:
-        """Answer a person's contact data, or None for one who is erased.
+        """A person's contact data; None if the person has been erased.
 
         Raises:
-            Refused: UNAVAILABLE: identity does not answer, or not as agreed.
+            Refused: UNAVAILABLE: The identity service gives no proper answer.
         """
-        return await self._ask(f"/internal/v1/users/{user_id}/contact", Contact)
+        return await self._identity.find(f"/internal/v1/users/{user_id}/contact", Contact)
 
     async def mail_token(self, user_id: UUID, token_id: UUID) -> str | None:
-        """Answer the secret that a mail to this person is to carry, or None where it is no good any more.
+        """The secret that a mail to this person carries; None if it is no longer valid.
 
         Raises:
-            Refused: UNAVAILABLE: identity does not answer, or not as agreed.
+            Refused: UNAVAILABLE: The identity service gives no proper answer.
         """
-        told = await self._ask(f"/internal/v1/users/{user_id}/mail-tokens/{token_id}", _MailToken)
-        return told.token if told else None
-
-    async def _ask(self, path: str, kind: type[_Told]) -> _Told | None:
-        try:
-            async with self._client.get(path) as answer:
-                if answer.status == HTTPStatus.NOT_FOUND:
-                    return None
-                if not answer.ok:
-                    raise Refused(ProblemType.UNAVAILABLE, f"identity answered {answer.status}")
-                return kind.model_validate_json(await answer.read())
-        except ValidationError:
-            raise Refused(ProblemType.UNAVAILABLE, "identity answered something else") from None
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Refused(ProblemType.UNAVAILABLE, f"identity did not answer: {type(error).__name__}") from None
+        found = await self._identity.find(f"/internal/v1/users/{user_id}/mail-tokens/{token_id}", _MailToken)
+        return found.token if found else None

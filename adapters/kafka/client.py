@@ -28,25 +28,27 @@ _POLL = 0.5
 _BATCH = 100
 _GATHER = 0.2  # seconds after a message, so that those that follow it closely share a round and a commit
 _LAG_EVERY = 5.0
-_LOG_CRITICAL = 2  # the library logs every failed attempt to connect; `error_cb` hears what matters
+_LOG_CRITICAL = 2  # the library logs every failed attempt to connect; `error_cb` gets the important errors
 
 log = structlog.get_logger()
 
 
 def dead_letters(group: str) -> str:
-    """The topic where a consumer group puts what it can never handle."""
+    """The topic for messages that a consumer group can never handle."""
     return f"{group}.dead-letters"
 
 
 def create_topics(bootstrap: str) -> None:
-    """Create the topics that are missing; those that exist stay as they are.
+    """Create the missing topics; existing topics do not change.
 
-    Domain events stay for thirty days, so that a consumer may be down for long; dead letters until someone looks.
+    Domain events stay for thirty days, so that a consumer can be down for a long time. Dead letters stay for ever.
     """
     events = [(topic, {"retention.ms": str(30 * _DAY_MS)}) for topic in TOPICS]
     letters = [(dead_letters(group), {"retention.ms": "-1"}) for group in CONSUMER_GROUPS]
     topics = [NewTopic(name, num_partitions=PARTITIONS, config=config) for name, config in events + letters]
-    admin = AdminClient({"bootstrap.servers": bootstrap})  # kept: its destruction would end what is under way
+    admin = AdminClient(
+        {"bootstrap.servers": bootstrap}
+    )  # kept in a variable: its destruction would end the calls in progress
     for created in admin.create_topics(topics).values():
         try:
             created.result(timeout=30)
@@ -70,7 +72,7 @@ class NotDelivered(Exception):
     """The broker has not acknowledged a message.
 
     Attributes:
-        permanent: This message cannot be published as it is (too large, refused); any other may be.
+        permanent: This message can never be published (too large, refused); other messages can.
     """
 
     def __init__(self, error: KafkaError) -> None:
@@ -93,7 +95,7 @@ _PERMANENT = frozenset(
 class Publisher:
     """An idempotent producer whose `publish` returns when all in-sync replicas have the message.
 
-    Messages that are published at the same time share batches; leaving the context drops what is not acknowledged.
+    Messages that are published at the same time share batches. Leaving the context drops unacknowledged messages.
     """
 
     def __init__(self, bootstrap: str, name: str) -> None:
@@ -107,7 +109,7 @@ class Publisher:
                 "linger.ms": 2,
                 "message.timeout.ms": 10_000,
                 "reconnect.backoff.max.ms": 1_000,
-                "error_cb": _TroubleLog(name),
+                "error_cb": _ErrorLog(name),
                 "log_level": _LOG_CRITICAL,
             }
         )
@@ -131,7 +133,7 @@ class Publisher:
         """Publish and wait for the acknowledgement.
 
         Raises:
-            NotDelivered: There was none; the broker may have the message all the same.
+            NotDelivered: There was none; even so, the broker may have the message.
         """
         future = self._loop.create_future()
         try:
@@ -149,7 +151,7 @@ class Publisher:
         await future
 
     def drop(self) -> None:
-        """Give up what is not acknowledged: its `publish` raises `NotDelivered`."""
+        """Give up unacknowledged messages: their `publish` raises `NotDelivered`."""
         self._producer.purge(blocking=False)
 
     def _on_delivery(self, future: asyncio.Future[None], error: KafkaError | None, _: Message) -> None:
@@ -160,7 +162,7 @@ class Publisher:
             self._producer.poll(0.5)
             if self._delivered:
                 delivered, self._delivered = self._delivered, []
-                with suppress(RuntimeError):  # the loop may be gone when a process is torn down
+                with suppress(RuntimeError):  # the loop may be closed when the process ends
                     self._loop.call_soon_threadsafe(_settle, delivered)
 
 
@@ -174,8 +176,8 @@ def _settle(delivered: list[tuple[asyncio.Future[None], KafkaError | None]]) -> 
             future.set_exception(NotDelivered(error))
 
 
-class _TroubleLog:
-    """Hears a client's errors, and tells each kind twice a minute at most: without a broker there is one a second."""
+class _ErrorLog:
+    """Logs a client's errors, each kind at most twice a minute: without a broker there is one error a second."""
 
     def __init__(self, client: str) -> None:
         self._client = client
@@ -185,7 +187,7 @@ class _TroubleLog:
         if error.code() == KafkaError._TRANSPORT or monotonic() < self._quiet_until.get(error.name(), 0):
             return
         self._quiet_until[error.name()] = monotonic() + 30
-        log.warning("kafka_trouble", client=self._client, error=error.name(), fatal=error.fatal())
+        log.warning("kafka_error", client=self._client, error=error.name(), fatal=error.fatal())
 
 
 class Partition(NamedTuple):
@@ -205,11 +207,11 @@ class IncomingMessage:
 class Subscriber:
     """One member of a consumer group.
 
-    Every call to the client happens in one thread of its own, since the client refuses concurrent use; the rebalance
-    callbacks too, which wait there for the loop.
+    Every call to the client happens in one dedicated thread, because the client does not allow concurrent use. The
+    rebalance callbacks run in that thread, too, and wait there for the event loop.
 
     Attributes:
-        lag: For each partition that is ours, how many messages lie behind the last one that `poll` returned.
+        lag: For each assigned partition, how many messages follow the last one that `poll` returned.
     """
 
     def __init__(
@@ -224,9 +226,9 @@ class Subscriber:
         """Join the group.
 
         Args:
-            on_assigned: Called in the loop whenever partitions have been given out, even if none is ours.
-            on_revoked: Called in the loop before partitions go to another member; finishes the work on them, and
-                answers the offsets to commit, which are those of the next message to handle.
+            on_assigned: Called in the loop after each assignment, even if this member got no partition.
+            on_revoked: Called in the loop before partitions go to another member. It finishes the work on them, and
+                returns the offsets to commit, which are those of the next message to handle.
         """
         self.lag: dict[Partition, int] = {}
         self._measure_lag_at = 0.0
@@ -249,10 +251,10 @@ class Subscriber:
                 "session.timeout.ms": 10_000,
                 "heartbeat.interval.ms": 1_000,
                 "reconnect.backoff.max.ms": 1_000,
-                # What is fetched ahead is lost when a partition is paused.
+                # Prefetched messages are lost when a partition is paused.
                 "queued.min.messages": 1_000,
                 "queued.max.messages.kbytes": 4_096,
-                "error_cb": _TroubleLog(group),
+                "error_cb": _ErrorLog(group),
                 "log_level": _LOG_CRITICAL,
             }
         )
@@ -263,7 +265,7 @@ class Subscriber:
         return await self._loop.run_in_executor(self._executor, self._poll, commit, paused)
 
     async def close(self) -> None:
-        """Leave the group; `on_revoked` is called for all that is ours."""
+        """Leave the group; `on_revoked` is called for all assigned partitions."""
         await self._loop.run_in_executor(self._executor, self._consumer.close)
         self._executor.shutdown()
 
@@ -275,11 +277,11 @@ class Subscriber:
         if first is None:
             return []
         messages = [first, *self._consumer.consume(_BATCH - 1, _GATHER)]
-        incoming = [_incoming(message) for message in messages if not _is_trouble(message)]
-        ours = self._ours()  # a rebalance may have come between the two calls
-        return [message for message in incoming if message.partition in ours]
+        incoming = [_incoming(message) for message in messages if not _is_error(message)]
+        assigned = self._assignment()  # a rebalance may have come between the two calls
+        return [message for message in incoming if message.partition in assigned]
 
-    def _ours(self) -> set[Partition]:
+    def _assignment(self) -> set[Partition]:
         return {Partition(held.topic, held.partition) for held in self._consumer.assignment()}
 
     def _commit(self, offsets: Mapping[Partition, int], *, wait: bool) -> None:
@@ -293,30 +295,30 @@ class Subscriber:
             else:
                 self._consumer.commit(offsets=positions)
         except KafkaException as error:
-            # What is not committed is delivered again; nothing is lost.
+            # Uncommitted messages are delivered again; nothing is lost.
             self._not_committed |= offsets.keys()
             log.warning("offsets_not_committed", error=error.args[0].name())
 
     def _note_commit(self, error: KafkaError | None, positions: list[TopicPartition]) -> None:
-        """Called by the client during a poll, with what became of an earlier commit."""
+        """Called by the client during a poll, with the result of an earlier commit."""
         refused = {Partition(each.topic, each.partition) for each in positions if error or each.error}
         if refused:
             self._not_committed |= refused
             log.warning("offsets_not_committed", error=error.name() if error else "of some partitions")
 
     def _to_commit_again(self) -> dict[Partition, int]:
-        """A quiet partition may have no next message for long, with which these offsets would be committed, too."""
+        """Failed commits: a quiet partition may get no message for a long time, and so no other commit."""
         failed, self._not_committed = self._not_committed, set()
         return {partition: self._committing[partition] for partition in failed & self._committing.keys()}
 
     def _pause(self, paused: AbstractSet[Partition]) -> None:
-        ours = self._ours()
-        self._consumer.pause([TopicPartition(*partition) for partition in (paused & ours) - self._paused])
-        self._consumer.resume([TopicPartition(*partition) for partition in (self._paused & ours) - paused])
-        self._paused = set(paused & ours)
+        assigned = self._assignment()
+        self._consumer.pause([TopicPartition(*partition) for partition in (paused & assigned) - self._paused])
+        self._consumer.resume([TopicPartition(*partition) for partition in (self._paused & assigned) - paused])
+        self._paused = set(paused & assigned)
 
     def _measure_lag(self) -> None:
-        """Ask the broker, since a paused partition fetches nothing that would tell how far it is behind."""
+        """Ask the broker, because a paused partition fetches nothing, and so does not know its lag."""
         if monotonic() < self._measure_lag_at:
             return
         self._measure_lag_at = monotonic() + _LAG_EVERY
@@ -340,24 +342,24 @@ class Subscriber:
         self._forget(partitions)
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
-        """From now on their offsets are another member's to commit."""
+        """Commit their offsets no more: another member does it now."""
         for partition in partitions:
             self._committing.pop(Partition(partition.topic, partition.partition), None)
 
     def _give_up(self, partitions: list[TopicPartition]) -> Mapping[Partition, int]:
-        gone = {Partition(partition.topic, partition.partition) for partition in partitions}
-        self._paused -= gone
+        revoked = {Partition(partition.topic, partition.partition) for partition in partitions}
+        self._paused -= revoked
 
         async def finish() -> Mapping[Partition, int]:
-            return await self._on_revoked(gone)
+            return await self._on_revoked(revoked)
 
         return asyncio.run_coroutine_threadsafe(finish(), self._loop).result()
 
 
-def _is_trouble(message: Message) -> bool:
+def _is_error(message: Message) -> bool:
     error = message.error()
     if error is not None:
-        log.warning("kafka_trouble", topic=message.topic(), error=error.name(), fatal=error.fatal())
+        log.warning("kafka_error", topic=message.topic(), error=error.name(), fatal=error.fatal())
     return error is not None
 
 

@@ -17,8 +17,8 @@ class CloudEvent:
     """A domain event in its envelope.
 
     Attributes:
-        id: The domain event's own id, the same however often it is delivered.
-        sequence: Its place among the domain events of the aggregate `subject`.
+        id: The domain event's own id, the same in each delivery.
+        sequence: Its position among the domain events of the aggregate `subject`.
         traceparent: W3C trace context of the request that caused it.
     """
 
@@ -32,7 +32,7 @@ class CloudEvent:
 
 
 class Undecodable(ValueError):
-    """A message is no domain event of ours. Its text holds no contents of the message."""
+    """A message is not one of our domain events. The error text has no contents of the message."""
 
 
 def cloud_event_headers(
@@ -62,13 +62,13 @@ def cloud_event_headers(
 
 
 def read_cloud_event(message: IncomingMessage) -> CloudEvent | None:
-    """Decode a message; None if its type is not one that this version knows, since producers may be newer.
+    """Decode a message; None if this version does not know its type, because producers may be newer.
 
     Raises:
-        Undecodable: An attribute is missing or malformed, or the body is not what its type promises.
+        Undecodable: An attribute is missing or malformed, or the body does not fit its type.
     """
     try:
-        headers = {name: value.decode() for name, value in message.headers if _is_ours(name)}
+        headers = {name: value.decode() for name, value in message.headers if _is_attribute(name)}
         model = DOMAIN_EVENTS.get(headers["ce_type"])
         if model is None:
             return None
@@ -90,5 +90,5 @@ def read_cloud_event(message: IncomingMessage) -> CloudEvent | None:
         raise Undecodable("a header is malformed") from error
 
 
-def _is_ours(header: str) -> bool:
+def _is_attribute(header: str) -> bool:
     return header.startswith("ce_") or header == "traceparent"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic
+from typing import Generic, TypeVar
 
 from adapters.payment.call_limit import CallLimit
-from adapters.payment.settings import S
+from adapters.payment.settings import GatewaySettings, ProviderSettings
 from domain.payment_gateway import PaymentGateway, WebhookVerifier
 from domain.providers import Provider
+
+G = TypeVar("G", bound=GatewaySettings)
+W = TypeVar("W", bound=ProviderSettings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +33,22 @@ class GatewayOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProviderAdapter(Generic[S]):
+class ProviderAdapter(Generic[G, W]):
     """One provider: what it offers, what it needs to be told, and how it is reached.
 
     Attributes:
-        settings: The model of its settings.
+        gateway_settings: What workers that pay need.
+        webhook_settings: What the API that receives webhooks needs.
+        development: What development mode sets where a variable is missing, by field; `{sandbox}` stands for the
+            sandbox's address.
         open_gateway: Called inside the event loop; connects to nothing yet. It imports what only the gateway needs,
             since processes that do not pay import this descriptor, too.
         webhook_verifier: What proves the provider's webhooks.
     """
 
     provider: Provider
-    settings: type[S]
-    open_gateway: Callable[[S, GatewayOptions], PaymentGateway]
-    webhook_verifier: Callable[[S], WebhookVerifier]
+    gateway_settings: type[G]
+    webhook_settings: type[W]
+    development: Mapping[str, str]
+    open_gateway: Callable[[G, GatewayOptions], PaymentGateway]
+    webhook_verifier: Callable[[W], WebhookVerifier]

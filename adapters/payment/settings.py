@@ -1,9 +1,9 @@
-"""Provider settings: each provider declares its own model, which is read from environment variables with its name."""
+"""Provider settings: each provider declares its own models, which are read from environment variables with its name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -24,21 +24,22 @@ RotatedSecrets = Annotated[tuple[Secret, ...], BeforeValidator(_split)]
 
 
 class ProviderSettings(BaseModel):
-    """What the product needs to know of one payment provider.
+    """Settings of one payment provider.
 
     The field `api_base` of the provider `stripe` is the variable `SEATWRIGHT_STRIPE_API_BASE`. No secret has a default
     outside development mode.
-
-    Attributes:
-        development: What development mode sets where a variable is missing; `{sandbox}` stands for the address of the
-            sandbox.
-        api_base: Where the provider's API is, without a trailing slash.
-        calls_per_second: The limit of calls that all workers together make to the provider; None for no limit.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    development: ClassVar[Mapping[str, str]]
+
+class GatewaySettings(ProviderSettings):
+    """What every gateway needs.
+
+    Attributes:
+        api_base: Where the provider's API is, without a trailing slash.
+        calls_per_second: The limit of calls that all workers together make to the provider; None for no limit.
+    """
 
     api_base: str
     calls_per_second: float | None = Field(default=None, gt=0)
@@ -47,22 +48,20 @@ class ProviderSettings(BaseModel):
 S = TypeVar("S", bound=ProviderSettings)
 
 
-def read(model: type[S], provider: str, variables: Mapping[str, SecretStr], sandbox_url: str | None) -> S:
-    """Read the settings of one provider.
+def read(model: type[S], provider: str, variables: Mapping[str, SecretStr], defaults: Mapping[str, str]) -> S:
+    """Read settings of one provider.
 
     Args:
         variables: By their names in lower case, without `SEATWRIGHT_`.
-        sandbox_url: The sandbox's address in development mode; None outside of it.
+        defaults: Values of fields whose variable is not set.
 
     Raises:
         ValueError: A variable is missing or wrong. The message names each, and repeats no value.
     """
     named = {field: variables.get(f"{provider}_{field}") for field in model.model_fields}
     values = {field: secret.get_secret_value() for field, secret in named.items() if secret is not None}
-    if sandbox_url is not None:
-        values = {field: text.replace("{sandbox}", sandbox_url) for field, text in model.development.items()} | values
     try:
-        return model.model_validate(values)
+        return model.model_validate({**defaults, **values})
     except ValidationError as error:
         found = {f"SEATWRIGHT_{provider}_{each['loc'][0]}".upper(): each["msg"] for each in error.errors()}
         raise ValueError("; ".join(f"{variable}: {message}" for variable, message in found.items())) from None

@@ -1,6 +1,6 @@
-"""Counts what a user holds of an event without paying, so that nobody keeps seats from others.
+"""Limits how much of an event one user can hold without paying, so that no user blocks seats.
 
-It is kept in Redis alone: emptied, it forgets, and the worst that comes of it is that somebody holds a few more.
+The counts are in Redis alone. If Redis is emptied, users can hold a few more, and nothing worse happens.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _SCRIPT = (Path(__file__).parent / "lua" / "hold_quota.lua").read_text()
 _WINDOW: Final = timedelta(minutes=15)
 
 
-class Hoarding:
-    """Who may hold more of an event.
+class HoldQuota:
+    """Admits or refuses holds of a user for an event.
 
     Args:
-        most_live: How many bookings of an event a user may hold at a time; 0 for any number.
-        most_unpaid: How many holds that were not paid a user may make of an event in 15 minutes, ended ones included.
+        most_live: How many bookings of an event a user may hold at the same time; 0 means no limit.
+        most_unpaid: How many unpaid holds of an event a user may make in 15 minutes, ended holds included.
     """
 
     def __init__(self, redis: Redis, most_live: int, most_unpaid: int) -> None:
@@ -34,10 +34,10 @@ class Hoarding:
         self._admit = redis.register_script(_SCRIPT)
 
     async def admit(self, user_id: UUID, event_id: UUID, booking_id: UUID, hold_seconds: int) -> int:
-        """Count one more hold, or refuse it; the same booking may ask again.
+        """Count one more hold, or refuse it; the same booking is counted once.
 
         Returns:
-            Seconds after which to ask again; 0 when admitted.
+            Seconds after which to try again; 0 if admitted.
         """
         if not self._most_live:
             return 0
@@ -46,24 +46,24 @@ class Hoarding:
         return math.ceil(int(await self._admit(keys=_keys(user_id, event_id), args=arguments)) / 1000)
 
     async def counted(self, user_id: UUID, event_id: UUID) -> list[UUID]:
-        """The bookings that count, in no order; some may have ended without our having been told."""
+        """The bookings that count, in no order; some may have ended, and Redis has not been updated."""
         found: set[bytes] = set()
         for key in _keys(user_id, event_id):
             found.update(cast("list[bytes]", await self._redis.zrange(key, 0, -1)))
         return [UUID(booking.decode()) for booking in found]
 
     async def let_go(self, user_id: UUID, event_id: UUID, booking_id: UUID) -> None:
-        """The hold has ended unpaid; it still counts as one that was made."""
+        """Record that the hold ended unpaid; it still counts as a hold that was made."""
         await self._forget(_keys(user_id, event_id)[:1], booking_id)
 
     async def forget(self, user_id: UUID, event_id: UUID, booking_id: UUID) -> None:
-        """The booking is paid, or was never held: it counts no more."""
+        """Record that the booking is paid, or was never held: it does not count any more."""
         await self._forget(_keys(user_id, event_id), booking_id)
 
     async def _forget(self, keys: list[str], booking_id: UUID) -> None:
         if not self._most_live:
             return
-        # What was ordered is done, whether or not we can tell; unforgotten, it ends by its time.
+        # The command is done in any case. A count that stays expires by itself.
         with suppress(RedisError, OSError):
             for key in keys:
                 await self._redis.zrem(key, str(booking_id))

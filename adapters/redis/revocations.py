@@ -1,4 +1,4 @@
-"""What has ended before its time, told through Redis to the processes that cannot ask identity's database."""
+"""Revoked tokens and sessions, shared through Redis with the processes that have no access to the identity database."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _KEY: Final = "revoked"
 
 
 class RevocationBoard:
-    """A sorted set of subjects by when they were revoked (seconds since the epoch, by Postgres's clock)."""
+    """A sorted set of subjects by the time of revocation (seconds since the epoch, by Postgres's clock)."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     async def write(self, revoked: Mapping[UUID, float], *, forget_before: float) -> None:
-        """Add what is not there yet, and drop what no living token can belong to."""
+        """Add revocations, and drop those that are older than any valid token."""
         async with self._redis.pipeline(transaction=False) as pipeline:
             if revoked:
                 pipeline.zadd(_KEY, {str(subject): at for subject, at in revoked.items()})
@@ -26,7 +26,7 @@ class RevocationBoard:
             await pipeline.execute()
 
     async def read(self, since: float) -> dict[UUID, float]:
-        """What was revoked since then."""
+        """The subjects that were revoked since that time."""
         found: list[tuple[bytes, float]]
         found = await self._redis.zrange(_KEY, since, "+inf", byscore=True, withscores=True)  # type: ignore[assignment]
         return {UUID(subject.decode()): at for subject, at in found}

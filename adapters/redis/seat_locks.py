@@ -1,12 +1,12 @@
-"""Admission to seats in Redis: turns a crowd away cheaply and promises nothing, since Postgres decides.
+"""Locks of seats in Redis: a cheap first check that refuses most of a crowd. Postgres decides.
 
 Every key of an event starts with `seatwright:{event id}`, so that an event lives on one node of a cluster:
 
-    …:epoch                    exists while the event is loaded ("warm"); when that was, in ms by Redis's clock
-    …:change                   token of the latest change made while it was cold
-    …:loading                  who is loading it, for as long as that may take
+    …:epoch                    exists while the event is loaded ("warm"); the time of loading, in ms by Redis's clock
+    …:change                   token of the latest change while the event was cold
+    …:loading                  the process that loads the event, with a TTL
     …:seat:<name>              booking id; with a TTL when held, without when sold
-    …:ended:<booking>          for a day: this booking has let go, so that a repeated request for it is no stranger's
+    …:ended:<booking>          for a day: this booking has released its places, so repeated requests are recognized
     …:capacity                 hash: section → places of a general-admission section
     …:general:<section>:places hash: booking → places held or sold
     …:general:<section>:until  sorted set: booking → end of its hold in ms by Redis's clock, infinite when sold
@@ -25,8 +25,8 @@ from uuid import UUID, uuid4
 import orjson
 from redis.asyncio import Redis
 
-_LOADING_TAKES = timedelta(seconds=5)  # at most; after that another may try
-_LARGE = 1000  # claims, whose encoding would keep the event loop from everything else
+_LOADING_TAKES = timedelta(seconds=5)  # at most; after that, another process may load
+_LARGE = 1000  # claims; encoding so many would block the event loop
 
 _LUA = {path.stem: path.read_text() for path in (Path(__file__).parent / "lua").glob("*.lua")}
 
@@ -36,7 +36,7 @@ class ColdEvent(Exception):
 
 
 class Places(NamedTuple):
-    """What one booking has of one event: named seats, and places per general-admission section."""
+    """One booking's places at one event: named seats, and a number of places for each general-admission section."""
 
     event_id: UUID
     booking_id: UUID
@@ -45,10 +45,10 @@ class Places(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """All that is held or sold of an event; a remaining time of None means sold.
+    """All held and sold places of an event; a remaining time of None means sold.
 
     Attributes:
-        ended: Bookings that have let go of late, so that repeated requests for them are known again.
+        ended: Bookings that ended recently, so that their repeated requests are recognized.
     """
 
     capacity: Mapping[str, int]
@@ -58,7 +58,7 @@ class Claims(NamedTuple):
 
 
 class SeatLocks:
-    """Holds: all places of a booking or none, owned by the booking."""
+    """Holds all places of a booking or none; the booking owns them."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -68,24 +68,24 @@ class SeatLocks:
         )
 
     async def hold(self, places: Places, ttl: timedelta) -> tuple[str, ...]:
-        """Hold the places for `ttl`, or longer if they are already; the same booking may do so again.
+        """Hold the places for `ttl`; a longer hold of the same booking stays as it is.
 
         Returns:
-            The seats and sections that others have; empty when the places are held.
+            The seats and sections that other bookings have; empty if the places are held.
 
         Raises:
-            ColdEvent: The event has to be loaded first.
+            ColdEvent: The event is not loaded yet.
             ValueError: `ttl` is less than a millisecond.
         """
         if len(places.seats) == 1 and not places.quantities and await self._hold_free_seat(places, _ms(ttl)):
             return ()
-        return await self._admit(places, _ms(ttl), look=False)
+        return await self._admit(places, _ms(ttl), check_only=False)
 
     async def _hold_free_seat(self, places: Places, ttl: int) -> bool:
-        """The commonest hold in a rush, without a script, whose way into Redis and back costs more than what it does.
+        """Hold one free seat without a script: this is the most frequent hold in a rush, and scripts cost more.
 
-        What is set in an event that turns out to be cold is no hold. Should it be left behind, `load` lets it give way
-        to whoever has the seat, and a seat that nobody has is free again when the time of the hold is up.
+        If the event is cold, the key that was set is no hold, and is withdrawn. If it is left behind, `load` replaces
+        it by the seat's owner, and without an owner the key expires.
         """
         seat, booking = seat_key(places.event_id, places.seats[0]), str(places.booking_id)
         epoch = epoch_key(places.event_id)
@@ -100,18 +100,18 @@ class SeatLocks:
         raise ColdEvent(places.event_id)
 
     async def peek(self, places: Places) -> tuple[str, ...]:
-        """As `hold`, but only look."""
-        return await self._admit(places, 0, look=True)
+        """As `hold`, but hold nothing."""
+        return await self._admit(places, 0, check_only=True)
 
-    async def _admit(self, places: Places, ttl: int, *, look: bool) -> tuple[str, ...]:
-        arguments = _with(places, ttl, int(look))
+    async def _admit(self, places: Places, ttl: int, *, check_only: bool) -> tuple[str, ...]:
+        arguments = _with(places, ttl, int(check_only))
         answer: bytes | list[bytes] = await self._hold(keys=[_prefix(places.event_id)], args=arguments)
         if answer == b"cold":
             raise ColdEvent(places.event_id)
         return tuple(name.decode() for name in answer) if isinstance(answer, list) else ()
 
     async def extend(self, places: Places, ttl: timedelta) -> None:
-        """Let the booking's holds last for `ttl` from now at least; what is sold, or held by others, stays as it is.
+        """Make the booking's holds last at least `ttl` from now; sold places and others' places do not change.
 
         Raises:
             ValueError: `ttl` is less than a millisecond.
@@ -119,32 +119,32 @@ class SeatLocks:
         await self._keep(keys=[_prefix(places.event_id)], args=_with(places, _ms(ttl)))
 
     async def sell(self, places: Places) -> None:
-        """Mark as sold what Postgres has sold to the booking: its places have no end any more.
+        """Mark as sold the places that Postgres has sold to the booking; they do not expire.
 
-        Another booking's hold gives way, since Postgres does not know it; another booking's sale stays.
+        Another booking's hold is replaced, because Postgres does not have it; another booking's sale stays.
         """
         await self._keep(keys=[_prefix(places.event_id)], args=_with(places, 0))
 
     async def release(self, places: Places) -> None:
-        """Let go of whatever of the places is the booking's."""
+        """Release those of the places that the booking owns."""
         arguments: list[str | int] = [str(places.booking_id), len(places.seats), *places.seats, *places.quantities]
         await self._release(keys=[_prefix(places.event_id)], args=arguments)
 
     async def latest_change(self, event_id: UUID) -> str:
-        """A token to be read before Postgres is, and given to `load`."""
+        """A token for `load`: read it before you read Postgres."""
         token = await self._redis.get(f"{_prefix(event_id)}:change")
         return _text(token) if token else ""
 
     async def may_load(self, event_id: UUID) -> bool:
-        """Whether the caller shall load the cold event; one at a time is told so, until it has called `load`."""
+        """Whether the caller should load the cold event; true for one caller at a time, until it has called `load`."""
         arguments: list[str | int] = [self._me, _ms(_LOADING_TAKES)]
         return bool(await self._may_load(keys=[_prefix(event_id)], args=arguments))
 
     async def load(self, event_id: UUID, seen_change: str, claims: Claims) -> bool:
-        """Make the event warm, and end the caller's turn of loading it.
+        """Make the event warm, and end the caller's turn of loading.
 
         Returns:
-            False when something changed since `seen_change` was read: read Postgres again.
+            False if something changed since `seen_change` was read: read Postgres again.
         """
         if len(claims.seats) + len(claims.general) + len(claims.ended) > _LARGE:
             payload = await asyncio.to_thread(_json, claims)
@@ -171,7 +171,7 @@ def ended_key(event_id: UUID, booking_id: UUID) -> str:
 
 
 def _with(places: Places, *options: int) -> list[str | int]:
-    """A script's arguments: the booking, its options, how many seats, the seats, and section and quantity in turn."""
+    """A script's arguments: booking, options, number of seats, seats, then pairs of section and quantity."""
     sections: list[str | int] = [part for section in places.quantities.items() for part in section]
     return [str(places.booking_id), *options, len(places.seats), *places.seats, *sections]
 
@@ -194,7 +194,7 @@ def _text(answer: bytes | str) -> str:
 def _ms(ttl: timedelta) -> int:
     milliseconds = ttl // timedelta(milliseconds=1)
     if milliseconds < 1:
-        raise ValueError(f"a hold lasts a millisecond at least, not {ttl}")
+        raise ValueError(f"a hold lasts at least a millisecond, not {ttl}")
     return milliseconds
 
 

@@ -1,4 +1,4 @@
-"""Leaves a trail in the audit log of what support, operators and organizers do: without the entry it is not done."""
+"""Records in the audit log what support, operators and organizers do; an action that cannot be recorded is refused."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from uuid import UUID
 import orjson
 from fastapi import Depends, Request
 
-from adapters.internal.audit_log import AuditTrail, Deed
+from adapters.internal.audit_log import AuditEntry, AuditLogClient
 from api.auth.tokens import Principal
-from api.http.resources import Open
+from api.http.resources import part
 
 _LONGEST_AGENT: Final = 200
 
 
-class Trail(NamedTuple):
+class AuditRecorder(NamedTuple):
     """Notes what is done in one request to a service whose own database has no audit log."""
 
-    audit_trail: AuditTrail
+    audit_log_client: AuditLogClient
     request: Request
 
-    async def note(self, caller: Principal, action: str, object: str) -> None:
+    async def record(self, caller: Principal, action: str, object: str) -> None:
         """Note what a person is about to do.
 
         Raises:
             Refused: UNAVAILABLE: identity cannot note it.
         """
-        deed = Deed(
+        entry = AuditEntry(
             user_id=caller.user_id,
             client_id=caller.client_id,
             roles=tuple(sorted(caller.roles)),
@@ -36,7 +36,7 @@ class Trail(NamedTuple):
             origin=origin_of(self.request, caller.client_id).decode(),
             request_id=self.request.scope.get("request_id"),
         )
-        await self.audit_trail.note(deed)
+        await self.audit_log_client.record(entry)
 
 
 def origin_of(request: Request, client_id: UUID | None = None) -> bytes:
@@ -46,8 +46,10 @@ def origin_of(request: Request, client_id: UUID | None = None) -> bytes:
     return orjson.dumps(origin | ({"client_id": client_id} if client_id else {}))
 
 
-async def _trail(opened: Open, request: Request) -> Trail:
-    return Trail(opened.audit_trail, request)
+async def _recorder(
+    client: Annotated[AuditLogClient, Depends(part(AuditLogClient))], request: Request
+) -> AuditRecorder:
+    return AuditRecorder(client, request)
 
 
-AtTrail = Annotated[Trail, Depends(_trail)]
+Recorder = Annotated[AuditRecorder, Depends(_recorder)]

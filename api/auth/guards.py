@@ -22,7 +22,7 @@ bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `acce
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
-class Who(Enum):
+class Audience(Enum):
     """Whom a route is for, before it is asked what they may do."""
 
     ANYONE = auto()
@@ -31,7 +31,7 @@ class Who(Enum):
 
 
 @dataclass(frozen=True)
-class Rule:
+class AccessRule:
     """Who may call a route.
 
     Attributes:
@@ -39,7 +39,7 @@ class Rule:
         scopes: A token that others hold needs one of them; without any the route is for our own log-ins alone.
     """
 
-    who: Who
+    audience: Audience
     roles: frozenset[Role] = frozenset()
     scopes: frozenset[Scope] = frozenset()
 
@@ -59,12 +59,12 @@ class Rule:
 
 
 Admission = Callable[..., Coroutine[Any, Any, Principal | None]]
-_RULES: Final[dict[Admission, Rule]] = {}
+_RULES: Final[dict[Admission, AccessRule]] = {}
 
 
 def admits(*roles: Role, scopes: Collection[Scope] = ()) -> Callable[..., Coroutine[Any, Any, Principal]]:
     """A dependency that admits callers with a valid token whom a rule of these roles and scopes admits."""
-    rule = Rule(Who.LOGGED_IN, frozenset(roles), frozenset(scopes))
+    rule = AccessRule(Audience.LOGGED_IN, frozenset(roles), frozenset(scopes))
 
     async def admitted(request: Request, credentials: _Credentials) -> Principal:
         caller = await _caller(request, credentials)
@@ -101,7 +101,11 @@ async def _anyone() -> None:
 async def _visitor(request: Request, credentials: _Credentials) -> Principal | None:
     """The caller, or None without a token or with one for other things; a bad token is refused all the same."""
     caller = await _caller(request, credentials)
-    return caller if caller and Rule(Who.ANYONE, scopes=frozenset(_READS_EVENTS)).covers(caller.scopes) else None
+    return (
+        caller
+        if caller and AccessRule(Audience.ANYONE, scopes=frozenset(_READS_EVENTS)).covers(caller.scopes)
+        else None
+    )
 
 
 async def _our_process(request: Request, credentials: _Credentials) -> None:
@@ -111,8 +115,8 @@ async def _our_process(request: Request, credentials: _Credentials) -> None:
         raise _unauthenticated("This call is for internal use.")
 
 
-_RULES[_anyone] = _RULES[_visitor] = Rule(Who.ANYONE)
-_RULES[_our_process] = Rule(Who.OUR_PROCESSES)
+_RULES[_anyone] = _RULES[_visitor] = AccessRule(Audience.ANYONE)
+_RULES[_our_process] = AccessRule(Audience.OUR_PROCESSES)
 
 PUBLIC = Depends(_anyone)
 """Declares that a route is for everyone; what it needs to believe the caller, it checks itself."""
@@ -121,7 +125,7 @@ OptionalCaller = Annotated[Principal | None, Depends(_visitor)]
 OUR_PROCESSES = Depends(_our_process)
 
 
-def rules_of(route: APIRoute) -> frozenset[Rule]:
+def rules_of(route: APIRoute) -> frozenset[AccessRule]:
     """All that a route declares; a caller has to satisfy each of them."""
     return frozenset(_RULES[call] for call in _calls(route.dependant) if call in _RULES)
 
@@ -141,7 +145,7 @@ async def _caller(request: Request, credentials: HTTPAuthorizationCredentials | 
     try:
         return tokens.read(credentials.credentials)
     except UnknownKey:
-        await request.app.state.upkeep.learn()
+        await request.app.state.key_sync.learn()
         if not tokens.ring.published:
             raise ConnectionError("no keys have been learnt yet") from None
         return tokens.read(credentials.credentials)

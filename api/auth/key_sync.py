@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.redis.revocations import RevocationBoard
 from api.auth.key_ring import read_ring
 from api.auth.tokens import LIFETIME, AccessTokens, KeyRing
-from api.http.deadlines import PATIENCE, promptly
+from api.http.deadlines import DEADLINE, with_deadline
 from api.http.resources import Resources
 from db.engine import autocommit
 from db.identity import revocations
@@ -29,7 +29,7 @@ _OVERLAP: Final = 60.0  # a transaction that revokes may commit so much later th
 _WHOLE_EVERY: Final = 30  # looks; Redis may have been emptied
 
 
-class Upkeep:
+class KeySync:
     """Tells `tokens` what the world knows."""
 
     def __init__(self, tokens: AccessTokens, opened: Resources) -> None:
@@ -37,7 +37,7 @@ class Upkeep:
         self._settings = opened.settings
         self._board = RevocationBoard(opened.redis)
         self._database: AsyncEngine | None = opened.engines.get("identity")
-        self._http = httpx2.AsyncClient(base_url=opened.settings.identity_address, timeout=PATIENCE, trust_env=False)
+        self._http = httpx2.AsyncClient(base_url=opened.settings.identity_address, timeout=DEADLINE, trust_env=False)
         self._looked = -EVERY
         self._looking: asyncio.Task[None] | None = None
         self._looks = 0
@@ -68,7 +68,7 @@ class Upkeep:
 
     async def _try(self, look: Awaitable[None]) -> None:
         try:
-            await promptly(look)
+            await with_deadline(look)
         except Exception as error:  # whatever it is, what was known before is the best there is
             structlog.get_logger().warning("tokens: could not look", error=type(error).__name__)
 
@@ -114,14 +114,14 @@ def _kid(ring: KeyRing) -> str | None:
 
 
 @asynccontextmanager
-async def kept_fresh(tokens: AccessTokens, opened: Resources) -> AsyncIterator[Upkeep]:
+async def keys_in_sync(tokens: AccessTokens, opened: Resources) -> AsyncIterator[KeySync]:
     """Look once a second for as long as this is open."""
-    upkeep = Upkeep(tokens, opened)
-    running = asyncio.create_task(upkeep.run())
+    key_sync = KeySync(tokens, opened)
+    running = asyncio.create_task(key_sync.run())
     try:
-        yield upkeep
+        yield key_sync
     finally:
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
-        await upkeep.close()
+        await key_sync.close()

@@ -1,4 +1,4 @@
-"""How long the API waits for a server of its own: one that hangs is answered like one that is down, and in time."""
+"""How long the API waits for its own servers: one that hangs gets the same 503 as one that is down, and in time."""
 
 from __future__ import annotations
 
@@ -8,39 +8,43 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE: Final = 1.5
+DEADLINE: Final = 1.5
 """Seconds, so that a caller has the 503 within two."""
 
-_given_up: set[asyncio.Future[Any]] = set()
+_abandoned: set[asyncio.Future[Any]] = set()
 
 
-async def promptly(look: Awaitable[T], patience: float = PATIENCE) -> T:
+async def with_deadline(call: Awaitable[T], seconds: float = DEADLINE) -> T:
     """The answer of a server, if it comes in time.
 
-    A look that takes too long is cancelled and left to itself: psycopg, for one, waits ten seconds for a hanging
-    server to take notice of the cancellation, and the caller cannot.
+    A call that takes too long is cancelled in the background: psycopg waits up to ten seconds until a server that hangs
+    accepts the cancellation, and the caller cannot wait that long.
+
+    Args:
+        call: The call to a server.
+        seconds: How long to wait.
 
     Raises:
         TimeoutError: There was no answer in time.
     """
-    looking = asyncio.ensure_future(look)
+    running = asyncio.ensure_future(call)
     try:
-        await asyncio.wait({looking}, timeout=patience)
+        await asyncio.wait({running}, timeout=seconds)
     finally:
-        if not looking.done():
-            _give_up(looking)
-    if not looking.done():
+        if not running.done():
+            _abandon(running)
+    if not running.done():
         raise TimeoutError
-    return looking.result()
+    return running.result()
 
 
-def _give_up(looking: asyncio.Future[Any]) -> None:
-    _given_up.add(looking)  # the event loop alone would not keep it alive
-    looking.add_done_callback(_forget)
-    looking.cancel()
+def _abandon(running: asyncio.Future[Any]) -> None:
+    _abandoned.add(running)  # the event loop alone would not keep it alive
+    running.add_done_callback(_drop)
+    running.cancel()
 
 
-def _forget(looking: asyncio.Future[Any]) -> None:
-    _given_up.discard(looking)
-    if not looking.cancelled():
-        looking.exception()  # nobody else will ask for it
+def _drop(running: asyncio.Future[Any]) -> None:
+    _abandoned.discard(running)
+    if not running.cancelled():
+        running.exception()  # an exception that is never read would be logged

@@ -1,11 +1,15 @@
-"""What a process of the API keeps open while it runs, and how routes ask for it."""
+"""What a process of the API keeps open while it runs, and how routes ask for it.
+
+Every process has Redis and the databases of its services. All else is opened for the services that need it, so that no
+process needs the secrets of another service.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -14,17 +18,12 @@ from redis.backoff import NoBackoff
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from adapters.elasticsearch import EventSearch
-from adapters.internal.audit_log import AuditTrail
-from adapters.internal.bookings import BookingHistory
-from adapters.redis.availability import Turnstile
-from adapters.redis.hold_quota import Hoarding
-from adapters.redis.seat_locks import SeatLocks
+from adapters.internal.audit_log import AuditLogClient
 from config.settings import Service, Settings, secret
 from db.engine import open_engine
-from db.identity.audit_log import AuditLog
-from db.identity.vault import Vault
 from temporal.connection import connect
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,59 +32,64 @@ class Resources:
 
     Attributes:
         engines: The databases of the services that this process serves, and of no others.
+        parts: What the openings of these services have made, by its type.
     """
 
     settings: Settings
     engines: Mapping[Service, AsyncEngine]
-    vault: Vault
-    audit_log: AuditLog
-    audit_trail: AuditTrail
     redis: Redis
-    locks: SeatLocks
-    turnstile: Turnstile
-    hoarding: Hoarding
-    temporal: Client
-    search: EventSearch
-    booking_history: BookingHistory
+    parts: Mapping[type, object]
+
+    def part(self, kind: type[T]) -> T:
+        """What an opening has made.
+
+        Raises:
+            LookupError: No service of this process needs it.
+        """
+        found = self.parts[kind]
+        assert isinstance(found, kind)
+        return found
+
+
+Opening = Callable[[Settings, Redis, AsyncExitStack], Awaitable[object]]
+"""Opens one thing that a service needs; the stack closes it."""
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings, databases: Collection[Service]) -> AsyncIterator[Resources]:
+async def open_resources(
+    settings: Settings, databases: Collection[Service], openings: Collection[Opening]
+) -> AsyncIterator[Resources]:
+    """Open what a process needs, and close it at the end.
+
+    Args:
+        settings: With the secrets of the process's services.
+        databases: The services whose databases it opens.
+        openings: What else its services need.
+    """
     async with AsyncExitStack() as stack:
         engines = {service: open_engine(settings.database_url(service)) for service in databases}
         for engine in engines.values():
             stack.push_async_callback(engine.dispose)
         redis = open_redis(settings)
         stack.push_async_callback(redis.aclose)
-        search = EventSearch(settings.elasticsearch_url)
-        stack.push_async_callback(search.close)
-        audit_trail = AuditTrail(settings.identity_address, secret(settings.internal_token))
-        stack.push_async_callback(audit_trail.close)
-        booking_history = BookingHistory(settings.api_url)
-        stack.push_async_callback(booking_history.close)
-        yield Resources(
-            settings=settings,
-            engines=engines,
-            vault=open_vault(settings),
-            audit_log=AuditLog(secret(settings.audit_log_secret)),
-            audit_trail=audit_trail,
-            redis=redis,
-            locks=SeatLocks(redis),
-            turnstile=Turnstile(redis),
-            hoarding=Hoarding(redis, settings.live_holds, settings.unpaid_holds),
-            temporal=await connect(settings),
-            search=search,
-            booking_history=booking_history,
-        )
+        parts = [await opening(settings, redis, stack) for opening in openings]
+        yield Resources(settings, engines, redis, {type(part): part for part in parts})
 
 
-def open_vault(settings: Settings) -> Vault:
-    """What opens people's data."""
-    return Vault(secret(settings.personal_data_keys).split(","), secret(settings.address_secret))
+async def open_temporal(settings: Settings, redis: Redis, stack: AsyncExitStack) -> Client:
+    """For services that start workflows, or send them commands."""
+    return await connect(settings)
+
+
+async def open_audit_log_client(settings: Settings, redis: Redis, stack: AsyncExitStack) -> AuditLogClient:
+    """For services that record in identity's audit log."""
+    client = AuditLogClient(settings.identity_address, secret(settings.internal_token))
+    stack.push_async_callback(client.close)
+    return client
 
 
 def open_redis(settings: Settings) -> Redis:
-    """A client that gives up early enough for a 503 within two seconds, and in a rush waits instead of failing."""
+    """A client that gives up early enough for a 503 within two seconds; in a rush it waits for a free connection."""
     pool = BlockingConnectionPool.from_url(
         settings.redis_url.get_secret_value(),
         max_connections=50,
@@ -110,7 +114,17 @@ def _engine(service: Service) -> Callable[[Resources], Coroutine[None, None, Asy
     return engine
 
 
+def part(kind: type[T]) -> Callable[[Resources], Coroutine[None, None, T]]:
+    """A dependency on what an opening has made."""
+
+    async def opened_part(opened: Open) -> T:
+        return opened.part(kind)
+
+    return opened_part
+
+
 Open = Annotated[Resources, Depends(resources)]
+Temporal = Annotated[Client, Depends(part(Client))]
 IdentityDatabase = Annotated[AsyncEngine, Depends(_engine("identity"))]
 CatalogueDatabase = Annotated[AsyncEngine, Depends(_engine("catalogue"))]
 PaymentDatabase = Annotated[AsyncEngine, Depends(_engine("payment"))]

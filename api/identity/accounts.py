@@ -15,7 +15,7 @@ from api.auth.tokens import Principal
 from api.http.problems import documented
 from api.http.schemas import Code, GivenAddress, RequestModel, ShortText, Storable
 from api.identity import login as entrance
-from api.identity.context import AtFrontDesk, known
+from api.identity.context import Identity, require_account
 from api.identity.login import NO_STORE, Tokens
 from api.identity.passwords import GivenPassword, NewPassword, hash_password
 from db.identity import accounts, mail_tokens
@@ -83,17 +83,19 @@ class MailToken(BaseModel):
     summary="Register",
     responses=documented(ProblemType.EMAIL_TAKEN, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
 )
-async def register(body: Registration, desk: AtFrontDesk) -> User:
+async def register(body: Registration, context: Identity) -> User:
     """A mail with a token goes out, which proves the address: see `POST /v1/email-verifications`."""
     profile, password_hash = Profile(email=body.email, name=body.name), await hash_password(body.password)
-    async with desk.engine.begin() as connection:
+    async with context.engine.begin() as connection:
         account = await accounts.register(
-            connection, desk.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER}
+            connection, context.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER}
         )
         if account is None:
             raise Refused(ProblemType.EMAIL_TAKEN, "Log in, or use another address.")
-        await mail_tokens.send(connection, desk.vault, account.id, Purpose.VERIFICATION)
-        await desk.note(connection, Principal(account.id, account.roles), "account.registered", of_user(account.id))
+        await mail_tokens.send(connection, context.vault, account.id, Purpose.VERIFICATION)
+        await context.record(
+            connection, Principal(account.id, account.roles), "account.registered", of_user(account.id)
+        )
     return _user(account)
 
 
@@ -109,12 +111,12 @@ async def register(body: Registration, desk: AtFrontDesk) -> User:
         ProblemType.UNAVAILABLE,
     ),
 )
-async def log_in(body: LogIn, response: Response, desk: AtFrontDesk) -> Tokens:
+async def log_in(body: LogIn, response: Response, context: Identity) -> Tokens:
     """An account with a second factor gets 401 `second-factor-required`, whose `challenge` goes on with a code."""
-    proof = await entrance.prove(desk, body.email, body.password)
-    async with desk.engine.begin() as connection:
-        account = await entrance.admit(connection, desk, proof)
-        tokens = await entrance.enter(connection, desk, account)
+    proof = await entrance.prove(context, body.email, body.password)
+    async with context.engine.begin() as connection:
+        account = await entrance.admit(connection, context, proof)
+        tokens = await entrance.enter(connection, context, account)
     if isinstance(tokens, Refused):
         raise tokens
     response.headers.update(NO_STORE)
@@ -128,12 +130,12 @@ async def log_in(body: LogIn, response: Response, desk: AtFrontDesk) -> Tokens:
     summary="Complete a log-in with a code",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
 )
-async def complete_log_in(body: SecondStep, response: Response, desk: AtFrontDesk) -> Tokens:
+async def complete_log_in(body: SecondStep, response: Response, context: Identity) -> Tokens:
     """The code is one of the authenticator's, or a recovery code. A challenge allows five tries."""
-    user_id = await entrance.try_challenge(desk, body.challenge)
-    async with desk.engine.begin() as connection:
-        account = await entrance.admit_by_code(connection, desk, user_id, body.code)
-        tokens = await entrance.open_session(connection, desk, account)
+    user_id = await entrance.try_challenge(context, body.challenge)
+    async with context.engine.begin() as connection:
+        account = await entrance.admit_by_code(connection, context, user_id, body.code)
+        tokens = await entrance.open_session(connection, context, account)
     response.headers.update(NO_STORE)
     return tokens
 
@@ -145,17 +147,17 @@ async def complete_log_in(body: SecondStep, response: Response, desk: AtFrontDes
         ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.NOT_FOUND, ProblemType.INVALID_REQUEST
     ),
 )
-async def set_roles(user_id: UUID, body: Roles, caller: Operator, desk: AtFrontDesk) -> User:
-    async with desk.engine.begin() as connection:
-        account = known(await accounts.set_roles(connection, desk.vault, user_id, body.roles))
-        await desk.note(connection, caller, f"roles.set:{','.join(sorted(body.roles))}", of_user(user_id))
+async def set_roles(user_id: UUID, body: Roles, caller: Operator, context: Identity) -> User:
+    async with context.engine.begin() as connection:
+        account = require_account(await accounts.set_roles(connection, context.vault, user_id, body.roles))
+        await context.record(connection, caller, f"roles.set:{','.join(sorted(body.roles))}", of_user(user_id))
     return _user(account)
 
 
 @router.get("/internal/v1/users/{user_id}/contact", include_in_schema=False, dependencies=[OUR_PROCESSES])
-async def contact(user_id: UUID, desk: AtFrontDesk) -> Contact:
-    async with desk.engine.connect() as connection:
-        profile = known(await accounts.find(connection, desk.vault, user_id)).profile
+async def contact(user_id: UUID, context: Identity) -> Contact:
+    async with context.engine.connect() as connection:
+        profile = require_account(await accounts.find(connection, context.vault, user_id)).profile
     return Contact(email=profile.email, name=profile.name, channels=profile.channels)
 
 
@@ -164,9 +166,9 @@ async def contact(user_id: UUID, desk: AtFrontDesk) -> Contact:
     include_in_schema=False,
     dependencies=[OUR_PROCESSES],
 )
-async def mail_token(user_id: UUID, token_id: UUID, desk: AtFrontDesk) -> MailToken:
-    async with desk.engine.connect() as connection:
-        token = await mail_tokens.to_mail(connection, desk.vault, user_id, token_id)
+async def mail_token(user_id: UUID, token_id: UUID, context: Identity) -> MailToken:
+    async with context.engine.connect() as connection:
+        token = await mail_tokens.to_mail(connection, context.vault, user_id, token_id)
     if token is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such token, or no more.")
     return MailToken(token=token)

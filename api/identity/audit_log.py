@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, status
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.internal.audit_log import Deed
+from adapters.internal.audit_log import AuditEntry
 from api.auth.guards import OUR_PROCESSES
-from api.identity.context import AtFrontDesk, FrontDesk
+from api.identity.context import Identity, IdentityContext
 from db.identity import accounts
 from db.identity.audit_log import ORIGIN, Entry, of_client, of_user
 
@@ -15,16 +15,18 @@ router = APIRouter(include_in_schema=False, dependencies=[OUR_PROCESSES])
 
 
 @router.post("/internal/v1/audit-log", status_code=status.HTTP_204_NO_CONTENT)
-async def note(deed: Deed, desk: AtFrontDesk) -> None:
-    async with desk.engine.begin() as connection:
-        actor, origin = await _actor_and_origin(connection, desk, deed)
-        entry = Entry(actor, deed.action, deed.object, ",".join(deed.roles), origin, deed.request_id)
-        await desk.audit_log.append(connection, entry)
+async def record(given: AuditEntry, context: Identity) -> None:
+    async with context.engine.begin() as connection:
+        actor, origin = await _actor_and_origin(connection, context, given)
+        entry = Entry(actor, given.action, given.object, ",".join(given.roles), origin, given.request_id)
+        await context.audit_log.append(connection, entry)
 
 
-async def _actor_and_origin(connection: AsyncConnection, desk: FrontDesk, deed: Deed) -> tuple[str, bytes | None]:
+async def _actor_and_origin(
+    connection: AsyncConnection, context: IdentityContext, given: AuditEntry
+) -> tuple[str, bytes | None]:
     """Who did it, and from where: sealed, but of a client, whose address is nobody's and which has no key."""
-    if deed.client_id == deed.user_id:
-        return of_client(deed.user_id), deed.origin.encode()
-    key = await accounts.key_of(connection, desk.vault, deed.user_id)
-    return of_user(deed.user_id), key.seal(ORIGIN, deed.origin.encode()) if key else None
+    if given.client_id == given.user_id:
+        return of_client(given.user_id), given.origin.encode()
+    key = await accounts.key_of(connection, context.vault, given.user_id)
+    return of_user(given.user_id), key.seal(ORIGIN, given.origin.encode()) if key else None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Annotated, NamedTuple
 from uuid import UUID
 
 from fastapi import Depends, Request
+from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.internal.bookings import BookingHistory
+from adapters.internal.bookings import BookingHistoryClient
 from api.auth.audit import origin_of
 from api.auth.tokens import Principal
 from api.edge.rate_limits import address_of
@@ -17,6 +19,7 @@ from api.edge.request_context import afterwards
 from api.http.resources import IdentityDatabase, Open
 from api.identity.login_throttle import LogInThrottle
 from api.identity.passwords import Verdict, check_password
+from config.settings import Settings, secret
 from db.identity import accounts, second_factors
 from db.identity.accounts import Account, Credentials
 from db.identity.audit_log import NOBODY, ORIGIN, AuditLog, Entry, of_user
@@ -24,26 +27,46 @@ from db.identity.vault import PersonalKey, Vault
 from domain.problems import ProblemType, Refused
 
 
-class FrontDesk(NamedTuple):
+class IdentitySecrets(NamedTuple):
+    """What only identity's processes have: they open people's data, and write the audit log."""
+
+    vault: Vault
+    audit_log: AuditLog
+    booking_history: BookingHistoryClient
+
+
+async def open_identity(settings: Settings, redis: Redis, stack: AsyncExitStack) -> IdentitySecrets:
+    """For identity's processes."""
+    booking_history = BookingHistoryClient(settings.api_url)
+    stack.push_async_callback(booking_history.close)
+    return IdentitySecrets(open_vault(settings), AuditLog(secret(settings.audit_log_secret)), booking_history)
+
+
+def open_vault(settings: Settings) -> Vault:
+    """What opens people's data."""
+    return Vault(secret(settings.personal_data_keys).split(","), secret(settings.address_secret))
+
+
+class IdentityContext(NamedTuple):
     """Serves one request."""
 
     engine: AsyncEngine
     vault: Vault
     audit_log: AuditLog
-    booking_history: BookingHistory
+    booking_history: BookingHistoryClient
     request: Request
 
     def origin(self) -> bytes:
         """From where the request comes. It is personal: seal it."""
         return origin_of(self.request)
 
-    async def note(self, connection: AsyncConnection, caller: Principal, action: str, object: str) -> None:
+    async def record(self, connection: AsyncConnection, caller: Principal, action: str, object: str) -> None:
         """Note what a person does, in the transaction that does it and as its last statement."""
         key = await accounts.key_of(connection, self.vault, caller.user_id)
         roles = ",".join(sorted(caller.roles))
         await self._append(connection, Entry(of_user(caller.user_id), action, object, roles), key)
 
-    def note_refusal(self, action: str, user_id: UUID, *, actor: str = NOBODY) -> None:
+    def record_refusal(self, action: str, user_id: UUID, *, actor: str = NOBODY) -> None:
         """Note that somebody could not prove to be this person, when the answer has gone: its time tells nothing."""
 
         async def note() -> None:
@@ -54,7 +77,7 @@ class FrontDesk(NamedTuple):
 
         afterwards(self.request, note)
 
-    async def note_unnamed(self, connection: AsyncConnection, action: str, user_id: UUID, key: PersonalKey) -> None:
+    async def record_anonymous(self, connection: AsyncConnection, action: str, user_id: UUID, key: PersonalKey) -> None:
         """Note likewise what somebody who is not logged in does to an account, such as by a token from its mail."""
         await self._append(connection, Entry(NOBODY, action, of_user(user_id)), key)
 
@@ -69,7 +92,7 @@ class FrontDesk(NamedTuple):
         Raises:
             Refused: NOT_FOUND: It has been erased.
         """
-        return known(await accounts.locked(connection, self.vault, user_id))
+        return require_account(await accounts.locked(connection, self.vault, user_id))
 
     async def prove_password(self, user_id: UUID, password: str) -> None:
         """Have somebody who is logged in prove once more who they are.
@@ -78,10 +101,10 @@ class FrontDesk(NamedTuple):
             Refused: FORBIDDEN: The password is wrong. RATE_LIMITED: Too many tries have failed.
         """
         async with self.engine.connect() as connection:
-            account = known(await accounts.find(connection, self.vault, user_id))
+            account = require_account(await accounts.find(connection, self.vault, user_id))
             credentials = await accounts.credentials_of(connection, user_id)
         if not (await self.check_password(account.profile.email, password, credentials)).fits:
-            self.note_refusal("password.refused", user_id, actor=of_user(user_id))
+            self.record_refusal("password.refused", user_id, actor=of_user(user_id))
             raise Refused(ProblemType.FORBIDDEN, "The password is wrong.")
 
     async def check_password(self, email: str, password: str, credentials: Credentials | None) -> Verdict:
@@ -116,18 +139,19 @@ class FrontDesk(NamedTuple):
         async with self.engine.begin() as connection:
             account = await self.account(connection, user_id)
             if not (code and await second_factors.use(connection, account, code)):
-                self.note_refusal("code.refused", user_id, actor=of_user(user_id))
+                self.record_refusal("code.refused", user_id, actor=of_user(user_id))
                 raise Refused(ProblemType.FORBIDDEN, "The code of your second factor is wrong, used, or missing.")
 
 
-async def _front_desk(request: Request, opened: Open, engine: IdentityDatabase) -> FrontDesk:
-    return FrontDesk(engine, opened.vault, opened.audit_log, opened.booking_history, request)
+async def _context(request: Request, opened: Open, engine: IdentityDatabase) -> IdentityContext:
+    own = opened.part(IdentitySecrets)
+    return IdentityContext(engine, own.vault, own.audit_log, own.booking_history, request)
 
 
-AtFrontDesk = Annotated[FrontDesk, Depends(_front_desk)]
+Identity = Annotated[IdentityContext, Depends(_context)]
 
 
-def known(account: Account | None) -> Account:
+def require_account(account: Account | None) -> Account:
     """The account.
 
     Raises:

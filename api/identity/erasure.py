@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from api.auth.guards import Caller
 from api.http.problems import documented
 from api.http.schemas import Code, RequestModel
-from api.identity.context import AtFrontDesk, known
+from api.identity.context import Identity, require_account
 from api.identity.grants import Grant, OutsideAccount
 from api.identity.grants import seen_by_owner as grant_of
 from api.identity.passwords import GivenPassword
@@ -36,7 +36,7 @@ class Farewell(RequestModel):
     code: Code | None = None
 
 
-class Deed(BaseModel):
+class HistoryEntry(BaseModel):
     """Something that was done by this person, or to their account."""
 
     at: datetime
@@ -54,7 +54,7 @@ class Export(BaseModel):
     grants: list[Grant]
     outside_accounts: list[OutsideAccount]
     teams: list[OwnPart]
-    history: list[Deed]
+    history: list[HistoryEntry]
     bookings: list[Booking]
 
 
@@ -63,17 +63,17 @@ class Export(BaseModel):
     summary="Take along all that you know of me",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.UNAVAILABLE),
 )
-async def export(caller: Caller, desk: AtFrontDesk, request: Request, response: Response) -> Export:
-    bookings = await desk.booking_history.of_caller(request.headers["authorization"])
-    async with desk.engine.begin() as connection:
-        account = known(await accounts.find(connection, desk.vault, caller.user_id))
+async def export(caller: Caller, context: Identity, request: Request, response: Response) -> Export:
+    bookings = await context.booking_history.of_caller(request.headers["authorization"])
+    async with context.engine.begin() as connection:
+        account = require_account(await accounts.find(connection, context.vault, caller.user_id))
         second_factor = await second_factors.is_in_force(connection, account.id)
         live = await sessions.live(connection, account.id)
         granted = await grants.live(connection, account.id)
         outside = await outside_accounts.of_person(connection, account.id)
         parts = await teams.of_person(connection, account.id)
-        deeds = await audit_log.about(connection, of_user(account.id))
-        await desk.note(connection, caller, "account.exported", of_user(account.id))
+        entries = await audit_log.about(connection, of_user(account.id))
+        await context.record(connection, caller, "account.exported", of_user(account.id))
     response.headers["Cache-Control"] = "no-store"
     return Export(
         profile=profile_of(account, second_factor),
@@ -81,17 +81,17 @@ async def export(caller: Caller, desk: AtFrontDesk, request: Request, response: 
         grants=[grant_of(grant) for grant in granted],
         outside_accounts=[OutsideAccount(**each._asdict()) for each in outside],
         teams=[part_of(part) for part in parts],
-        history=[_deed(account, row) for row in deeds],
+        history=[_history_entry(account, row) for row in entries],
         bookings=list(bookings),
     )
 
 
-def _deed(account: Account, row: AuditLogRow) -> Deed:
+def _history_entry(account: Account, row: AuditLogRow) -> HistoryEntry:
     """An entry of the audit log; from where others did something to the person is theirs."""
     is_mine = row.actor in (of_user(account.id), NOBODY)
     origin = orjson.loads(account.key.open(ORIGIN, row.origin)) if row.origin and is_mine else {}
     seen = {name: origin.get(name) for name in ("user_agent", "address")}
-    return Deed(at=row.at, action=row.action, object=row.object, **seen)
+    return HistoryEntry(at=row.at, action=row.action, object=row.object, **seen)
 
 
 @router.delete(
@@ -100,10 +100,10 @@ def _deed(account: Account, row: AuditLogRow) -> Deed:
     summary="Forget me",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN),
 )
-async def erase(body: Farewell, caller: Caller, desk: AtFrontDesk) -> None:
+async def erase(body: Farewell, caller: Caller, context: Identity) -> None:
     """At once and for good. Bookings and payments stay, without a name; tickets that were bought stay valid."""
-    await desk.prove(caller.user_id, body.password, body.code)
-    async with desk.engine.begin() as connection:
-        account = await desk.account(connection, caller.user_id)
+    await context.prove(caller.user_id, body.password, body.code)
+    async with context.engine.begin() as connection:
+        account = await context.account(connection, caller.user_id)
         await erasure.erase(connection, account.id)
-        await desk.note(connection, caller, "account.erased", of_user(account.id))
+        await context.record(connection, caller, "account.erased", of_user(account.id))

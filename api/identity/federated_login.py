@@ -21,7 +21,7 @@ from api.auth.tokens import Principal
 from api.http.problems import documented
 from api.http.schemas import RequestModel, Storable
 from api.identity.accounts import Address
-from api.identity.context import AtFrontDesk, FrontDesk
+from api.identity.context import Identity, IdentityContext
 from api.identity.login import NO_STORE, Tokens, enter
 from api.identity.passwords import hash_password
 from config.settings import Settings, secret
@@ -108,7 +108,7 @@ async def leave(provider: str, request: Request) -> Response:
         ProblemType.FORBIDDEN,
     ),
 )
-async def come_back(provider: str, request: Request, response: Response, desk: AtFrontDesk) -> Tokens:
+async def come_back(provider: str, request: Request, response: Response, context: Identity) -> Tokens:
     """Tokens of our own, or what asks for the second factor, as `POST /v1/sessions` does.
 
     An address that has an account with us already needs proof: 409 with a `link_token`.
@@ -117,9 +117,9 @@ async def come_back(provider: str, request: Request, response: Response, desk: A
     unusable = await hash_password(secrets.token_urlsafe(32))
     response.headers.update(NO_STORE)
     response.delete_cookie(_COOKIE, path=_PATH)
-    async with desk.engine.begin() as connection:
-        account = await _account_of(connection, desk, who, unusable)
-        tokens = await enter(connection, desk, account) if account else _proof_needed(request, who)
+    async with context.engine.begin() as connection:
+        account = await _account_of(connection, context, who, unusable)
+        tokens = await enter(connection, context, account) if account else _proof_needed(request, who)
     if isinstance(tokens, Refused):
         raise tokens
     return tokens
@@ -131,37 +131,41 @@ async def come_back(provider: str, request: Request, response: Response, desk: A
     summary="Log in with an outside provider from now on",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST, ProblemType.WRONG_STATE),
 )
-async def link_outside_account(body: Link, caller: Caller, request: Request, desk: AtFrontDesk) -> None:
+async def link_outside_account(body: Link, caller: Caller, request: Request, context: Identity) -> None:
     """Takes the `link_token` of a log-in for the caller's own address. The same again is no error."""
     try:
         who = Outside(**_unsealed(request.app.state.settings, body.link_token, "link"))
     except ValueError:
         raise _bad_link() from None
-    async with desk.engine.begin() as connection:
-        account = await desk.account(connection, caller.user_id)
-        if not await outside_accounts.has_address(connection, desk.vault, account.id, who.email):
+    async with context.engine.begin() as connection:
+        account = await context.account(connection, caller.user_id)
+        if not await outside_accounts.has_address(connection, context.vault, account.id, who.email):
             raise _bad_link()
         if await outside_accounts.link(connection, who.provider, who.subject, account.id) != account.id:
             raise Refused(ProblemType.WRONG_STATE, "It is linked to another account.")
-        await desk.note(connection, caller, f"outside-account.linked:{who.provider}", of_user(account.id))
+        await context.record(connection, caller, f"outside-account.linked:{who.provider}", of_user(account.id))
 
 
-async def _account_of(connection: AsyncConnection, desk: FrontDesk, who: Outside, password_hash: str) -> Account | None:
+async def _account_of(
+    connection: AsyncConnection, context: IdentityContext, who: Outside, password_hash: str
+) -> Account | None:
     """The account that is linked, locked, or a new one; None if the address belongs to one that is not linked."""
     known = await outside_accounts.owner(connection, who.provider, who.subject)
     if known is not None:
-        account = await accounts.locked(connection, desk.vault, known)
+        account = await accounts.locked(connection, context.vault, known)
         if account is None:
             raise Refused(ProblemType.UNAUTHENTICATED, "The account has just been erased.")
         return account
     profile = Profile(email=who.email, name=who.name)
-    made = await accounts.register(connection, desk.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER})
+    made = await accounts.register(
+        connection, context.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER}
+    )
     if made is None:
         return None
     if await outside_accounts.link(connection, who.provider, who.subject, made.id) != made.id:
         raise ConnectionError("somebody logs in with the same account at the same moment")
     await accounts.set_verified(connection, made.id)  # the provider has
-    await desk.note(connection, Principal(made.id, made.roles), "account.registered", of_user(made.id))
+    await context.record(connection, Principal(made.id, made.roles), "account.registered", of_user(made.id))
     return made
 
 

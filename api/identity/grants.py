@@ -12,7 +12,7 @@ from pydantic import BaseModel, StringConstraints
 from api.auth.guards import Caller
 from api.http.problems import documented
 from api.http.schemas import Storable
-from api.identity.context import AtFrontDesk
+from api.identity.context import Identity
 from db.identity import grants, outside_accounts
 from domain.identity import Scope
 from domain.problems import ProblemType, Refused
@@ -46,8 +46,8 @@ class OutsideAccounts(BaseModel):
 
 
 @router.get("/grants", summary="What I have allowed applications", responses=documented(ProblemType.UNAUTHENTICATED))
-async def my_grants(caller: Caller, desk: AtFrontDesk) -> Grants:
-    async with desk.engine.connect() as connection:
+async def my_grants(caller: Caller, context: Identity) -> Grants:
+    async with context.engine.connect() as connection:
         return Grants(grants=[seen_by_owner(each) for each in await grants.live(connection, caller.user_id)])
 
 
@@ -57,13 +57,13 @@ async def my_grants(caller: Caller, desk: AtFrontDesk) -> Grants:
     summary="Allow an application nothing any more",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
 )
-async def end_grant(grant_id: UUID, caller: Caller, desk: AtFrontDesk) -> None:
+async def end_grant(grant_id: UUID, caller: Caller, context: Identity) -> None:
     """Its refresh token is no good any more, and its access token within seconds."""
-    async with desk.engine.begin() as connection:
-        await desk.account(connection, caller.user_id)
+    async with context.engine.begin() as connection:
+        await context.account(connection, caller.user_id)
         if not await grants.end_own(connection, caller.user_id, grant_id):
             raise Refused(ProblemType.NOT_FOUND, "There is no such grant, or no more.")
-        await desk.note(connection, caller, "grant.ended", f"grant/{grant_id}")
+        await context.record(connection, caller, "grant.ended", f"grant/{grant_id}")
 
 
 @router.get(
@@ -71,8 +71,8 @@ async def end_grant(grant_id: UUID, caller: Caller, desk: AtFrontDesk) -> None:
     summary="The providers with which I may log in",
     responses=documented(ProblemType.UNAUTHENTICATED),
 )
-async def my_outside_accounts(caller: Caller, desk: AtFrontDesk) -> OutsideAccounts:
-    async with desk.engine.connect() as connection:
+async def my_outside_accounts(caller: Caller, context: Identity) -> OutsideAccounts:
+    async with context.engine.connect() as connection:
         found = await outside_accounts.of_person(connection, caller.user_id)
     return OutsideAccounts(outside_accounts=[OutsideAccount(**each._asdict()) for each in found])
 
@@ -83,13 +83,13 @@ async def my_outside_accounts(caller: Caller, desk: AtFrontDesk) -> OutsideAccou
     summary="Log in with a provider no more",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
 )
-async def unlink_outside_account(provider: Provider, caller: Caller, desk: AtFrontDesk) -> None:
+async def unlink_outside_account(provider: Provider, caller: Caller, context: Identity) -> None:
     """Who has no password yet sets one by `POST /v1/password-resets`."""
-    async with desk.engine.begin() as connection:
-        account = await desk.account(connection, caller.user_id)
+    async with context.engine.begin() as connection:
+        account = await context.account(connection, caller.user_id)
         if not await outside_accounts.unlink(connection, account.id, provider):
             raise Refused(ProblemType.NOT_FOUND, "You do not log in with this provider.")
-        await desk.note(connection, caller, "outside-account.unlinked", f"user/{account.id}")
+        await context.record(connection, caller, "outside-account.unlinked", f"user/{account.id}")
 
 
 def seen_by_owner(grant: grants.Granted) -> Grant:

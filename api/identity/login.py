@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth.tokens import LIFETIME, AccessTokens, Principal
-from api.identity.context import FrontDesk
+from api.identity.context import IdentityContext
 from db.identity import accounts, rights, second_factors, sessions
 from db.identity.accounts import Account, Credentials
 from db.identity.sessions import Rotation
@@ -33,31 +33,31 @@ class Proof(NamedTuple):
     better_hash: str | None
 
 
-async def prove(desk: FrontDesk, email: str, password: str) -> Proof:
+async def prove(context: IdentityContext, email: str, password: str) -> Proof:
     """Check a password, outside of any transaction, since that takes its time; go on with `admit`.
 
     Raises:
         Refused: UNAUTHENTICATED: There is no such account, or the password is wrong; the two look alike and take the
             same time. RATE_LIMITED: Too many tries have failed. UNAVAILABLE: Too many log in.
     """
-    async with desk.engine.connect() as connection:
-        known = await accounts.credentials(connection, desk.vault, email)
-    fits, better_hash = await desk.check_password(email, password, known)
+    async with context.engine.connect() as connection:
+        known = await accounts.credentials(connection, context.vault, email)
+    fits, better_hash = await context.check_password(email, password, known)
     if known is None or not fits:
         if known:
-            desk.note_refusal("log-in.refused", known.user_id)
+            context.record_refusal("log-in.refused", known.user_id)
         raise _wrong_password()
     return Proof(known, better_hash)
 
 
-async def admit(connection: AsyncConnection, desk: FrontDesk, proof: Proof) -> Account:
+async def admit(connection: AsyncConnection, context: IdentityContext, proof: Proof) -> Account:
     """The account, locked until the transaction ends; its second factor is still to be asked for.
 
     Raises:
         Refused: UNAUTHENTICATED: It was erased or changed meanwhile.
     """
     credentials = proof.credentials
-    account = await accounts.locked(connection, desk.vault, credentials.user_id)
+    account = await accounts.locked(connection, context.vault, credentials.user_id)
     if account is None or await accounts.credentials_of(connection, account.id) != credentials:
         raise _wrong_password()
     if proof.better_hash:
@@ -72,38 +72,38 @@ async def challenge(connection: AsyncConnection, account: Account) -> str | None
     return await second_factors.challenge(connection, account.id)
 
 
-async def try_challenge(desk: FrontDesk, word: str) -> UUID:
+async def try_challenge(context: IdentityContext, word: str) -> UUID:
     """Count one try of a code for a log-in that waits; whose it is.
 
     Raises:
         Refused: UNAUTHENTICATED: The challenge is unknown, too old, or tried too often.
     """
-    async with desk.engine.begin() as connection:
+    async with context.engine.begin() as connection:
         user_id = await second_factors.try_challenge(connection, word)
     if user_id is None:
         raise wrong_code()
     return user_id
 
 
-async def admit_by_code(connection: AsyncConnection, desk: FrontDesk, user_id: UUID, code: str) -> Account:
+async def admit_by_code(connection: AsyncConnection, context: IdentityContext, user_id: UUID, code: str) -> Account:
     """The account whose challenge was tried, locked until the transaction ends; the code is used up.
 
     Raises:
         Refused: UNAUTHENTICATED: It is no code of the account's, or was used before.
     """
-    account = await accounts.locked(connection, desk.vault, user_id)
+    account = await accounts.locked(connection, context.vault, user_id)
     if account is None or not await second_factors.use(connection, account, code):
-        desk.note_refusal("code.refused", user_id)
+        context.record_refusal("code.refused", user_id)
         raise wrong_code()
     await second_factors.end_challenges(connection, account.id)
     return account
 
 
-async def enter(connection: AsyncConnection, desk: FrontDesk, account: Account) -> Tokens | Refused:
+async def enter(connection: AsyncConnection, context: IdentityContext, account: Account) -> Tokens | Refused:
     """The tokens of a new session, or what asks for the second factor, to be raised when this is committed."""
     word = await challenge(connection, account)
     if word is None:
-        return await open_session(connection, desk, account)
+        return await open_session(connection, context, account)
     return Refused(
         ProblemType.SECOND_FACTOR_REQUIRED,
         "Send the challenge with a code to /v1/sessions/second-factor.",
@@ -112,12 +112,12 @@ async def enter(connection: AsyncConnection, desk: FrontDesk, account: Account) 
     )
 
 
-async def open_session(connection: AsyncConnection, desk: FrontDesk, account: Account) -> Tokens:
+async def open_session(connection: AsyncConnection, context: IdentityContext, account: Account) -> Tokens:
     """The tokens of a new session of an account that has proven all that there is to prove."""
-    session = await sessions.begin(connection, account.id, account.key.seal("device", desk.origin()))
-    tokens = await first_party_tokens(desk.request, connection, session)
+    session = await sessions.begin(connection, account.id, account.key.seal("device", context.origin()))
+    tokens = await first_party_tokens(context.request, connection, session)
     caller = Principal(account.id, account.roles)
-    await desk.note(connection, caller, "session.opened", f"session/{session.session_id}")
+    await context.record(connection, caller, "session.opened", f"session/{session.session_id}")
     return tokens
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from api.auth.guards import Caller
 from api.http.problems import documented
 from api.http.schemas import Code, RequestModel
-from api.identity.context import AtFrontDesk
+from api.identity.context import Identity
 from api.identity.passwords import GivenPassword
 from db.identity import second_factors
 from db.identity.audit_log import of_user
@@ -47,11 +47,11 @@ class RecoveryCodes(BaseModel):
     summary="Begin to use a second factor",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.WRONG_STATE),
 )
-async def begin(body: Proof, caller: Caller, desk: AtFrontDesk, response: Response) -> Enrolment:
+async def begin(body: Proof, caller: Caller, context: Identity, response: Response) -> Enrolment:
     """Nothing is asked for at log-in before the first code has come back."""
-    await desk.prove_password(caller.user_id, body.password)
-    async with desk.engine.begin() as connection:
-        account = await desk.account(connection, caller.user_id)
+    await context.prove_password(caller.user_id, body.password)
+    async with context.engine.begin() as connection:
+        account = await context.account(connection, caller.user_id)
         if await second_factors.is_in_force(connection, account.id):
             raise Refused(ProblemType.WRONG_STATE, "There is a second factor already: remove it first.")
         uri = await second_factors.begin(connection, account)
@@ -64,13 +64,13 @@ async def begin(body: Proof, caller: Caller, desk: AtFrontDesk, response: Respon
     summary="Put the second factor into force with its first code",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.CODE_NOT_VALID),
 )
-async def confirm(body: FirstCode, caller: Caller, desk: AtFrontDesk, response: Response) -> RecoveryCodes:
-    async with desk.engine.begin() as connection:
-        account = await desk.account(connection, caller.user_id)
+async def confirm(body: FirstCode, caller: Caller, context: Identity, response: Response) -> RecoveryCodes:
+    async with context.engine.begin() as connection:
+        account = await context.account(connection, caller.user_id)
         codes = await second_factors.confirm(connection, account, body.code)
         if codes is None:
             raise Refused(ProblemType.CODE_NOT_VALID, "That is not the code of the present half minute.")
-        await desk.note(connection, caller, "second-factor.begun", of_user(account.id))
+        await context.record(connection, caller, "second-factor.begun", of_user(account.id))
     response.headers.update(_NO_STORE)
     return RecoveryCodes(recovery_codes=list(codes))
 
@@ -81,9 +81,9 @@ async def confirm(body: FirstCode, caller: Caller, desk: AtFrontDesk, response: 
     summary="Use no second factor any more",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN),
 )
-async def remove(body: FullProof, caller: Caller, desk: AtFrontDesk) -> None:
-    await desk.prove(caller.user_id, body.password, body.code)
-    async with desk.engine.begin() as connection:
-        account = await desk.account(connection, caller.user_id)
+async def remove(body: FullProof, caller: Caller, context: Identity) -> None:
+    await context.prove(caller.user_id, body.password, body.code)
+    async with context.engine.begin() as connection:
+        account = await context.account(connection, caller.user_id)
         await second_factors.remove(connection, account.id)
-        await desk.note(connection, caller, "second-factor.removed", of_user(account.id))
+        await context.record(connection, caller, "second-factor.removed", of_user(account.id))

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from api.auth.guards import Caller
 from api.http.problems import documented
 from api.http.schemas import RequestModel, ShortText
-from api.identity.context import AtFrontDesk, known
+from api.identity.context import Identity, require_account
 from db.identity import accounts, second_factors
 from db.identity.accounts import Account
 from db.identity.audit_log import of_user
@@ -68,9 +68,9 @@ class Me(BaseModel):
 
 
 @router.get("", summary="Who am I", responses=documented(ProblemType.UNAUTHENTICATED))
-async def me(caller: Caller, desk: AtFrontDesk) -> Me:
-    async with desk.engine.connect() as connection:
-        account = known(await accounts.find(connection, desk.vault, caller.user_id))
+async def me(caller: Caller, context: Identity) -> Me:
+    async with context.engine.connect() as connection:
+        account = require_account(await accounts.find(connection, context.vault, caller.user_id))
         return seen_by_owner(account, await second_factors.is_in_force(connection, account.id))
 
 
@@ -79,13 +79,13 @@ async def me(caller: Caller, desk: AtFrontDesk) -> Me:
     summary="Change my profile and preferences",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST),
 )
-async def change_profile(body: ProfileChange, caller: Caller, desk: AtFrontDesk) -> Me:
-    async with desk.engine.begin() as connection:
-        account = await desk.account(connection, caller.user_id)
+async def change_profile(body: ProfileChange, caller: Caller, context: Identity) -> Me:
+    async with context.engine.begin() as connection:
+        account = await context.account(connection, caller.user_id)
         await accounts.change_profile(connection, account, **body.model_dump(exclude_unset=True))
-        changed = known(await accounts.find(connection, desk.vault, account.id))
+        changed = require_account(await accounts.find(connection, context.vault, account.id))
         second_factor = await second_factors.is_in_force(connection, account.id)
-        await desk.note(connection, caller, "profile.changed", of_user(account.id))
+        await context.record(connection, caller, "profile.changed", of_user(account.id))
     return seen_by_owner(changed, second_factor)
 
 

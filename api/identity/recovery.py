@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 from api.auth.guards import PUBLIC, Caller
 from api.http.problems import documented
 from api.http.schemas import GivenAddress, RequestModel, Storable
-from api.identity.context import AtFrontDesk, FrontDesk
+from api.identity.context import Identity, IdentityContext
 from api.identity.passwords import GivenPassword, NewPassword, hash_password
 from db.identity import accounts, mail_tokens, second_factors, sessions
 from db.identity.accounts import Credentials
@@ -50,14 +50,14 @@ class PasswordChange(RequestModel):
     summary="Prove an address by the token that was mailed to it",
     responses=documented(ProblemType.TOKEN_NOT_VALID),
 )
-async def verify_address(body: Verification, desk: AtFrontDesk) -> None:
-    async with desk.engine.begin() as connection:
+async def verify_address(body: Verification, context: Identity) -> None:
+    async with context.engine.begin() as connection:
         user_id = await mail_tokens.use(connection, body.token, Purpose.VERIFICATION)
         if user_id is None:
             raise Refused(ProblemType.TOKEN_NOT_VALID, _NOT_VALID)
-        account = await desk.account(connection, user_id)
+        account = await context.account(connection, user_id)
         await accounts.set_verified(connection, user_id)
-        await desk.note_unnamed(connection, "address.verified", user_id, account.key)
+        await context.record_anonymous(connection, "address.verified", user_id, account.key)
 
 
 @router.post(
@@ -67,12 +67,12 @@ async def verify_address(body: Verification, desk: AtFrontDesk) -> None:
     summary="Mail me another token for my address",
     responses=documented(ProblemType.UNAUTHENTICATED),
 )
-async def ask_for_verification(caller: Caller, desk: AtFrontDesk) -> Response:
+async def ask_for_verification(caller: Caller, context: Identity) -> Response:
     """At most one mail a minute; none for an address that is proven already."""
-    async with desk.engine.begin() as connection:
-        account = await desk.account(connection, caller.user_id)
+    async with context.engine.begin() as connection:
+        account = await context.account(connection, caller.user_id)
         if account.verified_at is None:
-            await mail_tokens.send(connection, desk.vault, account.id, Purpose.VERIFICATION)
+            await mail_tokens.send(connection, context.vault, account.id, Purpose.VERIFICATION)
     return Response(status_code=status.HTTP_202_ACCEPTED)
 
 
@@ -84,21 +84,21 @@ async def ask_for_verification(caller: Caller, desk: AtFrontDesk) -> Response:
     summary="Have a token mailed that sets another password",
     responses=documented(ProblemType.INVALID_REQUEST),
 )
-async def ask_for_reset(body: ResetRequest, desk: AtFrontDesk, afterwards: BackgroundTasks) -> Response:
+async def ask_for_reset(body: ResetRequest, context: Identity, afterwards: BackgroundTasks) -> Response:
     """The same answer whether or not there is such an account; at most one mail a minute goes to each."""
-    async with desk.engine.connect() as connection:
-        credentials = await accounts.credentials(connection, desk.vault, body.email)
+    async with context.engine.connect() as connection:
+        credentials = await accounts.credentials(connection, context.vault, body.email)
     if credentials:
         # After the answer, so that the time that this takes tells nobody that there is an account.
-        afterwards.add_task(_send_reset, desk, credentials)
+        afterwards.add_task(_send_reset, context, credentials)
     return Response(status_code=status.HTTP_202_ACCEPTED, background=afterwards)
 
 
-async def _send_reset(desk: FrontDesk, credentials: Credentials) -> None:
-    async with desk.engine.begin() as connection:
-        account = await accounts.locked(connection, desk.vault, credentials.user_id)
-        if account and await mail_tokens.send(connection, desk.vault, account.id, Purpose.PASSWORD_RESET):
-            await desk.note_unnamed(connection, "password.reset-asked", account.id, account.key)
+async def _send_reset(context: IdentityContext, credentials: Credentials) -> None:
+    async with context.engine.begin() as connection:
+        account = await accounts.locked(connection, context.vault, credentials.user_id)
+        if account and await mail_tokens.send(connection, context.vault, account.id, Purpose.PASSWORD_RESET):
+            await context.record_anonymous(connection, "password.reset-asked", account.id, account.key)
 
 
 @router.post(
@@ -108,20 +108,20 @@ async def _send_reset(desk: FrontDesk, credentials: Credentials) -> None:
     summary="Set another password by the token from the mail",
     responses=documented(ProblemType.TOKEN_NOT_VALID, ProblemType.INVALID_REQUEST),
 )
-async def reset_password(body: Reset, desk: AtFrontDesk) -> None:
+async def reset_password(body: Reset, context: Identity) -> None:
     """All sessions end. A second factor stays: the mail alone opens no account that has one.
 
     It goes where nobody had proven the address before: then somebody else may have registered it.
     """
-    async with desk.engine.connect() as connection:
+    async with context.engine.connect() as connection:
         if not await mail_tokens.is_good(connection, body.token, Purpose.PASSWORD_RESET):
             raise Refused(ProblemType.TOKEN_NOT_VALID, _NOT_VALID)  # before it costs a hash
     password_hash = await hash_password(body.password)
-    async with desk.engine.begin() as connection:
+    async with context.engine.begin() as connection:
         user_id = await mail_tokens.use(connection, body.token, Purpose.PASSWORD_RESET)
         if user_id is None:
             raise Refused(ProblemType.TOKEN_NOT_VALID, _NOT_VALID)
-        account = await desk.account(connection, user_id)
+        account = await context.account(connection, user_id)
         if account.verified_at is None:
             await second_factors.remove(connection, user_id)
         await accounts.set_verified(connection, user_id)
@@ -129,8 +129,8 @@ async def reset_password(body: Reset, desk: AtFrontDesk) -> None:
         await sessions.end_all(connection, user_id)
         await second_factors.end_challenges(connection, user_id)
         await append(connection, user_id, UserPasswordChanged(user_id=user_id))
-        await desk.note_unnamed(connection, "password.reset", user_id, account.key)
-    await desk.is_at_home(account.profile.email)  # whoever guesses meanwhile must not keep the owner out
+        await context.record_anonymous(connection, "password.reset", user_id, account.key)
+    await context.is_at_home(account.profile.email)  # whoever guesses meanwhile must not keep the owner out
 
 
 @router.put(
@@ -139,14 +139,14 @@ async def reset_password(body: Reset, desk: AtFrontDesk) -> None:
     summary="Set another password",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.INVALID_REQUEST),
 )
-async def change_password(body: PasswordChange, caller: Caller, desk: AtFrontDesk) -> None:
+async def change_password(body: PasswordChange, caller: Caller, context: Identity) -> None:
     """All sessions end, this one too: log in with the new password."""
-    await desk.prove_password(caller.user_id, body.old_password)
+    await context.prove_password(caller.user_id, body.old_password)
     password_hash = await hash_password(body.password)
-    async with desk.engine.begin() as connection:
-        account = await desk.account(connection, caller.user_id)
+    async with context.engine.begin() as connection:
+        account = await context.account(connection, caller.user_id)
         await accounts.set_password(connection, account.id, password_hash)
         await sessions.end_all(connection, account.id)
         await second_factors.end_challenges(connection, account.id)
         await append(connection, account.id, UserPasswordChanged(user_id=account.id))
-        await desk.note(connection, caller, "password.changed", of_user(account.id))
+        await context.record(connection, caller, "password.changed", of_user(account.id))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from api.auth.guards import Caller
 from api.auth.tokens import Principal
 from api.http.problems import documented
-from api.identity.context import AtFrontDesk, known
+from api.identity.context import Identity, require_account
 from db.identity import accounts, sessions
 from db.identity.accounts import Account
 from db.identity.sessions import Session
@@ -37,9 +37,9 @@ class Sessions(BaseModel):
 
 
 @router.get("", summary="Where I am logged in", responses=documented(ProblemType.UNAUTHENTICATED))
-async def list_sessions(caller: Caller, desk: AtFrontDesk) -> Sessions:
-    async with desk.engine.connect() as connection:
-        account = known(await accounts.find(connection, desk.vault, caller.user_id))
+async def list_sessions(caller: Caller, context: Identity) -> Sessions:
+    async with context.engine.connect() as connection:
+        account = require_account(await accounts.find(connection, context.vault, caller.user_id))
         found = await sessions.live(connection, account.id)
     return Sessions(sessions=[seen_by_owner(account, session, caller) for session in found])
 
@@ -50,12 +50,12 @@ async def list_sessions(caller: Caller, desk: AtFrontDesk) -> Sessions:
     summary="Log out somewhere",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
 )
-async def end_session(session_id: UUID, caller: Caller, desk: AtFrontDesk) -> None:
+async def end_session(session_id: UUID, caller: Caller, context: Identity) -> None:
     """Its refresh token is no good any more, and its access token within seconds."""
-    async with desk.engine.begin() as connection:
+    async with context.engine.begin() as connection:
         if not await sessions.end(connection, caller.user_id, session_id):
             raise Refused(ProblemType.NOT_FOUND, "There is no such session, or no more.")
-        await desk.note(connection, caller, "session.ended", f"session/{session_id}")
+        await context.record(connection, caller, "session.ended", f"session/{session_id}")
 
 
 @router.delete(
@@ -64,12 +64,12 @@ async def end_session(session_id: UUID, caller: Caller, desk: AtFrontDesk) -> No
     summary="Log out everywhere",
     responses=documented(ProblemType.UNAUTHENTICATED),
 )
-async def end_sessions(caller: Caller, desk: AtFrontDesk) -> None:
+async def end_sessions(caller: Caller, context: Identity) -> None:
     """Applications of others lose what you have granted them, too."""
-    async with desk.engine.begin() as connection:
-        await desk.account(connection, caller.user_id)
+    async with context.engine.begin() as connection:
+        await context.account(connection, caller.user_id)
         await sessions.end_all(connection, caller.user_id)
-        await desk.note(connection, caller, "sessions.ended", f"user/{caller.user_id}")
+        await context.record(connection, caller, "sessions.ended", f"user/{caller.user_id}")
 
 
 def seen_by_owner(account: Account, session: Session, caller: Principal) -> SessionSeen:

@@ -11,7 +11,7 @@ from api.auth.guards import Caller, OrganizerInPerson
 from api.auth.tokens import Principal
 from api.http.problems import documented
 from api.http.schemas import RequestModel, ShortText
-from api.identity.context import AtFrontDesk
+from api.identity.context import Identity
 from db.identity import teams
 from db.identity.audit_log import of_user
 from db.identity.teams import Team
@@ -61,18 +61,18 @@ _PROBLEMS = documented(
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, summary="Make a team (organizers)", responses=_PROBLEMS)
-async def create_team(body: NewTeam, caller: OrganizerInPerson, desk: AtFrontDesk) -> TeamBody:
+async def create_team(body: NewTeam, caller: OrganizerInPerson, context: Identity) -> TeamBody:
     """You are its owner. Get new tokens, which say so, before you draft an event for it."""
-    async with desk.engine.begin() as connection:
-        await desk.account(connection, caller.user_id)
+    async with context.engine.begin() as connection:
+        await context.account(connection, caller.user_id)
         team = await teams.add(connection, body.name, caller.user_id)
-        await desk.note(connection, caller, "team.made", f"team/{team.id}")
+        await context.record(connection, caller, "team.made", f"team/{team.id}")
     return _body(team)
 
 
 @router.get("/{team_id}", summary="A team and its members (its members)", responses=_PROBLEMS)
-async def look_at_team(team_id: UUID, caller: Caller, desk: AtFrontDesk) -> TeamBody:
-    async with desk.engine.connect() as connection:
+async def look_at_team(team_id: UUID, caller: Caller, context: Identity) -> TeamBody:
+    async with context.engine.connect() as connection:
         return _body(_theirs(caller, await teams.find(connection, team_id)))
 
 
@@ -80,57 +80,57 @@ async def look_at_team(team_id: UUID, caller: Caller, desk: AtFrontDesk) -> Team
     "/{team_id}/members/{user_id}", summary="Invite somebody, or change a part (its owners)", responses=_PROBLEMS
 )
 async def put_member(
-    team_id: UUID, user_id: UUID, body: Part, caller: OrganizerInPerson, desk: AtFrontDesk
+    team_id: UUID, user_id: UUID, body: Part, caller: OrganizerInPerson, context: Identity
 ) -> TeamBody:
     """Who is invited has to agree: `PUT /v1/me/teams/{team_id}`. A part that changes ends the tokens from before."""
-    async with desk.engine.begin() as connection:
+    async with context.engine.begin() as connection:
         await teams.put(connection, _owned(caller, await teams.hold(connection, team_id)), user_id, body.role)
         changed = await teams.find(connection, team_id)
-        await desk.note(connection, caller, f"team.member-put:{team_id}:{body.role}", of_user(user_id))
+        await context.record(connection, caller, f"team.member-put:{team_id}:{body.role}", of_user(user_id))
     return _body(changed)
 
 
 @router.delete("/{team_id}/members/{user_id}", summary="End somebody's part (its owners)", responses=_PROBLEMS)
-async def remove_member(team_id: UUID, user_id: UUID, caller: OrganizerInPerson, desk: AtFrontDesk) -> TeamBody:
+async def remove_member(team_id: UUID, user_id: UUID, caller: OrganizerInPerson, context: Identity) -> TeamBody:
     """Their tokens end within seconds, and new ones say nothing of the team."""
-    async with desk.engine.begin() as connection:
+    async with context.engine.begin() as connection:
         await teams.remove(connection, _owned(caller, await teams.hold(connection, team_id)), user_id)
         changed = await teams.find(connection, team_id)
-        await desk.note(connection, caller, f"team.member-removed:{team_id}", of_user(user_id))
+        await context.record(connection, caller, f"team.member-removed:{team_id}", of_user(user_id))
     return _body(changed)
 
 
 @own_router.get(
     "", summary="The teams to which I belong, or am invited", responses=documented(ProblemType.UNAUTHENTICATED)
 )
-async def my_teams(caller: Caller, desk: AtFrontDesk) -> OwnParts:
-    async with desk.engine.connect() as connection:
+async def my_teams(caller: Caller, context: Identity) -> OwnParts:
+    async with context.engine.connect() as connection:
         return OwnParts(teams=[seen_by_member(part) for part in await teams.of_person(connection, caller.user_id)])
 
 
 @own_router.put(
     "/{team_id}", status_code=status.HTTP_204_NO_CONTENT, summary="Agree to belong to a team", responses=_PROBLEMS
 )
-async def join_team(team_id: UUID, caller: Caller, desk: AtFrontDesk) -> None:
+async def join_team(team_id: UUID, caller: Caller, context: Identity) -> None:
     """The part comes with your next tokens. Agreeing twice is no error."""
-    async with desk.engine.begin() as connection:
-        await desk.account(connection, caller.user_id)
+    async with context.engine.begin() as connection:
+        await context.account(connection, caller.user_id)
         if not await teams.accept(connection, caller.user_id, team_id):
             raise _no_such_team()
-        await desk.note(connection, caller, "team.joined", f"team/{team_id}")
+        await context.record(connection, caller, "team.joined", f"team/{team_id}")
 
 
 @own_router.delete(
     "/{team_id}", status_code=status.HTTP_204_NO_CONTENT, summary="Leave a team, or decline", responses=_PROBLEMS
 )
-async def leave_team(team_id: UUID, caller: Caller, desk: AtFrontDesk) -> None:
+async def leave_team(team_id: UUID, caller: Caller, context: Identity) -> None:
     """Its last owner cannot leave. Tokens that tell of the part end within seconds."""
-    async with desk.engine.begin() as connection:
+    async with context.engine.begin() as connection:
         team = await teams.hold(connection, team_id)
         if team is None or caller.user_id not in {member.user_id for member in team.members}:
             raise _no_such_team()
         await teams.remove(connection, team, caller.user_id)
-        await desk.note(connection, caller, "team.left", f"team/{team_id}")
+        await context.record(connection, caller, "team.left", f"team/{team_id}")
 
 
 def seen_by_member(part: teams.Part) -> OwnPart:

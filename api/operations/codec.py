@@ -9,10 +9,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from temporalio.api.common.v1 import Payload
 
-from api.auth.audit import AtTrail
+from api.auth.audit import Recorder
 from api.auth.guards import Staff
 from api.http.problems import documented
-from api.http.resources import Open
+from api.http.resources import Temporal
 from domain.problems import ProblemType, Refused
 from temporal.encryption import Undecryptable
 
@@ -41,15 +41,15 @@ class Payloads(BaseModel):
     summary="Decode payloads for the Temporal UI",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.UNAVAILABLE),
 )
-async def decode(body: Payloads, reader: Staff, opened: Open, trail: AtTrail) -> Payloads:
+async def decode(body: Payloads, reader: Staff, temporal: Temporal, recorder: Recorder) -> Payloads:
     """What is not sealed comes back as it is. That somebody reads is in the audit log."""
-    codec = opened.temporal.data_converter.payload_codec
+    codec = temporal.data_converter.payload_codec
     assert codec is not None
     try:
         opened_payloads = await codec.decode([_from_json(each) for each in body.payloads])
     except Undecryptable as error:
         raise Refused(ProblemType.INVALID_REQUEST, f"payloads: {error}.", field="payloads") from error
-    await trail.note(reader, "payloads.decoded", f"payloads/{len(body.payloads)}")
+    await recorder.record(reader, "payloads.decoded", f"payloads/{len(body.payloads)}")
     return Payloads(payloads=[_as_json(each) for each in opened_payloads])
 
 

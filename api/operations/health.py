@@ -14,7 +14,7 @@ from temporalio.client import Client
 
 from api.auth.guards import PUBLIC
 from api.auth.tokens import AccessTokens
-from api.http.deadlines import promptly
+from api.http.deadlines import with_deadline
 from api.http.resources import Open, Resources
 
 router = APIRouter(tags=["health"], dependencies=[PUBLIC])
@@ -42,12 +42,13 @@ def _answer(status: str, checks: Mapping[str, str]) -> Response:
 
 def _checks(opened: Resources) -> Mapping[str, Awaitable[Any]]:
     databases = {f"postgres/{service}": _select_one(engine) for service, engine in opened.engines.items()}
-    return {**databases, "redis": opened.redis.ping(), "temporal": _serving(opened.temporal)}
+    temporal = {"temporal": _serving(opened.part(Client))} if Client in opened.parts else {}
+    return {**databases, "redis": opened.redis.ping(), **temporal}
 
 
 async def _outcome(check: Awaitable[Any]) -> str:
     try:
-        await promptly(check)
+        await with_deadline(check)
     except Exception as error:
         return type(error).__name__  # the message may name hosts and accounts
     return "ok"
@@ -62,7 +63,7 @@ async def _has_keys(request: Request) -> None:
     """Without the keys that check tokens nobody who calls is known; once learnt they stay."""
     tokens: AccessTokens = request.app.state.tokens
     if not tokens.ring.published:
-        await request.app.state.upkeep.learn()
+        await request.app.state.key_sync.learn()
     if not tokens.ring.published:
         raise LookupError
 

@@ -13,14 +13,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.client import Client
 
-from adapters.payment.registry import read_settings, webhook_verifiers
+from adapters.payment.registry import open_webhook_verifiers
 from api.auth.guards import PUBLIC
-from api.http.deadlines import promptly
+from api.http.deadlines import with_deadline
 from api.http.problems import documented
 from api.http.resources import Open, PaymentDatabase, Resources
-from api.http.signals import notify_workflow
+from api.http.sagas import notify_workflow, start
 from config.settings import Settings
 from db.engine import autocommit
 from db.payment import late_payments, webhooks
@@ -29,14 +29,13 @@ from db.payment.webhooks import Course, Reception
 from domain.payment_gateway import WebhookVerifier
 from domain.payments import LatePayment, NewsRefused, ProviderNews
 from domain.problems import ProblemType, Refused
-from temporal import queues
 from temporal.policies import booking_policy
 from workflows.ids import (
     booking_workflow_id,
     exchange_workflow_id,
-    refund_taken_back_workflow_id,
     refund_workflow_id,
     start_late_payment,
+    start_refund_taken_back,
 )
 from workflows.late_payment import LatePaymentWorkflow
 from workflows.refund_taken_back import RefundTakenBack
@@ -50,7 +49,7 @@ def verifiers(settings: Settings) -> Mapping[str, WebhookVerifier]:
     Raises:
         ValueError: A provider's variable is missing or wrong.
     """
-    return webhook_verifiers(read_settings(settings.provider_variables, settings.development_sandbox))
+    return open_webhook_verifiers(settings.provider_variables, settings.development_sandbox)
 
 
 async def _verifier(provider: str, request: Request) -> WebhookVerifier:
@@ -79,19 +78,19 @@ async def receive(
 
 
 async def _take(news: ProviderNews, opened: Resources, engine: AsyncEngine) -> None:
-    course, attempt, refunds, given = await promptly(_received(engine, news))
+    course, attempt, refunds, given = await with_deadline(_received(engine, news))
     for refund_id in refunds:
-        await notify_workflow(opened.temporal, refund_workflow_id(refund_id))
+        await notify_workflow(opened.part(Client), refund_workflow_id(refund_id))
     for refund_id in given:
-        await promptly(_look_again(opened, refund_id))
+        await with_deadline(_check_again(opened, refund_id))
     if attempt is None or course in (Course.IGNORED, Course.REFUND):
         return
     if course is Course.SAGA:
-        if await notify_workflow(opened.temporal, _waiting_for(attempt)) or news.kind not in webhooks.MONEY:
+        if await notify_workflow(opened.part(Client), _waiting_for(attempt)) or news.kind not in webhooks.MONEY:
             return
         # Its saga has ended and left the attempt open.
-        await promptly(_watch(engine, attempt))
-    await promptly(_look_after(opened, attempt))
+        await with_deadline(_watch(engine, attempt))
+    await with_deadline(_handle_late_payment(opened, attempt))
 
 
 async def _received(engine: AsyncEngine, news: ProviderNews) -> Reception:
@@ -109,19 +108,13 @@ def _waiting_for(attempt: Attempt) -> str:
     return exchange_workflow_id(attempt.exchange_id) if attempt.exchange_id else booking_workflow_id(attempt.booking_id)
 
 
-async def _look_again(opened: Resources, refund_id: UUID) -> None:
-    """Have somebody find out whether a refund that had succeeded has failed after all."""
-    await opened.temporal.start_workflow(
-        RefundTakenBack.run,
-        refund_id,
-        id=refund_taken_back_workflow_id(refund_id),
-        task_queue=queues.RESERVATION,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-    )
+async def _check_again(opened: Resources, refund_id: UUID) -> None:
+    """Have a workflow find out whether a refund that had succeeded has failed after all."""
+    await start(opened.part(Client), RefundTakenBack.run, refund_id, start_refund_taken_back(refund_id))
 
 
-async def _look_after(opened: Resources, attempt: Attempt) -> None:
-    """Start the late payment's workflow, or tell the one that runs."""
+async def _handle_late_payment(opened: Resources, attempt: Attempt) -> None:
+    """Start the late payment's saga, or notify the one that runs."""
     assert attempt.intent_id is not None
     late = LatePayment(
         provider=attempt.provider,
@@ -130,9 +123,6 @@ async def _look_after(opened: Resources, attempt: Attempt) -> None:
         exchange_id=attempt.exchange_id,
         policy=booking_policy(opened.settings),
     )
-    await opened.temporal.start_workflow(
-        LatePaymentWorkflow.run,
-        late,
-        **start_late_payment(late),
-        start_signal="provider_has_news",
+    await opened.part(Client).start_workflow(
+        LatePaymentWorkflow.run, late, start_signal="provider_has_news", **start_late_payment(late)
     )

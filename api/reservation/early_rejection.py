@@ -17,6 +17,7 @@ from adapters.redis.seat_locks import Places
 from api.edge.body_guard import body_of
 from api.http.idempotency import KEY_PATTERN, booking_id_for
 from api.http.problems import respond
+from api.reservation.context import Seats
 from api.reservation.schemas import BookingBody
 from config.settings import secret
 from db.reservation.bookings.bookings import seats_unavailable
@@ -29,7 +30,7 @@ class _Route(NamedTuple):
     path: str
 
 
-class Door:
+class EarlyRejectionMiddleware:
     """Stands inside `BodyGuard`, which has read the body."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -54,7 +55,7 @@ class Door:
             body = BookingBody.model_validate_json(body_of(scope))
             booking_id = booking_id_for(state.tokens.read(token).user_id, key, secret(state.settings.booking_id_secret))
             asked = Places(body.event_id, booking_id, body.seats, body.quantities)
-            taken = await state.resources.turnstile.taken(asked)
+            taken = await state.resources.part(Seats).availability.taken(asked)
         except (Refused, ValidationError, RedisError, OSError):
             return None
         return seats_unavailable(taken).problem if taken else None

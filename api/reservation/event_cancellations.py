@@ -6,14 +6,14 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from api.auth.audit import AtTrail
+from api.auth.audit import Recorder
 from api.auth.guards import EventReader
 from api.auth.ownership import is_theirs, may_see
-from api.http.deadlines import promptly
+from api.http.deadlines import with_deadline
 from api.http.problems import documented
 from api.http.resources import ReservationDatabase
 from db.reservation import event_cancellations
-from domain.cancellations import Cancellation
+from domain.event_cancellations import Cancellation
 from domain.problems import ProblemType, Refused
 
 router = APIRouter(prefix="/v1/events", tags=["reservation"])
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/events", tags=["reservation"])
     responses=documented(ProblemType.NOT_FOUND),
 )
 async def cancellation(
-    event_id: UUID, caller: EventReader, engine: ReservationDatabase, trail: AtTrail
+    event_id: UUID, caller: EventReader, engine: ReservationDatabase, recorder: Recorder
 ) -> Cancellation:
     """How many bookings are let go and refunded, which refunds failed, and, when it is over, the report."""
 
@@ -33,9 +33,9 @@ async def cancellation(
         async with engine.connect() as connection:
             return await event_cancellations.find(connection, event_id)
 
-    found = await promptly(look())
+    found = await with_deadline(look())
     if found is None or not may_see(caller, found[1]):
         raise Refused(ProblemType.NOT_FOUND, "There is no such cancellation.")
     if not is_theirs(caller, found[1]):
-        await trail.note(caller, "cancellation.looked-at", f"event/{event_id}")
+        await recorder.record(caller, "cancellation.looked-at", f"event/{event_id}")
     return found[0]

@@ -1,4 +1,4 @@
-"""The answer to those who hold more than they buy."""
+"""Refuses buyers who hold more places of an event than they pay for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.redis.hold_quota import Hoarding
+from adapters.redis.hold_quota import HoldQuota
 from db.engine import autocommit
 from db.reservation.bookings import bookings
 from domain.bookings import PAID, BookingRequest
@@ -21,36 +21,36 @@ _MAY_BE_HELD: Final = {
 
 
 @asynccontextmanager
-async def counted(hoarding: Hoarding, engine: AsyncEngine, request: BookingRequest) -> AsyncIterator[None]:
-    """Count a hold while it is made; one that comes to nothing does not count, one whose outcome is unknown does.
+async def counted(hold_quota: HoldQuota, engine: AsyncEngine, request: BookingRequest) -> AsyncIterator[None]:
+    """Count a hold while it is made. A refused hold does not count; one whose outcome is unknown does.
 
     Raises:
         Refused: The user holds too many of the event's places, or has let go of too many.
     """
-    wait = await _admit(hoarding, request)
+    wait = await _admit(hold_quota, request)
     if wait:
-        await _heed_ends(hoarding, engine, request)
-        wait = await _admit(hoarding, request)
+        await _count_ends(hold_quota, engine, request)
+        wait = await _admit(hold_quota, request)
     if wait:
-        detail = "You have held as many bookings of this event as you may without paying; pay, or wait."
+        detail = "You have held as many bookings of this event as you may without paying. Pay for one, or wait."
         raise Refused(ProblemType.TOO_MANY_HOLDS, detail, retry_after=wait)
     try:
         yield
     except Refused as refusal:
         if refusal.problem.type not in _MAY_BE_HELD:
-            await hoarding.forget(request.user_id, request.event_id, request.id)
+            await hold_quota.forget(request.user_id, request.event_id, request.id)
         raise
 
 
-async def _admit(hoarding: Hoarding, request: BookingRequest) -> int:
-    return await hoarding.admit(request.user_id, request.event_id, request.id, request.hold_seconds)
+async def _admit(hold_quota: HoldQuota, request: BookingRequest) -> int:
+    return await hold_quota.admit(request.user_id, request.event_id, request.id, request.hold_seconds)
 
 
-async def _heed_ends(hoarding: Hoarding, engine: AsyncEngine, request: BookingRequest) -> None:
-    """Many a booking ends when no API process waits for it: paid after 3-D Secure, or expired. Its row knows."""
-    known = await hoarding.counted(request.user_id, request.event_id)
+async def _count_ends(hold_quota: HoldQuota, engine: AsyncEngine, request: BookingRequest) -> None:
+    """Forget bookings that ended while no API process waited: paid after 3-D Secure, or expired. Their rows say so."""
+    known = await hold_quota.counted(request.user_id, request.event_id)
     async with autocommit(engine) as connection:
         ended = await bookings.ended(connection, known)
     for booking_id, status in ended.items():
-        tell = hoarding.forget if status in PAID else hoarding.let_go
-        await tell(request.user_id, request.event_id, booking_id)
+        forget = hold_quota.forget if status in PAID else hold_quota.let_go
+        await forget(request.user_id, request.event_id, booking_id)

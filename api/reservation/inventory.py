@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.auth.guards import PUBLIC
-from api.http.deadlines import promptly
+from api.http.deadlines import with_deadline
 from api.http.problems import documented
 from api.http.resources import ReservationDatabase
 from db.reservation import inventory
@@ -56,7 +56,7 @@ _SHOWN_AS = {"claimed": "held", "sold": "sold"}
     responses=documented(ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
 )
 async def seats(event_id: UUID, engine: ReservationDatabase) -> Response:
-    stock = await promptly(_stock(engine, event_id))
+    stock = await with_deadline(_stock(engine, event_id))
     if stock is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such event, or it is not on sale yet.")
     # A large house takes a tenth of a second: others must not wait for it.

@@ -1,20 +1,23 @@
-"""What a buyer whom the payment provider asks to act can do at ours: come back from there, or pay otherwise instead."""
+"""Payments over REST: pay for a booking, come back from the payment provider, or abandon a payment."""
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
 from api.auth.guards import PUBLIC, Buyer
+from api.http.idempotency import IdempotencyKey
 from api.http.problems import documented
-from api.http.signals import notify_workflow
-from api.reservation import commands
-from api.reservation.bookings import AtDesk, find_booking, over, own_booking, standing
-from api.reservation.commands import WorkflowClosed
-from domain.bookings import Booking, BookingStatus, CancelOutcome
-from domain.problems import ProblemType, Refused
+from api.http.sagas import notify_workflow
+from api.reservation.commands import cancel, pay
+from api.reservation.context import Reservation
+from api.reservation.reads import require_booking
+from api.reservation.schemas import PaymentBody
+from domain.bookings import Booking, BookingStatus
+from domain.problems import ProblemType
 from workflows.ids import booking_workflow_id
 
 router = APIRouter(prefix="/v1/bookings/{booking_id}/payment", tags=["bookings"])
@@ -25,61 +28,68 @@ _PAGE = """<!doctype html>
 """
 _WORDS = {
     BookingStatus.CONFIRMED: "Your booking is confirmed. You can close this page.",
-    BookingStatus.HELD: "The payment was not made; your places are still held. Go back to the shop to pay otherwise.",
-    BookingStatus.PAYING: "Your payment is being made. You can close this page and go back to the shop.",
+    BookingStatus.HELD: "The payment was not made. Your places are still held: go back to the shop and pay again.",
+    BookingStatus.PAYING: "Your payment is in progress. You can close this page and go back to the shop.",
     BookingStatus.ACTION_REQUIRED: "We are asking your bank. You can close this page and go back to the shop.",
 }
-_OVER = "This booking is closed. Go back to the shop to see how it ended."
+_CLOSED = "This booking is closed. Go back to the shop to see how it ended."
+
+
+@router.post(
+    "",
+    name="pay",
+    summary="Pay for a booking",
+    responses={
+        202: {"description": "The buyer has to act at `next_action.url`. Then the booking goes on by itself."},
+        **documented(
+            ProblemType.PAYMENT_DECLINED,
+            ProblemType.NOT_FOUND,
+            ProblemType.PAYMENT_IN_PROGRESS,
+            ProblemType.UNKNOWN_PROVIDER,
+            ProblemType.OUTCOME_UNKNOWN,
+        ),
+    },
+)
+async def post_payment(
+    booking_id: UUID, body: PaymentBody, user: Buyer, context: Reservation, response: Response, key: IdempotencyKey
+) -> dict[str, Any]:
+    """One key pays once, however often it is sent. A decline (402) keeps the seats: pay again with a new key."""
+    answer = await pay.pay(context, user, booking_id, body, key)
+    response.status_code = answer.status
+    return answer.body
 
 
 @router.get(
     "/return",
     response_class=HTMLResponse,
     dependencies=[PUBLIC],
-    summary="Where the provider sends the browser back to",
+    summary="Come back from the payment provider",
 )
 @router.post(
     "/return",
     response_class=HTMLResponse,
     dependencies=[PUBLIC],
     name="come_back_by_form",
-    summary="Likewise, by a form",
+    summary="Come back from the payment provider, by a form",
 )
-async def come_back(booking_id: UUID, desk: AtDesk) -> HTMLResponse:
-    """Has the saga ask the provider at once. Needs no token, tells no secret, and believes nothing that it is sent."""
-    booking = await find_booking(desk, booking_id)
-    if booking is None:
-        raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
+async def come_back(booking_id: UUID, context: Reservation) -> HTMLResponse:
+    """The provider sends the buyer's browser here. The booking then asks the provider at once.
+
+    It needs no token, shows nothing secret, and trusts nothing in the request.
+    """
+    booking = await require_booking(context, booking_id)
     if booking.status is BookingStatus.ACTION_REQUIRED:
-        await notify_workflow(desk.temporal, booking_workflow_id(booking_id))
-    words = _WORDS.get(booking.status, _OVER)
+        await notify_workflow(context.temporal, booking_workflow_id(booking_id))
+    words = _WORDS.get(booking.status, _CLOSED)
     return HTMLResponse(_PAGE.format(words=words), headers={"Cache-Control": "no-store"})
 
 
 @router.delete(
     "",
+    name="abandon",
     summary="Abandon a payment that waits for you",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.PAYMENT_IN_PROGRESS, ProblemType.OUTCOME_UNKNOWN),
 )
-async def abandon(booking_id: UUID, user: Buyer, desk: AtDesk) -> Booking:
-    """Ends the payment and keeps the places held, to pay otherwise. Abandoning what is not there is no error."""
-    booking = await own_booking(user, desk, booking_id)
-    if booking.status is not BookingStatus.ACTION_REQUIRED:
-        return _held(booking)
-    try:
-        outcome = await commands.abandon(desk.temporal, booking, wait=desk.settings.payment_wait)
-    except WorkflowClosed:
-        outcome = CancelOutcome()
-    except Refused as refusal:
-        if refusal.problem.type is not ProblemType.WRONG_STATE:
-            raise
-        outcome = CancelOutcome()  # it has just gone on without us
-    return outcome.booking or _held(await standing(desk, booking_id))
-
-
-def _held(booking: Booking) -> Booking:
-    if booking.status is BookingStatus.HELD:
-        return booking
-    if booking.status in (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED):
-        raise Refused(ProblemType.PAYMENT_IN_PROGRESS, "The payment is being made.", booking_id=str(booking.id))
-    raise over(booking)
+async def delete_payment(booking_id: UUID, user: Buyer, context: Reservation) -> Booking:
+    """End the payment and keep the places, to pay in another way. Without a payment it is no error."""
+    return await cancel.abandon_payment(context, user, booking_id)

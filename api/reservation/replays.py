@@ -1,4 +1,4 @@
-"""Bookings that their key has made already: answered from the row, or by the saga, which may have to be revived."""
+"""Finds what an Idempotency-Key has made already: answered from the row, or by the saga, which may be lost."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from domain.bookings import OVER, Booking, BookingPolicy, BookingRequest
 _GRACE: Final = timedelta(seconds=30)
 
 
-class Repeated(NamedTuple):
-    """A booking, and the request that made it.
+class Replay(NamedTuple):
+    """A repeated call: the booking that its key has made, and the request that made it.
 
     Attributes:
-        may_be_forsaken: It has not ended although its time is up: its workflow pays for it, waits for an operator, or
-            was terminated, and then handing in the request again revives it.
+        may_be_lost: The booking has not ended although its time is up. Its saga is paying, waits for an operator, or
+            was terminated; in the last case the request starts it again.
     """
 
     booking: Booking
     request: BookingRequest
-    may_be_forsaken: bool
+    may_be_lost: bool
 
 
-async def find_repeated(connection: AsyncConnection, booking_id: UUID, policy: BookingPolicy) -> Repeated | None:
+async def find_replay(connection: AsyncConnection, booking_id: UUID, policy: BookingPolicy) -> Replay | None:
     """The booking, judged by the database's clock, or None where there is none yet."""
     booking = await bookings.find(connection, booking_id)
     if booking is None:
         return None
     request, overdue = await requests.request_of(connection, booking, grace=_GRACE)
-    return Repeated(
-        booking, request.model_copy(update={"policy": policy}), may_be_forsaken=overdue and booking.status not in OVER
+    return Replay(
+        booking, request.model_copy(update={"policy": policy}), may_be_lost=overdue and booking.status not in OVER
     )

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from api.auth.audit import AtTrail
+from api.auth.audit import Recorder
 from api.auth.guards import EventReader
 from api.auth.ownership import is_theirs, may_see
-from api.http.deadlines import promptly
+from api.http.deadlines import with_deadline
 from api.http.problems import documented
 from api.http.resources import ReservationDatabase
 from db.reservation import revenue
@@ -24,16 +24,16 @@ router = APIRouter(prefix="/v1/events", tags=["reservation"])
     summary="What an event has sold (its organizer and team, support, operators)",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
 )
-async def look(event_id: UUID, caller: EventReader, engine: ReservationDatabase, trail: AtTrail) -> Sales:
+async def look(event_id: UUID, caller: EventReader, engine: ReservationDatabase, recorder: Recorder) -> Sales:
     """Paid bookings, valid tickets, and the money, as they stand now."""
 
     async def find() -> tuple[Sales, UUID] | None:
         async with engine.connect() as connection:
             return await revenue.find(connection, event_id)
 
-    found = await promptly(find())
+    found = await with_deadline(find())
     if found is None or not may_see(caller, found[1]):
         raise Refused(ProblemType.NOT_FOUND, "There is no such event.")
     if not is_theirs(caller, found[1]):
-        await trail.note(caller, "sales.looked-at", f"event/{event_id}")
+        await recorder.record(caller, "sales.looked-at", f"event/{event_id}")
     return found[0]

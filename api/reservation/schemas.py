@@ -1,4 +1,4 @@
-"""What clients send to hold places and to pay for them."""
+"""What clients send to hold places, to pay for them, to exchange a seat and to give tickets back."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from api.http.schemas import RequestModel, ShortText
 from domain.seats import MAX_PLACES, SeatName
 
 
@@ -68,7 +69,7 @@ class BookingBody(BaseModel):
         return self
 
 
-def _no_card_number(method: str) -> str:
+def _no_card_number_as_method(method: str) -> str:
     if re.search(r"[0-9](_?[0-9]){11}", method):
         # Whatever is accepted here stays in the saga's history, where a card number must never be.
         raise PydanticCustomError("payment_method", "must be the provider's token, not a card number")
@@ -76,7 +77,7 @@ def _no_card_number(method: str) -> str:
 
 
 PaymentMethod = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{2,127}$"), AfterValidator(_no_card_number)
+    str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{2,127}$"), AfterValidator(_no_card_number_as_method)
 ]
 """A provider's token, never a card number."""
 
@@ -88,3 +89,35 @@ class PaymentBody(BaseModel):
 
     provider: Annotated[str, StringConstraints(min_length=1, max_length=40)]
     payment_method: PaymentMethod | None = None
+
+
+class ExchangeBody(RequestModel):
+    """Which ticket, and for which seat. Where the new seat costs more, `provider` and `payment_method` pay for it."""
+
+    ticket: UUID
+    seat: Annotated[str, StringConstraints(max_length=80)] = Field(examples=["A-1-12"])
+    provider: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
+    payment_method: PaymentMethod | None = None
+
+    @field_validator("seat")
+    @classmethod
+    def _canonical(cls, seat: str) -> str:
+        return str(SeatName.parse(seat))
+
+
+def _no_card_number(reason: str) -> str:
+    if re.search(r"[0-9]([ _-]?[0-9]){11}", reason):
+        raise PydanticCustomError("reason", "must not contain a card number")
+    return reason
+
+
+class RefundBody(RequestModel):
+    """Which tickets to give back: some, or all valid tickets where none are named."""
+
+    reason: Annotated[ShortText, AfterValidator(_no_card_number)] = Field(examples=["We cannot come."])
+    tickets: list[UUID] = Field(default=[], max_length=MAX_PLACES)
+    waive_policy: bool = Field(
+        default=False,
+        strict=True,
+        description="Support and operators only: refund in full and at any time, whatever the event's policy says.",
+    )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from redis.asyncio import Redis
 
 from adapters.elasticsearch import EventSearch
 from api.auth.guards import PUBLIC
 from api.http.problems import documented
-from api.http.resources import Open
+from api.http.resources import part
 from api.http.schemas import Storable
+from config.settings import Settings
 from domain.problems import ProblemType
 from domain.search import MAX_PAGE, MAX_RADIUS_KM, Place, SearchPage, SearchQuery, SearchSort
 
@@ -63,11 +66,14 @@ async def _query(parameters: Annotated[SearchParameters, Query()]) -> SearchQuer
         raise RequestValidationError([{"loc": ("query", "near"), "msg": str(error), "type": "place"}]) from None
 
 
-async def _search(opened: Open) -> EventSearch:
-    return opened.search
+async def open_search(settings: Settings, redis: Redis, stack: AsyncExitStack) -> EventSearch:
+    """For the search service's processes."""
+    search = EventSearch(settings.elasticsearch_url)
+    stack.push_async_callback(search.close)
+    return search
 
 
-Events = Annotated[EventSearch, Depends(_search)]
+Events = Annotated[EventSearch, Depends(part(EventSearch))]
 
 
 @router.get("", summary="Search for events", responses=_PROBLEMS)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation.tables import BookingRow, CancellationRow, EventRow, ExchangeRow
 from domain.bookings import BookingStatus
-from domain.cancellations import Cancellation, Estimate, OpenBooking, Progress, Stranded
+from domain.event_cancellations import Cancellation, Estimate, OpenBooking, Progress, Stranded
 from domain.exchanges import LIVE
 
 _STRANDED_SHOWN = 1000

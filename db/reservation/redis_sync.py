@@ -8,19 +8,19 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reservation.tables import UntoldRow
+from db.reservation.tables import PendingRedisUpdateRow
 
 
 async def note(connection: AsyncConnection, booking_id: UUID) -> None:
     """Record that Redis needs an update for the booking; repeated, no change."""
-    await connection.execute(insert(UntoldRow).values(booking_id=booking_id).on_conflict_do_nothing())
+    await connection.execute(insert(PendingRedisUpdateRow).values(booking_id=booking_id).on_conflict_do_nothing())
 
 
 async def find(connection: AsyncConnection, *, limit: int) -> list[UUID]:
     """Some bookings that need an update of Redis."""
-    return list(await connection.scalars(select(UntoldRow.booking_id).limit(limit)))
+    return list(await connection.scalars(select(PendingRedisUpdateRow.booking_id).limit(limit)))
 
 
 async def forget(connection: AsyncConnection, booking_id: UUID) -> None:
     """Record that Redis is up to date for the booking."""
-    await connection.execute(delete(UntoldRow).where(UntoldRow.booking_id == booking_id))
+    await connection.execute(delete(PendingRedisUpdateRow).where(PendingRedisUpdateRow.booking_id == booking_id))

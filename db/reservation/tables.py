@@ -140,10 +140,10 @@ class TicketRow(Base):
     issued_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class UntoldRow(Base):
+class PendingRedisUpdateRow(Base):
     """A booking whose end is not in Redis yet."""
 
-    __tablename__ = "untold"
+    __tablename__ = "pending_redis_updates"
 
     booking_id: Mapped[UUID] = mapped_column(ForeignKey("bookings.id"), primary_key=True)
 

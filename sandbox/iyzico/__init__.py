@@ -1,4 +1,4 @@
-"""iyzico's API: the Checkout Form with pre-authorization, and what can be done with its payments afterwards."""
+"""iyzico's API: the Checkout Form with pre-authorization, and the calls for its payments."""
 
 from __future__ import annotations
 

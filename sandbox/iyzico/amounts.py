@@ -13,7 +13,7 @@ MOST = 99_999_999
 
 
 def minor_units(name: str, value: Any) -> int:
-    """The amount in minor units.
+    """Parse an amount into minor units.
 
     Raises:
         ApiError: Not a positive decimal number with at most two decimals.
@@ -28,12 +28,12 @@ def minor_units(name: str, value: Any) -> int:
 
 
 def price(minor: int) -> float:
-    """The number that an answer carries."""
+    """The amount as the number in a response."""
     return minor / 100
 
 
 def written(minor: int, currency: str) -> str:
-    """An amount as its buyer reads it."""
+    """An amount as shown to the buyer."""
     return f"{minor / 100:,.2f} {currency}"
 
 

@@ -1,4 +1,4 @@
-"""How iyzico describes a form and its payment."""
+"""Renders a form and its payment as iyzico does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CANCELLED = "cancelled"
 
 
 def payment_status(intent: Intent) -> str | None:
-    """What became of the latest try on the form; None when there was none."""
+    """The result of the latest attempt on the form; None if there was none."""
     if intent.state is State.ACTION_REQUIRED:
         return "INIT_THREEDS"
     if intent.attempt_id is None:
@@ -28,7 +28,7 @@ def payment_status(intent: Intent) -> str | None:
 
 
 def payment(intent: Intent) -> Json:
-    """A payment that succeeded, as the form's retrieval, `/payment/detail` and `/payment/postauth` tell it."""
+    """A successful payment, as in the form's retrieval, `/payment/detail` and `/payment/postauth`."""
     details = intent.details
     card = card_of(intent)
     taken = intent.captured or intent.amount
@@ -52,13 +52,13 @@ def payment(intent: Intent) -> Json:
 
 
 def refused(failure: dict[str, str]) -> Json:
-    """Why the latest try was refused; `mdStatus` is there when 3-D Secure was the reason."""
+    """The refusal of the latest attempt; it has `mdStatus` if 3-D Secure failed."""
     given = {"errorCode": failure["code"], "errorGroup": failure["group"], "errorMessage": failure["message"]}
     return given | ({"mdStatus": int(failure["md_status"])} if "md_status" in failure else {})
 
 
 def report(intent: Intent, attempt: Attempt, refunds: Sequence[Refund]) -> Json:
-    """A payment as the reporting service tells it, with all that happened to it since."""
+    """A payment as in the reporting service, with its later movements."""
     is_last = attempt.id == intent.attempt_id
     status = payment_status(intent) if is_last else "FAILURE"
     cancels = [refund for refund in refunds if refund.reason == CANCELLED]
@@ -104,7 +104,7 @@ def _transaction(intent: Intent) -> Json:
 
 
 def _void(intent: Intent) -> list[Json]:
-    """A hold that was given back, by a cancel or because the issuer's time was over."""
+    """A released hold, by a cancel or by expiry at the issuer."""
     if intent.state is not State.VOIDED or not intent.authorized:
         return []
     given_back = {"refundId": int(intent.details["transaction_id"]), "refundPrice": price(intent.released)}
@@ -113,7 +113,7 @@ def _void(intent: Intent) -> list[Json]:
 
 
 REFUND_STATUSES = {"failed": 0, "succeeded": 1, "pending": 2}
-"""0 and 1 are documented; what iyzico says of a refund that it goes on trying is not."""
+"""0 and 1 are documented; the status of a refund that iyzico retries is not."""
 
 
 def _refund(refund: Refund, intent: Intent, kind: str) -> Json:

@@ -34,7 +34,7 @@ PAGE_PATH = "/iyzico/checkout"
 
 @dataclass
 class Arrival:
-    """One call, read but not yet judged."""
+    """One call, parsed but not yet validated."""
 
     endpoint: Endpoint
     call: Call
@@ -43,7 +43,7 @@ class Arrival:
 
 
 class IyzicoApi:
-    """The routes of the iyzico API: its API under iyzico's own paths, and the payment page."""
+    """The routes of the iyzico API under iyzico's own paths, and of the payment page."""
 
     def __init__(self, store: Store, ledger: Ledger, faults: Faults, log: CallLog, webhooks: Webhooks) -> None:
         self._store = store
@@ -93,7 +93,7 @@ class IyzicoApi:
         return self._fail(call, 500) if body is None else self._send(call, body, arrival.given)
 
     async def _execute(self, arrival: Arrival) -> Json | None:
-        """The answer; None where the fault wants a server error, after the effect or instead of it."""
+        """The response; None if a fault requires a server error, after the effect or instead of it."""
         fault = self._faults.take(arrival.call, IN_EXECUTION)
         if fault and fault.kind == "slow":
             await asyncio.sleep(fault.delay_seconds)
@@ -115,7 +115,7 @@ class IyzicoApi:
                 call.intent_id, call.booking_id = context.intent.id, context.intent.booking_id
 
     def _recognize(self, call: Call, given: Json) -> None:
-        """What a call is about, so that faults and log find it by booking before it is executed."""
+        """The intent of a call, so that faults and log find its booking before it is executed."""
         attempt = self.intents.attempt(str(given["paymentId"])) if given.get("paymentId") else None
         call.intent_id = attempt.intent_id if attempt else str(given["token"]) if given.get("token") else None
         basket = given.get("basketId")
@@ -123,7 +123,7 @@ class IyzicoApi:
         call.booking_id = self.intents.booking_of(call.intent_id) if call.intent_id else named
 
     def _send(self, call: Call, body: Json, given: Json) -> web.Response:
-        """Failures, too, are answered with HTTP 200."""
+        """Respond with HTTP 200, also to a failure."""
         self._log.add(call, 200)
         echo = {"conversationId": given["conversationId"]} if given.get("conversationId") else {}
         about = {"locale": given.get("locale", "tr"), "systemTime": int(time.time() * 1000)} | echo

@@ -1,4 +1,4 @@
-"""iyzico's test cards and what each of them does (docs.iyzico.com, Test Cards and Bank Error Codes)."""
+"""iyzico's test cards and the result of each (docs.iyzico.com, Test Cards and Bank Error Codes)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Card:
 
     Attributes:
         failure: `code`, `group` and `message` of its bank's refusal.
-        md_status: What 3-D Secure brings once the buyer has approved; 1 is the only success.
-        initializes: Whether 3-D Secure can be begun with it.
-        final: Its payments can be neither captured nor cancelled nor refunded.
+        md_status: The result of 3-D Secure after the buyer's approval; only 1 is a success.
+        initializes: Whether 3-D Secure can start with it.
+        final: Whether its payments can be neither captured nor cancelled nor refunded.
     """
 
     number: str
@@ -28,7 +28,7 @@ class Card:
 
     @property
     def masked(self) -> str:
-        """What of the number is kept."""
+        """The stored part of the number."""
         return f"{self.number[:6]}******{self.number[-4:]}"
 
 
@@ -48,7 +48,7 @@ REASONS = {
 
 
 def failure(group: str) -> dict[str, str]:
-    """Why a bank refuses; a reason that iyzico does not have is `DO_NOT_HONOUR`."""
+    """The bank's reason of a refusal; unknown reasons become `DO_NOT_HONOUR`."""
     known = group if group in REASONS else "DO_NOT_HONOUR"
     code, message = REASONS[known]
     return {"code": code, "group": known, "message": message}
@@ -90,5 +90,5 @@ _BY_MASK = {card.masked: card for card in _ALL}
 
 
 def card_of(intent: Intent) -> Card:
-    """The card that an intent was last tried with."""
+    """The card of the intent's latest attempt."""
     return _BY_MASK[str(intent.payment_method)]

@@ -1,4 +1,4 @@
-"""iyzico's report of a day: what happened to payments, with the commission that iyzico keeps.
+"""iyzico's daily report: the movements of payments, with iyzico's commission.
 
 Guesses, where no public source says: a day is UTC's, a page has PAGE rows, a pre-authorization is a PAYMENT of phase
 PRE_AUTH and its post-authorization another one of phase POST_AUTH, and a void is a CANCEL of phase PRE_AUTH.
@@ -26,11 +26,11 @@ ROWS = {
     Movement.REFUND: ("REFUND", "POST_AUTH"),
 }
 COMMISSION_THOUSANDTHS, FEE = 29, 25
-"""2.9% and 25 minor units of a payment, as iyzico's public price list has it for small shops."""
+"""2.9% and 25 minor units of a payment, from iyzico's public price list for small merchants."""
 
 
 class Days:
-    """The reports of all days."""
+    """Builds the daily reports."""
 
     def __init__(self, ledger: Ledger, intents: Intents) -> None:
         self._ledger = ledger

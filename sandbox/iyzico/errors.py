@@ -1,4 +1,4 @@
-"""iyzico's errors. Whatever is wrong is answered with HTTP 200, `status` "failure" and a code.
+"""iyzico's errors: every response has HTTP 200, `status` "failure" and a code.
 
 Codes and groups are those of docs.iyzico.com (Error Codes) and of answers seen in public test suites: 11, 20, 23, 1000,
 1001, 5062, 5082, 5087, 8514, 50000 and the banks' 10000s. Where none could be found it is 11, and the message says why.
@@ -14,7 +14,7 @@ class ApiError(Exception):
 
     Attributes:
         group: iyzico's name of a bank's reason, such as `NOT_SUFFICIENT_FUNDS`.
-        about: Further fields of the answer, such as the payment's id.
+        about: Further fields of the response, such as the payment's id.
     """
 
     def __init__(self, code: str, message: str, *, group: str | None = None, **about: Any) -> None:
@@ -51,12 +51,12 @@ def not_for_postauth(payment_id: str) -> ApiError:
 
 
 def already_started(payment_id: str) -> ApiError:
-    """What a payment answers that was cancelled, or refunded in full, already."""
+    """The error for a payment that is already cancelled or fully refunded."""
     return ApiError("8514", "This operation was started before and is in progress", paymentId=payment_id)
 
 
 def too_many_calls() -> ApiError:
-    """As the page "Limiters" has it, where the code is a number."""
+    """The error of the page "Limiters", where the code is a number."""
     return ApiError("50000", "Request Limit Exceeded", errorCode=50000)
 
 

@@ -1,4 +1,4 @@
-"""What iyzico tells a shop of a form: the notification, and the signature that proves it (docs.iyzico.com, Webhook)."""
+"""iyzico's notifications about a form, and their signature (docs.iyzico.com, Webhook)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sandbox.webhooks import Webhooks
 TOLD = frozenset({State.OPEN, State.PROCESSING, State.AUTHORIZED})
 OF_REFUNDS = {"succeeded": "REFUND_RETRY_SUCCESS", "failed": "REFUND_RETRY_FAILURE"}
 WANTED = ("SUCCESS", "FAILURE", *OF_REFUNDS.values())
-"""A merchant cannot choose; these are all that the provider API sends."""
+"""The merchant cannot choose; the API sends exactly these types."""
 
 
 class Messages:
-    """Tells what came of a try on a form, and of a refund that was left pending; nothing else is told."""
+    """Sends the result of an attempt on a form and of a pending refund, and nothing else."""
 
     def __init__(self, webhooks: Webhooks, intents: Intents) -> None:
         self._webhooks = webhooks
@@ -29,7 +29,7 @@ class Messages:
         webhooks.sign_with("iyzico", sign)
 
     def announce(self, intent: Intent) -> None:
-        """Tell how the latest try ended; of several refusals on one form only the first is told."""
+        """Send the result of the latest attempt; of several refusals on one form, only the first is sent."""
         status = payment_status(intent)
         if intent.state not in TOLD or status is None:
             return
@@ -46,10 +46,10 @@ class Messages:
             "iyziEventTime": int(time.time() * 1000),
             "iyziPaymentId": int(intent.attempt_id or 0),
         }
-        self._webhooks.tell(intent, event_id, status, orjson.dumps(notice))
+        self._webhooks.queue(intent, event_id, status, orjson.dumps(notice))
 
     def announce_refund(self, intent: Intent, refund: Refund) -> None:
-        """Tell what came of a refund, if its own answer could not: then the bank was asked again since."""
+        """Send the result of a refund whose own response was pending."""
         if not refund.metadata.get("left_pending") or refund.status not in OF_REFUNDS:
             return
         event_id, type_ = str(uuid4()), OF_REFUNDS[refund.status]
@@ -62,9 +62,9 @@ class Messages:
             "iyziEventType": type_,
             "iyziEventTime": int(time.time() * 1000),
         }
-        self._webhooks.tell(intent, event_id, type_, orjson.dumps(notice))
+        self._webhooks.queue(intent, event_id, type_, orjson.dumps(notice))
 
 
 def sign(body: bytes, keys: tuple[str, ...]) -> Mapping[str, str]:
-    """The header; iyzico has one secret key for everything."""
+    """The signature header; iyzico has one secret key for everything."""
     return {"X-IYZ-SIGNATURE-V3": sign_notification(keys[0], orjson.loads(body))}

@@ -1,4 +1,4 @@
-"""What iyzico's calls do; nothing here is idempotent, as nothing of it is at iyzico."""
+"""Executes iyzico's calls; none is idempotent, as at iyzico."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sandbox.store import Store
 Json = dict[str, Any]
 
 FORM_SECONDS = 1800
-"""How long a form can be paid (`tokenExpireTime` of the initialize answer)."""
+"""Seconds that a form can be paid (`tokenExpireTime` of the initialize answer)."""
 OF_A_PAYMENT = ("paymentId", "currency", "basketId", "conversationId", "paidPrice", "price")
 OF_A_FORM = ("paymentStatus", *OF_A_PAYMENT, "token")
 OF_A_REFUND = ("paymentId", "price", "currency", "conversationId")
@@ -32,7 +32,7 @@ OF_A_REFUND = ("paymentId", "price", "currency", "conversationId")
 
 @dataclass
 class Context:
-    """Who calls and from where; `intent` becomes known while the call is served.
+    """The caller and its address; `intent` becomes known while the call is served.
 
     Attributes:
         page: Address of the payment page, without its query.
@@ -46,7 +46,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One call of iyzico's API and what serves it."""
+    """One call of iyzico's API and its handler."""
 
     method: str
     path: str
@@ -55,7 +55,7 @@ class Endpoint:
 
 
 class Operations:
-    """All calls; each must run inside a transaction of the store."""
+    """All calls; run each inside a transaction of the store."""
 
     def __init__(self, store: Store, ledger: Ledger, intents: Intents) -> None:
         self._store = store
@@ -145,7 +145,7 @@ class Operations:
         return self._days.page(given) | _echo(given)
 
     def postauth(self, given: Json, context: Context) -> Json:
-        """A currency left out is TRY: docs.iyzico.com, page "Create PostAuth Payment"."""
+        """The default currency is TRY: docs.iyzico.com, page "Create PostAuth Payment"."""
         requests.fields(given, "request", frozenset({"paymentId", "ip"}), EVERY_CALL | {"paidPrice", "currency"})
         intent = self._successful(given["paymentId"], context)
         payment_id = str(intent.attempt_id)
@@ -165,7 +165,7 @@ class Operations:
         return _signed(answers.payment(intent) | _echo(given), OF_A_PAYMENT, context)
 
     def cancel(self, given: Json, context: Context) -> Json:
-        """Void a pre-authorization, or give back on its own day what was taken."""
+        """Void a pre-authorization, or refund a capture on its own day."""
         requests.fields(given, "request", frozenset({"paymentId"}), EVERY_CALL | {"ip", "reason", "description"})
         intent = self._successful(given["paymentId"], context)
         payment_id = str(intent.attempt_id)
@@ -180,7 +180,7 @@ class Operations:
         return _bank_s_answer(intent, intent.amount) | _echo(given)
 
     def refund_transaction(self, given: Json, context: Context) -> Json:
-        """Refund of one basket item; a payment has one here."""
+        """Refund one basket item; a payment has exactly one in the sandbox."""
         optional = EVERY_CALL | {"currency", "ip", "reason", "description"}
         requests.fields(given, "request", frozenset({"paymentTransactionId", "price"}), optional)
         wanted = str(given["paymentTransactionId"])

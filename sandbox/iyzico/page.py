@@ -1,4 +1,4 @@
-"""iyzico's payment page: a buyer chooses a card, may have to pass 3-D Secure, and is posted back to the shop."""
+"""iyzico's payment page: the buyer chooses a card, may pass 3-D Secure, and returns to the merchant."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sandbox.store import Store
 
 PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 SCRIPT = "sha256-NndXicV1CtJ74Oju5tl2OcCIrs+jntDnDzeAfhnMIEI="
-"""The hash of the page's one script, which posts the way back."""
+"""The hash of the page's one script, which posts the return form."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": f"default-src 'none'; style-src 'unsafe-inline'; script-src '{SCRIPT}'; base-uri 'none'",
@@ -47,7 +47,7 @@ class PaymentPage:
         return _unknown() if intent is None else self._shown(intent)
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
-        """A card, or the outcome of 3-D Secure. What comes too late changes nothing."""
+        """Accept a card, or the outcome of 3-D Secure; a late submission changes nothing."""
         given = {name: str(value) for name, value in (await request.post()).items()}
         with self._store.transaction():
             intent = self._intents.find(request.query.get("token", ""))
@@ -64,7 +64,7 @@ class PaymentPage:
         return _back(intent) if goes_back else self._shown(intent)
 
     def _take(self, intent: Intent, given: dict[str, str], fault: Fault | None) -> bool:
-        """Whether the buyer goes back to the shop. A refusal without 3-D Secure is shown here, for another try."""
+        """Whether the buyer returns to the merchant; a refusal without 3-D Secure allows another attempt here."""
         if _is_expired(intent):
             return False
         if intent.state is State.ACTION_REQUIRED and given.get("outcome") in ("approve", "fail"):
@@ -144,7 +144,7 @@ def _alert(message: str | None) -> str:
 
 
 def _back(intent: Intent) -> web.Response:
-    """Post the token to the shop's `callbackUrl`, as the real page does; the button is for browsers without scripts."""
+    """Post the token to the merchant's `callbackUrl`, as iyzico does; the button works without scripts."""
     form = (
         f'<form method="post" id="back" action="{escape(intent.details["callback_url"])}">'
         f'<input type="hidden" name="token" value="{escape(intent.id)}"><button>Back to the shop</button></form>'

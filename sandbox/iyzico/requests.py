@@ -1,4 +1,4 @@
-"""What iyzico's calls carry, read and checked; a field that is not known is refused, so that a mistake is seen."""
+"""Parses and validates iyzico's requests; unknown fields are refused, so that a mistake is noticed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONGEST_CONVERSATION_ID = 255
 
 @dataclass(frozen=True)
 class Form:
-    """A checkout form as it was asked for; amounts in minor units."""
+    """The request for a checkout form; amounts in minor units."""
 
     price: int
     paid_price: int
@@ -35,7 +35,7 @@ class Form:
 
 
 def form(given: Json) -> Form:
-    """Raises: ApiError: Something is missing, unknown or malformed, or the basket's sum is another."""
+    """Raises: ApiError: A field is missing, unknown or malformed, or the basket's sum is wrong."""
     fields(given, "request", FORM, EVERY_CALL | FORM_MAY)
     fields(_object(given, "buyer"), "buyer", BUYER, BUYER_MAY)
     fields(_object(given, "billingAddress"), "billingAddress", ADDRESS, {"zipCode"})
@@ -64,7 +64,7 @@ def fields(given: Json, name: str, required: frozenset[str], optional: frozenset
 
 
 def conversation_id(given: Json) -> str | None:
-    """Raises: ApiError: It is no text, or too long."""
+    """Raises: ApiError: It is not text, or too long."""
     value = given.get("conversationId")
     if value is not None and not isinstance(value, str):
         raise invalid("conversationId must be a string")

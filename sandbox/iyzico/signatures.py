@@ -1,4 +1,4 @@
-"""iyzico's signatures: of requests (IYZWSv2), of answers, and of notifications (X-IYZ-SIGNATURE-V3).
+"""iyzico's signatures: of requests (IYZWSv2), of responses, and of notifications (X-IYZ-SIGNATURE-V3).
 
 Sources: docs.iyzico.com, pages "HMACSHA256 Auth", "Response Signature Validation" and "Webhook".
 """
@@ -21,7 +21,7 @@ MERCHANTS = {"sandbox-api-key": "sandbox-secret-key"}
 
 
 def authenticate(header: str, random_header: str | None, path: str, body: bytes) -> str:
-    """The secret key of the merchant who signed the call; `path` is without its query.
+    """Verify the signature of a call; returns the merchant's secret key. `path` is without its query.
 
     Raises:
         ApiError: 1001 when there is no such merchant, 1000 when the signature is another.
@@ -40,7 +40,7 @@ def authenticate(header: str, random_header: str | None, path: str, body: bytes)
 
 
 def sign(secret: str, values: Sequence[Any]) -> str:
-    """The signature of an answer: its values joined by colons, prices without trailing zeros."""
+    """The signature of a response: its values joined by colons, prices without trailing zeros."""
     return _hex(secret, ":".join(_text(value) for value in values).encode())
 
 

@@ -36,7 +36,7 @@ TOKEN_PATH = "/payu/pl/standard/user/oauth/authorize"
 
 @dataclass(frozen=True)
 class Answer:
-    """A status and a body that are about to be sent."""
+    """The status and the body of a response."""
 
     status: int
     body: Json | list[Json]
@@ -50,7 +50,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """One call that is authenticated and well-formed; `fault` is what it meets in execution."""
+    """One authenticated and valid call; `fault` applies to its execution."""
 
     call: Call
     point: Point
@@ -62,7 +62,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One documented call: its name in faults and logs, the fields that it knows, and what it does."""
+    """One documented call: its name in faults and logs, its fields, and its handler."""
 
     method: str
     path: str
@@ -124,7 +124,7 @@ class PayUApi:
         return self._orders.capture(self._order(given), given.values.get("amount"), given.fault)
 
     def complete(self, given: Request) -> Json:
-        """The older way to capture."""
+        """Capture by the older method."""
         if given.values["orderStatus"] != "COMPLETED" or given.values["orderId"] != given.order_id:
             raise errors.invalid("orderStatus", "COMPLETED, and orderId as in the path")
         return self.capture(given)
@@ -142,7 +142,7 @@ class PayUApi:
         return [refunds.shown(each) for each in self._refunds.all(self._order(given))]
 
     async def token(self, request: web.Request) -> web.StreamResponse:
-        """OAuth: an access token for a point of sale."""
+        """Issue an OAuth access token for a point of sale."""
         call = Call("payu", "token", request.path)
 
         async def issue() -> Answer:
@@ -159,14 +159,14 @@ class PayUApi:
         return Answer(200, {"removed": self._tokens.revoke()}).response()
 
     async def show_refunds(self, request: web.Request) -> web.StreamResponse:
-        """The refunds of one order."""
+        """List the refunds of one order."""
         intent = self.intents.find(request.query.get("intent", ""))
         if intent is None:
             raise LookupError("intent: no such order")
         return Answer(200, {"refunds": [refunds.shown(each) for each in self._refunds.all(intent)]}).response()
 
     async def settle_refund(self, request: web.Request) -> web.StreamResponse:
-        """Decide a refund that is pending."""
+        """Decide a pending refund."""
         outcome = (await body_of(request)).get("outcome")
         if outcome not in ("approved", "declined"):
             raise ValueError("outcome: one of approved, declined")
@@ -190,7 +190,7 @@ class PayUApi:
         return web.route(endpoint.method, endpoint.path, handle)
 
     def _call(self, request: web.Request, endpoint: Endpoint, text: bytes) -> Call:
-        """What the call is about; of a body that cannot be read only the provider API is known."""
+        """The intent and the booking of the call; unknown if its body cannot be parsed."""
         order_id = request.match_info.get("id")
         call = Call("payu", endpoint.operation, request.path, order_id)
         with suppress(ApiError):

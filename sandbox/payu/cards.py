@@ -1,4 +1,4 @@
-"""The cards that a buyer may choose on the payment page, and what each of them does."""
+"""The test cards of the payment page, and the result of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Failure = dict[str, str]
 
 
 def failure(code: str) -> Failure:
-    """Why a card is refused, as `cardResponseCode` and its words (PayU's API reference, Card Status Codes)."""
+    """The reason of a refusal, as `cardResponseCode` and its text (PayU's API reference, Card Status Codes)."""
     return {"code": code, "message": f"{code} - {RESPONSES.get(code, 'authorization error')}"}
 
 
@@ -30,9 +30,9 @@ class Card:
     """A test card.
 
     Attributes:
-        label: As the payment page calls it.
-        failure: Why the issuer refuses it, if it does.
-        challenge: The issuer wants 3-D Secure first.
+        label: Its name on the payment page.
+        failure: The reason if the issuer refuses it.
+        challenge: Whether the issuer requires 3-D Secure.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""PayU's errors: HTTP status, status code, number and literal as its API reference and its support have them."""
+"""PayU's errors: HTTP status, status code, number and literal, from its API reference and its support."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Json = dict[str, Any]
 
 
 class ApiError(Exception):
-    """An answer that is an error.
+    """An error response.
 
     Attributes:
         code: PayU's `statusCode`.
@@ -35,10 +35,10 @@ class ApiError(Exception):
         self.headers = headers or {}
 
     def body(self) -> Json:
-        told = {"statusCode": self.code, "severity": "ERROR", "statusDesc": self.description}
+        result = {"statusCode": self.code, "severity": "ERROR", "statusDesc": self.description}
         if self.literal:
-            told |= {"codeLiteral": self.literal[0], "code": self.literal[1]}
-        return {"status": told} | self.extra
+            result |= {"codeLiteral": self.literal[0], "code": self.literal[1]}
+        return {"status": result} | self.extra
 
 
 def unauthorized() -> ApiError:
@@ -98,7 +98,7 @@ def server_error() -> ApiError:
 
 
 def refund_error(literal: str) -> ApiError:
-    """A refund that PayU refuses, under the name that it has there."""
+    """A refused refund, with PayU's name for the reason."""
     code, number, description = REFUND_ERRORS[literal]
     return ApiError(code, description, literal=(literal, number))
 

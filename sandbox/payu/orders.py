@@ -1,4 +1,4 @@
-"""What PayU's calls about orders do, once they are authenticated and well-formed; each runs inside a transaction."""
+"""Executes PayU's authenticated and valid calls about orders, each inside a transaction."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STATUSES = {
 }
 UNPAID = frozenset({State.OPEN, State.ACTION_REQUIRED})
 VALIDITY_SECONDS = 86400
-"""How long an order may be paid when it does not say (PayU's API reference, validityTime)."""
+"""Default seconds that an order may be paid (PayU's API reference, validityTime)."""
 
 REQUIRED = ("customerIp", "merchantPosId", "description", "currencyCode", "totalAmount", "products")
 ORDER: dict[str, Reader] = {
@@ -78,7 +78,7 @@ class Orders:
         store.run(SCHEMA)
 
     def create(self, values: Json, point: Point, page: str) -> tuple[Intent, Json]:
-        """Open an order, and say where its buyer pays.
+        """Open an order; returns the address of its payment page.
 
         Raises:
             ApiError: Of another point of sale, nothing to pay, or `ERROR_ORDER_NOT_UNIQUE`.
@@ -99,7 +99,7 @@ class Orders:
         return {"transactions": [_transaction(each) for each in reversed(self._intents.attempts(intent.id))]}
 
     def capture(self, intent: Intent, amount: int | None, fault: Fault | None) -> Json:
-        """Raises: ApiError: Nothing waits for confirmation, less does, or the acquirer refuses."""
+        """Raises: ApiError: No amount or a smaller one waits for confirmation, or the acquirer refuses."""
         if fault and intent.state is State.AUTHORIZED:
             raise errors.refused("capture")
         try:
@@ -119,7 +119,7 @@ class Orders:
         return {"status": {"statusCode": "SUCCESS"}} | _ids(intent)
 
     def pay(self, intent: Intent, card: str, fault: Fault | None) -> None:
-        """The buyer chose a card on the payment page; a refused one ends the order.
+        """Charge the card that the buyer chose; a refusal ends the order.
 
         Raises:
             WrongState: The order is already decided.
@@ -135,7 +135,7 @@ class Orders:
             self._intents.authorize(intent, card)
 
     def authenticated(self, intent: Intent, approved: bool) -> None:
-        """The buyer answered the bank's challenge.
+        """Apply the buyer's answer to the bank's challenge.
 
         Raises:
             WrongState: The order does not wait for that any more.
@@ -148,7 +148,7 @@ class Orders:
             self._intents.authorize(intent, card)
 
     def find(self, order_id: str) -> Intent | None:
-        """The order as it stands now: one that was not paid in its time is cancelled first."""
+        """The current order; an unpaid order is first cancelled after its validity time."""
         return self._current(self._intents.find(order_id))
 
     def find_challenged(self, token: str) -> Intent | None:
@@ -201,18 +201,18 @@ class Orders:
 
 
 def new_order_id() -> str:
-    """A new id that looks like PayU's, such as `WZHF5FFDRJ140731GUEST000P01`."""
+    """Generate an id in PayU's format, such as `WZHF5FFDRJ140731GUEST000P01`."""
     letters = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(10))
     return f"{letters}{datetime.now(UTC):%y%m%d}GUEST000P01"
 
 
 def booking_of(ext_order_id: object) -> str | None:
-    """Which booking an order is for, as its merchant's id begins with it."""
+    """The booking of an order, from the start of the merchant's order id."""
     return ext_order_id.partition(":")[0] if isinstance(ext_order_id, str) else None
 
 
 def order(intent: Intent) -> Json:
-    """An order as retrieval and notifications show it."""
+    """An order as JSON for retrieval and notifications."""
     details = intent.details
     shown = {name: details[name] for name in ("notifyUrl", "customerIp", "description", "buyer") if name in details}
     paid = {"payMethod": {"amount": str(intent.amount), "type": "CARD_TOKEN"}} if intent.attempt_id else {}

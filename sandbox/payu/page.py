@@ -1,4 +1,4 @@
-"""PayU's payment page and the bank's 3-D Secure page behind it: the buyer pays, and is sent back to the shop."""
+"""PayU's payment page and the bank's 3-D Secure page: the buyer pays, and is redirected to the merchant."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ ANSWER = (
 )
 OUTCOMES = {"approve": True, "fail": False}
 FAILED = "error=501"
-"""What PayU appends to continueUrl when the payment failed."""
+"""The parameter that PayU appends to continueUrl after a failed payment."""
 
 
 class PaymentPage:
-    """What the buyer's browser meets. Leaving a page decides nothing: the order stays unpaid until its time is over."""
+    """The buyer's pages. Leaving a page decides nothing: the order stays unpaid until its validity ends."""
 
     def __init__(self, store: Store, orders: Orders, faults: Faults, log: CallLog) -> None:
         self._store = store
@@ -65,7 +65,7 @@ class PaymentPage:
         return _page(PAYMENT, "Pay for your order", intent, PAY, waiting=State.OPEN)
 
     async def pay(self, request: web.Request) -> web.StreamResponse:
-        """A second submission changes nothing and leads on like the first one."""
+        """A second submission changes nothing and continues like the first one."""
         card = str((await request.post()).get("card"))
         intent = self._order(request)
         if intent is None:
@@ -88,7 +88,7 @@ class PaymentPage:
         return _page(BANK, "Approve this payment?", intent, ANSWER, waiting=State.ACTION_REQUIRED)
 
     async def answer_challenge(self, request: web.Request) -> web.StreamResponse:
-        """A second submission changes nothing and leads back like the first one."""
+        """A second submission changes nothing and redirects like the first one."""
         outcome = str((await request.post()).get("outcome"))
         intent = self._challenged(request)
         waiting = State.ACTION_REQUIRED
@@ -135,7 +135,7 @@ def _return_url(intent: Intent) -> str | None:
 def _page(
     step: str, title: str, intent: Intent | None, form: str, *, waiting: State, status: int = 200
 ) -> web.Response:
-    """The page with its form while the order is `waiting`; afterwards only the way back."""
+    """The page with its form while the order is `waiting`; afterwards only with the return link."""
     if intent is None:
         return _html(step, "This link is not valid any more", "", "", 404)
     url = _return_url(intent)
@@ -147,7 +147,7 @@ def _page(
 
 
 def _describe(intent: Intent) -> str:
-    """An order as its buyer reads it; all of PayU's currencies have two decimals there."""
+    """An order's amount as shown to the buyer; all of PayU's currencies have two decimals."""
     what = intent.details.get("visibleDescription") or intent.details["description"]
     return f"{intent.amount / 100:,.2f} {intent.currency}: {what}. Order {intent.id}"
 

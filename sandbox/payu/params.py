@@ -1,4 +1,4 @@
-"""Reads the JSON of PayU's requests and refuses what PayU refuses, and every field that the sandbox does not know."""
+"""Parses PayU's requests; refuses what PayU refuses, and every field unknown to the sandbox."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def several(reader: Reader) -> Reader:
 
 
 def check(given: Mapping[str, Any], readers: Mapping[str, Reader], required: tuple[str, ...], within: str = "") -> Json:
-    """The fields, read; those not given are left out.
+    """Parse the fields; omitted fields stay out.
 
     Raises:
         ApiError: One is missing (`ERROR_VALUE_MISSING`), unknown or malformed (`ERROR_VALUE_INVALID`).

@@ -10,7 +10,7 @@ from uuid import uuid4
 from sandbox.payu.errors import Json, unauthorized
 
 TOKEN_SECONDS = 43199
-"""How long an access token is valid (PayU's API reference, Create OAuth Token)."""
+"""Seconds that an access token is valid (PayU's API reference, Create OAuth Token)."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Point:
     """A point of sale; its id is also its OAuth client.
 
     Attributes:
-        second_key: What notifications are signed with.
+        second_key: The key that signs notifications.
         auto_receive: Payments are captured at once; otherwise they wait for the merchant's confirmation.
     """
 
@@ -38,7 +38,7 @@ POINTS = {
 
 
 class OauthError(Exception):
-    """A token request that is refused, in OAuth's own words."""
+    """A refused token request, with OAuth's error code."""
 
     def __init__(self, status: int, error: str, description: str) -> None:
         super().__init__(description)
@@ -47,7 +47,7 @@ class OauthError(Exception):
 
 
 class Tokens:
-    """The tokens in force. They live in memory: a restart ends them, as an operator of PayU's might."""
+    """The valid tokens. They are in memory: a restart ends them, which PayU may do as well."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, tuple[Point, float]] = {}
@@ -69,7 +69,7 @@ class Tokens:
         }
 
     def point(self, header: str) -> Point:
-        """Whose call it is.
+        """The point of sale of a call.
 
         Raises:
             ApiError: 401: no token, an unknown one, or one whose time is over.
@@ -81,7 +81,7 @@ class Tokens:
         return point
 
     def revoke(self) -> int:
-        """End all tokens; the answer is how many."""
+        """End all tokens; returns how many."""
         ended = len(self._tokens)
         self._tokens.clear()
         return ended

@@ -1,4 +1,4 @@
-"""PayU's refunds: queued when they are asked for, then finalized, when the money moves, or cancelled."""
+"""PayU's refunds: queued by the request, then finalized, which moves the money, or cancelled."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS payu_refunds (
 
 
 class Refunds:
-    """The refunds of all orders; every method that changes one must be called inside a transaction of the store."""
+    """The refunds of all orders; call every method that changes one inside a transaction of the store."""
 
     def __init__(self, store: Store, intents: Intents) -> None:
         self._store = store
@@ -52,8 +52,10 @@ class Refunds:
         store.run(SCHEMA)
 
     def create(self, intent: Intent, asked: Json, fault: Fault | None) -> tuple[Row, Json]:
-        """Queue a refund. As at PayU the answer says PENDING; here the queue is empty a moment later, unless a fault
-        keeps the refund there (`processing`) or cancels it (`decline`).
+        """Queue a refund.
+
+        As at PayU the response says PENDING. The sandbox finalizes the refund a moment later, unless a fault keeps it
+        pending (`processing`) or cancels it (`decline`).
 
         Raises:
             ApiError: See `errors.REFUND_ERRORS`.
@@ -69,7 +71,7 @@ class Refunds:
         return refund, _answer(intent, refund, "PENDING")
 
     def settle(self, refund: Row, *, approved: bool) -> Row:
-        """Finalize or cancel a refund that is pending.
+        """Finalize or cancel a pending refund.
 
         Raises:
             LookupError: It is not pending.
@@ -132,8 +134,8 @@ class Refunds:
 
 
 def shown(refund: Row) -> dict[str, Any]:
-    """A refund as lists show it."""
-    told = {
+    """A refund as JSON for lists."""
+    result = {
         "refundId": refund["refund_id"],
         "amount": str(refund["amount"]),
         "currencyCode": refund["currency"],
@@ -143,12 +145,12 @@ def shown(refund: Row) -> dict[str, Any]:
         "statusDateTime": moment(refund["status_at"]),
     }
     if refund["ext_refund_id"]:
-        told["extRefundId"] = refund["ext_refund_id"]
+        result["extRefundId"] = refund["ext_refund_id"]
     if refund["error"]:
-        told["statusError"] = {"code": refund["error"], "description": "The bank rejected the refund"}
-    return told
+        result["statusError"] = {"code": refund["error"], "description": "The bank rejected the refund"}
+    return result
 
 
 def _answer(intent: Intent, refund: Row, status: str) -> Json:
-    told = {"statusCode": "SUCCESS", "statusDesc": "Refund queued for processing"}
-    return {"orderId": intent.id, "refund": shown(refund) | {"status": status}, "status": told}
+    result = {"statusCode": "SUCCESS", "statusDesc": "Refund queued for processing"}
+    return {"orderId": intent.id, "refund": shown(refund) | {"status": status}, "status": result}

@@ -1,4 +1,4 @@
-"""The currencies that the Stripe API takes and the least and most that a charge in them may be."""
+"""The currencies of the Stripe API, with the smallest and largest charge."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ ZERO_DECIMAL = frozenset(
 )
 THREE_DECIMAL = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 """Their amounts must end in 0 (docs.stripe.com/currencies#three-decimal); isk and ugx, written with two decimals for
-old times' sake, must end in 00."""
+compatibility, must end in 00."""
 WHOLE_UNITS_ONLY = frozenset({"isk", "ugx"})
 
 LEAST = {
     "aed": 200, "czk": 1500, "dkk": 250, "gbp": 30, "hkd": 400, "huf": 17500, "jpy": 50, "mxn": 1000, "myr": 200,
     "nok": 300, "pln": 200, "ron": 200, "sek": 300, "thb": 1000, "bgn": 100,
 }  # fmt: skip
-"""Smallest charge in the smallest unit, where it is not 50 (docs.stripe.com/currencies, minimum charge amounts)."""
+"""The smallest charge in minor units, if it is not 50 (docs.stripe.com/currencies, minimum charge amounts)."""
 LEAST_ELSEWHERE, MOST = 50, 99_999_999
 
 TWO_DECIMAL = """
@@ -38,7 +38,7 @@ def written(amount: int, currency: str) -> str:
 
 
 def check_amount(amount: int, currency: str) -> None:
-    """Raises: ApiError: Not a currency, not in its steps, `amount_too_small` or `amount_too_large`."""
+    """Raises: ApiError: Not a currency, not a multiple of its step, `amount_too_small` or `amount_too_large`."""
     if currency not in CURRENCIES:
         raise ApiError(f"Invalid currency: {currency}.", param="currency")
     _check_step(amount, currency)

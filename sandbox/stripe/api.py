@@ -41,7 +41,7 @@ IDS = Ids(prefixed("pi"), prefixed("ch"), prefixed("re"))
 
 @dataclass
 class Answer:
-    """A status and a body that are about to be sent."""
+    """The status and the body of a response."""
 
     status: int
     body: bytes
@@ -52,7 +52,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Arrival:
-    """One call, read but not yet judged; `malformed` is why its parameters could not be read."""
+    """One call, parsed but not yet validated; `malformed` is the reason if parsing failed."""
 
     endpoint: Endpoint
     call: Call
@@ -114,7 +114,7 @@ class StripeApi:
         return web.Response(status=answer.status, body=answer.body, content_type="application/json", headers=headers)
 
     async def _answer(self, arrival: Arrival) -> Answer:
-        """Replay what the key already brought, or execute and keep the outcome under it."""
+        """Replay the response saved under the key, or execute and save it."""
         key = arrival.call.key
         if key is None:
             return await self._execute(arrival)
@@ -142,7 +142,7 @@ class StripeApi:
             raise errors.key_mismatch(key, path, mismatch.path) from None
 
     async def _execute(self, arrival: Arrival) -> Answer:
-        """Parameters that fail the check are refused unsaved; from then on any outcome is saved under the key."""
+        """A response to invalid parameters is not saved; any later outcome is saved under the key."""
         try:
             values = _checked(arrival)
         except ApiError as refused:
@@ -202,7 +202,7 @@ class StripeApi:
 
 
 def authenticate(header: str) -> None:
-    """Take any test secret key, as Bearer token or as Basic user name.
+    """Accept any test secret key, as Bearer token or as Basic user name.
 
     Raises:
         ApiError: 401, as at Stripe.
@@ -216,12 +216,12 @@ def authenticate(header: str) -> None:
 
 
 def return_parameters(intent: Intent) -> dict[str, str]:
-    """What Stripe appends to `return_url` (docs.stripe.com/payments/3d-secure/authentication-flow)."""
+    """The parameters that Stripe appends to `return_url` (docs.stripe.com/payments/3d-secure/authentication-flow)."""
     return {"payment_intent": intent.id, "payment_intent_client_secret": client_secret(intent)}
 
 
 def describe(intent: Intent) -> str:
-    """A payment as its buyer reads it."""
+    """A payment as shown to the buyer."""
     return f"{written(intent.amount, intent.currency)} to Sandbox Shop, payment {intent.id}"
 
 

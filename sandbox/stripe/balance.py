@@ -1,4 +1,4 @@
-"""Stripe's balance transactions: what moved on the merchant's balance, with the fee that Stripe keeps of it."""
+"""Stripe's balance transactions: the movements of the merchant's balance, with Stripe's fee."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sandbox.stripe.params import limit_of
 
 TYPES = {Movement.CAPTURE: "charge", Movement.REFUND: "refund", Movement.REFUND_FAILURE: "refund_failure"}
 FEE_THOUSANDTHS, FEE_FIXED = 15, 25
-"""1.5% and 25 minor units of a charge (stripe.com/pricing, standard EEA cards); a refund costs nothing, and does not
-bring the fee back."""
+"""1.5% and 25 minor units of a charge (stripe.com/pricing, standard EEA cards); a refund costs nothing and
+does not return the fee."""
 
 
 class Balance:
-    """The account's balance, whose currency is always that of the payment here: nothing is converted."""
+    """The account's balance, always in the currency of the payment: nothing is converted."""
 
     def __init__(self, ledger: Ledger, intents: Intents) -> None:
         self._ledger = ledger
@@ -75,7 +75,7 @@ def _id(entry: dict[str, Any]) -> str:
 
 
 def _bounds(created: dict[str, int]) -> tuple[float, float]:
-    """From when on and until before when; `created` at Stripe are whole seconds."""
+    """The half-open range of `created`; Stripe's values are whole seconds."""
     since = max(created.get("gte", 0), created.get("gt", -1) + 1)
     until = min(created.get("lt", math.inf), created.get("lte", math.inf) + 1)
     return since, until

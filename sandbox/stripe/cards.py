@@ -1,4 +1,4 @@
-"""Stripe's test payment methods and what each of them does when it is charged (docs.stripe.com/testing)."""
+"""Stripe's test payment methods and the result of charging each (docs.stripe.com/testing)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Card:
 
     Attributes:
         failure: `code`, `message` and perhaps `decline_code`, when the issuer refuses it.
-        challenge: The issuer wants 3-D Secure first.
+        challenge: Whether the issuer requires 3-D Secure.
     """
 
     brand: str
@@ -30,7 +30,7 @@ CODES_OF_THEIR_OWN = frozenset({"expired_card", "incorrect_cvc", "processing_err
 
 
 def failure(decline_code: str) -> dict[str, str]:
-    """Why a card is refused: most declines share the code `card_declined`, some have a code of their own."""
+    """The reason of a refusal: most declines share the code `card_declined`, some have a code of their own."""
     code = decline_code if decline_code in CODES_OF_THEIR_OWN else "card_declined"
     message = MESSAGES.get(decline_code, "Your card was declined.")
     return {"code": code, "decline_code": decline_code, "message": message}

@@ -1,4 +1,4 @@
-"""Stripe's errors: status, type, code and words as docs.stripe.com/error-codes has them."""
+"""Stripe's errors: status, type, code and text, from docs.stripe.com/error-codes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 
 class ApiError(Exception):
-    """An answer that is an error.
+    """An error response.
 
     Attributes:
         extra: Further fields of the error object, such as `decline_code` or `payment_intent`.
-        headers: Further headers of the answer.
+        headers: Further headers of the response.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What Stripe tells a shop of a payment intent: the event, and the signature that proves it."""
+"""Stripe's events about payment intents and refunds, and their signature."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ WANTED = (
     *(f"payment_intent.{name}" for name in ("amount_capturable_updated", "succeeded", "payment_failed")),
     *("refund.updated", "refund.failed"),
 )
-"""The types that a shop of ours asks for when it does not say which."""
+"""The default event types of an endpoint."""
 
 
 class Messages:
-    """Tells each change of an intent or a refund in Stripe's words."""
+    """Sends each change of an intent or a refund as a Stripe event."""
 
     def __init__(self, webhooks: Webhooks, renderer: Renderer, api_version: str) -> None:
         self._webhooks = webhooks
@@ -41,14 +41,14 @@ class Messages:
         webhooks.sign_with("stripe", sign)
 
     def announce(self, intent: Intent) -> None:
-        """Tell where the intent stands now."""
-        self._tell(intent, TYPES[intent.state], self._renderer.payment_intent(intent))
+        """Send the current state of the intent."""
+        self._queue(intent, TYPES[intent.state], self._renderer.payment_intent(intent))
 
     def announce_refund(self, intent: Intent, refund: Refund) -> None:
-        """Tell where a refund stands now."""
-        self._tell(intent, REFUND_TYPES[refund.status], self._renderer.refund(intent, refund))
+        """Send the current state of a refund."""
+        self._queue(intent, REFUND_TYPES[refund.status], self._renderer.refund(intent, refund))
 
-    def _tell(self, intent: Intent, type_: str, about: Json) -> None:
+    def _queue(self, intent: Intent, type_: str, about: Json) -> None:
         event_id = f"evt_{secrets.token_hex(12)}"
         body = {
             "id": event_id,
@@ -61,11 +61,11 @@ class Messages:
             "request": {"id": None, "idempotency_key": None},
             "type": type_,
         }
-        self._webhooks.tell(intent, event_id, type_, orjson.dumps(body))
+        self._webhooks.queue(intent, event_id, type_, orjson.dumps(body))
 
 
 def sign(body: bytes, keys: tuple[str, ...]) -> Mapping[str, str]:
-    """The header as of now (docs.stripe.com/webhooks#verify-manually); while a secret is replaced, one `v1` of each."""
+    """The signature header (docs.stripe.com/webhooks#verify-manually), with one `v1` for each secret."""
     now = int(time.time())
     payload = f"{now}.".encode() + body
     signatures = [hmac.new(key.encode(), payload, sha256).hexdigest() for key in keys]

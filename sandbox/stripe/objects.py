@@ -22,7 +22,7 @@ ATTEMPT_STATUSES = {"succeeded": "succeeded", "failed": "failed", "pending": "pe
 
 
 def status_of(intent: Intent) -> str:
-    """Stripe splits our one open state by whether a payment method waits to be confirmed."""
+    """Stripe splits the open state in two: with and without a payment method to confirm."""
     if intent.state is State.OPEN:
         return "requires_confirmation" if intent.payment_method else "requires_payment_method"
     return STATUSES[intent.state]
@@ -84,7 +84,7 @@ class Renderer:
         }
 
     def charge(self, intent: Intent, attempt: Attempt, expand: Collection[str] = ()) -> Json:
-        """A charge. Money released without being captured counts as refunded, as it does at Stripe."""
+        """A charge. Released money that was never captured counts as refunded, as at Stripe."""
         moved = attempt.id == intent.attempt_id and attempt.status == "succeeded"
         failure = attempt.failure or {}
         returned = intent.refunded + intent.released if moved else 0
@@ -160,7 +160,7 @@ def page(data: list[Json], url: str, has_more: bool) -> Json:
 
 
 def strip_prefix(expand: Iterable[str], prefix: str) -> list[str]:
-    """What to expand within the field `prefix`."""
+    """The names to expand inside the field `prefix`."""
     return [path.removeprefix(f"{prefix}.") for path in expand if path.startswith(f"{prefix}.")]
 
 

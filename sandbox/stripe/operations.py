@@ -1,4 +1,4 @@
-"""What each call of the Stripe API does once it is known to be new, authenticated and well-formed."""
+"""Executes the calls of the Stripe API that are new, authenticated and valid."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ Values = dict[str, Any]
 
 @dataclass
 class Context:
-    """What an operation knows of its call.
+    """The context of a call.
 
     Attributes:
-        object_id: The id in the path, empty when there is none.
+        object_id: The id in the path, empty if there is none.
         action_base: Address under which a browser reaches the 3-D Secure pages of this sandbox.
-        fault: A `decline` or `processing` that was asked for.
-        intent_id: Set by the operation: the intent that it was about.
+        fault: A `decline` or `processing` fault for this call.
+        intent_id: The intent of the call, set by the operation.
     """
 
     object_id: str
@@ -56,7 +56,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One documented call: its name in faults and logs, the parameters that it knows, and what it does."""
+    """One documented call: its name in faults and logs, its parameters, and its handler."""
 
     method: str
     path: str
@@ -132,7 +132,7 @@ REFUSALS = {
 
 
 class Operations:
-    """Each method is one Stripe call, run inside a transaction; its `ApiError` is an outcome to be saved, too."""
+    """Each method is one Stripe call, run inside a transaction; an `ApiError` is an outcome that is saved, too."""
 
     def __init__(self, store: Store, ledger: Ledger, intents: Intents) -> None:
         self._store = store
@@ -255,7 +255,7 @@ class Operations:
         return page(data, context.path, len(rows) > limit)
 
     def authenticated(self, intent: Intent, approved: bool) -> None:
-        """The buyer came back from 3-D Secure.
+        """Apply the buyer's answer to 3-D Secure.
 
         Raises:
             WrongState: The intent does not wait for the buyer any more.

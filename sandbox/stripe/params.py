@@ -1,4 +1,4 @@
-"""Reads Stripe's form-encoded parameters and refuses what Stripe refuses before it executes anything."""
+"""Parses Stripe's form-encoded parameters; refuses what Stripe refuses before execution."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_LIMIT, HIGHEST_LIMIT = 10, 100
 
 
 def parse_form(text: str) -> dict[str, Any]:
-    """Nested parameters of `a[b]=1&c[]=2&d[0]=3`; lists come as dicts of their indexes."""
+    """Parse nested parameters such as `a[b]=1&c[]=2&d[0]=3`; lists become dicts by index."""
     tree: dict[str, Any] = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
         _plant(tree, re.findall(r"[^\[\]]+|\[\]", name), value)
@@ -115,7 +115,7 @@ def metadata(name: str, value: Any) -> dict[str, str]:
 
 
 def check(given: Mapping[str, Any], readers: Mapping[str, Reader], *, within: str = "") -> dict[str, Any]:
-    """The parameters, read; those not given are left out.
+    """Parse the parameters; omitted parameters stay out.
 
     Raises:
         ApiError: One is unknown or malformed; `parameter_unknown`, `parameter_invalid_…`.
@@ -127,14 +127,14 @@ def check(given: Mapping[str, Any], readers: Mapping[str, Reader], *, within: st
 
 
 def require(values: Mapping[str, Any], *names: str) -> None:
-    """Raises: ApiError: One is not there; `parameter_missing`."""
+    """Raises: ApiError: A parameter is missing; `parameter_missing`."""
     for name in names:
         if name not in values:
             raise ApiError(f"Missing required param: {name}.", code="parameter_missing", param=name)
 
 
 def limit_of(values: Mapping[str, Any]) -> int:
-    """How many objects a page has.
+    """The number of objects of a page.
 
     Raises:
         ApiError: More were asked for than Stripe gives.

@@ -1,4 +1,4 @@
-"""Stripe's rules for what is sent to it, as its documentation and its answers tell them."""
+"""Stripe's rules for requests, from its documentation and its responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_confirm_only(values: Values) -> None:
 
 
 def method_types(values: Values) -> Values:
-    """Without a list of types Stripe turns automatic payment methods on, which want a return address."""
+    """Without a list of types Stripe uses automatic payment methods, which require a return address."""
     types = values.get("allowed_payment_method_types") or values.get("payment_method_types")
     if types is not None:
         return {"payment_method_types": types, "automatic_payment_methods": None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -76,8 +77,9 @@ def approve(url: str) -> None:
     """What the buyer's browser posts."""
     parts = urlsplit(url)
     connection = HTTPConnection(str(parts.hostname), parts.port, timeout=60)
-    connection.request("POST", parts.path, "outcome=approve", {"Content-Type": "application/x-www-form-urlencoded"})
-    assert connection.getresponse().status == 303
+    with closing(connection):
+        connection.request("POST", parts.path, "outcome=approve", {"Content-Type": "application/x-www-form-urlencoded"})
+        assert connection.getresponse().status == 303
 
 
 async def test_an_opened_intent_owes_the_booking_s_amount_and_moves_nothing(

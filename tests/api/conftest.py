@@ -14,13 +14,14 @@ from api.identity.demo_accounts import PASSWORD
 from config.settings import Settings, secret
 from tests.api.mails import MailBox
 from tests.api.people import Person, log_in
+from tests.http_client import http_client
 
 Join = Callable[..., Awaitable[Person]]
 
 
 @pytest.fixture
 async def client(api_url: str) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=api_url, timeout=60) as opened:
+    async with http_client(api_url) as opened:
         yield opened
 
 
@@ -62,7 +63,7 @@ def new_event() -> dict[str, Any]:
 
 @pytest.fixture
 async def mailbox(settings: Settings) -> AsyncIterator[MailBox]:
-    async with httpx2.AsyncClient(base_url=settings.mail_ui_url, timeout=90) as http:
+    async with http_client(settings.mail_ui_url) as http:
         yield MailBox(http)
 
 

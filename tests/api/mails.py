@@ -9,14 +9,14 @@ import httpx2
 
 from tests.waiting import eventually
 
-VERIFICATION = "Is this your address?"
-RESET = "Another password for your account"
+VERIFICATION = "Confirm your email address"
+RESET = "Reset your password"
 CHANGED = "Your password was changed"
 _TOKEN = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 class MailBox:
-    """What has arrived, for whomever."""
+    """The mail catcher's mails, for any recipient."""
 
     def __init__(self, http: httpx2.AsyncClient) -> None:
         self._http = http

@@ -321,7 +321,7 @@ async def test_the_command_says_where_it_is_broken_and_exits_with_1(join: Join, 
     assert (other.returncode, other.stderr) == (1, "broken at entry 1: it is not as it was written\n")
     cut = await asyncio.to_thread(seatwright, stack, "audit-log", "verify", "--head", f"1:{'0' * 64}")
     assert cut.returncode == 1
-    assert "entries at its end are gone" in cut.stderr
+    assert "entries at its end are missing" in cut.stderr
 
 
 async def test_an_operators_command_is_noted_before_it_is_carried_out(

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from api.reservation import commands
+from api.reservation import booking_saga
 from config.settings import Settings
 from domain.bookings import BookingRequest
 from domain.problems import ProblemType, Refused
@@ -31,7 +31,7 @@ async def test_a_hold_that_does_not_reach_temporal_is_unknown_and_leaves_no_fail
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: unseen.append(context))
 
     with pytest.raises(Refused) as refused:
-        await commands.hold(client, request, wait=5)
+        await booking_saga.hold(client, request, wait=5)
 
     assert refused.value.problem.type is ProblemType.OUTCOME_UNKNOWN
     refused = None  # type: ignore[assignment]  # with it go the futures, and futures tell when they go

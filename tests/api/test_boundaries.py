@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import permutations
 from typing import Any
@@ -15,12 +16,17 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from api.app import create_app
-from config.settings import SERVICES_WITH_DATABASE, Service, Settings, secret
+from config.needs import NEEDS, Verb, needs_of
+from config.settings import SECRETS, SERVICES_WITH_DATABASE, Service, Settings, role_password, secret
 from db.databases import ServiceDatabase, prepare
 from db.engine import open_engine
 from tests.api.conftest import Join
 from tests.api.people import problem
 from tests.pace import watch
+from tests.provider_settings import given, provider_secrets
+from workers import consumers, relay
+from workers.process import Work
+from workers.temporal import worker
 
 CLOSED_PORT = 1
 ROUTES = {
@@ -91,6 +97,47 @@ def test_preparing_the_databases_again_changes_nothing(settings: Settings) -> No
         for service in SERVICES_WITH_DATABASE
     }
     prepare(secret(settings.postgres_admin_dsn), urls)
+
+
+ALONE: list[tuple[Verb, str]] = [(verb, service) for verb in NEEDS for service in NEEDS[verb]]
+
+
+def own_settings(settings: Settings, verb: Verb, service: str) -> Settings:
+    """The settings of one production process that knows the stack's addresses and nothing but its own secrets."""
+    public = {name: value for name, value in settings if name not in (*SECRETS, "postgres_admin_dsn", "mode")}
+    remote = Settings.model_validate(public | {"mode": "production", "payment_steps": "remote"})
+    needs = needs_of(remote, verb, [service])
+    seed = secret(settings.postgres_role_secret)
+    roles = [f"seatwright_{database}" for database in needs.databases]
+    own: dict[str, Any] = {name: getattr(settings, name) for name in needs.secrets}
+    passwords = {role: SecretStr(role_password(seed, role)) for role in roles}
+    own["provider_variables"] = given(provider_secrets(verb, service))
+    alone = remote.model_copy(update=own | {"postgres_passwords": passwords})
+    alone.require(needs.secrets, needs.databases)
+    assert {name for name in SECRETS if getattr(alone, name)} == needs.secrets
+    return alone
+
+
+@pytest.mark.parametrize("service", NEEDS["serve"])
+async def test_each_service_of_the_api_is_ready_with_its_own_secrets_alone(settings: Settings, service: str) -> None:
+    async with serving(own_settings(settings, "serve", service), service) as client:
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (200, "ready"), answer.text
+
+
+RUNS: Mapping[Verb, Work] = {"work": worker.run, "relay": relay.run, "consume": consumers.run}
+
+
+@pytest.mark.parametrize(("verb", "service"), [(verb, service) for verb, service in ALONE if verb in RUNS])
+async def test_each_worker_is_ready_with_its_own_secrets_alone(settings: Settings, verb: Verb, service: str) -> None:
+    ready, stop = asyncio.Event(), asyncio.Event()
+    running = asyncio.ensure_future(RUNS[verb](own_settings(settings, verb, service), [service], ready, stop))
+    started = asyncio.ensure_future(ready.wait())
+    await asyncio.wait({running, started}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    started.cancel()
+    await running
+    assert ready.is_set()
 
 
 CALLS: list[tuple[str, str, dict[str, Any]]] = [

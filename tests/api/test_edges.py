@@ -16,6 +16,7 @@ import pytest
 from config.settings import Settings
 from stack import Stack
 from tests.api.people import problem
+from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
@@ -100,7 +101,7 @@ async def test_a_process_that_is_told_to_stop_under_load_answers_every_request(
             answer = await buyer.hold(event, f"A-{number // 25 + 1}-{number % 25 + 1}")
             held.append(answer.status_code)
 
-    async with httpx2.AsyncClient(base_url=url, timeout=60) as http:
+    async with http_client(url) as http:
         buyers = [asyncio.create_task(buy(http)) for _ in range(8)]
         await eventually(lambda: len(held) >= 20)
         os.kill(pid, signal.SIGTERM)
@@ -122,6 +123,6 @@ def _is_alive(pid: int) -> bool:
 
 
 async def _draining(url: str) -> Any:
-    async with httpx2.AsyncClient(base_url=url) as http:
+    async with http_client(url) as http:
         answer = await http.get("/readyz")
         return answer.json() if answer.status_code == 503 else None

@@ -21,6 +21,7 @@ from tests.api.people import Person, problem
 from tests.api.test_recovery import told
 from tests.api.test_second_factor import enrol
 from tests.buyer import CARD_WITH_3DS
+from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
@@ -41,7 +42,7 @@ def strict_url(stack: Stack) -> Iterator[str]:
 
 @pytest.fixture
 async def strict(strict_url: str) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=strict_url, timeout=60) as opened:
+    async with http_client(strict_url) as opened:
         yield opened
 
 
@@ -319,7 +320,7 @@ async def test_without_redis_who_is_logged_in_goes_on_and_passwords_cannot_be_gu
     nowhere = STRICT | {"SEATWRIGHT_REDIS_URL": "redis://127.0.0.1:9/0"}
     spawned = await asyncio.to_thread(stack.spawn, name, "api", env=nowhere, wait=False)
     try:
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{spawned.ports['api']}", timeout=60) as http:
+        async with http_client(f"http://127.0.0.1:{spawned.ports['api']}") as http:
             await eventually(lambda: _lives(http), within=60)
             assert {(await http.get(f"/v1/events/{event}")).status_code for _ in range(6)} == {200}
             answer = await http.post("/v1/sessions", json={"email": "a@example.test", "password": "a wrong guess"})

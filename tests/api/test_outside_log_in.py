@@ -17,6 +17,7 @@ from config.settings import LoginProvider, Settings
 from tests.api.conftest import Join
 from tests.api.people import Person, log_in, problem
 from tests.api.test_second_factor import complete, enrol
+from tests.http_client import http_client
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:authlib")  # of the provider's
 
@@ -51,7 +52,7 @@ async def leave(browser: httpx2.AsyncClient) -> str:
 async def allow(provider: str, where: str, email: str, *, verified: bool = True, subject: str | None = None) -> str:
     """The person says yes at the provider; where that sends the browser back to."""
     subject = subject or str(uuid4())
-    async with httpx2.AsyncClient() as http:
+    async with http_client() as http:
         claims = {"email": email, "email_verified": verified, "name": "Ada at the provider"}
         assert (await http.put(f"{provider}/users/{quote(subject)}", json=claims)).status_code == 204
         answer = await http.post(where, data={"sub": subject})

@@ -35,15 +35,17 @@ BY_SERVICE = {"api", "activities", "db", "workers"}
 
 PLACES: dict[str, set[str]] = {
     "api": {
-        "api", "api.identity", "api.identity.oauth", "api.catalogue", "api.reservation", "api.payment", "api.search",
-        "api.operations", "api.edge", "api.auth", "api.http",
+        "api", "api.identity", "api.identity.oauth", "api.catalogue", "api.reservation", "api.reservation.commands",
+        "api.payment", "api.search", "api.operations", "api.edge", "api.auth", "api.http",
     },
     "adapters": {
         "adapters", "adapters.payment", "adapters.payment.stripe", "adapters.payment.iyzico", "adapters.payment.payu",
         "adapters.redis", "adapters.kafka", "adapters.internal",
     },
     "activities": {"activities.reservation", "activities.payment", "activities.catalogue"},
-    "workers": {"workers", "workers.temporal", "workers.consumers", "workers.sweepers"},
+    "workers": {
+        "workers", "workers.temporal", "workers.consumers", "workers.consumers.notification", "workers.sweepers",
+    },
 }  # fmt: skip
 """Every package in which modules of these folders may lie."""
 

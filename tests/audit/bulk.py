@@ -1,4 +1,4 @@
-"""A long time of trade in a minute: bookings that have ended, in every place where the audit looks."""
+"""Writes a long history of ended bookings, in every system that the audit reads."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from workflows.booking import BookingWorkflow
 from workflows.ids import start_booking
 
 GROUPS = ("notification", "analytics")
-"""Whoever listens to bookings in groups."""
+"""The consumer groups of booking events."""
 
 _AT_ONCE = 2000
 _STARTS_AT_ONCE = 50
 _ATTEMPTS = {"confirmed": "captured", "failed": "refunded", "expired": "declined"}
-"""How a booking that went through a payment, by its end, left its attempt: ours and the provider's."""
+"""The state of attempt and intent for each final status of a booking with a payment."""
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def database(settings: Settings, service: str) -> Iterator[psycopg.Connection]:
 
 
 def seed(settings: Settings, events: Sequence[UUID], bookings: int) -> list[UUID]:
-    """Give each event this many bookings that have ended, everywhere but in Temporal and Redis; some of their ids.
+    """Write this many ended bookings for each event, except in Temporal and Redis; returns some ids.
 
     No consumer may be running: what they would have done is written here, and their offsets are moved beyond it.
     """
@@ -61,7 +61,7 @@ def seed(settings: Settings, events: Sequence[UUID], bookings: int) -> list[UUID
 
 
 def _pay(settings: Settings, reservation: psycopg.Connection) -> None:
-    """At the provider, and in the payment service's attempts."""
+    """Write the provider's intents and the payment attempts."""
     paid = reservation.execute(
         "SELECT id, amount, currency, status, created_at FROM seeded WHERE 'paying' = ANY (steps)"
     ).fetchall()
@@ -96,7 +96,7 @@ def _copy(sandbox: httpx2.Client, payment: psycopg.Connection, paid: list[tuple[
 
 
 def _count(settings: Settings, reservation: psycopg.Connection) -> None:
-    """What analytics would have made of it."""
+    """Write the totals and the inbox of analytics."""
     sums = """
         SELECT s.event_id, s.currency, {day} count(*), sum(2 + s.standing), sum(s.amount)
         FROM seeded s JOIN told t ON t.aggregate_id = s.id AND t.type = 'booking.confirmed'
@@ -120,7 +120,7 @@ def _count(settings: Settings, reservation: psycopg.Connection) -> None:
 
 
 def _publish(settings: Settings, reservation: psycopg.Connection) -> None:
-    """On Kafka, and as if every group that listens had come past it."""
+    """Publish to Kafka, and commit the offsets of all consumer groups."""
     producer = Producer({"bootstrap.servers": settings.kafka_bootstrap, "linger.ms": 50, "compression.type": "lz4"})
     with reservation.cursor("told") as rows:
         rows.itersize = _AT_ONCE
@@ -157,13 +157,13 @@ def _move_to_end(settings: Settings, group: str) -> None:
 
 
 def is_deserted(settings: Settings, group: str) -> bool:
-    """Whether it has no member any more, nor one that was killed and is still counted: then others may move it on."""
+    """Whether the group has no member, including killed ones that still count; then its offsets can be moved."""
     kafka = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
     return bool(kafka.describe_consumer_groups([group])[group].result().state is ConsumerGroupState.EMPTY)
 
 
 def lag(settings: Settings, group: str) -> int:
-    """How many messages of the reservation service a group has not done."""
+    """The number of reservation messages that a group has not handled."""
     consumer = _member(settings, group)
     partitions = [TopicPartition(BookingEvent.topic, number) for number in range(PARTITIONS)]
     done = consumer.committed(partitions, timeout=60)
@@ -177,7 +177,7 @@ def _member(settings: Settings, group: str) -> Consumer:
 
 
 async def run_sagas(settings: Settings, events: Sequence[UUID], ended: Sequence[UUID], live: int) -> None:
-    """Real workflows: one for each booking that has ended, which adopts its row, and so many that hold a seat."""
+    """Start a real workflow for each ended booking, which adopts its row, and some that hold a seat."""
     client = await connect_worker(settings)
     requests = await asyncio.to_thread(_requests, settings, ended)
     requests += [_hold(events[n % len(events)], seat=n // len(events)) for n in range(live)]

@@ -46,7 +46,7 @@ def admin(settings: Settings) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture(scope="session")
 def made(settings: Settings, admin: psycopg.Connection) -> Iterator[dict[Service, str]]:
-    """A database of each service that this session's tests share, each with an event of its own."""
+    """One database for each service, shared by this session's tests; each test has its own event."""
     names: dict[Service, str] = {service: f"audit_{service}_{uuid4().hex}" for service in SERVICES}
     for service, name in names.items():
         admin.execute(f'CREATE DATABASE "{name}"')
@@ -82,7 +82,7 @@ def redis_url(stack: Stack) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def prefix(settings: Settings) -> Iterator[str]:
-    """What the names of this session's topics begin with."""
+    """The prefix of this session's topics."""
     kafka, prefix = AdminClient({"bootstrap.servers": settings.kafka_bootstrap}), f"audit-{uuid4().hex}."
     names = [f"{prefix}{name}" for name in ("reservation.events", *map(dead_letters, CONSUMER_GROUPS))]
     for created in kafka.create_topics([NewTopic(name, num_partitions=PARTITIONS) for name in names]).values():
@@ -110,7 +110,7 @@ async def search(settings: Settings, alias: str) -> AsyncIterator[EventSearch]:
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    """A provider of this session's own: what is wrong in its books is nobody else's concern."""
+    """A sandbox of this session, so that its wrong records affect no other tests."""
     process = SandboxProcess(tmp_path_factory.mktemp("audit-sandbox"))
     process.start()
     yield process
@@ -119,7 +119,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 
 @pytest.fixture
 async def temporal(settings: Settings, prefix: str) -> AsyncIterator[Client]:
-    """The stack's Temporal; what the test has started there is gone when it ends."""
+    """The stack's Temporal; the test's workflows are terminated at its end."""
     client = await connect(settings)
     yield client
     async for found in client.list_workflows(f"TaskQueue = '{prefix}'"):

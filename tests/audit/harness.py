@@ -29,7 +29,7 @@ from domain.bookings import Booking, BookingRequest, BookingStatus
 from domain.money import Money
 from domain.payment_gateway import PaymentGateway
 from temporal import search_attributes
-from tests.db import house
+from tests.db import booking_steps
 from workers.consumers.analytics import Analytics
 from workflows.ids import booking_workflow_id
 
@@ -71,7 +71,7 @@ class Harness(NamedTuple):
         return self.connections.databases[service]
 
     async def sql(self, service: Service, statement: str, **values: object) -> None:
-        """Do something by hand that no service does."""
+        """Change a database directly, as no service does."""
         async with self.database(service).begin() as connection:
             for each in statement.split(";\n"):
                 await connection.execute(text(each), {k: v for k, v in values.items() if f":{k}" in each})
@@ -85,7 +85,7 @@ class Harness(NamedTuple):
         return PaymentActivities(self.database("payment"), {"stripe": gateway or self.gateway})
 
     async def hold(self, *seats: str, locks: SeatLocks | None = None, **quantities: int) -> Booking | None:
-        """Hold, warm in Redis; None where the places are taken."""
+        """Hold in the loaded event; None if the places are taken."""
         request = BookingRequest(
             id=uuid4(),
             user_id=uuid4(),
@@ -128,14 +128,14 @@ class Harness(NamedTuple):
         return await step(self.seats().issue, Step(booking=booking))
 
     async def end(self, booking: Booking, locks: SeatLocks | None = None) -> Booking:
-        """Give the places back, as for a buyer who cancels."""
+        """Release the places, as for a buyer who cancels."""
         return await step(self.seats(locks).release, Release(booking=booking, to=STATUS.CANCELLED))
 
     async def cancelled(self, *seats: str, **quantities: int) -> Booking:
         return await self.end(await self.held(*seats, locks=None, **quantities))
 
     async def saga(self, booking: Booking, *, shows: BookingStatus | None = None) -> WorkflowHandle[Any, Any]:
-        """A workflow as a booking needs one, on a queue where nobody works: it lives, and does nothing."""
+        """Start a workflow for the booking on a queue without workers: it runs, and does nothing."""
         found = TypedSearchAttributes(
             [
                 SearchAttributePair(search_attributes.STATUS, shows or booking.status),
@@ -171,7 +171,7 @@ class Harness(NamedTuple):
             await outbox.delete(connection, [message.id])
 
     async def relay(self) -> list[OutboxMessage]:
-        """Publish what waits, and then forget it."""
+        """Publish the outbox, then empty it."""
         messages = await self.waiting()
         for message in messages:
             await self.publish(message)
@@ -179,7 +179,7 @@ class Harness(NamedTuple):
         return messages
 
     async def analyse(self, messages: list[OutboxMessage]) -> None:
-        """What analytics does with messages."""
+        """Handle messages like analytics."""
         analytics = Analytics(self.database("analytics"))
         for message in messages:
             headers = cloud_event_headers(
@@ -196,7 +196,7 @@ class Harness(NamedTuple):
             await analytics.handle(event)
 
     def notify(self) -> None:
-        """What notification does last: commit that it has done all there is."""
+        """Commit all offsets, as notification does after its work."""
         topic = f"{self.prefix}reservation.events"
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"{self.prefix}notification"})
         ends = [consumer.get_watermark_offsets(TopicPartition(topic, number))[1] for number in range(6)]
@@ -206,9 +206,9 @@ class Harness(NamedTuple):
 
 
 async def step(activity: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs) -> T:
-    """Run an activity as a worker would."""
+    """Run an activity as a worker does."""
     done: T = await ActivityEnvironment().run(activity, *arguments, **named)
     return done
 
 
-on_sale = house.on_sale
+on_sale = booking_steps.on_sale

@@ -1,10 +1,9 @@
-"""The audit of a long time of trade: everything that it reads, in less than a minute."""
+"""The audit of a long history takes less than a minute."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from time import monotonic
 from uuid import UUID
 
 import pytest
@@ -13,6 +12,7 @@ from audit.run import audit
 from config.settings import Settings
 from stack import Stack
 from tests.audit import bulk
+from tests.pace import watch
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
@@ -42,9 +42,8 @@ async def test_a_hundred_thousand_bookings_are_audited_within_a_minute(settings:
             stack.start("consume")
         await bulk.run_sagas(settings, events, ended[: SAGAS // 2], live=SAGAS // 2)
 
-    started = monotonic()
-    findings = await audit(settings)
-    took = monotonic() - started
-    print(f"audited {BOOKINGS} bookings and {SAGAS} sagas in {took:.1f} s")
+    with watch() as taken:
+        findings = await audit(settings)
+    print(f"audited {BOOKINGS} bookings and {SAGAS} sagas in {taken.seconds:.1f} s")
     assert not findings, "\n".join(map(str, findings[:20]))
-    assert took < LONGEST
+    assert taken.seconds < taken.allows(LONGEST)

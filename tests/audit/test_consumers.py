@@ -1,4 +1,4 @@
-"""The guards of each consumer, each broken: the audit says which booking or event it has missed, or counted twice."""
+"""With each guard of a consumer broken, the audit names the booking or event that was missed or counted twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTIFIED, ASIDE = "notification receives every outcome", "no outcome is a dead l
 SHOWN = "search matches the catalogue"
 
 
-async def test_a_sale_that_is_counted_twice_is_found_where_the_inbox_forgets(harness: Harness) -> None:
+async def test_a_sale_counted_twice_is_found_when_the_inbox_is_emptied(harness: Harness) -> None:
     await harness.bought("A-1-1")
     told = await harness.relay()
     harness.notify()
@@ -26,14 +26,14 @@ async def test_a_sale_that_is_counted_twice_is_found_where_the_inbox_forgets(har
     assert await harness.finds() == {(COUNTED, str(harness.event))}
 
 
-async def test_a_sale_that_analytics_has_missed_is_found_where_it_commits_before_its_work(harness: Harness) -> None:
+async def test_a_sale_that_analytics_missed_is_found_when_it_commits_before_its_work(harness: Harness) -> None:
     booking = await harness.bought("A-1-1")
     await harness.relay()
     harness.notify()
     assert await harness.finds() == {(HEARS, str(booking.id))}
 
 
-async def test_a_young_sale_is_waited_for(harness: Harness) -> None:
+async def test_the_audit_waits_for_a_recent_sale(harness: Harness) -> None:
     await harness.bought("A-1-1")
     told = await harness.relay()
     harness.notify()
@@ -43,7 +43,7 @@ async def test_a_young_sale_is_waited_for(harness: Harness) -> None:
     assert await waiting == set()
 
 
-async def test_an_old_sale_that_has_only_just_come_to_kafka_is_waited_for(harness: Harness) -> None:
+async def test_the_audit_waits_for_an_old_sale_that_was_published_just_now(harness: Harness) -> None:
     await harness.bought("A-1-1")
     patient = harness._replace(connections=harness.connections._replace(lag=timedelta(seconds=20)))
     await harness.sql("reservation", "ALTER TABLE domain_events DISABLE TRIGGER ALL")  # else nobody may change it
@@ -57,13 +57,13 @@ async def test_an_old_sale_that_has_only_just_come_to_kafka_is_waited_for(harnes
     assert await waiting == set()
 
 
-async def test_an_end_that_notification_has_not_come_to_is_found(harness: Harness) -> None:
+async def test_an_outcome_that_notification_has_not_handled_is_found(harness: Harness) -> None:
     booking = await harness.cancelled("A-1-1")
     await harness.relay()
     assert await harness.finds() == {(NOTIFIED, str(booking.id))}
 
 
-async def test_an_end_that_a_consumer_gave_up_is_found(harness: Harness) -> None:
+async def test_an_outcome_in_the_dead_letters_of_a_consumer_is_found(harness: Harness) -> None:
     booking = await harness.cancelled("A-1-1")
     [*_, told] = await harness.relay()
     harness.notify()
@@ -71,7 +71,7 @@ async def test_an_end_that_a_consumer_gave_up_is_found(harness: Harness) -> None
     assert await harness.finds() == {(ASIDE, str(booking.id))}
 
 
-async def test_an_event_that_search_shows_though_it_was_called_off_is_found(harness: Harness) -> None:
+async def test_a_cancelled_event_that_search_still_shows_on_sale_is_found(harness: Harness) -> None:
     published, search = an_event(harness.event), harness.connections.search
     async with harness.database("catalogue").begin() as connection:
         await append(connection, harness.event, published)

@@ -1,4 +1,4 @@
-"""An exchange's guards, each broken: the audit says whose seat, or whose money, is not where it should be."""
+"""With each guard of exchanges broken, the audit names the booking with the wrong seat or money."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def exchanged(harness: Harness) -> str:
 
 
 async def charge(harness: Harness, booking: str) -> None:
-    """Take 1000 for an exchange that there is not."""
+    """Capture 1000 for an exchange that does not exist."""
     payment = OfExchange(booking_id=UUID(booking), exchange_id=uuid4())
     order = Authorize(
         **payment.model_dump(),
@@ -75,7 +75,7 @@ async def test_a_seat_that_is_exchanged_breaks_nothing(harness: Harness) -> None
     assert await harness.finds() == set()
 
 
-async def test_an_exchange_without_a_workflow_is_found_and_the_seat_that_it_holds_is_no_trouble(
+async def test_an_exchange_without_a_workflow_is_found_but_its_new_seat_is_no_violation(
     harness: Harness,
 ) -> None:
     booking, _ = await begun(harness)

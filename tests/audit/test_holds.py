@@ -1,4 +1,4 @@
-"""The guards in Redis's scripts, each cut out: the audit says whose place is kept wrongly, or not at all."""
+"""With each guard in Redis's scripts removed, the audit names the booking with a wrong or missing hold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Cut = Callable[[str, str, str], SeatLocks]
 
 
 class Forgetful(SeatLocks):
-    """Never lets go."""
+    """Never releases a place."""
 
     async def release(self, places: Places) -> None:
         pass
@@ -34,7 +34,7 @@ async def raw(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def cut(raw: Redis) -> Cut:
-    """Locks of which one script has lost a part."""
+    """Seat locks with a part of one script removed."""
 
     def without(script: str, guard: str, instead: str) -> SeatLocks:
         lua = (Path(adapters.__file__).parent / "redis" / "lua" / f"{script}.lua").read_text()
@@ -57,7 +57,7 @@ async def test_a_hold_that_never_ends_by_itself_is_found(harness: Harness, cut: 
     assert await harness.finds() == {(ENDLESS, str(booking.id))}
 
 
-async def test_a_hold_deleted_by_another_is_found_where_nobody_looks_whose_it_is(harness: Harness, cut: Cut) -> None:
+async def test_a_hold_deleted_by_another_booking_is_found_without_the_owner_check(harness: Harness, cut: Cut) -> None:
     owner = await harness.held("A-1-1")
     await harness.saga(owner)
     careless = cut("release", "if redis.call('GET', key) == booking then", "do")
@@ -65,7 +65,7 @@ async def test_a_hold_deleted_by_another_is_found_where_nobody_looks_whose_it_is
     assert await harness.finds() == {(KNOWN, str(owner.id))}
 
 
-async def test_a_place_kept_for_who_has_not_claimed_it_is_found(harness: Harness) -> None:
+async def test_a_place_kept_for_a_booking_that_has_not_claimed_it_is_found(harness: Harness) -> None:
     booking = await harness.bought("A-1-1")
     await harness.locks.hold(Places(harness.event, booking.id, ["A-1-2"], {}), timedelta(minutes=1))
     assert await harness.finds() == {(KNOWN, str(booking.id))}

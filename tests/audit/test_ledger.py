@@ -1,4 +1,4 @@
-"""The guards of the ledger, each broken: the audit says which booking's money is booked wrongly."""
+"""With each guard of the ledger broken, the audit names the booking with a wrong posting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROVIDER = "the ledger matches the provider"
 
 @asynccontextmanager
 async def without(harness: Harness, trigger: str, table: str) -> AsyncIterator[None]:
-    """The payment database, for as long as one of its guards is away."""
+    """The payment database with one guard switched off."""
     await harness.sql("payment", f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
     try:
         yield
@@ -28,7 +28,7 @@ async def test_a_sale_is_booked_as_its_row_and_the_provider_have_it(harness: Har
     assert await harness.finds() == set()
 
 
-async def test_a_transaction_that_does_not_balance_is_found_where_the_guard_is_away(harness: Harness) -> None:
+async def test_an_unbalanced_transaction_is_found_without_the_database_guard(harness: Harness) -> None:
     booking = await harness.bought("A-1-1")
     async with without(harness, "ledger_transactions_balance", "ledger_entries"):
         await harness.sql(

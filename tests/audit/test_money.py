@@ -1,4 +1,4 @@
-"""The guards of the buyer's money, each broken: the audit says whose money is where it should not be."""
+"""With each guard of the buyer's money broken, the audit names the booking with the wrong money."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AUTHORIZED, ATTEMPTS = "no money stays authorized", "attempts match the provider
 
 
 class WithoutKeys(StripeGateway):
-    """Asks for everything as if for the first time."""
+    """A gateway that never reuses an idempotency key."""
 
     async def create(self, booking_id: UUID, amount: Money, *, return_url: str, key: str) -> Intent:
         return await super().create(booking_id, amount, return_url=return_url, key=str(uuid4()))
@@ -32,7 +32,7 @@ class WithoutKeys(StripeGateway):
 
 
 class Lazy(StripeGateway):
-    """Says that it has done what it has not: it neither takes money nor gives any back."""
+    """A gateway that reports success without moving money."""
 
     async def capture(self, intent_id: str, *, key: str) -> Intent:
         return await self._as_if(intent_id, IntentState.CAPTURED)
@@ -58,7 +58,7 @@ def lazy(sandbox: SandboxProcess) -> StripeGateway:
 
 
 async def charged_again_after_forgetting(harness: Harness, gateway: StripeGateway) -> str:
-    """A booking whose attempt is lost, as by a backup put back, after its money was taken; and so it is taken again."""
+    """A booking that is charged twice, since its attempt was lost after the first charge, as by a restored backup."""
     booking = await harness.authorized("A-1-1", gateway=gateway)
     assert await step(harness.seats().commit, Step(booking=booking)) is None
     for _ in range(2):
@@ -69,7 +69,7 @@ async def charged_again_after_forgetting(harness: Harness, gateway: StripeGatewa
     return str(booking.id)
 
 
-async def test_a_buyer_who_is_charged_twice_is_found_where_no_key_forbids_it(
+async def test_a_second_charge_is_found_without_the_idempotency_key(
     harness: Harness, without_keys: StripeGateway
 ) -> None:
     booking = await charged_again_after_forgetting(harness, without_keys)
@@ -83,9 +83,7 @@ async def test_keys_keep_a_buyer_from_being_charged_twice(harness: Harness) -> N
     assert await harness.finds() == set()
 
 
-async def test_money_that_stays_reserved_is_found_where_the_void_is_skipped(
-    harness: Harness, lazy: StripeGateway
-) -> None:
+async def test_money_that_stays_reserved_is_found_without_the_void(harness: Harness, lazy: StripeGateway) -> None:
     booking = await harness.authorized("A-1-1")
     await step(harness.money(lazy).return_money, booking.id)
     await harness.end(booking)
@@ -93,7 +91,7 @@ async def test_money_that_stays_reserved_is_found_where_the_void_is_skipped(
     assert await harness.finds() == {(check, str(booking.id)) for check in (AUTHORIZED, ATTEMPTS, PROVIDER)}
 
 
-async def test_money_taken_for_nothing_is_found_where_the_refund_is_skipped(
+async def test_money_captured_without_tickets_is_found_without_the_refund(
     harness: Harness, lazy: StripeGateway
 ) -> None:
     booking = await harness.authorized("A-1-1")
@@ -104,15 +102,13 @@ async def test_money_taken_for_nothing_is_found_where_the_refund_is_skipped(
     assert await harness.finds() == {(check, str(booking.id)) for check in (OWED, ATTEMPTS, PROVIDER)}
 
 
-async def test_a_ticket_without_money_is_found_where_the_capture_is_skipped(
-    harness: Harness, lazy: StripeGateway
-) -> None:
+async def test_a_ticket_without_money_is_found_without_the_capture(harness: Harness, lazy: StripeGateway) -> None:
     booking = await harness.bought("A-1-1", gateway=lazy)
     await lazy.close()
     assert await harness.finds() == {(check, str(booking.id)) for check in (OWED, AUTHORIZED, ATTEMPTS, PROVIDER)}
 
 
-async def test_a_payment_left_open_is_found_where_the_places_go_back_before_the_money(harness: Harness) -> None:
+async def test_an_open_payment_is_found_when_places_are_released_before_the_money(harness: Harness) -> None:
     booking = await harness.authorized("A-1-1")
     await harness.end(booking)
     assert await harness.finds() == {(AUTHORIZED, str(booking.id))}

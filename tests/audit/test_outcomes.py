@@ -1,4 +1,4 @@
-"""The guards of what is told, each broken: the audit says whose end was never told, told twice, or told otherwise."""
+"""With each guard of outcomes broken, the audit names the booking with a missing, repeated or wrong outcome."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ CREATE TRIGGER swallow BEFORE INSERT ON domain_events
 """
 
 
-async def test_an_end_that_is_never_told_is_found(harness: Harness) -> None:
+async def test_an_outcome_that_is_never_recorded_is_found(harness: Harness) -> None:
     await harness.sql("reservation", SWALLOW)
     booking = await harness.cancelled("A-1-1")
     assert await harness.finds() == {(TOLD, str(booking.id)), (STATES, str(booking.id))}
 
 
-async def test_an_end_that_is_told_twice_is_found_where_nobody_asks_for_the_version(harness: Harness) -> None:
+async def test_an_outcome_recorded_twice_is_found_without_the_version_check(harness: Harness) -> None:
     booking = await harness.cancelled("A-1-1")
     async with harness.database("reservation").begin() as connection:
         await append(connection, booking.id, BookingCancelled(**identity(booking)))
     assert await harness.finds() == {(TOLD, str(booking.id)), (STATES, str(booking.id))}
 
 
-async def test_a_rewritten_history_is_found_where_no_trigger_forbids_it(harness: Harness) -> None:
+async def test_a_rewritten_history_is_found_without_the_trigger(harness: Harness) -> None:
     booking = await harness.bought("A-1-1")
     rewrite = "UPDATE domain_events SET data = data || '{\"status\": \"expired\"}' WHERE type = 'booking.paying'"
     with pytest.raises(DBAPIError, match="append-only"):
@@ -46,7 +46,7 @@ async def test_a_rewritten_history_is_found_where_no_trigger_forbids_it(harness:
     assert await harness.finds() == {(STATES, str(booking.id))}
 
 
-async def test_an_illegal_change_of_state_is_found_where_no_trigger_forbids_it(harness: Harness) -> None:
+async def test_a_forbidden_change_of_state_is_found_without_the_trigger(harness: Harness) -> None:
     booking = await harness.cancelled("A-1-1")
     revive = "UPDATE bookings SET status = 'expired'"
     with pytest.raises(DBAPIError, match="cannot go from cancelled to expired"):
@@ -56,7 +56,7 @@ async def test_an_illegal_change_of_state_is_found_where_no_trigger_forbids_it(h
     assert await harness.finds() == {(STATES, str(booking.id))}
 
 
-async def test_an_end_that_is_lost_on_its_way_is_found_where_a_relay_forgets_before_it_publishes(
+async def test_a_lost_outcome_is_found_when_the_relay_deletes_before_it_publishes(
     harness: Harness,
 ) -> None:
     booking = await harness.cancelled("A-1-1")
@@ -65,7 +65,7 @@ async def test_an_end_that_is_lost_on_its_way_is_found_where_a_relay_forgets_bef
     assert await harness.finds() == {(REACHES, str(booking.id))}
 
 
-async def test_an_end_that_never_was_is_found_where_it_is_published_before_it_is_committed(harness: Harness) -> None:
+async def test_an_uncommitted_outcome_is_found_when_it_is_published_before_the_commit(harness: Harness) -> None:
     booking = await harness.cancelled("A-1-1")
     [*_, told] = await harness.relay()
     await harness.publish(replace(told, domain_event_id=uuid4()))  # a transaction that was then rolled back

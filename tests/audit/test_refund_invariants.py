@@ -1,4 +1,4 @@
-"""A refund's guards, each broken: the audit says whose money or whose places are not where they should be."""
+"""With each guard of refunds broken, the audit names the booking with wrong money or places."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PRICE = 5000
 
 
 async def accepted(harness: Harness, *seats: str, give_back: int | None = None) -> tuple[Booking, Refund]:
-    """A booking whose tickets, or the first so many of them, are given back; the money is yet to go."""
+    """A booking with all or the first tickets refunded, before the money is returned."""
     booking = await harness.bought(*seats)
     request = RefundRequest(
         id=uuid4(),
@@ -58,7 +58,7 @@ async def test_bookings_that_are_given_back_in_part_and_as_a_whole_break_nothing
     assert await harness.finds() == set()
 
 
-async def test_a_refund_that_was_taken_back_and_made_again_is_counted_once_by_everybody(harness: Harness) -> None:
+async def test_a_failed_refund_that_was_repeated_is_counted_once_by_every_consumer(harness: Harness) -> None:
     booking, refund = await accepted(harness, "A-1-1", "A-1-2")
     order = GiveBack(refund_id=refund.id, booking_id=booking.id, amount=refund.amount, number=1)
     await step(RefundActivities(harness.database("payment"), {"stripe": harness.gateway}).give_refund, order)
@@ -74,7 +74,7 @@ async def test_a_refund_that_was_taken_back_and_made_again_is_counted_once_by_ev
     assert await harness.finds() == set()
 
 
-async def test_a_refund_is_taken_back_only_when_the_booking_s_other_one_is_done(harness: Harness) -> None:
+async def test_a_refund_is_taken_back_only_after_the_bookings_other_refund(harness: Harness) -> None:
     booking, first = await accepted(harness, "A-1-1", "A-1-2", give_back=1)
     await step(_returned(harness).settle_refund, first.id)
     other = RefundRequest(
@@ -133,7 +133,7 @@ async def test_a_refund_that_analytics_has_missed_is_found(harness: Harness) -> 
     assert await harness.finds() == {(HEARS, booking)}
 
 
-async def test_a_refund_that_is_counted_twice_is_found_where_the_inbox_forgets(harness: Harness) -> None:
+async def test_a_refund_counted_twice_is_found_when_the_inbox_is_emptied(harness: Harness) -> None:
     await refunded(harness, "A-1-1", "A-1-2", give_back=1)
     told = await harness.relay()
     harness.notify()

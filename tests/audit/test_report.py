@@ -1,4 +1,4 @@
-"""What an operator sees of the audit: each invariant has its words in the manual, and each break names the booking."""
+"""The audit's report: the manual explains each invariant, and each violation names its booking."""
 
 from __future__ import annotations
 

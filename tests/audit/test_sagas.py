@@ -1,4 +1,4 @@
-"""The guards that bring a booking to its end, each broken: the audit says which is not finished, or told otherwise."""
+"""With each guard of sagas broken, the audit names the booking that does not finish or has another state."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FINISHED, WINDOW, AGREE = (
 
 @workflow.defn(name="Booking", sandboxed=False)
 class Mistaken:
-    """A saga that ends as confirmed whatever has become of its booking."""
+    """A saga that always completes as confirmed."""
 
     @workflow.run
     async def run(self, booking: Booking) -> Booking:
         return booking.model_copy(update={"status": BookingStatus.CONFIRMED})
 
 
-async def test_a_booking_whose_saga_was_terminated_is_found(harness: Harness) -> None:
+async def test_an_open_booking_with_a_terminated_saga_is_found(harness: Harness) -> None:
     booking = await harness.held("A-1-1")
     saga = await harness.saga(booking)
     assert await harness.finds() == set()

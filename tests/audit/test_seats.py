@@ -1,4 +1,4 @@
-"""The guards of seats in Postgres, each broken: the audit says which booking has what is not its own."""
+"""With each guard of seats broken, the audit names the booking with a wrong seat."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from activities.reservation.bookings import Step
 from domain.bookings import BookingStatus
 from tests.audit.harness import Harness, step
-from tests.db import house as by_the_row
+from tests.db import booking_steps as by_the_row
 
 OWNER, COUNTED, PLACES = "a seat has one owner", "every place is counted", "places belong to live bookings"
 KNOWN = "redis has every taken place"
@@ -24,7 +24,7 @@ async def test_a_house_in_use_is_clean(harness: Harness) -> None:
     assert one.status is BookingStatus.CONFIRMED
 
 
-async def test_a_seat_sold_twice_is_found_where_no_index_forbids_a_second_ticket(harness: Harness) -> None:
+async def test_a_seat_sold_twice_is_found_without_the_unique_index(harness: Harness) -> None:
     first = await harness.bought("A-1-1")
     await harness.sql(
         "reservation", "UPDATE seats SET status = 'available', booking_id = NULL WHERE booking_id = :id", id=first.id
@@ -40,7 +40,7 @@ async def test_a_seat_sold_twice_is_found_where_no_index_forbids_a_second_ticket
     assert await harness.finds() == {(OWNER, f"{harness.event} A-1-1"), (PLACES, str(first.id))}
 
 
-async def test_a_place_that_is_counted_and_claimed_by_nobody_is_found(harness: Harness) -> None:
+async def test_a_place_that_is_counted_but_not_claimed_is_found(harness: Harness) -> None:
     await harness.sql(
         "reservation",
         "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",

@@ -1,4 +1,4 @@
-"""The bench's meter."""
+"""The CPU meter of the benchmark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the bench judges what it has measured."""
+"""The figures and targets of the benchmark."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from bench import table
+from bench.environment import neighbours
 from bench.figures import Figure, measured, split_up
 from bench.generator import Job, arrivals
 from bench.rounds import Sample, interleaved, ratios
-from bench.stage import neighbours
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,12 @@ def test_a_ratio_is_taken_within_each_round() -> None:
     assert ratios([10, 30], [5, 10]) == [2, 3]
 
 
-def test_what_stands_apart_is_not_counted_as_cost() -> None:
+def test_the_cost_leaves_out_the_named_processes() -> None:
     sample = Sample(done=100, seconds=4, cpu={"api": 1, "work": 2, "sandbox": 9})
     assert (sample.cost("sandbox"), sample.rate) == (30, 25)
 
 
-async def test_contestants_take_turns_and_none_always_comes_last() -> None:
+async def test_contestants_take_turns_and_none_is_always_last() -> None:
     order: list[str] = []
 
     def contestant(name: str) -> Callable[[], Awaitable[str]]:
@@ -48,7 +48,7 @@ async def test_contestants_take_turns_and_none_always_comes_last() -> None:
     assert results == {"a": ["a", "a"], "b": ["b", "b"]}
 
 
-def test_the_load_arrives_as_often_as_the_rate_says_and_the_same_way_for_the_same_seed() -> None:
+def test_the_load_arrives_at_its_rate_and_is_reproducible_by_its_seed() -> None:
     job = Job(api_url="", tokens=[], event="", event_seats=0, skip=0, rate=50, seconds=2, seed=7, cores=None)
     due = arrivals(job)
     assert len(due) == 100
@@ -65,7 +65,7 @@ def test_every_seat_is_bought_once() -> None:
     assert seats[-1] == "A-2-100"
 
 
-def test_the_report_says_what_must_be_reached_and_was_not(tmp_path: Path) -> None:
+def test_the_report_names_the_targets_that_were_missed(tmp_path: Path) -> None:
     figures = [
         measured("saga", "ratio", [1, 1.2], "x", at_least=1.4),
         split_up("saga", "CPU", {"a": 1, "b": 2.5}, "ms"),

@@ -1,4 +1,4 @@
-"""The textbook saga is a fair opponent: it has the very effects that ours has."""
+"""The textbook saga is a fair baseline: it has the same effects as the booking saga."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from temporal.connection import connect, connect_worker
 from workers.temporal import worker
 
 
-async def test_the_textbook_saga_sells_as_ours_does_and_takes_more_events_for_it(settings: Settings) -> None:
+async def test_the_textbook_saga_sells_like_the_booking_saga_with_more_history_events(settings: Settings) -> None:
     configure_tracing()  # which a worker under our options needs
     bookings = Bookings(settings, await connect(settings))
     async with worker.worker(await connect_worker(settings), QUEUE, [NoOp, TextbookSaga], []):

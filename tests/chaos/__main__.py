@@ -49,4 +49,4 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 if __name__ == "__main__":
     code = main()
     sys.stderr.flush()
-    os._exit(code)  # see `cli.leaving` for what the Temporal SDK's threads would make of it
+    os._exit(code)  # see `cli.entrypoint` for what the Temporal SDK's threads would make of it

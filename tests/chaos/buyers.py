@@ -17,6 +17,7 @@ from config.settings import Settings, secret
 from domain.identity import Role
 from tests.buyer import CARD, CARD_WITH_3DS, DECLINED_CARD
 from tests.chaos.journal import Answer, Call, Journal, Order, Verdict
+from tests.http_client import http_client
 
 PATIENCE = (0.3, 0.6, 1.2, 2.4, 4.8, 4.8, 4.8)
 """Seconds between the tries of a buyer who does not know the outcome; then they walk away."""
@@ -149,7 +150,7 @@ class Buyer:
     async def _act(self, url: str) -> None:
         """What they click on the provider's page; if that is away, they give up."""
         choice = "approve" if self._random.random() < 0.7 else "fail"
-        async with httpx2.AsyncClient(timeout=10) as http:
+        async with http_client(timeout=10) as http:
             with suppress(httpx2.HTTPError):
                 await http.post(url, data={"outcome": choice}, follow_redirects=False)
 

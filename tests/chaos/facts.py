@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import httpx2
 import psycopg
 from psycopg.rows import dict_row
 from sqlalchemy import make_url
 
 from config.settings import Settings
+from tests.http_client import http_client
 
 
 class Money(NamedTuple):
@@ -65,7 +65,7 @@ async def bookings_of(settings: Settings, events: Sequence[str]) -> dict[str, Fa
 async def money_of(settings: Settings, bookings: Sequence[str]) -> dict[str, Money]:
     """What the provider has of each, also of one that we have no row of."""
     found: dict[str, Money] = defaultdict(Money)
-    async with httpx2.AsyncClient(base_url=settings.sandbox_url, timeout=90) as provider:
+    async with http_client(settings.sandbox_url) as provider:
         answer = await provider.post("/_sandbox/intents", json={"bookings": list(bookings)})
     for intent in answer.raise_for_status().json()["intents"]:
         before, taken = found[intent["booking_id"]], intent["captured"] - intent["refunded"]

@@ -26,6 +26,7 @@ from tests.chaos.journal import Call, Journal, Verdict
 from tests.chaos.plan import Strike, draw
 from tests.chaos.saboteur import Saboteur
 from tests.chaos.settling import Settled, settle
+from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.tokens import access_tokens
 
@@ -125,7 +126,7 @@ async def _sale(settings: Settings, harness: Harness, folder: Path, *, places: i
         many = httpx2.Limits(max_connections=None)
         apis = {
             name: await closing.enter_async_context(
-                httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=_ANSWER_WITHIN, limits=many)
+                http_client(f"http://127.0.0.1:{port}", timeout=_ANSWER_WITHIN, limits=many)
             )
             for name, port in harness.api_ports.items()
         }

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from stack import StackError
 from tests.chaos.harness import RESIDENTS, Harness
 from tests.chaos.plan import Strike
+from tests.http_client import http_client
 
 _SUPERVISE_EVERY = 1.0
 
@@ -23,7 +24,7 @@ class Saboteur:
 
     def __init__(self, harness: Harness, sandbox_url: str, tell: Callable[[str], None]) -> None:
         self._harness = harness
-        self._provider = httpx2.AsyncClient(base_url=sandbox_url, timeout=5)
+        self._provider = http_client(sandbox_url, timeout=5)
         self._tell = tell
         self._down: set[str] = set()
         self._start = monotonic()

@@ -110,13 +110,13 @@ async def _moving(sale: Sale, client: Client) -> str:
         with suppress(RPCError):
             running += (await client.count_workflows(query)).count
     waiting = sum([await _count(sale.settings, service, "SELECT count(*) FROM outbox") for service in _WITH_OUTBOX])
-    untold = await _count(sale.settings, "reservation", "SELECT count(*) FROM untold")
+    pending = await _count(sale.settings, "reservation", "SELECT count(*) FROM pending_redis_updates")
     lag = await asyncio.to_thread(telling.lag, sale.settings.kafka_bootstrap)
     counts = {
         "bookings unfinished": unfinished,
         "sagas running": running,
         "in outboxes": waiting,
-        "ends untold to redis": untold,
+        "pending redis updates": pending,
         "to consume": lag,
     }
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)

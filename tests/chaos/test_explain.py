@@ -47,7 +47,7 @@ TAKEN, DECLINED = refused("seats-unavailable"), refused("payment-declined", 402)
     ],
     ids=["bought", "cancelled", "refused", "paid twice over", "declined"],
 )
-def test_what_is_true_is_explained(orders: list[Order], facts: dict[str, Fact]) -> None:
+def test_every_correct_outcome_is_explained(orders: list[Order], facts: dict[str, Fact]) -> None:
     assert unexplained(orders, facts, {}) == []
 
 
@@ -89,5 +89,5 @@ def test_money_without_a_booking_is_seen() -> None:
     assert unexplained([order("hold", TAKEN)], {}, {BOOKING: Money(5000, 1)})
 
 
-def test_a_booking_that_nobody_asked_for_is_seen() -> None:
+def test_a_booking_that_no_buyer_requested_is_reported() -> None:
     assert unexplained([], {str(UUID(int=0)): CONFIRMED}, {}) == [f"{UUID(int=0)}: nobody asked for it"]

@@ -25,6 +25,6 @@ def test_ten_minutes_kill_everything_and_spoil_every_line_with_at_least_forty_ki
         assert {strike.kind for strike in timetable} == {"kill", "freeze", "empty", "provider", *BAD_LINES}
 
 
-def test_buyers_come_at_the_rate_that_was_asked_for() -> None:
+def test_buyers_arrive_at_the_requested_rate() -> None:
     came = sum(party.size for seed in range(20) for party in arrivals(seed, 600, 5, SEATS))
     assert 0.95 < came / (20 * 600 * 5) < 1.05

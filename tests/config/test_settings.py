@@ -1,14 +1,14 @@
-"""Nobody runs in production with a secret that everybody knows."""
+"""No process runs in production with a secret that everyone knows."""
 
 from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
 
-from config.settings import Settings
+from config.settings import Settings, settings
 
-OPTIONAL = {"postgres_admin_dsn"}
-"""Only `migrate` needs it, and says so."""
+OPTIONAL = {"postgres_admin_dsn", "postgres_passwords"}
+"""Only `migrate` needs the first, and says so; the second takes the place of the roles' common secret."""
 NO_SECRETS = {"redis_url", "provider_variables"}
 """An address is secret only where it carries a password; the providers' packages check their own variables."""
 
@@ -17,7 +17,7 @@ SECRETS = sorted(
     for name, field in Settings.model_fields.items()
     if "SecretStr" in str(field.annotation) and name not in NO_SECRETS
 )
-GIVEN = {name: f"given-{name}" for name in SECRETS}
+GIVEN = {name: f"given-{name}" for name in SECRETS if name != "postgres_passwords"}
 
 
 @pytest.fixture(autouse=True)
@@ -27,18 +27,26 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_secret_has_a_default() -> None:
-    assert {name for name in SECRETS if Settings.model_fields[name].default is not None} == set()
+    production = Settings(mode="production")
+    assert {name for name in SECRETS if getattr(production, name)} == set()
 
 
 @pytest.mark.parametrize("name", sorted(set(SECRETS) - OPTIONAL))
-def test_a_process_does_not_start_without_a_secret_and_names_it(name: str) -> None:
-    with pytest.raises(ValidationError, match=f"SEATWRIGHT_{name.upper()}"):
-        Settings.model_validate({key: value for key, value in GIVEN.items() if key != name})
+def test_an_operators_command_does_not_start_without_a_secret_and_names_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in GIVEN.items():
+        monkeypatch.setenv(f"SEATWRIGHT_{key.upper()}", value)
+    of_command = settings.__wrapped__  # without its cache
+    assert of_command().mode == "production"
+    monkeypatch.delenv(f"SEATWRIGHT_{name.upper()}")
+    with pytest.raises(ValueError, match=f"SEATWRIGHT_{name.upper()}"):
+        of_command()
 
 
 @pytest.mark.parametrize("blank", ["", "  "])
 @pytest.mark.parametrize("name", sorted(set(SECRETS) - OPTIONAL))
-def test_a_blank_secret_is_none(name: str, blank: str) -> None:
+def test_a_blank_secret_is_refused(name: str, blank: str) -> None:
     with pytest.raises(ValidationError, match=f"SEATWRIGHT_{name.upper()}"):
         Settings.model_validate(GIVEN | {name: blank})
 
@@ -54,16 +62,26 @@ def test_none_of_several_secrets_is_blank(name: str, several: str) -> None:
     assert Settings.model_validate(GIVEN | {name: "new,old"})
 
 
-def test_a_process_starts_with_all_of_its_secrets_and_keeps_them_to_itself() -> None:
-    settings = Settings.model_validate(GIVEN)
-    assert settings.mode == "production"
-    assert not [name for name, value in GIVEN.items() if value in repr(settings)]
+def test_no_secret_is_shown_when_the_settings_are_printed() -> None:
+    given = Settings.model_validate(GIVEN | {"postgres_passwords": {"seatwright_payment": "given-password"}})
+    assert given.mode == "production"
+    assert not [value for value in (*GIVEN.values(), "given-password") if value in repr(given)]
+
+
+def test_a_blank_password_of_a_role_is_refused() -> None:
+    with pytest.raises(ValidationError, match="SEATWRIGHT_POSTGRES_PASSWORDS"):
+        Settings.model_validate(GIVEN | {"postgres_passwords": {"seatwright_payment": " "}})
+
+
+def test_a_role_has_the_password_that_is_given_for_it() -> None:
+    given = Settings.model_validate({"postgres_passwords": {"seatwright_payment": "own"}})
+    assert ":own@" in given.database_url("payment")
 
 
 def test_production_is_limited_unless_it_says_otherwise() -> None:
-    settings = Settings.model_validate(GIVEN)
-    assert settings.rate_limits
-    assert settings.live_holds
+    given = Settings.model_validate(GIVEN)
+    assert given.rate_limits
+    assert given.live_holds
     assert Settings.model_validate(GIVEN | {"rate_limits": {}}).rate_limits == {}
 
 

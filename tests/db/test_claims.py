@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.bookings import Booking, BookingStatus
 from domain.problems import ProblemType, Refused
-from tests.db.house import claim, confirm, find, give_back, move, on_sale
+from tests.db.booking_steps import claim, confirm, find, give_back, move, on_sale
 
 
 def places_taken(by_hand: psycopg.Connection) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from config.settings import Settings
 from domain.bookings import EDGES, BookingStatus
-from tests.db.house import claim, on_sale
+from tests.db.booking_steps import claim, on_sale
 
 
 def test_the_database_knows_the_same_edges_as_the_domain(settings: Settings) -> None:

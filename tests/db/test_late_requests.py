@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.reservation.bookings import bookings, requests
 from domain.bookings import Booking, BookingRequest, BookingStatus
 from domain.problems import ProblemType, Refused
-from tests.db.house import claim, confirm, move, on_sale
+from tests.db.booking_steps import claim, confirm, move, on_sale
 
 PAST, FUTURE = datetime.now(UTC) - timedelta(minutes=1), datetime.now(UTC) + timedelta(days=1)
 

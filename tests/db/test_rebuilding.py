@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.reservation.bookings.bookings import StaleStep
 from domain.bookings import EDGES, Booking, BookingStatus
 from domain.rebuilding import rebuild
-from tests.db.house import claim, confirm, find, history, move, on_sale
+from tests.db.booking_steps import claim, confirm, find, history, move, on_sale
 
 TOLD = {
     BookingStatus.HELD,

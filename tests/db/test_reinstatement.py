@@ -13,7 +13,7 @@ from db.reservation.bookings.bookings import StaleStep
 from domain.bookings import Booking, BookingStatus
 from domain.problems import Refused
 from domain.rebuilding import rebuild
-from tests.db.house import claim, find, give_back, history, move, on_sale
+from tests.db.booking_steps import claim, find, give_back, history, move, on_sale
 
 WINDOW = timedelta(seconds=60)
 

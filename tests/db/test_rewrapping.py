@@ -73,7 +73,7 @@ async def test_who_is_erased_beside_it_is_erased(identity: AsyncEngine) -> None:
 
 async def test_the_command_says_how_many_and_names_a_master_key_that_is_missing(stack: Stack) -> None:
     done = await asyncio.to_thread(seatwright, stack, "people", "rewrap")
-    assert (done.returncode, done.stdout) == (0, "0 keys were wrapped anew\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "0 keys rewrapped\n"), done.stderr
     lost = await asyncio.to_thread(seatwright, stack, "people", "rewrap", SEATWRIGHT_PERSONAL_DATA_KEYS="another")
     assert lost.returncode == 1
     assert "SEATWRIGHT_PERSONAL_DATA_KEYS" in lost.stderr

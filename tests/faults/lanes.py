@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
-import httpx2
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
@@ -29,6 +28,7 @@ from stack.probes import SEARCH_ATTRIBUTES
 from tests.faults import processes
 from tests.faults.plan import Fault, Plan
 from tests.faults.stories import WITHIN
+from tests.http_client import http_client
 from tests.waiting import eventually
 from workers.temporal import worker
 
@@ -179,7 +179,7 @@ async def _make_namespace(settings: Settings) -> None:
 
 
 async def _serving(settings: Settings) -> None:
-    async with httpx2.AsyncClient(base_url=settings.api_url) as http:
+    async with http_client(settings.api_url) as http:
 
         async def ready() -> bool:
             return (await http.get("/readyz")).status_code == 200

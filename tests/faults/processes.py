@@ -87,8 +87,9 @@ def _prepare() -> None:
 def _work(kind: str, settings: Settings, names: Sequence[str], plan: Path) -> None:
     _prepare()
     hand_to(Striker(Plan(plan), settings.temporal_address))
-    for search in ("keep_reviving", "keep_watching"):  # would find bookings of all namespaces, and start them in this
-        setattr(worker, search, _never)
+    # These sweepers find bookings of all namespaces, and would start them in this one.
+    for sweeper in ("keep_recovering_workflows", "keep_sweeping_late_payments"):
+        setattr(worker, sweeper, _never)
     uvloop.run(run_until_stopped(_WORK[kind], settings, names))
 
 

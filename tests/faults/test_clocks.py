@@ -87,7 +87,7 @@ async def _expires(platform: PlatformClient) -> list[str]:
 
 
 @pytest.mark.parametrize("clock", CLOCKS)
-def test_bookings_are_sold_declined_cancelled_and_expire_in_time_by_whoever_has_the_wrong_clock(
+def test_bookings_end_right_and_in_time_whichever_process_has_a_wrong_clock(
     outcomes: dict[str, Outcome], clock: str
 ) -> None:
     assert outcomes[clock].trouble == ""

@@ -29,7 +29,7 @@ async def _cancel(buyer: Buyer, booking: str) -> httpx2.Response:
 
 
 @pytest.mark.parametrize(("order", "ending"), [(pay, "confirmed"), (_cancel, "cancelled")], ids=["pay", "cancel"])
-async def test_an_order_that_comes_before_the_saga_knows_of_its_hold_is_carried_out(
+async def test_a_command_that_arrives_before_the_saga_has_its_hold_is_executed(
     stack: Stack, settings: Settings, order: Callable[[Buyer, str], Awaitable[httpx2.Response]], ending: str
 ) -> None:
     folder, key = stack.place.folder / "faults" / uuid4().hex, str(uuid4())

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-import httpx2
 import pytest
 
 from config.settings import Settings
@@ -20,6 +19,7 @@ from tests.faults.lanes import Workers
 from tests.faults.plan import Point
 from tests.faults.report import Outcome, outcome
 from tests.faults.stories import AMOUNT, STANDING, WITHIN, hold, pay
+from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.scenarios.test_outcomes import Registered, ends, is_handled, is_published, mails_to, register, sales, told
 from tests.waiting import eventually
@@ -77,7 +77,7 @@ async def _is_found_once(sold: Sold) -> None:
 
 async def _is_written_to_with_one_message_id(sold: Sold) -> None:
     await _is_handled(sold, "notification", BookingEvent.topic)
-    async with httpx2.AsyncClient(base_url=sold.platform.settings.mail_ui_url, timeout=90) as mailbox:
+    async with http_client(sold.platform.settings.mail_ui_url) as mailbox:
         mails = await mails_to(mailbox, sold.buyer.email)
     assert len({mail["MessageID"] for mail in mails}) == 1
 
@@ -106,7 +106,7 @@ TRACKS = {
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> dict[Cell, Outcome]:
     """What came of the cells that were asked for, while ours are the only relay and consumers."""
-    ours = test_what_a_booking_tells_survives.__name__
+    ours = test_the_domain_events_of_a_booking_survive.__name__
     items = [item for item in request.session.items if getattr(item, "originalname", "") == ours]
     wanted = [item.callspec.params["cell"] for item in items]  # type: ignore[attr-defined]
     folder = stack.place.folder / "faults" / uuid4().hex
@@ -158,5 +158,5 @@ async def _live_through(workers: Workers, platform: PlatformClient, track: Track
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_what_a_booking_tells_survives(outcomes: dict[Cell, Outcome], cell: Cell) -> None:
+def test_the_domain_events_of_a_booking_survive(outcomes: dict[Cell, Outcome], cell: Cell) -> None:
     assert outcomes[cell].trouble == ""

@@ -201,7 +201,7 @@ async def outlasts_the_hold(visit: Visit) -> str:
     """The hold's time is over while the buyer is at the bank: the seats are kept for who is paying."""
     expires = datetime.fromisoformat((await visit.buyer.booking(visit.booking))["expires_at"])
     answer = await visit.order(visit.till.asking)
-    await eventually(lambda: datetime.now(UTC) > expires)
+    await eventually(lambda: datetime.now(UTC) > expires, within=WITHIN)
     await visit.till.act(visit, answer, visit.till.asking, approves=True)
     return "confirmed"
 

@@ -15,6 +15,8 @@ from tests.buyer import Buyer
 from tests.faults import aftermath
 from tests.faults.report import Outcome, outcome
 from tests.faults.stories import WITHIN, hold
+from tests.http_client import http_client
+from tests.pace import stretched
 from tests.platform_client import PlatformClient
 from tests.providers import report
 from tests.providers.rows import Cell, cells
@@ -29,7 +31,7 @@ async def patient(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     """An API whose bookings try as often as in production, and not as few times as tests usually want."""
     name = f"api-patient-{uuid4().hex[:8]}"
     api = await asyncio.to_thread(stack.spawn, name, "api", env=PRODUCTION)
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{api.ports['api']}", timeout=90) as http:
+    async with http_client(f"http://127.0.0.1:{api.ports['api']}") as http:
         yield http
     await asyncio.to_thread(stack.stop, name)
 
@@ -56,7 +58,7 @@ async def test_every_scenario_ends_right_at_every_provider(
 
 
 async def _live_through(platform: PlatformClient, buyer: Buyer, cell: Cell, auditing: asyncio.Semaphore) -> str:
-    event = await platform.event(hold_seconds=cell.row.hold_seconds, rows=1, seats_per_row=2, standing=4)
+    event = await platform.event(hold_seconds=stretched(cell.row.hold_seconds), rows=1, seats_per_row=2, standing=4)
     visit = Visit(platform, buyer, event, await hold(buyer, event), cell.till)
     ending = await cell.row.act(visit)
     await buyer.ends_as(visit.booking, ending, within=WITHIN)

@@ -11,6 +11,7 @@ import httpx2
 
 from tests.buyer import CARD, Buyer
 from tests.faults.stories import insist
+from tests.http_client import http_client
 from tests.iyzico_buyer import APPROVED, authenticate, pay_with
 from tests.payu_buyer import PayUBuyer
 from tests.platform_client import PlatformClient
@@ -135,7 +136,7 @@ class IyzicoTill:
         if card.asks:
             page = await asyncio.to_thread(authenticate, url, approve=approves)
         if page.back_to:
-            async with httpx2.AsyncClient(timeout=90) as browser:
+            async with http_client() as browser:
                 await browser.post(page.back_to, data={"token": page.token})
 
 

@@ -113,7 +113,8 @@ class IyzicoShop:
                 assert answer.status == 200
                 return dict(json.load(answer))
         except HTTPError as error:
-            return {"http": error.code}
+            with error:
+                return {"http": error.code}
 
     def money(self) -> dict[str, int]:
         """What the provider's ledger says about the booking, over all of its forms."""

@@ -27,7 +27,7 @@ def source_of(transaction: stripe.BalanceTransaction) -> stripe.Charge | stripe.
     return transaction.source
 
 
-def test_stripes_balance_has_captures_and_refunds_with_sign_and_fee_and_not_what_is_only_reserved(shop: Shop) -> None:
+def test_stripes_balance_has_signed_captures_and_refunds_with_fees_but_no_holds(shop: Shop) -> None:
     held, taken = shop.hold(3000), shop.taken(5000)
     refund = shop.refund(taken.id, 2000)
     back, charge = balance_of(shop, held.id, taken.id)
@@ -39,7 +39,7 @@ def test_stripes_balance_has_captures_and_refunds_with_sign_and_fee_and_not_what
     assert metadata["booking_id"] == shop.booking_id
 
 
-def test_a_refund_that_fails_comes_back_to_stripes_balance(shop: Shop) -> None:
+def test_a_failed_refund_returns_to_stripes_balance(shop: Shop) -> None:
     taken = shop.taken()
     shop.sandbox.fault("processing", shop.booking_id, operation="refund")
     refund = shop.refund(taken.id)
@@ -65,7 +65,7 @@ def test_stripes_balance_is_listed_by_time_and_type(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"limit": 101}, {"type": "payday"}, {"since": 1}])
-def test_stripes_balance_refuses_what_stripe_refuses(shop: Shop, wrong: dict[str, Any]) -> None:
+def test_stripes_balance_refuses_the_queries_that_stripe_refuses(shop: Shop, wrong: dict[str, Any]) -> None:
     with pytest.raises(stripe.InvalidRequestError):
         shop.api.balance_transactions.list(wrong)  # type: ignore[arg-type]
 
@@ -92,13 +92,13 @@ def test_iyzicos_report_of_a_day_has_each_step_of_a_payment_with_the_commission(
     assert ours[-1]["conversationId"] == "our-key"
 
 
-def test_iyzicos_report_of_a_day_without_trade_is_one_empty_page(sandbox: SandboxProcess) -> None:
+def test_iyzicos_report_of_a_day_without_payments_is_one_empty_page(sandbox: SandboxProcess) -> None:
     report = day_of(IyzicoShop(sandbox), "2020-02-29")
     assert (report["status"], report["transactions"], report["totalPageCount"]) == ("success", [], 1)
 
 
 @pytest.mark.parametrize("query", ["", "?transactionDate=today", "?transactionDate=2026-11-23&page=0", "?day=1"])
-def test_iyzicos_report_refuses_what_is_no_day_and_no_page(sandbox: SandboxProcess, query: str) -> None:
+def test_iyzicos_report_refuses_an_invalid_day_or_page(sandbox: SandboxProcess, query: str) -> None:
     assert IyzicoShop(sandbox).call("GET", DAILY, query=query)["status"] == "failure"
 
 

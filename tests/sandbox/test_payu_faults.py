@@ -17,7 +17,7 @@ def shop(sandbox: SandboxProcess) -> PayUShop:
 @pytest.mark.parametrize(
     ("kind", "is_done"), [("500_before", False), ("500_saved", False), ("500_after", True), ("429", False)]
 )
-def test_a_server_error_comes_before_or_after_the_effect(shop: PayUShop, kind: str, is_done: bool) -> None:
+def test_a_server_error_occurs_before_or_after_the_effect(shop: PayUShop, kind: str, is_done: bool) -> None:
     order_id = shop.paid()
     shop.sandbox.fault(kind, shop.booking_id, face="payu", operation="capture", retry_after=3)
     answer = shop.capture(order_id)
@@ -40,7 +40,7 @@ def test_an_answer_is_lost_before_or_after_the_effect(shop: PayUShop, kind: str,
     assert (call["status"], call["faults"]) == (None, [kind])
 
 
-def test_a_slow_call_has_its_effect_though_the_client_left(shop: PayUShop) -> None:
+def test_a_slow_call_takes_effect_after_the_client_has_disconnected(shop: PayUShop) -> None:
     order_id = shop.paid()
     shop.sandbox.fault("slow", shop.booking_id, face="payu", operation="cancel", delay_seconds=0.2)
     assert shop.cancel(order_id).status_code == 200

@@ -51,7 +51,7 @@ def shop(sandbox: SandboxProcess) -> PayUShop:
     return PayUShop(sandbox)
 
 
-def test_each_change_of_an_order_is_told_and_signed(shop: PayUShop, mailbox: Mailbox) -> None:
+def test_each_change_of_an_order_sends_a_signed_notification(shop: PayUShop, mailbox: Mailbox) -> None:
     order_id, buyer = shop.opened(notifyUrl=mailbox.url)
     steps: dict[str, Callable[[], object]] = {
         "PENDING": lambda: buyer.pay("3ds"),
@@ -68,7 +68,7 @@ def test_each_change_of_an_order_is_told_and_signed(shop: PayUShop, mailbox: Mai
         assert not is_signed(body, signature, ["another key"])
 
 
-def test_a_refund_is_told_when_it_is_decided(shop: PayUShop, mailbox: Mailbox) -> None:
+def test_a_refund_sends_a_notification_when_it_is_decided(shop: PayUShop, mailbox: Mailbox) -> None:
     order_id = shop.paid(notifyUrl=mailbox.url)
     shop.capture(order_id)
     for _ in ("WAITING_FOR_CONFIRMATION", "COMPLETED"):
@@ -80,7 +80,7 @@ def test_a_refund_is_told_when_it_is_decided(shop: PayUShop, mailbox: Mailbox) -
     assert _refund(mailbox) == (order_id, number, "CANCELED")
 
 
-def test_a_refused_call_tells_nothing(shop: PayUShop, mailbox: Mailbox) -> None:
+def test_a_refused_call_sends_no_notification(shop: PayUShop, mailbox: Mailbox) -> None:
     order_id = shop.paid(notifyUrl=mailbox.url)
     mailbox.next()
     assert shop.refund(order_id).status_code == 400
@@ -90,7 +90,7 @@ def test_a_refused_call_tells_nothing(shop: PayUShop, mailbox: Mailbox) -> None:
         mailbox.letters.get_nowait()
 
 
-def test_a_shop_that_is_away_holds_up_nobody(shop: PayUShop) -> None:
+def test_an_unreachable_merchant_does_not_delay_a_capture(shop: PayUShop) -> None:
     order_id = shop.paid(notifyUrl=f"http://127.0.0.1:{free_port()}/away")
     assert shop.capture(order_id).status_code == 200
 

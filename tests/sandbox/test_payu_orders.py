@@ -15,7 +15,7 @@ def shop(sandbox: SandboxProcess) -> PayUShop:
     return PayUShop(sandbox)
 
 
-def test_a_token_is_for_those_who_know_the_secret(shop: PayUShop) -> None:
+def test_a_token_requires_the_client_secret(shop: PayUShop) -> None:
     granted = shop.token().json()
     assert (granted["token_type"], granted["expires_in"]) == ("bearer", 43199)
     wrong = shop.token(client_secret="guessed")
@@ -25,7 +25,7 @@ def test_a_token_is_for_those_who_know_the_secret(shop: PayUShop) -> None:
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer guessed", "Basic MzAwNzQ2OnNlY3JldA=="])
-def test_without_a_token_nothing_is_told_or_done(shop: PayUShop, header: str) -> None:
+def test_a_call_without_a_token_reads_and_changes_nothing(shop: PayUShop, header: str) -> None:
     order_id, _ = shop.opened()
     shop.http.headers["Authorization"] = header
     for method, path in (("POST", ORDERS), ("GET", f"{ORDERS}/{order_id}"), ("DELETE", f"{ORDERS}/{order_id}")):
@@ -40,7 +40,7 @@ def test_an_ended_token_opens_nothing_any_more(shop: PayUShop) -> None:
     assert shop.create().status_code == 401
 
 
-def test_an_order_is_answered_with_the_page_where_its_buyer_pays(shop: PayUShop) -> None:
+def test_a_new_order_redirects_to_its_payment_page(shop: PayUShop) -> None:
     answer = shop.create(extOrderId=f"{shop.booking_id}:create:1")
     body = answer.json()
     assert (answer.status_code, body["status"]["statusCode"]) == (302, "SUCCESS")
@@ -90,7 +90,7 @@ def test_a_bad_value_is_refused_and_named(shop: PayUShop, field: str, value: Any
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"totalAmount=5000"])
-def test_what_is_no_json_object_is_a_syntax_error(shop: PayUShop, body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_a_syntax_error(shop: PayUShop, body: bytes) -> None:
     answer = shop.http.post(ORDERS, content=body)
     assert (answer.status_code, answer.json()["status"]["statusCode"]) == (400, "ERROR_SYNTAX")
 
@@ -108,7 +108,7 @@ def test_without_an_external_id_a_repeated_order_is_a_second_one(shop: PayUShop)
     assert shop.create(extOrderId=None).json()["orderId"] != shop.create(extOrderId=None).json()["orderId"]
 
 
-def test_a_point_of_sale_sees_and_touches_its_own_orders_only(shop: PayUShop) -> None:
+def test_a_point_of_sale_reads_and_changes_only_its_own_orders(shop: PayUShop) -> None:
     order_id, other = shop.paid(), PayUShop(shop.sandbox, "300747")
     for answer in (
         other.http.get(f"{ORDERS}/{order_id}"),
@@ -140,7 +140,7 @@ def test_the_older_way_to_capture_works_too(shop: PayUShop) -> None:
     assert shop.status(order_id) == "COMPLETED"
 
 
-def test_a_part_may_be_captured_and_the_rest_goes_back(shop: PayUShop) -> None:
+def test_a_partial_capture_releases_the_rest(shop: PayUShop) -> None:
     order_id = shop.paid()
     assert shop.capture(order_id, amount="5001", currencyCode="EUR").status_code == 400
     assert shop.capture(order_id, amount="3000", currencyCode="EUR").status_code == 200
@@ -148,7 +148,7 @@ def test_a_part_may_be_captured_and_the_rest_goes_back(shop: PayUShop) -> None:
 
 
 @pytest.mark.parametrize("is_paid", [False, True])
-def test_an_order_is_cancelled_once_and_keeps_nothing(shop: PayUShop, is_paid: bool) -> None:
+def test_an_order_is_cancelled_once_and_releases_all_money(shop: PayUShop, is_paid: bool) -> None:
     order_id = shop.paid() if is_paid else shop.opened()[0]
     assert shop.cancel(order_id).json()["orderId"] == order_id
     assert (shop.status(order_id), shop.money()["held"]) == ("CANCELED", 0)
@@ -162,20 +162,20 @@ def test_with_automatic_receive_the_money_is_taken_at_once(shop: PayUShop) -> No
     assert automatic.money()["captured"] == 5000
 
 
-def test_a_reservation_that_lapses_is_a_cancelled_order(shop: PayUShop) -> None:
+def test_an_expired_hold_cancels_its_order(shop: PayUShop) -> None:
     order_id = shop.paid()
     shop.sandbox.call("POST", f"/_sandbox/intents/{order_id}/expire")
     assert (shop.status(order_id), shop.money()["held"]) == ("CANCELED", 0)
     assert shop.capture(order_id).status_code == 400
 
 
-def test_an_order_that_was_not_paid_in_its_time_is_cancelled(shop: PayUShop) -> None:
+def test_an_order_that_is_not_paid_in_time_is_cancelled(shop: PayUShop) -> None:
     order_id, buyer = shop.opened(validityTime="0")
     assert buyer.pay("approved") == f"{RETURN_URL}&error=501"
     assert (shop.status(order_id), shop.money()["authorized"]) == ("CANCELED", 0)
 
 
-def test_the_ledger_and_the_log_know_whose_orders_they_are(shop: PayUShop) -> None:
+def test_the_ledger_and_the_call_log_have_the_booking_of_an_order(shop: PayUShop) -> None:
     order_id = shop.completed()
     entries = shop.sandbox.ledger(shop.booking_id)["entries"]
     assert [(each["kind"], each["amount"], each["intent_id"]) for each in entries] == [
@@ -187,7 +187,7 @@ def test_the_ledger_and_the_log_know_whose_orders_they_are(shop: PayUShop) -> No
         assert (call["face"], call["intent_id"]) == ("payu", order_id)
 
 
-def test_orders_survive_a_killed_sandbox_and_tokens_do_not(own_sandbox: SandboxProcess) -> None:
+def test_orders_survive_a_kill_of_the_sandbox_but_tokens_do_not(own_sandbox: SandboxProcess) -> None:
     shop = PayUShop(own_sandbox)
     order_id = shop.paid()
     own_sandbox.kill()

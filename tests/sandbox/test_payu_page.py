@@ -14,7 +14,7 @@ def shop(sandbox: SandboxProcess) -> PayUShop:
     return PayUShop(sandbox)
 
 
-def test_who_pays_comes_back_to_the_shop(shop: PayUShop) -> None:
+def test_a_buyer_who_pays_is_redirected_to_the_merchant(shop: PayUShop) -> None:
     order_id, buyer = shop.opened()
     assert buyer.look() == "Pay for your order"
     assert buyer.pay("approved") == RETURN_URL
@@ -22,7 +22,7 @@ def test_who_pays_comes_back_to_the_shop(shop: PayUShop) -> None:
 
 
 @pytest.mark.parametrize("card", ["S51", "S05", "S54", "S43"])
-def test_who_is_declined_comes_back_with_an_error_and_the_order_is_cancelled(shop: PayUShop, card: str) -> None:
+def test_a_declined_buyer_is_redirected_with_an_error_and_the_order_is_cancelled(shop: PayUShop, card: str) -> None:
     order_id, buyer = shop.opened()
     assert buyer.pay(card) == f"{RETURN_URL}&error=501"
     assert (shop.status(order_id), shop.money()["authorized"]) == ("CANCELED", 0)
@@ -39,7 +39,7 @@ def test_who_is_declined_comes_back_with_an_error_and_the_order_is_cancelled(sho
         ("3ds-S51", "approve", "CANCELED"),
     ],
 )
-def test_three_d_secure_decides_what_becomes_of_the_order(shop: PayUShop, card: str, outcome: str, status: str) -> None:
+def test_the_outcome_of_three_d_secure_decides_the_order(shop: PayUShop, card: str, outcome: str, status: str) -> None:
     order_id, buyer = shop.opened()
     buyer.pay(card)
     assert (buyer.look(), shop.status(order_id)) == ("Approve this payment?", "PENDING")
@@ -48,7 +48,7 @@ def test_three_d_secure_decides_what_becomes_of_the_order(shop: PayUShop, card: 
     assert shop.status(order_id) == status
 
 
-def test_who_leaves_decides_nothing_and_may_come_back(shop: PayUShop) -> None:
+def test_a_buyer_who_leaves_the_page_may_return_and_pay(shop: PayUShop) -> None:
     order_id, buyer = shop.opened()
     page = buyer.at
     buyer.pay("3ds")
@@ -83,7 +83,7 @@ def test_an_unknown_card_is_asked_for_again(shop: PayUShop) -> None:
     assert shop.status(order_id) == "NEW"
 
 
-def test_what_the_shop_writes_is_text_on_the_page(shop: PayUShop) -> None:
+def test_the_page_escapes_the_merchants_text(shop: PayUShop) -> None:
     _, buyer = shop.opened(description="<script>alert(1)</script>", continueUrl=None)
     answer = httpx2.get(buyer.at)
     assert "<script>" not in answer.text

@@ -22,7 +22,7 @@ def test_a_refund_is_pending_when_it_is_answered_and_final_afterwards(shop: PayU
     assert shop.money()["refunded"] == 2000
 
 
-def test_without_an_amount_all_that_is_left_goes_back(shop: PayUShop) -> None:
+def test_a_refund_without_an_amount_returns_the_rest(shop: PayUShop) -> None:
     order_id = shop.completed()
     shop.refund(order_id, amount="1999")
     assert shop.refund(order_id).json()["refund"]["amount"] == "3001"
@@ -46,19 +46,19 @@ def test_without_an_external_id_a_repeated_refund_is_a_second_one(shop: PayUShop
 
 
 @pytest.mark.parametrize(("amount", "literal"), [("5001", "AMOUNT_TO_BIG"), ("0", "AMOUNT_TO_SMALL")])
-def test_no_more_than_was_taken_goes_back_and_no_less_than_something(shop: PayUShop, amount: str, literal: str) -> None:
+def test_a_refund_is_positive_and_at_most_the_captured_amount(shop: PayUShop, amount: str, literal: str) -> None:
     answer = shop.refund(shop.completed(), amount=amount)
     assert (answer.status_code, answer.json()["status"]["codeLiteral"]) == (400, literal)
     assert shop.money()["refunded"] == 0
 
 
-def test_a_refunded_order_has_nothing_left(shop: PayUShop) -> None:
+def test_a_fully_refunded_order_cannot_be_refunded_again(shop: PayUShop) -> None:
     order_id = shop.completed()
     shop.refund(order_id)
     assert shop.refund(order_id).json()["status"]["codeLiteral"] == "PAID"
 
 
-def test_what_was_not_taken_cannot_go_back(shop: PayUShop) -> None:
+def test_money_that_was_not_captured_cannot_be_refunded(shop: PayUShop) -> None:
     assert shop.refund(shop.paid()).json()["status"]["codeLiteral"] == "TRANS_NOT_ENDED"
 
 

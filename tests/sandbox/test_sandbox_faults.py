@@ -46,7 +46,7 @@ def test_a_lost_answer_is_found_again_under_its_key(shop: Shop, kind: str) -> No
     assert shop.open(key=key).id == known["id"]
 
 
-def test_a_fault_strikes_as_often_as_it_was_told_and_no_other_booking(shop: Shop, sandbox: SandboxProcess) -> None:
+def test_a_fault_applies_the_given_number_of_times_and_to_no_other_booking(shop: Shop, sandbox: SandboxProcess) -> None:
     other = Shop(sandbox)
     sandbox.fault("429", shop.booking_id, operation="create", times=2)
     assert other.open().status == "requires_payment_method"
@@ -68,7 +68,7 @@ def test_later_calls_on_an_intent_are_matched_by_its_booking(shop: Shop) -> None
         shop.refund(taken.id)
 
 
-def test_one_intent_can_be_struck_alone(shop: Shop) -> None:
+def test_a_fault_can_apply_to_a_single_intent(shop: Shop) -> None:
     struck, spared = shop.open(), shop.open()
     rule = {"kind": "decline", "operation": "confirm", "code": "lost_card", "match": {"intent_id": struck.id}}
     shop.sandbox.call("POST", "/_sandbox/faults", rule)

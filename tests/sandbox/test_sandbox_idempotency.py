@@ -41,7 +41,7 @@ def test_a_repeated_refund_under_one_key_pays_once(shop: Shop, key: str) -> None
     assert shop.money()["refunded"] == 1000
 
 
-def test_a_replay_tells_what_was_and_not_what_is(shop: Shop, key: str) -> None:
+def test_a_replay_returns_the_saved_response_and_not_the_current_state(shop: Shop, key: str) -> None:
     held = shop.confirm(shop.open().id, key=key)
     shop.api.payment_intents.cancel(held.id)
     assert shop.confirm(held.id, key=key).status == "requires_capture"

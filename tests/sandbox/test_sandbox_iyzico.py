@@ -77,7 +77,7 @@ def test_a_form_that_is_asked_for_wrongly_is_refused_and_makes_nothing(
     assert shop.sandbox.intents(shop.booking_id) == []
 
 
-def test_a_new_form_tells_its_token_and_page_and_moves_no_money(shop: IyzicoShop) -> None:
+def test_a_new_form_returns_its_token_and_page_and_moves_no_money(shop: IyzicoShop) -> None:
     form = shop.initialize(shippingAddress=ADDRESS)
     assert (form["status"], form["conversationId"]) == ("success", f"{shop.booking_id}:create:1")
     assert form["token"] in form["paymentPageUrl"]
@@ -93,7 +93,7 @@ def test_the_same_form_asked_for_twice_is_two_forms(shop: IyzicoShop) -> None:
 # The buyer pays
 
 
-def test_a_buyer_who_pays_is_posted_back_to_the_shop_with_the_token(shop: IyzicoShop) -> None:
+def test_a_buyer_who_pays_returns_to_the_merchant_with_the_token(shop: IyzicoShop) -> None:
     form = shop.initialize()
     page = pay_with(form["paymentPageUrl"], "5528790000000008")
     assert (page.back_to, page.token) == (CALLBACK, form["token"])
@@ -108,7 +108,7 @@ def test_a_buyer_who_pays_is_posted_back_to_the_shop_with_the_token(shop: Iyzico
     assert shop.money() == {"authorized": 5000, "captured": 0, "released": 0, "refunded": 0, "held": 5000}
 
 
-def test_a_declined_card_is_told_on_the_page_where_another_one_may_be_tried(shop: IyzicoShop) -> None:
+def test_a_declined_card_is_shown_on_the_page_and_another_may_be_tried(shop: IyzicoShop) -> None:
     form = shop.initialize()
     page = pay_with(form["paymentPageUrl"], NO_FUNDS)
     assert page.back_to is None
@@ -127,7 +127,7 @@ def test_a_declined_card_is_told_on_the_page_where_another_one_may_be_tried(shop
 
 
 @pytest.mark.parametrize("approve", [True, False])
-def test_three_d_secure_is_a_step_of_its_own_after_which_the_buyer_goes_back(shop: IyzicoShop, approve: bool) -> None:
+def test_after_three_d_secure_the_buyer_returns_to_the_merchant(shop: IyzicoShop, approve: bool) -> None:
     form = shop.initialize()
     page = pay_with(form["paymentPageUrl"], "5528790000000008", with_3ds=True)
     assert (page.back_to, page.title) == (None, "Approve this payment?")
@@ -168,7 +168,7 @@ def test_a_link_to_no_form_leads_nowhere(shop: IyzicoShop) -> None:
 # Afterwards
 
 
-def test_what_was_authorized_can_be_captured_once(shop: IyzicoShop) -> None:
+def test_an_authorization_can_be_captured_once(shop: IyzicoShop) -> None:
     payment_id = shop.held()["paymentId"]
     taken = shop.postauth(payment_id, currency="TRY")
     assert (taken["status"], taken["phase"], taken["paidPrice"]) == ("success", "POST_AUTH", 50)
@@ -176,7 +176,7 @@ def test_what_was_authorized_can_be_captured_once(shop: IyzicoShop) -> None:
     assert shop.money()["captured"] == 5000
 
 
-def test_a_capture_that_names_no_currency_is_one_in_lira(shop: IyzicoShop) -> None:
+def test_a_capture_without_a_currency_is_in_lira(shop: IyzicoShop) -> None:
     form = shop.initialize(currency="EUR")
     pay_with(form["paymentPageUrl"], APPROVED)
     payment_id = shop.form(form["token"])["paymentId"]
@@ -192,7 +192,7 @@ def test_a_part_can_be_captured_and_the_rest_is_released(shop: IyzicoShop) -> No
     assert shop.money() == {"authorized": 5000, "captured": 2000, "released": 3000, "refunded": 0, "held": 0}
 
 
-def test_a_cancel_voids_what_is_reserved_and_is_refused_the_second_time(shop: IyzicoShop) -> None:
+def test_a_cancel_voids_the_hold_and_a_second_one_is_refused(shop: IyzicoShop) -> None:
     payment_id = shop.held()["paymentId"]
     assert shop.cancel(payment_id)["status"] == "success"
     assert shop.cancel(payment_id)["errorCode"] == "8514"
@@ -231,7 +231,7 @@ def test_a_basket_item_s_transaction_can_be_refunded(shop: IyzicoShop) -> None:
     assert shop.money()["refunded"] == 500
 
 
-def test_what_is_only_reserved_cannot_be_refunded(shop: IyzicoShop) -> None:
+def test_a_hold_cannot_be_refunded(shop: IyzicoShop) -> None:
     assert shop.refund(shop.held()["paymentId"], "50.00")["status"] == "failure"
     assert shop.money()["held"] == 5000
 
@@ -264,14 +264,14 @@ def test_a_hold_that_was_taken_back_cannot_be_captured(shop: IyzicoShop) -> None
 
 
 @pytest.mark.parametrize("kind", ["500_before", "500_saved", "500_after"])
-def test_a_server_error_may_come_before_or_after_the_effect(shop: IyzicoShop, kind: str) -> None:
+def test_a_server_error_may_occur_before_or_after_the_effect(shop: IyzicoShop, kind: str) -> None:
     payment_id = shop.held()["paymentId"]
     shop.sandbox.fault(kind, shop.booking_id, face="iyzico", operation="capture")
     assert shop.postauth(payment_id) == {"http": 500}
     assert shop.money()["captured"] == (5000 if kind == "500_after" else 0)
 
 
-def test_who_calls_too_often_is_told_so_as_iyzico_tells_it(shop: IyzicoShop) -> None:
+def test_a_caller_over_the_limit_gets_iyzicos_error_for_it(shop: IyzicoShop) -> None:
     """docs.iyzico.com, page "Limiters"."""
     payment_id = shop.held()["paymentId"]
     shop.sandbox.fault("429", shop.booking_id, face="iyzico", operation="capture")

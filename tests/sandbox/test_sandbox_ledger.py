@@ -92,7 +92,7 @@ def test_every_movement_is_written_once_with_both_its_sides(shop: Shop) -> None:
     ]
 
 
-def test_the_books_of_all_bookings_sum_to_zero(shop: Shop) -> None:
+def test_the_ledger_entries_of_all_bookings_sum_to_zero(shop: Shop) -> None:
     shop.taken()
     totals: dict[str, int] = {}
     for row in shop.sandbox.call("GET", "/_sandbox/balances")["balances"]:
@@ -100,7 +100,7 @@ def test_the_books_of_all_bookings_sum_to_zero(shop: Shop) -> None:
     assert set(totals.values()) == {0}
 
 
-def test_an_intent_tells_the_keys_of_its_calls(shop: Shop) -> None:
+def test_an_intent_lists_the_keys_of_its_calls(shop: Shop) -> None:
     keys = [str(uuid4()) for _ in range(3)]
     intent = shop.open(key=keys[0])
     shop.confirm(intent.id, key=keys[1])
@@ -129,7 +129,7 @@ def walk(sandbox: SandboxProcess, path: str, field: str) -> list[dict[str, str]]
     return found
 
 
-def test_what_was_done_before_a_kill_is_there_afterwards(own_sandbox: SandboxProcess) -> None:
+def test_completed_effects_survive_a_kill(own_sandbox: SandboxProcess) -> None:
     shop = Shop(own_sandbox)
     key = str(uuid4())
     held, taken = shop.hold(key=key), shop.taken(900)

@@ -43,7 +43,7 @@ def test_a_good_card_reserves_the_amount_without_taking_it(shop: Shop, method: s
     assert shop.money() == {**NOTHING, "authorized": 5000, "held": 5000}
 
 
-def test_a_capture_takes_what_was_reserved(shop: Shop) -> None:
+def test_a_capture_takes_the_reserved_amount(shop: Shop) -> None:
     taken = shop.capture(shop.hold().id)
     assert (taken.status, taken.amount_received, taken.amount_capturable) == ("succeeded", 5000, 0)
     assert shop.money() == {**NOTHING, "authorized": 5000, "captured": 5000}
@@ -76,7 +76,7 @@ def test_a_void_releases_the_reservation(shop: Shop) -> None:
     assert shop.money() == {**NOTHING, "authorized": 5000, "released": 5000}
 
 
-def test_a_refund_in_parts_never_exceeds_what_was_taken(shop: Shop) -> None:
+def test_partial_refunds_never_exceed_the_captured_amount(shop: Shop) -> None:
     taken = shop.taken()
     shop.refund(taken.id, 2000)
     with pytest.raises(stripe.InvalidRequestError, match=r"€30.01.* unrefunded amount .*€30.00"):
@@ -178,7 +178,7 @@ def test_a_malformed_intent_is_refused(shop: Shop, given: dict[str, Any], code: 
     assert (refused.value.http_status, refused.value.code, refused.value.param) == (400, code, param)
 
 
-def test_what_is_missing_or_unknown_is_named(shop: Shop) -> None:
+def test_a_missing_or_unknown_parameter_is_named(shop: Shop) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refused:
         shop.api.payment_intents.create({"currency": "eur"})  # type: ignore[typeddict-item]
     assert (refused.value.code, refused.value.param) == ("parameter_missing", "amount")
@@ -195,7 +195,7 @@ def test_redirecting_payment_methods_need_a_way_back(shop: Shop) -> None:
         shop.confirm(intent.id)
 
 
-def test_the_list_goes_by_creation_newest_first_page_by_page(shop: Shop) -> None:
+def test_the_list_is_paged_with_the_newest_first(shop: Shop) -> None:
     made = [shop.open().id for _ in range(5)]
     since = shop.api.payment_intents.retrieve(made[0]).created
     pages = shop.api.payment_intents.list({"limit": 2, "created": {"gte": since}})

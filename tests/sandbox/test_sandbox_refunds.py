@@ -28,7 +28,7 @@ def test_a_pending_refund_is_decided_once(shop: Shop, outcome: str, refunded: in
     assert again.value.status == 409
 
 
-def test_a_refund_that_has_succeeded_may_still_fail_and_the_money_is_the_merchants_again(shop: Shop) -> None:
+def test_a_succeeded_refund_may_fail_later_and_returns_the_money_to_the_merchant(shop: Shop) -> None:
     refund = pending(shop)
     for outcome in ("succeeded", "failed"):
         shop.sandbox.call("POST", f"/_sandbox/refunds/{refund}/settle", {"outcome": outcome})
@@ -36,7 +36,7 @@ def test_a_refund_that_has_succeeded_may_still_fail_and_the_money_is_the_merchan
     assert shop.money()["refunded"] == 0
 
 
-def test_what_failed_can_be_given_back_anew_and_the_books_balance(shop: Shop) -> None:
+def test_a_failed_refund_can_be_repeated_and_the_ledger_balances(shop: Shop) -> None:
     refund = pending(shop, 5000)
     shop.sandbox.call("POST", f"/_sandbox/refunds/{refund}/settle", {"outcome": "failed"})
     intent = shop.sandbox.intents(shop.booking_id)[0]["id"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -29,9 +30,10 @@ def visit(url: str, form: dict[str, str] | None = None) -> tuple[HTTPResponse, s
     connection = HTTPConnection(str(parts.hostname), parts.port, timeout=60)
     body = urlencode(form) if form else None
     headers = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
-    connection.request("POST" if form else "GET", parts.path, body, headers)
-    response = connection.getresponse()
-    return response, response.read().decode()
+    with closing(connection):
+        connection.request("POST" if form else "GET", parts.path, body, headers)
+        response = connection.getresponse()
+        return response, response.read().decode()
 
 
 @pytest.mark.parametrize("method", ["pm_card_threeDSecure2Required", "pm_card_authenticationRequired"])

@@ -87,7 +87,7 @@ def test_stripes_own_library_accepts_the_messages_by_each_secret(shop: Shop, lis
             assert event.data.object.metadata["booking_id"] == shop.booking_id
 
 
-def test_a_message_that_was_not_heard_is_sent_again_as_the_same_event(shop: Shop, listener: Listener) -> None:
+def test_an_unacknowledged_message_is_sent_again_as_the_same_event(shop: Shop, listener: Listener) -> None:
     listener.refusals = 2
     shop.hold()
     until(lambda: len(listener.heard) == 3)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import httpx2
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from config.settings import Settings
@@ -17,7 +16,8 @@ from db.payment.attempts import AttemptState
 from domain.bookings import Booking, BookingStatus
 from domain.domain_events import PaymentAuthorized, PaymentCaptured
 from domain.money import Money
-from tests.db import house
+from tests.db import booking_steps
+from tests.http_client import http_client
 
 _AT_ONCE = 10
 
@@ -30,12 +30,14 @@ async def sold(settings: Settings, event: str, count: int) -> list[str]:
 
     async def claimed() -> Booking:
         async with gate:
-            return await house.claim(reservation, UUID(event), Standing=1)
+            return await booking_steps.claim(reservation, UUID(event), Standing=1)
 
     async def paid(booking: Booking, intent: str) -> str:
         async with gate:
             await _pay(payment, booking, intent)
-            await house.confirm(reservation, await house.move(reservation, booking, BookingStatus.PAYING))
+            await booking_steps.confirm(
+                reservation, await booking_steps.move(reservation, booking, BookingStatus.PAYING)
+            )
             return str(booking.id)
 
     try:
@@ -53,7 +55,7 @@ async def _charged(settings: Settings, bookings: Sequence[Booking]) -> list[str]
         {"booking_id": str(each.id), "amount": each.amount, "currency": each.currency.lower(), "end": "captured"}
         for each in bookings
     ]
-    async with httpx2.AsyncClient(base_url=settings.sandbox_url, timeout=60) as sandbox:
+    async with http_client(settings.sandbox_url) as sandbox:
         answer = await sandbox.post("/_sandbox/intents/import", json={"face": "stripe", "intents": wanted})
     assert answer.status_code == 201, answer.text
     ids: list[str] = answer.json()["ids"]

@@ -19,6 +19,7 @@ from sqlalchemy import make_url
 from config.settings import Settings
 from stack import Stack
 from tests.buyer import CARD_WITH_3DS, Buyer
+from tests.http_client import http_client
 from tests.pace import watch
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually, in_time
@@ -41,7 +42,7 @@ async def parked(platform: PlatformClient, buyer: Buyer, key: str) -> str:
     return booking
 
 
-async def test_an_unknown_outcome_is_told_as_soon_as_it_is_known(platform: PlatformClient) -> None:
+async def test_an_unknown_outcome_is_returned_as_soon_as_it_is_known(platform: PlatformClient) -> None:
     buyer, key = platform.new_buyer(), str(uuid4())
     booking = await parked(platform, buyer, key)
 
@@ -59,7 +60,7 @@ async def test_an_unknown_outcome_is_told_as_soon_as_it_is_known(platform: Platf
     assert "Retry-After" not in final.headers
 
 
-async def test_a_booking_that_waits_for_an_operator_says_so_to_who_cancels_it(platform: PlatformClient) -> None:
+async def test_a_cancel_of_a_booking_that_waits_for_an_operator_says_so(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
     booking = await parked(platform, buyer, str(uuid4()))
 
@@ -72,7 +73,7 @@ async def test_a_booking_that_waits_for_an_operator_says_so_to_who_cancels_it(pl
     await buyer.ends_as(booking, "failed")
 
 
-async def test_a_cancel_that_got_stuck_is_told_as_soon_as_it_is_done(platform: PlatformClient) -> None:
+async def test_a_stuck_cancel_is_answered_as_soon_as_it_completes(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     assert (await buyer.pay(booking, CARD_WITH_3DS)).status_code == 202
@@ -91,7 +92,7 @@ async def test_a_cancel_that_got_stuck_is_told_as_soon_as_it_is_done(platform: P
     assert (await buyer.cancel(booking)).status_code == 200
 
 
-async def test_a_buyer_is_sent_to_the_provider_only_while_there_is_something_to_do(platform: PlatformClient) -> None:
+async def test_a_buyer_is_redirected_to_the_provider_only_while_action_is_required(platform: PlatformClient) -> None:
     event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     first = await buyer.pay(booking, CARD_WITH_3DS, key=key)
@@ -106,7 +107,7 @@ async def test_a_buyer_is_sent_to_the_provider_only_while_there_is_something_to_
     assert "next_action" not in after.json()
 
 
-async def test_a_buyer_who_did_not_authenticate_is_told_to_order_again_and_gets_no_other_orders_address(
+async def test_an_unauthenticated_payment_must_be_repeated_and_gets_no_other_payments_url(
     platform: PlatformClient,
 ) -> None:
     event, buyer, key, other = await platform.event(), platform.new_buyer(), str(uuid4()), str(uuid4())
@@ -288,7 +289,7 @@ async def test_a_hold_without_an_answer_from_redis_is_refused_in_time(platform: 
 
 
 @pytest.mark.parametrize("what", ["news", "a cancellation from Temporal's UI"])
-async def test_a_buyer_is_told_of_the_tickets_although_something_arrives_as_the_saga_ends(
+async def test_a_buyer_gets_the_tickets_when_a_signal_arrives_as_the_saga_ends(
     what: str, platform: PlatformClient
 ) -> None:
     event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
@@ -314,12 +315,12 @@ async def impatient_api(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     """An API process that waits for a payment so long that its bank is done, and the capture is not."""
     name = f"api-{uuid4().hex[:8]}"
     spawned = await asyncio.to_thread(stack.spawn, name, "api", env={"SEATWRIGHT_PAYMENT_WAIT": "2.5"})
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{spawned.ports['api']}", timeout=60) as http:
+    async with http_client(f"http://127.0.0.1:{spawned.ports['api']}") as http:
         yield http
     await asyncio.to_thread(stack.stop, name)
 
 
-async def test_a_saga_whose_answer_is_dropped_ends_also_when_nobody_asks_again(
+async def test_a_saga_with_a_lost_answer_completes_without_another_call(
     platform: PlatformClient, impatient_api: httpx2.AsyncClient
 ) -> None:
     event, buyer = await platform.event(hold_seconds=600), platform.new_buyer()

@@ -115,7 +115,7 @@ async def test_a_booking_that_is_over_cannot_be_paid(platform: PlatformClient) -
     assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (409, "wrong-state")
 
 
-async def test_nobody_books_without_a_token(platform: PlatformClient) -> None:
+async def test_a_booking_requires_a_token(platform: PlatformClient) -> None:
     answer = await platform.http.post("/v1/bookings", json={})
     assert answer.status_code == 401
 

@@ -73,14 +73,14 @@ async def test_a_buyer_whose_card_is_declined_keeps_the_seats_and_pays_with_anot
         ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
     ],
 )
-async def test_a_decline_tells_the_providers_reason(platform: PlatformClient, card: str, code: str) -> None:
+async def test_a_decline_has_the_providers_reason(platform: PlatformClient, card: str, code: str) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, quantities={"Standing": 1})
     declined = await buyer.pay(booking, card)
     assert (declined.status_code, declined.json()["code"]) == (402, code)
 
 
-async def test_a_hold_that_nobody_pays_for_expires_and_frees_the_seats(platform: PlatformClient) -> None:
+async def test_an_unpaid_hold_expires_and_frees_the_seats(platform: PlatformClient) -> None:
     event, buyer = await platform.event(hold_seconds=2), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1", quantities={"Standing": 3})
 
@@ -93,7 +93,7 @@ async def test_a_hold_that_nobody_pays_for_expires_and_frees_the_seats(platform:
     await platform.new_buyer().held(event, "A-1-1")
 
 
-async def test_an_event_that_is_called_off_after_the_authorization_takes_no_money(platform: PlatformClient) -> None:
+async def test_an_event_cancelled_after_the_authorization_takes_no_money(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.call_off(event)
@@ -128,7 +128,7 @@ async def test_a_buyer_who_fails_three_d_secure_keeps_the_seats(platform: Platfo
     assert (await buyer.pay(booking)).json()["status"] == "confirmed"
 
 
-async def test_one_payment_at_a_time(platform: PlatformClient) -> None:
+async def test_a_second_payment_is_refused_while_one_is_running(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("timeout_before", "confirm", booking, delay_seconds=1.5)

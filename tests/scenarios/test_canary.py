@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-import httpx2
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from temporalio.client import Client
@@ -23,6 +22,7 @@ from config.settings import Settings
 from stack import Stack
 from tests.api.people import log_in
 from tests.buyer import CARD, DECLINED_CARD, Buyer
+from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
@@ -82,7 +82,7 @@ async def test_no_log_has_personal_data(canary: Canary, stack: Stack) -> None:
 
 
 async def test_no_metric_has_personal_data(canary: Canary, stack: Stack) -> None:
-    async with httpx2.AsyncClient() as http:
+    async with http_client() as http:
         for process in ("api", "work", "relay", "consume"):
             port = stack.ports[f"{process}-metrics"]
             text = (await http.get(f"http://127.0.0.1:{port}/metrics/")).raise_for_status().content

@@ -62,7 +62,7 @@ async def test_an_expired_booking_cannot_be_cancelled(platform: PlatformClient) 
     assert answer.json()["type"].endswith("/wrong-state")
 
 
-async def test_a_cancel_and_a_payment_at_once_end_in_one_of_the_two(platform: PlatformClient) -> None:
+async def test_a_concurrent_cancel_and_payment_end_in_one_of_the_two(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     for number in range(1, 6):
         booking = await buyer.held(event, f"A-1-{number}")
@@ -80,7 +80,7 @@ async def test_a_cancellation_from_the_temporal_ui_gives_everything_back(platfor
     assert await platform.seat(event, "A-1-1") == "available"
 
 
-async def test_a_cancellation_from_the_temporal_ui_waits_for_the_payment_in_flight_and_undoes_it(
+async def test_a_cancel_in_the_temporal_ui_waits_for_the_payment_and_undoes_it(
     platform: PlatformClient,
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()

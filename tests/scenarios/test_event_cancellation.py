@@ -110,7 +110,7 @@ async def pays_back_everything(platform: PlatformClient, booking: str) -> None:
 
 
 @pytest.mark.disruptive
-async def test_everyone_who_paid_is_refunded_once_though_it_is_paused_and_the_workers_are_killed_twice(
+async def test_every_buyer_is_refunded_once_despite_a_pause_and_two_worker_kills(
     platform: PlatformClient, stack: Stack
 ) -> None:
     event, buyer, paid, flying = await a_house_with_buyers(platform)
@@ -182,7 +182,7 @@ async def test_a_refund_that_cannot_be_made_is_named_in_the_report_and_holds_up_
     assert (await platform.cancellation(event))["progress"]["failed"] == 0
 
 
-async def test_a_buyers_own_refund_in_progress_is_waited_for_and_the_other_tickets_follow_in_full(
+async def test_a_cancelled_event_waits_for_a_running_refund_then_refunds_the_rest(
     platform: PlatformClient,
 ) -> None:
     policy: dict[str, int | None] = {"fee_percent": 20}
@@ -201,7 +201,7 @@ async def test_a_buyers_own_refund_in_progress_is_waited_for_and_the_other_ticke
     assert await platform.provider.kept(booking["id"]) == 1000  # what the policy kept of the first ticket
 
 
-async def test_a_buyers_own_refund_that_is_parked_is_named_in_the_report_and_the_other_ticket_follows(
+async def test_a_refund_that_waits_for_an_operator_is_reported_and_the_rest_follows(
     platform: PlatformClient,
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
@@ -230,7 +230,7 @@ async def test_cancelling_twice_is_no_error_and_refunds_once(platform: PlatformC
     assert len(await platform.provider.refunds(booking)) == 1
 
 
-async def test_a_cancellation_whose_workflow_was_terminated_goes_on_when_it_is_ordered_again(
+async def test_a_repeated_request_continues_a_terminated_event_cancellation(
     platform: PlatformClient,
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
@@ -244,7 +244,7 @@ async def test_a_cancellation_whose_workflow_was_terminated_goes_on_when_it_is_o
 
 
 @pytest.mark.parametrize("paused", [False, True], ids=["at work", "paused"])
-async def test_a_cancellation_whose_workflow_is_gone_is_revived_as_it_was(
+async def test_an_event_cancellation_without_a_workflow_is_revived_in_its_state(
     platform: PlatformClient, paused: bool
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()

@@ -49,7 +49,7 @@ def refused_as(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json()["type"].rsplit("/")[-1]
 
 
-async def test_a_dearer_seat_is_paid_and_the_old_one_can_be_bought_by_others(platform: PlatformClient) -> None:
+async def test_a_more_expensive_seat_is_charged_and_the_old_one_is_for_sale(platform: PlatformClient) -> None:
     event, buyer, booking = await bought(platform, "B-1-1", "B-1-2")
 
     exchange = await exchanged(buyer, booking, "B-1-1", "A-1-1")
@@ -65,7 +65,7 @@ async def test_a_dearer_seat_is_paid_and_the_old_one_can_be_bought_by_others(pla
     await platform.new_buyer().bought(event, "B-1-1")
 
 
-async def test_a_cheaper_seat_is_the_buyers_at_once_and_the_difference_goes_back(platform: PlatformClient) -> None:
+async def test_a_cheaper_seat_is_exchanged_at_once_and_the_difference_refunded(platform: PlatformClient) -> None:
     event, buyer, booking = await bought(platform, "A-1-1", "A-1-2")
     await platform.provider.will("processing", "refund", booking["id"])
 
@@ -129,7 +129,7 @@ async def test_a_capture_that_is_refused_leaves_the_old_seat_and_no_money_is_kep
     assert await platform.provider.kept(booking["id"]) == 4000
 
 
-async def test_of_many_who_want_one_seat_exactly_one_gets_it_and_the_others_keep_theirs(
+async def test_of_many_exchanges_for_one_seat_one_succeeds_and_the_others_keep_theirs(
     platform: PlatformClient,
 ) -> None:
     event, buyers = await platform.event(), [platform.new_buyer() for _ in range(5)]
@@ -148,7 +148,7 @@ async def test_of_many_who_want_one_seat_exactly_one_gets_it_and_the_others_keep
             assert (refused_as(answer)[1], answer.json()["seats"]) == ("seats-unavailable", ["A-1-1"])
 
 
-async def test_a_double_click_is_one_exchange_and_another_body_under_its_key_is_refused(
+async def test_a_double_click_is_one_exchange_and_its_key_refuses_another_body(
     platform: PlatformClient,
 ) -> None:
     _, buyer, booking = await bought(platform, "B-1-1")
@@ -164,7 +164,7 @@ async def test_a_double_click_is_one_exchange_and_another_body_under_its_key_is_
     assert refused_as(other) == (422, "idempotency-key-reused")
 
 
-async def test_of_an_exchange_and_a_refund_at_once_exactly_one_changes_the_booking(platform: PlatformClient) -> None:
+async def test_of_a_concurrent_exchange_and_refund_exactly_one_changes_the_booking(platform: PlatformClient) -> None:
     _, buyer, booking = await bought(platform, "B-1-1")
     ticket = ticket_of(booking, "B-1-1")
 
@@ -194,7 +194,7 @@ async def test_a_refund_of_an_exchanged_booking_empties_both_payments(platform: 
     assert await platform.seat(event, "A-1-1") == await platform.seat(event, "B-1-2") == "available"
 
 
-async def test_a_part_that_fails_at_one_payment_is_tried_again_there_and_the_other_is_paid_once(
+async def test_a_refund_part_that_fails_is_retried_and_the_other_is_paid_once(
     platform: PlatformClient,
 ) -> None:
     _, buyer, booking = await bought(platform, "B-1-1")
@@ -209,7 +209,7 @@ async def test_a_part_that_fails_at_one_payment_is_tried_again_there_and_the_oth
     assert sorted(each["amount"] for each in succeeded) == [1000, 4000]
 
 
-async def test_a_booking_with_tickets_given_back_exchanges_what_it_has_left(platform: PlatformClient) -> None:
+async def test_a_partially_refunded_booking_can_exchange_its_remaining_tickets(platform: PlatformClient) -> None:
     event, buyer, booking = await bought(platform, "A-1-1", "A-1-2")
     await accepted(buyer, booking["id"], ticket_of(booking, "A-1-1"))
     await becomes(buyer, booking["id"], "partially_refunded")
@@ -221,7 +221,7 @@ async def test_a_booking_with_tickets_given_back_exchanges_what_it_has_left(plat
     assert (await buyer.booking(booking["id"]))["refunded"] == 6000
 
 
-async def test_what_cannot_be_exchanged_is_refused_and_nothing_changes(platform: PlatformClient) -> None:
+async def test_an_impossible_exchange_is_refused_and_changes_nothing(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "B-1-1", quantities={"Standing": 1})
     held = await buyer.held(event, "B-1-2")
@@ -286,7 +286,7 @@ async def test_the_organizers_figures_follow_the_exchanges(platform: PlatformCli
     await eventually(lambda: counted(1, 2, 9000), within=30)
 
 
-async def test_a_cancelled_event_pays_back_what_the_exchange_has_cost_too(platform: PlatformClient) -> None:
+async def test_a_cancelled_event_also_refunds_the_price_of_the_exchange(platform: PlatformClient) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
     await exchanged(buyer, booking, "B-1-1", "A-1-1")
     await platform.cancel(event)

@@ -28,7 +28,7 @@ from tests.scenarios.test_exchange_payments import exchange_is, waiting
 from tests.scenarios.test_outages import without
 from tests.waiting import eventually
 from tests.webhooks import rows
-from workers.sweepers.workflow_recovery import revive
+from workers.sweepers.workflow_recovery import recover_workflows
 from workflows.ids import late_payment_workflow_id
 
 pytestmark = pytest.mark.disruptive
@@ -71,7 +71,7 @@ class Ordered:
         assert await self.platform.provider.kept(self.booking["id"]) == 5000
 
 
-async def test_workers_killed_as_soon_as_the_seats_are_swapped_pay_the_difference_back_once(
+async def test_workers_killed_after_the_seat_swap_refund_the_difference_once(
     platform: PlatformClient, stack: Stack
 ) -> None:
     event, buyer, booking = await bought(platform, "A-1-1")
@@ -94,7 +94,7 @@ async def test_workers_killed_as_soon_as_the_seats_are_swapped_pay_the_differenc
     assert [each["status"] for each in await platform.provider.refunds(booking["id"])] == ["succeeded"]
 
 
-async def test_a_database_that_stays_away_while_the_difference_is_taken_asks_for_an_operator_and_nothing_is_lost(
+async def test_an_outage_during_the_capture_of_a_difference_waits_for_an_operator(
     platform: PlatformClient, settings: Settings
 ) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
@@ -118,17 +118,17 @@ async def test_a_database_that_stays_away_while_the_difference_is_taken_asks_for
 
 
 async def revived(platform: PlatformClient, engine: AsyncEngine, settings: Settings, exchange: str) -> None:
-    """Revival has started the workflow again."""
+    """Workflow recovery has started the workflow again."""
     at_once = booking_policy(settings).model_copy(update={"payment_window": timedelta(0)})
 
     async def is_revived() -> bool:
-        await revive(engine, platform.temporal, at_once, overdue=timedelta(0))
+        await recover_workflows(engine, platform.temporal, at_once, overdue=timedelta(0))
         return bool((await platform.exchange_saga(exchange).describe()).status != 5)  # terminated
 
     await eventually(is_revived)
 
 
-async def test_an_exchange_whose_workflow_was_terminated_while_the_buyer_paid_is_undone(
+async def test_an_exchange_terminated_while_the_buyer_pays_is_undone(
     platform: PlatformClient, engine: AsyncEngine, settings: Settings
 ) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
@@ -141,7 +141,7 @@ async def test_an_exchange_whose_workflow_was_terminated_while_the_buyer_paid_is
     assert await platform.provider.kept(booking["id"]) == 4000
 
 
-async def test_an_exchange_whose_workflow_was_terminated_while_the_money_was_taken_is_completed(
+async def test_an_exchange_terminated_during_the_capture_is_completed(
     platform: PlatformClient, engine: AsyncEngine, settings: Settings
 ) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
@@ -157,7 +157,7 @@ async def test_an_exchange_whose_workflow_was_terminated_while_the_money_was_tak
     await sits(platform, buyer, event, booking, on="A-1-1", not_on="B-1-1")
 
 
-async def test_a_difference_whose_exchange_can_still_be_completed_is_not_taken_for_late_money(
+async def test_the_money_of_an_open_exchange_is_not_treated_as_a_late_payment(
     platform: PlatformClient, engine: AsyncEngine, settings: Settings
 ) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
@@ -211,7 +211,7 @@ async def test_a_reset_exchange_moves_money_and_seats_once(
     assert ticket_of(await buyer.booking(booking["id"]), new) == exchange["new_ticket"]
 
 
-async def test_without_redis_the_exchange_goes_on_and_the_old_seat_can_be_bought_when_it_is_back(
+async def test_an_exchange_completes_without_redis_and_frees_the_old_seat_later(
     platform: PlatformClient, stack: Stack
 ) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")

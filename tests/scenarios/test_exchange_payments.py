@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
-import httpx2
 import pytest
 
 from config.settings import Settings
 from tests.buyer import CARD_WITH_3DS, Buyer
+from tests.http_client import http_client
 from tests.iyzico_buyer import APPROVED, pay_with
 from tests.payu_buyer import PayUBuyer
 from tests.platform_client import PlatformClient
@@ -40,7 +40,7 @@ async def exchange_is(buyer: Buyer, exchange: dict[str, Any], state: str, within
     return await eventually(there, within=within)
 
 
-async def test_a_buyer_who_approves_at_the_bank_gets_the_new_seat_and_the_same_key_tells_so(
+async def test_a_buyer_who_approves_gets_the_new_seat_also_by_the_same_key(
     platform: PlatformClient,
 ) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
@@ -88,7 +88,7 @@ async def test_a_buyer_who_refuses_at_the_bank_keeps_the_old_seat(platform: Plat
     assert await platform.provider.kept(booking["id"]) == 4000
 
 
-async def test_a_buyer_who_abandons_the_exchange_is_charged_nothing_and_may_do_otherwise(
+async def test_a_buyer_who_abandons_an_exchange_pays_nothing_and_may_start_another(
     platform: PlatformClient,
 ) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
@@ -106,7 +106,7 @@ async def test_a_buyer_who_abandons_the_exchange_is_charged_nothing_and_may_do_o
     assert refused_as(await buyer.delete(f"/v1/bookings/{booking['id']}/exchanges/{done['id']}"))[0] == 409
 
 
-async def test_an_exchange_that_is_not_paid_in_its_window_ends_and_lets_the_new_seat_go(
+async def test_an_exchange_that_is_not_paid_in_time_ends_and_frees_the_new_seat(
     platform: PlatformClient,
 ) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
@@ -116,9 +116,7 @@ async def test_an_exchange_that_is_not_paid_in_its_window_ends_and_lets_the_new_
     await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-1")
 
 
-async def test_money_of_an_abandoned_exchange_that_turns_up_late_goes_back(
-    platform: PlatformClient, settings: Settings
-) -> None:
+async def test_late_money_of_an_abandoned_exchange_is_refunded(platform: PlatformClient, settings: Settings) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
     await platform.provider.will("processing", "confirm", booking["id"])
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1")
@@ -137,7 +135,7 @@ async def test_the_difference_is_paid_on_iyzico_s_page(platform: PlatformClient)
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=None, provider="iyzico")
     page = await asyncio.to_thread(pay_with, exchange["next_action"]["url"], APPROVED)
     assert page.back_to
-    async with httpx2.AsyncClient() as browser:
+    async with http_client() as browser:
         assert (await browser.post(page.back_to, data={"token": page.token})).status_code == 200
     await exchange_is(buyer, exchange, "completed")
     await sits(platform, buyer, event, booking, on="A-1-1", not_on="B-1-1")
@@ -163,7 +161,7 @@ async def test_the_difference_is_paid_on_payus_page(platform: PlatformClient) ->
     ("operation", "fault"),
     [("create", "500_saved"), ("confirm", "timeout_after"), ("capture", "timeout_after"), ("capture", "500_before")],
 )
-async def test_a_fault_of_the_provider_is_looked_up_and_the_difference_charged_once(
+async def test_after_a_provider_fault_the_difference_is_charged_once(
     platform: PlatformClient, operation: str, fault: str
 ) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
@@ -174,9 +172,7 @@ async def test_a_fault_of_the_provider_is_looked_up_and_the_difference_charged_o
 
 
 @pytest.mark.parametrize("fault", ["500_saved", "timeout_after"])
-async def test_a_fault_while_the_difference_goes_back_is_looked_up_and_pays_back_once(
-    platform: PlatformClient, fault: str
-) -> None:
+async def test_after_a_provider_fault_the_difference_is_refunded_once(platform: PlatformClient, fault: str) -> None:
     _, buyer, booking = await bought(platform, "A-1-1")
     await platform.provider.will(fault, "refund", booking["id"], delay_seconds=3)
     await exchanged(buyer, booking, "A-1-1", "B-1-1", method=None)
@@ -197,7 +193,7 @@ async def test_a_provider_that_stays_away_leaves_the_old_seat_and_takes_nothing(
     await sits(platform, buyer, event, booking, on="B-1-1", not_on="A-1-1")
 
 
-async def test_an_event_that_is_called_off_ends_an_exchange_that_waits_for_its_buyer_and_refunds(
+async def test_a_cancelled_event_ends_a_waiting_exchange_and_refunds_the_booking(
     platform: PlatformClient, settings: Settings
 ) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
@@ -215,7 +211,7 @@ async def test_an_event_that_is_called_off_ends_an_exchange_that_waits_for_its_b
     assert await platform.provider.kept(booking["id"]) == 0
 
 
-async def test_an_exchange_that_is_parked_is_named_in_the_report_of_its_events_cancellation_and_refunded_afterwards(
+async def test_an_exchange_that_waits_for_an_operator_is_reported_and_refunded_later(
     platform: PlatformClient,
 ) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")

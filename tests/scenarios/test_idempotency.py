@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from config.settings import Settings
 from stack import Stack
+from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 
 
@@ -20,7 +21,7 @@ async def other_api(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     """A second API process."""
     name = f"api-{uuid4().hex[:8]}"
     spawned = await asyncio.to_thread(stack.spawn, name, "api")
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{spawned.ports['api']}", timeout=60) as http:
+    async with http_client(f"http://127.0.0.1:{spawned.ports['api']}") as http:
         yield http
     await asyncio.to_thread(stack.stop, name)
 
@@ -65,7 +66,7 @@ async def test_another_body_is_refused_also_while_the_first_call_is_under_way(pl
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422, 422]
 
 
-async def test_the_order_of_seats_is_no_other_body(platform: PlatformClient) -> None:
+async def test_another_order_of_seats_is_the_same_request(platform: PlatformClient) -> None:
     event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     first = await buyer.hold(event, "A-1-1", "A-1-2", key=key)
     second = await buyer.hold(event, "A-1-2", "A-1-1", key=key)
@@ -83,7 +84,7 @@ async def test_a_refused_hold_is_not_remembered(platform: PlatformClient) -> Non
     assert (await second.hold(event, "A-1-1", key=key)).status_code == 201
 
 
-async def test_two_users_with_one_key_have_two_bookings(platform: PlatformClient) -> None:
+async def test_the_same_key_of_two_users_makes_two_bookings(platform: PlatformClient) -> None:
     event, key = await platform.event(), str(uuid4())
     ids = {(await platform.new_buyer().hold(event, f"A-1-{n}", key=key)).json()["id"] for n in (1, 2)}
     assert len(ids) == 2

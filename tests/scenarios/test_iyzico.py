@@ -7,13 +7,14 @@ import json
 from typing import Any
 from uuid import uuid4
 
-import httpx2
 import pytest
 
 from config.settings import Settings
 from sandbox.iyzico.signatures import sign_notification
 from tests.buyer import Buyer
+from tests.http_client import http_client
 from tests.iyzico_buyer import APPROVED, NO_FUNDS, Page, authenticate, pay_with
+from tests.pace import stretched
 from tests.platform_client import PlatformClient
 from tests.provider_settings import iyzico_settings
 from tests.waiting import eventually
@@ -35,7 +36,7 @@ async def browses(url: str, card: str, *, with_3ds: bool | None = None) -> Page:
     if with_3ds is not None:
         page = await asyncio.to_thread(authenticate, url, approve=with_3ds)
     if page.back_to:
-        async with httpx2.AsyncClient() as browser:
+        async with http_client() as browser:
             back = await browser.post(page.back_to, data={"token": page.token})
         assert back.status_code == 200, back.text
     return page
@@ -56,14 +57,14 @@ async def test_a_buyer_who_pays_on_iyzico_s_page_gets_the_tickets(platform: Plat
     assert (again.status_code, len(again.json()["tickets"])) == (200, 1)
 
 
-async def test_a_buyer_who_never_comes_back_to_our_page_is_confirmed_all_the_same(platform: PlatformClient) -> None:
+async def test_a_buyer_who_never_returns_from_iyzico_is_confirmed(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await asyncio.to_thread(pay_with, await ordered(buyer, booking), APPROVED)
     await buyer.ends_as(booking, "confirmed")
 
 
-async def test_a_forged_notification_is_refused_and_one_about_an_unknown_form_changes_nothing(
+async def test_a_forged_notification_is_refused_and_an_unknown_form_changes_nothing(
     platform: PlatformClient, settings: Settings
 ) -> None:
     notice = {
@@ -104,7 +105,7 @@ async def test_a_page_that_is_paid_after_a_cancel_gives_the_money_back(platform:
     assert await eventually(lambda: gone(platform, booking))
 
 
-async def test_an_abandoned_page_that_is_paid_after_all_gives_back_what_was_paid_twice(
+async def test_an_abandoned_page_that_is_paid_later_refunds_the_second_payment(
     platform: PlatformClient,
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
@@ -122,7 +123,7 @@ async def test_an_abandoned_page_that_is_paid_after_all_gives_back_what_was_paid
 async def test_a_page_that_is_paid_after_the_hold_is_over_gets_the_seats_all_the_same(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=4), platform.new_buyer()
+    event, buyer = await platform.event(hold_seconds=stretched(4)), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking)
     await buyer.ends_as(booking, "expired", within=settings.payment_window + 30)
@@ -158,7 +159,7 @@ async def settled(platform: PlatformClient, booking: str, kept: int) -> bool:
         ({"provider": "iyziko"}, "provider"),
     ],
 )
-async def test_an_order_that_does_not_fit_its_provider_names_the_field(
+async def test_a_payment_that_does_not_suit_its_provider_names_the_field(
     platform: PlatformClient, body: dict[str, Any], field: str
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
@@ -168,7 +169,7 @@ async def test_an_order_that_does_not_fit_its_provider_names_the_field(
     assert await buyer.status(booking) == "held"
 
 
-async def test_a_currency_that_the_provider_does_not_take_is_refused_and_another_provider_takes_it(
+async def test_a_currency_refused_by_one_provider_is_accepted_by_another(
     platform: PlatformClient,
 ) -> None:
     event, buyer = await platform.event(currency="CHF"), platform.new_buyer()

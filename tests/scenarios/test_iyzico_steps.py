@@ -80,7 +80,7 @@ async def till(platform: PlatformClient, settings: Settings) -> AsyncIterator[Ti
     await engine.dispose()
 
 
-async def test_a_repeated_step_tells_the_page_again_and_opens_no_second_form(till: Till) -> None:
+async def test_a_repeated_step_returns_the_same_page_and_opens_no_second_form(till: Till) -> None:
     first, second = await till.authorize(), await till.authorize()
     assert (first.result, second) == (AuthorizationResult.ACTION_REQUIRED, first)
     assert first.action_url
@@ -89,7 +89,7 @@ async def test_a_repeated_step_tells_the_page_again_and_opens_no_second_form(til
     await till.return_money()
 
 
-async def test_a_form_whose_opening_was_lost_is_replaced_and_never_paid(till: Till) -> None:
+async def test_a_form_with_a_lost_response_is_replaced_and_never_paid(till: Till) -> None:
     await till.will("timeout_after", "create")
     with pytest.raises(ApplicationError):
         await till.authorize()
@@ -100,7 +100,7 @@ async def test_a_form_whose_opening_was_lost_is_replaced_and_never_paid(till: Ti
 
 
 @pytest.mark.parametrize("fault", EFFECT_LOST + NO_EFFECT)
-async def test_a_capture_whose_answer_was_lost_is_made_once(till: Till, fault: str) -> None:
+async def test_a_capture_with_a_lost_response_happens_once(till: Till, fault: str) -> None:
     await till.authorized()
     await till.will(fault, "capture")
     with pytest.raises(ApplicationError):
@@ -112,7 +112,7 @@ async def test_a_capture_whose_answer_was_lost_is_made_once(till: Till, fault: s
 
 
 @pytest.mark.parametrize("fault", EFFECT_LOST + NO_EFFECT)
-async def test_a_refund_whose_answer_was_lost_is_made_once(till: Till, fault: str) -> None:
+async def test_a_refund_with_a_lost_response_happens_once(till: Till, fault: str) -> None:
     await till.authorized()
     await till.capture()
     await till.will(fault, "refund")
@@ -124,7 +124,7 @@ async def test_a_refund_whose_answer_was_lost_is_made_once(till: Till, fault: st
 
 
 @pytest.mark.parametrize("fault", EFFECT_LOST + NO_EFFECT)
-async def test_a_void_whose_answer_was_lost_is_made_once(till: Till, fault: str) -> None:
+async def test_a_void_with_a_lost_response_happens_once(till: Till, fault: str) -> None:
     await till.authorized()
     await till.will(fault, "cancel")
     with pytest.raises(ApplicationError):
@@ -142,9 +142,7 @@ async def test_money_that_was_taken_unheard_is_given_back(till: Till) -> None:
     assert await till.money() == (1, 5000, 5000, 0)
 
 
-async def test_a_hold_that_the_bank_took_back_is_no_authorization_any_more(
-    till: Till, platform: PlatformClient
-) -> None:
+async def test_an_expired_hold_is_no_longer_an_authorization(till: Till, platform: PlatformClient) -> None:
     await till.authorized()
     [intent] = await platform.provider.intents(str(till.booking))
     await platform.provider.expire(intent["id"])

@@ -14,6 +14,7 @@ from config.settings import Settings
 from db.engine import open_engine
 from stack import Stack
 from tests.buyer import CARD, Buyer
+from tests.pace import stretched
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.webhooks import rows
@@ -64,7 +65,8 @@ async def undecided(
     platform: PlatformClient, settings: Settings, *seats: str, hold_seconds: int = 3, silent: bool = False, **more: Any
 ) -> Late:
     """A booking that is held, and whose buyer has given up a payment that the provider cannot close."""
-    event, buyer = await platform.event(hold_seconds=hold_seconds, rows=3, seats_per_row=6), platform.new_buyer()
+    event = await platform.event(hold_seconds=stretched(hold_seconds), rows=3, seats_per_row=6)
+    buyer = platform.new_buyer()
     booking = await buyer.held(event, *(seats or ("A-1-3",)), **more)
     if silent:
         await platform.provider.send(booking, drop=1)
@@ -94,18 +96,16 @@ async def test_late_money_gets_the_same_places_if_they_are_free(platform: Platfo
     assert await platform.seat(late.event, "A-1-3") == "sold"
 
 
-async def test_late_money_is_found_although_no_webhook_tells_of_it(
-    platform: PlatformClient, settings: Settings
-) -> None:
+async def test_late_money_is_found_without_a_webhook(platform: PlatformClient, settings: Settings) -> None:
     late = await expired(platform, settings, silent=True)
     await late.money_turns_up()
     assert await late.is_settled() == "same_places"
 
 
-async def test_a_payment_that_stays_undecided_until_its_window_closes_frees_the_seats_and_is_not_forgotten(
+async def test_an_undecided_payment_frees_the_seats_and_is_still_settled_later(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=3), platform.new_buyer()
+    event, buyer = await platform.event(hold_seconds=stretched(3)), platform.new_buyer()
     booking = await buyer.held(event, "A-1-3")
     await platform.provider.will("processing", "confirm", booking)
     assert (await buyer.pay(booking)).status_code == 202
@@ -115,7 +115,7 @@ async def test_a_payment_that_stays_undecided_until_its_window_closes_frees_the_
     assert await late.is_settled() == "same_places"
 
 
-async def test_who_agreed_gets_the_nearest_equal_seats_when_the_own_ones_are_gone(
+async def test_a_buyer_who_agreed_gets_the_nearest_equal_seats_after_losing_theirs(
     platform: PlatformClient, settings: Settings
 ) -> None:
     late = await expired(platform, settings, "A-1-3", "A-1-4", accept_alternatives=True)
@@ -128,7 +128,7 @@ async def test_who_agreed_gets_the_nearest_equal_seats_when_the_own_ones_are_gon
     assert await late.kept() == 10000
 
 
-async def test_who_did_not_agree_to_other_seats_gets_the_money_back(
+async def test_a_buyer_who_did_not_agree_to_other_seats_is_refunded(
     platform: PlatformClient, settings: Settings
 ) -> None:
     late = await expired(platform, settings)
@@ -139,7 +139,7 @@ async def test_who_did_not_agree_to_other_seats_gets_the_money_back(
     assert await late.kept() == 0
 
 
-async def test_who_agreed_but_finds_no_equal_seats_gets_the_money_back(
+async def test_a_buyer_who_agreed_is_refunded_when_no_equal_seats_are_left(
     platform: PlatformClient, settings: Settings
 ) -> None:
     late = await expired(platform, settings, "A-1-3", "A-1-4", accept_alternatives=True)
@@ -162,7 +162,7 @@ async def test_standing_places_that_are_sold_out_are_not_sold_again(
     assert await platform.seat(late.event, "A-1-3") == "available"
 
 
-async def test_who_cancelled_wants_the_money_and_no_seats(platform: PlatformClient, settings: Settings) -> None:
+async def test_late_money_of_a_cancelled_booking_is_refunded(platform: PlatformClient, settings: Settings) -> None:
     late = await undecided(platform, settings, hold_seconds=120)
     await late.buyer.cancel(late.booking)
     await late.money_turns_up()
@@ -171,7 +171,9 @@ async def test_who_cancelled_wants_the_money_and_no_seats(platform: PlatformClie
     assert await late.kept() == 0
 
 
-async def test_who_has_paid_otherwise_meanwhile_pays_once(platform: PlatformClient, settings: Settings) -> None:
+async def test_a_buyer_who_has_already_paid_again_is_refunded_the_late_payment(
+    platform: PlatformClient, settings: Settings
+) -> None:
     late = await undecided(platform, settings, hold_seconds=120)
     assert (await late.buyer.pay(late.booking, CARD)).status_code == 200
     await late.money_turns_up()
@@ -190,7 +192,7 @@ async def test_money_that_turns_up_while_the_booking_is_held_waits_for_its_end(
     assert await late.kept() == 5000
 
 
-async def test_money_for_an_event_that_was_called_off_goes_back(platform: PlatformClient, settings: Settings) -> None:
+async def test_late_money_for_a_cancelled_event_is_refunded(platform: PlatformClient, settings: Settings) -> None:
     late = await expired(platform, settings)
     await platform.call_off(late.event)
     await late.money_turns_up()
@@ -243,7 +245,7 @@ async def test_a_fault_on_the_way_back_returns_all_of_it_once(
     assert await late.kept() == 0
 
 
-async def test_a_return_that_keeps_failing_shows_and_is_tried_again_when_told(
+async def test_a_late_refund_that_keeps_failing_is_shown_and_retried_by_an_operator(
     platform: PlatformClient, settings: Settings
 ) -> None:
     late = await undecided(platform, settings, hold_seconds=120)
@@ -257,7 +259,7 @@ async def test_a_return_that_keeps_failing_shows_and_is_tried_again_when_told(
     assert await late.is_settled() == "returned"
 
 
-async def test_late_money_whose_refund_is_pending_has_not_gone_back_until_the_provider_says_so(
+async def test_late_money_counts_as_returned_only_when_its_refund_has_succeeded(
     platform: PlatformClient, settings: Settings
 ) -> None:
     late = await undecided(platform, settings, hold_seconds=120, silent=True)
@@ -299,7 +301,7 @@ async def test_a_late_payments_workflow_that_was_terminated_is_started_again(
     assert await late.is_settled() == "same_places"
 
 
-async def test_a_late_payments_workflow_that_is_lost_when_the_seats_are_held_again_keeps_neither_seats_nor_money(
+async def test_a_late_payment_without_its_workflow_keeps_neither_seats_nor_money(
     platform: PlatformClient, settings: Settings
 ) -> None:
     late = await expired(platform, settings)

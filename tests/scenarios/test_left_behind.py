@@ -40,7 +40,7 @@ async def exchanging(settings: Settings) -> AsyncIterator[ExchangeActivities]:
     await engine.dispose()
 
 
-async def test_nobody_issues_tickets_for_money_that_is_going_back(
+async def test_no_tickets_are_issued_for_money_that_is_being_refunded(
     platform: PlatformClient, left_behind: ReservationActivities
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
@@ -64,7 +64,7 @@ async def test_nobody_issues_tickets_for_money_that_is_going_back(
 
 
 @pytest.mark.parametrize(("old", "new"), [("A-1-1", "A-1-2"), ("A-1-1", "B-1-1")], ids=["equal", "cheaper"])
-async def test_a_seat_that_costs_no_more_is_not_swapped_when_the_event_was_called_off_meanwhile(
+async def test_a_free_exchange_is_refused_after_the_event_was_cancelled(
     platform: PlatformClient, exchanging: ExchangeActivities, old: str, new: str
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()

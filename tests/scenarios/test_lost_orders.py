@@ -17,7 +17,7 @@ FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
 
 @pytest.mark.disruptive
 @pytest.mark.parametrize("buyer_cancels", [False, True] if FULL else [False])
-async def test_what_a_dead_worker_did_for_an_order_that_comes_too_late_is_undone_before_the_seats_go_back(
+async def test_a_late_command_of_a_dead_worker_is_undone_before_the_seats_are_freed(
     platform: PlatformClient, stack: Stack, buyer_cancels: bool
 ) -> None:
     """The worker takes the money and dies before Temporal has heard that there was an order. When the next one

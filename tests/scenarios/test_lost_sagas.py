@@ -17,6 +17,7 @@ from db.engine import open_engine
 from stack import Stack
 from tests.api.test_command_line import seatwright
 from tests.buyer import DECLINED_CARD
+from tests.pace import stretched
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
@@ -29,7 +30,7 @@ async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 
 async def revived(platform: PlatformClient, engine: AsyncEngine, booking: str) -> None:
-    """Revival has started the saga again."""
+    """Workflow recovery has started the saga again."""
 
     async def alive() -> bool:
         await platform.revive(engine, platform.saga(booking))
@@ -47,7 +48,7 @@ async def waits_to_try_again(platform: PlatformClient, booking: str) -> bool:
 async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_seat(
     platform: PlatformClient, engine: AsyncEngine, stack: Stack
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=3), platform.new_buyer()
+    event, buyer = await platform.event(hold_seconds=stretched(3)), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1", quantities={"Standing": 1})
     await platform.saga(booking).terminate("by mistake")
 
@@ -64,10 +65,8 @@ async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_se
     assert await platform.seat(event, "A-1-1") == "available"
 
 
-async def test_a_payment_whose_saga_was_terminated_gives_the_money_back(
-    platform: PlatformClient, engine: AsyncEngine
-) -> None:
-    event, buyer = await platform.event(hold_seconds=4), platform.new_buyer()
+async def test_a_payment_with_a_terminated_saga_is_refunded(platform: PlatformClient, engine: AsyncEngine) -> None:
+    event, buyer = await platform.event(hold_seconds=stretched(4)), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("500_after", "capture", booking)
     await platform.provider.will("500_before", "retrieve", booking, times=100)

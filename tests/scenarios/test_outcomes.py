@@ -18,6 +18,7 @@ from config.settings import Settings
 from domain.domain_events import BookingEvent, CatalogueEvent, PaymentEvent
 from tests.api.mails import VERIFICATION
 from tests.buyer import DECLINED_CARD, Buyer
+from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.workers.outside import Read, reading
@@ -49,7 +50,7 @@ async def buyer(platform: PlatformClient) -> Registered:
 
 @pytest.fixture
 async def mailbox(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=settings.mail_ui_url, timeout=90) as client:
+    async with http_client(settings.mail_ui_url) as client:
         yield client
 
 
@@ -159,7 +160,7 @@ async def test_a_buyer_gets_one_mail_with_seats_amount_and_booking(
             assert word in body
 
 
-async def test_who_only_holds_is_declined_or_cancels_gets_no_mail(
+async def test_an_unpaid_declined_or_cancelled_booking_sends_no_mail(
     platform: PlatformClient, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
 ) -> None:
     booking = await buyer.held(await platform.event(), "A-1-1")
@@ -169,7 +170,7 @@ async def test_who_only_holds_is_declined_or_cancels_gets_no_mail(
     assert await mails_to(mailbox, buyer.email) == []
 
 
-async def test_a_person_whom_identity_does_not_know_is_skipped_and_holds_up_nobody(
+async def test_a_mail_to_an_unknown_person_is_skipped_and_delays_no_other(
     platform: PlatformClient, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
 ) -> None:
     event = await platform.event()
@@ -184,7 +185,7 @@ async def test_a_person_whom_identity_does_not_know_is_skipped_and_holds_up_nobo
     assert not letters & {*forgotten, booking}
 
 
-async def test_a_published_event_is_found_and_one_that_is_called_off_is_not_on_sale(
+async def test_search_finds_a_published_event_and_a_cancelled_one_is_not_on_sale(
     platform: PlatformClient, buyer: Registered
 ) -> None:
     event = await platform.event()
@@ -220,7 +221,7 @@ async def test_a_sale_is_counted_once_and_stays_so(platform: PlatformClient, set
     assert sales(settings, event) == [(2, 4, 15000, "EUR")]
 
 
-async def test_kafka_has_the_whole_story_of_a_booking_in_order(
+async def test_kafka_has_all_domain_events_of_a_booking_in_order(
     platform: PlatformClient, buyer: Registered, settings: Settings
 ) -> None:
     booking = await buyer.held(await platform.event(), "A-1-1")
@@ -246,7 +247,7 @@ async def test_kafka_has_the_whole_story_of_a_booking_in_order(
             assert b"Ada Lovelace" not in message.value
 
 
-async def test_kafka_tells_of_an_event_from_its_publication_to_its_end(
+async def test_kafka_has_the_publication_and_the_cancellation_of_an_event(
     platform: PlatformClient, settings: Settings
 ) -> None:
     event = await platform.event()

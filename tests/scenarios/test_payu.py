@@ -66,7 +66,7 @@ async def test_a_buyer_who_pays_at_payu_gets_the_tickets(platform: PlatformClien
     assert (known["face"], known["state"], known["captured"]) == ("payu", "captured", 10000)
 
 
-async def test_who_leaves_payu_s_page_may_pay_otherwise_when_the_window_has_closed(platform: PlatformClient) -> None:
+async def test_a_buyer_who_leaves_payus_page_may_pay_again_after_the_window(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
     booking = await buyer.held(await platform.event(), "A-1-1")
     page = await sent_to_payu(buyer, booking)
@@ -77,7 +77,7 @@ async def test_who_leaves_payu_s_page_may_pay_otherwise_when_the_window_has_clos
     assert sorted(each["face"] for each in await platform.provider.intents(booking)) == ["payu", "stripe"]
 
 
-async def test_who_cancels_while_at_payu_s_page_pays_nothing(platform: PlatformClient) -> None:
+async def test_a_buyer_who_cancels_while_on_payus_page_pays_nothing(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
     booking = await buyer.held(await platform.event(), "A-1-1")
     page = await sent_to_payu(buyer, booking)
@@ -95,7 +95,7 @@ async def test_a_payment_method_is_chosen_at_payu_and_not_here(platform: Platfor
     assert await platform.provider.intents(booking) == []
 
 
-async def test_who_closes_the_browser_at_payu_after_paying_gets_the_tickets_by_payu_s_notification(
+async def test_a_buyer_who_pays_and_closes_the_browser_is_confirmed_by_notification(
     platform: PlatformClient,
 ) -> None:
     buyer = platform.new_buyer()

@@ -19,7 +19,7 @@ FAULTS = (
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_money_that_was_taken_unheard_goes_back_whatever_happens_to_its_refund(
+async def test_a_capture_with_a_lost_response_is_refunded_despite_refund_faults(
     platform: PlatformClient, fault: str
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
@@ -36,7 +36,7 @@ async def test_money_that_was_taken_unheard_goes_back_whatever_happens_to_its_re
     assert await platform.seat(event, "A-1-1") == "available"
 
 
-async def test_an_undo_that_keeps_failing_waits_for_an_operator_who_lets_it_try_again(platform: PlatformClient) -> None:
+async def test_an_undo_that_keeps_failing_waits_for_an_operator_to_retry_it(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.call_off(event)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-import httpx2
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.exceptions import ApplicationError
@@ -25,6 +24,7 @@ from domain.payments import GivingBackState
 from domain.reconciliation import DifferenceKind, ReconcileDay
 from sandbox.payu.points import POINTS
 from sandbox.testing import API_KEY, SandboxProcess
+from tests.http_client import http_client
 from tests.sandbox import iyzico_shop
 from tests.scenarios.books import PRICE, Books, begin_well_before_midnight, step, today
 from tests.workers.conftest import ServiceDatabase, databases, service_database, templates
@@ -82,7 +82,7 @@ def books(engine: AsyncEngine, gateways: Mapping[str, PaymentGateway], request: 
 
 
 @everywhere
-async def test_books_that_agree_show_no_difference(books: Books) -> None:
+async def test_a_ledger_that_matches_the_provider_shows_no_difference(books: Books) -> None:
     held, sold, partly, undone, let_go = (
         await books.authorized(), await books.sold(), await books.sold(), await books.sold(), await books.authorized()
     )  # fmt: skip
@@ -124,7 +124,7 @@ async def test_money_that_was_taken_twice_for_a_booking_is_missing_here_once(boo
 
 
 @everywhere
-async def test_money_of_an_attempt_whose_posting_was_lost_is_missing_here_or_in_another_state(books: Books) -> None:
+async def test_an_attempt_with_a_lost_posting_is_reported_as_missing_or_different(books: Books) -> None:
     booking = await books.authorized()
     attempt = await books.attempt(booking)
     await books.gateway.capture(str(attempt.intent_id), key=attempt.key("capture"))
@@ -156,13 +156,13 @@ async def test_a_refund_that_was_made_by_hand_at_the_provider_is_another_amount(
 
 
 @at_stripe
-async def test_a_refund_at_the_providers_dashboard_agrees_once_an_operator_has_said_so(
+async def test_a_refund_in_the_providers_dashboard_matches_after_an_operator_resolves(
     books: Books, sandbox: SandboxProcess
 ) -> None:
     """It carries nothing of ours, and is known by its intent."""
     booking, refund = await books.sold(), uuid4()
     form = {"payment_intent": str((await books.attempt(booking)).intent_id)}
-    async with httpx2.AsyncClient(base_url=sandbox.url) as dashboard:
+    async with http_client(sandbox.url) as dashboard:
         made = await dashboard.post("/v1/refunds", data=form, headers={"Authorization": f"Bearer {API_KEY}"})
     assert await books.differ(booking) == [AMOUNT]
     strangers = "SELECT subject FROM reconciliation_differences WHERE kind = 'missing_here' AND theirs LIKE 'refunded%'"
@@ -202,9 +202,7 @@ async def test_a_hold_that_the_bank_took_back_is_another_state(books: Books, san
 
 
 @at_stripe
-async def test_a_refund_that_is_pending_is_no_difference_and_one_that_fails_after_all_is(
-    books: Books, sandbox: SandboxProcess
-) -> None:
+async def test_a_pending_refund_is_no_difference_but_a_failed_one_is(books: Books, sandbox: SandboxProcess) -> None:
     booking, refund = await books.sold(), uuid4()
     sandbox.fault("processing", str(booking), operation="refund")
     assert (await books.refunded(booking, 2000, refund=refund)).state is GivingBackState.PENDING
@@ -259,7 +257,7 @@ async def fees(books: Books, booking: UUID) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize(("books", "fee"), [("stripe", 100), ("iyzico", 170)], indirect=["books"])
-async def test_what_the_provider_keeps_is_booked_once_however_often_it_is_reconciled(books: Books, fee: int) -> None:
+async def test_a_providers_fee_is_posted_once_over_repeated_reconciliations(books: Books, fee: int) -> None:
     booking = await books.sold()
     for _ in range(2):
         assert await books.differ(booking) == []
@@ -267,7 +265,7 @@ async def test_what_the_provider_keeps_is_booked_once_however_often_it_is_reconc
 
 
 @everywhere
-async def test_a_difference_that_was_mended_is_resolved_by_the_next_look(books: Books) -> None:
+async def test_a_fixed_difference_is_resolved_by_the_next_reconciliation(books: Books) -> None:
     booking = await books.authorized()
     attempt = await books.attempt(booking)
     await books.gateway.capture(str(attempt.intent_id), key=attempt.key("capture"))
@@ -279,9 +277,7 @@ async def test_a_difference_that_was_mended_is_resolved_by_the_next_look(books: 
 
 
 @at_stripe
-async def test_a_fetch_whose_worker_died_goes_on_with_the_page_where_it_was(
-    books: Books, sandbox: SandboxProcess
-) -> None:
+async def test_a_fetch_with_a_killed_worker_continues_at_its_page(books: Books, sandbox: SandboxProcess) -> None:
     booking = uuid4()
     await books.reserved_there(booking)
     tried = ActivityEnvironment()
@@ -304,7 +300,7 @@ async def test_a_day_is_due_until_it_was_reconciled_after_its_end(books: Books) 
 
 
 @pytest.mark.parametrize("books", ["iyzico", "payu"], indirect=True)
-async def test_a_refund_is_given_where_its_provider_answers_though_another_one_of_it_is_away(
+async def test_a_refund_part_is_paid_while_the_provider_of_another_part_is_down(
     books: Books, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway], nowhere: StripeGateway
 ) -> None:
     """The seat was bought at Stripe, and exchanged for a dearer one at the other; both books agree in the end."""

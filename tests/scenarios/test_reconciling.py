@@ -58,9 +58,9 @@ async def test_a_day_on_which_nothing_happened_is_reconciled_without_a_differenc
     code, printed = await reconcile(stack_env, "--day", LONG_AGO)
     assert code == 0, printed
     assert [line for line in printed.splitlines() if line] == [
-        f"stripe {LONG_AGO}: 0 lines, 0 looked up, no differences",
-        f"iyzico {LONG_AGO}: 0 lines, 0 looked up, no differences",
-        f"payu {LONG_AGO}: no list, 0 looked up, no differences",
+        f"stripe {LONG_AGO}: 0 movements, 0 checked one by one, no differences",
+        f"iyzico {LONG_AGO}: 0 movements, 0 checked one by one, no differences",
+        f"payu {LONG_AGO}: no statement, 0 checked one by one, no differences",
     ]
 
 

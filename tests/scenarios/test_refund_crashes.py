@@ -25,7 +25,7 @@ from tests.scenarios.test_attention import SLOW, locked_out
 from tests.scenarios.test_outages import without
 from tests.scenarios.test_refunds import accepted, becomes, needs_attention
 from tests.waiting import eventually
-from workers.sweepers.workflow_recovery import revive
+from workers.sweepers.workflow_recovery import recover_workflows
 from workflows.ids import refund_taken_back_workflow_id
 
 pytestmark = pytest.mark.disruptive
@@ -78,7 +78,7 @@ async def test_workers_killed_as_soon_as_the_tickets_are_void(platform: Platform
     await is_paid_back_once(platform, buyer, booking)
 
 
-async def test_a_payment_database_that_goes_away_after_the_provider_has_paid_back(
+async def test_an_outage_of_the_payment_database_after_a_refund_loses_nothing(
     platform: PlatformClient, settings: Settings
 ) -> None:
     _, buyer, booking = await a_booking(platform)
@@ -105,7 +105,7 @@ async def test_a_payment_database_that_goes_away_after_the_provider_has_paid_bac
     await is_paid_back_once(platform, buyer, booking)
 
 
-async def test_a_reservation_database_that_stays_away_while_money_goes_back_asks_for_an_operator(
+async def test_an_outage_of_the_reservation_database_during_a_refund_needs_an_operator(
     platform: PlatformClient, settings: Settings
 ) -> None:
     _, buyer, booking = await a_booking(platform)
@@ -124,7 +124,7 @@ async def test_a_reservation_database_that_stays_away_while_money_goes_back_asks
     assert not await needs_attention(buyer, booking)
 
 
-async def test_a_refund_whose_workflow_was_terminated_is_revived(
+async def test_a_refund_with_a_terminated_workflow_is_revived(
     platform: PlatformClient, engine: AsyncEngine, settings: Settings
 ) -> None:
     _, buyer, booking = await a_booking(platform)
@@ -135,14 +135,14 @@ async def test_a_refund_whose_workflow_was_terminated_is_revived(
     await platform.provider.decide(pending["id"], "succeeded")
 
     async def revived() -> bool:
-        await revive(engine, platform.temporal, booking_policy(settings), overdue=timedelta(0))
+        await recover_workflows(engine, platform.temporal, booking_policy(settings), overdue=timedelta(0))
         return bool((await platform.refund_saga(refund["id"]).describe()).status != 5)  # terminated
 
     await eventually(revived)
     await is_paid_back_once(platform, buyer, booking)
 
 
-async def test_a_refund_that_is_taken_back_while_its_workflow_is_still_ending_is_made_again(
+async def test_a_refund_that_fails_while_its_workflow_ends_is_repeated(
     platform: PlatformClient, engine: AsyncEngine, settings: Settings, stack: Stack
 ) -> None:
     _, buyer, booking = await a_booking(platform)
@@ -157,7 +157,7 @@ async def test_a_refund_that_is_taken_back_while_its_workflow_is_still_ending_is
     assert await platform.provider.kept(booking) == 5000
     assert await buyer.status(booking) == "refunding"
 
-    await revive(engine, platform.temporal, booking_policy(settings), overdue=timedelta(0))
+    await recover_workflows(engine, platform.temporal, booking_policy(settings), overdue=timedelta(0))
 
     await becomes(buyer, booking, "refunded", within=60)
     assert await platform.provider.kept(booking) == 0
@@ -180,7 +180,7 @@ async def test_a_reset_refund_pays_back_once(platform: PlatformClient) -> None:
     await is_paid_back_once(platform, buyer, booking)
 
 
-async def test_without_redis_a_refund_goes_on_and_the_seat_can_be_bought_when_it_is_back(
+async def test_a_refund_completes_without_redis_and_frees_the_seat_later(
     platform: PlatformClient, stack: Stack
 ) -> None:
     event, buyer, booking = await a_booking(platform)

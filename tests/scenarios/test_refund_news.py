@@ -78,9 +78,7 @@ async def news(platform: PlatformClient, till: Till, booking: str) -> tuple[byte
 
 
 @pytest.mark.parametrize("till", TILLS, ids=lambda till: till.name)
-async def test_a_refund_that_waits_asks_its_provider_as_soon_as_there_is_news(
-    platform: PlatformClient, till: Till
-) -> None:
+async def test_a_waiting_refund_queries_its_provider_on_a_notification(platform: PlatformClient, till: Till) -> None:
     buyer = platform.new_buyer()
     booking, refund, pending = await left_pending(platform, buyer, till)
     body, headers = await news(platform, till, booking)
@@ -105,7 +103,7 @@ async def test_a_refund_that_waits_asks_its_provider_as_soon_as_there_is_news(
 
 @pytest.mark.parametrize("outcome", ["succeeded", "failed"])
 @pytest.mark.parametrize("till", TILLS, ids=lambda till: till.name)
-async def test_each_provider_tells_what_became_of_a_refund_and_is_understood(
+async def test_each_providers_refund_notification_is_understood(
     platform: PlatformClient, till: Till, outcome: str
 ) -> None:
     buyer = platform.new_buyer()
@@ -120,7 +118,7 @@ async def test_each_provider_tells_what_became_of_a_refund_and_is_understood(
     await buyer.ends_as(booking, "refunded", within=60)
 
 
-async def test_news_of_a_refund_that_is_lost_only_costs_time(platform: PlatformClient) -> None:
+async def test_a_lost_refund_notification_only_costs_time(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
     booking, refund, pending = await left_pending(platform, buyer, TILLS[0], drop=1)
     await platform.provider.decide(pending, "failed")
@@ -189,7 +187,7 @@ async def is_shown_as(platform: PlatformClient, buyer: Buyer, booking: dict[str,
     await eventually(is_shown, within=60)
 
 
-async def test_a_refund_that_is_made_again_is_pending_and_not_refunded_until_it_has_gone_back(
+async def test_a_repeated_refund_stays_pending_until_it_has_succeeded(
     platform: PlatformClient,
 ) -> None:
     buyer = platform.new_buyer()
@@ -226,7 +224,7 @@ def charge_refunded(intent: str) -> bytes:
     return orjson.dumps({"id": f"evt_{uuid4().hex}", "type": "charge.refunded", "data": {"object": about}})
 
 
-async def test_news_of_a_refund_that_nobody_waits_for_is_kept_and_changes_nothing(
+async def test_a_notification_about_an_unawaited_refund_is_stored_and_changes_nothing(
     platform: PlatformClient, settings: Settings
 ) -> None:
     """Also of one that was made by hand at the provider: the audit finds that, and no message is believed."""

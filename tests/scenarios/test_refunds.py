@@ -55,7 +55,7 @@ async def test_a_whole_refund_voids_the_tickets_frees_the_places_and_returns_the
     await platform.new_buyer().bought(event, "A-1-1", quantities={"Standing": 2})
 
 
-async def test_tickets_are_given_back_one_by_one_and_the_others_stay_valid(platform: PlatformClient) -> None:
+async def test_tickets_are_refunded_one_by_one_and_the_others_stay_valid(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", "B-1-1", quantities={"Standing": 2})
     by_place = {ticket["seat"] or ticket["section"]: ticket["id"] for ticket in booking["tickets"]}
@@ -127,7 +127,7 @@ async def test_outside_the_policy_only_staff_can_refund_and_only_by_waiving_it(
     await becomes(buyer, booking, "refunded")
 
 
-async def test_a_double_click_is_one_refund_and_another_body_under_its_key_is_refused(platform: PlatformClient) -> None:
+async def test_a_double_click_is_one_refund_and_its_key_refuses_another_body(platform: PlatformClient) -> None:
     event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.bought(event, "A-1-1", "A-1-2")
     ticket, other = (each["id"] for each in booking["tickets"])
@@ -143,7 +143,7 @@ async def test_a_double_click_is_one_refund_and_another_body_under_its_key_is_re
     assert len(await platform.provider.refunds(booking["id"])) == 1
 
 
-async def test_of_many_refunds_of_one_ticket_with_different_keys_exactly_one_is_accepted(
+async def test_of_many_refunds_of_one_ticket_exactly_one_is_accepted(
     platform: PlatformClient,
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
@@ -175,7 +175,7 @@ async def test_a_refused_refund_is_not_remembered_for_its_key(platform: Platform
     await becomes(buyer, booking["id"], "refunded")
 
 
-async def test_what_cannot_be_refunded_is_refused_and_nothing_changes(platform: PlatformClient) -> None:
+async def test_an_impossible_refund_is_refused_and_changes_nothing(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     held, paid = await buyer.held(event, "A-1-1"), (await buyer.bought(event, "A-1-2"))["id"]
     assert (await buyer.refund(held)).json()["type"].endswith("/wrong-state")
@@ -229,7 +229,7 @@ async def needs_attention(buyer: Buyer, booking: str) -> bool:
     return bool((await buyer.refunds(booking))[-1]["state"] == "needs_attention")
 
 
-async def test_a_refund_that_keeps_failing_waits_for_an_operator_who_lets_it_try_again(
+async def test_a_refund_that_keeps_failing_waits_for_an_operator_to_retry_it(
     platform: PlatformClient,
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
@@ -270,7 +270,7 @@ async def test_a_refund_that_an_operator_has_made_by_hand_is_settled(platform: P
     assert tries[-1] == ("succeeded", "by_hand")
 
 
-async def test_what_was_paid_back_otherwise_does_not_go_back_once_more_at_late_news_of_the_payment(
+async def test_a_refund_paid_elsewhere_is_not_repeated_by_a_late_notification(
     platform: PlatformClient,
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
@@ -292,7 +292,7 @@ async def test_what_was_paid_back_otherwise_does_not_go_back_once_more_at_late_n
     await platform.refund_by_hand(booking)  # so that the audit finds nothing
 
 
-async def test_a_cancellation_from_the_temporal_ui_does_not_stop_what_is_owed(platform: PlatformClient) -> None:
+async def test_a_cancel_in_the_temporal_ui_does_not_stop_a_refund(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     await platform.provider.will("processing", "refund", booking)
@@ -303,7 +303,7 @@ async def test_a_cancellation_from_the_temporal_ui_does_not_stop_what_is_owed(pl
     await becomes(buyer, booking, "refunded")
 
 
-async def test_the_organizers_figures_shrink_by_what_went_back(platform: PlatformClient) -> None:
+async def test_the_organizers_figures_shrink_by_the_refund(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", "B-1-1")
     await eventually(lambda: platform.sales(event), within=30)

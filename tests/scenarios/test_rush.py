@@ -65,7 +65,7 @@ async def cancel(buyer: Buyer, booking: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
-async def test_two_hundred_buyers_at_once_for_one_seat_have_one_winner(platform: PlatformClient) -> None:
+async def test_of_two_hundred_concurrent_buyers_of_one_seat_one_wins(platform: PlatformClient) -> None:
     event = await platform.event()
     answers = await asyncio.gather(*(hold(platform.new_buyer(), event, "A-1-1") for _ in range(200)))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 199}
@@ -87,7 +87,7 @@ async def test_a_hundred_buyers_of_overlapping_pairs_never_hold_half_a_pair(plat
     assert sorted(taken) == sorted(held)
 
 
-async def test_general_admission_never_passes_its_capacity_though_redis_is_emptied_in_mid_sale(
+async def test_general_admission_never_exceeds_its_capacity_when_redis_is_emptied(
     platform: PlatformClient,
 ) -> None:
     event = await platform.event(standing=100)
@@ -111,7 +111,7 @@ async def test_general_admission_never_passes_its_capacity_though_redis_is_empti
     await redis.aclose()
 
 
-async def test_a_house_can_be_sold_out_to_the_last_seat_by_buyers_who_pay_decline_and_cancel(
+async def test_an_event_sells_out_to_the_last_seat_among_declines_and_cancels(
     platform: PlatformClient,
 ) -> None:
     rows, seats_per_row = (20, 25) if FULL else (2, 5)

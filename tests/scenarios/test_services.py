@@ -15,6 +15,7 @@ from config.settings import Settings, secret
 from domain.identity import Role
 from stack import Stack
 from tests.buyer import Buyer
+from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
@@ -59,7 +60,8 @@ def addresses(stack: Stack) -> Iterator[dict[str, str]]:
         yield addresses
     finally:
         for name in started:
-            stack.stop(name)
+            # A consumer takes its leave, or its group would wait for it; of the others nothing is waited for.
+            (stack.stop if name.startswith("consume") else stack.kill)(name)
         stack.up(*SHARED)
 
 
@@ -67,8 +69,7 @@ def addresses(stack: Stack) -> Iterator[dict[str, str]]:
 async def services(addresses: dict[str, str]) -> AsyncIterator[dict[str, httpx2.AsyncClient]]:
     async with AsyncExitStack() as opened:
         yield {
-            service: await opened.enter_async_context(httpx2.AsyncClient(base_url=address, timeout=60))
-            for service, address in addresses.items()
+            service: await opened.enter_async_context(http_client(address)) for service, address in addresses.items()
         }
 
 
@@ -119,7 +120,7 @@ async def test_one_booking_goes_through_all_services(
         return answer.status_code == 200 and event in {hit["event_id"] for hit in answer.json()["hits"]}
 
     async def mailed() -> bool:
-        async with httpx2.AsyncClient(base_url=settings.mail_ui_url) as mail:
+        async with http_client(settings.mail_ui_url) as mail:
             answer = await mail.get("/api/v1/search", params={"query": f'to:"{email}"'})
         return f"Your tickets for {name}" in {message["Subject"] for message in answer.json()["messages"]}
 
@@ -160,7 +161,7 @@ _SESSIONS = "SELECT application_name, datname::text, usename::text FROM pg_stat_
 
 
 @pytest.mark.parametrize("service", ROUTES)
-async def test_a_process_answers_404_for_what_another_service_serves(services: Clients, service: str) -> None:
+async def test_a_process_answers_404_for_routes_of_another_service(services: Clients, service: str) -> None:
     for other, (method, path) in ROUTES.items():
         answer = await services[service].request(method, path)
         if other == service:

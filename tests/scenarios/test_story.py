@@ -32,7 +32,7 @@ async def test_a_buyer_follows_a_booking_to_its_end(platform: PlatformClient) ->
     assert statuses[-1] == "confirmed"
 
 
-async def test_a_stream_ends_with_the_log_in_of_who_listens(platform: PlatformClient) -> None:
+async def test_a_stream_ends_with_the_session_of_its_reader(platform: PlatformClient) -> None:
     event, buyer = await platform.event(hold_seconds=600), await register(platform)
     booking = await buyer.held(event, "A-1-1")
     async with platform.http.stream("GET", f"/v1/bookings/{booking}/stream", headers=buyer.headers) as answer:
@@ -89,7 +89,7 @@ async def test_support_reads_every_step_and_a_buyer_may_not(platform: PlatformCl
     assert (await buyer.get(f"/v1/bookings/{booking}/timeline")).status_code == 403
 
 
-async def test_nobody_follows_another_persons_booking(platform: PlatformClient) -> None:
+async def test_a_stream_of_another_persons_booking_is_refused(platform: PlatformClient) -> None:
     event = await platform.event()
     booking = await platform.new_buyer().held(event, "A-1-1")
     assert (await platform.new_buyer().get(f"/v1/bookings/{booking}/stream")).status_code == 404

@@ -30,7 +30,7 @@ async def live_intents(platform: PlatformClient, booking: str) -> int:
     )
 
 
-async def test_the_browser_that_comes_back_completes_the_payment_without_a_webhook(platform: PlatformClient) -> None:
+async def test_the_buyers_return_completes_the_payment_without_a_webhook(platform: PlatformClient) -> None:
     buyer, key = platform.new_buyer(), str(uuid4())
     booking, url = await challenged(platform, buyer, key=key)
     await platform.provider.send(booking, drop=1)
@@ -46,7 +46,7 @@ async def test_the_browser_that_comes_back_completes_the_payment_without_a_webho
     assert (await buyer.pay(booking, CARD_WITH_3DS, key=key)).status_code == 200
 
 
-async def test_nobody_comes_back_to_a_booking_that_does_not_exist(platform: PlatformClient) -> None:
+async def test_a_return_to_an_unknown_booking_is_refused(platform: PlatformClient) -> None:
     answer = await platform.http.get(f"/v1/bookings/{uuid4()}/payment/return")
     assert answer.status_code == 404
 
@@ -58,7 +58,7 @@ async def test_nobody_comes_back_to_a_booking_that_does_not_exist(platform: Plat
         (REFUSED_AFTER_3DS, "approve", "generic_decline"),
     ],
 )
-async def test_a_buyer_who_failed_at_the_bank_is_told_the_code_however_often_the_call_is_repeated(
+async def test_a_repeated_call_after_failed_three_d_secure_returns_the_same_code(
     platform: PlatformClient, method: str, choice: str, code: str
 ) -> None:
     buyer, key = platform.new_buyer(), str(uuid4())
@@ -93,7 +93,7 @@ async def test_a_buyer_abandons_the_bank_and_pays_with_another_card(platform: Pl
     assert (await buyer.abandon(booking)).json()["type"].endswith("/refund-required")
 
 
-async def test_fifteen_clicks_on_abandon_are_one_and_leave_the_next_payment_alone(platform: PlatformClient) -> None:
+async def test_fifteen_clicks_on_abandon_are_one_and_spare_the_next_payment(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
     booking, _ = await challenged(platform, buyer, key=str(uuid4()))
     answers = await asyncio.gather(*(buyer.abandon(booking) for _ in range(15)))
@@ -105,7 +105,7 @@ async def test_fifteen_clicks_on_abandon_are_one_and_leave_the_next_payment_alon
     assert await platform.provider.kept(booking) == 5000
 
 
-async def test_abandoning_just_as_the_bank_says_yes_ends_in_one_of_both_and_never_in_two(
+async def test_abandoning_during_the_banks_approval_ends_in_exactly_one_outcome(
     platform: PlatformClient,
 ) -> None:
     buyer = platform.new_buyer()
@@ -118,7 +118,7 @@ async def test_abandoning_just_as_the_bank_says_yes_ends_in_one_of_both_and_neve
     assert await platform.provider.kept(booking) == 5000
 
 
-async def test_nobody_abandons_the_payment_of_another(platform: PlatformClient) -> None:
+async def test_another_persons_payment_cannot_be_abandoned(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
     booking, _ = await challenged(platform, buyer, key=str(uuid4()))
     assert (await platform.new_buyer().abandon(booking)).status_code == 404
@@ -127,9 +127,7 @@ async def test_nobody_abandons_the_payment_of_another(platform: PlatformClient) 
 
 
 @pytest.mark.parametrize("fault", ["500_before", "timeout_after", "reset_before"])
-async def test_an_abandoned_payment_is_voided_though_the_provider_stumbles(
-    platform: PlatformClient, fault: str
-) -> None:
+async def test_an_abandoned_payment_is_voided_despite_provider_faults(platform: PlatformClient, fault: str) -> None:
     buyer = platform.new_buyer()
     booking, _ = await challenged(platform, buyer, key=str(uuid4()))
     await platform.provider.will(fault, "cancel", booking)
@@ -141,7 +139,7 @@ async def test_an_abandoned_payment_is_voided_though_the_provider_stumbles(
     assert await live_intents(platform, booking) == 0
 
 
-async def test_who_acts_in_the_last_moment_is_asked_about_once_more(platform: PlatformClient) -> None:
+async def test_the_provider_is_queried_once_more_before_a_payment_times_out(platform: PlatformClient) -> None:
     """No webhook and no browser comes back: only the look when the window closes can find it."""
     buyer = platform.new_buyer()
     booking, url = await challenged(platform, buyer, key=str(uuid4()))

@@ -157,7 +157,7 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("body", UNKNOWN.values(), ids=UNKNOWN)
-async def test_news_of_what_we_do_not_know_is_kept_and_ignored(
+async def test_a_webhook_about_an_unknown_object_is_stored_and_ignored(
     platform: PlatformClient, settings: Settings, body: bytes
 ) -> None:
     for _ in range(2):
@@ -220,7 +220,7 @@ async def test_while_a_secret_is_replaced_messages_signed_by_either_are_taken(
 
 
 @pytest.mark.disruptive
-async def test_while_postgres_hangs_the_provider_hears_so_within_two_seconds_and_repeats(
+async def test_while_postgres_hangs_a_webhook_fails_within_two_seconds_and_is_repeated(
     platform: PlatformClient, settings: Settings, stack: Stack
 ) -> None:
     buyer = platform.new_buyer()

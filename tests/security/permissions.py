@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from api.app import create_app
-from api.auth.guards import Rule, Who, rules_of
+from api.auth.guards import AccessRule, Audience, rules_of
 from config.settings import Settings
 from domain.identity import Role, Scope
 
@@ -25,7 +25,7 @@ class Route(NamedTuple):
 
     method: str
     path: str
-    rules: frozenset[Rule]
+    rules: frozenset[AccessRule]
 
     def admits(self, column: str) -> bool:
         """Whether a caller of that kind gets past the door, with a token of our own log-in where they have one."""
@@ -34,15 +34,15 @@ class Route(NamedTuple):
     @property
     def scopes(self) -> frozenset[Scope] | None:
         """The scopes of which a token of others needs one; none: no such token will do; None: no token is needed."""
-        asked = [rule.scopes for rule in self.rules if rule.who is not Who.ANYONE]
+        asked = [rule.scopes for rule in self.rules if rule.audience is not Audience.ANYONE]
         return frozenset.intersection(*asked) if asked else None
 
 
-def _admits(rule: Rule, column: str) -> bool:
-    if rule.who is Who.ANYONE:
+def _admits(rule: AccessRule, column: str) -> bool:
+    if rule.audience is Audience.ANYONE:
         return True
-    if rule.who is Who.OUR_PROCESSES or column == "our processes":
-        return rule.who is Who.OUR_PROCESSES and column == "our processes"
+    if rule.audience is Audience.OUR_PROCESSES or column == "our processes":
+        return rule.audience is Audience.OUR_PROCESSES and column == "our processes"
     return column != "anonymous" and (not rule.roles or Role(column) in rule.roles)
 
 

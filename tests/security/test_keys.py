@@ -21,7 +21,7 @@ from api.auth import key_ring
 from api.auth.sealing import seal, unseal
 from api.auth.tokens import AccessTokens, Principal
 from cli.keys import keys_app
-from config.settings import Settings, secret
+from config.settings import SECRETS, Settings, secret
 from db.engine import open_engine
 from db.identity import keys
 from domain.problems import Refused
@@ -142,5 +142,7 @@ def test_the_secret_that_seals_them_can_be_replaced() -> None:
 
 
 async def test_outside_development_there_is_no_secret_by_default() -> None:
+    production = Settings(mode="production", internal_token=SecretStr("x"))
+    assert production.token_key_secret is None
     with pytest.raises(ValueError, match="SEATWRIGHT_TOKEN_KEY_SECRET"):
-        Settings(mode="production", internal_token=SecretStr("x"))
+        production.require(SECRETS, ())

@@ -1,4 +1,4 @@
-"""Throwaway databases, topics and indices on the running stack, so that tests disturb nobody."""
+"""Throwaway databases, topics and indices on the running stack, so that tests do not affect each other."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def templates(stack_env: dict[str, str]) -> Iterator[Callable[[str], str]]:
 
 @pytest.fixture
 def database(databases: _Databases) -> MakeDatabase:
-    """Makes databases from DDL, and answers their SQLAlchemy URLs."""
+    """Makes databases from DDL, and returns their SQLAlchemy URLs."""
 
     def make(ddl: str) -> str:
         url = databases.make()
@@ -93,7 +93,7 @@ def database(databases: _Databases) -> MakeDatabase:
 
 @pytest.fixture
 def service_database(databases: _Databases, templates: Callable[[str], str]) -> ServiceDatabase:
-    """Makes a service's database with all its tables and no rows, and answers its SQLAlchemy URL."""
+    """Makes a service's database with all its tables and no rows, and returns its SQLAlchemy URL."""
     return lambda service: databases.make(templates(service))
 
 
@@ -149,7 +149,7 @@ async def publisher(bootstrap: str) -> AsyncIterator[Publisher]:
 
 @pytest.fixture
 def stop() -> asyncio.Event:
-    """Set it to stop what runs."""
+    """Set it to stop the relay or the consumer."""
     return asyncio.Event()
 
 

@@ -1,4 +1,4 @@
-"""What tests do with outboxes and topics from outside: write, read, and run relays and consumers for a while."""
+"""Helpers for outboxes and topics: write, read, and run relays and consumers for the time of a test."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TopicReader:
         self._consumer.subscribe([topic])
 
     def poll(self) -> list[Read]:
-        """Read what has arrived; answer everything read so far."""
+        """Read the messages that have arrived; return all messages read so far."""
         for message in self._consumer.consume(5000, 0.2):
             assert message.error() is None, message.error()
             self.messages.append(Read((message.key() or b"").decode(), message.value() or b"", headers_of(message)))
@@ -50,7 +50,7 @@ class TopicReader:
 
 
 def headers_of(message: Message) -> dict[str, str]:
-    """A message's headers, of which a consumer gets only pairs with bytes, while their type has what may be sent."""
+    """A message's headers; a consumer gets pairs with bytes, though the type allows everything that can be sent."""
     return {name: value.decode() for name, value in cast(list[tuple[str, bytes]], message.headers() or [])}
 
 
@@ -64,7 +64,7 @@ async def reading(bootstrap: str, topic: str) -> AsyncIterator[TopicReader]:
 
 
 async def arrived(reader: TopicReader, distinct: int, within: float = 30) -> list[Read]:
-    """Wait until so many different domain events have arrived; answer all messages, repetitions included."""
+    """Wait until so many different domain events have arrived; return all messages, repetitions included."""
 
     async def enough() -> bool:
         messages = await asyncio.to_thread(reader.poll)
@@ -107,7 +107,7 @@ def sequences(messages: Sequence[Read]) -> dict[str, list[int]]:
 
 @asynccontextmanager
 async def relaying(url: str, bootstrap: str) -> AsyncIterator[asyncio.Event]:
-    """A relay, once it is connected; setting the event that this answers stops it."""
+    """A relay, as soon as it is connected; set the event to stop it."""
     stop, connected = asyncio.Event(), asyncio.Event()
     relay = asyncio.create_task(Relay("reservation", url, bootstrap, stop).run(lambda _: connected.set()))
     try:
@@ -120,7 +120,7 @@ async def relaying(url: str, bootstrap: str) -> AsyncIterator[asyncio.Event]:
 
 @asynccontextmanager
 async def consuming(subscription: Subscription, bootstrap: str, publisher: Publisher) -> AsyncIterator[asyncio.Event]:
-    """A member of the subscription's group, once it has its partitions; setting the event stops it."""
+    """A member of the subscription's group, as soon as it has its partitions; set the event to stop it."""
     stop, assigned = asyncio.Event(), asyncio.Event()
     runner = asyncio.create_task(Runner(subscription, bootstrap, publisher).run(assigned.set, stop))
     try:
@@ -140,7 +140,7 @@ async def publish(
     key: UUID | None = None,
     sequence: int = 1,
 ) -> UUID:
-    """Publish a domain event as the relay would; answer its id."""
+    """Publish a domain event as the relay does; return its id."""
     id, key = id or uuid4(), key or uuid4()
     await publisher.publish(
         OutgoingMessage(

@@ -1,4 +1,4 @@
-"""A relay as a process of its own, for tests that kill it: `python -m tests.workers.relay_process URL BOOTSTRAP`."""
+"""A relay in its own process, for tests that kill it: `python -m tests.workers.relay_process URL BOOTSTRAP`."""
 
 import asyncio
 import sys

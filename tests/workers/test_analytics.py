@@ -39,7 +39,7 @@ async def test_a_redelivered_booking_is_counted_once(analytics: AsyncEngine) -> 
     assert await rows(analytics, "SELECT bookings, tickets, revenue FROM daily_sales") == [(1, 2, 12050)]
 
 
-async def test_days_and_currencies_are_kept_apart(analytics: AsyncEngine) -> None:
+async def test_sales_are_counted_separately_for_each_day_and_currency(analytics: AsyncEngine) -> None:
     event = uuid4()
     for day, currency in ((1, "EUR"), (1, "EUR"), (2, "EUR"), (2, "JPY")):
         booking = a_confirmed_booking(event_id=event, currency=currency, amount=100)
@@ -54,24 +54,24 @@ async def test_days_and_currencies_are_kept_apart(analytics: AsyncEngine) -> Non
     ]
 
 
-async def test_an_older_version_does_not_overwrite_a_name_nor_revive_an_event(analytics: AsyncEngine) -> None:
+async def test_an_older_version_changes_no_name_and_revives_no_cancelled_event(analytics: AsyncEngine) -> None:
     event = a_published_event(name="Newest", version=3)
     older = event.model_copy(update={"name": "Older", "version": 2})
-    for told in (EventCancelled(event_id=event.event_id, version=4), event, older):
-        await Analytics(analytics).handle(delivered(told))
+    for each in (EventCancelled(event_id=event.event_id, version=4), event, older):
+        await Analytics(analytics).handle(delivered(each))
     assert await rows(analytics, "SELECT id, name, version, cancelled FROM events") == [
         (event.event_id, "Newest", 3, True)
     ]
 
 
-async def test_what_goes_back_is_subtracted_once_and_counted_on_its_day(analytics: AsyncEngine) -> None:
+async def test_a_refund_is_subtracted_once_and_counted_on_its_day(analytics: AsyncEngine) -> None:
     booking = a_confirmed_booking()
     first = a_refund(BookingPartiallyRefunded, booking, amount=6000)
     second = a_refund(BookingRefunded, booking, amount=5050)
     await Analytics(analytics).handle(delivered(booking))
-    for told in (delivered(first, day=2), delivered(second, day=2)):
+    for each in (delivered(first, day=2), delivered(second, day=2)):
         for _ in range(2):
-            await Analytics(analytics).handle(told)
+            await Analytics(analytics).handle(each)
     assert await rows(analytics, "SELECT bookings, tickets, revenue FROM sales") == [(0, 0, 1000)]
     assert await rows(analytics, "SELECT bookings, tickets, revenue FROM daily_sales") == [(1, 2, 12050)]
     assert await rows(analytics, "SELECT day, refunds, tickets, amount FROM daily_refunds") == [
@@ -79,7 +79,7 @@ async def test_what_goes_back_is_subtracted_once_and_counted_on_its_day(analytic
     ]
 
 
-async def test_a_refund_that_was_taken_back_is_counted_again_only_when_it_has_gone_back(
+async def test_a_failed_refund_is_counted_again_only_when_it_succeeds(
     analytics: AsyncEngine,
 ) -> None:
     booking = a_confirmed_booking()
@@ -89,8 +89,8 @@ async def test_a_refund_that_was_taken_back_is_counted_again_only_when_it_has_go
         returned_at=delivered(refund, day=2).time,
         was_refunded=True,
     )
-    for told in (delivered(booking), delivered(refund, day=2), delivered(taken_back, day=4)):
-        await Analytics(analytics).handle(told)
+    for each in (delivered(booking), delivered(refund, day=2), delivered(taken_back, day=4)):
+        await Analytics(analytics).handle(each)
     assert await rows(analytics, "SELECT bookings, tickets, revenue FROM sales") == [(1, 2, 12050)]
     assert await rows(analytics, "SELECT day, refunds, amount FROM daily_refunds") == [(date(2030, 1, 2), 0, 0)]
 

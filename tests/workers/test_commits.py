@@ -1,4 +1,4 @@
-"""Offsets reach the broker, also where a rebalance came in between: a quiet partition has no next message to do it."""
+"""Offsets reach the broker even if a rebalance refuses a commit; a quiet partition gets no message to repeat it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ def member(bootstrap: str, group: str, topic: str) -> Subscriber:
     return Subscriber(bootstrap, group, [topic], on_assigned=lambda: None, on_revoked=nothing_to_finish)
 
 
-async def test_a_commit_that_a_rebalance_refused_is_made_good(
+async def test_a_commit_that_a_rebalance_refused_is_repeated(
     bootstrap: str, group: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_POLL", 0.005)  # so that many commits meet the few moments in which they are refused
+    monkeypatch.setattr(
+        client, "_POLL", 0.005
+    )  # so that some commits happen in the short time in which they are refused
     stays, offset = member(bootstrap, group, topic), 0
 
     async def assigned() -> set[Partition]:
         await stays.poll({}, set())
-        return stays._ours()
+        return stays._assignment()
 
     await eventually(assigned)
     with capture_logs() as logs:
@@ -39,10 +41,10 @@ async def test_a_commit_that_a_rebalance_refused_is_made_good(
             if logs:
                 break
             comes_and_goes = member(bootstrap, group, topic)
-            while not logs and not comes_and_goes._ours():
+            while not logs and not comes_and_goes._assignment():
                 offset += 1
                 await asyncio.gather(
-                    stays.poll(dict.fromkeys(stays._ours(), offset), set()), comes_and_goes.poll({}, set())
+                    stays.poll(dict.fromkeys(stays._assignment(), offset), set()), comes_and_goes.poll({}, set())
                 )
             leaving = asyncio.create_task(comes_and_goes.close())
             while not leaving.done():
@@ -58,7 +60,7 @@ async def test_a_commit_that_a_rebalance_refused_is_made_good(
 
 
 def committed(bootstrap: str, group: str, topic: str) -> set[int]:
-    """The offsets that the broker knows."""
+    """The offsets that the broker has."""
     reader = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
     try:
         return {each.offset for each in reader.committed([TopicPartition(topic, n) for n in range(6)], timeout=60)}

@@ -1,42 +1,34 @@
-"""Buyers get one mail about how their booking ended, at the address that identity knows."""
+"""Messages reach the person whom they concern, once, at the address that the identity service knows."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from email import message_from_bytes
-from email.headerregistry import Address
-from email.policy import default
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx2
 import pytest
 from aiohttp import web
 
-from adapters.internal.contacts import Contacts
+from adapters.internal.contacts import ContactsClient
 from adapters.kafka.client import Publisher
 from adapters.kafka.cloud_events import CloudEvent
-from adapters.mail import Mail, MailServer, Undeliverable, compose
-from domain.bookings import BookingStatus, Ticket
+from adapters.mail import MailServer
+from domain.bookings import BookingStatus
 from domain.domain_events import (
-    BookingDifferenceReturned,
     BookingExpired,
-    BookingFailed,
-    BookingPartiallyRefunded,
-    BookingRefunded,
     DomainEvent,
-    LatePaymentSettled,
-    LateSettlement,
-    TicketExchanged,
     UserAskedForPasswordReset,
     UserAskedForVerification,
     UserPasswordChanged,
 )
+from domain.identity import Channel
 from domain.problems import ProblemType, Refused
+from tests.http_client import http_client
 from tests.waiting import eventually
 from tests.workers.outside import a_confirmed_booking, consuming, publish
-from workers.consumers.notification import Notifier
+from workers.consumers.notification.channels import CannotDeliver, EmailChannel, Notification
+from workers.consumers.notification.notifier import Notifier
 from workers.consumers.runner import Impossible, Subscription
 
 
@@ -78,20 +70,25 @@ async def identity() -> AsyncIterator[Identity]:
 
 
 @pytest.fixture
-async def notifier(identity: Identity, stack_env: dict[str, str]) -> AsyncIterator[Notifier]:
-    contacts = Contacts(identity.url, "our-token")
+async def contacts(identity: Identity) -> AsyncIterator[ContactsClient]:
+    client = ContactsClient(identity.url, "our-token")
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def notifier(contacts: ContactsClient, stack_env: dict[str, str]) -> AsyncIterator[Notifier]:
     host, port = stack_env["SEATWRIGHT_SMTP_HOST"], int(stack_env["SEATWRIGHT_SMTP_PORT"])
     server = MailServer(host, port, "Seatwright <tickets@seatwright.example>")
-    yield Notifier(contacts, server)
+    yield Notifier(contacts, [EmailChannel(server)])
     await server.close()
-    await contacts.close()
 
 
 class MailBox:
-    """What the mail catcher holds for one address."""
+    """Reads the mail catcher's mails for one address."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx2.AsyncClient(base_url=url)
+        self._http = http_client(url)
 
     async def mails(self, address: str) -> list[dict[str, Any]]:
         found = (await self._http.get("/api/v1/search", params={"query": f"to:{address}"})).raise_for_status().json()
@@ -124,7 +121,7 @@ async def test_a_confirmed_booking_is_mailed_once(
     booking = a_confirmed_booking(event_name="Sad & Happy <Songs>")
     address = identity.add(booking.user_id, "Ayşe Öztürk")
     id = await publish(publisher, topic, booking)
-    for _ in range(2):  # the second member finds that nothing is left to do
+    for _ in range(2):  # the second member finds nothing left to do
         async with consuming(Subscription(group, (topic,), notifier.handle), bootstrap, publisher):
             (mail,) = await eventually(lambda: mailbox.mails(address))
     assert mail["MessageID"] == f"{id}@seatwright.example"
@@ -134,7 +131,7 @@ async def test_a_confirmed_booking_is_mailed_once(
     text, html = str(mail["Text"]), str(mail["HTML"])
     for content in (text, html):
         assert "Ayşe Öztürk" in content
-        assert "Saturday, 04 May 2030, 19:30 UTC" in content
+        assert "Saturday, 4 May 2030, 19:30 UTC" in content
         assert "A-1-12" in content
         assert "Standing" in content
         assert "EUR 120.50" in content
@@ -143,45 +140,9 @@ async def test_a_confirmed_booking_is_mailed_once(
     assert "Sad &amp; Happy &lt;Songs&gt;" in html
 
 
-LATE = {
-    LateSettlement.SAME_PLACES: "so they are yours",
-    LateSettlement.OTHER_SEATS: "equal worth instead: A-1-2",
-    LateSettlement.RETURNED: "EUR 50.00",
-}
-
-
-@pytest.mark.parametrize(("settlement", "words"), LATE.items(), ids=LATE)
-async def test_who_paid_late_is_told_what_becomes_of_it(
-    notifier: Notifier, identity: Identity, mailbox: MailBox, settlement: LateSettlement, words: str
+async def test_a_name_adds_no_header_to_a_delivered_mail(
+    notifier: Notifier, identity: Identity, mailbox: MailBox
 ) -> None:
-    late = LatePaymentSettled(
-        booking_id=uuid4(),
-        provider="stripe",
-        attempt=1,
-        amount=5000,
-        currency="EUR",
-        user_id=uuid4(),
-        settlement=settlement,
-        seats=("A-1-2",),
-    )
-    address = identity.add(late.user_id, "Ann")
-    await notifier.handle(delivered(late))
-    (mail,) = await eventually(lambda: mailbox.mails(address))
-    assert words in " ".join(str(mail["Text"]).split())
-    assert str(late.booking_id) in str(mail["HTML"])
-
-
-async def test_a_failed_booking_is_explained(notifier: Notifier, identity: Identity, mailbox: MailBox) -> None:
-    booking = BookingFailed(
-        booking_id=uuid4(), event_id=uuid4(), user_id=uuid4(), status=BookingStatus.FAILED, reason="seats-unavailable"
-    )
-    address = identity.add(booking.user_id, "Ann")
-    await notifier.handle(delivered(booking))
-    (mail,) = await eventually(lambda: mailbox.mails(address))
-    assert "the seats went to somebody else" in str(mail["Text"])
-
-
-async def test_a_name_cannot_bring_headers_of_its_own(notifier: Notifier, identity: Identity, mailbox: MailBox) -> None:
     victim = f"{uuid4().hex}@example.test"
     booking = a_confirmed_booking(event_name=f"Songs\r\nBcc: {victim}")
     address = identity.add(booking.user_id, f"Eve\r\nBcc: {victim}\r\n\r\nboo, <{victim}>")
@@ -194,18 +155,20 @@ async def test_a_name_cannot_bring_headers_of_its_own(notifier: Notifier, identi
 
 
 @pytest.mark.parametrize("address", ["a@b.test\r\nBcc: c@d.test", "a b@c.test", "a@b.test, c@d.test", "nobody", ""])
-async def test_an_address_that_is_none_is_undeliverable(address: str, notifier: Notifier, identity: Identity) -> None:
+async def test_an_invalid_address_goes_to_the_dead_letters(
+    address: str, notifier: Notifier, identity: Identity
+) -> None:
     booking = a_confirmed_booking()
     identity.people[str(booking.user_id)] = {"name": "Eve", "email": address}
     with pytest.raises(Impossible):
         await notifier.handle(delivered(booking))
 
 
-async def test_who_is_erased_gets_no_mail(notifier: Notifier) -> None:
+async def test_an_erased_person_gets_no_mail(notifier: Notifier) -> None:
     await notifier.handle(delivered(a_confirmed_booking()))
 
 
-async def test_other_domain_events_are_no_news(notifier: Notifier, identity: Identity, mailbox: MailBox) -> None:
+async def test_other_domain_events_lead_to_no_mail(notifier: Notifier, identity: Identity, mailbox: MailBox) -> None:
     user = uuid4()
     address = identity.add(user, "Ann")
     expired = BookingExpired(booking_id=uuid4(), event_id=uuid4(), user_id=user, status=BookingStatus.EXPIRED)
@@ -213,78 +176,23 @@ async def test_other_domain_events_are_no_news(notifier: Notifier, identity: Ide
     assert await mailbox.mails(address) == []
 
 
-async def test_without_identity_or_mail_server_it_is_tried_again(identity: Identity) -> None:
+async def test_without_identity_or_a_mail_server_the_message_is_retried(identity: Identity) -> None:
     booking = a_confirmed_booking()
     identity.add(booking.user_id, "Ann")
     nowhere, closed = MailServer("127.0.0.1", 9, "tickets@seatwright.example"), "http://127.0.0.1:9"
     for contacts in (
-        Contacts(closed, "our-token"),
-        Contacts(identity.url, "wrong"),
-        Contacts(identity.url, "our-token"),
+        ContactsClient(closed, "our-token"),
+        ContactsClient(identity.url, "wrong"),
+        ContactsClient(identity.url, "our-token"),
     ):
         with pytest.raises(Refused) as refused:
-            await Notifier(contacts, nowhere).handle(delivered(booking))
+            await Notifier(contacts, [EmailChannel(nowhere)]).handle(delivered(booking))
         assert refused.value.problem.type is ProblemType.UNAVAILABLE
         await contacts.close()
 
 
-NAMES = [
-    "Eve\r\nBcc: eve@x.test",
-    f"Eve, <eve@x.test> {'e' * 80}",
-    f'Eve" <eve@x.test>, "{"e" * 80}',
-    f'Eve\\", <eve@x.test>, {"e" * 80}',
-    f"Öz, <eve@x.test> {'e' * 80}",
-    "Eve:;()[]",
-    "",
-]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_name_adds_a_recipient_or_a_header(name: str) -> None:
-    mail = Mail(uuid4(), datetime(2030, 1, 1, tzinfo=UTC), name, "ann@y.test", f"About {name}", "text", "<p>html</p>")
-    composed = compose(mail, Address("Seatwright", addr_spec="tickets@seatwright.example"))
-    read = message_from_bytes(composed.as_bytes(), policy=default)
-    assert [address.addr_spec for address in read["To"].addresses] == ["ann@y.test"]
-    assert read.keys() == composed.keys()
-    assert read["Bcc"] is None
-
-
-def test_a_mail_without_a_valid_address_is_never_made() -> None:
-    mail = Mail(uuid4(), datetime(2030, 1, 1, tzinfo=UTC), "Eve", "eve@", "Hi", "text", "<p>html</p>")
-    with pytest.raises(Undeliverable):
-        compose(mail, Address("Seatwright", addr_spec="tickets@seatwright.example"))
-
-
-@pytest.mark.parametrize(
-    ("kind", "cause", "cancelled", "others_stay"),
-    [(BookingRefunded, "event_cancelled", True, False), (BookingPartiallyRefunded, "buyer", False, True)],
-)
-async def test_money_that_has_gone_back_is_told_with_its_amount(
-    notifier: Notifier,
-    identity: Identity,
-    mailbox: MailBox,
-    kind: type[BookingRefunded | BookingPartiallyRefunded],
-    cause: str,
-    cancelled: bool,
-    others_stay: bool,
-) -> None:
-    status = BookingStatus(kind.model_fields["type"].default.removeprefix("booking."))
-    refund = kind(
-        booking_id=uuid4(), event_id=uuid4(), user_id=uuid4(), status=status, refund_id=uuid4(),
-        event_name="Sad & Happy", amount=4350, refunded=4350, tickets=2, currency="EUR", cause=cause,
-    )  # fmt: skip
-    address = identity.add(refund.user_id, "Ann")
-    await notifier.handle(delivered(refund))
-    (mail,) = await eventually(lambda: mailbox.mails(address))
-    assert mail["Subject"] == "Your refund for Sad & Happy"
-    for content in (str(mail["Text"]), str(mail["HTML"])):
-        assert "EUR 43.50" in content
-        assert ("was cancelled" in content) is cancelled
-        assert ("stay valid" in content) is others_stay
-
-
 @pytest.mark.parametrize("kind", [UserAskedForVerification, UserAskedForPasswordReset])
-async def test_a_token_is_mailed_to_its_owner_unless_it_is_no_good_any_more(
+async def test_a_token_is_mailed_to_its_owner_while_it_is_valid(
     notifier: Notifier,
     identity: Identity,
     mailbox: MailBox,
@@ -302,7 +210,7 @@ async def test_a_token_is_mailed_to_its_owner_unless_it_is_no_good_any_more(
 
 
 @pytest.mark.parametrize("kind", [UserAskedForVerification, UserAskedForPasswordReset, UserPasswordChanged])
-async def test_who_registers_with_the_address_of_others_cannot_have_us_write_to_them_what_they_like(
+async def test_an_account_mail_carries_no_text_that_the_registering_person_chose(
     notifier: Notifier, identity: Identity, mailbox: MailBox, kind: type[DomainEvent]
 ) -> None:
     user_id, token_id = uuid4(), uuid4()
@@ -314,7 +222,7 @@ async def test_who_registers_with_the_address_of_others_cannot_have_us_write_to_
     assert "evil" not in str(mail)
 
 
-async def test_who_wants_no_mails_gets_none_but_those_that_guard_the_account(
+async def test_a_person_without_email_as_a_channel_gets_account_mails_alone(
     notifier: Notifier, identity: Identity, mailbox: MailBox
 ) -> None:
     booking = a_confirmed_booking()
@@ -326,37 +234,50 @@ async def test_who_wants_no_mails_gets_none_but_those_that_guard_the_account(
     assert mail["Subject"] == "Your password was changed"
 
 
+class RecordingChannel:
+    """A channel that keeps its notifications."""
+
+    def __init__(self, kind: Channel) -> None:
+        self.kind = kind
+        self.sent: list[Notification] = []
+
+    async def send(self, notification: Notification) -> None:
+        self.sent.append(notification)
+
+
+class BrokenChannel:
+    """A channel that refuses every notification for good."""
+
+    kind = Channel.PUSH
+
+    async def send(self, notification: Notification) -> None:
+        raise CannotDeliver("no such device")
+
+
 @pytest.mark.parametrize(
-    ("charged", "returns", "words"), [(1000, 0, "Paid for it: "), (0, 1000, "You get back: "), (0, 0, "")]
+    ("chosen", "reached"), [(["sms"], [1, 0]), (["push", "sms"], [1, 1]), (["email"], [0, 0]), ([], [0, 0])]
 )
-async def test_an_exchanged_seat_is_mailed_with_its_new_ticket_and_what_it_cost(
-    notifier: Notifier, identity: Identity, mailbox: MailBox, charged: int, returns: int, words: str
+async def test_a_message_goes_through_each_channel_that_its_recipient_chose(
+    identity: Identity, contacts: ContactsClient, chosen: list[str], reached: list[int]
 ) -> None:
-    old, new = (Ticket(id=uuid4(), section="A", seat=seat) for seat in ("A-1-1", "A-1-2"))
-    exchanged = TicketExchanged(
-        booking_id=uuid4(), event_id=uuid4(), user_id=uuid4(), status=BookingStatus.CONFIRMED, exchange_id=uuid4(),
-        event_name="Sad & Happy", starts_at=datetime(2030, 5, 4, 19, 30, tzinfo=UTC), old=old, new=new,
-        amount=charged, returns=returns, currency="EUR",
-    )  # fmt: skip
-    address = identity.add(exchanged.user_id, "Ann")
-    await notifier.handle(delivered(exchanged))
-    (mail,) = await eventually(lambda: mailbox.mails(address))
-    assert mail["Subject"] == "Your new ticket for Sad & Happy"
-    for content in (str(mail["Text"]), str(mail["HTML"])):
-        assert str(new.id) in content
-        assert str(old.id) not in content
-        assert words in content
-        assert ("EUR 10.00" in content) is bool(words)
+    booking = a_confirmed_booking()
+    identity.add(booking.user_id, "Ann")
+    identity.people[str(booking.user_id)]["channels"] = chosen
+    channels = [RecordingChannel(Channel.SMS), RecordingChannel(Channel.PUSH)]
+    event = delivered(booking)
+    await Notifier(contacts, channels).handle(event)
+    assert [len(channel.sent) for channel in channels] == reached
+    sent = [notification for channel in channels for notification in channel.sent]
+    assert {(each.id, each.template) for each in sent} <= {(event.id, "booking_confirmed")}
 
 
-async def test_the_difference_of_a_cheaper_seat_is_told_when_it_has_gone_back(
-    notifier: Notifier, identity: Identity, mailbox: MailBox
+async def test_a_channel_that_refuses_a_message_does_not_stop_the_other_channels(
+    identity: Identity, contacts: ContactsClient
 ) -> None:
-    back = BookingDifferenceReturned(
-        booking_id=uuid4(), event_id=uuid4(), user_id=uuid4(), status=BookingStatus.CONFIRMED, refund_id=uuid4(),
-        event_name="Sad", amount=1000, refunded=1000, tickets=0, currency="EUR", cause="exchange",
-    )  # fmt: skip
-    address = identity.add(back.user_id, "Ann")
-    await notifier.handle(delivered(back))
-    (mail,) = await eventually(lambda: mailbox.mails(address))
-    assert "EUR 10.00 for the cheaper seat to Sad" in " ".join(str(mail["Text"]).split())
+    booking = a_confirmed_booking()
+    identity.add(booking.user_id, "Ann")
+    identity.people[str(booking.user_id)]["channels"] = ["push", "sms"]
+    working = RecordingChannel(Channel.SMS)
+    with pytest.raises(Impossible, match=r"^no such device$"):
+        await Notifier(contacts, [BrokenChannel(), working]).handle(delivered(booking))
+    assert len(working.sent) == 1

@@ -1,4 +1,4 @@
-"""The relay keeps each aggregate's order and loses nothing, whatever is killed, down or too large."""
+"""The relay keeps each aggregate's order and loses no message if something is killed, down or too large."""
 
 from __future__ import annotations
 
@@ -80,9 +80,7 @@ async def test_messages_are_cloud_events_in_binary_mode(outbox_url: str, topic: 
     }
 
 
-async def test_order_is_kept_by_several_relays_though_one_is_killed(
-    outbox_url: str, topic: str, bootstrap: str
-) -> None:
+async def test_several_relays_keep_the_order_even_if_one_is_killed(outbox_url: str, topic: str, bootstrap: str) -> None:
     aggregates, each = [uuid4() for _ in range(40)], 40
 
     async def write_all(connection: psycopg.Connection, begin: int, end: int) -> None:
@@ -130,7 +128,7 @@ async def test_a_notification_wakes_the_relay(
                 await eventually(lambda: waiting(connection) == 0)
 
 
-async def test_a_relay_that_dies_between_publishing_and_deleting_repeats_and_consumers_count_once(
+async def test_a_relay_killed_before_the_delete_repeats_and_consumers_count_once(
     outbox_url: str,
     topic: str,
     group: str,
@@ -188,7 +186,7 @@ async def test_a_message_that_is_too_large_stops_its_aggregate_only(
     assert sequences(messages)[str(stopped)] == [1]
 
 
-async def test_a_message_that_the_broker_refuses_takes_no_neighbour_with_it(
+async def test_a_message_that_the_broker_refuses_does_not_stop_other_messages(
     outbox_url: str, new_topic: MakeTopic, bootstrap: str
 ) -> None:
     topic = new_topic(f"test.{uuid4().hex}", {"max.message.bytes": "20000"})

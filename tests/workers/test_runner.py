@@ -1,4 +1,4 @@
-"""A consumer repeats what may yet succeed, puts aside what cannot, keeps each key's order, commits after effects."""
+"""A consumer retries what can succeed, dead-letters the rest, keeps each key's order and commits after effects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from workers.consumers.runner import Impossible, Subscription
 
 
 class Effects:
-    """A handler that remembers what it has done, and fails as it is told."""
+    """A handler that records its events, and fails as a test asks."""
 
     def __init__(self) -> None:
         self.done: list[CloudEvent] = []
@@ -75,7 +75,7 @@ POISON = {
 
 
 @pytest.mark.parametrize("poison", POISON)
-async def test_poison_goes_to_the_dead_letters_and_the_next_message_is_handled(
+async def test_a_poison_message_is_dead_lettered_and_the_next_one_is_handled(
     poison: str, subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher
 ) -> None:
     its_headers, body, why = POISON[poison]
@@ -97,8 +97,8 @@ async def test_poison_goes_to_the_dead_letters_and_the_next_message_is_handled(
     assert letter.headers.items() >= {name: value.decode() for name, value in its_headers}.items()
 
 
-@pytest.mark.parametrize("bug", [[Impossible("nobody there")], [KeyError("secret")] * 5])
-async def test_what_a_handler_cannot_do_goes_to_the_dead_letters(
+@pytest.mark.parametrize("bug", [[Impossible("no such recipient")], [KeyError("secret")] * 5])
+async def test_a_message_that_can_never_be_handled_is_dead_lettered(
     bug: list[Exception], subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher
 ) -> None:
     key = uuid4()
@@ -112,10 +112,10 @@ async def test_what_a_handler_cannot_do_goes_to_the_dead_letters(
         await eventually(lambda: effects.ids() == [good])
         (letter,) = await eventually(reader.poll)
     assert letter.headers["ce_id"] == str(bad)
-    assert letter.headers["dead_letter_error"] in ("Impossible: nobody there", "KeyError")
+    assert letter.headers["dead_letter_error"] in ("Impossible: no such recipient", "KeyError")
 
 
-async def test_a_type_of_a_newer_producer_is_skipped(
+async def test_an_event_type_of_a_newer_producer_is_skipped(
     subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher
 ) -> None:
     key = uuid4()
@@ -130,7 +130,7 @@ async def test_a_type_of_a_newer_producer_is_skipped(
         assert reader.poll() == []
 
 
-async def test_a_failure_that_may_pass_is_repeated_in_order_and_holds_up_its_partition_only(
+async def test_a_temporary_failure_is_retried_in_order_and_delays_its_partition_only(
     subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher
 ) -> None:
     key = uuid4()
@@ -149,7 +149,7 @@ async def test_a_failure_that_may_pass_is_repeated_in_order_and_holds_up_its_par
     assert set(effects.ids()) == {first, second, *others}
 
 
-async def test_who_joins_the_group_again_goes_on_behind_the_last_effect(
+async def test_a_member_that_rejoins_continues_after_the_last_effect(
     subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher
 ) -> None:
     before = [await publish(publisher, topic, a_confirmed_booking()) for _ in range(20)]
@@ -161,7 +161,7 @@ async def test_who_joins_the_group_again_goes_on_behind_the_last_effect(
     assert sorted(effects.ids()) == sorted(before + after)
 
 
-async def test_what_was_not_done_is_delivered_again(
+async def test_a_message_without_effect_is_delivered_again(
     subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher
 ) -> None:
     key = uuid4()
@@ -176,7 +176,7 @@ async def test_what_was_not_done_is_delivered_again(
     assert effects.ids() == [done, undone]
 
 
-async def test_members_that_come_and_go_do_not_break_a_keys_order(
+async def test_a_keys_order_survives_members_that_join_and_leave(
     group: str, topic: str, effects: Effects, bootstrap: str, publisher: Publisher
 ) -> None:
     keys = [uuid4() for _ in range(12)]
@@ -219,7 +219,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     provider.shutdown()
 
 
-async def test_a_span_continues_the_trace_of_the_cause(
+async def test_a_span_continues_the_trace_of_the_request(
     subscription: Subscription,
     effects: Effects,
     topic: str,
@@ -248,7 +248,7 @@ async def test_an_unknown_consumer_is_refused(settings: Settings) -> None:
 
 
 @pytest.mark.disruptive
-async def test_a_consumer_goes_on_when_kafka_is_back(
+async def test_a_consumer_continues_when_kafka_is_back(
     subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher, stack: Stack
 ) -> None:
     before = await publish(publisher, topic, a_confirmed_booking())

@@ -1,4 +1,4 @@
-"""The index holds each event's newest version, and answers as a buyer expects."""
+"""The index has each event's newest version, and finds what a buyer expects."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ CATALOGUE = {
 }
 
 
-async def tell(events: EventSearch, *told: DomainEvent) -> None:
-    for event in told:
+async def index(events: EventSearch, *published: DomainEvent) -> None:
+    for event in published:
         await Indexer(events).handle(CloudEvent(uuid4(), "/seatwright/catalogue", in_days(0), uuid4(), 1, event))
     await events._client.indices.refresh(index=events._alias)
 
 
 @pytest.fixture
 async def catalogue(events: EventSearch) -> EventSearch:
-    await tell(events, *CATALOGUE.values())
+    await index(events, *CATALOGUE.values())
     return events
 
 
@@ -59,28 +59,31 @@ def names(page: SearchPage) -> list[str]:
     return [known[hit.event_id] for hit in page.hits]
 
 
-QUESTIONS: dict[str, tuple[SearchQuery, set[str]]] = {
-    "nothing asked: all that has not begun": (SearchQuery(), {"sad", "happy", "cafe", "istanbul"}),
-    "words, and other forms of them": (SearchQuery(q="song"), {"sad", "happy", "istanbul"}),
+SEARCHES: dict[str, tuple[SearchQuery, set[str]]] = {
+    "no search terms: all events that have not begun": (SearchQuery(), {"sad", "happy", "cafe", "istanbul"}),
+    "words in other forms": (SearchQuery(q="song"), {"sad", "happy", "istanbul"}),
     "a misspelling": (SearchQuery(q="hapy songs"), {"happy"}),
     "without accents": (SearchQuery(q="cafe muller"), {"cafe"}),
-    "a word that has only begun": (SearchQuery(q="songwr"), {"istanbul"}),
-    "name and city at once": (SearchQuery(q="songs utrecht"), {"happy"}),
-    "nothing like it": (SearchQuery(q="zzzz"), set()),
+    "the beginning of a word": (SearchQuery(q="songwr"), {"istanbul"}),
+    "name and city together": (SearchQuery(q="songs utrecht"), {"happy"}),
+    "no match": (SearchQuery(q="zzzz"), set()),
     "a category": (SearchQuery(category="dance"), {"cafe"}),
     "a city, in any case": (SearchQuery(city="amsterdam"), {"sad", "cafe"}),
     "near": (SearchQuery(near=Place(latitude=52.36, longitude=4.88), radius_km=10), {"sad", "cafe"}),
-    "a bit further": (SearchQuery(near=Place(latitude=52.36, longitude=4.88), radius_km=60), {"sad", "cafe", "happy"}),
-    "a least price": (SearchQuery(price_min=4000), {"sad", "cafe", "istanbul"}),
+    "a larger radius": (
+        SearchQuery(near=Place(latitude=52.36, longitude=4.88), radius_km=60),
+        {"sad", "cafe", "happy"},
+    ),
+    "a lowest price": (SearchQuery(price_min=4000), {"sad", "cafe", "istanbul"}),
     "a highest price": (SearchQuery(price_max=3000), {"sad", "happy"}),
     "from": (SearchQuery(starts_from=in_days(3) - timedelta(hours=1)), {"sad", "istanbul"}),
-    "the past, when asked for": (SearchQuery(starts_from=in_days(-2), starts_to=in_days(0)), {"over"}),
+    "past events, if requested": (SearchQuery(starts_from=in_days(-2), starts_to=in_days(0)), {"over"}),
 }
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
-async def test_a_question_finds_what_fits(question: str, catalogue: EventSearch) -> None:
-    query, expected = QUESTIONS[question]
+@pytest.mark.parametrize("search", SEARCHES)
+async def test_a_search_finds_the_events_that_match(search: str, catalogue: EventSearch) -> None:
+    query, expected = SEARCHES[search]
     page = await catalogue.search(query)
     assert set(names(page)) == expected
     assert page.total == len(expected)
@@ -95,7 +98,7 @@ SORTS = {
 
 
 @pytest.mark.parametrize("sort", SORTS)
-async def test_pages_follow_each_other_without_gaps_or_repetitions(sort: SearchSort, catalogue: EventSearch) -> None:
+async def test_pages_have_no_gaps_and_no_repetitions(sort: SearchSort, catalogue: EventSearch) -> None:
     near = Place(latitude=UTRECHT.latitude, longitude=UTRECHT.longitude)
     query = SearchQuery(sort=sort, near=near, radius_km=20_000, size=1)
     found: list[str] = []
@@ -108,7 +111,7 @@ async def test_pages_follow_each_other_without_gaps_or_repetitions(sort: SearchS
     assert found == SORTS[sort]
 
 
-async def test_a_hit_says_all_that_a_list_shows(catalogue: EventSearch) -> None:
+async def test_a_result_has_everything_that_a_list_shows(catalogue: EventSearch) -> None:
     page = await catalogue.search(SearchQuery(q="sad", near=Place(latitude=52.0929, longitude=5.1143)))
     (hit,) = page.hits
     sad = CATALOGUE["sad"]
@@ -119,14 +122,14 @@ async def test_a_hit_says_all_that_a_list_shows(catalogue: EventSearch) -> None:
     assert hit.distance_km == pytest.approx(33.8, abs=0.5)
 
 
-async def test_facets_count_without_their_own_choice(catalogue: EventSearch) -> None:
+async def test_a_choice_does_not_filter_its_own_facet(catalogue: EventSearch) -> None:
     page = await catalogue.search(SearchQuery(category="dance"))
     facets = {name: {facet.value: facet.count for facet in values} for name, values in page.facets.items()}
     assert facets == {"category": {"concert": 3, "dance": 1}, "city": {"Amsterdam": 1}}
 
 
 @pytest.mark.parametrize("cursor", ["x", "e30", "WyJwcmljZSIsMSwyLCJhIl0", "WyJyZWxldmFuY2UiLDFlOTk5LDIsImEiXQ", "W10"])
-async def test_a_cursor_from_elsewhere_is_bad_input(cursor: str, catalogue: EventSearch) -> None:
+async def test_a_cursor_of_another_search_is_invalid(cursor: str, catalogue: EventSearch) -> None:
     with pytest.raises(Refused) as refused:
         await catalogue.search(SearchQuery(cursor=cursor))
     assert refused.value.problem.type is ProblemType.INVALID_REQUEST
@@ -137,34 +140,34 @@ async def test_suggestions_complete_words_of_events_on_sale(catalogue: EventSear
     assert await catalogue.suggest("happy so") == ["Happy Songs"]
     assert await catalogue.suggest("muell") == []
     assert await catalogue.suggest("mul") == ["Café Müller dances"]
-    await tell(catalogue, EventCancelled(event_id=CATALOGUE["happy"].event_id, version=2))
+    await index(catalogue, EventCancelled(event_id=CATALOGUE["happy"].event_id, version=2))
     assert await catalogue.suggest("happy") == []
 
 
-async def test_an_older_version_that_comes_late_does_not_overwrite(events: EventSearch) -> None:
+async def test_an_older_version_that_arrives_late_does_not_overwrite(events: EventSearch) -> None:
     new = a_published_event(name="New name", version=2)
     old = new.model_copy(update={"name": "Old name", "version": 1})
-    await tell(events, new, old, new)
+    await index(events, new, old, new)
     assert [hit.name for hit in (await events.search(SearchQuery())).hits] == ["New name"]
 
 
-async def test_a_cancelled_event_is_hidden_in_whatever_order_it_is_told(events: EventSearch) -> None:
+async def test_a_cancelled_event_is_hidden_in_any_order_of_messages(events: EventSearch) -> None:
     orders: list[tuple[EventPublished, EventCancelled]] = []
-    for name in ("told in order", "told in reverse"):
+    for name in ("in order", "in reverse order"):
         event = a_published_event(name=name)
         orders.append((event, EventCancelled(event_id=event.event_id, version=2)))
-    await tell(events, *orders[0], *reversed(orders[1]))
+    await index(events, *orders[0], *reversed(orders[1]))
     assert (await events.search(SearchQuery())).hits == ()
     kept = await events._client.get(index=events._alias, id=str(orders[0][0].event_id))
-    assert (kept["_source"]["status"], kept["_source"]["name"]) == ("cancelled", "told in order")
+    assert (kept["_source"]["status"], kept["_source"]["name"]) == ("cancelled", "in order")
 
 
-async def test_to_ensure_the_index_again_changes_nothing(catalogue: EventSearch) -> None:
+async def test_ensuring_the_index_twice_changes_nothing(catalogue: EventSearch) -> None:
     await catalogue.ensure_index()
     assert (await catalogue.search(SearchQuery())).total == 4
 
 
-async def test_without_elasticsearch_the_answer_is_unavailable_at_once() -> None:
+async def test_without_elasticsearch_a_search_is_unavailable_at_once() -> None:
     nowhere = EventSearch("http://127.0.0.1:9")
     with watch() as taken:
         for call in (nowhere.search(SearchQuery()), nowhere.suggest("a"), nowhere.put(CATALOGUE["sad"])):

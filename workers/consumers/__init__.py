@@ -1,4 +1,4 @@
-"""The Kafka consumers: each is a group of its own, so that one which is behind or broken holds up no other."""
+"""The Kafka consumers. Each is its own group, so that a slow or broken consumer does not delay the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["NAMES", "run"]
 
 
 async def run(settings: Settings, names: Sequence[str], ready: asyncio.Event, stop: asyncio.Event) -> None:
-    """Run these consumers until `stop`; `ready` is set once each has been given its partitions.
+    """Run these consumers until `stop`; `ready` is set when each has its partitions.
 
     Raises:
         ValueError: A name is not in NAMES.

@@ -1,4 +1,4 @@
-"""Counts sales: each confirmed booking, each exchange and each refund once, however often it is delivered."""
+"""Counts sales: each confirmed booking, exchange and refund once, even if it is delivered more often."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def subscription(settings: Settings) -> AsyncIterator[Subscription]:
 
 
 class Analytics:
-    """Keeps the projections; what is in the inbox has been counted."""
+    """Keeps the projections; the inbox has the events that are already counted."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

@@ -1,4 +1,4 @@
-"""Runs one member of a consumer group: each partition's messages in order, and offsets only after their effects."""
+"""Runs one member of a consumer group: handles each partition in order, and commits offsets after the effects."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from workers.backoff import backoff, pause
 
 HANDLER_TIMEOUT = 30.0
 LONGEST_BACKOFF = 15.0
-ATTEMPTS_AT_A_BUG = 5
-_PATIENCE = 0.5  # seconds that a poll waits for partitions still at work, before it goes on without them
+MAX_ATTEMPTS = 5
+_BUSY_WAIT = 0.5  # seconds that the loop waits for busy partitions before it polls without them
 
-_handled = Counter("seatwright_consumer_handled", "Messages whose effect is done", ["consumer", "type"])
-_failed = Counter("seatwright_consumer_failed", "Attempts to handle a message that failed", ["consumer", "error"])
-_dead = Counter("seatwright_consumer_dead_lettered", "Messages put aside for good", ["consumer"])
+_handled = Counter("seatwright_consumer_handled", "Messages whose effect is complete", ["consumer", "type"])
+_failed = Counter("seatwright_consumer_failed", "Failed attempts to handle a message", ["consumer", "error"])
+_dead = Counter("seatwright_consumer_dead_lettered", "Messages moved to the dead letters", ["consumer"])
 _lag = Gauge("seatwright_consumer_lag", "Messages behind the last handled", ["consumer", "topic", "partition"])
 
 log = structlog.get_logger()
@@ -42,17 +42,17 @@ tracer = trace.get_tracer("seatwright.consumers")
 
 
 class Impossible(Exception):
-    """A handler can never handle this message, however often it tries. Its text holds no personal data."""
+    """A handler can never handle this message. The error text has no personal data."""
 
 
 @dataclass(frozen=True)
 class Subscription:
-    """What one consumer group listens to, and what it does.
+    """What one consumer group reads, and what it does.
 
     Attributes:
-        handle: Carries out a domain event's effect, which must bear repetition. It raises `Impossible` for what goes to
-            the dead letters; `Refused` as UNAVAILABLE, or a failed connection, is tried again for as long as it takes;
-            anything else is a bug and gets a few attempts.
+        handle: Has a domain event's effect; a repetition must be harmless. `Impossible` moves the message to the dead
+            letters. `Refused` as UNAVAILABLE, or a failed connection, is retried without end. Any other error is a bug,
+            and is retried a few times.
     """
 
     group: str
@@ -61,7 +61,7 @@ class Subscription:
 
 
 class _Lane:
-    """One partition's messages that wait to be handled; `next_offset` is the first that is not."""
+    """One partition's waiting messages; `next_offset` is the first that is not handled."""
 
     def __init__(self) -> None:
         self.messages: deque[IncomingMessage] = deque()
@@ -76,7 +76,7 @@ class _Lane:
 
 
 class Runner:
-    """One member of a consumer group, polling without pause so that it stays a member however slow its effects are."""
+    """One member of a consumer group. It polls without pause, so that it stays a member if its effects are slow."""
 
     def __init__(self, subscription: Subscription, bootstrap: str, publisher: Publisher) -> None:
         self._subscription = subscription
@@ -85,7 +85,7 @@ class Runner:
         self._lanes: dict[Partition, _Lane] = {}
 
     async def run(self, assigned: Callable[[], None], stop: asyncio.Event) -> None:
-        """Consume until told to stop, then finish what is being handled, commit and leave the group."""
+        """Consume until `stop`, then finish the current messages, commit and leave the group."""
         subscriber = Subscriber(
             self._bootstrap,
             self._subscription.group,
@@ -112,10 +112,10 @@ class Runner:
     async def _wait_for_lanes(self, paused: AbstractSet[Partition]) -> None:
         fresh = [lane.task for partition, lane in self._lanes.items() if lane.task and partition not in paused]
         if fresh:
-            await asyncio.wait(fresh, timeout=_PATIENCE)
+            await asyncio.wait(fresh, timeout=_BUSY_WAIT)
         for lane in self._lanes.values():
             if lane.task and lane.task.done():
-                lane.task.result()  # a fault of this runner itself ends the process
+                lane.task.result()  # an error of the runner itself ends the process
 
     def _to_commit(self) -> dict[Partition, int]:
         offsets = {
@@ -128,7 +128,7 @@ class Runner:
         return offsets
 
     async def _give_up(self, partitions: AbstractSet[Partition]) -> Mapping[Partition, int]:
-        """Let each partition's current message end, and forget the partition."""
+        """Finish each partition's current message, and forget the partition."""
         leaving = {partition: self._lanes[partition] for partition in partitions if partition in self._lanes}
         for lane in leaving.values():
             lane.closing.set()
@@ -146,19 +146,19 @@ class Runner:
             lane.next_offset = lane.messages.popleft().offset + 1
 
     async def _settle(self, message: IncomingMessage, closing: asyncio.Event) -> bool:
-        """Handle a message or put it aside, trying until it is done; False if the partition was given up before."""
+        """Handle a message or move it to the dead letters, with retries; False if the partition was given up before."""
         attempt = 0
         while not closing.is_set():
             attempt += 1
             try:
-                await self._handle_or_put_aside(message, attempt)
+                await self._handle_or_dead_letter(message, attempt)
                 return True
             except Exception as error:
-                self._note_failure(message, error, attempt)
+                self._log_failure(message, error, attempt)
                 await pause(closing, backoff(attempt, longest=LONGEST_BACKOFF))
         return False
 
-    async def _handle_or_put_aside(self, message: IncomingMessage, attempt: int) -> None:
+    async def _handle_or_dead_letter(self, message: IncomingMessage, attempt: int) -> None:
         try:
             event = read_cloud_event(message)
             if event is None:
@@ -166,11 +166,11 @@ class Runner:
             else:
                 await self._handle(event)
         except (Undecodable, Impossible) as error:
-            await self._put_aside(message, error)
+            await self._dead_letter(message, error)
         except Exception as error:
-            if attempt < ATTEMPTS_AT_A_BUG or _is_transient(error):
+            if attempt < MAX_ATTEMPTS or _is_transient(error):
                 raise
-            await self._put_aside(message, error)
+            await self._dead_letter(message, error)
 
     async def _handle(self, event: CloudEvent) -> None:
         cause = propagate.extract({"traceparent": event.traceparent} if event.traceparent else {})
@@ -186,7 +186,7 @@ class Runner:
                 await self._subscription.handle(event)
         _handled.labels(self._subscription.group, event.data.type).inc()
 
-    async def _put_aside(self, message: IncomingMessage, error: Exception) -> None:
+    async def _dead_letter(self, message: IncomingMessage, error: Exception) -> None:
         why = {
             "dead_letter_topic": message.partition.topic,
             "dead_letter_partition": str(message.partition.number),
@@ -199,7 +199,7 @@ class Runner:
         _dead.labels(self._subscription.group).inc()
         log.error("dead_letter", consumer=self._subscription.group, error=_describe(error), **_where(message))
 
-    def _note_failure(self, message: IncomingMessage, error: Exception, attempt: int) -> None:
+    def _log_failure(self, message: IncomingMessage, error: Exception, attempt: int) -> None:
         _failed.labels(self._subscription.group, type(error).__name__).inc()
         log.warning(
             "handling_failed",
@@ -227,7 +227,7 @@ def _is_transient(error: Exception) -> bool:
 
 
 def _describe(error: Exception) -> str:
-    """What went wrong. Only the errors that promise it are known to tell nothing of a message's contents."""
+    """The error as text; only some errors promise that their text has no contents of the message."""
     if isinstance(error, Undecodable | Impossible | Refused | NotDelivered):
         return f"{type(error).__name__}: {error}"
     return type(error).__name__

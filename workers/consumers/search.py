@@ -25,7 +25,7 @@ async def subscription(settings: Settings) -> AsyncIterator[Subscription]:
 
 
 class Indexer:
-    """Writes documents by the event's version, so that neither repetition nor reordering does harm."""
+    """Writes documents by the event's version, so that repetition and reordering are harmless."""
 
     def __init__(self, events: EventSearch) -> None:
         self._events = events

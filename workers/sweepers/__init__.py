@@ -1,1 +1,1 @@
-"""Loops that find what was left behind: lost workflows, late payments, updates that Redis missed."""
+"""Loops that find and repair leftovers: lost workflows, late payments, updates that Redis missed."""

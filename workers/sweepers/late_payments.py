@@ -1,7 +1,7 @@
-"""Finds money that turns up late also when no webhook tells of it: starts the workflow of each attempt that is watched.
+"""Finds money that arrives late, even if no webhook reports it: starts the workflow of each attempt that is watched.
 
-That does nothing where one runs. So a workflow that was lost, or was never started because Temporal was away when the
-webhook came, is no loss.
+A start does nothing while the workflow runs. So a workflow that was lost, or was never started because Temporal was
+away when the webhook came, does no harm.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _AT_ONCE = 200
 log = structlog.get_logger()
 
 
-async def keep_watching(engine: AsyncEngine, client: Client, policy: BookingPolicy) -> None:
-    """Look again and again, until cancelled."""
+async def keep_sweeping_late_payments(engine: AsyncEngine, client: Client, policy: BookingPolicy) -> None:
+    """Sweep every 5 to 10 seconds, until cancelled."""
     while True:
         try:
-            await watch(engine, client, policy)
+            await sweep_late_payments(engine, client, policy)
         except (SQLAlchemyError, RPCError, OSError) as error:
-            log.warning("watch_interrupted", error=type(error).__name__)
+            log.warning("late_payment_sweep_interrupted", error=type(error).__name__)
         await asyncio.sleep(random.uniform(*_EVERY))
 
 
-async def watch(engine: AsyncEngine, client: Client, policy: BookingPolicy) -> None:
-    """Look once."""
+async def sweep_late_payments(engine: AsyncEngine, client: Client, policy: BookingPolicy) -> None:
+    """Start the workflow of each watched attempt, up to 200 of them."""
     async with engine.connect() as connection:
         watched = await late_payments.watched(connection, limit=_AT_ONCE)
     for late in watched:
@@ -54,5 +54,5 @@ async def _start(client: Client, late: LatePayment) -> None:
             **start_late_payment(late),
         )
     except WorkflowAlreadyStartedError:
-        return  # it lives
-    log.info("late_payment_watched", booking_id=str(late.booking_id))
+        return
+    log.info("late_payment_workflow_started", booking_id=str(late.booking_id))

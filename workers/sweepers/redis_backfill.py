@@ -1,4 +1,4 @@
-"""Tells Redis, once it is back, of the ends that it missed: places that were freed meanwhile go on sale again."""
+"""Sends Redis the ends of bookings that it missed while it was away, so that freed places go on sale again."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _EVERY = (3.0, 6.0)  # seconds
 log = structlog.get_logger()
 
 
-async def keep_catching_up(reservation: ReservationActivities) -> None:
-    """Look again and again, until cancelled."""
+async def keep_backfilling_redis(reservation: ReservationActivities) -> None:
+    """Send pending updates every 3 to 6 seconds, until cancelled."""
     while True:
         try:
-            await reservation.tell_untold()
+            await reservation.send_pending_redis_updates()
         except (RedisError, SQLAlchemyError, OSError) as error:
-            log.warning("redis_not_told_yet", error=type(error).__name__)
+            log.warning("redis_backfill_interrupted", error=type(error).__name__)
         await asyncio.sleep(random.uniform(*_EVERY))

@@ -1,8 +1,8 @@
-"""Revives bookings whose saga is gone: nobody's seats stay blocked because a workflow was terminated or failed.
+"""Starts lost workflows again, so that no seat stays blocked because a workflow was terminated or failed.
 
-Temporal keeps sagas alive by itself; this is for the day when somebody or something ended one all the same. A booking
-that is unfinished although its time is up gets its workflow started again under the same id, which does nothing where
-one is running; the new one finds the row and brings it to an end, money first.
+Temporal keeps workflows alive. This sweeper is for the case that a workflow ended before its work was done. A booking,
+refund, exchange or event cancellation that is overdue gets its workflow started again under the same id, which does
+nothing while that workflow runs. The new workflow reads the row and completes it, money first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
-from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
@@ -31,38 +30,39 @@ from db.reservation.refunds import refunds
 from domain.bookings import BookingPolicy, BookingRequest
 from domain.exchanges import ExchangeRequest
 from domain.refunds import RefundRequest
-from temporal import queues
 from workflows.booking import BookingWorkflow
 from workflows.event_cancellation import CancelEvent, EventCancellation
 from workflows.exchange import ExchangeWorkflow
-from workflows.ids import event_cancellation_workflow_id, start_booking, start_exchange, start_refund
+from workflows.ids import start_booking, start_event_cancellation, start_exchange, start_refund
 from workflows.refund import RefundWorkflow
 
 OVERDUE = timedelta(seconds=60)
-"""How long after its hold's end an unfinished booking is looked at; a payment under way is none the worse for it."""
+"""How long after the end of its hold an unfinished booking is checked; a payment in progress is not disturbed."""
 
 _EVERY = (20.0, 40.0)  # seconds
 _AT_ONCE = 200
 
-_revived = Counter("seatwright_sagas_revived", "Sagas that were started again because theirs was gone")
+_restarted = Counter("seatwright_sagas_revived", "Workflows that were started again because they were lost")
 
 _parked = Gauge("seatwright_sagas_needing_attention", "Sagas that wait for an operator: alert on any")
 
 log = structlog.get_logger()
 
 
-async def keep_reviving(engine: AsyncEngine, client: Client, policy: BookingPolicy) -> None:
-    """Look again and again, until cancelled."""
+async def keep_recovering_workflows(engine: AsyncEngine, client: Client, policy: BookingPolicy) -> None:
+    """Recover workflows every 20 to 40 seconds, until cancelled."""
     while True:
         try:
-            await revive(engine, client, policy)
+            await recover_workflows(engine, client, policy)
         except (SQLAlchemyError, RPCError, OSError) as error:
-            log.warning("revival_interrupted", error=type(error).__name__)
+            log.warning("workflow_recovery_interrupted", error=type(error).__name__)
         await asyncio.sleep(random.uniform(*_EVERY))
 
 
-async def revive(engine: AsyncEngine, client: Client, policy: BookingPolicy, overdue: timedelta = OVERDUE) -> None:
-    """Look once."""
+async def recover_workflows(
+    engine: AsyncEngine, client: Client, policy: BookingPolicy, overdue: timedelta = OVERDUE
+) -> None:
+    """Start the workflow of each overdue row again, up to 200 of each kind, at random."""
     async with engine.connect() as connection:
         unfinished = await requests.find_unfinished(connection, overdue=overdue, limit=_AT_ONCE)
         owing = await refunds.find_unfinished(connection, older=overdue, limit=_AT_ONCE)
@@ -90,18 +90,18 @@ async def revive(engine: AsyncEngine, client: Client, policy: BookingPolicy, ove
 
 
 @contextmanager
-def _reviving(what: str, **of: UUID) -> Iterator[None]:
-    """Count and tell that a workflow was started again; one that lives is left alone."""
+def _restarting(what: str, **of: UUID) -> Iterator[None]:
+    """Count and log a restart; a workflow that runs is left alone."""
     try:
         yield
     except WorkflowAlreadyStartedError:
         return
-    _revived.inc()
+    _restarted.inc()
     log.warning(what, **{name: str(id) for name, id in of.items()})
 
 
 async def _start(client: Client, request: BookingRequest) -> None:
-    with _reviving("saga_revived", booking_id=request.id):
+    with _restarting("booking_workflow_restarted", booking_id=request.id):
         await client.start_workflow(
             BookingWorkflow.run,
             request,
@@ -110,7 +110,7 @@ async def _start(client: Client, request: BookingRequest) -> None:
 
 
 async def _start_refund(client: Client, request: RefundRequest) -> None:
-    with _reviving("refund_revived", refund_id=request.id):
+    with _restarting("refund_workflow_restarted", refund_id=request.id):
         await client.start_workflow(
             RefundWorkflow.run,
             request,
@@ -119,7 +119,7 @@ async def _start_refund(client: Client, request: RefundRequest) -> None:
 
 
 async def _start_exchange(client: Client, request: ExchangeRequest) -> None:
-    with _reviving("exchange_revived", exchange_id=request.id):
+    with _restarting("exchange_workflow_restarted", exchange_id=request.id):
         await client.start_workflow(
             ExchangeWorkflow.run,
             request,
@@ -132,15 +132,13 @@ async def _start_cancellation(client: Client, found: UnderWay, attempts: int) ->
         event_id=found.event_id,
         requested_by=found.requested_by,
         attempts=attempts,
-        # Only one that has stopped sales can have been paused; any other makes sure of that first.
+        # A paused cancellation has stopped the sales already; any other stops them first.
         sales_are_stopped=found.paused,
         paused=found.paused,
     )
-    with _reviving("cancellation_revived", event_id=found.event_id):
+    with _restarting("event_cancellation_workflow_restarted", event_id=found.event_id):
         await client.start_workflow(
             EventCancellation.run,
             order,
-            id=event_cancellation_workflow_id(found.event_id),
-            task_queue=queues.RESERVATION,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            **start_event_cancellation(found.event_id),
         )

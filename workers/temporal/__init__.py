@@ -1,1 +1,1 @@
-"""The Temporal workers: which workflows and activities run where, and what runs by the clock."""
+"""The Temporal workers: which workflows and activities run where, and the schedules."""

@@ -7,21 +7,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from redis.asyncio import Redis
 
+from adapters.payment import registry
 from adapters.payment.adapter import GatewayOptions
 from adapters.payment.call_limit import CallLimit
-from adapters.payment.registry import ADAPTERS, read_settings
-from adapters.payment.settings import ProviderSettings
+from adapters.payment.registry import ADAPTERS
+from adapters.payment.settings import GatewaySettings
 from config.settings import Settings
 from domain.payment_gateway import PaymentGateway
 
 
-def provider_settings(settings: Settings) -> Mapping[str, ProviderSettings]:
-    """The settings of all payment providers by name.
+def read_gateway_settings(settings: Settings) -> Mapping[str, GatewaySettings]:
+    """What the gateways need, by the names of their providers.
 
     Raises:
         ValueError: A variable is missing or wrong.
     """
-    return read_settings(settings.provider_variables, settings.development_sandbox)
+    return registry.read_gateway_settings(settings.provider_variables, settings.development_sandbox)
 
 
 @asynccontextmanager
@@ -31,13 +32,13 @@ async def open_gateways(settings: Settings) -> AsyncIterator[Mapping[str, Paymen
         redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=1)
         stack.push_async_callback(redis.aclose)
         gateways: dict[str, PaymentGateway] = {}
-        for name, own in provider_settings(settings).items():
+        for name, own in read_gateway_settings(settings).items():
             gateways[name] = ADAPTERS[name].open_gateway(own, _options(settings, redis, name, own))
             stack.push_async_callback(gateways[name].close)
         yield gateways
 
 
-def _options(settings: Settings, redis: Redis, name: str, own: ProviderSettings) -> GatewayOptions:
+def _options(settings: Settings, redis: Redis, name: str, own: GatewaySettings) -> GatewayOptions:
     return GatewayOptions(
         total_seconds=settings.payment_timeout,
         webhook_url=f"{settings.api_url}/v1/webhooks/{name}",

@@ -1,4 +1,4 @@
-"""What runs by the clock: Temporal schedules, brought to what they should be whenever a worker starts."""
+"""Temporal schedules; each start of a worker creates or updates them."""
 
 from __future__ import annotations
 

@@ -41,10 +41,10 @@ from domain.payment_gateway import PaymentGateway
 from temporal import queues
 from temporal.connection import connect_worker
 from temporal.policies import booking_policy
-from workers.sweepers.late_payments import keep_watching
-from workers.sweepers.redis_backfill import keep_catching_up
-from workers.sweepers.workflow_recovery import keep_reviving
-from workers.temporal.gateways import open_gateways, provider_settings
+from workers.sweepers.late_payments import keep_sweeping_late_payments
+from workers.sweepers.redis_backfill import keep_backfilling_redis
+from workers.sweepers.workflow_recovery import keep_recovering_workflows
+from workers.temporal.gateways import open_gateways, read_gateway_settings
 from workers.temporal.schedules import schedule_reconciliation
 from workflows.booking import BookingWorkflow
 from workflows.event_cancellation import EstimateCancellation, EventCancellation
@@ -86,7 +86,7 @@ _BUILD = f"seatwright {version('seatwright')}"  # Temporal's default compiles ev
 
 
 async def run(settings: Settings, services: Sequence[str], ready: asyncio.Event, stop: asyncio.Event) -> None:
-    """Work for the given services until told to stop; activities in flight get some seconds to finish."""
+    """Work for the given services until `stop`; running activities get some seconds to finish."""
     client = await connect_worker(settings)
     async with AsyncExitStack() as stack:
         for service in services:
@@ -103,18 +103,18 @@ def worker(
     activities: Sequence[Callable[..., Any]],
     activities_per_second: float | None = None,
 ) -> Worker:
-    """A worker under the options that all of ours share.
+    """A worker with the options that all workers share.
 
     Args:
-        activities_per_second: The most that all workers of the queue together begin.
+        activities_per_second: The limit for all workers of the queue together.
     """
     return Worker(
         client,
         task_queue=queue,
         workflows=workflows,
         activities=activities,
-        # The sandbox costs a quarter of a worker's time. It guards against mistakes in workflow code, not against
-        # anything that happens at run time: the tests replay and run the workflows in it.
+        # The sandbox costs a quarter of a worker's time, and only finds mistakes in workflow code: the tests replay and
+        # run the workflows in it.
         workflow_runner=UnsandboxedWorkflowRunner(),
         build_id=_BUILD,
         workflow_task_executor=_WORKFLOW_CODE,
@@ -136,7 +136,7 @@ async def _catalogue(settings: Settings, client: Client) -> AsyncIterator[Worker
 
 @asynccontextmanager
 async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Worker]:
-    # Wait for a connection in a rush: redis-py's default pool would rather fail.
+    # In a rush, wait for a connection: the default pool of redis-py fails instead.
     pool = BlockingConnectionPool.from_url(
         settings.redis_url.get_secret_value(), max_connections=50, timeout=2, socket_timeout=2, socket_connect_timeout=1
     )
@@ -154,15 +154,17 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
             *methods_of(CancellationActivities(engine)),
         ]
         if settings.payment_steps == "local":
-            activities += methods_of(PaymentActivities(*await stack.enter_async_context(_payment_desk(settings))))
-        stack.callback(asyncio.create_task(keep_reviving(engine, client, booking_policy(settings))).cancel)
-        stack.callback(asyncio.create_task(keep_catching_up(reservation)).cancel)
+            activities += methods_of(
+                PaymentActivities(*await stack.enter_async_context(_payment_connections(settings)))
+            )
+        stack.callback(asyncio.create_task(keep_recovering_workflows(engine, client, booking_policy(settings))).cancel)
+        stack.callback(asyncio.create_task(keep_backfilling_redis(reservation)).cancel)
         yield worker(client, queues.RESERVATION, RESERVATION_WORKFLOWS, activities)
 
 
 @asynccontextmanager
 async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
-    async with _payment_desk(settings) as (engine, gateways):
+    async with _payment_connections(settings) as (engine, gateways):
         activities = [
             *methods_of(PaymentActivities(engine, gateways)),
             *methods_of(LatePaymentActivities(engine, gateways)),
@@ -170,16 +172,16 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
             *methods_of(ReconciliationActivities(engine, gateways)),
         ]
         await schedule_reconciliation(client)
-        watching = asyncio.create_task(keep_watching(engine, client, booking_policy(settings)))
+        sweeping = asyncio.create_task(keep_sweeping_late_payments(engine, client, booking_policy(settings)))
         try:
-            limit = total_calls_per_second(provider_settings(settings))
+            limit = total_calls_per_second(read_gateway_settings(settings))
             yield worker(client, queues.PAYMENT, PAYMENT_WORKFLOWS, activities, limit)
         finally:
-            watching.cancel()
+            sweeping.cancel()
 
 
 @asynccontextmanager
-async def _payment_desk(settings: Settings) -> AsyncIterator[tuple[AsyncEngine, Mapping[str, PaymentGateway]]]:
+async def _payment_connections(settings: Settings) -> AsyncIterator[tuple[AsyncEngine, Mapping[str, PaymentGateway]]]:
     engine = open_engine(settings.database_url("payment"))
     try:
         async with open_gateways(settings) as gateways:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar
 
 from adapters.payment.adapter import GatewayOptions, ProviderAdapter
-from adapters.payment.settings import ProviderSettings, Secret
+from adapters.payment.settings import GatewaySettings, ProviderSettings, Secret
 from domain.payment_gateway import PaymentGateway, WebhookVerifier
 from domain.providers import Provider
 
@@ -20,26 +19,28 @@ IYZICO = Provider(
 )
 
 
-class IyzicoSettings(ProviderSettings):
-    """iyzico's settings.
+class IyzicoWebhookSettings(ProviderSettings):
+    """What webhooks need.
 
     Attributes:
-        api_base: Without a path, since the path is signed.
         secret_key: Signs our calls, and proves answers and notifications.
     """
 
-    development: ClassVar = {
-        "api_base": "{sandbox}",
-        "api_key": "sandbox-api-key",
-        "secret_key": "sandbox-secret-key",
-    }
-
-    api_base: str = "https://api.iyzipay.com"
-    api_key: Secret
     secret_key: Secret
 
 
-def _open_gateway(settings: IyzicoSettings, options: GatewayOptions) -> PaymentGateway:
+class IyzicoGatewaySettings(IyzicoWebhookSettings, GatewaySettings):
+    """What the gateway needs.
+
+    Attributes:
+        api_base: Without a path, since the path is signed.
+    """
+
+    api_base: str = "https://api.iyzipay.com"
+    api_key: Secret
+
+
+def _open_gateway(settings: IyzicoGatewaySettings, options: GatewayOptions) -> PaymentGateway:
     from adapters.payment.iyzico.gateway import IyzicoGateway
 
     return IyzicoGateway(
@@ -51,12 +52,21 @@ def _open_gateway(settings: IyzicoSettings, options: GatewayOptions) -> PaymentG
     )
 
 
-def _webhook_verifier(settings: IyzicoSettings) -> WebhookVerifier:
+def _webhook_verifier(settings: IyzicoWebhookSettings) -> WebhookVerifier:
     from adapters.payment.iyzico.webhooks import IyzicoWebhooks
 
     return IyzicoWebhooks(settings.secret_key.get_secret_value())
 
 
 ADAPTER = ProviderAdapter(
-    provider=IYZICO, settings=IyzicoSettings, open_gateway=_open_gateway, webhook_verifier=_webhook_verifier
+    provider=IYZICO,
+    gateway_settings=IyzicoGatewaySettings,
+    webhook_settings=IyzicoWebhookSettings,
+    development={
+        "api_base": "{sandbox}",
+        "api_key": "sandbox-api-key",
+        "secret_key": "sandbox-secret-key",
+    },
+    open_gateway=_open_gateway,
+    webhook_verifier=_webhook_verifier,
 )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from adapters.payment.adapter import GatewayOptions, ProviderAdapter
-from adapters.payment.settings import ProviderSettings, RotatedSecrets, Secret
+from adapters.payment.settings import GatewaySettings, ProviderSettings, RotatedSecrets, Secret
 from domain.payment_gateway import PaymentGateway, WebhookVerifier
 from domain.providers import Provider
 
@@ -20,28 +18,29 @@ PAYU = Provider(
 )
 
 
-class PayUSettings(ProviderSettings):
-    """PayU's settings.
+class PayUGatewaySettings(GatewaySettings):
+    """What the gateway needs.
 
     Attributes:
         pos_id: The point of sale, whose automatic receive must be off. It is also the OAuth client.
-        second_key: Proves notifications.
     """
-
-    development: ClassVar = {
-        "api_base": "{sandbox}/payu",
-        "pos_id": "300746",
-        "client_secret": "sandbox-client-secret",
-        "second_key": "sandbox-second-key",
-    }
 
     api_base: str = "https://secure.payu.com"
     pos_id: Secret
     client_secret: Secret
+
+
+class PayUWebhookSettings(ProviderSettings):
+    """What webhooks need.
+
+    Attributes:
+        second_key: Proves notifications.
+    """
+
     second_key: RotatedSecrets
 
 
-def _open_gateway(settings: PayUSettings, options: GatewayOptions) -> PaymentGateway:
+def _open_gateway(settings: PayUGatewaySettings, options: GatewayOptions) -> PaymentGateway:
     from adapters.payment.payu.gateway import PayUGateway
 
     return PayUGateway(
@@ -55,12 +54,22 @@ def _open_gateway(settings: PayUSettings, options: GatewayOptions) -> PaymentGat
     )
 
 
-def _webhook_verifier(settings: PayUSettings) -> WebhookVerifier:
+def _webhook_verifier(settings: PayUWebhookSettings) -> WebhookVerifier:
     from adapters.payment.payu.webhooks import PayUWebhooks
 
     return PayUWebhooks([secret.get_secret_value() for secret in settings.second_key])
 
 
 ADAPTER = ProviderAdapter(
-    provider=PAYU, settings=PayUSettings, open_gateway=_open_gateway, webhook_verifier=_webhook_verifier
+    provider=PAYU,
+    gateway_settings=PayUGatewaySettings,
+    webhook_settings=PayUWebhookSettings,
+    development={
+        "api_base": "{sandbox}/payu",
+        "pos_id": "300746",
+        "client_secret": "sandbox-client-secret",
+        "second_key": "sandbox-second-key",
+    },
+    open_gateway=_open_gateway,
+    webhook_verifier=_webhook_verifier,
 )

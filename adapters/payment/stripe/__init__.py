@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from adapters.payment.adapter import GatewayOptions, ProviderAdapter
-from adapters.payment.settings import ProviderSettings, RotatedSecrets, Secret
+from adapters.payment.settings import GatewaySettings, ProviderSettings, RotatedSecrets, Secret
 from domain.payment_gateway import PaymentGateway, WebhookVerifier
 from domain.providers import Provider
 
@@ -26,26 +24,28 @@ STRIPE = Provider(
 )
 
 
-class StripeSettings(ProviderSettings):
-    """Stripe's settings.
+class StripeGatewaySettings(GatewaySettings):
+    """What the gateway needs.
 
     Attributes:
         api_key: A secret or restricted key.
-        webhook_secrets: The signing secrets of the webhook endpoint.
     """
-
-    development: ClassVar = {
-        "api_base": "{sandbox}",
-        "api_key": "sk_test_seatwright",
-        "webhook_secrets": "whsec_seatwright",
-    }
 
     api_base: str = "https://api.stripe.com"
     api_key: Secret
+
+
+class StripeWebhookSettings(ProviderSettings):
+    """What webhooks need.
+
+    Attributes:
+        webhook_secrets: The signing secrets of the webhook endpoint.
+    """
+
     webhook_secrets: RotatedSecrets
 
 
-def _open_gateway(settings: StripeSettings, options: GatewayOptions) -> PaymentGateway:
+def _open_gateway(settings: StripeGatewaySettings, options: GatewayOptions) -> PaymentGateway:
     from adapters.payment.stripe.gateway import StripeGateway
 
     return StripeGateway(
@@ -56,12 +56,21 @@ def _open_gateway(settings: StripeSettings, options: GatewayOptions) -> PaymentG
     )
 
 
-def _webhook_verifier(settings: StripeSettings) -> WebhookVerifier:
+def _webhook_verifier(settings: StripeWebhookSettings) -> WebhookVerifier:
     from adapters.payment.stripe.webhooks import StripeWebhooks
 
     return StripeWebhooks([secret.get_secret_value() for secret in settings.webhook_secrets])
 
 
 ADAPTER = ProviderAdapter(
-    provider=STRIPE, settings=StripeSettings, open_gateway=_open_gateway, webhook_verifier=_webhook_verifier
+    provider=STRIPE,
+    gateway_settings=StripeGatewaySettings,
+    webhook_settings=StripeWebhookSettings,
+    development={
+        "api_base": "{sandbox}",
+        "api_key": "sk_test_seatwright",
+        "webhook_secrets": "whsec_seatwright",
+    },
+    open_gateway=_open_gateway,
+    webhook_verifier=_webhook_verifier,
 )

@@ -1,8 +1,8 @@
--- Holds all the places that a booking asks for, or none.
--- KEYS[1] event prefix; ARGV: booking, ttl in ms, "1" to only look, number of seats, seats..., then section, quantity...
--- Returns "cold" while the event is not loaded, "held", or the names of what others have.
--- Each call of Redis costs more than all of the rest: hence SET NX first, and questions only where it fails.
-local prefix, booking, ttl, look = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
+-- Holds all requested places of a booking, or none.
+-- KEYS[1] event prefix; ARGV: booking, ttl in ms, "1" to check only, number of seats, seats..., then section, quantity...
+-- Returns "cold" while the event is not loaded, "held", or the names of the places that other bookings have.
+-- A call of Redis costs more than everything else here: so SET NX comes first, and other calls only if it fails.
+local prefix, booking, ttl, check_only = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
 local call = redis.call
 if call('EXISTS', prefix .. ':epoch') == 0 then return 'cold' end
 local last_seat = 4 + ARGV[4]
@@ -10,7 +10,7 @@ local set, later, taken = {}, {}, {}
 
 for i = 5, last_seat do
     local key = prefix .. ':seat:' .. ARGV[i]
-    if not look and call('SET', key, booking, 'PX', ttl, 'NX') then
+    if not check_only and call('SET', key, booking, 'PX', ttl, 'NX') then
         set[#set + 1] = key
     else
         local owner = call('GET', key)
@@ -42,10 +42,10 @@ if taken[1] then
     for _, key in ipairs(set) do call('DEL', key) end
     return taken
 end
-if look then return 'held' end
+if check_only then return 'held' end
 
 for _, key in ipairs(later) do
-    -- A seat that this booking has bought (-1), or holds for longer already, keeps its end.
+    -- A seat that this booking has bought (-1), or already holds for longer, does not change.
     local left = call('PTTL', key)
     if left ~= -1 and left < tonumber(ttl) then call('SET', key, booking, 'PX', ttl) end
 end

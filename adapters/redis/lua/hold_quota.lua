@@ -1,5 +1,5 @@
--- Admits one more unpaid booking of a user and an event; 0 when admitted, else the ms after which to ask again.
--- KEYS: live holds by their end, unpaid holds by when they were made (in ms by Redis's clock)
+-- Admits one more unpaid booking of a user and an event. Returns 0 if admitted, else the ms after which to try again.
+-- KEYS: live holds by their end, unpaid holds by the time when they were made (in ms by Redis's clock)
 -- ARGV: booking, ms of the hold, most live ones, most unpaid ones made within a window, ms of the window
 local booking, hold, most_live, most_made, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local clock = redis.call('TIME')

@@ -1,8 +1,8 @@
--- Gives a booking's places a later end, or none when they are sold; never an earlier one. Sets what is missing (Redis may
--- have been emptied). What another booking owns is settled by what Postgres must have decided before this was called:
---   extend   leaves it alone;
---   sell     takes over what another booking only holds (that hold is not in Postgres, or the sale would have failed), and
---            leaves alone what another booking has bought (then this call is the late one: resold since).
+-- Moves the end of a booking's places to a later time, or removes the end if they are sold; never to an earlier time.
+-- Sets missing keys, because Redis may have been emptied. For a place of another booking, Postgres has already decided:
+--   extend   does not change it;
+--   sell     replaces a hold of another booking (it is not in Postgres, or the sale would have failed), and does not
+--            change a sale to another booking (then this call is late, and the place has been resold).
 -- KEYS[1] event prefix; ARGV: booking, ttl in ms or "0" for sold, number of seats, seats..., then section, quantity...
 local prefix, booking, ttl = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local clock = redis.call('TIME')
@@ -12,7 +12,7 @@ local first_section = 4 + tonumber(ARGV[3])
 for i = 4, first_section - 1 do
     local key = prefix .. ':seat:' .. ARGV[i]
     local mine = redis.call('GET', key) == booking
-    local left = redis.call('PTTL', key) -- -1 without an end (sold), -2 when missing
+    local left = redis.call('PTTL', key) -- -1 without an end (sold), -2 if missing
     if ttl == 0 then
         if mine or left ~= -1 then redis.call('SET', key, booking) end
     elseif left == -2 or (mine and left >= 0 and left < ttl) then

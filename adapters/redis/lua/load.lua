@@ -1,11 +1,11 @@
--- Makes a cold event warm from what Postgres says, in one step. What is sold here already is newer and stays; a hold of
--- another's is not in Postgres, or it would have been read or have changed the token: it gives way.
--- KEYS[1] event prefix; ARGV: change token seen before Postgres was read, loader, claims as JSON
+-- Loads a cold event from Postgres's data, in one step. A sale that is already in Redis is newer, and stays. A hold of
+-- another booking is not in Postgres, or it would have been read or have changed the token: it is replaced.
+-- KEYS[1] event prefix; ARGV: change token read before Postgres, loader, claims as JSON
 --   {"capacity": {section: n}, "seats": [[name, booking, ttl ms or 0 for sold]...],
 --    "general": [[section, booking, quantity, ttl ms or 0 for sold]...], "ended": [booking...]}
--- Returns "loaded", "warm" when somebody else was faster, or "changed" when Postgres has to be read again.
+-- Returns "loaded", "warm" if another process was faster, or "changed" if Postgres must be read again.
 local prefix = KEYS[1]
--- Whatever comes of it, this loader is done; one that outlived its time must not end the turn of the next.
+-- This loader's turn ends in every case. A loader whose turn has expired must not end the turn of the next.
 if redis.call('GET', prefix .. ':loading') == ARGV[2] then redis.call('DEL', prefix .. ':loading') end
 if redis.call('EXISTS', prefix .. ':epoch') == 1 then return 'warm' end
 if (redis.call('GET', prefix .. ':change') or '') ~= ARGV[1] then return 'changed' end
@@ -18,7 +18,7 @@ for section, capacity in pairs(claims.capacity) do
 end
 for _, claim in ipairs(claims.seats) do
     local key = prefix .. ':seat:' .. claim[1]
-    local left = redis.call('PTTL', key) -- -1 without an end (sold), -2 when missing
+    local left = redis.call('PTTL', key) -- -1 without an end (sold), -2 if missing
     if claim[3] == 0 then
         if left ~= -1 then redis.call('SET', key, claim[2]) end
     elseif left == -2 or (left >= 0 and (left < claim[3] or redis.call('GET', key) ~= claim[2])) then

@@ -1,9 +1,9 @@
--- Lets go of a booking's places, held or sold; what another booking owns stays.
+-- Releases a booking's places, held or sold; places of other bookings do not change.
 -- KEYS[1] event prefix; ARGV: booking, number of seats, seats..., then sections...
 local prefix, booking = KEYS[1], ARGV[1]
 local first_section = 3 + tonumber(ARGV[2])
 if redis.call('EXISTS', prefix .. ':epoch') == 0 then
-    -- Somebody may be loading from a read that still saw this claim: tell them to read again.
+    -- A process may be loading data that still has this claim: the new token makes it read again.
     local clock = redis.call('TIME')
     redis.call('SET', prefix .. ':change', booking .. ':' .. clock[1] .. ':' .. clock[2], 'EX', 3600)
 end

@@ -19,7 +19,7 @@ from api.auth.guards import PUBLIC
 from api.auth.tokens import Principal
 from api.http.problems import documented
 from api.identity import login
-from api.identity.context import AtFrontDesk, FrontDesk
+from api.identity.context import Identity, IdentityContext
 from api.identity.login import NO_STORE
 from api.identity.oauth.clients import scopes_of
 from api.identity.oauth.forms import BadForm, answered, bad_form, failed, form_of, oauth_request, query_of
@@ -63,10 +63,10 @@ class _Form(NamedTuple):
     summary="Where a client sends a person to allow it something",
     responses={302: {"description": "An error, told to the client"}, **documented(ProblemType.INVALID_REQUEST)},
 )
-async def ask(request: Request, desk: AtFrontDesk) -> Response:
+async def ask(request: Request, context: Identity) -> Response:
     """`response_type=code`, `client_id`, `redirect_uri`, `scope`, `state`, `nonce`, and PKCE with S256."""
     try:
-        return await _page(desk, query_of(request), _Form())
+        return await _page(context, query_of(request), _Form())
     except BadForm as error:
         return bad_form(error, request)
     except OAuth2Error as error:
@@ -79,7 +79,7 @@ async def ask(request: Request, desk: AtFrontDesk) -> Response:
     summary="What the person has decided",
     responses={302: {"description": "Back to the client"}, **documented(ProblemType.INVALID_REQUEST)},
 )
-async def decide(request: Request, desk: AtFrontDesk) -> Response:
+async def decide(request: Request, context: Identity) -> Response:
     """The page's form: what the client asked for, and the person's `decision` with `email` and `password`.
 
     An account with a second factor is asked for a code on a second page: `challenge` and `second_factor`.
@@ -88,42 +88,44 @@ async def decide(request: Request, desk: AtFrontDesk) -> Response:
         given = await form_of(request, free=_OURS)
         asked = {name: value for name, value in given.items() if name not in _OURS}
         if given.get("decision") != "allow":
-            return answered(await serve(desk, lambda server: _answer(server, request, asked, None)), request)
+            return answered(await serve(context, lambda server: _answer(server, request, asked, None)), request)
         if given.get("challenge"):
-            return await _allow_by_code(desk, asked, given["challenge"], given.get("second_factor", ""))
-        return await _allow(desk, asked, given.get("email", ""), given.get("password", ""))
+            return await _allow_by_code(context, asked, given["challenge"], given.get("second_factor", ""))
+        return await _allow(context, asked, given.get("email", ""), given.get("password", ""))
     except BadForm as error:
         return bad_form(error, request)
     except OAuth2Error as error:
         return failed(error, request)
 
 
-async def _allow(desk: FrontDesk, asked: Mapping[str, str], email: str, password: str) -> Response:
+async def _allow(context: IdentityContext, asked: Mapping[str, str], email: str, password: str) -> Response:
     """Back to the client with a code, or on to the page that asks for the second factor."""
-    await _wishes(desk, asked)  # a request that is not in order would hide whether the password is right
+    await _wishes(context, asked)  # a request that is not in order would hide whether the password is right
     try:
-        proof = await login.prove(desk, email, password)
-        async with desk.engine.begin() as connection:
-            account = await login.admit(connection, desk, proof)
+        proof = await login.prove(context, email, password)
+        async with context.engine.begin() as connection:
+            account = await login.admit(connection, context, proof)
             challenge = await login.challenge(connection, account)
             if challenge is None:
-                return await _back(connection, desk, asked, account)
+                return await _back(connection, context, asked, account)
     except Refused as refusal:
-        return await _page(desk, asked, _Form(_failure(refusal)))
-    return await _page(desk, asked, _Form(challenge=challenge))
+        return await _page(context, asked, _Form(_failure(refusal)))
+    return await _page(context, asked, _Form(challenge=challenge))
 
 
-async def _allow_by_code(desk: FrontDesk, asked: Mapping[str, str], challenge: str, code: str) -> Response:
+async def _allow_by_code(context: IdentityContext, asked: Mapping[str, str], challenge: str, code: str) -> Response:
     """Back to the client with a code of ours for one of the authenticator's."""
     try:
-        user_id = await login.try_challenge(desk, challenge)
+        user_id = await login.try_challenge(context, challenge)
     except Refused as refusal:
-        return await _page(desk, asked, _Form(_failure(refusal)))
+        return await _page(context, asked, _Form(_failure(refusal)))
     try:
-        async with desk.engine.begin() as connection:
-            return await _back(connection, desk, asked, await login.admit_by_code(connection, desk, user_id, code))
+        async with context.engine.begin() as connection:
+            return await _back(
+                connection, context, asked, await login.admit_by_code(connection, context, user_id, code)
+            )
     except Refused as refusal:
-        return await _page(desk, asked, _Form(_failure(refusal), challenge))
+        return await _page(context, asked, _Form(_failure(refusal), challenge))
 
 
 def _failure(refusal: Refused) -> str:
@@ -133,15 +135,15 @@ def _failure(refusal: Refused) -> str:
     return refusal.problem.detail
 
 
-async def _page(desk: FrontDesk, asked: Mapping[str, str], form: _Form) -> HTMLResponse:
+async def _page(context: IdentityContext, asked: Mapping[str, str], form: _Form) -> HTMLResponse:
     """The page for a request; raises as `_wishes` does."""
-    client, wishes = await _wishes(desk, asked)
+    client, wishes = await _wishes(context, asked)
     template = _PAGES.get_template("authorize.html")
     page = template.render(style=_STYLE, client=client, wishes=wishes, asked=asked, form=form)
     return HTMLResponse(page, 401 if form.failure else 200, headers=_HEADERS)
 
 
-async def _wishes(desk: FrontDesk, asked: Mapping[str, str]) -> tuple[str, list[str]]:
+async def _wishes(context: IdentityContext, asked: Mapping[str, str]) -> tuple[str, list[str]]:
     """The client's name, and what it wants, in words.
 
     Raises:
@@ -149,19 +151,21 @@ async def _wishes(desk: FrontDesk, asked: Mapping[str, str]) -> tuple[str, list[
     """
 
     def check(server: OAuthServer) -> tuple[str, str]:
-        grant = server.get_consent_grant(oauth_request(desk.request, asked))
+        grant = server.get_consent_grant(oauth_request(context.request, asked))
         return grant.request.client.registered.name, grant.request.scope
 
-    client, scope = await serve(desk, check)
+    client, scope = await serve(context, check)
     return client, [_WORDS[scope] for scope in sorted(scopes_of(scope))]
 
 
-async def _back(connection: AsyncConnection, desk: FrontDesk, asked: Mapping[str, str], account: Account) -> Response:
+async def _back(
+    connection: AsyncConnection, context: IdentityContext, asked: Mapping[str, str], account: Account
+) -> Response:
     """Back to the client with a code, in the transaction that has admitted the person: no reset comes between."""
-    answer = await serve_within(connection, desk, lambda server: _answer(server, desk.request, asked, account.id))
+    answer = await serve_within(connection, context, lambda server: _answer(server, context.request, asked, account.id))
     caller = Principal(account.id, account.roles)
-    await desk.note(connection, caller, "client.allowed", f"client/{asked.get('client_id')}")
-    return answered(answer, desk.request)
+    await context.record(connection, caller, "client.allowed", f"client/{asked.get('client_id')}")
+    return answered(answer, context.request)
 
 
 def _answer(server: OAuthServer, request: Request, asked: Mapping[str, str], user: UUID | None) -> Answer:

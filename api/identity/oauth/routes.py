@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from api.auth.guards import PUBLIC, OpenId
 from api.auth.tokens import ALGORITHM, AccessTokens
 from api.http.problems import documented
-from api.identity.context import AtFrontDesk, FrontDesk, known
+from api.identity.context import Identity, IdentityContext, require_account
 from api.identity.login import NO_STORE, Tokens, first_party_tokens
 from api.identity.oauth.forms import BadForm, answered, bad_form, failed, form_of, oauth_request, refused
 from api.identity.oauth.grants import METHODS, about_user
@@ -41,7 +41,7 @@ def _described(*required: str) -> dict[str, Any]:
     responses=_PROBLEMS,
     openapi_extra=_described("grant_type"),
 )
-async def token(request: Request, desk: AtFrontDesk) -> Response:
+async def token(request: Request, context: Identity) -> Response:
     """Registered clients authenticate; without a client a refresh token is one of our own log-in."""
     try:
         given = await form_of(request)
@@ -49,14 +49,14 @@ async def token(request: Request, desk: AtFrontDesk) -> Response:
         return bad_form(error, request)
     has_client = "client_id" in given or request.headers.get("authorization", "").lower().startswith("basic ")
     if given.get("grant_type") == "refresh_token" and not has_client:
-        return await _refresh(given.get("refresh_token"), request, desk)
-    return await _protocol(request, desk, lambda server: server.create_token_response(oauth_request(request, given)))
+        return await _refresh(given.get("refresh_token"), request, context)
+    return await _protocol(request, context, lambda server: server.create_token_response(oauth_request(request, given)))
 
 
-async def _refresh(refresh_token: str | None, request: Request, desk: FrontDesk) -> Response:
+async def _refresh(refresh_token: str | None, request: Request, context: IdentityContext) -> Response:
     if not refresh_token:
         return bad_form(BadForm("Missing 'refresh_token' in request."), request)
-    async with desk.engine.begin() as connection:
+    async with context.engine.begin() as connection:
         rotation = await sessions.rotate(connection, refresh_token)
         tokens = await first_party_tokens(request, connection, rotation) if rotation else None
     if tokens is None:
@@ -71,9 +71,9 @@ async def _refresh(refresh_token: str | None, request: Request, desk: FrontDesk)
     responses=_PROBLEMS,
     openapi_extra=_described("token"),
 )
-async def revoke(request: Request, desk: AtFrontDesk) -> Response:
+async def revoke(request: Request, context: Identity) -> Response:
     """A refresh token takes all tokens of its grant along. A token that is none ends in the same answer."""
-    return await _endpoint("revocation", request, desk)
+    return await _endpoint("revocation", request, context)
 
 
 @router.post(
@@ -83,23 +83,23 @@ async def revoke(request: Request, desk: AtFrontDesk) -> Response:
     responses=_PROBLEMS | documented(ProblemType.FORBIDDEN),
     openapi_extra=_described("token"),
 )
-async def introspect(request: Request, desk: AtFrontDesk) -> Response:
-    return await _endpoint("introspection", request, desk)
+async def introspect(request: Request, context: Identity) -> Response:
+    return await _endpoint("introspection", request, context)
 
 
-async def _endpoint(name: str, request: Request, desk: FrontDesk) -> Response:
+async def _endpoint(name: str, request: Request, context: IdentityContext) -> Response:
     try:
         given = await form_of(request)
     except BadForm as error:
         return bad_form(error, request)
     return await _protocol(
-        request, desk, lambda server: server.create_endpoint_response(name, oauth_request(request, given))
+        request, context, lambda server: server.create_endpoint_response(name, oauth_request(request, given))
     )
 
 
-async def _protocol(request: Request, desk: FrontDesk, work: Callable[[OAuthServer], Answer]) -> Response:
+async def _protocol(request: Request, context: IdentityContext, work: Callable[[OAuthServer], Answer]) -> Response:
     try:
-        return answered(await serve(desk, work), request)
+        return answered(await serve(context, work), request)
     except OAuth2Error as error:
         return failed(error, request)
 
@@ -109,10 +109,10 @@ async def _protocol(request: Request, desk: FrontDesk, work: Callable[[OAuthServ
     summary="Who the token's person is (OpenID Connect)",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.NOT_FOUND),
 )
-async def userinfo(caller: OpenId, desk: AtFrontDesk) -> dict[str, Any]:
+async def userinfo(caller: OpenId, context: Identity) -> dict[str, Any]:
     """404 for a client that acts for nobody."""
-    async with desk.engine.connect() as connection:
-        account = known(await accounts.find(connection, desk.vault, caller.user_id))
+    async with context.engine.connect() as connection:
+        account = require_account(await accounts.find(connection, context.vault, caller.user_id))
     return {"sub": str(account.id)} | about_user(account, caller.scopes)
 
 
@@ -130,7 +130,7 @@ class _KeySet(Response):
 async def jwks(request: Request) -> Response:
     tokens: AccessTokens = request.app.state.tokens
     if not tokens.ring.published:
-        await request.app.state.upkeep.learn()
+        await request.app.state.key_sync.learn()
     return _KeySet(orjson.dumps(tokens.jwks()), headers={"Cache-Control": "public, max-age=300"})
 
 

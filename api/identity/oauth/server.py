@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth.tokens import AccessTokens, Claims, Principal
-from api.identity.context import FrontDesk
+from api.identity.context import IdentityContext
 from api.identity.oauth import clients
 from api.identity.oauth.grants import METHODS, CodeGrant, IdTokens, OnlyS256, PartnerGrant, RefreshGrant
 from db.identity import grants
@@ -168,22 +168,22 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
         return token.said
 
 
-async def serve(desk: FrontDesk, work: Callable[[OAuthServer], T]) -> T:
+async def serve(context: IdentityContext, work: Callable[[OAuthServer], T]) -> T:
     """Let the server work in one transaction, which is committed also where the protocol answers with an error.
 
     Raises:
         OAuth2Error: The request cannot be answered in the protocol's way.
     """
-    async with desk.engine.begin() as connection:
-        return await serve_within(connection, desk, work)
+    async with context.engine.begin() as connection:
+        return await serve_within(connection, context, work)
 
 
-async def serve_within(connection: AsyncConnection, desk: FrontDesk, work: Callable[[OAuthServer], T]) -> T:
+async def serve_within(connection: AsyncConnection, context: IdentityContext, work: Callable[[OAuthServer], T]) -> T:
     """As `serve`, in the caller's transaction."""
 
     def run(connection: Connection) -> T:
         try:
-            return work(OAuthServer(connection, desk.vault, desk.request.app.state.tokens))
+            return work(OAuthServer(connection, context.vault, context.request.app.state.tokens))
         except ValueError as error:
             # authlib puts the client's words into its messages, and then finds characters there that it does not allow.
             raise InvalidRequestError("The request has characters that are not allowed.") from error

@@ -1,4 +1,4 @@
-"""A Redis that nobody else uses, and an event in it."""
+"""A private Redis, and an event in it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def locks(redis: Redis) -> SeatLocks:
 
 @pytest.fixture
 async def event(locks: SeatLocks) -> UUID:
-    """An event that is loaded, and of which nothing is taken."""
+    """An event that is loaded, with all places free."""
     event_id = uuid4()
     assert await locks.load(event_id, "", NOTHING)
     return event_id

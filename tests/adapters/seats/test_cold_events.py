@@ -1,4 +1,4 @@
-"""An event that Redis has lost: nobody is admitted until it says what Postgres says."""
+"""An event that Redis has lost admits no booking until it is loaded from Postgres again."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from tests.adapters.seats.places import CAPACITY, MINUTE, NOTHING, count, ends_i
 from tests.waiting import eventually
 
 
-async def test_an_event_that_redis_has_lost_admits_nobody_until_it_is_loaded(
-    locks: SeatLocks, redis: Redis, event: UUID
-) -> None:
+async def test_a_cold_event_admits_no_booking_until_it_is_loaded(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     sold, held = wants(event, "A-1-1", Standing=3), wants(event, "A-1-2", Garden=1)
     await locks.hold(sold, MINUTE)
     await locks.sell(sold)
@@ -40,7 +38,7 @@ async def test_an_event_that_redis_has_lost_admits_nobody_until_it_is_loaded(
     assert 0 < await ends_in(redis, held, "A-1-2") <= 60_000
 
 
-async def test_an_event_is_loaded_once_however_many_try(locks: SeatLocks, redis: Redis) -> None:
+async def test_of_many_loads_of_an_event_one_has_effect(locks: SeatLocks, redis: Redis) -> None:
     event = uuid4()
     rivals = [Claims(CAPACITY, [("A-1-1", uuid4(), None)], [("Standing", uuid4(), 2, None)]) for _ in range(20)]
     assert all(await asyncio.gather(*(locks.load(event, "", claims) for claims in rivals)))
@@ -51,7 +49,7 @@ async def test_an_event_is_loaded_once_however_many_try(locks: SeatLocks, redis:
 
 
 async def admitted(locks: SeatLocks, places: Places, read: Callable[[], Awaitable[Claims]]) -> tuple[str, ...]:
-    """Come in as the reservation service lets everybody in, with Postgres' answer from `read`."""
+    """Hold as the reservation service does, with Postgres' answer from `read`."""
 
     async def come() -> tuple[tuple[str, ...]] | None:
         try:
@@ -67,9 +65,7 @@ async def admitted(locks: SeatLocks, places: Places, read: Callable[[], Awaitabl
     return found[0]
 
 
-async def test_a_crowd_at_an_event_that_redis_has_lost_reads_the_house_once(
-    locks: SeatLocks, redis: Redis, event: UUID
-) -> None:
+async def test_a_crowd_at_a_cold_event_reads_postgres_once(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     house = [(f"A-{row}-{number}", uuid4(), None) for row in range(1, 41) for number in range(1, 51)]
     await forget(redis, event)
     reads = 0
@@ -86,17 +82,17 @@ async def test_a_crowd_at_an_event_that_redis_has_lost_reads_the_house_once(
     assert await locks.hold(wants(event, "B-1-1", "A-1-1"), MINUTE) == ("A-1-1",)
 
 
-async def test_who_loads_an_event_has_it_to_himself_until_he_is_done(redis: Redis) -> None:
+async def test_one_process_at_a_time_has_the_turn_to_load_an_event(redis: Redis) -> None:
     event = uuid4()
     one, other = SeatLocks(redis), SeatLocks(redis)
     assert await one.may_load(event)
     assert not await one.may_load(event)
     assert not await other.may_load(event)
-    assert 0 < await redis.pttl(f"seatwright:{{{event}}}:loading") <= 5_000  # should he die
+    assert 0 < await redis.pttl(f"seatwright:{{{event}}}:loading") <= 5_000  # in case the process dies
 
     await redis.set(f"seatwright:{{{event}}}:change", "something")
     assert not await other.load(event, "", NOTHING)
-    assert not await other.may_load(event)  # whose turn it is not cannot end it
+    assert not await other.may_load(event)  # a process without the turn cannot end it
     await redis.delete(f"seatwright:{{{event}}}:change")
     await one.load(event, "", NOTHING)
     assert not await other.may_load(event)  # it is warm
@@ -104,7 +100,7 @@ async def test_who_loads_an_event_has_it_to_himself_until_he_is_done(redis: Redi
     assert await other.may_load(event)
 
 
-async def test_who_has_to_read_again_is_not_in_his_own_way(locks: SeatLocks) -> None:
+async def test_a_load_that_must_read_again_gets_its_turn_again(locks: SeatLocks) -> None:
     event = uuid4()
     assert await locks.may_load(event)
     change = await locks.latest_change(event)
@@ -113,9 +109,7 @@ async def test_who_has_to_read_again_is_not_in_his_own_way(locks: SeatLocks) -> 
     assert await locks.may_load(event)
 
 
-async def test_what_was_sold_while_the_event_was_cold_is_newer_than_what_is_loaded(
-    locks: SeatLocks, redis: Redis
-) -> None:
+async def test_a_sale_made_while_the_event_was_cold_survives_the_load(locks: SeatLocks, redis: Redis) -> None:
     event = uuid4()
     sold = wants(event, "A-1-1", Standing=2)
     before = Claims(
@@ -129,9 +123,7 @@ async def test_what_was_sold_while_the_event_was_cold_is_newer_than_what_is_load
     assert await count(redis, event, "Standing") == (2, 2)
 
 
-async def test_who_asks_for_a_seat_of_an_event_that_redis_has_lost_leaves_nothing_behind(
-    locks: SeatLocks, redis: Redis
-) -> None:
+async def test_a_hold_at_a_cold_event_leaves_nothing_behind(locks: SeatLocks, redis: Redis) -> None:
     event = uuid4()
     with pytest.raises(ColdEvent):
         await locks.hold(wants(event, "A-1-1"), MINUTE)
@@ -139,12 +131,10 @@ async def test_who_asks_for_a_seat_of_an_event_that_redis_has_lost_leaves_nothin
 
 
 @pytest.mark.parametrize("is_sold", [False, True], ids=["held", "sold"])
-async def test_who_withdraws_too_late_what_was_asked_for_leaves_the_seat_to_its_booking(
-    locks: SeatLocks, redis: Redis, is_sold: bool
-) -> None:
+async def test_a_late_withdrawal_leaves_the_seat_to_its_booking(locks: SeatLocks, redis: Redis, is_sold: bool) -> None:
     event = uuid4()
     places = wants(event, "A-1-1")
-    await redis.set(seat_key(event, "A-1-1"), str(places.booking_id), px=60_000)  # then it stands still
+    await redis.set(seat_key(event, "A-1-1"), str(places.booking_id), px=60_000)  # then the process is paused
     assert await locks.load(event, "", NOTHING)
     assert await locks.hold(places, MINUTE) == ()  # by another worker
     if is_sold:
@@ -154,9 +144,7 @@ async def test_who_withdraws_too_late_what_was_asked_for_leaves_the_seat_to_its_
     assert await redis.get(seat_key(event, "A-1-1")) == str(places.booking_id).encode()
 
 
-async def test_who_died_asking_for_a_seat_that_redis_had_lost_does_not_hide_whose_it_is(
-    locks: SeatLocks, redis: Redis
-) -> None:
+async def test_a_process_that_died_in_a_cold_hold_does_not_hide_the_seats_owner(locks: SeatLocks, redis: Redis) -> None:
     event = uuid4()
     sold, held = wants(event, "A-1-1"), wants(event, "A-1-2")
     for seat, owner in (("A-1-1", uuid4()), ("A-1-2", uuid4()), ("A-1-3", sold.booking_id)):
@@ -169,9 +157,7 @@ async def test_who_died_asking_for_a_seat_that_redis_had_lost_does_not_hide_whos
     assert 0 < await ends_in(redis, held, "A-1-2") <= 60_000
 
 
-async def test_a_hold_that_was_made_longer_while_the_event_was_cold_is_newer_than_what_is_loaded(
-    locks: SeatLocks, redis: Redis
-) -> None:
+async def test_a_hold_extended_while_the_event_was_cold_survives_the_load(locks: SeatLocks, redis: Redis) -> None:
     event = uuid4()
     held = wants(event, "A-1-1")
     await locks.extend(held, 10 * MINUTE)
@@ -179,7 +165,7 @@ async def test_a_hold_that_was_made_longer_while_the_event_was_cold_is_newer_tha
     assert await ends_in(redis, held, "A-1-1") > 60_000
 
 
-async def test_what_was_read_before_somebody_let_go_is_not_loaded(locks: SeatLocks, redis: Redis) -> None:
+async def test_data_that_was_read_before_a_release_is_not_loaded(locks: SeatLocks, redis: Redis) -> None:
     event = uuid4()
     gone = wants(event, "A-1-1", Standing=10)
     stale = Claims(CAPACITY, [("A-1-1", gone.booking_id, MINUTE)], [("Standing", gone.booking_id, 10, MINUTE)])

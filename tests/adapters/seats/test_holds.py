@@ -28,22 +28,20 @@ async def test_all_places_are_held_or_none(locks: SeatLocks, redis: Redis, event
     assert await count(redis, event, "Garden") == (4, 4)
 
 
-async def test_looking_holds_nothing(locks: SeatLocks, event: UUID) -> None:
+async def test_peeking_holds_nothing(locks: SeatLocks, event: UUID) -> None:
     assert await locks.peek(wants(event, "A-1-1", Standing=10)) == ()
     assert await locks.hold(wants(event, "A-1-1", Standing=10), MINUTE) == ()
     assert await locks.peek(wants(event, "A-1-1", "A-1-2", Standing=1)) == ("A-1-1", "Standing")
 
 
-async def test_a_booking_may_hold_its_places_again_and_has_them_once(
-    locks: SeatLocks, redis: Redis, event: UUID
-) -> None:
+async def test_a_booking_that_repeats_its_hold_has_its_places_once(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     places = wants(event, "A-1-1", Standing=10)
     for _ in range(3):
         assert await locks.hold(places, MINUTE) == ()
     assert await count(redis, event, "Standing") == (10, 10)
 
 
-async def test_a_hold_that_nobody_ends_ends_by_itself(locks: SeatLocks, redis: Redis, event: UUID) -> None:
+async def test_a_hold_expires_by_itself(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     assert await locks.hold(wants(event, "A-1-1", Standing=10), timedelta(seconds=1)) == ()
     next_one = wants(event, "A-1-1", Standing=10)
     assert await locks.hold(next_one, MINUTE) == ("A-1-1", "Standing")
@@ -55,7 +53,7 @@ async def test_a_hold_that_nobody_ends_ends_by_itself(locks: SeatLocks, redis: R
     assert await count(redis, event, "Standing") == (10, 10)
 
 
-async def test_a_hold_can_be_made_longer_by_its_booking_only(locks: SeatLocks, redis: Redis, event: UUID) -> None:
+async def test_a_hold_can_be_extended_by_its_booking_only(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     mine, other = wants(event, "A-1-1"), wants(event, "A-1-1")
     await locks.hold(mine, MINUTE)
     await locks.extend(other, 10 * MINUTE)
@@ -64,7 +62,7 @@ async def test_a_hold_can_be_made_longer_by_its_booking_only(locks: SeatLocks, r
     assert await ends_in(redis, mine, "A-1-1") > 60_000
 
 
-async def test_a_hold_is_never_made_shorter(locks: SeatLocks, redis: Redis, event: UUID) -> None:
+async def test_a_hold_is_never_shortened(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     places = wants(event, "A-1-1", Standing=2)
     until = f"seatwright:{{{event}}}:general:Standing:until"
     await locks.hold(places, 60 * MINUTE)
@@ -82,19 +80,17 @@ async def test_a_hold_is_never_made_shorter(locks: SeatLocks, redis: Redis, even
     assert longer > long + 29 * 60_000
 
 
-async def test_a_hold_that_would_last_no_time_is_an_error_and_not_a_sale(
-    locks: SeatLocks, redis: Redis, event: UUID
-) -> None:
+async def test_a_hold_without_duration_is_an_error_and_not_a_sale(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     places = wants(event, "A-1-1", Standing=1)
     await locks.hold(places, MINUTE)
     for keep in (locks.extend, locks.hold):
         for nothing in (timedelta(0), timedelta(microseconds=999), timedelta(seconds=-1)):
-            with pytest.raises(ValueError, match="a millisecond at least"):
+            with pytest.raises(ValueError, match="at least a millisecond"):
                 await keep(places, nothing)
     assert 0 < await ends_in(redis, places, "A-1-1") <= 60_000
 
 
-async def test_a_booking_lets_go_of_its_own_places_only(locks: SeatLocks, redis: Redis, event: UUID) -> None:
+async def test_a_booking_releases_its_own_places_only(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     mine, other = wants(event, "A-1-1", Standing=4), wants(event, "A-1-2", Standing=3)
     await locks.hold(mine, MINUTE)
     await locks.hold(other, MINUTE)
@@ -106,7 +102,7 @@ async def test_a_booking_lets_go_of_its_own_places_only(locks: SeatLocks, redis:
     assert await locks.hold(wants(event, "A-1-1", "A-1-2"), MINUTE) == ("A-1-2",)
 
 
-async def test_what_is_sold_has_no_end_whatever_its_booking_still_tries(
+async def test_sold_places_do_not_expire_after_any_call_of_their_booking(
     locks: SeatLocks, redis: Redis, event: UUID
 ) -> None:
     places = wants(event, "A-1-1", Standing=2)
@@ -120,7 +116,7 @@ async def test_what_is_sold_has_no_end_whatever_its_booking_still_tries(
     assert await locks.hold(wants(event, "A-1-1", Standing=9), MINUTE) == ("A-1-1", "Standing")
 
 
-async def test_a_sale_wins_over_whatever_redis_believed(locks: SeatLocks, redis: Redis, event: UUID) -> None:
+async def test_a_sale_replaces_whatever_redis_has(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     hold, sale = wants(event, "A-1-1"), wants(event, "A-1-1")
     await locks.hold(hold, MINUTE)
     await locks.sell(sale)
@@ -129,9 +125,7 @@ async def test_a_sale_wins_over_whatever_redis_believed(locks: SeatLocks, redis:
     assert await ends_in(redis, sale, "A-1-1") == -1
 
 
-async def test_a_sale_that_comes_late_does_not_take_a_seat_that_was_sold_again(
-    locks: SeatLocks, redis: Redis, event: UUID
-) -> None:
+async def test_a_late_sale_does_not_take_a_seat_that_was_resold(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     late, owner = wants(event, "A-1-1", "A-1-2"), wants(event, "A-1-1")
     await locks.sell(owner)
     await locks.sell(late)
@@ -141,7 +135,7 @@ async def test_a_sale_that_comes_late_does_not_take_a_seat_that_was_sold_again(
     assert await locks.hold(wants(event, "A-1-1", "A-1-2"), MINUTE) == ("A-1-1",)
 
 
-async def test_a_crowd_at_once_gets_each_place_once(locks: SeatLocks, redis: Redis, event: UUID) -> None:
+async def test_a_concurrent_crowd_gets_each_place_once(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     crowd = [wants(event, f"A-1-{n % 9 + 1}", f"A-1-{n % 9 + 2}", Standing=1) for n in range(200)]
     refused = await asyncio.gather(*(locks.hold(places, MINUTE) for places in crowd))
     lucky = [seat for places, taken in zip(crowd, refused, strict=True) if not taken for seat in places.seats]
@@ -150,17 +144,17 @@ async def test_a_crowd_at_once_gets_each_place_once(locks: SeatLocks, redis: Red
     assert await count(redis, event, "Standing") == (len(lucky) // 2, len(lucky) // 2)
 
 
-class Deed(NamedTuple):
-    """Something that happens to one of a few bookings; `lapse` is the end of its time."""
+class Operation(NamedTuple):
+    """An operation on one of a few bookings; `lapse` is the expiry of its hold."""
 
-    what: str
+    kind: str
     booking: int
     quantities: dict[str, int]
 
 
-DEEDS = st.lists(
+OPERATIONS = st.lists(
     st.builds(
-        Deed,
+        Operation,
         st.sampled_from(["hold", "hold", "hold", "peek", "extend", "sell", "release", "lapse"]),
         st.integers(0, 3),
         st.dictionaries(st.sampled_from(sorted(CAPACITY)), st.integers(1, 6), min_size=1),
@@ -169,18 +163,18 @@ DEEDS = st.lists(
 )
 
 
-class House:
-    """What the counters should say, kept in the simplest way."""
+class Model:
+    """A simple model of the counters."""
 
     def __init__(self) -> None:
         self.held: dict[int, dict[str, int]] = {}
         self.sold: set[int] = set()
 
-    def refuses(self, deed: Deed) -> tuple[str, ...]:
-        others = [held for booking, held in self.held.items() if booking != deed.booking]
+    def refuses(self, operation: Operation) -> tuple[str, ...]:
+        others = [held for booking, held in self.held.items() if booking != operation.booking]
         return tuple(
             section
-            for section, quantity in deed.quantities.items()
+            for section, quantity in operation.quantities.items()
             if sum(held.get(section, 0) for held in others) + quantity > CAPACITY[section]
         )
 
@@ -189,51 +183,53 @@ class House:
 
 
 @settings(max_examples=150, deadline=None)
-@given(deeds=DEEDS)
-def test_the_counter_is_what_the_bookings_have_whatever_they_do(redis_url: str, deeds: list[Deed]) -> None:
+@given(operations=OPERATIONS)
+def test_the_counter_equals_the_bookings_places_after_any_operations(
+    redis_url: str, operations: list[Operation]
+) -> None:
     async def run() -> None:
         async with Redis.from_url(redis_url) as redis:
-            await _live(redis, deeds)
+            await _run_all(redis, operations)
 
     asyncio.run(run())
 
 
-async def _live(redis: Redis, deeds: Sequence[Deed]) -> None:
-    locks, event, house = SeatLocks(redis), uuid4(), House()
+async def _run_all(redis: Redis, operations: Sequence[Operation]) -> None:
+    locks, event, model = SeatLocks(redis), uuid4(), Model()
     ids = [uuid4() for _ in range(4)]
     await locks.load(event, "", NOTHING)
-    for deed in deeds:
-        await _do(locks, redis, house, deed, Places(event, ids[deed.booking], (), deed.quantities))
+    for operation in operations:
+        await _run_one(locks, redis, model, operation, Places(event, ids[operation.booking], (), operation.quantities))
         for section, capacity in CAPACITY.items():
             counted, found = await count(redis, event, section)
-            assert counted == found, deed
-            assert house.total(section) <= counted <= capacity, deed
+            assert counted == found, operation
+            assert model.total(section) <= counted <= capacity, operation
     for booking in ids:
         await locks.release(Places(event, booking, (), CAPACITY))
     assert [await count(redis, event, section) for section in CAPACITY] == [(0, 0)] * len(CAPACITY)
 
 
-async def _do(locks: SeatLocks, redis: Redis, house: House, deed: Deed, asked: Places) -> None:
-    mine = house.held.get(deed.booking)
-    match deed.what:
-        case "hold" if mine is None or mine == deed.quantities:
-            refused = house.refuses(deed)
-            assert await locks.hold(asked, MINUTE) == refused
+async def _run_one(locks: SeatLocks, redis: Redis, model: Model, operation: Operation, places: Places) -> None:
+    mine = model.held.get(operation.booking)
+    match operation.kind:
+        case "hold" if mine is None or mine == operation.quantities:
+            refused = model.refuses(operation)
+            assert await locks.hold(places, MINUTE) == refused
             if not refused:
-                house.held[deed.booking] = deed.quantities
+                model.held[operation.booking] = operation.quantities
         case "peek":
-            assert await locks.peek(asked) == house.refuses(deed)
+            assert await locks.peek(places) == model.refuses(operation)
         case "extend" if mine:
-            await locks.extend(asked._replace(quantities=mine), MINUTE)
+            await locks.extend(places._replace(quantities=mine), MINUTE)
         case "sell" if mine:
-            await locks.sell(asked._replace(quantities=mine))
-            house.sold.add(deed.booking)
+            await locks.sell(places._replace(quantities=mine))
+            model.sold.add(operation.booking)
         case "release":
-            await locks.release(asked._replace(quantities=CAPACITY))
-            house.held.pop(deed.booking, None)
-            house.sold.discard(deed.booking)
-        case "lapse" if mine and deed.booking not in house.sold:
+            await locks.release(places._replace(quantities=CAPACITY))
+            model.held.pop(operation.booking, None)
+            model.sold.discard(operation.booking)
+        case "lapse" if mine and operation.booking not in model.sold:
             for section in mine:
-                key = f"seatwright:{{{asked.event_id}}}:general:{section}:until"
-                await redis.zadd(key, {str(asked.booking_id): 1})
-            del house.held[deed.booking]
+                key = f"seatwright:{{{places.event_id}}}:general:{section}:until"
+                await redis.zadd(key, {str(places.booking_id): 1})
+            del model.held[operation.booking]

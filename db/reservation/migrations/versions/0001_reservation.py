@@ -199,7 +199,7 @@ CREATE TABLE cancellations (
 CREATE INDEX cancellations_under_way ON cancellations (started_at) WHERE over_at IS NULL;
 
 -- Bookings whose end is not yet in Redis.
-CREATE TABLE untold (booking_id uuid PRIMARY KEY REFERENCES bookings);
+CREATE TABLE pending_redis_updates (booking_id uuid PRIMARY KEY REFERENCES bookings);
 """
 
 

@@ -1,0 +1,81 @@
+"""Calls one of Seatwright's own services over HTTP: one policy for time limits, retries, redirects and the token."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import aiohttp
+from pydantic import BaseModel, ValidationError
+
+from domain.problems import ProblemType, Refused
+
+_Answer = TypeVar("_Answer", bound=BaseModel)
+
+
+class InternalClient:
+    """One service's HTTP interface; each method raises `Refused` as UNAVAILABLE if there is no proper answer.
+
+    It does not retry: the caller has its own deadline, or is tried again by Kafka. It follows no redirect, because the
+    token must not reach another address.
+    """
+
+    def __init__(self, service: str, url: str, token: str | None = None, *, seconds: float = 5.0) -> None:
+        """Open the client; the event loop must run.
+
+        Args:
+            service: The service's name, for error texts.
+            token: The token that all services share; without one, each call brings its own authorization.
+            seconds: The most that a call may take.
+        """
+        self._service = service
+        self._session = aiohttp.ClientSession(
+            url,
+            headers={"Authorization": f"Bearer {token}"} if token else None,
+            timeout=aiohttp.ClientTimeout(total=seconds),
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def find(self, path: str, answer: type[_Answer], **options: Any) -> _Answer | None:
+        """GET a resource; None if the service answers 404.
+
+        Args:
+            options: Query `params` and `headers`.
+        """
+        body = await self._call("GET", path, **options)
+        if body is None:
+            return None
+        try:
+            return answer.model_validate_json(body)
+        except ValidationError:
+            raise self._unavailable("answered something else") from None
+
+    async def get(self, path: str, answer: type[_Answer], **options: Any) -> _Answer:
+        """GET a resource that always exists."""
+        found = await self.find(path, answer, **options)
+        if found is None:
+            raise self._unavailable("answered 404")
+        return found
+
+    async def post(self, path: str, body: BaseModel) -> None:
+        """POST a body to an endpoint that always exists."""
+        headers = {"Content-Type": "application/json"}
+        if await self._call("POST", path, data=body.model_dump_json(), headers=headers) is None:
+            raise self._unavailable("answered 404")
+
+    async def _call(self, method: str, path: str, **options: Any) -> bytes | None:
+        try:
+            async with self._session.request(method, path, allow_redirects=False, **options) as response:
+                if response.status == HTTPStatus.NOT_FOUND:
+                    return None
+                if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+                    raise self._unavailable(f"answered {response.status}")
+                return await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unavailable(f"did not answer: {type(error).__name__}") from None
+
+    def _unavailable(self, why: str) -> Refused:
+        return Refused(ProblemType.UNAVAILABLE, f"The {self._service} service {why}.")

@@ -1,0 +1,169 @@
+"""Exchange a ticket's seat, or abandon an exchange whose payment waits for the buyer."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.payment.registry import find_provider
+from api.auth.tokens import Principal
+from api.http.deadlines import with_deadline
+from api.http.idempotency import digest, exchange_id_for, known_or_planned, refuse_other_body
+from api.http.sagas import WorkflowClosed, answer, start_or_attach, unknown
+from api.reservation.answers import Answer, refusal
+from api.reservation.booking_saga import about
+from api.reservation.context import ReservationContext
+from api.reservation.reads import require_exchange
+from api.reservation.schemas import ExchangeBody
+from config.settings import secret
+from db.reservation.bookings import bookings
+from db.reservation.exchanges import exchanges, history, plans
+from domain.bookings import Booking
+from domain.exchanges import Exchange, ExchangeOutcome, ExchangeRequest, ExchangeState, Payment
+from domain.problems import ProblemType, Refused
+from workflows.exchange import ExchangeWorkflow
+from workflows.ids import exchange_workflow_id, start_exchange
+from workflows.support.problems import OUTCOME_UNKNOWN
+
+
+class _Whole(ExchangeBody):
+    """All that makes two requests the same."""
+
+    booking_id: UUID
+
+
+async def exchange(
+    context: ReservationContext, buyer: Principal, booking: Booking, body: ExchangeBody, key: str
+) -> Answer:
+    """Exchange a seat; a difference is paid before the new ticket is issued, or given back after it.
+
+    Raises:
+        Refused: The exchange is not allowed, it failed, or its outcome is not known.
+    """
+    _check_payment(body, booking)
+    request = _request(context, buyer, booking, body, key, await with_deadline(_now(context)))
+    known = await with_deadline(_prepare(context, request))
+    if known is None or not (known.is_over or known.state is ExchangeState.ACTION_REQUIRED):
+        known = await _carry_out(context, request)
+    return _answer(known)
+
+
+async def abandon_exchange(context: ReservationContext, booking_id: UUID, exchange_id: UUID) -> Exchange:
+    """End an exchange whose payment waits for the buyer. One that has failed is answered as it is.
+
+    Raises:
+        Refused: There is no such exchange, it is completed, or the outcome is not known.
+    """
+    found = await require_exchange(context, booking_id, exchange_id)
+    if not found.is_over:
+        saga = context.temporal.get_workflow_handle(exchange_workflow_id(exchange_id))
+        update = saga.execute_update(ExchangeWorkflow.abandon)
+        with suppress(WorkflowClosed):  # it has just ended by itself
+            await answer(update, about=about(booking_id), wait=context.settings.payment_wait)
+        found = await require_exchange(context, booking_id, exchange_id)
+    if found.state is ExchangeState.COMPLETED:
+        raise Refused(ProblemType.WRONG_STATE, "The exchange is completed.", exchange_id=str(exchange_id))
+    return found
+
+
+def _check_payment(body: ExchangeBody, booking: Booking) -> None:
+    if body.provider:
+        provider = find_provider(body.provider)
+        provider.check_method(body.payment_method)
+        provider.check_currency(booking.currency)
+    elif body.payment_method:
+        raise Refused(ProblemType.INVALID_REQUEST, "provider: name the payment method's provider.", field="provider")
+
+
+async def _now(context: ReservationContext) -> datetime:
+    async with context.engine.connect() as connection:
+        return await bookings.now(connection)
+
+
+def _request(
+    context: ReservationContext, buyer: Principal, booking: Booking, body: ExchangeBody, key: str, now: datetime
+) -> ExchangeRequest:
+    settings = context.settings
+    id = exchange_id_for(buyer.user_id, key, secret(settings.booking_id_secret))
+    back = f"{settings.api_url}/v1/bookings/{booking.id}/exchanges/{id}/return"
+    return ExchangeRequest(
+        id=id,
+        booking_id=booking.id,
+        event_id=booking.event_id,
+        requested_by=buyer.user_id,
+        ticket=body.ticket,
+        seat=body.seat,
+        payment=Payment(provider=body.provider, payment_method=body.payment_method, return_url=back)
+        if body.provider
+        else None,
+        deadline=now + timedelta(seconds=settings.payment_wait),
+        body_sha256=digest(_Whole(booking_id=booking.id, **body.model_dump())),
+        window=timedelta(seconds=settings.payment_window),
+        attempts=settings.compensation_attempts,
+    )
+
+
+async def _prepare(context: ReservationContext, request: ExchangeRequest) -> Exchange | None:
+    """The exchange that this key has made already; None where it may be started."""
+    async with context.engine.connect() as connection:
+        return await known_or_planned(lambda: _known(connection, request), lambda: plans.plan(connection, request))
+
+
+async def _known(connection: AsyncConnection, request: ExchangeRequest) -> Exchange | None:
+    known = await exchanges.find(connection, request.id)
+    if known:
+        refuse_other_body(await history.digest_of(connection, request.id), request.body_sha256)
+    return known
+
+
+async def _carry_out(context: ReservationContext, request: ExchangeRequest) -> Exchange:
+    try:
+        outcome = await _start(context, request)
+    except WorkflowClosed:
+        return await _current(context, request)
+    refuse_other_body(outcome.body_sha256, request.body_sha256)
+    if outcome.exchange is None:
+        assert outcome.problem is not None
+        raise refusal(outcome.problem)
+    return outcome.exchange
+
+
+async def _start(context: ReservationContext, request: ExchangeRequest) -> ExchangeOutcome:
+    """Wait until the exchange is refused, needs its buyer, or has ended."""
+    return await start_or_attach(
+        context.temporal,
+        ExchangeWorkflow.run,
+        request,
+        start_exchange(request),
+        ExchangeWorkflow.answered,
+        about=about(request.booking_id),
+        wait=context.settings.payment_wait,
+    )
+
+
+async def _current(context: ReservationContext, request: ExchangeRequest) -> Exchange:
+    """The exchange after its workflow has ended."""
+    known = await with_deadline(_prepare(context, request))
+    if known is None:
+        raise unknown(about(request.booking_id))
+    return known
+
+
+def _answer(exchange: Exchange) -> Answer:
+    """What a request came to.
+
+    Raises:
+        Refused: It came to nothing, or waits for an operator.
+    """
+    members = about(exchange.booking_id) | {"exchange_id": str(exchange.id)}
+    if exchange.problem:
+        raise refusal(exchange.problem, **members)
+    if exchange.state is ExchangeState.ACTION_REQUIRED:
+        return Answer(exchange.answer(), HTTPStatus.ACCEPTED)
+    if exchange.state is not ExchangeState.COMPLETED:
+        raise refusal(OUTCOME_UNKNOWN, **members)
+    return Answer(exchange.answer())

@@ -1,0 +1,93 @@
+"""Hold seats: find what the key has made already, refuse what cannot be held, then let the saga hold."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from adapters.redis.seat_locks import ColdEvent, Places
+from api.http.deadlines import with_deadline
+from api.http.idempotency import booking_id_for, digest, refuse_other_body
+from api.http.sagas import WorkflowClosed
+from api.reservation import booking_saga, hold_quota
+from api.reservation.answers import as_first_answered, refusal
+from api.reservation.context import ReservationContext
+from api.reservation.reads import current_booking
+from api.reservation.replays import Replay, find_replay
+from api.reservation.schemas import BookingBody
+from config.settings import secret
+from db.engine import autocommit
+from db.reservation import offers
+from db.reservation.bookings import bookings
+from domain.bookings import Booking, BookingRequest
+from temporal.policies import booking_policy
+
+_MAX_DELAY: Final = timedelta(seconds=20)
+"""A hold that Temporal delivers later than this after its caller has stopped waiting is not made."""
+
+
+async def hold(context: ReservationContext, user_id: UUID, body: BookingBody, key: str) -> Booking:
+    """Hold all the places of a body, or none; the same key gets the same booking.
+
+    Raises:
+        Refused: The places cannot be held, the user holds too many, or the outcome is not known.
+    """
+    booking_id = booking_id_for(user_id, key, secret(context.settings.booking_id_secret))
+    found = await with_deadline(_prepare(context, body, user_id, booking_id))
+    if isinstance(found, BookingRequest):
+        async with hold_quota.counted(context.hold_quota, context.engine, found):
+            return await _hold(context, found)
+    if found.may_be_lost:
+        return await _hold(context, found.request, again=True)
+    return as_first_answered(found.booking)
+
+
+async def _prepare(
+    context: ReservationContext, body: BookingBody, user_id: UUID, booking_id: UUID
+) -> Replay | BookingRequest:
+    """What this key has made already, or else the request for the saga."""
+    sha256, policy = digest(body), booking_policy(context.settings)
+    async with autocommit(context.engine) as connection:
+        replay = await find_replay(connection, booking_id, policy)
+        if replay:
+            refuse_other_body(replay.request.body_sha256, sha256)
+            return replay
+        sale = await offers.find_sale(connection, body.event_id)
+    offers.price_of(sale.sections, body.seats, body.quantities)
+    request = BookingRequest(
+        id=booking_id,
+        user_id=user_id,
+        event_id=body.event_id,
+        seats=tuple(body.seats),
+        quantities=body.quantities,
+        body_sha256=sha256,
+        accept_alternatives=body.accept_alternatives,
+        hold_seconds=sale.hold_seconds,
+        not_after=sale.now + timedelta(seconds=context.settings.hold_wait) + _MAX_DELAY,
+        policy=policy,
+    )
+    await _refuse_taken(context, request)
+    return request
+
+
+async def _refuse_taken(context: ReservationContext, request: BookingRequest) -> None:
+    """Refuse places that others have already, without starting a workflow."""
+    try:
+        taken = await context.locks.peek(Places(request.event_id, request.id, request.seats, request.quantities))
+    except ColdEvent:
+        return
+    if taken:
+        raise bookings.seats_unavailable(taken)
+
+
+async def _hold(context: ReservationContext, request: BookingRequest, *, again: bool = False) -> Booking:
+    try:
+        outcome = await booking_saga.hold(context.temporal, request, wait=context.settings.hold_wait, again=again)
+    except WorkflowClosed:
+        return as_first_answered(await current_booking(context, request.id))
+    refuse_other_body(outcome.body_sha256, request.body_sha256)
+    if outcome.booking is None:
+        assert outcome.problem is not None
+        raise refusal(outcome.problem)
+    return as_first_answered(outcome.booking)

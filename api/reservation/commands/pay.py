@@ -1,0 +1,134 @@
+"""Pay for a booking: check the booking and the provider, send the payment to the saga, and answer what came of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any, Final
+from uuid import UUID
+
+from adapters.payment.registry import find_provider
+from api.auth.tokens import Principal
+from api.http.deadlines import with_deadline
+from api.http.idempotency import digest, refuse_other_body, update_id
+from api.http.problems import KINDS
+from api.http.sagas import WorkflowClosed
+from api.reservation import booking_saga
+from api.reservation.answers import Answer, closed, refusal, refusal_of
+from api.reservation.booking_saga import about
+from api.reservation.context import ReservationContext
+from api.reservation.reads import current_booking, require_own
+from api.reservation.schemas import PaymentBody
+from db.engine import autocommit
+from db.reservation.bookings import bookings
+from domain.bookings import ENDED, PAID, Booking, BookingStatus, PaymentCommand, PaymentOutcome
+from domain.problems import Problem, ProblemType, Refused
+from domain.providers import check_admitted
+from workflows.support.problems import OUTCOME_UNKNOWN, UNDONE
+
+_NOT_COMPLETED: Final = Problem(
+    type=ProblemType.WRONG_STATE, detail="The payment was not completed. Pay again with a new Idempotency-Key."
+)
+
+
+async def pay(context: ReservationContext, buyer: Principal, booking_id: UUID, body: PaymentBody, key: str) -> Answer:
+    """Pay once for each key; a decline keeps the seats for another try.
+
+    Raises:
+        Refused: The booking does not allow a payment, the payment failed, or its outcome is not known.
+    """
+    find_provider(body.provider).check_method(body.payment_method)
+    command = await with_deadline(_prepare(context, buyer, booking_id, body))
+    command_key, wait = update_id("pay", key), context.settings.payment_wait
+    try:
+        outcome = await booking_saga.pay(context.temporal, booking_id, command, key=command_key, wait=wait)
+    except WorkflowClosed as ended:
+        booking = await current_booking(context, booking_id)
+        if ended.after_order and booking.status in PAID:
+            return Answer(booking.model_dump())
+        raise closed(booking) from None
+    refuse_other_body(outcome.body_sha256, command.body_sha256)
+    answer = await _answer(context, booking_id, outcome, command_key)
+    if answer.body["status"] in PAID:
+        await context.hold_quota.forget(buyer.user_id, answer.body["event_id"], booking_id)
+    return answer
+
+
+async def _prepare(
+    context: ReservationContext, buyer: Principal, booking_id: UUID, body: PaymentBody
+) -> PaymentCommand:
+    async with autocommit(context.engine) as connection:
+        found = await bookings.find_to_be_paid(connection, booking_id)
+    booking = require_own(buyer, found.booking if found else None)
+    assert found is not None
+    find_provider(body.provider).check_currency(booking.currency)
+    check_admitted(body.provider, found.providers)
+    return PaymentCommand(
+        provider=body.provider,
+        payment_method=body.payment_method,
+        return_url=f"{context.settings.api_url}/v1/bookings/{booking_id}/payment/return",
+        deadline=found.now + timedelta(seconds=context.settings.payment_wait),
+        body_sha256=digest(body),
+    )
+
+
+async def _answer(context: ReservationContext, booking_id: UUID, outcome: PaymentOutcome, key: str) -> Answer:
+    """What a payment came to; one that was answered while it was in progress is answered by the booking's row."""
+    if not _is_preliminary(outcome):
+        return _final(booking_id, outcome)
+    booking = await current_booking(context, booking_id)
+    if booking.status in PAID:
+        return Answer(booking.model_dump())
+    unpaid = _why_unpaid(outcome, booking)
+    if unpaid:
+        why = await booking_saga.why_not_paid(context.temporal, booking_id, key)
+        raise _explained(booking, why) if why else unpaid
+    # A saga that waits for an operator says so before its row does.
+    if booking.status is BookingStatus.NEEDS_ATTENTION or outcome.problem:
+        raise refusal(OUTCOME_UNKNOWN, **about(booking_id))
+    return _in_progress(outcome, booking)
+
+
+def _is_preliminary(outcome: PaymentOutcome) -> bool:
+    """Whether the payment could still end otherwise when Temporal began to remember this outcome."""
+    if outcome.problem:
+        return KINDS[outcome.problem.type].status == HTTPStatus.SERVICE_UNAVAILABLE
+    return outcome.booking is not None and outcome.booking.status is BookingStatus.ACTION_REQUIRED
+
+
+def _final(booking_id: UUID, outcome: PaymentOutcome) -> Answer:
+    if outcome.problem:
+        raise refusal(outcome.problem, **about(booking_id))
+    assert outcome.booking is not None
+    return Answer(outcome.booking.model_dump())
+
+
+def _why_unpaid(outcome: PaymentOutcome, booking: Booking) -> Refused | None:
+    """Why the payment did not pay, as far as the row says; None where it may still pay."""
+    if booking.status is BookingStatus.FAILED:
+        return refusal_of(booking, ProblemType.BOOKING_FAILED, UNDONE.detail)
+    if booking.status in ENDED:
+        return closed(booking)
+    if booking.status is BookingStatus.HELD or _is_of_another_payment(outcome, booking):
+        return refusal(_NOT_COMPLETED, **about(booking.id))
+    return None
+
+
+def _is_of_another_payment(outcome: PaymentOutcome, booking: Booking) -> bool:
+    """Whether the booking has gone on to a later payment than the one whose buyer had to act."""
+    if outcome.booking is None or booking.status is BookingStatus.NEEDS_ATTENTION:
+        return False
+    steps = {BookingStatus.ACTION_REQUIRED: 0, BookingStatus.PAYING: 1}[booking.status]
+    return booking.version > outcome.booking.version + steps
+
+
+def _explained(booking: Booking, why: Problem) -> Refused:
+    members: dict[str, Any] = {"booking_status": booking.status} | why.members
+    return refusal(why.model_copy(update={"members": members}), **about(booking.id))
+
+
+def _in_progress(outcome: PaymentOutcome, booking: Booking) -> Answer:
+    """The answer while the buyer acts, or has acted."""
+    acting = booking.status is BookingStatus.ACTION_REQUIRED
+    action = {"type": "redirect_to_url", "url": outcome.action_url} if acting and outcome.action_url else None
+    return Answer(booking.model_dump() | {"next_action": action}, HTTPStatus.ACCEPTED)

@@ -1,0 +1,161 @@
+"""A booking, its refunds and its exchanges as they are now, for those who may see them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.auth.guards import BookingReader, Buyer
+from api.auth.tokens import Principal
+from api.http.deadlines import with_deadline
+from api.http.sagas import unknown
+from api.reservation.booking_saga import about
+from api.reservation.context import Reservation, ReservationContext
+from db.engine import autocommit
+from db.reservation.bookings import bookings, history
+from db.reservation.exchanges import history as exchange_history
+from db.reservation.refunds import refunds
+from domain.bookings import Booking
+from domain.exchanges import Exchange
+from domain.identity import Role
+from domain.problems import ProblemType, Refused
+from domain.refunds import Refund
+
+STAFF = frozenset({Role.SUPPORT, Role.OPERATOR})
+
+
+async def find_booking(context: ReservationContext, booking_id: UUID) -> Booking | None:
+    """A booking of any buyer.
+
+    Raises:
+        TimeoutError: The database does not answer in time.
+    """
+
+    async def find() -> Booking | None:
+        async with autocommit(context.engine) as connection:
+            return await bookings.find(connection, booking_id)
+
+    return await with_deadline(find())
+
+
+async def require_booking(context: ReservationContext, booking_id: UUID) -> Booking:
+    """A booking of any buyer.
+
+    Raises:
+        Refused: NOT_FOUND: There is no such booking.
+    """
+    booking = await find_booking(context, booking_id)
+    if booking is None:
+        raise no_such_booking()
+    return booking
+
+
+async def current_booking(context: ReservationContext, booking_id: UUID) -> Booking:
+    """The booking after a command was sent.
+
+    Raises:
+        Refused: OUTCOME_UNKNOWN: It cannot be read.
+    """
+    try:
+        booking = await find_booking(context, booking_id)
+    except (OSError, SQLAlchemyError) as error:
+        raise unknown(about(booking_id)) from error
+    if booking is None:
+        raise unknown(about(booking_id))
+    return booking
+
+
+async def own_booking(user: Principal, context: ReservationContext, booking_id: UUID) -> Booking:
+    """The user's own booking.
+
+    Raises:
+        Refused: NOT_FOUND: There is none, or it belongs to another buyer.
+    """
+    return require_own(user, await find_booking(context, booking_id))
+
+
+def require_own(user: Principal, booking: Booking | None) -> Booking:
+    """The booking, if it is the user's own; raises as `own_booking` does."""
+    if booking is None or booking.user_id != user.user_id:
+        raise no_such_booking()
+    return booking
+
+
+def no_such_booking() -> Refused:
+    """The answer to an unknown booking, and to one of another buyer."""
+    return Refused(ProblemType.NOT_FOUND, "There is no such booking.")
+
+
+async def _own(booking_id: UUID, user: Buyer, context: Reservation) -> Booking:
+    return await own_booking(user, context, booking_id)
+
+
+async def _readable(booking_id: UUID, user: BookingReader, context: Reservation) -> Booking:
+    booking = await find_booking(context, booking_id)
+    if booking is None or not (booking.user_id == user.user_id or user.roles & STAFF):
+        raise no_such_booking()
+    if booking.user_id != user.user_id:
+        await context.recorder.record(user, "booking.looked-at", f"booking/{booking_id}")
+    return booking
+
+
+OwnBooking = Annotated[Booking, Depends(_own)]
+"""The buyer's own booking; a booking of another buyer is answered as if it did not exist."""
+
+ReadableBooking = Annotated[Booking, Depends(_readable)]
+"""The buyer's own booking, or any booking for staff, whose reading is recorded in the audit log."""
+
+
+async def page_of(context: ReservationContext, user_id: UUID, after: UUID | None, limit: int) -> list[Booking]:
+    """A user's bookings, newest first."""
+
+    async def read() -> list[Booking]:
+        async with context.engine.connect() as connection:
+            return await history.of_user(connection, user_id, after=after, limit=limit)
+
+    return await with_deadline(read())
+
+
+async def refunds_of(context: ReservationContext, booking_id: UUID) -> list[Refund]:
+    """A booking's refunds, oldest first."""
+
+    async def read() -> list[Refund]:
+        async with context.engine.connect() as connection:
+            return await refunds.of_booking(connection, booking_id)
+
+    return await with_deadline(read())
+
+
+async def exchanges_of(context: ReservationContext, booking_id: UUID) -> list[Exchange]:
+    """A booking's exchanges, oldest first."""
+
+    async def read() -> list[Exchange]:
+        async with context.engine.connect() as connection:
+            return await exchange_history.of_booking(connection, booking_id)
+
+    return await with_deadline(read())
+
+
+async def require_exchange(context: ReservationContext, booking_id: UUID, exchange_id: UUID) -> Exchange:
+    """One of a booking's exchanges.
+
+    Raises:
+        Refused: NOT_FOUND: The booking has no such exchange.
+    """
+    for exchange in await exchanges_of(context, booking_id):
+        if exchange.id == exchange_id:
+            return exchange
+    raise Refused(ProblemType.NOT_FOUND, "There is no such exchange.")
+
+
+async def domain_events_of(context: ReservationContext, booking_id: UUID) -> list[dict[str, Any]]:
+    """A booking's domain events, oldest first."""
+
+    async def read() -> list[dict[str, Any]]:
+        async with context.engine.connect() as connection:
+            return await history.domain_events(connection, booking_id)
+
+    return await with_deadline(read())

@@ -1,0 +1,270 @@
+"""Each domain event leads to the right message, and each email says in plain words what happened and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from html import unescape
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import pytest
+
+from adapters.internal.contacts import Contact
+from adapters.mail import Mail
+from domain.bookings import BookingStatus, Ticket
+from domain.domain_events import (
+    BookingDifferenceReturned,
+    BookingExpired,
+    BookingFailed,
+    BookingMoneyReturned,
+    BookingPartiallyRefunded,
+    BookingRefunded,
+    DomainEvent,
+    LatePaymentSettled,
+    LateSettlement,
+    TicketExchanged,
+    UserAskedForPasswordReset,
+    UserAskedForVerification,
+    UserErased,
+    UserPasswordChanged,
+)
+from domain.identity import Channel
+from tests.workers.outside import a_confirmed_booking
+from workers.consumers.notification.channels import Notification, email
+from workers.consumers.notification.messages import message_for
+from workers.consumers.notification.rendering import TEMPLATES
+
+STARTS_AT = datetime(2030, 5, 4, 19, 30, tzinfo=UTC)
+TOKEN = "0af7651916cd43dd8448eb211c80319c"
+BOOKING: Mapping[str, UUID] = {"booking_id": uuid4(), "event_id": uuid4(), "user_id": uuid4()}
+OLD, NEW = (Ticket(id=uuid4(), section="A", seat=seat) for seat in ("A-1-1", "A-1-2"))
+
+
+def a_failed_booking(reason: str) -> BookingFailed:
+    return BookingFailed(**BOOKING, status=BookingStatus.FAILED, reason=reason)
+
+
+def a_late_payment(settlement: LateSettlement) -> LatePaymentSettled:
+    return LatePaymentSettled(
+        booking_id=uuid4(),
+        provider="stripe",
+        attempt=1,
+        amount=5000,
+        currency="EUR",
+        user_id=uuid4(),
+        settlement=settlement,
+        seats=("A-1-2",),
+    )
+
+
+def an_exchange(amount: int, returns: int) -> TicketExchanged:
+    return TicketExchanged(
+        **BOOKING, status=BookingStatus.CONFIRMED, exchange_id=uuid4(), event_name="Sad & Happy", starts_at=STARTS_AT,
+        old=OLD, new=NEW, amount=amount, returns=returns, currency="EUR",
+    )  # fmt: skip
+
+
+def a_refund(kind: type[BookingMoneyReturned], status: BookingStatus, **of: Any) -> BookingMoneyReturned:
+    values: dict[str, Any] = {"amount": 4350, "refunded": 4350, "tickets": 2, "cause": "buyer"} | of
+    return kind(**BOOKING, status=status, refund_id=uuid4(), event_name="Sad & Happy", currency="EUR", **values)
+
+
+class Case(NamedTuple):
+    """A domain event, the subject of its email, what the email says, and what it must not say."""
+
+    event: DomainEvent
+    subject: str
+    says: tuple[str, ...]
+    leaves_out: tuple[str, ...] = ()
+
+
+CASES = {
+    "confirmed": Case(
+        a_confirmed_booking(event_name="Sad & Happy"),
+        "Your tickets for Sad & Happy",
+        ("Please bring these tickets", "Saturday, 4 May 2030, 19:30 UTC", "A-1-12", "Standing", "EUR 120.50"),
+    ),
+    "confirmed without payment": Case(
+        a_confirmed_booking(amount=0, tickets=(NEW,)),
+        "Your tickets for Sad Songs",
+        ("Please bring this ticket", "Price: free"),
+        ("EUR", "paid"),
+    ),
+    "failed: seats": Case(
+        a_failed_booking("seats-unavailable"),
+        "Your booking was not completed",
+        ("because the seats were sold to another buyer", "make a new booking"),
+    ),
+    "failed: event": Case(
+        a_failed_booking("event-not-on-sale"), "Your booking was not completed", ("the event is no longer on sale",)
+    ),
+    "failed: declined": Case(
+        a_failed_booking("payment-declined"), "Your booking was not completed", ("your payment was declined",)
+    ),
+    "failed: too late": Case(
+        a_failed_booking("payment-too-late"), "Your booking was not completed", ("your payment arrived too late",)
+    ),
+    "failed: internal error": Case(
+        a_failed_booking("internal"), "Your booking was not completed", ("because of an error on our side",)
+    ),
+    "late, same places": Case(
+        a_late_payment(LateSettlement.SAME_PLACES),
+        "Your payment arrived late, and your booking is confirmed",
+        ("EUR 50.00", "so your booking is confirmed", "separate email"),
+        ("A-1-2",),
+    ),
+    "late, other seats": Case(
+        a_late_payment(LateSettlement.OTHER_SEATS),
+        "Your payment arrived late, and you have new seats",
+        ("EUR 50.00", "nearest free seats at the same price: A-1-2"),
+    ),
+    "late, returned": Case(
+        a_late_payment(LateSettlement.RETURNED),
+        "Your payment arrived too late, and you get it back",
+        ("EUR 50.00", "full amount back"),
+        ("A-1-2", "separate email"),
+    ),
+    "exchanged for a dearer seat": Case(
+        an_exchange(1000, 0),
+        "Your new ticket for Sad & Happy",
+        (str(NEW.id), "old ticket for A-1-1 is no longer valid", "You paid EUR 10.00 more"),
+        (str(OLD.id),),
+    ),
+    "exchanged for a cheaper seat": Case(
+        an_exchange(0, 1000),
+        "Your new ticket for Sad & Happy",
+        (str(NEW.id), "You get EUR 10.00 back"),
+        (str(OLD.id), "You paid"),
+    ),
+    "exchanged at the same price": Case(
+        an_exchange(0, 0), "Your new ticket for Sad & Happy", (str(NEW.id),), (str(OLD.id), "EUR", "back")
+    ),
+    "refunded, event cancelled": Case(
+        a_refund(BookingRefunded, BookingStatus.REFUNDED, cause="event_cancelled"),
+        "Your refund for Sad & Happy",
+        ("Sad & Happy was cancelled", "EUR 43.50 for 2 tickets", "These tickets are no longer valid"),
+        ("stay valid",),
+    ),
+    "refunded in part": Case(
+        a_refund(BookingPartiallyRefunded, BookingStatus.PARTIALLY_REFUNDED, tickets=1),
+        "Your refund for Sad & Happy",
+        ("EUR 43.50 for 1 ticket to", "This ticket is no longer valid", "The other tickets of this booking stay valid"),
+        ("cancelled",),
+    ),
+    "free tickets, event cancelled": Case(
+        a_refund(BookingRefunded, BookingStatus.REFUNDED, amount=0, refunded=0, cause="event_cancelled"),
+        "Sad & Happy was cancelled",
+        ("Your 2 tickets to Sad & Happy are no longer valid", "There is no money to refund"),
+        ("EUR", "stay valid"),
+    ),
+    "free ticket returned": Case(
+        a_refund(BookingPartiallyRefunded, BookingStatus.PARTIALLY_REFUNDED, amount=0, refunded=0, tickets=1),
+        "Your returned ticket for Sad & Happy",
+        ("Your ticket to Sad & Happy is no longer valid", "There is no money to refund", "stay valid"),
+        ("EUR", "cancelled"),
+    ),
+    "difference refunded": Case(
+        a_refund(BookingDifferenceReturned, BookingStatus.CONFIRMED, amount=1000, tickets=0, cause="exchange"),
+        "Your refund for Sad & Happy",
+        ("We refunded EUR 10.00, because your new seat at Sad & Happy costs less", "Your tickets stay valid"),
+    ),
+    "email verification": Case(
+        UserAskedForVerification(user_id=uuid4(), token_id=uuid4()),
+        "Confirm your email address",
+        ("enter this code", TOKEN, "three days"),
+    ),
+    "password reset": Case(
+        UserAskedForPasswordReset(user_id=uuid4(), token_id=uuid4()),
+        "Reset your password",
+        ("choose a new password", TOKEN, "one hour", "ignore this email"),
+    ),
+    "password changed": Case(
+        UserPasswordChanged(user_id=uuid4()),
+        "Your password was changed",
+        ("log in with the new password", "If you did not change it"),
+    ),
+}
+
+
+def mail_for(event: DomainEvent, name: str = "Ann") -> Mail:
+    message = message_for(event)
+    assert message
+    values = {**message.values, "name": name} | ({"token": TOKEN} if message.token_id else {})
+    contact = Contact(email="ann@example.test", name=name)
+    return email(Notification(uuid4(), STARTS_AT, contact, message.template, values))
+
+
+def words(html: str) -> str:
+    """What a reader sees of an HTML mail, on one line."""
+    without_marks = re.sub(r"</?strong[^>]*>", "", html)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", without_marks)).split())
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_an_email_says_what_happened_and_what_to_do(case: Case) -> None:
+    mail = mail_for(case.event)
+    assert mail.subject == case.subject
+    for content in (" ".join(mail.text.split()), words(mail.html)):
+        assert [each for each in case.says if each not in content] == []
+        assert [each for each in case.leaves_out if each in content] == []
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_an_email_greets_and_goes_on_with_a_capital_letter(case: Case) -> None:
+    greeting, empty, first, *_ = mail_for(case.event).text.splitlines()
+    assert (greeting, empty) == ("Hello Ann,", "")
+    assert first[0].isupper()
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_an_email_has_no_empty_paragraphs_and_no_gaps(case: Case) -> None:
+    mail = mail_for(case.event)
+    assert "\n\n\n" not in mail.text
+    assert mail.text.endswith("\n\nSeatwright\n")
+    assert "<p></p>" not in mail.html
+
+
+@pytest.mark.parametrize("case", [case for case in CASES.values() if hasattr(case.event, "booking_id")])
+def test_an_email_about_a_booking_names_it(case: Case) -> None:
+    mail = mail_for(case.event)
+    assert str(getattr(case.event, "booking_id", None)) in mail.text
+    assert str(getattr(case.event, "booking_id", None)) in mail.html
+
+
+def test_html_is_escaped_and_text_is_not() -> None:
+    mail = mail_for(a_confirmed_booking(event_name="Sad & Happy <Songs>"), name="<b>Ann</b>")
+    assert "Sad & Happy <Songs>" in mail.text
+    assert "Hello <b>Ann</b>," in mail.text
+    assert "Sad &amp; Happy &lt;Songs&gt;" in mail.html
+    assert "Hello &lt;b&gt;Ann&lt;/b&gt;," in mail.html
+
+
+def test_without_a_name_the_greeting_has_no_gap() -> None:
+    mail = mail_for(UserPasswordChanged(user_id=uuid4()), name="")
+    assert mail.text.startswith("Hello,\n")
+    assert "<p>Hello,</p>" in mail.html
+
+
+def test_every_message_has_its_case() -> None:
+    messages = [message_for(case.event) for case in CASES.values()]
+    templates = {path.name.removesuffix(".subject.j2") for path in TEMPLATES.glob("email/*.subject.j2")}
+    assert {message.template for message in messages if message} == templates
+
+
+@pytest.mark.parametrize(
+    "event", [BookingExpired(**BOOKING, status=BookingStatus.EXPIRED), UserErased(user_id=uuid4())]
+)
+def test_other_domain_events_lead_to_no_message(event: DomainEvent) -> None:
+    assert message_for(event) is None
+
+
+@pytest.mark.parametrize("chosen", [(), (Channel.SMS,), (Channel.EMAIL, Channel.PUSH)])
+def test_booking_messages_use_the_chosen_channels_and_account_messages_email(chosen: tuple[Channel, ...]) -> None:
+    about_booking = message_for(a_confirmed_booking())
+    about_account = message_for(UserPasswordChanged(user_id=uuid4()))
+    assert about_booking
+    assert about_account
+    assert about_booking.channels(chosen) == chosen
+    assert about_account.channels(chosen) == (Channel.EMAIL,)

@@ -1,0 +1,89 @@
+"""The port through which messages reach people, and its adapter for each channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from adapters.internal.contacts import Contact
+from adapters.mail import Mail, MailServer, Undeliverable
+from domain.identity import Channel
+from workers.consumers.notification.rendering import render
+
+
+@dataclass(frozen=True)
+class Notification:
+    """A message that is ready for any channel.
+
+    Attributes:
+        id: The same whenever the same message is sent again, so that a channel can recognize it.
+        time: When the event of which it informs happened (UTC).
+        template: The message's name in the channel's folder of templates.
+        values: What the templates show.
+    """
+
+    id: UUID
+    time: datetime
+    contact: Contact
+    template: str
+    values: Mapping[str, object]
+
+
+class CannotDeliver(Exception):
+    """A channel can never deliver a notification. The error text has no personal data."""
+
+
+class NotificationChannel(Protocol):
+    """One way to reach a person."""
+
+    @property
+    def kind(self) -> Channel:
+        """The channel, as people choose it in their preferences."""
+        ...
+
+    async def send(self, notification: Notification) -> None:
+        """Render the notification with this channel's templates, and send it; it may come again with the same id.
+
+        Raises:
+            CannotDeliver: It can never be delivered.
+            Refused: UNAVAILABLE: Try again later.
+        """
+        ...
+
+
+class EmailChannel:
+    """Sends text and HTML through a mail server; the notification's id becomes the Message-ID."""
+
+    kind = Channel.EMAIL
+
+    def __init__(self, server: MailServer) -> None:
+        self._server = server
+
+    async def send(self, notification: Notification) -> None:
+        """Send one email.
+
+        Raises:
+            CannotDeliver: The mail server refuses it for good.
+            Refused: UNAVAILABLE: The mail server cannot be reached, or asks to try later.
+        """
+        try:
+            await self._server.send(email(notification))
+        except Undeliverable as error:
+            raise CannotDeliver(str(error)) from None
+
+
+def email(notification: Notification) -> Mail:
+    """The email for a notification."""
+    name = f"email/{notification.template}"
+    return Mail(
+        id=notification.id,
+        date=notification.time,
+        to_name=notification.contact.name,
+        to_address=notification.contact.email,
+        subject=render(f"{name}.subject", notification.values).strip(),
+        text=render(f"{name}.txt", notification.values),
+        html=render(f"{name}.html", notification.values),
+    )

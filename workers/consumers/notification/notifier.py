@@ -1,0 +1,76 @@
+"""Sends the message that a domain event leads to, through each channel that its recipient wants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from adapters.internal.contacts import ContactsClient
+from adapters.kafka.cloud_events import CloudEvent
+from workers.consumers.notification.channels import CannotDeliver, Notification, NotificationChannel
+from workers.consumers.notification.messages import Message, message_for
+from workers.consumers.runner import Impossible
+
+log = structlog.get_logger()
+
+
+class Notifier:
+    """Handles domain events; erased people and people whose token has expired get no message."""
+
+    def __init__(self, contacts: ContactsClient, channels: Sequence[NotificationChannel]) -> None:
+        self._contacts = contacts
+        self._channels = channels
+
+    async def handle(self, event: CloudEvent) -> None:
+        """Send the event's message, if it leads to one.
+
+        Raises:
+            Impossible: A channel can never deliver it; the other channels have been tried.
+            Refused: UNAVAILABLE: The identity service or a channel cannot be reached.
+        """
+        message = message_for(event.data)
+        if message is None:
+            return
+        notification = await self._prepare(event, message)
+        if notification is None:
+            return
+        wanted = message.channels(notification.contact.channels)
+        channels = [channel for channel in self._channels if channel.kind in wanted]
+        if not channels:
+            log.info("no_channel_wanted", user_id=str(message.user_id), domain_event_id=str(event.id))
+        failures = [why for channel in channels if (why := await _send(channel, notification))]
+        if failures:
+            raise Impossible("; ".join(failures))
+
+    async def _prepare(self, event: CloudEvent, message: Message) -> Notification | None:
+        """Add the recipient and the token; None if either does not exist any more."""
+        values = dict(message.values)
+        if message.token_id:
+            token = await self._contacts.mail_token(message.user_id, message.token_id)
+            if token is None:
+                return None
+            values["token"] = token
+        contact = await self._contacts.find(message.user_id)
+        if contact is None:
+            log.info("recipient_erased", user_id=str(message.user_id), domain_event_id=str(event.id))
+            return None
+        if message.protects_account:
+            contact = contact.model_copy(update={"name": ""})
+        values["name"] = contact.name
+        return Notification(event.id, event.time, contact, message.template, values)
+
+
+async def _send(channel: NotificationChannel, notification: Notification) -> str | None:
+    """Send through one channel; returns why it can never be delivered, so that the other channels are still tried."""
+    try:
+        await channel.send(notification)
+    except CannotDeliver as error:
+        return str(error)
+    log.info(
+        "notification_sent",
+        channel=channel.kind,
+        template=notification.template,
+        domain_event_id=str(notification.id),
+    )
+    return None
