@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Literal, Self
@@ -11,6 +12,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_PREFIX = "SEATWRIGHT_"
 _DEVELOPMENT_SECRET = "development-only-secret-0123456789"
 Service = Literal["identity", "catalogue", "reservation", "payment", "analytics"]
 SERVICES_WITH_DATABASE: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment", "analytics")
@@ -42,7 +44,7 @@ class Settings(BaseSettings):
     Outside development mode no secret has a default: `config.needs` says which of them a process needs to start.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SEATWRIGHT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
 
     mode: Literal["development", "production"] = "production"
 
@@ -65,18 +67,11 @@ class Settings(BaseSettings):
     api_url: str = "http://127.0.0.1:8000"
     identity_url: str = ""  # where our own processes reach identity; empty: at `api_url`
     cors_origins: str = ""  # with commas between: whose pages may call the API from a browser, as `https://host`
-    sandbox_url: str = "http://127.0.0.1:8900"  # read by the audit, which compares with the provider's ledger
+    # The audit compares money with the sandbox's ledger; in development mode it also stands in for the providers.
+    sandbox_url: str = "http://127.0.0.1:8900"
 
-    stripe_api_base: str = "https://api.stripe.com"
-    stripe_api_key: SecretStr | None = None
-    stripe_webhook_secrets: SecretStr | None = None  # signing secrets; two, with a comma between, while one is replaced
-    iyzico_api_base: str = "https://api.iyzipay.com"
-    iyzico_api_key: SecretStr | None = None
-    iyzico_secret_key: SecretStr | None = None  # signs our calls, and proves answers and notifications
-    payu_api_base: str = "https://secure.payu.com"
-    payu_pos_id: SecretStr | None = None  # the point of sale, whose automatic receive must be off; also OAuth's client
-    payu_client_secret: SecretStr | None = None
-    payu_second_key: SecretStr | None = None  # proves notifications; two with a comma while one is replaced
+    # Every other variable, by its name in lower case. The packages of the payment providers declare and check theirs.
+    provider_variables: dict[str, SecretStr] = Field(default_factory=lambda: _split_variables(os.environ)[1])
     token_key_secret: SecretStr | None = None  # seals the keys that sign tokens; two with a comma while one is replaced
     # Where people may log in besides, by the name in our addresses: {"name": {"issuer": …, "client_id": …, …}}
     login_providers: dict[str, LoginProvider] = Field(default_factory=dict)
@@ -101,14 +96,16 @@ class Settings(BaseSettings):
     # "remote" on the payment queue, for workers of the reservation service that must not have the payment's secrets.
     payment_steps: Literal["local", "remote"] = "local"
     payment_timeout: float = 8.0  # of one call to a provider
-    # How many calls a second all workers together make to a provider; None for as many as there are.
-    stripe_calls_per_second: float | None = Field(default=None, gt=0)
-    iyzico_calls_per_second: float | None = Field(default=None, gt=0)
-    payu_calls_per_second: float | None = Field(default=None, gt=0)
     hold_wait: float = 10.0  # how long a caller waits for a hold before the answer is "unknown"
     payment_wait: float = 15.0  # likewise for a payment; afterwards nobody may be charged for that call
     payment_window: float = 600.0  # how long one attempt may keep the seats, 3-D Secure included
     compensation_attempts: int = 12  # tries of an undo before the saga waits for an operator
+
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, str]) -> Settings:
+        """The settings of a process that has these environment variables."""
+        own, others = _split_variables(variables)
+        return cls.model_validate(own | {"provider_variables": others})
 
     @model_validator(mode="before")
     @classmethod
@@ -161,10 +158,9 @@ class Settings(BaseSettings):
         return self.identity_url or self.api_url
 
     @property
-    def payment_calls_per_second(self) -> float | None:
-        """What all providers' limits allow together; None where one has none."""
-        limits = (self.stripe_calls_per_second, self.iyzico_calls_per_second, self.payu_calls_per_second)
-        return sum(limit for limit in limits if limit) if all(limits) else None
+    def development_sandbox(self) -> str | None:
+        """The sandbox's address in development mode, where it stands in for the payment providers; else None."""
+        return self.sandbox_url if self.mode == "development" else None
 
     def database_url(self, service: Service, *, owner: bool = False) -> str:
         """The SQLAlchemy URL of a service's own database, as the application's role or as the owner that migrates."""
@@ -174,15 +170,15 @@ class Settings(BaseSettings):
         return f"postgresql+psycopg://{role}:{password}@{self.postgres_host}:{self.postgres_port}/seatwright_{service}"
 
 
+def _split_variables(variables: Mapping[str, str]) -> tuple[dict[str, str], dict[str, SecretStr]]:
+    """The variables that `Settings` declares, and all other ones with our prefix; their names without it."""
+    named = {name.removeprefix(_PREFIX).lower(): text for name, text in variables.items() if name.startswith(_PREFIX)}
+    own = {name: text for name, text in named.items() if name in Settings.model_fields}
+    return own, {name: SecretStr(text) for name, text in named.items() if name not in own}
+
+
 SECRETS = (
     "postgres_role_secret",
-    "stripe_api_key",
-    "stripe_webhook_secrets",
-    "iyzico_api_key",
-    "iyzico_secret_key",
-    "payu_pos_id",
-    "payu_client_secret",
-    "payu_second_key",
     "token_key_secret",
     "booking_id_secret",
     "temporal_payload_keys",
@@ -191,9 +187,7 @@ SECRETS = (
     "address_secret",
     "audit_log_secret",
 )
-_LISTS = frozenset(
-    {"stripe_webhook_secrets", "payu_second_key", "token_key_secret", "temporal_payload_keys", "personal_data_keys"}
-)
+_LISTS = frozenset({"token_key_secret", "temporal_payload_keys", "personal_data_keys"})
 
 
 def _is_blank(name: str, value: SecretStr) -> bool:

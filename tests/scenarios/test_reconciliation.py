@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.payment.payments import PaymentGateway
 from activities.payment.reconciliation import DaysDue
 from activities.payment.refunds import GiveBack, RefundActivities
 from adapters.payment.iyzico.gateway import IyzicoGateway
@@ -20,6 +19,7 @@ from adapters.payment.payu.gateway import PayUGateway
 from adapters.payment.stripe.gateway import StripeGateway
 from db.engine import open_engine
 from domain.money import Money
+from domain.payment_gateway import PaymentGateway
 from domain.payments import GivingBackState
 from domain.reconciliation import DifferenceKind, ReconcileDay
 from sandbox.payu.points import POINTS

@@ -10,11 +10,12 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from config.settings import Settings, secret
+from config.settings import Settings
 from stack import Stack
 from tests.buyer import CARD_WITH_3DS, Buyer
 from tests.pace import watch
 from tests.platform_client import PlatformClient
+from tests.provider_settings import webhook_secret
 from tests.scenarios.test_answers import hanging
 from tests.waiting import eventually
 from tests.webhooks import kept, message, post, signature
@@ -130,7 +131,7 @@ async def test_a_message_that_is_not_surely_the_providers_is_refused_and_does_no
     platform: PlatformClient, settings: Settings, forge: Any
 ) -> None:
     body = message("pi_x")
-    answer = await post(platform.http, settings, body, forge(body, secret(settings.stripe_webhook_secrets)))
+    answer = await post(platform.http, settings, body, forge(body, webhook_secret(settings)))
     assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (400, "invalid-signature"), answer.text
     assert kept(settings, orjson.loads(body)["id"]) == []
 
@@ -140,7 +141,7 @@ async def test_a_clock_that_is_some_minutes_off_is_no_forgery(
     platform: PlatformClient, settings: Settings, seconds: int
 ) -> None:
     body = message("pi_x")
-    proof = signature(body, secret(settings.stripe_webhook_secrets), at=time.time() + seconds)
+    proof = signature(body, webhook_secret(settings), at=time.time() + seconds)
     assert (await post(platform.http, settings, body, proof)).status_code == 200
 
 

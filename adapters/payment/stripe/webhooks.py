@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from adapters.payment.stripe import STRIPE
 from domain.payments import NewsKind, NewsRefused, ProviderNews
 
 KINDS = {
@@ -60,7 +61,7 @@ def _news(body: bytes, signed_at: datetime) -> ProviderNews:
         about: Any = event["data"]["object"]
         type_ = str(event["type"])
         return ProviderNews(
-            provider="stripe",
+            provider=STRIPE.name,
             event_id=event["id"],
             kind=KINDS.get(type_, NewsKind.OTHER),
             type=type_,
