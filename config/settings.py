@@ -29,7 +29,7 @@ RATE_LIMITS = {
 
 
 class LoginProvider(BaseModel):
-    """An OpenID Connect provider, and what it knows us as."""
+    """An OpenID Connect provider, and the platform's registration there."""
 
     issuer: str
     client_id: str
@@ -37,7 +37,7 @@ class LoginProvider(BaseModel):
 
 
 class Settings(BaseSettings):
-    """What the processes need to know. Durations are seconds; addresses are host:port or URLs.
+    """The settings of all processes. Durations are seconds; addresses are host:port or URLs.
 
     Outside development mode no secret has a default: `config.needs` says which of them a process needs to start.
     """
@@ -63,8 +63,8 @@ class Settings(BaseSettings):
     mail_sender: str = "Seatwright <tickets@seatwright.example>"
     mail_ui_url: str = "http://127.0.0.1:8025"
     api_url: str = "http://127.0.0.1:8000"
-    identity_url: str = ""  # where our own processes reach identity; empty: at `api_url`
-    cors_origins: str = ""  # with commas between: whose pages may call the API from a browser, as `https://host`
+    identity_url: str = ""  # where the platform's processes reach identity; empty: at `api_url`
+    cors_origins: str = ""  # comma-separated origins that may call the API from a browser, such as `https://host`
     sandbox_url: str = "http://127.0.0.1:8900"  # read by the audit, which compares with the provider's ledger
 
     stripe_api_base: str = "https://api.stripe.com"
@@ -78,37 +78,37 @@ class Settings(BaseSettings):
     payu_client_secret: SecretStr | None = None
     payu_second_key: SecretStr | None = None  # proves notifications; two with a comma while one is replaced
     token_key_secret: SecretStr | None = None  # seals the keys that sign tokens; two with a comma while one is replaced
-    # Where people may log in besides, by the name in our addresses: {"name": {"issuer": …, "client_id": …, …}}
+    # Other log-in providers, by the name in the URL: {"name": {"issuer": …, "client_id": …, …}}
     login_providers: dict[str, LoginProvider] = Field(default_factory=dict)
     booking_id_secret: SecretStr | None = None  # keys the hash of user and idempotency key
     temporal_payload_keys: SecretStr | None = None  # `id:key,…`, see `PayloadCipher`
-    internal_token: SecretStr | None = None  # lets our own consumers ask identity for contact data
+    internal_token: SecretStr | None = None  # lets the consumers read contact data from identity
     personal_data_keys: SecretStr | None = None  # wrap each person's key; two with a comma while one is replaced
     address_secret: SecretStr | None = None  # keys the hash by which accounts are found; it cannot be replaced
     audit_log_secret: SecretStr | None = None  # keys the chain of the audit log; it cannot be replaced
 
     metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: no metrics and readiness endpoint
-    # How often somebody may call, by class of route (JSON; see `api/edge/rate_limits.py`); none in development.
+    # The rate limits, by class of route (JSON; see `api/edge/rate_limits.py`); none in development.
     rate_limits: dict[str, str] = RATE_LIMITS
     live_holds: int = Field(
         default=3, ge=0
-    )  # bookings of an event that a user may hold unpaid at a time; 0: any number
+    )  # unpaid bookings of one event that a user may hold at a time; 0: any number
     unpaid_holds: int = Field(default=10, ge=1)  # holds of an event that a user may make in 15 minutes without paying
     drain: float = Field(
         default=5.0, ge=0
-    )  # how long an API that was told to stop still serves, and says 503 at /readyz
+    )  # how long an API still serves after SIGTERM, with 503 at /readyz
     # Where a booking's payment steps run: "local" in its saga's own worker, which saves a third of a booking's cost;
     # "remote" on the payment queue, for workers of the reservation service that must not have the payment's secrets.
     payment_steps: Literal["local", "remote"] = "local"
     payment_timeout: float = 8.0  # of one call to a provider
-    # How many calls a second all workers together make to a provider; None for as many as there are.
+    # The calls a second of all workers together to a provider; None for no limit.
     stripe_calls_per_second: float | None = Field(default=None, gt=0)
     iyzico_calls_per_second: float | None = Field(default=None, gt=0)
     payu_calls_per_second: float | None = Field(default=None, gt=0)
-    hold_wait: float = 10.0  # how long a caller waits for a hold before the answer is "unknown"
-    payment_wait: float = 15.0  # likewise for a payment; afterwards nobody may be charged for that call
+    hold_wait: float = 10.0  # how long a caller waits for a hold before the response is "unknown"
+    payment_wait: float = 15.0  # the same for a payment; after it that call can no longer charge the buyer
     payment_window: float = 600.0  # how long one attempt may keep the seats, 3-D Secure included
-    compensation_attempts: int = 12  # tries of an undo before the saga waits for an operator
+    compensation_attempts: int = 12  # attempts of an undo before the saga waits for an operator
 
     @model_validator(mode="before")
     @classmethod
@@ -157,12 +157,12 @@ class Settings(BaseSettings):
 
     @property
     def identity_address(self) -> str:
-        """Where identity's API is reached from inside; tokens are issued in the name of `api_url` all the same."""
+        """The internal address of identity's API; tokens are still issued in the name of `api_url`."""
         return self.identity_url or self.api_url
 
     @property
     def payment_calls_per_second(self) -> float | None:
-        """What all providers' limits allow together; None where one has none."""
+        """The sum of all providers' limits; None if one provider has no limit."""
         limits = (self.stripe_calls_per_second, self.iyzico_calls_per_second, self.payu_calls_per_second)
         return sum(limit for limit in limits if limit) if all(limits) else None
 
@@ -209,7 +209,7 @@ def secret(value: SecretStr | None) -> str:
 
 
 def role_password(seed: str, role: str) -> str:
-    """The password of one database role, so that one secret serves all of them and knowing one tells no other."""
+    """The password of one database role, derived from one secret, so that one password reveals no other."""
     return hmac.new(seed.encode(), role.encode(), sha256).hexdigest()
 
 
