@@ -93,7 +93,7 @@ async def test_a_declined_card_may_be_followed_by_another_on_the_same_page(platf
     await buyer.ends_as(booking, "confirmed")
 
 
-async def test_a_page_that_is_paid_after_a_cancel_gives_the_money_back(platform: PlatformClient) -> None:
+async def test_a_page_that_is_paid_after_a_cancel_is_refunded(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking)

@@ -133,7 +133,7 @@ async def test_a_void_with_a_lost_response_happens_once(till: Till, fault: str) 
     assert await till.money() == (1, 0, 0, 0)
 
 
-async def test_money_that_was_taken_unheard_is_given_back(till: Till) -> None:
+async def test_money_captured_with_a_lost_response_is_refunded(till: Till) -> None:
     await till.authorized()
     await till.will("reset_after", "capture")
     with pytest.raises(ApplicationError):

@@ -130,7 +130,7 @@ _TRIES = "SELECT state FROM refunds WHERE refund_id = %s"
 
 
 @pytest.mark.parametrize("has_exchanged", [False, True], ids=["as it was sold", "exchanged before"])
-async def test_a_refund_that_had_succeeded_and_fails_later_is_booked_back_and_made_again(
+async def test_a_succeeded_refund_that_fails_later_is_reversed_and_repeated(
     platform: PlatformClient, has_exchanged: bool
 ) -> None:
     buyer = platform.new_buyer()

@@ -90,9 +90,7 @@ async def test_doubled_delayed_and_reordered_webhooks_sell_once(platform: Platfo
     assert await platform.provider.kept(booking) == 5000
 
 
-async def test_webhooks_of_a_payment_that_was_cancelled_and_voided_bring_nothing_back(
-    platform: PlatformClient, settings: Settings
-) -> None:
+async def test_late_webhooks_of_a_voided_payment_change_nothing(platform: PlatformClient, settings: Settings) -> None:
     buyer = platform.new_buyer()
     booking, _, intent = await challenged(platform, buyer)
     await buyer.cancel(booking)
@@ -204,7 +202,7 @@ async def test_a_lost_webhook_only_costs_time(platform: PlatformClient) -> None:
 
 
 @pytest.mark.disruptive
-async def test_while_a_secret_is_replaced_messages_signed_by_either_are_taken(
+async def test_messages_signed_with_the_old_or_the_new_secret_are_accepted(
     platform: PlatformClient, settings: Settings, stack: Stack
 ) -> None:
     both = {"SEATWRIGHT_STRIPE_WEBHOOK_SECRETS": "whsec_new,whsec_old"}
