@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     def _development_secrets(cls, data: dict[str, object]) -> dict[str, object]:
         if data.get("mode") != "development":
             return data
-        defaults = {name: _DEVELOPMENT_SECRET for name in SECRETS}
+        defaults = dict.fromkeys(SECRETS, _DEVELOPMENT_SECRET)
         defaults["temporal_payload_keys"] = "development:c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
         return {**defaults, "rate_limits": {}, "live_holds": 0, **data}
 
