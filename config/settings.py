@@ -89,9 +89,7 @@ class Settings(BaseSettings):
         default=3, ge=0
     )  # unpaid bookings of one event that a user may hold at a time; 0: any number
     unpaid_holds: int = Field(default=10, ge=1)  # holds of an event that a user may make in 15 minutes without paying
-    drain: float = Field(
-        default=5.0, ge=0
-    )  # how long an API still serves after SIGTERM, with 503 at /readyz
+    drain: float = Field(default=5.0, ge=0)  # how long an API still serves after SIGTERM, with 503 at /readyz
     # Where a booking's payment steps run: "local" in its saga's own worker, which saves a third of a booking's cost;
     # "remote" on the payment queue, for workers of the reservation service that must not have the payment's secrets.
     payment_steps: Literal["local", "remote"] = "local"
