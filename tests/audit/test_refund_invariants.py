@@ -119,7 +119,7 @@ async def test_a_ticket_that_is_valid_again_after_its_refund_is_found(harness: H
 
 async def test_a_refund_without_a_workflow_is_found(harness: Harness) -> None:
     booking, _ = await accepted(harness, "A-1-1")
-    # Nobody moves the money any more, so it is judged: the ticket is gone and the money is still here.
+    # No workflow moves the money any more, so it is checked: the ticket is void, but the money was not returned.
     change = "UPDATE bookings SET updated_at = now() - interval '1 minute' WHERE id = :id"
     await harness.sql("reservation", change, id=booking.id)
     assert (UNFINISHED, str(booking.id)) in await harness.finds()

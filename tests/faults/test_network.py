@@ -58,7 +58,7 @@ def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -
     items = [item for item in request.session.items if getattr(item, "originalname", "") == ours]
     wanted = [item.callspec.params["weather"] for item in items]  # type: ignore[attr-defined]
     stack.up("toxiproxy")
-    stack.stop("relay")  # ours, behind its line to Kafka, is the only one
+    stack.stop("relay")  # so that the only relay is the one with the bad line to Kafka
     try:
         found = asyncio.run(_go_through(stack, settings, wanted))
     finally:

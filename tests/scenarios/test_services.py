@@ -49,7 +49,7 @@ def addresses(stack: Stack) -> Iterator[dict[str, str]]:
         for like, services in SPLIT.items():
             for service in services:
                 name = f"{like}-{service}"
-                # What libpq calls itself, so that Postgres can tell us who has connected where.
+                # The application name of libpq, by which Postgres shows the connections of each process.
                 own = {"PGAPPNAME": name, "SEATWRIGHT_PAYMENT_STEPS": "remote"}
                 if "identity" in addresses:
                     own["SEATWRIGHT_IDENTITY_URL"] = addresses["identity"]
