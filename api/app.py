@@ -102,6 +102,8 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     app.state.draining = False
     app.state.providers = federated_login.providers(settings)
     app.state.tokens = AccessTokens(settings.api_url)
+    if "payment" in parts:
+        app.state.webhook_verifiers = webhooks.verifiers(settings)
     for router in (health.router, openapi.router, *(router for part in parts.values() for router in part.routers)):
         app.include_router(router)
     openapi.describe(app)

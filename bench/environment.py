@@ -43,8 +43,7 @@ def fresh_stack(*names: str, name: str = NAME) -> Iterator[Stack]:
 
 def settings_of(stack: Stack) -> Settings:
     """The settings of the stack's processes."""
-    values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in stack.env.items()}
-    return Settings.model_validate({name: value for name, value in values.items() if name in Settings.model_fields})
+    return Settings.from_variables(stack.env)
 
 
 def pids(stack: Stack, *names: str) -> Mapping[str, int]:

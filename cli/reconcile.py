@@ -13,8 +13,8 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
+from adapters.payment.registry import PROVIDERS
 from config.settings import settings
-from domain.providers import PROVIDERS
 from domain.reconciliation import ReconcileDay, Reconciliation
 from temporal.connection import connect
 from temporal.queues import PAYMENT

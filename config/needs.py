@@ -1,4 +1,7 @@
-"""What each process needs: the databases that it opens, and the secrets without which it does not start."""
+"""What each process needs: the databases that it opens, and the secrets without which it does not start.
+
+The secrets of the payment providers are not here: their own packages say what a gateway and a webhook need.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +29,7 @@ def _needs(*secrets: str, database: Service | None = None) -> Needs:
     return Needs(frozenset({database} if database else ()), frozenset(secrets))
 
 
-_PAYMENT_WORK: Final = _needs(
-    "temporal_payload_keys",
-    "stripe_api_key",
-    "iyzico_api_key",
-    "iyzico_secret_key",
-    "payu_pos_id",
-    "payu_client_secret",
-    database="payment",
-)
+_PAYMENT_WORK: Final = _needs("temporal_payload_keys", database="payment")
 
 NEEDS: Final[Mapping[Verb, Mapping[str, Needs]]] = {
     "serve": {
@@ -48,13 +43,7 @@ NEEDS: Final[Mapping[Verb, Mapping[str, Needs]]] = {
         ),
         "catalogue": _needs("temporal_payload_keys", "internal_token", database="catalogue"),
         "reservation": _needs("temporal_payload_keys", "internal_token", "booking_id_secret", database="reservation"),
-        "payment": _needs(
-            "temporal_payload_keys",
-            "stripe_webhook_secrets",
-            "iyzico_secret_key",
-            "payu_second_key",
-            database="payment",
-        ),
+        "payment": _needs("temporal_payload_keys", database="payment"),
         "search": _needs(),
         "codec": _needs("temporal_payload_keys", "internal_token"),
     },

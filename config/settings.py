@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Literal, Self
@@ -11,6 +12,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_PREFIX = "SEATWRIGHT_"
 _DEVELOPMENT_SECRET = "development-only-secret-0123456789"
 Service = Literal["identity", "catalogue", "reservation", "payment", "analytics"]
 SERVICES_WITH_DATABASE: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment", "analytics")
@@ -29,7 +31,7 @@ RATE_LIMITS = {
 
 
 class LoginProvider(BaseModel):
-    """An OpenID Connect provider, and what it knows us as."""
+    """An OpenID Connect provider, and the platform's registration there."""
 
     issuer: str
     client_id: str
@@ -37,12 +39,12 @@ class LoginProvider(BaseModel):
 
 
 class Settings(BaseSettings):
-    """What the processes need to know. Durations are seconds; addresses are host:port or URLs.
+    """The settings of all processes. Durations are seconds; addresses are host:port or URLs.
 
     Outside development mode no secret has a default: `config.needs` says which of them a process needs to start.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SEATWRIGHT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
 
     mode: Literal["development", "production"] = "production"
 
@@ -63,59 +65,52 @@ class Settings(BaseSettings):
     mail_sender: str = "Seatwright <tickets@seatwright.example>"
     mail_ui_url: str = "http://127.0.0.1:8025"
     api_url: str = "http://127.0.0.1:8000"
-    identity_url: str = ""  # where our own processes reach identity; empty: at `api_url`
-    cors_origins: str = ""  # with commas between: whose pages may call the API from a browser, as `https://host`
-    sandbox_url: str = "http://127.0.0.1:8900"  # read by the audit, which compares with the provider's ledger
+    identity_url: str = ""  # where the platform's processes reach identity; empty: at `api_url`
+    cors_origins: str = ""  # comma-separated origins that may call the API from a browser, such as `https://host`
+    # The audit compares money with the sandbox's ledger; in development mode it also stands in for the providers.
+    sandbox_url: str = "http://127.0.0.1:8900"
 
-    stripe_api_base: str = "https://api.stripe.com"
-    stripe_api_key: SecretStr | None = None
-    stripe_webhook_secrets: SecretStr | None = None  # signing secrets; two, with a comma between, while one is replaced
-    iyzico_api_base: str = "https://api.iyzipay.com"
-    iyzico_api_key: SecretStr | None = None
-    iyzico_secret_key: SecretStr | None = None  # signs our calls, and proves answers and notifications
-    payu_api_base: str = "https://secure.payu.com"
-    payu_pos_id: SecretStr | None = None  # the point of sale, whose automatic receive must be off; also OAuth's client
-    payu_client_secret: SecretStr | None = None
-    payu_second_key: SecretStr | None = None  # proves notifications; two with a comma while one is replaced
+    # Every other variable, by its name in lower case. The packages of the payment providers declare and check theirs.
+    provider_variables: dict[str, SecretStr] = Field(default_factory=lambda: _split_variables(os.environ)[1])
     token_key_secret: SecretStr | None = None  # seals the keys that sign tokens; two with a comma while one is replaced
-    # Where people may log in besides, by the name in our addresses: {"name": {"issuer": …, "client_id": …, …}}
+    # Other log-in providers, by the name in the URL: {"name": {"issuer": …, "client_id": …, …}}
     login_providers: dict[str, LoginProvider] = Field(default_factory=dict)
     booking_id_secret: SecretStr | None = None  # keys the hash of user and idempotency key
     temporal_payload_keys: SecretStr | None = None  # `id:key,…`, see `PayloadCipher`
-    internal_token: SecretStr | None = None  # lets our own consumers ask identity for contact data
+    internal_token: SecretStr | None = None  # lets the consumers read contact data from identity
     personal_data_keys: SecretStr | None = None  # wrap each person's key; two with a comma while one is replaced
     address_secret: SecretStr | None = None  # keys the hash by which accounts are found; it cannot be replaced
     audit_log_secret: SecretStr | None = None  # keys the chain of the audit log; it cannot be replaced
 
     metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: no metrics and readiness endpoint
-    # How often somebody may call, by class of route (JSON; see `api/edge/rate_limits.py`); none in development.
+    # The rate limits, by class of route (JSON; see `api/edge/rate_limits.py`); none in development.
     rate_limits: dict[str, str] = RATE_LIMITS
     live_holds: int = Field(
         default=3, ge=0
-    )  # bookings of an event that a user may hold unpaid at a time; 0: any number
+    )  # unpaid bookings of one event that a user may hold at a time; 0: any number
     unpaid_holds: int = Field(default=10, ge=1)  # holds of an event that a user may make in 15 minutes without paying
-    drain: float = Field(
-        default=5.0, ge=0
-    )  # how long an API that was told to stop still serves, and says 503 at /readyz
+    drain: float = Field(default=5.0, ge=0)  # how long an API still serves after SIGTERM, with 503 at /readyz
     # Where a booking's payment steps run: "local" in its saga's own worker, which saves a third of a booking's cost;
     # "remote" on the payment queue, for workers of the reservation service that must not have the payment's secrets.
     payment_steps: Literal["local", "remote"] = "local"
     payment_timeout: float = 8.0  # of one call to a provider
-    # How many calls a second all workers together make to a provider; None for as many as there are.
-    stripe_calls_per_second: float | None = Field(default=None, gt=0)
-    iyzico_calls_per_second: float | None = Field(default=None, gt=0)
-    payu_calls_per_second: float | None = Field(default=None, gt=0)
-    hold_wait: float = 10.0  # how long a caller waits for a hold before the answer is "unknown"
-    payment_wait: float = 15.0  # likewise for a payment; afterwards nobody may be charged for that call
+    hold_wait: float = 10.0  # how long a caller waits for a hold before the response is "unknown"
+    payment_wait: float = 15.0  # the same for a payment; after it that call can no longer charge the buyer
     payment_window: float = 600.0  # how long one attempt may keep the seats, 3-D Secure included
-    compensation_attempts: int = 12  # tries of an undo before the saga waits for an operator
+    compensation_attempts: int = 12  # attempts of an undo before the saga waits for an operator
+
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, str]) -> Settings:
+        """The settings of a process that has these environment variables."""
+        own, others = _split_variables(variables)
+        return cls.model_validate(own | {"provider_variables": others})
 
     @model_validator(mode="before")
     @classmethod
     def _development_secrets(cls, data: dict[str, object]) -> dict[str, object]:
         if data.get("mode") != "development":
             return data
-        defaults = {name: _DEVELOPMENT_SECRET for name in SECRETS}
+        defaults = dict.fromkeys(SECRETS, _DEVELOPMENT_SECRET)
         defaults["temporal_payload_keys"] = "development:c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
         return {**defaults, "rate_limits": {}, "live_holds": 0, **data}
 
@@ -157,14 +152,13 @@ class Settings(BaseSettings):
 
     @property
     def identity_address(self) -> str:
-        """Where identity's API is reached from inside; tokens are issued in the name of `api_url` all the same."""
+        """The internal address of identity's API; tokens are still issued in the name of `api_url`."""
         return self.identity_url or self.api_url
 
     @property
-    def payment_calls_per_second(self) -> float | None:
-        """What all providers' limits allow together; None where one has none."""
-        limits = (self.stripe_calls_per_second, self.iyzico_calls_per_second, self.payu_calls_per_second)
-        return sum(limit for limit in limits if limit) if all(limits) else None
+    def development_sandbox(self) -> str | None:
+        """The sandbox's address in development mode, where it stands in for the payment providers; else None."""
+        return self.sandbox_url if self.mode == "development" else None
 
     def database_url(self, service: Service, *, owner: bool = False) -> str:
         """The SQLAlchemy URL of a service's own database, as the application's role or as the owner that migrates."""
@@ -174,15 +168,15 @@ class Settings(BaseSettings):
         return f"postgresql+psycopg://{role}:{password}@{self.postgres_host}:{self.postgres_port}/seatwright_{service}"
 
 
+def _split_variables(variables: Mapping[str, str]) -> tuple[dict[str, str], dict[str, SecretStr]]:
+    """The variables that `Settings` declares, and all other ones with our prefix; their names without it."""
+    named = {name.removeprefix(_PREFIX).lower(): text for name, text in variables.items() if name.startswith(_PREFIX)}
+    own = {name: text for name, text in named.items() if name in Settings.model_fields}
+    return own, {name: SecretStr(text) for name, text in named.items() if name not in own}
+
+
 SECRETS = (
     "postgres_role_secret",
-    "stripe_api_key",
-    "stripe_webhook_secrets",
-    "iyzico_api_key",
-    "iyzico_secret_key",
-    "payu_pos_id",
-    "payu_client_secret",
-    "payu_second_key",
     "token_key_secret",
     "booking_id_secret",
     "temporal_payload_keys",
@@ -191,9 +185,7 @@ SECRETS = (
     "address_secret",
     "audit_log_secret",
 )
-_LISTS = frozenset(
-    {"stripe_webhook_secrets", "payu_second_key", "token_key_secret", "temporal_payload_keys", "personal_data_keys"}
-)
+_LISTS = frozenset({"token_key_secret", "temporal_payload_keys", "personal_data_keys"})
 
 
 def _is_blank(name: str, value: SecretStr) -> bool:
@@ -209,7 +201,7 @@ def secret(value: SecretStr | None) -> str:
 
 
 def role_password(seed: str, role: str) -> str:
-    """The password of one database role, so that one secret serves all of them and knowing one tells no other."""
+    """The password of one database role, derived from one secret, so that one password reveals no other."""
     return hmac.new(seed.encode(), role.encode(), sha256).hexdigest()
 
 

@@ -165,3 +165,7 @@ class PaymentRejected(PaymentError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class IntentNotFound(PaymentRejected):
+    """The provider has no intent with the id that was asked for."""

@@ -98,6 +98,16 @@ class ReconcileDay(_Frozen):
     day: date
 
 
+class ReconcileDueDays(_Frozen):
+    """What starts the reconciliation of all days that are due.
+
+    Attributes:
+        providers: Their names. They are an input, so that a new provider changes no run that has begun.
+    """
+
+    providers: tuple[str, ...]
+
+
 class Reconciliation(_Frozen):
     """The result for one provider and day.
 

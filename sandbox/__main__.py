@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.app import serve
-from sandbox.iyzico import messages as iyzico
-from sandbox.stripe import messages as stripe
+from sandbox.registry import APIS
 from sandbox.webhooks import Endpoint
 
 
@@ -17,22 +17,26 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8900)
     parser.add_argument("--data", type=Path, required=True, help="data folder; created if missing")
-    shop, secret = os.environ.get("SEATWRIGHT_API_URL"), os.environ.get("SEATWRIGHT_STRIPE_WEBHOOK_SECRETS")
+    shop = os.environ.get("SEATWRIGHT_API_URL")
     parser.add_argument(
         "--shop", default=shop, help="address of the API that receives webhooks; none are sent without it"
     )
-    parser.add_argument("--stripe-secrets", default=secret, help="secrets that sign Stripe's messages, comma-separated")
-    iyzico_secret = os.environ.get("SEATWRIGHT_IYZICO_SECRET_KEY")
-    parser.add_argument("--iyzico-secret", default=iyzico_secret, help="secret that signs iyzico's messages")
     arguments = parser.parse_args()
-    endpoints = {}
-    if arguments.shop and arguments.stripe_secrets:
-        url = f"{arguments.shop}/v1/webhooks/stripe"
-        endpoints["stripe"] = Endpoint(url, tuple(arguments.stripe_secrets.split(",")), stripe.WANTED)
-    if arguments.shop and arguments.iyzico_secret:
-        url = f"{arguments.shop}/v1/webhooks/iyzico"
-        endpoints["iyzico"] = Endpoint(url, (arguments.iyzico_secret,), iyzico.WANTED)
+    endpoints = _endpoints(arguments.shop, os.environ) if arguments.shop else {}
     serve(arguments.host, arguments.port, arguments.data, endpoints)
+
+
+def _endpoints(shop: str, environment: Mapping[str, str]) -> dict[str, Endpoint]:
+    """The shop's webhook endpoint at each provider API that is configured with one."""
+    return {
+        api.name: Endpoint(
+            f"{shop}/v1/webhooks/{api.name}",
+            tuple(environment.get(api.endpoint.variable, api.endpoint.secrets).split(",")),
+            api.endpoint.types,
+        )
+        for api in APIS
+        if api.endpoint
+    }
 
 
 if __name__ == "__main__":

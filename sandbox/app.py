@@ -11,11 +11,9 @@ from aiohttp import web
 from sandbox.calls import CallLog
 from sandbox.control import Control, clear_errors, unknown
 from sandbox.faults import Faults
-from sandbox.iyzico.api import IyzicoApi
 from sandbox.ledger import Ledger
-from sandbox.payu.api import PayUApi
+from sandbox.registry import APIS
 from sandbox.store import Store
-from sandbox.stripe.api import StripeApi
 from sandbox.webhook_control import WebhookControl
 from sandbox.webhooks import Endpoint, Webhooks
 
@@ -29,14 +27,12 @@ def build(folder: Path, endpoints: Mapping[str, Endpoint]) -> web.Application:
     store = Store(folder)
     ledger, faults, log = Ledger(store), Faults(store), CallLog(store)
     webhooks = Webhooks(store)
-    stripe = StripeApi(store, ledger, faults, log, webhooks)
-    iyzico = IyzicoApi(store, ledger, faults, log, webhooks)
-    payu = PayUApi(store, ledger, faults, log, webhooks)
+    apis = {api.name: api.build(store, ledger, faults, log, webhooks) for api in APIS}
     for face, endpoint in endpoints.items():
         webhooks.listen(face, endpoint)
-    intents = {"stripe": stripe.intents, "iyzico": iyzico.intents, "payu": payu.intents}
+    intents = {name: api.intents for name, api in apis.items()}
     app = web.Application(middlewares=[clear_errors], client_max_size=LARGEST_BODY_BYTES)
-    app.add_routes([*stripe.routes(), *iyzico.routes(), *payu.routes()])
+    app.add_routes([route for api in apis.values() for route in api.routes()])
     app.add_routes(Control(store, ledger, faults, log, intents).routes())
     app.add_routes([*WebhookControl(webhooks).routes(), web.route("*", "/_sandbox/{rest:.*}", unknown)])
     app.cleanup_ctx.append(webhooks.running)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from sandbox.intents import Intents
-from sandbox.stripe.cards import failure
 
 ENDS = ("captured", "refunded", "voided", "declined")
 _CARD = "pm_card_visa"
@@ -43,7 +42,7 @@ def _bring_in(intents: Intents, wanted: dict[str, Any]) -> str:
         details={"capture_method": "manual", "client_secret": f"secret_{secrets.token_hex(12)}"},
     )
     if end == "declined":
-        intents.decline(intent, _CARD, failure("generic_decline"))
+        intents.decline(intent, _CARD, intents.refusal)
     else:
         intents.authorize(intent, _CARD)
     if end in ("captured", "refunded"):

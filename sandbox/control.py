@@ -66,7 +66,7 @@ class Control:
         return answer({"status": "ok"})
 
     async def add_fault(self, request: web.Request) -> web.StreamResponse:
-        fault = read_fault(await body_of(request))
+        fault = read_fault(await body_of(request), self._intents.keys())
         return answer({"id": self._faults.add(fault)}, 201)
 
     async def list_faults(self, request: web.Request) -> web.StreamResponse:

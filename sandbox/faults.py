@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass
 from random import Random
 from typing import Any
@@ -19,7 +19,6 @@ ON_ANSWER = frozenset({"timeout_after", "reset_after"})
 KINDS = ON_ARRIVAL | IN_EXECUTION | ON_ANSWER
 
 OPERATIONS = frozenset({"create", "confirm", "capture", "cancel", "refund", "retrieve", "list", "token", "*"})
-PROVIDER_APIS = frozenset({"stripe", "iyzico", "payu", "*"})
 DECIDING = {"decline": frozenset({"confirm", "capture", "refund"}), "processing": frozenset({"confirm", "refund"})}
 
 
@@ -107,8 +106,11 @@ class Faults:
         self._store.run("DELETE FROM faults WHERE id = ?", number)
 
 
-def read_fault(given: Mapping[str, Any]) -> Fault:
+def read_fault(given: Mapping[str, Any], provider_apis: Set[str]) -> Fault:
     """Parse a rule from the control API's JSON.
+
+    Args:
+        provider_apis: Their names.
 
     Raises:
         ValueError: A field is unknown, missing or out of range; the message names it.
@@ -117,7 +119,7 @@ def read_fault(given: Mapping[str, Any]) -> Fault:
     fields = {name: value for name, value in given.items() if name != "match"}
     fault = _built(fields | _match_fields(match))
     _check_choice("kind", fault.kind, KINDS)
-    _check_choice("face", fault.face, PROVIDER_APIS)
+    _check_choice("face", fault.face, provider_apis | {"*"})
     _check_choice("operation", fault.operation, DECIDING.get(fault.kind, OPERATIONS) | {"*"})
     if not isinstance(fault.code, str):
         raise ValueError("code: a decline code")
@@ -143,7 +145,7 @@ def _built(fields: dict[str, Any]) -> Fault:
         raise ValueError(str(error).replace("Fault.__init__() ", "")) from None
 
 
-def _check_choice(name: str, value: object, choices: frozenset[str]) -> None:
+def _check_choice(name: str, value: object, choices: Set[str]) -> None:
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: one of {', '.join(sorted(choices))}")
 

@@ -34,17 +34,8 @@ def computed(ports: Mapping[str, int], postgres_password: str) -> dict[str, str]
         "SEATWRIGHT_SMTP_HOST": "127.0.0.1",
         "SEATWRIGHT_SMTP_PORT": str(ports["smtp"]),
         "SEATWRIGHT_MAIL_UI_URL": f"http://{at['mail']}",
+        # The payment providers' settings default to the sandbox in development mode.
         "SEATWRIGHT_SANDBOX_URL": f"http://{at['sandbox']}",
-        "SEATWRIGHT_STRIPE_API_BASE": f"http://{at['sandbox']}",
-        "SEATWRIGHT_STRIPE_API_KEY": "sk_test_seatwright",
-        "SEATWRIGHT_STRIPE_WEBHOOK_SECRETS": "whsec_seatwright",
-        "SEATWRIGHT_IYZICO_API_BASE": f"http://{at['sandbox']}",
-        "SEATWRIGHT_IYZICO_API_KEY": "sandbox-api-key",
-        "SEATWRIGHT_IYZICO_SECRET_KEY": "sandbox-secret-key",
-        "SEATWRIGHT_PAYU_API_BASE": f"http://{at['sandbox']}/payu",
-        "SEATWRIGHT_PAYU_POS_ID": "300746",
-        "SEATWRIGHT_PAYU_CLIENT_SECRET": "sandbox-client-secret",
-        "SEATWRIGHT_PAYU_SECOND_KEY": "sandbox-second-key",
         "SEATWRIGHT_STRIPE_MOCK_URL": f"http://{at['stripe-mock']}",
         "SEATWRIGHT_DRAIN": "0",  # there is no load balancer that would have to notice
         "SEATWRIGHT_API_URL": f"http://{at['api']}",

@@ -28,9 +28,7 @@ hypothesis.settings.load_profile("busy")
 
 def settings_of(stack_env: dict[str, str]) -> Settings:
     """The settings that a process with these variables has."""
-    values = {name.removeprefix("SEATWRIGHT_").lower(): value for name, value in stack_env.items()}
-    known = {name: value for name, value in values.items() if name in Settings.model_fields}
-    return Settings.model_validate(known)
+    return Settings.from_variables(stack_env)
 
 
 @pytest.fixture(scope="session")

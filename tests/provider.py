@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx2
 
-from config.settings import Settings, secret
+from config.settings import Settings
 from tests.http_client import http_client
+from tests.provider_settings import stripe_settings
 
 OF_PAYU = {"succeeded": "approved", "failed": "declined"}
 
@@ -74,7 +75,7 @@ class Provider:
 
     async def as_stripe(self, path: str, form: dict[str, str], settings: Settings) -> httpx2.Response:
         """Call Stripe's API with the platform's key."""
-        key = secret(settings.stripe_api_key)
+        key = stripe_settings(settings).api_key.get_secret_value()
         return await self._http.post(path, data=form, headers={"Authorization": f"Bearer {key}"})
 
     async def in_flight(self, booking: str, operation: str) -> bool:

@@ -13,7 +13,8 @@ import orjson
 import psycopg
 from sqlalchemy import make_url
 
-from config.settings import Service, Settings, secret
+from config.settings import Service, Settings
+from tests.provider_settings import webhook_secret
 
 
 def message(intent: str, type_: str = "payment_intent.amount_capturable_updated", **more: Any) -> bytes:
@@ -35,7 +36,7 @@ async def post(
     http: httpx2.AsyncClient, settings: Settings, body: bytes, headers: dict[str, str] | None = None
 ) -> httpx2.Response:
     """Send a message, correctly signed unless headers are given."""
-    proof = signature(body, secret(settings.stripe_webhook_secrets)) if headers is None else headers
+    proof = signature(body, webhook_secret(settings)) if headers is None else headers
     return await http.post("/v1/webhooks/stripe", content=body, headers=proof)
 
 

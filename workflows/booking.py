@@ -82,7 +82,8 @@ class BookingWorkflow(OperatorGate):
         if self._booking.status is not BookingStatus.HELD:
             # An earlier workflow of this booking was terminated or reset during a payment.
             await self._return_money()
-            return await self._end(BookingStatus.FAILED, problems.UNDONE)
+            await self._end(BookingStatus.FAILED, problems.UNDONE)
+            return
         await self._reservation.wait_while_held(unless=self._is_called)
         if self._cancel_requested:
             await self._end(BookingStatus.CANCELLED)
@@ -158,7 +159,8 @@ class BookingWorkflow(OperatorGate):
             lambda: self._reservation.release(status, reason, if_changed=self._return_money),
         )
         if self._booking.status in PAID:
-            return self._show("Confirmed by another worker")
+            self._show("Confirmed by another worker")
+            return
         self._show(f"Ended as {status}" + (f": {problem.detail}" if problem else ""))
         if self._commands.pending:
             self._reply(self._commands.pending, problem or problems.already_ended(self._booking))

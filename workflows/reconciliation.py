@@ -12,8 +12,7 @@ from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from activities.payment.reconciliation import DaysDue, ReconciliationActivities
-    from domain.providers import PROVIDERS
-    from domain.reconciliation import ReconcileDay, Reconciliation
+    from domain.reconciliation import ReconcileDay, ReconcileDueDays, Reconciliation
     from temporal.policies import settlement_report
     from temporal.queues import PAYMENT
     from workflows.ids import reconciliation_workflow_id
@@ -46,11 +45,11 @@ class DailyReconciliation:
     """
 
     @workflow.run
-    async def run(self) -> None:
+    async def run(self, due: ReconcileDueDays) -> None:
         """Reconcile all days that are due, one after another at each provider."""
         scheduled = workflow.info().typed_search_attributes.get(_SCHEDULED_FOR) or workflow.now()
         yesterday = scheduled.date() - timedelta(days=1)
-        await asyncio.gather(*(self._catch_up(provider, yesterday) for provider in sorted(PROVIDERS)))
+        await asyncio.gather(*(self._catch_up(provider, yesterday) for provider in due.providers))
 
     async def _catch_up(self, provider: str, until: date) -> None:
         days = await workflow.execute_activity_method(

@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from activities.payment.conversations import conversation
-from activities.payment.payments import PaymentGateway, refund_rest
+from activities.payment.payments import refund_rest
 from db.payment import late_payments
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import LatePaymentSettled, LateSettlement, PaymentEvent, PaymentRefunded, PaymentVoided
+from domain.payment_gateway import PaymentGateway
 from domain.payments import GivingBackState, IntentState, LatePayment, PaymentRejected, PaymentUnknown
 
 
@@ -117,7 +118,7 @@ class LatePaymentActivities:
             await late_payments.settle(connection, attempt, event)
 
     async def _has_expired(self, attempt: Attempt) -> bool:
-        lasts = self._gateways[attempt.provider].page_lasts
+        lasts = self._gateways[attempt.provider].provider.page_lifetime
         if lasts is None:
             return False
         async with self._engine.connect() as connection:

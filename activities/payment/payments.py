@@ -7,9 +7,7 @@ provider says. The idempotency keys are ours, made of booking, step and attempt;
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
 from enum import StrEnum
-from typing import Protocol
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -30,6 +28,7 @@ from domain.domain_events import (
     PaymentWasDeclined,
 )
 from domain.money import Money
+from domain.payment_gateway import PaymentGateway
 from domain.payments import (
     GivingBack,
     GivingBackState,
@@ -39,48 +38,6 @@ from domain.payments import (
     PaymentRejected,
     PaymentUnknown,
 )
-from domain.reconciliation import MovementPage
-
-
-class PaymentGateway(Protocol):
-    """One payment provider. Every method may raise the errors of `domain.payments`.
-
-    Attributes:
-        name: As clients name it.
-        manual_capture: Whether money can be reserved first and taken later.
-        idempotent: Whether a repeated call under the same key has its effect once; otherwise whoever repeats an effect
-            has to look up first what became of it. `create` may always be repeated.
-        has_list: Whether `movements` tells what happened; otherwise each payment has to be looked up.
-        currencies: ISO 4217 codes that it takes.
-        page_lasts: How long after `create` a page that cannot be withdrawn may be paid; None where the intent's state
-            tells when that is over.
-    """
-
-    name: str
-    manual_capture: bool
-    idempotent: bool
-    has_list: bool
-    currencies: frozenset[str]
-
-    @property
-    def page_lasts(self) -> timedelta | None: ...
-
-    async def keep_turn(self) -> None:
-        """Wait until the next call may be made, where the provider's limit makes calls wait: that one then does not."""
-
-    async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
-        """Open an intent; where buyers pay on the provider's page it is ACTION_REQUIRED at once and never confirmed."""
-
-    async def confirm(self, intent_id: str, payment_method: str, *, return_url: str, key: str) -> Intent: ...
-    async def retrieve(self, intent_id: str) -> Intent: ...
-    async def capture(self, intent_id: str, *, key: str) -> Intent: ...
-    async def void(self, intent_id: str, *, key: str) -> Intent: ...
-    async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent: ...
-    async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
-        """The refund that was made under this key, as it stands now; None where there is none."""
-
-    async def movements(self, day: date, page: str | None) -> MovementPage:
-        """What happened to money on that day (UTC), a page at a time; the first one is None."""
 
 
 async def refund_rest(gateway: PaymentGateway, intent: Intent, attempt: Attempt, *, key: str) -> GivingBack | None:

@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from activities.payment.heartbeats import heartbeating
-from activities.payment.payments import PaymentGateway
 from db.payment import reconciliation
-from domain.payments import Intent, PaymentRejected
+from domain.payment_gateway import PaymentGateway
+from domain.payments import Intent, IntentNotFound
 from domain.reconciliation import (
     SHOWN,
     Difference,
@@ -33,8 +33,6 @@ from domain.reconciliation import (
 _AT_ONCE = 100  # bookings
 _MOST_DAYS = 14  # that are made up for after an outage
 _NO_BOOKING = UUID(int=0)
-_NOT_THERE = frozenset({"resource_missing", "DATA_NOT_FOUND"})
-"""How providers say that they know no payment of that id; iyzico says of a form only that nobody has paid it."""
 
 _open = Gauge(
     "seatwright_reconciliation_differences", "Differences from a provider's books: alert on any", ["provider", "kind"]
@@ -102,7 +100,7 @@ class ReconciliationActivities:
         ]
 
     async def _suspects(self, order: ReconcileDay, after: UUID) -> list[UUID]:
-        has_list = self._gateways[order.provider].has_list
+        has_list = self._gateways[order.provider].provider.has_settlement_report
         async with self._engine.connect() as connection:
             return await reconciliation.suspects(
                 connection, order.provider, order.day, has_list=has_list, after=after, limit=_AT_ONCE
@@ -134,9 +132,7 @@ class ReconciliationActivities:
     async def _retrieve(self, provider: str, intent_id: str) -> Intent | None:
         try:
             return await self._gateways[provider].retrieve(intent_id)
-        except PaymentRejected as rejected:
-            if rejected.code not in _NOT_THERE:
-                raise
+        except IntentNotFound:
             return None
 
     async def _finish(self, order: ReconcileDay, found: list[Difference], looked_up: int) -> Reconciliation:
@@ -153,7 +149,7 @@ class ReconciliationActivities:
         return Reconciliation(
             provider=order.provider,
             day=order.day,
-            movements=lines if self._gateways[order.provider].has_list else None,
+            movements=lines if self._gateways[order.provider].provider.has_settlement_report else None,
             looked_up=looked_up,
             count=len(found),
             differences=tuple(found[:SHOWN]),

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from activities.payment.conversations import conversation
-from activities.payment.payments import PaymentGateway
 from db.payment import refunds
 from db.payment.refunds import SETTLED, Try, TryState
+from domain.payment_gateway import PaymentGateway
 from domain.payments import GivingBack, GivingBackState, PaymentDeclined, PaymentRejected, PaymentUnknown
 
 _STATES = {

@@ -17,12 +17,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from adapters.payment.registry import PROVIDERS
 from api.http.schemas import MinorUnits, PositiveInt, RequestModel, SectionName, ShortText
 from domain.catalogue import MAX_EVENT_PLACES, MAX_SECTIONS, EventPlan, EventStatus, Section
 from domain.domain_events import Venue
 from domain.exchanges import ExchangePolicy
 from domain.money import Currency
-from domain.providers import PROVIDERS
 from domain.refunds import RefundPolicy
 
 _LATEST_START = datetime(2200, 1, 1, tzinfo=UTC)

@@ -7,27 +7,26 @@ provider repeats it otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Protocol
+from collections.abc import Mapping
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from adapters.payment.iyzico.webhooks import IyzicoWebhooks
-from adapters.payment.payu.webhooks import PayUWebhooks
-from adapters.payment.stripe.webhooks import StripeWebhooks
+from adapters.payment.registry import open_webhook_verifiers
 from api.auth.guards import PUBLIC
 from api.http.deadlines import with_deadline
 from api.http.problems import documented
 from api.http.resources import Open, PaymentDatabase, Resources
 from api.http.sagas import notify_workflow, start
-from config.settings import Settings, secret
+from config.settings import Settings
 from db.engine import autocommit
 from db.payment import late_payments, webhooks
 from db.payment.attempts import Attempt
 from db.payment.webhooks import Course, Reception
+from domain.payment_gateway import WebhookVerifier
 from domain.payments import LatePayment, NewsRefused, ProviderNews
 from domain.problems import ProblemType, Refused
 from temporal.policies import booking_policy
@@ -44,23 +43,20 @@ from workflows.refund_taken_back import RefundTakenBack
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[PUBLIC])
 
 
-class Webhooks(Protocol):
-    """One provider's messages. `verify` raises NewsRefused unless the raw body is signed by the provider."""
+def verifiers(settings: Settings) -> Mapping[str, WebhookVerifier]:
+    """What proves the messages of each provider.
 
-    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNews]: ...
-
-
-PROVIDERS: Mapping[str, Callable[[Settings], Webhooks]] = {
-    "stripe": lambda settings: StripeWebhooks(secret(settings.stripe_webhook_secrets).split(",")),
-    "iyzico": lambda settings: IyzicoWebhooks(secret(settings.iyzico_secret_key)),
-    "payu": lambda settings: PayUWebhooks(secret(settings.payu_second_key).split(",")),
-}
+    Raises:
+        ValueError: A provider's variable is missing or wrong.
+    """
+    return open_webhook_verifiers(settings.provider_variables, settings.development_sandbox)
 
 
-def _webhooks(provider: str, opened: Open) -> Webhooks:
-    if provider not in PROVIDERS:
+async def _verifier(provider: str, request: Request) -> WebhookVerifier:
+    known: Mapping[str, WebhookVerifier] = request.app.state.webhook_verifiers
+    if provider not in known:
         raise Refused(ProblemType.NOT_FOUND, "There is no such provider.")
-    return PROVIDERS[provider](opened.settings)
+    return known[provider]
 
 
 @router.post(
@@ -69,11 +65,11 @@ def _webhooks(provider: str, opened: Open) -> Webhooks:
     responses=documented(ProblemType.INVALID_SIGNATURE, ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
 )
 async def receive(
-    request: Request, of: Annotated[Webhooks, Depends(_webhooks)], opened: Open, engine: PaymentDatabase
+    request: Request, verifier: Annotated[WebhookVerifier, Depends(_verifier)], opened: Open, engine: PaymentDatabase
 ) -> dict[str, Any]:
     """For payment providers only. Sending the same again does no harm, and is the way to have it handed on again."""
     try:
-        messages = of.verify(await request.body(), request.headers)
+        messages = verifier.verify(await request.body(), request.headers)
         for news in messages:
             await _take(news, opened, engine)
     except NewsRefused as refusal:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from aiohttp import web
 
+from adapters.payment.iyzico import IYZICO
 from adapters.payment.iyzico.gateway import IyzicoGateway
 from domain.money import Money
 from domain.payments import (
@@ -80,7 +81,7 @@ def refunded(sandbox: SandboxProcess, booking_id: UUID) -> int:
     return sum(intent["refunded"] for intent in sandbox.intents(str(booking_id)))
 
 
-@pytest.mark.parametrize("currency", sorted(IyzicoGateway.currencies))
+@pytest.mark.parametrize("currency", sorted(IYZICO.currencies))
 async def test_a_new_form_sends_the_buyer_to_iyzico_s_page_and_owes_what_the_booking_owes(
     gateway: IyzicoGateway, sandbox: SandboxProcess, booking_id: UUID, currency: str
 ) -> None:
@@ -170,7 +171,7 @@ async def test_capture_takes_the_whole_amount_once(
     assert len(sandbox.requests(str(booking_id), "capture")) == 1
 
 
-@pytest.mark.parametrize("currency", sorted(IyzicoGateway.currencies))
+@pytest.mark.parametrize("currency", sorted(IYZICO.currencies))
 async def test_money_is_taken_in_the_currency_in_which_it_was_reserved(
     gateway: IyzicoGateway, sandbox: SandboxProcess, booking_id: UUID, currency: str
 ) -> None:

@@ -11,7 +11,15 @@ import pytest
 
 from adapters.payment.payu.gateway import PayUGateway
 from domain.money import Money
-from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
+from domain.payments import (
+    GivingBack,
+    GivingBackState,
+    Intent,
+    IntentNotFound,
+    IntentState,
+    PaymentRejected,
+    PaymentUnknown,
+)
 from sandbox.payu.points import POINTS
 from sandbox.testing import SandboxProcess, free_port
 from tests.payu_buyer import PayUBuyer
@@ -254,7 +262,7 @@ async def test_what_was_done_already_is_refused_and_changes_nothing(gateway: Pay
 
 
 async def test_an_order_that_does_not_exist_is_rejected(gateway: PayUGateway) -> None:
-    with pytest.raises(PaymentRejected) as refused:
+    with pytest.raises(IntentNotFound) as refused:
         await gateway.retrieve("PAYU_no/such")
     assert refused.value.code == "DATA_NOT_FOUND"
 
@@ -323,16 +331,16 @@ async def test_a_currency_that_payu_does_not_take_is_rejected(gateway: PayUGatew
     with pytest.raises(PaymentRejected) as refused:
         await opened(gateway, booking_id, Money(amount=5000, currency="JPY"))
     assert refused.value.code == "ERROR_VALUE_INVALID"
-    assert "JPY" not in gateway.currencies
+    assert "JPY" not in gateway.provider.currencies
 
 
 async def test_every_currency_that_we_name_is_taken_in_our_minor_units(
     gateway: PayUGateway, sandbox: SandboxProcess, booking_id: UUID
 ) -> None:
-    for number, currency in enumerate(sorted(gateway.currencies)):
+    for number, currency in enumerate(sorted(gateway.provider.currencies)):
         await opened(gateway, booking_id, Money(amount=12345, currency=currency), number)
     known = sandbox.intents(str(booking_id))
-    assert {each["currency"] for each in known} == gateway.currencies
+    assert {each["currency"] for each in known} == gateway.provider.currencies
     assert {each["amount"] for each in known} == {12345}
 
 

@@ -17,6 +17,7 @@ from domain.payments import (
     GivingBack,
     GivingBackState,
     Intent,
+    IntentNotFound,
     IntentState,
     PaymentDeclined,
     PaymentRejected,
@@ -308,7 +309,7 @@ async def test_a_card_number_never_leaves_and_is_never_repeated(
 async def test_an_unknown_intent_or_key_or_amount_is_rejected(
     gateway: StripeGateway, sandbox: SandboxProcess, booking_id: UUID
 ) -> None:
-    with pytest.raises(PaymentRejected) as missing:
+    with pytest.raises(IntentNotFound) as missing:
         await gateway.retrieve("pi_nobody")
     assert missing.value.code == "resource_missing"
     with pytest.raises(PaymentRejected) as small:

@@ -23,6 +23,7 @@ from db.engine import open_engine
 from tests.api.conftest import Join
 from tests.api.people import problem
 from tests.pace import watch
+from tests.provider_settings import given, provider_secrets
 from workers import consumers, relay
 from workers.process import Work
 from workers.temporal import worker
@@ -108,8 +109,9 @@ def own_settings(settings: Settings, verb: Verb, service: str) -> Settings:
     needs = needs_of(remote, verb, [service])
     seed = secret(settings.postgres_role_secret)
     roles = [f"seatwright_{database}" for database in needs.databases]
-    own = {name: getattr(settings, name) for name in needs.secrets}
+    own: dict[str, Any] = {name: getattr(settings, name) for name in needs.secrets}
     passwords = {role: SecretStr(role_password(seed, role)) for role in roles}
+    own["provider_variables"] = given(provider_secrets(verb, service))
     alone = remote.model_copy(update=own | {"postgres_passwords": passwords})
     alone.require(needs.secrets, needs.databases)
     assert {name for name in SECRETS if getattr(alone, name)} == needs.secrets

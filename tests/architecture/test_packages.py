@@ -12,6 +12,8 @@ from typing import Any
 import grimp
 import pytest
 
+from adapters.payment.registry import ADAPTERS
+
 ROOT = Path(__file__).parents[2]
 MAY_IMPORT: dict[str, set[str]] = {
     "domain": set(),
@@ -39,7 +41,7 @@ PLACES: dict[str, set[str]] = {
         "api.payment", "api.search", "api.operations", "api.edge", "api.auth", "api.http",
     },
     "adapters": {
-        "adapters", "adapters.payment", "adapters.payment.stripe", "adapters.payment.iyzico", "adapters.payment.payu",
+        "adapters", "adapters.payment", *(f"adapters.payment.{name}" for name in ADAPTERS),
         "adapters.redis", "adapters.kafka", "adapters.internal",
     },
     "activities": {"activities.reservation", "activities.payment", "activities.catalogue"},

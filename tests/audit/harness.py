@@ -15,7 +15,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.testing import ActivityEnvironment
 
-from activities.payment.payments import Authorize, PaymentActivities, PaymentGateway
+from activities.payment.payments import Authorize, PaymentActivities
 from activities.reservation.bookings import Release, ReservationActivities, StartPayment, Step
 from adapters.kafka.client import IncomingMessage, OutgoingMessage, Partition, Publisher
 from adapters.kafka.cloud_events import cloud_event_headers, read_cloud_event
@@ -27,6 +27,7 @@ from db import outbox
 from db.outbox import BUCKETS, OutboxMessage
 from domain.bookings import Booking, BookingRequest, BookingStatus
 from domain.money import Money
+from domain.payment_gateway import PaymentGateway
 from temporal import search_attributes
 from tests.db import booking_steps
 from workers.consumers.analytics import Analytics

@@ -10,6 +10,7 @@ import pytest
 from api.app import PARTS
 from config.needs import NEEDS, Verb, needs_of, settings_of_process
 from config.settings import SECRETS, Settings
+from tests.provider_settings import provider_secrets
 from workers import consumers, relay
 from workers.temporal import worker
 
@@ -78,6 +79,6 @@ def test_operators_commands_and_processes_leave_no_secret_without_a_reader() -> 
 @pytest.mark.parametrize(("verb", "service"), PROCESSES)
 def test_the_manual_says_what_each_process_needs(verb: Verb, service: str) -> None:
     databases, secrets = NEEDS[verb][service]
-    named = ", ".join(f"`{name.upper()}`" for name in sorted(secrets)) or NONE
+    named = ", ".join(f"`{name.upper()}`" for name in sorted(secrets | provider_secrets(verb, service))) or NONE
     row = f"| `{verb} --only {service}` | {', '.join(sorted(databases)) or NONE} | {named} |"
     assert row in MANUAL.read_text().splitlines()

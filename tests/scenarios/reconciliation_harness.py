@@ -12,13 +12,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import ActivityEnvironment
 
-from activities.payment.payments import Authorize, OfExchange, PaymentActivities, PaymentGateway
+from activities.payment.payments import Authorize, OfExchange, PaymentActivities
 from activities.payment.reconciliation import ReconciliationActivities
 from activities.payment.refunds import GiveBack, RefundActivities
 from db.payment import attempts
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import PaymentCaptured
 from domain.money import Money
+from domain.payment_gateway import PaymentGateway
 from domain.payments import GivingBack, Intent
 from domain.reconciliation import Difference, DifferenceKind, ReconcileDay, Reconciliation
 from tests.iyzico_buyer import APPROVED, pay_with

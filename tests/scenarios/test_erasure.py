@@ -46,7 +46,7 @@ async def test_tickets_and_money_records_of_an_erased_person_stay(
     assert keys == [(0,)]
 
 
-async def test_an_erased_person_gets_the_money_of_a_cancelled_event_back_and_no_mail(
+async def test_an_erased_person_is_refunded_for_a_cancelled_event_without_a_mail(
     platform: PlatformClient, erased: tuple[Registered, str, str], mailbox: httpx2.AsyncClient, settings: Settings
 ) -> None:
     person, event, booking = erased

@@ -162,7 +162,7 @@ async def is_paused_and_quiet(platform: PlatformClient, event: str) -> bool:
     return bool(found["paused"] and not found["progress"]["refunding"])
 
 
-async def test_a_refund_that_cannot_be_made_is_named_in_the_report_and_holds_up_no_other(
+async def test_an_impossible_refund_is_reported_and_delays_no_other(
     platform: PlatformClient,
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()

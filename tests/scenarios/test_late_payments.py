@@ -234,7 +234,7 @@ async def test_a_fault_on_the_way_to_the_late_ticket_takes_the_money_once(
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_fault_on_the_way_back_returns_all_of_it_once(
+async def test_a_fault_during_the_refund_returns_all_money_once(
     platform: PlatformClient, settings: Settings, fault: str
 ) -> None:
     late = await undecided(platform, settings, hold_seconds=120)

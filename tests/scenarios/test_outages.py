@@ -180,7 +180,7 @@ async def test_an_api_killed_in_the_middle_of_a_hold_has_not_lost_it(platform: P
     assert (await buyer.pay(again.json()["id"])).status_code == 200
 
 
-async def test_seats_freed_while_redis_is_away_are_on_sale_again_soon_after_it_is_back(
+async def test_seats_freed_during_an_outage_of_redis_are_on_sale_soon_after_it(
     platform: PlatformClient, stack: Stack
 ) -> None:
     event, buyer, other = await platform.event(), platform.new_buyer(), platform.new_buyer()

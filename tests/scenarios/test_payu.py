@@ -86,7 +86,7 @@ async def test_a_buyer_who_cancels_while_on_payus_page_pays_nothing(platform: Pl
     assert await platform.provider.kept(booking) == 0
 
 
-async def test_a_payment_method_is_chosen_at_payu_and_not_here(platform: PlatformClient) -> None:
+async def test_a_payment_method_is_chosen_at_payu_and_not_in_the_request(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
     booking = await buyer.held(await platform.event(), "A-1-1")
     answer = await order(buyer, booking, payment_method="TOKC_KPNZVSLJUNR4DHF5NPVKDPJGMX7")

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.payment.payments import PaymentGateway
 from activities.payment.reconciliation import DaysDue
 from activities.payment.refunds import GiveBack, RefundActivities
 from adapters.payment.iyzico.gateway import IyzicoGateway
@@ -20,6 +19,7 @@ from adapters.payment.payu.gateway import PayUGateway
 from adapters.payment.stripe.gateway import StripeGateway
 from db.engine import open_engine
 from domain.money import Money
+from domain.payment_gateway import PaymentGateway
 from domain.payments import GivingBackState
 from domain.reconciliation import DifferenceKind, ReconcileDay
 from sandbox.payu.points import POINTS
@@ -99,7 +99,7 @@ async def test_a_ledger_that_matches_the_provider_shows_no_difference(harness: R
 
 
 @with_a_list
-async def test_money_that_was_taken_for_a_booking_that_we_do_not_know_is_missing_here(
+async def test_a_capture_for_an_unknown_booking_is_missing_in_the_ledger(
     harness: ReconciliationHarness,
 ) -> None:
     booking = uuid4()
@@ -110,7 +110,7 @@ async def test_money_that_was_taken_for_a_booking_that_we_do_not_know_is_missing
 
 
 @with_a_list
-async def test_money_that_is_reserved_for_a_booking_that_we_do_not_know_is_missing_here(
+async def test_a_hold_for_an_unknown_booking_is_missing_in_the_ledger(
     harness: ReconciliationHarness,
 ) -> None:
     booking = uuid4()
@@ -119,7 +119,7 @@ async def test_money_that_is_reserved_for_a_booking_that_we_do_not_know_is_missi
 
 
 @with_a_list
-async def test_money_that_is_reserved_once_more_for_a_booking_that_is_paid_is_missing_here(
+async def test_a_second_hold_for_a_paid_booking_is_missing_in_the_ledger(
     harness: ReconciliationHarness,
 ) -> None:
     """The booking's own payment must not hide it."""
@@ -129,7 +129,7 @@ async def test_money_that_is_reserved_once_more_for_a_booking_that_is_paid_is_mi
 
 
 @with_a_list
-async def test_money_that_was_taken_twice_for_a_booking_is_missing_here_once(harness: ReconciliationHarness) -> None:
+async def test_a_second_capture_for_a_booking_is_missing_in_the_ledger(harness: ReconciliationHarness) -> None:
     booking = await harness.sold()
     await harness.taken_there(booking)
     assert await harness.differ(booking) == [MISSING_HERE]
@@ -146,7 +146,7 @@ async def test_an_attempt_with_a_lost_posting_is_reported_as_missing_or_differen
 
 
 @everywhere
-async def test_money_that_only_we_believe_in_is_missing_there(harness: ReconciliationHarness) -> None:
+async def test_a_capture_in_the_ledger_alone_is_missing_at_the_provider(harness: ReconciliationHarness) -> None:
     intent = {"stripe": "pi_nobody", "iyzico": str(uuid4()), "payu": "NOBODY261123GUEST000P01"}[harness.provider]
     booking = await harness.booked_here(intent)
     assert await harness.differ(booking) == [MISSING_THERE]
@@ -192,7 +192,7 @@ async def test_a_refund_in_the_providers_dashboard_matches_after_an_operator_res
 
 
 @everywhere
-async def test_another_amount_than_was_taken_is_found(harness: ReconciliationHarness) -> None:
+async def test_a_wrong_amount_is_found(harness: ReconciliationHarness) -> None:
     booking = uuid4()
     intent = await harness.taken_there(booking)
     await harness.booked_here(intent.id, Money(amount=4000, currency="EUR"), booking)
@@ -200,7 +200,7 @@ async def test_another_amount_than_was_taken_is_found(harness: ReconciliationHar
 
 
 @everywhere
-async def test_another_currency_than_was_taken_is_found(harness: ReconciliationHarness) -> None:
+async def test_a_wrong_currency_is_found(harness: ReconciliationHarness) -> None:
     booking = uuid4()
     intent = await harness.taken_there(booking)
     await harness.booked_here(intent.id, Money(amount=PRICE.amount, currency="USD"), booking)
@@ -208,7 +208,7 @@ async def test_another_currency_than_was_taken_is_found(harness: ReconciliationH
 
 
 @at_stripe
-async def test_a_hold_that_the_bank_took_back_is_another_state(
+async def test_a_hold_that_expired_at_the_bank_is_a_different_state(
     harness: ReconciliationHarness, sandbox: SandboxProcess
 ) -> None:
     booking = await harness.authorized()

@@ -12,12 +12,13 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, ScheduleOverlapPolicy
 
+from adapters.payment.registry import PROVIDERS
 from adapters.payment.stripe.gateway import StripeGateway
-from config.settings import Settings, secret
+from config.settings import Settings
 from db.engine import open_engine
-from domain.providers import PROVIDERS
 from sandbox.testing import ROOT
 from temporal.connection import connect
+from tests.provider_settings import stripe_settings
 from tests.scenarios.reconciliation_harness import ReconciliationHarness, begin_well_before_midnight, today
 from tests.waiting import eventually
 from tests.webhooks import rows
@@ -66,7 +67,8 @@ async def test_a_day_on_which_nothing_happened_is_reconciled_without_a_differenc
 async def test_the_command_prints_each_difference_and_leaves_with_1(
     engine: AsyncEngine, settings: Settings, stack_env: dict[str, str]
 ) -> None:
-    gateway = StripeGateway(secret(settings.stripe_api_key), base_url=settings.stripe_api_base)
+    own = stripe_settings(settings)
+    gateway = StripeGateway(own.api_key.get_secret_value(), base_url=own.api_base)
     booking = await ReconciliationHarness(engine, {"stripe": gateway}, "stripe").booked_here(f"pi_nobody{uuid4().hex}")
     await gateway.close()
     code, printed = await reconcile(stack_env, "--day", str(today()), "--provider", "stripe")

@@ -100,7 +100,7 @@ async def test_the_policys_fee_is_kept_ticket_by_ticket_and_the_booking_owes_it(
     assert await platform.provider.kept(booking["id"]) == 650 + 550
 
 
-async def test_free_places_are_given_back_without_a_provider(platform: PlatformClient) -> None:
+async def test_free_places_are_refunded_without_a_provider(platform: PlatformClient) -> None:
     event, buyer = await platform.event(standing_price=0), platform.new_buyer()
     booking = await buyer.bought(event, quantities={"Standing": 1})
     await accepted(buyer, booking["id"])

@@ -136,7 +136,7 @@ async def test_one_booking_goes_through_all_services(
     assert [seat["status"] for seat in seats.json()["sections"][0]["seats"]][:3] == ["sold", "sold", "available"]
 
 
-async def test_each_process_has_opened_its_own_database_and_no_other(
+async def test_each_process_opens_only_its_own_database(
     platform: PlatformClient, services: Clients, settings: Settings
 ) -> None:
     buyer, _ = await registered(services)

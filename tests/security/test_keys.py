@@ -142,7 +142,7 @@ def test_the_secret_that_seals_them_can_be_replaced() -> None:
 
 
 async def test_outside_development_there_is_no_secret_by_default() -> None:
-    production = Settings(mode="production", stripe_api_key=SecretStr("x"))
+    production = Settings(mode="production", internal_token=SecretStr("x"))
     assert production.token_key_secret is None
     with pytest.raises(ValueError, match="SEATWRIGHT_TOKEN_KEY_SECRET"):
         production.require(SECRETS, ())

@@ -84,7 +84,7 @@ async def test_each_variable_leads_through_its_line(stack: Stack, network: Netwo
         await network.line(server)
     names = {name.removeprefix("SEATWRIGHT_") for name in network.env}
     assert names >= {
-        "POSTGRES_PORT", "REDIS_URL", "TEMPORAL_ADDRESS", "KAFKA_BOOTSTRAP", "ELASTICSEARCH_URL", "STRIPE_API_BASE",
+        "POSTGRES_PORT", "REDIS_URL", "TEMPORAL_ADDRESS", "KAFKA_BOOTSTRAP", "ELASTICSEARCH_URL", "SANDBOX_URL",
         "SMTP_PORT",
     }  # fmt: skip
     assert not names & {"TEMPORAL_UI_URL", "MAIL_UI_URL", "API_URL", "MODE"}

@@ -1,4 +1,4 @@
-"""Opens the ways to all payment providers, for whichever worker has to speak with them."""
+"""Opens the gateways of all payment providers, for each worker that pays."""
 
 from __future__ import annotations
 
@@ -7,47 +7,41 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from redis.asyncio import Redis
 
-from activities.payment.payments import PaymentGateway
+from adapters.payment import registry
+from adapters.payment.adapter import GatewayOptions
 from adapters.payment.call_limit import CallLimit
-from adapters.payment.iyzico.gateway import IyzicoGateway
-from adapters.payment.payu.gateway import PayUGateway
-from adapters.payment.stripe.gateway import StripeGateway
-from config.settings import Settings, secret
+from adapters.payment.registry import ADAPTERS
+from adapters.payment.settings import GatewaySettings
+from config.settings import Settings
+from domain.payment_gateway import PaymentGateway
+
+
+def read_gateway_settings(settings: Settings) -> Mapping[str, GatewaySettings]:
+    """What the gateways need, by the names of their providers.
+
+    Raises:
+        ValueError: A variable is missing or wrong.
+    """
+    return registry.read_gateway_settings(settings.provider_variables, settings.development_sandbox)
 
 
 @asynccontextmanager
 async def open_gateways(settings: Settings) -> AsyncIterator[Mapping[str, PaymentGateway]]:
     """The gateways by name; each keeps its connections until the end."""
-    timeout = settings.payment_timeout
     async with AsyncExitStack() as stack:
         redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=1)
         stack.push_async_callback(redis.aclose)
-        stripe = StripeGateway(
-            secret(settings.stripe_api_key),
-            base_url=settings.stripe_api_base,
-            total_seconds=timeout,
-            limit=_limit(redis, StripeGateway.name, settings.stripe_calls_per_second),
-        )
-        iyzico = IyzicoGateway(
-            secret(settings.iyzico_api_key),
-            secret(settings.iyzico_secret_key),
-            base_url=settings.iyzico_api_base,
-            total_seconds=timeout,
-            limit=_limit(redis, IyzicoGateway.name, settings.iyzico_calls_per_second),
-        )
-        payu = PayUGateway(
-            secret(settings.payu_pos_id),
-            secret(settings.payu_client_secret),
-            notify_url=f"{settings.api_url}/v1/webhooks/payu",
-            validity_seconds=int(settings.payment_window),
-            base_url=settings.payu_api_base,
-            total_seconds=timeout,
-            limit=_limit(redis, PayUGateway.name, settings.payu_calls_per_second),
-        )
-        for gateway in (stripe, iyzico, payu):
-            stack.push_async_callback(gateway.close)
-        yield {stripe.name: stripe, iyzico.name: iyzico, payu.name: payu}
+        gateways: dict[str, PaymentGateway] = {}
+        for name, own in read_gateway_settings(settings).items():
+            gateways[name] = ADAPTERS[name].open_gateway(own, _options(settings, redis, name, own))
+            stack.push_async_callback(gateways[name].close)
+        yield gateways
 
 
-def _limit(redis: Redis, provider: str, calls_per_second: float | None) -> CallLimit | None:
-    return CallLimit(redis, provider, calls_per_second) if calls_per_second else None
+def _options(settings: Settings, redis: Redis, name: str, own: GatewaySettings) -> GatewayOptions:
+    return GatewayOptions(
+        total_seconds=settings.payment_timeout,
+        webhook_url=f"{settings.api_url}/v1/webhooks/{name}",
+        payment_window_seconds=settings.payment_window,
+        limit=CallLimit(redis, name, own.calls_per_second) if own.calls_per_second else None,
+    )

@@ -18,6 +18,8 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
+from adapters.payment.registry import PROVIDERS
+from domain.reconciliation import ReconcileDueDays
 from temporal.queues import PAYMENT
 from workflows.reconciliation import DailyReconciliation
 
@@ -29,7 +31,12 @@ _HOUR = 3  # UTC: the day has ended for every provider by then, and what was und
 async def schedule_reconciliation(client: Client) -> None:
     """Have yesterday reconciled every night; to ask again changes nothing, and keeps a pause that an operator made."""
     schedule = Schedule(
-        action=ScheduleActionStartWorkflow(DailyReconciliation.run, id=DAILY_RECONCILIATION, task_queue=PAYMENT),
+        action=ScheduleActionStartWorkflow(
+            DailyReconciliation.run,
+            ReconcileDueDays(providers=tuple(PROVIDERS)),
+            id=DAILY_RECONCILIATION,
+            task_queue=PAYMENT,
+        ),
         spec=ScheduleSpec(calendars=[ScheduleCalendarSpec(hour=[ScheduleRange(_HOUR)])]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(days=7)),
     )

@@ -25,7 +25,7 @@ from temporalio.worker import (
 
 from activities.catalogue.events import CatalogueActivities
 from activities.payment.late_payments import LatePaymentActivities
-from activities.payment.payments import PaymentActivities, PaymentGateway
+from activities.payment.payments import PaymentActivities
 from activities.payment.reconciliation import ReconciliationActivities
 from activities.payment.refunds import RefundActivities
 from activities.reservation.bookings import ReservationActivities
@@ -33,16 +33,18 @@ from activities.reservation.event_cancellations import CancellationActivities
 from activities.reservation.exchanges import ExchangeActivities
 from activities.reservation.inventory import InventoryActivities
 from activities.reservation.refunds import ReturnedTickets
+from adapters.payment.registry import total_calls_per_second
 from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings
 from db.engine import open_engine
+from domain.payment_gateway import PaymentGateway
 from temporal import queues
 from temporal.connection import connect_worker
 from temporal.policies import booking_policy
 from workers.sweepers.late_payments import keep_sweeping_late_payments
 from workers.sweepers.redis_backfill import keep_backfilling_redis
 from workers.sweepers.workflow_recovery import keep_recovering_workflows
-from workers.temporal.gateways import open_gateways
+from workers.temporal.gateways import open_gateways, read_gateway_settings
 from workers.temporal.schedules import schedule_reconciliation
 from workflows.booking import BookingWorkflow
 from workflows.event_cancellation import EstimateCancellation, EventCancellation
@@ -172,7 +174,8 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
         await schedule_reconciliation(client)
         sweeping = asyncio.create_task(keep_sweeping_late_payments(engine, client, booking_policy(settings)))
         try:
-            yield worker(client, queues.PAYMENT, PAYMENT_WORKFLOWS, activities, settings.payment_calls_per_second)
+            limit = total_calls_per_second(read_gateway_settings(settings))
+            yield worker(client, queues.PAYMENT, PAYMENT_WORKFLOWS, activities, limit)
         finally:
             sweeping.cancel()
 

@@ -1,1 +1,72 @@
-"""iyzico."""
+"""iyzico: buyers pay on its Checkout Form, which reserves the money; it is captured later."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from adapters.payment.adapter import GatewayOptions, ProviderAdapter
+from adapters.payment.settings import GatewaySettings, ProviderSettings, Secret
+from domain.payment_gateway import PaymentGateway, WebhookVerifier
+from domain.providers import Provider
+
+IYZICO = Provider(
+    name="iyzico",
+    currencies=frozenset({"TRY", "USD", "EUR", "GBP"}),
+    has_own_page=True,
+    has_settlement_report=True,
+    # `tokenExpireTime` is half an hour; the rest is for a buyer who has just begun to pay.
+    page_lifetime=timedelta(hours=1),
+)
+
+
+class IyzicoWebhookSettings(ProviderSettings):
+    """What webhooks need.
+
+    Attributes:
+        secret_key: Signs our calls, and proves answers and notifications.
+    """
+
+    secret_key: Secret
+
+
+class IyzicoGatewaySettings(IyzicoWebhookSettings, GatewaySettings):
+    """What the gateway needs.
+
+    Attributes:
+        api_base: Without a path, since the path is signed.
+    """
+
+    api_base: str = "https://api.iyzipay.com"
+    api_key: Secret
+
+
+def _open_gateway(settings: IyzicoGatewaySettings, options: GatewayOptions) -> PaymentGateway:
+    from adapters.payment.iyzico.gateway import IyzicoGateway
+
+    return IyzicoGateway(
+        settings.api_key.get_secret_value(),
+        settings.secret_key.get_secret_value(),
+        base_url=settings.api_base,
+        total_seconds=options.total_seconds,
+        limit=options.limit,
+    )
+
+
+def _webhook_verifier(settings: IyzicoWebhookSettings) -> WebhookVerifier:
+    from adapters.payment.iyzico.webhooks import IyzicoWebhooks
+
+    return IyzicoWebhooks(settings.secret_key.get_secret_value())
+
+
+ADAPTER = ProviderAdapter(
+    provider=IYZICO,
+    gateway_settings=IyzicoGatewaySettings,
+    webhook_settings=IyzicoWebhookSettings,
+    development={
+        "api_base": "{sandbox}",
+        "api_key": "sandbox-api-key",
+        "secret_key": "sandbox-secret-key",
+    },
+    open_gateway=_open_gateway,
+    webhook_verifier=_webhook_verifier,
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
@@ -13,6 +13,7 @@ from uuid import UUID
 import aiohttp
 
 from adapters.payment.call_limit import CallLimit
+from adapters.payment.iyzico import IYZICO
 from adapters.payment.iyzico.responses import (
     IN_PROGRESS,
     NOT_FOR_POSTAUTH,
@@ -29,9 +30,9 @@ from adapters.payment.iyzico.responses import (
 )
 from adapters.payment.iyzico.settlement_report import movements_of
 from adapters.payment.iyzico.signatures import authorization, is_answer_genuine
+from adapters.payment.retry_after import seconds_of
 from domain.money import Money, from_decimal, to_decimal
 from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
-from domain.providers import IYZICO
 from domain.reconciliation import MovementPage
 
 OF_A_PAYMENT = ("paymentId", "currency", "basketId", "conversationId", "paidPrice", "price")
@@ -63,13 +64,7 @@ class IyzicoGateway:
     request itself.
     """
 
-    name = IYZICO.name
-    manual_capture = True
-    idempotent = False
-    has_list = True
-    currencies = IYZICO.currencies
-    page_lasts = timedelta(hours=1)
-    """`tokenExpireTime` is half an hour; the rest is for whoever has just begun to pay."""
+    provider = IYZICO
 
     def __init__(
         self,
@@ -107,7 +102,7 @@ class IyzicoGateway:
 
     async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
         """Open a form for what a booking owes; the answer is ACTION_REQUIRED with the page's address."""
-        if amount.currency not in self.currencies:
+        if amount.currency not in self.provider.currencies:
             raise PaymentRejected("currency_not_supported", f"iyzico does not take {amount.currency}")
         request = _form(booking_id, amount, key, return_url)
         answer = await self._post("/payment/iyzipos/checkoutform/initialize/preauth/ecom", request)
@@ -250,7 +245,9 @@ class IyzicoGateway:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise PaymentUnknown(f"no answer from iyzico: {type(error).__name__}") from error
         if status == 429 or status >= 500:
-            raise PaymentUnknown(f"iyzico answers {status}", retry_after=_seconds(response.headers.get("Retry-After")))
+            raise PaymentUnknown(
+                f"iyzico answers {status}", retry_after=seconds_of(response.headers.get("Retry-After"))
+            )
         return read(text)
 
     def _trust(self, answer: Json, names: tuple[str, ...]) -> None:
@@ -301,7 +298,3 @@ def _in_state(intent: Intent, state: IntentState) -> Intent:
     if intent.state is not state:
         raise PaymentRejected(f"intent_{intent.state}", f"the payment is {intent.state}, not {state}")
     return intent
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isascii() and text.isdigit() else None

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import orjson
 
+from adapters.payment.iyzico import IYZICO
 from adapters.payment.iyzico.signatures import is_notification_genuine
 from domain.payments import NewsKind, NewsRefused, ProviderNews
-from domain.providers import IYZICO
 
 KINDS = {"SUCCESS": NewsKind.RESERVED, "FAILURE": NewsKind.DECLINED}
 OF_REFUNDS = frozenset({"REFUND_RETRY_SUCCESS", "REFUND_RETRY_FAILURE"})

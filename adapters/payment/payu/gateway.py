@@ -13,10 +13,19 @@ import aiohttp
 import orjson
 
 from adapters.payment.call_limit import CallLimit
+from adapters.payment.payu import PAYU
 from adapters.payment.payu.oauth import AccessTokens
+from adapters.payment.retry_after import seconds_of
 from domain.money import Money
-from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
-from domain.providers import PAYU
+from domain.payments import (
+    GivingBack,
+    GivingBackState,
+    Intent,
+    IntentNotFound,
+    IntentState,
+    PaymentRejected,
+    PaymentUnknown,
+)
 from domain.reconciliation import MovementPage
 
 ORDERS = "/api/v2_1/orders"
@@ -37,6 +46,7 @@ GIVING_BACK_STATES = {
 }
 DONE = frozenset({200, 201, 302})
 UNDECIDED = frozenset({408, 429})
+NOT_FOUND = "DATA_NOT_FOUND"
 NOT_UNIQUE = "ERROR_ORDER_NOT_UNIQUE"
 APPROVED = "000"
 SHOPS_OWN_ADDRESS = "127.0.0.1"
@@ -55,12 +65,7 @@ class PayUGateway:
     request itself. Each `Intent` returned is as it stands now.
     """
 
-    name = PAYU.name
-    manual_capture = True
-    idempotent = False
-    has_list = False
-    currencies = PAYU.currencies  # each has two decimals, at PayU as in ISO 4217: its minor unit is ours
-    page_lasts = None  # an order that was not paid in its time is cancelled
+    provider = PAYU
 
     def __init__(
         self,
@@ -139,7 +144,12 @@ class PayUGateway:
 
     async def retrieve(self, intent_id: str) -> Intent:
         """The order as it stands now, with what was refunded for certain, or why it was refused."""
-        answer = await self._call("GET", _at(intent_id))
+        try:
+            answer = await self._call("GET", _at(intent_id))
+        except PaymentRejected as rejected:
+            if rejected.code == NOT_FOUND:
+                raise IntentNotFound(rejected.code, str(rejected)) from rejected
+            raise
         with _reading():
             order = answer["orders"][0]
             state = STATES[order["status"]]
@@ -273,7 +283,7 @@ def _outcome(status: int, headers: Mapping[str, str], text: bytes) -> Any:
     reason = told if isinstance(told, dict) else {}
     message = reason.get("statusDesc") or f"PayU answered {status}"
     if status == 401 or status in UNDECIDED or status >= 500:
-        raise PaymentUnknown(message, retry_after=_seconds(headers.get("Retry-After")))
+        raise PaymentUnknown(message, retry_after=seconds_of(headers.get("Retry-After")))
     raise PaymentRejected(_code(reason, status), message)
 
 
@@ -281,10 +291,3 @@ def _code(reason: Mapping[str, Any], status: int) -> str:
     """PayU's most telling word: its refunds name their errors by `codeLiteral` alone."""
     code = str(reason.get("statusCode") or f"http_{status}")
     return str(reason.get("codeLiteral") or code) if code.startswith("OPENPAYU_") else code
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
+from adapters.payment.payu import PAYU
 from adapters.payment.payu.signatures import HEADER, is_signed
 from domain.payments import NewsKind, NewsRefused, ProviderNews
-from domain.providers import PAYU
 
 KINDS = {
     "WAITING_FOR_CONFIRMATION": NewsKind.RESERVED,

@@ -13,18 +13,19 @@ import stripe
 from stripe import params
 
 from adapters.payment.call_limit import CallLimit
-from adapters.payment.stripe import settlement_report
+from adapters.payment.retry_after import seconds_of
+from adapters.payment.stripe import STRIPE, settlement_report
 from domain.money import Money
 from domain.payments import (
     GivingBack,
     GivingBackState,
     Intent,
+    IntentNotFound,
     IntentState,
     PaymentDeclined,
     PaymentRejected,
     PaymentUnknown,
 )
-from domain.providers import STRIPE
 from domain.reconciliation import MovementPage
 
 # Otherwise the SDK writes an id of this machine into the home folder and sends it along.
@@ -49,6 +50,7 @@ TOKEN = re.compile(r"(pm|card)_[A-Za-z0-9_]{1,200}")
 CARD_NUMBER = re.compile(r"\d{13,}")
 
 REFUSED_STATUSES = frozenset({400, 401, 402, 403, 404})
+NOT_FOUND = "resource_missing"
 EXPAND_CHARGE = "latest_charge"
 """The charge alone knows what was refunded; what has just been made, taken or voided was not."""
 
@@ -88,12 +90,7 @@ class StripeGateway:
     replayed success is never believed: the intent is retrieved, so that each `Intent` returned is as it stands now.
     """
 
-    name = STRIPE.name
-    manual_capture = True
-    idempotent = True
-    has_list = True
-    currencies = STRIPE.currencies
-    page_lasts = None
+    provider = STRIPE
 
     def __init__(
         self,
@@ -156,7 +153,12 @@ class StripeGateway:
     async def retrieve(self, intent_id: str) -> Intent:
         """The intent as it stands now, with what was captured and refunded."""
         request: params.PaymentIntentRetrieveParams = {"expand": [EXPAND_CHARGE]}
-        return _intent(await _outcome(self._client.v1.payment_intents.retrieve_async(intent_id, request)))
+        try:
+            return _intent(await _outcome(self._client.v1.payment_intents.retrieve_async(intent_id, request)))
+        except PaymentRejected as rejected:
+            if rejected.code == NOT_FOUND:
+                raise IntentNotFound(rejected.code, str(rejected)) from rejected
+            raise
 
     async def capture(self, intent_id: str, *, key: str) -> Intent:
         """Take the whole amount that is reserved.
@@ -240,14 +242,7 @@ def _translated(error: stripe.StripeError) -> PaymentDeclined | PaymentRejected 
         return PaymentRejected(code, message)
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     replayed = headers.get("idempotent-replayed") == "true"
-    return PaymentUnknown(message, replayed=replayed, retry_after=_seconds(headers.get("retry-after")))
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
+    return PaymentUnknown(message, replayed=replayed, retry_after=seconds_of(headers.get("retry-after")))
 
 
 def _was_replayed(answer: stripe.PaymentIntent | stripe.Refund) -> bool:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.payment.registry import find_provider
 from api.auth.tokens import Principal
 from api.http.deadlines import with_deadline
 from api.http.idempotency import digest, exchange_id_for, known_or_planned, refuse_other_body
@@ -24,7 +25,6 @@ from db.reservation.exchanges import exchanges, history, plans
 from domain.bookings import Booking
 from domain.exchanges import Exchange, ExchangeOutcome, ExchangeRequest, ExchangeState, Payment
 from domain.problems import ProblemType, Refused
-from domain.providers import check_currency, check_method
 from workflows.exchange import ExchangeWorkflow
 from workflows.ids import exchange_workflow_id, start_exchange
 from workflows.support.problems import OUTCOME_UNKNOWN
@@ -72,8 +72,9 @@ async def abandon_exchange(context: ReservationContext, booking_id: UUID, exchan
 
 def _check_payment(body: ExchangeBody, booking: Booking) -> None:
     if body.provider:
-        check_method(body.provider, body.payment_method)
-        check_currency(body.provider, booking.currency)
+        provider = find_provider(body.provider)
+        provider.check_method(body.payment_method)
+        provider.check_currency(booking.currency)
     elif body.payment_method:
         raise Refused(ProblemType.INVALID_REQUEST, "provider: name the payment method's provider.", field="provider")
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
 
+from adapters.payment.registry import find_provider
 from api.auth.tokens import Principal
 from api.http.deadlines import with_deadline
 from api.http.idempotency import digest, refuse_other_body, update_id
@@ -22,7 +23,7 @@ from db.engine import autocommit
 from db.reservation.bookings import bookings
 from domain.bookings import ENDED, PAID, Booking, BookingStatus, PaymentCommand, PaymentOutcome
 from domain.problems import Problem, ProblemType, Refused
-from domain.providers import check_admitted, check_currency, check_method
+from domain.providers import check_admitted
 from workflows.support.problems import OUTCOME_UNKNOWN, UNDONE
 
 _NOT_COMPLETED: Final = Problem(
@@ -36,7 +37,7 @@ async def pay(context: ReservationContext, buyer: Principal, booking_id: UUID, b
     Raises:
         Refused: The booking does not allow a payment, the payment failed, or its outcome is not known.
     """
-    check_method(body.provider, body.payment_method)
+    find_provider(body.provider).check_method(body.payment_method)
     command = await with_deadline(_prepare(context, buyer, booking_id, body))
     command_key, wait = update_id("pay", key), context.settings.payment_wait
     try:
@@ -60,7 +61,7 @@ async def _prepare(
         found = await bookings.find_to_be_paid(connection, booking_id)
     booking = require_own(buyer, found.booking if found else None)
     assert found is not None
-    check_currency(body.provider, booking.currency)
+    find_provider(body.provider).check_currency(booking.currency)
     check_admitted(body.provider, found.providers)
     return PaymentCommand(
         provider=body.provider,

@@ -1,0 +1,67 @@
+"""Provider settings: each provider declares its own models, which are read from environment variables with its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+
+def _not_blank(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().strip():
+        raise ValueError("must not be blank")
+    return secret
+
+
+def _split(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
+Secret = Annotated[SecretStr, AfterValidator(_not_blank)]
+RotatedSecrets = Annotated[tuple[Secret, ...], BeforeValidator(_split)]
+"""Secrets with a comma between them: one, or two while one is being replaced."""
+
+
+class ProviderSettings(BaseModel):
+    """Settings of one payment provider.
+
+    The field `api_base` of the provider `stripe` is the variable `SEATWRIGHT_STRIPE_API_BASE`. No secret has a default
+    outside development mode.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+
+class GatewaySettings(ProviderSettings):
+    """What every gateway needs.
+
+    Attributes:
+        api_base: Where the provider's API is, without a trailing slash.
+        calls_per_second: The limit of calls that all workers together make to the provider; None for no limit.
+    """
+
+    api_base: str
+    calls_per_second: float | None = Field(default=None, gt=0)
+
+
+S = TypeVar("S", bound=ProviderSettings)
+
+
+def read(model: type[S], provider: str, variables: Mapping[str, SecretStr], defaults: Mapping[str, str]) -> S:
+    """Read settings of one provider.
+
+    Args:
+        variables: By their names in lower case, without `SEATWRIGHT_`.
+        defaults: Values of fields whose variable is not set.
+
+    Raises:
+        ValueError: A variable is missing or wrong. The message names each, and repeats no value.
+    """
+    named = {field: variables.get(f"{provider}_{field}") for field in model.model_fields}
+    values = {field: secret.get_secret_value() for field, secret in named.items() if secret is not None}
+    try:
+        return model.model_validate({**defaults, **values})
+    except ValidationError as error:
+        found = {f"SEATWRIGHT_{provider}_{each['loc'][0]}".upper(): each["msg"] for each in error.errors()}
+        raise ValueError("; ".join(f"{variable}: {message}" for variable, message in found.items())) from None

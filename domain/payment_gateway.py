@@ -1,0 +1,72 @@
+"""The ports of a payment provider: the gateway that moves money, and the verifier of the provider's webhooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Protocol
+from uuid import UUID
+
+from domain.money import Money
+from domain.payments import GivingBack, Intent, ProviderNews
+from domain.providers import Provider
+from domain.reconciliation import MovementPage
+
+
+class PaymentGateway(Protocol):
+    """The way to one payment provider. Every method may raise the errors of `domain.payments`.
+
+    A method that has an effect must not have it twice under the same key; a gateway whose provider has no idempotency
+    keys retrieves the payment before each effect. `create` alone may be repeated and then open a second intent.
+    """
+
+    provider: Provider
+
+    async def close(self) -> None:
+        """Close the connections; the gateway cannot be used afterwards."""
+
+    async def keep_turn(self) -> None:
+        """Wait until the call limit allows the next call, which then does not wait."""
+
+    async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
+        """Open an intent; where buyers pay on the provider's page it is ACTION_REQUIRED at once and never confirmed."""
+
+    async def confirm(self, intent_id: str, payment_method: str, *, return_url: str, key: str) -> Intent:
+        """Authorize the whole amount with the buyer's payment method."""
+
+    async def retrieve(self, intent_id: str) -> Intent:
+        """Return the intent as it stands now.
+
+        Raises:
+            IntentNotFound: The provider has no intent with this id.
+        """
+
+    async def capture(self, intent_id: str, *, key: str) -> Intent:
+        """Capture the whole amount that is reserved."""
+
+    async def void(self, intent_id: str, *, key: str) -> Intent:
+        """Release what is reserved."""
+
+    async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent:
+        """Refund a part or all of what was captured."""
+
+    async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
+        """Return the refund that was made under this key, as it stands now; None where there is none."""
+
+    async def movements(self, day: date, page: str | None) -> MovementPage:
+        """Return what happened to money on that day (UTC), a page at a time; the first page is None."""
+
+
+class WebhookVerifier(Protocol):
+    """Proves that a message comes from the provider."""
+
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNews]:
+        """Return the notifications in a message.
+
+        Args:
+            body: The raw body, byte for byte.
+            headers: The request's headers, whose names match in lower case.
+
+        Raises:
+            NewsRefused: The provider did not sign the message, or it cannot be read.
+        """
