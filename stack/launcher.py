@@ -16,7 +16,7 @@ from stack.places import CHECKOUT
 from stack.processes import Launch
 from stack.table import Process
 
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0  # a server that dies is noticed at once; a machine that is busy needs minutes to start one
 STOP_SECONDS = 30.0
 # The shell is the session's leader and writes down how its one child ended; a later launcher can read that too.
 RUN_ONCE = ("/bin/sh", "-c", '"$@"; echo $? > "$0"')
