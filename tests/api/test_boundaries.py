@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from api.app import create_app
 from config.needs import NEEDS, Verb, needs_of
 from config.settings import SECRETS, SERVICES_WITH_DATABASE, Service, Settings, role_password, secret
+from config.tracing import configure as configure_tracing
 from db.databases import ServiceDatabase, prepare
 from db.engine import open_engine
 from tests.api.conftest import Join
@@ -130,6 +131,7 @@ RUNS: Mapping[Verb, Work] = {"work": worker.run, "relay": relay.run, "consume": 
 
 @pytest.mark.parametrize(("verb", "service"), [(verb, service) for verb, service in ALONE if verb in RUNS])
 async def test_each_worker_is_ready_with_its_own_secrets_alone(settings: Settings, verb: Verb, service: str) -> None:
+    configure_tracing()  # as the command does; Temporal's plugin for workers requires it
     ready, stop = asyncio.Event(), asyncio.Event()
     running = asyncio.ensure_future(RUNS[verb](own_settings(settings, verb, service), [service], ready, stop))
     started = asyncio.ensure_future(ready.wait())
