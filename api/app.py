@@ -133,7 +133,7 @@ def _add_limits(app: FastAPI, settings: Settings) -> None:
 
 
 def _cors(settings: Settings) -> dict[str, Any]:
-    """Who may call from a browser: the pages of these origins, and the Temporal UI. There are no cookies."""
+    """Which browser pages may call: those of these origins, and the Temporal UI. There are no cookies."""
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     return {
         "allow_origins": [*origins, settings.temporal_ui_url],

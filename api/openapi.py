@@ -1,4 +1,4 @@
-"""The API's own description: OpenAPI with our problems in it, and a page to read and try it without the internet."""
+"""The API's description: OpenAPI with our problem types, and a page to read and try it without the internet."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from domain.problems import ProblemType
 DESCRIPTION = """\
 Seatwright sells seats: never one twice.
 
-Errors are problem details (RFC 9457): switch on the last part of `type`. Money is in integer minor units.
-Send an `Idempotency-Key` with a booking and a payment: the same key brings the same outcome, however often it is sent.
+Errors are problem details (RFC 9457): switch on the last part of `type`. Amounts of money are integers in minor units.
+Send an `Idempotency-Key` with a booking and a payment: the same key has the same outcome, however often it is sent.
 """
 TAGS = [
     {"name": "identity", "description": "Accounts, log-in, roles."},
     {"name": "catalogue", "description": "Events: draft, publish, cancel."},
     {"name": "search", "description": "Find events."},
-    {"name": "reservation", "description": "What is left of an event."},
+    {"name": "reservation", "description": "Read which places of an event are free."},
     {"name": "bookings", "description": "Hold, pay, cancel, refund."},
-    {"name": "exchanges", "description": "Another seat for a ticket."},
+    {"name": "exchanges", "description": "Exchange a ticket's seat."},
     {"name": "operations", "description": "For support and operators."},
     {"name": "health", "description": "For load balancers."},
 ]
@@ -57,12 +57,12 @@ def _file(name: str, media_type: str) -> Response:
 
 
 def operation_id(route: APIRoute) -> str:
-    """A name fit for generated clients, such as `catalogue_publish`."""
+    """A name for generated clients, such as `catalogue_publish`."""
     return "_".join([*map(str, route.tags[:1]), route.name])
 
 
 def describe(app: FastAPI) -> None:
-    """Make `/openapi.json` say what we do where FastAPI would describe its own defaults."""
+    """Make `/openapi.json` describe our problems where FastAPI would describe its own defaults."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -110,7 +110,7 @@ def _problems(*types: ProblemType) -> dict[str, Any]:
 
 
 def _everywhere(operation: Mapping[str, Any]) -> Iterator[ProblemType]:
-    """What is refused around a route, so that no route has to say it."""
+    """The problems of the middleware around all routes, so that no route has to list them."""
     yield from (ProblemType.RATE_LIMITED, ProblemType.UNAVAILABLE)
     if operation.get("security"):
         yield ProblemType.UNAUTHENTICATED

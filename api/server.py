@@ -1,4 +1,4 @@
-"""How the API is served over HTTP, wherever it runs, and how it leaves without losing a request."""
+"""How the API is served over HTTP, and how it stops without losing a request."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from fastapi import FastAPI
 from config import memory
 
 # Seconds for which an idle connection is kept: longer than clients and proxies go on to use one (httpx 5, aiohttp 15,
-# nginx 60), since a request that meets its end gets no answer, and who sent it cannot know whether it was carried out.
+# nginx 60). A request that arrives on a closing connection gets no answer, and its client cannot know its outcome.
 _KEPT: Final = 75
 
 
 class _Server(uvicorn.Server):
-    """Told to stop, it first stays for a while: `/readyz` says 503, and each answer closes its connection.
+    """Drains before it stops: `/readyz` says 503, and each answer closes its connection.
 
-    So load balancers have turned away, and clients have let go of their connections, before any is closed by us.
+    So load balancers and clients have left before the server closes a connection.
     """
 
     def __init__(self, config: uvicorn.Config, app: FastAPI, drain: float) -> None:
@@ -30,7 +30,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._state.draining:
-            super().handle_exit(sig, frame)  # for the impatient
+            super().handle_exit(sig, frame)  # a second signal stops at once
             return
         self._state.draining = True
         loop = asyncio.get_running_loop()
@@ -38,7 +38,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, *, host: str, port: int, drain: float = 0) -> None:
-    """Serve until told to stop, and for `drain` seconds more; then requests in flight get some seconds to finish."""
+    """Serve until a signal, and `drain` seconds longer; then requests in flight get some seconds to finish."""
     memory.configure()
     config = uvicorn.Config(
         app,

@@ -1,7 +1,7 @@
-"""Logs: readable lines in a terminal and else one JSON object a line, never a secret or personal data.
+"""Logs: readable lines in a terminal, otherwise one JSON object a line; never secrets or personal data.
 
-Our own records take the short way to stderr, and only those of libraries the long one through `logging`: the access
-log alone would otherwise cost more than the refusal that it tells of.
+The platform's own records go directly to stderr, and only those of libraries pass through `logging`: the access log
+of a refusal would otherwise cost more than the refusal.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _json(event: Mapping[str, Any], **_: Any) -> str:
 
 
 def _withhold(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """The last line of defence: nobody should log these to begin with."""
+    """A second safeguard: no code should log these values in the first place."""
     for key in event.keys() & _WITHHELD:
         event[key] = "[withheld]"
     return event

@@ -6,7 +6,7 @@ import gc
 
 
 def configure() -> None:
-    """Look more rarely, and never again at what was loaded at the start: our processes make little such garbage.
+    """Collect cyclic garbage less often, and skip the objects loaded at the start; the processes make few cycles.
 
     By default every 700 new objects are cause for a look, which takes some percent of a busy process's time.
     """

@@ -31,7 +31,7 @@ RATE_LIMITS = {
 
 
 class LoginProvider(BaseModel):
-    """An OpenID Connect provider, and what it knows us as."""
+    """An OpenID Connect provider, and the platform's registration there."""
 
     issuer: str
     client_id: str
@@ -39,7 +39,7 @@ class LoginProvider(BaseModel):
 
 
 class Settings(BaseSettings):
-    """What the processes need to know. Durations are seconds; addresses are host:port or URLs.
+    """The settings of all processes. Durations are seconds; addresses are host:port or URLs.
 
     Outside development mode no secret has a default: `config.needs` says which of them a process needs to start.
     """
@@ -65,41 +65,39 @@ class Settings(BaseSettings):
     mail_sender: str = "Seatwright <tickets@seatwright.example>"
     mail_ui_url: str = "http://127.0.0.1:8025"
     api_url: str = "http://127.0.0.1:8000"
-    identity_url: str = ""  # where our own processes reach identity; empty: at `api_url`
-    cors_origins: str = ""  # with commas between: whose pages may call the API from a browser, as `https://host`
+    identity_url: str = ""  # where the platform's processes reach identity; empty: at `api_url`
+    cors_origins: str = ""  # comma-separated origins that may call the API from a browser, such as `https://host`
     # The audit compares money with the sandbox's ledger; in development mode it also stands in for the providers.
     sandbox_url: str = "http://127.0.0.1:8900"
 
     # Every other variable, by its name in lower case. The packages of the payment providers declare and check theirs.
     provider_variables: dict[str, SecretStr] = Field(default_factory=lambda: _split_variables(os.environ)[1])
     token_key_secret: SecretStr | None = None  # seals the keys that sign tokens; two with a comma while one is replaced
-    # Where people may log in besides, by the name in our addresses: {"name": {"issuer": …, "client_id": …, …}}
+    # Other log-in providers, by the name in the URL: {"name": {"issuer": …, "client_id": …, …}}
     login_providers: dict[str, LoginProvider] = Field(default_factory=dict)
     booking_id_secret: SecretStr | None = None  # keys the hash of user and idempotency key
     temporal_payload_keys: SecretStr | None = None  # `id:key,…`, see `PayloadCipher`
-    internal_token: SecretStr | None = None  # lets our own consumers ask identity for contact data
+    internal_token: SecretStr | None = None  # lets the consumers read contact data from identity
     personal_data_keys: SecretStr | None = None  # wrap each person's key; two with a comma while one is replaced
     address_secret: SecretStr | None = None  # keys the hash by which accounts are found; it cannot be replaced
     audit_log_secret: SecretStr | None = None  # keys the chain of the audit log; it cannot be replaced
 
     metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: no metrics and readiness endpoint
-    # How often somebody may call, by class of route (JSON; see `api/edge/rate_limits.py`); none in development.
+    # The rate limits, by class of route (JSON; see `api/edge/rate_limits.py`); none in development.
     rate_limits: dict[str, str] = RATE_LIMITS
     live_holds: int = Field(
         default=3, ge=0
-    )  # bookings of an event that a user may hold unpaid at a time; 0: any number
+    )  # unpaid bookings of one event that a user may hold at a time; 0: any number
     unpaid_holds: int = Field(default=10, ge=1)  # holds of an event that a user may make in 15 minutes without paying
-    drain: float = Field(
-        default=5.0, ge=0
-    )  # how long an API that was told to stop still serves, and says 503 at /readyz
+    drain: float = Field(default=5.0, ge=0)  # how long an API still serves after SIGTERM, with 503 at /readyz
     # Where a booking's payment steps run: "local" in its saga's own worker, which saves a third of a booking's cost;
     # "remote" on the payment queue, for workers of the reservation service that must not have the payment's secrets.
     payment_steps: Literal["local", "remote"] = "local"
     payment_timeout: float = 8.0  # of one call to a provider
-    hold_wait: float = 10.0  # how long a caller waits for a hold before the answer is "unknown"
-    payment_wait: float = 15.0  # likewise for a payment; afterwards nobody may be charged for that call
+    hold_wait: float = 10.0  # how long a caller waits for a hold before the response is "unknown"
+    payment_wait: float = 15.0  # the same for a payment; after it that call can no longer charge the buyer
     payment_window: float = 600.0  # how long one attempt may keep the seats, 3-D Secure included
-    compensation_attempts: int = 12  # tries of an undo before the saga waits for an operator
+    compensation_attempts: int = 12  # attempts of an undo before the saga waits for an operator
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> Settings:
@@ -112,7 +110,7 @@ class Settings(BaseSettings):
     def _development_secrets(cls, data: dict[str, object]) -> dict[str, object]:
         if data.get("mode") != "development":
             return data
-        defaults = {name: _DEVELOPMENT_SECRET for name in SECRETS}
+        defaults = dict.fromkeys(SECRETS, _DEVELOPMENT_SECRET)
         defaults["temporal_payload_keys"] = "development:c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
         return {**defaults, "rate_limits": {}, "live_holds": 0, **data}
 
@@ -154,7 +152,7 @@ class Settings(BaseSettings):
 
     @property
     def identity_address(self) -> str:
-        """Where identity's API is reached from inside; tokens are issued in the name of `api_url` all the same."""
+        """The internal address of identity's API; tokens are still issued in the name of `api_url`."""
         return self.identity_url or self.api_url
 
     @property
@@ -203,7 +201,7 @@ def secret(value: SecretStr | None) -> str:
 
 
 def role_password(seed: str, role: str) -> str:
-    """The password of one database role, so that one secret serves all of them and knowing one tells no other."""
+    """The password of one database role, derived from one secret, so that one password reveals no other."""
     return hmac.new(seed.encode(), role.encode(), sha256).hexdigest()
 
 

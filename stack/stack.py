@@ -90,7 +90,7 @@ class Stack:
         def look(name: str) -> None:
             seen[name] = self._see(current, name)
 
-        order.run({name: () for name in (*TABLE, *current.spawned)}, look, threading.Event())
+        order.run(dict.fromkeys((*TABLE, *current.spawned), ()), look, threading.Event())
         return [seen[name] for name in (*TABLE, *current.spawned)]
 
     # What one does with it

@@ -1,4 +1,4 @@
-"""The one way to connect to Temporal: encrypted pydantic payloads, and retries that fit who is waiting."""
+"""The one way to connect to Temporal: encrypted pydantic payloads, and retries that fit the caller."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BRIEF = RetryConfig(initial_interval_millis=100, max_interval_millis=400, max_e
 
 
 async def connect(settings: Settings) -> Client:
-    """A client for a caller who waits: it connects on first use, and gives up on a dead server after about a second.
+    """Make a client for a caller who waits: it connects on first use, and fails after about a second without a server.
 
     The SDK's own ten seconds of retries would break the API's promise of a 503 within two.
     """
@@ -23,12 +23,12 @@ async def connect(settings: Settings) -> Client:
 
 
 async def connect_patiently(settings: Settings) -> Client:
-    """A client where nobody waits for an answer: it connects on first use, to a server that may be slow."""
+    """Make a client where no caller waits for an answer: it connects on first use, to a server that may be slow."""
     return await _connect(settings, retry_config=None, lazy=True, connect_timeout=timedelta(seconds=10))
 
 
 async def connect_worker(settings: Settings) -> Client:
-    """A client for a worker, connected.
+    """Make a client for a worker, and connect it.
 
     Raises:
         RuntimeError: The server cannot be reached.

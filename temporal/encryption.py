@@ -1,4 +1,4 @@
-"""Encrypts what Temporal keeps: whoever reads its database, its backups or its UI sees who booked nothing.
+"""Encrypts what Temporal keeps: its database, its backups and its UI do not show who booked what.
 
 Every payload is sealed with AES-256-GCM: inputs, results, markers, signals, memos, query results, and the messages and
 stack traces of failures. Names of workflows, activities and errors, ids and search attributes stay readable.
@@ -32,13 +32,13 @@ _KEY_BYTES: Final = 32
 
 
 class Undecryptable(ValueError):
-    """A sealed payload that none of our keys opens, or that was changed."""
+    """A sealed payload that no known key opens, or that was changed."""
 
 
 class PayloadCipher(PayloadCodec):
-    """Seals with the first key, and opens with whichever key a payload names.
+    """Seals with the first key, and opens with the key that a payload names.
 
-    A payload that is not sealed passes through, so that sagas from before encryption go on.
+    A payload that is not sealed passes through unchanged.
 
     Args:
         keys: `id:key` pairs with a comma between, each key 32 bytes in base64url. To replace a key, first add the new
@@ -46,7 +46,7 @@ class PayloadCipher(PayloadCodec):
             with it any more.
 
     Raises:
-        ValueError: That is no such list.
+        ValueError: The keys are not such a list.
     """
 
     def __init__(self, keys: str) -> None:
@@ -90,14 +90,14 @@ _CONVERTERS = tuple(PydanticPayloadConverter().converters.values())
 
 
 class SharedPayloadConverter(CompositePayloadConverter):
-    """The SDK's own for pydantic. It makes one for each workflow task, and with each compiles every model anew."""
+    """The SDK's own for pydantic, shared: the SDK makes one for each workflow task, and compiles every model again."""
 
     def __init__(self) -> None:
         super().__init__(*_CONVERTERS)
 
 
 def data_converter(settings: Settings) -> DataConverter:
-    """How our values become what Temporal keeps: pydantic's JSON, sealed; failures tell nothing outside of it."""
+    """How values become what Temporal keeps: pydantic's JSON, sealed, also the messages of failures."""
     return dataclasses.replace(
         pydantic_data_converter,
         payload_converter_class=SharedPayloadConverter,
@@ -114,5 +114,5 @@ def _read(keys: str) -> Iterable[tuple[bytes, AESGCM]]:
         except ValueError:
             raw = b""
         if not id_ or len(raw) != _KEY_BYTES:
-            raise ValueError("SEATWRIGHT_TEMPORAL_PAYLOAD_KEYS has to be id:key pairs, each key 32 bytes in base64url")
+            raise ValueError("SEATWRIGHT_TEMPORAL_PAYLOAD_KEYS must be id:key pairs, each key 32 bytes in base64url")
         yield id_.encode(), AESGCM(raw)

@@ -12,11 +12,11 @@ from domain.bookings import BookingPolicy
 from temporal.queues import PAYMENT
 
 NEVER_RETRIED = ["ValueError", "TypeError", "StaleStep", "Refused", "ValidationError"]
-"""Errors that repeating cannot mend: they name a bug or a decision, not a moment of bad luck."""
+"""Errors that no retry removes: they name a bug or a decision, not a passing fault."""
 
 
-_CONVERSATION = timedelta(seconds=120)
-"""A few calls with timeouts of their own, and the wait for the provider's limit, which is not to cost a try."""
+_PROVIDER_CALLS = timedelta(seconds=120)
+"""A few calls with timeouts of their own, and the wait for the provider's rate limit, which must not cost a try."""
 
 
 def booking_policy(settings: Settings) -> BookingPolicy:
@@ -29,62 +29,70 @@ def booking_policy(settings: Settings) -> BookingPolicy:
 
 
 class LocalOptions(TypedDict):
+    """Options of a local activity."""
+
     start_to_close_timeout: timedelta
     retry_policy: RetryPolicy
 
 
 class ProviderLocalOptions(LocalOptions):
+    """Options of a local activity that calls a provider."""
+
     local_retry_threshold: timedelta
 
 
 class RemoteOptions(LocalOptions):
+    """Options of an activity on the payment service's queue."""
+
     heartbeat_timeout: timedelta
     task_queue: str
 
 
-def transaction(attempts: int = 0) -> LocalOptions:
-    """A transaction in our own database, with what Redis has to learn of it.
+def transaction(max_tries: int = 0) -> LocalOptions:
+    """A transaction in the service's own database, and the update of Redis that follows it.
 
     Args:
-        attempts: How often it is tried; 0 for until it is certain.
+        max_tries: How often it is tried; 0 for until it succeeds.
     """
     return {
         "start_to_close_timeout": timedelta(seconds=10),
-        "retry_policy": _backoff(attempts, longest=timedelta(seconds=5)),
+        "retry_policy": _backoff(max_tries, longest=timedelta(seconds=5)),
     }
 
 
-def provider(attempts: int) -> RemoteOptions:
-    """A conversation of a few calls with a payment provider, each with its own timeout.
+def provider(max_tries: int) -> RemoteOptions:
+    """A few calls to a payment provider, each with its own timeout.
 
-    Heartbeats tell a killed worker from a slow provider, so that another worker looks the outcome up within seconds.
+    Heartbeats distinguish a killed worker from a slow provider, so that another worker finds the outcome in seconds.
     """
     return {
-        "start_to_close_timeout": _CONVERSATION,
+        "start_to_close_timeout": _PROVIDER_CALLS,
         "heartbeat_timeout": timedelta(seconds=6),
         "task_queue": PAYMENT,
-        "retry_policy": _backoff(attempts, longest=timedelta(seconds=30)),
+        "retry_policy": _backoff(max_tries, longest=timedelta(seconds=30)),
     }
 
 
-def provider_locally(attempts: int) -> ProviderLocalOptions:
+def provider_locally(max_tries: int) -> ProviderLocalOptions:
     """As `provider`, in the saga's own worker: a dead one is noticed by its workflow task's timeout.
 
-    A longer pause between two tries is a timer of the workflow, which meanwhile can hear its buyer.
+    A longer pause between two tries is a timer of the workflow, which can take its buyer's commands during that time.
     """
     return {
-        "start_to_close_timeout": _CONVERSATION,
+        "start_to_close_timeout": _PROVIDER_CALLS,
         "local_retry_threshold": timedelta(seconds=0.5),
-        "retry_policy": _backoff(attempts, longest=timedelta(seconds=30)),
+        "retry_policy": _backoff(max_tries, longest=timedelta(seconds=30)),
     }
 
 
 class ReportOptions(RemoteOptions):
+    """Options of an activity that may take hours."""
+
     schedule_to_close_timeout: timedelta
 
 
 def settlement_report() -> ReportOptions:
-    """A long talk with a provider about a whole day: it may take hours and be tried until the next day's is due."""
+    """The calls for a provider's whole day: they may take hours, and are tried until the next day's are due."""
     return {
         "start_to_close_timeout": timedelta(hours=6),
         "schedule_to_close_timeout": timedelta(hours=20),
@@ -94,11 +102,11 @@ def settlement_report() -> ReportOptions:
     }
 
 
-def _backoff(attempts: int, *, longest: timedelta) -> RetryPolicy:
+def _backoff(max_tries: int, *, longest: timedelta) -> RetryPolicy:
     return RetryPolicy(
         initial_interval=timedelta(milliseconds=200),
         backoff_coefficient=2.0,
         maximum_interval=longest,
-        maximum_attempts=attempts,
+        maximum_attempts=max_tries,
         non_retryable_error_types=NEVER_RETRIED,
     )

@@ -1,4 +1,4 @@
-"""The task queues: one a service, so that each can run on machines of its own."""
+"""The task queues: one for each service, so that each can run on machines of its own."""
 
 from typing import Final
 

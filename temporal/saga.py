@@ -105,7 +105,8 @@ class Saga:
     async def _compensate(self) -> None:
         while self._compensations:
             latest = self._compensations[-1]
-            workflow.logger.info("undoing the step %r", latest.step)
+            if workflow.in_workflow():
+                workflow.logger.info("undoing the step %r", latest.step)
             await latest.undo()
             self._compensations.pop()
 

@@ -1,4 +1,4 @@
-"""What the Temporal UI can filter by. Never encrypted, so never personal data."""
+"""The search attributes by which Temporal's UI finds a saga. Never encrypted, so never personal data."""
 
 from temporalio.common import SearchAttributeKey
 

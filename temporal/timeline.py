@@ -1,4 +1,4 @@
-"""A workflow's history as a story: what happened, when, how often it was tried, and why it failed."""
+"""A workflow's history as a timeline: what happened, when, how often it was tried, and why it failed."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ class TimelineEntry(BaseModel):
 
 
 async def follow(client: Client, workflow_id: str, *, wait: bool = False) -> AsyncIterator[TimelineEntry]:
-    """The workflow's story so far; with `wait`, go on telling it until its end."""
-    story = _Story()
+    """Yield a workflow's timeline so far; with `wait`, also what is added, until it ends."""
+    timeline = _Timeline()
     async for event in client.get_workflow_handle(workflow_id).fetch_history_events(wait_new_event=wait):
         await _reveal(event, client.data_converter)
-        entry = story.tell(event)
+        entry = timeline.entry(event)
         if entry:
             yield entry
 
 
 async def of_workflow(client: Client, workflow_id: str) -> list[TimelineEntry]:
-    """A workflow's story; empty when Temporal does not know it any more."""
+    """A workflow's timeline; empty when Temporal does not keep it any more."""
     return [entry async for entry in follow(client, workflow_id)]
 
 
 async def _reveal(event: HistoryEvent, converter: DataConverter) -> None:
-    """Let each failure say in clear what its innermost cause was; the outer ones only say that an activity failed."""
+    """Give each failure the clear message of its innermost cause: the outer ones only say that an activity failed."""
     for failure in _failures(event):
         try:
             error: BaseException = await converter.decode_failure(failure)
@@ -73,19 +73,19 @@ def _failures(event: HistoryEvent) -> Iterator[Failure]:
             yield value
 
 
-class _Story:
-    """Remembers what an event that only names another one is about."""
+class _Timeline:
+    """Makes an entry of an event; it remembers names and tries, which later events only refer to."""
 
     def __init__(self) -> None:
         self._names: dict[int, str] = {}
         self._attempts: dict[int, int] = {}
 
-    def tell(self, event: HistoryEvent) -> TimelineEntry | None:
+    def entry(self, event: HistoryEvent) -> TimelineEntry | None:
         kind = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").lower()
-        teller = getattr(self, f"_{kind}", None)
-        told: dict[str, Any] | None = teller(event) if teller else None
+        reader = getattr(self, f"_{kind}", None)
+        found: dict[str, Any] | None = reader(event) if reader else None
         at = event.event_time.ToDatetime(tzinfo=UTC)
-        return TimelineEntry(at=at, **told) if told else None
+        return TimelineEntry(at=at, **found) if found else None
 
     def _workflow_execution_started(self, event: HistoryEvent) -> dict[str, Any]:
         return {"kind": "started", "what": event.workflow_execution_started_event_attributes.workflow_type.name}

@@ -1,1 +1,1 @@
-"""What must happen, durably: one workflow per story, deterministic, without I/O."""
+"""What must happen, durably: one file for each saga, deterministic and without I/O."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.payment.payments import Authorization, AuthorizationResult
+    from activities.payment.payments import AuthorizationResult
     from domain.bookings import (
         PAID,
         UNFINISHED,
@@ -23,13 +21,13 @@ with workflow.unsafe.imports_passed_through():
         PaymentOutcome,
     )
     from domain.money import Money
-    from domain.problems import Problem, ProblemType
-    from temporal.saga import Aborted, NoEffect, Saga, aborting, shielded
+    from domain.problems import Problem
+    from temporal.saga import Aborted, NoEffect, Saga, shielded
     from workflows.support import problems
     from workflows.support.booking_state import BookingState, StateConflict
     from workflows.support.operator_gate import ISSUE_TICKETS, RELEASE_SEATS, RETURN_MONEY, OperatorGate, done_by_hand
     from workflows.support.pay_commands import PayCommands, PendingPayment
-    from workflows.support.payment_steps import PaymentSteps, wait_for_buyer
+    from workflows.support.payment_steps import PaymentSteps
 
 
 class NotPaid(NoEffect):
@@ -52,7 +50,6 @@ class BookingWorkflow(OperatorGate):
         self._saga = Saga()
         self._commands = PayCommands()
         self._hold: HoldOutcome | None = None
-        self._end_of_hold: asyncio.Task[None] | None = None
         self._cancel_requested = self._abandon_requested = self._buyer_had_to_act = False
 
     # The life of a booking
@@ -77,16 +74,17 @@ class BookingWorkflow(OperatorGate):
         if self._commands.pending:
             self._reply(self._commands.pending, problems.already_ended(self._booking))
         if self._buyer_had_to_act:
-            # The server drops a task that ends its workflow, with its answers, where a signal arrives meanwhile. A
-            # provider that was asked to challenge a buyer may send one, so here the answer has a task of its own.
+            # Where a signal arrives during a task that ends its workflow, the server drops that task and its answers. A
+            # provider that challenges a buyer sends notifications, so here the answer gets a task of its own.
             await workflow.sleep(timedelta(milliseconds=1), summary="the command is answered before the end")
 
     async def _next_transition(self) -> None:
         if self._booking.status is not BookingStatus.HELD:
             # An earlier workflow of this booking was terminated or reset during a payment.
             await self._return_money()
-            return await self._end(BookingStatus.FAILED, problems.UNDONE)
-        await self._wait_for_command()
+            await self._end(BookingStatus.FAILED, problems.UNDONE)
+            return
+        await self._reservation.wait_while_held(unless=self._is_called)
         if self._cancel_requested:
             await self._end(BookingStatus.CANCELLED)
         elif self._commands.pending:
@@ -98,20 +96,6 @@ class BookingWorkflow(OperatorGate):
         else:
             await self._end(BookingStatus.EXPIRED)
 
-    async def _wait_for_command(self) -> None:
-        """Or for a notification, or the end of the hold: one timer, kept during payments, since to cancel one costs."""
-        left = self._booking.expires_at - workflow.now()
-        if left <= timedelta(0) or self._cancel_requested:
-            return
-        if self._end_of_hold is None:
-            self._end_of_hold = asyncio.create_task(workflow.sleep(left, summary="the hold ends"))
-        end, notification = self._end_of_hold, self.notification
-        await workflow.wait_condition(
-            lambda: (
-                self._commands.pending is not None or self._cancel_requested or notification.has_arrived or end.done()
-            )
-        )
-
     async def _pay(self, payment: PendingPayment) -> None:
         """The seats are sold before the money is taken: a buyer who loses them has a payment voided, not refunded."""
         is_free = self._booking.amount == 0  # a provider takes no payment of nothing
@@ -121,11 +105,11 @@ class BookingWorkflow(OperatorGate):
                 if not is_free:
                     await saga.step("authorize", self._authorize(payment), undo=self._return_money)
                 self._heed_cancel()
-                await self._commit_seats()  # undone by the release, always last, which gives back held and sold seats
+                await self._reservation.commit()  # undone by the release, always last, which frees held and sold seats
                 self._heed_cancel()
                 if not is_free:
-                    await self._capture()  # undone as the authorization is: what is taken is refunded
-                await self.must(ISSUE_TICKETS, self._reservation.issue, compensate=self._fence_issue)
+                    await self._payments.capture()  # undone as the authorization is: what is taken is refunded
+                await self.must(ISSUE_TICKETS, self._reservation.issue, compensate=self._fence_step)
         except NotPaid as why:
             await self._reservation.keep_hold()
             self._reply(payment, why.problem)
@@ -136,49 +120,28 @@ class BookingWorkflow(OperatorGate):
             self._show("Confirmed")
             self._reply(payment)
 
-    # Its steps
-
     async def _authorize(self, payment: PendingPayment) -> None:
-        amount = Money(amount=self._booking.amount, currency=self._booking.currency)
-        ask = partial(self._payments.authorize, amount, payment.command, payment.command.deadline)
-        with aborting(problems.PROVIDER_UNREACHABLE):
-            authorization = await ask()
-            if authorization.result is AuthorizationResult.ACTION_REQUIRED:
-                authorization = await self._wait_for_buyer(payment, authorization, ask)
-        if authorization.result is not AuthorizationResult.AUTHORIZED:
-            raise NotPaid(problems.why_not_paid(authorization))
+        async def require_action(action_url: str | None) -> None:
+            self._buyer_had_to_act, self._abandon_requested = True, False
+            await self._reservation.require_action()
+            self._reply(payment, action_url=action_url)
 
-    async def _wait_for_buyer(
-        self, payment: PendingPayment, authorization: Authorization, ask: Callable[[], Awaitable[Authorization]]
-    ) -> Authorization:
-        self._buyer_had_to_act, self._abandon_requested = True, False
-        await self._reservation.require_action()
-        self._reply(payment, action_url=authorization.action_url)
-        decided = await wait_for_buyer(
-            ask,
-            self.notification,
-            self._policy.payment_window,
+        authorization = await self._payments.authorize(
+            Money(amount=self._booking.amount, currency=self._booking.currency),
+            payment.command,
+            payment.command.deadline,
+            window=self._policy.payment_window,
+            notification=self.notification,
+            require_action=require_action,
             gives_up=lambda: self._cancel_requested or self._abandon_requested,
         )
-        if decided is None:
+        if authorization.result is AuthorizationResult.ACTION_REQUIRED:
             await self._return_money()
             raise NotPaid(problems.ABANDONED if self._abandon_requested else problems.TOO_LATE)
-        await self._reservation.resume_payment()
-        return decided
-
-    async def _commit_seats(self) -> None:
-        with aborting(problems.UNDONE):
-            problem = await self._reservation.commit()
-        if problem:
-            # In the wrong state only by the buyer's cancel, which the database learns before this workflow.
-            is_cancel = problem.type is ProblemType.WRONG_STATE
-            raise Aborted(problem, BookingStatus.CANCELLED if is_cancel else BookingStatus.FAILED)
-
-    async def _capture(self) -> None:
-        with aborting(problems.PROVIDER_UNREACHABLE):
-            refusal = await self._payments.capture()
-        if refusal:
-            raise Aborted(problems.capture_refused(refusal))
+        if self._booking.status is BookingStatus.ACTION_REQUIRED:
+            await self._reservation.resume_payment()
+        if authorization.result is not AuthorizationResult.AUTHORIZED:
+            raise NotPaid(problems.why_not_paid(authorization))
 
     def _heed_cancel(self) -> None:
         if self._cancel_requested:
@@ -196,7 +159,8 @@ class BookingWorkflow(OperatorGate):
             lambda: self._reservation.release(status, reason, if_changed=self._return_money),
         )
         if self._booking.status in PAID:
-            return self._show("Confirmed by another worker")
+            self._show("Confirmed by another worker")
+            return
         self._show(f"Ended as {status}" + (f": {problem.detail}" if problem else ""))
         if self._commands.pending:
             self._reply(self._commands.pending, problem or problems.already_ended(self._booking))
@@ -208,7 +172,7 @@ class BookingWorkflow(OperatorGate):
             give_back = partial(self._reservation.resyncing, self._payments.return_money)
             await self.must(RETURN_MONEY, give_back, resolve=done_by_hand)
 
-    async def _fence_issue(self) -> None:
+    async def _fence_step(self) -> None:
         """Let no late try issue tickets while all is undone; a booking that turns out to be confirmed stays so."""
         await self._reservation.flag(ISSUE_TICKETS, max_tries=0)  # a new version, for which such a try is stale
         await self._reservation.adopt()
@@ -283,9 +247,9 @@ class BookingWorkflow(OperatorGate):
         self._reservation.check_status(waiting, "No payment waits for its buyer.")
 
     @workflow.query
-    def why_not_paid(self, order: str) -> Problem | None:
+    def why_not_paid(self, payment: str) -> Problem | None:
         """Why a payment failed that was answered while its buyer had to act, if it did; by its update's id."""
-        return self._commands.why_not_paid(order)
+        return self._commands.why_not_paid(payment)
 
     # What the commands and the life share
 
@@ -294,6 +258,9 @@ class BookingWorkflow(OperatorGate):
         await workflow.wait_condition(lambda: self._hold is not None)
         assert self._hold is not None
         return self._hold
+
+    def _is_called(self) -> bool:
+        return self._commands.pending is not None or self._cancel_requested or self.notification.has_arrived
 
     def _request_cancel(self) -> None:
         self._cancel_requested = True

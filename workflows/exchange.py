@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.refund import start_refund
     from workflows.support import problems
     from workflows.support.operator_gate import RELEASE_SEATS, RETURN_MONEY, SWAP_SEATS, OperatorGate, done_by_hand
-    from workflows.support.payment_steps import PaymentSteps, wait_for_buyer
+    from workflows.support.payment_steps import PaymentSteps
     from workflows.support.steps import Activity, Request, local_step
 
 
@@ -60,7 +60,7 @@ class ExchangeWorkflow(OperatorGate):
         if self._exchange.refund_id:
             await self._start_refund(self._exchange.refund_id)
         await local_step(ExchangeActivities.show_seats, self._exchange.id, "show Redis the seats")
-        # The server drops a task that ends its workflow, with its answers, where a signal arrives meanwhile.
+        # Where a signal arrives during a task that ends its workflow, the server drops that task and its answers.
         await workflow.sleep(timedelta(milliseconds=1), summary="the request is answered before the end")
 
     async def _carry_out(self) -> None:
@@ -70,7 +70,7 @@ class ExchangeWorkflow(OperatorGate):
                 if self._exchange.difference > 0:
                     await saga.step("authorize", self._authorize(), undo=self._return_money)
                     await self._commit()  # undone by the release of the new seat, always last
-                    await self._capture()  # undone as the authorization is: what is taken is refunded
+                    await self._payments.capture()  # undone as the authorization is: what is taken is refunded
                 await self.must(SWAP_SEATS, self._swap)
         except Aborted as why:
             await self.must(RELEASE_SEATS, partial(self._release, why.problem or problems.EXCHANGE_UNDONE))
@@ -83,16 +83,17 @@ class ExchangeWorkflow(OperatorGate):
         payment = self._request.payment
         if payment is None or self._abandoned:
             raise Aborted(self._abandoned or problems.EXCHANGE_UNDONE)
-        amount = Money(amount=self._exchange.difference, currency=self._exchange.currency)
-        ask = partial(self._payments.authorize, amount, payment, self._request.deadline)
-        with aborting(problems.EXCHANGE_UNREACHABLE):
-            authorization = await ask()
-            if authorization.result is AuthorizationResult.ACTION_REQUIRED:
-                await self._require_action(authorization.action_url)
-                decided = await wait_for_buyer(ask, self.notification, self._request.window, self._is_abandoned)
-                if decided is None:
-                    raise Aborted(self._abandoned or problems.EXCHANGE_TOO_LATE)
-                authorization = decided
+        authorization = await self._payments.authorize(
+            Money(amount=self._exchange.difference, currency=self._exchange.currency),
+            payment,
+            self._request.deadline,
+            window=self._request.window,
+            notification=self.notification,
+            require_action=self._require_action,
+            gives_up=lambda: self._abandoned is not None,
+        )
+        if authorization.result is AuthorizationResult.ACTION_REQUIRED:
+            raise Aborted(self._abandoned or problems.EXCHANGE_TOO_LATE)
         if authorization.result is not AuthorizationResult.AUTHORIZED:
             raise Aborted(problems.why_not_exchanged(authorization))
         if self._abandoned:
@@ -112,12 +113,6 @@ class ExchangeWorkflow(OperatorGate):
             raise Aborted(outcome.problem)
         assert outcome.exchange
         self._show(outcome.exchange)
-
-    async def _capture(self) -> None:
-        with aborting(problems.EXCHANGE_UNREACHABLE):
-            refusal = await self._payments.capture()
-        if refusal:
-            raise Aborted(problems.difference_refused(refusal))
 
     async def _swap(self) -> None:
         await self._change(ExchangeActivities.swap_seats, self._request.id, SWAP_SEATS)
@@ -184,9 +179,6 @@ class ExchangeWorkflow(OperatorGate):
 
     def _abandon(self) -> None:
         self._abandoned = self._abandoned or problems.EXCHANGE_ABANDONED
-
-    def _is_abandoned(self) -> bool:
-        return self._abandoned is not None
 
     def _is_over(self) -> bool:
         return self._outcome is not None and (self._outcome.exchange is None or self._outcome.exchange.is_over)

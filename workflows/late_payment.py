@@ -81,8 +81,8 @@ class LatePaymentWorkflow(OperatorGate):
             async with Saga() as saga:
                 await saga.step("hold the seats again", self._reinstate(), undo=self._release)
                 await saga.step("make the attempt the live one", self._take_up(), undo=self._return_money)
-                await self._commit_seats()  # undone as the hold is: the release gives back held and sold seats
-                await self._capture()  # undone as taking it up is: what is taken is refunded
+                await self._reservation.commit()  # undone as the hold is: the release gives back held and sold seats
+                await self._payments.capture()  # undone as taking it up is: what is taken is refunded
                 await self.must(ISSUE_TICKETS, self._reservation.issue)
 
     # What it waits for
@@ -125,14 +125,6 @@ class LatePaymentWorkflow(OperatorGate):
     async def _take_up(self) -> None:
         if not await self._payment_step(LatePaymentActivities.take_up, "make the attempt the live one"):
             raise NoEffect  # another attempt is the live one, and its money is not to be returned
-
-    async def _commit_seats(self) -> None:
-        if await self._reservation.commit():
-            raise Aborted
-
-    async def _capture(self) -> None:
-        if await self._payments.capture():
-            raise Aborted
 
     async def _give_money_back(self) -> GivingBackState | None:
         """None while it is pending, for then it has not gone back."""

@@ -1,1 +1,1 @@
-"""Who calls, what the caller may do, and what is recorded of it."""
+"""The caller's identity, rights, and entries in the audit log."""

@@ -16,16 +16,16 @@ _LONGEST_AGENT: Final = 200
 
 
 class AuditRecorder(NamedTuple):
-    """Notes what is done in one request to a service whose own database has no audit log."""
+    """Records what is done in one request to a service that has no audit log of its own."""
 
     audit_log_client: AuditLogClient
     request: Request
 
     async def record(self, caller: Principal, action: str, object: str) -> None:
-        """Note what a person is about to do.
+        """Record what a person is about to do.
 
         Raises:
-            Refused: UNAVAILABLE: identity cannot note it.
+            Refused: UNAVAILABLE: identity cannot record it.
         """
         entry = AuditEntry(
             user_id=caller.user_id,
@@ -40,7 +40,7 @@ class AuditRecorder(NamedTuple):
 
 
 def origin_of(request: Request, client_id: UUID | None = None) -> bytes:
-    """From where a request comes, and through which application of others, as JSON. It is personal: seal it."""
+    """The address and application that a request comes from, as JSON. It is personal data: seal it."""
     agent = request.headers.get("user-agent", "")[:_LONGEST_AGENT]
     origin = {"user_agent": agent, "address": request.client.host if request.client else None}
     return orjson.dumps(origin | ({"client_id": client_id} if client_id else {}))

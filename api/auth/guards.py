@@ -1,4 +1,4 @@
-"""Who may call: each route declares it once, by a dependency from here, and a test reads the whole table back."""
+"""Access rules: each route declares its callers once, by a dependency from here, and a test reads the whole table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
 class Audience(Enum):
-    """Whom a route is for, before it is asked what they may do."""
+    """The kind of caller that a route is for."""
 
     ANYONE = auto()
     LOGGED_IN = auto()
@@ -32,11 +32,11 @@ class Audience(Enum):
 
 @dataclass(frozen=True)
 class AccessRule:
-    """Who may call a route.
+    """The rule by which a route admits callers.
 
     Attributes:
-        roles: The caller needs one of them; any caller will do where there are none.
-        scopes: A token that others hold needs one of them; without any the route is for our own log-ins alone.
+        roles: The caller needs one of them; where there are none, every caller is admitted.
+        scopes: A third-party token needs one of them; without any, only tokens of our own log-in are admitted.
     """
 
     audience: Audience
@@ -44,14 +44,16 @@ class AccessRule:
     scopes: frozenset[Scope] = frozenset()
 
     def check(self, caller: Principal) -> None:
-        """Raise Refused unless the caller has a role, and their token a scope, that the route asks for."""
+        """Raise Refused unless the caller has a required role, and the token a required scope."""
         if not self.covers(caller.scopes):
-            wanted = " ".join(sorted(self.scopes)) or "that of our own log-in"
+            required = " ".join(sorted(self.scopes)) or "that of our own log-in"
             raise Refused(
-                ProblemType.FORBIDDEN, f"The token's scope is too narrow: {wanted}.", error="insufficient_scope"
+                ProblemType.FORBIDDEN,
+                f"The token's scope is too narrow. Required: {required}.",
+                error="insufficient_scope",
             )
         if self.roles and self.roles.isdisjoint(caller.roles):
-            raise Refused(ProblemType.FORBIDDEN, f"This call needs the role {' or '.join(sorted(self.roles))}.")
+            raise Refused(ProblemType.FORBIDDEN, f"This call requires the role {' or '.join(sorted(self.roles))}.")
 
     def covers(self, scopes: Collection[Scope]) -> bool:
         """Whether tokens of these scopes may be used."""
@@ -63,13 +65,13 @@ _RULES: Final[dict[Admission, AccessRule]] = {}
 
 
 def admits(*roles: Role, scopes: Collection[Scope] = ()) -> Callable[..., Coroutine[Any, Any, Principal]]:
-    """A dependency that admits callers with a valid token whom a rule of these roles and scopes admits."""
+    """A dependency that admits callers with a valid token, one of these roles and one of these scopes."""
     rule = AccessRule(Audience.LOGGED_IN, frozenset(roles), frozenset(scopes))
 
     async def admitted(request: Request, credentials: _Credentials) -> Principal:
         caller = await _caller(request, credentials)
         if caller is None:
-            raise _unauthenticated("This call needs an access token.")
+            raise _unauthenticated("This call requires an access token.")
         rule.check(caller)
         return caller
 
@@ -81,7 +83,7 @@ _READS_BOOKINGS = {Scope.BOOKINGS_READ, Scope.BOOKINGS_WRITE}
 _READS_EVENTS = {Scope.EVENTS_READ, Scope.EVENTS_WRITE}
 
 Caller = Annotated[Principal, Depends(admits())]
-"""Whoever is logged in with us; nobody else's application."""
+"""A person with a token of our own log-in; third-party applications are not admitted."""
 
 OpenId = Annotated[Principal, Depends(admits(scopes={Scope.OPENID}))]
 BookingReader = Annotated[Principal, Depends(admits(scopes=_READS_BOOKINGS))]
@@ -95,11 +97,11 @@ Operator = Annotated[Principal, Depends(admits(Role.OPERATOR))]
 
 
 async def _anyone() -> None:
-    """Nothing is asked."""
+    """Admit every caller."""
 
 
 async def _visitor(request: Request, credentials: _Credentials) -> Principal | None:
-    """The caller, or None without a token or with one for other things; a bad token is refused all the same."""
+    """The caller, or None without a token of a fitting scope; an invalid token is refused."""
     caller = await _caller(request, credentials)
     return (
         caller
@@ -119,14 +121,14 @@ _RULES[_anyone] = _RULES[_visitor] = AccessRule(Audience.ANYONE)
 _RULES[_our_process] = AccessRule(Audience.OUR_PROCESSES)
 
 PUBLIC = Depends(_anyone)
-"""Declares that a route is for everyone; what it needs to believe the caller, it checks itself."""
+"""Declares that a route is public; it does any further check itself."""
 
 OptionalCaller = Annotated[Principal | None, Depends(_visitor)]
 OUR_PROCESSES = Depends(_our_process)
 
 
 def rules_of(route: APIRoute) -> frozenset[AccessRule]:
-    """All that a route declares; a caller has to satisfy each of them."""
+    """All rules of a route; a caller has to satisfy each of them."""
     return frozenset(_RULES[call] for call in _calls(route.dependant) if call in _RULES)
 
 
@@ -140,19 +142,19 @@ async def _caller(request: Request, credentials: HTTPAuthorizationCredentials | 
     if "authorization" not in request.headers:
         return None
     if credentials is None:
-        raise _unauthenticated("The Authorization header has to be `Bearer <access token>`.", "invalid_request")
+        raise _unauthenticated("The Authorization header must be `Bearer <access token>`.", "invalid_request")
     tokens: AccessTokens = request.app.state.tokens
     try:
         return tokens.read(credentials.credentials)
     except UnknownKey:
         await request.app.state.key_sync.learn()
         if not tokens.ring.published:
-            raise ConnectionError("no keys have been learnt yet") from None
+            raise ConnectionError("no keys have been read yet") from None
         return tokens.read(credentials.credentials)
 
 
 def is_still_good(request: Request) -> bool:
-    """Whether the token with which a long answer was begun is good at this moment, too."""
+    """Whether the token of a long answer is still valid."""
     tokens: AccessTokens = request.app.state.tokens
     try:
         tokens.read(request.headers["authorization"].partition(" ")[2])

@@ -17,14 +17,14 @@ from db.identity import keys
 from db.identity.keys import StoredKey
 
 KEPT: Final = timedelta(seconds=LIFETIME + 60)
-"""How long a key is still published after its heir has begun to sign: the last token may be that old."""
+"""How long a key stays published after its successor has begun to sign: the last token may be that old."""
 
 PUBLISHED_AHEAD: Final = timedelta(seconds=300)
-"""How long a key is published before it signs, which is how long others may keep our key set (`max-age`)."""
+"""How long a key is published before it signs, which is how long clients may cache our key set (`max-age`)."""
 
 
 async def add_key(connection: AsyncConnection, settings: Settings, signs_after: timedelta) -> str:
-    """Make a key that signs from then on, and publish it; its `kid`."""
+    """Make and publish a key that signs after that time; return its `kid`."""
     key = OKPKey.generate_key("Ed25519", auto_kid=True)
     public = cast("dict[str, Any]", key.as_dict(private=False)) | {"use": "sig", "alg": "EdDSA"}
     sealed = seal(_secrets(settings), json.dumps(key.as_dict(private=True)).encode(), str(key.kid))
@@ -33,14 +33,14 @@ async def add_key(connection: AsyncConnection, settings: Settings, signs_after: 
 
 
 async def rotate(connection: AsyncConnection, settings: Settings, signs_after: timedelta) -> str:
-    """Add the key that takes over, and forget those that nothing can need any more; the new `kid`."""
+    """Add the key that takes over, and delete keys that no valid token can need; return the new `kid`."""
     kid = await add_key(connection, settings, signs_after)
     await keys.forget(connection, await keys.live(connection, kept=KEPT))
     return kid
 
 
 async def ensure_key(connection: AsyncConnection, settings: Settings) -> None:
-    """Make the first key, if there is none that signs."""
+    """Make the first key, if none can sign."""
     if not any(key.signs for key in await keys.live(connection, kept=KEPT)):
         await add_key(connection, settings, timedelta())
 

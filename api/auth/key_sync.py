@@ -1,4 +1,4 @@
-"""Keeps a process's keys and revocations fresh: from identity's database where it may, or else over HTTP and Redis."""
+"""Keeps a process's keys and revocations current, from identity's database or else over HTTP and Redis."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from db.engine import autocommit
 from db.identity import revocations
 
 EVERY: Final = 1.0
-"""Seconds between two looks: a revocation bites within twice that, where another process has to tell Redis first."""
+"""Seconds between two reads: a revocation takes effect within twice that where it has to reach Redis first."""
 
 _OVERLAP: Final = 60.0  # a transaction that revokes may commit so much later than its clock said
-_WHOLE_EVERY: Final = 30  # looks; Redis may have been emptied
+_WHOLE_EVERY: Final = 30  # reads; Redis may have been emptied
 
 
 class KeySync:
-    """Tells `tokens` what the world knows."""
+    """Updates the keys and revocations that `tokens` checks with."""
 
     def __init__(self, tokens: AccessTokens, opened: Resources) -> None:
         self._tokens = tokens
@@ -43,7 +43,7 @@ class KeySync:
         self._looks = 0
 
     async def learn(self) -> None:
-        """Look now, for a token of a key that is not known; not more often than once a second, whoever sends what."""
+        """Read now, for a token of an unknown key; at most once a second, whatever callers send."""
         if self._looking is None and time.monotonic() - self._looked >= EVERY:
             self._looking = asyncio.create_task(self._look())
             self._looking.add_done_callback(self._seen)
@@ -51,7 +51,7 @@ class KeySync:
             await asyncio.shield(self._looking)
 
     async def run(self) -> None:
-        """Look once a second until cancelled; a server that is down leaves things as they were."""
+        """Read once a second until cancelled; while a server is down, what was read last stays."""
         while True:
             await self.learn()
             await asyncio.sleep(EVERY)
@@ -69,8 +69,8 @@ class KeySync:
     async def _try(self, look: Awaitable[None]) -> None:
         try:
             await with_deadline(look)
-        except Exception as error:  # whatever it is, what was known before is the best there is
-            structlog.get_logger().warning("tokens: could not look", error=type(error).__name__)
+        except Exception as error:  # whatever it is, what was read before stays in use
+            structlog.get_logger().warning("tokens: could not read", error=type(error).__name__)
 
     async def _keys(self) -> None:
         ring = await self._ring()
@@ -115,7 +115,7 @@ def _kid(ring: KeyRing) -> str | None:
 
 @asynccontextmanager
 async def keys_in_sync(tokens: AccessTokens, opened: Resources) -> AsyncIterator[KeySync]:
-    """Look once a second for as long as this is open."""
+    """Read once a second for as long as this is open."""
     key_sync = KeySync(tokens, opened)
     running = asyncio.create_task(key_sync.run())
     try:

@@ -1,4 +1,4 @@
-"""Whose an event is: a person's or a team's, by one id, so that every service can tell without asking another."""
+"""Owners of events: a person or a team, by one id, so that each service can check it by itself."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def may_change(caller: Principal, organizer_id: UUID) -> bool:
 
 
 def is_theirs(caller: Principal, organizer_id: UUID) -> bool:
-    """Whether it is the caller's own business: the organizer in person, or anybody of the team."""
+    """Whether the event belongs to the caller, in person or as a member of the team."""
     return organizer_id == caller.user_id or organizer_id in caller.teams
 
 
 def may_see(caller: Principal, organizer_id: UUID) -> bool:
-    """Whether the caller may see what is not public: also the team's staff, and ours."""
+    """Whether the caller may see what is not public: owners, the team's staff, support and operators."""
     return is_theirs(caller, organizer_id) or not caller.roles.isdisjoint(_STAFF)

@@ -1,4 +1,4 @@
-"""Seals small secrets for the database: AES-256-GCM under a key from the settings, bound to what they belong to."""
+"""Seals small secrets for the database: AES-256-GCM under a key from the settings, bound to what they are about."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NONCE: Final = 12
 
 
 def seal(secrets: str, plain: bytes, about: str) -> bytes:
-    """Encrypt under the first of the secrets (several: a comma between), so that only `about` can be opened with it."""
+    """Encrypt under the first of the comma-separated secrets; it opens only with the same `about`."""
     nonce = os.urandom(_NONCE)
     return nonce + _cipher(secrets.split(",")[0]).encrypt(nonce, plain, about.encode())
 
@@ -29,7 +29,7 @@ def unseal(secrets: str, sealed: bytes, about: str) -> bytes:
             return _cipher(each).decrypt(sealed[:_NONCE], sealed[_NONCE:], about.encode())
         except InvalidTag:
             continue
-    raise ValueError(f"none of our secrets opens what was sealed for {about!r}")
+    raise ValueError(f"no secret opens what was sealed for {about!r}")
 
 
 def _cipher(secret: str) -> AESGCM:

@@ -1,4 +1,4 @@
-"""Access tokens (RFC 9068, signed with Ed25519): what they say, how they are made, and how they are believed."""
+"""Access tokens (RFC 9068, signed with Ed25519): their content, and how they are issued and checked."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _NO_TEAMS: Mapping[UUID, TeamRole] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """On whose behalf a request is made, and how much of what they may do the token is good for.
+    """The person or client that a request acts for, and what its token allows.
 
     Attributes:
-        user_id: The person, or the client itself where it acts for nobody else (`client_credentials`).
+        user_id: The person, or the client itself where it acts for no person (`client_credentials`).
         teams: The organizers' teams that the person belongs to.
-        session_id: The log-in or the family of refresh tokens that the token came of; it ends with it.
-        client_id: The application of others that holds the token; None for our own.
+        session_id: The log-in or the family of refresh tokens that the token comes from; the token ends with it.
+        client_id: The third-party application that holds the token; None for our own log-in.
     """
 
     user_id: UUID
@@ -53,7 +53,7 @@ class Principal:
 
 
 class UnknownKey(Refused):
-    """A token whose header is none that our keys write; the key may be so new that it has to be learnt first."""
+    """A token whose header none of the known keys writes; the key may be too new to be known here."""
 
 
 class Claims(NamedTuple):
@@ -70,7 +70,7 @@ class Claims(NamedTuple):
 
 
 class KeyRing:
-    """The keys of one moment: all whose tokens are good, and the one that signs, if this process may."""
+    """The current keys: all that check tokens, and the one that signs, if this process may sign."""
 
     def __init__(self, published: tuple[Mapping[str, Any], ...] = (), signer: OKPKey | None = None) -> None:
         self.published = published
@@ -81,17 +81,17 @@ class KeyRing:
         """A JWT of that `typ`.
 
         Raises:
-            ConnectionError: No signing key has been learnt yet.
+            ConnectionError: No signing key has been read yet.
         """
         if self.signer is None:
-            raise ConnectionError("no signing key has been learnt yet")
+            raise ConnectionError("no signing key has been read yet")
         return jwt.encode(_header(type, str(self.signer.kid)), claims, self.signer, registry=_ED_DSA)
 
     def decoded(self, token: str) -> dict[str, Any]:
-        """The claims of a token that one of these keys has signed, whatever they say.
+        """The claims of a token that one of these keys has signed; the claims are not checked.
 
-        The header has to be one of ours to the byte, so that nothing in a token chooses how it is checked: neither
-        `alg` nor `jku`, `jwk`, `x5u` or another type of token.
+        The header has to match one of ours to the byte, so that a token cannot choose how it is checked: neither by
+        `alg` nor by `jku`, `jwk`, `x5u` or another type of token.
         """
         key = self._by_header.get(token.partition(".")[0])
         if key is None:
@@ -100,7 +100,7 @@ class KeyRing:
 
 
 class AccessTokens:
-    """Issues and reads access tokens with the keys and the revocations that it was told last."""
+    """Issues and reads access tokens with the latest known keys and revocations."""
 
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
@@ -119,7 +119,7 @@ class AccessTokens:
 
     @property
     def ring(self) -> KeyRing:
-        """The keys; with another ring nothing is remembered of what the former has checked."""
+        """The keys; a new ring checks every token again."""
         return self._ring
 
     @ring.setter
@@ -131,10 +131,10 @@ class AccessTokens:
         """A token for the principal.
 
         Args:
-            at: Seconds since the epoch by the database's clock, which revocations go by; None for ours.
+            at: Seconds since the epoch by the database's clock, which revocations use; None for this process's clock.
 
         Raises:
-            ConnectionError: No signing key has been learnt yet.
+            ConnectionError: No signing key has been read yet.
         """
         now = time.time() if at is None else at
         claims = {
@@ -155,16 +155,16 @@ class AccessTokens:
         return self._ring.sign(claims, _TYPE)
 
     def read(self, token: str) -> Principal:
-        """The principal that a token speaks for.
+        """The principal that a token acts for.
 
         Raises:
-            UnknownKey: No key that we know has signed it.
-            Refused: It is not one of ours, its time is up, or it was revoked.
+            UnknownKey: No known key has signed it.
+            Refused: It is not valid, it has expired, or it was revoked.
         """
         return self.claims(token).principal
 
     def claims(self, token: str) -> Claims:
-        """All that a good token says; raises as `read` does."""
+        """All claims of a valid token; raises as `read` does."""
         try:
             claims = self._checked(token)
         except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -174,7 +174,7 @@ class AccessTokens:
         return claims
 
     def _check(self, token: str) -> Claims:
-        """What a token says. Only what is valid is remembered: it stays so until its time is up or it is revoked."""
+        """What a token says. Only valid tokens are cached: they stay valid until they expire or are revoked."""
         said = self._ring.decoded(token)
         self._registry.validate(said)
         client, session = said["client_id"], said.get("sid")
@@ -193,7 +193,7 @@ class AccessTokens:
         if not revoked:
             return False
         principal = claims.principal
-        # A session that has ended does not begin again, but a person may get a new token with fewer roles.
+        # A session that has ended never begins again, but a person may get a new token with fewer roles.
         return (
             claims.id in revoked
             or principal.session_id in revoked
@@ -208,10 +208,10 @@ class AccessTokens:
 
 class _Registry(jwt.JWTClaimsRegistry):
     def validate_iat(self, value: object) -> None:
-        """A token may come from a process whose clock is ahead of ours: `exp` alone bounds its life (RFC 7519)."""
+        """A token may come from a process whose clock is ahead: `exp` alone limits its life (RFC 7519)."""
 
 
-_NOT_VALID = "The access token is not valid, or not any more."
+_NOT_VALID = "The access token is invalid or has expired. Log in again."
 
 
 def invalid_token() -> Refused:

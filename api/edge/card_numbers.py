@@ -1,4 +1,4 @@
-"""Refuses every request that carries what may be a payment card's number, before anything of ours has looked at it."""
+"""Refuses every request that may contain a payment card number, before any other code reads it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _MAYBE = re.compile(rb"(?:\d[^0-9A-Za-z]{0,8}){13}")
 """Cheap: most bodies have no thirteen digits in a row."""
 
 _ODD = re.compile(rb"\\u|[\x00\x80-\xff]")
-"""Escapes, other alphabets' digits and other encodings are looked at closely."""
+"""Escapes, other alphabets' digits and other encodings are checked closely."""
 
-_SIGNED = "/v1/webhooks/"  # what a provider has signed is full of ids, and is neither logged nor kept
+_SIGNED = "/v1/webhooks/"  # signed messages of providers are full of ids, and are neither logged nor stored
 
 
 def find_card_number(scope: Scope, body: bytes) -> str | None:
@@ -37,10 +37,10 @@ def find_card_number(scope: Scope, body: bytes) -> str | None:
 
 def refusal(field: str) -> Problem:
     """The answer, which does not repeat the number."""
-    error = {"field": field, "message": "looks like a payment card's number, which must never be sent here"}
+    error = {"field": field, "message": "looks like a payment card number; never send one to this API"}
     return Problem(
         type=ProblemType.INVALID_REQUEST,
-        detail="Some fields are not valid; `errors` names them.",
+        detail="Some fields are not valid: see `errors`.",
         members={"errors": [error]},
     )
 
@@ -81,7 +81,7 @@ def _pairs(place: str, encoded: str) -> Iterator[tuple[str, str]]:
 
 
 def _walk(field: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Each text and number, and each name, with the field that it is in; a name is told as its parent's."""
+    """Each text and number, and each name, with the field that it is in; a name counts as its parent's."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield field, name

@@ -1,4 +1,4 @@
-"""Conditional reads (RFC 9110, section 13): whoever has the present answer already gets 304 instead of it."""
+"""Conditional reads (RFC 9110, section 13): a client that has the current answer already gets 304."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _KEPT: Final = {b"cache-control", b"content-location", b"date", b"etag", b"expir
 
 
 class Conditional:
-    """Gives each whole JSON answer to a GET an ETag of its bytes, and heeds `If-None-Match`.
+    """Gives each whole JSON answer to a GET an ETag of its bytes, and honours `If-None-Match`.
 
-    It saves the way over the network, not the work: what an answer says is known only when it is made.
+    It saves the transfer, not the work: an answer's bytes are known only once it is made.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -63,5 +63,5 @@ def _answer(start: Message, body: Message, known: list[str]) -> Message:
 
 
 def _is_known(tag: str, known: list[str]) -> bool:
-    """Compared weakly, as RFC 9110 wants it for reads."""
+    """Compared weakly, as RFC 9110 requires for reads."""
     return any(each.strip() == "*" or tag in _TAG.findall(each) for each in known)

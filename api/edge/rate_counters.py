@@ -12,7 +12,7 @@ from config.settings import Settings
 
 
 class Allowance(NamedTuple):
-    """What is left of a limit in the present window.
+    """What is left of a limit in the current window.
 
     Attributes:
         left: Negative where the limit is exceeded.
@@ -38,20 +38,20 @@ class Counters:
             socket_timeout=0.5, socket_connect_timeout=0.5,
         )  # fmt: skip
 
-    async def spend(self, limit: RateLimitItem, *who: str, amount: int = 1) -> Allowance:
+    async def spend(self, limit: RateLimitItem, *subject: str, amount: int = 1) -> Allowance:
         """Count one more, also beyond the limit; a negative amount gives back.
 
         Raises:
             RedisError, OSError: Redis cannot be asked.
         """
         now, window = time.time(), limit.get_expiry()
-        key = limit.key_for(*who, str(int(now // window)))
+        key = limit.key_for(*subject, str(int(now // window)))
         count = await self._storage.incr(key, window + 1, amount)
         return Allowance(limit.amount, window, limit.amount - count, max(1, int(window - now % window)))
 
-    async def mark(self, seconds: int, *who: str) -> None:
-        """Remember somebody for a time."""
-        await self._storage.incr("/".join(who), seconds)
+    async def mark(self, seconds: int, *subject: str) -> None:
+        """Remember a subject for some seconds."""
+        await self._storage.incr("/".join(subject), seconds)
 
-    async def is_marked(self, *who: str) -> bool:
-        return await self._storage.get("/".join(who)) > 0
+    async def is_marked(self, *subject: str) -> bool:
+        return await self._storage.get("/".join(subject)) > 0

@@ -1,7 +1,7 @@
-"""How often somebody may call: by class of route, and by user, or by address where nobody is logged in.
+"""How often a caller may call: by class of route, and by user, or by address without a log-in.
 
-Every answer tells by `RateLimit` and `RateLimit-Policy` what is left; beyond it is 429 with `Retry-After`. Where Redis
-cannot be asked calls go through, but for those with which passwords are guessed and accounts made in bulk.
+Every answer says by `RateLimit` and `RateLimit-Policy` what is left; beyond it is 429 with `Retry-After`. Where Redis
+cannot be reached calls go through, except those that could guess passwords or make accounts in bulk.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BY_CALL: Final[Mapping[tuple[str, str], Class]] = {
     ("POST", "/v1/sessions"): "log-in",
     ("POST", "/v1/sessions/second-factor"): "log-in",
     ("POST", "/v1/oauth/authorize"): "log-in",
-    # Many people are behind one address, and nobody guesses 256 bits: so that who is logged in stays it.
+    # Many people share an address, and 256 bits cannot be guessed: so that people stay logged in.
     ("POST", "/v1/oauth/token"): "token",
     ("POST", "/v1/oauth/introspect"): "token",
     ("POST", "/v1/oauth/revoke"): "token",
@@ -42,7 +42,7 @@ _UNLIMITED: Final = ("/v1/webhooks/", "/internal/", "/livez", "/readyz", "/docs"
 
 
 class Limits:
-    """Stands inside the door: to refuse a seat that is taken costs less than to count who asks for it."""
+    """Runs inside the early rejection, since refusing a taken seat costs less than counting the call."""
 
     def __init__(self, app: ASGIApp, settings: Settings, counters: Counters) -> None:
         self._app = app
@@ -56,17 +56,17 @@ class Limits:
             await self._app(scope, receive, send)
             return
         try:
-            allowance = await self._counters.spend(limit, kind, _who(scope, kind))
+            allowance = await self._counters.spend(limit, kind, _subject(scope, kind))
         except (RedisError, OSError) as error:
             structlog.get_logger().warning("limits are not counted", error=type(error).__name__)
             refused = respond(UNAVAILABLE, Request(scope)) if kind in _NEVER_OPEN else self._app
             await refused(scope, receive, send)
             return
-        telling = _telling(send, kind, allowance)
+        limited = _with_headers(send, kind, allowance)
         if allowance.left < 0:
-            await respond(_exceeded(allowance), Request(scope))(scope, receive, telling)
+            await respond(_exceeded(allowance), Request(scope))(scope, receive, limited)
         else:
-            await self._app(scope, receive, telling)
+            await self._app(scope, receive, limited)
 
 
 def address_of(scope: Scope) -> str:
@@ -91,7 +91,7 @@ def _class_of(scope: Scope) -> Class | None:
     return "pay" if method == "POST" and path.endswith(_PAYING) else "write"
 
 
-def _who(scope: Scope, kind: Class) -> str:
+def _subject(scope: Scope, kind: Class) -> str:
     scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and kind not in _OF_THE_ADDRESS:
         try:
@@ -102,18 +102,18 @@ def _who(scope: Scope, kind: Class) -> str:
 
 
 def _exceeded(allowance: Allowance) -> Problem:
-    detail = f"{allowance.quota} such calls in {allowance.window} seconds are allowed."
+    detail = f"Only {allowance.quota} such calls in {allowance.window} seconds are allowed. Wait, then try again."
     return Problem(type=ProblemType.RATE_LIMITED, detail=detail, members={"retry_after": allowance.resets_in})
 
 
-def _telling(send: Send, kind: Class, allowance: Allowance) -> Send:
+def _with_headers(send: Send, kind: Class, allowance: Allowance) -> Send:
     policy = f'"{kind}";q={allowance.quota};w={allowance.window}'
     left = f'"{kind}";r={max(0, allowance.left)};t={allowance.resets_in}'
 
-    async def telling(message: Message) -> None:
+    async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            told = [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
-            message = {**message, "headers": [*message["headers"], *told]}
+            added = [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
+            message = {**message, "headers": [*message["headers"], *added]}
         await send(message)
 
-    return telling
+    return sending

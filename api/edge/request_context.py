@@ -33,7 +33,7 @@ _access = structlog.get_logger()
 
 
 class RequestContext:
-    """Gives each request an id, logs it, adds security headers, and answers errors that nobody else answered."""
+    """Gives each request an id, logs it, adds security headers, and answers errors that no handler has answered."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -69,9 +69,9 @@ class RequestContext:
 
 
 def afterwards(request: Request, work: Callable[[], Awaitable[None]]) -> None:
-    """Have something done when the answer has gone, whatever it is, so that its time tells nobody anything.
+    """Do something after the answer has gone, so that its duration reveals nothing.
 
-    A process that is told to stop waits for it; one that is killed does not do it.
+    A process that is asked to stop waits for it; one that is killed does not do it.
     """
     request.scope[_AFTERWARDS].append(work)
 
@@ -85,7 +85,7 @@ async def _done(work: Callable[[], Awaitable[None]]) -> None:
 
 @contextmanager
 def _continued_trace(scope: Scope) -> Iterator[None]:
-    """Go on with the trace that the caller has begun, if so. FastAPI's own spans would cost more and go nowhere."""
+    """Continue the caller's trace, if there is one. FastAPI's own spans would cost more and are not exported."""
     given = Headers(scope=scope).get("traceparent")
     token = context.attach(propagate.extract({"traceparent": given})) if given else None
     try:
@@ -109,11 +109,11 @@ def _add_headers(message: Message, scope: Scope) -> None:
         (b"x-request-id", scope["request_id"].encode()),
     ]
     if scope["app"].state.draining:
-        message["headers"].append((b"connection", b"close"))  # so that no request comes on it when we leave
+        message["headers"].append((b"connection", b"close"))  # so that no request comes on it while the process stops
 
 
 def _route(scope: Scope) -> str:
-    """The route's template, never the path: a path may carry what does not belong into a log."""
+    """The route's template, never the path: a path may contain what does not belong in a log."""
     return getattr(scope.get("route"), "path", "-")
 
 

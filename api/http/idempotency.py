@@ -1,4 +1,4 @@
-"""What makes a repeated request the same: the caller's key names the booking, the body's digest tells repetitions."""
+"""What makes a repeated request the same: the caller's key names the booking, and the body's digest has to match."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _KEY = Header(
     min_length=1,
     max_length=255,
     pattern=r"^[\x21-\x7e]+$",
-    description="Repeat a call with the same key to learn its outcome; if missing, one is made and returned.",
+    description="Repeat a call with its key to learn its outcome. Without one, the server makes one and returns it.",
 )
 
 
 async def _key(request: Request, response: Response, given: Annotated[str | None, _KEY] = None) -> str:
-    # A refusal is another response than the one at hand: `problems.respond` takes the key from the request's state.
+    # A refusal is a different response: `problems.respond` takes the key from the request's state.
     key = given or str(uuid4())
     request.state.idempotency_key = response.headers["Idempotency-Key"] = key
     return key
 
 
 IdempotencyKey = Annotated[str, Depends(_key)]
-"""The caller's key, or one that is made for this call; every answer returns it, also a refusal."""
+"""The caller's key, or one that is made for this call. Every answer returns it, refusals included."""
 
 
 def booking_id_for(user_id: UUID, key: str, secret: str) -> UUID:
-    """The id that a user's key gives a booking: any API process finds the same one, and nobody can guess another's.
+    """The id that a user's key gives a booking: every API process finds the same one, and it cannot be guessed.
 
     A UUIDv8 (RFC 9562, section 5.8) of the first bits of an HMAC-SHA256.
     """
@@ -46,12 +46,12 @@ def booking_id_for(user_id: UUID, key: str, secret: str) -> UUID:
 
 
 def refund_id_for(user_id: UUID, key: str, secret: str) -> UUID:
-    """The id that a user's key gives a refund, likewise; another one than it gives a booking."""
+    """The id that a user's key gives a refund; it differs from the one that it gives a booking."""
     return _keyed_id(secret, b"refund " + user_id.bytes + key.encode())
 
 
 def exchange_id_for(user_id: UUID, key: str, secret: str) -> UUID:
-    """The id that a user's key gives an exchange, likewise."""
+    """The id that a user's key gives an exchange."""
     return _keyed_id(secret, b"exchange " + user_id.bytes + key.encode())
 
 
@@ -69,16 +69,16 @@ def update_id(command: str, key: str) -> str:
 
 
 def digest(body: BaseModel) -> str:
-    """The SHA-256 of what a body says, however it was spelled."""
+    """The SHA-256 of what a body means, however it is written."""
     return hashlib.sha256(body.model_dump_json().encode()).hexdigest()
 
 
 def refuse_other_body(known: str, given: str) -> None:
-    """Raise Refused when a key comes back with another body."""
+    """Raise Refused when a key is used again with another body."""
     if known != given:
         raise Refused(
             ProblemType.IDEMPOTENCY_KEY_REUSED,
-            "This Idempotency-Key was used with another body.",
+            "This Idempotency-Key was used with another body. Use a new key for a new request.",
             field="Idempotency-Key",
         )
 
@@ -87,14 +87,14 @@ async def known_or_planned(known: Callable[[], Awaitable[T | None]], plan: Calla
     """What this key has made already; None where it may be ordered.
 
     Raises:
-        Refused: It would be refused anyway, so no workflow is started for it.
+        Refused: The workflow would refuse it, so none is started.
     """
     found = await known()
     if found is None:
         try:
             await plan()
         except Refused:
-            found = await known()  # another click of the same key was quicker just now
+            found = await known()  # a call with the same key was faster
             if found is None:
                 raise
     return found

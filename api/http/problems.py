@@ -1,4 +1,4 @@
-"""The one place where errors become problem details (RFC 9457), so that every refusal looks alike on the wire."""
+"""The one place where errors become problem details (RFC 9457), so that every refusal has the same form."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ _T, _H = ProblemType, HTTPStatus
 KINDS: Mapping[ProblemType, _Kind] = {
     _T.INVALID_REQUEST: _Kind(_H.UNPROCESSABLE_ENTITY, "The request is not valid"),
     _T.BODY_TOO_LARGE: _Kind(_H.REQUEST_ENTITY_TOO_LARGE, "The request's body is too large"),
-    _T.UNSUPPORTED_MEDIA_TYPE: _Kind(_H.UNSUPPORTED_MEDIA_TYPE, "The body is of another type than this call takes"),
+    _T.UNSUPPORTED_MEDIA_TYPE: _Kind(_H.UNSUPPORTED_MEDIA_TYPE, "This call does not take a body of this type"),
     _T.RATE_LIMITED: _Kind(_H.TOO_MANY_REQUESTS, "Too many requests"),
-    _T.TOO_MANY_HOLDS: _Kind(_H.TOO_MANY_REQUESTS, "Too many places are held, or were let go"),
+    _T.TOO_MANY_HOLDS: _Kind(_H.TOO_MANY_REQUESTS, "Too many places held or given up without paying"),
     _T.UNAUTHENTICATED: _Kind(_H.UNAUTHORIZED, "Log in first", {"WWW-Authenticate": "Bearer"}),
     _T.FORBIDDEN: _Kind(_H.FORBIDDEN, "Not allowed"),
     _T.NOT_FOUND: _Kind(_H.NOT_FOUND, "Not found"),
     _T.METHOD_NOT_ALLOWED: _Kind(_H.METHOD_NOT_ALLOWED, "Method not allowed"),
     _T.SECOND_FACTOR_REQUIRED: _Kind(
-        _H.UNAUTHORIZED, "A code of the second factor is needed", {"WWW-Authenticate": "Bearer"}
+        _H.UNAUTHORIZED, "A second-factor code is required", {"WWW-Authenticate": "Bearer"}
     ),
     _T.CODE_NOT_VALID: _Kind(_H.UNPROCESSABLE_ENTITY, "The code is not valid"),
-    _T.TOKEN_NOT_VALID: _Kind(_H.UNPROCESSABLE_ENTITY, "The token is not valid, or not any more"),
-    _T.EMAIL_TAKEN: _Kind(_H.CONFLICT, "There is an account with this address already"),
+    _T.TOKEN_NOT_VALID: _Kind(_H.UNPROCESSABLE_ENTITY, "The token is invalid or has expired"),
+    _T.EMAIL_TAKEN: _Kind(_H.CONFLICT, "An account with this address exists already"),
     _T.PROOF_NEEDED: _Kind(_H.CONFLICT, "Log in to the existing account first"),
-    _T.WRONG_STATE: _Kind(_H.CONFLICT, "Not possible in the present state"),
+    _T.WRONG_STATE: _Kind(_H.CONFLICT, "Not possible in the current state"),
     _T.EVENT_NOT_ON_SALE: _Kind(_H.CONFLICT, "The event is not on sale"),
     _T.UNKNOWN_SEATS: _Kind(_H.UNPROCESSABLE_ENTITY, "The event has no such seats"),
     _T.SEATS_UNAVAILABLE: _Kind(_H.CONFLICT, "Seats are not available"),
@@ -70,7 +70,7 @@ KINDS: Mapping[ProblemType, _Kind] = {
     _T.PAYMENT_REJECTED: _Kind(_H.UNPROCESSABLE_ENTITY, "The payment provider rejected the request"),
     _T.BOOKING_FAILED: _Kind(_H.CONFLICT, "The booking failed"),
     _T.INVALID_SIGNATURE: _Kind(_H.BAD_REQUEST, "The message is not signed by the provider"),
-    _T.REFUND_REQUIRED: _Kind(_H.CONFLICT, "Paid already: ask for a refund"),
+    _T.REFUND_REQUIRED: _Kind(_H.CONFLICT, "Already paid: request a refund"),
     _T.REFUND_NOT_ALLOWED: _Kind(_H.CONFLICT, "The event's policy does not allow this refund"),
     _T.REFUND_IN_PROGRESS: _Kind(_H.CONFLICT, "Another refund is in progress"),
     _T.EXCHANGE_NOT_ALLOWED: _Kind(_H.CONFLICT, "The event's policy does not allow this exchange"),
@@ -79,11 +79,11 @@ KINDS: Mapping[ProblemType, _Kind] = {
     _T.UNKNOWN_TICKETS: _Kind(_H.UNPROCESSABLE_ENTITY, "The booking has no such tickets"),
     _T.OUTCOME_UNKNOWN: _Kind(_H.SERVICE_UNAVAILABLE, "The outcome is not known yet", _RETRY_AFTER),
     _T.UNAVAILABLE: _Kind(_H.SERVICE_UNAVAILABLE, "Not available at the moment", _RETRY_AFTER),
-    _T.INTERNAL: _Kind(_H.INTERNAL_SERVER_ERROR, "Our mistake"),
+    _T.INTERNAL: _Kind(_H.INTERNAL_SERVER_ERROR, "Internal error"),
 }
 
-UNAVAILABLE = Problem(type=_T.UNAVAILABLE, detail="A part of the service is not reachable; try again in a moment.")
-INTERNAL = Problem(type=_T.INTERNAL, detail="Something went wrong on our side; please report the request id.")
+UNAVAILABLE = Problem(type=_T.UNAVAILABLE, detail="A part of the service cannot be reached. Try again in a moment.")
+INTERNAL = Problem(type=_T.INTERNAL, detail="Something went wrong on our side. Please report the request_id.")
 
 _BY_STATUS = {
     400: _T.INVALID_REQUEST,
@@ -126,17 +126,15 @@ def _retry_after(problem: Problem) -> dict[str, str]:
 
 
 def _instance(request: Request) -> str | None:
-    """Where it happened; what may be a card's number is never repeated."""
+    """The path, unless it may contain a card number, which is never repeated."""
     path: str = request.scope["path"]
     return None if has_card_number(path) else _encodable(path)
 
 
 def _idempotency_key(request: Request) -> dict[str, str]:
-    """The key under which the call can be repeated, which matters most where its outcome is unknown."""
+    """The key with which the call can be repeated, which matters most where its outcome is unknown."""
     made = getattr(request.state, "idempotency_key", None)
-    given = request.headers.get(
-        "idempotency-key", ""
-    )  # all there is where the call was refused before it was looked at
+    given = request.headers.get("idempotency-key", "")  # where the call was refused before its route
     key = made or (given if _KEY.fullmatch(given) and not has_card_number(given) else None)
     return {"Idempotency-Key": key} if key else {}
 
@@ -173,7 +171,7 @@ _CONNECTION_ERRORS: Iterable[type[Exception]] = (
 
 _HUNG_UP = (
     "Failed client connect",  # all that temporalio raises when its first connection cannot be made
-    "unable to perform operation on <TCPTransport closed=True",  # uvloop: Redis hangs up while we say hello
+    "unable to perform operation on <TCPTransport closed=True",  # uvloop: Redis closed it in the handshake
 )
 
 _MOMENTARY = {
@@ -203,7 +201,7 @@ async def _database(request: Request, error: Exception) -> Response:
 
 
 def _is_momentary(error: DBAPIError) -> bool:
-    """No connection, a shutdown, too many clients, a lock or a statement that took too long: all of them pass."""
+    """No connection, a shutdown, too many clients, a lock or a statement that took too long: all are temporary."""
     sqlstate = getattr(error.orig, "sqlstate", None)
     if sqlstate is None:
         return isinstance(error, OperationalError | InterfaceError)
@@ -224,7 +222,7 @@ async def _runtime(request: Request, error: Exception) -> Response:
 
 
 async def _http(request: Request, error: Exception) -> Response:
-    """The framework's own refusals: no such route, another method, a body that cannot be read."""
+    """What the framework refuses: an unknown route, another method, a body that cannot be read."""
     assert isinstance(error, HTTPException)
     type_ = _BY_STATUS.get(error.status_code, _T.INTERNAL if error.status_code >= 500 else _T.INVALID_REQUEST)
     headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
@@ -232,7 +230,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """The methods of all routes with this path; the framework names those of the first alone."""
+    """The methods of all routes with this path; the framework names only those of the first."""
 
     def is_there(method: str) -> bool:
         scope = {**request.scope, "method": method}
@@ -249,7 +247,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     broken = any(each["type"] == "json_invalid" for each in errors)
     problem = Problem(
         type=_T.INVALID_REQUEST,
-        detail="The body is not valid JSON." if broken else "Some fields are not valid; `errors` names them.",
+        detail="The body is not valid JSON." if broken else "Some fields are not valid: see `errors`.",
         members={"errors": [_field_error(each) for each in errors[:_MOST_ERRORS]]},
     )
     return respond(problem, request, status=HTTPStatus.BAD_REQUEST if broken else None)
@@ -259,7 +257,7 @@ _NOT_JSON = Problem(type=_T.UNSUPPORTED_MEDIA_TYPE, detail="Send the body as `Co
 
 
 def _is_json(request: Request) -> bool:
-    """Whether the body is said to be JSON; what is missing altogether is not of a wrong type."""
+    """Whether the body claims to be JSON; a missing body has no wrong type."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_empty = request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers
     return is_empty or kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
@@ -271,7 +269,7 @@ def _field_error(error: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _path(location: Sequence[str | int]) -> str:
-    """`body.sections.0.price`, with names cut short that a client made up."""
+    """`body.sections.0.price`; names that a client invented are cut short."""
     return ".".join(_encodable(str(part))[:_LONGEST_NAME] for part in location)
 
 
@@ -289,5 +287,5 @@ def _documentation(kinds: Sequence[ProblemType]) -> dict[str, Any]:
 
 def _example(kind: ProblemType) -> dict[str, Any]:
     status, title, _ = KINDS[kind]
-    told = {"type": TYPE_BASE + kind, "title": title, "status": int(status), "detail": f"{title}."}
-    return {"value": told | {"instance": "/v1/…", "request_id": "01a2077b-abd2-752f-b932-ac8d9ca64bd5"}}
+    problem = {"type": TYPE_BASE + kind, "title": title, "status": int(status), "detail": f"{title}."}
+    return {"value": problem | {"instance": "/v1/…", "request_id": "01a2077b-abd2-752f-b932-ac8d9ca64bd5"}}

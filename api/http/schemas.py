@@ -19,11 +19,11 @@ def _storable(text: str) -> str:
 
 
 Storable = AfterValidator(_storable)
-"""Marks a text that Postgres and JSON can both take."""
+"""Marks a text that both Postgres and JSON can store."""
 
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Storable]
 GivenAddress = Annotated[str, StringConstraints(max_length=254), Storable]
-"""An e-mail address to be looked up: one that is none belongs to nobody."""
+"""An e-mail address to search for; an invalid one is simply not found."""
 
 Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=6, max_length=30), Storable]
 """A code of an authenticator (six digits), or a recovery code."""

@@ -1,4 +1,4 @@
-"""Accounts over REST: register, log in, stay logged in, who may do what."""
+"""Accounts over REST: register, log in, set roles; contact data for our own processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from api.auth.guards import OUR_PROCESSES, PUBLIC, Operator
 from api.auth.tokens import Principal
 from api.http.problems import documented
 from api.http.schemas import Code, GivenAddress, RequestModel, ShortText, Storable
-from api.identity import login as entrance
+from api.identity import login
 from api.identity.context import Identity, require_account
 from api.identity.login import NO_STORE, Tokens
 from api.identity.passwords import GivenPassword, NewPassword, hash_password
@@ -30,7 +30,7 @@ router = APIRouter(tags=["identity"])
 
 def _address(text: str) -> str:
     try:
-        # `test_environment` admits the domain `test`, which can belong to nobody.
+        # `test_environment` admits the domain `test`, which belongs to no one.
         return validate_email(text, check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError:
         raise PydanticCustomError("email", "is not an e-mail address") from None
@@ -84,14 +84,14 @@ class MailToken(BaseModel):
     responses=documented(ProblemType.EMAIL_TAKEN, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
 )
 async def register(body: Registration, context: Identity) -> User:
-    """A mail with a token goes out, which proves the address: see `POST /v1/email-verifications`."""
+    """A mail is sent with a token that confirms the address: send it to `POST /v1/email-verifications`."""
     profile, password_hash = Profile(email=body.email, name=body.name), await hash_password(body.password)
     async with context.engine.begin() as connection:
         account = await accounts.register(
             connection, context.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER}
         )
         if account is None:
-            raise Refused(ProblemType.EMAIL_TAKEN, "Log in, or use another address.")
+            raise Refused(ProblemType.EMAIL_TAKEN, "Log in, or register with another address.")
         await mail_tokens.send(connection, context.vault, account.id, Purpose.VERIFICATION)
         await context.record(
             connection, Principal(account.id, account.roles), "account.registered", of_user(account.id)
@@ -112,11 +112,11 @@ async def register(body: Registration, context: Identity) -> User:
     ),
 )
 async def log_in(body: LogIn, response: Response, context: Identity) -> Tokens:
-    """An account with a second factor gets 401 `second-factor-required`, whose `challenge` goes on with a code."""
-    proof = await entrance.prove(context, body.email, body.password)
+    """An account with a second factor gets 401 `second-factor-required`: send its `challenge` with a code."""
+    proof = await login.prove(context, body.email, body.password)
     async with context.engine.begin() as connection:
-        account = await entrance.admit(connection, context, proof)
-        tokens = await entrance.enter(connection, context, account)
+        account = await login.admit(connection, context, proof)
+        tokens = await login.enter(connection, context, account)
     if isinstance(tokens, Refused):
         raise tokens
     response.headers.update(NO_STORE)
@@ -131,18 +131,18 @@ async def log_in(body: LogIn, response: Response, context: Identity) -> Tokens:
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
 )
 async def complete_log_in(body: SecondStep, response: Response, context: Identity) -> Tokens:
-    """The code is one of the authenticator's, or a recovery code. A challenge allows five tries."""
-    user_id = await entrance.try_challenge(context, body.challenge)
+    """Send a code of the authenticator, or a recovery code. A challenge allows five tries."""
+    user_id = await login.try_challenge(context, body.challenge)
     async with context.engine.begin() as connection:
-        account = await entrance.admit_by_code(connection, context, user_id, body.code)
-        tokens = await entrance.open_session(connection, context, account)
+        account = await login.admit_by_code(connection, context, user_id, body.code)
+        tokens = await login.open_session(connection, context, account)
     response.headers.update(NO_STORE)
     return tokens
 
 
 @router.put(
     "/v1/users/{user_id}/roles",
-    summary="Say what a user may do (operators)",
+    summary="Set a user's roles (operators)",
     responses=documented(
         ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.NOT_FOUND, ProblemType.INVALID_REQUEST
     ),
@@ -170,7 +170,7 @@ async def mail_token(user_id: UUID, token_id: UUID, context: Identity) -> MailTo
     async with context.engine.connect() as connection:
         token = await mail_tokens.to_mail(connection, context.vault, user_id, token_id)
     if token is None:
-        raise Refused(ProblemType.NOT_FOUND, "There is no such token, or no more.")
+        raise Refused(ProblemType.NOT_FOUND, "There is no such token, or it has expired.")
     return MailToken(token=token)
 
 

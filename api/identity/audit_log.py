@@ -1,4 +1,4 @@
-"""Where services that do not have the audit log hand in what is to be noted; for our own processes only."""
+"""Takes entries of the audit log from our own processes, which have no audit log themselves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def record(given: AuditEntry, context: Identity) -> None:
 async def _actor_and_origin(
     connection: AsyncConnection, context: IdentityContext, given: AuditEntry
 ) -> tuple[str, bytes | None]:
-    """Who did it, and from where: sealed, but of a client, whose address is nobody's and which has no key."""
+    """The actor and the origin; a person's origin is sealed, a client's is not personal and has no key."""
     if given.client_id == given.user_id:
         return of_client(given.user_id), given.origin.encode()
     key = await accounts.key_of(connection, context.vault, given.user_id)

@@ -1,4 +1,4 @@
-"""Passwords that are guessed first: a common word or a run along the keyboard, with digits and signs around it."""
+"""Common passwords: a common word or a run along the keyboard, with digits and signs around it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _WORDS: Final = (
 
 _RUNS: Final = ("abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "qwertzuiop", "azertyuiop", "asdfghjkl", "zxcvbnm")
 _SHORTEST_RUN: Final = 4
-_REST: Final = 4  # letters besides, which make it something else
+_REST: Final = 4  # other letters that make a password uncommon
 _DISGUISE: Final = str.maketrans("@4301!5$7", "aaeoiisst")
 
 
 def is_common(password: str) -> bool:
-    """Whether it is made of such words and runs, digits and signs, and little else."""
+    """Whether a password consists of common words and runs, digits and signs, and little else."""
     plain = password.casefold()
     return any(_is_common(spelled) for spelled in (plain, plain.translate(_DISGUISE)))
 

@@ -57,28 +57,28 @@ class IdentityContext(NamedTuple):
     request: Request
 
     def origin(self) -> bytes:
-        """From where the request comes. It is personal: seal it."""
+        """The origin of the request. It is personal data: seal it."""
         return origin_of(self.request)
 
     async def record(self, connection: AsyncConnection, caller: Principal, action: str, object: str) -> None:
-        """Note what a person does, in the transaction that does it and as its last statement."""
+        """Record what a person does, in the transaction that does it and as its last statement."""
         key = await accounts.key_of(connection, self.vault, caller.user_id)
         roles = ",".join(sorted(caller.roles))
         await self._append(connection, Entry(of_user(caller.user_id), action, object, roles), key)
 
     def record_refusal(self, action: str, user_id: UUID, *, actor: str = NOBODY) -> None:
-        """Note that somebody could not prove to be this person, when the answer has gone: its time tells nothing."""
+        """Record a failed proof of identity after the answer has gone, so that its duration reveals nothing."""
 
-        async def note() -> None:
+        async def record() -> None:
             async with self.engine.begin() as connection:
                 key = await accounts.key_of(connection, self.vault, user_id)
                 if key:
                     await self._append(connection, Entry(actor, action, of_user(user_id)), key)
 
-        afterwards(self.request, note)
+        afterwards(self.request, record)
 
     async def record_anonymous(self, connection: AsyncConnection, action: str, user_id: UUID, key: PersonalKey) -> None:
-        """Note likewise what somebody who is not logged in does to an account, such as by a token from its mail."""
+        """Record what is done to an account without a log-in, such as by a token from its mail."""
         await self._append(connection, Entry(NOBODY, action, of_user(user_id)), key)
 
     async def _append(self, connection: AsyncConnection, entry: Entry, key: PersonalKey | None) -> None:
@@ -95,7 +95,7 @@ class IdentityContext(NamedTuple):
         return require_account(await accounts.locked(connection, self.vault, user_id))
 
     async def prove_password(self, user_id: UUID, password: str) -> None:
-        """Have somebody who is logged in prove once more who they are.
+        """Check the password of a person who is logged in.
 
         Raises:
             Refused: FORBIDDEN: The password is wrong. RATE_LIMITED: Too many tries have failed.
@@ -108,7 +108,7 @@ class IdentityContext(NamedTuple):
             raise Refused(ProblemType.FORBIDDEN, "The password is wrong.")
 
     async def check_password(self, email: str, password: str, credentials: Credentials | None) -> Verdict:
-        """Whether it is the password of the account with this address, of which there may be none; guesses count.
+        """Whether the password fits the account with this address, which may not exist; failures are counted.
 
         Raises:
             Refused: RATE_LIMITED: Too many tries have failed.
@@ -120,12 +120,12 @@ class IdentityContext(NamedTuple):
         return verdict
 
     async def is_at_home(self, email: str) -> None:
-        """Remember that the owner of this address has proven to be where the request comes from."""
+        """Remember that the account's owner uses the address that the request comes from."""
         throttle: LogInThrottle = self.request.app.state.log_in_throttle
         await throttle.is_at_home(self.vault.address_hash(email), address_of(self.request.scope))
 
     async def prove(self, user_id: UUID, password: str, code: str | None) -> None:
-        """Have them prove it by password and, where they have one, second factor: before what weakens or ends all.
+        """Check password and second factor, if there is one, before the account is weakened or erased.
 
         Raises:
             Refused: FORBIDDEN: The password is wrong, or the code.
@@ -140,7 +140,7 @@ class IdentityContext(NamedTuple):
             account = await self.account(connection, user_id)
             if not (code and await second_factors.use(connection, account, code)):
                 self.record_refusal("code.refused", user_id, actor=of_user(user_id))
-                raise Refused(ProblemType.FORBIDDEN, "The code of your second factor is wrong, used, or missing.")
+                raise Refused(ProblemType.FORBIDDEN, "The second-factor code is missing, wrong or already used.")
 
 
 async def _context(request: Request, opened: Open, engine: IdentityDatabase) -> IdentityContext:
@@ -155,7 +155,7 @@ def require_account(account: Account | None) -> Account:
     """The account.
 
     Raises:
-        Refused: NOT_FOUND: There is none, or no more.
+        Refused: NOT_FOUND: There is none, or it was erased.
     """
     if account is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such user.")

@@ -1,4 +1,4 @@
-"""The rights of a person over their account, over REST: take everything along, and be forgotten."""
+"""A person's rights over their data, over REST: export everything, erase the account."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class Farewell(RequestModel):
 
 
 class HistoryEntry(BaseModel):
-    """Something that was done by this person, or to their account."""
+    """An action of this person, or on their account."""
 
     at: datetime
     action: str
     object: str
-    user_agent: str | None = Field(default=None, description="From where, unless somebody else did it")
+    user_agent: str | None = Field(default=None, description="Left out where another person did it")
     address: str | None = None
 
 
 class Export(BaseModel):
-    """All that we know of a person."""
+    """All data about a person."""
 
     profile: Me
     sessions: list[SessionSeen]
@@ -60,7 +60,7 @@ class Export(BaseModel):
 
 @router.get(
     "/export",
-    summary="Take along all that you know of me",
+    summary="Export my data",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.UNAVAILABLE),
 )
 async def export(caller: Caller, context: Identity, request: Request, response: Response) -> Export:
@@ -87,7 +87,7 @@ async def export(caller: Caller, context: Identity, request: Request, response: 
 
 
 def _history_entry(account: Account, row: AuditLogRow) -> HistoryEntry:
-    """An entry of the audit log; from where others did something to the person is theirs."""
+    """An entry of the audit log; the origin of another person's action is not shown."""
     is_mine = row.actor in (of_user(account.id), NOBODY)
     origin = orjson.loads(account.key.open(ORIGIN, row.origin)) if row.origin and is_mine else {}
     seen = {name: origin.get(name) for name in ("user_agent", "address")}
@@ -97,11 +97,11 @@ def _history_entry(account: Account, row: AuditLogRow) -> HistoryEntry:
 @router.delete(
     "",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Forget me",
+    summary="Erase my account",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN),
 )
 async def erase(body: Farewell, caller: Caller, context: Identity) -> None:
-    """At once and for good. Bookings and payments stay, without a name; tickets that were bought stay valid."""
+    """This cannot be undone. Bookings and payments stay, without a name; bought tickets stay valid."""
     await context.prove(caller.user_id, body.password, body.code)
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)

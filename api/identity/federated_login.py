@@ -1,4 +1,4 @@
-"""Log in with an outside provider (OpenID Connect); an account of ours is linked only after its owner has logged in."""
+"""Log-in with an outside provider (OpenID Connect); an existing account is linked only after its owner logs in."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _EMAIL: Final = TypeAdapter[str](Address)
 
 
 class Outside(NamedTuple):
-    """Who somebody is at a provider, which has verified their address."""
+    """A person at a provider, which has verified their address."""
 
     provider: str
     subject: str
@@ -54,7 +54,7 @@ class Link(RequestModel):
 
 
 def providers(settings: Settings) -> OAuth:
-    """authlib's clients of the providers in the settings; no address comes from anywhere else."""
+    """authlib's clients of the providers in the settings; addresses come from there alone."""
     known = OAuth()
     for name, provider in settings.login_providers.items():
         known.register(
@@ -76,14 +76,14 @@ def providers(settings: Settings) -> OAuth:
     responses=documented(ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
 )
 async def leave(provider: str, request: Request) -> Response:
-    """Sends the browser there, with a cookie that only it has."""
+    """Redirects the browser to the provider, with a cookie that the return has to carry."""
     client, settings = _client(request, provider), request.app.state.settings
     session: dict[str, Any] = {}
     request.scope["session"] = session
     try:
         redirect: Response = await client.authorize_redirect(request, f"{settings.api_url}{_PATH}/{provider}/back")
     except (httpx2.HTTPError, ValueError, TypeError, RuntimeError) as error:
-        raise ConnectionError("the provider does not answer, or not as one does") from error
+        raise ConnectionError("the provider does not answer as OpenID Connect requires") from error
     redirect.set_cookie(
         _COOKIE,
         _sealed(settings, session, _COOKIE + provider),
@@ -100,7 +100,7 @@ async def leave(provider: str, request: Request) -> Response:
 @router.get(
     _PATH + "/{provider}/back",
     dependencies=[PUBLIC],
-    summary="Where the provider sends the browser back to",
+    summary="Come back from an outside provider",
     responses=documented(
         ProblemType.UNAUTHENTICATED,
         ProblemType.SECOND_FACTOR_REQUIRED,
@@ -109,11 +109,11 @@ async def leave(provider: str, request: Request) -> Response:
     ),
 )
 async def come_back(provider: str, request: Request, response: Response, context: Identity) -> Tokens:
-    """Tokens of our own, or what asks for the second factor, as `POST /v1/sessions` does.
+    """Answers tokens, or asks for the second factor, as `POST /v1/sessions` does.
 
-    An address that has an account with us already needs proof: 409 with a `link_token`.
+    If an account with this address exists, it answers 409 with a `link_token`: log in to that account to link it.
     """
-    who = await _who(provider, request)
+    who = await _identify(provider, request)
     unusable = await hash_password(secrets.token_urlsafe(32))
     response.headers.update(NO_STORE)
     response.delete_cookie(_COOKIE, path=_PATH)
@@ -128,11 +128,11 @@ async def come_back(provider: str, request: Request, response: Response, context
 @router.post(
     "/v1/me/outside-accounts",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Log in with an outside provider from now on",
+    summary="Link an outside provider to my account",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST, ProblemType.WRONG_STATE),
 )
 async def link_outside_account(body: Link, caller: Caller, request: Request, context: Identity) -> None:
-    """Takes the `link_token` of a log-in for the caller's own address. The same again is no error."""
+    """Send the `link_token` of a log-in for your own address. Linking twice is no error."""
     try:
         who = Outside(**_unsealed(request.app.state.settings, body.link_token, "link"))
     except ValueError:
@@ -142,7 +142,7 @@ async def link_outside_account(body: Link, caller: Caller, request: Request, con
         if not await outside_accounts.has_address(connection, context.vault, account.id, who.email):
             raise _bad_link()
         if await outside_accounts.link(connection, who.provider, who.subject, account.id) != account.id:
-            raise Refused(ProblemType.WRONG_STATE, "It is linked to another account.")
+            raise Refused(ProblemType.WRONG_STATE, "This provider account is linked to another account.")
         await context.record(connection, caller, f"outside-account.linked:{who.provider}", of_user(account.id))
 
 
@@ -163,7 +163,7 @@ async def _account_of(
     if made is None:
         return None
     if await outside_accounts.link(connection, who.provider, who.subject, made.id) != made.id:
-        raise ConnectionError("somebody logs in with the same account at the same moment")
+        raise ConnectionError("another request logs in with the same account at the same moment")
     await accounts.set_verified(connection, made.id)  # the provider has
     await context.record(connection, Principal(made.id, made.roles), "account.registered", of_user(made.id))
     return made
@@ -172,12 +172,12 @@ async def _account_of(
 def _proof_needed(request: Request, who: Outside) -> Refused:
     return Refused(
         ProblemType.PROOF_NEEDED,
-        "There is an account with this address: log in to it, and send the link_token to /v1/me/outside-accounts.",
+        "An account with this address exists. Log in to it, and send the link_token to /v1/me/outside-accounts.",
         link_token=_sealed(request.app.state.settings, who._asdict(), "link"),
     )
 
 
-async def _who(provider: str, request: Request) -> Outside:
+async def _identify(provider: str, request: Request) -> Outside:
     """What the provider says of the person whose browser has come back.
 
     Raises:
@@ -196,7 +196,7 @@ async def _who(provider: str, request: Request) -> Outside:
     try:
         email = _EMAIL.validate_python(said.get("email"))
     except ValidationError:
-        raise Refused(ProblemType.FORBIDDEN, "The provider tells no e-mail address that we can use.") from None
+        raise Refused(ProblemType.FORBIDDEN, "The provider sends no e-mail address that we can use.") from None
     name = str(said.get("name") or "").replace("\x00", "").strip()[:200]
     return Outside(provider, str(said["sub"]), email, name or email.partition("@")[0])
 
@@ -211,8 +211,8 @@ def _client(request: Request, provider: str) -> Any:
 def _bad_link() -> Refused:
     return Refused(
         ProblemType.INVALID_REQUEST,
-        "The link_token is not for your address, or too old: log in with the provider again.",
-        errors=[{"field": "body.link_token", "message": "is not good"}],
+        "The link_token is for another address or has expired. Log in with the provider again.",
+        errors=[{"field": "body.link_token", "message": "is not valid"}],
     )
 
 
@@ -222,7 +222,7 @@ def _sealed(settings: Settings, value: dict[str, Any], about: str) -> str:
 
 
 def _unsealed(settings: Settings, text: str, about: str) -> dict[str, Any]:
-    """What was sealed; raises ValueError where it was not, or too long ago."""
+    """What was sealed; raises ValueError where it is forged or too old."""
     said = orjson.loads(unseal(secret(settings.token_key_secret), base64.urlsafe_b64decode(text), about))
     if time.time() > said["until"]:
         raise ValueError("too long ago")

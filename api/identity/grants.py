@@ -1,4 +1,4 @@
-"""Who else comes to a person's account: applications that they have allowed something, and providers to log in with."""
+"""Who else can use a person's account: applications with a grant, and providers to log in with."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Provider = Annotated[str, StringConstraints(min_length=1, max_length=100), Stora
 
 
 class Grant(BaseModel):
-    """What an application of others may do in my name."""
+    """What a third-party application may do in my name."""
 
     id: UUID
     client_id: UUID
@@ -45,7 +45,7 @@ class OutsideAccounts(BaseModel):
     outside_accounts: list[OutsideAccount]
 
 
-@router.get("/grants", summary="What I have allowed applications", responses=documented(ProblemType.UNAUTHENTICATED))
+@router.get("/grants", summary="List my grants to applications", responses=documented(ProblemType.UNAUTHENTICATED))
 async def my_grants(caller: Caller, context: Identity) -> Grants:
     async with context.engine.connect() as connection:
         return Grants(grants=[seen_by_owner(each) for each in await grants.live(connection, caller.user_id)])
@@ -54,21 +54,21 @@ async def my_grants(caller: Caller, context: Identity) -> Grants:
 @router.delete(
     "/grants/{grant_id}",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Allow an application nothing any more",
+    summary="Revoke a grant",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
 )
 async def end_grant(grant_id: UUID, caller: Caller, context: Identity) -> None:
-    """Its refresh token is no good any more, and its access token within seconds."""
+    """The refresh token ends at once, the access token within seconds."""
     async with context.engine.begin() as connection:
         await context.account(connection, caller.user_id)
         if not await grants.end_own(connection, caller.user_id, grant_id):
-            raise Refused(ProblemType.NOT_FOUND, "There is no such grant, or no more.")
+            raise Refused(ProblemType.NOT_FOUND, "There is no such grant, or it has ended.")
         await context.record(connection, caller, "grant.ended", f"grant/{grant_id}")
 
 
 @router.get(
     "/outside-accounts",
-    summary="The providers with which I may log in",
+    summary="List the outside providers of my account",
     responses=documented(ProblemType.UNAUTHENTICATED),
 )
 async def my_outside_accounts(caller: Caller, context: Identity) -> OutsideAccounts:
@@ -80,15 +80,15 @@ async def my_outside_accounts(caller: Caller, context: Identity) -> OutsideAccou
 @router.delete(
     "/outside-accounts/{provider}",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Log in with a provider no more",
+    summary="Unlink an outside provider",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
 )
 async def unlink_outside_account(provider: Provider, caller: Caller, context: Identity) -> None:
-    """Who has no password yet sets one by `POST /v1/password-resets`."""
+    """Without a password, set one first by `POST /v1/password-resets`."""
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         if not await outside_accounts.unlink(connection, account.id, provider):
-            raise Refused(ProblemType.NOT_FOUND, "You do not log in with this provider.")
+            raise Refused(ProblemType.NOT_FOUND, "This provider is not linked to your account.")
         await context.record(connection, caller, "outside-account.unlinked", f"user/{account.id}")
 
 

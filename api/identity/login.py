@@ -1,4 +1,4 @@
-"""Our own log-in: who proves to be somebody, and the tokens of a session. Every way in comes through here."""
+"""Our own log-in: proof of identity, and the tokens of a session. Every way to log in uses this module."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Tokens(BaseModel):
 
 
 class Proof(NamedTuple):
-    """A password that was right a moment ago: what it was checked against, and a better hash of it, if need be."""
+    """A password that has just been checked: against which credentials, and a better hash of it, if needed."""
 
     credentials: Credentials
     better_hash: str | None
@@ -37,8 +37,8 @@ async def prove(context: IdentityContext, email: str, password: str) -> Proof:
     """Check a password, outside of any transaction, since that takes its time; go on with `admit`.
 
     Raises:
-        Refused: UNAUTHENTICATED: There is no such account, or the password is wrong; the two look alike and take the
-            same time. RATE_LIMITED: Too many tries have failed. UNAVAILABLE: Too many log in.
+        Refused: UNAUTHENTICATED: There is no such account, or the password is wrong; both have the same answer and take
+            the same time. RATE_LIMITED: Too many tries have failed. UNAVAILABLE: Too many log in.
     """
     async with context.engine.connect() as connection:
         known = await accounts.credentials(connection, context.vault, email)
@@ -54,7 +54,7 @@ async def admit(connection: AsyncConnection, context: IdentityContext, proof: Pr
     """The account, locked until the transaction ends; its second factor is still to be asked for.
 
     Raises:
-        Refused: UNAUTHENTICATED: It was erased or changed meanwhile.
+        Refused: UNAUTHENTICATED: It has been erased or changed since.
     """
     credentials = proof.credentials
     account = await accounts.locked(connection, context.vault, credentials.user_id)
@@ -66,14 +66,14 @@ async def admit(connection: AsyncConnection, context: IdentityContext, proof: Pr
 
 
 async def challenge(connection: AsyncConnection, account: Account) -> str | None:
-    """A word with which the log-in goes on with a code; None where the account has no second factor."""
+    """A challenge that continues the log-in with a code; None where the account has no second factor."""
     if not await second_factors.is_in_force(connection, account.id):
         return None
     return await second_factors.challenge(connection, account.id)
 
 
 async def try_challenge(context: IdentityContext, word: str) -> UUID:
-    """Count one try of a code for a log-in that waits; whose it is.
+    """Count one try of a code for a log-in that waits; return its user.
 
     Raises:
         Refused: UNAUTHENTICATED: The challenge is unknown, too old, or tried too often.
@@ -89,7 +89,7 @@ async def admit_by_code(connection: AsyncConnection, context: IdentityContext, u
     """The account whose challenge was tried, locked until the transaction ends; the code is used up.
 
     Raises:
-        Refused: UNAUTHENTICATED: It is no code of the account's, or was used before.
+        Refused: UNAUTHENTICATED: The code is wrong, or was used before.
     """
     account = await accounts.locked(connection, context.vault, user_id)
     if account is None or not await second_factors.use(connection, account, code):
@@ -100,7 +100,7 @@ async def admit_by_code(connection: AsyncConnection, context: IdentityContext, u
 
 
 async def enter(connection: AsyncConnection, context: IdentityContext, account: Account) -> Tokens | Refused:
-    """The tokens of a new session, or what asks for the second factor, to be raised when this is committed."""
+    """The tokens of a new session, or the request for a second factor, which the caller raises after the commit."""
     word = await challenge(connection, account)
     if word is None:
         return await open_session(connection, context, account)
@@ -113,7 +113,7 @@ async def enter(connection: AsyncConnection, context: IdentityContext, account: 
 
 
 async def open_session(connection: AsyncConnection, context: IdentityContext, account: Account) -> Tokens:
-    """The tokens of a new session of an account that has proven all that there is to prove."""
+    """The tokens of a new session, after all proofs of identity."""
     session = await sessions.begin(connection, account.id, account.key.seal("device", context.origin()))
     tokens = await first_party_tokens(context.request, connection, session)
     caller = Principal(account.id, account.roles)
@@ -122,18 +122,18 @@ async def open_session(connection: AsyncConnection, context: IdentityContext, ac
 
 
 async def first_party_tokens(request: Request, connection: AsyncConnection, session: Rotation) -> Tokens:
-    """The tokens of a session that begins or goes on, with what its person may do at this moment."""
+    """The tokens of a session that begins or goes on, with the person's current rights."""
     tokens: AccessTokens = request.app.state.tokens
     granted = await rights.find(connection, session.user_id)
     if granted is None:
-        raise Refused(ProblemType.UNAUTHENTICATED, "The account does not exist any more.")
+        raise Refused(ProblemType.UNAUTHENTICATED, "The account no longer exists.")
     principal = Principal(session.user_id, granted.roles, granted.teams, session_id=session.session_id)
     return Tokens(access_token=tokens.issue(principal, granted.at), refresh_token=session.refresh_token)
 
 
 def _wrong_password() -> Refused:
-    return Refused(ProblemType.UNAUTHENTICATED, "Address or password is wrong.")
+    return Refused(ProblemType.UNAUTHENTICATED, "The e-mail address or the password is wrong.")
 
 
 def wrong_code() -> Refused:
-    return Refused(ProblemType.UNAUTHENTICATED, "The challenge or the code is not valid, or not any more.")
+    return Refused(ProblemType.UNAUTHENTICATED, "The challenge or the code is invalid or has expired. Log in again.")

@@ -1,9 +1,9 @@
-"""Slows down who guesses passwords, without shutting the owner out of the account.
+"""Limits guesses of passwords, without locking the owner out of the account.
 
-Failures count for the account from this address, and for the account from all addresses that it never logged in from.
-So who guesses from many addresses meets the second limit, and the owner at home meets neither. An account is counted by
-the hash by which it is found, so that no spelling of its address has tries of its own, and counted alike where there is
-none. Every door at which a password is asked for counts together, also those for who is logged in.
+Failures count for the account at this address, and for the account at all addresses that it never logged in from. So
+guesses from many addresses meet the second limit, and the owner at a known address meets neither. An account is
+counted by the hash by which it is found, so that no spelling of its address has tries of its own; unknown accounts are
+counted in the same way. All routes that ask for a password share the counts.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _HOME: Final = int(timedelta(days=90).total_seconds())
 
 @dataclass
 class Try:
-    """What becomes of one try."""
+    """The outcome of one try."""
 
     was_wrong: bool = False
 
 
 class _Names(NamedTuple):
-    """What is counted: the account, and the account at the address; neither tells an address of any kind."""
+    """What is counted: the account, and the account at the address; neither reveals an address."""
 
     account: str
     here: str
@@ -43,7 +43,7 @@ class LogInThrottle:
     """One for each process.
 
     Args:
-        counters: None where the settings have no limits: then nobody is slowed down.
+        counters: None where the settings have no limits: then nothing is counted.
     """
 
     def __init__(self, settings: Settings, counters: Counters | None) -> None:
@@ -60,7 +60,7 @@ class LogInThrottle:
             account: The keyed hash by which it is found.
 
         Raises:
-            Refused: RATE_LIMITED: it is not to be made yet. UNAVAILABLE: Redis cannot be asked.
+            Refused: RATE_LIMITED: it is too early for another try. UNAVAILABLE: Redis cannot be reached.
         """
         tried = Try()
         if self._counters is None:
@@ -70,7 +70,7 @@ class LogInThrottle:
         try:
             is_home = await self._spend(self._counters, names)
         except (RedisError, OSError):
-            raise Refused(ProblemType.UNAVAILABLE, "Tries to log in cannot be counted; try again.") from None
+            raise Refused(ProblemType.UNAVAILABLE, "Log-in is not available at the moment. Try again.") from None
         try:
             yield tried
         except BaseException:
@@ -81,13 +81,13 @@ class LogInThrottle:
             await self.is_at_home(account, address)
 
     async def is_at_home(self, account: bytes, address: str) -> None:
-        """Remember that the account's owner has been at the address."""
+        """Remember that the account's owner uses this address."""
         if self._counters:
-            with suppress(RedisError, OSError):  # it is a stranger there until the next time
+            with suppress(RedisError, OSError):  # the address stays unknown until the next log-in
                 await self._counters.mark(_HOME, "home", _names(account, address).here)
 
     async def _spend(self, counters: Counters, names: _Names) -> bool:
-        """Count the try; whether the account is at home at the address."""
+        """Count the try; return whether the address is known for the account."""
         is_home = await counters.is_marked("home", names.here)
         here = await counters.spend(self._from_one_address, "failures", names.here)
         if here.left < 0:
@@ -110,5 +110,5 @@ def _names(account: bytes, address: str) -> _Names:
 
 
 def _too_often(wait: int) -> Refused:
-    detail = "Too many tries to log in have failed; wait, or log in from where you have logged in before."
+    detail = "Too many log-in attempts have failed. Wait, or log in from a network that you have used before."
     return Refused(ProblemType.RATE_LIMITED, detail, retry_after=wait)

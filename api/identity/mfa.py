@@ -1,4 +1,4 @@
-"""A second factor for one's own account, over REST: an authenticator's codes (TOTP), and codes for its loss."""
+"""A second factor for one's own account, over REST: codes of an authenticator (TOTP), and recovery codes."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ class FirstCode(RequestModel):
 
 class Enrolment(BaseModel):
     kind: Literal["totp"] = "totp"
-    uri: str = Field(description="For an authenticator, as a QR code")
+    uri: str = Field(description="Show it as a QR code for an authenticator app")
 
 
 class RecoveryCodes(BaseModel):
-    recovery_codes: list[str] = Field(description="Each good once in place of a code; shown this one time")
+    recovery_codes: list[str] = Field(description="Each works once in place of a code; shown only this time")
 
 
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    summary="Begin to use a second factor",
+    summary="Set up a second factor",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.WRONG_STATE),
 )
 async def begin(body: Proof, caller: Caller, context: Identity, response: Response) -> Enrolment:
-    """Nothing is asked for at log-in before the first code has come back."""
+    """Log-in does not ask for a code before you confirm the first one."""
     await context.prove_password(caller.user_id, body.password)
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         if await second_factors.is_in_force(connection, account.id):
-            raise Refused(ProblemType.WRONG_STATE, "There is a second factor already: remove it first.")
+            raise Refused(ProblemType.WRONG_STATE, "There is a second factor already. Remove it first.")
         uri = await second_factors.begin(connection, account)
     response.headers.update(_NO_STORE)
     return Enrolment(uri=uri)
@@ -61,7 +61,7 @@ async def begin(body: Proof, caller: Caller, context: Identity, response: Respon
 
 @router.post(
     "/confirm",
-    summary="Put the second factor into force with its first code",
+    summary="Confirm the second factor with its first code",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.CODE_NOT_VALID),
 )
 async def confirm(body: FirstCode, caller: Caller, context: Identity, response: Response) -> RecoveryCodes:
@@ -69,7 +69,10 @@ async def confirm(body: FirstCode, caller: Caller, context: Identity, response: 
         account = await context.account(connection, caller.user_id)
         codes = await second_factors.confirm(connection, account, body.code)
         if codes is None:
-            raise Refused(ProblemType.CODE_NOT_VALID, "That is not the code of the present half minute.")
+            raise Refused(
+                ProblemType.CODE_NOT_VALID,
+                "The code is wrong or has expired. Enter the current code of your authenticator.",
+            )
         await context.record(connection, caller, "second-factor.begun", of_user(account.id))
     response.headers.update(_NO_STORE)
     return RecoveryCodes(recovery_codes=list(codes))
@@ -78,7 +81,7 @@ async def confirm(body: FirstCode, caller: Caller, context: Identity, response: 
 @router.delete(
     "",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Use no second factor any more",
+    summary="Remove the second factor",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN),
 )
 async def remove(body: FullProof, caller: Caller, context: Identity) -> None:

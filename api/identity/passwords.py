@@ -1,4 +1,4 @@
-"""Password hashes (argon2id), computed beside the event loop and only so many at a time; which passwords are taken."""
+"""Password hashes (argon2id), computed in a few threads, and the rules for new passwords."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from domain.problems import ProblemType, Refused
 # OWASP's smallest recommendation: each hash costs some 20 ms of a core and 19 MiB, so that a crowd can log in.
 _hasher = PasswordHash([Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)])
 _AT_ONCE: Final = 2
-_WAITING: Final = 100  # who comes then would wait longer than a second, and is told so at once
+_WAITING: Final = 100  # a further call would wait longer than a second, and is refused at once
 _LETTERS: Final = 6
 _T = TypeVar("_T")
 
@@ -33,7 +33,7 @@ def _not_monotonous(password: str) -> str:
 
 def _not_common(password: str) -> str:
     if is_common(password):
-        raise PydanticCustomError("password", "is one of those that are guessed first")
+        raise PydanticCustomError("password", "is too common; choose one that is harder to guess")
     return password
 
 
@@ -48,7 +48,7 @@ GivenPassword = Annotated[str, StringConstraints(max_length=200), Storable]
 
 
 class Verdict(NamedTuple):
-    """Whether a password fits, and where its hash is not as we hash today, one that is."""
+    """Whether a password fits, and a better hash where the stored one has old parameters."""
 
     fits: bool
     better_hash: str | None
@@ -59,7 +59,7 @@ async def hash_password(password: str) -> str:
 
 
 async def check_password(password: str, password_hash: str | None) -> Verdict:
-    """Without a hash it does not fit, after the same time as with one."""
+    """Without a hash the password does not fit, and the check takes the same time."""
     checked = partial(_hasher.verify_and_update, password, password_hash or _decoy())
     fits, better_hash = await _beside(checked)
     return Verdict(fits and password_hash is not None, better_hash)
@@ -69,11 +69,11 @@ async def _beside(work: Callable[[], _T]) -> _T:
     """Compute in a thread.
 
     Raises:
-        Refused: UNAVAILABLE: too many wait for their turn already.
+        Refused: UNAVAILABLE: too many calls wait already.
     """
     global _under_way
     if _under_way >= _AT_ONCE + _WAITING:
-        raise Refused(ProblemType.UNAVAILABLE, "Too many people are logging in; try again in a moment.")
+        raise Refused(ProblemType.UNAVAILABLE, "Too many people are logging in. Try again in a moment.")
     _under_way += 1
     try:
         return await asyncio.get_running_loop().run_in_executor(_executor(), work)
@@ -91,4 +91,4 @@ def _executor() -> ThreadPoolExecutor:
 
 @cache
 def _decoy() -> str:
-    return _hasher.hash("nobody has this password")
+    return _hasher.hash("no account has this password")

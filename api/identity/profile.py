@@ -1,4 +1,4 @@
-"""What people tell us of themselves, over REST: profile and preferences; who else may see it is nobody."""
+"""A person's profile and preferences, over REST; only the person may see them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/me", tags=["identity"])
 
 def _once_each(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(set(values)) < len(values):
-        raise PydanticCustomError("repeated", "must not name anything twice")
+        raise PydanticCustomError("repeated", "must not contain a value twice")
     return values
 
 
@@ -36,7 +36,7 @@ Categories = Annotated[tuple[ShortText, ...], Field(max_length=20), AfterValidat
 
 
 class ProfileChange(RequestModel):
-    """What is left out stays as it is; only `phone` may be null, which forgets it."""
+    """Fields that are left out stay as they are. Only `phone` may be null, which deletes it."""
 
     name: ShortText = Field(default="", examples=["Ada Lovelace"])
     phone: Phone | None = Field(default=None, description="E.164", examples=["+31201234567"])
@@ -67,7 +67,7 @@ class Me(BaseModel):
     created_at: datetime
 
 
-@router.get("", summary="Who am I", responses=documented(ProblemType.UNAUTHENTICATED))
+@router.get("", summary="Read my profile", responses=documented(ProblemType.UNAUTHENTICATED))
 async def me(caller: Caller, context: Identity) -> Me:
     async with context.engine.connect() as connection:
         account = require_account(await accounts.find(connection, context.vault, caller.user_id))
@@ -90,7 +90,7 @@ async def change_profile(body: ProfileChange, caller: Caller, context: Identity)
 
 
 def seen_by_owner(account: Account, second_factor: bool) -> Me:
-    """The account with all that its owner told us."""
+    """The account with its owner's profile."""
     return Me(
         id=account.id,
         email_verified=account.verified_at is not None,

@@ -1,4 +1,4 @@
-"""What is proven by a mail, over REST: that an address is read, and whose account a forgotten password opens."""
+"""Confirming an address and resetting a password by a mail, over REST; changing a password."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from domain.domain_events import UserPasswordChanged
 from domain.problems import ProblemType, Refused
 
 router = APIRouter(tags=["identity"])
-_NOT_VALID = "Ask for another mail."
+_NOT_VALID = "The token is invalid or has expired. Request another mail."
 Token = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), Storable]
 
 
@@ -47,7 +47,7 @@ class PasswordChange(RequestModel):
     "/v1/email-verifications",
     dependencies=[PUBLIC],
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Prove an address by the token that was mailed to it",
+    summary="Confirm an address with the token from the mail",
     responses=documented(ProblemType.TOKEN_NOT_VALID),
 )
 async def verify_address(body: Verification, context: Identity) -> None:
@@ -64,11 +64,11 @@ async def verify_address(body: Verification, context: Identity) -> None:
     "/v1/me/email-verification",
     status_code=status.HTTP_202_ACCEPTED,
     response_class=Response,  # without a body
-    summary="Mail me another token for my address",
+    summary="Send me another mail to confirm my address",
     responses=documented(ProblemType.UNAUTHENTICATED),
 )
 async def ask_for_verification(caller: Caller, context: Identity) -> Response:
-    """At most one mail a minute; none for an address that is proven already."""
+    """At most one mail a minute; none for an address that is confirmed already."""
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         if account.verified_at is None:
@@ -81,15 +81,15 @@ async def ask_for_verification(caller: Caller, context: Identity) -> Response:
     dependencies=[PUBLIC],
     status_code=status.HTTP_202_ACCEPTED,
     response_class=Response,  # without a body
-    summary="Have a token mailed that sets another password",
+    summary="Request a mail to reset a password",
     responses=documented(ProblemType.INVALID_REQUEST),
 )
 async def ask_for_reset(body: ResetRequest, context: Identity, afterwards: BackgroundTasks) -> Response:
-    """The same answer whether or not there is such an account; at most one mail a minute goes to each."""
+    """The answer is the same whether or not the account exists. At most one mail a minute is sent."""
     async with context.engine.connect() as connection:
         credentials = await accounts.credentials(connection, context.vault, body.email)
     if credentials:
-        # After the answer, so that the time that this takes tells nobody that there is an account.
+        # After the answer, so that its duration does not reveal whether the account exists.
         afterwards.add_task(_send_reset, context, credentials)
     return Response(status_code=status.HTTP_202_ACCEPTED, background=afterwards)
 
@@ -105,13 +105,13 @@ async def _send_reset(context: IdentityContext, credentials: Credentials) -> Non
     "/v1/password-resets/confirm",
     dependencies=[PUBLIC],
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Set another password by the token from the mail",
+    summary="Reset a password with the token from the mail",
     responses=documented(ProblemType.TOKEN_NOT_VALID, ProblemType.INVALID_REQUEST),
 )
 async def reset_password(body: Reset, context: Identity) -> None:
-    """All sessions end. A second factor stays: the mail alone opens no account that has one.
+    """All sessions end. A second factor stays: the mail alone does not open an account that has one.
 
-    It goes where nobody had proven the address before: then somebody else may have registered it.
+    It is removed where the address was never confirmed: then another person may have registered it.
     """
     async with context.engine.connect() as connection:
         if not await mail_tokens.is_good(connection, body.token, Purpose.PASSWORD_RESET):
@@ -130,17 +130,17 @@ async def reset_password(body: Reset, context: Identity) -> None:
         await second_factors.end_challenges(connection, user_id)
         await append(connection, user_id, UserPasswordChanged(user_id=user_id))
         await context.record_anonymous(connection, "password.reset", user_id, account.key)
-    await context.is_at_home(account.profile.email)  # whoever guesses meanwhile must not keep the owner out
+    await context.is_at_home(account.profile.email)  # so that guesses of others do not lock the owner out
 
 
 @router.put(
     "/v1/me/password",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Set another password",
+    summary="Change my password",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.INVALID_REQUEST),
 )
 async def change_password(body: PasswordChange, caller: Caller, context: Identity) -> None:
-    """All sessions end, this one too: log in with the new password."""
+    """All sessions end, including this one: log in with the new password."""
     await context.prove_password(caller.user_id, body.old_password)
     password_hash = await hash_password(body.password)
     async with context.engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Where a person is logged in, over REST: look, and log out there."""
+"""A person's sessions, over REST: list them, and log out."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ router = APIRouter(prefix="/v1/me/sessions", tags=["identity"])
 
 
 class SessionSeen(BaseModel):
-    """A log-in that goes on. `user_agent` and `address` are those of its beginning."""
+    """An open session. `user_agent` and `address` are those of its log-in."""
 
     id: UUID
     created_at: datetime
     last_used_at: datetime
-    current: bool = Field(description="Whether it is the one that asks")
+    current: bool = Field(description="Whether this request belongs to it")
     user_agent: str | None = None
     address: str | None = None
 
@@ -36,7 +36,7 @@ class Sessions(BaseModel):
     sessions: list[SessionSeen]
 
 
-@router.get("", summary="Where I am logged in", responses=documented(ProblemType.UNAUTHENTICATED))
+@router.get("", summary="List my sessions", responses=documented(ProblemType.UNAUTHENTICATED))
 async def list_sessions(caller: Caller, context: Identity) -> Sessions:
     async with context.engine.connect() as connection:
         account = require_account(await accounts.find(connection, context.vault, caller.user_id))
@@ -47,14 +47,14 @@ async def list_sessions(caller: Caller, context: Identity) -> Sessions:
 @router.delete(
     "/{session_id}",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Log out somewhere",
+    summary="Log out of a session",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
 )
 async def end_session(session_id: UUID, caller: Caller, context: Identity) -> None:
-    """Its refresh token is no good any more, and its access token within seconds."""
+    """The refresh token ends at once, the access token within seconds."""
     async with context.engine.begin() as connection:
         if not await sessions.end(connection, caller.user_id, session_id):
-            raise Refused(ProblemType.NOT_FOUND, "There is no such session, or no more.")
+            raise Refused(ProblemType.NOT_FOUND, "There is no such session, or it has ended.")
         await context.record(connection, caller, "session.ended", f"session/{session_id}")
 
 
@@ -65,7 +65,7 @@ async def end_session(session_id: UUID, caller: Caller, context: Identity) -> No
     responses=documented(ProblemType.UNAUTHENTICATED),
 )
 async def end_sessions(caller: Caller, context: Identity) -> None:
-    """Applications of others lose what you have granted them, too."""
+    """Grants to third-party applications end, too."""
     async with context.engine.begin() as connection:
         await context.account(connection, caller.user_id)
         await sessions.end_all(connection, caller.user_id)
@@ -73,7 +73,7 @@ async def end_sessions(caller: Caller, context: Identity) -> None:
 
 
 def seen_by_owner(account: Account, session: Session, caller: Principal) -> SessionSeen:
-    """The session with the device that is sealed in it."""
+    """The session with its device, which is stored sealed."""
     device = orjson.loads(account.key.open("device", session.device)) if session.device else {}
     return SessionSeen(
         id=session.id,

@@ -1,4 +1,4 @@
-"""Teams of organizers over REST: make one, look, invite people to it, and agree to be invited."""
+"""Teams of organizers over REST: create and read a team, invite people, accept or decline an invitation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Part(RequestModel):
 class MemberBody(BaseModel):
     user_id: UUID
     role: TeamRole
-    accepted: bool = Field(description="Else they are invited, which gives no rights")
+    accepted: bool = Field(description="False for an invitation, which gives no rights")
 
 
 class TeamBody(BaseModel):
@@ -43,7 +43,7 @@ class TeamBody(BaseModel):
 
 
 class OwnPart(BaseModel):
-    """A team to which I belong, or am invited."""
+    """A team that I belong to, or am invited to."""
 
     team_id: UUID
     name: str
@@ -60,9 +60,9 @@ _PROBLEMS = documented(
 )
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, summary="Make a team (organizers)", responses=_PROBLEMS)
+@router.post("", status_code=status.HTTP_201_CREATED, summary="Create a team (organizers)", responses=_PROBLEMS)
 async def create_team(body: NewTeam, caller: OrganizerInPerson, context: Identity) -> TeamBody:
-    """You are its owner. Get new tokens, which say so, before you draft an event for it."""
+    """You become its owner. Refresh your tokens before you draft an event for it."""
     async with context.engine.begin() as connection:
         await context.account(connection, caller.user_id)
         team = await teams.add(connection, body.name, caller.user_id)
@@ -70,19 +70,21 @@ async def create_team(body: NewTeam, caller: OrganizerInPerson, context: Identit
     return _body(team)
 
 
-@router.get("/{team_id}", summary="A team and its members (its members)", responses=_PROBLEMS)
-async def look_at_team(team_id: UUID, caller: Caller, context: Identity) -> TeamBody:
+@router.get("/{team_id}", name="look_at_team", summary="Read a team (its members)", responses=_PROBLEMS)
+async def get_team(team_id: UUID, caller: Caller, context: Identity) -> TeamBody:
     async with context.engine.connect() as connection:
         return _body(_theirs(caller, await teams.find(connection, team_id)))
 
 
 @router.put(
-    "/{team_id}/members/{user_id}", summary="Invite somebody, or change a part (its owners)", responses=_PROBLEMS
+    "/{team_id}/members/{user_id}",
+    summary="Invite a person, or change a member's role (its owners)",
+    responses=_PROBLEMS,
 )
 async def put_member(
     team_id: UUID, user_id: UUID, body: Part, caller: OrganizerInPerson, context: Identity
 ) -> TeamBody:
-    """Who is invited has to agree: `PUT /v1/me/teams/{team_id}`. A part that changes ends the tokens from before."""
+    """The person accepts by `PUT /v1/me/teams/{team_id}`. A changed role ends earlier tokens."""
     async with context.engine.begin() as connection:
         await teams.put(connection, _owned(caller, await teams.hold(connection, team_id)), user_id, body.role)
         changed = await teams.find(connection, team_id)
@@ -90,9 +92,9 @@ async def put_member(
     return _body(changed)
 
 
-@router.delete("/{team_id}/members/{user_id}", summary="End somebody's part (its owners)", responses=_PROBLEMS)
+@router.delete("/{team_id}/members/{user_id}", summary="Remove a member (its owners)", responses=_PROBLEMS)
 async def remove_member(team_id: UUID, user_id: UUID, caller: OrganizerInPerson, context: Identity) -> TeamBody:
-    """Their tokens end within seconds, and new ones say nothing of the team."""
+    """The member's tokens end within seconds, and new ones do not name the team."""
     async with context.engine.begin() as connection:
         await teams.remove(connection, _owned(caller, await teams.hold(connection, team_id)), user_id)
         changed = await teams.find(connection, team_id)
@@ -100,19 +102,17 @@ async def remove_member(team_id: UUID, user_id: UUID, caller: OrganizerInPerson,
     return _body(changed)
 
 
-@own_router.get(
-    "", summary="The teams to which I belong, or am invited", responses=documented(ProblemType.UNAUTHENTICATED)
-)
+@own_router.get("", summary="List my teams and invitations", responses=documented(ProblemType.UNAUTHENTICATED))
 async def my_teams(caller: Caller, context: Identity) -> OwnParts:
     async with context.engine.connect() as connection:
         return OwnParts(teams=[seen_by_member(part) for part in await teams.of_person(connection, caller.user_id)])
 
 
 @own_router.put(
-    "/{team_id}", status_code=status.HTTP_204_NO_CONTENT, summary="Agree to belong to a team", responses=_PROBLEMS
+    "/{team_id}", status_code=status.HTTP_204_NO_CONTENT, summary="Join a team that has invited me", responses=_PROBLEMS
 )
 async def join_team(team_id: UUID, caller: Caller, context: Identity) -> None:
-    """The part comes with your next tokens. Agreeing twice is no error."""
+    """Your next tokens name the team. Joining twice is no error."""
     async with context.engine.begin() as connection:
         await context.account(connection, caller.user_id)
         if not await teams.accept(connection, caller.user_id, team_id):
@@ -121,10 +121,13 @@ async def join_team(team_id: UUID, caller: Caller, context: Identity) -> None:
 
 
 @own_router.delete(
-    "/{team_id}", status_code=status.HTTP_204_NO_CONTENT, summary="Leave a team, or decline", responses=_PROBLEMS
+    "/{team_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Leave a team, or decline an invitation",
+    responses=_PROBLEMS,
 )
 async def leave_team(team_id: UUID, caller: Caller, context: Identity) -> None:
-    """Its last owner cannot leave. Tokens that tell of the part end within seconds."""
+    """The last owner cannot leave. Tokens that name the team end within seconds."""
     async with context.engine.begin() as connection:
         team = await teams.hold(connection, team_id)
         if team is None or caller.user_id not in {member.user_id for member in team.members}:
@@ -142,7 +145,7 @@ def _no_such_team() -> Refused:
 
 
 def _theirs(caller: Principal, team: Team | None) -> Team:
-    """The team, if the caller belongs to it; another is as if it did not exist."""
+    """The team, if the caller belongs to it; other callers get 404."""
     if team is None or caller.user_id not in {member.user_id for member in team.members if member.accepted}:
         raise _no_such_team()
     return team

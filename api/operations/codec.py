@@ -42,7 +42,7 @@ class Payloads(BaseModel):
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.UNAVAILABLE),
 )
 async def decode(body: Payloads, reader: Staff, temporal: Temporal, recorder: Recorder) -> Payloads:
-    """What is not sealed comes back as it is. That somebody reads is in the audit log."""
+    """Payloads that are not sealed come back as they are. Each call is recorded in the audit log."""
     codec = temporal.data_converter.payload_codec
     assert codec is not None
     try:

@@ -1,4 +1,4 @@
-"""Whether this process lives, and whether it can do its work."""
+"""Whether this process is alive, and whether it can do its work."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from api.http.resources import Open, Resources
 router = APIRouter(tags=["health"], dependencies=[PUBLIC])
 
 
-@router.get("/livez", summary="The process answers")
+@router.get("/livez", summary="Check that the process is alive")
 async def livez() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz", summary="All that this process needs is there", responses={503: {}})
+@router.get("/readyz", summary="Check that the process can work", responses={503: {}})
 async def readyz(opened: Open, request: Request) -> Response:
-    """Not ready either once the process was told to stop: it serves on, but no new requests should come."""
+    """A process that is about to stop is not ready: it still serves, but should get no new requests."""
     if request.app.state.draining:
         return _answer("draining", {})
     checks = {**_checks(opened), "keys": _has_keys(request)}
@@ -60,7 +60,7 @@ async def _select_one(engine: AsyncEngine) -> None:
 
 
 async def _has_keys(request: Request) -> None:
-    """Without the keys that check tokens nobody who calls is known; once learnt they stay."""
+    """Without the keys that check tokens no caller can be identified; once read, they stay."""
     tokens: AccessTokens = request.app.state.tokens
     if not tokens.ring.published:
         await request.app.state.key_sync.learn()

@@ -61,13 +61,13 @@ async def _verifier(provider: str, request: Request) -> WebhookVerifier:
 
 @router.post(
     "/{provider}",
-    summary="A payment provider's news",
+    summary="Receive a payment provider's notification",
     responses=documented(ProblemType.INVALID_SIGNATURE, ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
 )
 async def receive(
     request: Request, verifier: Annotated[WebhookVerifier, Depends(_verifier)], opened: Open, engine: PaymentDatabase
 ) -> dict[str, Any]:
-    """For payment providers only. Sending the same again does no harm, and is the way to have it handed on again."""
+    """For payment providers only. A repeated message does no harm, and is processed again."""
     try:
         messages = verifier.verify(await request.body(), request.headers)
         for news in messages:

@@ -1,6 +1,6 @@
-"""Refuses holds of seats that others have, before the framework looks at the request: in a rush nearly all are such.
+"""Refuses holds of taken seats before the framework parses the request: in a rush nearly all requests are such.
 
-Whatever it is not sure of goes through to the route, which answers everything else and decides nothing differently.
+All doubtful requests go through to the route, which decides in the same way.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Route(NamedTuple):
 
 
 class EarlyRejectionMiddleware:
-    """Stands inside `BodyGuard`, which has read the body."""
+    """Runs inside `BodyGuard`, which has read the body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

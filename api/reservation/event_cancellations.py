@@ -1,4 +1,4 @@
-"""How the cancellation of an event stands, for its organizer and for staff."""
+"""The progress of an event's cancellation, for its organizer and for staff."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ router = APIRouter(prefix="/v1/events", tags=["reservation"])
 
 @router.get(
     "/{event_id}/cancellation",
-    summary="How an event's cancellation stands (its organizer, support, operators)",
+    summary="Read the progress of an event's cancellation (its organizer, support, operators)",
     responses=documented(ProblemType.NOT_FOUND),
 )
 async def cancellation(
     event_id: UUID, caller: EventReader, engine: ReservationDatabase, recorder: Recorder
 ) -> Cancellation:
-    """How many bookings are let go and refunded, which refunds failed, and, when it is over, the report."""
+    """How many bookings are cancelled and refunded, which refunds failed, and the report at the end."""
 
-    async def look() -> tuple[Cancellation, UUID] | None:
+    async def find() -> tuple[Cancellation, UUID] | None:
         async with engine.connect() as connection:
             return await event_cancellations.find(connection, event_id)
 
-    found = await with_deadline(look())
+    found = await with_deadline(find())
     if found is None or not may_see(caller, found[1]):
         raise Refused(ProblemType.NOT_FOUND, "There is no such cancellation.")
     if not is_theirs(caller, found[1]):

@@ -25,7 +25,7 @@ async def counted(hold_quota: HoldQuota, engine: AsyncEngine, request: BookingRe
     """Count a hold while it is made. A refused hold does not count; one whose outcome is unknown does.
 
     Raises:
-        Refused: The user holds too many of the event's places, or has let go of too many.
+        Refused: The user holds too many of the event's places, or has given up too many.
     """
     wait = await _admit(hold_quota, request)
     if wait:

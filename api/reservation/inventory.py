@@ -1,4 +1,4 @@
-"""What is left of an event, seat by seat."""
+"""Which places of an event are free, seat by seat."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _SHOWN_AS = {"claimed": "held", "sold": "sold"}
 
 @router.get(
     "/{event_id}/seats",
-    summary="An event's places: available, held or sold",
+    summary="List an event's places: available, held or sold",
     response_model=PlacesBody,
     responses=documented(ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
 )
@@ -59,7 +59,7 @@ async def seats(event_id: UUID, engine: ReservationDatabase) -> Response:
     stock = await with_deadline(_stock(engine, event_id))
     if stock is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such event, or it is not on sale yet.")
-    # A large house takes a tenth of a second: others must not wait for it.
+    # A large venue takes a tenth of a second, and other requests must not wait for it.
     return Response(await asyncio.to_thread(_encode, stock), media_type="application/json")
 
 

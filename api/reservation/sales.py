@@ -1,4 +1,4 @@
-"""What an event has sold, for its organizer, the staff of its team, and ours."""
+"""What an event has sold, for its organizer, the staff of its team, support and operators."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ router = APIRouter(prefix="/v1/events", tags=["reservation"])
 
 @router.get(
     "/{event_id}/sales",
-    summary="What an event has sold (its organizer and team, support, operators)",
+    name="look",
+    summary="Read what an event has sold (its organizer and team, support, operators)",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
 )
-async def look(event_id: UUID, caller: EventReader, engine: ReservationDatabase, recorder: Recorder) -> Sales:
-    """Paid bookings, valid tickets, and the money, as they stand now."""
+async def get_sales(event_id: UUID, caller: EventReader, engine: ReservationDatabase, recorder: Recorder) -> Sales:
+    """Paid bookings, valid tickets and revenue, as they are now."""
 
     async def find() -> tuple[Sales, UUID] | None:
         async with engine.connect() as connection:

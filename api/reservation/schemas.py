@@ -45,7 +45,7 @@ class BookingBody(BaseModel):
     ] = Field(default={}, max_length=MAX_PLACES)
     accept_alternatives: Annotated[bool, Field(strict=True)] = Field(
         default=False,
-        description="Whether equal seats will do where the payment comes after the hold's end and these are gone.",
+        description="Whether equal seats are acceptable if a late payment finds these seats sold.",
     )
 
     @field_validator("seats")
@@ -53,7 +53,7 @@ class BookingBody(BaseModel):
     def _canonical(cls, seats: list[str]) -> list[str]:
         doubled = sorted({name for name in seats if seats.count(name) > 1})
         if doubled:
-            raise ValueError(f"named twice: {', '.join(doubled)}")
+            raise ValueError(f"repeated: {', '.join(doubled)}")
         return sorted((str(SeatName.parse(name)) for name in seats), key=SeatName.parse)
 
     @field_validator("quantities")
@@ -71,7 +71,7 @@ class BookingBody(BaseModel):
 
 def _no_card_number_as_method(method: str) -> str:
     if re.search(r"[0-9](_?[0-9]){11}", method):
-        # Whatever is accepted here stays in the saga's history, where a card number must never be.
+        # Everything accepted here stays in the saga's history, where a card number must never be.
         raise PydanticCustomError("payment_method", "must be the provider's token, not a card number")
     return method
 

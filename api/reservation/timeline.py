@@ -40,7 +40,7 @@ _AT_ONCE = 10  # streams of one user at one process, since each reads the databa
     responses=documented(ProblemType.FORBIDDEN, ProblemType.NOT_FOUND),
 )
 async def timeline(booking_id: UUID, caller: Staff, context: Reservation) -> dict[str, Any]:
-    """The workflow's steps, as long as Temporal keeps its history, and the domain events, which are kept for good."""
+    """The workflow's steps, as long as Temporal keeps its history, and the domain events, which are kept for ever."""
     booking = await require_booking(context, booking_id)
     await context.recorder.record(caller, "booking.timeline-read", f"booking/{booking_id}")
     return {

@@ -1,4 +1,4 @@
-"""Search for events over REST, and suggestions while somebody types."""
+"""Search for events over REST, and suggestions for a search field."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ Events = Annotated[EventSearch, Depends(part(EventSearch))]
 
 @router.get("", summary="Search for events", responses=_PROBLEMS)
 async def search(query: Annotated[SearchQuery, Depends(_query)], events: Events) -> SearchPage:
-    """Full text, filters, distance, and facets to narrow the answer; `cursor` asks for the next page."""
+    """Full text, filters, distance, and facets. Send `cursor` again to read the next page."""
     return await events.search(query)
 
 
-@router.get("/suggest", summary="Suggest while somebody types", responses=_PROBLEMS)
+@router.get("/suggest", summary="Suggest completions for a search field", responses=_PROBLEMS)
 async def suggest(q: Annotated[Question, Query(min_length=1)], events: Events) -> Suggestions:
     return Suggestions(suggestions=await events.suggest(q))

@@ -18,7 +18,7 @@ async def recent(connection: AsyncConnection, within: timedelta) -> Mapping[UUID
         ),
         {"within": within},
     )
-    return {subject: at for subject, at in rows}
+    return dict(rows.tuples())
 
 
 async def forget(connection: AsyncConnection, older_than: timedelta) -> None:

@@ -73,7 +73,7 @@ def build_stand_in(engine: Engine) -> None:
 
 def remove(engine: Engine) -> None:
     """Remove all images that were made here; pulled ones stay."""
-    if made := set(engine.run("images", "-q", "--filter", f"label={LABEL}").split()):
+    if made := set(engine.run("images", "-aq", "--filter", f"label={LABEL}").split()):
         engine.run("rmi", "-f", *made)
 
 

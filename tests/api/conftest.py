@@ -69,6 +69,6 @@ async def mailbox(settings: Settings) -> AsyncIterator[MailBox]:
 
 @pytest.fixture
 def superuser(settings: Settings) -> Iterator[psycopg.Connection]:
-    """Identity's database, as somebody has it who may do everything."""
+    """Identity's database, with a superuser's rights."""
     with psycopg.connect(secret(settings.postgres_admin_dsn), dbname="seatwright_identity", autocommit=True) as opened:
         yield opened

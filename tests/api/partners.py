@@ -50,7 +50,7 @@ class Partner:
         return {name: value for name, value in (usual | other).items() if value is not None}
 
     async def ask(self, person: Person, verifier: str, **other: str | None) -> dict[str, str]:
-        """The person reads the page and allows it; what the client is told at its address."""
+        """The person reads the page and allows it; what the client gets at its address."""
         asked = self.request(verifier, **other)
         page = await self.http.get("/v1/oauth/authorize", params=asked)
         assert page.status_code == 200, page.text

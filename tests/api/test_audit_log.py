@@ -1,4 +1,4 @@
-"""The audit log has who did what, and cannot be changed unseen, not even by somebody who may do everything."""
+"""The audit log has every actor and action, and no one can change it unnoticed, not even a superuser."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_what_happens_to_an_account_is_noted_with_who_did_it(
     ]
 
 
-async def test_what_support_reads_of_others_is_noted_and_what_buyers_do_is_not(
+async def test_support_reading_a_booking_is_recorded_and_buyers_reading_is_not(
     client: httpx2.AsyncClient, platform: PlatformClient, join: Join, superuser: psycopg.Connection
 ) -> None:
     event = await platform.event()
@@ -71,7 +71,7 @@ async def test_what_support_reads_of_others_is_noted_and_what_buyers_do_is_not(
     ]
 
 
-async def test_what_support_reads_of_a_draft_is_noted_and_what_is_public_is_not(
+async def test_support_reading_a_draft_is_recorded_and_reading_public_events_is_not(
     client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any], superuser: psycopg.Connection
 ) -> None:
     organizer, support = await join("organizer"), await join("support")
@@ -113,7 +113,7 @@ async def test_where_it_was_done_from_is_kept_but_not_readable(
     assert b"Canary" not in origin
 
 
-async def test_who_could_not_prove_to_be_somebody_is_noted_with_where_and_seen_by_the_owner(
+async def test_a_failed_log_in_is_recorded_with_its_origin_and_shown_to_the_owner(
     client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
 ) -> None:
     person = await join()
@@ -132,7 +132,7 @@ async def test_who_could_not_prove_to_be_somebody_is_noted_with_where_and_seen_b
         return [(actor, action) for actor, _, action in found if action.endswith(".refused")]
 
     await eventually(lambda: len(refused()) == 4)
-    assert set(refused()) == {  # each is noted when its answer has gone, beside whatever comes next
+    assert set(refused()) == {  # each is recorded after its answer, while the next call may run
         ("nobody", "log-in.refused"),
         ("nobody", "code.refused"),
         (user(person), "password.refused"),
@@ -152,7 +152,7 @@ async def test_a_guess_at_an_account_that_there_is_not_leaves_nothing(
     assert superuser.execute(query, [request["X-Request-Id"]]).fetchall() == []
 
 
-async def test_what_a_partner_does_in_its_own_name_is_noted_as_its_own_and_with_where(
+async def test_a_partners_own_actions_are_recorded_as_its_own_with_their_origin(
     client: httpx2.AsyncClient,
     settings: Settings,
     new_event: dict[str, Any],
@@ -169,7 +169,7 @@ async def test_what_a_partner_does_in_its_own_name_is_noted_as_its_own_and_with_
     assert '"address":"127.0.0.1"' in shown.stdout
 
 
-async def test_an_operator_reads_who_did_what_from_where_until_the_person_is_erased(
+async def test_an_operator_reads_actions_with_their_origin_until_the_person_is_erased(
     client: httpx2.AsyncClient, join: Join, stack: Stack, superuser: psycopg.Connection
 ) -> None:
     client.headers["User-Agent"] = "Canary/1.0"
@@ -268,9 +268,9 @@ TAMPERING = {
 
 @pytest.fixture
 async def tampering(settings: Settings) -> AsyncIterator[AsyncConnection]:
-    """A transaction in which everything is allowed; it is rolled back, so that nobody else sees what it did.
+    """A transaction in which everything is allowed; it is rolled back, so that no other connection sees it.
 
-    Nor does it see what others note meanwhile, which would not continue a chain that was cut off here.
+    Nor does it see what others record at the same time, which would not continue a chain that was cut off here.
     """
     url = make_url(secret(settings.postgres_admin_dsn)).set(
         drivername="postgresql+psycopg", database="seatwright_identity"
@@ -288,7 +288,7 @@ def log_of(settings: Settings) -> AuditLog:
 
 
 @pytest.mark.parametrize("statement", TAMPERING.values(), ids=TAMPERING)
-async def test_tampering_with_everything_but_the_key_breaks_the_chain_where_it_was_done(
+async def test_tampering_without_the_key_breaks_the_chain_at_the_changed_entry(
     join: Join, settings: Settings, superuser: psycopg.Connection, tampering: AsyncConnection, statement: str
 ) -> None:
     person = await join()

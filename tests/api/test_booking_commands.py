@@ -17,7 +17,7 @@ from temporal.connection import connect
 from tests.network import Network
 
 
-async def test_a_hold_that_does_not_reach_temporal_is_unknown_and_leaves_no_failure_behind_unseen(
+async def test_a_hold_that_does_not_reach_temporal_is_unknown_and_leaves_no_unread_failure(
     settings: Settings, network: Network
 ) -> None:
     line = await network.line("temporal")

@@ -58,14 +58,14 @@ async def test_a_process_serves_the_routes_of_its_services_only(settings: Settin
             assert is_route is (name == service), name
 
 
-async def test_a_process_cannot_serve_what_there_is_not(settings: Settings) -> None:
+async def test_a_process_refuses_to_serve_an_unknown_service(settings: Settings) -> None:
     with pytest.raises(ValueError, match="analytics"):
         create_app(settings, {"catalogue", "analytics"})
 
 
 @pytest.mark.parametrize(("role", "database"), list(permutations(SERVICES_WITH_DATABASE, 2)))
 @pytest.mark.parametrize("owner", [False, True], ids=["application", "owner"])
-def test_no_service_s_role_can_connect_to_another_s_database(
+def test_a_role_of_one_service_cannot_connect_to_another_services_database(
     settings: Settings, role: Service, database: Service, owner: bool
 ) -> None:
     own = make_url(settings.database_url(role, owner=owner))
@@ -200,7 +200,7 @@ async def test_a_process_that_can_check_no_token_is_not_ready(settings: Settings
         assert {name for name, outcome in answer.json()["checks"].items() if outcome != "ok"} == {"keys"}
 
 
-async def test_an_unexpected_error_is_a_500_that_tells_nothing(
+async def test_an_unexpected_error_is_a_500_that_reveals_nothing(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(settings, "identity") as client:
@@ -210,7 +210,7 @@ async def test_an_unexpected_error_is_a_500_that_tells_nothing(
     assert "secret" not in answer.text
 
 
-async def test_what_the_database_complains_about_keeps_the_values_to_itself(settings: Settings) -> None:
+async def test_a_database_error_does_not_show_the_values_of_its_statement(settings: Settings) -> None:
     engine = open_engine(settings.model_copy(update={"postgres_port": CLOSED_PORT}).database_url("identity"))
     with pytest.raises(OperationalError) as raised:
         async with engine.connect():

@@ -57,7 +57,7 @@ async def test_a_draft_is_for_its_organizer_and_staff_and_does_not_exist_for_oth
     assert problem(await client.get(f"{path}/seats", headers=organizer.headers)) == "not-found"
 
 
-async def test_only_organizers_draft_and_only_the_own_event_is_published_or_cancelled(
+async def test_organizers_alone_draft_and_they_publish_and_cancel_only_their_own_events(
     client: httpx2.AsyncClient, join: Join, new_event: Body
 ) -> None:
     customer, stranger, organizer = await join(), await join("organizer"), await join("organizer")
@@ -91,7 +91,7 @@ async def test_cancelling_stops_sales_and_cannot_be_undone(
         assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
     assert (await client.get(f"{path}/seats")).json()["status"] == "cancelled"
     assert problem(await client.post(f"{path}/publish", headers=organizer.headers)) == "wrong-state"
-    assert (await client.get(path)).json()["status"] == "cancelled", "those who bought can still look"
+    assert (await client.get(path)).json()["status"] == "cancelled", "buyers can still read it"
     assert await _told(settings, path) == ["event.published", "event.cancelled"]
 
 

@@ -1,4 +1,4 @@
-"""Support reads a booking's payloads through the codec endpoint; nobody else does, and each reading is written down."""
+"""Support reads a booking's payloads through the codec endpoint; no other caller does, and each call is recorded."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ async def test_only_whole_answers_to_reads_have_a_tag(platform: PlatformClient) 
     assert own.headers["cache-control"] == "private, no-cache"
 
 
-async def test_nobody_is_sent_to_a_host_that_the_caller_names(client: httpx2.AsyncClient) -> None:
+async def test_a_redirect_never_goes_to_a_host_that_the_caller_names(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/v1/search/", headers={"Host": "evil.example.test"})
     assert (answer.status_code, problem(answer)) == (404, "not-found")
     assert "location" not in answer.headers
@@ -77,7 +77,7 @@ async def test_a_body_that_is_not_said_to_be_json_is_refused(platform: PlatformC
 
 @pytest.fixture
 async def leaving(stack: Stack) -> AsyncIterator[tuple[str, int]]:
-    """An API process of its own that stays for ten seconds when it is told to stop: its address and its pid."""
+    """An API process that serves for ten seconds after it is asked to stop: its address and its pid."""
     name = f"api-leaving-{uuid4().hex[:6]}"
     spawned = await asyncio.to_thread(stack.spawn, name, "api", env={"SEATWRIGHT_DRAIN": "10"})
     pid = stack.pid(name)
@@ -86,7 +86,7 @@ async def leaving(stack: Stack) -> AsyncIterator[tuple[str, int]]:
     await asyncio.to_thread(stack.stop, name)
 
 
-async def test_a_process_that_is_told_to_stop_under_load_answers_every_request(
+async def test_a_process_that_stops_under_load_answers_every_request(
     leaving: tuple[str, int], platform: PlatformClient
 ) -> None:
     """Buyers come until the load balancer hears that the process is draining, which takes it a moment."""

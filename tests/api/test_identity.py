@@ -42,7 +42,7 @@ async def test_an_address_has_one_account_in_whatever_case(client: httpx2.AsyncC
     assert {problem(answer) for answer in answers if answer.status_code == 409} == {"email-taken"}
 
 
-async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer_after_like_times(
+async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer_equally_fast(
     client: httpx2.AsyncClient, join: Join
 ) -> None:
     person = await join()
@@ -59,7 +59,7 @@ async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer_after
     assert all(body == bodies[0] for body in bodies)
 
 
-async def test_a_refresh_token_is_good_once_and_its_second_use_ends_the_family(
+async def test_a_refresh_token_works_once_and_its_second_use_ends_the_family(
     client: httpx2.AsyncClient, join: Join
 ) -> None:
     person = await join()
@@ -78,7 +78,7 @@ async def test_a_refresh_token_is_good_once_and_its_second_use_ends_the_family(
     assert (await refresh(other_session.refresh_token)).status_code == 200, "other log-ins go on"
 
 
-async def test_of_two_uses_of_a_refresh_token_at_once_at_most_one_succeeds_and_the_family_ends(
+async def test_of_two_simultaneous_uses_of_a_refresh_token_at_most_one_succeeds(
     client: httpx2.AsyncClient, join: Join
 ) -> None:
     person = await join()
@@ -130,7 +130,7 @@ async def test_access_tokens_can_be_checked_with_the_published_keys(client: http
     "header",
     ["", "Bearer", "Bearer x", "Bearer a.b.c", "Basic dTpw", "bearer é", "Bearer eyJhbGciOiJub25lIn0.e30."],
 )
-async def test_an_authorization_that_is_no_access_token_is_401_with_a_challenge(
+async def test_an_authorization_without_an_access_token_is_401_with_a_challenge(
     client: httpx2.AsyncClient, header: str
 ) -> None:
     answer = await client.get("/v1/me", headers={b"Authorization": header.encode()})

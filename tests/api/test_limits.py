@@ -1,4 +1,4 @@
-"""Who calls too often, guesses passwords or hoards seats is slowed down, and nobody else is."""
+"""Callers who call too often, guess passwords or hoard seats are slowed down, and no others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stack import Stack
 from tests.api.conftest import Join
 from tests.api.partners import register
 from tests.api.people import Person, problem
-from tests.api.test_recovery import told
+from tests.api.test_recovery import mailed_token
 from tests.api.test_second_factor import enrol
 from tests.buyer import CARD_WITH_3DS
 from tests.http_client import http_client
@@ -51,7 +51,7 @@ def from_somewhere() -> dict[str, str]:
     return {"X-Forwarded-For": f"10.{random.randrange(256)}.{random.randrange(256)}.{random.randrange(1, 255)}"}
 
 
-async def test_who_calls_too_often_is_told_when_to_come_back_and_nobody_else_is(
+async def test_a_caller_beyond_the_limit_gets_retry_after_and_no_other_caller_does(
     strict: httpx2.AsyncClient, platform: PlatformClient
 ) -> None:
     busy, other = platform.new_buyer(), platform.new_buyer()
@@ -70,7 +70,7 @@ async def test_who_calls_too_often_is_told_when_to_come_back_and_nobody_else_is(
     assert (await strict.get("/livez", headers=busy.headers)).status_code == 200
 
 
-async def test_who_is_not_logged_in_is_known_by_the_address(strict: httpx2.AsyncClient) -> None:
+async def test_callers_without_a_log_in_are_limited_by_their_address(strict: httpx2.AsyncClient) -> None:
     busy, other = from_somewhere(), from_somewhere()
     answers = [await strict.get("/.well-known/jwks.json", headers=busy) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200] * 4 + [429]
@@ -80,7 +80,7 @@ async def test_who_is_not_logged_in_is_known_by_the_address(strict: httpx2.Async
 
 
 class Account:
-    """Somebody's account, and tries to log in to it."""
+    """An account, and tries to log in to it."""
 
     def __init__(self, http: httpx2.AsyncClient) -> None:
         self._http = http
@@ -101,7 +101,7 @@ class Account:
 
 
 @pytest.mark.parametrize("exists", [True, False])
-async def test_guessing_a_password_ends_after_some_tries_whether_or_not_there_is_such_an_account(
+async def test_guessing_a_password_ends_after_some_tries_also_for_an_unknown_account(
     strict: httpx2.AsyncClient, exists: bool
 ) -> None:
     account, guesser = Account(strict), from_somewhere()
@@ -194,7 +194,7 @@ async def test_a_stolen_access_token_is_no_way_to_guess_the_password(
     assert await account.log_in(home) == 201
 
 
-async def test_who_has_set_another_password_by_mail_is_at_home_however_many_guess(
+async def test_after_a_reset_by_mail_guesses_of_others_do_not_lock_the_owner_out(
     strict: httpx2.AsyncClient, settings: Settings, superuser: psycopg.Connection
 ) -> None:
     account, travelling = Account(strict), from_somewhere()
@@ -207,7 +207,7 @@ async def test_who_has_set_another_password_by_mail_is_at_home_however_many_gues
         asked = superuser.execute(
             "SELECT id FROM mail_tokens WHERE user_id = %s AND purpose = 'password_reset'", [user_id]
         ).fetchall()
-        return await told(strict, settings, superuser, user_id) if asked else None
+        return await mailed_token(strict, settings, superuser, user_id) if asked else None
 
     body = {"token": await eventually(token), "password": account.password}
     assert (await strict.post("/v1/password-resets/confirm", json=body, headers=travelling)).status_code == 204
@@ -226,7 +226,7 @@ async def test_who_has_a_second_factor_may_log_in_again_and_again(strict: httpx2
     assert await account.log_in(home) == 401, "at home still"
 
 
-async def test_guessing_from_many_addresses_ends_too_and_the_owner_at_home_is_not_locked_out(
+async def test_guessing_from_many_addresses_ends_and_does_not_lock_the_owner_out(
     strict: httpx2.AsyncClient,
 ) -> None:
     account, home = Account(strict), from_somewhere()
@@ -243,7 +243,7 @@ async def test_logging_in_again_and_again_is_no_guessing(strict: httpx2.AsyncCli
     assert {await account.log_in(home) for _ in range(8)} == {201}
 
 
-async def test_a_buyer_holds_a_few_bookings_of_an_event_at_a_time_however_many_are_asked_for_at_once(
+async def test_a_buyer_holds_only_a_few_bookings_of_an_event_also_by_simultaneous_calls(
     strict: httpx2.AsyncClient, platform: PlatformClient
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer().at(strict)
@@ -256,7 +256,7 @@ async def test_a_buyer_holds_a_few_bookings_of_an_event_at_a_time_however_many_a
     assert (await buyer.hold(another, "A-1-1")).status_code == 201
 
 
-async def test_two_requests_at_once_under_one_key_do_not_make_a_hold_that_does_not_count(
+async def test_two_simultaneous_requests_with_one_key_make_one_hold_that_counts(
     strict: httpx2.AsyncClient, platform: PlatformClient
 ) -> None:
     event, buyer = await platform.event(rows=4), platform.new_buyer().at(strict)
@@ -292,7 +292,7 @@ async def test_who_pays_after_three_d_secure_may_hold_more(
         await buyer.ends_as(booking, "confirmed")
 
 
-async def test_who_holds_and_lets_go_again_and_again_has_to_wait(
+async def test_a_buyer_who_holds_and_gives_up_again_and_again_has_to_wait(
     strict: httpx2.AsyncClient, platform: PlatformClient
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer().at(strict)
@@ -313,7 +313,7 @@ async def test_seats_that_one_did_not_get_do_not_count(strict: httpx2.AsyncClien
 CHANGE = {"old_password": "a wrong guess", "password": "another battery staple"}
 
 
-async def test_without_redis_who_is_logged_in_goes_on_and_passwords_cannot_be_guessed(
+async def test_without_redis_sessions_go_on_and_passwords_cannot_be_guessed(
     stack: Stack, platform: PlatformClient, join: Join
 ) -> None:
     event, name = await platform.event(), f"api-alone-{uuid4().hex[:6]}"

@@ -38,7 +38,7 @@ async def refused_everywhere(client: httpx2.AsyncClient, access_token: str) -> b
 
 
 @pytest.mark.parametrize("is_public", [False, True], ids=["with a secret", "public"])
-async def test_a_person_lets_a_client_read_their_bookings_and_it_can_do_nothing_else(
+async def test_a_client_that_may_read_bookings_can_do_nothing_else(
     settings: Settings, client: httpx2.AsyncClient, join: Join, is_public: bool
 ) -> None:
     person, partner = await join(), await register(settings, client, is_public=is_public)
@@ -151,7 +151,7 @@ async def test_a_client_is_told_what_is_wrong_with_its_request(
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_nobody_is_sent_to_an_address_that_is_not_registered(
+async def test_a_browser_is_never_redirected_to_an_unregistered_address(
     client: httpx2.AsyncClient, partner: Partner, changed: dict[str, str | None], method: str
 ) -> None:
     asked = partner.request("v" * 43, **changed)
@@ -181,14 +181,14 @@ async def test_the_page_gives_no_code_for_a_wrong_password_and_believes_no_marku
         for email in (person.email, f"{uuid4()}@example.test")
     ]
     assert [page.status_code for page in pages] == [401, 401]
-    assert pages[0].text == pages[1].text, "who has an account is not told"
+    assert pages[0].text == pages[1].text, "the page reveals an account"
     assert "<script>" not in pages[0].text
     assert "<b>" not in pages[0].text
     assert pages[0].headers["x-frame-options"] == "DENY"
     assert person.email not in pages[0].text
 
 
-async def test_a_code_is_good_with_its_verifier_its_address_and_its_client_only(
+async def test_a_code_works_with_its_verifier_its_address_and_its_client_only(
     settings: Settings, client: httpx2.AsyncClient, join: Join, partner: Partner
 ) -> None:
     person, other, verifier = await join(), await register(settings, client), secrets.token_urlsafe(40)
@@ -217,7 +217,7 @@ async def test_a_second_use_of_a_code_ends_all_that_came_of_the_first(
     await eventually(lambda: refused_everywhere(client, won["access_token"]))
 
 
-async def test_a_refresh_token_used_twice_ends_the_grant_and_its_access_tokens_within_seconds(
+async def test_a_refresh_token_used_twice_ends_the_grant_and_its_access_tokens(
     client: httpx2.AsyncClient, join: Join, partner: Partner
 ) -> None:
     tokens = await partner.tokens_of(await join())
@@ -230,7 +230,7 @@ async def test_a_refresh_token_used_twice_ends_the_grant_and_its_access_tokens_w
         await eventually(partial(refused_everywhere, client, token), within=5)
 
 
-async def test_a_refresh_token_is_good_for_its_client_only_and_for_no_more_than_was_granted(
+async def test_a_refresh_token_works_for_its_client_only_and_within_its_grant(
     settings: Settings, client: httpx2.AsyncClient, join: Join, partner: Partner
 ) -> None:
     tokens, other = await partner.tokens_of(await join()), await register(settings, client)

@@ -70,7 +70,7 @@ async def me(browser: httpx2.AsyncClient, answer: httpx2.Response) -> dict[str, 
     return found
 
 
-async def test_who_logs_in_from_outside_for_the_first_time_gets_an_account_and_later_the_same(
+async def test_the_first_log_in_with_a_provider_makes_an_account_and_later_ones_use_it(
     browser: httpx2.AsyncClient, provider: str
 ) -> None:
     email, subject = f"{uuid4()}@example.test", str(uuid4())
@@ -86,7 +86,7 @@ async def test_who_logs_in_from_outside_for_the_first_time_gets_an_account_and_l
     assert (await browser.post("/v1/oauth/token", data=refreshed)).status_code == 200
 
 
-async def test_an_account_with_the_same_address_is_linked_only_after_its_owner_has_logged_in(
+async def test_an_existing_account_is_linked_only_after_its_owner_has_logged_in(
     browser: httpx2.AsyncClient, provider: str, join: Join
 ) -> None:
     owner, thief, subject = await join(), await join(), str(uuid4())
@@ -127,7 +127,7 @@ async def test_a_person_sees_with_what_they_log_in_and_ends_it(
     assert (again.status_code, problem(again)) == (409, "proof-needed")
 
 
-async def test_an_outside_provider_opens_no_account_that_has_a_second_factor_without_its_code(
+async def test_an_outside_provider_opens_no_account_without_its_second_factor(
     browser: httpx2.AsyncClient, provider: str, join: Join
 ) -> None:
     owner, subject = await join(), str(uuid4())
@@ -141,7 +141,7 @@ async def test_an_outside_provider_opens_no_account_that_has_a_second_factor_wit
     assert (await me(browser, opened))["id"] == owner.id
 
 
-async def test_an_erased_account_lets_nobody_in_from_outside_and_leaves_the_way_free(
+async def test_an_erased_account_cannot_log_in_with_a_provider_but_the_person_can_anew(
     browser: httpx2.AsyncClient, provider: str, join: Join
 ) -> None:
     owner, subject = await join(), str(uuid4())
@@ -153,7 +153,7 @@ async def test_an_erased_account_lets_nobody_in_from_outside_and_leaves_the_way_
     assert fresh["id"] != owner.id
 
 
-async def test_an_address_that_the_provider_has_not_verified_is_worth_nothing(
+async def test_an_address_that_the_provider_has_not_verified_is_refused(
     browser: httpx2.AsyncClient, provider: str, join: Join
 ) -> None:
     owner = await join()
@@ -217,7 +217,7 @@ async def odd_provider(request: pytest.FixtureRequest) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def test_a_provider_that_does_not_answer_as_one_does_is_a_503(settings: Settings, odd_provider: str) -> None:
+async def test_a_provider_that_breaks_the_protocol_is_a_503(settings: Settings, odd_provider: str) -> None:
     gone = LoginProvider(issuer=odd_provider, client_id="x", client_secret=SecretStr("x"))
     app = create_app(settings.model_copy(update={"login_providers": {"gone": gone}}), {"identity"})
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)

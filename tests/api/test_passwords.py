@@ -72,8 +72,8 @@ async def test_a_hash_of_earlier_days_is_replaced_at_the_next_log_in(
     assert superuser.execute(query, [person.id]).fetchall() == [(new,)]
 
 
-async def test_a_token_for_a_reset_that_is_none_costs_no_hash(settings: Settings) -> None:
-    """Else whoever sends many of them keeps everybody from logging in."""
+async def test_an_invalid_reset_token_costs_no_password_hash(settings: Settings) -> None:
+    """Otherwise many such calls keep everyone from logging in."""
 
     there_is_no_room = asyncio.Event()
 
@@ -96,7 +96,7 @@ async def test_a_token_for_a_reset_that_is_none_costs_no_hash(settings: Settings
     assert (answer.status_code, problem(answer)) == (422, "token-not-valid")
 
 
-async def test_a_crowd_at_the_door_is_told_to_come_again_and_nobody_waits_for_its_hashes() -> None:
+async def test_too_many_log_ins_at_once_are_refused_and_delay_no_other_request() -> None:
     password_hash = await hash_password("correct horse battery")
     crowd = [asyncio.ensure_future(check_password("correct horse battery", password_hash)) for _ in range(300)]
     turns = 0

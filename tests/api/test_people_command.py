@@ -1,4 +1,4 @@
-"""What an operator does for people at a machine of ours: it works, and the audit log tells."""
+"""The operator's commands for people work, and the audit log records them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def test_the_first_operator_is_made_where_there_is_none(
     assert action == "roles.set:customer,operator"
 
 
-async def test_who_has_lost_telephone_and_recovery_codes_is_let_in_by_the_password_again(
+async def test_an_operator_lets_a_person_without_phone_and_recovery_codes_log_in_again(
     client: httpx2.AsyncClient, join: Join, stack: Stack, superuser: psycopg.Connection
 ) -> None:
     person = await join()

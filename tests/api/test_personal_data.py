@@ -1,4 +1,4 @@
-"""What people tell us is theirs: they change it, take it along, and erase it, from wherever it lies."""
+"""People own their data: they change it, export it, and erase it everywhere."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def test_nothing_that_a_person_told_us_can_be_read_in_the_database(
         assert word not in stored
 
 
-async def test_an_export_has_all_that_identity_knows_of_its_owner_and_of_nobody_else(
+async def test_an_export_has_all_data_of_its_owner_and_of_no_other_person(
     client: httpx2.AsyncClient, join: Join
 ) -> None:
     person, other = await join(), await join()

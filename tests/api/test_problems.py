@@ -46,9 +46,7 @@ def error_of_uvloop() -> RuntimeError:
     [(error_of_uvloop, 503), (lambda: RuntimeError("a bug"), 500)],
     ids=["hung up", "a bug"],
 )
-def test_a_server_that_hangs_up_while_we_connect_is_no_mistake_of_ours(
-    error: Callable[[], Exception], status: int
-) -> None:
+def test_a_server_that_closes_the_connection_at_the_start_is_a_503(error: Callable[[], Exception], status: int) -> None:
     app = FastAPI()
     install(app)
 

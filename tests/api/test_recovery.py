@@ -1,4 +1,4 @@
-"""An address is proven, and a forgotten password replaced, by a mail; nobody learns who has an account."""
+"""A mail confirms an address or resets a password, and no answer reveals whether an account exists."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ async def reset(client: httpx2.AsyncClient, token: str, password: str = NEW) -> 
     return await client.post("/v1/password-resets/confirm", json={"token": token, "password": password})
 
 
-async def told(client: httpx2.AsyncClient, settings: Settings, superuser: psycopg.Connection, user_id: str) -> str:
+async def mailed_token(
+    client: httpx2.AsyncClient, settings: Settings, superuser: psycopg.Connection, user_id: str
+) -> str:
     """The newest token of the account, asked for as our mailer does: sooner than a mail."""
     asked = "SELECT data->>'token_id' FROM domain_events WHERE aggregate_id = %s AND data ? 'token_id'"
     [*_, (token_id,)] = superuser.execute(asked + " ORDER BY sequence", [user_id]).fetchall()
@@ -56,7 +58,7 @@ async def test_a_token_is_good_for_its_own_purpose_only(
     client: httpx2.AsyncClient, join: Join, settings: Settings, superuser: psycopg.Connection
 ) -> None:
     person = await join()
-    token = await told(client, settings, superuser, person.id)
+    token = await mailed_token(client, settings, superuser, person.id)
     assert problem(await reset(client, token)) == "token-not-valid"
     await log_in(client, person.email, person.password)
 
@@ -81,7 +83,7 @@ async def test_a_token_that_is_too_old_is_refused(
     client: httpx2.AsyncClient, join: Join, settings: Settings, superuser: psycopg.Connection
 ) -> None:
     person = await join()
-    token = await told(client, settings, superuser, person.id)
+    token = await mailed_token(client, settings, superuser, person.id)
     superuser.execute("UPDATE mail_tokens SET expires_at = now() WHERE user_id = %s", [person.id])
     refused = await client.post("/v1/email-verifications", json={"token": token})
     assert problem(refused) == "token-not-valid"
@@ -91,7 +93,7 @@ async def test_the_database_has_no_token_that_could_be_used(
     client: httpx2.AsyncClient, join: Join, settings: Settings, superuser: psycopg.Connection
 ) -> None:
     person = await join()
-    token = await told(client, settings, superuser, person.id)
+    token = await mailed_token(client, settings, superuser, person.id)
     rows = superuser.execute("SELECT t::text FROM mail_tokens t WHERE user_id = %s", [person.id]).fetchall()
     rows += superuser.execute("SELECT e::text FROM domain_events e WHERE aggregate_id = %s", [person.id]).fetchall()
     assert len(rows) == 3
@@ -143,13 +145,13 @@ async def test_asking_for_a_reset_tells_nobody_whether_there_is_an_account(
 
 
 @pytest.mark.parametrize("is_proven", [True, False], ids=["proven", "never proven"])
-async def test_a_mail_opens_no_account_with_a_second_factor_but_one_whose_address_nobody_had_proven(
+async def test_a_mail_opens_a_two_factor_account_only_if_its_address_was_unconfirmed(
     client: httpx2.AsyncClient, join: Join, settings: Settings, superuser: psycopg.Connection, is_proven: bool
 ) -> None:
-    """Else whoever registers with the address of somebody else could keep them out for good."""
+    """Otherwise a person who registers with the address of another could lock them out for ever."""
     person = await join()
     if is_proven:
-        body = {"token": await told(client, settings, superuser, person.id)}
+        body = {"token": await mailed_token(client, settings, superuser, person.id)}
         assert (await client.post("/v1/email-verifications", json=body)).status_code == 204
     await enrol(client, person)
     await ask(client, person.email)
@@ -159,14 +161,14 @@ async def test_a_mail_opens_no_account_with_a_second_factor_but_one_whose_addres
         return bool(superuser.execute(query, [person.id]).fetchall())
 
     await eventually(is_sent)
-    assert (await reset(client, await told(client, settings, superuser, person.id))).status_code == 204
+    assert (await reset(client, await mailed_token(client, settings, superuser, person.id))).status_code == 204
     answer = await client.post("/v1/sessions", json={"email": person.email, "password": NEW})
     assert answer.status_code == (401 if is_proven else 201)
     if is_proven:
         assert problem(answer) == "second-factor-required"
 
 
-async def test_a_password_is_changed_by_who_knows_the_old_one_and_every_session_ends(
+async def test_a_password_change_needs_the_old_one_and_ends_every_session(
     client: httpx2.AsyncClient, join: Join
 ) -> None:
     person = await join()

@@ -17,7 +17,7 @@ from tests.api.people import Person, problem
 
 
 class Authenticator:
-    """The app on somebody's telephone."""
+    """The authenticator app on a person's phone."""
 
     def __init__(self, uri: str) -> None:
         self._totp = TOTP(base64.b32decode(parse_qs(urlsplit(uri).query)["secret"][0]), 6, SHA1(), 30)
@@ -98,7 +98,7 @@ async def test_a_challenge_takes_five_codes_and_no_more(client: httpx2.AsyncClie
     assert (await complete(client, await challenged(client, person), codes[0])).status_code == 201
 
 
-async def test_however_many_log_ins_are_begun_codes_cannot_be_guessed_and_the_owner_is_let_in_by_a_recovery_code(
+async def test_many_log_ins_do_not_let_codes_be_guessed_and_a_recovery_code_still_works(
     client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
 ) -> None:
     person = await join()

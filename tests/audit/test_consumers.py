@@ -46,7 +46,7 @@ async def test_the_audit_waits_for_a_recent_sale(harness: Harness) -> None:
 async def test_the_audit_waits_for_an_old_sale_that_was_published_just_now(harness: Harness) -> None:
     await harness.bought("A-1-1")
     patient = harness._replace(connections=harness.connections._replace(lag=timedelta(seconds=20)))
-    await harness.sql("reservation", "ALTER TABLE domain_events DISABLE TRIGGER ALL")  # else nobody may change it
+    await harness.sql("reservation", "ALTER TABLE domain_events DISABLE TRIGGER ALL")  # the triggers forbid the change
     await harness.sql("reservation", "UPDATE domain_events SET occurred_at = occurred_at - interval '10 minutes'")
     told = await harness.relay()
     harness.notify()

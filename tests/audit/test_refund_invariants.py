@@ -49,7 +49,7 @@ def _returned(harness: Harness) -> ReturnedTickets:
     return ReturnedTickets(harness.database("reservation"), harness.locks)
 
 
-async def test_bookings_that_are_given_back_in_part_and_as_a_whole_break_nothing(harness: Harness) -> None:
+async def test_partial_and_full_refunds_break_no_invariant(harness: Harness) -> None:
     await refunded(harness, "A-1-1", "A-1-2", give_back=1)
     await refunded(harness, "A-1-3")
     told = await harness.relay()
@@ -103,7 +103,7 @@ async def test_a_refund_that_the_provider_knows_nothing_of_is_found(harness: Har
     assert await harness.finds() == {(OWED, booking), (STATES, booking)}
 
 
-async def test_money_given_back_twice_is_found(harness: Harness) -> None:
+async def test_money_refunded_twice_is_found(harness: Harness) -> None:
     booking = await refunded(harness, "A-1-1", "A-1-2", give_back=1)
     [intent] = [each async for each in harness.connections.provider.intents(None) if str(each.booking_id) == booking]
     await harness.gateway.refund(intent.id, Money(amount=PRICE, currency="EUR"), key=str(uuid4()))
@@ -119,7 +119,7 @@ async def test_a_ticket_that_is_valid_again_after_its_refund_is_found(harness: H
 
 async def test_a_refund_without_a_workflow_is_found(harness: Harness) -> None:
     booking, _ = await accepted(harness, "A-1-1")
-    # Nobody moves the money any more, so it is judged: the ticket is gone and the money is still here.
+    # No workflow moves the money any more, so it is checked: the ticket is void, but the money was not returned.
     change = "UPDATE bookings SET updated_at = now() - interval '1 minute' WHERE id = :id"
     await harness.sql("reservation", change, id=booking.id)
     assert (UNFINISHED, str(booking.id)) in await harness.finds()

@@ -20,7 +20,7 @@ from tests.conftest import TEST_SETTINGS, settings_of
 
 
 def main() -> int:
-    """Run it, print what came of it, and leave nothing running; logs and journal stay with the stack."""
+    """Run chaos, print the result, and stop all processes; logs and journal stay with the stack."""
     signal.signal(signal.SIGTERM, _interrupt)  # so that `finally` below is reached
     options = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     options.add_argument("--seconds", type=float, default=60, help="how long to break things")

@@ -1,4 +1,4 @@
-"""The ways in which people buy; each is a short script that says nothing of failures, which `_insist` sits out."""
+"""The buyers' scripts; `_insist` handles failures, so that a script only lists the steps."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.chaos.journal import Answer, Call, Journal, Order, Verdict
 from tests.http_client import http_client
 
 PATIENCE = (0.3, 0.6, 1.2, 2.4, 4.8, 4.8, 4.8)
-"""Seconds between the tries of a buyer who does not know the outcome; then they walk away."""
+"""Seconds between a buyer's calls while the outcome is unknown; then the buyer gives up."""
 
 
 class Sale(NamedTuple):
-    """What is sold, and where.
+    """The events on sale, and the addresses of the APIs.
 
     Attributes:
         event: Holds last long enough to pay at leisure.
@@ -48,7 +48,7 @@ class Sale(NamedTuple):
 
 
 class Buyer:
-    """Somebody with a seed: what they choose is a function of it, what they meet is not."""
+    """A buyer whose choices depend on a seed only."""
 
     def __init__(self, sale: Sale, name: str, random: Random) -> None:
         self._sale = sale
@@ -139,7 +139,7 @@ class Buyer:
         return self._sale.journal.order(self._name, self._user_id, call, booking, key, body)
 
     async def _insist(self, order: Order) -> Answer:
-        """Ask with the same key until the outcome is known, or patience is at its end."""
+        """Repeat the call with the same key until the outcome is known or the retries are used up."""
         for pause in PATIENCE:
             answer = await ask(self._sale, order, self._random.choice(list(self._sale.apis)))
             if answer.verdict is not Verdict.UNKNOWN or self._sale.closing.is_set():
@@ -148,7 +148,7 @@ class Buyer:
         return answer
 
     async def _act(self, url: str) -> None:
-        """What they click on the provider's page; if that is away, they give up."""
+        """Answer the provider's page; give up if it is down."""
         choice = "approve" if self._random.random() < 0.7 else "fail"
         async with http_client(timeout=10) as http:
             with suppress(httpx2.HTTPError):
@@ -169,7 +169,7 @@ class Buyer:
 
 
 async def ask(sale: Sale, order: Order, where: str) -> Answer:
-    """Ask for this at one API process, once."""
+    """Send the call once, to one API process."""
     token = sale.tokens.issue(Principal(order.user_id, frozenset({Role.CUSTOMER})))
     headers = {"Authorization": f"Bearer {token}"} | ({"Idempotency-Key": order.key} if order.key else {})
     http = sale.apis[where]
@@ -196,4 +196,4 @@ SCRIPTS: Mapping[Script, int] = {
     Buyer.clicks_twice: 10,
     Buyer.orders_twice: 6,
 }
-"""How often each occurs, in percent of all who do not come in a rush."""
+"""The share of each script in percent, outside rushes."""

@@ -1,4 +1,4 @@
-"""Buyers who come when they come: arrivals follow the seed's own clock and wait for nobody (an open loop)."""
+"""Buyers in an open loop: arrivals follow the seed and do not wait for responses."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from typing import NamedTuple
 from tests.chaos.buyers import SCRIPTS, Buyer, Sale, Script
 
 RUSH = 8
-"""Buyers who come at the same moment for the same seats; one party in forty is such a rush."""
+"""Buyers who want the same seats at the same moment; one party in forty is such a rush."""
 
 
 class Party(NamedTuple):
-    """Those who arrive together. Attributes: script: None for a rush for `seats`."""
+    """Buyers who arrive together.
+
+    Attributes:
+        script: Their script; None for a rush for `seats`.
+    """
 
     at: float
     size: int
@@ -37,7 +41,7 @@ def arrivals(seed: int, seconds: float, rate: float, seats: Sequence[str]) -> It
 
 
 async def buy(sale: Sale, seed: int, parties: Iterator[Party]) -> int:
-    """Let them all come and go; the answer is how many came."""
+    """Run all buyers; returns their number."""
     start, came = monotonic(), 0
     async with asyncio.TaskGroup() as crowd:
         for party in parties:

@@ -1,4 +1,4 @@
-"""Explains every answer in the journal by what is durably so; what cannot be explained is a bug, here or there."""
+"""Explains every response in the journal by the durable state; an unexplained response is a bug."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXPECTED_REFUSALS = {
 
 
 def unexplained(orders: Sequence[Order], facts: Mapping[str, Fact], stray_money: Mapping[str, Money]) -> list[str]:
-    """Each contradiction as a line that begins with the booking's id; none if all is well.
+    """Find the contradictions, one line each, which starts with the booking's id.
 
     Args:
         facts: Every booking that there is in the events of these orders.
@@ -61,7 +61,7 @@ def _of_booking(fact: Fact | None, orders: Sequence[Order], stray: Money) -> Ite
 
 
 def _of_order(order: Order) -> Iterator[str]:
-    """What the answers to one key must be among themselves, and each by itself."""
+    """The rules for one response, and for all responses to one key."""
     yield from (f"{_name(order)} was answered with {each.trouble}" for each in order.answers if each.trouble)
     refusals = {each.problem for each in order.answers if each.verdict is Verdict.REFUSED}
     for refusal in sorted(refusals - EXPECTED_REFUSALS[order.call]):

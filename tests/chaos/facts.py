@@ -1,4 +1,4 @@
-"""What is durably so, booking by booking: the rows of the reservation database, and the provider's own books."""
+"""The durable state of each booking: the reservation database and the provider's ledger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.http_client import http_client
 
 
 class Money(NamedTuple):
-    """What the provider has of one booking, in minor units.
+    """The provider's money of one booking, in minor units.
 
     Attributes:
         taken: Captured and not refunded.
@@ -30,7 +30,12 @@ class Money(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """One booking. Attributes: amount: what it costs, in minor units; tickets: ids of those that are valid."""
+    """One booking.
+
+    Attributes:
+        amount: Its price in minor units.
+        tickets: The ids of its valid tickets.
+    """
 
     status: str
     user_id: UUID
@@ -43,13 +48,13 @@ class Fact(NamedTuple):
 
 
 def dsn(settings: Settings, service: Any) -> str:
-    """How psycopg connects to a service's database."""
+    """The connection string of a service's database, for psycopg."""
     url = make_url(settings.database_url(service)).set(drivername="postgresql")
     return url.render_as_string(hide_password=False)
 
 
 async def bookings_of(settings: Settings, events: Sequence[str]) -> dict[str, Fact]:
-    """All bookings of these events by id."""
+    """All bookings of these events, by id."""
     statement = """
         SELECT b.id, b.status, b.user_id, b.event_id, b.seats, b.quantities, b.amount,
                array(SELECT t.id::text FROM tickets t WHERE t.booking_id = b.id AND t.status = 'valid') AS tickets
@@ -63,7 +68,7 @@ async def bookings_of(settings: Settings, events: Sequence[str]) -> dict[str, Fa
 
 
 async def money_of(settings: Settings, bookings: Sequence[str]) -> dict[str, Money]:
-    """What the provider has of each, also of one that we have no row of."""
+    """The provider's money by booking, including bookings without a row."""
     found: dict[str, Money] = defaultdict(Money)
     async with http_client(settings.sandbox_url) as provider:
         answer = await provider.post("/_sandbox/intents", json={"bookings": list(bookings)})

@@ -30,7 +30,7 @@ RESIDENTS = (*(name for name in usual() if name != "migrate"), *SPAWNED)
 
 
 class Harness:
-    """All processes by name, and what can be done to them; only `make_ready` waits until one serves."""
+    """Controls all processes by name; only `make_ready` waits until a process serves."""
 
     def __init__(self, stack: Stack, lines: dict[str, Line], ports: dict[str, int]) -> None:
         self._stack = stack

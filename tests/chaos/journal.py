@@ -1,4 +1,4 @@
-"""What buyers asked and what they were told, line by line: afterwards every answer has to be explained."""
+"""Records the buyers' calls and the responses, which must all be explained afterwards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Call = Literal["hold", "pay", "cancel"]
 
 
 class Verdict(StrEnum):
-    """What a buyer may conclude from an answer."""
+    """The conclusion that a buyer may draw from a response."""
 
     OK = "ok"
     REFUSED = "refused"
@@ -26,7 +26,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Answer:
-    """Attributes: at: seconds after the beginning; status: of HTTP, None without an answer; trouble: a broken rule."""
+    """One response.
+
+    Attributes:
+        at: Seconds since the start.
+        status: The HTTP status; None without a response.
+        trouble: The rule that it breaks.
+    """
 
     at: float
     verdict: Verdict
@@ -36,13 +42,13 @@ class Answer:
 
     @property
     def problem(self) -> str:
-        """The last part of the problem's type; empty where there is none."""
+        """The last part of the problem's type; empty if there is none."""
         return str(self.body.get("type", "")).rpartition("/")[2] if self.status and self.status >= 400 else ""
 
 
 @dataclass
 class Order:
-    """One thing that a buyer wants, asked for with one key until the outcome is known."""
+    """One request of a buyer, repeated with one key until the outcome is known."""
 
     number: int
     buyer: str
@@ -55,12 +61,12 @@ class Order:
 
     @property
     def verdict(self) -> Verdict:
-        """That of the last answer; unknown while there is none."""
+        """The outcome of the last response; unknown before the first."""
         return self.answers[-1].verdict if self.answers else Verdict.UNKNOWN
 
 
 class Journal:
-    """Orders, in memory for the check and in a file for people."""
+    """The requests, in memory for the check and in a file for people."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", buffering=1)
@@ -71,12 +77,12 @@ class Journal:
         self._file.close()
 
     def order(self, buyer: str, user_id: UUID, call: Call, booking: str, key: str, body: dict[str, Any]) -> Order:
-        """Open an order; nothing is asked yet."""
+        """Open a request without sending it."""
         self.orders.append(Order(len(self.orders), buyer, user_id, call, booking, key, body))
         return self.orders[-1]
 
     async def ask(self, order: Order, send: Callable[[], Awaitable[httpx2.Response]], where: str) -> Answer:
-        """Ask once, and write down question and answer."""
+        """Send the call once, and record call and response."""
         about = {"order": order.number, "buyer": order.buyer, "call": order.call, "booking": order.booking}
         self._write(self._now(), about | {"key": order.key, "at_api": where, "asked": order.body})
         try:

@@ -1,4 +1,4 @@
-"""What will be broken and when, drawn from the seed alone and before anything is: so a seed says what was done."""
+"""The plan of faults, drawn from the seed alone, so that a seed reproduces them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 BETWEEN = 3.0
-"""Seconds from one strike to the next, on average."""
+"""Average seconds between two faults."""
 
 KILLED = (
     *("work", "work-2", "work-far", "api", "api-far", "relay", "relay-far", "consume", "consume-far"),
@@ -26,7 +26,7 @@ DECIDING_CALLS = ("confirm", "capture")
 
 
 class Strike(NamedTuple):
-    """One act of sabotage.
+    """One fault.
 
     Attributes:
         at: Seconds after the beginning.
@@ -52,7 +52,7 @@ class Strike(NamedTuple):
 
 
 def draw(seed: int, seconds: float) -> list[Strike]:
-    """The timetable. Kinds are dealt from a shuffled deck, so that none is forgotten in a long run."""
+    """Draw the plan; kinds come from a shuffled deck, so that a long run has each of them."""
     random = Random(f"sabotage {seed}")
     at, timetable = random.expovariate(1 / BETWEEN), []
     cards = _cards(random)

@@ -1,4 +1,4 @@
-"""What a run is summed up to, for people and for the report of `make prove`."""
+"""The summary of a run, for people and for the report of `make prove`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_SHOWN = 40
 
 
 def lines_of(result: Result, seed: int) -> list[str]:
-    """Lines of plain text; the last one says whether all is explained."""
+    """Lines of plain text; the last line has the verdict."""
     return list(_lines(result, seed))
 
 

@@ -1,4 +1,4 @@
-"""One run: sell while everything breaks, mend it, let it settle, and then account for all that was said and done."""
+"""One run: sell during faults, repair everything, let it settle, and check all responses and the audit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import httpx2
 from audit.run import Finding, audit
 from config.settings import Settings
 from stack import Stack
-from tests.chaos import explain, facts, telling
+from tests.chaos import consumers, explain, facts
 from tests.chaos.buyers import Sale
 from tests.chaos.crowd import arrivals, buy
 from tests.chaos.harness import Harness, opened
@@ -39,7 +39,7 @@ Tally = Counter[tuple[Call, Verdict]]
 
 
 class Result(NamedTuple):
-    """What one run came to.
+    """The result of one run.
 
     Attributes:
         folder: Where plan, log and journal are.
@@ -67,7 +67,7 @@ class Result(NamedTuple):
 
 
 async def run(stack: Stack, settings: Settings, *, seed: int, seconds: float, rate: float) -> Result:
-    """Run it on a stack that is up.
+    """Run chaos on a running stack.
 
     Args:
         rate: Buyers a second; they come whether or not earlier ones have been served.
@@ -77,7 +77,7 @@ async def run(stack: Stack, settings: Settings, *, seed: int, seconds: float, ra
     timetable = draw(seed, seconds)
     (folder / "plan.txt").write_text("".join(f"{strike}\n" for strike in timetable))
     async with opened(stack) as harness, _sale(settings, harness, folder, places=math.ceil(3 * rate * seconds)) as sale:
-        aside = await asyncio.to_thread(telling.put_aside, settings.kafka_bootstrap)
+        aside = await asyncio.to_thread(consumers.put_aside, settings.kafka_bootstrap)
         tell = _log(folder / "log.txt")
         saboteur = Saboteur(harness, settings.sandbox_url, tell)
         buyers, _ = await asyncio.gather(
@@ -98,14 +98,14 @@ async def run(stack: Stack, settings: Settings, *, seed: int, seconds: float, ra
             bookings=Counter(fact.status for fact in known.values()),
             died=saboteur.died,
             settled=settled,
-            put_aside=await asyncio.to_thread(telling.put_aside, settings.kafka_bootstrap) - aside,
+            put_aside=await asyncio.to_thread(consumers.put_aside, settings.kafka_bootstrap) - aside,
             findings=await audit(settings),
             unexplained=explain.unexplained(orders, known, stray),
         )
 
 
 def _log(path: Path) -> Callable[[str], None]:
-    """Writes a line with the seconds since now."""
+    """Returns a function that prints a line with the seconds since its creation."""
     start = monotonic()
 
     def tell(text: str) -> None:
@@ -117,7 +117,7 @@ def _log(path: Path) -> Callable[[str], None]:
 
 @asynccontextmanager
 async def _sale(settings: Settings, harness: Harness, folder: Path, *, places: int) -> AsyncIterator[Sale]:
-    """Two events with so many seats each, and a way to ask every API."""
+    """Publish two events of this size; yields them with a client for every API."""
     rows = math.ceil(places / SEATS_PER_ROW / 2)
     async with AsyncExitStack() as closing:
         platform = await closing.enter_async_context(PlatformClient(settings))

@@ -1,4 +1,4 @@
-"""Carries out the timetable: breaks, waits, mends; meanwhile it restarts what has died of itself."""
+"""Executes the plan of faults and repairs them; also restarts processes that die by themselves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ _SUPERVISE_EVERY = 1.0
 
 
 class Saboteur:
-    """Attributes: died: how often each process ended without being told to, which a supervisor has to make good."""
+    """Executes a plan.
+
+    Attributes:
+        died: The number of unplanned exits of each process, which a supervisor must restart.
+    """
 
     def __init__(self, harness: Harness, sandbox_url: str, tell: Callable[[str], None]) -> None:
         self._harness = harness
@@ -31,7 +35,7 @@ class Saboteur:
         self.died = Counter[str]()
 
     async def carry_out(self, timetable: Sequence[Strike]) -> None:
-        """All strikes at their times; what hits the same target waits for the one before."""
+        """Execute all faults in time; faults of one target wait for each other."""
         lanes: dict[str, list[Strike]] = defaultdict(list)
         for number, strike in enumerate(timetable):
             lane = f"line {strike.target}" if strike.is_on_line else strike.target
@@ -46,7 +50,7 @@ class Saboteur:
             supervisor.cancel()
 
     async def heal(self) -> None:
-        """Everything runs, all lines are good, and the provider behaves."""
+        """Start all processes, and remove the faults of network and provider."""
         for name in RESIDENTS:
             self._harness.thaw(name)
         for line in self._harness.lines.values():

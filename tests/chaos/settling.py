@@ -1,4 +1,4 @@
-"""After the storm: unknown outcomes are asked for, parked sagas are retried as operators do, until nothing moves."""
+"""Waits until everything has settled: repeats unknown calls, and retries sagas as an operator does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 from config.settings import Service, Settings
 from domain.bookings import OperatorAction
 from temporal.connection import connect
-from tests.chaos import telling
+from tests.chaos import consumers
 from tests.chaos.buyers import Sale, ask
 from tests.chaos.facts import dsn
 from tests.chaos.journal import Order, Verdict
@@ -32,7 +32,12 @@ _WITH_OUTBOX: tuple[Service, ...] = ("identity", "catalogue", "reservation", "pa
 
 
 class Settled(NamedTuple):
-    """Attributes: left: what still moved at the bound, if anything; retried: orders of the operator's."""
+    """The result.
+
+    Attributes:
+        left: The work that is unfinished at the deadline, if any.
+        retried: The number of retries by the operator.
+    """
 
     seconds: float
     left: str
@@ -40,7 +45,7 @@ class Settled(NamedTuple):
 
 
 async def settle(sale: Sale, tell: Callable[[str], None]) -> Settled:
-    """Wait until every outcome is known, every booking has ended, and everything is told."""
+    """Wait until every outcome is known, every booking has ended, and all events are handled."""
     client, start, retried, before = await connect(sale.settings), monotonic(), 0, ""
     patience = Patience(BOUND)
     asking = asyncio.create_task(_ask_again(sale, patience))
@@ -60,7 +65,7 @@ async def settle(sale: Sale, tell: Callable[[str], None]) -> Settled:
 
 
 async def _ask_again(sale: Sale, patience: Patience) -> None:
-    """Learn each unknown outcome with the same key; who has got a hold so late lets go of it."""
+    """Repeat each call with an unknown outcome under its key; cancel a hold that succeeds so late."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def learn(order: Order) -> None:
@@ -78,7 +83,7 @@ async def _ask_again(sale: Sale, patience: Patience) -> None:
 
 
 async def operate(client: Client) -> int:
-    """Let every parked saga try again; the answer is how many there were."""
+    """Retry every saga that waits for an operator; returns their number."""
     retried = 0
     with suppress(RPCError):
         async for found in client.list_workflows(
@@ -95,7 +100,7 @@ async def operate(client: Client) -> int:
 
 
 async def _moving(sale: Sale, client: Client) -> str:
-    """What is not at its end yet, in words."""
+    """The unfinished work, in words."""
     events = [UUID(sale.event), UUID(sale.brief)]
     unfinished = await _count(
         sale.settings,
@@ -111,7 +116,7 @@ async def _moving(sale: Sale, client: Client) -> str:
             running += (await client.count_workflows(query)).count
     waiting = sum([await _count(sale.settings, service, "SELECT count(*) FROM outbox") for service in _WITH_OUTBOX])
     pending = await _count(sale.settings, "reservation", "SELECT count(*) FROM pending_redis_updates")
-    lag = await asyncio.to_thread(telling.lag, sale.settings.kafka_bootstrap)
+    lag = await asyncio.to_thread(consumers.lag, sale.settings.kafka_bootstrap)
     counts = {
         "bookings unfinished": unfinished,
         "sagas running": running,

@@ -1,4 +1,4 @@
-"""A minute of chaos; `make chaos` has longer ones."""
+"""One minute of chaos; `make chaos` runs longer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check of the journal believes nobody: each lie that a system could tell is seen, and the truth is let pass."""
+"""The check of the journal reports each wrong response, and accepts every right one."""
 
 from __future__ import annotations
 

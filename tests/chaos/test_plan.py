@@ -1,4 +1,4 @@
-"""A seed says what is done and who comes, and long runs leave nothing out."""
+"""A seed decides faults and buyers, and a long run has every kind of fault."""
 
 from __future__ import annotations
 

@@ -55,10 +55,8 @@ async def balances(engine: AsyncEngine, attempt: Attempt) -> dict[str, int]:
         WHERE booking_id = :id GROUP BY account HAVING sum(amount) <> 0
     """
     async with engine.connect() as connection:
-        return {
-            account: so_much
-            for account, so_much in await connection.execute(text(statement), {"id": attempt.booking_id})
-        }
+        balances = await connection.execute(text(statement), {"id": attempt.booking_id})
+        return dict(balances.tuples().all())
 
 
 RESERVED = {"provider_holds": PRICE, "customer_holds": -PRICE}

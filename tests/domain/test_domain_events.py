@@ -84,7 +84,7 @@ def test_a_type_that_is_not_known_is_refused() -> None:
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
-    naive = a_confirmed_booking().model_dump() | {"starts_at": datetime(2030, 5, 4, 19, 30)}
+    naive = a_confirmed_booking().model_dump() | {"starts_at": datetime(2030, 5, 4, 19, 30)}  # noqa: DTZ001 - on purpose
     with pytest.raises(ValidationError):
         BookingConfirmed.model_validate(naive)
 

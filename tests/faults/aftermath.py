@@ -1,4 +1,4 @@
-"""What must be true of one booking when it is over: at the provider, in the event's seats, and in the audit."""
+"""The checks of an ended booking: at the provider, in the event's seats, and by the audit."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from sqlalchemy.exc import OperationalError
 
 from audit.run import audit
 from config.settings import Settings
-from tests.faults.stories import AMOUNT, SEAT, WITHIN
+from tests.faults.scenarios import AMOUNT, SEAT, WITHIN
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 
 async def money_and_places_are_right(platform: PlatformClient, event: str, booking: str, ending: str) -> None:
-    """The provider has exactly what the booking owes, of one intent, and the seat is as the booking's status says."""
+    """The provider has exactly the money owed, in one intent, and the seat fits the status of the booking."""
     intents = await platform.provider.intents(booking)
     taken = [kept for intent in intents if (kept := intent["captured"] - intent["refunded"])]
     assert taken == ([AMOUNT] if ending == "confirmed" else []), intents
@@ -33,7 +33,7 @@ async def the_saga_is_over(platform: PlatformClient, booking: str) -> None:
 
 
 async def the_audit_is_clean(settings: Settings, event: str) -> None:
-    """Nothing is found, as soon as the audit can connect on a machine that is busy."""
+    """The audit is clean; on a busy machine the connection is retried."""
 
     async def clean() -> bool:
         try:

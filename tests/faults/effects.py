@@ -1,4 +1,4 @@
-"""The table of faults: each effect of a booking, what must come of the booking at each fault, or why there is no such.
+"""The table of faults: each effect of a booking, with the required result of each fault, or why it cannot occur.
 
 The tests strike every cell; nothing else says what is tested.
 """
@@ -11,7 +11,7 @@ from random import Random
 from typing import NamedTuple
 
 from tests.faults.plan import Fault
-from tests.faults.stories import ACTS, BUYS, CALLED_OFF, CANCELS, DECLINED, EXPIRES, REFUNDED, Story
+from tests.faults.scenarios import ACTS, BUYS, CALLED_OFF, CANCELS, DECLINED, EXPIRES, REFUNDED, Scenario
 
 GOES_ON = "Temporal hears of the whole step only: see its last effect"
 TOGETHER = "a local step: Temporal hears of it only together with the steps after it"
@@ -26,8 +26,8 @@ class Effect(NamedTuple):
     Attributes:
         step: The activity that makes it; for what no activity makes, the process.
         operation: What it is there; see `Point`.
-        story: How a booking comes to it; the booking ends as the story does, whatever strikes.
-        refused: How it ends where a refusal changes the story.
+        scenario: How a booking comes to it; the booking ends as the scenario does, whatever strikes.
+        refused: How it ends where a refusal changes the scenario.
         more: The step goes on after it.
         together: The next step begins in the same workflow task.
         last: The step is the saga's last.
@@ -36,14 +36,14 @@ class Effect(NamedTuple):
     name: str
     step: str
     operation: str
-    story: Story
+    scenario: Scenario
     refused: str = ""
     more: bool = False
     together: bool = False
     last: bool = False
 
     def why_not(self, fault: Fault) -> str | None:
-        """Why there is no such cell; None where there is."""
+        """The reason why this cell cannot occur; None if it can."""
         if fault in (Fault.KILLED_UNTOLD, Fault.KILLED_TOLD):
             if self in OUTSIDE:
                 return NOT_TEMPORAL
@@ -57,7 +57,7 @@ class Effect(NamedTuple):
 
     def ending(self, fault: Fault) -> str:
         """The booking's last status."""
-        return self.refused if fault is Fault.REFUSED and self.refused else self.story.ending
+        return self.refused if fault is Fault.REFUSED and self.refused else self.scenario.ending
 
 
 SAGA = (
@@ -117,7 +117,7 @@ class Cell(NamedTuple):
 
 
 def cells(effects: tuple[Effect, ...]) -> Iterator[Cell]:
-    """All cells that can exist."""
+    """All cells that can occur."""
     for effect in effects:
         for fault in Fault:
             if effect.why_not(fault) is None:
@@ -129,7 +129,7 @@ SEED = os.environ.get("SEATWRIGHT_SEED", "20261123")
 
 
 def chosen(effects: tuple[Effect, ...]) -> list[Cell]:
-    """All cells where there is time, else one of each effect, drawn by the seed."""
+    """All cells if there is time, else one for each effect, drawn by the seed."""
     if FULL:
         return list(cells(effects))
     return [Random(f"{effect.name} {SEED}").choice(list(cells((effect,)))) for effect in effects]

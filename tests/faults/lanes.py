@@ -1,4 +1,4 @@
-"""Lanes: an API and a worker with a Temporal namespace of their own, so that many faults strike beside each other.
+"""Lanes: an API and a worker with their own Temporal namespace, so that many faults can run in parallel.
 
 In a lane one booking lives at a time: whoever dies there dies for it alone.
 """
@@ -27,7 +27,7 @@ from sandbox.testing import free_port
 from stack.probes import SEARCH_ATTRIBUTES
 from tests.faults import processes
 from tests.faults.plan import Fault, Plan
-from tests.faults.stories import WITHIN
+from tests.faults.scenarios import WITHIN
 from tests.http_client import http_client
 from tests.waiting import eventually
 from workers.temporal import worker
@@ -36,7 +36,7 @@ _DAY = 86400
 
 
 class Workers:
-    """A process that works, and another one whenever it has died."""
+    """A worker process that is replaced when it dies."""
 
     def __init__(
         self, kind: str, settings: Settings, names: Sequence[str], folder: Path, ahead: timedelta = processes.ON_TIME
@@ -59,7 +59,7 @@ class Workers:
             processes.stop(self._relief)
 
     async def was_struck(self, fault: Fault) -> None:
-        """Make sure that the fault that was planned has come, and that who should have died of it has."""
+        """Check that the planned fault has occurred, and that the process has died if it should."""
 
         async def struck() -> int | None:
             return self.plan.struck()
@@ -69,7 +69,7 @@ class Workers:
             assert await eventually(lambda: self.exits.get(process)) == -signal.SIGKILL
 
     async def settle(self) -> None:
-        """Strike nobody any more, and let nobody stand still: the next booking finds one process that works."""
+        """Remove the fault and resume the process, so that the next booking has one running process."""
         self.plan.disarm()
         if self._relief and self._process.pid:
             os.kill(self._process.pid, signal.SIGKILL)
@@ -89,19 +89,19 @@ class Workers:
         return processes.start(self._kind, self._settings, self._names, self._path, self._log, self._ahead)
 
     async def stands_still(self) -> int:
-        """Wait until the process is struck by lateness and really stopped; answers its id."""
+        """Wait until the process is stopped by a delay fault; returns its id."""
         struck = await eventually(self.plan.struck, within=WITHIN) or 0
         state = Path(f"/proc/{struck}/stat")
         await eventually(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
         return struck
 
     async def relieve(self) -> None:
-        """Start another process when this one stands still."""
+        """Start another process when this one is stopped."""
         await self.stands_still()
         self._relief = self._start()
 
     async def wake(self) -> None:
-        """Let the process that stands still finish its step, too late; then it is gone, and its relief stays."""
+        """Let the stopped process finish its step too late; then it exits, and its replacement stays."""
         late = await self.stands_still()
         os.kill(late, signal.SIGCONT)
         await eventually(self.plan.is_late, within=60)
@@ -135,7 +135,7 @@ async def lane(
     api_ahead: timedelta = processes.ON_TIME,
     workers_ahead: timedelta = processes.ON_TIME,
 ) -> AsyncIterator[Lane]:
-    """Open a lane, and close it with all its processes.
+    """Open a lane; closing it ends all its processes.
 
     Args:
         folder: A new one, for its logs and plans.
@@ -144,7 +144,7 @@ async def lane(
     """
     namespace = {"temporal_namespace": f"faults-{uuid4()}"}
     port = free_port()
-    # Whoever dies is missed after ten seconds; neither the order nor the buyer's time shall be over by then.
+    # A dead worker is detected after ten seconds, before the deadlines of the command and of the hold.
     own = {"api_url": f"http://127.0.0.1:{port}", "payment_wait": 60.0, "payment_window": 120.0}
     settings = base.model_copy(update=namespace | own)
     await asyncio.to_thread(folder.mkdir, parents=True)
@@ -188,7 +188,7 @@ async def _serving(settings: Settings) -> None:
 
 
 def _patiently(question: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
-    """For `eventually`: a server that does not answer yet has not said no."""
+    """For `eventually`: an unreachable server counts as not yet true."""
 
     async def asked() -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Where one fault shall strike: written by the test, read by the processes that it shall strike, carried out once."""
+"""The plan of one fault: written by the test, read by the processes, executed once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Fault(StrEnum):
-    """What goes wrong with one effect."""
+    """The kinds of faults of an effect."""
 
     KILLED_BEFORE = "killed before"  # the process dies when it is about to make the effect
     KILLED_AFTER = "killed after"  # it dies at once when the effect is made: nothing else of the step is done
@@ -27,7 +27,7 @@ class Fault(StrEnum):
 
 
 class Point(NamedTuple):
-    """Where a fault strikes.
+    """The point where a fault occurs.
 
     Attributes:
         step: The Temporal activity, or the process's name for what no activity does.
@@ -49,7 +49,7 @@ class Point(NamedTuple):
 
 
 class Plan:
-    """One fault at most, in a file. Whoever renames the file has claimed the fault, so that it strikes exactly once."""
+    """At most one fault, in a file; a process claims the fault by renaming the file, so that it occurs exactly once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -57,7 +57,7 @@ class Plan:
         self._late = path.with_suffix(".late")
 
     def arm(self, point: Point) -> None:
-        """Let the next one who comes to this point be struck."""
+        """Plan a fault for the next process that reaches this point."""
         self._struck.unlink(missing_ok=True)
         self._late.unlink(missing_ok=True)
         fresh = self._path.with_suffix(".fresh")
@@ -65,11 +65,11 @@ class Plan:
         fresh.rename(self._path)
 
     def disarm(self) -> None:
-        """Strike nobody any more."""
+        """Remove the fault."""
         self._path.unlink(missing_ok=True)
 
     def read(self) -> Point | None:
-        """Where the fault waits, if it still does."""
+        """The point of the pending fault, if any."""
         try:
             step, operation, fault, subject = json.loads(self._path.read_text())
         except FileNotFoundError:
@@ -77,7 +77,7 @@ class Plan:
         return Point(step, operation, Fault(fault), subject)
 
     def claim(self) -> bool:
-        """Whether the caller is the one to be struck; noted with its process id."""
+        """Claim the fault for the caller, with its process id; returns whether it succeeded."""
         mine = self._path.with_suffix(f".{os.getpid()}")
         try:
             self._path.rename(mine)
@@ -88,16 +88,16 @@ class Plan:
         return True
 
     def struck(self) -> int | None:
-        """The process that was struck, or None."""
+        """The process that had the fault, or None."""
         try:
             return int(self._struck.read_text())
         except FileNotFoundError:
             return None
 
     def note_late(self) -> None:
-        """The process that stood still has finished its step."""
+        """Record that the stopped process has finished its step."""
         self._late.touch()
 
     def is_late(self) -> bool:
-        """Whether it has."""
+        """Whether the stopped process has finished its step."""
         return self._late.exists()

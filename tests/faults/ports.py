@@ -1,4 +1,4 @@
-"""Hands the ports of a process to a striker: they are wrapped, and the code between them is the real one.
+"""Wraps the ports of a process for fault injection; the code between them is the real one.
 
 What a wrapped port raises is what it promises to raise in that case.
 """
@@ -82,7 +82,7 @@ def _connection_lost() -> Exception:
 
 
 def _postgres(striker: Striker) -> None:
-    """A transaction is made by its COMMIT, and known by its statements; in autocommit a statement is one by itself."""
+    """A transaction takes effect at COMMIT and is identified by its statements; under autocommit each is one."""
     committing = ""
 
     @event.listens_for(Engine, "begin")
@@ -180,7 +180,7 @@ def _temporal(striker: Striker) -> None:
 
 
 def _kafka(striker: Striker) -> None:
-    """Outbox rows are deleted many at a time: the fault strikes when the one that is meant is among them."""
+    """Outbox rows are deleted in batches; the fault occurs in the batch with the planned row."""
     subjects: dict[int, str] = {}
     to_kafka = Relay._to_kafka
 

@@ -1,4 +1,4 @@
-"""Real processes of ours that can be struck, forked from one that has imported everything: 50 ms instead of 2 s."""
+"""Real processes with fault injection, forked from a preloaded one: 50 ms instead of 2 s."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ON_TIME = timedelta(0)
 def start(
     kind: str, settings: Settings, names: Sequence[str], plan: Path, log: Path, ahead: timedelta = ON_TIME
 ) -> ForkServerProcess:
-    """Start a process that works (`work`, `relay`, `consume`) for these services, and is struck as planned.
+    """Start a process (`work`, `relay`, `consume`) for these services, with the planned fault.
 
     Args:
         ahead: How much its clock is ahead of ours.
@@ -52,7 +52,7 @@ def serve(settings: Settings, port: int, log: Path, ahead: timedelta = ON_TIME) 
 
 
 def stop(process: ForkServerProcess) -> None:
-    """SIGKILL: nothing of ours needs a farewell."""
+    """Kill by SIGKILL: no process needs a clean exit."""
     process.kill()
     process.join()
 
@@ -74,7 +74,7 @@ def _run(target: Callable[..., None], arguments: Sequence[object], log: Path, ah
 
 
 def _die_with_parent() -> None:
-    """Whoever kills the tests leaves none of their processes behind: the fork server goes with them, and we with it."""
+    """Exit with the fork server, so that killed tests leave no processes behind."""
     set_death_signal = 1
     ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
 

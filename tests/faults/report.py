@@ -1,4 +1,4 @@
-"""Writes the table of faults with what came of each cell, for the report of a proof."""
+"""Writes the table of faults with the result of each cell, for the report of `make prove`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ log = logging.getLogger(__name__)
 
 
 class Outcome(NamedTuple):
-    """Attributes: ending: the booking's last status; trouble: what went wrong, or empty."""
+    """The result of a cell.
+
+    Attributes:
+        ending: The booking's last status.
+        trouble: The failure, or empty.
+    """
 
     ending: str
     seconds: float
@@ -23,7 +28,7 @@ class Outcome(NamedTuple):
 
 
 async def outcome(cell: object, living_through: Awaitable[str]) -> Outcome:
-    """What came of a cell: the ending, or whatever went wrong, so that one cell's trouble hides no other's."""
+    """Run a cell and return its ending or its failure, so that one failure hides no other."""
     started, ending, trouble = perf_counter(), "", ""
     try:
         ending = await living_through
@@ -40,7 +45,7 @@ def write(folder: Path, name: str, effects: tuple[Effect, ...], outcomes: Mappin
 
 
 def write_network(folder: Path, outcomes: Mapping[tuple[str, str], Outcome]) -> None:
-    """Write what came of bookings in each weather: (server, trouble)."""
+    """Write the results of the network faults: (server, trouble)."""
     folder.mkdir(exist_ok=True)
     servers, troubles = (list(dict.fromkeys(each[part] for each in outcomes)) for part in (0, 1))
     lines = [f"| line to | {' | '.join(troubles)} |", "|---|" + "---|" * len(troubles)]
@@ -67,7 +72,7 @@ def _lines(effects: tuple[Effect, ...], outcomes: Mapping[Cell, Outcome]) -> Ite
     notes: list[str] = []
     for effect in effects:
         row = [_cell(effect, fault, outcomes.get(Cell(effect, fault)), notes) for fault in Fault]
-        yield f"| {effect.name} | {effect.story.name} | {' | '.join(row)} |"
+        yield f"| {effect.name} | {effect.scenario.name} | {' | '.join(row)} |"
     yield ""
     for number, note in enumerate(notes, 1):
         yield f"{number}. {note}"

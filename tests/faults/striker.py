@@ -1,4 +1,4 @@
-"""Strikes the process that it runs in, where the plan says: kills it, loses an answer, refuses an effect."""
+"""Injects the planned fault into its own process: kills it, loses a response, refuses an effect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.faults.plan import Fault, Plan
 
 @dataclass
 class Step:
-    """What a task of this process is doing: an activity of one booking, or the handling of one message.
+    """The work of the current task: an activity of one booking, or the handling of one message.
 
     Attributes:
         name: As in the plan.
@@ -36,7 +36,7 @@ doing: ContextVar[Step] = ContextVar("doing")
 
 
 class Striker:
-    """Knows the plan, and is told of each effect before and after."""
+    """Has the plan, and is called before and after each effect."""
 
     def __init__(self, plan: Plan, temporal_address: str) -> None:
         self.plan = plan
@@ -44,7 +44,7 @@ class Striker:
         self._told: set[str] = set()  # subjects whose next step is not to be lived to see
 
     def before(self, operation: str, step: Step) -> bool:
-        """To be called before an effect is made; whether it is refused."""
+        """Called before an effect; returns whether it is refused."""
         if self._strikes(step, operation, Fault.KILLED_BEFORE):
             _die()
         if self._strikes(step, operation, Fault.LATE):
@@ -53,7 +53,7 @@ class Striker:
         return self._strikes(step, operation, Fault.REFUSED)
 
     def after(self, operation: str, step: Step) -> bool:
-        """To be called when an effect is made; whether its answer is lost."""
+        """Called after an effect; returns whether its response is lost."""
         if self._strikes(step, operation, Fault.KILLED_AFTER):
             _die()
         later = (Fault.KILLED_UNTOLD, Fault.KILLED_TOLD)
@@ -61,17 +61,17 @@ class Striker:
         return self._strikes(step, operation, Fault.ANSWER_LOST)
 
     def begun(self, step: Step) -> None:
-        """To be called when an activity begins, which means that what came before it is recorded."""
+        """Called at the start of an activity; everything before it is recorded."""
         if step.subject in self._told and self.plan.claim():
             _die()
 
     def left(self, step: Step) -> None:
-        """To be called when an activity is over, however it ended."""
+        """Called at the end of an activity, after success or failure."""
         if step.is_late:
             self.plan.note_late()
 
     def ended(self, step: Step) -> None:
-        """To be called when an activity has returned, and Temporal has not heard of it."""
+        """Called when an activity has returned, before its result is sent to Temporal."""
         point = self.plan.read()
         if not point or not step.is_struck_later:
             return
@@ -97,7 +97,7 @@ class Striker:
         loses: Callable[[], Exception],
         step: Callable[..., Step] = lambda *arguments: doing.get(Step("")),
     ) -> None:
-        """Let faults strike an asynchronous function or method, which is one effect.
+        """Inject faults into an asynchronous function or method, which is one effect.
 
         Args:
             operation: How the plan speaks of it.
@@ -125,7 +125,7 @@ def _die() -> None:
 
 
 def _stand_still(temporal_port: int) -> None:
-    """As on a machine that nobody reaches any more: else our open polls would swallow the next tasks for a minute."""
+    """Close the connections, as on an unreachable machine; open polls would take the next tasks for a minute."""
     for descriptor in os.listdir("/proc/self/fd"):
         with suppress(OSError), socket.socket(fileno=os.dup(int(descriptor))) as connection:
             is_tcp = connection.family in (socket.AF_INET, socket.AF_INET6)

@@ -1,4 +1,4 @@
-"""One process's clock is ten minutes off: bookings live and expire by the servers' clocks all the same."""
+"""Bookings follow the servers' clocks when one process's clock is ten minutes off."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stack import Stack
 from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clean, the_saga_is_over
 from tests.faults.lanes import lane
 from tests.faults.report import Outcome, outcome
-from tests.faults.stories import CANCELS, DECLINED, WITHIN, hold, pay
+from tests.faults.scenarios import CANCELS, DECLINED, WITHIN, hold, pay
 from tests.platform_client import PlatformClient
 
 pytestmark = pytest.mark.disruptive  # it breaks nothing of others, but runs all its lanes at once
@@ -32,7 +32,7 @@ CLOCKS = {  # how far the API's is ahead, and the worker's
 
 @pytest.fixture(scope="module")
 def outcomes(stack: Stack, settings: Settings) -> dict[str, Outcome]:
-    """What came of the bookings by each wrong clock, all beside each other."""
+    """The results for each wrong clock, run in parallel."""
     folder = stack.place.folder / "faults" / uuid4().hex
 
     async def live_with_all() -> dict[str, Outcome]:
@@ -68,11 +68,11 @@ async def _is_sold(platform: PlatformClient) -> list[str]:
 
 async def _is_declined_or_cancelled(platform: PlatformClient) -> list[str]:
     events = []
-    for story in (DECLINED, CANCELS):
+    for scenario in (DECLINED, CANCELS):
         event, buyer = await platform.event(hold_seconds=60), platform.new_buyer()
-        booking = await story.act(platform, buyer, event)
-        assert await buyer.status(booking) == story.ending
-        if story is DECLINED:
+        booking = await scenario.act(platform, buyer, event)
+        assert await buyer.status(booking) == scenario.ending
+        if scenario is DECLINED:
             assert (await buyer.cancel(booking)).status_code == 200
         events.append(event)
     return events

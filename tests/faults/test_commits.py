@@ -1,4 +1,4 @@
-"""Postgres is killed while workers are at their COMMITs: nobody knows whether it counted, and bookings end right."""
+"""Bookings end right when Postgres is killed during COMMITs with an unknown outcome."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clea
 from tests.faults.effects import SAGA, Effect
 from tests.faults.lanes import lane
 from tests.faults.plan import Fault, Point
-from tests.faults.stories import SEAT
+from tests.faults.scenarios import SEAT
 from tests.platform_client import PlatformClient
 from tests.scenarios.test_outcomes import register
 from tests.waiting import eventually
@@ -33,7 +33,7 @@ TRANSACTIONS = [
 
 @pytest.fixture
 async def the_stack_goes_on(settings: Settings) -> AsyncIterator[None]:
-    """Leave no test after us with the broken connections of the stack's own processes."""
+    """Replace broken connections of the stack's processes before the next test."""
     yield
     async with PlatformClient(settings) as platform:
         await eventually(lambda: _sells(platform), within=60)
@@ -45,7 +45,7 @@ async def _sells(platform: PlatformClient) -> bool:
 
 
 class Death:
-    """Postgres dies once, when all have come to their commits, and comes back."""
+    """Kill and restart Postgres once, when all have reached their commits."""
 
     def __init__(self, stack: Stack, many: int) -> None:
         self._stack = stack
@@ -54,7 +54,7 @@ class Death:
         self._all_stand_still = asyncio.Barrier(many)
 
     async def strike(self, worker: int) -> None:
-        """Let a worker that stands still go on as soon as Postgres is dead."""
+        """Resume the stopped worker as soon as Postgres is dead."""
         is_first = await self._all_stand_still.wait() == 0
         if is_first:
             await asyncio.to_thread(self._stack.kill, "postgres")
@@ -79,7 +79,7 @@ async def _live_through(settings: Settings, folder: Path, death: Death, effect: 
         event, buyer = await platform.event(), platform.new_buyer()
         opened.workers.plan.arm(Point(effect.step, effect.operation, Fault.LATE))
         await death.all_are_ready.wait()
-        buying = asyncio.ensure_future(effect.story.act(platform, buyer, event))
+        buying = asyncio.ensure_future(effect.scenario.act(platform, buyer, event))
         await death.strike(await opened.workers.stands_still())
         booking = await buying
         await buyer.ends_as(booking, "confirmed")

@@ -1,4 +1,4 @@
-"""Faults at every step of an exchange: one seat is the buyer's, its money exact and the audit clean."""
+"""After a fault at any step of an exchange the buyer has one seat, the exact money and a clean audit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.faults.effects import Cell, Effect, chosen
 from tests.faults.lanes import Lane, lane
 from tests.faults.plan import Fault, Point
 from tests.faults.report import Outcome, outcome
-from tests.faults.stories import WITHIN, Story, insist
+from tests.faults.scenarios import WITHIN, Scenario, insist
 from tests.faults.test_saga import LANES
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
@@ -28,7 +28,7 @@ DEAR, CHEAP = ("A-1-1", 5000), ("B-1-1", 4000)
 
 
 async def _exchange(buyer: Buyer, booking: str, seat: str, method: str | None) -> str:
-    """Order it as a client should, until its outcome is known; the exchange's id."""
+    """Request it, as a client should, until its outcome is known; returns the exchange's id."""
     key, [ticket] = str(uuid4()), (await buyer.booking(booking))["tickets"]
     await insist(lambda: buyer.exchange(booking, ticket["id"], seat, key=key, method=method))
     [exchange] = await buyer.exchanges(booking)
@@ -48,10 +48,10 @@ async def _in_vain(platform: PlatformClient, buyer: Buyer, booking: str) -> str:
     return await _exchange(buyer, booking, DEAR[0], CARD)
 
 
-DEARER = Story("wants a dearer seat", _for_a_dearer_seat, "completed")
-CHEAPER = Story("wants a cheaper seat", _for_a_cheaper_seat, "completed")
-IN_VAIN = Story("wants a dearer seat, and cannot pay it", _in_vain, "failed")
-"""Each acts for a booking that is confirmed, and answers the exchange's id; it ends in the exchange's last state."""
+DEARER = Scenario("wants a dearer seat", _for_a_dearer_seat, "completed")
+CHEAPER = Scenario("wants a cheaper seat", _for_a_cheaper_seat, "completed")
+IN_VAIN = Scenario("wants a dearer seat, and cannot pay it", _in_vain, "failed")
+"""Each acts on a confirmed booking and returns the exchange's id; the ending is the exchange's last state."""
 
 EFFECTS = (
     Effect("hold the new seat in Redis", "hold_new_seat", "redis hold", DEARER, more=True),
@@ -79,7 +79,7 @@ CELLS = chosen(EFFECTS)
 
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> dict[Cell, Outcome]:
-    """What came of the cells that were asked for, all struck beside each other."""
+    """The results of the selected cells, run in parallel."""
     ours = [item for item in request.session.items if getattr(item, "originalname", "") == _NAME]
     wanted = [item.callspec.params["cell"] for item in ours]  # type: ignore[attr-defined]
     found = asyncio.run(_strike_all(settings, wanted, stack.place.folder / "faults" / uuid4().hex))
@@ -103,15 +103,15 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
 
 async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell) -> str:
     effect, buyer = cell.effect, platform.new_buyer()
-    old, new = (DEAR, CHEAP) if effect.story is CHEAPER else (CHEAP, DEAR)
+    old, new = (DEAR, CHEAP) if effect.scenario is CHEAPER else (CHEAP, DEAR)
     event = await eventually(lambda: platform.event(), within=WITHIN)
     booking = str((await buyer.bought(event, old[0]))["id"])
     opened.workers.plan.arm(Point(effect.step, effect.operation, cell.fault))
 
     if cell.fault is Fault.LATE:
-        exchange, _ = await asyncio.gather(effect.story.act(platform, buyer, booking), opened.workers.relieve())
+        exchange, _ = await asyncio.gather(effect.scenario.act(platform, buyer, booking), opened.workers.relieve())
     else:
-        exchange = await effect.story.act(platform, buyer, booking)
+        exchange = await effect.scenario.act(platform, buyer, booking)
 
     await _is_over(platform, exchange)
     if cell.fault is Fault.LATE:

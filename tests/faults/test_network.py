@@ -1,4 +1,4 @@
-"""A bad network between a worker and each server, and between the relay and Kafka: bookings end right all the same."""
+"""Bookings end right on a bad network between a worker and each server, and between relay and Kafka."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clea
 from tests.faults.effects import FULL, SEED
 from tests.faults.lanes import Workers, lane
 from tests.faults.report import Outcome, outcome, write_network
-from tests.faults.stories import hold, pay
+from tests.faults.scenarios import hold, pay
 from tests.faults.test_outside import Sold, is_told_in_order
 from tests.network import Line, Network
 from tests.platform_client import PlatformClient
@@ -53,12 +53,12 @@ SAMPLE = ALL if FULL else [Weather(server, Random(f"{server} {SEED}").choice(lis
 
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> dict[tuple[str, str], Outcome]:
-    """What came of a booking in each weather; the servers beside each other, the troubles of one in turn."""
+    """The result of a booking for each network fault; servers in parallel, the faults of one server in turn."""
     ours = test_a_booking_survives_a_bad_network.__name__
     items = [item for item in request.session.items if getattr(item, "originalname", "") == ours]
     wanted = [item.callspec.params["weather"] for item in items]  # type: ignore[attr-defined]
     stack.up("toxiproxy")
-    stack.stop("relay")  # ours, behind its line to Kafka, is the only one
+    stack.stop("relay")  # so that the only relay is the one with the bad line to Kafka
     try:
         found = asyncio.run(_go_through(stack, settings, wanted))
     finally:
@@ -130,7 +130,7 @@ async def _buy_and_wait(buyer: Buyer, event: str) -> str:
 
 
 async def _meanwhile(line: Line, trouble: str, doing: Awaitable[T]) -> T:
-    """Do something while the network is bad, and make it good again when that is done or has waited for long."""
+    """Run an action on the bad network, and repair it when the action is done or has waited long enough."""
     await TROUBLES[trouble](line)
     task = asyncio.ensure_future(doing)
     await asyncio.wait({task}, timeout=BAD_FOR)

@@ -1,4 +1,4 @@
-"""Faults on the way from the outbox to the last consumer: everything is told, in order, and counted once."""
+"""After faults between the outbox and the last consumer every event arrives in order and is counted once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.faults.effects import ANALYTICS, NOTIFICATION, OUTSIDE, RELAY, SEARCH
 from tests.faults.lanes import Workers
 from tests.faults.plan import Point
 from tests.faults.report import Outcome, outcome
-from tests.faults.stories import AMOUNT, STANDING, WITHIN, hold, pay
+from tests.faults.scenarios import AMOUNT, STANDING, WITHIN, hold, pay
 from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.scenarios.test_outcomes import Registered, ends, is_handled, is_published, mails_to, register, sales, told
@@ -31,7 +31,7 @@ CELLS = chosen(OUTSIDE)
 
 
 class Sold(NamedTuple):
-    """One booking, and where to look for what the world was told of it."""
+    """One booking, and the systems with its effects."""
 
     platform: PlatformClient
     buyer: Registered
@@ -51,7 +51,7 @@ async def is_told_in_order(sold: Sold) -> None:
 
 
 async def _is_handled(sold: Sold, group: str, topic: str) -> None:
-    """Wait until the group has handled what was told, also once more where it does not remember that it has."""
+    """Wait until the group has handled the events, again if it has lost its offsets."""
     settings = sold.platform.settings
     await eventually(lambda: asyncio.to_thread(is_published, settings, sold.booking), within=WITHIN)
     until = await asyncio.to_thread(ends, settings, topic)
@@ -83,7 +83,7 @@ async def _is_written_to_with_one_message_id(sold: Sold) -> None:
 
 
 class Track(NamedTuple):
-    """What is struck, and what must be true afterwards.
+    """The target of the fault, and the checks afterwards.
 
     Attributes:
         tells: The domain event whose message is struck.
@@ -105,7 +105,7 @@ TRACKS = {
 
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> dict[Cell, Outcome]:
-    """What came of the cells that were asked for, while ours are the only relay and consumers."""
+    """The results of the selected cells, with no other relay or consumers."""
     ours = test_the_domain_events_of_a_booking_survive.__name__
     items = [item for item in request.session.items if getattr(item, "originalname", "") == ours]
     wanted = [item.callspec.params["cell"] for item in items]  # type: ignore[attr-defined]

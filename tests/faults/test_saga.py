@@ -1,4 +1,4 @@
-"""Faults at every step of the saga: each booking ends as the table says, its money exact and the audit clean."""
+"""After a fault at any step of the saga the booking ends as in the table, with exact money and a clean audit."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tests.faults.effects import SAGA, Cell, chosen
 from tests.faults.lanes import Lane, lane
 from tests.faults.plan import Fault, Point
 from tests.faults.report import Outcome, outcome
-from tests.faults.stories import WITHIN, insist
+from tests.faults.scenarios import WITHIN, insist
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive  # it breaks nothing of others, but runs all its lanes at once
 
-LANES = 3 * (os.cpu_count() or 1)  # each mostly waits for Temporal to miss somebody
+LANES = 3 * (os.cpu_count() or 1)  # a lane mostly waits until Temporal detects a dead worker
 CELLS = chosen(SAGA)
 
 
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> dict[Cell, Outcome]:
-    """What came of the cells that were asked for, all struck beside each other."""
+    """The results of the selected cells, run in parallel."""
     wanted = [item.callspec.params["cell"] for item in request.session.items if _is_ours(item)]  # type: ignore[attr-defined]
     found = asyncio.run(_strike_all(settings, wanted, stack.place.folder / "faults" / uuid4().hex))
     report.write(stack.place.folder / "proof", "faults-saga", SAGA, found)
@@ -56,19 +56,19 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
 
 
 def _slowness(cell: Cell) -> int:
-    """How often somebody waits for Temporal to miss somebody else, more or less."""
+    """Roughly the number of waits until Temporal detects a dead worker."""
     return 2 * (cell.fault is Fault.LATE) + cell.fault.kills + (cell.effect.step == "return_money")
 
 
 async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell) -> str:
-    effect, story, buyer = cell.effect, cell.effect.story, platform.new_buyer()
-    event = await eventually(lambda: platform.event(hold_seconds=story.hold_seconds), within=WITHIN)
+    effect, scenario, buyer = cell.effect, cell.effect.scenario, platform.new_buyer()
+    event = await eventually(lambda: platform.event(hold_seconds=scenario.hold_seconds), within=WITHIN)
     opened.workers.plan.arm(Point(effect.step, effect.operation, cell.fault))
 
     if cell.fault is Fault.LATE:
-        booking, _ = await asyncio.gather(story.act(platform, buyer, event), opened.workers.relieve())
+        booking, _ = await asyncio.gather(scenario.act(platform, buyer, event), opened.workers.relieve())
     else:
-        booking = await story.act(platform, buyer, event)
+        booking = await scenario.act(platform, buyer, event)
 
     ending = cell.effect.ending(cell.fault)
     await eventually(lambda: _has_status(buyer, booking, ending), within=WITHIN, every=0.2)

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import httpx2
 
-from tests.faults.stories import insist
+from tests.faults.scenarios import insist
 from tests.platform_client import PlatformClient
 from tests.providers.plan import Trip
 from tests.providers.tills import Visit

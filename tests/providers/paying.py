@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import httpx2
 
-from tests.faults.stories import WITHIN, insist
+from tests.faults.scenarios import WITHIN, insist
 from tests.providers.tills import Card, Visit
 from tests.waiting import eventually
 

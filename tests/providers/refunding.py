@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx2
 
-from tests.faults.stories import WITHIN, insist
+from tests.faults.scenarios import WITHIN, insist
 from tests.providers.paying import LOST_FOR, Act, pays
 from tests.providers.tills import Visit
 from tests.waiting import eventually

@@ -14,7 +14,7 @@ from stack import Stack
 from tests.buyer import Buyer
 from tests.faults import aftermath
 from tests.faults.report import Outcome, outcome
-from tests.faults.stories import WITHIN, hold
+from tests.faults.scenarios import WITHIN, hold
 from tests.http_client import http_client
 from tests.pace import stretched
 from tests.platform_client import PlatformClient

@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx2
 
 from tests.buyer import CARD, Buyer
-from tests.faults.stories import insist
+from tests.faults.scenarios import insist
 from tests.http_client import http_client
 from tests.iyzico_buyer import APPROVED, authenticate, pay_with
 from tests.payu_buyer import PayUBuyer

@@ -1,4 +1,4 @@
-"""A sandbox as a real process, and a shop that pays at it."""
+"""A sandbox as a real process, and a merchant that uses it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 
 @pytest.fixture
 def own_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    """One that the test may kill."""
+    """A sandbox that the test may kill."""
     process = SandboxProcess(tmp_path_factory.mktemp("own-sandbox"))
     process.start()
     yield process

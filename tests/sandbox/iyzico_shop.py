@@ -1,4 +1,4 @@
-"""A shop that speaks iyzico's protocol by itself, without our gateway, so that the sandbox is tested alone."""
+"""A merchant with its own implementation of iyzico's protocol, which tests the sandbox without the gateway."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ class IyzicoShop:
         return self.post("/payment/iyzipos/checkoutform/auth/ecom/detail", {"token": token, "conversationId": "look"})
 
     def held(self, price: str = "50.00", card: str = APPROVED) -> dict[str, Any]:
-        """A form that was paid, as it is retrieved."""
+        """Pay a form; returns its retrieval."""
         form = self.initialize(price)
         pay_with(form["paymentPageUrl"], card)
         return self.form(form["token"])
 
     def taken(self, price: str = "50.00") -> str:
-        """The id of a payment that was captured."""
+        """Pay and capture; returns the payment's id."""
         payment_id = str(self.held(price)["paymentId"])
         assert self.postauth(payment_id)["status"] == "success"
         return payment_id
@@ -101,7 +101,7 @@ class IyzicoShop:
         secret: str = SECRET_KEY,
         sent: str | None = None,
     ) -> dict[str, Any]:
-        """One signed call; `sent` replaces the body after it was signed."""
+        """Send one signed call; `sent` replaces the body after signing."""
         signature = hmac.new(secret.encode(), f"R1{path}{body}".encode(), sha256).hexdigest()
         signed = base64.b64encode(f"apiKey:{key}&randomKey:R1&signature:{signature}".encode()).decode()
         return self.send(method, path + query, sent or body, {"Authorization": f"IYZWSv2 {signed}", "x-iyzi-rnd": "R1"})
@@ -117,7 +117,7 @@ class IyzicoShop:
                 return {"http": error.code}
 
     def money(self) -> dict[str, int]:
-        """What the provider's ledger says about the booking, over all of its forms."""
+        """The booking's entries in the provider's ledger, over all of its forms."""
         names = ("authorized", "captured", "released", "refunded", "held")
         intents = self.sandbox.intents(self.booking_id)
         return {name: sum(intent[name] for intent in intents) for name in names}

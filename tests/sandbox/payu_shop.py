@@ -1,4 +1,4 @@
-"""A shop that pays at the sandbox as PayU's API reference tells it to, over bare HTTP."""
+"""A merchant that follows PayU's API reference over plain HTTP."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PayUShop:
         return self.http.post(ORDERS, json=self.order(**given))
 
     def opened(self, **given: Any) -> tuple[str, PayUBuyer]:
-        """An order's id, and its buyer at the payment page."""
+        """Create an order; returns its id and the buyer at the payment page."""
         answer = self.create(**given)
         assert answer.status_code == 302, answer.text
         return answer.json()["orderId"], PayUBuyer(answer.headers["Location"])
@@ -88,7 +88,7 @@ class PayUShop:
         return found
 
     def money(self) -> dict[str, int]:
-        """What the provider's ledger says about the booking, over all of its orders."""
+        """The booking's entries in the provider's ledger, over all of its orders."""
         names = ("authorized", "captured", "released", "refunded", "held")
         intents = self.sandbox.intents(self.booking_id)
         return {name: sum(intent[name] for intent in intents) for name in names}

@@ -1,4 +1,4 @@
-"""A shop that pays at the sandbox through Stripe's own SDK."""
+"""A merchant that uses the sandbox through Stripe's own SDK."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Shop:
         return self.api.payment_intents.retrieve(intent_id).status
 
     def money(self) -> dict[str, int]:
-        """What the provider's ledger says about the booking, over all of its intents."""
+        """The booking's entries in the provider's ledger, over all of its intents."""
         names = ("authorized", "captured", "released", "refunded", "held")
         intents = self.sandbox.intents(self.booking_id)
         return {name: sum(intent[name] for intent in intents) for name in names}

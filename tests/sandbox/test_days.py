@@ -1,4 +1,4 @@
-"""The provider APIs list what happened on a day, as their providers do."""
+"""The provider APIs report the movements of a day, like their providers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults strike PayU's API where they are aimed, with the effect or without it."""
+"""Faults apply to the selected calls of PayU's API, with or without the effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PayU tells the shop of each change, signed, and is not held up by a shop that does not listen."""
+"""PayU sends the merchant a signed notification of each change, and is not delayed by an unreachable merchant."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.sandbox.payu_shop import PayUShop
 
 
 class Mailbox(NamedTuple):
-    """A shop's address for notifications, and what came there."""
+    """A merchant's endpoint for notifications, with the received messages."""
 
     url: str
     letters: Queue[tuple[bytes, str]]

@@ -1,4 +1,4 @@
-"""PayU's API: who may call, what an order needs, and how it goes from new to completed or cancelled."""
+"""PayU's orders: authentication, required fields, and the states from new to completed or cancelled."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_body_that_is_not_a_json_object_is_a_syntax_error(shop: PayUShop, body
     assert (answer.status_code, answer.json()["status"]["statusCode"]) == (400, "ERROR_SYNTAX")
 
 
-def test_an_external_id_is_taken_once_by_each_point_of_sale(shop: PayUShop) -> None:
+def test_an_external_id_is_unique_within_a_point_of_sale(shop: PayUShop) -> None:
     first = shop.create(extOrderId=f"{shop.booking_id}:1").json()
     again = shop.create(extOrderId=f"{shop.booking_id}:1", totalAmount="6000")
     assert (again.status_code, again.json()["status"]["statusCode"]) == (400, "ERROR_ORDER_NOT_UNIQUE")
@@ -156,7 +156,7 @@ def test_an_order_is_cancelled_once_and_releases_all_money(shop: PayUShop, is_pa
     assert shop.capture(order_id).status_code == 400
 
 
-def test_with_automatic_receive_the_money_is_taken_at_once(shop: PayUShop) -> None:
+def test_with_automatic_receive_the_money_is_captured_at_once(shop: PayUShop) -> None:
     automatic = PayUShop(shop.sandbox, "300747")
     assert automatic.status(automatic.paid()) == "COMPLETED"
     assert automatic.money()["captured"] == 5000

@@ -1,4 +1,4 @@
-"""PayU's payment page: the buyer pays, is refused, authenticates or leaves, and always finds the way back."""
+"""PayU's payment page: the buyer pays, is refused, authenticates or leaves, and can always return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PayU's refunds: queued, final or cancelled; never more than was taken, and the same id never twice."""
+"""PayU's refunds: queued, final or cancelled; never above the captured amount, once for each id."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_pending_refund_binds_its_amount_and_moves_nothing_yet(shop: PayUShop)
     assert again.value.status == 404
 
 
-def test_a_cancelled_refund_gives_nothing_back_and_frees_its_amount(shop: PayUShop) -> None:
+def test_a_cancelled_refund_returns_nothing_and_frees_its_amount(shop: PayUShop) -> None:
     order_id = shop.completed()
     shop.sandbox.fault("decline", shop.booking_id, face="payu", operation="refund")
     assert shop.refund(order_id, extRefundId="r1").json()["refund"]["status"] == "PENDING"

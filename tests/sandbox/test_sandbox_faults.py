@@ -1,4 +1,4 @@
-"""Faults strike the calls that they were meant for, and leave exactly what their names say."""
+"""Faults apply to the selected calls, with exactly the documented effect."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_fault_before_the_effect_takes_nothing_and_the_key_still_works(shop: S
 
 
 @pytest.mark.parametrize("kind", AFTER)
-def test_a_fault_after_the_effect_hides_that_the_money_was_taken(shop: Shop, kind: str) -> None:
+def test_a_fault_after_the_effect_hides_the_capture(shop: Shop, kind: str) -> None:
     held = shop.hold()
     shop.sandbox.fault(kind, shop.booking_id, operation="capture", delay_seconds=0.1)
     with pytest.raises(stripe.StripeError):
@@ -88,7 +88,7 @@ def test_a_declined_capture_leaves_the_reservation(shop: Shop) -> None:
     assert shop.capture(held.id).status == "succeeded"
 
 
-def test_faults_are_listed_and_taken_back(shop: Shop, sandbox: SandboxProcess) -> None:
+def test_faults_are_listed_and_removed(shop: Shop, sandbox: SandboxProcess) -> None:
     rule = {"kind": "429", "match": {"booking_id": shop.booking_id}, "times": 3}
     number = sandbox.call("POST", "/_sandbox/faults", rule)["id"]
     listed = {fault["id"]: fault for fault in sandbox.call("GET", "/_sandbox/faults")["faults"]}

@@ -1,4 +1,4 @@
-"""A key brings one effect and one answer, as Stripe documents it; no key brings an effect each time."""
+"""A key gives one effect and one response, as Stripe documents; without a key each call has an effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""iyzico's API: what its calls do, what they refuse, and that nothing of it is idempotent."""
+"""iyzico's API: effects and refusals of its calls; none is idempotent."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_a_cancel_voids_the_hold_and_a_second_one_is_refused(shop: IyzicoShop) -
     assert shop.money()["held"] == 0
 
 
-def test_a_cancel_on_the_day_of_the_payment_gives_all_of_it_back(shop: IyzicoShop) -> None:
+def test_a_cancel_on_the_day_of_the_payment_refunds_all_of_it(shop: IyzicoShop) -> None:
     payment_id = shop.taken()
     assert shop.cancel(payment_id)["price"] == 50
     assert shop.cancel(payment_id)["errorCode"] == "8514"
@@ -253,7 +253,7 @@ def test_a_payment_is_found_by_its_id_and_by_its_conversation(shop: IyzicoShop) 
     assert shop.postauth("1")["errorCode"] == "5087"
 
 
-def test_a_hold_that_was_taken_back_cannot_be_captured(shop: IyzicoShop) -> None:
+def test_an_expired_hold_cannot_be_captured(shop: IyzicoShop) -> None:
     paid = shop.held()
     shop.sandbox.call("POST", f"/_sandbox/intents/{paid['token']}/expire")
     assert shop.postauth(paid["paymentId"])["errorCode"] == "5082"

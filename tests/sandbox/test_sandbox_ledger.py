@@ -1,4 +1,4 @@
-"""The provider's books: they balance, agree with the intents, outlive a kill, and can be read whole."""
+"""The provider's ledger balances, matches the intents, survives a kill, and can be read page by page."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def steps_of(intents: Intents, intent_id: str) -> dict[str, Callable[[int | None
 
 @settings(max_examples=150, deadline=None)
 @given(manual=st.booleans(), sequence=st.lists(STEPS, max_size=12))
-def test_no_sequence_of_calls_takes_more_than_reserved_or_returns_more_than_taken(
+def test_no_sequence_of_calls_captures_or_refunds_too_much(
     manual: bool, sequence: list[tuple[str, int | None]]
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -182,7 +182,7 @@ def test_a_wrong_control_call_is_answered_with_the_mistake(
     assert refused.value.body["error"]["message"]
 
 
-def test_a_hold_that_is_not_there_cannot_lapse(shop: Shop) -> None:
+def test_an_intent_without_a_hold_cannot_expire(shop: Shop) -> None:
     with pytest.raises(ControlError) as refused:
         shop.sandbox.call("POST", f"/_sandbox/intents/{shop.open().id}/expire")
     assert (refused.value.status, refused.value.body["error"]["state"]) == (409, "open")

@@ -1,4 +1,4 @@
-"""What the Stripe API lets a shop do with a buyer's money, and what it refuses."""
+"""The operations that the Stripe API allows and refuses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_capture_takes_the_reserved_amount(shop: Shop) -> None:
     assert shop.money() == {**NOTHING, "authorized": 5000, "captured": 5000}
 
 
-def test_a_partial_capture_gives_the_rest_back_to_the_buyer(shop: Shop) -> None:
+def test_a_partial_capture_returns_the_rest_to_the_buyer(shop: Shop) -> None:
     taken = shop.capture(shop.hold().id, 3000)
     charge = shop.api.charges.retrieve(str(taken.latest_charge))
     assert (charge.amount_captured, charge.amount_refunded) == (3000, 2000)
@@ -88,7 +88,7 @@ def test_partial_refunds_never_exceed_the_captured_amount(shop: Shop) -> None:
     assert shop.money() == {**NOTHING, "authorized": 5000, "captured": 5000, "refunded": 5000}
 
 
-def test_money_that_was_not_taken_cannot_be_refunded(shop: Shop) -> None:
+def test_uncaptured_money_cannot_be_refunded(shop: Shop) -> None:
     held = shop.hold()
     with pytest.raises(stripe.InvalidRequestError, match="does not have a successful charge to refund"):
         shop.refund(held.id)
@@ -189,7 +189,7 @@ def test_a_missing_or_unknown_parameter_is_named(shop: Shop) -> None:
         shop.api.customers.list()
 
 
-def test_redirecting_payment_methods_need_a_way_back(shop: Shop) -> None:
+def test_payment_methods_with_redirects_need_a_return_address(shop: Shop) -> None:
     intent = shop.api.payment_intents.create({"amount": 5000, "currency": "eur"})
     with pytest.raises(stripe.InvalidRequestError, match="return_url"):
         shop.confirm(intent.id)

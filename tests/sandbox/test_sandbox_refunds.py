@@ -1,4 +1,4 @@
-"""Refunds that are not decided at once: pending counts as given back, and what fails is the merchant's again."""
+"""Pending refunds count as refunded; a failed one returns the money to the merchant."""
 
 from __future__ import annotations
 

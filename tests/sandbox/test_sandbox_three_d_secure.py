@@ -1,4 +1,4 @@
-"""The buyer's way through 3-D Secure and back to the shop."""
+"""The buyer's path through 3-D Secure and back to the merchant."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def challenged(shop: Shop, method: str = "pm_card_threeDSecure2Required") -> tup
 
 
 def visit(url: str, form: dict[str, str] | None = None) -> tuple[HTTPResponse, str]:
-    """What a browser without JavaScript would do, redirects not followed."""
+    """Submit a form like a browser without JavaScript, without following redirects."""
     parts = urlsplit(url)
     connection = HTTPConnection(str(parts.hostname), parts.port, timeout=60)
     body = urlencode(form) if form else None

@@ -1,4 +1,4 @@
-"""What ends by itself: keys after a day, holds after a week."""
+"""Keys expire after a day, holds after a week."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANSWER = SavedAnswer(200, b"{}", "req_1")
 
 
 class Clock:
-    """Time that only moves when it is told to."""
+    """A clock that moves only when the test moves it."""
 
     def __init__(self) -> None:
         self.now = time.time()
@@ -52,7 +52,7 @@ def test_a_key_is_forgotten_after_a_day_and_not_before(store: Store, clock: Cloc
     assert keys.claim("key", "/other", "parameters") is None
 
 
-def test_a_hold_is_taken_back_after_a_week_and_not_before(store: Store, clock: Clock) -> None:
+def test_a_hold_expires_after_a_week_and_not_before(store: Store, clock: Clock) -> None:
     ledger = Ledger(store)
     intents = Intents(store, ledger, "stripe", IDS, failure("generic_decline"))
     intent = intents.create(amount=1000, currency="eur", manual_capture=True)

@@ -1,4 +1,4 @@
-"""The sandbox tells a shop what happens as Stripe does: signed, again until it is heard, and out of order on demand."""
+"""The sandbox sends Stripe's webhooks: signed, repeated until accepted, and out of order on demand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TYPES = [f"payment_intent.{name}" for name in ("requires_action", "amount_captur
 
 
 class Listener:
-    """A shop's endpoint, which refuses as often as it is told to."""
+    """A merchant's endpoint that refuses a given number of times."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[bytes, str]] = []

@@ -1,4 +1,4 @@
-"""Paid bookings by the thousand, as their sagas leave them in every database and at the provider, without the sagas."""
+"""Creates thousands of paid bookings in every database and at the provider, without sagas."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AT_ONCE = 10
 
 
 async def sold(settings: Settings, event: str, count: int) -> list[str]:
-    """So many bookings of one standing place each, by so many buyers; their ids."""
+    """Create bookings of one standing place each, spread over the buyers; returns their ids."""
     reservation = open_engine(settings.database_url("reservation"), serves_callers=False)
     payment = open_engine(settings.database_url("payment"), serves_callers=False)
     gate = asyncio.Semaphore(_AT_ONCE)
@@ -50,7 +50,7 @@ async def sold(settings: Settings, event: str, count: int) -> list[str]:
 
 
 async def _charged(settings: Settings, bookings: Sequence[Booking]) -> list[str]:
-    """Their intents at the provider, where the money is taken."""
+    """Create their captured intents at the provider."""
     wanted = [
         {"booking_id": str(each.id), "amount": each.amount, "currency": each.currency.lower(), "end": "captured"}
         for each in bookings

@@ -1,4 +1,4 @@
-"""An organizer says by which payment providers an event may be paid, and no other ever sees its buyers."""
+"""An organizer selects the payment providers of an event; no other provider is used."""
 
 from __future__ import annotations
 

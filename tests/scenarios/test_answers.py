@@ -1,4 +1,4 @@
-"""Answers stay true: whoever repeats a call learns how things stand now, and learns it in time."""
+"""A repeated call returns the current state, and returns in time."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ async def test_the_key_of_a_booking_whose_saga_is_gone_revives_it(
 
 @contextmanager
 def hold_ended(settings: Settings, booking: str, *, seconds_ago: int) -> Iterator[None]:
-    """The body runs as if the hold had ended so long ago; then the row says again what its domain events say."""
+    """Run the body as if the hold had expired this long ago; restore the row afterwards."""
     url = make_url(settings.database_url("reservation")).set(drivername="postgresql")
     move = "UPDATE bookings SET expires_at = expires_at + %s WHERE id = %s"
     with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
@@ -220,7 +220,7 @@ async def test_every_refusal_returns_the_callers_key(platform: PlatformClient) -
 
 @contextmanager
 def hanging(stack: Stack, server: str) -> Iterator[None]:
-    """The body runs while the server takes connections and answers nothing."""
+    """Run the body while the server accepts connections but never responds."""
     leader = stack.pid(server)
     assert leader is not None
     os.kill(leader, signal.SIGSTOP)  # first, so that it makes no child that we do not know
@@ -312,7 +312,7 @@ async def test_a_buyer_gets_the_tickets_when_a_signal_arrives_as_the_saga_ends(
 
 @pytest.fixture
 async def impatient_api(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
-    """An API process that waits for a payment so long that its bank is done, and the capture is not."""
+    """An API process that waits until the authorization is done, but not until the capture is."""
     name = f"api-{uuid4().hex[:8]}"
     spawned = await asyncio.to_thread(stack.spawn, name, "api", env={"SEATWRIGHT_PAYMENT_WAIT": "2.5"})
     async with http_client(f"http://127.0.0.1:{spawned.ports['api']}") as http:

@@ -1,4 +1,4 @@
-"""Postgres stays away for longer than a saga's patience: nothing fails silently, and all is well afterwards."""
+"""An outage of Postgres beyond a saga's retries waits for an operator, and everything ends right."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.disruptive
 
 ROLE = "seatwright_reservation"
 SLOW = 1.7
-"""Seconds in which a database has to go away while the provider works: as long as such a call may take (2) allows."""
+"""Seconds in which the database must go down during a provider call, within the call's limit of 2 s."""
 
 
 @asynccontextmanager
 async def locked_out(settings: Settings) -> AsyncIterator[None]:
-    """The reservation service cannot reach its database while the body runs."""
+    """Run the body while the reservation service cannot reach its database."""
     async with await psycopg.AsyncConnection.connect(secret(settings.postgres_admin_dsn), autocommit=True) as admin:
         await admin.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(ROLE)))
         await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [ROLE])
@@ -35,7 +35,7 @@ async def locked_out(settings: Settings) -> AsyncIterator[None]:
 
 
 async def is_parked(platform: PlatformClient, booking: str) -> bool:
-    """Whether an operator sees in Temporal's UI that this saga waits."""
+    """Whether Temporal's UI shows an operator that this saga waits."""
     description = await platform.saga(booking).describe()
     attributes = {pair.key.name: pair.value for pair in description.typed_search_attributes}
     return bool(attributes["SeatwrightStatus"] == "needs_attention")

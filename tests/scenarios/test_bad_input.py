@@ -1,4 +1,4 @@
-"""Whatever a caller sends that is wrong: a clear problem that names the field, nothing changed, never a 5xx."""
+"""Invalid input gets a problem that names the field, changes nothing, and never causes a 5xx."""
 
 from __future__ import annotations
 

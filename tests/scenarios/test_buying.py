@@ -1,4 +1,4 @@
-"""Buying a ticket, and what can come instead."""
+"""Buying a ticket, and the other endings of a purchase."""
 
 from __future__ import annotations
 

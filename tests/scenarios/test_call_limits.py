@@ -1,4 +1,4 @@
-"""Several workers sell in a rush at a provider with a limit: it is held, and every buyer gets the tickets."""
+"""Several workers keep a provider's call limit during a rush, and every buyer gets the tickets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def limited_workers(stack: Stack) -> Iterator[None]:
 
 @pytest.fixture
 async def rush(platform: PlatformClient, limited_workers: None) -> list[str]:
-    """Bookings that all pay at the same moment, and are confirmed at once."""
+    """Pay for bookings at the same moment; all must be confirmed at once."""
     event = await platform.event()
     buyers = [platform.new_buyer() for _ in range(BUYERS)]
     bookings = [

@@ -1,4 +1,4 @@
-"""Personal data stays where it is needed: a buyer's name and address are looked for in everything that we write.
+"""A buyer's name and address occur only in the places that need them, out of everything that the platform writes.
 
 The needle goes in wherever a buyer can put it, and the payment fails in every way that could make something complain
 about it. That the search works is shown by looking for the booking's id in the same places.
@@ -27,11 +27,11 @@ from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 NEED_IT = {"mail", "postgres", "sandbox"}
-"""Who has it on purpose: the mail server, identity's database, and the provider, which is told the payment method."""
+"""Places that need the data: the mail server, the identity database, and the provider for the payment method."""
 
 
 class Canary(NamedTuple):
-    """What is looked for, and the ids by which the same places are known to be searched at all."""
+    """The personal data to search, and ids that prove that each place is searched."""
 
     mark: bytes
     booking: str
@@ -43,7 +43,7 @@ class Canary(NamedTuple):
 
 @pytest.fixture
 async def canary(platform: PlatformClient) -> Canary:
-    """Somebody who has registered twice, booked, failed to pay in all ways, paid, and asked for the money back."""
+    """A buyer who has registered twice, failed to pay in every way, paid, and requested a refund."""
     mark = uuid4().hex.translate(str.maketrans("0123456789", "ghijklmnop"))  # digits might be taken for a card's
     name, email, password = f"Canary {mark}", f"canary-{mark}@example.test", f"canary {mark}"
     http = platform.http
@@ -117,7 +117,7 @@ def _files_with(needle: bytes, folder: Path) -> list[str]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """`rglob` would fail at a folder that goes away meanwhile, with another test's topic or index."""
+    """Walk a folder; unlike `rglob` this tolerates folders that other tests delete."""
     for parent, _, names in os.walk(folder):
         yield from (Path(parent, name) for name in names)
 
@@ -126,12 +126,12 @@ def _has(path: Path, needle: bytes) -> bool:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return content.find(needle) >= 0
-    except (ValueError, FileNotFoundError):  # empty, or gone meanwhile
+    except (ValueError, FileNotFoundError):  # empty, or deleted by another test
         return False
 
 
 def _all_messages(bootstrap: str) -> Iterable[tuple[str, bytes]]:
-    """Every message of every topic of ours, headers included."""
+    """Every message of every topic of the platform, with headers."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "canary", "enable.auto.commit": False})
     try:
         topics = consumer.list_topics(timeout=60).topics

@@ -1,4 +1,4 @@
-"""Cancelling in each state."""
+"""Cancelling a booking in each state."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_a_payment_in_flight_is_waited_for_and_undone(platform: PlatformCl
     assert await platform.seat(event, "A-1-1") == "available"
 
 
-async def test_a_buyer_who_has_to_act_can_cancel_instead(platform: PlatformClient) -> None:
+async def test_a_buyer_can_cancel_while_action_is_required(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     assert (await buyer.pay(booking, CARD_WITH_3DS)).status_code == 202
@@ -72,7 +72,7 @@ async def test_a_concurrent_cancel_and_payment_end_in_one_of_the_two(platform: P
         assert await platform.provider.kept(booking) == (5000 if outcome == "confirmed" else 0)
 
 
-async def test_a_cancellation_from_the_temporal_ui_gives_everything_back(platform: PlatformClient) -> None:
+async def test_a_cancel_in_the_temporal_ui_releases_everything(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.saga(booking).cancel()

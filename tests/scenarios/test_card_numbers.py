@@ -1,4 +1,4 @@
-"""A card's number in whatever place of whatever call: refused by the field's name, repeated and kept nowhere."""
+"""A card number in any field of any call is refused by the field's name, and neither repeated nor stored."""
 
 from __future__ import annotations
 

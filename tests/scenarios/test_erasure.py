@@ -1,4 +1,4 @@
-"""A person who has bought is erased: nothing of them is left anywhere, and the money's records and the tickets stay."""
+"""Erasing a buyer removes all personal data, and keeps tickets and financial records."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_an_export_has_every_booking_of_its_owner(platform: PlatformClient
 
 @pytest.fixture
 async def erased(platform: PlatformClient) -> tuple[Registered, str, str]:
-    """Somebody with a ticket who has been erased; the event and the booking."""
+    """An erased buyer with a ticket; the event and the booking."""
     person, event = await register(platform), await platform.event()
     booking = str((await person.bought(event, "A-1-1"))["id"])
     answer = await platform.http.request("DELETE", "/v1/me", json={"password": PASSWORD}, headers=person.headers)
@@ -46,7 +46,7 @@ async def test_tickets_and_money_records_of_an_erased_person_stay(
     assert keys == [(0,)]
 
 
-async def test_an_erased_person_gets_the_money_of_a_cancelled_event_back_and_no_mail(
+async def test_an_erased_person_is_refunded_for_a_cancelled_event_without_a_mail(
     platform: PlatformClient, erased: tuple[Registered, str, str], mailbox: httpx2.AsyncClient, settings: Settings
 ) -> None:
     person, event, booking = erased

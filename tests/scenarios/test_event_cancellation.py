@@ -1,4 +1,4 @@
-"""An event is called off: everyone who paid gets the money back once, whatever dies on the way."""
+"""A cancelled event refunds every buyer once, despite crashes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def saga(platform: PlatformClient, event: str) -> WorkflowHandle[Any, Any]:
 
 
 async def finished(platform: PlatformClient, event: str) -> dict[str, Any]:
-    """The report, once there is one."""
+    """Wait for the report."""
 
     async def report() -> dict[str, Any] | None:
         found: dict[str, Any] | None = (await platform.cancellation(event))["report"]
@@ -47,7 +47,7 @@ async def finished(platform: PlatformClient, event: str) -> dict[str, Any]:
 
 
 async def many(count: int, make: Callable[[], Awaitable[str]]) -> list[str]:
-    """So many of them, some at a time."""
+    """Create this many, some at a time."""
     gate = asyncio.Semaphore(10)
 
     async def one() -> str:
@@ -64,7 +64,7 @@ async def held(buyer: Buyer, event: str) -> str:
 
 
 async def a_house_with_buyers(platform: PlatformClient) -> tuple[str, Buyer, list[str], list[str]]:
-    """An event, a buyer, the paid bookings, and those in flight, of which a third is about to be paid."""
+    """An event, a buyer, paid bookings, and bookings in flight, a third of which are about to be paid."""
     event, buyer = await platform.event(standing=PAID + IN_FLIGHT, hold_seconds=3600), platform.new_buyer()
 
     async def bought() -> str:
@@ -101,7 +101,7 @@ async def in_the_middle(platform: PlatformClient, event: str, refunded: int) -> 
 
 
 async def pays_back_everything(platform: PlatformClient, booking: str) -> None:
-    """Exactly once: what was taken has gone back by one refund that succeeded, and nothing is reserved."""
+    """The captured money was returned by exactly one succeeded refund, and nothing is reserved."""
     intents = await platform.provider.intents(booking)
     assert [each["captured"] - each["refunded"] + each["held"] for each in intents] == [0] * len(intents)
     taken = [each for each in intents if each["captured"]]
@@ -162,7 +162,7 @@ async def is_paused_and_quiet(platform: PlatformClient, event: str) -> bool:
     return bool(found["paused"] and not found["progress"]["refunding"])
 
 
-async def test_a_refund_that_cannot_be_made_is_named_in_the_report_and_holds_up_no_other(
+async def test_an_impossible_refund_is_reported_and_delays_no_other(
     platform: PlatformClient,
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()

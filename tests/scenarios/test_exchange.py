@@ -1,4 +1,4 @@
-"""A ticket's seat for another one: the old one is let go only when the new one is paid, and then in one step."""
+"""Exchanging a seat: the old seat is released only after the payment of the new one, in one step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.waiting import eventually
 
 
 async def bought(platform: PlatformClient, *seats: str, **event: Any) -> tuple[str, Buyer, dict[str, Any]]:
-    """An event where a seat in A costs 5000 and one in B 4000; a buyer; and a booking of these seats."""
+    """An event with seats at 5000 (A) and 4000 (B), a buyer, and a booking of these seats."""
     opened, buyer = await platform.event(**event), platform.new_buyer()
     return opened, buyer, await buyer.bought(opened, *seats)
 
@@ -265,12 +265,12 @@ async def test_support_reads_the_exchange_in_the_bookings_story(platform: Platfo
     _, buyer, booking = await bought(platform, "B-1-1")
     exchange = await exchanged(buyer, booking, "B-1-1", "A-1-1")
     support = platform.new_buyer(Role.SUPPORT)
-    story = (await support.get(f"/v1/bookings/{booking['id']}/timeline")).json()
-    [told] = story["exchanges"]
+    timeline = (await support.get(f"/v1/bookings/{booking['id']}/timeline")).json()
+    [told] = timeline["exchanges"]
     assert told["exchange"]["id"] == exchange["id"]
     steps = [step["what"] for step in told["steps"] if step["kind"] == "step"]
     assert steps[:5] == ["hold_new_seat", "authorize", "commit_exchange", "capture_difference", "swap_seats"]
-    assert [each["type"] for each in story["domain_events"]][-1] == "booking.ticket_exchanged"
+    assert [each["type"] for each in timeline["domain_events"]][-1] == "booking.ticket_exchanged"
     assert (await support.get(f"/v1/bookings/{booking['id']}/exchanges/{exchange['id']}")).json() == exchange
 
 

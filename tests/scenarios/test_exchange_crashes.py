@@ -1,4 +1,4 @@
-"""Whatever dies between two steps of an exchange: one seat is the buyer's, and it is paid once.
+"""After a crash between any two steps of an exchange the buyer has one seat and pays once.
 
 `tests/faults/test_exchanges.py` kills its workers before and after each of its effects; here is what that cannot do.
 """
@@ -42,7 +42,7 @@ async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 
 class Ordered:
-    """An exchange of B-1-1 for another seat that was ordered, and is being carried out."""
+    """A requested exchange of B-1-1 for another seat."""
 
     def __init__(self, platform: PlatformClient, buyer: Buyer, booking: dict[str, Any], new: str) -> None:
         self.platform, self.buyer, self.booking, self.new, self.key = platform, buyer, booking, new, str(uuid4())
@@ -61,7 +61,7 @@ class Ordered:
         return now is not None and now["state"] == "committed"
 
     async def is_completed(self) -> None:
-        """The same key learns in the end that all is well."""
+        """Repeat the call with the same key until it succeeds."""
         assert (await self.order).status_code in (200, 503)
 
         async def told() -> bool:
@@ -118,7 +118,7 @@ async def test_an_outage_during_the_capture_of_a_difference_waits_for_an_operato
 
 
 async def revived(platform: PlatformClient, engine: AsyncEngine, settings: Settings, exchange: str) -> None:
-    """Workflow recovery has started the workflow again."""
+    """Wait until workflow recovery has started the workflow again."""
     at_once = booking_policy(settings).model_copy(update={"payment_window": timedelta(0)})
 
     async def is_revived() -> bool:

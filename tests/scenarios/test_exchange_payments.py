@@ -1,4 +1,4 @@
-"""The difference of an exchange at a provider that asks, refuses, stumbles or comes late: paid once, or not at all."""
+"""The price difference of an exchange is paid once or not at all, whatever the provider does."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.webhooks import rows
 async def waiting(
     buyer: Buyer, booking: dict[str, Any], old: str, new: str, *, key: str | None = None, **how: Any
 ) -> dict[str, Any]:
-    """An exchange whose buyer has to act at the provider."""
+    """An exchange with required action at the provider."""
     answer = await buyer.exchange(booking["id"], ticket_of(booking, old), new, key=key, **how)
     assert (answer.status_code, answer.json()["state"]) == (202, "action_required"), answer.text
     body: dict[str, Any] = answer.json()

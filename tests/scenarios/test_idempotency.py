@@ -1,4 +1,4 @@
-"""The same key means the same booking and the same payment, whoever asks, wherever, and how late."""
+"""The same key means the same booking and payment, at every API process and at any time."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_another_order_of_seats_is_the_same_request(platform: PlatformClie
 async def test_a_refused_hold_is_not_remembered(platform: PlatformClient) -> None:
     event, first, second = await platform.event(), platform.new_buyer(), platform.new_buyer()
     key, blocking = str(uuid4()), await first.held(event, "A-1-1")
-    # Let the workflow refuse, not only the look into Redis before it.
+    # Let the workflow refuse, not only the early check in Redis.
     assert {a.status_code for a in await asyncio.gather(*(second.hold(event, "A-1-1", key=key) for _ in range(3)))} == {
         409
     }

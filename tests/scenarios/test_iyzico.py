@@ -1,4 +1,4 @@
-"""Paying on iyzico's page, as a buyer, a browser and a clumsy provider do it; every test ends with the audit."""
+"""Paying on iyzico's page, also with provider faults; every test ends with the audit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.webhooks import rows
 
 
 async def ordered(buyer: Buyer, booking: str, *, key: str | None = None) -> str:
-    """Order the payment, and the page where the buyer pays."""
+    """Start the payment; returns the address of iyzico's page."""
     answer = await buyer.pay(booking, None, provider="iyzico", key=key)
     assert (answer.status_code, answer.json()["status"]) == (202, "action_required"), answer.text
     action = answer.json()["next_action"]
@@ -31,7 +31,7 @@ async def ordered(buyer: Buyer, booking: str, *, key: str | None = None) -> str:
 
 
 async def browses(url: str, card: str, *, with_3ds: bool | None = None) -> Page:
-    """The buyer chooses a card; with 3-D Secure (`with_3ds` says how) also answers the bank; and comes back to us."""
+    """Choose a card, answer the bank if `with_3ds` is given, and return to the platform."""
     page = await asyncio.to_thread(pay_with, url, card, with_3ds=with_3ds is not None)
     if with_3ds is not None:
         page = await asyncio.to_thread(authenticate, url, approve=with_3ds)
@@ -93,7 +93,7 @@ async def test_a_declined_card_may_be_followed_by_another_on_the_same_page(platf
     await buyer.ends_as(booking, "confirmed")
 
 
-async def test_a_page_that_is_paid_after_a_cancel_gives_the_money_back(platform: PlatformClient) -> None:
+async def test_a_page_that_is_paid_after_a_cancel_is_refunded(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     url = await ordered(buyer, booking)

@@ -1,4 +1,4 @@
-"""The payment's steps at iyzico, repeated after a worker died or an answer was lost."""
+"""Repeated payment steps at iyzico after a worker's death or a lost response."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Till:
         await self._provider.will(fault, operation, str(self.booking), face="iyzico", delay_seconds=3)
 
     async def money(self) -> tuple[int, int, int, int]:
-        """Forms, and minor units captured, refunded and held."""
+        """The number of forms, and the minor units captured, refunded and held."""
         intents = await self._provider.intents(str(self.booking))
         captured, refunded, held = (sum(each[name] for each in intents) for name in ("captured", "refunded", "held"))
         return len(intents), captured, refunded, held
@@ -133,7 +133,7 @@ async def test_a_void_with_a_lost_response_happens_once(till: Till, fault: str) 
     assert await till.money() == (1, 0, 0, 0)
 
 
-async def test_money_that_was_taken_unheard_is_given_back(till: Till) -> None:
+async def test_money_captured_with_a_lost_response_is_refunded(till: Till) -> None:
     await till.authorized()
     await till.will("reset_after", "capture")
     with pytest.raises(ApplicationError):

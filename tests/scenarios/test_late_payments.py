@@ -1,4 +1,4 @@
-"""Money that turns up when the booking is over: seats for it where there are any, else all of it back; told once."""
+"""Money that arrives after the end of its booking gets seats if possible, else a full refund, with one message."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAULTS = ("500_before", "500_saved", "500_after", "timeout_before", "timeout_aft
 
 
 class Late:
-    """A booking whose payment the provider had not decided when nobody waited for it any more."""
+    """A booking with a payment that the provider decides after the booking has ended."""
 
     def __init__(self, platform: PlatformClient, settings: Settings, buyer: Buyer, event: str, booking: str) -> None:
         self.platform, self.settings, self.buyer, self.event, self.booking = platform, settings, buyer, event, booking
@@ -36,7 +36,7 @@ class Late:
         return self.platform.temporal.get_workflow_handle(f"late-payment-{intents[0]['id']}")
 
     async def is_settled(self, within: float = 60) -> str | None:
-        """What the buyer was told, once it was."""
+        """Wait for the message to the buyer."""
 
         async def is_over() -> bool:
             watched = rows(self.settings, "SELECT FROM attempts WHERE booking_id = %s AND watched", self.booking)
@@ -64,7 +64,7 @@ class Late:
 async def undecided(
     platform: PlatformClient, settings: Settings, *seats: str, hold_seconds: int = 3, silent: bool = False, **more: Any
 ) -> Late:
-    """A booking that is held, and whose buyer has given up a payment that the provider cannot close."""
+    """A held booking with an abandoned payment that the provider cannot close."""
     event = await platform.event(hold_seconds=stretched(hold_seconds), rows=3, seats_per_row=6)
     buyer = platform.new_buyer()
     booking = await buyer.held(event, *(seats or ("A-1-3",)), **more)
@@ -234,7 +234,7 @@ async def test_a_fault_on_the_way_to_the_late_ticket_takes_the_money_once(
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_fault_on_the_way_back_returns_all_of_it_once(
+async def test_a_fault_during_the_refund_returns_all_money_once(
     platform: PlatformClient, settings: Settings, fault: str
 ) -> None:
     late = await undecided(platform, settings, hold_seconds=120)

@@ -1,4 +1,4 @@
-"""A worker that Temporal has given up goes on with an order, while another one undoes it."""
+"""A worker that Temporal has given up continues a step, while another worker undoes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sagas that somebody ended or set back by hand: their bookings still come to a right end."""
+"""Bookings with a saga that was terminated or reset by hand still end right."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 
 async def revived(platform: PlatformClient, engine: AsyncEngine, booking: str) -> None:
-    """Workflow recovery has started the saga again."""
+    """Wait until workflow recovery has started the saga again."""
 
     async def alive() -> bool:
         await platform.revive(engine, platform.saga(booking))
@@ -40,7 +40,7 @@ async def revived(platform: PlatformClient, engine: AsyncEngine, booking: str) -
 
 
 async def waits_to_try_again(platform: PlatformClient, booking: str) -> bool:
-    """Whether no step is being tried just now: the saga has a timer besides the one of its hold."""
+    """Whether no step is running: the saga has a timer besides that of its hold."""
     history = await platform.saga(booking).fetch_history()
     return sum(event.HasField("timer_started_event_attributes") for event in history.events) > 1
 

@@ -1,4 +1,4 @@
-"""Servers and processes die under the bookings: callers get an honest answer in time, and nothing is lost."""
+"""During outages of servers and processes callers get a correct response in time, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ EVERYTHING = (
 
 @pytest.fixture(autouse=True)
 def all_is_up_again(stack: Stack) -> Iterator[None]:
-    """Whatever a test has broken, the next one finds whole."""
+    """Repair everything after each test."""
     yield
     stack.up(*EVERYTHING)
 
 
 @asynccontextmanager
 async def without(stack: Stack, *names: str) -> AsyncIterator[None]:
-    """The body runs while these are dead."""
+    """Run the body while these processes are stopped."""
     for name in names:
         await asyncio.to_thread(stack.kill, name)
     try:
@@ -77,7 +77,7 @@ async def test_a_hold_without_a_server_fails_within_two_seconds_and_works_later(
 
 @pytest.fixture(scope="module")
 def patient(stack: Stack) -> Iterator[str]:
-    """The address of an API whose sagas try as long as in production, since a server may be slow to come back."""
+    """The address of an API with the production retries, since a server may restart slowly."""
     env = {"SEATWRIGHT_COMPENSATION_ATTEMPTS": "12", "SEATWRIGHT_PAYMENT_WINDOW": "600"}
     spawned = stack.spawn("api-patient", "api", env=env)
     yield f"http://127.0.0.1:{spawned.ports['api']}"
@@ -180,7 +180,7 @@ async def test_an_api_killed_in_the_middle_of_a_hold_has_not_lost_it(platform: P
     assert (await buyer.pay(again.json()["id"])).status_code == 200
 
 
-async def test_seats_freed_while_redis_is_away_are_on_sale_again_soon_after_it_is_back(
+async def test_seats_freed_during_an_outage_of_redis_are_on_sale_soon_after_it(
     platform: PlatformClient, stack: Stack
 ) -> None:
     event, buyer, other = await platform.event(), platform.new_buyer(), platform.new_buyer()

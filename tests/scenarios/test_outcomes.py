@@ -1,4 +1,4 @@
-"""What the world learns of a booking: mail, search, sales, and the domain events themselves."""
+"""The effects of a booking outside its saga: mail, search, sales and domain events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WITHIN = 60
 
 
 class Registered(Buyer):
-    """A person who is known to the identity service, with an address."""
+    """A person registered at the identity service."""
 
     email: str
 
@@ -55,7 +55,7 @@ async def mailbox(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def mails_to(mailbox: httpx2.AsyncClient, address: str) -> list[dict[str, Any]]:
-    """What was written about bookings, after the mail that everybody gets who registers."""
+    """The mails about bookings, without the mail of the registration."""
     found = (await mailbox.get("/api/v1/search", params={"query": f'to:"{address}"'})).json()["messages"]
     return [
         (await mailbox.get(f"/api/v1/message/{mail['ID']}")).json() for mail in found if mail["Subject"] != VERIFICATION
@@ -76,7 +76,7 @@ def sales(settings: Settings, event: str) -> list[tuple[Any, ...]]:
 
 
 def is_published(settings: Settings, booking: str) -> bool:
-    """Whether the outbox keeps nothing of this booking any more."""
+    """Whether the outbox has no more messages of this booking."""
     waiting = "SELECT FROM outbox WHERE aggregate_id = %s"
     for service in ("reservation", "payment"):
         with connect(settings, service) as connection:
@@ -86,7 +86,7 @@ def is_published(settings: Settings, booking: str) -> bool:
 
 
 def ends(settings: Settings, topic: str) -> dict[int, int]:
-    """Where each partition of a topic ends now."""
+    """The current end of each partition of a topic."""
     asking = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "ends"})
     try:
         partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
@@ -96,7 +96,7 @@ def ends(settings: Settings, topic: str) -> dict[int, int]:
 
 
 def is_handled(settings: Settings, group: str, topic: str, until: dict[int, int]) -> bool:
-    """Whether a consumer group has handled all that lies before these ends."""
+    """Whether a consumer group has handled everything before these ends."""
     asking = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": group})
     try:
         committed = asking.committed([TopicPartition(topic, number) for number in until], timeout=60)
@@ -134,7 +134,7 @@ def _unread(reader: Consumer, left: dict[int, int]) -> list[TopicPartition]:
 
 
 async def told(settings: Settings, topic: str, key: str, how_many: int) -> list[Read]:
-    """What a new consumer group reads of an aggregate until it has so many domain events; some may come twice."""
+    """Read an aggregate's messages with a new group up to this number of domain events; some may repeat."""
     async with reading(settings.kafka_bootstrap, topic) as reader:
 
         async def enough() -> list[Read]:

@@ -1,4 +1,4 @@
-"""Buying through PayU, from the REST call to the audit: the buyer pays on PayU's page, or does not."""
+"""Buying through PayU, from the REST call to the audit: with and without a payment on PayU's page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 SLOWLY = 60
-"""The saga asks the provider ever less often, and a loaded machine is slow."""
+"""The intervals between polls of the provider grow, and a loaded machine is slow."""
 
 
 async def order(buyer: Buyer, booking: str, *, key: str | None = None, **more: Any) -> httpx2.Response:
@@ -25,7 +25,7 @@ async def order(buyer: Buyer, booking: str, *, key: str | None = None, **more: A
 
 
 async def sent_to_payu(buyer: Buyer, booking: str, *, key: str | None = None) -> PayUBuyer:
-    """Order a payment, and its buyer at PayU's page."""
+    """Start a payment; returns the buyer at PayU's page."""
     answer = await order(buyer, booking, key=key)
     assert answer.status_code == 202, answer.text
     body = answer.json()
@@ -34,7 +34,7 @@ async def sent_to_payu(buyer: Buyer, booking: str, *, key: str | None = None) ->
 
 
 async def acts(platform: PlatformClient, page: PayUBuyer, card: str, outcome: str | None = None) -> None:
-    """Pay with a card, answer the bank where it asks, and come back to us as a browser does."""
+    """Pay with a card, answer the bank if required, and return to the platform like a browser."""
     await asyncio.to_thread(page.pay, card)
     if outcome:
         await asyncio.to_thread(page.answer, outcome)
@@ -47,7 +47,7 @@ async def is_held_again(buyer: Buyer, booking: str) -> None:
 
 
 async def reason(buyer: Buyer, booking: str, key: str) -> str:
-    """Why an order came to nothing, as its repetition tells."""
+    """The problem of a failed payment, from a repeated call."""
     answer = await order(buyer, booking, key=key)
     assert answer.status_code == 402, answer.text
     return str(answer.json()["code"])
@@ -86,7 +86,7 @@ async def test_a_buyer_who_cancels_while_on_payus_page_pays_nothing(platform: Pl
     assert await platform.provider.kept(booking) == 0
 
 
-async def test_a_payment_method_is_chosen_at_payu_and_not_here(platform: PlatformClient) -> None:
+async def test_a_payment_method_is_chosen_at_payu_and_not_in_the_request(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
     booking = await buyer.held(await platform.event(), "A-1-1")
     answer = await order(buyer, booking, payment_method="TOKC_KPNZVSLJUNR4DHF5NPVKDPJGMX7")

@@ -1,4 +1,4 @@
-"""The payment provider misbehaves while a booking is undone. What else can go wrong there: `tests/providers`."""
+"""Provider faults during the undo of a booking; `tests/providers` has the other faults."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def test_a_capture_with_a_lost_response_is_refunded_despite_refund_faults(
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
-    # Every answer to the capture is lost until we give up and go back; one of the looks may be a webhook's.
+    # Every response to the capture is lost until the saga gives up; a webhook may cause one of the polls.
     await platform.provider.will("reset_after", "capture", booking)
     await platform.provider.will("500_before", "retrieve", booking, times=4)
     await platform.provider.will(fault, "refund", booking)

@@ -19,7 +19,7 @@ from db.engine import open_engine
 from sandbox.testing import ROOT
 from temporal.connection import connect
 from tests.provider_settings import stripe_settings
-from tests.scenarios.books import Books, begin_well_before_midnight, today
+from tests.scenarios.reconciliation_harness import ReconciliationHarness, begin_well_before_midnight, today
 from tests.waiting import eventually
 from tests.webhooks import rows
 from workers.temporal.schedules import DAILY_RECONCILIATION, schedule_reconciliation
@@ -69,7 +69,7 @@ async def test_the_command_prints_each_difference_and_leaves_with_1(
 ) -> None:
     own = stripe_settings(settings)
     gateway = StripeGateway(own.api_key.get_secret_value(), base_url=own.api_base)
-    booking = await Books(engine, {"stripe": gateway}, "stripe").booked_here(f"pi_nobody{uuid4().hex}")
+    booking = await ReconciliationHarness(engine, {"stripe": gateway}, "stripe").booked_here(f"pi_nobody{uuid4().hex}")
     await gateway.close()
     code, printed = await reconcile(stack_env, "--day", str(today()), "--provider", "stripe")
     assert code == 1, printed

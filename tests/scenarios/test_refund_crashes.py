@@ -1,4 +1,4 @@
-"""Whatever dies between two steps of a refund: the tickets are void, and the money goes back once."""
+"""After a crash between any two steps of a refund the tickets are void and the money returns once."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def is_paid_back_once(platform: PlatformClient, buyer: Buyer, booking: str
 
 
 @pytest.mark.parametrize("fault", ["slow", "timeout_after"])
-async def test_workers_killed_before_or_after_the_provider_has_paid_back(
+async def test_workers_killed_before_or_after_the_refund_lose_nothing(
     platform: PlatformClient, stack: Stack, fault: str
 ) -> None:
     _, buyer, booking = await a_booking(platform)
@@ -146,7 +146,7 @@ async def test_a_refund_that_fails_while_its_workflow_ends_is_repeated(
     platform: PlatformClient, engine: AsyncEngine, settings: Settings, stack: Stack
 ) -> None:
     _, buyer, booking = await a_booking(platform)
-    async with without(stack, "redis"):  # which is told of the seat last of all
+    async with without(stack, "redis"):  # which is updated last
         refund = await accepted(buyer, booking)
         await becomes(buyer, booking, "refunded")
         [given] = await platform.provider.refunds(booking)
@@ -171,7 +171,7 @@ async def is_over(workflow: WorkflowHandle[Any, Any]) -> bool:
         return False
 
 
-async def test_a_reset_refund_pays_back_once(platform: PlatformClient) -> None:
+async def test_a_reset_refund_workflow_pays_once(platform: PlatformClient) -> None:
     _, buyer, booking = await a_booking(platform)
     refund = await accepted(buyer, booking)
     await becomes(buyer, booking, "refunded")

@@ -1,4 +1,4 @@
-"""Tickets given back: void at once, paid back once, and never called refunded before the provider says so."""
+"""Refunded tickets are void at once, paid back once, and refunded only after the provider's confirmation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def accepted(buyer: Buyer, booking: str, *tickets: str, **more: Any) -> di
 
 
 async def becomes(buyer: Buyer, booking: str, status: str, within: float = 30) -> None:
-    """Wait until the booking has this state; until then it is on its way there."""
+    """Wait until the booking has this state."""
 
     async def there() -> bool:
         now = await buyer.status(booking)
@@ -100,7 +100,7 @@ async def test_the_policys_fee_is_kept_ticket_by_ticket_and_the_booking_owes_it(
     assert await platform.provider.kept(booking["id"]) == 650 + 550
 
 
-async def test_free_places_are_given_back_without_a_provider(platform: PlatformClient) -> None:
+async def test_free_places_are_refunded_without_a_provider(platform: PlatformClient) -> None:
     event, buyer = await platform.event(standing_price=0), platform.new_buyer()
     booking = await buyer.bought(event, quantities={"Standing": 1})
     await accepted(buyer, booking["id"])

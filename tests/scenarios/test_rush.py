@@ -1,4 +1,4 @@
-"""Many buyers at once for the same places."""
+"""Many concurrent buyers of the same places."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.disruptive] if FULL else []  # at full size a rush lea
 
 
 async def answer_to(call: Callable[[str], Awaitable[Response]]) -> Response:
-    """Call as every client should: with the same key again for as long as the answer is 503, "unknown" or "busy"."""
+    """Repeat the call with the same key, as a client should, while the response is 503, "unknown" or "busy"."""
     key = str(uuid4())
 
     async def known() -> Response | None:
@@ -41,14 +41,14 @@ async def hold(buyer: Buyer, event: str, *seats: str, quantities: dict[str, int]
 
 
 async def held(buyer: Buyer, event: str, *seats: str) -> str:
-    """Hold, and the booking's id."""
+    """Hold; returns the booking's id."""
     answer = await hold(buyer, event, *seats)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
 
 
 async def pay(buyer: Buyer, booking: str, method: str = CARD) -> int:
-    """Pay, and the status of the answer; who is too late with one order gives another."""
+    """Pay; returns the status. A payment that is too late is repeated under a new key."""
 
     async def paid() -> int | None:
         answer = await answer_to(lambda key: buyer.pay(booking, method, key=key))

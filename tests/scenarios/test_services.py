@@ -1,4 +1,4 @@
-"""Each service as its own process: a whole booking goes through all of them, and none opens another's database."""
+"""A booking passes through every service in its own process; none opens another's database."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ROUTES = {
 
 @pytest.fixture(scope="module")
 def addresses(stack: Stack) -> Iterator[dict[str, str]]:
-    """The addresses of the API's processes by service, while nothing but split processes run."""
+    """The addresses of the API processes by service, while only split processes run."""
     for name in SHARED:
         stack.stop(name)
     started: list[str] = []
@@ -49,7 +49,7 @@ def addresses(stack: Stack) -> Iterator[dict[str, str]]:
         for like, services in SPLIT.items():
             for service in services:
                 name = f"{like}-{service}"
-                # What libpq calls itself, so that Postgres can tell us who has connected where.
+                # The application name of libpq, by which Postgres shows the connections of each process.
                 own = {"PGAPPNAME": name, "SEATWRIGHT_PAYMENT_STEPS": "remote"}
                 if "identity" in addresses:
                     own["SEATWRIGHT_IDENTITY_URL"] = addresses["identity"]
@@ -77,7 +77,7 @@ Clients = dict[str, httpx2.AsyncClient]
 
 
 async def registered(services: Clients) -> tuple[Buyer, str]:
-    """A buyer of the reservation service, and the address that identity knows."""
+    """A registered buyer, and the e-mail address."""
     email, password = f"{uuid4()}@example.test", "correct horse battery"
     made = await services["identity"].post("/v1/users", json={"email": email, "password": password, "name": "Ada"})
     assert made.status_code == 201, made.text
@@ -87,7 +87,7 @@ async def registered(services: Clients) -> tuple[Buyer, str]:
 
 
 async def published(services: Clients, organizer: Buyer) -> tuple[str, str]:
-    """An event made at the catalogue, and its name."""
+    """Publish an event at the catalogue; returns its id and name."""
     body = {
         "name": f"Event {uuid4()}",
         "category": "test",
@@ -136,7 +136,7 @@ async def test_one_booking_goes_through_all_services(
     assert [seat["status"] for seat in seats.json()["sections"][0]["seats"]][:3] == ["sold", "sold", "available"]
 
 
-async def test_each_process_has_opened_its_own_database_and_no_other(
+async def test_each_process_opens_only_its_own_database(
     platform: PlatformClient, services: Clients, settings: Settings
 ) -> None:
     buyer, _ = await registered(services)

@@ -1,4 +1,4 @@
-"""A buyer whom the bank asks to act: told of the end whichever way it comes, and free to pay otherwise instead."""
+"""3-D Secure: the outcome arrives on every path, and the buyer may choose another payment instead."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REFUSED_AFTER_3DS = "pm_card_threeDSecureRequiredChargeDeclined"
 async def challenged(
     platform: PlatformClient, buyer: Buyer, method: str = CARD_WITH_3DS, *, key: str
 ) -> tuple[str, str]:
-    """A booking that waits for its buyer, and where the buyer has to act."""
+    """A booking with required action, and the address of the bank's page."""
     booking = await buyer.held(await platform.event(), "A-1-1")
     answer = await buyer.pay(booking, method, key=key)
     assert (answer.status_code, answer.json()["status"]) == (202, "action_required"), answer.text
@@ -140,7 +140,7 @@ async def test_an_abandoned_payment_is_voided_despite_provider_faults(platform: 
 
 
 async def test_the_provider_is_queried_once_more_before_a_payment_times_out(platform: PlatformClient) -> None:
-    """No webhook and no browser comes back: only the look when the window closes can find it."""
+    """Without webhook and browser only the query at the end of the window finds it."""
     buyer = platform.new_buyer()
     booking, url = await challenged(platform, buyer, key=str(uuid4()))
     await platform.provider.send(booking, drop=1)

@@ -1,4 +1,4 @@
-"""What a payment provider tells us: heard once however often and in whatever order it is said, by nobody else."""
+"""A provider's webhooks take effect once, in any order and number; forged ones have no effect."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIGNALED = 26
 
 
 async def challenged(platform: PlatformClient, buyer: Buyer, *, hold_seconds: int = 120) -> tuple[str, str, str]:
-    """A booking that waits for its buyer, where the buyer has to act, and the intent; the provider is silent."""
+    """A booking with required action, its page and its intent; the provider sends no webhooks."""
     booking = await buyer.held(await platform.event(hold_seconds=hold_seconds), "A-1-1")
     await platform.provider.send(booking, drop=1)
     answer = await buyer.pay(booking, CARD_WITH_3DS)
@@ -90,9 +90,7 @@ async def test_doubled_delayed_and_reordered_webhooks_sell_once(platform: Platfo
     assert await platform.provider.kept(booking) == 5000
 
 
-async def test_webhooks_of_a_payment_that_was_cancelled_and_voided_bring_nothing_back(
-    platform: PlatformClient, settings: Settings
-) -> None:
+async def test_late_webhooks_of_a_voided_payment_change_nothing(platform: PlatformClient, settings: Settings) -> None:
     buyer = platform.new_buyer()
     booking, _, intent = await challenged(platform, buyer)
     await buyer.cancel(booking)
@@ -204,7 +202,7 @@ async def test_a_lost_webhook_only_costs_time(platform: PlatformClient) -> None:
 
 
 @pytest.mark.disruptive
-async def test_while_a_secret_is_replaced_messages_signed_by_either_are_taken(
+async def test_messages_signed_with_the_old_or_the_new_secret_are_accepted(
     platform: PlatformClient, settings: Settings, stack: Stack
 ) -> None:
     both = {"SEATWRIGHT_STRIPE_WEBHOOK_SECRETS": "whsec_new,whsec_old"}
@@ -249,7 +247,7 @@ async def test_while_postgres_hangs_a_webhook_fails_within_two_seconds_and_is_re
 async def test_a_message_that_was_kept_but_not_handed_on_is_handed_on_when_it_is_repeated(
     platform: PlatformClient, settings: Settings, stack: Stack
 ) -> None:
-    """The API dies, or Temporal is away, after the message is kept and before the saga is told."""
+    """The API dies, or Temporal is down, between storing the message and notifying the saga."""
     buyer = platform.new_buyer()
     booking, url, intent = await challenged(platform, buyer)
     body = message(intent)

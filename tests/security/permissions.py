@@ -21,19 +21,19 @@ COLUMNS: Final = ("anonymous", *Role, "our processes")
 
 
 class Route(NamedTuple):
-    """One method of one route, and all that it declares."""
+    """One method of one route, and all its rules."""
 
     method: str
     path: str
     rules: frozenset[AccessRule]
 
     def admits(self, column: str) -> bool:
-        """Whether a caller of that kind gets past the door, with a token of our own log-in where they have one."""
+        """Whether the route admits a caller of that kind, with a token of our own log-in where they have one."""
         return all(_admits(rule, column) for rule in self.rules)
 
     @property
     def scopes(self) -> frozenset[Scope] | None:
-        """The scopes of which a token of others needs one; none: no such token will do; None: no token is needed."""
+        """The scopes of which a third-party token needs one; empty: none is admitted; None: no token is needed."""
         asked = [rule.scopes for rule in self.rules if rule.audience is not Audience.ANYONE]
         return frozenset.intersection(*asked) if asked else None
 
@@ -59,7 +59,7 @@ def routes(app: FastAPI) -> Iterator[Route]:
 
 
 def application(values: Mapping[str, object] | None = None) -> FastAPI:
-    """The application, to be looked at and not to be served."""
+    """The application, to read its routes from."""
     return create_app(Settings.model_validate({"mode": "development", **(values or {})}))
 
 

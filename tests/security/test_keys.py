@@ -1,4 +1,4 @@
-"""Signing keys: rotated without losing a token, ended when somebody else may know one, and never readable at rest."""
+"""Signing keys: rotated without losing a token, ended when one has leaked, and never readable at rest."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_a_new_key_is_published_first_and_takes_over_without_losing_a_toke
             assert answer.status_code == 200
 
 
-async def test_a_key_that_somebody_else_may_know_ends_and_all_its_tokens_with_it(settings: Settings) -> None:
+async def test_a_leaked_key_ends_and_all_its_tokens_with_it(settings: Settings) -> None:
     """Within a transaction that is taken back: the running API signs for other tests with that key."""
     engine = open_engine(settings.database_url("identity"), serves_callers=False)
     async with engine.connect() as connection, connection.begin() as transaction:

@@ -71,7 +71,7 @@ PRICELESS = [
 
 
 @pytest.mark.parametrize(("method", "path", "body", "more"), PRICELESS)
-async def test_nobody_sets_what_is_not_theirs_to_set(
+async def test_a_body_cannot_set_fields_that_are_not_the_callers(
     client: httpx2.AsyncClient,
     join: Join,
     new_event: dict[str, Any],
@@ -101,7 +101,7 @@ async def test_an_event_cannot_be_given_to_a_team_of_others(
 # API2: enumeration; who knows one answer or one time learns nothing from the other
 
 
-async def test_who_has_an_account_cannot_be_told_from_a_client_s_page_by_its_answer_or_its_time(
+async def test_a_clients_page_does_not_reveal_accounts_by_its_answer_or_its_duration(
     settings: Settings, client: httpx2.AsyncClient, join: Join
 ) -> None:
     person, partner = await join(), await register(settings, client)

@@ -1,4 +1,4 @@
-"""Object-level authorization: every route that names an object, by whoever might try it."""
+"""Object-level authorization: every route that names an object, tried by every kind of caller."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "DELETE /v1/bookings/{booking_id}": {"owner"},
     "POST /v1/bookings/{booking_id}/payment": {"owner"},
     "DELETE /v1/bookings/{booking_id}/payment": {"owner"},
-    "GET /v1/bookings/{booking_id}/payment/return": EVERYONE,  # it tells nothing but "thank you"
+    "GET /v1/bookings/{booking_id}/payment/return": EVERYONE,  # it only says "thank you"
     "POST /v1/bookings/{booking_id}/payment/return": EVERYONE,
     "POST /v1/bookings/{booking_id}/refund": {"owner", "support", "operator"},
     "GET /v1/bookings/{booking_id}/refunds": {"owner", "support", "operator"},
@@ -79,7 +79,7 @@ def test_every_route_that_names_an_object_is_in_the_table() -> None:
     assert {name(route) for route in id_routes()} == ALLOWED.keys()
 
 
-async def test_an_object_is_there_for_its_owner_and_for_staff_and_for_nobody_else(
+async def test_an_object_exists_for_its_owner_and_staff_and_for_no_other_caller(
     settings: Settings, client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any]
 ) -> None:
     people: dict[str, Any] = {
@@ -103,7 +103,7 @@ async def test_an_object_is_there_for_its_owner_and_for_staff_and_for_nobody_els
     assert wrong == {}
 
 
-async def test_another_s_object_is_answered_like_one_that_there_is_not(
+async def test_another_persons_object_is_answered_like_an_unknown_one(
     client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any]
 ) -> None:
     owner, thief = await join("organizer"), await join("organizer")
@@ -152,7 +152,7 @@ async def call(client: httpx2.AsyncClient, route: Route, person: Person | None, 
 
 
 def fits(route: Route, who: str, status: int) -> bool:
-    """Whoever may get there gets any answer but these; the others get the one that tells least."""
+    """An admitted caller gets any answer but these; the others get the one that reveals least."""
     if who in ALLOWED[name(route)]:
         return status not in (401, 403, 404, 422) and status < 500
     if "/internal/" in route.path:

@@ -29,11 +29,11 @@ def test_every_route_declares_who_may_call_it() -> None:
     assert [names(route) for route in ROUTES if not route.rules] == []
 
 
-def test_the_table_that_reviewers_read_is_the_application_s() -> None:
+def test_the_page_of_permissions_matches_the_application() -> None:
     assert PAGE.read_text() == render(application()), "python -m tests.security.permissions > docs/permissions.md"
 
 
-def test_what_is_powerful_is_for_few() -> None:
+def test_powerful_routes_are_for_few_roles() -> None:
     """By hand, so that a slip in a declaration is not simply written down."""
     table = {names(route): {column for column in COLUMNS if route.admits(column)} for route in ROUTES}
     assert table["PUT /v1/users/{user_id}/roles"] == {"operator"}
@@ -66,7 +66,7 @@ def test_what_is_powerful_is_for_few() -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=names)
-async def test_a_route_lets_in_whom_it_declares_and_nobody_else(
+async def test_a_route_admits_the_callers_that_it_declares_and_no_others(
     settings: Settings, client: httpx2.AsyncClient, route: Route
 ) -> None:
     for column in COLUMNS:
@@ -81,7 +81,7 @@ async def test_a_route_lets_in_whom_it_declares_and_nobody_else(
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.scopes is not None], ids=names)
-async def test_a_token_of_others_is_good_for_its_scopes_only(
+async def test_a_third_party_token_works_for_its_scopes_only(
     settings: Settings, client: httpx2.AsyncClient, route: Route
 ) -> None:
     if route.admits("our processes"):

@@ -68,7 +68,7 @@ async def test_an_ended_session_ends_its_access_tokens(
     await eventually(partial(_is_out, client, person), within=SECONDS)
 
 
-async def test_who_loses_a_role_has_it_in_no_token_any_more_and_stays_logged_in(
+async def test_a_withdrawn_role_is_in_no_token_and_the_person_stays_logged_in(
     settings: Settings, client: httpx2.AsyncClient, join: Join
 ) -> None:
     person = await join("support")
@@ -117,7 +117,7 @@ async def test_who_gets_a_role_keeps_the_tokens(client: httpx2.AsyncClient, join
     demoted = await join("support")
     path = f"/v1/users/{demoted.id}/roles"
     await client.put(path, json={"roles": ["customer"]}, headers=operator.headers)
-    await eventually(partial(_is_out, client, demoted), within=SECONDS)  # so the news has come round
+    await eventually(partial(_is_out, client, demoted), within=SECONDS)  # the revocation has arrived
     assert await status(client, person) == 200
 
 

@@ -121,7 +121,7 @@ async def test_a_team_keeps_an_owner(client: httpx2.AsyncClient, join: Join) -> 
     assert left.json()["members"] == [member(heir, "owner")]
 
 
-async def test_nobody_is_made_to_belong_to_a_team(client: httpx2.AsyncClient, join: Join) -> None:
+async def test_a_person_joins_a_team_only_by_accepting(client: httpx2.AsyncClient, join: Join) -> None:
     """Else any organizer could end the tokens of anybody, again and again, or make them too long to be used."""
     stranger, person, leaver = await join("organizer"), await join(), await join()
     team = (await client.post("/v1/teams", json={"name": "Globe"}, headers=stranger.headers)).json()["id"]
@@ -137,7 +137,7 @@ async def test_nobody_is_made_to_belong_to_a_team(client: httpx2.AsyncClient, jo
     assert problem(await client.put(own, headers=person.headers)) == "not-found", "declined"
     await belongs(client, stranger, team, leaver)
     assert (await client.delete(f"/v1/me/teams/{team}", headers=leaver.headers)).status_code == 204
-    await eventually(lambda: is_refused(client, leaver), within=5)  # so the news has come round
+    await eventually(lambda: is_refused(client, leaver), within=5)  # the revocation has arrived
     assert not await is_refused(client, person)
 
 

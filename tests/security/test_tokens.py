@@ -145,10 +145,10 @@ async def test_a_forged_or_stale_token_is_refused(settings: Settings, client: ht
         answer = await client.request(method, path, headers={"Authorization": f"Bearer {token}"})
         assert (answer.status_code, problem(answer)) == (401, "unauthenticated")
         assert answer.json()["error"] == "invalid_token"
-        assert answer.json()["detail"] == "The access token is not valid, or not any more."
+        assert answer.json()["detail"] == "The access token is invalid or has expired. Log in again."
 
 
-async def test_the_same_tokens_are_good_where_nothing_is_wrong_with_them(
+async def test_the_same_tokens_are_accepted_where_nothing_is_wrong_with_them(
     settings: Settings, client: httpx2.AsyncClient
 ) -> None:
     """The negative control: it is the flaw that is refused, and not how the tests make tokens."""

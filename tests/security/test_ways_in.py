@@ -36,7 +36,7 @@ async def asked_for_a_code(client: httpx2.AsyncClient, person: Person, asked: di
     return str(_CHALLENGE.findall(page.text)[0])
 
 
-async def test_an_application_gets_nothing_by_the_password_alone_of_who_has_a_second_factor(
+async def test_an_application_gets_no_grant_by_the_password_alone_of_a_two_factor_account(
     client: httpx2.AsyncClient, join: Join, partner: Partner
 ) -> None:
     person, verifier = await join(), secrets.token_urlsafe(40)
@@ -80,7 +80,7 @@ async def erased(client: httpx2.AsyncClient, person: Person) -> httpx2.Response:
 
 
 @pytest.mark.parametrize("end", [changed_password, logged_out_everywhere, erased])
-async def test_what_ends_all_log_ins_ends_what_was_granted_to_applications(
+async def test_ending_all_sessions_ends_all_grants_to_applications(
     client: httpx2.AsyncClient,
     join: Join,
     partner: Partner,
@@ -114,7 +114,7 @@ async def test_an_erased_person_has_left_nothing_outside_the_audit_log(
     assert noted == [("client.allowed",), ("team.made",)]
 
 
-async def test_refreshing_beside_a_log_out_everywhere_ends_in_a_refusal_and_never_in_an_error(
+async def test_a_refresh_during_a_log_out_everywhere_is_refused_and_never_an_error(
     client: httpx2.AsyncClient, join: Join, partner: Partner
 ) -> None:
     person = await join()

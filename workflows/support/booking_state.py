@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Container
 from contextlib import suppress
 from datetime import timedelta
@@ -20,7 +21,9 @@ with workflow.unsafe.imports_passed_through():
         Step,
     )
     from domain.bookings import OVER, Booking, BookingRequest, BookingStatus, HoldOutcome
-    from domain.problems import Problem, ProblemType
+    from domain.problems import ProblemType
+    from temporal.saga import Aborted, aborting
+    from workflows.support import problems
     from workflows.support.operator_gate import ISSUE_TICKETS, RELEASE_SEATS
     from workflows.support.steps import Activity, Request, local_step
 
@@ -51,6 +54,7 @@ class BookingState:
         self._id = booking_id
         self._max_tries = max_tries
         self._changed = changed
+        self._end_of_hold: asyncio.Task[None] | None = None
 
     @property
     def booking(self) -> Booking:
@@ -68,6 +72,19 @@ class BookingState:
         outcome = await local_step(ReservationActivities.hold, request, "hold seats")
         self.known = outcome.booking
         return outcome
+
+    async def wait_while_held(self, *, unless: Callable[[], bool]) -> None:
+        """Wait until the hold ends, or `unless` is true.
+
+        One timer serves the whole hold, also while the buyer pays: to cancel a timer costs the history an event.
+        """
+        left = self.booking.expires_at - workflow.now()
+        if left <= timedelta(0) or unless():
+            return
+        if self._end_of_hold is None:
+            self._end_of_hold = asyncio.create_task(workflow.sleep(left, summary="the hold ends"))
+        end = self._end_of_hold
+        await workflow.wait_condition(lambda: end.done() or unless())
 
     async def start_payment(self, window: timedelta) -> None:
         """Keep the places for as long as one payment may take.
@@ -97,9 +114,18 @@ class BookingState:
         self.known = answer.booking or self.known
         return answer.booking is not None
 
-    async def commit(self) -> Problem | None:
-        """Sell the places, or answer why that is impossible."""
-        return await local_step(ReservationActivities.commit, self._step, "commit seats", self._max_tries)
+    async def commit(self) -> None:
+        """Sell the places.
+
+        Raises:
+            Aborted: They are lost, their event is cancelled, or the buyer has cancelled the booking.
+        """
+        with aborting(problems.UNDONE):
+            problem = await local_step(ReservationActivities.commit, self._step, "commit seats", self._max_tries)
+        if problem:
+            # In the wrong state only by the buyer's cancel, which the database learns before the saga.
+            is_cancel = problem.type is ProblemType.WRONG_STATE
+            raise Aborted(problem, BookingStatus.CANCELLED if is_cancel else BookingStatus.FAILED)
 
     async def issue(self) -> None:
         """Issue the tickets, unless the booking turns out to be over."""

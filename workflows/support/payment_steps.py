@@ -14,6 +14,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.bookings import PaymentCommand
     from domain.exchanges import Payment
     from domain.money import Money
+    from temporal.saga import Aborted, aborting
+    from workflows.support import problems
     from workflows.support.polling import FIRST_PAUSE, Notification, doubling
     from workflows.support.steps import provider_step
 
@@ -21,7 +23,7 @@ _LONGEST_PAUSE: Final = timedelta(minutes=1)
 
 
 class PaymentSteps:
-    """Each step ends with an answer that is certain, or raises FailureError when it has been tried often enough."""
+    """Each step ends with an answer that is certain."""
 
     def __init__(
         self, booking_id: UUID, max_tries: int, *, exchange_id: UUID | None = None, locally: bool = False
@@ -38,14 +40,37 @@ class PaymentSteps:
         self._exchange = OfExchange(booking_id=booking_id, exchange_id=exchange_id) if exchange_id else None
         self._max_tries = max_tries
         self._locally = locally
+        self._unreachable = problems.EXCHANGE_UNREACHABLE if exchange_id else problems.PROVIDER_UNREACHABLE
 
-    async def authorize(self, amount: Money, payment: Payment | PaymentCommand, deadline: datetime) -> Authorization:
-        """Reserve the money, or find out what became of the last try.
+    async def authorize(
+        self,
+        amount: Money,
+        payment: Payment | PaymentCommand,
+        deadline: datetime,
+        *,
+        window: timedelta,
+        notification: Notification,
+        require_action: Callable[[str | None], Awaitable[None]],
+        gives_up: Callable[[], bool],
+    ) -> Authorization:
+        """Reserve the money; where the buyer has to act at the provider (3-D Secure), wait for that.
+
+        Then the provider is asked after 2, 4, 8 … 60 seconds, at each of its notifications, and when the window closes.
 
         Args:
             amount: How much.
             payment: How the buyer pays.
             deadline: Until when (UTC, the database's clock) a charge may be started.
+            window: How long the buyer may take.
+            notification: The provider's.
+            require_action: Sends the buyer to an address; None where the provider has not decided and needs no buyer.
+            gives_up: Whether the buyer gives up.
+
+        Returns:
+            ACTION_REQUIRED only where the buyer gave up, or the window closed.
+
+        Raises:
+            Aborted: The provider could not be reached.
         """
         request = Authorize(
             booking_id=self._booking_id,
@@ -56,57 +81,66 @@ class PaymentSteps:
             return_url=payment.return_url,
             deadline=deadline,
         )
-        summary = f"authorize at {payment.provider}"
-        return await provider_step(
-            PaymentActivities.authorize, request, summary, self._max_tries, locally=self._locally
-        )
+        authorization = await self._authorize(request)
+        if authorization.result is not AuthorizationResult.ACTION_REQUIRED:
+            return authorization
+        until = workflow.now() + window
+        await require_action(authorization.action_url)
+        return await self._wait_for_buyer(request, authorization, until, notification, gives_up)
 
-    async def capture(self) -> str | None:
-        """Take the reserved money, or answer the provider's code for why not."""
-        if self._exchange:
+    async def _wait_for_buyer(
+        self,
+        request: Authorize,
+        authorization: Authorization,
+        until: datetime,
+        notification: Notification,
+        gives_up: Callable[[], bool],
+    ) -> Authorization:
+        pauses, is_last = doubling(FIRST_PAUSE, _LONGEST_PAUSE), False
+        while authorization.result is AuthorizationResult.ACTION_REQUIRED and not is_last:
+            await notification.wait(min(next(pauses), until - workflow.now()), unless=gives_up)
+            if gives_up():
+                break
+            is_last = workflow.now() >= until
+            authorization = await self._authorize(request)
+        return authorization
+
+    async def _authorize(self, request: Authorize) -> Authorization:
+        """Reserve the money, or find out what became of the last try."""
+        summary = f"authorize at {request.provider}"
+        with aborting(self._unreachable):
             return await provider_step(
-                PaymentActivities.capture_difference, self._exchange, "capture the difference", self._max_tries
+                PaymentActivities.authorize, request, summary, self._max_tries, locally=self._locally
             )
-        return await provider_step(
-            PaymentActivities.capture, self._booking_id, "capture the money", self._max_tries, locally=self._locally
-        )
+
+    async def capture(self) -> None:
+        """Take the reserved money.
+
+        Raises:
+            Aborted: The provider could not be reached, or refuses for good.
+        """
+        with aborting(self._unreachable):
+            if self._exchange:
+                activity = PaymentActivities.capture_difference
+                refusal = await provider_step(activity, self._exchange, "capture the difference", self._max_tries)
+            else:
+                refusal = await provider_step(
+                    PaymentActivities.capture,
+                    self._booking_id,
+                    "capture the money",
+                    self._max_tries,
+                    locally=self._locally,
+                )
+        if refusal:
+            raise Aborted(problems.difference_refused(refusal) if self._exchange else problems.capture_refused(refusal))
 
     async def return_money(self) -> None:
-        """Void or refund until nothing of the buyer's is kept."""
+        """Void or refund until nothing of the buyer's is kept.
+
+        Raises:
+            FailureError: It has been tried often enough.
+        """
         if self._exchange:
             activity = PaymentActivities.return_difference
             return await provider_step(activity, self._exchange, "void or refund", self._max_tries)
         return await provider_step(PaymentActivities.return_money, self._booking_id, "void or refund", self._max_tries)
-
-
-async def wait_for_buyer(
-    ask: Callable[[], Awaitable[Authorization]],
-    notification: Notification,
-    window: timedelta,
-    gives_up: Callable[[], bool],
-) -> Authorization | None:
-    """Wait while the buyer acts at the provider (3-D Secure).
-
-    The provider is asked after 2, 4, 8 … 60 seconds, at each of its notifications, and when the window closes.
-
-    Args:
-        ask: Asks what became of the authorization.
-        notification: The provider's.
-        window: How long the buyer may take.
-        gives_up: Whether the buyer gives up.
-
-    Returns:
-        What the provider has decided; None where the buyer gave up, or it is undecided when the window closes.
-    """
-    until = workflow.now() + window
-    for pause in doubling(FIRST_PAUSE, _LONGEST_PAUSE):
-        await notification.wait(min(pause, until - workflow.now()), unless=gives_up)
-        is_last = workflow.now() >= until
-        if gives_up():
-            return None
-        authorization = await ask()
-        if authorization.result is not AuthorizationResult.ACTION_REQUIRED:
-            return authorization
-        if is_last:
-            return None
-    return None

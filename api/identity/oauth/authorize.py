@@ -1,4 +1,4 @@
-"""The page on which a person allows a client something; it asks who they are each time, so it needs no cookie."""
+"""The page on which a person gives a client a grant; it asks for the password each time, so it needs no cookie."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _WORDS: Final[Mapping[Scope, str]] = {
 
 
 class _Form(NamedTuple):
-    """What the page shows besides the wishes: why it is shown again, and the log-in that waits for a code."""
+    """What the page shows besides the requested scopes: why it is shown again, and the log-in that waits for a code."""
 
     failure: str = ""
     challenge: str = ""
@@ -60,8 +60,8 @@ class _Form(NamedTuple):
 @router.get(
     "",
     response_class=HTMLResponse,
-    summary="Where a client sends a person to allow it something",
-    responses={302: {"description": "An error, told to the client"}, **documented(ProblemType.INVALID_REQUEST)},
+    summary="Ask a person for a grant",
+    responses={302: {"description": "Back to the client, with an error"}, **documented(ProblemType.INVALID_REQUEST)},
 )
 async def ask(request: Request, context: Identity) -> Response:
     """`response_type=code`, `client_id`, `redirect_uri`, `scope`, `state`, `nonce`, and PKCE with S256."""
@@ -76,11 +76,11 @@ async def ask(request: Request, context: Identity) -> Response:
 @router.post(
     "",
     response_class=HTMLResponse,
-    summary="What the person has decided",
+    summary="Submit the person's decision",
     responses={302: {"description": "Back to the client"}, **documented(ProblemType.INVALID_REQUEST)},
 )
 async def decide(request: Request, context: Identity) -> Response:
-    """The page's form: what the client asked for, and the person's `decision` with `email` and `password`.
+    """The page's form: what the client requests, and the person's `decision` with `email` and `password`.
 
     An account with a second factor is asked for a code on a second page: `challenge` and `second_factor`.
     """
@@ -100,7 +100,7 @@ async def decide(request: Request, context: Identity) -> Response:
 
 async def _allow(context: IdentityContext, asked: Mapping[str, str], email: str, password: str) -> Response:
     """Back to the client with a code, or on to the page that asks for the second factor."""
-    await _wishes(context, asked)  # a request that is not in order would hide whether the password is right
+    await _wishes(context, asked)  # first, so that an invalid request does not reveal whether the password is right
     try:
         proof = await login.prove(context, email, password)
         async with context.engine.begin() as connection:
@@ -114,7 +114,7 @@ async def _allow(context: IdentityContext, asked: Mapping[str, str], email: str,
 
 
 async def _allow_by_code(context: IdentityContext, asked: Mapping[str, str], challenge: str, code: str) -> Response:
-    """Back to the client with a code of ours for one of the authenticator's."""
+    """Back to the client with an authorization code, after a code of the second factor."""
     try:
         user_id = await login.try_challenge(context, challenge)
     except Refused as refusal:
@@ -129,7 +129,7 @@ async def _allow_by_code(context: IdentityContext, asked: Mapping[str, str], cha
 
 
 def _failure(refusal: Refused) -> str:
-    """Why the person has to try again; other refusals are raised on."""
+    """Why the person has to try again; other refusals are raised."""
     if refusal.problem.type is not ProblemType.UNAUTHENTICATED:
         raise refusal
     return refusal.problem.detail
@@ -144,10 +144,10 @@ async def _page(context: IdentityContext, asked: Mapping[str, str], form: _Form)
 
 
 async def _wishes(context: IdentityContext, asked: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The client's name, and what it wants, in words.
+    """The client's name, and what it requests, in words.
 
     Raises:
-        OAuth2Error: The request is not in order.
+        OAuth2Error: The request is not valid.
     """
 
     def check(server: OAuthServer) -> tuple[str, str]:
@@ -161,7 +161,7 @@ async def _wishes(context: IdentityContext, asked: Mapping[str, str]) -> tuple[s
 async def _back(
     connection: AsyncConnection, context: IdentityContext, asked: Mapping[str, str], account: Account
 ) -> Response:
-    """Back to the client with a code, in the transaction that has admitted the person: no reset comes between."""
+    """Back to the client with a code, in the transaction that has checked the person: no reset can come between."""
     answer = await serve_within(connection, context, lambda server: _answer(server, context.request, asked, account.id))
     caller = Principal(account.id, account.roles)
     await context.record(connection, caller, "client.allowed", f"client/{asked.get('client_id')}")
@@ -169,7 +169,7 @@ async def _back(
 
 
 def _answer(server: OAuthServer, request: Request, asked: Mapping[str, str], user: UUID | None) -> Answer:
-    """What the client is told: a code for the person who allows it, or a no."""
+    """The answer to the client: a code where the person allows it, or a refusal."""
     wanted = oauth_request(request, asked)
     grant = server.get_consent_grant(wanted, end_user=user)
     answer: Answer = server.create_authorization_response(wanted, grant_user=user, grant=grant)

@@ -1,4 +1,4 @@
-"""A registered client as authlib asks about it."""
+"""A registered client as authlib needs it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # authlib has no types
         return str(self.registered.id)
 
     def get_default_redirect_uri(self) -> None:
-        """None: every request has to name where it leads to."""
+        """None: every request has to name its redirect URI."""
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
-        """What is asked for, or else all that the client may ask for; None if that is too much."""
+        """The requested scopes, or else all scopes of the client; None if that is more than it may request."""
         asked = set(scope.split()) if scope else set(self.registered.scopes)
         return " ".join(sorted(asked)) if asked <= self.registered.scopes else None
 
@@ -37,7 +37,7 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # authlib has no types
         return self.registered.has_secret(client_secret)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        """Who has a secret has to show it."""
+        """A client with a secret has to authenticate with it."""
         return (method == "none") == (self.registered.secret_hash is None)
 
     def check_response_type(self, response_type: str) -> bool:
@@ -48,7 +48,7 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # authlib has no types
 
 
 def find(connection: Connection, client_id: str) -> OAuthClient | None:
-    """The client of that id; None if there is none, or not any more."""
+    """The client of that id; None if there is none, or it was removed."""
     try:
         known = clients.find(connection, UUID(client_id))
     except ValueError:

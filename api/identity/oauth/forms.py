@@ -1,4 +1,4 @@
-"""OAuth on the wire: forms in, and out what its clients understand, as problem details all the same."""
+"""OAuth on the wire: reads forms, and answers errors both as OAuth requires and as problem details."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from domain.problems import Problem, ProblemType
 
 _TYPES: Final = {401: ProblemType.UNAUTHENTICATED, 403: ProblemType.FORBIDDEN}
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]{0,2000}")
-_DEFAULT_DETAIL: Final = {"invalid_grant": "The code or token is not valid, or not any more."}
+_DEFAULT_DETAIL: Final = {"invalid_grant": "The code or token is invalid or has expired."}
 
 
 class BadForm(Exception):
-    """What was sent is no form that OAuth takes."""
+    """The body is not a form that OAuth allows."""
 
 
 async def form_of(request: Request, *, free: frozenset[str] = frozenset()) -> dict[str, str]:
@@ -32,7 +32,7 @@ async def form_of(request: Request, *, free: frozenset[str] = frozenset()) -> di
         free: Fields that may hold any characters.
 
     Raises:
-        BadForm: A field is there twice, too long, or has characters that OAuth does not know.
+        BadForm: A field is repeated, too long, or has characters that OAuth does not allow.
     """
     raw = await request.body()
     try:
@@ -53,7 +53,7 @@ def query_of(request: Request) -> dict[str, str]:
 def _checked(pairs: list[tuple[str, Any]], free: frozenset[str]) -> dict[str, str]:
     given = dict(pairs)
     if len(given) < len(pairs):
-        raise BadForm("A field must not be there twice.")
+        raise BadForm("A field must not be repeated.")
     for name, value in given.items():
         if not isinstance(value, str) or not (name in free or _PRINTABLE.fullmatch(value)):
             raise BadForm("Fields are printable ASCII of at most 2,000 characters.")

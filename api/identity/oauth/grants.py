@@ -84,7 +84,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         return CodeInHand(found) if found else None
 
     def delete_authorization_code(self, authorization_code: CodeInHand) -> None:
-        """It stays, used up, so that a second use can be told."""
+        """The used code stays, so that a second use is detected."""
 
     def authenticate_user(self, authorization_code: CodeInHand) -> UUID:
         return authorization_code.code.user_id

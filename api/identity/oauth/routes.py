@@ -1,4 +1,4 @@
-"""OAuth 2 and OpenID Connect over REST: tokens, revocation, introspection, and what the server says of itself."""
+"""OAuth 2 and OpenID Connect over REST: tokens, revocation, introspection, and the server's metadata."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _described(*required: str) -> dict[str, Any]:
     openapi_extra=_described("grant_type"),
 )
 async def token(request: Request, context: Identity) -> Response:
-    """Registered clients authenticate; without a client a refresh token is one of our own log-in."""
+    """Registered clients authenticate. Without a client, the refresh token is one of our own log-in."""
     try:
         given = await form_of(request)
     except BadForm as error:
@@ -67,19 +67,19 @@ async def _refresh(refresh_token: str | None, request: Request, context: Identit
 @router.post(
     "/v1/oauth/revoke",
     dependencies=[PUBLIC],
-    summary="End a token that a client holds (RFC 7009)",
+    summary="Revoke a token of a client (RFC 7009)",
     responses=_PROBLEMS,
     openapi_extra=_described("token"),
 )
 async def revoke(request: Request, context: Identity) -> Response:
-    """A refresh token takes all tokens of its grant along. A token that is none ends in the same answer."""
+    """A refresh token ends all tokens of its grant. An unknown token gets the same answer."""
     return await _endpoint("revocation", request, context)
 
 
 @router.post(
     "/v1/oauth/introspect",
     dependencies=[PUBLIC],
-    summary="What a token says (RFC 7662; registered resource servers)",
+    summary="Introspect a token (RFC 7662; registered resource servers)",
     responses=_PROBLEMS | documented(ProblemType.FORBIDDEN),
     openapi_extra=_described("token"),
 )
@@ -106,11 +106,11 @@ async def _protocol(request: Request, context: IdentityContext, work: Callable[[
 
 @router.get(
     "/v1/oauth/userinfo",
-    summary="Who the token's person is (OpenID Connect)",
+    summary="Read the token's person (OpenID Connect)",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.NOT_FOUND),
 )
 async def userinfo(caller: OpenId, context: Identity) -> dict[str, Any]:
-    """404 for a client that acts for nobody."""
+    """404 for a client that acts for no person."""
     async with context.engine.connect() as connection:
         account = require_account(await accounts.find(connection, context.vault, caller.user_id))
     return {"sub": str(account.id)} | about_user(account, caller.scopes)
@@ -123,7 +123,7 @@ class _KeySet(Response):
 @router.get(
     "/.well-known/jwks.json",
     dependencies=[PUBLIC],
-    summary="The keys that access tokens are signed with",
+    summary="Read the public keys of access tokens",
     response_class=_KeySet,
     responses={200: {"content": {_KeySet.media_type: {"schema": {"type": "object"}}}}},
 )
@@ -134,7 +134,7 @@ async def jwks(request: Request) -> Response:
     return _KeySet(orjson.dumps(tokens.jwks()), headers={"Cache-Control": "public, max-age=300"})
 
 
-@router.get("/.well-known/openid-configuration", dependencies=[PUBLIC], summary="Where everything is")
+@router.get("/.well-known/openid-configuration", dependencies=[PUBLIC], summary="Read the OpenID Connect configuration")
 async def configuration(request: Request) -> dict[str, Any]:
     tokens: AccessTokens = request.app.state.tokens
     at = tokens.issuer

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Answer(NamedTuple):
-    """What the protocol answers; how it looks on the wire is for the route to say."""
+    """What the protocol answers; the route gives it its form on the wire."""
 
     status: int
     body: Mapping[str, Any] | str
@@ -55,7 +55,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
         """Access tokens are kept nowhere, refresh tokens where they are made."""
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
-        """Nobody listens."""
+        """Signals are not used."""
 
     def create_oauth2_request(self, request: OAuthRequest) -> OAuthRequest:
         request.connection, request.vault, request.issuer = self.connection, self.vault, self.tokens.issuer
@@ -69,7 +69,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
 class OAuthRequest(OAuth2Request):  # type: ignore[misc]
     """A request as authlib sees it.
 
-    TLS ends in front of us, so authlib is told an address that it takes for secure.
+    TLS ends in front of this process, so authlib gets an address that it takes for secure.
     """
 
     connection: Connection
@@ -87,7 +87,7 @@ class OAuthRequest(OAuth2Request):  # type: ignore[misc]
 
 
 class TokenInHand:
-    """A token that a client shows, as authlib asks about it."""
+    """A token that a client presents, as authlib needs it."""
 
     def __init__(self, client_id: UUID | None, said: dict[str, Any], end: Callable[[Connection], None]) -> None:
         self.client_id, self.said, self.end = client_id, said, end
@@ -96,13 +96,13 @@ class TokenInHand:
         return bool(self.client_id == client.registered.id)
 
     def is_expired(self) -> bool:
-        return False  # or else it had not been found
+        return False  # an expired token is not found
 
     is_revoked = is_expired
 
 
 def _token(server: OAuthServer, token: str) -> TokenInHand | None:
-    """An access or refresh token that is good, whatever the client thinks it is."""
+    """A valid access or refresh token, whatever type the client says it has."""
     known = grants.look(server.connection, token)
     if known:
         family, ends = known
@@ -136,7 +136,7 @@ def _access_token(claims: Claims, issuer: str) -> TokenInHand:
 
 
 class Revocation(RevocationEndpoint):  # type: ignore[misc]
-    """RFC 7009: a refresh token takes its whole family along, an access token only itself."""
+    """RFC 7009: a refresh token ends its whole family, an access token only itself."""
 
     CLIENT_AUTH_METHODS = METHODS
 
@@ -172,7 +172,7 @@ async def serve(context: IdentityContext, work: Callable[[OAuthServer], T]) -> T
     """Let the server work in one transaction, which is committed also where the protocol answers with an error.
 
     Raises:
-        OAuth2Error: The request cannot be answered in the protocol's way.
+        OAuth2Error: The request cannot be answered as the protocol requires.
     """
     async with context.engine.begin() as connection:
         return await serve_within(connection, context, work)

@@ -1,4 +1,4 @@
-"""How one booking, made through REST, comes to each effect of the saga, and how it must end whatever strikes it."""
+"""Drives one booking through REST to each effect of the saga, with the ending required after every fault."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ SEAT, STANDING, AMOUNT = "A-1-1", 2, 5000 + 2 * 3000
 WITHIN = 120  # seconds, of a machine that is busy with many bookings at a time
 
 
-class Story(NamedTuple):
-    """Attributes: act: does what the buyer does, and answers the booking's id; ending: the booking's last status."""
+class Scenario(NamedTuple):
+    """The steps of one buyer.
+
+    Attributes:
+        act: Performs the steps and returns the booking's id.
+        ending: The booking's last status.
+    """
 
     name: str
     act: Callable[[PlatformClient, Buyer, str], Awaitable[str]]
@@ -26,7 +31,7 @@ class Story(NamedTuple):
 
 
 async def insist(call: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
-    """Repeat a call as a client should: for as long as its outcome is unknown, or nobody is there to tell it."""
+    """Repeat a call, as a client should, while its outcome is unknown or the API is down."""
 
     async def known() -> httpx2.Response | None:
         answer = await call()
@@ -89,7 +94,7 @@ async def _pay_for_what_is_called_off(platform: PlatformClient, buyer: Buyer, ev
 
 
 async def _be_captured_in_vain(platform: PlatformClient, buyer: Buyer, event: str) -> str:
-    """The money is taken, but the provider will not say so until the saga has given up and goes back."""
+    """The money is captured, but the provider does not report it until the saga has given up."""
     booking = await hold(buyer, event)
     await platform.provider.will("reset_after", "capture", booking)
     tries = platform.settings.compensation_attempts - 1
@@ -99,10 +104,10 @@ async def _be_captured_in_vain(platform: PlatformClient, buyer: Buyer, event: st
     return booking
 
 
-BUYS = Story("buys", _buy, "confirmed")
-ACTS = Story("acts at the provider's page", _act_at_the_provider, "confirmed")
-DECLINED = Story("is declined", _be_declined, "held")
-CANCELS = Story("cancels", _cancel, "cancelled")
-EXPIRES = Story("walks away", _walk_away, "expired", hold_seconds=2)
-CALLED_OFF = Story("pays when the event is called off", _pay_for_what_is_called_off, "failed")
-REFUNDED = Story("is captured in vain", _be_captured_in_vain, "failed")
+BUYS = Scenario("buys", _buy, "confirmed")
+ACTS = Scenario("acts at the provider's page", _act_at_the_provider, "confirmed")
+DECLINED = Scenario("is declined", _be_declined, "held")
+CANCELS = Scenario("cancels", _cancel, "cancelled")
+EXPIRES = Scenario("walks away", _walk_away, "expired", hold_seconds=2)
+CALLED_OFF = Scenario("pays when the event is called off", _pay_for_what_is_called_off, "failed")
+REFUNDED = Scenario("is captured in vain", _be_captured_in_vain, "failed")

@@ -1,4 +1,4 @@
-"""What a buyer and support can see of a booking while it happens and afterwards."""
+"""The timeline of a booking, for the buyer and for support, during the booking and afterwards."""
 
 from __future__ import annotations
 
@@ -74,16 +74,16 @@ async def test_support_reads_every_step_and_a_buyer_may_not(platform: PlatformCl
     await buyer.pay(booking, DECLINED_CARD)
     await buyer.pay(booking)
 
-    story = (await support.get(f"/v1/bookings/{booking}/timeline")).json()
+    timeline = (await support.get(f"/v1/bookings/{booking}/timeline")).json()
 
-    steps = [entry["what"] for entry in story["steps"] if entry["kind"] == "step"]
+    steps = [entry["what"] for entry in timeline["steps"] if entry["kind"] == "step"]
     assert steps == [
         "hold", "start_payment", "authorize", "keep_hold", "start_payment", "authorize", "commit", "capture", "issue",
     ]  # fmt: skip
-    [retry] = [entry for entry in story["steps"] if entry["kind"] == "retry" or (entry["attempts"] or 1) > 1]
+    [retry] = [entry for entry in timeline["steps"] if entry["kind"] == "retry" or (entry["attempts"] or 1) > 1]
     assert (retry["what"], retry["attempts"]) == ("capture", 2)
-    assert [entry["what"] for entry in story["steps"] if entry.get("problem")] == []  # a decline is none
-    assert [told["type"] for told in story["domain_events"]] == [
+    assert [entry["what"] for entry in timeline["steps"] if entry.get("problem")] == []  # a decline is none
+    assert [told["type"] for told in timeline["domain_events"]] == [
         "booking.held", "booking.paying", "booking.held", "booking.paying", "booking.confirmed",
     ]  # fmt: skip
     assert (await buyer.get(f"/v1/bookings/{booking}/timeline")).status_code == 403

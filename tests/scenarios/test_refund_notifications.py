@@ -1,4 +1,4 @@
-"""What a provider tells of a refund that it had left pending is heard by whoever waits for it, and by nobody else."""
+"""A provider's notification about a pending refund reaches the workflow that waits for it, and no other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain.identity import Role
 from sandbox.iyzico.signatures import sign_notification
 from sandbox.payu.messages import signature as payu_signature
 from tests.buyer import Buyer
-from tests.faults.stories import hold
+from tests.faults.scenarios import hold
 from tests.platform_client import PlatformClient
 from tests.provider_settings import iyzico_settings, payu_settings, webhook_secret
 from tests.providers.tills import TILLS, Till, Visit
@@ -27,7 +27,7 @@ TELLS = {
     "iyzico": {"succeeded": "REFUND_RETRY_SUCCESS", "failed": "REFUND_RETRY_FAILURE"},
     "payu": {"succeeded": "FINALIZED", "failed": "CANCELED"},
 }
-"""How each provider's message of a refund's end is called."""
+"""The type of each provider's notification about the end of a refund."""
 
 
 async def signals(platform: PlatformClient, refund: str) -> int:
@@ -35,7 +35,7 @@ async def signals(platform: PlatformClient, refund: str) -> int:
 
 
 async def left_pending(platform: PlatformClient, buyer: Buyer, till: Till, *, drop: float = 0) -> tuple[str, str, str]:
-    """A booking, its refund, and the provider's, which waits there for so long that we ask but seldom."""
+    """A booking, its refund, and the provider's refund, pending so long that polls are rare."""
     event = await platform.event()
     booking = await hold(buyer, event)
     await Visit(platform, buyer, event, booking, till).pay()
@@ -83,7 +83,7 @@ async def test_a_waiting_refund_queries_its_provider_on_a_notification(platform:
     booking, refund, pending = await left_pending(platform, buyer, till)
     body, headers = await news(platform, till, booking)
     heard = "SELECT count(*)::int FROM webhooks WHERE booking_id = %s AND course = 'refund'"
-    # PayU tells of the refund's beginning, too, which is news where we have noted by then that it is pending.
+    # PayU also notifies of the refund's start, which counts if the refund is already recorded as pending.
     before = int(rows(platform.settings, heard, booking)[0][0])
 
     answer = await platform.http.post(f"/v1/webhooks/{till.name}", content=body, headers=headers)
@@ -130,7 +130,7 @@ _TRIES = "SELECT state FROM refunds WHERE refund_id = %s"
 
 
 @pytest.mark.parametrize("has_exchanged", [False, True], ids=["as it was sold", "exchanged before"])
-async def test_a_refund_that_had_succeeded_and_fails_later_is_booked_back_and_made_again(
+async def test_a_succeeded_refund_that_fails_later_is_reversed_and_repeated(
     platform: PlatformClient, has_exchanged: bool
 ) -> None:
     buyer = platform.new_buyer()
@@ -164,7 +164,7 @@ async def test_a_refund_that_had_succeeded_and_fails_later_is_booked_back_and_ma
 
 
 async def fails_after_all(platform: PlatformClient, buyer: Buyer, booking: str, then: str, times: int = 1) -> str:
-    """A refund that has gone back, and fails now; the provider does `then` with what follows it."""
+    """Let a succeeded refund fail; the provider applies `then` to its repetition."""
     refund = (await buyer.refund(booking)).json()["id"]
     await buyer.ends_as(booking, "refunded", within=60)
     [given] = await platform.provider.refunds(booking)
@@ -174,7 +174,7 @@ async def fails_after_all(platform: PlatformClient, buyer: Buyer, booking: str, 
 
 
 async def is_shown_as(platform: PlatformClient, buyer: Buyer, booking: dict[str, Any], *shown: Any) -> None:
-    """The refund's state, the booking's, and what has gone back by the booking and by the organizer's figures."""
+    """The states of refund and booking, and the refunded amounts of the booking and the organizer's figures."""
     support = platform.new_buyer(Role.SUPPORT)
 
     async def is_shown() -> bool:
@@ -227,7 +227,7 @@ def charge_refunded(intent: str) -> bytes:
 async def test_a_notification_about_an_unawaited_refund_is_stored_and_changes_nothing(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    """Also of one that was made by hand at the provider: the audit finds that, and no message is believed."""
+    """Also for a refund made in the provider's dashboard: the audit finds it; no notification is trusted."""
     buyer = platform.new_buyer()
     booking = (await buyer.bought(await platform.event(), "A-1-1"))["id"]
     [intent] = await platform.provider.intents(booking)

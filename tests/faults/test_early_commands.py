@@ -1,4 +1,4 @@
-"""A row is seen before its saga knows of the hold, since the worker died with the answer: orders wait for it."""
+"""Commands wait when a row is visible before its saga has the hold, since the worker died with the result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clea
 from tests.faults.effects import SAGA
 from tests.faults.lanes import lane
 from tests.faults.plan import Fault, Point
-from tests.faults.stories import SEAT, STANDING, insist, pay
+from tests.faults.scenarios import SEAT, STANDING, insist, pay
 from tests.platform_client import PlatformClient
 
 pytestmark = pytest.mark.disruptive

@@ -1,4 +1,4 @@
-"""An order to pay that was lost together with its worker, and that nobody may carry out any more."""
+"""A payment command that was lost with its worker, and is too late to execute."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
 async def test_a_late_command_of_a_dead_worker_is_undone_before_the_seats_are_freed(
     platform: PlatformClient, stack: Stack, buyer_cancels: bool
 ) -> None:
-    """The worker takes the money and dies before Temporal has heard that there was an order. When the next one
-    hears of it, its time is over: no history tells of the payment, only the row and the provider do."""
+    """The worker captures the money and dies before Temporal has recorded the command. The next worker receives
+    it after its deadline: the payment is in no history, only in the row and at the provider."""
     hold_seconds = 120 if buyer_cancels else 20
     event, buyer = await platform.event(hold_seconds=hold_seconds), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")

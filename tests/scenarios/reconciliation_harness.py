@@ -1,4 +1,4 @@
-"""Our ledger and a provider's books side by side, in which each kind of difference can be made."""
+"""Creates each kind of difference between the ledger and a provider's statement."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ PRICE = Money(amount=5000, currency="EUR")
 RETURN_URL = "https://shop.example.test/"
 
 
-class Books:
-    """One provider's books and ours; each booking is about nothing but itself."""
+class ReconciliationHarness:
+    """The ledger and one provider's statement; each booking is independent."""
 
     def __init__(self, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway], provider: str) -> None:
         self.engine = engine
@@ -64,7 +64,7 @@ class Books:
         return await step(self.refunds.give_refund, order)
 
     async def exchanged(self, booking: UUID) -> None:
-        """Another seat, which costs as much again, paid at this provider."""
+        """Exchange a seat for one at twice the price, paid at this provider."""
         exchange = uuid4()
         done = await self._authorize(booking, exchange)
         if done.action_url:
@@ -79,7 +79,7 @@ class Books:
     # What happens at the provider alone
 
     async def reserved_there(self, booking: UUID) -> Intent:
-        """Money that the provider has reserved for a booking, and of which we know nothing."""
+        """Reserve money at the provider that the platform does not know of."""
         key = f"{booking}:create:{uuid4()}"
         intent = await self.gateway.create(booking, PRICE, key=key, return_url=RETURN_URL)
         if intent.action_url:
@@ -96,10 +96,10 @@ class Books:
         back = Money(amount=amount, currency=PRICE.currency)
         await self.gateway.refund(str(attempt.intent_id), back, key=f"{booking}:by-hand:{uuid4()}")
 
-    # What is in our books alone
+    # In the ledger alone
 
     async def booked_here(self, intent_id: str, money: Money = PRICE, booking: UUID | None = None) -> UUID:
-        """A capture that our rows tell of, whatever the provider did."""
+        """Record a capture in the rows only."""
         booking = booking or uuid4()
         async with self.engine.begin() as connection:
             opened = await attempts.open_attempt(
@@ -125,13 +125,13 @@ class Books:
     # Reconciling
 
     async def reconciled(self) -> Reconciliation:
-        """Today, as far as it has come."""
+        """Reconcile today, up to now."""
         order = ReconcileDay(provider=self.provider, day=today())
         await step(self.steps.fetch_list, order)
         return await step(self.steps.compare_books, order)
 
     async def differ(self, *bookings: UUID) -> list[DifferenceKind]:
-        """In what the books differ about these bookings."""
+        """The differences about these bookings."""
         found = await self.differences(*bookings)
         return [each.kind for each in found]
 
@@ -168,7 +168,7 @@ def today() -> date:
 
 
 async def begin_well_before_midnight() -> None:
-    """What is paid and what is reconciled is then of one day (UTC): who comes in its last minute awaits the next."""
+    """Wait out the last minute of a day (UTC), so that payment and reconciliation fall on one day."""
 
     def is_well_before() -> bool:
         return (datetime.now(UTC) + timedelta(minutes=1)).date() == today()
@@ -177,6 +177,6 @@ async def begin_well_before_midnight() -> None:
 
 
 async def step(activity: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs) -> T:
-    """Run an activity as a worker would."""
+    """Run an activity as a worker does."""
     done: T = await ActivityEnvironment().run(activity, *arguments, **named)
     return done

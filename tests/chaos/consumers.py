@@ -1,4 +1,4 @@
-"""How far the word has got: what consumers have not handled yet, and what they have put aside."""
+"""The progress of the consumers: messages not handled yet, and dead letters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECONDS = 60.0
 
 
 def lag(bootstrap: str) -> int:
-    """Messages whose effect is not committed yet, of all consumer groups together."""
+    """The number of uncommitted messages of all consumer groups."""
     behind = 0
     for group, topics in LISTENS_TO.items():
         with _reader(bootstrap, group) as reader:
@@ -29,7 +29,7 @@ def lag(bootstrap: str) -> int:
 
 
 def put_aside(bootstrap: str) -> int:
-    """Dead letters that there are."""
+    """The dead letters."""
     with _reader(bootstrap, "chaos") as reader:
         partitions = _partitions(*map(dead_letters, CONSUMER_GROUPS))
         return sum(reader.get_watermark_offsets(each, timeout=_SECONDS)[1] for each in partitions)
@@ -41,7 +41,7 @@ def _partitions(*topics: str) -> list[TopicPartition]:
 
 @contextmanager
 def _reader(bootstrap: str, group: str) -> Iterator[Consumer]:
-    """A client that looks at a group's offsets without joining it."""
+    """A client that reads a group's offsets without joining the group."""
     reader = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 0})
     try:
         yield reader
