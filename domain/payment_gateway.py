@@ -8,7 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.money import Money
-from domain.payments import GivingBack, Intent, ProviderNews
+from domain.payments import Intent, ProviderNotification, ProviderRefund
 from domain.providers import Provider
 from domain.reconciliation import MovementPage
 
@@ -50,7 +50,7 @@ class PaymentGateway(Protocol):
     async def refund(self, intent_id: str, amount: Money, *, key: str) -> Intent:
         """Refund a part or all of what was captured."""
 
-    async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
+    async def retrieve_refund(self, intent_id: str, *, key: str) -> ProviderRefund | None:
         """Return the refund that was made under this key, as it stands now; None where there is none."""
 
     async def movements(self, day: date, page: str | None) -> MovementPage:
@@ -60,7 +60,7 @@ class PaymentGateway(Protocol):
 class WebhookVerifier(Protocol):
     """Proves that a message comes from the provider."""
 
-    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNews]:
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNotification]:
         """Return the notifications in a message.
 
         Args:
@@ -68,5 +68,5 @@ class WebhookVerifier(Protocol):
             headers: The request's headers, whose names match in lower case.
 
         Raises:
-            NewsRefused: The provider did not sign the message, or it cannot be read.
+            NotificationRefused: The provider did not sign the message, or it cannot be read.
         """

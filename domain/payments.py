@@ -51,7 +51,7 @@ class Intent(BaseModel):
         return reserved or self.captured - self.refunded
 
 
-class NewsKind(StrEnum):
+class NotificationKind(StrEnum):
     """What a provider's message says about an intent. It is only a reason to ask the provider, never a fact."""
 
     RESERVED = "reserved"
@@ -62,7 +62,7 @@ class NewsKind(StrEnum):
     OTHER = "other"
 
 
-class ProviderNews(BaseModel):
+class ProviderNotification(BaseModel):
     """A message from a payment provider, whose signature has been verified.
 
     Attributes:
@@ -77,7 +77,7 @@ class ProviderNews(BaseModel):
 
     provider: str
     event_id: str
-    kind: NewsKind
+    kind: NotificationKind
     type: str
     intent_id: str | None = None
     booking_id: UUID | None = None
@@ -100,11 +100,11 @@ class LatePayment(BaseModel):
     policy: BookingPolicy = BookingPolicy()
 
 
-class NewsRefused(Exception):
+class NotificationRefused(Exception):
     """A message without the provider's signature, or one that cannot be read."""
 
 
-class GivingBackState(StrEnum):
+class ProviderRefundState(StrEnum):
     """The state of a refund at its provider."""
 
     PENDING = "pending"  # the provider may still fail to pay it
@@ -112,7 +112,7 @@ class GivingBackState(StrEnum):
     FAILED = "failed"  # the money is owed again; only a new refund can pay it
 
 
-class GivingBack(BaseModel):
+class ProviderRefund(BaseModel):
     """One refund as its provider describes it.
 
     Attributes:
@@ -121,7 +121,7 @@ class GivingBack(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    state: GivingBackState
+    state: ProviderRefundState
     code: str | None = None
 
 

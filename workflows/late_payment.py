@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.bookings import PAID, UNFINISHED, Booking, BookingStatus
     from domain.domain_events import LateSettlement
     from domain.exchanges import Exchange
-    from domain.payments import GivingBackState, LatePayment
+    from domain.payments import LatePayment, ProviderRefundState
     from domain.problems import ProblemType
     from temporal.saga import Aborted, NoEffect, Saga, shielded
     from temporal.search_attributes import EVENT
@@ -126,12 +126,12 @@ class LatePaymentWorkflow(OperatorGate):
         if not await self._payment_step(LatePaymentActivities.take_up, "make the attempt the live one"):
             raise NoEffect  # another attempt is the live one, and its money is not to be returned
 
-    async def _give_money_back(self) -> GivingBackState | None:
+    async def _give_money_back(self) -> ProviderRefundState | None:
         """None while it is pending, for then it has not gone back."""
         state = await self.must("give the money back", self._void_or_refund)
-        return None if state is GivingBackState.PENDING else state
+        return None if state is ProviderRefundState.PENDING else state
 
-    async def _void_or_refund(self) -> GivingBackState:
+    async def _void_or_refund(self) -> ProviderRefundState:
         return await self._payment_step(LatePaymentActivities.give_back, "void or refund")
 
     async def _notify_buyer(self) -> None:

@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.payment.refunds import GiveBack, RefundActivities
     from activities.reservation.refunds import ReturnedTickets
     from domain.bookings import BookingStatus
-    from domain.payments import GivingBack, GivingBackState
+    from domain.payments import ProviderRefund, ProviderRefundState
     from domain.refunds import Refund, RefundOutcome, RefundRequest
     from temporal.saga import shielded
     from workflows import ids
@@ -72,19 +72,19 @@ class RefundWorkflow(OperatorGate):
         pauses = doubling(_FIRST_PAUSE, _LONGEST_PAUSE)
         for tries_left in reversed(range(_TRIES)):
             answer = await poll(self._ask_provider, longest=_LONGEST_PAUSE, wait=self.notification.wait)
-            if answer.state is GivingBackState.SUCCEEDED:
+            if answer.state is ProviderRefundState.SUCCEEDED:
                 return
             self._number += 1
             if tries_left:
                 await workflow.sleep(next(pauses))
         raise NeedsOperator(answer.code or "the provider does not say why")
 
-    async def _ask_provider(self) -> GivingBack | None:
+    async def _ask_provider(self) -> ProviderRefund | None:
         """Begin this try, or ask what became of it; None while it is pending, for then no money has gone back."""
         answer = await provider_step(
             RefundActivities.give_refund, self._give_back(), RETURN_MONEY, self._request.attempts
         )
-        return None if answer.state is GivingBackState.PENDING else answer
+        return None if answer.state is ProviderRefundState.PENDING else answer
 
     async def _record_manual_refund(self) -> None:
         """Post to the ledger what an operator has given back by hand."""

@@ -16,7 +16,7 @@ from db.payment import late_payments
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import LatePaymentSettled, LateSettlement, PaymentEvent, PaymentRefunded, PaymentVoided
 from domain.payment_gateway import PaymentGateway
-from domain.payments import GivingBackState, IntentState, LatePayment, PaymentRejected, PaymentUnknown
+from domain.payments import IntentState, LatePayment, PaymentRejected, PaymentUnknown, ProviderRefundState
 
 
 class LateMoney(StrEnum):
@@ -72,7 +72,7 @@ class LatePaymentActivities:
             return await late_payments.take_up(connection, attempt)
 
     @activity.defn
-    async def give_back(self, late: LatePayment) -> GivingBackState:
+    async def give_back(self, late: LatePayment) -> ProviderRefundState:
         """Void or refund, whichever the provider's own state calls for, so that nothing of the buyer's is kept.
 
         Returns:
@@ -81,7 +81,7 @@ class LatePaymentActivities:
         async with conversation():
             attempt = await self._find(late)
             if attempt.state is AttemptState.CAPTURED:
-                return GivingBackState.SUCCEEDED
+                return ProviderRefundState.SUCCEEDED
             try:
                 return await self._give_back(attempt, late.intent_id)
             except (PaymentUnknown, PaymentRejected) as failure:
@@ -90,21 +90,21 @@ class LatePaymentActivities:
                     await self._mint(attempt)
                 raise PaymentUnknown(str(failure)) from failure
 
-    async def _give_back(self, attempt: Attempt, intent_id: str) -> GivingBackState:
+    async def _give_back(self, attempt: Attempt, intent_id: str) -> ProviderRefundState:
         gateway = self._gateways[attempt.provider]
         intent = await gateway.retrieve(intent_id)
         if intent.state is IntentState.CAPTURED:
             given = await refund_rest(gateway, intent, attempt, key=attempt.key("late-refund"))
-            if given and given.state is GivingBackState.FAILED:
+            if given and given.state is ProviderRefundState.FAILED:
                 raise PaymentUnknown(f"the refund failed: {given.code}", replayed=True)
-            if given and given.state is GivingBackState.PENDING:
+            if given and given.state is ProviderRefundState.PENDING:
                 return given.state
             await self._close(attempt, AttemptState.REFUNDED, PaymentRefunded(**attempt.facts()))
-            return GivingBackState.SUCCEEDED
+            return ProviderRefundState.SUCCEEDED
         if intent.state is not IntentState.VOIDED:
             await gateway.void(intent.id, key=attempt.key("late-void"))
         await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
-        return GivingBackState.SUCCEEDED
+        return ProviderRefundState.SUCCEEDED
 
     @activity.defn
     async def settle(self, settled: Settled) -> None:

@@ -30,17 +30,17 @@ from domain.domain_events import (
 from domain.money import Money
 from domain.payment_gateway import PaymentGateway
 from domain.payments import (
-    GivingBack,
-    GivingBackState,
     Intent,
     IntentState,
     PaymentDeclined,
     PaymentRejected,
     PaymentUnknown,
+    ProviderRefund,
+    ProviderRefundState,
 )
 
 
-async def refund_rest(gateway: PaymentGateway, intent: Intent, attempt: Attempt, *, key: str) -> GivingBack | None:
+async def refund_rest(gateway: PaymentGateway, intent: Intent, attempt: Attempt, *, key: str) -> ProviderRefund | None:
     """Refund what is left of what was taken, once under this key, and how that stands; None where nothing was left."""
     given = await gateway.retrieve_refund(intent.id, key=key)
     owed = intent.captured - intent.refunded
@@ -268,10 +268,10 @@ class PaymentActivities:
     async def _give_back(self, attempt: Attempt, intent: Intent) -> None:
         """Refund what is left; done only when the provider says that it succeeded, since what is pending may fail."""
         given = await refund_rest(self._gateways[attempt.provider], intent, attempt, key=attempt.key("refund"))
-        if given and given.state is GivingBackState.FAILED:
+        if given and given.state is ProviderRefundState.FAILED:
             async with self._engine.begin() as connection:
                 await attempts.mint_keys(connection, attempt)
-        if given and given.state is not GivingBackState.SUCCEEDED:
+        if given and given.state is not ProviderRefundState.SUCCEEDED:
             raise PaymentUnknown(f"the refund is {given.state}")
 
     async def _void(self, attempt: Attempt, intent: Intent) -> None:

@@ -16,15 +16,15 @@ from activities.payment.conversations import conversation
 from db.payment import refunds
 from db.payment.refunds import SETTLED, Try, TryState
 from domain.payment_gateway import PaymentGateway
-from domain.payments import GivingBack, GivingBackState, PaymentDeclined, PaymentRejected, PaymentUnknown
+from domain.payments import PaymentDeclined, PaymentRejected, PaymentUnknown, ProviderRefund, ProviderRefundState
 
 _STATES = {
-    GivingBackState.PENDING: TryState.PENDING,
-    GivingBackState.SUCCEEDED: TryState.SUCCEEDED,
-    GivingBackState.FAILED: TryState.FAILED,
+    ProviderRefundState.PENDING: TryState.PENDING,
+    ProviderRefundState.SUCCEEDED: TryState.SUCCEEDED,
+    ProviderRefundState.FAILED: TryState.FAILED,
 }
 
-_WORST_FIRST = (GivingBackState.FAILED, GivingBackState.PENDING, GivingBackState.SUCCEEDED)
+_WORST_FIRST = (ProviderRefundState.FAILED, ProviderRefundState.PENDING, ProviderRefundState.SUCCEEDED)
 """A part that failed is tried again at once, whatever becomes of the others; the whole has gone back when all have."""
 
 
@@ -52,7 +52,7 @@ class RefundActivities:
         self._gateways = gateways
 
     @activity.defn
-    async def give_refund(self, order: GiveBack) -> GivingBack:
+    async def give_refund(self, order: GiveBack) -> ProviderRefund:
         """Ask the provider to give the money back, or find out how that stands; called again, it only looks."""
         async with conversation():
             async with self._engine.begin() as connection:
@@ -60,16 +60,16 @@ class RefundActivities:
                     connection, order.refund_id, order.booking_id, order.number, order.amount
                 )
             if not tries:
-                return GivingBack(state=GivingBackState.FAILED, code="no_money_taken")
+                return ProviderRefund(state=ProviderRefundState.FAILED, code="no_money_taken")
             return min(await self._give_all(tries), key=lambda answer: _WORST_FIRST.index(answer.state))
 
-    async def _give_all(self, tries: Sequence[Try]) -> list[GivingBack]:
+    async def _give_all(self, tries: Sequence[Try]) -> list[ProviderRefund]:
         """Each part is asked for, also where the provider of another is away.
 
         Raises:
             PaymentUnknown: Of one of them nobody knows.
         """
-        answers, unknown = list[GivingBack](), None
+        answers, unknown = list[ProviderRefund](), None
         for each in tries:
             try:
                 answers.append(await self._give(each))
@@ -96,21 +96,21 @@ class RefundActivities:
                 given = await refunds.succeeded(connection, refund_id)
             for each in given:
                 now = await self._look_up(each)
-                if now and now.state is GivingBackState.FAILED:
+                if now and now.state is ProviderRefundState.FAILED:
                     async with self._engine.begin() as connection:
                         await refunds.take_back(connection, each, now.code)
             async with self._engine.connect() as connection:
                 return await refunds.is_owed(connection, refund_id)
 
-    async def _give(self, given: Try) -> GivingBack:
+    async def _give(self, given: Try) -> ProviderRefund:
         if given.state in SETTLED:
-            return GivingBack(state=GivingBackState(given.state), code=given.code)
+            return ProviderRefund(state=ProviderRefundState(given.state), code=given.code)
         answer = await self._ask(given)
         async with self._engine.begin() as connection:
             await refunds.note(connection, given, _STATES[answer.state], answer.code)
         return answer
 
-    async def _ask(self, given: Try) -> GivingBack:
+    async def _ask(self, given: Try) -> ProviderRefund:
         known = None if given.is_new else await self._look_up(given)
         if known:
             return known
@@ -118,7 +118,7 @@ class RefundActivities:
         try:
             await gateway.refund(given.intent_id, given.amount, key=given.key)
         except (PaymentRejected, PaymentDeclined) as refused:
-            return await self._look_up(given) or GivingBack(state=GivingBackState.FAILED, code=refused.code)
+            return await self._look_up(given) or ProviderRefund(state=ProviderRefundState.FAILED, code=refused.code)
         except PaymentUnknown as unknown:
             if unknown.replayed and not await self._look_up(given):
                 async with self._engine.begin() as connection:
@@ -129,5 +129,5 @@ class RefundActivities:
             raise PaymentUnknown("the provider does not know the refund that it has just made")
         return answer
 
-    async def _look_up(self, given: Try) -> GivingBack | None:
+    async def _look_up(self, given: Try) -> ProviderRefund | None:
         return await self._gateways[given.provider].retrieve_refund(given.intent_id, key=given.key)

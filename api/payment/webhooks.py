@@ -25,9 +25,9 @@ from config.settings import Settings
 from db.engine import autocommit
 from db.payment import late_payments, webhooks
 from db.payment.attempts import Attempt
-from db.payment.webhooks import Course, Reception
+from db.payment.webhooks import WebhookAction, WebhookDecision
 from domain.payment_gateway import WebhookVerifier
-from domain.payments import LatePayment, NewsRefused, ProviderNews
+from domain.payments import LatePayment, NotificationRefused, ProviderNotification
 from domain.problems import ProblemType, Refused
 from temporal.policies import booking_policy
 from workflows.ids import (
@@ -72,20 +72,20 @@ async def receive(
         messages = verifier.verify(await request.body(), request.headers)
         for news in messages:
             await _take(news, opened, engine)
-    except NewsRefused as refusal:
+    except NotificationRefused as refusal:
         raise Refused(ProblemType.INVALID_SIGNATURE, f"The message is refused: {refusal}.") from refusal
     return {"received": len(messages)}
 
 
-async def _take(news: ProviderNews, opened: Resources, engine: AsyncEngine) -> None:
+async def _take(news: ProviderNotification, opened: Resources, engine: AsyncEngine) -> None:
     course, attempt, refunds, given = await with_deadline(_received(engine, news))
     for refund_id in refunds:
         await notify_workflow(opened.part(Client), refund_workflow_id(refund_id))
     for refund_id in given:
         await with_deadline(_check_again(opened, refund_id))
-    if attempt is None or course in (Course.IGNORED, Course.REFUND):
+    if attempt is None or course in (WebhookAction.IGNORED, WebhookAction.REFUND):
         return
-    if course is Course.SAGA:
+    if course is WebhookAction.SAGA:
         if await notify_workflow(opened.part(Client), _waiting_for(attempt)) or news.kind not in webhooks.MONEY:
             return
         # Its saga has ended and left the attempt open.
@@ -93,7 +93,7 @@ async def _take(news: ProviderNews, opened: Resources, engine: AsyncEngine) -> N
     await with_deadline(_handle_late_payment(opened, attempt))
 
 
-async def _received(engine: AsyncEngine, news: ProviderNews) -> Reception:
+async def _received(engine: AsyncEngine, news: ProviderNotification) -> WebhookDecision:
     async with autocommit(engine) as connection:
         return await webhooks.receive(connection, news)
 

@@ -13,17 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.payment.attempts import CLOSED, Attempt, AttemptState, read_attempt
 from db.payment.refunds import BY_HAND, TryState
-from domain.payments import NewsKind, NewsRefused, ProviderNews
+from domain.payments import NotificationKind, NotificationRefused, ProviderNotification
 
 TOLERANCE = timedelta(seconds=300)
 """How far a signature's time may be before or after the database's."""
 
 _CLOSED = ", ".join(f"'{state}'" for state in sorted(CLOSED))
 
-MONEY = (NewsKind.RESERVED, NewsKind.TAKEN)
+MONEY = (NotificationKind.RESERVED, NotificationKind.TAKEN)
 
 
-class Course(StrEnum):
+class WebhookAction(StrEnum):
     """What a message calls for."""
 
     IGNORED = "ignored"  # unknown, or no workflow waits for it
@@ -32,7 +32,7 @@ class Course(StrEnum):
     REFUND = "refund"  # a refund waits for the provider's decision
 
 
-class Reception(NamedTuple):
+class WebhookDecision(NamedTuple):
     """What a message calls for.
 
     Attributes:
@@ -41,7 +41,7 @@ class Reception(NamedTuple):
         given: Refunds that had succeeded, if the message says that one has failed.
     """
 
-    course: Course
+    course: WebhookAction
     attempt: Attempt | None
     refunds: Sequence[UUID] = ()
     given: Sequence[UUID] = ()
@@ -69,10 +69,10 @@ _RECEIVE = text(
           AND refunds.booking_id = coalesce((SELECT booking_id FROM about), CAST(:booking_id AS uuid))
     ), judged AS (
         SELECT is_in_time, refunds, given, coalesce(about.booking_id, CAST(:booking_id AS uuid)) AS of_booking,
-               CASE WHEN is_late THEN '{Course.LATE}'
-                    WHEN coalesce(refunds, given) IS NOT NULL THEN '{Course.REFUND}'
-                    WHEN state = '{AttemptState.ACTION_REQUIRED}' AND NOT :is_refund THEN '{Course.SAGA}'
-                    ELSE '{Course.IGNORED}' END AS judged
+               CASE WHEN is_late THEN '{WebhookAction.LATE}'
+                    WHEN coalesce(refunds, given) IS NOT NULL THEN '{WebhookAction.REFUND}'
+                    WHEN state = '{AttemptState.ACTION_REQUIRED}' AND NOT :is_refund THEN '{WebhookAction.SAGA}'
+                    ELSE '{WebhookAction.IGNORED}' END AS judged
         FROM message CROSS JOIN waiting LEFT JOIN about ON true
     ), watching AS (
         UPDATE attempts SET watched = true FROM about
@@ -88,21 +88,21 @@ _RECEIVE = text(
 )
 
 
-async def receive(connection: AsyncConnection, news: ProviderNews) -> Reception:
+async def receive(connection: AsyncConnection, news: ProviderNotification) -> WebhookDecision:
     """Store a message, unless it is known, and decide the action.
 
     Raises:
-        NewsRefused: It was signed too long ago, or in the future, by the database's clock.
+        NotificationRefused: It was signed too long ago, or in the future, by the database's clock.
     """
     values = news.model_dump(include={"provider", "event_id", "type", "intent_id", "booking_id", "signed_at"})
     values |= {
         "tolerance": TOLERANCE.total_seconds(),
         "is_money": news.kind in MONEY,
-        "is_refund": news.kind in (NewsKind.REFUND, NewsKind.REFUND_FAILED),
-        "is_failure": news.kind is NewsKind.REFUND_FAILED,
+        "is_refund": news.kind in (NotificationKind.REFUND, NotificationKind.REFUND_FAILED),
+        "is_failure": news.kind is NotificationKind.REFUND_FAILED,
     }
     row = (await connection.execute(_RECEIVE, values)).one()
     if not row.is_in_time:
-        raise NewsRefused("the signature is too old or from the future")
+        raise NotificationRefused("the signature is too old or from the future")
     attempt = read_attempt(row) if row.number else None
-    return Reception(Course(row.judged), attempt, row.refunds or (), row.given or ())
+    return WebhookDecision(WebhookAction(row.judged), attempt, row.refunds or (), row.given or ())

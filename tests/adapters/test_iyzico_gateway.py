@@ -14,13 +14,13 @@ from adapters.payment.iyzico import IYZICO
 from adapters.payment.iyzico.gateway import IyzicoGateway
 from domain.money import Money
 from domain.payments import (
-    GivingBack,
-    GivingBackState,
     Intent,
     IntentState,
     PaymentDeclined,
     PaymentRejected,
     PaymentUnknown,
+    ProviderRefund,
+    ProviderRefundState,
 )
 from sandbox.testing import SandboxProcess, free_port
 from tests.iyzico_buyer import APPROVED, DO_NOT_HONOUR, EXPIRED, LOST, NO_FUNDS, authenticate, pay_with
@@ -270,7 +270,9 @@ async def test_a_refund_is_found_by_its_key(gateway: IyzicoGateway, booking_id: 
     assert await gateway.retrieve_refund(intent.id, key="refund:1") is None
     await gateway.capture(intent.id, key="capture:1")
     await gateway.refund(intent.id, Money(amount=1005, currency="TRY"), key="refund:1")
-    assert await gateway.retrieve_refund(intent.id, key="refund:1") == GivingBack(state=GivingBackState.SUCCEEDED)
+    assert await gateway.retrieve_refund(intent.id, key="refund:1") == ProviderRefund(
+        state=ProviderRefundState.SUCCEEDED
+    )
     assert await gateway.retrieve_refund(intent.id, key="refund:2") is None
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from adapters.payment.iyzico.gateway import IyzicoGateway
-from domain.payments import GivingBack, GivingBackState, IntentState, PaymentRejected
+from domain.payments import IntentState, PaymentRejected, ProviderRefund, ProviderRefundState
 from sandbox.testing import SandboxProcess
 from tests.adapters.test_iyzico_gateway import PRICE, booking_id, gateway, held, sandbox, taken
 
@@ -16,27 +16,27 @@ __all__ = ["booking_id", "gateway", "sandbox"]  # fixtures
 
 @pytest.mark.parametrize(
     ("outcome", "state", "refunded"),
-    [("succeeded", GivingBackState.SUCCEEDED, PRICE.amount), ("failed", GivingBackState.FAILED, 0)],
+    [("succeeded", ProviderRefundState.SUCCEEDED, PRICE.amount), ("failed", ProviderRefundState.FAILED, 0)],
 )
 async def test_a_refund_that_stays_pending_is_no_error_and_counts_when_it_is_done(
     gateway: IyzicoGateway,
     sandbox: SandboxProcess,
     booking_id: UUID,
     outcome: str,
-    state: GivingBackState,
+    state: ProviderRefundState,
     refunded: int,
 ) -> None:
     intent, key = await taken(gateway, booking_id), f"{booking_id}:refund:1"
     sandbox.fault("processing", str(booking_id), face="iyzico", operation="refund")
 
     assert (await gateway.refund(intent.id, PRICE, key=key)).refunded == 0
-    assert await gateway.retrieve_refund(intent.id, key=key) == GivingBack(state=GivingBackState.PENDING)
+    assert await gateway.retrieve_refund(intent.id, key=key) == ProviderRefund(state=ProviderRefundState.PENDING)
     await gateway.refund(intent.id, PRICE, key=key)
     assert len(sandbox.requests(str(booking_id), "refund")) == 1
 
     [refund] = sandbox.call("GET", f"/_sandbox/intents/{intent.id}/refunds")["refunds"]
     sandbox.call("POST", f"/_sandbox/refunds/{refund['id']}/settle", {"outcome": outcome})
-    assert await gateway.retrieve_refund(intent.id, key=key) == GivingBack(state=state)
+    assert await gateway.retrieve_refund(intent.id, key=key) == ProviderRefund(state=state)
     assert (await gateway.retrieve(intent.id)).refunded == refunded
 
 

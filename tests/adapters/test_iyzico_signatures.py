@@ -11,7 +11,7 @@ import pytest
 
 from adapters.payment.iyzico.signatures import authorization, is_answer_genuine, is_notification_genuine
 from adapters.payment.iyzico.webhooks import IyzicoWebhooks
-from domain.payments import NewsKind, NewsRefused
+from domain.payments import NotificationKind, NotificationRefused
 from sandbox.iyzico.errors import ApiError
 from sandbox.iyzico.signatures import authenticate, sign, sign_notification
 
@@ -111,7 +111,7 @@ def test_a_notification_of_iyzico_s_is_believed_and_a_changed_one_is_not() -> No
 def test_a_notification_tells_the_form_and_whether_money_is_reserved() -> None:
     webhooks = IyzicoWebhooks(NOTICE_SECRET)
     [news] = webhooks.verify(json.dumps(NOTICE).encode(), {"x-iyz-signature-v3": NOTICE_SIGNATURE})
-    assert (news.provider, news.intent_id, news.kind) == ("iyzico", NOTICE["token"], NewsKind.RESERVED)
+    assert (news.provider, news.intent_id, news.kind) == ("iyzico", NOTICE["token"], NotificationKind.RESERVED)
     [other] = webhooks.verify(json.dumps(DIRECT_NOTICE).encode(), {"x-iyz-signature-v3": DIRECT_SIGNATURE})
     assert other.intent_id is None
 
@@ -125,7 +125,7 @@ def test_a_notification_under_another_reference_is_the_same_since_the_reference_
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", json.dumps(NOTICE | {"status": "FAILURE"}).encode()])
 def test_what_iyzico_has_not_signed_is_refused(body: bytes) -> None:
-    with pytest.raises(NewsRefused):
+    with pytest.raises(NotificationRefused):
         IyzicoWebhooks(NOTICE_SECRET).verify(body, {"x-iyz-signature-v3": NOTICE_SIGNATURE})
 
 
@@ -139,4 +139,4 @@ def test_a_notification_of_a_refund_names_the_booking_that_it_is_about_by_our_ow
     notice = DIRECT_NOTICE | {"iyziEventType": "REFUND_RETRY_SUCCESS", "paymentConversationId": reference}
     headers = {"x-iyz-signature-v3": sign_notification(NOTICE_SECRET, notice)}
     [news] = IyzicoWebhooks(NOTICE_SECRET).verify(json.dumps(notice).encode(), headers)
-    assert (news.kind, news.intent_id, news.booking_id) == (NewsKind.REFUND, None, booking)
+    assert (news.kind, news.intent_id, news.booking_id) == (NotificationKind.REFUND, None, booking)

@@ -12,13 +12,13 @@ import pytest
 from adapters.payment.payu.gateway import PayUGateway
 from domain.money import Money
 from domain.payments import (
-    GivingBack,
-    GivingBackState,
     Intent,
     IntentNotFound,
     IntentState,
     PaymentRejected,
     PaymentUnknown,
+    ProviderRefund,
+    ProviderRefundState,
 )
 from sandbox.payu.points import POINTS
 from sandbox.testing import SandboxProcess, free_port
@@ -166,19 +166,19 @@ async def test_a_pending_refund_is_not_counted_until_it_is_final(
 @pytest.mark.parametrize(
     ("outcome", "then"),
     [
-        ("approved", GivingBack(state=GivingBackState.SUCCEEDED)),
-        ("declined", GivingBack(state=GivingBackState.FAILED, code="BANK_REJECTED")),
+        ("approved", ProviderRefund(state=ProviderRefundState.SUCCEEDED)),
+        ("declined", ProviderRefund(state=ProviderRefundState.FAILED, code="BANK_REJECTED")),
     ],
 )
 async def test_a_refund_is_found_by_its_key_whatever_became_of_it(
-    gateway: PayUGateway, sandbox: SandboxProcess, booking_id: UUID, outcome: str, then: GivingBack
+    gateway: PayUGateway, sandbox: SandboxProcess, booking_id: UUID, outcome: str, then: ProviderRefund
 ) -> None:
     intent = await taken(gateway, booking_id)
     key = f"{booking_id}:refund:1"
     assert await gateway.retrieve_refund(intent.id, key=key) is None
     sandbox.fault("processing", str(booking_id), face="payu", operation="refund")
     await gateway.refund(intent.id, Money(amount=2000, currency="EUR"), key=key)
-    assert await gateway.retrieve_refund(intent.id, key=key) == GivingBack(state=GivingBackState.PENDING)
+    assert await gateway.retrieve_refund(intent.id, key=key) == ProviderRefund(state=ProviderRefundState.PENDING)
     (pending,) = refunds(sandbox, intent)
     sandbox.call("POST", f"/_sandbox/payu/refunds/{pending['refundId']}/settle", {"outcome": outcome})
     assert await gateway.retrieve_refund(intent.id, key=key) == then

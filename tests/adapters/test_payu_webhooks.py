@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from adapters.payment.payu.webhooks import PayUWebhooks
-from domain.payments import NewsKind, NewsRefused
+from domain.payments import NotificationKind, NotificationRefused
 from sandbox.payu.messages import signature
 
 KEY = "second-key"
@@ -26,13 +26,13 @@ def order(status: str) -> bytes:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        ("PENDING", NewsKind.OTHER),
-        ("WAITING_FOR_CONFIRMATION", NewsKind.RESERVED),
-        ("COMPLETED", NewsKind.TAKEN),
-        ("CANCELED", NewsKind.DECLINED),
+        ("PENDING", NotificationKind.OTHER),
+        ("WAITING_FOR_CONFIRMATION", NotificationKind.RESERVED),
+        ("COMPLETED", NotificationKind.TAKEN),
+        ("CANCELED", NotificationKind.DECLINED),
     ],
 )
-def test_news_of_an_order_say_what_happened_to_it(status: str, kind: NewsKind) -> None:
+def test_news_of_an_order_say_what_happened_to_it(status: str, kind: NotificationKind) -> None:
     body = order(status)
     (news,) = PayUWebhooks(["the next key", KEY]).verify(body, headers(body))
     assert (news.provider, news.event_id, news.intent_id, news.kind) == ("payu", f"O1:{status}", "O1", kind)
@@ -41,23 +41,23 @@ def test_news_of_an_order_say_what_happened_to_it(status: str, kind: NewsKind) -
 def test_news_of_a_refund_move_no_payment() -> None:
     body = orjson.dumps(REFUND)
     (news,) = PayUWebhooks([KEY]).verify(body, headers(body))
-    assert (news.event_id, news.intent_id, news.kind) == ("O1:5000000142:FINALIZED", "O1", NewsKind.REFUND)
+    assert (news.event_id, news.intent_id, news.kind) == ("O1:5000000142:FINALIZED", "O1", NotificationKind.REFUND)
 
 
 def test_a_forgery_is_refused() -> None:
     body = order("COMPLETED")
     for forged in (headers(body, "guessed"), headers(order("PENDING")), {}):
-        with pytest.raises(NewsRefused):
+        with pytest.raises(NotificationRefused):
             PayUWebhooks([KEY]).verify(body, forged)
 
 
 @pytest.mark.parametrize("told", ["text", [], {}, {"order": {}}, {"order": None}, {"orderId": "O1", "refund": {}}, 7])
 def test_what_is_no_notification_is_refused(told: Any) -> None:
     body = orjson.dumps(told)
-    with pytest.raises(NewsRefused):
+    with pytest.raises(NotificationRefused):
         PayUWebhooks([KEY]).verify(body, headers(body))
 
 
 def test_what_is_no_json_is_refused() -> None:
-    with pytest.raises(NewsRefused):
+    with pytest.raises(NotificationRefused):
         PayUWebhooks([KEY]).verify(b"order=1", headers(b"order=1"))

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.payment.stripe.gateway import StripeGateway
 from domain.money import Money
-from domain.payments import GivingBack, Intent, PaymentRejected
+from domain.payments import Intent, PaymentRejected, ProviderRefund
 from stack import Stack
 
 BOOKING = UUID(int=1)
@@ -24,7 +24,7 @@ async def both_lists(gateway: StripeGateway) -> None:
     await gateway.movements(date(2026, 11, 23), "intents pi_1")
 
 
-SHAPES: dict[str, Callable[[StripeGateway], Awaitable[Intent | GivingBack | None]]] = {
+SHAPES: dict[str, Callable[[StripeGateway], Awaitable[Intent | ProviderRefund | None]]] = {
     "create": lambda gateway: gateway.create(BOOKING, PRICE, key="booking:create:1", return_url=RETURN_URL),
     "confirm": lambda gateway: gateway.confirm("pi_1", "pm_card_visa", return_url=RETURN_URL, key="booking:confirm:1"),
     "retrieve": lambda gateway: gateway.retrieve("pi_1"),

@@ -14,14 +14,14 @@ import pytest
 from adapters.payment.stripe.gateway import StripeGateway
 from domain.money import Money
 from domain.payments import (
-    GivingBack,
-    GivingBackState,
     Intent,
     IntentNotFound,
     IntentState,
     PaymentDeclined,
     PaymentRejected,
     PaymentUnknown,
+    ProviderRefund,
+    ProviderRefundState,
 )
 from sandbox.testing import API_KEY, SandboxProcess, free_port
 from tests.waiting import eventually
@@ -370,11 +370,11 @@ async def test_a_refund_is_found_again_by_its_key_as_it_stands(
     assert await gateway.retrieve_refund(intent.id, key=key) is None
     sandbox.fault("processing", str(booking_id), operation="refund")
     await gateway.refund(intent.id, part, key=key)
-    assert await gateway.retrieve_refund(intent.id, key=key) == GivingBack(state=GivingBackState.PENDING)
+    assert await gateway.retrieve_refund(intent.id, key=key) == ProviderRefund(state=ProviderRefundState.PENDING)
     [pending] = sandbox.call("GET", f"/_sandbox/intents/{intent.id}/refunds")["refunds"]
     sandbox.call("POST", f"/_sandbox/refunds/{pending['id']}/settle", {"outcome": "failed"})
     found = await gateway.retrieve_refund(intent.id, key=key)
-    assert found == GivingBack(state=GivingBackState.FAILED, code="expired_or_canceled_card")
+    assert found == ProviderRefund(state=ProviderRefundState.FAILED, code="expired_or_canceled_card")
     assert (await gateway.retrieve(intent.id)).refunded == 0
     assert await gateway.retrieve_refund(intent.id, key="another") is None
 

@@ -20,7 +20,7 @@ from adapters.payment.stripe.gateway import StripeGateway
 from db.engine import open_engine
 from domain.money import Money
 from domain.payment_gateway import PaymentGateway
-from domain.payments import GivingBackState
+from domain.payments import ProviderRefundState
 from domain.reconciliation import DifferenceKind, ReconcileDay
 from sandbox.payu.points import POINTS
 from sandbox.testing import API_KEY, SandboxProcess
@@ -223,7 +223,7 @@ async def test_a_pending_refund_is_no_difference_but_a_failed_one_is(
 ) -> None:
     booking, refund = await harness.sold(), uuid4()
     sandbox.fault("processing", str(booking), operation="refund")
-    assert (await harness.refunded(booking, 2000, refund=refund)).state is GivingBackState.PENDING
+    assert (await harness.refunded(booking, 2000, refund=refund)).state is ProviderRefundState.PENDING
     assert await harness.differ(booking) == []
     [intent] = sandbox.intents(str(booking))
     [there] = sandbox.call("GET", f"/_sandbox/intents/{intent['id']}/refunds")["refunds"]
@@ -336,7 +336,7 @@ async def test_a_refund_part_is_paid_while_the_provider_of_another_part_is_down(
     tries = "SELECT attempt, state FROM refunds WHERE refund_id = :id ORDER BY number"
     assert [tuple(row) for row in await harness.rows(tries, id=refund)] == [(1, "open"), (2, "succeeded")]
 
-    assert (await step(harness.refunds.give_refund, order)).state is GivingBackState.SUCCEEDED
+    assert (await step(harness.refunds.give_refund, order)).state is ProviderRefundState.SUCCEEDED
     for provider in (harness, at_stripe):
         assert await provider.differ(booking) == []
 

@@ -32,7 +32,7 @@ from adapters.payment.iyzico.settlement_report import movements_of
 from adapters.payment.iyzico.signatures import authorization, is_answer_genuine
 from adapters.payment.retry_after import seconds_of
 from domain.money import Money, from_decimal, to_decimal
-from domain.payments import GivingBack, GivingBackState, Intent, IntentState, PaymentRejected, PaymentUnknown
+from domain.payments import Intent, IntentState, PaymentRejected, PaymentUnknown, ProviderRefund, ProviderRefundState
 from domain.reconciliation import MovementPage
 
 OF_A_PAYMENT = ("paymentId", "currency", "basketId", "conversationId", "paidPrice", "price")
@@ -48,7 +48,7 @@ class _Payment(NamedTuple):
 
     intent: Intent
     payment_id: str
-    refunds: Mapping[str, GivingBack]
+    refunds: Mapping[str, ProviderRefund]
 
 
 class IyzicoGateway:
@@ -173,7 +173,7 @@ class IyzicoGateway:
         """
         payment = await self._payment(intent_id, "refund")
         intent = _in_state(payment.intent, IntentState.CAPTURED)
-        if key in payment.refunds and payment.refunds[key].state is not GivingBackState.FAILED:
+        if key in payment.refunds and payment.refunds[key].state is not ProviderRefundState.FAILED:
             return intent
         if amount.amount > intent.captured - intent.refunded:
             raise PaymentRejected("refund_exceeds_payment", "more than is left of the payment")
@@ -182,7 +182,7 @@ class IyzicoGateway:
         self._trust(succeeded(answer), OF_A_REFUND)
         return await self.retrieve(intent_id)
 
-    async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
+    async def retrieve_refund(self, intent_id: str, *, key: str) -> ProviderRefund | None:
         """The refund that was made under this key, as it stands now; None where there is none."""
         found = await self._look(intent_id)
         if not isinstance(found, _Payment):

@@ -9,13 +9,13 @@ from typing import Any
 
 from domain.money import Money, from_decimal
 from domain.payments import (
-    GivingBack,
-    GivingBackState,
     Intent,
     IntentState,
     PaymentDeclined,
     PaymentRejected,
     PaymentUnknown,
+    ProviderRefund,
+    ProviderRefundState,
 )
 
 Json = Mapping[str, Any]
@@ -27,7 +27,7 @@ NOT_FOR_POSTAUTH = "5082"  # not authorized any more, or taken already
 WRONG_CALLS = frozenset({"11", "1000", "1001"})  # malformed, wrongly signed, or of no merchant
 DONE, FAILED = 1, 0
 """`refundStatus` of a refund or cancel."""
-REFUND_STATES = {DONE: GivingBackState.SUCCEEDED, FAILED: GivingBackState.FAILED}
+REFUND_STATES = {DONE: ProviderRefundState.SUCCEEDED, FAILED: ProviderRefundState.FAILED}
 
 
 def reported(token: str, report: Json, refunds: list[Json]) -> Intent:
@@ -52,16 +52,16 @@ def reported(token: str, report: Json, refunds: list[Json]) -> Intent:
     return Intent(id=token, state=IntentState.VOIDED if returned else state, amount=amount)
 
 
-def given_back(refunds: list[Json]) -> dict[str, GivingBack]:
+def given_back(refunds: list[Json]) -> dict[str, ProviderRefund]:
     """Refunds by the key that each was asked for under; one that was done counts, whatever failed before it.
 
     iyzico documents what is done and what has failed. Anything else is pending: iyzico goes on trying.
     """
-    by_key: dict[str, GivingBack] = {}
-    for state in (GivingBackState.FAILED, GivingBackState.PENDING, GivingBackState.SUCCEEDED):
+    by_key: dict[str, ProviderRefund] = {}
+    for state in (ProviderRefundState.FAILED, ProviderRefundState.PENDING, ProviderRefundState.SUCCEEDED):
         for refund in refunds:
-            if REFUND_STATES.get(refund["refundStatus"], GivingBackState.PENDING) is state:
-                by_key[str(refund.get("refundConversationId"))] = GivingBack(state=state)
+            if REFUND_STATES.get(refund["refundStatus"], ProviderRefundState.PENDING) is state:
+                by_key[str(refund.get("refundConversationId"))] = ProviderRefund(state=state)
     return by_key
 
 

@@ -10,9 +10,9 @@ import orjson
 
 from adapters.payment.iyzico import IYZICO
 from adapters.payment.iyzico.signatures import is_notification_genuine
-from domain.payments import NewsKind, NewsRefused, ProviderNews
+from domain.payments import NotificationKind, NotificationRefused, ProviderNotification
 
-KINDS = {"SUCCESS": NewsKind.RESERVED, "FAILURE": NewsKind.DECLINED}
+KINDS = {"SUCCESS": NotificationKind.RESERVED, "FAILURE": NotificationKind.DECLINED}
 OF_REFUNDS = frozenset({"REFUND_RETRY_SUCCESS", "REFUND_RETRY_FAILURE"})
 """iyzico goes on trying a refund that a bank has not made yet, and tells what came of it."""
 
@@ -23,22 +23,22 @@ class IyzicoWebhooks:
     def __init__(self, secret_key: str) -> None:
         self._secret_key = secret_key
 
-    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNews]:
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNotification]:
         """What a notification tells.
 
         Raises:
-            NewsRefused: iyzico has not signed it, or it is no notification.
+            NotificationRefused: iyzico has not signed it, or it is no notification.
         """
         notice = _read(body)
         if not is_notification_genuine(self._secret_key, notice, headers.get("x-iyz-signature-v3", "")):
-            raise NewsRefused("the signature is not right")
+            raise NotificationRefused("the signature is not right")
         type_, token, status = str(notice.get("iyziEventType")), notice.get("token"), str(notice.get("status"))
         payment = notice.get("iyziPaymentId") or notice.get("paymentId")
         return [
-            ProviderNews(
+            ProviderNotification(
                 provider=IYZICO.name,
                 event_id=f"{type_}:{token}:{payment}:{status}",
-                kind=NewsKind.REFUND if type_ in OF_REFUNDS else KINDS.get(status, NewsKind.OTHER),
+                kind=NotificationKind.REFUND if type_ in OF_REFUNDS else KINDS.get(status, NotificationKind.OTHER),
                 type=type_,
                 intent_id=str(token) if token else None,
                 booking_id=_booking(notice) if type_ in OF_REFUNDS else None,
@@ -58,7 +58,7 @@ def _read(body: bytes) -> dict[str, Any]:
     try:
         notice = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise NewsRefused("the body is not JSON") from error
+        raise NotificationRefused("the body is not JSON") from error
     if not isinstance(notice, dict):
-        raise NewsRefused("the body is no notification of iyzico's")
+        raise NotificationRefused("the body is no notification of iyzico's")
     return notice

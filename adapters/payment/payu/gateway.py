@@ -18,13 +18,13 @@ from adapters.payment.payu.oauth import AccessTokens
 from adapters.payment.retry_after import seconds_of
 from domain.money import Money
 from domain.payments import (
-    GivingBack,
-    GivingBackState,
     Intent,
     IntentNotFound,
     IntentState,
     PaymentRejected,
     PaymentUnknown,
+    ProviderRefund,
+    ProviderRefundState,
 )
 from domain.reconciliation import MovementPage
 
@@ -39,10 +39,10 @@ STATES = {
     "COMPLETED": IntentState.CAPTURED,
     "CANCELED": IntentState.VOIDED,
 }
-GIVING_BACK_STATES = {
-    "PENDING": GivingBackState.PENDING,
-    "FINALIZED": GivingBackState.SUCCEEDED,
-    "CANCELED": GivingBackState.FAILED,
+REFUND_STATES = {
+    "PENDING": ProviderRefundState.PENDING,
+    "FINALIZED": ProviderRefundState.SUCCEEDED,
+    "CANCELED": ProviderRefundState.FAILED,
 }
 DONE = frozenset({200, 201, 302})
 UNDECIDED = frozenset({408, 429})
@@ -201,14 +201,14 @@ class PayUGateway:
             raise PaymentUnknown(f"PayU agreed, but the order is still {intent.state}")
         return intent
 
-    async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
+    async def retrieve_refund(self, intent_id: str, *, key: str) -> ProviderRefund | None:
         """The refund that was made under this key, as it stands now; None where there is none."""
         refunds = await self._call("GET", _at(intent_id, "refunds"))
         with _reading():
             for refund in refunds:
                 if refund.get("extRefundId") == key:
                     code = (refund.get("statusError") or {}).get("code")
-                    return GivingBack(state=GIVING_BACK_STATES[refund["status"]], code=code)
+                    return ProviderRefund(state=REFUND_STATES[refund["status"]], code=code)
         return None
 
     async def movements(self, day: date, page: str | None) -> MovementPage:

@@ -8,12 +8,12 @@ import orjson
 
 from adapters.payment.payu import PAYU
 from adapters.payment.payu.signatures import HEADER, is_signed
-from domain.payments import NewsKind, NewsRefused, ProviderNews
+from domain.payments import NotificationKind, NotificationRefused, ProviderNotification
 
 KINDS = {
-    "WAITING_FOR_CONFIRMATION": NewsKind.RESERVED,
-    "COMPLETED": NewsKind.TAKEN,
-    "CANCELED": NewsKind.DECLINED,
+    "WAITING_FOR_CONFIRMATION": NotificationKind.RESERVED,
+    "COMPLETED": NotificationKind.TAKEN,
+    "CANCELED": NotificationKind.DECLINED,
 }
 
 
@@ -25,35 +25,35 @@ class PayUWebhooks:
         """Attributes: second_keys: the point of sale's; two of them while one is being replaced."""
         self._second_keys = second_keys
 
-    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNews]:
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNotification]:
         """What a notification tells.
 
         Raises:
-            NewsRefused: PayU has not signed it, or it is no notification.
+            NotificationRefused: PayU has not signed it, or it is no notification.
         """
         if not is_signed(body, headers.get(HEADER.lower(), ""), self._second_keys):
-            raise NewsRefused("the signature is not right")
+            raise NotificationRefused("the signature is not right")
         try:
             told = orjson.loads(body)
             return [_of_refund(told) if "refund" in told else _of_order(told["order"])]
         except (ValueError, LookupError, TypeError) as error:
-            raise NewsRefused("the body is no notification of PayU's") from error
+            raise NotificationRefused("the body is no notification of PayU's") from error
 
 
-def _of_order(order: Mapping[str, str]) -> ProviderNews:
+def _of_order(order: Mapping[str, str]) -> ProviderNotification:
     order_id, status = order["orderId"], order["status"]
-    kind = KINDS.get(status, NewsKind.OTHER)
-    return ProviderNews(
+    kind = KINDS.get(status, NotificationKind.OTHER)
+    return ProviderNotification(
         provider=PAYU.name, event_id=f"{order_id}:{status}", kind=kind, type=f"order.{status}", intent_id=order_id
     )
 
 
-def _of_refund(told: Mapping[str, Mapping[str, str]]) -> ProviderNews:
+def _of_refund(told: Mapping[str, Mapping[str, str]]) -> ProviderNotification:
     order_id, refund = str(told["orderId"]), told["refund"]
-    return ProviderNews(
+    return ProviderNotification(
         provider=PAYU.name,
         event_id=f"{order_id}:{refund['refundId']}:{refund['status']}",
-        kind=NewsKind.REFUND,
+        kind=NotificationKind.REFUND,
         type=f"refund.{refund['status']}",
         intent_id=order_id,
     )

@@ -17,14 +17,14 @@ from adapters.payment.retry_after import seconds_of
 from adapters.payment.stripe import STRIPE, settlement_report
 from domain.money import Money
 from domain.payments import (
-    GivingBack,
-    GivingBackState,
     Intent,
     IntentNotFound,
     IntentState,
     PaymentDeclined,
     PaymentRejected,
     PaymentUnknown,
+    ProviderRefund,
+    ProviderRefundState,
 )
 from domain.reconciliation import MovementPage
 
@@ -54,12 +54,12 @@ NOT_FOUND = "resource_missing"
 EXPAND_CHARGE = "latest_charge"
 """The charge alone knows what was refunded; what has just been made, taken or voided was not."""
 
-GIVING_BACK_STATES = {
-    "pending": GivingBackState.PENDING,
-    "requires_action": GivingBackState.PENDING,
-    "succeeded": GivingBackState.SUCCEEDED,
-    "failed": GivingBackState.FAILED,
-    "canceled": GivingBackState.FAILED,
+REFUND_STATES = {
+    "pending": ProviderRefundState.PENDING,
+    "requires_action": ProviderRefundState.PENDING,
+    "succeeded": ProviderRefundState.SUCCEEDED,
+    "failed": ProviderRefundState.FAILED,
+    "canceled": ProviderRefundState.FAILED,
 }
 REFUND_KEY = "refund_key"
 """The metadata under which a refund carries our key, so that it is found again when its answer was lost."""
@@ -193,7 +193,7 @@ class StripeGateway:
             return await self.retrieve(intent_id)
         return _intent(refund.payment_intent)
 
-    async def retrieve_refund(self, intent_id: str, *, key: str) -> GivingBack | None:
+    async def retrieve_refund(self, intent_id: str, *, key: str) -> ProviderRefund | None:
         """The refund that was made under this key, as it stands now; None where there is none.
 
         Found among the intent's refunds, since the answer that had its id may have been lost.
@@ -203,8 +203,8 @@ class StripeGateway:
         while True:
             for refund in page.data:
                 if refund.metadata and refund.metadata.to_dict().get(REFUND_KEY) == key:
-                    return GivingBack(
-                        state=GIVING_BACK_STATES[refund.status or "pending"],
+                    return ProviderRefund(
+                        state=REFUND_STATES[refund.status or "pending"],
                         code=getattr(refund, "failure_reason", None),
                     )
             if not page.has_more:

@@ -11,16 +11,16 @@ from typing import Any
 import orjson
 
 from adapters.payment.stripe import STRIPE
-from domain.payments import NewsKind, NewsRefused, ProviderNews
+from domain.payments import NotificationKind, NotificationRefused, ProviderNotification
 
 KINDS = {
-    "payment_intent.amount_capturable_updated": NewsKind.RESERVED,
-    "payment_intent.succeeded": NewsKind.TAKEN,
-    "payment_intent.payment_failed": NewsKind.DECLINED,
-    "charge.refunded": NewsKind.REFUND,
-    "charge.refund.updated": NewsKind.REFUND,
-    "refund.updated": NewsKind.REFUND,
-    "refund.failed": NewsKind.REFUND_FAILED,
+    "payment_intent.amount_capturable_updated": NotificationKind.RESERVED,
+    "payment_intent.succeeded": NotificationKind.TAKEN,
+    "payment_intent.payment_failed": NotificationKind.DECLINED,
+    "charge.refunded": NotificationKind.REFUND,
+    "charge.refund.updated": NotificationKind.REFUND,
+    "refund.updated": NotificationKind.REFUND,
+    "refund.failed": NotificationKind.REFUND_FAILED,
 }
 
 
@@ -31,18 +31,18 @@ class StripeWebhooks:
         """Attributes: secrets: the endpoint's signing secrets; two of them while one is being replaced."""
         self._secrets = secrets
 
-    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNews]:
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNotification]:
         """What a message tells.
 
         Raises:
-            NewsRefused: None of our secrets signed it, or it is no message of Stripe's.
+            NotificationRefused: None of our secrets signed it, or it is no message of Stripe's.
         """
         signed_at, signatures = _parts(headers.get("stripe-signature", ""))
         payload = f"{signed_at}.".encode() + body
         expected = [hmac.new(secret.encode(), payload, sha256).hexdigest() for secret in self._secrets]
         # Each compared with each, so that the time it takes tells nothing.
         if not any([hmac.compare_digest(ours, theirs) for ours in expected for theirs in signatures]):  # noqa: C419
-            raise NewsRefused("none of the signatures is right")
+            raise NotificationRefused("none of the signatures is right")
         return [_news(body, datetime.fromtimestamp(signed_at, UTC))]
 
 
@@ -51,22 +51,22 @@ def _parts(header: str) -> tuple[int, list[str]]:
     pairs = [part.partition("=")[::2] for part in header.split(",")]
     times = [value for name, value in pairs if name.strip() == "t"]
     if len(times) != 1 or not (times[0].isascii() and times[0].isdigit() and len(times[0]) <= 11):
-        raise NewsRefused("the signature has no time")
+        raise NotificationRefused("the signature has no time")
     return int(times[0]), [value for name, value in pairs if name.strip() == "v1" and value.isascii()]
 
 
-def _news(body: bytes, signed_at: datetime) -> ProviderNews:
+def _news(body: bytes, signed_at: datetime) -> ProviderNotification:
     try:
         event = orjson.loads(body)
         about: Any = event["data"]["object"]
         type_ = str(event["type"])
-        return ProviderNews(
+        return ProviderNotification(
             provider=STRIPE.name,
             event_id=event["id"],
-            kind=KINDS.get(type_, NewsKind.OTHER),
+            kind=KINDS.get(type_, NotificationKind.OTHER),
             type=type_,
             intent_id=about["id"] if about.get("object") == "payment_intent" else about.get("payment_intent"),
             signed_at=signed_at,
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise NewsRefused("the body is no event of Stripe's") from error
+        raise NotificationRefused("the body is no event of Stripe's") from error
