@@ -118,7 +118,7 @@ class Settings(BaseSettings):
         default_factory=dict,
         json_schema_extra={"secret": True},
         description="External log-in providers, as JSON: "
-        '`{"name": {"issuer": …, "client_id": …, "client_secret": …}}` (the last is a secret). '
+        '`{"name": {"issuer": …, "client_id": …, "client_secret": …}}` '
         "Register `API_URL/v1/log-in/name/back` there.",
     )
     booking_id_secret: SecretStr | None = Field(
