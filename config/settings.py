@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from hashlib import sha256
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -30,6 +30,9 @@ RATE_LIMITS = {
 }
 
 
+Seconds = Annotated[float, Field(json_schema_extra={"unit": "s"})]
+
+
 class LoginProvider(BaseModel):
     """An OpenID Connect provider, and the platform's registration there."""
 
@@ -39,65 +42,154 @@ class LoginProvider(BaseModel):
 
 
 class Settings(BaseSettings):
-    """The settings of all processes. Durations are seconds; addresses are host:port or URLs.
+    """The settings of all processes. Addresses are host:port or URLs.
+
+    `docs/operations.md` has a table of them that is made from the descriptions.
 
     Outside development mode no secret has a default: `config.needs` says which of them a process needs to start.
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
 
-    mode: Literal["development", "production"] = "production"
+    mode: Literal["development", "production"] = Field(
+        default="production",
+        description="In `development` secrets have fixed values that everybody knows, and calls are not limited.",
+    )
 
-    postgres_host: str = "127.0.0.1"
-    postgres_port: int = 15432
-    postgres_admin_dsn: SecretStr | None = None  # used by `migrate` alone, to create databases and roles
-    postgres_role_secret: SecretStr | None = None  # each role's password is derived from it; see `role_password`
-    # The passwords of a process's own roles, so that it does not have to know the secret of all: {"role": "password"}
-    postgres_passwords: dict[str, SecretStr] = Field(default_factory=dict)
-    redis_url: SecretStr = SecretStr("redis://127.0.0.1:16379/0")
-    temporal_address: str = "127.0.0.1:7233"
-    temporal_namespace: str = "default"
-    temporal_ui_url: str = "http://127.0.0.1:8233"
-    kafka_bootstrap: str = "127.0.0.1:19092"
-    elasticsearch_url: str = "http://127.0.0.1:19200"
-    smtp_host: str = "127.0.0.1"
-    smtp_port: int = 1025
-    mail_sender: str = "Seatwright <tickets@seatwright.example>"
-    mail_ui_url: str = "http://127.0.0.1:8025"
-    api_url: str = "http://127.0.0.1:8000"
-    identity_url: str = ""  # where the platform's processes reach identity; empty: at `api_url`
-    cors_origins: str = ""  # comma-separated origins that may call the API from a browser, such as `https://host`
-    # The audit compares money with the sandbox's ledger; in development mode it also stands in for the providers.
-    sandbox_url: str = "http://127.0.0.1:8900"
+    postgres_host: str = Field(default="127.0.0.1", description="The server with the databases of all services.")
+    postgres_port: int = Field(default=15432, description="Its port.")
+    postgres_admin_dsn: SecretStr | None = Field(
+        default=None, description="libpq string of a superuser. Only `migrate` uses it, to create databases and roles."
+    )
+    postgres_role_secret: SecretStr | None = Field(
+        default=None,
+        description="The password of each role is derived from it (HMAC of the role's name). "
+        "A process that has `POSTGRES_PASSWORDS` does not need it.",
+    )
+    postgres_passwords: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description='The passwords of the process\'s own roles, as JSON: `{"seatwright_<service>": "…"}`. '
+        "`migrate` sets the same ones.",
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:16379/0"), description="Redis. The URL may contain a password."
+    )
+    temporal_address: str = Field(default="127.0.0.1:7233", description="Temporal's frontend.")
+    temporal_namespace: str = Field(default="default", description="The namespace of all workflows.")
+    temporal_ui_url: str = Field(
+        default="http://127.0.0.1:8233", description="The Temporal UI. Its pages may always call the API."
+    )
+    kafka_bootstrap: str = Field(default="127.0.0.1:19092", description="Kafka's bootstrap servers.")
+    elasticsearch_url: str = Field(default="http://127.0.0.1:19200", description="Elasticsearch.")
+    smtp_host: str = Field(default="127.0.0.1", description="The server that sends mails.")
+    smtp_port: int = Field(default=1025, description="Its port.")
+    mail_sender: str = Field(
+        default="Seatwright <tickets@seatwright.example>", description="The address in `From` of all mails."
+    )
+    mail_ui_url: str = Field(default="http://127.0.0.1:8025", description="The page with mails that the demo links to.")
+    api_url: str = Field(
+        default="http://127.0.0.1:8000",
+        description="The public address of the API: issuer of the tokens, return address of 3-D Secure, and the "
+        "address to which the sandbox sends webhooks.",
+    )
+    identity_url: str = Field(
+        default="",
+        description="The internal address of identity's API, for keys that check tokens, contact data and the audit "
+        "log. Empty: `API_URL`.",
+    )
+    cors_origins: str = Field(
+        default="",
+        description="Comma-separated origins (`https://…`) whose pages may call the API from a browser.",
+    )
+    sandbox_url: str = Field(
+        default="http://127.0.0.1:8900",
+        description="The payment sandbox. The audit reads its ledger. In development mode it is the default address "
+        "of each payment provider.",
+    )
 
     # Every other variable, by its name in lower case. The packages of the payment providers declare and check theirs.
     provider_variables: dict[str, SecretStr] = Field(default_factory=lambda: _split_variables(os.environ)[1])
-    token_key_secret: SecretStr | None = None  # seals the keys that sign tokens; two with a comma while one is replaced
-    # Other log-in providers, by the name in the URL: {"name": {"issuer": …, "client_id": …, …}}
-    login_providers: dict[str, LoginProvider] = Field(default_factory=dict)
-    booking_id_secret: SecretStr | None = None  # keys the hash of user and idempotency key
-    temporal_payload_keys: SecretStr | None = None  # `id:key,…`, see `PayloadCipher`
-    internal_token: SecretStr | None = None  # lets the consumers read contact data from identity
-    personal_data_keys: SecretStr | None = None  # wrap each person's key; two with a comma while one is replaced
-    address_secret: SecretStr | None = None  # keys the hash by which accounts are found; it cannot be replaced
-    audit_log_secret: SecretStr | None = None  # keys the chain of the audit log; it cannot be replaced
+    token_key_secret: SecretStr | None = Field(
+        default=None,
+        description="Encrypts the keys that sign tokens, in identity's database. Two, comma-separated, during a "
+        "replacement: the first encrypts.",
+    )
+    login_providers: dict[str, LoginProvider] = Field(
+        default_factory=dict,
+        json_schema_extra={"secret": True},
+        description="External log-in providers, as JSON: "
+        '`{"name": {"issuer": …, "client_id": …, "client_secret": …}}` '
+        "Register `API_URL/v1/log-in/name/back` there.",
+    )
+    booking_id_secret: SecretStr | None = Field(
+        default=None,
+        description="Keys the hash of user and idempotency key. After a change, an old key makes a new booking.",
+    )
+    temporal_payload_keys: SecretStr | None = Field(
+        default=None,
+        description="Comma-separated `id:key` pairs; a key is 32 bytes in base64url. The first one seals payloads in "
+        "Temporal, and each of them opens payloads.",
+    )
+    internal_token: SecretStr | None = Field(
+        default=None, description="Authenticates our processes at identity's internal routes."
+    )
+    personal_data_keys: SecretStr | None = Field(
+        default=None,
+        description="Wraps the key of each person. Two, comma-separated, during a replacement: the first wraps new "
+        "keys. **If it is lost, all personal data is lost.**",
+    )
+    address_secret: SecretStr | None = Field(
+        default=None,
+        description="Keys the hash by which log-in finds an account, and the tokens in mails. It cannot be replaced.",
+    )
+    audit_log_secret: SecretStr | None = Field(
+        default=None, description="Keys the chain of the audit log. It cannot be replaced."
+    )
 
-    metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: no metrics and readiness endpoint
-    # The rate limits, by class of route (JSON; see `api/edge/rate_limits.py`); none in development.
-    rate_limits: dict[str, str] = RATE_LIMITS
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port for the metrics of a process, and for the readiness of a worker, relay or consumer. 0: none.",
+    )
+    rate_limits: dict[str, str] = Field(
+        default=RATE_LIMITS,
+        description="A limit such as `30/minute` for each class of calls, as JSON; `{}` for no limits, as in "
+        "development mode. The defaults are in [api.md](api.md#limits), the names in `config/settings.py`.",
+    )
     live_holds: int = Field(
-        default=3, ge=0
-    )  # unpaid bookings of one event that a user may hold at a time; 0: any number
-    unpaid_holds: int = Field(default=10, ge=1)  # holds of an event that a user may make in 15 minutes without paying
-    drain: float = Field(default=5.0, ge=0)  # how long an API still serves after SIGTERM, with 503 at /readyz
-    # Where a booking's payment steps run: "local" in its saga's own worker, which saves a third of a booking's cost;
-    # "remote" on the payment queue, for workers of the reservation service that must not have the payment's secrets.
-    payment_steps: Literal["local", "remote"] = "local"
-    payment_timeout: float = 8.0  # of one call to a provider
-    hold_wait: float = 10.0  # how long a caller waits for a hold before the response is "unknown"
-    payment_wait: float = 15.0  # the same for a payment; after it that call can no longer charge the buyer
-    payment_window: float = 600.0  # how long one attempt may keep the seats, 3-D Secure included
-    compensation_attempts: int = 12  # attempts of an undo before the saga waits for an operator
+        default=3,
+        ge=0,
+        description="Unpaid bookings of one event that a user may hold at a time. 0: any number, as in development.",
+    )
+    unpaid_holds: int = Field(
+        default=10, ge=1, description="Holds of one event that a user may make in 15 minutes without a payment."
+    )
+    drain: Seconds = Field(
+        default=5.0,
+        ge=0,
+        description="After SIGTERM an API still serves for this time, with 503 at `/readyz`. It must be longer than a "
+        "load balancer needs to notice. A stack sets 0.",
+    )
+    payment_steps: Literal["local", "remote"] = Field(
+        default="local",
+        description="Where the payment steps of a booking run. `local`: in the reservation worker, which saves a third "
+        "of a booking's cost. `remote`: in a payment worker, so that reservation workers need no payment secrets.",
+    )
+    payment_timeout: Seconds = Field(default=8.0, description="Longest wait for one call to a payment provider.")
+    hold_wait: Seconds = Field(
+        default=10.0, description="Longest wait of a call for its hold. After it the answer is `outcome-unknown`."
+    )
+    payment_wait: Seconds = Field(
+        default=15.0,
+        description="The same for a payment or a cancellation. After it no charge starts for that call.",
+    )
+    payment_window: Seconds = Field(
+        default=600.0, description="How long one payment attempt may keep the seats, 3-D Secure included."
+    )
+    compensation_attempts: int = Field(
+        default=12, description="Tries of a step before it is given up, or its saga waits for an operator."
+    )
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> Settings:

@@ -28,7 +28,7 @@ class Fault:
 
     Attributes:
         times: How many matching calls it strikes.
-        booking_id: Strike only calls about this booking; `intent_id` likewise; None strikes any.
+        booking_id: Strike only calls about this booking; `intent_id` only calls about this intent; None strikes any.
         delay_seconds: How long `slow` waits before the effect, and a timeout before it drops the connection.
         code: Decline code of `decline`.
         retry_after: Seconds in the `Retry-After` header of `429`.

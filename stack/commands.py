@@ -26,7 +26,7 @@ err = Console(stderr=True)
 
 @contextmanager
 def _plainly() -> Iterator[None]:
-    """Errors that the reader can do something about are told without a traceback."""
+    """Print errors that the reader can act on without a traceback."""
     try:
         yield
     except StackError as error:

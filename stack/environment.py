@@ -1,4 +1,4 @@
-"""Computes the SEATWRIGHT_ variables, by which every process of ours learns where the others are."""
+"""Computes the SEATWRIGHT_ variables, by which each of our processes finds the others."""
 
 import os
 import shlex
@@ -43,9 +43,9 @@ def computed(ports: Mapping[str, int], postgres_password: str) -> dict[str, str]
 
 
 def for_application(own: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process of ours.
+    """The environment of one of our processes.
 
-    The shell's own SEATWRIGHT_ variables that we compute are left out, above all: who has sourced the demo's env file
+    The shell's own SEATWRIGHT_ variables that we compute are left out, above all: a user who has sourced the demo's env file
     and then runs the tests must not have the tests talk to the demo.
     """
     dropped = "PYTHONDONTWRITEBYTECODE"  # to compile everything anew is most of what a start would cost

@@ -38,7 +38,7 @@ class Place:
 
     @property
     def ports_lock(self) -> Path:
-        """Held by whoever chooses ports, of any stack, until all others can read which."""
+        """Held by a stack that chooses ports, until all other stacks can read which."""
         return self.home / "ports.lock"
 
     def data(self, process: str) -> Path:

@@ -39,7 +39,7 @@ class Stack:
 
     Args:
         name: what the stack is called; it has its own folder, ports and data.
-        ports: "default" for the demo's ports, "free" for ports that nobody uses; remembered once chosen.
+        ports: "default" for the demo's ports, "free" for ports that are not in use; remembered once chosen.
         home: the folder that holds the stack's folder; the checkout's `.seatwright` if not given.
         console: where progress is shown.
     """

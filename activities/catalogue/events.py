@@ -1,4 +1,4 @@
-"""The catalogue's steps of a publication: what an event is, and what the world is told about it."""
+"""The catalogue's steps of a publication: they read an event, and record its publication."""
 
 from __future__ import annotations
 

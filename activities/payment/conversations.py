@@ -27,7 +27,7 @@ async def conversation() -> AsyncIterator[None]:
 
 
 def _asked_delay(seconds: float | None) -> timedelta | None:
-    """What the provider asks for, within reason: seats are held meanwhile."""
+    """What the provider asks for, within reason, because the seats are held during the wait."""
     if seconds is None or not seconds >= 0:  # also what is not a number
         return None
     return timedelta(seconds=min(seconds, _LONGEST_ASKED_DELAY))

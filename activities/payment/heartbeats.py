@@ -1,4 +1,4 @@
-"""Heartbeats for an activity that waits for somebody else."""
+"""Heartbeats for an activity that waits for another party."""
 
 from __future__ import annotations
 

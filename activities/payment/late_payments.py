@@ -20,7 +20,7 @@ from domain.payments import IntentState, LatePayment, PaymentRejected, PaymentUn
 
 
 class LateMoney(StrEnum):
-    """Whether an intent has money that nobody waits for."""
+    """Whether an intent has money that no saga waits for."""
 
     NONE = "none"
     UNDECIDED = "undecided"

@@ -67,7 +67,7 @@ class RefundActivities:
         """Each part is asked for, also where the provider of another is away.
 
         Raises:
-            PaymentUnknown: Of one of them nobody knows.
+            PaymentUnknown: The outcome of one of them is unknown.
         """
         answers, unknown = list[ProviderRefund](), None
         for each in tries:

@@ -1,8 +1,8 @@
 """How many calls a second all our workers together make to one payment provider: turns, by Redis's clock.
 
-GCRA: turns are a fixed interval apart, so that no second ever has more of them than the limit says. Whoever wants to
-call waits for a turn, and waiters of one process ask Redis together, so that a rush costs few round trips. The `limits`
-library can only say no, one round trip a call; here it is said when.
+GCRA: turns are a fixed interval apart, so that no second ever has more of them than the limit says. Each task
+waits for a turn before it calls. Waiting tasks of one process ask Redis together, so that a rush costs few round trips.
+The `limits` library can only refuse, at one round trip a call; here Redis answers when the turn comes.
 """
 
 from __future__ import annotations
@@ -49,8 +49,10 @@ class CallLimit:
         self._kept: ContextVar[bool] = ContextVar(f"turn at {provider}", default=False)
 
     async def keep_turn(self) -> None:
-        """Wait for a turn for this task's next call, which then need not wait: for whoever has to look at the clock
-        between waiting and calling."""
+        """Wait for a turn for this task's next call, which then need not wait.
+
+        It is for a caller that reads the clock between the wait and the call.
+        """
         if not self._kept.get():
             await self._wait()
             self._kept.set(True)
@@ -72,7 +74,7 @@ class CallLimit:
             await asyncio.sleep(delay)
 
     async def _ask(self) -> None:
-        """Take turns for all who wait, until nobody does."""
+        """Take turns for all tasks that wait, until none does."""
         while self._waiting:
             wanted = min(len(self._waiting), _AT_ONCE)
             granted, first = await self._take(wanted)

@@ -34,15 +34,14 @@ class ProviderSettings(BaseModel):
 
 
 class GatewaySettings(ProviderSettings):
-    """What every gateway needs.
+    """What every gateway needs."""
 
-    Attributes:
-        api_base: Where the provider's API is, without a trailing slash.
-        calls_per_second: The limit of calls that all workers together make to the provider; None for no limit.
-    """
-
-    api_base: str
-    calls_per_second: float | None = Field(default=None, gt=0)
+    api_base: str = Field(description="The address of the provider's API, without a trailing slash.")
+    calls_per_second: float | None = Field(
+        default=None,
+        gt=0,
+        description="Most calls a second that all workers together make. Set the same value in all processes.",
+    )
 
 
 S = TypeVar("S", bound=ProviderSettings)

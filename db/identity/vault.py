@@ -46,7 +46,7 @@ class Vault:
 
     Args:
         masters: Secrets that wrap people's keys; the first wraps new ones, the others still open what they wrapped.
-        index: The secret under which addresses are hashed. It cannot be replaced: nobody could log in.
+        index: The secret under which addresses are hashed. It cannot be replaced: no person could log in.
     """
 
     def __init__(self, masters: Sequence[str], index: str) -> None:

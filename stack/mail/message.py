@@ -58,7 +58,7 @@ class Part:
 
 
 def summary(mail: Mail) -> Json:
-    """One element of Mailpit's list of messages, as it is when nobody has read it."""
+    """One element of Mailpit's list of messages, as it is before it is read."""
     parsed = mail.parsed
     return {
         "ID": mail.id,

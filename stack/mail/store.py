@@ -75,12 +75,12 @@ class Store:
             )
 
     def counts(self) -> tuple[int, int]:
-        """How many there are, and how many of them nobody has read."""
+        """How many there are, and how many of them are unread."""
         total, unread = self._db.execute("SELECT count(*), coalesce(sum(NOT read), 0) FROM mails").fetchone()
         return total, unread
 
     def mark_read(self, identifier: str) -> None:
-        """Somebody has looked at it."""
+        """Mark it as read."""
         self._db.execute("UPDATE mails SET read = 1 WHERE id = ? AND NOT read", (identifier,))
 
     def delete(self, identifiers: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """Mailpit's REST API, as far as we use it, and a page to read mail on.
 
-The shapes and paths are Mailpit's, because docker-compose.yml runs Mailpit itself and nobody must see a difference.
+The shapes and paths are Mailpit's, because docker-compose.yml runs Mailpit itself and no client must see a difference.
 """
 
 import json
@@ -79,7 +79,7 @@ async def delete(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/message/{id}")
 async def one(request: web.Request) -> web.Response:
-    """One message; whoever asks for it has read it."""
+    """One message, which counts as read from now on."""
     mail = _mail(request)
     request.app[STORE].mark_read(mail.id)
     return web.json_response(message.full(mail))

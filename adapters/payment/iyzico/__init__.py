@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from pydantic import Field
+
 from adapters.payment.adapter import GatewayOptions, ProviderAdapter
 from adapters.payment.settings import GatewaySettings, ProviderSettings, Secret
 from domain.payment_gateway import PaymentGateway, WebhookVerifier
@@ -20,24 +22,19 @@ IYZICO = Provider(
 
 
 class IyzicoWebhookSettings(ProviderSettings):
-    """What webhooks need.
+    """What webhooks need."""
 
-    Attributes:
-        secret_key: Signs our calls, and proves answers and notifications.
-    """
-
-    secret_key: Secret
+    secret_key: Secret = Field(description="Signs our calls, and proves iyzico's answers and notifications.")
 
 
 class IyzicoGatewaySettings(IyzicoWebhookSettings, GatewaySettings):
-    """What the gateway needs.
+    """What the gateway needs."""
 
-    Attributes:
-        api_base: Without a path, since the path is signed.
-    """
-
-    api_base: str = "https://api.iyzipay.com"
-    api_key: Secret
+    api_base: str = Field(
+        default="https://api.iyzipay.com",
+        description="The address of iyzico's API, without a path, since the path is signed.",
+    )
+    api_key: Secret = Field(description="The API key of the merchant.")
 
 
 def _open_gateway(settings: IyzicoGatewaySettings, options: GatewayOptions) -> PaymentGateway:

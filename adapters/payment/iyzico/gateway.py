@@ -56,7 +56,7 @@ class IyzicoGateway:
 
     An intent's id is the form's token. The payment that is made on the form has an id of its own, which is looked up by
     the token each time. Nothing is idempotent at iyzico: so every effect on a payment looks first, and is not repeated
-    when it was made. Only `create` may be repeated and then makes a second form, of which nobody knows the first.
+    when it was made. Only `create` may be repeated and then makes a second form, and no buyer knows the first.
 
     A form that is not paid cannot be withdrawn: it can be paid until it expires by itself.
 
@@ -202,7 +202,7 @@ class IyzicoGateway:
         raise PaymentRejected(f"intent_{found.state}", f"{operation} of a form on which nothing was paid")
 
     async def _look(self, token: str) -> _Payment | Intent:
-        """The form's payment as it stands now, or what is to be said of a form that is not paid."""
+        """The form's payment as it stands now, or the state of a form that is not paid."""
         request = {"token": token, **_about(token)}
         answer = await self._post("/payment/iyzipos/checkoutform/auth/ecom/detail", request)
         status = answer.get("paymentStatus")

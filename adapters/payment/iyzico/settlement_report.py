@@ -43,7 +43,7 @@ def _movement(row: Json) -> Movement | None:
 
 
 def _kind(row: Json) -> MovementKind | None:
-    """None for what moves no money of ours: a hold that is let go."""
+    """None for what moves no money: a reservation that is voided."""
     taken = row["paymentPhase"] in TAKEN
     if row["transactionType"] == "PAYMENT":
         return MovementKind.CAPTURED if taken else MovementKind.HELD

@@ -47,7 +47,7 @@ class IyzicoWebhooks:
 
 
 def _booking(notice: Mapping[str, Any]) -> UUID | None:
-    """Whose payment it is, of which nothing but our own key is told: the booking's id is the key's beginning."""
+    """The payment's booking. The message has only our own key, which begins with the booking's id."""
     try:
         return UUID(str(notice.get("paymentConversationId")).partition(":")[0])
     except ValueError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from adapters.payment.adapter import GatewayOptions, ProviderAdapter
 from adapters.payment.settings import GatewaySettings, ProviderSettings, RotatedSecrets, Secret
 from domain.payment_gateway import PaymentGateway, WebhookVerifier
@@ -19,25 +21,21 @@ PAYU = Provider(
 
 
 class PayUGatewaySettings(GatewaySettings):
-    """What the gateway needs.
+    """What the gateway needs."""
 
-    Attributes:
-        pos_id: The point of sale, whose automatic receive must be off. It is also the OAuth client.
-    """
-
-    api_base: str = "https://secure.payu.com"
-    pos_id: Secret
-    client_secret: Secret
+    api_base: str = Field(default="https://secure.payu.com", description="The address of PayU's API.")
+    pos_id: Secret = Field(
+        description="The point of sale, whose automatic receive must be off. It is also the id of the OAuth client."
+    )
+    client_secret: Secret = Field(description="The secret of the OAuth client.")
 
 
 class PayUWebhookSettings(ProviderSettings):
-    """What webhooks need.
+    """What webhooks need."""
 
-    Attributes:
-        second_key: Proves notifications.
-    """
-
-    second_key: RotatedSecrets
+    second_key: RotatedSecrets = Field(
+        description="Proves PayU's notifications. Two, comma-separated, during a replacement."
+    )
 
 
 def _open_gateway(settings: PayUGatewaySettings, options: GatewayOptions) -> PaymentGateway:

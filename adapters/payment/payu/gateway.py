@@ -56,9 +56,9 @@ SHOPS_OWN_ADDRESS = "127.0.0.1"
 class PayUGateway:
     """Orders of a point of sale whose automatic receive is off, with reused connections and no retries of its own.
 
-    An order is always opened without a payment method, and its buyer sent to PayU's page. So no call of ours charges
-    anybody, and an order whose opening was lost can be left alone: nobody has ever seen its page, so it takes no money,
-    and PayU cancels it when its validity is over. (With a card token the opening itself would reserve money, and there
+    An order is always opened without a payment method, and its buyer sent to PayU's page. So none of our calls
+    charges a buyer, and an order whose opening was lost can be left alone: no buyer has seen its page, so it takes no
+    money, and PayU cancels it when its validity is over. (With a card token the opening itself would reserve money, and there
     is no public call that finds an order by our own id.)
 
     Every method raises `PaymentUnknown` when the outcome is not known, and `PaymentRejected` when PayU refuses the

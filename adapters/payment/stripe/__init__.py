@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from adapters.payment.adapter import GatewayOptions, ProviderAdapter
 from adapters.payment.settings import GatewaySettings, ProviderSettings, RotatedSecrets, Secret
 from domain.payment_gateway import PaymentGateway, WebhookVerifier
@@ -25,24 +27,18 @@ STRIPE = Provider(
 
 
 class StripeGatewaySettings(GatewaySettings):
-    """What the gateway needs.
+    """What the gateway needs."""
 
-    Attributes:
-        api_key: A secret or restricted key.
-    """
-
-    api_base: str = "https://api.stripe.com"
-    api_key: Secret
+    api_base: str = Field(default="https://api.stripe.com", description="The address of Stripe's API.")
+    api_key: Secret = Field(description="A secret or restricted key.")
 
 
 class StripeWebhookSettings(ProviderSettings):
-    """What webhooks need.
+    """What webhooks need."""
 
-    Attributes:
-        webhook_secrets: The signing secrets of the webhook endpoint.
-    """
-
-    webhook_secrets: RotatedSecrets
+    webhook_secrets: RotatedSecrets = Field(
+        description="The signing secret of the webhook endpoint. Two, comma-separated, during a replacement."
+    )
 
 
 def _open_gateway(settings: StripeGatewaySettings, options: GatewayOptions) -> PaymentGateway:

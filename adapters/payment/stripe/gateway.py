@@ -275,7 +275,7 @@ def _refunded(given: stripe.PaymentIntent) -> int:
 
 
 def _decline_code(given: stripe.PaymentIntent) -> str | None:
-    """Why the last payment method was refused; Stripe tells it as long as there is no other."""
+    """Why the last payment method was refused; Stripe reports it until there is another one."""
     error = given.last_payment_error
     return None if error is None else getattr(error, "decline_code", None) or getattr(error, "code", None)
 

@@ -1,7 +1,7 @@
 """Stripe's own record of a day, as movements: its balance transactions, and then the intents that still reserve money.
 
 The balance has captures, refunds and refunds that failed, each with Stripe's fee, but knows nothing of what is only
-reserved. Its amounts are in the account's currency; what the buyer paid is told by the charge or refund behind each.
+reserved. Its amounts are in the account's currency; the charge or refund behind each has what the buyer paid.
 """
 
 from __future__ import annotations
