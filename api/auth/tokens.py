@@ -90,7 +90,7 @@ class KeyRing:
     def decoded(self, token: str) -> dict[str, Any]:
         """The claims of a token that one of these keys has signed; the claims are not checked.
 
-        The header has to match one of ours to the byte, so that a token cannot choose how it is checked: neither by
+        The header must match a header of our own keys to the byte, so that a token cannot choose how it is checked: neither by
         `alg` nor by `jku`, `jwk`, `x5u` or another type of token.
         """
         key = self._by_header.get(token.partition(".")[0])

@@ -1,8 +1,8 @@
-"""Where payment providers tell their news: proved, kept, handed on, and only then acknowledged.
+"""Webhooks of the payment providers: verified, stored, handed on, and only then acknowledged.
 
-What a message says is never believed: it makes whoever waits ask the provider. So a repetition, a delay or another
-order does no harm, and a lost one costs some time. A message is answered with 2xx once it is kept and handed on; the
-provider repeats it otherwise.
+What a message says is never believed: it only makes the waiting workflow ask the provider. So a repetition, a delay or
+another order does no harm, and a lost message costs some time. The answer is 2xx once a message is stored and handed
+on; otherwise the provider repeats it.
 """
 
 from __future__ import annotations
