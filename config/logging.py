@@ -66,7 +66,7 @@ def _json(event: Mapping[str, Any], **_: Any) -> str:
 
 
 def _withhold(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """The last line of defence: nobody should log these to begin with."""
+    """The last line of defence: our code must not log these in the first place."""
     for key in event.keys() & _WITHHELD:
         event[key] = "[withheld]"
     return event
