@@ -45,8 +45,8 @@ def computed(ports: Mapping[str, int], postgres_password: str) -> dict[str, str]
 def for_application(own: Mapping[str, str]) -> dict[str, str]:
     """The environment of one of our processes.
 
-    The shell's own SEATWRIGHT_ variables that we compute are left out, above all: a user who has sourced the demo's env file
-    and then runs the tests must not have the tests talk to the demo.
+    The shell's own SEATWRIGHT_ variables that we compute are left out, above all: a user who has sourced the
+    demo's env file and then runs the tests must not have the tests talk to the demo.
     """
     dropped = "PYTHONDONTWRITEBYTECODE"  # to compile everything anew is most of what a start would cost
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX) and key != dropped}

@@ -31,7 +31,7 @@ class Settled(BaseModel):
     """What became of late money.
 
     Attributes:
-        settlement: None where there was none, and so nothing is told.
+        settlement: None where there was none, and so no mail is sent.
         seats: Where the buyer now sits, if anywhere.
     """
 

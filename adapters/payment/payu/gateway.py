@@ -58,8 +58,8 @@ class PayUGateway:
 
     An order is always opened without a payment method, and its buyer sent to PayU's page. So none of our calls
     charges a buyer, and an order whose opening was lost can be left alone: no buyer has seen its page, so it takes no
-    money, and PayU cancels it when its validity is over. (With a card token the opening itself would reserve money, and there
-    is no public call that finds an order by our own id.)
+    money, and PayU cancels it when its validity is over. (With a card token the opening itself would reserve
+    money, and there is no public call that finds an order by our own id.)
 
     Every method raises `PaymentUnknown` when the outcome is not known, and `PaymentRejected` when PayU refuses the
     request itself. Each `Intent` returned is as it stands now.
@@ -83,7 +83,7 @@ class PayUGateway:
 
         Args:
             pos_id: The point of sale, which is also the OAuth client.
-            notify_url: Where PayU tells of changes.
+            notify_url: Where PayU sends notifications.
             validity_seconds: How long an order may be paid.
             base_url: Where the API is served, without a trailing slash.
             connect_seconds: Longest wait for a TCP and TLS connection.
