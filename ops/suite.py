@@ -34,6 +34,7 @@ LINT = (
     # What runs in production; statements made of constants (B608, of low confidence) are left to reviewers.
     (f"{BIN}/bandit", "-q", "-ll", "-ii", "-r", *PRODUCT),
     (sys.executable, "ops/dependencies.py"),
+    (sys.executable, "ops/plain_english.py"),
 )
 LANES = lanes("test")
 

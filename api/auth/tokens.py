@@ -90,8 +90,8 @@ class KeyRing:
     def decoded(self, token: str) -> dict[str, Any]:
         """The claims of a token that one of these keys has signed; the claims are not checked.
 
-        The header must match a header of our own keys to the byte, so that a token cannot choose how it is checked: neither by
-        `alg` nor by `jku`, `jwk`, `x5u` or another type of token.
+        The header must match a header of our own keys to the byte. So a token cannot choose how it is checked: neither
+        by `alg` nor by `jku`, `jwk`, `x5u` or another type of token.
         """
         key = self._by_header.get(token.partition(".")[0])
         if key is None:
