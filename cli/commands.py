@@ -90,8 +90,8 @@ def serve(
     from api.server import serve as serve_app
 
     services = _names(only, PARTS)
-    own = settings_of_process("serve", services)
     _prepare()
+    own = settings_of_process("serve", services)
     if own.metrics_port:
         start_http_server(own.metrics_port, addr="127.0.0.1")
     serve_app(create_app(own, services), host=host, port=port, drain=own.drain)
@@ -150,8 +150,8 @@ def _run(verb: Verb, work: Work, names: list[str]) -> None:
 
     from workers.process import run_until_stopped
 
-    own = settings_of_process(verb, names)
     _prepare()
+    own = settings_of_process(verb, names)
     uvloop.run(run_until_stopped(work, own, names))
 
 

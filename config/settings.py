@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated, Literal, Self
+from urllib.parse import quote
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -193,7 +194,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> Settings:
-        """The settings of a process that has these environment variables."""
+        """The settings that these environment variables give; the process's own environment gives the others."""
         own, others = _split_variables(variables)
         return cls.model_validate(own | {"provider_variables": others})
 
@@ -257,12 +258,13 @@ class Settings(BaseSettings):
         role = f"seatwright_{service}_owner" if owner else f"seatwright_{service}"
         given = self.postgres_passwords.get(role)
         password = given.get_secret_value() if given else role_password(secret(self.postgres_role_secret), role)
+        password = quote(password, safe="")  # a given password is free text
         return f"postgresql+psycopg://{role}:{password}@{self.postgres_host}:{self.postgres_port}/seatwright_{service}"
 
 
 def _split_variables(variables: Mapping[str, str]) -> tuple[dict[str, str], dict[str, SecretStr]]:
     """The variables that `Settings` declares, and all other ones with our prefix; their names without it."""
-    named = {name.removeprefix(_PREFIX).lower(): text for name, text in variables.items() if name.startswith(_PREFIX)}
+    named = {name[len(_PREFIX) :].lower(): text for name, text in variables.items() if name.upper().startswith(_PREFIX)}
     own = {name: text for name, text in named.items() if name in Settings.model_fields}
     return own, {name: SecretStr(text) for name, text in named.items() if name not in own}
 

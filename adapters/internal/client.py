@@ -25,12 +25,13 @@ class InternalClient:
 
         Args:
             service: The service's name, for error texts.
+            url: The service's address; a path before its routes is kept.
             token: The token that all services share; without one, each call brings its own authorization.
             seconds: The most that a call may take.
         """
         self._service = service
+        self._url = url.rstrip("/")  # not the session's base: aiohttp drops or refuses an address with a path
         self._session = aiohttp.ClientSession(
-            url,
             headers={"Authorization": f"Bearer {token}"} if token else None,
             timeout=aiohttp.ClientTimeout(total=seconds),
         )
@@ -68,7 +69,7 @@ class InternalClient:
 
     async def _call(self, method: str, path: str, **options: Any) -> bytes | None:
         try:
-            async with self._session.request(method, path, allow_redirects=False, **options) as response:
+            async with self._session.request(method, self._url + path, allow_redirects=False, **options) as response:
                 if response.status == HTTPStatus.NOT_FOUND:
                     return None
                 if response.status >= HTTPStatus.MULTIPLE_CHOICES:

@@ -26,7 +26,7 @@ class Service:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests.append(request)
-        return await ANSWERS[request.path.removeprefix("/")](request)
+        return await ANSWERS[request.path.rpartition("/")[2]](request)
 
 
 async def proper(request: web.BaseRequest) -> web.StreamResponse:
@@ -95,6 +95,14 @@ async def test_a_proper_answer_is_read_and_the_token_is_sent(client: InternalCli
     assert (get.method, get.query["page"]) == ("GET", "2")
     assert (post.method, post.headers["Content-Type"]) == ("POST", "application/json")
     assert {request.headers["Authorization"] for request in service.requests} == {"Bearer the-token"}
+
+
+@pytest.mark.parametrize("suffix", ["/api", "/api/"])
+async def test_a_path_of_the_services_address_is_kept(service: Service, suffix: str) -> None:
+    client = InternalClient("identity", service.url + suffix)
+    assert await client.get("/proper", Answer) == Answer(value=7)
+    await client.close()
+    assert [request.path for request in service.requests] == ["/api/proper"]
 
 
 async def test_a_missing_resource_is_none_where_it_may_be_missing(client: InternalClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy.engine import make_url
 
 from config.settings import Settings, settings
 
@@ -76,6 +77,16 @@ def test_a_blank_password_of_a_role_is_refused() -> None:
 def test_a_role_has_the_password_that_is_given_for_it() -> None:
     given = Settings.model_validate({"postgres_passwords": {"seatwright_payment": "own"}})
     assert ":own@" in given.database_url("payment")
+
+
+def test_a_password_may_hold_every_character() -> None:
+    given = Settings.model_validate({"postgres_passwords": {"seatwright_payment": "p@ss/%41:"}})
+    assert make_url(given.database_url("payment")).password == "p@ss/%41:"
+
+
+def test_a_providers_variable_is_read_in_upper_and_in_lower_case() -> None:
+    given = Settings.from_variables({"SEATWRIGHT_MODE": "development", "seatwright_stripe_api_key": "sk_test_own"})
+    assert given.provider_variables["stripe_api_key"].get_secret_value() == "sk_test_own"
 
 
 def test_production_is_limited_unless_it_says_otherwise() -> None:

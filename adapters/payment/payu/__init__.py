@@ -23,7 +23,9 @@ PAYU = Provider(
 class PayUGatewaySettings(GatewaySettings):
     """What the gateway needs."""
 
-    api_base: str = Field(default="https://secure.payu.com", description="The address of PayU's API.")
+    api_base: str = Field(
+        default="https://secure.payu.com", description="The address of PayU's API; in development mode the sandbox."
+    )
     pos_id: Secret = Field(
         description="The point of sale, whose automatic receive must be off. It is also the id of the OAuth client."
     )

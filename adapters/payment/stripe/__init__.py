@@ -29,7 +29,9 @@ STRIPE = Provider(
 class StripeGatewaySettings(GatewaySettings):
     """What the gateway needs."""
 
-    api_base: str = Field(default="https://api.stripe.com", description="The address of Stripe's API.")
+    api_base: str = Field(
+        default="https://api.stripe.com", description="The address of Stripe's API; in development mode the sandbox."
+    )
     api_key: Secret = Field(description="A secret or restricted key.")
 
 
