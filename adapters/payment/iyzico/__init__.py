@@ -32,7 +32,7 @@ class IyzicoGatewaySettings(IyzicoWebhookSettings, GatewaySettings):
 
     api_base: str = Field(
         default="https://api.iyzipay.com",
-        description="The address of iyzico's API, without a path (the path is signed); in development mode the sandbox.",
+        description="The address of iyzico's API, without a path, which is signed; in development mode the sandbox.",
     )
     api_key: Secret = Field(description="The API key of the merchant.")
 
