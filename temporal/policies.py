@@ -11,7 +11,7 @@ from config.settings import Settings
 from domain.bookings import BookingPolicy
 from temporal.queues import PAYMENT
 
-NEVER_RETRIED = ["ValueError", "TypeError", "StaleStep", "Refused", "ValidationError"]
+NEVER_RETRIED = ["ValueError", "TypeError", "StaleStep", "TicketsForbidden", "Refused", "ValidationError"]
 """Errors that no retry removes: they name a bug or a decision, not a passing fault."""
 
 

@@ -7,9 +7,11 @@ from uuid import uuid4
 
 import pytest
 
+from config.settings import Settings
 from tests.buyer import CARD, CARD_WITH_3DS, Buyer
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
+from tests.webhooks import rows
 
 REFUSED_AFTER_3DS = "pm_card_threeDSecureRequiredChargeDeclined"
 
@@ -151,3 +153,18 @@ async def test_the_provider_is_queried_once_more_before_a_payment_times_out(plat
     await eventually(has_been_asked_three_times, within=40)
     await platform.provider.act(url, "approve")
     await buyer.ends_as(booking, "confirmed")
+
+
+async def test_a_payment_whose_money_began_to_go_back_is_undone_and_needs_no_operator(
+    platform: PlatformClient, settings: Settings
+) -> None:
+    buyer, key = platform.new_buyer(), str(uuid4())
+    booking, url = await challenged(platform, buyer, key=key)
+    # A task that returns the money does this first. If its worker dies then, the next run of the task goes forward.
+    forbid = "UPDATE bookings SET tickets_forbidden = true WHERE id = %s RETURNING version"
+    assert rows(settings, forbid, booking, of="reservation")
+
+    await platform.provider.act(url, "approve")
+
+    await buyer.ends_as(booking, "failed")
+    assert await platform.provider.kept(booking) == 0

@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from temporal.saga import Aborted, aborting
     from workflows.support import problems
     from workflows.support.operator_gate import ISSUE_TICKETS, RELEASE_SEATS
-    from workflows.support.steps import Activity, Request, local_step
+    from workflows.support.steps import Activity, Request, failed_as, local_step
 
 
 class StateConflict(Exception):
@@ -128,7 +128,11 @@ class BookingState:
             raise Aborted(problem, BookingStatus.CANCELLED if is_cancel else BookingStatus.FAILED)
 
     async def issue(self) -> None:
-        """Issue the tickets, unless the booking turns out to be over."""
+        """Issue the tickets, unless the booking turns out to be over.
+
+        Raises:
+            Aborted: The money is being returned. An earlier run of this task began that, and was lost with its worker.
+        """
         await self.resyncing(self._issue)
 
     async def release(
@@ -216,7 +220,12 @@ class BookingState:
         return Step(booking=self.booking)
 
     async def _issue(self) -> None:
-        self.known = await local_step(ReservationActivities.issue, self._step, ISSUE_TICKETS, self._max_tries)
+        try:
+            self.known = await local_step(ReservationActivities.issue, self._step, ISSUE_TICKETS, self._max_tries)
+        except FailureError as error:
+            if failed_as("TicketsForbidden", error):
+                raise Aborted(problems.UNDONE) from error
+            raise
 
     async def _try_to_adopt(self) -> bool:
         with suppress(FailureError):

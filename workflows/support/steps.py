@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from temporal.policies import provider, provider_locally, transaction
@@ -13,6 +14,12 @@ with workflow.unsafe.imports_passed_through():
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 Activity = Callable[[Any, Request], Awaitable[Result]]
+
+
+def failed_as(type: str, error: FailureError) -> bool:
+    """Whether a step failed with an activity's error of this type; the SDK wraps it for remote activities only."""
+    cause = error.cause if isinstance(error, ActivityError) else error
+    return isinstance(cause, ApplicationError) and cause.type == type
 
 
 async def local_step(activity: Activity[Request, Result], request: Request, summary: str, max_tries: int = 0) -> Result:

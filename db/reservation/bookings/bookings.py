@@ -30,6 +30,10 @@ class StaleStep(Exception):
     """The booking has changed since this step was scheduled, so the step is too late."""
 
 
+class TicketsForbidden(Exception):
+    """The booking's money is being returned: tickets can no longer be issued."""
+
+
 async def find(connection: AsyncConnection, booking_id: UUID) -> Booking | None:
     """The booking with its live tickets, or None."""
     row: Any = (await connection.execute(_FIND, {"of_booking": booking_id})).one_or_none()
@@ -348,7 +352,8 @@ async def confirm(connection: AsyncConnection, booking: Booking) -> Booking:
     """Issue one ticket for each place and confirm the booking; repeated, no change.
 
     Raises:
-        StaleStep: As for `move`; or its money is being returned.
+        StaleStep: As for `move`.
+        TicketsForbidden: Its money is being returned.
     """
     event = (await connection.execute(_EVENT, {"event_id": booking.event_id})).one()
     tickets = await issue(connection, booking)
@@ -363,7 +368,13 @@ async def confirm(connection: AsyncConnection, booking: Booking) -> Booking:
             tickets=tickets,
         )
 
-    moved = await move(connection, booking.id, version=booking.version, to=BookingStatus.CONFIRMED, tells=confirmed)
+    try:
+        moved = await move(connection, booking.id, version=booking.version, to=BookingStatus.CONFIRMED, tells=confirmed)
+    except StaleStep as stale:
+        barred = select(BookingRow.tickets_forbidden)
+        if await connection.scalar(barred.where(BookingRow.id == booking.id, BookingRow.version == booking.version)):
+            raise TicketsForbidden(f"the money of booking {booking.id} is being returned") from stale
+        raise
     return moved.model_copy(update={"tickets": tickets})
 
 
