@@ -19,7 +19,7 @@ from typing import IO
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # started by its path, Python knows only the folder of this file
 
-from tests.lanes import Ended, Lane, lanes, run  # noqa: E402
+from tests.lanes import Ended, Lane, joined, lanes, run, turns  # noqa: E402
 
 BIN = Path(sys.executable).parent
 
@@ -55,10 +55,9 @@ def _lint_and_test() -> int:
         with ThreadPoolExecutor() as together:  # each of them alone would leave cores without work
             linted = together.submit(_lint_beside)
             _start(LANES[0])  # before the others, since it installs what is missing
-            list(together.map(_start_beside, LANES[1:]))
         if code := linted.result():
             return code
-        ended = run(LANES, environment={}, after=_down)
+        ended = joined(_turn(lanes) for lanes in turns(LANES))
     except subprocess.CalledProcessError as failed:
         print(f"failed: {failed}", file=sys.stderr)
     finally:
@@ -69,6 +68,12 @@ def _lint_and_test() -> int:
     print(f"\nThe whole suite took {seconds:.0f} s on the stacks {names}; their logs: .seatwright/<stack>/logs")
     print(*ended.broken[-60:], _closing_line(ended.counts, seconds), sep="\n")
     return ended.code
+
+
+def _turn(lanes: list[Lane]) -> Ended:
+    with ThreadPoolExecutor() as together:
+        list(together.map(_start_beside, [lane for lane in lanes if lane is not LANES[0]]))
+    return run(lanes, environment={}, after=_down)
 
 
 def _start(lane: Lane, out: IO[str] | None = None) -> None:
