@@ -172,5 +172,5 @@ async def test_a_token_that_was_good_is_refused_when_its_time_is_up(settings: Se
     with pytest.MonkeyPatch.context() as patch:
         now = time.time
         patch.setattr(time, "time", lambda: now() + 61)
-        with pytest.raises(Exception, match="not valid"):
+        with pytest.raises(Exception, match="invalid or has expired"):
             late.read(token)
