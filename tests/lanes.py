@@ -1,7 +1,6 @@
-"""The whole suite in lanes side by side, each on a stack of its own.
+"""The whole suite in lanes, each on a stack of its own; `turns` says which of them run at the same time.
 
-What kills servers has lanes apart from what needs them. There are as many lanes as the cores can feed: an idle stack
-alone costs an eighth of a core, and tests that wait for the processor wait for nothing else.
+What kills servers has lanes apart from what needs them. An idle stack alone costs an eighth of a core.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 
 CORES = len(os.sched_getaffinity(0))
-_WORKERS = min(CORES + 2, 6)  # a test that disturbs no other one waits half of its time
+_WORKERS = min(CORES + 1, 6)  # a test that disturbs no other one waits about a third of its time
 _DISRUPTIVE = ("-a", "-b", "-c")[: max(2, min(3, CORES - 1))]  # they wait for servers that start, and for timeouts
 # Seconds that the long ones took once on a loaded machine, so that the lanes end at about the same time.
 _SECONDS = {

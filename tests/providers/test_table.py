@@ -16,13 +16,14 @@ from tests.faults import aftermath
 from tests.faults.report import Outcome, outcome
 from tests.faults.scenarios import WITHIN, hold
 from tests.http_client import http_client
+from tests.lanes import CORES
 from tests.pace import stretched
 from tests.platform_client import PlatformClient
 from tests.providers import report
 from tests.providers.rows import Cell, cells
 from tests.providers.tills import Visit
 
-AT_ONCE, AUDITS_AT_ONCE = 24, 4
+AT_ONCE, AUDITS_AT_ONCE = 6 * CORES, CORES
 PRODUCTION = {"SEATWRIGHT_COMPENSATION_ATTEMPTS": "12"}
 
 
