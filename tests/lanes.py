@@ -22,7 +22,8 @@ _WORKERS = min(CORES + 1, 6)  # a test that disturbs no other one waits about a 
 _DISRUPTIVE = ("-a", "-b", "-c")[: max(2, min(3, CORES - 1))]  # they wait for servers that start, and for timeouts
 # Seconds that the long ones took once on a loaded machine, so that the lanes end at about the same time.
 _SECONDS = {
-    "chaos/test_chaos.py": 150,
+    "api/test_schema.py": 300,
+    "chaos/test_chaos.py": 240,
     "faults/test_clocks.py": 90,
     "faults/test_commits.py": 50,
     "faults/test_exchanges.py": 200,
@@ -30,6 +31,7 @@ _SECONDS = {
     "faults/test_outside.py": 100,
     "faults/test_saga.py": 250,
     "providers/test_random.py": 90,
+    "providers/test_table.py": 600,
     "scenarios/test_answers.py": 110,
     "scenarios/test_attention.py": 60,
     "scenarios/test_call_limits.py": 80,

@@ -20,7 +20,7 @@ from tests.waiting import in_time
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
 # In rounds, since an access token lives for fifteen minutes.
 CASES, ROUNDS, PER_CALL, SECONDS = (10_000, 3, 50, 800) if FULL else (1_000, 1, 8, 240)
-pytestmark = [pytest.mark.disruptive] if FULL else []  # at full size it leaves the API no time for tests beside it
+pytestmark = pytest.mark.disruptive  # it leaves the API no time for tests beside it
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
     "response_schema_conformance", "unsupported_method", "allow_header_conformance", "ignored_auth",

@@ -37,6 +37,7 @@ async def patient(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     await asyncio.to_thread(stack.stop, name)
 
 
+@pytest.mark.disruptive  # it leaves the workers no time for tests beside it
 async def test_every_scenario_ends_right_at_every_provider(
     settings: Settings, patient: httpx2.AsyncClient, stack: Stack
 ) -> None:
