@@ -15,7 +15,7 @@ from activities.reservation.exchanges import ExchangeActivities
 from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings, secret
 from db.engine import open_engine
-from db.reservation.bookings.bookings import StaleStep
+from db.reservation.bookings.bookings import TicketsForbidden
 from domain.exchanges import ExchangeRequest, ExchangeState
 from domain.problems import ProblemType
 from tests.audit.harness import step
@@ -53,7 +53,7 @@ async def test_no_tickets_are_issued_for_money_that_is_being_refunded(
     await eventually(lambda: platform.provider.calls(booking, "cancel"), every=0.02)
 
     as_it_stands = await step(left_behind.look, UUID(booking))
-    with pytest.raises(StaleStep):
+    with pytest.raises(TicketsForbidden):
         await step(left_behind.issue, Step(booking=as_it_stands))
 
     await platform.provider.clear_faults(booking)
