@@ -14,6 +14,8 @@ from domain.problems import Problem
 
 
 class BookingStatus(StrEnum):
+    """The state of a booking. In `needs_attention` it waits for an operator; what it becomes then is open."""
+
     HELD = "held"
     PAYING = "paying"
     ACTION_REQUIRED = "action_required"

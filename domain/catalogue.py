@@ -20,6 +20,8 @@ MAX_SECTIONS = 100
 
 
 class EventStatus(StrEnum):
+    """The state of an event. Only a published event is on sale, and a cancelled one stays cancelled."""
+
     DRAFT = "draft"
     PUBLISHED = "published"
     CANCELLED = "cancelled"
@@ -49,6 +51,7 @@ class Section(BaseModel):
         return self
 
     def on_sale(self) -> SectionOnSale:
+        """The section as other services get it: without the numbering of its seats."""
         return SectionOnSale(name=self.name, kind=self.kind, price=self.price, capacity=self.capacity)
 
 

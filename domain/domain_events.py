@@ -20,6 +20,8 @@ from domain.money import Currency
 
 
 class BookingEvent(DomainEvent):
+    """A change of one booking; `status` is its state afterwards."""
+
     topic: ClassVar[str] = "reservation.events"
 
     booking_id: UUID
@@ -218,6 +220,8 @@ REFUND_TYPES = types_of(BookingMoneyReturned)
 
 
 class PaymentEvent(DomainEvent):
+    """A movement of money at a provider for one payment attempt; `amount` is in minor units."""
+
     topic: ClassVar[str] = "payment.events"
 
     booking_id: UUID
@@ -228,19 +232,31 @@ class PaymentEvent(DomainEvent):
 
 
 class PaymentAuthorized(PaymentEvent):
+    """The provider has reserved the amount. No money has moved yet."""
+
     type: Literal["payment.authorized"] = "payment.authorized"
 
 
 class PaymentWasDeclined(PaymentEvent):
+    """The provider or the issuer has refused the payment; nothing is reserved.
+
+    Attributes:
+        code: The reason, as a decline code such as `insufficient_funds`.
+    """
+
     type: Literal["payment.declined"] = "payment.declined"
     code: str
 
 
 class PaymentCaptured(PaymentEvent):
+    """The provider has taken the reserved money."""
+
     type: Literal["payment.captured"] = "payment.captured"
 
 
 class PaymentVoided(PaymentEvent):
+    """The provider has released the reserved money; the buyer is not charged."""
+
     type: Literal["payment.voided"] = "payment.voided"
 
 
@@ -307,6 +323,8 @@ class Venue(BaseModel):
 
 
 class CatalogueEvent(DomainEvent):
+    """A change of one event that is sold."""
+
     topic: ClassVar[str] = "catalogue.events"
 
     event_id: UUID
@@ -334,12 +352,16 @@ class EventCancelled(CatalogueEvent):
 
 
 class UserEvent(DomainEvent):
+    """A change of one account. It carries only the id: consumers that need more ask identity."""
+
     topic: ClassVar[str] = "identity.events"
 
     user_id: UUID
 
 
 class UserRegistered(UserEvent):
+    """An account was made; its address may not be confirmed yet."""
+
     type: Literal["user.registered"] = "user.registered"
 
 

@@ -88,6 +88,7 @@ class Exchange(_Frozen):
 
     @property
     def is_over(self) -> bool:
+        """Whether it has completed or failed, so that other changes of the booking are possible again."""
         return self.state not in LIVE
 
     def answer(self) -> dict[str, Any]:

@@ -68,6 +68,8 @@ class Standing(_Frozen):
 
 
 class DifferenceKind(StrEnum):
+    """How the ledger and a provider disagree about a payment."""
+
     MISSING_HERE = "missing_here"  # the provider has moved money that is not in the ledger
     MISSING_THERE = "missing_there"  # the ledger has money that the provider does not have
     AMOUNT = "amount"

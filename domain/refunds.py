@@ -45,6 +45,8 @@ class RefundPolicy(_Frozen):
 
 
 class RefundCause(StrEnum):
+    """What started a refund. It does not decide the amount: that is the policy's part, or a waiver's."""
+
     BUYER = "buyer"
     STAFF = "staff"
     EVENT_CANCELLED = "event_cancelled"

@@ -16,6 +16,8 @@ MAX_PAGE = 100
 
 
 class SearchSort(StrEnum):
+    """The order of the found events. `distance` needs a place to measure from."""
+
     RELEVANCE = "relevance"
     DATE = "date"
     PRICE = "price"
