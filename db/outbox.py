@@ -75,6 +75,7 @@ class OutboxColumns:
 
     @declared_attr
     def bucket(cls) -> Mapped[int]:
+        """The part of the outbox that the row belongs to, from 0 to `BUCKETS` - 1, computed by Postgres."""
         return mapped_column(SmallInteger, Computed(f"uuid_hash(aggregate_id) & {BUCKETS - 1}", persisted=True))
 
 

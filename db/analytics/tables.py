@@ -12,6 +12,8 @@ from db.outbox import ServiceBase
 
 
 class Base(ServiceBase):
+    """The base of analytics's tables; its metadata holds no other service's tables."""
+
     __abstract__ = True
 
 

@@ -43,6 +43,7 @@ async def draft(connection: AsyncConnection, organizer_id: UUID, plan: EventPlan
 
 
 async def find(connection: AsyncConnection, event_id: UUID) -> Event | None:
+    """The event in any state, drafts included; None if there is none."""
     row = (await connection.execute(select(EventRow).where(EventRow.id == event_id))).one_or_none()
     return _event(row, await _sections(connection, event_id)) if row else None
 

@@ -112,6 +112,7 @@ async def change_profile(connection: AsyncConnection, account: Account, **change
 
 
 async def set_password(connection: AsyncConnection, user_id: UUID, password_hash: str) -> None:
+    """Replace the password's hash. The caller ends the account's sessions."""
     await _change(connection, user_id, password_hash=password_hash)
 
 
@@ -134,6 +135,7 @@ async def set_verified(connection: AsyncConnection, user_id: UUID) -> None:
 async def set_roles(
     connection: AsyncConnection, vault: Vault, user_id: UUID, roles: Collection[Role]
 ) -> Account | None:
+    """Replace all roles of an account; None if there is none, or it has been erased."""
     await connection.execute(
         update(UserRow).where(UserRow.id == user_id, UserRow.erased_at.is_(None)).values(roles=sorted(roles))
     )

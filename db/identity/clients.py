@@ -36,6 +36,7 @@ class Client:
     may_introspect: bool
 
     def has_secret(self, secret: str) -> bool:
+        """Whether this is the client's secret, compared in constant time; never true for a public client."""
         return self.secret_hash is not None and hmac.compare_digest(self.secret_hash, digest(secret))
 
 
@@ -107,5 +108,6 @@ def find(connection: Connection, client_id: UUID) -> Client | None:
 
 
 def digest(secret: str) -> bytes:
+    """The SHA-256 hash that is stored in place of a client secret."""
     # It has 256 random bits, so a fast hash without salt gives nothing away.
     return sha256(secret.encode()).digest()

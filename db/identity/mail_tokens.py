@@ -19,6 +19,8 @@ from domain.domain_events import DomainEvent, UserAskedForPasswordReset, UserAsk
 
 
 class Purpose(StrEnum):
+    """What a token allows. One made for another purpose is refused."""
+
     VERIFICATION = "verification"
     PASSWORD_RESET = "password_reset"
 

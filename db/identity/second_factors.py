@@ -61,6 +61,7 @@ async def confirm(connection: AsyncConnection, account: Account, code: str) -> S
 
 
 async def is_in_force(connection: AsyncConnection, user_id: UUID) -> bool:
+    """Whether a log-in needs a code; a secret without a first correct code does not count."""
     confirmed = select(SecondFactorRow.confirmed_at).where(SecondFactorRow.user_id == user_id)
     return await connection.scalar(confirmed) is not None
 

@@ -36,6 +36,8 @@ class Part(NamedTuple):
 
 
 class Team(NamedTuple):
+    """A team with its members, those with an open invitation included."""
+
     id: UUID
     name: str
     members: Sequence[Member]
@@ -56,6 +58,7 @@ async def add(connection: AsyncConnection, name: str, owner: UUID) -> Team:
 
 
 async def find(connection: AsyncConnection, team_id: UUID) -> Team | None:
+    """The team with its members, in order of role and id; None if there is none."""
     name = await connection.scalar(select(TeamRow.name).where(TeamRow.id == team_id))
     if name is None:
         return None

@@ -27,6 +27,7 @@ class PersonalKey:
         self._cipher = AESGCM(key)
 
     def seal(self, purpose: str, plain: bytes) -> bytes:
+        """Encrypt data of this person; only `open` with the same purpose decrypts it."""
         return _seal(self._cipher, plain, self._bound(purpose))
 
     def open(self, purpose: str, sealed: bytes) -> bytes:

@@ -22,6 +22,8 @@ from domain.money import Money
 
 
 class AttemptState(StrEnum):
+    """The state of a payment attempt. In `CLOSED` its money is settled, except for an attempt that was `left`."""
+
     OPEN = "open"
     ACTION_REQUIRED = "action_required"
     AUTHORIZED = "authorized"
@@ -85,6 +87,7 @@ class Attempt(NamedTuple):
 
 
 def read_attempt(row: Row[Any]) -> Attempt:
+    """The attempt that a row of `AttemptRow` holds."""
     return Attempt(
         row.booking_id,
         row.number,

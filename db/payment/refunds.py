@@ -25,6 +25,8 @@ from domain.money import Money
 
 
 class TryState(StrEnum):
+    """The state of a try. Only `failed` allows another try for the same money."""
+
     OPEN = "open"  # the request to the provider is sent, or will be
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -70,7 +72,11 @@ async def open_tries(
     """The latest try of each part; a new one if there is none yet or it has failed.
 
     Args:
+        connection: In a transaction of the payment service's database.
+        refund_id: The refund whose parts are tried.
+        booking_id: The booking that paid the money.
         number: The limit of tries of a part, with the new ones.
+        amount: Minor units to refund in all; used only for the first tries.
 
     Returns:
         An empty list if the booking does not have enough money left.

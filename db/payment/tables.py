@@ -12,16 +12,18 @@ from db.outbox import DomainEventColumns, OutboxColumns, ServiceBase
 
 
 class Base(ServiceBase):
+    """The base of the payment service's tables; its metadata holds no other service's tables."""
+
     __abstract__ = True
     metadata = MetaData()
 
 
 class DomainEventRow(DomainEventColumns, Base):
-    pass
+    """The log of this service's domain events."""
 
 
 class OutboxRow(OutboxColumns, Base):
-    pass
+    """The outbox of this service; its relay publishes the rows."""
 
 
 class AttemptRow(Base):

@@ -35,6 +35,7 @@ async def begin(connection: AsyncConnection, event_id: UUID, requested_by: UUID)
 
 
 async def note_paused(connection: AsyncConnection, event_id: UUID, paused: bool) -> None:
+    """Record whether an operator has paused the cancellation, or lets it continue."""
     await connection.execute(update(CancellationRow).where(CancellationRow.event_id == event_id).values(paused=paused))
 
 

@@ -14,16 +14,18 @@ from db.outbox import DomainEventColumns, OutboxColumns, ServiceBase
 
 
 class Base(ServiceBase):
+    """The base of the reservation service's tables; its metadata holds no other service's tables."""
+
     __abstract__ = True
     metadata = MetaData()
 
 
 class DomainEventRow(DomainEventColumns, Base):
-    pass
+    """The log of this service's domain events."""
 
 
 class OutboxRow(OutboxColumns, Base):
-    pass
+    """The outbox of this service; its relay publishes the rows."""
 
 
 class EventRow(Base):
@@ -65,6 +67,8 @@ class SectionRow(Base):
 
 
 class BookingEdgeRow(Base):
+    """A legal change of a booking's state, as in `domain.bookings.EDGES`; a trigger refuses any other."""
+
     __tablename__ = "booking_edges"
 
     from_status: Mapped[str] = mapped_column(primary_key=True)
@@ -127,6 +131,8 @@ class GeneralClaimRow(Base):
 
 
 class TicketRow(Base):
+    """A ticket for one place; `ordinal` numbers a booking's tickets, and `refund_id` is the refund that voided it."""
+
     __tablename__ = "tickets"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))

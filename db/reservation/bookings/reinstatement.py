@@ -20,6 +20,9 @@ async def reinstate(connection: AsyncConnection, booking: Booking, seats: Sequen
     """Claim these seats, and the booking's general-admission places, for it: `expired` → `paying`.
 
     Args:
+        connection: In a transaction of the reservation service's database.
+        booking: The booking as the caller read it; a newer version refuses the step.
+        seats: Its own seats, or others of equal value.
         window: How long the remaining steps may take before the booking counts as overdue.
 
     Raises:

@@ -257,6 +257,7 @@ async def _requested_by(connection: AsyncConnection, exchange_id: UUID) -> UUID:
 
 
 async def find(connection: AsyncConnection, exchange_id: UUID) -> Exchange | None:
+    """The exchange in its current state; None if it was never begun."""
     row = (await connection.execute(select(ExchangeRow).where(ExchangeRow.id == exchange_id))).one_or_none()
     return _exchange(row) if row else None
 

@@ -31,6 +31,8 @@ async def plan(connection: AsyncConnection, request: ExchangeRequest, *, lock: b
     """The plan at this moment. Nothing is changed, and claims on the seat are not checked.
 
     Args:
+        connection: To the reservation service's database.
+        request: The ticket, the seat that is wanted, and the payment if there is one.
         lock: The event cannot be cancelled before this transaction ends.
 
     Raises:

@@ -289,6 +289,7 @@ async def flag(connection: AsyncConnection, refund_id: UUID, state: RefundState)
 
 
 async def find(connection: AsyncConnection, refund_id: UUID) -> Refund | None:
+    """The refund in its current state, with its tickets; None if it was never begun."""
     row = (await connection.execute(select(RefundRow).where(RefundRow.id == refund_id))).one_or_none()
     return await _refund(connection, row) if row else None
 
