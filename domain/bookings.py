@@ -14,7 +14,7 @@ from domain.problems import Problem
 
 
 class BookingStatus(StrEnum):
-    """The state of a booking. In `needs_attention` it waits for an operator; what it becomes then is open."""
+    """The state of a booking. In `needs_attention` it waits for an operator's decision."""
 
     HELD = "held"
     PAYING = "paying"

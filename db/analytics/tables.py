@@ -12,7 +12,7 @@ from db.outbox import ServiceBase
 
 
 class Base(ServiceBase):
-    """The base of analytics's tables; its metadata holds no other service's tables."""
+    """The base of the analytics tables; its metadata holds no other service's tables."""
 
     __abstract__ = True
 
