@@ -39,16 +39,19 @@ _CSP = {"Content-Security-Policy": "default-src 'none'; script-src 'self'; style
 
 @router.get("/docs")
 def page() -> Response:
+    """The page that shows the reference of all calls."""
     return _file("docs.html", "text/html")
 
 
 @router.get("/docs/docs.js")
 def script() -> Response:
+    """The page's script, served from here so that it works without the internet."""
     return _file("docs.js", "text/javascript")
 
 
 @router.get("/docs/docs.css")
 def style() -> Response:
+    """The page's style sheet, served from here for the same reason."""
     return _file("docs.css", "text/css")
 
 

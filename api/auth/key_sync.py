@@ -57,6 +57,7 @@ class KeySync:
             await asyncio.sleep(EVERY)
 
     async def close(self) -> None:
+        """Close the HTTP client that reads identity's keys."""
         await self._http.aclose()
 
     def _seen(self, _: asyncio.Task[None]) -> None:

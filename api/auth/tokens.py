@@ -131,6 +131,7 @@ class AccessTokens:
         """A token for the principal.
 
         Args:
+            principal: The identity, roles and scopes that the token carries.
             at: Seconds since the epoch by the database's clock, which revocations use; None for this process's clock.
 
         Raises:
@@ -215,6 +216,7 @@ _NOT_VALID = "The access token is invalid or has expired. Log in again."
 
 
 def invalid_token() -> Refused:
+    """The answer to a token that is malformed, expired, revoked or not ours: 401, with the `error` of RFC 6750."""
     return Refused(ProblemType.UNAUTHENTICATED, _NOT_VALID, error="invalid_token")
 
 

@@ -39,6 +39,7 @@ async def draft(
     engine: CatalogueDatabase,
     recorder: Recorder,
 ) -> EventBody:
+    """The draft is visible only to its organizer and to staff until it is published."""
     async with engine.begin() as connection:
         event = await events.draft(connection, _organizer(caller, body.team_id), body.plan())
         await recorder.record(caller, "event.drafted", f"event/{event.id}")
@@ -66,6 +67,7 @@ def _organizer(caller: Principal, team_id: UUID | None) -> UUID:
     openapi_extra={"security": [{}]},  # or none, since a published event is public
 )
 async def get_event(event_id: UUID, caller: OptionalCaller, engine: CatalogueDatabase, recorder: Recorder) -> EventBody:
+    """A published event is public, also after its cancellation. Only its organizer and staff see a draft."""
     event = await _visible(engine, event_id, caller)
     if caller and not (event.was_published or is_theirs(caller, event.organizer_id)):
         await recorder.record(caller, "event.looked-at", f"event/{event_id}")
@@ -87,6 +89,7 @@ _CHANGE_PROBLEMS = documented(
 async def publish(
     event_id: UUID, caller: OrganizerOrOperator, engine: CatalogueDatabase, temporal: Temporal, recorder: Recorder
 ) -> EventBody:
+    """Sales have started when this answers. Publishing a published event again changes nothing."""
     event = await _own(engine, event_id, caller)
     async with engine.connect() as connection:
         await events.check_publishable(connection, event)

@@ -29,6 +29,8 @@ _LATEST_START = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class NewVenue(RequestModel):
+    """Where the event takes place; latitude and longitude in degrees (WGS 84)."""
+
     name: ShortText = Field(examples=["Zorlu PSM"])
     city: ShortText = Field(examples=["Istanbul"])
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = Field(
@@ -39,6 +41,8 @@ class NewVenue(RequestModel):
 
 
 class NewSeatedSection(RequestModel):
+    """A section of numbered seats; a seat is named `section-row-number`. `price` is for one seat, in minor units."""
+
     name: SectionName = Field(examples=["A"])
     kind: Literal["seated"]
     rows: PositiveInt
@@ -46,16 +50,20 @@ class NewSeatedSection(RequestModel):
     price: MinorUnits
 
     def section(self) -> Section:
+        """The section, with a place for each seat."""
         return Section(**self.model_dump(), capacity=self.rows * self.seats_per_row)
 
 
 class NewGeneralSection(RequestModel):
+    """A section without numbered seats; `price` is for one place, in minor units."""
+
     name: SectionName = Field(examples=["Standing"])
     kind: Literal["general"]
     capacity: PositiveInt
     price: MinorUnits
 
     def section(self) -> Section:
+        """The section, as the catalogue stores it."""
         return Section(**self.model_dump())
 
 
@@ -135,6 +143,11 @@ class NewEvent(RequestModel):
         return self
 
     def plan(self) -> EventPlan:
+        """The plan, as the catalogue stores it.
+
+        Raises:
+            ValueError: Two sections have the same name, or there are too many places.
+        """
         return EventPlan(
             **self.model_dump(exclude={"venue", "sections", "team_id"}),
             venue=Venue(**self.venue.model_dump()),

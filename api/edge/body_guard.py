@@ -25,6 +25,7 @@ class BodyGuard:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request with its body read; 413 if it is too large, a refusal if it has a card number."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

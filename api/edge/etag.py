@@ -24,6 +24,7 @@ class Conditional:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request. Answers that arrive in several parts, and those without JSON, pass through unchanged."""
         if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(_READS):
             await self._app(scope, receive, send)
             return

@@ -54,4 +54,5 @@ class Counters:
         await self._storage.incr("/".join(subject), seconds)
 
     async def is_marked(self, *subject: str) -> bool:
+        """Whether `mark` was called for the subject and its time has not ended."""
         return await self._storage.get("/".join(subject)) > 0

@@ -50,6 +50,7 @@ class Limits:
         self._counters = counters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that is within its limit. Requests of a class without a limit are not counted."""
         kind = _class_of(scope) if scope["type"] == "http" else None
         limit = self._limits.get(kind) if kind else None
         if kind is None or limit is None:

@@ -39,6 +39,7 @@ class RequestContext:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, then do the work that it left for after its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -103,6 +103,7 @@ def open_redis(settings: Settings) -> Redis:
 
 # A dependency that is no coroutine function would cost a thread's turn each.
 async def resources(request: Request) -> Resources:
+    """What this process has open, for routes that need more than one part of it."""
     opened: Resources = request.app.state.resources
     return opened
 

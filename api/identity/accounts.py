@@ -40,26 +40,36 @@ Address = Annotated[str, StringConstraints(max_length=254), Storable, AfterValid
 
 
 class Registration(RequestModel):
+    """A new account. Its address must be confirmed by the token in a mail."""
+
     email: Address = Field(examples=["ada@example.test"])
     password: NewPassword = Field(examples=["correct horse battery staple"])
     name: ShortText = Field(examples=["Ada Lovelace"])
 
 
 class LogIn(RequestModel):
+    """An address and its password."""
+
     email: GivenAddress = Field(examples=["buyer@example.test"])
     password: GivenPassword = Field(examples=["seatwright-demo-1"])
 
 
 class SecondStep(RequestModel):
+    """The challenge from the answer `second-factor-required`, and a code."""
+
     challenge: Annotated[str, StringConstraints(min_length=1, max_length=100), Storable]
     code: Code
 
 
 class Roles(RequestModel):
+    """All roles that the account has afterwards."""
+
     roles: frozenset[Role]
 
 
 class User(BaseModel):
+    """An account as operators and its owner see it."""
+
     id: UUID
     email: str
     name: str
@@ -67,12 +77,16 @@ class User(BaseModel):
 
 
 class Contact(BaseModel):
+    """How our own processes can reach a person. It must not be stored: an erased person has no contact data."""
+
     email: str
     name: str
     channels: tuple[Channel, ...]
 
 
 class MailToken(BaseModel):
+    """A token in clear text, for the one mail that carries it."""
+
     token: str
 
 
@@ -148,6 +162,7 @@ async def complete_log_in(body: SecondStep, response: Response, context: Identit
     ),
 )
 async def set_roles(user_id: UUID, body: Roles, caller: Operator, context: Identity) -> User:
+    """Replaces all roles of the user: the roles that the body leaves out are lost."""
     async with context.engine.begin() as connection:
         account = require_account(await accounts.set_roles(connection, context.vault, user_id, body.roles))
         await context.record(connection, caller, f"roles.set:{','.join(sorted(body.roles))}", of_user(user_id))
@@ -156,6 +171,7 @@ async def set_roles(user_id: UUID, body: Roles, caller: Operator, context: Ident
 
 @router.get("/internal/v1/users/{user_id}/contact", include_in_schema=False, dependencies=[OUR_PROCESSES])
 async def contact(user_id: UUID, context: Identity) -> Contact:
+    """For the notification worker, before each message; 404 for an erased account."""
     async with context.engine.connect() as connection:
         profile = require_account(await accounts.find(connection, context.vault, user_id)).profile
     return Contact(email=profile.email, name=profile.name, channels=profile.channels)
@@ -167,6 +183,7 @@ async def contact(user_id: UUID, context: Identity) -> Contact:
     dependencies=[OUR_PROCESSES],
 )
 async def mail_token(user_id: UUID, token_id: UUID, context: Identity) -> MailToken:
+    """For the notification worker, just before it sends the mail; 404 once the token is used or has expired."""
     async with context.engine.connect() as connection:
         token = await mail_tokens.to_mail(connection, context.vault, user_id, token_id)
     if token is None:

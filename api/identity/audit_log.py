@@ -16,6 +16,7 @@ router = APIRouter(include_in_schema=False, dependencies=[OUR_PROCESSES])
 
 @router.post("/internal/v1/audit-log", status_code=status.HTTP_204_NO_CONTENT)
 async def record(given: AuditEntry, context: Identity) -> None:
+    """Append one entry. The address and browser of a person are sealed under that person's key."""
     async with context.engine.begin() as connection:
         actor, origin = await _actor_and_origin(connection, context, given)
         entry = Entry(actor, given.action, given.object, ",".join(given.roles), origin, given.request_id)

@@ -32,6 +32,8 @@ router = APIRouter(prefix="/v1/me", tags=["identity"])
 
 
 class Farewell(RequestModel):
+    """Proof that the owner asks for the erasure: `code` is needed if the account has a second factor."""
+
     password: GivenPassword
     code: Code | None = None
 
@@ -64,6 +66,7 @@ class Export(BaseModel):
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.UNAVAILABLE),
 )
 async def export(caller: Caller, context: Identity, request: Request, response: Response) -> Export:
+    """Everything that is stored about me, bookings included. The export itself is recorded in the history."""
     bookings = await context.booking_history.of_caller(request.headers["authorization"])
     async with context.engine.begin() as connection:
         account = require_account(await accounts.find(connection, context.vault, caller.user_id))

@@ -50,11 +50,13 @@ class Outside(NamedTuple):
 
 
 class Link(RequestModel):
+    """The `link_token` of a log-in that found an existing account; it links the provider to my account."""
+
     link_token: Annotated[str, StringConstraints(max_length=4000), Storable]
 
 
 def providers(settings: Settings) -> OAuth:
-    """authlib's clients of the providers in the settings; addresses come from there alone."""
+    """The clients of the providers in the settings, made with authlib; addresses come from the settings alone."""
     known = OAuth()
     for name, provider in settings.login_providers.items():
         known.register(

@@ -33,20 +33,27 @@ class Grant(BaseModel):
 
 
 class Grants(BaseModel):
+    """My grants that have not ended."""
+
     grants: list[Grant]
 
 
 class OutsideAccount(BaseModel):
+    """A provider that I can log in with."""
+
     provider: str
     linked_at: datetime
 
 
 class OutsideAccounts(BaseModel):
+    """All providers that I can log in with."""
+
     outside_accounts: list[OutsideAccount]
 
 
 @router.get("/grants", summary="List my grants to applications", responses=documented(ProblemType.UNAUTHENTICATED))
 async def my_grants(caller: Caller, context: Identity) -> Grants:
+    """Third-party applications that can use my account, and for what. End a grant with `DELETE`."""
     async with context.engine.connect() as connection:
         return Grants(grants=[seen_by_owner(each) for each in await grants.live(connection, caller.user_id)])
 
@@ -72,6 +79,7 @@ async def end_grant(grant_id: UUID, caller: Caller, context: Identity) -> None:
     responses=documented(ProblemType.UNAUTHENTICATED),
 )
 async def my_outside_accounts(caller: Caller, context: Identity) -> OutsideAccounts:
+    """The providers that I can log in with in place of my password."""
     async with context.engine.connect() as connection:
         found = await outside_accounts.of_person(connection, caller.user_id)
     return OutsideAccounts(outside_accounts=[OutsideAccount(**each._asdict()) for each in found])
@@ -93,4 +101,5 @@ async def unlink_outside_account(provider: Provider, caller: Caller, context: Id
 
 
 def seen_by_owner(grant: grants.Granted) -> Grant:
+    """The grant as the API answers it, with its scopes in order."""
     return Grant(**grant._asdict() | {"scopes": sorted(grant.scopes)})

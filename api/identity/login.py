@@ -20,6 +20,8 @@ NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 class Tokens(BaseModel):
+    """The tokens of a session. `expires_in` is the lifetime of the access token in seconds."""
+
     access_token: str
     refresh_token: str
     token_type: Literal["Bearer"] = "Bearer"
@@ -136,4 +138,5 @@ def _wrong_password() -> Refused:
 
 
 def wrong_code() -> Refused:
+    """The one answer to a wrong code and a bad challenge, so that it does not show which of them was wrong."""
     return Refused(ProblemType.UNAUTHENTICATED, "The challenge or the code is invalid or has expired. Log in again.")

@@ -58,6 +58,7 @@ class LogInThrottle:
 
         Args:
             account: The keyed hash by which it is found.
+            address: The IP address that the try comes from.
 
         Raises:
             Refused: RATE_LIMITED: it is too early for another try. UNAVAILABLE: Redis cannot be reached.

@@ -21,23 +21,33 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 class Proof(RequestModel):
+    """My current password, so that a stolen access token is not enough."""
+
     password: GivenPassword
 
 
 class FullProof(Proof):
+    """My password and a code of the second factor, or a recovery code."""
+
     code: Code
 
 
 class FirstCode(RequestModel):
+    """The current code of the authenticator."""
+
     code: Code
 
 
 class Enrolment(BaseModel):
+    """A secret for an authenticator. It takes effect once its first code is confirmed."""
+
     kind: Literal["totp"] = "totp"
     uri: str = Field(description="Show it as a QR code for an authenticator app")
 
 
 class RecoveryCodes(BaseModel):
+    """Codes for a lost authenticator."""
+
     recovery_codes: list[str] = Field(description="Each works once in place of a code; shown only this time")
 
 
@@ -65,6 +75,7 @@ async def begin(body: Proof, caller: Caller, context: Identity, response: Respon
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.CODE_NOT_VALID),
 )
 async def confirm(body: FirstCode, caller: Caller, context: Identity, response: Response) -> RecoveryCodes:
+    """From now on log-in needs a code. The recovery codes are shown only here."""
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         codes = await second_factors.confirm(connection, account, body.code)
@@ -85,6 +96,7 @@ async def confirm(body: FirstCode, caller: Caller, context: Identity, response: 
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN),
 )
 async def remove(body: FullProof, caller: Caller, context: Identity) -> None:
+    """Log-in needs only the password afterwards. The recovery codes stop working."""
     await context.prove(caller.user_id, body.password, body.code)
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)

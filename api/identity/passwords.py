@@ -55,6 +55,7 @@ class Verdict(NamedTuple):
 
 
 async def hash_password(password: str) -> str:
+    """The argon2id hash to store; it is computed in a thread, and the event loop goes on."""
     return await _beside(partial(_hasher.hash, password))
 
 

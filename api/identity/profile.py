@@ -69,6 +69,7 @@ class Me(BaseModel):
 
 @router.get("", summary="Read my profile", responses=documented(ProblemType.UNAUTHENTICATED))
 async def me(caller: Caller, context: Identity) -> Me:
+    """My account, with whether my address is confirmed and a second factor is active."""
     async with context.engine.connect() as connection:
         account = require_account(await accounts.find(connection, context.vault, caller.user_id))
         return seen_by_owner(account, await second_factors.is_in_force(connection, account.id))
@@ -80,6 +81,7 @@ async def me(caller: Caller, context: Identity) -> Me:
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST),
 )
 async def change_profile(body: ProfileChange, caller: Caller, context: Identity) -> Me:
+    """Changes the fields that the body has, and answers the whole profile."""
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         await accounts.change_profile(connection, account, **body.model_dump(exclude_unset=True))

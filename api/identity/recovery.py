@@ -26,19 +26,27 @@ Token = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 
 
 class Verification(RequestModel):
+    """Proof that I read the mails of my address."""
+
     token: Token = Field(description="From the mail")
 
 
 class ResetRequest(RequestModel):
+    """The address of the account whose password is forgotten."""
+
     email: GivenAddress = Field(examples=["buyer@example.test"])
 
 
 class Reset(RequestModel):
+    """A new password, with the token that proves access to the mails."""
+
     token: Token = Field(description="From the mail")
     password: NewPassword
 
 
 class PasswordChange(RequestModel):
+    """The current password and the new one."""
+
     old_password: GivenPassword
     password: NewPassword
 
@@ -51,6 +59,7 @@ class PasswordChange(RequestModel):
     responses=documented(ProblemType.TOKEN_NOT_VALID),
 )
 async def verify_address(body: Verification, context: Identity) -> None:
+    """The token works once. Request another mail if it has expired."""
     async with context.engine.begin() as connection:
         user_id = await mail_tokens.use(connection, body.token, Purpose.VERIFICATION)
         if user_id is None:

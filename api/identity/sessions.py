@@ -33,11 +33,14 @@ class SessionSeen(BaseModel):
 
 
 class Sessions(BaseModel):
+    """All my open sessions."""
+
     sessions: list[SessionSeen]
 
 
 @router.get("", summary="List my sessions", responses=documented(ProblemType.UNAUTHENTICATED))
 async def list_sessions(caller: Caller, context: Identity) -> Sessions:
+    """Sessions of our own log-in; what applications may do is at `/v1/me/grants`."""
     async with context.engine.connect() as connection:
         account = require_account(await accounts.find(connection, context.vault, caller.user_id))
         found = await sessions.live(connection, account.id)

@@ -23,20 +23,28 @@ own_router = APIRouter(prefix="/v1/me/teams", tags=["identity"])
 
 
 class NewTeam(RequestModel):
+    """A team that does not exist yet."""
+
     name: ShortText = Field(examples=["Globe Theatre"])
 
 
 class Part(RequestModel):
+    """What the person is in the team: owner or staff."""
+
     role: TeamRole
 
 
 class MemberBody(BaseModel):
+    """A member of a team, or an invited person."""
+
     user_id: UUID
     role: TeamRole
     accepted: bool = Field(description="False for an invitation, which gives no rights")
 
 
 class TeamBody(BaseModel):
+    """A team with its members and invitations."""
+
     id: UUID
     name: str
     members: list[MemberBody]
@@ -52,6 +60,8 @@ class OwnPart(BaseModel):
 
 
 class OwnParts(BaseModel):
+    """The teams that I belong to, or am invited to."""
+
     teams: list[OwnPart]
 
 
@@ -72,6 +82,7 @@ async def create_team(body: NewTeam, caller: OrganizerInPerson, context: Identit
 
 @router.get("/{team_id}", name="look_at_team", summary="Read a team (its members)", responses=_PROBLEMS)
 async def get_team(team_id: UUID, caller: Caller, context: Identity) -> TeamBody:
+    """Callers who do not belong to the team get 404."""
     async with context.engine.connect() as connection:
         return _body(_theirs(caller, await teams.find(connection, team_id)))
 
@@ -104,6 +115,7 @@ async def remove_member(team_id: UUID, user_id: UUID, caller: OrganizerInPerson,
 
 @own_router.get("", summary="List my teams and invitations", responses=documented(ProblemType.UNAUTHENTICATED))
 async def my_teams(caller: Caller, context: Identity) -> OwnParts:
+    """An entry with `accepted` false is an invitation: accept or decline it."""
     async with context.engine.connect() as connection:
         return OwnParts(teams=[seen_by_member(part) for part in await teams.of_person(connection, caller.user_id)])
 
@@ -137,6 +149,7 @@ async def leave_team(team_id: UUID, caller: Caller, context: Identity) -> None:
 
 
 def seen_by_member(part: teams.Part) -> OwnPart:
+    """The membership as the API answers it to that person."""
     return OwnPart(**part._asdict())
 
 

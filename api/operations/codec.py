@@ -31,6 +31,8 @@ class SealedPayload(BaseModel):
 
 
 class Payloads(BaseModel):
+    """The body of Temporal's remote codec, in both directions."""
+
     model_config = ConfigDict(extra="ignore")
 
     payloads: list[SealedPayload] = Field(max_length=_AT_ONCE)

@@ -37,6 +37,7 @@ class EarlyRejectionMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; a hold that is certain to fail gets its refusal here."""
         if scope["type"] == "http" and scope["path"] == _PATH and scope["method"] == "POST":
             problem = await self._refusal(scope)
             if problem:

@@ -24,6 +24,8 @@ router = APIRouter(prefix="/v1/events", tags=["reservation"], dependencies=[PUBL
 
 
 class SeatBody(BaseModel):
+    """A numbered seat."""
+
     name: str = Field(examples=["A-1-12"])
     status: Literal["available", "held", "sold"]
 
@@ -40,6 +42,8 @@ class SectionBody(BaseModel):
 
 
 class PlacesBody(BaseModel):
+    """The places of an event, by section. Prices are in minor units of `currency`."""
+
     event_id: UUID
     status: Literal["on_sale", "cancelled"]
     currency: str
@@ -56,6 +60,7 @@ _SHOWN_AS = {"claimed": "held", "sold": "sold"}
     responses=documented(ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
 )
 async def seats(event_id: UUID, engine: ReservationDatabase) -> Response:
+    """The state when it was read: another buyer may take a seat before your hold, which then gets a refusal."""
     stock = await with_deadline(_stock(engine, event_id))
     if stock is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such event, or it is not on sale yet.")

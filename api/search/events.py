@@ -48,11 +48,18 @@ class SearchParameters(BaseModel):
     size: int = Field(default=20, ge=1, le=MAX_PAGE)
 
     def query(self) -> SearchQuery:
+        """The query, with `near` as a place.
+
+        Raises:
+            ValueError: `near` is not a place on the map, or fields contradict each other.
+        """
         given = self.model_dump(exclude={"near"}, exclude_none=True)
         return SearchQuery(**given, near=Place.parse(self.near) if self.near else None)
 
 
 class Suggestions(BaseModel):
+    """Names of events."""
+
     suggestions: list[str]
 
 
@@ -84,4 +91,5 @@ async def search(query: Annotated[SearchQuery, Depends(_query)], events: Events)
 
 @router.get("/suggest", summary="Suggest completions for a search field", responses=_PROBLEMS)
 async def suggest(q: Annotated[Question, Query(min_length=1)], events: Events) -> Suggestions:
+    """Names of events on sale with words that begin as the words of `q` do, the next event first."""
     return Suggestions(suggestions=await events.suggest(q))

@@ -19,6 +19,7 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # authlib has no types
         self.registered = registered
 
     def get_client_id(self) -> str:
+        """The id as text, as it is on the wire."""
         return str(self.registered.id)
 
     def get_default_redirect_uri(self) -> None:
@@ -34,6 +35,7 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # authlib has no types
         return redirect_uri in self.registered.redirect_uris
 
     def check_client_secret(self, client_secret: str) -> bool:
+        """Whether the secret is right, compared in constant time; never for a public client."""
         return self.registered.has_secret(client_secret)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
@@ -41,9 +43,11 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # authlib has no types
         return (method == "none") == (self.registered.secret_hash is None)
 
     def check_response_type(self, response_type: str) -> bool:
+        """Only `code`, and only for clients with the authorization code grant (RFC 9700, 2.1.2)."""
         return response_type == "code" and self.check_grant_type("authorization_code")
 
     def check_grant_type(self, grant_type: str) -> bool:
+        """Whether the client was registered for this grant."""
         return grant_type in self.registered.grants
 
 

@@ -29,6 +29,7 @@ async def form_of(request: Request, *, free: frozenset[str] = frozenset()) -> di
     """The body: a form, or JSON as everywhere else here. Unknown fields do no harm (RFC 6749, 3.2).
 
     Args:
+        request: Its body may be read already.
         free: Fields that may hold any characters.
 
     Raises:
@@ -61,6 +62,7 @@ def _checked(pairs: list[tuple[str, Any]], free: frozenset[str]) -> dict[str, st
 
 
 def oauth_request(request: Request, given: Mapping[str, str]) -> OAuthRequest:
+    """The request as the authorization server reads it, from fields that are already checked."""
     return OAuthRequest(request.method, given, request.headers)
 
 
@@ -81,6 +83,7 @@ def failed(error: OAuth2Error, request: Request) -> Response:
 
 
 def bad_form(error: BadForm, request: Request) -> Response:
+    """The response to a body that cannot be read: 400 `invalid_request`."""
     return refused({"error": "invalid_request", "error_description": str(error)}, request, 400, NO_STORE)
 
 

@@ -33,15 +33,22 @@ class OnlyS256(CodeChallenge):  # type: ignore[misc]
     SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)
 
     def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
+        """Check the challenge of an authorization request.
+
+        Raises:
+            InvalidRequestError: There is no challenge, or its method is not S256.
+        """
         asked = grant.request.payload.data
         if not asked.get("code_challenge") or asked.get("code_challenge_method") != "S256":
             raise InvalidRequestError("A code_challenge with the code_challenge_method S256 is required.")
         super().validate_code_challenge(grant, redirect_uri)
 
     def get_authorization_code_challenge(self, authorization_code: CodeInHand) -> str:
+        """The challenge that the exchange's `code_verifier` is checked against."""
         return authorization_code.code.challenge
 
     def get_authorization_code_challenge_method(self, authorization_code: CodeInHand) -> str:
+        """Always S256: no code is issued for another method."""
         return "S256"
 
 
@@ -52,9 +59,11 @@ class CodeInHand:
         self.code = code
 
     def get_redirect_uri(self) -> str:
+        """The redirect URI of the authorization request; the exchange has to name the same."""
         return self.code.redirect_uri
 
     def get_scope(self) -> str:
+        """The granted scopes, as on the wire: in order, with a space between."""
         return " ".join(sorted(self.code.scopes))
 
 
@@ -64,9 +73,11 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
 
     def generate_authorization_code(self) -> str:
+        """A code with 256 random bits."""
         return secrets.token_urlsafe(32)
 
     def save_authorization_code(self, code: str, request: Any) -> None:
+        """Store the code with everything that its exchange is checked against."""
         asked = request.payload.data
         grants.add_code(
             self.server.connection,
@@ -80,6 +91,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         )
 
     def query_authorization_code(self, code: str, client: Any) -> CodeInHand | None:
+        """The code, if it is valid and was issued to this client."""
         found = grants.find_code(self.server.connection, code, client.registered.id)
         return CodeInHand(found) if found else None
 
@@ -87,9 +99,11 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         """The used code stays, so that a second use is detected."""
 
     def authenticate_user(self, authorization_code: CodeInHand) -> UUID:
+        """The person who granted it, by id."""
         return authorization_code.code.user_id
 
     def generate_token(self, **_: Any) -> dict[str, Any]:
+        """Begin a family of tokens, with the scopes that the person granted."""
         family = grants.begin(self.server.connection, self.request.authorization_code.code)
         return _tokens_of(self.server, family, family.scopes, self.request.client)
 
@@ -100,18 +114,25 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
 
     def authenticate_refresh_token(self, refresh_token: str) -> FamilyInHand | None:
+        """The family of a valid refresh token of this client, locked until the transaction ends."""
         family = grants.hold(self.server.connection, refresh_token, self.request.client.registered.id)
         return FamilyInHand(family) if family else None
 
     def authenticate_user(self, refresh_token: FamilyInHand) -> UUID:
+        """The person of the family, by id."""
         return refresh_token.family.user_id
 
     def issue_token(self, user: UUID, refresh_token: FamilyInHand) -> dict[str, Any]:
+        """The next tokens of the family.
+
+        A scope in the request narrows the access token only; the family keeps its scopes.
+        """
         scope = self.request.payload.scope
         scopes = scopes_of(scope) if scope else refresh_token.family.scopes
         return _tokens_of(self.server, refresh_token.family, scopes, self.request.client)
 
     def revoke_old_credential(self, refresh_token: FamilyInHand) -> None:
+        """Use up the refresh token; a second use ends the family."""
         grants.use_up(self.server.connection, self.request.form["refresh_token"])
 
 
@@ -122,9 +143,11 @@ class FamilyInHand:
         self.family = family
 
     def check_client(self, client: Any) -> bool:
+        """Whether the family belongs to this client."""
         return bool(self.family.client_id == client.registered.id)
 
     def get_scope(self) -> str:
+        """The family's scopes; a request may not exceed them."""
         return " ".join(sorted(self.family.scopes))
 
 
@@ -134,6 +157,11 @@ class PartnerGrant(ClientCredentialsGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS[:2]
 
     def generate_token(self, scope: str | None = None, **_: Any) -> dict[str, Any]:
+        """An access token for the client itself, with its registered roles; there is no refresh token.
+
+        Raises:
+            InvalidScopeError: The client may not request these scopes.
+        """
         client = self.request.client
         allowed = client.get_allowed_scope(scope)
         if allowed is None:
@@ -152,6 +180,10 @@ class IdTokens(OpenIDCode):  # type: ignore[misc]
         return False
 
     def encode_id_token(self, token: dict[str, Any], request: Any) -> str:
+        """The signed ID token: who logged in and when, with the claims that the scopes allow.
+
+        It lives as long as an access token, and repeats the request's `nonce`.
+        """
         code: Code = request.authorization_code.code
         now = int(time.time())
         claims = {

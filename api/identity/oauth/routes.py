@@ -84,6 +84,7 @@ async def revoke(request: Request, context: Identity) -> Response:
     openapi_extra=_described("token"),
 )
 async def introspect(request: Request, context: Identity) -> Response:
+    """A token that is not valid gets `{"active": false}`, whatever the reason."""
     return await _endpoint("introspection", request, context)
 
 
@@ -128,6 +129,7 @@ class _KeySet(Response):
     responses={200: {"content": {_KeySet.media_type: {"schema": {"type": "object"}}}}},
 )
 async def jwks(request: Request) -> Response:
+    """Read them again when a token names an unknown `kid`. They may be cached for five minutes."""
     tokens: AccessTokens = request.app.state.tokens
     if not tokens.ring.published:
         await request.app.state.key_sync.learn()
@@ -136,6 +138,7 @@ async def jwks(request: Request) -> Response:
 
 @router.get("/.well-known/openid-configuration", dependencies=[PUBLIC], summary="Read the OpenID Connect configuration")
 async def configuration(request: Request) -> dict[str, Any]:
+    """The addresses and capabilities of this server, for clients that configure themselves."""
     tokens: AccessTokens = request.app.state.tokens
     at = tokens.issuer
     return {

@@ -49,6 +49,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
         self.register_endpoint(Introspection)
 
     def query_client(self, client_id: str) -> clients.OAuthClient | None:
+        """The registered client; None if there is none, or it was removed."""
         return clients.find(self.connection, client_id)
 
     def save_token(self, token: Mapping[str, Any], request: Any) -> None:
@@ -58,11 +59,13 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
         """Signals are not used."""
 
     def create_oauth2_request(self, request: OAuthRequest) -> OAuthRequest:
+        """Give the request what the grants need: the transaction, the vault, and the key that signs."""
         request.connection, request.vault, request.issuer = self.connection, self.vault, self.tokens.issuer
         request.sign = self.tokens.ring.sign
         return request
 
     def handle_response(self, status: int, body: Any, headers: Sequence[tuple[str, str]]) -> Answer:
+        """The answer as the routes expect it; they add the problem details."""
         return Answer(status, body, headers)
 
 
@@ -83,6 +86,7 @@ class OAuthRequest(OAuth2Request):  # type: ignore[misc]
 
     @property
     def form(self) -> dict[str, str]:
+        """The checked fields of the body or the query."""
         return dict(self.payload.data)
 
 
@@ -93,9 +97,11 @@ class TokenInHand:
         self.client_id, self.said, self.end = client_id, said, end
 
     def check_client(self, client: Any) -> bool:
+        """Whether the token was issued to this client; others may not revoke it."""
         return bool(self.client_id == client.registered.id)
 
     def is_expired(self) -> bool:
+        """Always false: `query_token` does not find an expired or revoked token."""
         return False  # an expired token is not found
 
     is_revoked = is_expired
@@ -141,9 +147,11 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]
     CLIENT_AUTH_METHODS = METHODS
 
     def query_token(self, token_string: str, token_type_hint: str | None) -> TokenInHand | None:
+        """A valid token of either type; the hint is not needed."""
         return _token(self.server, token_string)
 
     def revoke_token(self, token: TokenInHand, request: Any) -> None:
+        """End the token in the transaction of this request."""
         token.end(self.server.connection)
 
 
@@ -153,18 +161,26 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
     CLIENT_AUTH_METHODS = METHODS[:2]
 
     def authenticate_endpoint_client(self, request: Any) -> Any:
+        """Authenticate the client that introspects.
+
+        Raises:
+            UnauthorizedClientError: It was not registered for introspection.
+        """
         client = super().authenticate_endpoint_client(request)
         if not client.registered.may_introspect:
             raise UnauthorizedClientError("The client may not introspect tokens.", status_code=403)
         return client
 
     def query_token(self, token_string: str, token_type_hint: str | None) -> TokenInHand | None:
+        """A valid token of either type; the hint is not needed."""
         return _token(self.server, token_string)
 
     def check_permission(self, token: TokenInHand, client: Any, request: Any) -> bool:
+        """Always true: a client that may introspect at all may read every client's tokens."""
         return True
 
     def introspect_token(self, token: TokenInHand) -> dict[str, Any]:
+        """The contents of a valid token, as RFC 7662 names them."""
         return token.said
 
 
