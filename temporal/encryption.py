@@ -55,6 +55,7 @@ class PayloadCipher(PayloadCodec):
         self._metadata = {"encoding": ENCODING, "encryption-key-id": self._id}
 
     async def encode(self, payloads: Iterable[Payload]) -> list[Payload]:
+        """Seal every payload with the first key."""
         return [self._seal(payload) for payload in payloads]
 
     async def decode(self, payloads: Iterable[Payload]) -> list[Payload]:

@@ -20,6 +20,11 @@ class CatalogueActivities:
 
     @activity.defn
     async def read_event(self, event_id: UUID) -> Event:
+        """The event in its current state.
+
+        Raises:
+            Refused: NOT_FOUND: there is no such event.
+        """
         async with self._engine.connect() as connection:
             event = await events.find(connection, event_id)
         if event is None:
@@ -28,10 +33,12 @@ class CatalogueActivities:
 
     @activity.defn
     async def mark_published(self, event_id: UUID) -> EventStatus:
+        """Publish a draft; any other event keeps its status. Returns the status afterwards."""
         async with self._engine.begin() as connection:
             return await events.mark_published(connection, event_id)
 
     @activity.defn
     async def mark_cancelled(self, event_id: UUID) -> EventStatus:
+        """Cancel an event, once. Returns the status afterwards, which is always `cancelled`."""
         async with self._engine.begin() as connection:
             return await events.mark_cancelled(connection, event_id)

@@ -51,6 +51,8 @@ async def refund_rest(gateway: PaymentGateway, intent: Intent, attempt: Attempt,
 
 
 class AuthorizationResult(StrEnum):
+    """How an authorization ended, or that the buyer has to act first."""
+
     AUTHORIZED = "authorized"
     DECLINED = "declined"
     REJECTED = "rejected"  # the provider finds our request wrong

@@ -57,30 +57,36 @@ class CancellationActivities:
 
     @activity.defn
     async def begin_cancellation(self, order: Begun) -> None:
+        """Record that the event's cancellation is under way. Beginning it again resumes a paused one."""
         async with self._engine.begin() as connection:
             await event_cancellations.begin(connection, order.event_id, order.requested_by)
 
     @activity.defn
     async def open_bookings(self, page: Page) -> list[OpenBooking]:
+        """The next open bookings by id, without those whose exchange waits for an operator."""
         async with self._engine.connect() as connection:
             return await event_cancellations.page(connection, page.event_id, after=page.after, limit=page.limit)
 
     @activity.defn
     async def note_paused(self, order: Pause) -> None:
+        """Record whether the cancellation is paused, so that operators see it and a restarted run knows it."""
         async with self._engine.begin() as connection:
             await event_cancellations.note_paused(connection, order.event_id, order.paused)
 
     @activity.defn
     async def cancellation_progress(self, event_id: UUID) -> Progress:
+        """The current counts of open, refunded and blocked bookings."""
         async with self._engine.connect() as connection:
             return await event_cancellations.progress(connection, event_id)
 
     @activity.defn
     async def finish_cancellation(self, order: Finished) -> None:
+        """Store the final report; the first one stays, even if operators act later."""
         async with self._engine.begin() as connection:
             await event_cancellations.finish(connection, order.event_id, order.report)
 
     @activity.defn
     async def estimate_cancellation(self, event_id: UUID) -> Estimate:
+        """The effects that cancelling would have at this moment; nothing is changed."""
         async with self._engine.connect() as connection:
             return await event_cancellations.estimate(connection, event_id)

@@ -17,10 +17,12 @@ class InventoryActivities:
 
     @activity.defn
     async def put_on_sale(self, event: Event) -> None:
+        """Copy the event with all its places; an existing copy, on sale or stopped, stays unchanged."""
         async with self._engine.begin() as connection:
             await inventory.put_on_sale(connection, event)
 
     @activity.defn
     async def stop_selling(self, event: Event) -> None:
+        """Stop the sale. An unknown event is recorded too, so that no later copy puts it on sale."""
         async with self._engine.begin() as connection:
             await inventory.stop_selling(connection, event)

@@ -48,6 +48,7 @@ class KafkaLog:
         """Do not connect yet.
 
         Args:
+            bootstrap: Addresses of brokers, `host:port` with a comma between.
             prefix: The prefix of topic and group names, on a broker that is shared with other systems.
         """
         self._bootstrap = bootstrap

@@ -31,6 +31,7 @@ class Indexer:
         self._events = events
 
     async def handle(self, event: CloudEvent) -> None:
+        """Write one change of an event to the index; other domain events are ignored."""
         match event.data:
             case EventPublished() as published:
                 await self._events.put(published)

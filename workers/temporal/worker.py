@@ -106,6 +106,10 @@ def worker(
     """A worker with the options that all workers share.
 
     Args:
+        client: Connected to the namespace of the workflows.
+        queue: The task queue that the worker polls.
+        workflows: The workflow classes that it runs.
+        activities: The activities that it runs.
         activities_per_second: The limit for all workers of the queue together.
     """
     return Worker(
