@@ -88,6 +88,7 @@ class EventSearch:
         self._alias = alias
 
     async def close(self) -> None:
+        """Close the connections to Elasticsearch."""
         await self._client.close()
 
     async def ensure_index(self) -> None:

@@ -42,14 +42,17 @@ class Step(NamedTuple):
 
     @property
     def holds(self) -> Sequence[float]:
+        """The seconds that each hold took."""
         return [purchase.hold for purchase in self.generated.purchases]
 
     @property
     def payments(self) -> Sequence[float]:
+        """The seconds that each payment took; buyers who did not pay have none."""
         return [each.payment for each in self.generated.purchases if each.payment is not None]
 
     @property
     def is_sustained(self) -> bool:
+        """Whether the system kept up with the offered rate, and holds stayed fast at the 99th percentile."""
         return self.sample.rate >= KEEPS_UP * self.offered and _percentile(self.holds, 99) < SLOWEST_HOLD
 
 

@@ -29,6 +29,7 @@ class Sample(NamedTuple):
 
     @property
     def rate(self) -> float:
+        """Completed operations in a second."""
         return self.done / self.seconds
 
     def cost(self, *apart: str) -> float:

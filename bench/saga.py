@@ -84,6 +84,7 @@ class Bookings:
         return id
 
     async def textbook(self) -> str:
+        """Book with the textbook saga until it is confirmed. Returns the id of the workflow."""
         request = self._request()
         handle = await self._client.start_workflow(
             TextbookSaga.run, request, id=f"textbook-{request.id}", task_queue=QUEUE
@@ -94,6 +95,7 @@ class Bookings:
         return handle.id
 
     async def ours(self) -> str:
+        """Book with the booking saga until it is confirmed. Returns the id of the workflow."""
         request = self._request()
         held = await booking_saga.hold(self._client, request, wait=_WAIT)
         assert held.booking is not None, held.problem

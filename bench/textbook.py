@@ -30,7 +30,7 @@ class NoOp:
 
     @workflow.run
     async def run(self) -> None:
-        return None
+        """Return at once: what is left is the cost of a workflow itself."""
 
 
 @workflow.defn
@@ -42,10 +42,16 @@ class TextbookSaga:
 
     @workflow.signal
     def pay(self, command: PaymentCommand) -> None:
+        """Keep the payment command for `run`, which waits for it."""
         self._command = command
 
     @workflow.run
     async def run(self, request: BookingRequest) -> Booking:
+        """Book and pay; the confirmed booking.
+
+        Raises:
+            ApplicationError: The seats are taken, or a step was refused; what was done is undone.
+        """
         held = await _reserve(ReservationActivities.hold, request)
         if held.booking is None:
             raise ApplicationError("seats are taken", non_retryable=True)

@@ -145,7 +145,7 @@ def _is_dead(pid: int) -> bool:
 
 
 def _stat(pid: int) -> list[str]:
-    """From the third field of /proc/<pid>/stat on: state, parent, group, session, …"""
+    """The fields of /proc/<pid>/stat from the third on: state, parent, group, session and more."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 

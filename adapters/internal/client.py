@@ -44,6 +44,8 @@ class InternalClient:
         """GET a resource; None if the service answers 404.
 
         Args:
+            path: The path of the resource, without the address of the service.
+            answer: The model that the body must fit.
             options: Query `params` and `headers`.
         """
         body = await self._call("GET", path, **options)

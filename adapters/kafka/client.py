@@ -62,6 +62,8 @@ Headers = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
+    """A message to send; messages with the same key go to the same partition."""
+
     topic: str
     key: bytes | None
     value: bytes | None
@@ -191,12 +193,16 @@ class _ErrorLog:
 
 
 class Partition(NamedTuple):
+    """A partition of a topic; messages have an order only within it."""
+
     topic: str
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
+    """A message as read; `offset` is its position in the partition."""
+
     partition: Partition
     offset: int
     key: bytes | None
@@ -226,6 +232,9 @@ class Subscriber:
         """Join the group.
 
         Args:
+            bootstrap: Addresses of brokers, `host:port` with a comma between.
+            group: The consumer group; its members share the partitions.
+            topics: The topics to read.
             on_assigned: Called in the loop after each assignment, even if this member got no partition.
             on_revoked: Called in the loop before partitions go to another member. It finishes the work on them, and
                 returns the offsets to commit, which are those of the next message to handle.

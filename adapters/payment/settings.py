@@ -51,6 +51,8 @@ def read(model: type[S], provider: str, variables: Mapping[str, SecretStr], defa
     """Read settings of one provider.
 
     Args:
+        model: The fields to read.
+        provider: The provider's name, which begins the name of each variable.
         variables: By their names in lower case, without `SEATWRIGHT_`.
         defaults: Values of fields whose variable is not set.
 

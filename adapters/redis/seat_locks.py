@@ -159,14 +159,17 @@ def _prefix(event_id: UUID) -> str:
 
 
 def epoch_key(event_id: UUID) -> str:
+    """The key that exists while the event is loaded."""
     return f"{_prefix(event_id)}:epoch"
 
 
 def seat_key(event_id: UUID, name: str) -> str:
+    """The key that locks one seat; its value is the booking."""
     return f"{_prefix(event_id)}:seat:{name}"
 
 
 def ended_key(event_id: UUID, booking_id: UUID) -> str:
+    """The key that exists for a day after the booking has released its places."""
     return f"{_prefix(event_id)}:ended:{booking_id}"
 
 

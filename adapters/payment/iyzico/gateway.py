@@ -79,6 +79,8 @@ class IyzicoGateway:
         """Connect to nothing yet; must be called inside the event loop.
 
         Args:
+            api_key: Names the merchant.
+            secret_key: Signs each request; it is never sent.
             base_url: Where the API is served, without a path.
             connect_seconds: Longest wait for a TCP and TLS connection.
             total_seconds: Longest wait for a whole answer, connection included.

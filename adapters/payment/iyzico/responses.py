@@ -66,12 +66,20 @@ def given_back(refunds: list[Json]) -> dict[str, ProviderRefund]:
 
 
 def succeeded(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer, if the call succeeded.
+
+    Raises:
+        PaymentDeclined: The bank refused the payment.
+        PaymentRejected: iyzico refused the request itself.
+        PaymentUnknown: iyzico does not know the outcome.
+    """
     if answer.get("status") != "success":
         raise refusal(answer)
     return answer
 
 
 def refusal(answer: Json) -> PaymentDeclined | PaymentRejected | PaymentUnknown:
+    """The error for an answer that reports a failure; it is unknown if iyzico's own system failed."""
     code, message = code_of(answer), str(answer.get("errorMessage") or "no reason given")
     if code in SYSTEM_ERRORS or code in ("", IN_PROGRESS):
         return PaymentUnknown(message)
@@ -81,6 +89,7 @@ def refusal(answer: Json) -> PaymentDeclined | PaymentRejected | PaymentUnknown:
 
 
 def code_of(answer: Json) -> str:
+    """The error code of iyzico, or an empty string if it sent none."""
     return str(answer.get("errorCode") or "")
 
 
@@ -90,6 +99,11 @@ def reason(answer: Json) -> str:
 
 
 def read(text: str) -> dict[str, Any]:
+    """An answer as JSON, with exact decimals for amounts.
+
+    Raises:
+        PaymentUnknown: It is not a JSON object, so it does not show the outcome.
+    """
     try:
         answer = json.loads(text, parse_float=Decimal)
     except json.JSONDecodeError:

@@ -83,6 +83,7 @@ class PayUGateway:
 
         Args:
             pos_id: The point of sale, which is also the OAuth client.
+            client_secret: The OAuth secret of the point of sale.
             notify_url: Where PayU sends notifications.
             validity_seconds: How long an order may be paid.
             base_url: Where the API is served, without a trailing slash.

@@ -21,6 +21,7 @@ def is_signed(body: bytes, header: str, second_keys: Sequence[str]) -> bool:
     Args:
         body: As it came, byte for byte.
         header: `sender=checkout;signature=…;algorithm=MD5;content=DOCUMENT`, in any order.
+        second_keys: The keys of the point of sale that are valid now.
     """
     parts = dict(part.strip().partition("=")[::2] for part in header.split(";"))
     digest, signature = ALGORITHMS.get(parts.get("algorithm", "")), parts.get("signature", "").lower()

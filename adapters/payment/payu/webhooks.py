@@ -18,8 +18,10 @@ KINDS = {
 
 
 class PayUWebhooks:
-    """Verifies `OpenPayu-Signature` over the raw body. PayU signs no time, and its notifications have no ids: what
-    happened to which order is the id."""
+    """Verifies `OpenPayu-Signature` over the raw body.
+
+    PayU signs no time, and its notifications have no ids: what happened to which order is the id.
+    """
 
     def __init__(self, second_keys: Sequence[str]) -> None:
         """Attributes: second_keys: the point of sale's; two of them while one is being replaced."""
