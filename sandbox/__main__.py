@@ -13,6 +13,7 @@ from sandbox.webhooks import Endpoint
 
 
 def main() -> None:
+    """Parse the command line and serve until the process is stopped."""
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8900)

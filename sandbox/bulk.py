@@ -16,6 +16,7 @@ def bring_in(intents: Intents, wanted: Sequence[dict[str, Any]]) -> list[str]:
     """Create the intents; call this inside a transaction of the store.
 
     Args:
+        intents: The intents of the provider API that gets them.
         wanted: Objects with `booking_id`, `amount`, `currency` and `end`, one of ENDS.
 
     Returns:

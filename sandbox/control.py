@@ -41,6 +41,7 @@ class Control:
         self._intents = intents
 
     def routes(self) -> list[web.RouteDef]:
+        """The routes to add to the application."""
         return [
             web.get("/healthz", self.health),
             web.post("/_sandbox/faults", self.add_fault),
@@ -63,19 +64,24 @@ class Control:
         ]
 
     async def health(self, request: web.Request) -> web.StreamResponse:
+        """Answer that the process serves."""
         return answer({"status": "ok"})
 
     async def add_fault(self, request: web.Request) -> web.StreamResponse:
+        """Add the rule in the body; the answer has the id to remove it by."""
         fault = read_fault(await body_of(request), self._intents.keys())
         return answer({"id": self._faults.add(fault)}, 201)
 
     async def list_faults(self, request: web.Request) -> web.StreamResponse:
+        """The active rules with their remaining uses."""
         return answer({"faults": self._faults.all()})
 
     async def clear_faults(self, request: web.Request) -> web.StreamResponse:
+        """Remove all rules; the answer has their number."""
         return answer({"removed": self._faults.remove()})
 
     async def remove_fault(self, request: web.Request) -> web.StreamResponse:
+        """Remove one rule; 404 if it is used up or was never added."""
         if not self._faults.remove(number_of(request.match_info["id"], "id")):
             raise LookupError(f"no fault {request.match_info['id']}")
         return answer({"removed": 1})
@@ -95,6 +101,7 @@ class Control:
         return answer({"entries": entries, "intents": intents, "next_since": next_since})
 
     async def balances(self, request: web.Request) -> web.StreamResponse:
+        """The balance of each account, after due expiries."""
         with self._store.transaction():
             self._expire_due()
         return answer({"balances": self._ledger.balances()})
@@ -213,6 +220,7 @@ class Control:
 
 
 async def unknown(request: web.Request) -> web.StreamResponse:
+    """Answer 404 to a path under `/_sandbox` that has no route."""
     raise LookupError(f"no such call: {request.method} {request.path}")
 
 
@@ -232,6 +240,7 @@ async def clear_errors(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 def answer(body: Any, status: int = 200) -> web.Response:
+    """A JSON response."""
     return web.Response(status=status, body=orjson.dumps(body), content_type="application/json")
 
 
@@ -247,6 +256,11 @@ async def body_of(request: web.Request) -> dict[str, Any]:
 
 
 def bookings_in(body: dict[str, Any]) -> list[str]:
+    """The booking ids in a body, each once and in order.
+
+    Raises:
+        ValueError: There is no such list, or it has more than `MOST_BOOKINGS`.
+    """
     bookings = body.get("bookings")
     if not isinstance(bookings, list) or not all(isinstance(each, str) for each in bookings):
         raise ValueError("bookings: a list of booking ids")
@@ -256,6 +270,11 @@ def bookings_in(body: dict[str, Any]) -> list[str]:
 
 
 def page_of(request: web.Request, known: set[str]) -> tuple[int, int]:
+    """`since` and `limit` of a query.
+
+    Raises:
+        ValueError: A parameter is unknown or out of range; the message names it.
+    """
     for name in request.query.keys() - known:
         raise ValueError(f"{name}: unknown; one of {', '.join(sorted(known))}")
     since = number_of(request.query.get("since", "0"), "since")
@@ -266,6 +285,11 @@ def page_of(request: web.Request, known: set[str]) -> tuple[int, int]:
 
 
 def number_of(text: str, name: str) -> int:
+    """A whole number, zero or more.
+
+    Raises:
+        ValueError: The text is none; the message has `name`.
+    """
     if not text.isascii() or not text.isdigit():
         raise ValueError(f"{name}: a whole number")
     return int(text)

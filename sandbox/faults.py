@@ -48,6 +48,7 @@ class Fault:
     seed: int = 0
 
     def strikes(self, call: Call) -> bool:
+        """Whether the rule matches the call; its remaining uses and its chance are not considered."""
         wanted = {"face": self.face, "operation": self.operation}
         return (
             all(value in ("*", getattr(call, name)) for name, value in wanted.items())
@@ -76,6 +77,7 @@ class Faults:
         return number
 
     def all(self) -> list[dict[str, Any]]:
+        """The rules as JSON, with their ids and remaining uses."""
         return [asdict(rule) | {"id": n, "remaining": self._remaining[n]} for n, rule in self._rules.items()]
 
     def remove(self, number: int | None = None) -> int:
@@ -110,7 +112,8 @@ def read_fault(given: Mapping[str, Any], provider_apis: Set[str]) -> Fault:
     """Parse a rule from the control API's JSON.
 
     Args:
-        provider_apis: Their names.
+        given: The JSON object.
+        provider_apis: The names that `face` may have.
 
     Raises:
         ValueError: A field is unknown, missing or out of range; the message names it.

@@ -65,6 +65,7 @@ class Keys:
         self._store.replace("saved_answers", created=time.time(), **known, **vars(answer))
 
     def release(self, key: str) -> None:
+        """End the call in flight, so that the key may be used again."""
         self._in_flight.discard(key)
 
     def _saved(self, key: str, path: str, fingerprint: str) -> SavedAnswer | None:

@@ -112,6 +112,7 @@ UPDATE = f"UPDATE intents SET {', '.join(f'{column} = ?' for column in CHANGING)
 
 
 def read_intent(row: Row) -> Intent:
+    """The intent that a row of the store holds."""
     values = dict(row)
     values |= {name: json.loads(values[name]) for name in ("metadata", "details")}
     values |= {"state": State(values["state"]), "manual_capture": bool(values["manual_capture"])}
@@ -160,6 +161,7 @@ class Intents:
         return self._current(self._store.one(sql, token, self._face))
 
     def booking_of(self, intent_id: str) -> str | None:
+        """The booking of an intent; None if it names none, or is unknown."""
         row = self._store.one("SELECT booking_id FROM intents WHERE id = ?", intent_id)
         return row["booking_id"] if row else None
 
@@ -312,6 +314,7 @@ class Intents:
         return decided
 
     def attempt(self, attempt_id: str) -> Attempt | None:
+        """One payment attempt; None if there is none with this id."""
         row = self._store.one("SELECT * FROM attempts WHERE id = ?", attempt_id)
         return read_attempt(row) if row else None
 
@@ -321,6 +324,7 @@ class Intents:
         return [read_attempt(row) for row in rows]
 
     def find_refund(self, refund_id: str) -> Refund | None:
+        """One refund; None if there is none with this id."""
         return self._refunds.find(refund_id)
 
     def refunds(self, intent_id: str) -> list[Refund]:

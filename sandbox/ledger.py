@@ -55,6 +55,11 @@ class Ledger:
         """Append one movement of `amount` minor units; call this inside the transaction of its effect.
 
         Args:
+            movement: Which accounts are debited and credited.
+            amount: Minor units, always positive.
+            intent_id: The intent whose money moves.
+            booking_id: Its booking; None if it names none.
+            currency: ISO 4217, as the provider writes it.
             object_id: The attempt or refund that it belongs to.
         """
         debit, credit = ROUTES[movement]

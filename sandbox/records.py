@@ -36,10 +36,12 @@ class Refund:
 
 
 def read_attempt(row: Row) -> Attempt:
+    """The attempt that a row of the store holds."""
     return Attempt(**_without_seq(row) | {"failure": json.loads(row["failure"]) if row["failure"] else None})
 
 
 def read_refund(row: Row) -> Refund:
+    """The refund that a row of the store holds."""
     return Refund(**_without_seq(row) | {"metadata": json.loads(row["metadata"])})
 
 

@@ -161,6 +161,7 @@ class Store:
         self._connection.execute("COMMIT")
 
     def run(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        """Execute one statement; inside `transaction` it is committed with the rest."""
         return self._connection.execute(sql, values)
 
     def insert(self, table: str, **values: Any) -> int:
@@ -172,10 +173,12 @@ class Store:
         return self._add("INSERT OR REPLACE", table, values)
 
     def one(self, sql: str, *values: Any) -> Row | None:
+        """The first row of a query; None if it has none."""
         row: Row | None = self._connection.execute(sql, values).fetchone()
         return row
 
     def all(self, sql: str, *values: Any) -> list[Row]:
+        """All rows of a query."""
         return self._connection.execute(sql, values).fetchall()
 
     def _add(self, verb: str, table: str, values: dict[str, Any]) -> int:
@@ -184,4 +187,5 @@ class Store:
         return int(cursor.lastrowid or 0)
 
     def close(self) -> None:
+        """Close the file; an open transaction is lost."""
         self._connection.close()

@@ -57,12 +57,14 @@ class SandboxProcess:
             time.sleep(LOOK_SECONDS)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Send the signal and wait for the end; the data stays for the next start."""
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait(timeout=READY_SECONDS)
             self._process = None
 
     def kill(self) -> None:
+        """End the process without a chance to clean up, as kill -9 does."""
         self.stop(signal.SIGKILL)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -85,14 +87,17 @@ class SandboxProcess:
         self.call("POST", "/_sandbox/faults", rule)
 
     def ledger(self, booking_id: str) -> dict[str, Any]:
+        """The movements of a booking's money."""
         answer: dict[str, Any] = self.call("GET", f"/_sandbox/ledger?booking={booking_id}")
         return answer
 
     def intents(self, booking_id: str) -> list[dict[str, Any]]:
+        """The intents of a booking."""
         answer: list[dict[str, Any]] = self.call("GET", f"/_sandbox/intents?booking={booking_id}")["intents"]
         return answer
 
     def requests(self, booking_id: str, operation: str) -> list[dict[str, Any]]:
+        """The calls of one operation about a booking, as the log has them."""
         path = f"/_sandbox/requests?booking={booking_id}&operation={operation}"
         answer: list[dict[str, Any]] = self.call("GET", path)["requests"]
         return answer

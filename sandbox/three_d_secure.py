@@ -47,9 +47,11 @@ class ThreeDSecure:
         self._describe = describe
 
     def routes(self, path: str) -> list[web.RouteDef]:
+        """The routes to add to the application, under `path`."""
         return [web.get(f"{path}/{{token}}", self.show), web.post(f"{path}/{{token}}", self.submit)]
 
     async def show(self, request: web.Request) -> web.StreamResponse:
+        """The page with both buttons; a challenge that is over only links back to the merchant."""
         with self._store.transaction():
             intent = self._intents.find_by_action(request.match_info["token"])
         if intent is None:

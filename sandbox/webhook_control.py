@@ -17,6 +17,7 @@ class WebhookControl:
         self._webhooks = webhooks
 
     def routes(self) -> list[web.RouteDef]:
+        """The routes to add to the application."""
         return [
             web.get("/_sandbox/webhooks", self.list_messages),
             web.put("/_sandbox/webhooks/endpoints/{face}", self.listen),
@@ -26,13 +27,16 @@ class WebhookControl:
         ]
 
     async def list_messages(self, request: web.Request) -> web.StreamResponse:
+        """The messages about one booking, with what became of each."""
         return answer({"messages": self._webhooks.of_booking(request.query.get("booking", ""))})
 
     async def listen(self, request: web.Request) -> web.StreamResponse:
+        """Send the messages of a provider API to the endpoint in the body."""
         self._webhooks.listen(request.match_info["face"], read_endpoint(await body_of(request)))
         return answer({})
 
     async def unlisten(self, request: web.Request) -> web.StreamResponse:
+        """Send no more messages of a provider API."""
         self._webhooks.listen(request.match_info["face"], None)
         return answer({})
 
@@ -44,6 +48,7 @@ class WebhookControl:
         return answer({})
 
     async def resend(self, request: web.Request) -> web.StreamResponse:
+        """Send all messages about one booking again; the answer has their number."""
         body = await body_of(request)
         return answer({"resent": self._webhooks.resend(_booking_in(body))})
 

@@ -81,6 +81,10 @@ class Webhooks:
         """Queue a message; call this inside the transaction of the change that it reports.
 
         Args:
+            intent: The intent that has changed.
+            event_id: The id of the message; a repeated message has the same.
+            type_: Its type, as the provider names it.
+            body: As it is sent, byte for byte.
             url: Where to send it, if the intent names an address; else the endpoint of the provider API gets it.
         """
         endpoint = self._endpoints.get(intent.face)

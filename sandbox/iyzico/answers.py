@@ -85,6 +85,7 @@ def report(intent: Intent, attempt: Attempt, refunds: Sequence[Refund]) -> Json:
 
 
 def phase(intent: Intent) -> str:
+    """The phase of a payment, as iyzico names it: `POST_AUTH` once money was captured."""
     return "POST_AUTH" if intent.captured else "PRE_AUTH"
 
 

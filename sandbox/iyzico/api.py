@@ -57,6 +57,7 @@ class IyzicoApi:
         self._page = PaymentPage(store, self.intents, faults, log)
 
     def routes(self) -> list[web.RouteDef]:
+        """The routes to add to the application."""
         return [*map(self._route, self._operations.endpoints()), *self._page.routes(PAGE_PATH)]
 
     def _route(self, endpoint: Endpoint) -> web.RouteDef:

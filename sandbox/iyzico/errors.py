@@ -25,27 +25,33 @@ class ApiError(Exception):
         self.about = about
 
     def body(self) -> dict[str, Any]:
+        """The body of the response; the bank's group is there only for refusals by a bank."""
         group = {"errorGroup": self.group} if self.group else {}
         return {"status": "failure", "errorCode": self.code, "errorMessage": self.message} | group | self.about
 
 
 def invalid(message: str) -> ApiError:
+    """A request that iyzico cannot accept; `message` says why."""
     return ApiError("11", f"Invalid request: {message}")
 
 
 def no_credentials() -> ApiError:
+    """The request has no API key, or an unknown one."""
     return ApiError("1001", "API credentials not found")
 
 
 def wrong_signature() -> ApiError:
+    """The signature does not match the request."""
     return ApiError("1000", "Invalid signature")
 
 
 def not_found() -> ApiError:
+    """The merchant has no such payment or form."""
     return ApiError("5087", "No payment record of the merchant was found")
 
 
 def not_for_postauth(payment_id: str) -> ApiError:
+    """The payment has no reserved money to capture."""
     message = "The status of this payment is not suitable for POST_AUTH"
     return ApiError("5082", message, paymentId=payment_id)
 
@@ -61,8 +67,10 @@ def too_many_calls() -> ApiError:
 
 
 def wrong_sum() -> ApiError:
+    """The price is not the sum of the basket."""
     return ApiError("5062", "The amount must equal the sum of all basket items")
 
 
 def by_bank(failure: dict[str, str], payment_id: str) -> ApiError:
+    """The bank refused the payment, for the reason in `failure`."""
     return ApiError(failure["code"], failure["message"], group=failure["group"], paymentId=payment_id)

@@ -63,6 +63,7 @@ class Operations:
         self._days = Days(ledger, intents)
 
     def endpoints(self) -> list[Endpoint]:
+        """The calls with iyzico's paths, and the name by which faults and the log know each."""
         form = "/payment/iyzipos/checkoutform"
         return [
             Endpoint("POST", f"{form}/initialize/preauth/ecom", "create", self.initialize),
@@ -77,6 +78,7 @@ class Operations:
         ]
 
     def initialize(self, given: Json, context: Context) -> Json:
+        """Open a form: the buyer pays on the page that the answer names. No money moves yet."""
         form = requests.form(given)
         details = {
             "price": form.price,
@@ -103,6 +105,7 @@ class Operations:
         return _signed(body | _echo(given), ("conversationId", "token"), context)
 
     def retrieve_form(self, given: Json, context: Context) -> Json:
+        """What became of a form; code 5087 until a payment was tried on it."""
         requests.fields(given, "request", frozenset({"token"}), EVERY_CALL)
         intent = context.intent = self._intents.find(str(given["token"]))
         if intent is None:
@@ -121,6 +124,7 @@ class Operations:
         return known | failed | answers.refused(attempt.failure or {}) | _echo(given)
 
     def detail(self, given: Json, context: Context) -> Json:
+        """A successful payment by its id or conversation; code 5087 for any other."""
         requests.fields(given, "request", frozenset(), EVERY_CALL | {"paymentId", "paymentConversationId", "ip"})
         intent = self._asked_for(given, context)
         if answers.payment_status(intent) != "SUCCESS":
@@ -128,6 +132,7 @@ class Operations:
         return _signed(answers.payment(intent) | _echo(given), OF_A_PAYMENT, context)
 
     def report(self, given: Json, context: Context) -> Json:
+        """All payment attempts with their refunds; an empty list if nothing is found."""
         requests.fields(given, "request", frozenset(), EVERY_CALL | {"paymentId", "paymentConversationId"})
         try:
             intent = self._asked_for(given, context)
@@ -141,6 +146,7 @@ class Operations:
         return {"payments": [answers.report(intent, each, refunds) for each in wanted]} | _echo(given)
 
     def day(self, given: Json, context: Context) -> Json:
+        """A page of one day's transactions."""
         requests.fields(given, "request", frozenset({"transactionDate"}), EVERY_CALL | {"page"})
         return self._days.page(given) | _echo(given)
 
@@ -194,6 +200,7 @@ class Operations:
         return self._refund(intent, given, context) | {"paymentTransactionId": wanted}
 
     def refund_payment(self, given: Json, context: Context) -> Json:
+        """Refund part or all of a payment."""
         optional = EVERY_CALL | {"currency", "ip", "reason", "description"}
         requests.fields(given, "request", frozenset({"paymentId", "price"}), optional)
         return self._refund(self._successful(given["paymentId"], context), given, context)

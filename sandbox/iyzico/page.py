@@ -39,9 +39,11 @@ class PaymentPage:
         self._log = log
 
     def routes(self, path: str) -> list[web.RouteDef]:
+        """The routes to add to the application."""
         return [web.get(path, self.show), web.post(path, self.submit)]
 
     async def show(self, request: web.Request) -> web.StreamResponse:
+        """The page of a form; 404 for an unknown token."""
         with self._store.transaction():
             intent = self._intents.find(request.query.get("token", ""))
         return _unknown() if intent is None else self._shown(intent)

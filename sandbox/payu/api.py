@@ -43,6 +43,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
     def response(self) -> web.Response:
+        """The HTTP response, with a correlation id of its own as PayU gives each."""
         headers = self.headers | {"Correlation-Id": str(uuid4())}
         body = orjson.dumps(self.body)
         return web.Response(status=self.status, body=body, content_type="application/json", headers=headers)
@@ -91,6 +92,7 @@ class PayUApi:
         self._page = PaymentPage(store, self._orders, faults, log)
 
     def routes(self) -> list[web.RouteDef]:
+        """The routes to add to the application."""
         calls = [self._route(endpoint) for endpoint in self._endpoints()]
         control = [
             web.delete("/_sandbox/payu/tokens", self.revoke_tokens),
@@ -113,14 +115,17 @@ class PayUApi:
         ]
 
     def create(self, given: Request) -> Json:
+        """Open an order: the buyer pays on the page that the answer names."""
         intent, answer = self._orders.create(given.values, given.point, given.page)
         given.call.intent_id = intent.id
         return answer
 
     def transactions(self, given: Request) -> Json:
+        """The payment attempts of an order."""
         return self._orders.transactions(self._order(given))
 
     def capture(self, given: Request) -> Json:
+        """Take the reserved money, or a part of it."""
         return self._orders.capture(self._order(given), given.values.get("amount"), given.fault)
 
     def complete(self, given: Request) -> Json:
@@ -130,15 +135,18 @@ class PayUApi:
         return self.capture(given)
 
     def cancel(self, given: Request) -> Json:
+        """Cancel an order, and release what is reserved."""
         return self._orders.cancel(self._order(given))
 
     def refund(self, given: Request) -> Json:
+        """Queue a refund, and notify the merchant."""
         intent = self._order(given)
         refund, answer = self._refunds.create(intent, given.values["refund"], given.fault)
         self._messages.refund_changed(intent, refund)
         return answer
 
     def list_refunds(self, given: Request) -> list[Json]:
+        """The refunds of an order."""
         return [refunds.shown(each) for each in self._refunds.all(self._order(given))]
 
     async def token(self, request: web.Request) -> web.StreamResponse:

@@ -35,6 +35,7 @@ class ApiError(Exception):
         self.headers = headers or {}
 
     def body(self) -> Json:
+        """The body of the response, with PayU's `status` object."""
         result = {"statusCode": self.code, "severity": "ERROR", "statusDesc": self.description}
         if self.literal:
             result |= {"codeLiteral": self.literal[0], "code": self.literal[1]}
@@ -42,10 +43,12 @@ class ApiError(Exception):
 
 
 def unauthorized() -> ApiError:
+    """The access token is missing, unknown or expired."""
     return ApiError("UNAUTHORIZED", "Incorrect authentication", status=401)
 
 
 def foreign_point() -> ApiError:
+    """The access token belongs to another point of sale."""
     return ApiError(
         "ERROR_VALUE_INVALID",
         "merchantPosId is not the point of sale of the access token",
@@ -55,18 +58,22 @@ def foreign_point() -> ApiError:
 
 
 def not_found() -> ApiError:
+    """There is no such order or refund."""
     return ApiError("DATA_NOT_FOUND", "Could not find data for given criteria", status=404)
 
 
 def invalid(field: str, why: str) -> ApiError:
+    """A field has a value that is not allowed; `why` says what is expected."""
     return ApiError("ERROR_VALUE_INVALID", f"{field}: {why}")
 
 
 def missing(field: str) -> ApiError:
+    """A required field is not there."""
     return ApiError("ERROR_VALUE_MISSING", f"Missing required field: {field}")
 
 
 def syntax() -> ApiError:
+    """The body cannot be read at all."""
     return ApiError("ERROR_SYNTAX", "The body is not a JSON object")
 
 
@@ -81,19 +88,23 @@ def not_unique(order_id: str, ext_order_id: str) -> ApiError:
 
 
 def wrong_status(operation: str, status: str) -> ApiError:
+    """The order's status does not allow the operation."""
     return ApiError("ERROR_VALUE_INVALID", f"{operation} is not possible for an order in status {status}")
 
 
 def refused(operation: str) -> ApiError:
+    """The acquirer refused the operation, although the order's status allows it."""
     return ApiError("BUSINESS_ERROR", f"{operation} was refused by the acquirer")
 
 
 def rate_limited(retry_after: int | None) -> ApiError:
+    """Too many calls; `retry_after` in seconds, None for no `Retry-After` header."""
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
     return ApiError("TOO_MANY_REQUESTS", "Too many requests", status=429, headers=headers)
 
 
 def server_error() -> ApiError:
+    """PayU failed; the effect is not known to the caller."""
     return ApiError("GENERAL_ERROR", "Unexpected error. Try again later.", status=500)
 
 

@@ -93,9 +93,11 @@ class Orders:
         return intent, {"status": {"statusCode": "SUCCESS"}, "redirectUri": redirect} | _ids(intent)
 
     def retrieve(self, intent: Intent) -> Json:
+        """The order in its current state."""
         return {"orders": [order(intent)], "status": {"statusCode": "SUCCESS"}, "properties": []}
 
     def transactions(self, intent: Intent) -> Json:
+        """Its payment attempts, the latest first."""
         return {"transactions": [_transaction(each) for each in reversed(self._intents.attempts(intent.id))]}
 
     def capture(self, intent: Intent, amount: int | None, fault: Fault | None) -> Json:
@@ -152,6 +154,7 @@ class Orders:
         return self._current(self._intents.find(order_id))
 
     def find_challenged(self, token: str) -> Intent | None:
+        """The order behind a link to the bank's page; None if there is none."""
         return self._current(self._intents.find_by_action(token))
 
     def of_point(self, order_id: str, point: Point) -> Intent:
@@ -228,6 +231,7 @@ def order(intent: Intent) -> Json:
 
 
 def moment(at: float) -> str:
+    """A time as PayU writes it: ISO 8601 in UTC with milliseconds. `at` is in seconds since the epoch."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
 
 

@@ -50,6 +50,7 @@ class PaymentPage:
         self._log = log
 
     def routes(self) -> list[web.RouteDef]:
+        """The routes to add to the application."""
         bank = f"{BANK_PATH}/{{token}}"
         return [
             web.get(PAGE_PATH, self.show_order),
@@ -59,6 +60,7 @@ class PaymentPage:
         ]
 
     async def show_order(self, request: web.Request) -> web.StreamResponse:
+        """The payment page; an order that waits for the bank is redirected to the bank's page."""
         intent = self._order(request)
         if intent and intent.state is State.ACTION_REQUIRED:
             return _go(f"{BANK_PATH}/{intent.action_token}")
@@ -84,6 +86,7 @@ class PaymentPage:
         return _back(intent)
 
     async def show_challenge(self, request: web.Request) -> web.StreamResponse:
+        """The bank's page, where the buyer approves or refuses."""
         intent = self._challenged(request)
         return _page(BANK, "Approve this payment?", intent, ANSWER, waiting=State.ACTION_REQUIRED)
 

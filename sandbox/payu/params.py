@@ -17,6 +17,8 @@ CURRENCIES = frozenset(["BGN", "CHF", "CZK", "DKK", "EUR", "GBP", "HUF", "NOK", 
 
 
 def text(longest: int = 4096) -> Reader:
+    """A reader of strings that are not empty and have at most `longest` characters."""
+
     def read(name: str, value: Any) -> str:
         if not isinstance(value, str) or not 1 <= len(value) <= longest:
             raise invalid(name, f"a string of 1 to {longest} characters")
@@ -26,12 +28,14 @@ def text(longest: int = 4096) -> Reader:
 
 
 def whole_number(name: str, value: Any) -> int:
+    """An amount or a number, which PayU writes as a string of digits."""
     if not isinstance(value, str) or not re.fullmatch(r"\d{1,12}", value):
         raise invalid(name, "a whole number, written as a string")
     return int(value)
 
 
 def address(name: str, value: Any) -> str:
+    """The buyer's IP address, in its usual spelling; 0.0.0.0 is refused."""
     try:
         known = ip_address(value)
     except ValueError:
@@ -42,6 +46,7 @@ def address(name: str, value: Any) -> str:
 
 
 def url(name: str, value: Any) -> str:
+    """An absolute HTTP address of at most 1,024 characters."""
     parts = urlsplit(text(1024)(name, value))
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise invalid(name, "a URL")
@@ -49,18 +54,22 @@ def url(name: str, value: Any) -> str:
 
 
 def currency(name: str, value: Any) -> str:
+    """A currency that PayU accepts."""
     if value not in CURRENCIES:
         raise invalid(name, "Currency is not supported")
     return str(value)
 
 
 def truth(name: str, value: Any) -> bool:
+    """A JSON boolean; no string is taken for one."""
     if not isinstance(value, bool):
         raise invalid(name, "true or false")
     return value
 
 
 def one_of(*choices: str) -> Reader:
+    """A reader of exactly these words."""
+
     def read(name: str, value: Any) -> str:
         if value not in choices:
             raise invalid(name, f"one of {', '.join(choices)}")
@@ -70,6 +79,8 @@ def one_of(*choices: str) -> Reader:
 
 
 def fields(required: tuple[str, ...] = (), **readers: Reader) -> Reader:
+    """A reader of an object with these fields and no others."""
+
     def read(name: str, value: Any) -> Json:
         if not isinstance(value, dict):
             raise invalid(name, "an object")
@@ -79,6 +90,8 @@ def fields(required: tuple[str, ...] = (), **readers: Reader) -> Reader:
 
 
 def several(reader: Reader) -> Reader:
+    """A reader of a list with at least one value; each is read by `reader`."""
+
     def read(name: str, value: Any) -> list[Any]:
         if not isinstance(value, list) or not value:
             raise invalid(name, "a list that is not empty")

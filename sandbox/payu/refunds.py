@@ -97,6 +97,7 @@ class Refunds:
         return row
 
     def all(self, intent: Intent) -> list[Row]:
+        """The refunds of an order, the oldest first."""
         return self._store.all("SELECT * FROM payu_refunds WHERE order_id = ? ORDER BY seq", intent.id)
 
     def _repeated(self, intent: Intent, asked: Json) -> Row | None:

@@ -78,6 +78,7 @@ class StripeApi:
         self._pages = ThreeDSecure(store, self.intents, self._operations.authenticated, return_parameters, describe)
 
     def routes(self) -> list[web.RouteDef]:
+        """The routes to add to the application."""
         calls = [self._route(endpoint) for endpoint in self._operations.endpoints()]
         return [*calls, *self._pages.routes(ACTION_PATH), web.route("*", "/v1/{rest:.*}", unrecognized)]
 
@@ -226,6 +227,7 @@ def describe(intent: Intent) -> str:
 
 
 async def unrecognized(request: web.Request) -> web.StreamResponse:
+    """Answer as Stripe does to an unknown path under `/v1`."""
     answer = _answer(errors.unrecognized_url(request.method, request.path), _request_id())
     return web.Response(status=answer.status, body=answer.body, content_type="application/json")
 

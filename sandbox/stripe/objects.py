@@ -29,6 +29,7 @@ def status_of(intent: Intent) -> str:
 
 
 def client_secret(intent: Intent) -> str:
+    """The secret with which a buyer's browser may act on the intent."""
     return f"{intent.id}_{intent.details['client_secret']}"
 
 
@@ -39,6 +40,7 @@ class Renderer:
         self._intents = intents
 
     def payment_intent(self, intent: Intent, expand: Collection[str] = ()) -> Json:
+        """The PaymentIntent, with amounts in minor units."""
         details = intent.details
         attempt = self._intents.attempt(intent.attempt_id) if intent.attempt_id else None
         return {
@@ -114,6 +116,7 @@ class Renderer:
         }
 
     def refund(self, intent: Intent, refund: Refund, expand: Collection[str] = ()) -> Json:
+        """The Refund, with its amount in minor units."""
         within = strip_prefix(expand, "payment_intent")
         attempt = self._intents.attempt(refund.attempt_id)
         charge = self.charge(intent, attempt) if attempt and "charge" in expand else refund.attempt_id
@@ -150,12 +153,14 @@ class Renderer:
 
 
 def payment_method(token: str) -> Json:
+    """The PaymentMethod of a test card's token."""
     card = CARDS[token]
     shown = {"brand": card.brand, "last4": card.last4, "exp_month": 12, "exp_year": 2034, "funding": "credit"}
     return {"id": token, "object": "payment_method", "type": "card", "card": shown, "livemode": False, "metadata": {}}
 
 
 def page(data: list[Json], url: str, has_more: bool) -> Json:
+    """Stripe's list object around one page of data."""
     return {"object": "list", "data": data, "has_more": has_more, "url": url}
 
 

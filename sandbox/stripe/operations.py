@@ -141,6 +141,7 @@ class Operations:
         self._balance = Balance(ledger, intents)
 
     def endpoints(self) -> list[Endpoint]:
+        """The calls with their parameters, and the name by which faults and the log know each."""
         intents, one = "/v1/payment_intents", "/v1/payment_intents/{id}"
         return [
             Endpoint("POST", intents, "create", CREATE_PARAMS, ("amount", "currency"), self.create),
@@ -158,6 +159,7 @@ class Operations:
         ]
 
     def create(self, values: Values, context: Context) -> Json:
+        """Create an intent, and confirm it if the request says so."""
         currency = values["currency"].lower()
         check_amount(values["amount"], currency)
         check_confirm_only(values)
@@ -173,14 +175,17 @@ class Operations:
         return self._render.payment_intent(intent, values.get("expand", ()))
 
     def retrieve(self, values: Values, context: Context) -> Json:
+        """The intent in its current state."""
         return self._render.payment_intent(self._find(context), values.get("expand", ()))
 
     def confirm(self, values: Values, context: Context) -> Json:
+        """Charge the card, or begin 3-D Secure."""
         intent = self._find(context)
         self._confirm(intent, values, context)
         return self._render.payment_intent(intent, values.get("expand", ()))
 
     def capture(self, values: Values, context: Context) -> Json:
+        """Take the reserved money, or a part of it; the rest is released."""
         intent = self._find(context)
         if context.fault and intent.state is State.AUTHORIZED:
             raise self._declined(intent, failure(context.fault.code), intent.payment_method)
@@ -197,6 +202,7 @@ class Operations:
         return self._render.payment_intent(intent, values.get("expand", ()))
 
     def cancel(self, values: Values, context: Context) -> Json:
+        """Cancel the intent, and release what is reserved."""
         intent = self._find(context)
         intent.details["cancellation_reason"] = values.get("cancellation_reason")
         try:
@@ -206,6 +212,7 @@ class Operations:
         return self._render.payment_intent(intent, values.get("expand", ()))
 
     def refund(self, values: Values, context: Context) -> Json:
+        """Refund what was captured, or a part of it."""
         intent = self._intent(values["payment_intent"], "payment_intent")
         context.intent_id = intent.id
         reason, metadata = values.get("reason"), values.get("metadata", {})
@@ -219,6 +226,7 @@ class Operations:
         return self._render.refund(intent, refund, values.get("expand", ()))
 
     def retrieve_refund(self, values: Values, context: Context) -> Json:
+        """One refund in its current state."""
         refund = self._intents.find_refund(context.object_id)
         if refund is None:
             raise errors.missing("refund", context.object_id, "id")
@@ -226,12 +234,14 @@ class Operations:
         return self._render.refund(self._intent(refund.intent_id, "id"), refund, values.get("expand", ()))
 
     def list_refunds(self, values: Values, context: Context) -> Json:
+        """A page of the refunds of an intent."""
         intent = self._listed(values, context)
         expand = strip_prefix(values.get("expand", ()), "data")
         rendered = [self._render.refund(intent, each, expand) for each in self._intents.refunds(intent.id)]
         return _paged(rendered, values, context.path)
 
     def retrieve_charge(self, values: Values, context: Context) -> Json:
+        """One payment attempt, as a Charge."""
         attempt = self._intents.attempt(context.object_id)
         if attempt is None:
             raise errors.missing("charge", context.object_id, "id")
@@ -239,6 +249,7 @@ class Operations:
         return self._render.charge(self._intent(attempt.intent_id, "id"), attempt, values.get("expand", ()))
 
     def list_charges(self, values: Values, context: Context) -> Json:
+        """A page of the payment attempts of an intent, as Charges."""
         intent = self._listed(values, context)
         rendered = [self._render.charge(intent, each) for each in self._intents.attempts(intent.id)]
         return _paged(rendered, values, context.path)

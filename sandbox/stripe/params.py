@@ -35,12 +35,14 @@ def _plant(tree: dict[str, Any], path: list[str], value: str) -> None:
 
 
 def integer(name: str, value: Any) -> int:
+    """A whole number of at most 18 digits, which may be negative."""
     if not isinstance(value, str) or not re.fullmatch(r"-?\d{1,18}", value):
         raise ApiError(f"Invalid integer: {value}", code="parameter_invalid_integer", param=name)
     return int(value)
 
 
 def positive(name: str, value: Any) -> int:
+    """A whole number from 1 on."""
     number = integer(name, value)
     if number < 1:
         message = "This value must be greater than or equal to 1."
@@ -49,6 +51,7 @@ def positive(name: str, value: Any) -> int:
 
 
 def string(name: str, value: Any) -> str:
+    """A string that is not empty: Stripe takes an empty one for the wish to unset a parameter."""
     if not isinstance(value, str):
         raise ApiError("Invalid string", param=name)
     if not value:
@@ -62,12 +65,14 @@ def string(name: str, value: Any) -> str:
 
 
 def boolean(name: str, value: Any) -> bool:
+    """`true` or `false`, in lower case only."""
     if value not in ("true", "false"):
         raise ApiError(f"Invalid boolean: {value}", param=name)
     return bool(value == "true")
 
 
 def url(name: str, value: Any) -> str:
+    """An absolute HTTP address."""
     text = string(name, value)
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -76,6 +81,8 @@ def url(name: str, value: Any) -> str:
 
 
 def one_of(*choices: str) -> Reader:
+    """A reader of exactly these words."""
+
     def read(name: str, value: Any) -> str:
         if value not in choices:
             raise ApiError(f"Invalid {name}: must be one of {', '.join(choices)}", param=name)
@@ -85,12 +92,15 @@ def one_of(*choices: str) -> Reader:
 
 
 def strings(name: str, value: Any) -> list[str]:
+    """A list of strings, which a form sends as `name[0]`, `name[1]` and so on."""
     if not isinstance(value, dict):
         raise ApiError("Invalid array", code="parameter_invalid_string", param=name)
     return [string(name, each) for each in value.values()]
 
 
 def fields(**readers: Reader) -> Reader:
+    """A reader of an object with these fields and no others."""
+
     def read(name: str, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ApiError("Invalid object", param=name)
@@ -100,10 +110,12 @@ def fields(**readers: Reader) -> Reader:
 
 
 def anything(name: str, value: Any) -> Any:
+    """A value that the sandbox accepts and does not use."""
     return value
 
 
 def metadata(name: str, value: Any) -> dict[str, str]:
+    """Pairs of strings, within the limits of Stripe for their number and length."""
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         raise ApiError("Invalid metadata: metadata must be a hash of strings", param=name)
     if len(value) > MOST_METADATA:

@@ -13,6 +13,11 @@ Values = dict[str, Any]
 
 
 def check_confirm_only(values: Values) -> None:
+    """Check the parameters that need `confirm`.
+
+    Raises:
+        ApiError: `return_url` is given to a request that does not confirm.
+    """
     if "return_url" in values and not values.get("confirm"):
         message = (
             "The parameter `return_url` cannot be passed when creating a PaymentIntent unless `confirm` is set to "
@@ -30,11 +35,13 @@ def method_types(values: Values) -> Values:
 
 
 def may_redirect(intent: Intent) -> bool:
+    """Whether the intent allows payment methods that redirect the buyer."""
     automatic = intent.details.get("automatic_payment_methods")
     return bool(automatic and automatic["enabled"] and automatic["allow_redirects"] == "always")
 
 
 def not_refundable(refused: AmountExceeded) -> ApiError:
+    """Stripe's error for a refund of more than is left, in words that depend on what is left."""
     intent = refused.intent
     if refused.left == 0:
         return ApiError(f"Charge {intent.attempt_id} has already been refunded.", code="charge_already_refunded")
@@ -43,4 +50,5 @@ def not_refundable(refused: AmountExceeded) -> ApiError:
 
 
 def refund_status(fault: Fault | None) -> str:
+    """The status of a new refund; a fault makes it `pending` or `failed`."""
     return {"processing": "pending", "decline": "failed"}[fault.kind] if fault else "succeeded"
