@@ -220,7 +220,7 @@ REFUND_TYPES = types_of(BookingMoneyReturned)
 
 
 class PaymentEvent(DomainEvent):
-    """A movement of money at a provider for one payment attempt; `amount` is in minor units."""
+    """What happened to one payment attempt at its provider; `amount` is in minor units."""
 
     topic: ClassVar[str] = "payment.events"
 
