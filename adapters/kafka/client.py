@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # `__all__` lacks it
 from confluent_kafka.cimpl import NewTopic
 
 from domain.domain_events import TOPICS
@@ -27,7 +27,9 @@ _DAY_MS = 86_400_000
 _POLL = 0.5
 _BATCH = 100
 _GATHER = 0.2  # seconds after a message, so that those that follow it closely share a round and a commit
-_LAG_EVERY = 5.0
+_LAG_EVERY = 5.0  # seconds
+_LAG_TIMEOUT = 1.0  # seconds for the broker's answer
+_END = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _LOG_CRITICAL = 2  # the library logs every failed attempt to connect; `error_cb` gets the important errors
 
 log = structlog.get_logger()
@@ -248,6 +250,7 @@ class Subscriber:
         self._committing: dict[Partition, int] = {}
         self._not_committed: set[Partition] = set()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{group}")
+        quiet: dict[str, Any] = {"error_cb": _ErrorLog(group), "log_level": _LOG_CRITICAL}
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -263,10 +266,10 @@ class Subscriber:
                 # Prefetched messages are lost when a partition is paused.
                 "queued.min.messages": 1_000,
                 "queued.max.messages.kbytes": 4_096,
-                "error_cb": _ErrorLog(group),
-                "log_level": _LOG_CRITICAL,
+                **quiet,
             }
         )
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "client.id": group, **quiet})
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     async def poll(self, commit: Mapping[Partition, int], paused: AbstractSet[Partition]) -> list[IncomingMessage]:
@@ -328,16 +331,21 @@ class Subscriber:
 
     def _measure_lag(self) -> None:
         """Ask the broker, because a paused partition fetches nothing, and so does not know its lag."""
-        if monotonic() < self._measure_lag_at:
+        if monotonic() < self._measure_lag_at or not self._consumer.assignment():
             return
         self._measure_lag_at = monotonic() + _LAG_EVERY
-        lag: dict[Partition, int] = {}
         with suppress(KafkaException):
-            for position in self._consumer.position(self._consumer.assignment()):
-                _, high = self._consumer.get_watermark_offsets(position, timeout=1)
-                if position.offset >= 0:
-                    lag[Partition(position.topic, position.partition)] = max(0, high - position.offset)
-            self.lag = lag
+            positions = [each for each in self._consumer.position(self._consumer.assignment()) if each.offset >= 0]
+            # One request on a connection of its own: on the consumer's, each partition waits for the fetch before it.
+            asked = self._admin.list_offsets(
+                {TopicPartition(each.topic, each.partition): _END for each in positions},
+                request_timeout=_LAG_TIMEOUT,
+            )
+            ends = {(each.topic, each.partition): end.result().offset for each, end in asked.items()}
+            self.lag = {
+                Partition(each.topic, each.partition): max(0, ends[each.topic, each.partition] - each.offset)
+                for each in positions
+            }
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._loop.call_soon_threadsafe(self._on_assigned)
