@@ -22,7 +22,7 @@ def running(
 ) -> Iterator[int]:
     """Run `python -m bench <verb>` until the block ends; yields its process id when a GET of `ready` succeeds."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEATWRIGHT_")}
-    with stack.place.log(f"bench-{verb}").open("ab") as log:
+    with stack.paths.log(f"bench-{verb}").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "bench", verb, *arguments],
             env=environment | stack.env | dict(env or {}),
@@ -30,7 +30,7 @@ def running(
             stderr=log,
         )
     try:
-        _wait(process, ready, str(stack.place.log(f"bench-{verb}")))
+        _wait(process, ready, str(stack.paths.log(f"bench-{verb}")))
         yield process.pid
     finally:
         process.terminate()

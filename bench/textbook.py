@@ -104,4 +104,4 @@ async def _reserve(step: Callable[..., Awaitable[Any]], input: Any) -> Any:
 
 
 async def _charge(step: Callable[..., Awaitable[Any]], input: Any) -> Any:
-    return await workflow.execute_activity_method(step, input, **provider(max_tries=12))
+    return await workflow.execute_activity_method(step, input, **provider(max_attempts=12))

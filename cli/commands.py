@@ -66,7 +66,7 @@ def use_local_stack(
 ) -> None:
     """Use the settings of the local stack unless SEATWRIGHT_MODE is set; the environment's own values win."""
     local = stack.Stack(name)
-    if "SEATWRIGHT_MODE" not in os.environ and local.place.state.exists():
+    if "SEATWRIGHT_MODE" not in os.environ and local.paths.state.exists():
         os.environ.update(local.env | dict(os.environ))
 
 

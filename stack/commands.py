@@ -52,7 +52,7 @@ def up(
         stack = _stack(name, ports)
         chosen = {key: _number(value) for key, value in map(_pair, port or [])}
         stack.up(*names or [], servers=servers, ports=chosen, settings=dict(map(_pair, setting or [])))
-        err.print(f"stack {name!r} is up after {time.monotonic() - started:.1f} s; its variables: {stack.place.env}")
+        err.print(f"stack {name!r} is up after {time.monotonic() - started:.1f} s; its variables: {stack.paths.env}")
 
 
 @app.command()
@@ -121,7 +121,7 @@ def logs(
         known = stack.names()
         if unknown := set(names or ()) - set(known):
             raise StackError(f"nothing here is called {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
-        log_files.show(out, stack.place, names or known, lines, follow)
+        log_files.show(out, stack.paths, names or known, lines, follow)
 
 
 @app.command()
@@ -129,9 +129,9 @@ def env(name: Name = "demo") -> None:
     """Print the SEATWRIGHT_ variables of the stack, for `set -a; source <(… env)`."""
     with _plainly():
         stack = Stack(name)
-        if not stack.place.env.exists():
+        if not stack.paths.env.exists():
             raise StackError(f"there is no stack {name!r} yet; `up` makes it")
-        typer.echo(stack.place.env.read_text(), nl=False)
+        typer.echo(stack.paths.env.read_text(), nl=False)
 
 
 @app.command()

@@ -4,7 +4,7 @@ import os
 import shlex
 from collections.abc import Mapping
 
-from stack.places import COMPILED
+from stack.paths import COMPILED
 from stack.state import State
 
 PREFIX = "SEATWRIGHT_"

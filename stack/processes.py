@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import locks, shim
+from stack import exec_wrapper, locks
 from stack.errors import StackError
-from stack.places import Place
+from stack.paths import Paths
 
 _KILLED_SECONDS = 60.0
 """What a killed process may take to be gone; a busy machine first has to give back its memory."""
@@ -32,7 +32,11 @@ class Record:
     def is_alive(self) -> bool:
         """Whether this very process still runs."""
         try:
-            return self.boot == shim.boot_id() and shim.start_ticks(self.pid) == self.ticks and not _is_dead(self.pid)
+            return (
+                self.boot == exec_wrapper.boot_id()
+                and exec_wrapper.start_ticks(self.pid) == self.ticks
+                and not _is_dead(self.pid)
+            )
         except (FileNotFoundError, ProcessLookupError):
             return False
 
@@ -48,78 +52,78 @@ class Launch:
     fingerprint: str = ""
 
 
-def record_of(place: Place, name: str) -> Record | None:
+def record_of(paths: Paths, name: str) -> Record | None:
     """Who was last started under that name, whether or not it still runs."""
     try:
-        return Record(**json.loads(place.record(name).read_text()))
+        return Record(**json.loads(paths.record(name).read_text()))
     except FileNotFoundError:
         return None
 
 
-def running(place: Place, name: str) -> Record | None:
+def running(paths: Paths, name: str) -> Record | None:
     """Who runs under that name now."""
-    record = record_of(place, name)
+    record = record_of(paths, name)
     return record if record and record.is_alive() else None
 
 
-def start(place: Place, name: str, launch: Launch) -> None:
+def start(paths: Paths, name: str, launch: Launch) -> None:
     """Start it, in a session of its own, if it does not run already. Returns once it is recorded and executed."""
-    end_leftovers(place, name)
-    _set_long_log_aside(place.log(name))
-    order = {
+    end_leftovers(paths, name)
+    _set_long_log_aside(paths.log(name))
+    request = {
         "command": list(launch.command),
         "environment": dict(launch.environment),
         "cwd": str(launch.cwd),
         "user": launch.user,
         "fingerprint": launch.fingerprint,
-        "log": str(place.log(name)),
-        "lock": str(place.lock(name)),
-        "record": str(place.record(name)),
+        "log": str(paths.log(name)),
+        "lock": str(paths.lock(name)),
+        "record": str(paths.record(name)),
     }
     done = subprocess.run(
-        [sys.executable, "-I", "-S", shim.__file__],
-        input=json.dumps(order),
+        [sys.executable, "-I", "-S", exec_wrapper.__file__],
+        input=json.dumps(request),
         stderr=subprocess.PIPE,
         text=True,
         check=False,
     )
-    if done.returncode not in (0, shim.ALREADY_RUNNING):
+    if done.returncode not in (0, exec_wrapper.ALREADY_RUNNING):
         raise StackError(f"{name} cannot be executed: {done.stderr.strip()}")
 
 
-def stop(place: Place, name: str, gently: signal.Signals, seconds: float) -> None:
+def stop(paths: Paths, name: str, gently: signal.Signals, seconds: float) -> None:
     """Ask the process to end, then kill what is left of its session."""
-    record = running(place, name)
+    record = running(paths, name)
     if record:
         with suppress(ProcessLookupError):
             os.kill(record.pid, gently)
         _wait_for_the_end(record, seconds)
-    kill(place, name)
+    kill(paths, name)
 
 
-def kill(place: Place, name: str) -> None:
+def kill(paths: Paths, name: str) -> None:
     """SIGKILL to the process and to all others in its session, all at once, as a power failure would."""
-    record = running(place, name)
+    record = running(paths, name)
     if record:
         with suppress(ProcessLookupError):
             os.killpg(record.pid, signal.SIGKILL)
         _wait_for_the_end(record, _KILLED_SECONDS)
-    end_leftovers(place, name)
+    end_leftovers(paths, name)
 
 
-def end_leftovers(place: Place, name: str) -> None:
+def end_leftovers(paths: Paths, name: str) -> None:
     """Kill children that outlived their parent: they would hold ports, files and the lock."""
     deadline = time.monotonic() + _KILLED_SECONDS
     # Only while the lock is held are there survivors of ours; otherwise that session number may be a stranger's.
-    while locks.is_held(place.lock(name)):
-        record = record_of(place, name)
+    while locks.is_held(paths.lock(name)):
+        record = record_of(paths, name)
         if record and record.is_alive():
             return
         for pid in _session(record.pid) if record else []:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if time.monotonic() > deadline:
-            raise StackError(f"{name}: something holds {place.lock(name)} and does not end")
+            raise StackError(f"{name}: something holds {paths.lock(name)} and does not end")
         time.sleep(0.02)
 
 

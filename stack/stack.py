@@ -11,11 +11,11 @@ from typing import Literal
 
 from rich.console import Console
 
-from stack import environment, locks, order, ports, processes, state
+from stack import dependencies, environment, locks, ports, processes, state
 from stack.errors import Cancelled, StackError
-from stack.given import Given
+from stack.install_context import InstallContext
 from stack.launcher import Launcher, taken
-from stack.places import Place
+from stack.paths import Paths
 from stack.progress import Board
 from stack.servers import postgres
 from stack.state import Spawned, State
@@ -53,7 +53,7 @@ class Stack:
     ) -> None:
         if name in ("", "tools") or not name.replace("-", "").replace("_", "").isalnum():
             raise StackError(f"a stack cannot be called {name!r}")
-        self.place = Place(name, home.resolve()) if home else Place(name)
+        self.paths = Paths(name, home.resolve()) if home else Paths(name)
         self._wants_free_ports = ports == "free"
         self._console = console or Console(stderr=True)
 
@@ -71,11 +71,11 @@ class Stack:
 
     def is_running(self, name: str) -> bool:
         """Whether the process lives (which is less than ready)."""
-        return processes.running(self.place, name) is not None
+        return processes.running(self.paths, name) is not None
 
     def pid(self, name: str) -> int | None:
         """The process's id, if it lives."""
-        record = processes.running(self.place, name)
+        record = processes.running(self.paths, name)
         return record.pid if record else None
 
     def names(self) -> list[str]:
@@ -90,7 +90,7 @@ class Stack:
         def look(name: str) -> None:
             seen[name] = self._see(current, name)
 
-        order.run(dict.fromkeys((*TABLE, *current.spawned), ()), look, threading.Event())
+        dependencies.run(dict.fromkeys((*TABLE, *current.spawned), ()), look, threading.Event())
         return [seen[name] for name in (*TABLE, *current.spawned)]
 
     # What one does with it
@@ -116,7 +116,7 @@ class Stack:
             _choose_ports(current, ports or {})
             current.settings |= settings or {}
             self._remember(current)
-            with locks.held(self.place.ports_lock):
+            with locks.held(self.paths.ports_lock):
                 self._make_way(current, rows)
                 self._remember(current)
             self._bring_up(current, {row.name: row.needs for row in rows})
@@ -142,7 +142,7 @@ class Stack:
         """SIGKILL to the process and its children, all at once."""
         with self._changing() as current:
             _row(current, name)
-            processes.kill(self.place, name)
+            processes.kill(self.paths, name)
 
     def spawn(
         self, name: str, like: str, *arguments: str, env: Mapping[str, str] | None = None, wait: bool = True
@@ -158,9 +158,9 @@ class Stack:
         """
         row = named(like)
         with self._changing() as current:
-            if name in TABLE or processes.running(self.place, name):
+            if name in TABLE or processes.running(self.paths, name):
                 raise StackError(f"{name!r} exists already")
-            with locks.held(self.place.ports_lock):
+            with locks.held(self.paths.ports_lock):
                 chosen = ports.choose_free(row.ports, self._ports_of_all(current))
                 current.spawned[name] = Spawned(like, list(arguments), dict(env or {}), chosen)
                 self._remember(current)
@@ -172,7 +172,7 @@ class Stack:
         with self._changing() as current:
             needs: dict[str, Sequence[str]] = {name: TABLE[name].needs for name in TABLE}
             needs |= {name: TABLE[spawned.like].needs for name, spawned in current.spawned.items()}
-            lives = {name: needs[name] for name in needs if locks.is_held(self.place.lock(name))}
+            lives = {name: needs[name] for name in needs if locks.is_held(self.paths.lock(name))}
             board = Board(self._console)
 
             def take_down(name: str) -> None:
@@ -181,29 +181,29 @@ class Stack:
                 board.done(name, "stopped")
 
             with board.shown():
-                order.run(order.reverse(lives), take_down, threading.Event())
+                dependencies.run(dependencies.reverse(lives), take_down, threading.Event())
             for name in needs:
-                self.place.record(name).unlink(missing_ok=True)
+                self.paths.record(name).unlink(missing_ok=True)
             current.spawned.clear()
             self._remember(current)
 
     def clean(self) -> None:
         """Take it down and delete its data, ports and passwords."""
         self.down()
-        postgres.forget(self._given(self._load(), "postgres"))
-        shutil.rmtree(self.place.folder)
+        postgres.forget(self._context(self._load(), "postgres"))
+        shutil.rmtree(self.paths.folder)
 
     # How that is done
 
     def _known(self) -> State:
         """The state once it is remembered: free ports are chosen once, and not anew by each question."""
-        if not self.place.state.exists():
+        if not self.paths.state.exists():
             with self._changing() as current:
                 return current
         return self._load()
 
     def _load(self) -> State:
-        current = state.load(self.place.state)
+        current = state.load(self.paths.state)
         if not current.ports:
             # Nothing is remembered yet, so answer as a first `up` would.
             current.free_ports = self._wants_free_ports
@@ -215,25 +215,25 @@ class Stack:
         return current
 
     def _remember(self, current: State) -> None:
-        state.save(self.place.state, current)
-        state.write_private(self.place.env, environment.as_shell(environment.variables(current)))
+        state.save(self.paths.state, current)
+        state.write_private(self.paths.env, environment.as_shell(environment.variables(current)))
 
     @contextmanager
     def _changing(self) -> Iterator[State]:
-        self.place.create()
+        self.paths.create()
 
         def waiting() -> None:
-            self._console.print(f"waiting for another launcher of the stack {self.place.name!r}", markup=False)
+            self._console.print(f"waiting for another launcher of the stack {self.paths.name!r}", markup=False)
 
-        with locks.held(self.place.launcher_lock, waiting):
-            with locks.held(self.place.ports_lock):
+        with locks.held(self.paths.launcher_lock, waiting):
+            with locks.held(self.paths.ports_lock):
                 current = self._load()
                 self._remember(current)
             yield current
 
     def _make_way(self, current: State, rows: Sequence[Process]) -> None:
         """See before anything is started that no port is taken by others; free ports are simply chosen anew."""
-        idle = [row for row in rows if not locks.is_held(self.place.lock(row.name))]
+        idle = [row for row in rows if not locks.is_held(self.paths.lock(row.name))]
         busy = [name for row in idle for name in row.ports if not ports.is_free(current.ports[name])]
         if busy and not current.free_ports:
             raise StackError(taken({name: current.ports[name] for name in busy}, current.ports.values()))
@@ -241,12 +241,12 @@ class Stack:
 
     def _ports_of_all(self, current: State) -> set[int]:
         """Ports that this stack and its neighbours have chosen, even if nothing listens there at the moment."""
-        neighbours = [state.load(path) for path in self.place.home.glob("*/state.json")]
+        neighbours = [state.load(path) for path in self.paths.home.glob("*/state.json")]
         spawned = [spawned.ports for each in (current, *neighbours) for spawned in each.spawned.values()]
         chosen = [current.ports, *(each.ports for each in neighbours), DEFAULT_PORTS, *spawned]
         return {port for some in chosen for port in some.values()}
 
-    def _bring_up(self, current: State, needs: order.Needs, wait: bool = True) -> None:
+    def _bring_up(self, current: State, needs: dependencies.Needs, wait: bool = True) -> None:
         board, cancel = Board(self._console), threading.Event()
 
         def bring_up(name: str) -> None:
@@ -258,7 +258,7 @@ class Stack:
                 raise
 
         with board.shown():
-            order.run(needs, bring_up, cancel)
+            dependencies.run(needs, bring_up, cancel)
 
     def _one(self, current: State, launcher: Launcher, wait: bool) -> str:
         if not launcher.row.runs_once:
@@ -270,14 +270,14 @@ class Stack:
 
     def _see(self, current: State, name: str) -> Seen:
         launcher = self._launcher(current, name)
-        row, record = launcher.row, processes.running(self.place, name)
-        own = {key: launcher.given.ports[key] for key in row.ports}
+        row, record = launcher.row, processes.running(self.paths, name)
+        own = {key: launcher.context.ports[key] for key in row.ports}
         page = f"http://127.0.0.1:{own[row.page]}" if row.page else ""
         if record:
             return Seen(name, "ready" if launcher.is_ready() else "not ready", record.pid, record.started_at, own, page)
         if name in current.completed:
             return Seen(name, "done", None, None, own, page)
-        died = processes.record_of(self.place, name) is not None
+        died = processes.record_of(self.paths, name) is not None
         return Seen(name, "died" if died else "stopped", None, None, own, page)
 
     def _launcher(
@@ -287,13 +287,13 @@ class Stack:
         say: Callable[[str], None] = lambda text: None,
         cancel: threading.Event | None = None,
     ) -> Launcher:
-        return Launcher(_row(current, name), self._given(current, name, say), cancel or threading.Event())
+        return Launcher(_row(current, name), self._context(current, name, say), cancel or threading.Event())
 
-    def _given(self, current: State, name: str, say: Callable[[str], None] = lambda text: None) -> Given:
+    def _context(self, current: State, name: str, say: Callable[[str], None] = lambda text: None) -> InstallContext:
         spawned = current.spawned.get(name)
         own_ports, own_env = (spawned.ports, spawned.env) if spawned else ({}, {})
         env = environment.variables(current) | own_env
-        return Given(name, self.place, current.ports | own_ports, env, current.postgres_password, say)
+        return InstallContext(name, self.paths, current.ports | own_ports, env, current.postgres_password, say)
 
 
 def _row(current: State, name: str) -> Process:

@@ -19,7 +19,7 @@ class Spawned:
 
 @dataclass
 class State:
-    """The content of state.json. Who runs is not here: each process writes that down itself (see shim)."""
+    """The content of state.json. Who runs is not here: each process writes that down itself (see exec_wrapper)."""
 
     ports: dict[str, int] = field(default_factory=dict)
     free_ports: bool = False

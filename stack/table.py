@@ -6,7 +6,7 @@ from signal import SIGINT, SIGTERM, Signals
 
 from stack import probes
 from stack.errors import StackError
-from stack.given import Given
+from stack.install_context import InstallContext
 from stack.servers import elasticsearch, kafka, postgres, stripe_mock, toxiproxy, wheels
 
 # All of our code that an application process may import; when it changes, `up` starts these processes anew.
@@ -26,11 +26,11 @@ OURS = (
 )
 
 
-def _nowhere(given: Given) -> Mapping[str, str]:
+def _nowhere(context: InstallContext) -> Mapping[str, str]:
     return {}
 
 
-def _nothing(given: Given, facts: Mapping[str, str]) -> None:
+def _nothing(context: InstallContext, facts: Mapping[str, str]) -> None:
     return None
 
 
@@ -44,8 +44,8 @@ class Process:
     needs: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     ready: probes.Probe | None = None
-    locate: Callable[[Given], Mapping[str, str]] = _nowhere
-    lay_out: Callable[[Given, Mapping[str, str]], None] = _nothing
+    locate: Callable[[InstallContext], Mapping[str, str]] = _nowhere
+    lay_out: Callable[[InstallContext, Mapping[str, str]], None] = _nothing
     user: Callable[[], tuple[int, int] | None] = lambda: None
     stop: Signals = SIGTERM
     code: tuple[str, ...] = ()

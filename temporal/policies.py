@@ -48,19 +48,19 @@ class RemoteOptions(LocalOptions):
     task_queue: str
 
 
-def transaction(max_tries: int = 0) -> LocalOptions:
+def transaction(max_attempts: int = 0) -> LocalOptions:
     """A transaction in the service's own database, and the update of Redis that follows it.
 
     Args:
-        max_tries: How often it is tried; 0 for until it succeeds.
+        max_attempts: Attempts, with the first one; 0 for until it succeeds.
     """
     return {
         "start_to_close_timeout": timedelta(seconds=10),
-        "retry_policy": _backoff(max_tries, longest=timedelta(seconds=5)),
+        "retry_policy": _backoff(max_attempts, longest=timedelta(seconds=5)),
     }
 
 
-def provider(max_tries: int) -> RemoteOptions:
+def provider(max_attempts: int) -> RemoteOptions:
     """A few calls to a payment provider, each with its own timeout.
 
     Heartbeats distinguish a killed worker from a slow provider, so that another worker finds the outcome in seconds.
@@ -69,11 +69,11 @@ def provider(max_tries: int) -> RemoteOptions:
         "start_to_close_timeout": _PROVIDER_CALLS,
         "heartbeat_timeout": timedelta(seconds=6),
         "task_queue": PAYMENT,
-        "retry_policy": _backoff(max_tries, longest=timedelta(seconds=30)),
+        "retry_policy": _backoff(max_attempts, longest=timedelta(seconds=30)),
     }
 
 
-def provider_locally(max_tries: int) -> ProviderLocalOptions:
+def provider_locally(max_attempts: int) -> ProviderLocalOptions:
     """As `provider`, in the saga's own worker: a dead one is noticed by its workflow task's timeout.
 
     A longer pause between two tries is a timer of the workflow, which can take its buyer's commands during that time.
@@ -81,7 +81,7 @@ def provider_locally(max_tries: int) -> ProviderLocalOptions:
     return {
         "start_to_close_timeout": _PROVIDER_CALLS,
         "local_retry_threshold": timedelta(seconds=0.5),
-        "retry_policy": _backoff(max_tries, longest=timedelta(seconds=30)),
+        "retry_policy": _backoff(max_attempts, longest=timedelta(seconds=30)),
     }
 
 
@@ -102,11 +102,11 @@ def settlement_report() -> ReportOptions:
     }
 
 
-def _backoff(max_tries: int, *, longest: timedelta) -> RetryPolicy:
+def _backoff(max_attempts: int, *, longest: timedelta) -> RetryPolicy:
     return RetryPolicy(
         initial_interval=timedelta(milliseconds=200),
         backoff_coefficient=2.0,
         maximum_interval=longest,
-        maximum_attempts=max_tries,
+        maximum_attempts=max_attempts,
         non_retryable_error_types=NEVER_RETRIED,
     )

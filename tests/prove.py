@@ -104,7 +104,7 @@ def _run(stacks: Sequence[Stack], seed: int) -> Run:
         options = ("-p", "no:cacheprovider", f"--hypothesis-seed={seed}")
         ended = run_lanes(lanes(NAME, junit=Path(folder)), *options, environment=environment)
         tests = [test for xml in Path(folder).glob("*.xml") for test in _read(xml)]
-    audits = {stack.place.folder.name: _audit(stack) for stack in stacks}
+    audits = {stack.paths.folder.name: _audit(stack) for stack in stacks}
     tables = {title: table for stack in stacks for title, table in _tables(stack).items()}
     return Run(started, time.monotonic() - clock, ended.code, tests, audits, tables)
 
@@ -122,7 +122,7 @@ def _read(xml: Path) -> list[Test]:
 
 
 def _tables(stack: Stack) -> dict[str, str]:
-    return {path.stem.replace("-", ", "): path.read_text() for path in (stack.place.folder / "proof").glob("*.md")}
+    return {path.stem.replace("-", ", "): path.read_text() for path in (stack.paths.folder / "proof").glob("*.md")}
 
 
 def _audit(stack: Stack) -> subprocess.CompletedProcess[str]:

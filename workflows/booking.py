@@ -174,7 +174,7 @@ class BookingWorkflow(OperatorGate):
 
     async def _fence_step(self) -> None:
         """Let no late try issue tickets while all is undone; a booking that turns out to be confirmed stays so."""
-        await self._reservation.flag(ISSUE_TICKETS, max_tries=0)  # a new version, for which such a try is stale
+        await self._reservation.flag(ISSUE_TICKETS, max_attempts=0)  # a new version, for which such a try is stale
         await self._reservation.adopt()
         if not self._reservation.is_over:
             raise Aborted(problems.UNDONE)
@@ -191,7 +191,7 @@ class BookingWorkflow(OperatorGate):
         """Answer the buyer, and let the booking say that it waits for an operator."""
         if self._commands.pending:
             self._reply(self._commands.pending, problems.OUTCOME_UNKNOWN)
-        await self._reservation.flag(step, max_tries=3)
+        await self._reservation.flag(step, max_attempts=3)
 
     # Commands
 

@@ -66,7 +66,7 @@ class EstimateCancellation:
     @workflow.run
     async def run(self, event_id: UUID) -> Estimate:
         """Count."""
-        return await local_step(CancellationActivities.estimate_cancellation, event_id, "count", max_tries=3)
+        return await local_step(CancellationActivities.estimate_cancellation, event_id, "count", max_attempts=3)
 
 
 @workflow.defn

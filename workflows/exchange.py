@@ -102,7 +102,7 @@ class ExchangeWorkflow(OperatorGate):
     async def _require_action(self, action_url: str | None) -> None:
         buyer_acts = BuyerActs(exchange_id=self._request.id, action_url=action_url)
         with aborting(problems.EXCHANGE_UNDONE):
-            await self._change(ExchangeActivities.await_buyer, buyer_acts, "the buyer has to act", max_tries=0)
+            await self._change(ExchangeActivities.await_buyer, buyer_acts, "the buyer has to act", max_attempts=0)
 
     async def _commit(self) -> None:
         with aborting(problems.EXCHANGE_UNDONE):
@@ -193,10 +193,10 @@ class ExchangeWorkflow(OperatorGate):
         return self._outcome.exchange
 
     async def _change(
-        self, activity: Activity[Request, Exchange], request: Request, summary: str, max_tries: int | None = None
+        self, activity: Activity[Request, Exchange], request: Request, summary: str, max_attempts: int | None = None
     ) -> None:
-        tries = self._request.attempts if max_tries is None else max_tries
-        self._show(await local_step(activity, request, summary, tries))
+        attempts = self._request.attempts if max_attempts is None else max_attempts
+        self._show(await local_step(activity, request, summary, attempts))
 
     def _show(self, exchange: Exchange) -> None:
         self._outcome = ExchangeOutcome(body_sha256=self._request.body_sha256, exchange=exchange)

@@ -39,10 +39,10 @@ class LatePaymentWorkflow(OperatorGate):
     def __init__(self, late: LatePayment) -> None:
         """Nothing is known yet, neither of the money nor of the booking."""
         super().__init__(notification_retries=True)
-        max_tries = late.policy.compensation_attempts
+        max_attempts = late.policy.compensation_attempts
         self._late = late
-        self._reservation = BookingState(late.booking_id, max_tries)
-        self._payments = PaymentSteps(late.booking_id, max_tries)
+        self._reservation = BookingState(late.booking_id, max_attempts)
+        self._payments = PaymentSteps(late.booking_id, max_attempts)
         self._settlement: LateSettlement | None = None
 
     # The life of a late payment
@@ -137,8 +137,8 @@ class LatePaymentWorkflow(OperatorGate):
     async def _notify_buyer(self) -> None:
         seats = () if self._settlement is LateSettlement.RETURNED else self._booking.seats
         settled = Settled(late=self._late, user_id=self._booking.user_id, settlement=self._settlement, seats=seats)
-        tries = self._late.policy.compensation_attempts
-        await provider_step(LatePaymentActivities.settle, settled, "notify the buyer", tries)
+        attempts = self._late.policy.compensation_attempts
+        await provider_step(LatePaymentActivities.settle, settled, "notify the buyer", attempts)
 
     # Going back
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.compose.services import Service
-from stack.given import Given
-from stack.places import Place
+from stack.install_context import InstallContext
+from stack.paths import Paths
 from stack.servers import elasticsearch, install, kafka
 from stack.table import DEFAULT_PORTS, TABLE
 
@@ -47,12 +47,12 @@ def _its_own_command(service: Service) -> StandIn:
 
 
 def _kafka(service: Service) -> StandIn:
-    jars = Path(kafka.locate(_given("kafka"))["jars"]).parent
+    jars = Path(kafka.locate(_context("kafka"))["jars"]).parent
     return StandIn("Kafka's jars from Maven", ["/stand-ins/kafka"], {_TOOLS: jars, _JDK: install.jdk()})
 
 
 def _elasticsearch(service: Service) -> StandIn:
-    home = Path(elasticsearch.locate(_given("elasticsearch"))["home"])
+    home = Path(elasticsearch.locate(_context("elasticsearch"))["home"])
     line = TABLE["elasticsearch"].command.format(
         java=f"{_JDK}/bin/java",
         home=_TOOLS,
@@ -68,10 +68,10 @@ def _elasticsearch(service: Service) -> StandIn:
     return StandIn("Elasticsearch's jars from Maven", ["/bin/sh", "-c", script], mounts)
 
 
-def _given(name: str) -> Given:
-    place = Place("compose")
-    place.create()
-    return Given(name, place, {}, {}, "", print)
+def _context(name: str) -> InstallContext:
+    paths = Paths("compose")
+    paths.create()
+    return InstallContext(name, paths, {}, {}, "", print)
 
 
 STAND_INS: Mapping[str, Callable[[Service], StandIn]] = {

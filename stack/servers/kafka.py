@@ -5,7 +5,7 @@ from pathlib import Path
 from string import Template
 
 from stack.fingerprints import of_folders
-from stack.given import Given
+from stack.install_context import InstallContext
 from stack.servers import install
 
 SOURCE = install.JAVA / "kafka"
@@ -14,36 +14,36 @@ VERSION = "4.4.0"
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 
 
-def locate(given: Given) -> Mapping[str, str]:
+def locate(context: InstallContext) -> Mapping[str, str]:
     """Install it if need be, and say where it is."""
     home = install.once(
-        given, f"kafka-{VERSION}-{of_folders([SOURCE])}", lambda at: install.jars(given, SOURCE / "pom.xml", at)
+        context, f"kafka-{VERSION}-{of_folders([SOURCE])}", lambda at: install.jars(context, SOURCE / "pom.xml", at)
     )
     return {"java": str(install.jdk() / "bin" / "java"), "jars": f"{home}/*", "source": str(SOURCE)}
 
 
-def lay_out(given: Given, facts: Mapping[str, str]) -> None:
+def lay_out(context: InstallContext, facts: Mapping[str, str]) -> None:
     """Write its settings, and format its storage the first time."""
-    given.data.mkdir(parents=True, exist_ok=True)
-    _settings(given)
-    if not (given.data / "log" / "meta.properties").exists():
-        given.say("formatting storage")
+    context.data.mkdir(parents=True, exist_ok=True)
+    _settings(context)
+    if not (context.data / "log" / "meta.properties").exists():
+        context.say("formatting storage")
         tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", CLUSTER_ID]
         log4j = f"-Dlog4j2.configurationFile={SOURCE}/log4j2.yaml"
-        settings = ["-c", str(given.data / "server.properties")]
-        install.run(given, [facts["java"], "-Xmx256m", log4j, "-cp", facts["jars"], *tool, *settings])
+        settings = ["-c", str(context.data / "server.properties")]
+        install.run(context, [facts["java"], "-Xmx256m", log4j, "-cp", facts["jars"], *tool, *settings])
 
 
-def _settings(given: Given) -> Path:
+def _settings(context: InstallContext) -> Path:
     template = Template((SOURCE / "server.properties").read_text())
-    path = given.data / "server.properties"
+    path = context.data / "server.properties"
     path.write_text(
         template.substitute(
-            port=given.ports["kafka"],
-            controller_port=given.ports["kafka-controller"],
-            proxied_port=given.ports["kafka-proxied"],
-            proxy_port=given.ports["toxiproxy-kafka"],
-            folder=given.data / "log",
+            port=context.ports["kafka"],
+            controller_port=context.ports["kafka-controller"],
+            proxied_port=context.ports["kafka-proxied"],
+            proxy_port=context.ports["toxiproxy-kafka"],
+            folder=context.data / "log",
         )
     )
     return path

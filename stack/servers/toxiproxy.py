@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from stack.given import Given
+from stack.install_context import InstallContext
 from stack.servers import golang
 
 VERSION = "v2.12.0"
 MODULE = "github.com/Shopify/toxiproxy/v2/cmd/server"
 
 
-def locate(given: Given) -> Mapping[str, str]:
+def locate(context: InstallContext) -> Mapping[str, str]:
     """Build it if need be, and say where it is."""
-    return {"server": str(golang.built(given, "toxiproxy", MODULE, VERSION) / "server")}
+    return {"server": str(golang.built(context, "toxiproxy", MODULE, VERSION) / "server")}

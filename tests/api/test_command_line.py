@@ -18,7 +18,7 @@ def seatwright(stack: Stack, *arguments: str, **variables: str) -> subprocess.Co
     plain = {name: value for name, value in os.environ.items() if not name.startswith("SEATWRIGHT_")}
     return subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
-        env=plain | {"SEATWRIGHT_STACK": stack.place.name} | variables,
+        env=plain | {"SEATWRIGHT_STACK": stack.paths.name} | variables,
         capture_output=True,
         text=True,
         check=False,

@@ -72,7 +72,7 @@ async def run(stack: Stack, settings: Settings, *, seed: int, seconds: float, ra
     Args:
         rate: Buyers a second; they come whether or not earlier ones have been served.
     """
-    folder = stack.place.folder / "chaos" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-seed-{seed}"
+    folder = stack.paths.folder / "chaos" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-seed-{seed}"
     folder.mkdir(parents=True)
     timetable = draw(seed, seconds)
     (folder / "plan.txt").write_text("".join(f"{strike}\n" for strike in timetable))

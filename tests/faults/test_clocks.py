@@ -33,7 +33,7 @@ CLOCKS = {  # how far the API's is ahead, and the worker's
 @pytest.fixture(scope="module")
 def outcomes(stack: Stack, settings: Settings) -> dict[str, Outcome]:
     """The results for each wrong clock, run in parallel."""
-    folder = stack.place.folder / "faults" / uuid4().hex
+    folder = stack.paths.folder / "faults" / uuid4().hex
 
     async def live_with_all() -> dict[str, Outcome]:
         found = await asyncio.gather(

@@ -68,7 +68,7 @@ class Death:
 @pytest.mark.usefixtures("the_stack_goes_on")
 async def test_bookings_survive_the_death_of_postgres_at_a_commit(stack: Stack, settings: Settings) -> None:
     patient = settings.model_copy(update={"compensation_attempts": 12})  # as in production
-    folder, death = stack.place.folder / "faults" / uuid4().hex, Death(stack, len(TRANSACTIONS))
+    folder, death = stack.paths.folder / "faults" / uuid4().hex, Death(stack, len(TRANSACTIONS))
     async with asyncio.TaskGroup() as lanes:
         for effect in TRANSACTIONS:
             lanes.create_task(_live_through(patient, folder / effect.step, death, effect), name=effect.name)

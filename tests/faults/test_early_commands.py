@@ -32,7 +32,7 @@ async def _cancel(buyer: Buyer, booking: str) -> httpx2.Response:
 async def test_a_command_that_arrives_before_the_saga_has_its_hold_is_executed(
     stack: Stack, settings: Settings, order: Callable[[Buyer, str], Awaitable[httpx2.Response]], ending: str
 ) -> None:
-    folder, key = stack.place.folder / "faults" / uuid4().hex, str(uuid4())
+    folder, key = stack.paths.folder / "faults" / uuid4().hex, str(uuid4())
     async with lane(settings, folder) as opened, PlatformClient(opened.settings) as platform:
         event, buyer = await platform.event(), platform.new_buyer()
         opened.workers.plan.arm(Point(CLAIM.step, CLAIM.operation, Fault.KILLED_AFTER))

@@ -82,8 +82,8 @@ def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -
     """The results of the selected cells, run in parallel."""
     ours = [item for item in request.session.items if getattr(item, "originalname", "") == _NAME]
     wanted = [item.callspec.params["cell"] for item in ours]  # type: ignore[attr-defined]
-    found = asyncio.run(_strike_all(settings, wanted, stack.place.folder / "faults" / uuid4().hex))
-    report.write(stack.place.folder / "proof", "faults-exchange", EFFECTS, found)
+    found = asyncio.run(_strike_all(settings, wanted, stack.paths.folder / "faults" / uuid4().hex))
+    report.write(stack.paths.folder / "proof", "faults-exchange", EFFECTS, found)
     return found
 
 

@@ -63,13 +63,13 @@ def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -
         found = asyncio.run(_go_through(stack, settings, wanted))
     finally:
         stack.start("relay")
-    write_network(stack.place.folder / "proof", found)
+    write_network(stack.paths.folder / "proof", found)
     return found
 
 
 async def _go_through(stack: Stack, settings: Settings, wanted: list[Weather]) -> dict[tuple[str, str], Outcome]:
     found: dict[tuple[str, str], Outcome] = {}
-    folder = stack.place.folder / "faults" / uuid4().hex
+    folder = stack.paths.folder / "faults" / uuid4().hex
 
     async def at(server: str) -> None:
         async with Network(stack) as network:

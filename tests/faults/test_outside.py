@@ -109,7 +109,7 @@ def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -
     ours = test_the_domain_events_of_a_booking_survive.__name__
     items = [item for item in request.session.items if getattr(item, "originalname", "") == ours]
     wanted = [item.callspec.params["cell"] for item in items]  # type: ignore[attr-defined]
-    folder = stack.place.folder / "faults" / uuid4().hex
+    folder = stack.paths.folder / "faults" / uuid4().hex
     folder.mkdir(parents=True)
     for name in ("relay", "consume"):
         stack.stop(name)
@@ -118,7 +118,7 @@ def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -
     finally:
         for name in ("relay", "consume"):
             stack.start(name)
-    report.write(stack.place.folder / "proof", "faults-outside", OUTSIDE, found)
+    report.write(stack.paths.folder / "proof", "faults-outside", OUTSIDE, found)
     return found
 
 

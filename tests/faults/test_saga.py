@@ -32,8 +32,8 @@ CELLS = chosen(SAGA)
 def outcomes(request: pytest.FixtureRequest, stack: Stack, settings: Settings) -> dict[Cell, Outcome]:
     """The results of the selected cells, run in parallel."""
     wanted = [item.callspec.params["cell"] for item in request.session.items if _is_ours(item)]  # type: ignore[attr-defined]
-    found = asyncio.run(_strike_all(settings, wanted, stack.place.folder / "faults" / uuid4().hex))
-    report.write(stack.place.folder / "proof", "faults-saga", SAGA, found)
+    found = asyncio.run(_strike_all(settings, wanted, stack.paths.folder / "faults" / uuid4().hex))
+    report.write(stack.paths.folder / "proof", "faults-saga", SAGA, found)
     return found
 
 

@@ -49,7 +49,7 @@ async def test_nothing_is_lost_or_left_unfinished_whatever_happens_by_chance(sta
     assert set(found) == set(bookings)
     lines = summary(plan, Counter(fact.status for fact in found.values()), sold, monotonic() - started)
     print("\n".join(lines))
-    folder = stack.place.folder / "proof"
+    folder = stack.paths.folder / "proof"
     folder.mkdir(exist_ok=True)
     (folder / "providers-random.md").write_text("\n".join(lines) + "\n")
 

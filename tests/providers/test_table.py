@@ -53,7 +53,7 @@ async def test_every_scenario_ends_right_at_every_provider(
                 found[str(cell)] = await outcome(cell, _live_through(platform, at, cell, auditing))
 
         await asyncio.gather(*map(fill, cells()))
-    report.write(stack.place.folder / "proof", found)
+    report.write(stack.paths.folder / "proof", found)
     print("\n".join(report.lines(found)))
     troubles = [f"{cell}: {outcome.trouble}" for cell, outcome in found.items() if outcome.trouble]
     assert not troubles, "\n".join(troubles)

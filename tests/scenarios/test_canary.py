@@ -74,11 +74,11 @@ async def test_temporal_keeps_no_personal_data(canary: Canary, stack: Stack, set
         assert any(canary.booking.encode() in event.SerializeToString() for event in history.events)
         assert not [event.event_id for event in history.events if canary.seen_in(event.SerializeToString())]
         assert not canary.seen_in(description.raw_description.SerializeToString())
-    await _assert_not_in(stack.place.data("temporal"), canary, control=canary.booking)
+    await _assert_not_in(stack.paths.data("temporal"), canary, control=canary.booking)
 
 
 async def test_no_log_has_personal_data(canary: Canary, stack: Stack) -> None:
-    await _assert_not_in(stack.place.folder / "logs", canary)
+    await _assert_not_in(stack.paths.folder / "logs", canary)
 
 
 async def test_no_metric_has_personal_data(canary: Canary, stack: Stack) -> None:
@@ -97,13 +97,13 @@ async def test_no_kafka_topic_has_personal_data(canary: Canary, stack: Stack, se
         return any(canary.refund.encode() in message for _, message in messages)
 
     assert await eventually(told, within=60)
-    await _assert_not_in(stack.place.data("kafka"), canary, control=canary.booking)
+    await _assert_not_in(stack.paths.data("kafka"), canary, control=canary.booking)
 
 
 async def test_no_other_server_keeps_personal_data(canary: Canary, stack: Stack) -> None:
-    servers = {path.name for path in (stack.place.folder / "data").iterdir()} - NEED_IT
+    servers = {path.name for path in (stack.paths.folder / "data").iterdir()} - NEED_IT
     for server in servers:
-        await _assert_not_in(stack.place.data(server), canary)
+        await _assert_not_in(stack.paths.data(server), canary)
 
 
 async def _assert_not_in(folder: Path, canary: Canary, control: str = "") -> None:

@@ -90,7 +90,7 @@ async def test_a_refused_card_number_is_in_no_log(platform: PlatformClient, stac
     await platform.new_buyer().post("/v1/bookings", {"card": mine}, key=mine)
     await platform.http.get(f"/v1/events/{mine}?q={mine}", headers={"X-Request-Id": mine})
     await platform.http.post(f"/v1/{mine}", content=b"\xff" + mine.encode())
-    logs = list((stack.place.folder / "logs").glob("*.log"))
+    logs = list((stack.paths.folder / "logs").glob("*.log"))
     assert logs
     assert [log.name for log in logs if mine in log.read_text(errors="replace")] == []
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from stack.environment import computed
-from stack.places import CHECKOUT
+from stack.paths import CHECKOUT
 from stack.probes import SEARCH_ATTRIBUTES
 from stack.servers import elasticsearch, kafka, postgres, stripe_mock
 from stack.table import DEFAULT_PORTS, TABLE, Process

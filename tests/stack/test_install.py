@@ -7,8 +7,8 @@ import time
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from stack.given import Given
-from stack.places import Place
+from stack.install_context import InstallContext
+from stack.paths import Paths
 from stack.servers import install
 
 STACKS = 6
@@ -16,8 +16,8 @@ CONTENT = "the whole server\n"
 _forking = multiprocessing.get_context("fork")  # a start of an interpreter each would spread their beginnings
 
 
-def given(home: Path, stack: str) -> Given:
-    return Given("server", Place(stack, home, home / "tools"), {}, {}, "")
+def context(home: Path, stack: str) -> InstallContext:
+    return InstallContext("server", Paths(stack, home, home / "tools"), {}, {}, "")
 
 
 def builds(home: Path) -> int:
@@ -34,7 +34,7 @@ def build(home: Path, target: Path, seconds: float) -> None:
 
 def install_and_use(home: Path, number: int, together: Barrier, seconds: float) -> None:
     together.wait()
-    folder = install.once(given(home, f"stack-{number}"), "server", lambda target: build(home, target, seconds))
+    folder = install.once(context(home, f"stack-{number}"), "server", lambda target: build(home, target, seconds))
     assert (folder / "server").read_text() == CONTENT
 
 
@@ -63,5 +63,5 @@ def test_an_installation_that_is_killed_leaves_nothing_that_the_next_takes_for_w
     assert killed.pid
     os.kill(killed.pid, signal.SIGKILL)
     killed.join()
-    folder = install.once(given(tmp_path, "next"), "server", lambda target: build(tmp_path, target, 0))
+    folder = install.once(context(tmp_path, "next"), "server", lambda target: build(tmp_path, target, 0))
     assert (folder / "server").read_text() == CONTENT

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 import redis
 
-from stack import Stack, StackError, environment, ports, shim
-from stack.places import CHECKOUT
+from stack import Stack, StackError, environment, exec_wrapper, ports
+from stack.paths import CHECKOUT
 from tests.pace import watch
 
 
@@ -56,7 +56,7 @@ def test_a_second_up_adopts_what_runs_within_two_seconds(stack: Stack) -> None:
     stack.up(*names)
     before = {name: stack.pid(name) for name in names}
     with watch() as taken:
-        Stack("tiny", home=stack.place.home).up(*names)
+        Stack("tiny", home=stack.paths.home).up(*names)
     assert taken.seconds < taken.allows(2)
     assert {name: stack.pid(name) for name in names} == before
     assert all(before.values())
@@ -67,7 +67,7 @@ def test_a_launcher_killed_in_mid_start_leaves_nothing_that_the_next_does_not_fi
     stack: Stack, seconds: float
 ) -> None:
     launcher = subprocess.Popen(
-        [sys.executable, "-c", launching("postgres", "redis", first="print(flush=True)"), str(stack.place.home)],
+        [sys.executable, "-c", launching("postgres", "redis", first="print(flush=True)"), str(stack.paths.home)],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -78,17 +78,17 @@ def test_a_launcher_killed_in_mid_start_leaves_nothing_that_the_next_does_not_fi
         time.sleep(seconds)
         launcher.kill()
     stack.up("postgres", "redis")
-    assert len(commands_with(f"--dir {stack.place.data('redis')}")) == 1
+    assert len(commands_with(f"--dir {stack.paths.data('redis')}")) == 1
     assert query(stack, "SELECT 1") == [(1,)]
     stack.down()
-    assert commands_with(str(stack.place.folder)) == []
+    assert commands_with(str(stack.paths.folder)) == []
 
 
 def test_two_launchers_at_once_start_everything_once(stack: Stack) -> None:
     code = launching("postgres", "redis")
-    both = [subprocess.Popen([sys.executable, "-c", code, str(stack.place.home)], cwd=CHECKOUT) for _ in range(2)]
+    both = [subprocess.Popen([sys.executable, "-c", code, str(stack.paths.home)], cwd=CHECKOUT) for _ in range(2)]
     assert [launcher.wait() for launcher in both] == [0, 0]
-    assert len(commands_with(f"--dir {stack.place.data('redis')}")) == 1
+    assert len(commands_with(f"--dir {stack.paths.data('redis')}")) == 1
     assert query(stack, "SELECT 1") == [(1,)]
 
 
@@ -116,9 +116,9 @@ def test_a_pid_that_is_now_someone_elses_is_not_killed(stack: Stack) -> None:
     stack.up("redis")
     stack.kill("redis")
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
-        record = json.loads(stack.place.record("redis").read_text())
-        other = shim.start_ticks(stranger.pid) - 1
-        stack.place.record("redis").write_text(json.dumps(record | {"pid": stranger.pid, "ticks": other}))
+        record = json.loads(stack.paths.record("redis").read_text())
+        other = exec_wrapper.start_ticks(stranger.pid) - 1
+        stack.paths.record("redis").write_text(json.dumps(record | {"pid": stranger.pid, "ticks": other}))
         assert not stack.is_running("redis")
         stack.kill("redis")
         stack.down()
@@ -203,8 +203,8 @@ def test_postgres_wants_the_password(stack: Stack) -> None:
 
 
 def test_a_server_that_dies_at_its_start_is_reported_with_the_end_of_its_log(stack: Stack) -> None:
-    stack.place.data("redis").mkdir(parents=True)
-    (stack.place.data("redis") / "appendonlydir").write_text("no folder")
+    stack.paths.data("redis").mkdir(parents=True)
+    (stack.paths.data("redis") / "appendonlydir").write_text("no folder")
     with pytest.raises(StackError, match=r"(?s)redis has ended.*appendonly"):
         stack.up("redis")
 
@@ -218,7 +218,7 @@ def test_a_frozen_server_is_killed_in_the_end_with_all_its_children(
     assert pid
     os.kill(pid, signal.SIGSTOP)
     stack.stop("postgres")
-    assert commands_with(str(stack.place.folder)) == []
+    assert commands_with(str(stack.paths.folder)) == []
     stack.start("postgres")
 
 
@@ -256,11 +256,11 @@ def test_status_tells_ready_died_and_stopped_apart(stack: Stack) -> None:
 def test_the_env_file_holds_what_the_processes_get_and_only_its_owner_may_read_it(stack: Stack) -> None:
     stack.up("redis")
     shell = subprocess.run(
-        ["bash", "-c", f"set -a; . {stack.place.env}; env"], capture_output=True, text=True, check=True
+        ["bash", "-c", f"set -a; . {stack.paths.env}; env"], capture_output=True, text=True, check=True
     )
     assert set(stack.env.items()) <= {tuple(line.split("=", 1)) for line in shell.stdout.splitlines() if "=" in line}
-    assert stack.place.env.stat().st_mode & 0o077 == 0
-    assert stack.place.state.stat().st_mode & 0o077 == 0
+    assert stack.paths.env.stat().st_mode & 0o077 == 0
+    assert stack.paths.state.stat().st_mode & 0o077 == 0
 
 
 def test_who_has_sourced_another_stacks_env_does_not_mix_the_two(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,17 +42,17 @@ class BookingState:
         known: The booking as of the last step with an answer; None until it is held.
     """
 
-    def __init__(self, booking_id: UUID, max_tries: int, changed: Callable[[str], None] = _ignore) -> None:
+    def __init__(self, booking_id: UUID, max_attempts: int, changed: Callable[[str], None] = _ignore) -> None:
         """Nothing is known yet.
 
         Args:
             booking_id: Which booking.
-            max_tries: How often a step that has to succeed is tried before it raises FailureError.
+            max_attempts: Attempts of a step that must succeed, with the first one, before it raises FailureError.
             changed: Called after each step of a payment, with a sentence that says what is done.
         """
         self.known: Booking | None = None
         self._id = booking_id
-        self._max_tries = max_tries
+        self._max_attempts = max_attempts
         self._changed = changed
         self._end_of_hold: asyncio.Task[None] | None = None
 
@@ -110,7 +110,7 @@ class BookingState:
     async def reinstate(self, window: timedelta) -> bool:
         """Hold the places of an expired booking again, or equal ones; whether that was possible."""
         request = Reinstate(booking=self.booking, window=window)
-        answer = await local_step(ReservationActivities.reinstate, request, "hold the seats again", self._max_tries)
+        answer = await local_step(ReservationActivities.reinstate, request, "hold the seats again", self._max_attempts)
         self.known = answer.booking or self.known
         return answer.booking is not None
 
@@ -121,7 +121,7 @@ class BookingState:
             Aborted: They are lost, their event is cancelled, or the buyer has cancelled the booking.
         """
         with aborting(problems.UNDONE):
-            problem = await local_step(ReservationActivities.commit, self._step, "commit seats", self._max_tries)
+            problem = await local_step(ReservationActivities.commit, self._step, "commit seats", self._max_attempts)
         if problem:
             # In the wrong state only by the buyer's cancel, which the database learns before the saga.
             is_cancel = problem.type is ProblemType.WRONG_STATE
@@ -152,7 +152,7 @@ class BookingState:
 
         async def release() -> None:
             request = Release(booking=self.booking, to=status, reason=reason)
-            self.known = await local_step(ReservationActivities.release, request, RELEASE_SEATS, self._max_tries)
+            self.known = await local_step(ReservationActivities.release, request, RELEASE_SEATS, self._max_attempts)
 
         await self.resyncing(release, if_changed=if_changed)
 
@@ -182,16 +182,16 @@ class BookingState:
         """Let no other worker issue tickets any more, or learn that one has."""
         self.known = await local_step(ReservationActivities.forbid_tickets, self._id, "no tickets any more")
 
-    async def flag(self, step: str, max_tries: int) -> None:
+    async def flag(self, step: str, max_attempts: int) -> None:
         """Show that the booking waits for an operator, where that is possible."""
         with suppress(FailureError):
             request = NeedsAttention(booking=self.booking, step=step)
-            self.known = await local_step(ReservationActivities.flag, request, "flag for an operator", max_tries)
+            self.known = await local_step(ReservationActivities.flag, request, "flag for an operator", max_attempts)
 
-    async def adopt(self, max_tries: int = 0) -> bool:
+    async def adopt(self, max_attempts: int = 0) -> bool:
         """Take over the booking as its row has it; whether it has changed without this saga."""
         believed = self.known
-        self.known = await local_step(ReservationActivities.look, self._id, "look at the row", max_tries)
+        self.known = await local_step(ReservationActivities.look, self._id, "look at the row", max_attempts)
         return believed is None or self.known.version != believed.version
 
     async def check_completed(self) -> bool:
@@ -221,7 +221,7 @@ class BookingState:
 
     async def _issue(self) -> None:
         try:
-            self.known = await local_step(ReservationActivities.issue, self._step, ISSUE_TICKETS, self._max_tries)
+            self.known = await local_step(ReservationActivities.issue, self._step, ISSUE_TICKETS, self._max_attempts)
         except FailureError as error:
             if failed_as("TicketsForbidden", error):
                 raise Aborted(problems.UNDONE) from error
@@ -229,7 +229,7 @@ class BookingState:
 
     async def _try_to_adopt(self) -> bool:
         with suppress(FailureError):
-            return await self.adopt(max_tries=3)
+            return await self.adopt(max_attempts=3)
         return False
 
     async def _change(self, activity: Activity[Request, Booking], request: Request, summary: str) -> None:

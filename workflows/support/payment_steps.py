@@ -26,19 +26,19 @@ class PaymentSteps:
     """Each step ends with an answer that is certain."""
 
     def __init__(
-        self, booking_id: UUID, max_tries: int, *, exchange_id: UUID | None = None, locally: bool = False
+        self, booking_id: UUID, max_attempts: int, *, exchange_id: UUID | None = None, locally: bool = False
     ) -> None:
         """The payment of a booking, or of one of its exchanges.
 
         Args:
             booking_id: Which booking.
-            max_tries: How often a step is tried.
+            max_attempts: Attempts of a step, with the first one.
             exchange_id: Which exchange.
             locally: Authorize and capture in the saga's own worker; else where the payment service's workers are.
         """
         self._booking_id = booking_id
         self._exchange = OfExchange(booking_id=booking_id, exchange_id=exchange_id) if exchange_id else None
-        self._max_tries = max_tries
+        self._max_attempts = max_attempts
         self._locally = locally
         self._unreachable = problems.EXCHANGE_UNREACHABLE if exchange_id else problems.PROVIDER_UNREACHABLE
 
@@ -110,7 +110,7 @@ class PaymentSteps:
         summary = f"authorize at {request.provider}"
         with aborting(self._unreachable):
             return await provider_step(
-                PaymentActivities.authorize, request, summary, self._max_tries, locally=self._locally
+                PaymentActivities.authorize, request, summary, self._max_attempts, locally=self._locally
             )
 
     async def capture(self) -> None:
@@ -122,13 +122,13 @@ class PaymentSteps:
         with aborting(self._unreachable):
             if self._exchange:
                 activity = PaymentActivities.capture_difference
-                refusal = await provider_step(activity, self._exchange, "capture the difference", self._max_tries)
+                refusal = await provider_step(activity, self._exchange, "capture the difference", self._max_attempts)
             else:
                 refusal = await provider_step(
                     PaymentActivities.capture,
                     self._booking_id,
                     "capture the money",
-                    self._max_tries,
+                    self._max_attempts,
                     locally=self._locally,
                 )
         if refusal:
@@ -142,5 +142,7 @@ class PaymentSteps:
         """
         if self._exchange:
             activity = PaymentActivities.return_difference
-            return await provider_step(activity, self._exchange, "void or refund", self._max_tries)
-        return await provider_step(PaymentActivities.return_money, self._booking_id, "void or refund", self._max_tries)
+            return await provider_step(activity, self._exchange, "void or refund", self._max_attempts)
+        return await provider_step(
+            PaymentActivities.return_money, self._booking_id, "void or refund", self._max_attempts
+        )

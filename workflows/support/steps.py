@@ -22,24 +22,26 @@ def failed_as(type: str, error: FailureError) -> bool:
     return isinstance(cause, ApplicationError) and cause.type == type
 
 
-async def local_step(activity: Activity[Request, Result], request: Request, summary: str, max_tries: int = 0) -> Result:
+async def local_step(
+    activity: Activity[Request, Result], request: Request, summary: str, max_attempts: int = 0
+) -> Result:
     """A transaction in the service's own database; as a local activity it costs the history one event.
 
     Args:
         activity: Its method.
         request: Its input.
         summary: What Temporal's UI shows.
-        max_tries: How often it is tried; 0 for until it succeeds.
+        max_attempts: Attempts, with the first one; 0 for until it succeeds.
 
     Raises:
         FailureError: It failed as often as it may be tried, or in a way that no repetition changes. The SDK may raise a
             bare ApplicationError for a local activity, so never catch ActivityError alone.
     """
-    return await workflow.execute_local_activity_method(activity, request, summary=summary, **transaction(max_tries))
+    return await workflow.execute_local_activity_method(activity, request, summary=summary, **transaction(max_attempts))
 
 
 async def provider_step(
-    activity: Activity[Request, Result], request: Request, summary: str, max_tries: int, *, locally: bool = False
+    activity: Activity[Request, Result], request: Request, summary: str, max_attempts: int, *, locally: bool = False
 ) -> Result:
     """A few calls to a payment provider.
 
@@ -47,16 +49,16 @@ async def provider_step(
         activity: Its method.
         request: Its input.
         summary: What Temporal's UI shows.
-        max_tries: How often it is tried; 0 for until it succeeds.
+        max_attempts: Attempts, with the first one; 0 for until it succeeds.
         locally: In the saga's own worker, instead of on the payment service's queue.
 
     Raises:
         FailureError: As in `local_step`.
     """
     if locally:
-        options = provider_locally(max_tries)
+        options = provider_locally(max_attempts)
         return await workflow.execute_local_activity_method(activity, request, summary=summary, **options)
-    return await workflow.execute_activity_method(activity, request, summary=summary, **provider(max_tries))
+    return await workflow.execute_activity_method(activity, request, summary=summary, **provider(max_attempts))
 
 
 async def service_step(task_queue: str, activity: Activity[Request, Result], request: Request, summary: str) -> Result:

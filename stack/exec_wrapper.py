@@ -1,8 +1,8 @@
 """Becomes a server, detached, after it has written down its own pid: so no server ever runs unrecorded or twice.
 
-The launcher runs this file with `python -I -S`, hands it one JSON order and waits for it. A file lock, which the server
-inherits and so holds until it and all its children are gone, is the truth about "running"; the record beside it says
-who that is. A launcher that is killed at any moment therefore leaves nothing behind that the next one cannot find.
+The launcher runs this file with `python -I -S`, gives it one JSON request and waits for it. A file lock, which the
+server inherits and so holds until it and all its children are gone, is the truth about "running"; the record beside it
+names the process. A launcher that is killed at any moment therefore leaves nothing that the next one cannot find.
 """
 
 import fcntl
@@ -28,9 +28,9 @@ def boot_id() -> str:
         return boot.read().strip()
 
 
-def main(order: dict[str, Any]) -> int:
+def main(request: dict[str, Any]) -> int:
     """Fork the server; return once it has been executed, or has failed to be (and then say why on stderr)."""
-    lock = os.open(order["lock"], os.O_CREAT | os.O_RDWR, 0o600)
+    lock = os.open(request["lock"], os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -38,7 +38,7 @@ def main(order: dict[str, Any]) -> int:
     reader, writer = os.pipe()  # closed by a successful exec, so that end-of-file means "it runs"
     if os.fork() == 0:
         try:
-            _become(order, lock)
+            _become(request, lock)
         except Exception as error:
             os.write(writer, str(error).encode())
         os._exit(127)
@@ -48,35 +48,35 @@ def main(order: dict[str, Any]) -> int:
     return 1 if trouble else 0
 
 
-def _become(order: dict[str, Any], lock: int) -> None:
+def _become(request: dict[str, Any], lock: int) -> None:
     os.setsid()
     os.set_inheritable(lock, True)
-    os.chdir(order["cwd"])
-    log = os.open(order["log"], os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
-    _record(order)
+    os.chdir(request["cwd"])
+    log = os.open(request["log"], os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    _record(request)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    if order["user"] is not None:
+    if request["user"] is not None:
         os.setgroups([])
-        os.setgid(order["user"][1])
-        os.setuid(order["user"][0])
-    os.execve(order["command"][0], order["command"], order["environment"])
+        os.setgid(request["user"][1])
+        os.setuid(request["user"][0])
+    os.execve(request["command"][0], request["command"], request["environment"])
 
 
-def _record(order: dict[str, Any]) -> None:
+def _record(request: dict[str, Any]) -> None:
     own = os.getpid()
     record = {
         "pid": own,
         "ticks": start_ticks(own),
         "boot": boot_id(),
         "started_at": time.time(),
-        "fingerprint": order["fingerprint"],
+        "fingerprint": request["fingerprint"],
     }
-    fresh = order["record"] + ".new"
+    fresh = request["record"] + ".new"
     with open(fresh, "w") as file:
         json.dump(record, file)
-    os.replace(fresh, order["record"])
+    os.replace(fresh, request["record"])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ COMPILED = CHECKOUT / ".seatwright" / "pycache"
 
 
 @dataclass(frozen=True)
-class Place:
+class Paths:
     """The folders of one stack: `<home>/<name>/…`, and `<home>/tools`, which all stacks share."""
 
     name: str

@@ -1,4 +1,4 @@
-"""Does the same piece of work for many processes at once, each as soon as those that it waits for are through."""
+"""Does the same work for many processes at once, each as soon as its dependencies are through."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +11,7 @@ Needs = Mapping[str, Iterable[str]]
 
 
 def reverse(needs: Needs) -> Needs:
-    """Who waits for whom when all is taken down again."""
+    """The dependencies the other way round, for taking all down: a server waits for its clients."""
     return {name: [other for other in needs if name in needs[other]] for name in needs}
 
 

@@ -1,18 +1,18 @@
-"""What a server's own module gets to know in order to install itself and to lay out its data."""
+"""What a server's own module needs to install the server and to lay out its data."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.places import Place
+from stack.paths import Paths
 
 
 @dataclass(frozen=True)
-class Given:
-    """One process within one stack; `say` tells the person at the terminal what takes so long."""
+class InstallContext:
+    """One process within one stack; `say` shows at the terminal what takes so long."""
 
     name: str
-    place: Place
+    paths: Paths
     ports: Mapping[str, int]
     env: Mapping[str, str]
     postgres_password: str
@@ -21,4 +21,4 @@ class Given:
     @property
     def data(self) -> Path:
         """The folder of this process that outlives it."""
-        return self.place.data(self.name)
+        return self.paths.data(self.name)
