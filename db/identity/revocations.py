@@ -18,7 +18,7 @@ async def recent(connection: AsyncConnection, within: timedelta) -> Mapping[UUID
         ),
         {"within": within},
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 async def forget(connection: AsyncConnection, older_than: timedelta) -> None:

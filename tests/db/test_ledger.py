@@ -56,7 +56,7 @@ async def balances(engine: AsyncEngine, attempt: Attempt) -> dict[str, int]:
     """
     async with engine.connect() as connection:
         balances = await connection.execute(text(statement), {"id": attempt.booking_id})
-        return dict(balances.tuples().all())
+        return dict(balances.all())
 
 
 RESERVED = {"provider_holds": PRICE, "customer_holds": -PRICE}

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from structlog.testing import capture_logs
 
 from adapters.kafka import client
-from adapters.kafka.client import Partition, Subscriber
+from adapters.kafka.client import PARTITIONS, Partition, Subscriber
+from tests.pace import watch
 from tests.waiting import eventually
+from tests.workers.conftest import MakeTopic
 
 
 async def nothing_to_finish(partitions: AbstractSet[Partition]) -> Mapping[Partition, int]:
@@ -66,3 +68,28 @@ def committed(bootstrap: str, group: str, topic: str) -> set[int]:
         return {each.offset for each in reader.committed([TopicPartition(topic, n) for n in range(6)], timeout=60)}
     finally:
         reader.close()
+
+
+async def test_measuring_the_lag_of_many_quiet_partitions_delays_no_message(
+    bootstrap: str, group: str, new_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topics = [new_topic(f"{group}.{number}") for number in range(3)]
+    producer = Producer({"bootstrap.servers": bootstrap})
+    for topic in topics:
+        for partition in range(PARTITIONS):
+            producer.produce(topic, b"", partition=partition)
+    assert producer.flush(30) == 0
+    monkeypatch.setattr(client, "_LAG_EVERY", 0.0)
+    reader = Subscriber(bootstrap, group, topics, on_assigned=lambda: None, on_revoked=nothing_to_finish)
+
+    async def knows_every_lag() -> bool:
+        await reader.poll({}, set())
+        return len(reader.lag) == len(topics) * PARTITIONS and not any(reader.lag.values())
+
+    await eventually(knows_every_lag, within=60)
+    with watch() as polling:
+        for _ in range(3):
+            await reader.poll({}, set())
+    await reader.close()
+
+    assert polling.seconds < polling.allows(3.0)  # half a second a poll; a fetch for each partition takes 27 seconds
