@@ -9,8 +9,8 @@ import httpx2
 
 from tests.faults.scenarios import insist
 from tests.platform_client import PlatformClient
+from tests.providers.checkouts import Visit
 from tests.providers.plan import Trip
-from tests.providers.tills import Visit
 from tests.waiting import eventually
 
 OVER = frozenset({"confirmed", "cancelled", "expired", "failed", "refunded", "partially_refunded"})
@@ -25,7 +25,7 @@ async def travel(platform: PlatformClient, event: str, trip: Trip) -> str | None
     if held.status_code == 409:
         return None
     assert held.status_code == 201, held.text
-    visit = Visit(platform, buyer, event, str(held.json()["id"]), trip.till)
+    visit = Visit(platform, buyer, event, str(held.json()["id"]), trip.checkout)
     await platform.provider.send(visit.booking, **trip.manner)
     for fault in trip.faults:
         await platform.provider.will(booking=visit.booking, **fault)
@@ -35,19 +35,19 @@ async def travel(platform: PlatformClient, event: str, trip: Trip) -> str | None
 
 
 async def _follow(visit: Visit, trip: Trip) -> None:
-    till = trip.till
+    checkout = trip.checkout
     match trip.wish:
         case "pay":
             await visit.pay()
         case "be declined":
-            await visit.pay(till.declines[trip.card])
+            await visit.pay(checkout.declines[trip.card])
             await visit.pay()
         case "say yes" | "say no":
-            await visit.pay(till.asking, approves=trip.wish == "say yes")
+            await visit.pay(checkout.asking, approves=trip.wish == "say yes")
         case "walk away":
-            await till.go(await visit.order(till.asking), till.asking)
+            await checkout.go(await visit.order(checkout.asking), checkout.asking)
         case "cancel":
-            await visit.order(till.asking)
+            await visit.order(checkout.asking)
             await insist(lambda: visit.buyer.cancel(visit.booking))
         case "be refunded":
             await visit.pay()

@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx2
 
 from tests.faults.scenarios import WITHIN, insist
-from tests.providers.tills import Card, Visit
+from tests.providers.checkouts import Card, Visit
 from tests.waiting import eventually
 
 Act = Callable[[Visit], Awaitable[str]]
@@ -36,7 +36,7 @@ def is_declined(why: str) -> Act:
     """Told why, the buyer keeps the seats and pays with another card."""
 
     async def act(visit: Visit) -> str:
-        card, key = visit.till.declines[why], str(uuid4())
+        card, key = visit.checkout.declines[why], str(uuid4())
         await visit.pay(card, key=key)
         told = await _came_to_nothing(visit, card, key)
         assert (told.status_code, told.json()["code"]) == (402, card.code), told.text
@@ -46,52 +46,52 @@ def is_declined(why: str) -> Act:
 
 
 async def says_yes_at_the_bank(visit: Visit) -> str:
-    await visit.pay(visit.till.asking)
+    await visit.pay(visit.checkout.asking)
     return "confirmed"
 
 
 async def says_no_at_the_bank(visit: Visit) -> str:
     key = str(uuid4())
-    await visit.pay(visit.till.asking, approves=False, key=key)
-    told = await _came_to_nothing(visit, visit.till.asking, key)
-    assert (told.status_code, told.json()["code"]) == (402, visit.till.refusal), told.text
+    await visit.pay(visit.checkout.asking, approves=False, key=key)
+    told = await _came_to_nothing(visit, visit.checkout.asking, key)
+    assert (told.status_code, told.json()["code"]) == (402, visit.checkout.refusal), told.text
     return await pays(visit)
 
 
 async def walks_away_from_the_bank(visit: Visit) -> str:
     """Nobody abandons anything: the payment's window closes, and the seats can be paid for anew."""
     key = str(uuid4())
-    answer = await visit.order(visit.till.asking, key)
-    await visit.till.go(answer, visit.till.asking)
-    told = await _came_to_nothing(visit, visit.till.asking, key)
+    answer = await visit.order(visit.checkout.asking, key)
+    await visit.checkout.go(answer, visit.checkout.asking)
+    told = await _came_to_nothing(visit, visit.checkout.asking, key)
     assert told.status_code in (402, 409), told.text
     return await pays(visit)
 
 
 async def abandons_the_bank(visit: Visit) -> str:
-    answer = await visit.order(visit.till.asking)
-    await visit.till.go(answer, visit.till.asking)
+    answer = await visit.order(visit.checkout.asking)
+    await visit.checkout.go(answer, visit.checkout.asking)
     left = await insist(lambda: visit.buyer.abandon(visit.booking))
     assert (left.status_code, left.json()["status"]) == (200, "held"), left.text
     return await pays(visit)
 
 
 async def cancels_at_the_bank(visit: Visit) -> str:
-    answer = await visit.order(visit.till.asking)
-    await visit.till.go(answer, visit.till.asking)
+    answer = await visit.order(visit.checkout.asking)
+    await visit.checkout.go(answer, visit.checkout.asking)
     assert (await insist(lambda: visit.buyer.cancel(visit.booking))).status_code == 200
     return "cancelled"
 
 
 async def never_comes_back_and_no_webhook_comes(visit: Visit) -> str:
     await visit.platform.provider.send(visit.booking, drop=1)
-    await visit.pay(visit.till.asking)
+    await visit.pay(visit.checkout.asking)
     return "confirmed"
 
 
 async def webhooks_come_twice_late_and_in_any_order(visit: Visit) -> str:
     await visit.platform.provider.send(visit.booking, double=1, delay_seconds=2, seed=7)
-    await visit.pay(visit.till.asking)
+    await visit.pay(visit.checkout.asking)
     await visit.buyer.ends_as(visit.booking, "confirmed", within=WITHIN)
     await visit.platform.provider.resend(visit.booking)
     return "confirmed"
@@ -99,11 +99,11 @@ async def webhooks_come_twice_late_and_in_any_order(visit: Visit) -> str:
 
 async def clicks_five_times(visit: Visit) -> str:
     """The same key is the same order: one intent, one page."""
-    key, card = str(uuid4()), visit.till.asking
+    key, card = str(uuid4()), visit.checkout.asking
     answers = await asyncio.gather(*(visit.order(card, key) for _ in range(5)))
     assert {answer.status_code for answer in answers} == {202}, [answer.text for answer in answers]
     assert len({answer.json()["next_action"]["url"] for answer in answers}) == 1
-    await visit.till.act(visit, answers[0], card, approves=True)
+    await visit.checkout.act(visit, answers[0], card, approves=True)
     await visit.buyer.ends_as(visit.booking, "confirmed", within=WITHIN)
     assert len(await visit.platform.provider.intents(visit.booking)) == 1
     return "confirmed"
@@ -111,12 +111,12 @@ async def clicks_five_times(visit: Visit) -> str:
 
 async def orders_twice(visit: Visit) -> str:
     """Another key is another order, and one payment at a time is allowed."""
-    card = visit.till.asking
+    card = visit.checkout.asking
     answers = await asyncio.gather(visit.order(card), visit.order(card))
     first, second = sorted(answers, key=lambda answer: answer.status_code)
     assert (first.status_code, second.status_code) == (202, 409), (first.text, second.text)
     assert second.json()["type"].endswith("/payment-in-progress")
-    await visit.till.act(visit, first, card, approves=True)
+    await visit.checkout.act(visit, first, card, approves=True)
     return "confirmed"
 
 
@@ -200,9 +200,9 @@ async def loses_what_the_bank_reserved(visit: Visit) -> str:
 async def outlasts_the_hold(visit: Visit) -> str:
     """The hold's time is over while the buyer is at the bank: the seats are kept for who is paying."""
     expires = datetime.fromisoformat((await visit.buyer.booking(visit.booking))["expires_at"])
-    answer = await visit.order(visit.till.asking)
+    answer = await visit.order(visit.checkout.asking)
     await eventually(lambda: datetime.now(UTC) > expires, within=WITHIN)
-    await visit.till.act(visit, answer, visit.till.asking, approves=True)
+    await visit.checkout.act(visit, answer, visit.checkout.asking, approves=True)
     return "confirmed"
 
 

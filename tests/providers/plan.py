@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, NamedTuple
 
-from tests.providers.tills import TILLS, Till
+from tests.providers.checkouts import CHECKOUTS, Checkout
 
 LOST_OR_LATE = ("429", "500_before", "500_saved", "500_after", "timeout_before", "timeout_after", "reset_before",
                 "reset_after", "slow")  # fmt: skip
@@ -23,7 +23,7 @@ class Trip(NamedTuple):
     """One buyer. Attributes: faults: rules for the sandbox; manner: how the provider's webhooks come."""
 
     number: int
-    till: Till
+    checkout: Checkout
     wish: str
     seats: Sequence[str]
     standing: int
@@ -47,24 +47,24 @@ def draw(seed: int, buyers: int, kills: int) -> Plan:
 
 
 def _trip(random: Random, number: int) -> Trip:
-    till = TILLS[number % len(TILLS)]
+    checkout = CHECKOUTS[number % len(CHECKOUTS)]
     is_seated = random.random() < 0.5
     return Trip(
         number,
-        till,
+        checkout,
         random.choices(list(WISHES), list(WISHES.values()))[0],
         random.sample(SEATS, random.randint(1, 2)) if is_seated else [],
         0 if is_seated else random.randint(1, 3),
-        random.choice(sorted(till.declines)),
-        [_fault(random, till) for _ in range(random.choice((0, 1, 1, 2)))],
+        random.choice(sorted(checkout.declines)),
+        [_fault(random, checkout) for _ in range(random.choice((0, 1, 1, 2)))],
         _manner(random),
     )
 
 
-def _fault(random: Random, till: Till) -> dict[str, Any]:
+def _fault(random: Random, checkout: Checkout) -> dict[str, Any]:
     kind = random.choice((*LOST_OR_LATE, *DECIDED))
     return {
-        "face": till.name,
+        "face": checkout.name,
         "kind": kind,
         "operation": random.choice(DECIDED.get(kind, CALLS)),
         "times": random.randint(1, 3),

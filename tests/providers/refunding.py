@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx2
 
 from tests.faults.scenarios import WITHIN, insist
+from tests.providers.checkouts import Visit
 from tests.providers.paying import LOST_FOR, Act, pays
-from tests.providers.tills import Visit
 from tests.waiting import eventually
 
 
@@ -41,7 +41,7 @@ def is_refunded_although(kind: str) -> Act:
 async def waits_fails_and_succeeds(visit: Visit) -> str:
     """The provider leaves the refund pending, then fails it: nothing is called refunded, and another one is made."""
     await _buys(visit)
-    provider, face = visit.platform.provider, visit.till.name
+    provider, face = visit.platform.provider, visit.checkout.name
     await visit.will("processing", "refund")
     await _gives_back(visit)
     pending = await eventually(lambda: provider.left_pending(visit.booking, face), within=WITHIN)

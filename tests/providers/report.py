@@ -6,19 +6,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.faults.report import Outcome, came
+from tests.providers.checkouts import CHECKOUTS, Checkout
 from tests.providers.rows import ROWS, Cell, Row
-from tests.providers.tills import TILLS, Till
 
 
 def lines(outcomes: Mapping[str, Outcome]) -> Iterator[str]:
     held = sum(not outcome.trouble for outcome in outcomes.values())
     yield f"{held} of {len(outcomes)} cells ended as they must, in seconds from the hold to the audit."
     yield ""
-    yield f"| scenario | {' | '.join(till.name for till in TILLS)} |"
-    yield "|---|" + "---|" * len(TILLS)
+    yield f"| scenario | {' | '.join(checkout.name for checkout in CHECKOUTS)} |"
+    yield "|---|" + "---|" * len(CHECKOUTS)
     notes: list[str] = []
     for row in ROWS:
-        yield f"| {row.name} | {' | '.join(_cell(row, till, outcomes, notes) for till in TILLS)} |"
+        yield f"| {row.name} | {' | '.join(_cell(row, checkout, outcomes, notes) for checkout in CHECKOUTS)} |"
     yield ""
     for number, note in enumerate(notes, 1):
         yield f"{number}. {note}"
@@ -30,10 +30,10 @@ def write(folder: Path, outcomes: Mapping[str, Outcome]) -> None:
     (folder / "providers.md").write_text("\n".join(lines(outcomes)) + "\n")
 
 
-def _cell(row: Row, till: Till, outcomes: Mapping[str, Outcome], notes: list[str]) -> str:
-    why = row.not_at.get(till.name)
+def _cell(row: Row, checkout: Checkout, outcomes: Mapping[str, Outcome], notes: list[str]) -> str:
+    why = row.not_at.get(checkout.name)
     if why is None:
-        return came(outcomes.get(str(Cell(row, till))))
+        return came(outcomes.get(str(Cell(row, checkout))))
     if why not in notes:
         notes.append(why)
     return f"- ({notes.index(why) + 1})"

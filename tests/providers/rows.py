@@ -8,8 +8,8 @@ from random import Random
 from typing import NamedTuple
 
 from tests.providers import paying, refunding
+from tests.providers.checkouts import CHECKOUTS, Checkout
 from tests.providers.paying import Act
-from tests.providers.tills import TILLS, Till
 
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
 SEED = os.environ.get("SEATWRIGHT_SEED", "20261123")
@@ -40,15 +40,15 @@ class Row(NamedTuple):
 
 class Cell(NamedTuple):
     row: Row
-    till: Till
+    checkout: Checkout
 
     def __str__(self) -> str:
-        return f"{self.row.name} at {self.till.name}"
+        return f"{self.row.name} at {self.checkout.name}"
 
 
 def _declines() -> Iterator[Row]:
-    for why in dict.fromkeys(why for till in TILLS for why in till.declines):
-        not_at = {till.name: NO_CLASS for till in TILLS if why not in till.declines}
+    for why in dict.fromkeys(why for checkout in CHECKOUTS for why in checkout.declines):
+        not_at = {checkout.name: NO_CLASS for checkout in CHECKOUTS if why not in checkout.declines}
         yield Row(f"declined: {why}", paying.is_declined(why), not_at)
 
 
@@ -110,4 +110,4 @@ ROWS: tuple[Row, ...] = (
 def cells() -> list[Cell]:
     """All that can be, the slowest rows first, so that the table is done soon."""
     slow = sorted(ROWS, key=lambda row: (not row.patient, "walked" not in row.name))
-    return [Cell(row, till) for row in slow for till in TILLS if till.name not in row.not_at]
+    return [Cell(row, checkout) for row in slow for checkout in CHECKOUTS if checkout.name not in row.not_at]

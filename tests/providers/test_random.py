@@ -31,7 +31,7 @@ def test_the_same_seed_draws_the_same_run() -> None:
     assert draw(7, 500, 10) == draw(7, 500, 10) != draw(8, 500, 10)
     plan = draw(7, 500, 10)
     assert len(plan.kills) == 10
-    assert {trip.till.name for trip in plan.trips if trip.faults} == {"stripe", "iyzico", "payu"}
+    assert {trip.checkout.name for trip in plan.trips if trip.faults} == {"stripe", "iyzico", "payu"}
 
 
 @pytest.mark.disruptive

@@ -20,8 +20,8 @@ from tests.lanes import CORES
 from tests.pace import stretched
 from tests.platform_client import PlatformClient
 from tests.providers import report
+from tests.providers.checkouts import Visit
 from tests.providers.rows import Cell, cells
-from tests.providers.tills import Visit
 
 AT_ONCE, AUDITS_AT_ONCE = 6 * CORES, CORES
 PRODUCTION = {"SEATWRIGHT_COMPENSATION_ATTEMPTS": "12"}
@@ -61,7 +61,7 @@ async def test_every_scenario_ends_right_at_every_provider(
 
 async def _live_through(platform: PlatformClient, buyer: Buyer, cell: Cell, auditing: asyncio.Semaphore) -> str:
     event = await platform.event(hold_seconds=stretched(cell.row.hold_seconds), rows=1, seats_per_row=2, standing=4)
-    visit = Visit(platform, buyer, event, await hold(buyer, event), cell.till)
+    visit = Visit(platform, buyer, event, await hold(buyer, event), cell.checkout)
     ending = await cell.row.act(visit)
     await buyer.ends_as(visit.booking, ending, within=WITHIN)
     await aftermath.money_and_places_are_right(platform, event, visit.booking, ending)

@@ -25,7 +25,7 @@ EFFECT_LOST = ("500_after", "reset_after", "timeout_after")
 NO_EFFECT = ("429", "500_before", "reset_before")
 
 
-class Till:
+class Checkout:
     """One booking's payment, step by step."""
 
     def __init__(self, activities: PaymentActivities, platform: PlatformClient) -> None:
@@ -66,7 +66,7 @@ class Till:
 
 
 @pytest.fixture
-async def till(platform: PlatformClient, settings: Settings) -> AsyncIterator[Till]:
+async def checkout(platform: PlatformClient, settings: Settings) -> AsyncIterator[Checkout]:
     own = iyzico_settings(settings)
     gateway = IyzicoGateway(
         own.api_key.get_secret_value(),
@@ -75,77 +75,77 @@ async def till(platform: PlatformClient, settings: Settings) -> AsyncIterator[Ti
         total_seconds=2,
     )
     engine = open_engine(settings.database_url("payment"), serves_callers=False)
-    yield Till(PaymentActivities(engine, {IYZICO.name: gateway}), platform)
+    yield Checkout(PaymentActivities(engine, {IYZICO.name: gateway}), platform)
     await gateway.close()
     await engine.dispose()
 
 
-async def test_a_repeated_step_returns_the_same_page_and_opens_no_second_form(till: Till) -> None:
-    first, second = await till.authorize(), await till.authorize()
+async def test_a_repeated_step_returns_the_same_page_and_opens_no_second_form(checkout: Checkout) -> None:
+    first, second = await checkout.authorize(), await checkout.authorize()
     assert (first.result, second) == (AuthorizationResult.ACTION_REQUIRED, first)
     assert first.action_url
-    assert await till.money() == (1, 0, 0, 0)
+    assert await checkout.money() == (1, 0, 0, 0)
     await asyncio.to_thread(pay_with, first.action_url, APPROVED)
-    await till.return_money()
+    await checkout.return_money()
 
 
-async def test_a_form_with_a_lost_response_is_replaced_and_never_paid(till: Till) -> None:
-    await till.will("timeout_after", "create")
+async def test_a_form_with_a_lost_response_is_replaced_and_never_paid(checkout: Checkout) -> None:
+    await checkout.will("timeout_after", "create")
     with pytest.raises(ApplicationError):
-        await till.authorize()
-    await till.authorized()
-    assert await till.money() == (2, 0, 0, 5000)
-    await till.return_money()
-    assert await till.money() == (2, 0, 0, 0)
+        await checkout.authorize()
+    await checkout.authorized()
+    assert await checkout.money() == (2, 0, 0, 5000)
+    await checkout.return_money()
+    assert await checkout.money() == (2, 0, 0, 0)
 
 
 @pytest.mark.parametrize("fault", EFFECT_LOST + NO_EFFECT)
-async def test_a_capture_with_a_lost_response_happens_once(till: Till, fault: str) -> None:
-    await till.authorized()
-    await till.will(fault, "capture")
+async def test_a_capture_with_a_lost_response_happens_once(checkout: Checkout, fault: str) -> None:
+    await checkout.authorized()
+    await checkout.will(fault, "capture")
     with pytest.raises(ApplicationError):
-        await till.capture()
-    assert await till.capture() is None
-    assert await till.capture() is None
-    assert await till.money() == (1, 5000, 0, 0)
-    await till.return_money()
+        await checkout.capture()
+    assert await checkout.capture() is None
+    assert await checkout.capture() is None
+    assert await checkout.money() == (1, 5000, 0, 0)
+    await checkout.return_money()
 
 
 @pytest.mark.parametrize("fault", EFFECT_LOST + NO_EFFECT)
-async def test_a_refund_with_a_lost_response_happens_once(till: Till, fault: str) -> None:
-    await till.authorized()
-    await till.capture()
-    await till.will(fault, "refund")
+async def test_a_refund_with_a_lost_response_happens_once(checkout: Checkout, fault: str) -> None:
+    await checkout.authorized()
+    await checkout.capture()
+    await checkout.will(fault, "refund")
     with pytest.raises(ApplicationError):
-        await till.return_money()
-    await till.return_money()
-    await till.return_money()
-    assert await till.money() == (1, 5000, 5000, 0)
+        await checkout.return_money()
+    await checkout.return_money()
+    await checkout.return_money()
+    assert await checkout.money() == (1, 5000, 5000, 0)
 
 
 @pytest.mark.parametrize("fault", EFFECT_LOST + NO_EFFECT)
-async def test_a_void_with_a_lost_response_happens_once(till: Till, fault: str) -> None:
-    await till.authorized()
-    await till.will(fault, "cancel")
+async def test_a_void_with_a_lost_response_happens_once(checkout: Checkout, fault: str) -> None:
+    await checkout.authorized()
+    await checkout.will(fault, "cancel")
     with pytest.raises(ApplicationError):
-        await till.return_money()
-    await till.return_money()
-    assert await till.money() == (1, 0, 0, 0)
+        await checkout.return_money()
+    await checkout.return_money()
+    assert await checkout.money() == (1, 0, 0, 0)
 
 
-async def test_money_captured_with_a_lost_response_is_refunded(till: Till) -> None:
-    await till.authorized()
-    await till.will("reset_after", "capture")
+async def test_money_captured_with_a_lost_response_is_refunded(checkout: Checkout) -> None:
+    await checkout.authorized()
+    await checkout.will("reset_after", "capture")
     with pytest.raises(ApplicationError):
-        await till.capture()
-    await till.return_money()
-    assert await till.money() == (1, 5000, 5000, 0)
+        await checkout.capture()
+    await checkout.return_money()
+    assert await checkout.money() == (1, 5000, 5000, 0)
 
 
-async def test_an_expired_hold_is_no_longer_an_authorization(till: Till, platform: PlatformClient) -> None:
-    await till.authorized()
-    [intent] = await platform.provider.intents(str(till.booking))
+async def test_an_expired_hold_is_no_longer_an_authorization(checkout: Checkout, platform: PlatformClient) -> None:
+    await checkout.authorized()
+    [intent] = await platform.provider.intents(str(checkout.booking))
     await platform.provider.expire(intent["id"])
-    assert await till.capture() == "intent_voided"
-    await till.return_money()
-    assert await till.money() == (1, 0, 0, 0)
+    assert await checkout.capture() == "intent_voided"
+    await checkout.return_money()
+    assert await checkout.money() == (1, 0, 0, 0)

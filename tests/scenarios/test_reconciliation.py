@@ -238,7 +238,7 @@ async def test_a_pending_refund_is_no_difference_but_a_failed_one_is(
 async def test_a_payment_that_names_no_booking_is_shown_under_the_providers_reference(
     harness: ReconciliationHarness, sandbox: SandboxProcess
 ) -> None:
-    intent = {"booking_id": "a-till-of-another-shop", "amount": 700, "currency": "eur", "end": "captured"}
+    intent = {"booking_id": "a-checkout-of-another-shop", "amount": 700, "currency": "eur", "end": "captured"}
     sandbox.call("POST", "/_sandbox/intents/import", {"intents": [intent]})
     assert (await harness.reconciled()).count
     found = await harness.rows(

@@ -17,7 +17,7 @@ from tests.buyer import Buyer
 from tests.faults.scenarios import hold
 from tests.platform_client import PlatformClient
 from tests.provider_settings import iyzico_settings, payu_settings, webhook_secret
-from tests.providers.tills import TILLS, Till, Visit
+from tests.providers.checkouts import CHECKOUTS, Checkout, Visit
 from tests.waiting import eventually
 from tests.webhooks import post, rows, signature
 
@@ -34,16 +34,18 @@ async def signals(platform: PlatformClient, refund: str) -> int:
     return len([e async for e in platform.refund_saga(refund).fetch_history_events() if e.event_type == SIGNALED])
 
 
-async def left_pending(platform: PlatformClient, buyer: Buyer, till: Till, *, drop: float = 0) -> tuple[str, str, str]:
+async def left_pending(
+    platform: PlatformClient, buyer: Buyer, checkout: Checkout, *, drop: float = 0
+) -> tuple[str, str, str]:
     """A booking, its refund, and the provider's refund, pending so long that polls are rare."""
     event = await platform.event()
     booking = await hold(buyer, event)
-    await Visit(platform, buyer, event, booking, till).pay()
+    await Visit(platform, buyer, event, booking, checkout).pay()
     await buyer.ends_as(booking, "confirmed", within=60)
     await platform.provider.send(booking, drop=drop)
-    await platform.provider.will("processing", "refund", booking, face=till.name)
+    await platform.provider.will("processing", "refund", booking, face=checkout.name)
     refund = (await buyer.refund(booking)).json()["id"]
-    pending = await eventually(lambda: platform.provider.left_pending(booking, till.name))
+    pending = await eventually(lambda: platform.provider.left_pending(booking, checkout.name))
     assert pending
 
     async def is_noted() -> bool:
@@ -57,13 +59,13 @@ async def left_pending(platform: PlatformClient, buyer: Buyer, till: Till, *, dr
     return booking, refund, pending
 
 
-async def news(platform: PlatformClient, till: Till, booking: str) -> tuple[bytes, dict[str, str]]:
+async def news(platform: PlatformClient, checkout: Checkout, booking: str) -> tuple[bytes, dict[str, str]]:
     """A message about a refund as the provider sends it, with its signature."""
     settings, intent = platform.settings, (await platform.provider.intents(booking))[0]["id"]
-    if till.name == "stripe":
+    if checkout.name == "stripe":
         body = charge_refunded(intent)
         return body, signature(body, webhook_secret(settings))
-    if till.name == "payu":
+    if checkout.name == "payu":
         body = orjson.dumps({"orderId": intent, "refund": {"refundId": "1", "status": "PENDING"}})
         return body, {HEADER: payu_signature(body, payu_settings(settings).second_key[0].get_secret_value())}
     notice = {
@@ -77,16 +79,18 @@ async def news(platform: PlatformClient, till: Till, booking: str) -> tuple[byte
     }
 
 
-@pytest.mark.parametrize("till", TILLS, ids=lambda till: till.name)
-async def test_a_waiting_refund_queries_its_provider_on_a_notification(platform: PlatformClient, till: Till) -> None:
+@pytest.mark.parametrize("checkout", CHECKOUTS, ids=lambda checkout: checkout.name)
+async def test_a_waiting_refund_queries_its_provider_on_a_notification(
+    platform: PlatformClient, checkout: Checkout
+) -> None:
     buyer = platform.new_buyer()
-    booking, refund, pending = await left_pending(platform, buyer, till)
-    body, headers = await news(platform, till, booking)
+    booking, refund, pending = await left_pending(platform, buyer, checkout)
+    body, headers = await news(platform, checkout, booking)
     heard = "SELECT count(*)::int FROM webhooks WHERE booking_id = %s AND course = 'refund'"
     # PayU also notifies of the refund's start, which counts if the refund is already recorded as pending.
     before = int(rows(platform.settings, heard, booking)[0][0])
 
-    answer = await platform.http.post(f"/v1/webhooks/{till.name}", content=body, headers=headers)
+    answer = await platform.http.post(f"/v1/webhooks/{checkout.name}", content=body, headers=headers)
 
     assert answer.status_code == 200, answer.text
 
@@ -97,22 +101,22 @@ async def test_a_waiting_refund_queries_its_provider_on_a_notification(platform:
     assert rows(platform.settings, heard, booking) == [(before + 1,)]
     assert await buyer.status(booking) == "refunding"  # whatever the message says
 
-    await platform.provider.decide(pending, "succeeded", till.name)
+    await platform.provider.decide(pending, "succeeded", checkout.name)
     await buyer.ends_as(booking, "refunded", within=60)
 
 
 @pytest.mark.parametrize("outcome", ["succeeded", "failed"])
-@pytest.mark.parametrize("till", TILLS, ids=lambda till: till.name)
+@pytest.mark.parametrize("checkout", CHECKOUTS, ids=lambda checkout: checkout.name)
 async def test_each_providers_refund_notification_is_understood(
-    platform: PlatformClient, till: Till, outcome: str
+    platform: PlatformClient, checkout: Checkout, outcome: str
 ) -> None:
     buyer = platform.new_buyer()
-    booking, _, pending = await left_pending(platform, buyer, till)
-    await platform.provider.decide(pending, outcome, till.name)
+    booking, _, pending = await left_pending(platform, buyer, checkout)
+    await platform.provider.decide(pending, outcome, checkout.name)
 
     async def is_told() -> bool:
         told = {each["type"].rpartition(":")[2]: each["status"] for each in await platform.provider.messages(booking)}
-        return told.get(TELLS[till.name][outcome]) == 200
+        return told.get(TELLS[checkout.name][outcome]) == 200
 
     await eventually(is_told)
     await buyer.ends_as(booking, "refunded", within=60)
@@ -120,7 +124,7 @@ async def test_each_providers_refund_notification_is_understood(
 
 async def test_a_lost_refund_notification_only_costs_time(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
-    booking, refund, pending = await left_pending(platform, buyer, TILLS[0], drop=1)
+    booking, refund, pending = await left_pending(platform, buyer, CHECKOUTS[0], drop=1)
     await platform.provider.decide(pending, "failed")
     await buyer.ends_as(booking, "refunded", within=60)
     assert await signals(platform, refund) == 0

@@ -1,4 +1,4 @@
-"""Where buyers pay: one till for each provider, so that a scenario can be lived through at all of them."""
+"""How buyers pay at each provider, so that one scenario runs at all of them."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ class Card(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """One buyer with one booking at one till."""
+    """One buyer with one booking at one provider's checkout."""
 
     platform: PlatformClient
     buyer: Buyer
     event: str
     booking: str
-    till: Till
+    checkout: Checkout
 
     async def order(self, card: Card, key: str | None = None) -> httpx2.Response:
         """Order the payment, as often as it takes to learn what came of the order."""
         key = key or str(uuid4())
-        return await insist(lambda: self.till.order(self, card, key))
+        return await insist(lambda: self.checkout.order(self, card, key))
 
     async def pay(self, card: Card | None = None, *, approves: bool = True, key: str | None = None) -> httpx2.Response:
         """Order, and do at the provider whatever it asks for; the answer is the order's."""
-        card = card or self.till.good
+        card = card or self.checkout.good
         answer = await self.order(card, key)
         if answer.status_code == 202 and answer.json()["next_action"]:
-            await self.till.act(self, answer, card, approves=approves)
+            await self.checkout.act(self, answer, card, approves=approves)
         return answer
 
     async def will(self, kind: str, operation: str, *, times: int = 1, **more: float) -> None:
         """Have the provider misbehave for this booking."""
-        await self.platform.provider.will(kind, operation, self.booking, times=times, face=self.till.name, **more)
+        await self.platform.provider.will(kind, operation, self.booking, times=times, face=self.checkout.name, **more)
 
 
-class Till(Protocol):
+class Checkout(Protocol):
     """Attributes: good: a card without questions; asking: one with; declines: by what is wrong with the card;
     refusal: the code when the buyer says no at the bank."""
 
@@ -77,7 +77,7 @@ class Till(Protocol):
         """Go there, answer the bank if it asks, and come back to us."""
 
 
-class StripeTill:
+class StripeCheckout:
     name = "stripe"
     good = Card(CARD)
     asking = Card("pm_card_threeDSecure2Required", asks=True)
@@ -105,7 +105,7 @@ class StripeTill:
         await visit.platform.provider.act(_page(answer), "approve" if approves else "fail")
 
 
-class IyzicoTill:
+class IyzicoCheckout:
     """A card that is refused may be followed by another on the same page, unless 3-D Secure has ended the visit."""
 
     name = "iyzico"
@@ -140,7 +140,7 @@ class IyzicoTill:
                 await browser.post(page.back_to, data={"token": page.token})
 
 
-class PayUTill:
+class PayUCheckout:
     name = "payu"
     good = Card("approved")
     asking = Card("3ds", asks=True)
@@ -173,4 +173,4 @@ def _page(answer: httpx2.Response) -> str:
     return str(answer.json()["next_action"]["url"])
 
 
-TILLS: tuple[Till, ...] = (StripeTill(), IyzicoTill(), PayUTill())
+CHECKOUTS: tuple[Checkout, ...] = (StripeCheckout(), IyzicoCheckout(), PayUCheckout())
