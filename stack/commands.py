@@ -40,7 +40,7 @@ def _plainly() -> Iterator[None]:
 def up(
     names: Annotated[list[str] | None, typer.Argument(help="Only these, and all that they need.")] = None,
     name: Name = "demo",
-    servers: Annotated[bool, typer.Option("--servers", help="Only servers, no processes of ours.")] = False,
+    servers: Annotated[bool, typer.Option("--servers", help="Only servers, none of our own processes.")] = False,
     port: Annotated[list[str] | None, typer.Option("--port", metavar="NAME=NUMBER", help="Another port.")] = None,
     ports: Annotated[str, typer.Option(help="`free` lets a new stack choose unused ports.")] = "default",
     setting: Annotated[list[str] | None, typer.Option("--set", metavar="SEATWRIGHT_X=VALUE", help="A setting.")] = None,

@@ -114,7 +114,7 @@ def kill(paths: Paths, name: str) -> None:
 def end_leftovers(paths: Paths, name: str) -> None:
     """Kill children that outlived their parent: they would hold ports, files and the lock."""
     deadline = time.monotonic() + _KILLED_SECONDS
-    # Only while the lock is held are there survivors of ours; otherwise that session number may be a stranger's.
+    # Only while the lock is held can survivors be ours; otherwise another program may have that session number.
     while locks.is_held(paths.lock(name)):
         record = record_of(paths, name)
         if record and record.is_alive():

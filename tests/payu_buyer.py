@@ -12,7 +12,7 @@ class PayUBuyer:
     """A browser that follows redirects; `at` is its current address."""
 
     def __init__(self, url: str | None) -> None:
-        assert url is not None, "nobody told the buyer where to pay"
+        assert url is not None, "the buyer got no page to pay at"
         self.at = url
 
     def look(self) -> str:

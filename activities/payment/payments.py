@@ -305,7 +305,7 @@ class PaymentActivities:
         async with autocommit(self._engine) as connection:
             noted = await attempts.note_intent(connection, attempt, intent.id, intent.action_url)
         if noted is None:
-            raise ApplicationError("the attempt was closed meanwhile", type="StaleStep", non_retryable=True)
+            raise ApplicationError("the attempt has been closed since", type="StaleStep", non_retryable=True)
         return noted
 
     async def _reach(self, attempt: Attempt, state: AttemptState, event: type[PaymentEvent] | None) -> None:

@@ -37,10 +37,10 @@ from domain.problems import Problem, ProblemType, Refused
 REDIS_OUTLASTS_HOLD = timedelta(seconds=90)
 """How much longer Redis keeps a hold than the workflow's timer, which is what ends it."""
 
-_TRIES_OF_REDIS = 4  # after Postgres has decided; nobody shall wait for Redis for longer
+_TRIES_OF_REDIS = 4  # after Postgres has decided; no caller waits longer for Redis
 _TOLD_AT_ONCE = 200
-_WAIT_FOR_LOAD = 130  # tries of about 50 ms, while somebody else loads a cold event
-_TRIES_OF_OTHER_SEATS = 3  # that somebody else takes while we look
+_WAIT_FOR_LOAD = 130  # tries of about 50 ms, while another worker loads a cold event
+_TRIES_OF_OTHER_SEATS = 3  # that another buyer takes while we read
 
 
 class Step(BaseModel):

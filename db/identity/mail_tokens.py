@@ -95,5 +95,5 @@ def _asked(user_id: UUID, token_id: UUID, purpose: Purpose) -> DomainEvent:
 
 
 def _digest(token: str) -> bytes:
-    # The token has 256 bits that nobody can guess, so a fast hash without salt gives nothing away.
+    # The token has 256 bits that cannot be guessed, so a fast hash without salt gives nothing away.
     return sha256(token.encode()).digest()

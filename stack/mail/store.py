@@ -10,8 +10,8 @@ from pathlib import Path
 from stack.mail import message
 from stack.mail.message import Json, Mail
 
-# Summary and text are worked out once, when somebody looks for the first time: tests search often, parsing thousands of
-# mails is slow, and where nobody looks, as in a benchmark, it would be for nothing.
+# Summary and text are computed once, at the first read: tests search often, parsing thousands of
+# mails is slow, and a benchmark never reads them.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS mails (
     number INTEGER PRIMARY KEY AUTOINCREMENT,

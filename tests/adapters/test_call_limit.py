@@ -1,4 +1,4 @@
-"""A provider's limit is held by all workers together; whoever is over it waits, and nothing fails for it."""
+"""A provider's limit is held by all workers together; a call over it waits, and does not fail."""
 
 from __future__ import annotations
 

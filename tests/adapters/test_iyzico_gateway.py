@@ -101,7 +101,7 @@ async def test_a_currency_that_iyzico_does_not_take_is_rejected_before_anything_
     assert sandbox.requests(str(booking_id), "create") == []
 
 
-async def test_a_form_that_nobody_has_paid_still_waits_for_its_buyer(gateway: IyzicoGateway, booking_id: UUID) -> None:
+async def test_an_unpaid_form_still_waits_for_its_buyer(gateway: IyzicoGateway, booking_id: UUID) -> None:
     intent = await opened(gateway, booking_id)
     assert (await gateway.retrieve(intent.id)).state is IntentState.ACTION_REQUIRED
 
@@ -120,7 +120,7 @@ async def test_a_buyer_who_pays_reserves_the_money(gateway: IyzicoGateway, booki
         (EXPIRED, "EXPIRED_CARD"),
     ],
 )
-async def test_a_card_that_is_refused_on_the_page_is_told_with_its_reason_while_the_buyer_may_try_another(
+async def test_a_card_refused_on_the_page_is_reported_and_another_one_may_pay(
     gateway: IyzicoGateway, booking_id: UUID, card: str, reason: str
 ) -> None:
     intent = await held(gateway, booking_id, card)
@@ -277,7 +277,7 @@ async def test_a_refund_is_found_by_its_key(gateway: IyzicoGateway, booking_id: 
 
 
 @pytest.mark.parametrize("step", ["capture", "refund", "look a refund up"])
-async def test_a_look_that_iyzico_s_limit_turned_away_is_no_form_that_nobody_has_paid(
+async def test_a_lookup_refused_by_iyzicos_limit_does_not_count_as_an_unpaid_form(
     gateway: IyzicoGateway, sandbox: SandboxProcess, booking_id: UUID, step: str
 ) -> None:
     """Otherwise a paid booking would fail, and a refund that was made would be made again."""
@@ -341,7 +341,7 @@ async def test_a_lost_answer_is_unknown_and_repeating_has_the_effect_once(
     assert kinds.count(movements[operation]) == 1
 
 
-async def test_a_lost_create_leaves_a_form_that_nobody_knows(
+async def test_a_lost_create_leaves_a_form_that_is_not_known_here(
     gateway: IyzicoGateway, impatient: IyzicoGateway, sandbox: SandboxProcess, booking_id: UUID
 ) -> None:
     sandbox.fault("timeout_after", str(booking_id), face="iyzico", operation="create", delay_seconds=2)

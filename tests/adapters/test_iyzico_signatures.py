@@ -50,7 +50,7 @@ NOTICE = {
     "iyziEventTime": 1721825036103,
     "iyziPaymentId": 22483975,
 }
-# likewise, for a payment without a hosted page
+# the same for a payment without a hosted page
 DIRECT_SIGNATURE = "92c7a72b7741bc83eb696066605c894778c87297b2c88d6037670666230e18ae"
 DIRECT_NOTICE = {
     "paymentConversationId": "conversationId",
@@ -116,7 +116,7 @@ def test_a_notification_tells_the_form_and_whether_money_is_reserved() -> None:
     assert other.intent_id is None
 
 
-def test_a_notification_under_another_reference_is_the_same_since_the_reference_is_not_signed() -> None:
+def test_a_notification_under_another_reference_is_the_same_as_it_is_not_signed() -> None:
     webhooks, headers = IyzicoWebhooks(NOTICE_SECRET), {"x-iyz-signature-v3": NOTICE_SIGNATURE}
     notices = [NOTICE, NOTICE | {"iyziReferenceCode": "another", "iyziEventTime": 1}]
     ids = {webhooks.verify(json.dumps(notice).encode(), headers)[0].event_id for notice in notices}

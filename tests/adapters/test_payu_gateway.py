@@ -120,7 +120,7 @@ async def test_a_void_releases_the_reservation_and_refunds_nothing(
     assert sandbox.intents(str(booking_id))[0]["held"] == 0
 
 
-async def test_an_order_that_nobody_paid_can_be_closed(gateway: PayUGateway, booking_id: UUID) -> None:
+async def test_an_unpaid_order_can_be_closed(gateway: PayUGateway, booking_id: UUID) -> None:
     intent = await opened(gateway, booking_id)
     assert (await gateway.void(intent.id, key=f"{booking_id}:void:1")).state is IntentState.VOIDED
     assert await asyncio.to_thread(PayUBuyer(intent.action_url).look) == "There is nothing left to pay here"

@@ -49,10 +49,10 @@ async def test_every_payload_of_a_real_booking_can_be_read_by_an_operator(
     assert b"binary/encrypted" not in plain
 
 
-async def test_nobody_else_reads_anything(client: httpx2.AsyncClient, join: Join, settings: Settings) -> None:
+async def test_other_callers_read_nothing(client: httpx2.AsyncClient, join: Join, settings: Settings) -> None:
     body, buyer = await sealed(settings, "because I say so"), await join("organizer")
-    nobody = await client.post(DECODE, json=body)
-    assert (nobody.status_code, problem(nobody)) == (401, "unauthenticated")
+    anonymous = await client.post(DECODE, json=body)
+    assert (anonymous.status_code, problem(anonymous)) == (401, "unauthenticated")
     other = await client.post(DECODE, json=body, headers=buyer.headers)
     assert (other.status_code, problem(other)) == (403, "forbidden")
 

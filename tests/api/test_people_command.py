@@ -46,7 +46,7 @@ async def test_an_operator_lets_a_person_without_phone_and_recovery_codes_log_in
     assert "second-factor.removed" in {action for _, _, action in entries(superuser, f"user/{person.id}")}
 
 
-async def test_nobody_is_said_to_be_nobody(stack: Stack) -> None:
+async def test_an_unknown_person_is_reported_as_unknown(stack: Stack) -> None:
     for arguments in (("roles", str(uuid4()), "--role", "support"), ("forget-second-factor", str(uuid4()))):
         done = await asyncio.to_thread(seatwright, stack, "people", *arguments)
         assert (done.returncode, "there is no person" in done.stderr) == (1, True)

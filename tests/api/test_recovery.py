@@ -129,7 +129,7 @@ async def test_not_more_than_one_mail_a_minute_goes_to_an_account(
     assert {problem(await reset(client, token)) for token in tokens} == {"token-not-valid"}
 
 
-async def test_asking_for_a_reset_tells_nobody_whether_there_is_an_account(
+async def test_a_password_reset_does_not_reveal_whether_there_is_an_account(
     client: httpx2.AsyncClient, join: Join
 ) -> None:
     person = await join()

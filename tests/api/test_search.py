@@ -59,7 +59,7 @@ async def test_a_bad_question_is_refused(client: httpx2.AsyncClient, question: s
     assert (answer.status_code, problem(answer)) == (422, "invalid-request")
 
 
-async def test_suggestions_come_while_somebody_types(client: httpx2.AsyncClient) -> None:
+async def test_suggestions_come_while_a_visitor_types(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/v1/search/suggest?q=ham")
     assert answer.status_code == 200, answer.text
     assert isinstance(answer.json()["suggestions"], list)

@@ -51,7 +51,7 @@ async def test_a_session_that_its_owner_ends_cannot_be_refreshed_and_others_go_o
     assert len(await sessions(client, second)) == 1
 
 
-async def test_nobody_ends_or_sees_the_session_of_another(client: httpx2.AsyncClient, join: Join) -> None:
+async def test_no_account_ends_or_sees_the_session_of_another(client: httpx2.AsyncClient, join: Join) -> None:
     owner, other = await join(), await join("operator")
     [session] = await sessions(client, owner)
     for id in (session["id"], str(uuid4())):

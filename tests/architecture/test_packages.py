@@ -71,7 +71,7 @@ def folders() -> set[str]:
 
 @cache
 def imports() -> frozenset[tuple[str, str]]:
-    """Every import of one module of ours by another."""
+    """Every import of one of our modules by another."""
     graph = grimp.build_graph(*sorted(folders()), cache_dir=None)
     return frozenset(
         (module, imported) for module in graph.modules for imported in graph.find_modules_directly_imported_by(module)

@@ -12,7 +12,7 @@ LONGEST_FILE, LONGEST_FUNCTION = 400, 50
 
 
 def files() -> list[str]:
-    """All Python files of ours but the tests, and but the migrations, which are mostly DDL."""
+    """All our Python files but the tests and the migrations, which are mostly DDL."""
     found = [path for folder in [*sorted(folders()), "ops"] for path in (ROOT / folder).rglob("*.py")]
     return sorted(str(path.relative_to(ROOT)) for path in found if "versions" not in path.parts)
 

@@ -29,7 +29,7 @@ def unexplained(orders: Sequence[Order], facts: Mapping[str, Fact], stray_money:
     by_booking: dict[str, list[Order]] = defaultdict(list)
     for order in orders:
         by_booking[order.booking].append(order)
-    found = [f"{booking}: nobody asked for it" for booking in facts.keys() - by_booking.keys()]
+    found = [f"{booking}: no request asked for it" for booking in facts.keys() - by_booking.keys()]
     for booking, of_booking in by_booking.items():
         fact = facts.get(booking)
         lines = [*_of_booking(fact, of_booking, stray_money.get(booking, Money()))]
@@ -57,7 +57,7 @@ def _of_booking(fact: Fact | None, orders: Sequence[Order], stray: Money) -> Ite
     if fact.status == "confirmed" and not any(order.call == "pay" and order.verdict is Verdict.OK for order in orders):
         yield "is confirmed, but no order to pay was answered so"
     if fact.status == "cancelled" and not any(order.call == "cancel" for order in orders):
-        yield "is cancelled, but nobody asked for that"
+        yield "is cancelled, but no request asked for that"
 
 
 def _of_order(order: Order) -> Iterator[str]:

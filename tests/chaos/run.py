@@ -33,7 +33,7 @@ from tests.tokens import access_tokens
 HOLD_SECONDS, BRIEF_HOLD_SECONDS = 20, 5
 SEATS_PER_ROW = 20
 PEOPLE = 5  # few, since it is slow to make an account, on purpose
-_ANSWER_WITHIN = 25.0  # more than the API waits for anything: who has no answer by then gets none
+_ANSWER_WITHIN = 25.0  # more than the API waits for anything: a call without an answer by then gets none
 
 Tally = Counter[tuple[Call, Verdict]]
 

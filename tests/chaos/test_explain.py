@@ -68,7 +68,7 @@ def test_every_correct_outcome_is_explained(orders: list[Order], facts: dict[str
         ([order("hold", HELD), order("cancel", FREED)], CONFIRMED, "it is confirmed"),
         ([order("hold", HELD), order("cancel", FREED)], CANCELLED._replace(money=Money(5000, 1)), "owes 0"),
         ([order("hold", HELD), order("pay", DECLINED)], CONFIRMED, "no order to pay was answered so"),
-        ([order("hold", HELD)], CANCELLED, "nobody asked for that"),
+        ([order("hold", HELD)], CANCELLED, "no request asked for that"),
         ([order("hold", TAKEN)], CANCELLED._replace(status="expired"), "was refused, but there is a booking"),
         ([order("hold", HELD, TAKEN)], None, "was ok, and refused later"),
         ([order("hold", UNKNOWN)], None, "is still unknown"),
@@ -90,4 +90,4 @@ def test_money_without_a_booking_is_seen() -> None:
 
 
 def test_a_booking_that_no_buyer_requested_is_reported() -> None:
-    assert unexplained([], {str(UUID(int=0)): CONFIRMED}, {}) == [f"{UUID(int=0)}: nobody asked for it"]
+    assert unexplained([], {str(UUID(int=0)): CONFIRMED}, {}) == [f"{UUID(int=0)}: no request asked for it"]

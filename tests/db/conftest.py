@@ -1,4 +1,4 @@
-"""A reservation database of the test's own, with its tables and rules and nobody else's bookings."""
+"""A reservation database of the test's own, with its tables and rules and no other test's bookings."""
 
 from __future__ import annotations
 

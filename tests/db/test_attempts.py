@@ -1,4 +1,4 @@
-"""A payment attempt goes forward only, whoever comes late."""
+"""A payment attempt only moves forward, also when a worker is late."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def state_and_story(engine: AsyncEngine, attempt: Attempt) -> tuple[str, l
 
 
 @pytest.mark.parametrize("old", AttemptState)
-async def test_an_attempt_moves_forward_and_no_late_worker_moves_it_back_or_tells_what_is_not_true(
+async def test_an_attempt_moves_forward_and_no_late_worker_moves_it_back_or_misreports_it(
     payment: AsyncEngine, old: AttemptState
 ) -> None:
     for new in AttemptState:
@@ -104,7 +104,7 @@ async def test_an_attempt_moves_forward_and_no_late_worker_moves_it_back_or_tell
             assert await reach(payment, attempt, step)
         before = await state_and_story(payment, attempt)
 
-        moved = await reach(payment, attempt, new)  # by somebody who still has the row as it was when it was opened
+        moved = await reach(payment, attempt, new)  # by a worker that still has the row as it was when it was opened
 
         now, told = await state_and_story(payment, attempt)
         if (old, new) in LEGAL:
@@ -149,7 +149,7 @@ async def test_what_became_of_late_money_is_told_once(payment: AsyncEngine) -> N
     assert await state_and_story(payment, attempt) == ("voided", ["payment.voided", "payment.late_settled"])
 
 
-async def test_an_order_that_was_declined_knows_its_attempt_again_and_another_order_gets_a_new_one(
+async def test_a_declined_command_finds_its_attempt_again_and_another_gets_a_new_one(
     payment: AsyncEngine,
 ) -> None:
     """A worker dies between the decline and its answer: the provider shall not be tried a second time."""

@@ -1,4 +1,4 @@
-"""Postgres lets a booking change along the legal edges only, whoever asks."""
+"""Postgres lets a booking change along the legal edges only, for every user."""
 
 from __future__ import annotations
 

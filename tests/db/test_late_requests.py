@@ -1,4 +1,4 @@
-"""What a booking's time limit means to Postgres: no claim for nobody, and none that is forgotten."""
+"""What a booking's time limit means to Postgres: no claim without a caller that waits, and none that is forgotten."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def request(engine: AsyncEngine, not_after: datetime | None) -> BookingReq
     )
 
 
-async def test_a_request_that_nobody_waits_for_any_more_claims_nothing(
+async def test_a_request_whose_caller_has_left_claims_nothing(
     reservation: AsyncEngine, by_hand: psycopg.Connection
 ) -> None:
     late = await request(reservation, PAST)

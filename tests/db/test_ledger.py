@@ -1,4 +1,4 @@
-"""The ledger in double entry: whatever moves money is booked with it, once and in balance, and nobody can change it."""
+"""The ledger in double entry: each movement of money is posted once and in balance, and no user can change it."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def test_a_refund_that_failed_is_not_booked(payment: AsyncEngine) -> None:
     assert await balances(payment, attempt) == TAKEN
 
 
-async def test_a_refund_that_fails_after_it_had_succeeded_is_booked_back_once_and_its_attempt_is_open_again(
+async def test_a_refund_that_fails_after_success_is_reversed_once_and_its_attempt_reopens(
     payment: AsyncEngine,
 ) -> None:
     attempt = await moved(payment, AUTHORIZED, CAPTURED)
@@ -238,7 +238,7 @@ async def test_the_database_refuses_what_is_not_double_entry(payment: AsyncEngin
 @pytest.mark.parametrize(
     ("table", "column"), [("ledger_transactions", "attempt = 2"), ("ledger_entries", "amount = 1")]
 )
-async def test_nobody_changes_what_is_booked_not_even_a_superuser(
+async def test_no_user_changes_a_posting_not_even_a_superuser(
     payment: AsyncEngine, change: str, table: str, column: str
 ) -> None:
     await moved(payment, AUTHORIZED)

@@ -133,12 +133,12 @@ async def test_what_goes_on_waits_for_who_ends_it_and_then_finds_it_ended(
     async with identity.begin() as connection:
         assert await accounts.locked(connection, VAULT, belongings.user_id)
         going_on = asyncio.create_task(beside())
-        await eventually(lambda: somebody_waits(watcher))
+        await eventually(lambda: a_session_waits(watcher))
         await end(connection, belongings.user_id)
     assert await going_on is None
 
 
-async def test_who_brings_a_mail_s_token_waits_for_who_erases_the_person_and_finds_nobody(
+async def test_a_mailed_token_waits_for_the_erasure_of_its_person_and_finds_none(
     identity: AsyncEngine, watcher: psycopg.Connection, belongings: Belongings
 ) -> None:
     async with identity.begin() as connection:
@@ -152,7 +152,7 @@ async def test_who_brings_a_mail_s_token_waits_for_who_erases_the_person_and_fin
     async with identity.begin() as connection:
         assert await accounts.locked(connection, VAULT, belongings.user_id)
         resetting = asyncio.create_task(beside())
-        await eventually(lambda: somebody_waits(watcher))
+        await eventually(lambda: a_session_waits(watcher))
         await erasure.erase(connection, belongings.user_id)
     assert await resetting is None
 
@@ -167,10 +167,10 @@ async def test_no_token_is_issued_beside_the_end_of_its_client(
     async with identity.begin() as connection:
         assert await clients.end(connection, belongings.client_id)
         asking = asyncio.create_task(beside())
-        await eventually(lambda: somebody_waits(watcher))
+        await eventually(lambda: a_session_waits(watcher))
     assert await asking is None
 
 
-def somebody_waits(watcher: psycopg.Connection) -> bool:
+def a_session_waits(watcher: psycopg.Connection) -> bool:
     query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     return bool(watcher.execute(query).fetchall())

@@ -64,7 +64,7 @@ def test_what_people_send_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["4 0 1 " * 10_000, "41 " * 20_000])
-def test_nobody_keeps_us_busy_with_many_short_groups_of_digits(text: str) -> None:
+def test_many_short_groups_of_digits_cost_little_time(text: str) -> None:
     """As much as a body may have. It is compared with a simpler look at every digit, whatever the machine."""
 
     def cost(look: Callable[[str], object]) -> float:

@@ -29,7 +29,7 @@ def intent(
 S = IntentState
 CASES: dict[str, tuple[Standing, Intent | None, DifferenceKind | None]] = {
     "nothing on either side": (NOTHING, None, None),
-    "a form that nobody paid": (NOTHING, intent(S.ACTION_REQUIRED), None),
+    "a form that was not paid": (NOTHING, intent(S.ACTION_REQUIRED), None),
     "a declined payment": (NOTHING, intent(S.VOIDED), None),
     "reserved": (RESERVED, intent(S.AUTHORIZED), None),
     "let go": (LET_GO, intent(S.VOIDED), None),

@@ -1,6 +1,6 @@
 """Lanes: an API and a worker with their own Temporal namespace, so that many faults can run in parallel.
 
-In a lane one booking lives at a time: whoever dies there dies for it alone.
+In a lane one booking lives at a time: a process that dies there harms no other booking.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ async def lane(
     Args:
         folder: A new one, for its logs and plans.
         workers_base: Settings of the worker, where its way to the servers is another.
-        api_ahead: How much the API's clock is ahead of ours; `workers_ahead`: likewise.
+        api_ahead: How much the API's clock is ahead of ours; `workers_ahead`: the same for the workers.
     """
     namespace = {"temporal_namespace": f"faults-{uuid4()}"}
     port = free_port()

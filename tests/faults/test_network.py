@@ -98,8 +98,8 @@ async def _work(
 
 async def _buy(platform: PlatformClient, line: Line, trouble: str) -> str:
     event, buyer = await platform.event(hold_seconds=300), platform.new_buyer()
-    booking = await _meanwhile(line, trouble, hold(buyer, event))
-    answer = await _meanwhile(line, trouble, pay(buyer, booking))
+    booking = await _during(line, trouble, hold(buyer, event))
+    answer = await _during(line, trouble, pay(buyer, booking))
     assert answer.status_code == 200, answer.text
     await money_and_places_are_right(platform, event, booking, "confirmed")
     await the_saga_is_over(platform, booking)
@@ -118,7 +118,7 @@ async def _relay(
 
 async def _tell(platform: PlatformClient, line: Line, trouble: str) -> str:
     event, buyer = await platform.event(), await register(platform)
-    booking = await _meanwhile(line, trouble, _buy_and_wait(buyer, event))
+    booking = await _during(line, trouble, _buy_and_wait(buyer, event))
     await is_told_in_order(Sold(platform, buyer, event, booking))
     return await buyer.status(booking)
 
@@ -129,7 +129,7 @@ async def _buy_and_wait(buyer: Buyer, event: str) -> str:
     return booking
 
 
-async def _meanwhile(line: Line, trouble: str, doing: Awaitable[T]) -> T:
+async def _during(line: Line, trouble: str, doing: Awaitable[T]) -> T:
     """Run an action on the bad network, and repair it when the action is done or has waited long enough."""
     await TROUBLES[trouble](line)
     task = asyncio.ensure_future(doing)

@@ -160,7 +160,7 @@ async def _away(visit: Visit, seconds: float, *operations: str) -> AsyncIterator
         await coming
 
 
-def finds_nobody(seconds: float, *operations: str) -> Act:
+def finds_provider_away(seconds: float, *operations: str) -> Act:
     """The provider is away. An order that came to nothing by that is ordered again."""
 
     async def act(visit: Visit) -> str:

@@ -20,7 +20,7 @@ A_MINUTE = 60.0 if FULL else 4.0
 TIMEOUTS = ("timeout_before", "timeout_after")
 OTHER_FAULTS = ("429", "500_before", "500_saved", "500_after", "reset_before", "reset_after")
 NEVER_SAVED = "nothing is saved under a key there"
-AT_THE_PAGE = "the buyer's browser authorizes on the provider's page: it is no call of ours"
+AT_THE_PAGE = "the buyer's browser authorizes on the provider's page: we make no call there"
 LOOKED_UP_BY_DOUBT = "its answers tell the outcome: it is only looked up after another call went wrong"
 NO_CLASS = "this provider's cards have no such answer"
 
@@ -96,8 +96,8 @@ ROWS: tuple[Row, ...] = (
     *_faults(),
     Row("five clicks with one key", paying.clicks_five_times),
     Row("two orders with two keys", paying.orders_twice),
-    Row("provider away at the order", paying.finds_nobody(A_MINUTE, "*"), patient=True),
-    Row("provider away at the capture", paying.finds_nobody(A_MINUTE, "capture"), patient=True),
+    Row("provider away at the order", paying.finds_provider_away(A_MINUTE, "*"), patient=True),
+    Row("provider away at the capture", paying.finds_provider_away(A_MINUTE, "capture"), patient=True),
     Row("capture refused", paying.is_refused_the_capture),
     Row("the bank's hold lost before the capture", paying.loses_what_the_bank_reserved),
     Row("seats' hold over in mid-payment", paying.outlasts_the_hold, hold_seconds=6),

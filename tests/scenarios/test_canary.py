@@ -43,7 +43,7 @@ class Canary(NamedTuple):
 
 @pytest.fixture
 async def canary(platform: PlatformClient) -> Canary:
-    """A buyer who has registered twice, failed to pay in every way, paid, and requested a refund."""
+    """The buyer has registered twice, failed to pay in every way, paid, and requested a refund."""
     mark = uuid4().hex.translate(str.maketrans("0123456789", "ghijklmnop"))  # digits might be taken for a card's
     name, email, password = f"Canary {mark}", f"canary-{mark}@example.test", f"canary {mark}"
     http = platform.http

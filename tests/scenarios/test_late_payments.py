@@ -200,7 +200,7 @@ async def test_late_money_for_a_cancelled_event_is_refunded(platform: PlatformCl
     assert await late.kept() == 0
 
 
-async def test_a_payment_that_is_declined_in_the_end_is_nobodys_business(
+async def test_a_payment_that_is_declined_in_the_end_changes_nothing(
     platform: PlatformClient, settings: Settings
 ) -> None:
     late = await expired(platform, settings)

@@ -111,8 +111,8 @@ async def test_a_team_keeps_an_owner(client: httpx2.AsyncClient, join: Join) -> 
     assert problem(await client.delete(own, headers=owner.headers)) == "wrong-state"
     assert problem(await client.put(own, json={"role": "staff"}, headers=owner.headers)) == "wrong-state"
     assert problem(await client.put(others, json={"role": "boss"}, headers=owner.headers)) == "invalid-request"
-    nobody = f"/v1/teams/{team}/members/{uuid4()}"
-    assert problem(await client.put(nobody, json={"role": "staff"}, headers=owner.headers)) == "not-found"
+    stranger = f"/v1/teams/{team}/members/{uuid4()}"
+    assert problem(await client.put(stranger, json={"role": "staff"}, headers=owner.headers)) == "not-found"
     assert (await client.put(others, json={"role": "owner"}, headers=owner.headers)).status_code == 200
     assert problem(await client.delete(own, headers=owner.headers)) == "wrong-state", "the heir has not agreed yet"
     assert problem(await client.delete(f"/v1/me/teams/{team}", headers=owner.headers)) == "wrong-state"

@@ -21,7 +21,7 @@ def context(home: Path, stack: str) -> InstallContext:
 
 
 def builds(home: Path) -> int:
-    """How often somebody has begun to build."""
+    """How often a build has begun."""
     return len(list(home.glob("built-by-*")))
 
 

@@ -89,7 +89,7 @@ async def test_an_hour_of_holding_ends_by_the_workflows_timer(
     assert await platform.seat(event, "A-1-1") == "available"
 
 
-async def test_a_saga_that_is_parked_for_weeks_tries_again_by_itself_and_its_history_stays_short(
+async def test_a_saga_parked_for_weeks_retries_by_itself_and_its_history_stays_short(
     skipping: WorkflowEnvironment,
 ) -> None:
     failures = 7 * 24 // 4 * 6
