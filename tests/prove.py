@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))  # started by its path, Python knows only the fold
 
 from stack import Stack  # noqa: E402
 from tests.conftest import TEST_SETTINGS  # noqa: E402
-from tests.lanes import lanes  # noqa: E402
+from tests.lanes import joined, lanes, turns  # noqa: E402
 from tests.lanes import run as run_lanes  # noqa: E402
 
 NAME = "prove"
@@ -102,7 +102,8 @@ def _run(stacks: Sequence[Stack], seed: int) -> Run:
             "PYTHONHASHSEED": str(seed % 2**32),
         }
         options = ("-p", "no:cacheprovider", f"--hypothesis-seed={seed}")
-        ended = run_lanes(lanes(NAME, junit=Path(folder)), *options, environment=environment)
+        turn_by_turn = turns(lanes(NAME, junit=Path(folder)))
+        ended = joined(run_lanes(lanes_of_turn, *options, environment=environment) for lanes_of_turn in turn_by_turn)
         tests = [test for xml in Path(folder).glob("*.xml") for test in _read(xml)]
     audits = {stack.paths.folder.name: _audit(stack) for stack in stacks}
     tables = {title: table for stack in stacks for title, table in _tables(stack).items()}

@@ -250,7 +250,6 @@ class Subscriber:
         self._committing: dict[Partition, int] = {}
         self._not_committed: set[Partition] = set()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{group}")
-        quiet: dict[str, Any] = {"error_cb": _ErrorLog(group), "log_level": _LOG_CRITICAL}
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -266,10 +265,18 @@ class Subscriber:
                 # Prefetched messages are lost when a partition is paused.
                 "queued.min.messages": 1_000,
                 "queued.max.messages.kbytes": 4_096,
-                **quiet,
+                "error_cb": _ErrorLog(group),
+                "log_level": _LOG_CRITICAL,
             }
         )
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "client.id": group, **quiet})
+        self._admin = AdminClient(
+            {
+                "bootstrap.servers": bootstrap,
+                "client.id": group,
+                "reconnect.backoff.max.ms": 1_000,
+                "log_level": _LOG_CRITICAL,
+            }
+        )
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     async def poll(self, commit: Mapping[Partition, int], paused: AbstractSet[Partition]) -> list[IncomingMessage]:
@@ -331,11 +338,14 @@ class Subscriber:
 
     def _measure_lag(self) -> None:
         """Ask the broker, because a paused partition fetches nothing, and so does not know its lag."""
-        if monotonic() < self._measure_lag_at or not self._consumer.assignment():
+        if monotonic() < self._measure_lag_at:
             return
         self._measure_lag_at = monotonic() + _LAG_EVERY
         with suppress(KafkaException):
             positions = [each for each in self._consumer.position(self._consumer.assignment()) if each.offset >= 0]
+            if not positions:
+                self.lag = {}
+                return
             # One request on a connection of its own: on the consumer's, each partition waits for the fetch before it.
             asked = self._admin.list_offsets(
                 {TopicPartition(each.topic, each.partition): _END for each in positions},
@@ -360,8 +370,10 @@ class Subscriber:
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
         """Commit their offsets no more: another member does it now."""
-        for partition in partitions:
-            self._committing.pop(Partition(partition.topic, partition.partition), None)
+        lost = {Partition(partition.topic, partition.partition) for partition in partitions}
+        for partition in lost:
+            self._committing.pop(partition, None)
+        self.lag = {partition: behind for partition, behind in self.lag.items() if partition not in lost}
 
     def _give_up(self, partitions: list[TopicPartition]) -> Mapping[Partition, int]:
         revoked = {Partition(partition.topic, partition.partition) for partition in partitions}

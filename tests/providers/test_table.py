@@ -23,7 +23,7 @@ from tests.providers import report
 from tests.providers.checkouts import Visit
 from tests.providers.rows import Cell, cells
 
-AT_ONCE, AUDITS_AT_ONCE = 6 * CORES, CORES
+AT_ONCE, AUDITS_AT_ONCE = min(24, 6 * CORES), min(4, CORES)
 PRODUCTION = {"SEATWRIGHT_COMPENSATION_ATTEMPTS": "12"}
 
 

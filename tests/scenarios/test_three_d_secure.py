@@ -168,3 +168,5 @@ async def test_a_payment_whose_money_began_to_go_back_is_undone_and_needs_no_ope
 
     await buyer.ends_as(booking, "failed")
     assert await platform.provider.kept(booking) == 0
+    assert not await platform.provider.calls(booking, "capture")
+    assert await platform.seat((await buyer.booking(booking))["event_id"], "A-1-1") == "available"

@@ -118,7 +118,7 @@ class BookingState:
         """Sell the places.
 
         Raises:
-            Aborted: They are lost, their event is cancelled, or the buyer has cancelled the booking.
+            Aborted: They are lost, their event or the booking is cancelled, or the money is being returned.
         """
         with aborting(problems.UNDONE):
             problem = await local_step(ReservationActivities.commit, self._step, "commit seats", self._max_attempts)

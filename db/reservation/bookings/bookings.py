@@ -285,14 +285,16 @@ async def sell(connection: AsyncConnection, booking: Booking) -> None:
     """Turn the booking's claims into sold places, if it still has them and the event is on sale.
 
     Raises:
-        Refused: The event is cancelled, the claim is gone, or the buyer has cancelled (`wrong-state`); then nothing is
-            changed.
+        Refused: The event is cancelled, the claim is gone, the buyer has cancelled (`wrong-state`), or the money is
+            being returned (`booking-failed`); then nothing is changed.
     """
     sale = (await connection.execute(_LOCK_SALE, {"booking_id": booking.id})).one_or_none()
     if sale is None:
         raise offers.not_on_sale(booking.event_id)
     if sale.cancel_asked_at:
         raise Refused(ProblemType.WRONG_STATE, "The booking was cancelled; nothing is charged.")
+    if sale.tickets_forbidden:
+        raise Refused(ProblemType.BOOKING_FAILED, "The booking could not be completed; nothing is charged.")
     sold = general = 0
     if booking.seats:
         mine = {"event_id": booking.event_id, "names": list(booking.seats), "booking_id": booking.id}
@@ -305,7 +307,7 @@ async def sell(connection: AsyncConnection, booking: Booking) -> None:
 
 
 _LOCK_SALE = (
-    select(BookingRow.cancel_asked_at)
+    select(BookingRow.cancel_asked_at, BookingRow.tickets_forbidden)
     .join(EventRow, EventRow.id == BookingRow.event_id)
     .where(BookingRow.id == bindparam("booking_id"), EventRow.status == "on_sale", EventRow.starts_at > func.now())
     .with_for_update(read=True)
