@@ -269,14 +269,7 @@ class Subscriber:
                 "log_level": _LOG_CRITICAL,
             }
         )
-        self._admin = AdminClient(
-            {
-                "bootstrap.servers": bootstrap,
-                "client.id": group,
-                "reconnect.backoff.max.ms": 1_000,
-                "log_level": _LOG_CRITICAL,
-            }
-        )
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "client.id": group, "log_level": _LOG_CRITICAL})
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     async def poll(self, commit: Mapping[Partition, int], paused: AbstractSet[Partition]) -> list[IncomingMessage]:
@@ -347,10 +340,8 @@ class Subscriber:
                 self.lag = {}
                 return
             # One request on a connection of its own: on the consumer's, each partition waits for the fetch before it.
-            asked = self._admin.list_offsets(
-                {TopicPartition(each.topic, each.partition): _END for each in positions},
-                request_timeout=_LAG_TIMEOUT,
-            )
+            ends_of = {TopicPartition(each.topic, each.partition): _END for each in positions}
+            asked = self._admin.list_offsets(ends_of, request_timeout=_LAG_TIMEOUT)
             ends = {(each.topic, each.partition): end.result().offset for each, end in asked.items()}
             self.lag = {
                 Partition(each.topic, each.partition): max(0, ends[each.topic, each.partition] - each.offset)

@@ -394,9 +394,5 @@ def held(booking: Booking) -> BookingHeld:
 
 def identity(booking: Booking) -> dict[str, Any]:
     """The fields that every domain event of a booking has."""
-    return {
-        "booking_id": booking.id,
-        "event_id": booking.event_id,
-        "user_id": booking.user_id,
-        "status": booking.status,
-    }
+    ids = {"booking_id": booking.id, "event_id": booking.event_id, "user_id": booking.user_id}
+    return ids | {"status": booking.status}
