@@ -189,7 +189,7 @@ class Settings(BaseSettings):
         default=600.0, description="How long one payment attempt may keep the seats, 3-D Secure included."
     )
     compensation_attempts: int = Field(
-        default=12, description="Tries of a step before it is given up, or its saga waits for an operator."
+        default=12, ge=1, description="Tries of a step before it is given up, or its saga waits for an operator."
     )
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Literal
@@ -10,7 +11,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from domain.money import Currency
-from domain.problems import Problem
+from domain.problems import Problem, ProblemType, Refused
 
 
 class BookingStatus(StrEnum):
@@ -64,6 +65,11 @@ def check_edge(old: BookingStatus, new: BookingStatus) -> None:
     """Raise ValueError unless a booking may go from `old` to `new`."""
     if new not in EDGES[old]:
         raise ValueError(f"a booking cannot go from {old} to {new}")
+
+
+def seats_unavailable(taken: Sequence[str]) -> Refused:
+    """The refusal of places that other bookings have."""
+    return Refused(ProblemType.SEATS_UNAVAILABLE, f"Not available any more: {', '.join(taken)}.", seats=list(taken))
 
 
 class _Frozen(BaseModel):

@@ -20,9 +20,9 @@ from temporalio import activity
 from adapters.redis.seat_locks import Claims, ColdEvent, Places, SeatLocks
 from db.engine import autocommit
 from db.reservation import redis_sync
-from db.reservation.bookings import bookings, claims, reinstatement
+from db.reservation.bookings import bookings, reinstatement, taken_places
 from db.reservation.bookings.bookings import identity
-from domain.bookings import ENDED, Booking, BookingRequest, BookingStatus, HoldOutcome
+from domain.bookings import ENDED, Booking, BookingRequest, BookingStatus, HoldOutcome, seats_unavailable
 from domain.domain_events import (
     BookingActionRequired,
     BookingCancelled,
@@ -129,17 +129,17 @@ class ReservationActivities:
                     await asyncio.sleep(random.uniform(0.02, 0.08))
                 continue
             if taken:
-                raise bookings.seats_unavailable(taken)
+                raise seats_unavailable(taken)
             return
         raise ColdEvent(f"event {places.event_id} stays cold")
 
     async def _load(self, event_id: UUID) -> bool:
         change = await self._locks.latest_change(event_id)
         async with self._engine.connect() as connection:
-            capacity = await claims.capacities(connection, event_id)
-            seats = await claims.seat_claims(connection, event_id)
-            general = await claims.general_claims(connection, event_id)
-            ended = await claims.lately_ended(connection, event_id)
+            capacity = await taken_places.capacities(connection, event_id)
+            seats = await taken_places.seat_claims(connection, event_id)
+            general = await taken_places.general_claims(connection, event_id)
+            ended = await taken_places.lately_ended(connection, event_id)
         return await self._locks.load(
             event_id,
             change,

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from adapters.kafka.client import Headers, IncomingMessage
+from adapters.kafka.client import Headers
+from adapters.kafka.subscriber import IncomingMessage
 from domain.domain_events import DOMAIN_EVENTS, DomainEvent
 
 

@@ -20,7 +20,7 @@ from api.http.problems import respond
 from api.reservation.context import Seats
 from api.reservation.schemas import BookingBody
 from config.settings import secret
-from db.reservation.bookings.bookings import seats_unavailable
+from domain.bookings import seats_unavailable
 from domain.problems import Problem, Refused
 
 _PATH: Final = "/v1/bookings"

@@ -7,7 +7,6 @@ database does not have it.
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -109,10 +108,12 @@ class AuditLog:
     async def walk(self, connection: AsyncConnection) -> Walk:
         """Check the chain from its beginning to the first entry that was changed."""
         head = Link(0, _BEGINNING.hex())
-        async for row in _entries(connection):
-            if why := self._fault(row, head):
-                return Walk(head if head.number else None, head.number + 1, why)
-            head = Link(row.number, row.hash.hex())
+        async with connection.stream(select(AuditLogRow.__table__).order_by(AuditLogRow.number)) as found:
+            async for values in found.mappings():
+                row = AuditLogRow(**values)
+                if why := self._fault(row, head):
+                    return Walk(head if head.number else None, head.number + 1, why)
+                head = Link(row.number, row.hash.hex())
         return Walk(head if head.number else None)
 
     async def has(self, connection: AsyncConnection, link: str) -> bool:
@@ -166,12 +167,6 @@ async def origin_of(connection: AsyncConnection, vault: Vault, row: AuditLogRow)
         return dict(orjson.loads(row.origin))
     key = await accounts.key_of(connection, vault, UUID(person.removeprefix("user/")))
     return dict(orjson.loads(key.open(ORIGIN, row.origin))) if key else {}
-
-
-async def _entries(connection: AsyncConnection) -> AsyncIterator[AuditLogRow]:
-    found = await connection.stream(select(AuditLogRow.__table__).order_by(AuditLogRow.number))
-    async for row in found.mappings():
-        yield AuditLogRow(**row)
 
 
 def _plain(value: object) -> object:

@@ -17,8 +17,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.payment.payments import Authorize, PaymentActivities
 from activities.reservation.bookings import Release, ReservationActivities, StartPayment, Step
-from adapters.kafka.client import IncomingMessage, OutgoingMessage, Partition, Publisher
+from adapters.kafka.client import OutgoingMessage, Publisher
 from adapters.kafka.cloud_events import cloud_event_headers, read_cloud_event
+from adapters.kafka.subscriber import IncomingMessage, Partition
 from adapters.redis.seat_locks import SeatLocks, epoch_key
 from audit.connections import Connections
 from audit.run import find_violations

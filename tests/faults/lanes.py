@@ -140,7 +140,7 @@ async def lane(
     Args:
         folder: A new one, for its logs and plans.
         workers_base: Settings of the worker, where its way to the servers is another.
-        api_ahead: How much the API's clock is ahead of ours; `workers_ahead`: the same for the workers.
+        api_ahead: How much the API's clock is ahead of the test's; `workers_ahead`: the same for the workers.
     """
     namespace = {"temporal_namespace": f"faults-{uuid4()}"}
     port = free_port()

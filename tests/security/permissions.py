@@ -69,7 +69,7 @@ Generated from the application by `python -m tests.security.permissions`. `tests
 the two and tries every cell against the running API. Whose an object is comes on top: another's booking, draft or team
 answers 404, as if it did not exist.
 
-A token that an application of others holds (OAuth) needs one of the scopes in the last column besides; where it says
+A token that a third-party application holds (OAuth) needs one of the scopes in the last column besides; where it says
 "own log-in", only tokens of `POST /v1/sessions` will do.
 
 """

@@ -14,16 +14,9 @@ from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from adapters.kafka.client import (
-    IncomingMessage,
-    NotDelivered,
-    OutgoingMessage,
-    Partition,
-    Publisher,
-    Subscriber,
-    dead_letters,
-)
+from adapters.kafka.client import NotDelivered, OutgoingMessage, Publisher, dead_letters
 from adapters.kafka.cloud_events import CloudEvent, Undecodable, read_cloud_event
+from adapters.kafka.subscriber import IncomingMessage, Partition, Subscriber
 from domain.problems import ProblemType, Refused
 from workers.backoff import backoff, pause
 

@@ -19,8 +19,7 @@ from api.reservation.schemas import BookingBody
 from config.settings import secret
 from db.engine import autocommit
 from db.reservation import offers
-from db.reservation.bookings import bookings
-from domain.bookings import Booking, BookingRequest
+from domain.bookings import Booking, BookingRequest, seats_unavailable
 from temporal.policies import booking_policy
 
 _MAX_DELAY: Final = timedelta(seconds=20)
@@ -78,7 +77,7 @@ async def _refuse_taken(context: ReservationContext, request: BookingRequest) ->
     except ColdEvent:
         return
     if taken:
-        raise bookings.seats_unavailable(taken)
+        raise seats_unavailable(taken)
 
 
 async def _hold(context: ReservationContext, request: BookingRequest, *, again: bool = False) -> Booking:

@@ -21,7 +21,7 @@ from db.outbox import append
 from db.reservation import offers
 from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
 from db.reservation.tickets import issue, tickets_of
-from domain.bookings import EDGES, OVER, PAID, Booking, BookingRequest, BookingStatus
+from domain.bookings import EDGES, OVER, PAID, Booking, BookingRequest, BookingStatus, seats_unavailable
 from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld
 from domain.problems import ProblemType, Refused
 
@@ -212,11 +212,6 @@ async def _claim_general(connection: AsyncConnection, booking: Booking) -> None:
         )
 
 
-def seats_unavailable(taken: Sequence[str]) -> Refused:
-    """The refusal of places that other bookings have."""
-    return Refused(ProblemType.SEATS_UNAVAILABLE, f"Not available any more: {', '.join(taken)}.", seats=list(taken))
-
-
 async def move(
     connection: AsyncConnection,
     booking_id: UUID,
@@ -394,5 +389,9 @@ def held(booking: Booking) -> BookingHeld:
 
 def identity(booking: Booking) -> dict[str, Any]:
     """The fields that every domain event of a booking has."""
-    ids = {"booking_id": booking.id, "event_id": booking.event_id, "user_id": booking.user_id}
-    return ids | {"status": booking.status}
+    return {
+        "booking_id": booking.id,
+        "event_id": booking.event_id,
+        "user_id": booking.user_id,
+        "status": booking.status,
+    }

@@ -12,7 +12,7 @@ from db.reservation import offers
 from db.reservation.bookings import bookings
 from db.reservation.refunds import refunds
 from db.reservation.tables import EventRow, TicketRow
-from domain.bookings import Booking, BookingStatus, Ticket
+from domain.bookings import Booking, BookingStatus, Ticket, seats_unavailable
 from domain.exchanges import EXCHANGEABLE, ExchangePolicy, ExchangeRequest
 from domain.problems import ProblemType, Refused
 from domain.providers import check_admitted
@@ -45,7 +45,7 @@ async def plan(connection: AsyncConnection, request: ExchangeRequest, *, lock: b
     await _check_policy(connection, booking.event_id)
     price = offers.price_of(offered.sections, [request.seat], {})
     if request.seat in {each.seat for each in booking.tickets}:
-        raise bookings.seats_unavailable([request.seat])
+        raise seats_unavailable([request.seat])
     difference = price - int(offered.sections[ticket.section].price)
     if difference > 0:
         await _check_payment(connection, request, difference)
