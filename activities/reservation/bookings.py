@@ -255,7 +255,8 @@ class ReservationActivities:
         """Turn the claim into a sale before any money is taken.
 
         Returns:
-            Why that is impossible (lost claim, event called off, cancelled by the buyer), or None.
+            Why that is impossible, or None: the claim is lost, the event or the booking is cancelled, or the money is
+            being returned.
         """
         try:
             async with self._engine.begin() as connection:

@@ -167,14 +167,14 @@ class Subscriber:
         if monotonic() < self._measure_lag_at:
             return
         self._measure_lag_at = monotonic() + _LAG_EVERY
-        lag: dict[Partition, int] = {}
         with suppress(KafkaException):
             positions = [each for each in self._consumer.position(self._consumer.assignment()) if each.offset >= 0]
             # One request on a connection of its own: on the consumer's, each partition waits for the fetch before it.
             ends = {TopicPartition(each.topic, each.partition): _END for each in positions}
             asked = self._admin.list_offsets(ends, request_timeout=_LAG_TIMEOUT) if ends else {}
+            lag = {where: self.lag[where] for where in map(_partition, positions) if where in self.lag}
             for each in positions:
-                with suppress(KafkaException):  # its broker is away; the lag of the others is known
+                with suppress(KafkaException):  # its broker is away: the lag is the last known one
                     end = asked[TopicPartition(each.topic, each.partition)].result().offset
                     lag[_partition(each)] = max(0, end - each.offset)
             self.lag = lag

@@ -13,6 +13,7 @@ from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.webhooks import rows
 
+FORBID_TICKETS = "UPDATE bookings SET tickets_forbidden = true WHERE id = %s RETURNING version"
 REFUSED_AFTER_3DS = "pm_card_threeDSecureRequiredChargeDeclined"
 
 
@@ -161,8 +162,7 @@ async def test_a_payment_whose_money_began_to_go_back_is_undone_and_needs_no_ope
     buyer, key = platform.new_buyer(), str(uuid4())
     booking, url = await challenged(platform, buyer, key=key)
     # A task that returns the money does this first. If its worker dies then, the next run of the task goes forward.
-    forbid = "UPDATE bookings SET tickets_forbidden = true WHERE id = %s RETURNING version"
-    assert rows(settings, forbid, booking, of="reservation")
+    assert rows(settings, FORBID_TICKETS, booking, of="reservation")
 
     await platform.provider.act(url, "approve")
 
@@ -170,3 +170,21 @@ async def test_a_payment_whose_money_began_to_go_back_is_undone_and_needs_no_ope
     assert await platform.provider.kept(booking) == 0
     assert not await platform.provider.calls(booking, "capture")
     assert await platform.seat((await buyer.booking(booking))["event_id"], "A-1-1") == "available"
+
+
+async def test_a_capture_that_meets_money_on_its_way_back_is_refunded_without_an_operator(
+    platform: PlatformClient, settings: Settings
+) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
+    booking = await buyer.held(event, "A-1-1")
+    await platform.provider.will("slow", "capture", booking, delay_seconds=1)
+    paying = asyncio.create_task(buyer.pay(booking))
+    await eventually(lambda: platform.provider.in_flight(booking, "capture"), every=0.02)
+    assert rows(settings, FORBID_TICKETS, booking, of="reservation")  # as a worker left behind does
+
+    answer = await paying
+
+    assert (answer.status_code, answer.json()["type"].rsplit("/", 1)[-1]) == (409, "booking-failed"), answer.text
+    await buyer.ends_as(booking, "failed")
+    assert await platform.provider.kept(booking) == 0
+    assert await platform.seat(event, "A-1-1") == "available"

@@ -7,12 +7,16 @@ import time
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import pytest
+
 from stack.install_context import InstallContext
 from stack.paths import Paths
 from stack.servers import install
 
 STACKS = 6
 CONTENT = "the whole server\n"
+# Python 3.12 warns of a fork beside threads; these children only install.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 _forking = multiprocessing.get_context("fork")  # a start of an interpreter each would spread their beginnings
 
 

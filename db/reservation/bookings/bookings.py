@@ -271,7 +271,7 @@ _MAY_BE_PAID = (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED, BookingStat
 
 
 async def forbid_tickets(connection: AsyncConnection, booking_id: UUID) -> None:
-    """Stop the payment that is under way from issuing tickets; issued tickets stay."""
+    """Stop the payment that is under way from selling the seats and issuing tickets; issued tickets stay."""
     barred = update(BookingRow).where(BookingRow.id == booking_id, BookingRow.status.in_(_MAY_BE_PAID))
     await connection.execute(barred.values(tickets_forbidden=True))
 
