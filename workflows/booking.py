@@ -25,8 +25,8 @@ with workflow.unsafe.imports_passed_through():
     from temporal.saga import Aborted, NoEffect, Saga, shielded
     from workflows.support import problems
     from workflows.support.booking_state import BookingState, StateConflict
+    from workflows.support.buyer_commands import BuyerCommands, PendingPayment
     from workflows.support.operator_gate import ISSUE_TICKETS, RELEASE_SEATS, RETURN_MONEY, OperatorGate, done_by_hand
-    from workflows.support.pay_commands import PayCommands, PendingPayment
     from workflows.support.payment_steps import PaymentSteps
 
 
@@ -48,16 +48,16 @@ class BookingWorkflow(OperatorGate):
             request.id, self._policy.compensation_attempts, locally=self._policy.payment_steps == "local"
         )
         self._saga = Saga()
-        self._commands = PayCommands()
+        self._commands = BuyerCommands()
         self._hold: HoldOutcome | None = None
-        self._cancel_requested = self._abandon_requested = self._buyer_had_to_act = False
+        self._buyer_had_to_act = False
 
     # The life of a booking
 
     @workflow.run
     async def run(self, request: BookingRequest) -> Booking:
         """From the hold to the end; a cancellation from Temporal's UI counts as the buyer's, and loses no effect."""
-        await shielded(self._live(), on_cancel=self._request_cancel)
+        await shielded(self._live(), on_cancel=self._commands.request_cancel)
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._booking
 
@@ -85,7 +85,7 @@ class BookingWorkflow(OperatorGate):
             await self._end(BookingStatus.FAILED, problems.UNDONE)
             return
         await self._reservation.wait_while_held(unless=self._is_called)
-        if self._cancel_requested:
+        if self._commands.cancel_requested:
             await self._end(BookingStatus.CANCELLED)
         elif self._commands.pending:
             await self._pay(self._commands.pending)
@@ -104,9 +104,9 @@ class BookingWorkflow(OperatorGate):
             async with self._saga as saga:
                 if not is_free:
                     await saga.step("authorize", self._authorize(payment), undo=self._return_money)
-                self._heed_cancel()
+                self._commands.heed_cancel()
                 await self._reservation.commit()  # undone by the release, always last, which frees held and sold seats
-                self._heed_cancel()
+                self._commands.heed_cancel()
                 if not is_free:
                     await self._payments.capture()  # undone as the authorization is: what is taken is refunded
                 await self.must(ISSUE_TICKETS, self._reservation.issue, compensate=self._fence_step)
@@ -122,7 +122,7 @@ class BookingWorkflow(OperatorGate):
 
     async def _authorize(self, payment: PendingPayment) -> None:
         async def require_action(action_url: str | None) -> None:
-            self._buyer_had_to_act, self._abandon_requested = True, False
+            self._buyer_had_to_act, self._commands.abandon_requested = True, False
             await self._reservation.require_action()
             self._reply(payment, action_url=action_url)
 
@@ -133,19 +133,15 @@ class BookingWorkflow(OperatorGate):
             window=self._policy.payment_window,
             notification=self.notification,
             require_action=require_action,
-            gives_up=lambda: self._cancel_requested or self._abandon_requested,
+            gives_up=lambda: self._commands.cancel_requested or self._commands.abandon_requested,
         )
         if authorization.result is AuthorizationResult.ACTION_REQUIRED:
             await self._return_money()
-            raise NotPaid(problems.ABANDONED if self._abandon_requested else problems.TOO_LATE)
+            raise NotPaid(problems.ABANDONED if self._commands.abandon_requested else problems.TOO_LATE)
         if self._booking.status is BookingStatus.ACTION_REQUIRED:
             await self._reservation.resume_payment()
         if authorization.result is not AuthorizationResult.AUTHORIZED:
             raise NotPaid(problems.why_not_paid(authorization))
-
-    def _heed_cancel(self) -> None:
-        if self._cancel_requested:
-            raise Aborted(problems.CANCELLED, BookingStatus.CANCELLED)
 
     # Going back
 
@@ -212,19 +208,17 @@ class BookingWorkflow(OperatorGate):
     @pay.validator
     def _may_pay(self, command: PaymentCommand) -> None:
         if self._hold:
-            self._commands.check(self._reservation.known, command, is_cancelled=self._cancel_requested)
+            self._commands.check(self._reservation.known, command)
 
     @workflow.update
     async def cancel(self) -> CancelOutcome:
         """Let go; a payment under way is waited for and undone, unless its money is being taken already."""
-        self._request_cancel()
+        self._commands.request_cancel()
         if not self._hold:
             await self._known_hold()
             self._may_cancel()
         await workflow.wait_condition(lambda: self._reservation.is_over or self.waits_at is not None)
-        if self._booking.status is BookingStatus.CANCELLED:
-            return CancelOutcome(booking=self._booking)
-        return CancelOutcome(problem=problems.why_not_cancelled(self._booking))
+        return self._let_go(BookingStatus.CANCELLED)
 
     @cancel.validator
     def _may_cancel(self) -> None:
@@ -234,12 +228,10 @@ class BookingWorkflow(OperatorGate):
     @workflow.update
     async def abandon(self) -> CancelOutcome:
         """End the payment that waits for its buyer, and keep the hold, so that the buyer may pay otherwise."""
-        self._abandon_requested = True
+        self._commands.abandon_requested = True
         paying = (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED)
         await workflow.wait_condition(lambda: self._booking.status not in paying or self.waits_at is not None)
-        if self._booking.status is BookingStatus.HELD:
-            return CancelOutcome(booking=self._booking)
-        return CancelOutcome(problem=problems.why_not_cancelled(self._booking))
+        return self._let_go(BookingStatus.HELD)
 
     @abandon.validator
     def _may_abandon(self) -> None:
@@ -259,11 +251,13 @@ class BookingWorkflow(OperatorGate):
         assert self._hold is not None
         return self._hold
 
-    def _is_called(self) -> bool:
-        return self._commands.pending is not None or self._cancel_requested or self.notification.has_arrived
+    def _let_go(self, expected: BookingStatus) -> CancelOutcome:
+        if self._booking.status is expected:
+            return CancelOutcome(booking=self._booking)
+        return CancelOutcome(problem=problems.why_not_cancelled(self._booking))
 
-    def _request_cancel(self) -> None:
-        self._cancel_requested = True
+    def _is_called(self) -> bool:
+        return self._commands.pending is not None or self._commands.cancel_requested or self.notification.has_arrived
 
     @property
     def _booking(self) -> Booking:

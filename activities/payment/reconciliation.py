@@ -24,9 +24,9 @@ from domain.reconciliation import (
     SHOWN,
     Difference,
     DifferenceKind,
+    LedgerPosition,
     ReconcileDay,
     Reconciliation,
-    Standing,
     compare,
 )
 
@@ -79,8 +79,8 @@ class ReconciliationActivities:
                     return
                 progress[:] = [page]
 
-    @activity.defn
-    async def compare_books(self, order: ReconcileDay) -> Reconciliation:
+    @activity.defn(name="compare_books")
+    async def compare(self, order: ReconcileDay) -> Reconciliation:
         """Find and keep the differences of the day; those that are not seen any more are resolved."""
         found = await self._strangers(order)
         looked_up, after, progress = 0, _NO_BOOKING, list[str]()
@@ -95,7 +95,7 @@ class ReconciliationActivities:
         async with self._engine.connect() as connection:
             strangers = await reconciliation.strangers(connection, order.provider, order.day)
         return [
-            _difference(order, reference, DifferenceKind.MISSING_HERE, "no booking of ours", words)
+            _difference(order, reference, DifferenceKind.MISSING_HERE, "no booking here", words)
             for reference, words in strangers
         ]
 
@@ -116,9 +116,9 @@ class ReconciliationActivities:
             if payment.intent_id is None:
                 continue
             theirs = await self._retrieve(order.provider, payment.intent_id)
-            kind = compare(payment.standing, theirs)
+            kind = compare(payment.position, theirs)
             if kind:
-                ours = _in_words(payment.standing)
+                ours = _in_words(payment.position)
                 found.append(_difference(order, str(booking), kind, ours, _told(theirs, payment.intent_id)))
             if theirs:
                 taken, back = taken + theirs.captured, back + theirs.refunded
@@ -165,15 +165,15 @@ def _difference(order: ReconcileDay, subject: str, kind: DifferenceKind, ours: s
     return Difference(provider=order.provider, day=order.day, subject=subject, kind=kind, ours=ours, theirs=theirs)
 
 
-def _in_words(standing: Standing) -> str:
+def _in_words(position: LedgerPosition) -> str:
     parts = [
-        f"{name} {amount} {standing.currency}"
+        f"{name} {amount} {position.currency}"
         for name, amount in (
-            ("authorized", standing.held), ("captured", standing.captured), ("refunded", standing.refunded)
+            ("authorized", position.held), ("captured", position.captured), ("refunded", position.refunded)
         )
         if amount
     ]  # fmt: skip
-    return ", ".join(parts) or ("let go" if standing.is_known else "nothing")
+    return ", ".join(parts) or ("let go" if position.is_known else "nothing")
 
 
 def _told(intent: Intent | None, intent_id: str) -> str:

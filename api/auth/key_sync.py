@@ -38,17 +38,17 @@ class KeySync:
         self._board = RevocationBoard(opened.redis)
         self._database: AsyncEngine | None = opened.engines.get("identity")
         self._http = httpx2.AsyncClient(base_url=opened.settings.identity_address, timeout=DEADLINE, trust_env=False)
-        self._looked = -EVERY
-        self._looking: asyncio.Task[None] | None = None
-        self._looks = 0
+        self._read_at = -EVERY
+        self._reading: asyncio.Task[None] | None = None
+        self._reads = 0
 
     async def learn(self) -> None:
         """Read now, for a token of an unknown key; at most once a second, whatever callers send."""
-        if self._looking is None and time.monotonic() - self._looked >= EVERY:
-            self._looking = asyncio.create_task(self._look())
-            self._looking.add_done_callback(self._seen)
-        if self._looking is not None:
-            await asyncio.shield(self._looking)
+        if self._reading is None and time.monotonic() - self._read_at >= EVERY:
+            self._reading = asyncio.create_task(self._read())
+            self._reading.add_done_callback(self._finish)
+        if self._reading is not None:
+            await asyncio.shield(self._reading)
 
     async def run(self) -> None:
         """Read once a second until cancelled; while a server is down, what was read last stays."""
@@ -60,16 +60,16 @@ class KeySync:
         """Close the HTTP client that reads identity's keys."""
         await self._http.aclose()
 
-    def _seen(self, _: asyncio.Task[None]) -> None:
-        self._looking, self._looked = None, time.monotonic()
+    def _finish(self, _: asyncio.Task[None]) -> None:
+        self._reading, self._read_at = None, time.monotonic()
 
-    async def _look(self) -> None:
+    async def _read(self) -> None:
         await asyncio.gather(self._try(self._keys()), self._try(self._revocations()))
-        self._looks += 1
+        self._reads += 1
 
-    async def _try(self, look: Awaitable[None]) -> None:
+    async def _try(self, read: Awaitable[None]) -> None:
         try:
-            await with_deadline(look)
+            await with_deadline(read)
         except Exception as error:  # whatever it is, what was read before stays in use
             structlog.get_logger().warning("tokens: could not read", error=type(error).__name__)
 
@@ -87,7 +87,7 @@ class KeySync:
             return await read_ring(connection, self._settings)
 
     async def _revocations(self) -> None:
-        whole = self._looks % _WHOLE_EVERY == 0
+        whole = self._reads % _WHOLE_EVERY == 0
         oldest = time.time() - LIFETIME - _OVERLAP
         since = oldest if whole else max(self._tokens.revoked.values(), default=oldest) - _OVERLAP
         found = await self._found(time.time() - since)

@@ -67,12 +67,12 @@ _RECEIVE = text(
         FROM refunds JOIN attempts ON (refunds.booking_id, refunds.attempt) = (attempts.booking_id, attempts.number)
         WHERE :is_refund AND attempts.provider = :provider
           AND refunds.booking_id = coalesce((SELECT booking_id FROM about), CAST(:booking_id AS uuid))
-    ), judged AS (
+    ), decided AS (
         SELECT is_in_time, refunds, given, coalesce(about.booking_id, CAST(:booking_id AS uuid)) AS of_booking,
                CASE WHEN is_late THEN '{WebhookAction.LATE}'
                     WHEN coalesce(refunds, given) IS NOT NULL THEN '{WebhookAction.REFUND}'
                     WHEN state = '{AttemptState.ACTION_REQUIRED}' AND NOT :is_refund THEN '{WebhookAction.SAGA}'
-                    ELSE '{WebhookAction.IGNORED}' END AS judged
+                    ELSE '{WebhookAction.IGNORED}' END AS decided
         FROM message CROSS JOIN waiting LEFT JOIN about ON true
     ), watching AS (
         UPDATE attempts SET watched = true FROM about
@@ -80,10 +80,10 @@ _RECEIVE = text(
           AND (attempts.booking_id, attempts.number) = (about.booking_id, about.number)
     ), kept AS (
         INSERT INTO webhooks (provider, event_id, type, intent_id, booking_id, course)
-        SELECT :provider, :event_id, :type, :intent_id, of_booking, judged FROM judged WHERE is_in_time
+        SELECT :provider, :event_id, :type, :intent_id, of_booking, decided FROM decided WHERE is_in_time
         ON CONFLICT DO NOTHING
     )
-    SELECT is_in_time, judged, refunds, given, about.* FROM judged LEFT JOIN about ON true
+    SELECT is_in_time, decided, refunds, given, about.* FROM decided LEFT JOIN about ON true
     """
 )
 
@@ -105,4 +105,4 @@ async def receive(connection: AsyncConnection, news: ProviderNotification) -> We
     if not row.is_in_time:
         raise NotificationRefused("the signature is too old or from the future")
     attempt = read_attempt(row) if row.number else None
-    return WebhookDecision(WebhookAction(row.judged), attempt, row.refunds or (), row.given or ())
+    return WebhookDecision(WebhookAction(row.decided), attempt, row.refunds or (), row.given or ())

@@ -40,8 +40,8 @@ def locate(context: InstallContext) -> Mapping[str, str]:
 def lay_out(context: InstallContext, facts: Mapping[str, str]) -> None:
     """Create the cluster the first time; after a crash, clear what the dead server left."""
     cluster = Path(facts["cluster"])
-    # We hold the proof (a free lock) that no server of ours lives. Postgres itself only looks whether the pid in this
-    # file is alive, and after a crash of the machine that may be anyone.
+    # A free lock has proved that no server of this stack runs. Postgres itself only looks whether the pid in this file
+    # is alive, and after a crash of the machine that may be anyone.
     (cluster / "postmaster.pid").unlink(missing_ok=True)
     if not (cluster / "PG_VERSION").exists():
         context.say("creating the cluster")

@@ -88,7 +88,7 @@ async def test_an_invalid_reset_token_costs_no_password_hash(settings: Settings)
     async with serving(settings, "identity") as client:
         crowd = [asyncio.create_task(comes_again()) for _ in range(120)]  # more than there is room for
         await there_is_no_room.wait()
-        body = {"token": "none of ours", "password": "another battery staple"}
+        body = {"token": "unknown", "password": "another battery staple"}
         answer = await client.post("/v1/password-resets/confirm", json=body)
         for each in crowd:
             each.cancel()

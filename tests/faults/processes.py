@@ -41,7 +41,7 @@ def start(
     """Start a process (`work`, `relay`, `consume`) for these services, with the planned fault.
 
     Args:
-        ahead: How much its clock is ahead of ours.
+        ahead: How much its clock is ahead of this process's.
     """
     return _start(_work, kind, settings, list(names), plan, log=log, ahead=ahead)
 

@@ -59,7 +59,7 @@ async def says_no_at_the_bank(visit: Visit) -> str:
 
 
 async def walks_away_from_the_bank(visit: Visit) -> str:
-    """Nobody abandons anything: the payment's window closes, and the seats can be paid for anew."""
+    """The buyer does nothing: the payment's window closes, and the seats can be paid for again."""
     key = str(uuid4())
     answer = await visit.order(visit.checkout.asking, key)
     await visit.checkout.go(answer, visit.checkout.asking)

@@ -28,7 +28,7 @@ BODIES: dict[str, tuple[str, dict[str, Any], str]] = {
     "a number": ("/v1/bookings", {"event_id": str(uuid4()), "quantities": {"A": int(PLAIN)}}, "body.quantities.A"),
     "an unknown field": ("/v1/bookings", {"card": {"number": NUMBER}}, "body.card.number"),
     "a payment method": (f"/v1/bookings/{uuid4()}/payment", {"payment_method": f"pm_{PLAIN}"}, "body.payment_method"),
-    "nobody's path": ("/v1/nothing", {"card": PLAIN}, "body.card"),
+    "an unknown path": ("/v1/nothing", {"card": PLAIN}, "body.card"),
 }
 
 

@@ -122,7 +122,7 @@ class IyzicoGateway:
         ACTION_REQUIRED as long as the buyer may still pay on the page, also after a card was refused there; OPEN when
         a refusal has ended the buyer's visit, as after 3-D Secure. `decline_code` says why, `amount` is unknown then.
         """
-        found = await self._look(intent_id)
+        found = await self._form(intent_id)
         return found.intent if isinstance(found, _Payment) else found
 
     async def capture(self, intent_id: str, *, key: str) -> Intent:
@@ -152,7 +152,7 @@ class IyzicoGateway:
             PaymentRejected: The money was taken (`intent_captured`), the form may still be paid (`form_open`), or the
                 payment is being reviewed (`payment_in_review`).
         """
-        found = await self._look(intent_id)
+        found = await self._form(intent_id)
         if not isinstance(found, _Payment):
             if found.state is IntentState.ACTION_REQUIRED:
                 raise PaymentRejected("form_open", "a form that is not paid cannot be withdrawn")
@@ -186,7 +186,7 @@ class IyzicoGateway:
 
     async def retrieve_refund(self, intent_id: str, *, key: str) -> ProviderRefund | None:
         """The refund that was made under this key, as it stands now; None where there is none."""
-        found = await self._look(intent_id)
+        found = await self._form(intent_id)
         if not isinstance(found, _Payment):
             # Only what was taken is given back. To take this for "none" would give it back a second time.
             raise PaymentUnknown("iyzico does not tell of the payment whose refund is looked for")
@@ -198,12 +198,12 @@ class IyzicoGateway:
         return movements_of(succeeded(await self._call("GET", f"/v2/reporting/payment/transactions?{query}", "")))
 
     async def _payment(self, intent_id: str, operation: str) -> _Payment:
-        found = await self._look(intent_id)
+        found = await self._form(intent_id)
         if isinstance(found, _Payment):
             return found
         raise PaymentRejected(f"intent_{found.state}", f"{operation} of a form on which nothing was paid")
 
-    async def _look(self, token: str) -> _Payment | Intent:
+    async def _form(self, token: str) -> _Payment | Intent:
         """The form's payment as it stands now, or the state of a form that is not paid."""
         request = {"token": token, **_about(token)}
         answer = await self._post("/payment/iyzipos/checkoutform/auth/ecom/detail", request)
@@ -212,7 +212,8 @@ class IyzicoGateway:
             self._trust(answer, OF_A_FORM)
             return await self._report(token, str(answer["paymentId"]))
         if status is None:
-            # No code is documented for a form that nobody has paid: what is neither our mistake nor iyzico's is one.
+            # iyzico documents no code for a form that is not paid: it is any that names no wrong call and no fault
+            # of iyzico.
             if code_of(answer) in SYSTEM_ERRORS | WRONG_CALLS:
                 raise refusal(answer)
             return Intent(id=token, state=IntentState.ACTION_REQUIRED)

@@ -59,7 +59,7 @@ def _moved(answer: Any, ours: ToOurs) -> MovementPage:
 
 
 def _of_balance(line: Any, ours: ToOurs) -> Movement:
-    # What is of nothing that we can see is none of ours, and is told by what it did to the balance.
+    # A line of no payment that we know is not of this product. Its effect on the balance says what it is.
     source = line if line.source is None or isinstance(line.source, str) else line.source
     currency, settled = source.currency.upper(), line.currency.upper()
     paid = source.amount_captured if source.object == "charge" else abs(source.amount)

@@ -66,14 +66,14 @@ async def admitted(locks: SeatLocks, places: Places, read: Callable[[], Awaitabl
 
 
 async def test_a_crowd_at_a_cold_event_reads_postgres_once(locks: SeatLocks, redis: Redis, event: UUID) -> None:
-    house = [(f"A-{row}-{number}", uuid4(), None) for row in range(1, 41) for number in range(1, 51)]
+    seats = [(f"A-{row}-{number}", uuid4(), None) for row in range(1, 41) for number in range(1, 51)]
     await forget(redis, event)
     reads = 0
 
     async def read() -> Claims:
         nonlocal reads
         reads += 1
-        return Claims(CAPACITY, house, ())
+        return Claims(CAPACITY, seats, ())
 
     crowd = [wants(event, "A-40-50", f"B-1-{number}", Standing=1) for number in range(40)]
     answers = await asyncio.gather(*(admitted(locks, places, read) for places in crowd))

@@ -1,4 +1,4 @@
-"""Commands to pay, as an update hands them to a booking's saga and the saga answers them."""
+"""What a buyer commands while a booking lives, as updates hand it to the saga and the saga answers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from domain.bookings import OVER, Booking, BookingStatus, PaymentCommand, PaymentOutcome
     from domain.problems import Problem, ProblemType
+    from temporal.saga import Aborted
+    from workflows.support import problems
 
 
 class PendingPayment:
@@ -26,11 +28,17 @@ class PendingPayment:
         self.outcome: PaymentOutcome | None = None
 
 
-class PayCommands:
-    """One at a time: a command is pending from its acceptance until its answer."""
+class BuyerCommands:
+    """One payment at a time: its command is pending from its acceptance until its answer.
+
+    Attributes:
+        cancel_requested: The buyer lets the whole booking go.
+        abandon_requested: The buyer ends the payment that waits for its buyer.
+    """
 
     def __init__(self) -> None:
         """None was handed in yet."""
+        self.cancel_requested = self.abandon_requested = False
         self._latest: PendingPayment | None = None
         self._failed_later: dict[str, Problem] = {}  # after an answer that said that the buyer has to act, by id
 
@@ -39,13 +47,26 @@ class PayCommands:
         """The command that has no answer yet."""
         return self._latest if self._latest and self._latest.outcome is None else None
 
-    def check(self, booking: Booking | None, command: PaymentCommand, *, is_cancelled: bool) -> None:
-        """Check that a command may be accepted now.
+    def request_cancel(self) -> None:
+        """Let the booking go as soon as that can be done."""
+        self.cancel_requested = True
+
+    def heed_cancel(self) -> None:
+        """Go no further with a payment.
+
+        Raises:
+            Aborted: The buyer lets the booking go.
+        """
+        if self.cancel_requested:
+            raise Aborted(problems.CANCELLED, BookingStatus.CANCELLED)
+
+    def check(self, booking: Booking | None, command: PaymentCommand) -> None:
+        """Check that a command to pay may be accepted now.
 
         Raises:
             ApplicationError: The booking cannot be paid, another payment is under way, or the command is too late.
         """
-        if booking is None or booking.status in OVER or is_cancelled:
+        if booking is None or booking.status in OVER or self.cancel_requested:
             raise ApplicationError("The booking cannot be paid.", type=ProblemType.WRONG_STATE)
         if self.pending or booking.status is not BookingStatus.HELD:
             raise ApplicationError("A payment is under way.", type=ProblemType.PAYMENT_IN_PROGRESS)
@@ -53,7 +74,7 @@ class PayCommands:
             raise ApplicationError("The call came too late.", type=ProblemType.PAYMENT_TOO_LATE)
 
     async def accept(self, command: PaymentCommand) -> PaymentOutcome:
-        """Make the command the pending one, and wait for its answer."""
+        """Make the command to pay the pending one, and wait for its answer."""
         update = workflow.current_update_info()
         accepted = self._latest = PendingPayment(update.id if update else "", command)
         await workflow.wait_condition(lambda: accepted.outcome is not None)
@@ -68,7 +89,7 @@ class PayCommands:
         problem: Problem | None = None,
         action_url: str | None = None,
     ) -> None:
-        """Answer a command; the buyer gets the first answer, and a problem that comes later is kept for a query."""
+        """Answer a command to pay; the first answer counts, and a problem that comes later is kept for a query."""
         if payment.outcome and payment.outcome.booking and problem:
             self._failed_later[payment.id] = problem
         elif payment.outcome is None:
