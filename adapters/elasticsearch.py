@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from math import asin, cos, radians, sin, sqrt
@@ -166,9 +166,9 @@ class EventSearch:
         names = dict.fromkeys(hit["_source"]["name"] for hit in answer["hits"]["hits"])
         return list(names)[:_SUGGESTIONS]
 
-    async def documents(self, event_id: UUID | None) -> AsyncIterator[IndexedEvent]:
-        """The indexed documents of one event, or of all events."""
-        chosen = {"ids": {"values": [str(event_id)]}} if event_id else {"match_all": {}}
+    async def documents(self, event_ids: Iterable[UUID] | None) -> AsyncIterator[IndexedEvent]:
+        """The indexed documents of some events, or of all events."""
+        chosen = {"match_all": {}} if event_ids is None else {"ids": {"values": [str(event) for event in event_ids]}}
         after: Sequence[Any] | None = None
         while True:
             async with _unavailable():
