@@ -45,7 +45,7 @@ async def record(platform: PlatformClient) -> AsyncIterator[tuple[str, WorkflowH
             await platform.exchange_saga(exchange["id"]).execute_update("operate", "retry")
         yield name, await ended(platform, f"exchange-{exchange['id']}")
     await _race(platform, event)
-    yield "exchange-refused-because-its-seat-was-taken", await refused(platform, event, "Exchange")
+    yield "exchange-refused", await refused(platform, event, "Exchange")
 
 
 async def _wait_for_operator(platform: PlatformClient, buyer: Buyer, booking: str, path: str) -> None:

@@ -11,14 +11,14 @@ from temporalio.client import WorkflowHistory
 from tests.buyer import Buyer
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
-from tests.workflows.recording.shared import ended, refused
+from tests.workflows.recording.shared import ended, refused, reset
 
 
 async def record(platform: PlatformClient) -> AsyncIterator[tuple[str, WorkflowHistory]]:
     """Yield the name of each way, and its history."""
     event, buyer = await platform.event(), platform.new_buyer()
-    bookings = [await buyer.bought(event, f"A-1-{number}", f"A-2-{number}") for number in range(1, 7)]
-    whole, failing, stuck, by_hand, pending, twice = (str(booking["id"]) for booking in bookings)
+    bookings = [await buyer.bought(event, f"A-1-{number}", f"A-2-{number}") for number in range(1, 8)]
+    whole, failing, stuck, by_hand, pending, twice, again = (str(booking["id"]) for booking in bookings)
     yield "refund-succeeded", await ended(platform, await _refund(buyer, whole))
     await platform.provider.will("decline", "refund", failing)
     yield "refund-succeeded-at-its-second-try", await ended(platform, await _refund(buyer, failing))
@@ -27,7 +27,10 @@ async def record(platform: PlatformClient) -> AsyncIterator[tuple[str, WorkflowH
     yield "refund-succeeded-after-it-was-pending", await _pending(platform, buyer, pending)
     yield "refund-made-again", await _taken_back(platform, whole)
     await asyncio.gather(*(buyer.refund(twice) for _ in range(8)))
-    yield "refund-refused-because-its-tickets-were-void", await refused(platform, event, "Refund")
+    yield "refund-refused", await refused(platform, event, "Refund")
+    done = await _refund(buyer, again)
+    await ended(platform, done)
+    yield "refund-reset-after-it-succeeded", await reset(platform, done)
 
 
 async def _refund(buyer: Buyer, booking: str) -> str:

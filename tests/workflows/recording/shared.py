@@ -8,6 +8,7 @@ from pathlib import Path
 from temporalio.client import WorkflowHistory
 from temporalio.service import RPCError, RPCStatusCode
 
+from temporal.search_attributes import REFUSED
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
@@ -31,13 +32,19 @@ async def ended(platform: PlatformClient, workflow_id: str) -> WorkflowHistory:
 
 
 async def refused(platform: PlatformClient, event: str, workflow_type: str) -> WorkflowHistory:
-    """The history of a request of this event that lost a race inside its workflow, which fails it."""
-    query = f"SeatwrightEvent = '{event}' AND WorkflowType = '{workflow_type}' AND ExecutionStatus = 'Failed'"
+    """The history of a request of this event that lost a race inside its workflow."""
+    query = f"SeatwrightEvent = '{event}' AND WorkflowType = '{workflow_type}' AND SeatwrightStatus = '{REFUSED}'"
 
-    async def failed() -> str | None:
+    async def found() -> str | None:
         return next(iter([found.id async for found in platform.temporal.list_workflows(query)]), None)
 
-    return await ended(platform, await eventually(failed))
+    return await ended(platform, await eventually(found))
+
+
+async def reset(platform: PlatformClient, workflow_id: str) -> WorkflowHistory:
+    """The history of a workflow's next run, after it was reset to its beginning."""
+    await platform.reset(platform.temporal.get_workflow_handle(workflow_id))
+    return await ended(platform, workflow_id)
 
 
 def write(name: str, history: WorkflowHistory) -> None:
