@@ -66,7 +66,7 @@ class Scene:
         exchange = ExchangeRequest(
             id=self.id(exchange_id_for), requested_by=self.buyer.user_id, seat="A-1-2",
             ticket=self.booking["tickets"][0]["id"], deadline=datetime.now(UTC) + timedelta(minutes=1),
-            window=timedelta(minutes=1), attempts=3, **of,
+            payment=None, window=timedelta(minutes=1), attempts=3, **of,
         )  # fmt: skip
         return exchange, start_exchange(exchange)
 
@@ -81,11 +81,15 @@ class Scene:
         )
 
 
-@pytest.fixture
-async def scene(platform: PlatformClient) -> Scene:
+async def a_scene(platform: PlatformClient) -> Scene:
     event, buyer, rival = await platform.event(), platform.new_buyer(), platform.new_buyer()
     booking, rivals = await buyer.bought(event, "A-1-1"), await rival.held(event, "A-1-2")
     return Scene(platform, event, buyer, booking, rivals, rival, str(uuid4()))
+
+
+@pytest.fixture
+async def scene(platform: PlatformClient) -> Scene:
+    return await a_scene(platform)
 
 
 @pytest.mark.parametrize("what", WORKFLOWS)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from temporalio.client import WorkflowHistory
 from temporalio.service import RPCError, RPCStatusCode
 
-from temporal.search_attributes import REFUSED
+from api.http.sagas import start_or_attach
 from tests.platform_client import PlatformClient
+from tests.scenarios.test_refusals import WORKFLOWS, a_scene
 from tests.waiting import eventually
+from workflows.booking import BookingWorkflow
+from workflows.exchange import ExchangeWorkflow
+from workflows.refund import RefundWorkflow
 
 HISTORIES = Path(__file__).parents[2] / "histories"
 
@@ -31,14 +36,21 @@ async def ended(platform: PlatformClient, workflow_id: str) -> WorkflowHistory:
     return await handle.fetch_history()
 
 
-async def refused(platform: PlatformClient, event: str, workflow_type: str) -> WorkflowHistory:
-    """The history of a request of this event that lost a race inside its workflow."""
-    query = f"SeatwrightEvent = '{event}' AND WorkflowType = '{workflow_type}' AND SeatwrightStatus = '{REFUSED}'"
+async def refused(platform: PlatformClient, what: str) -> WorkflowHistory:
+    """The history of a request that is possible no more when it comes to its workflow."""
+    scene = await a_scene(platform)
+    request, options = scene.impossible(what)
+    update, args = _ANSWERS[what]
+    run = WORKFLOWS[what]
+    await start_or_attach(platform.temporal, run, request, options, update, args=args, about={}, wait=30)
+    return await ended(platform, options["id"])
 
-    async def found() -> str | None:
-        return next(iter([found.id async for found in platform.temporal.list_workflows(query)]), None)
 
-    return await ended(platform, await eventually(found))
+_ANSWERS: dict[str, tuple[Any, list[str]]] = {
+    "hold": (BookingWorkflow.hold, ["a call"]),
+    "refund": (RefundWorkflow.accepted, []),
+    "exchange": (ExchangeWorkflow.answered, []),
+}
 
 
 async def reset(platform: PlatformClient, workflow_id: str) -> WorkflowHistory:
