@@ -20,7 +20,7 @@ from domain.seats import SeatName
 KURVE = 'Süd-"Kurve" 1'
 
 
-def stock(rows: int = 2, seats_per_row: int = 3, **taken: str) -> Stock:
+def stock(taken: dict[str, str], rows: int = 2, seats_per_row: int = 3) -> Stock:
     seated = Section(
         name=KURVE, kind="seated", price=4500, capacity=rows * seats_per_row, rows=rows, seats_per_row=seats_per_row
     )
@@ -40,7 +40,7 @@ TAKEN = {"1_2": "claimed", "2_3": "sold"}
 
 
 def test_each_seat_is_listed_with_its_name() -> None:
-    seated, standing = listed(stock(**TAKEN), SeatsAs.SEATS)
+    seated, standing = listed(stock(TAKEN), SeatsAs.SEATS)
     names = [str(SeatName(KURVE, row, number)) for row in (1, 2) for number in (1, 2, 3)]
     shown_as = ["available", "held", "available", "available", "available", "sold"]
     assert seated["seats"] == [{"name": name, "status": status} for name, status in zip(names, shown_as, strict=True)]
@@ -48,7 +48,7 @@ def test_each_seat_is_listed_with_its_name() -> None:
 
 
 def test_a_row_is_listed_as_one_text() -> None:
-    seated, standing = listed(stock(**TAKEN), SeatsAs.ROWS)
+    seated, standing = listed(stock(TAKEN), SeatsAs.ROWS)
     assert seated["rows"] == [".h.", "..s"]
     assert (seated["available"], standing["available"], "rows" in standing) == (4, 6, False)
 
@@ -58,7 +58,7 @@ def test_a_row_is_listed_as_one_text() -> None:
 )
 def test_eighty_thousand_seats_are_a_short_answer(how: SeatsAs, most: int, zipped: int) -> None:
     taken = {f"{row}_{number}": "sold" for row in range(1, 201) for number in range(row % 7 + 1, 401, 11)}
-    house = stock(200, 400, **taken)
+    house = stock(taken, 200, 400)
     plain = _encode(house, how, False)
     short = _encode(house, how, True)
     assert gzip.decompress(short) == plain
