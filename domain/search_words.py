@@ -133,6 +133,11 @@ def whole(name: str) -> str:
     return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", name)).strip().casefold()
 
 
+def asked_keys(name: str) -> set[str]:
+    """What a question may mean by a name: its key, also with `u` for `ue` and the like."""
+    return {key(name), re.sub("([aou])e|(a)a", r"\1\2", key(name))}
+
+
 def keys(name: str) -> set[str]:
     """`key`, also with `ue` for `ü` and the like."""
     composed = unicodedata.normalize("NFC", name).casefold()

@@ -137,7 +137,8 @@ def chosen(query: SearchQuery, *, but: str | None = None) -> list[Clause]:
 
 def _in_city(city: str) -> Clause:
     """By one of its names, or by its id."""
-    return _any_of([{"term": {"city_names": search_words.key(city)}}, {"term": {"city_id": city}}])
+    names = {"terms": {"city_names": sorted(search_words.asked_keys(city))}}
+    return _any_of([names, {"term": {"city_id": city}}])
 
 
 def facets(query: SearchQuery) -> Clause:

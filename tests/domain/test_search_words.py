@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from domain.search_words import chunks, fold, joined_words, key, keys, whole, words
+from domain.search_words import asked_keys, chunks, fold, joined_words, key, keys, whole, words
 
 JOINED = [
     ("AC/DC", "acdc"),
@@ -102,3 +102,9 @@ def test_umlauts_have_two_spellings() -> None:
     assert keys("München") == keys(unicodedata.normalize("NFD", "München")) == {"munchen", "muenchen"}
     assert keys("Århus") == {"arhus", "aarhus"}
     assert keys("Utrecht") == {"utrecht"}
+    for asked in ("Muenchen", "MUNCHEN", "münchen"):
+        for stored in ("München", "Munchen"):
+            assert asked_keys(asked) & keys(stored)
+    assert asked_keys("Muenchen") == {"muenchen", "munchen"}
+    assert asked_keys("Aarhus") == {"aarhus", "arhus"}
+    assert asked_keys("Łódź") == {"lodz"}
