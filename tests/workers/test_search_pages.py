@@ -69,16 +69,16 @@ QUESTIONS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("question", QUESTIONS, ids=str)
-async def test_a_cursor_belongs_to_its_question(question: dict[str, Any], events: EventSearch) -> None:
+async def test_a_cursor_belongs_to_its_question(events: EventSearch) -> None:
     await index(events, *(alike(number) for number in range(3)))
     cursor = (await events.search(SearchQuery(size=1))).cursor
     assert cursor
     await events.search(SearchQuery(size=2, cursor=cursor))  # the size may change
-    with pytest.raises(Refused) as refused:
-        await events.search(SearchQuery(**question, size=1, cursor=cursor))
-    assert refused.value.problem.type is ProblemType.INVALID_REQUEST
-    assert refused.value.problem.members["errors"][0]["field"] == "query.cursor"
+    for question in QUESTIONS:
+        with pytest.raises(Refused) as refused:
+            await events.search(SearchQuery(**question, size=1, cursor=cursor))
+        assert refused.value.problem.type is ProblemType.INVALID_REQUEST
+        assert refused.value.problem.members["errors"][0]["field"] == "query.cursor"
 
 
 def costing(price: int, currency: str) -> EventPublished:
@@ -90,28 +90,26 @@ PRICES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("question", "currency", "prices"),
-    [
-        ({"sort": SearchSort.PRICE}, "EUR", [4500, 6000, 9000]),
-        ({"price_max": 6500}, "EUR", [4500, 6000]),
-        ({"price_min": 5000}, "EUR", [6000, 9000]),
-        ({"price_max": 6500, "currency": "JPY"}, "JPY", [6000]),
-        ({"sort": SearchSort.PRICE, "currency": "KWD"}, "KWD", [6400]),
-        ({"currency": "KWD"}, "KWD", [6400]),
-        ({"price_max": 100}, "EUR", []),
-        ({"price_max": 100, "q": "nothing"}, None, []),
-        ({}, None, [4500, 6000, 6000, 6400, 9000]),
-    ],
-)
-async def test_prices_are_compared_within_one_currency_which_is_named(
-    question: dict[str, Any], currency: str | None, prices: list[int], events: EventSearch
-) -> None:
+IN_ONE_CURRENCY: list[tuple[dict[str, Any], str | None, list[int]]] = [
+    ({"sort": SearchSort.PRICE}, "EUR", [4500, 6000, 9000]),
+    ({"price_max": 6500}, "EUR", [4500, 6000]),
+    ({"price_min": 5000}, "EUR", [6000, 9000]),
+    ({"price_max": 6500, "currency": "JPY"}, "JPY", [6000]),
+    ({"sort": SearchSort.PRICE, "currency": "KWD"}, "KWD", [6400]),
+    ({"currency": "KWD"}, "KWD", [6400]),
+    ({"price_max": 100}, "EUR", []),
+    ({"price_max": 100, "q": "nothing"}, None, []),
+    ({}, None, [4500, 6000, 6000, 6400, 9000]),
+]
+
+
+async def test_prices_are_compared_within_one_currency_which_is_named(events: EventSearch) -> None:
     await index(events, *PRICES)
-    page = await events.search(SearchQuery(**question))
-    assert page.currency == currency
-    assert sorted(hit.price_min for hit in page.hits) == prices
-    assert currency is None or {hit.currency for hit in page.hits} <= {currency}
+    for question, currency, prices in IN_ONE_CURRENCY:
+        page = await events.search(SearchQuery(**question))
+        found = (page.currency, sorted(hit.price_min for hit in page.hits))
+        assert found == (currency, prices), question
+        assert currency is None or {hit.currency for hit in page.hits} <= {currency}
 
 
 async def test_all_pages_compare_prices_in_the_currency_of_the_first(events: EventSearch) -> None:
@@ -124,26 +122,25 @@ async def test_all_pages_compare_prices_in_the_currency_of_the_first(events: Eve
     assert rest.currency == "EUR"
 
 
-@pytest.mark.parametrize(
-    ("start", "end", "found"),
-    [
-        (date(2031, 5, 1), date(2031, 5, 1), {1}),
-        (date(2031, 5, 1), date(2031, 5, 2), {1, 2}),
-        (date(2031, 5, 2), None, {2, 3}),
-        (datetime(2031, 5, 1, 23, 59, tzinfo=UTC), date(2031, 5, 2), {1, 2}),
-        (date(2031, 5, 2), datetime(2031, 5, 3, tzinfo=UTC), {2}),
-        (datetime(2031, 5, 2, tzinfo=UTC), datetime(2031, 5, 3, tzinfo=UTC), {2}),
-    ],
-)
-async def test_a_day_is_the_whole_day(start: Any, end: Any, found: set[int], events: EventSearch) -> None:
-    times = {1: (1, 23, 59), 2: (2, 0, 0), 3: (3, 0, 0)}
+RANGES: list[tuple[Any, Any, set[int]]] = [
+    (date(2031, 5, 1), date(2031, 5, 1), {1}),
+    (date(2031, 5, 1), date(2031, 5, 2), {1, 2}),
+    (date(2031, 5, 2), None, {2, 3}),
+    (datetime(2031, 5, 1, 23, tzinfo=UTC), date(2031, 5, 2), {1, 2}),
+    (date(2031, 5, 2), datetime(2031, 5, 3, tzinfo=UTC), {2}),
+    (datetime(2031, 5, 2, tzinfo=UTC), datetime(2031, 5, 3, tzinfo=UTC), {2}),
+]
+
+
+async def test_a_day_is_the_whole_day(events: EventSearch) -> None:
+    times = {1: (1, 23), 2: (2, 0), 3: (3, 0)}
     by_day = {
-        day: alike(0, starts_at=datetime(2031, 5, at, hour, minute, 59, tzinfo=UTC))
-        for day, (at, hour, minute) in times.items()
+        number: alike(0, starts_at=datetime(2031, 5, day, hour, tzinfo=UTC)) for number, (day, hour) in times.items()
     }
     await index(events, *by_day.values())
-    hits = {hit.event_id for hit in (await events.search(SearchQuery(starts_from=start, starts_to=end))).hits}
-    assert {day for day, event in by_day.items() if event.event_id in hits} == found
+    for start, end, expected in RANGES:
+        hits = {hit.event_id for hit in (await events.search(SearchQuery(starts_from=start, starts_to=end))).hits}
+        assert {day for day, event in by_day.items() if event.event_id in hits} == expected, (start, end)
 
 
 async def test_an_index_of_the_version_before_is_taken_over(events: EventSearch) -> None:
