@@ -16,6 +16,7 @@ FACETS: Final = {"category": "category_id", "city": "city_id", "currency": "curr
 
 ON_SALE: Final[list[Clause]] = [{"term": {"status": "on_sale"}}]
 _VALUES = 50
+_READ_CLOSELY = 20  # chunks of a question; Elasticsearch bounds the clauses of one
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 # How much better a hit is. Powers of two, so that a better step outweighs all that are worse.
@@ -55,7 +56,7 @@ def beginning(q: str) -> Clause:
 def _every_chunk(found: list[Chunk], *, tolerant: bool) -> list[Clause]:
     """Each chunk fits by its words, as one word, or as one word together with a neighbour."""
     pairs = search_words.neighbours_joined(found)
-    return [
+    clauses = [
         _any_of(
             [
                 *_by_words(" ".join(chunk.words), tolerant=tolerant),
@@ -63,8 +64,10 @@ def _every_chunk(found: list[Chunk], *, tolerant: bool) -> list[Clause]:
                 *(_as_one(word) for word in chunk.words if len(chunk.words) == 1),
             ]
         )
-        for place, chunk in enumerate(found)
+        for place, chunk in enumerate(found[:_READ_CLOSELY])
     ]
+    rest = " ".join(word for chunk in found[_READ_CLOSELY:] for word in chunk.words)
+    return [*clauses, _any_of(_by_words(rest, tolerant=tolerant))] if rest else clauses
 
 
 def _by_words(text: str, *, tolerant: bool) -> list[Clause]:

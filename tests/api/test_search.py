@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import httpx2
 import pytest
 
@@ -14,6 +16,10 @@ from tests.api.people import problem
         "",
         "?q=hamlet",
         "?q=%27%22%5C*%3A(",
+        "?q=" + "+".join("abcdefghij" * 10),
+        "?q=" + ".".join("abcdefghij" * 10),
+        "?q=" + quote("久石譲響" * 50),
+        "?q=" + "x" * 200,
         "?category=theatre&city=Z%C3%BCrich",
         "?near=41.01,28.98&radius_km=10&sort=distance",
         "?price_min=0&price_max=2147483647",
