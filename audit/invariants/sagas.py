@@ -98,13 +98,13 @@ async def _contradiction(temporal: Client, saga: WorkflowExecution, status: str)
     if saga.status == WorkflowExecutionStatus.RUNNING:
         is_right = shown == status or (status == BookingStatus.PAYING and shown in _SHOWN_WHILE_PAYING)
         return None if is_right else f"shows {shown}"
-    if saga.status != WorkflowExecutionStatus.COMPLETED or _may_have_become(shown, status):
+    if saga.status != WorkflowExecutionStatus.COMPLETED or may_have_become(shown, status):
         return None
     # The result decides, but reading it is a call; if the search attribute agrees, it is enough.
     result = await temporal.get_workflow_handle(saga.id, run_id=saga.run_id, result_type=Booking).result()
-    return None if _may_have_become(result.status, status) else f"completed as {result.status}"
+    return None if may_have_become(result.status, status) else f"completed as {result.status}"
 
 
-def _may_have_become(ended_as: str | None, status: str) -> bool:
+def may_have_become(ended_as: str | None, status: str) -> bool:
     """Whether a refund or a late payment may have moved the booking to this status since."""
     return ended_as == status or status in _LATER.get(ended_as or "", ())
