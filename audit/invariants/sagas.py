@@ -100,6 +100,8 @@ async def _contradiction(temporal: Client, saga: WorkflowExecution, status: str)
         return None if is_right else f"shows {shown}"
     if saga.status != WorkflowExecutionStatus.COMPLETED or may_have_become(shown, status):
         return None
+    if shown == REFUSED:
+        return "has refused it"
     # The result decides, but reading it is a call; if the search attribute agrees, it is enough.
     result = await temporal.get_workflow_handle(saga.id, run_id=saga.run_id, result_type=Booking).result()
     return None if may_have_become(result.status, status) else f"completed as {result.status}"
