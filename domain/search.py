@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
+from math import asin, cos, radians, sin, sqrt
 from typing import Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from domain.domain_events import SectionOnSale, Venue
+from domain.domain_events import Venue
 from domain.money import Currency
 
 MAX_RADIUS_KM = 20_000
 MAX_PAGE = 100
+_EARTH_KM = 6371.0
 
 
 class SearchSort(StrEnum):
@@ -47,14 +50,24 @@ class Place(_Frozen):
         return cls(latitude=float(latitude), longitude=float(longitude))
 
 
+def kilometres(one: Place, other: Place) -> float:
+    """The distance along a great circle (haversine)."""
+    a, b = radians(one.latitude), radians(other.latitude)
+    latitude, longitude = sin((b - a) / 2), sin(radians(other.longitude - one.longitude) / 2)
+    return 2 * _EARTH_KM * asin(min(1.0, sqrt(latitude * latitude + cos(a) * cos(b) * longitude * longitude)))
+
+
 class SearchQuery(_Frozen):
     """One query. A field that is None does not narrow the result.
 
     Attributes:
         near: Only events within `radius_km` of it; needed for `sort=distance`.
-        price_min: An event fits if it has a price between `price_min` and `price_max`; currencies are not converted.
-        starts_from: By default only events that have not begun (Elasticsearch's clock).
-        starts_to: Exclusive.
+        category: Any spelling of its name, or its id.
+        city: Any spelling of one of its names, or its id.
+        price_min: An event fits if it has a price between `price_min` and `price_max`, in minor units of one currency.
+        currency: Where prices are compared without it, they are compared in the currency of the most events.
+        starts_from: A moment, or a day at the venue. By default events that have not begun (Elasticsearch's clock).
+        starts_to: A moment, exclusive, or a day at the venue, inclusive.
         cursor: `SearchPage.cursor` of the previous page; valid only for the same query.
     """
 
@@ -65,11 +78,17 @@ class SearchQuery(_Frozen):
     radius_km: float = Field(default=50, gt=0, le=MAX_RADIUS_KM)
     price_min: int | None = Field(default=None, ge=0, le=2**63 - 1)
     price_max: int | None = Field(default=None, ge=0, le=2**63 - 1)
-    starts_from: AwareDatetime | None = None
-    starts_to: AwareDatetime | None = None
+    currency: Currency | None = None
+    starts_from: AwareDatetime | date | None = None
+    starts_to: AwareDatetime | date | None = None
     sort: SearchSort = SearchSort.RELEVANCE
     cursor: str | None = Field(default=None, max_length=500)
     size: int = Field(default=20, ge=1, le=MAX_PAGE)
+
+    @property
+    def compares_prices(self) -> bool:
+        """Whether the result depends on prices, which only one currency's events have in common."""
+        return self.sort is SearchSort.PRICE or self.price_min is not None or self.price_max is not None
 
     @model_validator(mode="after")
     def _distance_from_where(self) -> Self:
@@ -93,13 +112,18 @@ class SearchHit(_Frozen):
     currency: Currency
     price_min: int
     price_max: int
-    sections: tuple[SectionOnSale, ...]
     distance_km: float | None = None
 
 
 class Facet(_Frozen):
-    """How many events would match if the query were narrowed to `value`."""
+    """How many events would match if the query were narrowed to `value`.
 
+    Attributes:
+        id: The same for all its spellings; the filter of this field takes it, too.
+        value: As most of these events spell it.
+    """
+
+    id: str
     value: str
     count: int
 
@@ -109,11 +133,13 @@ class SearchPage(_Frozen):
 
     Attributes:
         total: How many events match, on all pages.
-        facets: By field (`category`, `city`). A facet ignores the query's own choice for its field.
+        facets: By field (`category`, `city`, `currency`). A facet ignores the query's own choice for its field.
+        currency: The only one in the result, where prices are compared or a currency is chosen; else None.
         cursor: Asks for the next page; None on the last.
     """
 
     hits: tuple[SearchHit, ...]
     total: int
     facets: dict[str, tuple[Facet, ...]]
+    currency: str | None = None
     cursor: str | None = None

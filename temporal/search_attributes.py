@@ -3,5 +3,10 @@
 from temporalio.common import SearchAttributeKey
 
 STATUS = SearchAttributeKey.for_keyword("SeatwrightStatus")
+"""A booking's status, or `REFUSED`."""
+
+REFUSED = "refused"
+"""Of a saga that has refused its request: it has completed, and has changed nothing."""
+
 EVENT = SearchAttributeKey.for_keyword("SeatwrightEvent")
 BOOKING = SearchAttributeKey.for_keyword("SeatwrightBooking")

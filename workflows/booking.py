@@ -55,17 +55,23 @@ class BookingWorkflow(OperatorGate):
     # The life of a booking
 
     @workflow.run
-    async def run(self, request: BookingRequest) -> Booking:
-        """From the hold to the end; a cancellation from Temporal's UI counts as the buyer's, and loses no effect."""
+    async def run(self, request: BookingRequest) -> Booking | HoldOutcome:
+        """From the hold to the end; a cancellation from Temporal's UI counts as the buyer's, and loses no effect.
+
+        Returns:
+            The booking as it ended, or the refusal of its hold.
+        """
         await shielded(self._live(), on_cancel=self._commands.request_cancel)
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return self._booking
+        return self._reservation.known or await self._known_hold()
 
     async def _live(self) -> None:
         self._hold = await self._reservation.hold(self._request)
         if self._hold.problem:
             await problems.refuse(self._hold.problem)
-        self._show(f"Held until {self._booking.expires_at:%H:%M:%S} UTC")
+            return
+        is_new = self._booking.status is BookingStatus.HELD
+        self._show(f"Held until {self._booking.expires_at:%H:%M:%S} UTC" if is_new else "Begun by an earlier workflow")
         while not self._reservation.is_over:
             try:
                 await self._next_transition()
@@ -202,6 +208,8 @@ class BookingWorkflow(OperatorGate):
         """Pay for what is held; one payment at a time."""
         if not self._hold:
             await self._known_hold()
+            if self._was_begun_before() and workflow.patched("the row answers a payment of an earlier workflow"):
+                return await self._outcome_by_row(command)
             self._may_pay(command)
         return await self._commands.accept(command)
 
@@ -250,6 +258,15 @@ class BookingWorkflow(OperatorGate):
         await workflow.wait_condition(lambda: self._hold is not None)
         assert self._hold is not None
         return self._hold
+
+    def _was_begun_before(self) -> bool:
+        """Whether an earlier workflow of this booking, which was reset or terminated, has gone beyond the hold."""
+        return self._reservation.known is not None and self._booking.status is not BookingStatus.HELD
+
+    async def _outcome_by_row(self, command: PaymentCommand) -> PaymentOutcome:
+        """Where the payment was an earlier workflow's, the caller finds its outcome in the row, once there is one."""
+        await workflow.wait_condition(lambda: self._reservation.is_over or self.waits_at is not None)
+        return PaymentOutcome(body_sha256=command.body_sha256, problem=problems.OUTCOME_UNKNOWN)
 
     def _let_go(self, expected: BookingStatus) -> CancelOutcome:
         if self._booking.status is expected:

@@ -169,14 +169,14 @@ class EventCancellation:
         try:
             child = await start_refund(request)
         except WorkflowAlreadyStartedError:
-            self._running.discard(request.id)  # an earlier run has started it
+            self._running.discard(request.id)  # an earlier run has started it, and it still runs
         else:
             child.add_done_callback(lambda done: self._ended(request.id, done.exception()))
 
     def _ended(self, refund: UUID, error: BaseException | None) -> None:
+        """One may be refused: the buyer's own refund came first. What it leaves is found in the next pass."""
         if error:
-            # Refused: the buyer's own refund came first. What is left of the booking is found in the next pass.
-            workflow.logger.info("refund %s was not accepted", refund)
+            workflow.logger.error("refund %s has failed", refund, exc_info=error)
         self._running.discard(refund)
 
     async def _wait_for_refunds(self, left: int) -> None:

@@ -45,16 +45,22 @@ class ExchangeWorkflow(OperatorGate):
     # The life of an exchange
 
     @workflow.run
-    async def run(self, request: ExchangeRequest) -> Exchange:
-        """From the hold to the end; a cancellation from Temporal's UI counts as the buyer's, and loses no effect."""
+    async def run(self, request: ExchangeRequest) -> Exchange | ExchangeOutcome:
+        """From the hold to the end; a cancellation from Temporal's UI counts as the buyer's, and loses no effect.
+
+        Returns:
+            The exchange as it ended, or the refusal of the request.
+        """
         await shielded(self._live(), on_cancel=self._abandon)
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return self._exchange
+        assert self._outcome
+        return self._outcome.exchange or self._outcome
 
     async def _live(self) -> None:
         self._outcome = await local_step(ExchangeActivities.hold_new_seat, self._request, "hold the new seat")
         if self._outcome.problem:
             await problems.refuse(self._outcome.problem)
+            return
         if not self._exchange.is_over:
             await self._carry_out()
         if self._exchange.refund_id:

@@ -72,34 +72,27 @@ def start_booking(request: BookingRequest, *, again: bool = False) -> StartOptio
 
     Args:
         request: What it starts with.
-        again: Also where one under this id has completed: it may have expired, and the workflow that brought the
-            booking back for a late payment may be lost. Otherwise only a refused hold, which fails its workflow, may
-            be tried again.
+        again: Also where one under this id has completed: its hold was refused, or the booking has expired and the
+            workflow that brought it back for a late payment may be lost.
     """
     places = len(request.seats) + sum(request.quantities.values())
     found_by = _attributes(BookingStatus.HELD, request.event_id, request.id)
     return _saga(booking_workflow_id(request.id), found_by, f"{places} place(s)", again=again)
 
 
-def start_refund(request: RefundRequest, *, again: bool = False) -> StartOptions:
-    """How a refund's saga is started.
-
-    Args:
-        request: What it starts with.
-        again: Also where one under this id has completed: the provider may have taken the refund back since. Otherwise
-            only a refused request, which fails its workflow, may be tried again.
-    """
+def start_refund(request: RefundRequest) -> StartOptions:
+    """How a refund's saga is started; one that was refused, or that the provider has taken back, is started again."""
     found_by = _attributes(BookingStatus.REFUNDING, request.event_id, request.booking_id)
-    return _saga(refund_workflow_id(request.id), found_by, f"{len(request.tickets) or 'all'} ticket(s)", again=again)
+    return _saga(refund_workflow_id(request.id), found_by, f"{len(request.tickets) or 'all'} ticket(s)", again=True)
 
 
 def start_exchange(request: ExchangeRequest) -> StartOptions:
-    """How an exchange's saga is started; a refused request, which fails its workflow, may be tried again.
+    """How an exchange's saga is started; one that was refused may be started again.
 
     The booking stays as it is during an exchange, and so does the status that Temporal's UI shows.
     """
     found_by = _attributes(BookingStatus.CONFIRMED, request.event_id, request.booking_id)
-    return _saga(exchange_workflow_id(request.id), found_by, f"for {request.seat}")
+    return _saga(exchange_workflow_id(request.id), found_by, f"for {request.seat}", again=True)
 
 
 def start_late_payment(late: LatePayment) -> StartOptions:

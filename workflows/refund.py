@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.reservation.refunds import ReturnedTickets
     from domain.bookings import BookingStatus
     from domain.payments import ProviderRefund, ProviderRefundState
-    from domain.refunds import Refund, RefundOutcome, RefundRequest
+    from domain.refunds import Refund, RefundOutcome, RefundRequest, RefundState
     from temporal.saga import shielded
     from workflows import ids
     from workflows.support import problems
@@ -43,22 +43,33 @@ class RefundWorkflow(OperatorGate):
     # The life of a refund
 
     @workflow.run
-    async def run(self, request: RefundRequest) -> Refund:
-        """From the void tickets to the returned money; a cancellation from Temporal's UI changes nothing."""
+    async def run(self, request: RefundRequest) -> Refund | RefundOutcome:
+        """From the void tickets to the returned money; a cancellation from Temporal's UI changes nothing.
+
+        Returns:
+            The refund as it ended, or the refusal of the request.
+        """
         await shielded(self._live(), on_cancel=lambda: None)
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return self._refund
+        return self._accepted.refund or self._accepted
 
     async def _live(self) -> None:
         self._outcome = await local_step(ReturnedTickets.accept_refund, self._request, "void the tickets")
         if self._outcome.problem:
             await problems.refuse(self._outcome.problem)
-        await self.must(RETURN_MONEY, self._return_money, resolve=self._record_manual_refund)
-        await self.must(SETTLE_REFUND, self._settle)
+            return
+        if not self._had_succeeded():
+            await self.must(RETURN_MONEY, self._return_money, resolve=self._record_manual_refund)
+            await self.must(SETTLE_REFUND, self._settle)
         if not self._accepted.places_shown:
             await local_step(ReturnedTickets.show_places, self._request.booking_id, "show Redis the places")
 
     # Its steps
+
+    def _had_succeeded(self) -> bool:
+        """Whether an earlier workflow of this refund has completed it, perhaps by an operator's hand."""
+        succeeded = self._refund.state is RefundState.SUCCEEDED
+        return succeeded and workflow.patched("a refund that had succeeded is not made again")
 
     async def _return_money(self) -> None:
         """Try until the money has gone back, each time with a key of its own.
@@ -138,19 +149,15 @@ class RefundWorkflow(OperatorGate):
         return self._accepted.refund
 
 
-async def start_refund(request: RefundRequest, *, again: bool = False) -> workflow.ChildWorkflowHandle[Any, Refund]:
+async def start_refund(request: RefundRequest) -> workflow.ChildWorkflowHandle[Any, Refund | RefundOutcome]:
     """Start a refund from another workflow, which it outlives.
 
-    Args:
-        request: What it starts with.
-        again: Also where it has completed before.
-
     Raises:
-        WorkflowAlreadyStartedError: It runs, or has completed.
+        WorkflowAlreadyStartedError: It runs.
     """
     return await workflow.start_child_workflow(
         RefundWorkflow.run,
         request,
         parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-        **ids.start_refund(request, again=again),
+        **ids.start_refund(request),
     )

@@ -37,5 +37,5 @@ class RefundTakenBack:
         take_back = partial(local_step, ReturnedTickets.take_back_refund, refund_id, "it is pending again")
         request = await poll(take_back, longest=_LONGEST_PAUSE, wait=workflow.sleep)
         with suppress(WorkflowAlreadyStartedError):  # it runs already
-            await start_refund(request, again=True)
+            await start_refund(request)
         return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
@@ -22,7 +23,7 @@ from db.engine import autocommit
 from db.reservation import redis_sync
 from db.reservation.bookings import bookings, reinstatement, taken_places
 from db.reservation.bookings.bookings import identity
-from domain.bookings import ENDED, Booking, BookingRequest, BookingStatus, HoldOutcome, seats_unavailable
+from domain.bookings import OVER, PAID, Booking, BookingRequest, BookingStatus, HoldOutcome, seats_unavailable
 from domain.domain_events import (
     BookingActionRequired,
     BookingCancelled,
@@ -94,24 +95,36 @@ class ReservationActivities:
 
     @activity.defn
     async def hold(self, request: BookingRequest) -> HoldOutcome:
-        """Hold all places or none, in Redis and then in Postgres.
+        """Hold all places or none, in Redis and then in Postgres; both refuse by naming what is taken.
 
-        Both refuse by naming what is taken. A crash in between leaves a hold in Redis that the next try takes over, and
-        that ends by its TTL if there is no next try.
+        A booking that exists already is returned as it is, and nothing is held for it: its places may be free again, or
+        others. A crash in between leaves a hold in Redis that the next try takes over, and that ends by its TTL if
+        there is no next try.
         """
+        known = await self._find(request.id)
+        if known is None:
+            try:
+                known = await self._hold(request)
+            except Refused as refusal:
+                return HoldOutcome(body_sha256=request.body_sha256, problem=refusal.problem)
+        return HoldOutcome(body_sha256=request.body_sha256, booking=known)
+
+    async def _hold(self, request: BookingRequest) -> Booking:
+        """Hold what no booking has; one that another try of this step has made since is returned as it is."""
         places = Places(request.event_id, request.id, request.seats, request.quantities)
         try:
             await self.admit(places, timedelta(seconds=request.hold_seconds) + REDIS_OUTLASTS_HOLD)
             booking = await self._claim(request)
-        except Refused as refusal:
+        except Refused:
             known = await self._find(request.id)
             if known is None:
                 await self._locks.release(places)
-                return HoldOutcome(body_sha256=request.body_sha256, problem=refusal.problem)
+                raise
             booking = known  # claimed by an earlier try whose result was lost
-        if booking.status in ENDED:  # an old worker repeats its hold: leave nothing behind
+        if booking.status in OVER:  # an old worker repeats its hold: leave nothing behind
+            await self._locks.release(_without(places, _valid_places(booking)))
             await self._follow(booking)
-        return HoldOutcome(body_sha256=request.body_sha256, booking=booking)
+        return booking
 
     async def admit(self, places: Places, ttl: timedelta) -> None:
         """Hold places in Redis, loading a cold event first; not a step of any saga.
@@ -160,9 +173,9 @@ class ReservationActivities:
             return await bookings.claim(connection, request)
 
     async def _follow(self, booking: Booking) -> None:
-        """Let Redis say what Postgres says of a booking that has ended."""
-        if booking.status is BookingStatus.CONFIRMED:
-            await self._locks.sell(_places(booking))
+        """Let Redis say what Postgres says of a booking that is over."""
+        if booking.status in PAID:
+            await self._locks.sell(_valid_places(booking))
         else:
             await self._locks.release(_places(booking))
 
@@ -315,7 +328,7 @@ class ReservationActivities:
             missed = await redis_sync.find(connection, limit=_TOLD_AT_ONCE)
         for booking_id in missed:
             booking = await self._find(booking_id)
-            if booking and booking.status in ENDED:
+            if booking and booking.status in OVER:
                 await self._follow(booking)
             async with self._engine.begin() as connection:
                 await redis_sync.forget(connection, booking_id)
@@ -339,6 +352,19 @@ class ReservationActivities:
 
 def _places(booking: Booking) -> Places:
     return Places(booking.event_id, booking.id, booking.seats, booking.quantities)
+
+
+def _valid_places(booking: Booking) -> Places:
+    """The places of its valid tickets; those of refunded tickets may be another booking's by now."""
+    seats = [ticket.seat for ticket in booking.tickets if ticket.seat]
+    in_sections = Counter(ticket.section for ticket in booking.tickets if not ticket.seat)
+    return Places(booking.event_id, booking.id, seats, in_sections)
+
+
+def _without(places: Places, kept: Places) -> Places:
+    seats = [seat for seat in places.seats if seat not in kept.seats]
+    quantities = {section: count for section, count in places.quantities.items() if section not in kept.quantities}
+    return Places(places.event_id, places.booking_id, seats, quantities)
 
 
 def _redis_ttl(left: timedelta | None) -> timedelta | None:

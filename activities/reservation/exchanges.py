@@ -63,6 +63,8 @@ class ExchangeActivities:
             if known is None:
                 return ExchangeOutcome(body_sha256=request.body_sha256, problem=refusal.problem)
             exchange = known  # begun by an earlier try, which is still at work
+        if exchange.is_over:  # an old worker repeats its hold: leave nothing behind
+            await self.show_seats(exchange.id)
         return ExchangeOutcome(body_sha256=request.body_sha256, exchange=exchange)
 
     async def _begin(self, request: ExchangeRequest) -> Exchange:

@@ -23,7 +23,9 @@ from workflows.booking import BookingWorkflow
 from workflows.ids import booking_workflow_id, start_booking
 
 
-async def hold(temporal: Client, request: BookingRequest, *, wait: float, again: bool = False) -> HoldOutcome:
+async def hold(
+    temporal: Client, request: BookingRequest, *, wait: float, again: bool = False, was_refused: bool = False
+) -> HoldOutcome:
     """Start the booking's saga, or attach to it, and wait for the hold's outcome.
 
     Args:
@@ -32,6 +34,7 @@ async def hold(temporal: Client, request: BookingRequest, *, wait: float, again:
         wait: Seconds until the answer is "unknown".
         again: Do not take an answer that Temporal remembers from an earlier call: a refusal may no longer hold, and a
             closed workflow's answer would keep a new one from being started.
+        was_refused: An earlier saga has completed with a refusal, so that another is started; as `again`, too.
 
     Raises:
         WorkflowClosed: The saga has ended with a booking.
@@ -42,15 +45,15 @@ async def hold(temporal: Client, request: BookingRequest, *, wait: float, again:
         temporal,
         BookingWorkflow.run,
         request,
-        start_booking(request),
+        start_booking(request, again=was_refused),
         BookingWorkflow.hold,
         args=[asked_by],
-        update_id=f"hold:{asked_by}" if again else "hold",
+        update_id=f"hold:{asked_by}" if again or was_refused else "hold",
         about=about(request.id),
         wait=wait,
     )
-    if outcome.problem and outcome.asked_by != asked_by and not again:
-        return await hold(temporal, request, wait=wait, again=True)
+    if outcome.problem and outcome.asked_by != asked_by:
+        return await hold(temporal, request, wait=wait, was_refused=True)
     return outcome
 
 

@@ -10,7 +10,7 @@ from audit import queries
 from audit.connections import EVENT_FILTER
 from audit.snapshot import Snapshot, Violation
 from domain.bookings import Booking, BookingStatus
-from temporal.search_attributes import STATUS
+from temporal.search_attributes import REFUSED, STATUS
 
 _UNFINISHED = "('held', 'paying', 'action_required', 'needs_attention', 'refunding')"
 
@@ -61,12 +61,15 @@ _SHOWN_WHILE_PAYING = {
     BookingStatus.HELD,
     BookingStatus.ACTION_REQUIRED,
 }  # a workflow does not show the short state `paying`
-_AFTER_EXPIRED = _AFTER_CONFIRMED | {
-    BookingStatus.EXPIRED,
-    BookingStatus.PAYING,
-    BookingStatus.CONFIRMED,
-    BookingStatus.FAILED,
+_LATER: dict[str, set[BookingStatus]] = {
+    BookingStatus.EXPIRED: _AFTER_CONFIRMED | {BookingStatus.PAYING, BookingStatus.CONFIRMED, BookingStatus.FAILED},
+    BookingStatus.CONFIRMED: _AFTER_CONFIRMED,
+    # The workflow of a booking that was paid before, and was reset or started again since, ends at once.
+    BookingStatus.REFUNDING: _AFTER_CONFIRMED | {BookingStatus.CONFIRMED},
+    BookingStatus.PARTIALLY_REFUNDED: _AFTER_CONFIRMED,
+    BookingStatus.REFUNDED: {BookingStatus.REFUNDING, BookingStatus.NEEDS_ATTENTION},
 }
+"""What a booking may become after its workflow has completed with a status."""
 
 
 async def temporal_and_postgres_agree(snapshot: Snapshot) -> list[Violation]:
@@ -85,6 +88,7 @@ async def temporal_and_postgres_agree(snapshot: Snapshot) -> list[Violation]:
         Violation(booking, "its workflow has completed, and there is no such booking")
         for booking in unknown
         if sagas[booking].status == WorkflowExecutionStatus.COMPLETED
+        and sagas[booking].typed_search_attributes.get(STATUS) != REFUSED
     ]
 
 
@@ -94,15 +98,15 @@ async def _contradiction(temporal: Client, saga: WorkflowExecution, status: str)
     if saga.status == WorkflowExecutionStatus.RUNNING:
         is_right = shown == status or (status == BookingStatus.PAYING and shown in _SHOWN_WHILE_PAYING)
         return None if is_right else f"shows {shown}"
-    if saga.status != WorkflowExecutionStatus.COMPLETED or _may_have_become(shown, status):
+    if saga.status != WorkflowExecutionStatus.COMPLETED or may_have_become(shown, status):
         return None
+    if shown == REFUSED:
+        return "has refused it"
     # The result decides, but reading it is a call; if the search attribute agrees, it is enough.
     result = await temporal.get_workflow_handle(saga.id, run_id=saga.run_id, result_type=Booking).result()
-    return None if _may_have_become(result.status, status) else f"completed as {result.status}"
+    return None if may_have_become(result.status, status) else f"completed as {result.status}"
 
 
-def _may_have_become(ended_as: str | None, status: str) -> bool:
+def may_have_become(ended_as: str | None, status: str) -> bool:
     """Whether a refund or a late payment may have moved the booking to this status since."""
-    if ended_as == BookingStatus.EXPIRED:
-        return status in _AFTER_EXPIRED
-    return ended_as == status or (ended_as == BookingStatus.CONFIRMED and status in _AFTER_CONFIRMED)
+    return ended_as == status or status in _LATER.get(ended_as or "", ())

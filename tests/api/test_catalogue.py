@@ -130,6 +130,16 @@ async def test_a_house_of_80_000_seats_is_published_and_shown_in_seconds(
     assert taken.seconds < taken.allows(15)
     assert len(shown["seats"]) == shown["available"] == 80_000
     assert shown["seats"][-1]["name"] == "Süd-Kurve 1-200-400"
+    for how, most in (("seats", 350_000), ("rows", 5_000)):
+        answer = await client.get(f"{path}/seats?format={how}", headers={"Accept-Encoding": "gzip"})
+        assert (answer.headers["content-encoding"], answer.headers["vary"]) == ("gzip", "Accept-Encoding")
+        assert int(answer.headers["content-length"]) < most
+    assert answer.json()["sections"][0]["rows"] == ["." * 400] * 200
+    plain = await client.get(f"{path}/seats?format=rows", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.json() == answer.json()
+    assert plain.headers["etag"] != answer.headers["etag"]
+    assert problem(await client.get(f"{path}/seats?format=bits")) == "invalid-request"
 
 
 async def test_a_draft_whose_time_has_come_is_not_published(

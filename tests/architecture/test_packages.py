@@ -42,7 +42,7 @@ PLACES: dict[str, set[str]] = {
     },
     "adapters": {
         "adapters", "adapters.payment", *(f"adapters.payment.{name}" for name in ADAPTERS),
-        "adapters.redis", "adapters.kafka", "adapters.internal",
+        "adapters.redis", "adapters.kafka", "adapters.internal", "adapters.elasticsearch",
     },
     "activities": {"activities.reservation", "activities.payment", "activities.catalogue"},
     "workers": {
@@ -52,7 +52,7 @@ PLACES: dict[str, set[str]] = {
 """Every package in which modules of these folders may lie."""
 
 ALONE = {
-    "api.app", "api.server", "api.openapi", "adapters.elasticsearch", "adapters.mail", "workers.relay",
+    "api.app", "api.server", "api.openapi", "adapters.mail", "workers.relay",
     "workers.process", "workers.backoff",
 }  # fmt: skip
 """The modules that lie directly in a top-level folder."""

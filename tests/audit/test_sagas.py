@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from temporalio import workflow
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from audit.invariants.sagas import may_have_become
 from config.settings import Settings
 from domain.bookings import Booking, BookingStatus
 from temporal.encryption import data_converter
@@ -66,3 +68,31 @@ async def test_a_saga_that_has_ended_otherwise_than_its_booking_is_found(harness
     ):
         await (await harness.saga(booking, shows=BookingStatus.CONFIRMED)).result()
     assert await harness.finds() == {(AGREE, str(booking.id))}
+
+
+@pytest.mark.parametrize(
+    ("ended_as", "status", "is_possible"),
+    [
+        ("confirmed", "confirmed", True),
+        ("confirmed", "refunded", True),
+        ("confirmed", "failed", False),
+        ("expired", "confirmed", True),
+        ("expired", "cancelled", False),
+        ("refunding", "refunded", True),
+        ("refunding", "partially_refunded", True),
+        ("refunding", "confirmed", True),
+        ("refunding", "expired", False),
+        ("partially_refunded", "refunding", True),
+        ("partially_refunded", "confirmed", False),
+        ("refunded", "refunding", True),
+        ("refunded", "confirmed", False),
+        ("cancelled", "confirmed", False),
+        ("failed", "refunded", False),
+        ("refused", "held", False),
+        (None, "held", False),
+    ],
+)
+def test_a_booking_may_have_changed_since_its_workflow_ended(
+    ended_as: str | None, status: str, is_possible: bool
+) -> None:
+    assert may_have_become(ended_as, status) is is_possible

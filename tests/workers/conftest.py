@@ -160,5 +160,5 @@ async def events(stack_env: dict[str, str]) -> AsyncIterator[EventSearch]:
     search = EventSearch(stack_env["SEATWRIGHT_ELASTICSEARCH_URL"], alias)
     await search.ensure_index()
     yield search
-    await search._client.indices.delete(index=f"{alias}-v1")
+    await search._client.indices.delete(index=search.index)
     await search.close()

@@ -43,7 +43,8 @@ def test_there_are_histories_of_every_way_a_booking_ends() -> None:
         "booking-confirmed-although-its-answer-was-lost", "booking-cancelled", "booking-cancelled-while-paying",
         "booking-expired", "booking-expired-after-an-abandoned-payment", "booking-undone-after-its-worker-died",
         "booking-failed-because-its-event-was-cancelled", "booking-failed-after-an-operators-retry",
-        "booking-refused-because-its-seat-was-taken",
+        "booking-refused-because-its-seat-was-taken", "booking-refused", "booking-reset-in-3d-secure",
+        "booking-reset-after-its-refund",
     }  # fmt: skip
 
 
@@ -57,7 +58,7 @@ def test_there_are_histories_of_refunds() -> None:
     assert set(HISTORIES) >= {
         "refund-succeeded", "refund-succeeded-at-its-second-try", "refund-succeeded-after-an-operators-retry",
         "refund-made-by-an-operator", "refund-succeeded-after-it-was-pending", "refund-made-again",
-        "refund-refused-because-its-tickets-were-void",
+        "refund-refused-because-its-tickets-were-void", "refund-refused", "refund-reset-after-it-succeeded",
     }  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def test_there_are_histories_of_exchanges() -> None:
         "exchange-for-a-dearer-seat", "exchange-for-a-cheaper-seat", "exchange-for-an-equal-seat",
         "exchange-after-3d-secure", "exchange-failed-by-a-decline", "exchange-failed-by-its-capture",
         "exchange-abandoned", "exchange-abandoned-after-an-operators-retry",
-        "exchange-refused-because-its-seat-was-taken",
+        "exchange-refused-because-its-seat-was-taken", "exchange-refused",
     }  # fmt: skip
 
 

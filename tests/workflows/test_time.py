@@ -21,7 +21,7 @@ from activities.reservation.bookings import ReservationActivities
 from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings
 from db.engine import open_engine
-from domain.bookings import BookingRequest, BookingStatus, OperatorAction
+from domain.bookings import Booking, BookingRequest, BookingStatus, OperatorAction
 from temporal import queues, search_attributes
 from tests.platform_client import PlatformClient
 from tests.workflows.failing import FailingWorkflow
@@ -84,6 +84,7 @@ async def test_an_hour_of_holding_ends_by_the_workflows_timer(
             BookingWorkflow.run, request, id=booking_workflow_id(request.id), task_queue=queues.RESERVATION
         )
         passed = await skipping.get_current_time() - before
+    assert isinstance(booking, Booking)
     assert booking.status is BookingStatus.EXPIRED
     assert timedelta(minutes=59) < passed < timedelta(minutes=61)
     assert await platform.seat(event, "A-1-1") == "available"

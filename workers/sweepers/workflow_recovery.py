@@ -114,7 +114,7 @@ async def _start_refund(client: Client, request: RefundRequest) -> None:
         await client.start_workflow(
             RefundWorkflow.run,
             request,
-            **start_refund(request, again=True),
+            **start_refund(request),
         )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
@@ -11,6 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.payment.payments import Authorization, AuthorizationResult
     from domain.bookings import Booking, BookingStatus
     from domain.problems import Problem, ProblemType
+    from temporal.search_attributes import REFUSED, STATUS
 
 UNDONE = Problem(type=ProblemType.BOOKING_FAILED, detail="The booking could not be completed; nothing is charged.")
 PROVIDER_UNREACHABLE = Problem(
@@ -39,14 +38,19 @@ EXCHANGE_TOO_LATE = Problem(
 )
 
 
-async def refuse(problem: Problem) -> NoReturn:
-    """Fail the workflow: a failed one's id may be used again, so that a refusal is not remembered for its key.
+async def refuse(problem: Problem) -> None:
+    """Show that the saga refuses its request, which is an outcome and no failure; then the saga completes.
+
+    The same key may start the saga again, so that a refusal is not remembered.
 
     Raises:
-        ApplicationError: Always, once all updates are answered.
+        ApplicationError: In a saga that began with version 0.1.0, where a refusal failed its workflow.
     """
     await workflow.wait_condition(workflow.all_handlers_finished)
-    raise ApplicationError(problem.detail, type=problem.type, non_retryable=True)
+    if not workflow.patched("a refusal completes its workflow"):
+        raise ApplicationError(problem.detail, type=problem.type, non_retryable=True)
+    workflow.set_current_details(f"Refused: {problem.detail}")
+    workflow.upsert_search_attributes([STATUS.value_set(REFUSED)])
 
 
 def why_not_paid(authorization: Authorization) -> Problem:

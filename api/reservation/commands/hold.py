@@ -9,11 +9,12 @@ from uuid import UUID
 from adapters.redis.seat_locks import ColdEvent, Places
 from api.http.deadlines import with_deadline
 from api.http.idempotency import booking_id_for, digest, refuse_other_body
-from api.http.sagas import WorkflowClosed
+from api.http.sagas import WorkflowClosed, unknown
 from api.reservation import booking_saga, hold_quota
 from api.reservation.answers import as_first_answered, refusal
+from api.reservation.booking_saga import about
 from api.reservation.context import ReservationContext
-from api.reservation.reads import current_booking
+from api.reservation.reads import find_booking
 from api.reservation.replays import Replay, find_replay
 from api.reservation.schemas import BookingBody
 from config.settings import secret
@@ -80,13 +81,26 @@ async def _refuse_taken(context: ReservationContext, request: BookingRequest) ->
         raise seats_unavailable(taken)
 
 
-async def _hold(context: ReservationContext, request: BookingRequest, *, again: bool = False) -> Booking:
+async def _hold(
+    context: ReservationContext, request: BookingRequest, *, again: bool = False, was_refused: bool = False
+) -> Booking:
+    wait = context.settings.hold_wait
     try:
-        outcome = await booking_saga.hold(context.temporal, request, wait=context.settings.hold_wait, again=again)
+        outcome = await booking_saga.hold(context.temporal, request, wait=wait, again=again, was_refused=was_refused)
     except WorkflowClosed:
-        return as_first_answered(await current_booking(context, request.id))
+        return await _after_its_end(context, request, was_refused=was_refused)
     refuse_other_body(outcome.body_sha256, request.body_sha256)
     if outcome.booking is None:
         assert outcome.problem is not None
         raise refusal(outcome.problem)
     return as_first_answered(outcome.booking)
+
+
+async def _after_its_end(context: ReservationContext, request: BookingRequest, *, was_refused: bool) -> Booking:
+    """A saga that has completed without a booking has refused the hold, which may be tried again."""
+    booking = await find_booking(context, request.id)
+    if booking:
+        return as_first_answered(booking)
+    if was_refused:
+        raise unknown(about(request.id))  # the saga that was started for this call has ended at the same moment
+    return await _hold(context, request, was_refused=True)

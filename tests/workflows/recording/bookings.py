@@ -12,7 +12,7 @@ from tests.buyer import CARD, CARD_WITH_3DS, DECLINED_CARD, Buyer
 from tests.platform_client import PlatformClient
 from tests.scenarios.test_outages import without
 from tests.waiting import eventually
-from tests.workflows.recording.shared import ended, refused
+from tests.workflows.recording.shared import ended, refused, reset
 
 
 async def record(platform: PlatformClient, stack: Stack) -> AsyncIterator[tuple[str, WorkflowHistory]]:
@@ -31,8 +31,9 @@ async def record(platform: PlatformClient, stack: Stack) -> AsyncIterator[tuple[
     }
     for name, booking in ways.items():
         yield name, await ended(platform, f"booking-{booking}")
-    await asyncio.gather(*(platform.new_buyer().hold(event, "B-1-1") for _ in range(8)))
-    yield "booking-refused-because-its-seat-was-taken", await refused(platform, event, "Booking")
+    yield "booking-refused", await refused(platform, "hold")
+    yield "booking-reset-in-3d-secure", await _reset_while_its_buyer_acts(platform, buyer, event)
+    yield "booking-reset-after-its-refund", await _reset_after_its_refund(platform, buyer, event)
 
 
 async def _declined_first(buyer: Buyer, event: str) -> str:
@@ -48,6 +49,19 @@ async def _challenged(platform: PlatformClient, buyer: Buyer, event: str) -> str
     await platform.provider.act(answer.json()["next_action"]["url"], "approve")
     await buyer.ends_as(booking, "confirmed")
     return booking
+
+
+async def _reset_while_its_buyer_acts(platform: PlatformClient, buyer: Buyer, event: str) -> WorkflowHistory:
+    booking = await buyer.held(event, "A-2-1")
+    assert (await buyer.pay(booking, CARD_WITH_3DS)).status_code == 202
+    return await reset(platform, f"booking-{booking}")
+
+
+async def _reset_after_its_refund(platform: PlatformClient, buyer: Buyer, event: str) -> WorkflowHistory:
+    booking = (await buyer.bought(event, "A-2-2"))["id"]
+    assert (await buyer.refund(booking)).status_code == 202
+    await buyer.ends_as(booking, "refunded")
+    return await reset(platform, f"booking-{booking}")
 
 
 async def _answer_lost(platform: PlatformClient, buyer: Buyer, event: str) -> str:

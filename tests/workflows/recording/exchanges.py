@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -44,8 +43,7 @@ async def record(platform: PlatformClient) -> AsyncIterator[tuple[str, WorkflowH
             await _wait_for_operator(platform, buyer, booking["id"], path)
             await platform.exchange_saga(exchange["id"]).execute_update("operate", "retry")
         yield name, await ended(platform, f"exchange-{exchange['id']}")
-    await _race(platform, event)
-    yield "exchange-refused-because-its-seat-was-taken", await refused(platform, event, "Exchange")
+    yield "exchange-refused", await refused(platform, "exchange")
 
 
 async def _wait_for_operator(platform: PlatformClient, buyer: Buyer, booking: str, path: str) -> None:
@@ -57,14 +55,3 @@ async def _wait_for_operator(platform: PlatformClient, buyer: Buyer, booking: st
 
     await eventually(waits, within=60)
     await platform.provider.clear_faults(booking)
-
-
-async def _race(platform: PlatformClient, event: str) -> None:
-    buyers = [platform.new_buyer() for _ in range(6)]
-    bookings = [await buyer.bought(event, f"B-3-{number}") for number, buyer in enumerate(buyers, start=1)]
-    await asyncio.gather(
-        *(
-            buyer.exchange(booking["id"], booking["tickets"][0]["id"], "A-3-9")
-            for buyer, booking in zip(buyers, bookings, strict=True)
-        )
-    )

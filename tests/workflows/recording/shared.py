@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from temporalio.client import WorkflowHistory
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.http.sagas import start_or_attach
 from tests.platform_client import PlatformClient
+from tests.scenarios.test_refusals import WORKFLOWS, a_scene
 from tests.waiting import eventually
+from workflows.booking import BookingWorkflow
+from workflows.exchange import ExchangeWorkflow
+from workflows.refund import RefundWorkflow
 
 HISTORIES = Path(__file__).parents[2] / "histories"
 
@@ -30,14 +36,27 @@ async def ended(platform: PlatformClient, workflow_id: str) -> WorkflowHistory:
     return await handle.fetch_history()
 
 
-async def refused(platform: PlatformClient, event: str, workflow_type: str) -> WorkflowHistory:
-    """The history of a request of this event that lost a race inside its workflow, which fails it."""
-    query = f"SeatwrightEvent = '{event}' AND WorkflowType = '{workflow_type}' AND ExecutionStatus = 'Failed'"
+async def refused(platform: PlatformClient, what: str) -> WorkflowHistory:
+    """The history of a request that is possible no more when it comes to its workflow."""
+    scene = await a_scene(platform)
+    request, options = scene.impossible(what)
+    update, args = _ANSWERS[what]
+    run = WORKFLOWS[what]
+    await start_or_attach(platform.temporal, run, request, options, update, args=args, about={}, wait=30)
+    return await ended(platform, options["id"])
 
-    async def failed() -> str | None:
-        return next(iter([found.id async for found in platform.temporal.list_workflows(query)]), None)
 
-    return await ended(platform, await eventually(failed))
+_ANSWERS: dict[str, tuple[Any, list[str]]] = {
+    "hold": (BookingWorkflow.hold, ["a call"]),
+    "refund": (RefundWorkflow.accepted, []),
+    "exchange": (ExchangeWorkflow.answered, []),
+}
+
+
+async def reset(platform: PlatformClient, workflow_id: str) -> WorkflowHistory:
+    """The history of a workflow's next run, after it was reset to its beginning."""
+    await platform.reset(platform.temporal.get_workflow_handle(workflow_id))
+    return await ended(platform, workflow_id)
 
 
 def write(name: str, history: WorkflowHistory) -> None:

@@ -1,0 +1,184 @@
+"""Every event is on one page, whatever comes and goes between two pages; prices are compared within one currency."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from adapters.elasticsearch import EventSearch
+from domain.domain_events import EventCancelled, EventPublished
+from domain.problems import ProblemType, Refused
+from domain.search import Place, SearchPage, SearchQuery, SearchSort
+from tests.workers.outside import a_published_event
+from tests.workers.test_search import index, priced
+
+SOON = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+HERE = Place(latitude=52.0, longitude=5.0)
+
+
+def alike(number: int, **more: Any) -> EventPublished:
+    return a_published_event(**{"name": f"The Same Songs {number % 3}", "starts_at": SOON} | more)
+
+
+async def pages(events: EventSearch, query: SearchQuery) -> list[SearchPage]:
+    found = [await events.search(query)]
+    while found[-1].cursor:
+        found.append(await events.search(query.model_copy(update={"cursor": found[-1].cursor})))
+    return found
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"q": "songs"}, {"q": "the same songs 1"}, {}, {"sort": SearchSort.DATE}, {"sort": SearchSort.PRICE},
+        {"sort": SearchSort.DISTANCE, "near": HERE, "radius_km": 20_000}, {"q": "sogns"},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_every_event_is_on_one_page_while_others_come_and_go(
+    question: dict[str, Any], events: EventSearch
+) -> None:
+    lasting, leaving = [alike(number) for number in range(40)], [alike(number) for number in range(10)]
+    await index(events, *lasting, *leaving)
+    query = SearchQuery(**question, size=5)
+    found: list[str] = []
+    page = await events.search(query)
+    while True:
+        found += [str(hit.event_id) for hit in page.hits]
+        if page.cursor is None:
+            break
+        # New names change how rare each word is, and with it every score that depends on the other events.
+        await index(events, *(a_published_event(name="Songs songs songs", starts_at=SOON) for _ in range(3)))
+        if leaving:
+            await index(events, EventCancelled(event_id=leaving.pop().event_id, version=2))
+        page = await events.search(query.model_copy(update={"cursor": page.cursor}))
+    assert len(found) == len(set(found))
+    expected = {str(event.event_id) for event in lasting}
+    if question.get("q") == "the same songs 1":
+        expected = {str(event.event_id) for number, event in enumerate(lasting) if number % 3 == 1}
+    assert expected <= set(found)
+
+
+QUESTIONS: list[dict[str, Any]] = [
+    {"q": "songs"}, {"q": "same"}, {"category": "concert"}, {"city": "utrecht"}, {"sort": SearchSort.DATE},
+    {"sort": SearchSort.PRICE}, {"currency": "EUR"}, {"price_min": 1}, {"price_max": 9000}, {"near": HERE},
+    {"near": HERE, "radius_km": 60.0}, {"starts_from": date(2020, 1, 1)}, {"starts_to": date(2199, 1, 1)},
+    {"starts_from": datetime(2020, 1, 1, tzinfo=UTC)},
+]  # fmt: skip
+
+
+async def test_a_cursor_belongs_to_its_question(events: EventSearch) -> None:
+    await index(events, *(alike(number) for number in range(3)))
+    cursor = (await events.search(SearchQuery(size=1))).cursor
+    assert cursor
+    await events.search(SearchQuery(size=2, cursor=cursor))  # the size may change
+    for question in QUESTIONS:
+        with pytest.raises(Refused) as refused:
+            await events.search(SearchQuery(**question, size=1, cursor=cursor))
+        assert refused.value.problem.type is ProblemType.INVALID_REQUEST
+        assert refused.value.problem.members["errors"][0]["field"] == "query.cursor"
+
+
+def costing(price: int, currency: str) -> EventPublished:
+    return alike(0, sections=priced(price), currency=currency)
+
+
+PRICES = [
+    costing(4500, "EUR"), costing(6000, "EUR"), costing(9000, "EUR"), costing(6000, "JPY"), costing(6400, "KWD"),
+]  # fmt: skip
+
+
+IN_ONE_CURRENCY: list[tuple[dict[str, Any], str | None, list[int]]] = [
+    ({"sort": SearchSort.PRICE}, "EUR", [4500, 6000, 9000]),
+    ({"price_max": 6500}, "EUR", [4500, 6000]),
+    ({"price_min": 5000}, "EUR", [6000, 9000]),
+    ({"price_max": 6500, "currency": "JPY"}, "JPY", [6000]),
+    ({"sort": SearchSort.PRICE, "currency": "KWD"}, "KWD", [6400]),
+    ({"currency": "KWD"}, "KWD", [6400]),
+    ({"price_max": 100}, "EUR", []),
+    ({"price_max": 100, "q": "nothing"}, None, []),
+    ({}, None, [4500, 6000, 6000, 6400, 9000]),
+]
+
+
+async def test_prices_are_compared_within_one_currency_which_is_named(events: EventSearch) -> None:
+    await index(events, *PRICES)
+    for question, currency, prices in IN_ONE_CURRENCY:
+        page = await events.search(SearchQuery(**question))
+        found = (page.currency, sorted(hit.price_min for hit in page.hits))
+        assert found == (currency, prices), question
+        assert currency is None or {hit.currency for hit in page.hits} <= {currency}
+
+
+async def test_all_pages_compare_prices_in_the_currency_of_the_first(events: EventSearch) -> None:
+    await index(events, *PRICES)
+    query = SearchQuery(sort=SearchSort.PRICE, size=1)
+    first = await events.search(query)
+    await index(events, *(costing(10, "JPY") for _ in range(5)))
+    rest = await events.search(query.model_copy(update={"cursor": first.cursor, "size": 10}))
+    assert [hit.price_min for hit in (*first.hits, *rest.hits)] == [4500, 6000, 9000]
+    assert rest.currency == "EUR"
+
+
+RANGES: list[tuple[Any, Any, set[int]]] = [
+    (date(2031, 5, 1), date(2031, 5, 1), {1}),
+    (date(2031, 5, 1), date(2031, 5, 2), {1, 2}),
+    (date(2031, 5, 2), None, {2, 3}),
+    (datetime(2031, 5, 1, 23, tzinfo=UTC), date(2031, 5, 2), {1, 2}),
+    (date(2031, 5, 2), datetime(2031, 5, 3, tzinfo=UTC), {2}),
+    (datetime(2031, 5, 2, tzinfo=UTC), datetime(2031, 5, 3, tzinfo=UTC), {2}),
+]
+
+
+async def test_a_day_is_the_whole_day(events: EventSearch) -> None:
+    times = {1: (1, 23), 2: (2, 0), 3: (3, 0)}
+    by_day = {
+        number: alike(0, starts_at=datetime(2031, 5, day, hour, tzinfo=UTC)) for number, (day, hour) in times.items()
+    }
+    await index(events, *by_day.values())
+    for start, end, expected in RANGES:
+        hits = {hit.event_id for hit in (await events.search(SearchQuery(starts_from=start, starts_to=end))).hits}
+        assert {day for day, event in by_day.items() if event.event_id in hits} == expected, (start, end)
+
+
+async def test_an_index_of_the_version_before_is_taken_over(events: EventSearch) -> None:
+    """Its documents had no words of their own, and its cancelled ones perhaps no name."""
+    alias, earlier = f"{events._alias}-old", f"{events._alias}-old-v1"
+    client = events._slow
+    await client.indices.create(
+        index=earlier, aliases={alias: {}}, mappings={"properties": {"event_id": {"type": "keyword"}}}
+    )
+    source = {
+        "event_id": "0190b6f0-0000-7000-8000-000000000001", "status": "on_sale", "name": "AC/DC", "category": "Rock",
+        "venue": "Hall", "city": "Łódź", "country": "PL", "location": {"lat": 51.7, "lon": 19.4}, "currency": "PLN",
+        "starts_at": SOON.isoformat(), "price_min": 100, "price_max": 200, "sections": [{"name": "A"}],
+    }  # fmt: skip
+    gone = {"event_id": "0190b6f0-0000-7000-8000-000000000002", "status": "cancelled"}
+    for document in (source, gone):
+        await client.index(
+            index=earlier, id=str(document["event_id"]), document=document, version=7, version_type="external"
+        )
+    await client.indices.refresh(index=earlier)
+
+    search = EventSearch(_url(events), alias)
+    try:
+        for _ in range(2):
+            await search.ensure_index()
+        await client.indices.refresh(index=alias)
+        assert [hit.name for hit in (await search.search(SearchQuery(q="acdc", city="lodz"))).hits] == ["AC/DC"]
+        assert [(each.version, each.status) async for each in search.documents(None)] == [
+            (7, "on_sale"),
+            (7, "cancelled"),
+        ]
+        assert list((await client.indices.get_alias(name=alias)).body) == [search.index]
+        assert not await client.indices.exists(index=earlier)
+    finally:
+        await client.indices.delete(index=[earlier, search.index], ignore_unavailable=True)
+        await search.close()
+
+
+def _url(events: EventSearch) -> str:
+    (node,) = events._client.transport.node_pool.all()
+    return str(node.base_url)
