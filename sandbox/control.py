@@ -23,7 +23,7 @@ BOOKING_NAMES = ("booking", "metadata[booking_id]")
 PAGE_QUERY = {*BOOKING_NAMES, "since", "limit"}
 
 INTERNAL = {"action_token", "details"}
-AMOUNTS = "seq, id, booking_id, currency, authorized - captured - released AS held, captured, refunded"
+AMOUNTS = "seq, face, id, booking_id, currency, authorized - captured - released AS held, captured, refunded"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -118,7 +118,7 @@ class Control:
         return answer({"intents": [self._summary(read_intent(row)) for row in rows], "next_since": next_since})
 
     async def amounts(self, request: web.Request) -> web.StreamResponse:
-        """The amounts of each intent only, of some bookings or page by page of all."""
+        """The amounts of each intent only, in its API's units, of some bookings or page by page of all."""
         bookings, since, limit = await self._selection(request)
         with self._store.transaction():
             self._expire_due()
