@@ -14,6 +14,7 @@ import pytest
 from adapters.payment.stripe.gateway import StripeGateway
 from domain.money import Money
 from domain.payments import (
+    AmountRejected,
     Intent,
     IntentNotFound,
     IntentState,
@@ -312,7 +313,7 @@ async def test_an_unknown_intent_or_key_or_amount_is_rejected(
     with pytest.raises(IntentNotFound) as missing:
         await gateway.retrieve("pi_nobody")
     assert missing.value.code == "resource_missing"
-    with pytest.raises(PaymentRejected) as small:
+    with pytest.raises(AmountRejected) as small:
         await opened(gateway, booking_id, Money(amount=1, currency="EUR"))
     assert small.value.code == "amount_too_small"
     stranger = StripeGateway("sk_live_wrong", base_url=sandbox.url)
@@ -346,10 +347,29 @@ async def held_of(gateway: StripeGateway, booking_id: UUID, amount: Money) -> In
     return await gateway.confirm(intent.id, "pm_card_visa", return_url=RETURN_URL, key=f"{booking_id}:confirm:1")
 
 
+@pytest.mark.parametrize(("amount", "currency"), [(4999, "EUR"), (5001, "EUR"), (5000, "USD")])
+async def test_what_is_paid_is_reported_as_it_is_and_not_as_it_was_asked_for(
+    gateway: StripeGateway, sandbox: SandboxProcess, booking_id: UUID, amount: int, currency: str
+) -> None:
+    intent = await opened(gateway, booking_id)
+    sandbox.call("POST", f"/_sandbox/intents/{intent.id}/alter", {"amount": amount, "currency": currency.lower()})
+    key = f"{booking_id}:confirm:1"
+    reserved = await gateway.confirm(intent.id, "pm_card_visa", return_url=RETURN_URL, key=key)
+    assert reserved.amount == Money(amount=amount, currency=currency)
+
+
+async def test_less_than_was_asked_for_may_be_reserved(
+    gateway: StripeGateway, sandbox: SandboxProcess, booking_id: UUID
+) -> None:
+    intent = await held_of(gateway, booking_id, PRICE)
+    sandbox.call("POST", f"/_sandbox/intents/{intent.id}/alter", {"amount": 4000})
+    assert (await gateway.retrieve(intent.id)).amount == Money(amount=4000, currency="EUR")
+
+
 async def test_an_amount_that_stripe_cannot_express_is_rejected_before_it_is_sent(
     gateway: StripeGateway, sandbox: SandboxProcess, booking_id: UUID
 ) -> None:
-    with pytest.raises(PaymentRejected):
+    with pytest.raises(AmountRejected):
         await opened(gateway, booking_id, Money(amount=12_345, currency="MGA"))
     assert not sandbox.requests(str(booking_id), "create")
 
@@ -370,11 +390,13 @@ async def test_a_refund_is_found_again_by_its_key_as_it_stands(
     assert await gateway.retrieve_refund(intent.id, key=key) is None
     sandbox.fault("processing", str(booking_id), operation="refund")
     await gateway.refund(intent.id, part, key=key)
-    assert await gateway.retrieve_refund(intent.id, key=key) == ProviderRefund(state=ProviderRefundState.PENDING)
+    assert await gateway.retrieve_refund(intent.id, key=key) == ProviderRefund(
+        state=ProviderRefundState.PENDING, amount=part
+    )
     [pending] = sandbox.call("GET", f"/_sandbox/intents/{intent.id}/refunds")["refunds"]
     sandbox.call("POST", f"/_sandbox/refunds/{pending['id']}/settle", {"outcome": "failed"})
     found = await gateway.retrieve_refund(intent.id, key=key)
-    assert found == ProviderRefund(state=ProviderRefundState.FAILED, code="expired_or_canceled_card")
+    assert found == ProviderRefund(state=ProviderRefundState.FAILED, code="expired_or_canceled_card", amount=part)
     assert (await gateway.retrieve(intent.id)).refunded == 0
     assert await gateway.retrieve_refund(intent.id, key="another") is None
 
