@@ -26,12 +26,11 @@ class Alterations:
             raise WrongState(intent, "alteration")
         more, intent.amount, intent.currency = amount - intent.amount, amount, currency
         if has_hold:
-            intent.authorized += max(more, 0)
-            intent.released -= min(more, 0)
+            intent.authorized = amount
             self._post(intent, Movement.HOLD if more > 0 else Movement.RELEASE, abs(more), intent.attempt_id)
         self._store.run(
-            "UPDATE intents SET amount = ?, currency = ?, authorized = ?, released = ? WHERE id = ?",
-            *(amount, currency, intent.authorized, intent.released, intent.id),
+            "UPDATE intents SET amount = ?, currency = ?, authorized = ? WHERE id = ?",
+            *(amount, currency, intent.authorized, intent.id),
         )
 
     def alter_refund(self, intent: Intent, refund: Refund, amount: int) -> None:

@@ -47,7 +47,7 @@ def check_payment(attempt: Attempt, intent: Intent, step: str) -> None:
         ApplicationError: There is a difference (`AMOUNT_DIFFERS`).
     """
     if not is_owed(attempt, intent):
-        raise difference(attempt, intent, step)
+        raise alarm(attempt, intent, step)
 
 
 def check_refund(provider: str, intent_id: str, owed: Money, given: ProviderRefund) -> None:
@@ -60,8 +60,8 @@ def check_refund(provider: str, intent_id: str, owed: Money, given: ProviderRefu
         raise _alarm(provider, "refund", intent_id, owed, _written(given.amount))
 
 
-def difference(attempt: Attempt, intent: Intent, step: str) -> ApplicationError:
-    """The error for an intent that is not for what is owed; operators are alarmed at once."""
+def alarm(attempt: Attempt, intent: Intent, step: str) -> ApplicationError:
+    """Alarm operators of an intent that is not for what is owed; returns the error to raise."""
     reported = _written(intent.amount)
     if intent.amount and intent.state is IntentState.CAPTURED:
         captured, refunded = (format_money(each, intent.amount.currency) for each in (intent.captured, intent.refunded))

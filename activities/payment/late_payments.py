@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from activities.payment.amounts import difference, is_owed
+from activities.payment.amounts import alarm, is_owed
 from activities.payment.conversations import conversation
 from activities.payment.payments import refund_rest
 from db.payment import late_payments
@@ -63,7 +63,7 @@ class LatePaymentActivities:
         if intent.kept:
             if is_owed(attempt, intent):
                 return LateMoney.THERE
-            activity.logger.error("late money is given back: %s", difference(attempt, intent, "late payment"))
+            alarm(attempt, intent, "late payment")
             return LateMoney.DIFFERS
         waits_for_buyer = intent.state is IntentState.ACTION_REQUIRED and not await self._has_expired(attempt)
         undecided = waits_for_buyer or intent.state is IntentState.PROCESSING

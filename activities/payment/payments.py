@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.payment.amounts import check_payment, difference
+from activities.payment.amounts import alarm, check_payment
 from activities.payment.conversations import conversation
 from db.engine import autocommit
 from db.payment import attempts
@@ -58,7 +58,7 @@ async def refund_rest(gateway: PaymentGateway, intent: Intent, attempt: Attempt,
     if given and given.state is ProviderRefundState.SUCCEEDED:
         now = await gateway.retrieve(intent.id)
         if now.captured != now.refunded:
-            raise difference(attempt, now, "refund")
+            raise alarm(attempt, now, "refund")
     return given
 
 

@@ -152,7 +152,7 @@ class StripeGateway:
         """The intent as it stands now, with what was captured and refunded."""
         request: params.PaymentIntentRetrieveParams = {"expand": [EXPAND_CHARGE]}
         try:
-            return _intent(await _outcome(self._client.v1.payment_intents.retrieve_async(intent_id, request)))
+            return read_intent(await _outcome(self._client.v1.payment_intents.retrieve_async(intent_id, request)))
         except PaymentRejected as rejected:
             if rejected.code == NOT_FOUND:
                 raise IntentNotFound(rejected.code, str(rejected)) from rejected
@@ -189,7 +189,7 @@ class StripeGateway:
             )
         if _was_replayed(refund) or not isinstance(refund.payment_intent, stripe.PaymentIntent):
             return await self.retrieve(intent_id)
-        return _intent(refund.payment_intent)
+        return read_intent(refund.payment_intent)
 
     async def retrieve_refund(self, intent_id: str, *, key: str) -> ProviderRefund | None:
         """The refund that was made under this key, as it stands now; None where there is none.
@@ -213,7 +213,7 @@ class StripeGateway:
 
     async def _intent(self, call: Awaitable[stripe.PaymentIntent]) -> Intent:
         answer = await _outcome(call)
-        return await self.retrieve(answer.id) if _was_replayed(answer) else _intent(answer)
+        return await self.retrieve(answer.id) if _was_replayed(answer) else read_intent(answer)
 
 
 async def _outcome(call: Awaitable[Answer]) -> Answer:
@@ -246,7 +246,12 @@ def _was_replayed(answer: stripe.PaymentIntent | stripe.Refund) -> bool:
     return response is not None and response.headers.get("Idempotent-Replayed") == "true"
 
 
-def _intent(given: stripe.PaymentIntent) -> Intent:
+def read_intent(given: stripe.PaymentIntent) -> Intent:
+    """The intent in the domain's words and in our minor units.
+
+    Raises:
+        PaymentUnknown: Stripe names a status or an amount that cannot be read.
+    """
     state = STATES.get(given.status)
     if state is None:
         raise PaymentUnknown(f"Stripe says status {given.status}")
