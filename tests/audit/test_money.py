@@ -8,8 +8,9 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.payment import payments
-from activities.reservation.bookings import Step
+from activities.reservation.bookings import Release, Step
 from adapters.payment.stripe.gateway import StripeGateway
+from domain.bookings import BookingStatus
 from domain.money import Money
 from domain.payments import Intent, IntentState
 from sandbox.testing import API_KEY, SandboxProcess
@@ -63,6 +64,14 @@ class InDollars(Misreading):
     """The same, with the right number and the wrong currency."""
 
     other = Money(amount=5000, currency="USD")
+
+
+class TakesLess(StripeGateway):
+    """A gateway that captures a part of what is reserved."""
+
+    async def capture(self, intent_id: str, *, key: str) -> Intent:
+        capture = self._client.v1.payment_intents.capture_async
+        return await self._intent(capture(intent_id, {"amount_to_capture": 4999}, {"idempotency_key": key}))
 
 
 @pytest.fixture
@@ -132,7 +141,14 @@ async def test_an_open_payment_is_found_when_places_are_released_before_the_mone
     assert await harness.finds() == {(AUTHORIZED, str(booking.id))}
 
 
-@pytest.mark.parametrize(("kind", "broken"), [(InDollars, {AMOUNT}), (Misreading, {AMOUNT, OWED, ATTEMPTS, PROVIDER})])
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [
+        (InDollars, {AMOUNT}),
+        (Misreading, {AMOUNT, OWED, ATTEMPTS, PROVIDER}),
+        (TakesLess, {AMOUNT, OWED, ATTEMPTS, PROVIDER}),
+    ],
+)
 async def test_other_money_is_found_without_the_comparison_with_what_is_owed(
     harness: Harness,
     sandbox: SandboxProcess,
@@ -159,4 +175,16 @@ async def test_other_money_than_is_owed_is_never_taken(
     await step(harness.money(gateway).return_money, booking.id)
     await gateway.close()
     await harness.end(booking)
+    assert await harness.finds() == set()
+
+
+async def test_less_than_is_owed_is_never_taken_for_all(harness: Harness, sandbox: SandboxProcess) -> None:
+    gateway = TakesLess(API_KEY, base_url=sandbox.url)
+    booking = await harness.authorized("A-1-1", gateway=gateway)
+    assert await step(harness.seats().commit, Step(booking=booking)) is None
+    with pytest.raises(ApplicationError, match=r"captured EUR 49\.99"):
+        await step(harness.money(gateway).capture, booking.id)
+    await step(harness.money(gateway).return_money, booking.id)
+    await gateway.close()
+    await step(harness.seats().release, Release(booking=booking, to=BookingStatus.FAILED))
     assert await harness.finds() == set()

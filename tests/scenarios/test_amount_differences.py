@@ -84,12 +84,12 @@ async def test_a_payment_of_another_amount_is_never_confirmed(
 
 @pytest.mark.parametrize("more", [-1, 1], ids=["less", "more"])
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_a_capture_of_another_amount_is_never_confirmed(
+async def test_a_reservation_that_changes_before_its_capture_is_never_confirmed(
     platform: PlatformClient, provider: str, more: int
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
-    await platform.provider.will("slow", "capture", booking, delay_seconds=1.5)
+    await platform.provider.will("429", "capture", booking, retry_after=5)
     page = await waiting_buyer(buyer, booking, provider)
     await acts(platform, provider, page)
     await eventually(lambda: platform.sold(event, "A-1-1"), within=60, every=0.02)
