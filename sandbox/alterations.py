@@ -22,7 +22,7 @@ class Alterations:
             WrongState: It is decided, or money is reserved in the old currency.
         """
         has_hold = intent.state is State.AUTHORIZED and currency == intent.currency
-        if intent.state not in UNDECIDED and not has_hold:
+        if intent.state not in UNDECIDED | {State.PROCESSING} and not has_hold:
             raise WrongState(intent, "alteration")
         more, intent.amount, intent.currency = amount - intent.amount, amount, currency
         if has_hold:

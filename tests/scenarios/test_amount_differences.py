@@ -140,8 +140,8 @@ async def test_late_money_of_another_amount_buys_no_seats_and_goes_back(
     platform: PlatformClient, settings: Settings
 ) -> None:
     late = await expired(platform, settings, "A-1-1")
-    await platform.provider.settle(late.booking)
     await platform.provider.alter(late.booking, amount=OWED - 1)
+    await late.money_turns_up()
     saga = await late.workflow()
     await parks(saga)
     assert await late.kept() == 0
