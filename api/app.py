@@ -25,7 +25,7 @@ from api.identity.context import open_identity
 from api.identity.login_throttle import LogInThrottle
 from api.identity.oauth import authorize, routes
 from api.operations import codec, health
-from api.payment import webhooks
+from api.payment import providers, webhooks
 from api.reservation import bookings, event_cancellations, exchanges, inventory, payments, refunds, sales, timeline
 from api.reservation.context import open_seats
 from api.reservation.early_rejection import EarlyRejectionMiddleware
@@ -75,7 +75,7 @@ PARTS: Mapping[str, _Part] = {
         ),
         (open_temporal, open_audit_log_client, open_seats),
     ),
-    "payment": _Part((webhooks.router,), (open_temporal,)),
+    "payment": _Part((webhooks.router, providers.router), (open_temporal,)),
     "search": _Part((search.router,), (open_search,)),
     "codec": _Part((codec.router,), (open_temporal, open_audit_log_client)),
 }

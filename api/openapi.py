@@ -27,6 +27,7 @@ TAGS = [
     {"name": "search", "description": "Find events."},
     {"name": "reservation", "description": "Read which places of an event are free."},
     {"name": "bookings", "description": "Hold, pay, cancel, refund."},
+    {"name": "payments", "description": "Payment providers and what they take."},
     {"name": "exchanges", "description": "Exchange a ticket's seat."},
     {"name": "operations", "description": "For support and operators."},
     {"name": "health", "description": "For load balancers."},

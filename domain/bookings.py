@@ -163,6 +163,7 @@ class PaymentCommand(_Frozen):
     """A buyer's command to pay.
 
     Attributes:
+        provider: Its name; perhaps empty where nothing is to pay.
         payment_method: The provider's token; None if the buyer chooses on the provider's page.
         return_url: Where the provider sends the buyer afterwards.
         deadline: A charge may start for this call until then (UTC, the database's clock). Later the caller has given

@@ -117,12 +117,14 @@ class ProviderRefund(BaseModel):
 
     Attributes:
         code: The provider's own reason for a failure.
+        amount: What goes back; None for the sum of several parts.
     """
 
     model_config = ConfigDict(frozen=True)
 
     state: ProviderRefundState
     code: str | None = None
+    amount: Money | None = None
 
 
 class PaymentError(Exception):
@@ -165,6 +167,10 @@ class PaymentRejected(PaymentError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class AmountRejected(PaymentRejected):
+    """The provider does not take this amount, or this currency."""
 
 
 class IntentNotFound(PaymentRejected):

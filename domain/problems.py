@@ -31,6 +31,7 @@ class ProblemType(StrEnum):
     SEATS_UNAVAILABLE = "seats-unavailable"
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
     UNKNOWN_PROVIDER = "unknown-provider"
+    AMOUNT_NOT_PAYABLE = "amount-not-payable"
     PAYMENT_DECLINED = "payment-declined"
     PAYMENT_IN_PROGRESS = "payment-in-progress"
     PAYMENT_TOO_LATE = "payment-too-late"

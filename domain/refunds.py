@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.bookings import Booking
-from domain.money import Currency
+from domain.money import Currency, round_fee
 from domain.problems import Problem
 
 
@@ -35,13 +35,17 @@ class RefundPolicy(_Frozen):
         """Whether a buyer may still return tickets."""
         return self.until_hours is not None and now < starts_at - timedelta(hours=self.until_hours)
 
-    def fee(self, prices: Iterable[int]) -> int:
+    def fee(self, prices: Iterable[int], step: int) -> int:
         """The fee for tickets with these prices, in minor units.
 
         It is computed for each ticket, so that several refunds cost the same as one. A ticket's fee is never more than
-        its price.
+        its price, and is lowered until the provider can pay the rest.
+
+        Args:
+            prices: In minor units.
+            step: The payment provider refunds only multiples of it, in minor units.
         """
-        return sum(min(price, price * self.fee_percent // 100 + self.fee_fixed) for price in prices)
+        return sum(round_fee(price, price * self.fee_percent // 100 + self.fee_fixed, step) for price in prices)
 
 
 class RefundCause(StrEnum):

@@ -9,11 +9,13 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from sandbox.alterations import Alterations
 from sandbox.bulk import bring_in
 from sandbox.calls import CallLog
 from sandbox.faults import Faults, read_fault
 from sandbox.intents import Intent, Intents, WrongState, read_intent
 from sandbox.ledger import Ledger
+from sandbox.records import Refund
 from sandbox.store import Store
 
 DEFAULT_LIMIT, HIGHEST_LIMIT, MOST_BOOKINGS = 1000, 20_000, 20_000
@@ -23,7 +25,7 @@ BOOKING_NAMES = ("booking", "metadata[booking_id]")
 PAGE_QUERY = {*BOOKING_NAMES, "since", "limit"}
 
 INTERNAL = {"action_token", "details"}
-AMOUNTS = "seq, id, booking_id, currency, authorized - captured - released AS held, captured, refunded"
+AMOUNTS = "seq, face, id, booking_id, currency, authorized - captured - released AS held, captured, refunded"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -36,6 +38,7 @@ class Control:
     ) -> None:
         self._store = store
         self._ledger = ledger
+        self._alterations = Alterations(store, ledger)
         self._faults = faults
         self._log = log
         self._intents = intents
@@ -58,7 +61,9 @@ class Control:
             web.post("/_sandbox/intents/import", self.bring_in),
             web.post("/_sandbox/intents/{id}/expire", self.expire),
             web.post("/_sandbox/intents/{id}/settle", self.settle),
+            web.post("/_sandbox/intents/{id}/alter", self.alter),
             web.get("/_sandbox/intents/{id}/refunds", self.refunds),
+            web.post("/_sandbox/refunds/{id}/alter", self.alter_refund),
             web.post("/_sandbox/refunds/{id}/settle", self.settle_refund),
             web.get("/_sandbox/requests", self.calls),
         ]
@@ -118,7 +123,7 @@ class Control:
         return answer({"intents": [self._summary(read_intent(row)) for row in rows], "next_since": next_since})
 
     async def amounts(self, request: web.Request) -> web.StreamResponse:
-        """The amounts of each intent only, of some bookings or page by page of all."""
+        """The amounts of each intent only, in its API's units, of some bookings or page by page of all."""
         bookings, since, limit = await self._selection(request)
         with self._store.transaction():
             self._expire_due()
@@ -159,6 +164,27 @@ class Control:
             intents.settle(intent, None if outcome == "approved" else intents.refusal)
         return answer(self._summary(intent))
 
+    async def alter(self, request: web.Request) -> web.StreamResponse:
+        """Let an intent be of the `amount` or `currency` in the body instead."""
+        body = await body_of(request)
+        with self._store.transaction():
+            _, intent = self._find(request)
+            amount, currency = body.get("amount", intent.amount), body.get("currency", intent.currency)
+            if not isinstance(amount, int) or amount < 1 or not isinstance(currency, str):
+                raise ValueError("amount: a positive whole number; currency: a code")
+            self._alterations.alter(intent, amount, currency)
+        return answer(self._summary(intent))
+
+    async def alter_refund(self, request: web.Request) -> web.StreamResponse:
+        """Let a refund be of the `amount` in the body instead."""
+        amount = (await body_of(request)).get("amount")
+        if not isinstance(amount, int) or amount < 1:
+            raise ValueError("amount: a positive whole number")
+        with self._store.transaction():
+            _, intent, refund = self._find_refund(request)
+            self._alterations.alter_refund(intent, refund, amount)
+        return answer({"amount": amount})
+
     async def refunds(self, request: web.Request) -> web.StreamResponse:
         """An intent's refunds, newest first."""
         intents, intent = self._find(request)
@@ -170,12 +196,8 @@ class Control:
         if outcome not in ("succeeded", "failed"):
             raise ValueError("outcome: one of succeeded, failed")
         with self._store.transaction():
-            for intents in self._intents.values():
-                refund = intents.find_refund(request.match_info["id"])
-                intent = intents.find(refund.intent_id) if refund else None
-                if refund and intent:
-                    return answer(vars(intents.settle_refund(intent, refund, outcome)))
-        raise LookupError(f"no refund {request.match_info['id']}")
+            intents, intent, refund = self._find_refund(request)
+            return answer(vars(intents.settle_refund(intent, refund, outcome)))
 
     async def calls(self, request: web.Request) -> web.StreamResponse:
         """Calls that the provider APIs received, oldest first."""
@@ -202,6 +224,14 @@ class Control:
             if intent is not None:
                 return intents, intent
         raise LookupError(f"no intent {request.match_info['id']}")
+
+    def _find_refund(self, request: web.Request) -> tuple[Intents, Intent, Refund]:
+        for intents in self._intents.values():
+            refund = intents.find_refund(request.match_info["id"])
+            intent = intents.find(refund.intent_id) if refund else None
+            if refund and intent:
+                return intents, intent, refund
+        raise LookupError(f"no refund {request.match_info['id']}")
 
     def _intents_of_entries(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         sql = "SELECT * FROM intents WHERE id = ?"

@@ -81,6 +81,8 @@ class PlatformClient:
         rows: int = 3,
         seats_per_row: int = 10,
         standing: int = 100,
+        price: int = 5000,
+        cheaper: int = 4000,
         standing_price: int = 3000,
         currency: str = "EUR",
         starts_in: timedelta = timedelta(days=30),
@@ -101,8 +103,8 @@ class PlatformClient:
             "exchange_policy": exchange_policy or {},
             "providers": providers,
             "sections": [
-                {"name": "A", "price": 5000, **seated},
-                {"name": "B", "price": 4000, **seated},
+                {"name": "A", "price": price, **seated},
+                {"name": "B", "price": cheaper, **seated},
                 {"name": "Standing", "kind": "general", "capacity": standing, "price": standing_price},
             ],
         }

@@ -115,6 +115,17 @@ class Provider:
                 answer = await self._http.post(f"/_sandbox/intents/{intent['id']}/settle", json={"outcome": outcome})
                 assert answer.status_code == 200, answer.text
 
+    async def alter(self, booking: str, **change: Any) -> None:
+        """Let the booking's latest intent be of another `amount` or `currency` than was asked for."""
+        intent = (await self.intents(booking))[-1]
+        answer = await self._http.post(f"/_sandbox/intents/{intent['id']}/alter", json=change)
+        assert answer.status_code == 200, answer.text
+
+    async def alter_refund(self, refund: str, amount: int) -> None:
+        """Let a refund be of another amount than was asked for."""
+        answer = await self._http.post(f"/_sandbox/refunds/{refund}/alter", json={"amount": amount})
+        assert answer.status_code == 200, answer.text
+
     async def act(self, url: str, choice: str) -> None:
         """Answer the provider's 3-D Secure page as the buyer."""
         answer = await self._http.post(url, data={"outcome": choice}, follow_redirects=False)

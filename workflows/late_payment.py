@@ -20,7 +20,14 @@ with workflow.unsafe.imports_passed_through():
     from temporal.saga import Aborted, NoEffect, Saga, shielded
     from temporal.search_attributes import EVENT
     from workflows.support.booking_state import BookingState
-    from workflows.support.operator_gate import ISSUE_TICKETS, RELEASE_SEATS, RETURN_MONEY, OperatorGate
+    from workflows.support.operator_gate import (
+        ISSUE_TICKETS,
+        RELEASE_SEATS,
+        RETURN_MONEY,
+        OperatorGate,
+        done_by_hand,
+        once_known,
+    )
     from workflows.support.payment_steps import PaymentSteps
     from workflows.support.polling import poll
     from workflows.support.steps import Activity, Result, local_step, provider_step
@@ -59,16 +66,20 @@ class LatePaymentWorkflow(OperatorGate):
         workflow.upsert_search_attributes([EVENT.value_set(str(self._booking.event_id))])
         if self._late.exchange_id:
             await self._wait_for_exchange(self._late.exchange_id)
-        if await self._money_arrives():
+        money = await self._decided_money()
+        if money in (LateMoney.THERE, LateMoney.DIFFERS):
             await poll(self._ended_booking, longest=_A_MINUTE, wait=self.notification.wait)
-            self._settlement = await self._settle()
+            self._settlement = await self._settle(is_owed=money is LateMoney.THERE)
+        if money is LateMoney.DIFFERS:
+            why = "the provider reported another amount than was owed; all of it has gone back"
+            await self.must(RETURN_MONEY, once_known(why), resolve=done_by_hand)
         await self.must("notify the buyer", self._notify_buyer)
         workflow.set_current_details(f"Money: {self._settlement or 'none arrived'}")
 
-    async def _settle(self) -> LateSettlement:
+    async def _settle(self, *, is_owed: bool) -> LateSettlement:
         """The seats again, or equal ones, for a buyer who was too slow; in all other cases the money goes back."""
         before = self._booking
-        if before.status is BookingStatus.EXPIRED:
+        if before.status is BookingStatus.EXPIRED and is_owed:
             await self._sell_after_all()
             if self._booking.status in PAID:
                 same = self._booking.seats == before.seats
@@ -96,7 +107,7 @@ class LatePaymentWorkflow(OperatorGate):
 
         await poll(ended_exchange, longest=_AN_HOUR, wait=self.notification.wait)
 
-    async def _money_arrives(self) -> bool:
+    async def _decided_money(self) -> LateMoney:
         """Wait until the provider has decided, or for as long as the intent is watched."""
         until = workflow.now() + _WATCHED_FOR
 
@@ -104,7 +115,7 @@ class LatePaymentWorkflow(OperatorGate):
             found = await self.must("ask the provider", self._examine)
             return found if found is not LateMoney.UNDECIDED or workflow.now() >= until else None
 
-        return await poll(decision, longest=_AN_HOUR, wait=self.notification.wait) is LateMoney.THERE
+        return await poll(decision, longest=_AN_HOUR, wait=self.notification.wait)
 
     async def _examine(self) -> LateMoney:
         return await self._payment_step(LatePaymentActivities.examine, "ask the provider")

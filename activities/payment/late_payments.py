@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
+from activities.payment.amounts import alarm, is_owed
 from activities.payment.conversations import conversation
 from activities.payment.payments import refund_rest
 from db.payment import late_payments
@@ -25,6 +26,7 @@ class LateMoney(StrEnum):
     NONE = "none"
     UNDECIDED = "undecided"
     THERE = "there"
+    DIFFERS = "differs"  # it is there, but not of the amount and currency that are owed
 
 
 class Settled(BaseModel):
@@ -59,7 +61,10 @@ class LatePaymentActivities:
                 return LateMoney.NONE
             intent = await self._gateways[late.provider].retrieve(late.intent_id)
         if intent.kept:
-            return LateMoney.THERE
+            if is_owed(attempt, intent):
+                return LateMoney.THERE
+            alarm(attempt, intent, "late payment")
+            return LateMoney.DIFFERS
         waits_for_buyer = intent.state is IntentState.ACTION_REQUIRED and not await self._has_expired(attempt)
         undecided = waits_for_buyer or intent.state is IntentState.PROCESSING
         return LateMoney.UNDECIDED if undecided else LateMoney.NONE

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.payment.amounts import alarm, check_payment
 from activities.payment.conversations import conversation
 from db.engine import autocommit
 from db.payment import attempts
@@ -30,6 +31,7 @@ from domain.domain_events import (
 from domain.money import Money
 from domain.payment_gateway import PaymentGateway
 from domain.payments import (
+    AmountRejected,
     Intent,
     IntentState,
     PaymentDeclined,
@@ -41,12 +43,22 @@ from domain.payments import (
 
 
 async def refund_rest(gateway: PaymentGateway, intent: Intent, attempt: Attempt, *, key: str) -> ProviderRefund | None:
-    """Refund what is left of what was taken, once under this key, and how that stands; None where nothing was left."""
+    """Refund what is left of what was taken, once under this key, and how that stands; None where nothing was left.
+
+    Raises:
+        ApplicationError: The refund has succeeded, and the provider keeps a part of the money all the same.
+    """
     given = await gateway.retrieve_refund(intent.id, key=key)
-    owed = intent.captured - intent.refunded
-    if given is None and owed:
-        await gateway.refund(intent.id, Money(amount=owed, currency=attempt.amount.currency), key=key)
+    # In the currency that was taken, which may not be the one that was owed.
+    currency = intent.amount.currency if intent.amount else attempt.amount.currency
+    rest = Money(amount=intent.captured - intent.refunded, currency=currency)
+    if given is None and rest.amount:
+        await gateway.refund(intent.id, rest, key=key)
         given = await gateway.retrieve_refund(intent.id, key=key)
+    if given and given.state is ProviderRefundState.SUCCEEDED:
+        now = await gateway.retrieve(intent.id)
+        if now.captured != now.refunded:
+            raise alarm(attempt, now, "refund")
     return given
 
 
@@ -65,6 +77,7 @@ class Authorization(BaseModel):
 
     Attributes:
         code: The provider's code of a decline or rejection.
+        is_about_amount: The provider rejects the amount or the currency, whatever the payment method.
         action_url: Where the buyer has to go.
     """
 
@@ -72,6 +85,7 @@ class Authorization(BaseModel):
 
     result: AuthorizationResult
     code: str | None = None
+    is_about_amount: bool = False
     action_url: str | None = None
 
 
@@ -146,10 +160,12 @@ class PaymentActivities:
                 )
             except PaymentRejected as rejected:
                 await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
-                return Authorization(result=AuthorizationResult.REJECTED, code=rejected.code)
+                about = isinstance(rejected, AmountRejected)
+                return Authorization(result=AuthorizationResult.REJECTED, code=rejected.code, is_about_amount=about)
             attempt = await self._note_intent(attempt, intent)
         else:
             intent = await gateway.retrieve(attempt.intent_id)
+        check_payment(attempt, intent, "authorize")
         method = order.payment_method
         if intent.state is IntentState.OPEN and method and await self._may_confirm(order, attempt):
             try:
@@ -161,6 +177,7 @@ class PaymentActivities:
             except PaymentRejected as rejected:
                 await self._void(attempt, intent)
                 return Authorization(result=AuthorizationResult.REJECTED, code=rejected.code)
+            check_payment(attempt, intent, "authorize")
         return await self._conclude(attempt, intent)
 
     async def _may_confirm(self, order: Authorize, attempt: Attempt) -> bool:
@@ -216,6 +233,8 @@ class PaymentActivities:
             doubtful = attempt.captures_asked > 1 or attempt.state is not AttemptState.AUTHORIZED
             try:
                 intent = await gateway.retrieve(attempt.intent_id) if doubtful else None
+                if intent:
+                    check_payment(attempt, intent, "capture")
                 if intent is None or intent.state is IntentState.AUTHORIZED:
                     intent = await gateway.capture(attempt.intent_id, key=attempt.key("capture"))
             except PaymentUnknown as unknown:
@@ -228,6 +247,7 @@ class PaymentActivities:
                 refusal = f"intent_{intent.state}"
             if intent.state is not IntentState.CAPTURED:
                 return refusal
+            check_payment(attempt, intent, "capture")
             await self._reach(attempt, AttemptState.CAPTURED, PaymentCaptured)
             return None
 

@@ -11,7 +11,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
+from activities.payment.amounts import check_refund
 from activities.payment.conversations import conversation
 from db.payment import refunds
 from db.payment.refunds import SETTLED, Try, TryState
@@ -68,12 +70,14 @@ class RefundActivities:
 
         Raises:
             PaymentUnknown: The outcome of one of them is unknown.
+            ApplicationError: One of them is of another amount than is owed. It counts neither as done nor as failed.
         """
-        answers, unknown = list[ProviderRefund](), None
+        answers = list[ProviderRefund]()
+        unknown: Exception | None = None
         for each in tries:
             try:
                 answers.append(await self._give(each))
-            except PaymentUnknown as error:
+            except (PaymentUnknown, ApplicationError) as error:
                 unknown = error
         if unknown:
             raise unknown
@@ -106,6 +110,8 @@ class RefundActivities:
         if given.state in SETTLED:
             return ProviderRefund(state=ProviderRefundState(given.state), code=given.code)
         answer = await self._ask(given)
+        if answer.state is not ProviderRefundState.FAILED:
+            check_refund(given.provider, given.intent_id, given.amount, answer)
         async with self._engine.begin() as connection:
             await refunds.note(connection, given, _STATES[answer.state], answer.code)
         return answer

@@ -5,8 +5,10 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
+from adapters.payment.registry import PROVIDERS
 from db.reservation import inventory
 from domain.catalogue import Event
+from domain.providers import coarsest_step, payable_by
 
 
 class InventoryActivities:
@@ -18,8 +20,9 @@ class InventoryActivities:
     @activity.defn
     async def put_on_sale(self, event: Event) -> None:
         """Copy the event with all its places; an existing copy, on sale or stopped, stays unchanged."""
+        step = coarsest_step(payable_by(PROVIDERS.values(), event.providers, event.currency), event.currency)
         async with self._engine.begin() as connection:
-            await inventory.put_on_sale(connection, event)
+            await inventory.put_on_sale(connection, event, amount_step=step)
 
     @activity.defn
     async def stop_selling(self, event: Event) -> None:

@@ -13,6 +13,7 @@ from api.auth.guards import OptionalCaller, Organizer, OrganizerOrOperator
 from api.auth.ownership import is_theirs, may_change, may_see
 from api.auth.tokens import Principal
 from api.catalogue import changes
+from api.catalogue.prices import check_prices
 from api.catalogue.schemas import EventBody, NewEvent
 from api.http.deadlines import with_deadline
 from api.http.problems import documented
@@ -40,8 +41,10 @@ async def draft(
     recorder: Recorder,
 ) -> EventBody:
     """The draft is visible only to its organizer and to staff until it is published."""
+    plan = body.plan()
+    check_prices(plan)
     async with engine.begin() as connection:
-        event = await events.draft(connection, _organizer(caller, body.team_id), body.plan())
+        event = await events.draft(connection, _organizer(caller, body.team_id), plan)
         await recorder.record(caller, "event.drafted", f"event/{event.id}")
     return _body(event)
 

@@ -22,7 +22,7 @@ from api.http.schemas import MinorUnits, PositiveInt, RequestModel, SectionName,
 from domain.catalogue import MAX_EVENT_PLACES, MAX_SECTIONS, EventPlan, EventStatus, Section
 from domain.domain_events import Venue
 from domain.exchanges import ExchangePolicy
-from domain.money import Currency
+from domain.money import Currency, is_listed
 from domain.refunds import RefundPolicy
 
 _LATEST_START = datetime(2200, 1, 1, tzinfo=UTC)
@@ -116,10 +116,18 @@ class NewEvent(RequestModel):
     exchange_policy: NewExchangePolicy = NewExchangePolicy()
     providers: Annotated[list[str], Field(min_length=1, max_length=len(PROVIDERS))] | None = Field(
         default=None,
-        description="The payment providers that buyers may use; null: all that take the currency.",
+        description="The payment providers that buyers may use; null: all that take the currency. Each of them has to"
+        " take each price: see `GET /v1/providers`.",
         examples=[["stripe"]],
     )
     sections: list[NewSection] = Field(min_length=1, max_length=MAX_SECTIONS)
+
+    @field_validator("currency")
+    @classmethod
+    def _can_be_paid_in(cls, currency: str) -> str:
+        if not is_listed(currency):
+            raise PydanticCustomError("currency", "is not a currency of ISO 4217 that money is paid in")
+        return currency
 
     @field_validator("providers")
     @classmethod

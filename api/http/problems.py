@@ -64,6 +64,7 @@ KINDS: Mapping[ProblemType, _Kind] = {
     _T.SEATS_UNAVAILABLE: _Kind(_H.CONFLICT, "Seats are not available"),
     _T.IDEMPOTENCY_KEY_REUSED: _Kind(_H.UNPROCESSABLE_ENTITY, "The idempotency key belongs to another request"),
     _T.UNKNOWN_PROVIDER: _Kind(_H.UNPROCESSABLE_ENTITY, "Unknown payment provider"),
+    _T.AMOUNT_NOT_PAYABLE: _Kind(_H.UNPROCESSABLE_ENTITY, "No payment of this amount is possible"),
     _T.PAYMENT_DECLINED: _Kind(_H.PAYMENT_REQUIRED, "The payment was declined"),
     _T.PAYMENT_IN_PROGRESS: _Kind(_H.CONFLICT, "Another payment is in progress"),
     _T.PAYMENT_TOO_LATE: _Kind(_H.CONFLICT, "Too late to pay"),

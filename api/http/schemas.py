@@ -32,7 +32,9 @@ _SECTION_NAME = r"^[\p{L}\p{N}]([\p{L}\p{M}\p{N} ._'-]{0,48}[\p{L}\p{M}\p{N}])?$
 SectionName = Annotated[str, StringConstraints(pattern=_SECTION_NAME), Storable]
 """A section may have hyphens in its name: `section-row-number` is read from its end."""
 
-MinorUnits = Annotated[int, Field(ge=0, le=10_000_000, strict=True)]
+MinorUnits = Annotated[int, Field(ge=0, le=999_999_999_999, strict=True)]
+"""No payment provider takes more of any currency; what each takes is checked where the currency is known."""
+
 PositiveInt = Annotated[int, Field(ge=1, le=100_000, strict=True)]
 
 

@@ -32,6 +32,7 @@ _PAGE = 50
         ProblemType.SEATS_UNAVAILABLE,
         ProblemType.EVENT_NOT_ON_SALE,
         ProblemType.UNKNOWN_SEATS,
+        ProblemType.AMOUNT_NOT_PAYABLE,
         ProblemType.IDEMPOTENCY_KEY_REUSED,
         ProblemType.TOO_MANY_HOLDS,
         ProblemType.OUTCOME_UNKNOWN,

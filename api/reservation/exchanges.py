@@ -44,6 +44,7 @@ _PAGE = """<!doctype html>
             ProblemType.EXCHANGE_FAILED,
             ProblemType.REFUND_IN_PROGRESS,
             ProblemType.UNKNOWN_TICKETS,
+            ProblemType.AMOUNT_NOT_PAYABLE,
             ProblemType.UNKNOWN_SEATS,
             ProblemType.UNKNOWN_PROVIDER,
             ProblemType.IDEMPOTENCY_KEY_REUSED,

@@ -46,6 +46,7 @@ _CLOSED = "This booking is closed. Go back to the shop to see how it ended."
             ProblemType.NOT_FOUND,
             ProblemType.PAYMENT_IN_PROGRESS,
             ProblemType.UNKNOWN_PROVIDER,
+            ProblemType.AMOUNT_NOT_PAYABLE,
             ProblemType.OUTCOME_UNKNOWN,
         ),
     },

@@ -83,11 +83,13 @@ PaymentMethod = Annotated[
 
 
 class PaymentBody(BaseModel):
-    """How to pay; `payment_method` is the provider's token, never a card number."""
+    """How to pay; `payment_method` is the provider's token, never a card number. Free places need nothing of both."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"provider": "stripe"}]})
 
-    provider: Annotated[str, StringConstraints(min_length=1, max_length=40)]
+    provider: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = Field(
+        default=None, description="Needed unless the booking is free; `GET /v1/providers` lists them."
+    )
     payment_method: PaymentMethod | None = None
 
 

@@ -11,6 +11,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     money.a_booking_is_paid_once,
     money.no_money_stays_authorized,
     money.attempts_match_the_provider,
+    money.money_is_of_the_amount_and_currency_owed,
     ledger.every_ledger_transaction_balances,
     ledger.the_ledger_matches_attempts_and_refunds,
     ledger.the_ledger_matches_the_provider,

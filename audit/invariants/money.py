@@ -83,6 +83,29 @@ async def attempts_match_the_provider(snapshot: Snapshot) -> list[Violation]:
     return violations
 
 
+_PAID = """
+    SELECT booking_id::text AS booking, number, amount, currency, intent_id FROM attempts
+    WHERE state IN ('authorized', 'captured')
+      AND (CAST(:ids AS uuid[]) IS NULL OR booking_id = ANY (CAST(:ids AS uuid[])))
+"""
+
+
+async def money_is_of_the_amount_and_currency_owed(snapshot: Snapshot) -> list[Violation]:
+    """What the provider has reserved or captured for a payment attempt is what the attempt owes, in its currency."""
+    moving = await snapshot.read(queries.unsettled)
+    at_provider = {each.id: each for intents in (await snapshot.read(queries.intents)).values() for each in intents}
+    violations = []
+    async for row in snapshot.stream(_PAID, "payment", ids=await snapshot.read(queries.booking_ids)):
+        intent = at_provider.get(row.intent_id)
+        if intent is None or row.booking in moving:
+            continue
+        theirs = (intent.held + intent.captured, intent.currency)
+        if theirs != (row.amount, row.currency):
+            detail = f"attempt {row.number} owes {row.amount} {row.currency}, the provider has {theirs[0]} {theirs[1]}"
+            violations.append(Violation(row.booking, detail))
+    return violations
+
+
 def _agree(state: str, amount: int, intent_id: str | None, intent: RecordedIntent | None) -> bool:
     if intent is None:
         return intent_id is None and state == "voided"  # the reply to its creation was lost, or it was refused

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import httpx2
 import orjson
 
+from adapters.payment.registry import PROVIDERS
+
 _PAGE = 5000
 
 
 class RecordedIntent(NamedTuple):
-    """The provider's record of one intent; amounts in minor units.
+    """The provider's record of one intent; amounts in our minor units, converted as the gateways do.
 
     Attributes:
         booking_id: The booking that the platform named when it created the intent; None for other intents.
@@ -44,11 +46,17 @@ class SandboxLedger:
             chosen = [str(booking) for booking in (bookings or ())[start : start + _PAGE]]
             answer = await self._client.post("/_sandbox/amounts", json={"bookings": chosen})
             for intent in orjson.loads(answer.raise_for_status().content)["amounts"]:
-                yield RecordedIntent(*intent)
+                yield _recorded(*intent)
         since: int | None = 0 if bookings is None else None
         while since is not None:
             answer = await self._client.get("/_sandbox/amounts", params={"since": since, "limit": _PAGE})
             page = orjson.loads(answer.raise_for_status().content)
             since = page["next_since"]
             for intent in page["amounts"]:
-                yield RecordedIntent(*intent)
+                yield _recorded(*intent)
+
+
+def _recorded(provider: str, id: str, booking_id: str | None, currency: str, *units: Any) -> RecordedIntent:
+    currency = currency.upper()
+    held, captured, refunded = (PROVIDERS[provider].from_units(each, currency).amount for each in units)
+    return RecordedIntent(id, booking_id, currency, held, captured, refunded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ForeignKey, MetaData, Text, text
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, MetaData, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.outbox import DomainEventColumns, OutboxColumns, ServiceBase
@@ -47,7 +47,7 @@ class EventRow(Base):
     hold_seconds: Mapped[int]
     refund_until_hours: Mapped[int | None] = mapped_column(server_default=text("0"))
     refund_fee_percent: Mapped[int] = mapped_column(server_default=text("0"))
-    refund_fee_fixed: Mapped[int] = mapped_column(server_default=text("0"))
+    refund_fee_fixed: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     exchange_until_hours: Mapped[int | None] = mapped_column(server_default=text("0"))
     providers: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
@@ -63,7 +63,7 @@ class SectionRow(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int]
     kind: Mapped[str]
-    price: Mapped[int]
+    price: Mapped[int] = mapped_column(BigInteger)
     capacity: Mapped[int]
     rows: Mapped[int | None]
     seats_per_row: Mapped[int | None]

@@ -123,7 +123,7 @@ async def _given_or_on_its_way(connection: AsyncConnection, booking_id: UUID) ->
         .where(RefundRow.booking_id == booking_id, RefundRow.state != TryState.FAILED)
         .group_by(RefundRow.attempt)
     )
-    return {row.attempt: row.amount for row in rows}
+    return {row.attempt: int(row.amount) for row in rows}
 
 
 async def _tries(connection: AsyncConnection, refund_id: UUID) -> list[Try]:

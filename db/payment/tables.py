@@ -40,7 +40,7 @@ class AttemptRow(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     exchange_id: Mapped[UUID | None]
     provider: Mapped[str]
-    amount: Mapped[int]
+    amount: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str]
     state: Mapped[str] = mapped_column(server_default=text("'open'"))
     intent_id: Mapped[str | None]
@@ -81,7 +81,7 @@ class RefundRow(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     booking_id: Mapped[UUID]
     attempt: Mapped[int]
-    amount: Mapped[int]
+    amount: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(server_default=text("'open'"))
     code: Mapped[str | None]
     keys_minted: Mapped[int] = mapped_column(server_default=text("0"))

@@ -133,7 +133,7 @@ _REFUNDS = text(
     """
     SELECT count(*) FILTER (WHERE r.state = 'pending') AS refunding,
            count(*) FILTER (WHERE r.state = 'succeeded') AS refunded,
-           coalesce(sum(r.amount) FILTER (WHERE r.state = 'succeeded'), 0) AS amount
+           coalesce(sum(r.amount) FILTER (WHERE r.state = 'succeeded'), 0)::bigint AS amount
     FROM refunds r JOIN bookings b ON b.id = r.booking_id
     WHERE b.event_id = :event_id AND r.cause = 'event_cancelled'
     """

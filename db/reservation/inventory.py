@@ -43,11 +43,17 @@ _SEATS = text(
 )
 
 
-async def put_on_sale(connection: AsyncConnection, event: Event) -> None:
-    """Copy an event with all its places; an existing copy, on sale or stopped, stays unchanged."""
+async def put_on_sale(connection: AsyncConnection, event: Event, *, amount_step: int = 1) -> None:
+    """Copy an event with all its places; an existing copy, on sale or stopped, stays unchanged.
+
+    Args:
+        connection: In a transaction of the reservation service's database.
+        event: The published event.
+        amount_step: Its payment providers refund only multiples of it (minor units).
+    """
     made = await connection.execute(
         insert(EventRow)
-        .values(**_event_columns(event), status="on_sale")
+        .values(**_event_columns(event), amount_step=amount_step, status="on_sale")
         .on_conflict_do_nothing()
         .returning(EventRow.id)
     )

@@ -16,16 +16,21 @@ from domain.seats import SeatName
 
 
 class Sale(NamedTuple):
-    """An event's sections by name, the length of its holds, and the database's clock (UTC)."""
+    """An event's sections by name, the length of its holds, and the database's clock (UTC).
+
+    Attributes:
+        providers: The payment providers that the event admits; None for any.
+    """
 
     hold_seconds: int
     currency: str
     sections: dict[str, Row[Any]]
     now: datetime
+    providers: Sequence[str] | None = None
 
 
 _SALE = (
-    select(EventRow.hold_seconds, EventRow.currency, func.now().label("now"), SectionRow)
+    select(EventRow.hold_seconds, EventRow.currency, EventRow.providers, func.now().label("now"), SectionRow)
     .join(SectionRow, SectionRow.event_id == EventRow.id)
     .where(EventRow.id == bindparam("event_id"), EventRow.status == "on_sale", EventRow.starts_at > func.now())
 )
@@ -42,7 +47,7 @@ async def find_sale(connection: AsyncConnection, event_id: UUID, *, lock: bool =
     if not rows:
         raise not_on_sale(event_id)
     first = rows[0]
-    return Sale(first.hold_seconds, first.currency, {row.name: row for row in rows}, first.now)
+    return Sale(first.hold_seconds, first.currency, {row.name: row for row in rows}, first.now, first.providers)
 
 
 def not_on_sale(event_id: UUID) -> Refused:

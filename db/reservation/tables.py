@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, text
+from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, MetaData, text
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -29,7 +29,10 @@ class OutboxRow(OutboxColumns, Base):
 
 
 class EventRow(Base):
-    """An event on sale: the copy from its publication. The catalogue is not read again."""
+    """An event on sale: the copy from its publication. The catalogue is not read again.
+
+    Its payment providers pay and refund only multiples of `amount_step`, in minor units.
+    """
 
     __tablename__ = "events"
 
@@ -42,9 +45,10 @@ class EventRow(Base):
     status: Mapped[str]
     refund_until_hours: Mapped[int | None] = mapped_column(server_default=text("0"))
     refund_fee_percent: Mapped[int] = mapped_column(server_default=text("0"))
-    refund_fee_fixed: Mapped[int] = mapped_column(server_default=text("0"))
+    refund_fee_fixed: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     exchange_until_hours: Mapped[int | None] = mapped_column(server_default=text("0"))
     providers: Mapped[list[str] | None] = mapped_column(ARRAY(TEXT))
+    amount_step: Mapped[int] = mapped_column(server_default=text("1"))
 
 
 class SectionRow(Base):
@@ -58,7 +62,7 @@ class SectionRow(Base):
     event_id: Mapped[UUID] = mapped_column(ForeignKey("events.id"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str]
-    price: Mapped[int]
+    price: Mapped[int] = mapped_column(BigInteger)
     rows: Mapped[int | None]
     seats_per_row: Mapped[int | None]
     capacity: Mapped[int]
@@ -90,12 +94,12 @@ class BookingRow(Base):
     status: Mapped[str]
     seats: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
     quantities: Mapped[dict[str, Any]]
-    amount: Mapped[int]
+    amount: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str]
     body_sha256: Mapped[str]
     accept_alternatives: Mapped[bool] = mapped_column(server_default=text("false"))
     version: Mapped[int] = mapped_column(server_default=text("1"))
-    refunded: Mapped[int] = mapped_column(server_default=text("0"))
+    refunded: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     expires_at: Mapped[datetime]
     cancel_asked_at: Mapped[datetime | None]
     tickets_forbidden: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -166,8 +170,8 @@ class RefundRow(Base):
     reason: Mapped[str]
     body_sha256: Mapped[str]
     state: Mapped[str] = mapped_column(server_default=text("'pending'"))
-    amount: Mapped[int]
-    fee: Mapped[int]
+    amount: Mapped[int] = mapped_column(BigInteger)
+    fee: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     settled_at: Mapped[datetime | None]
@@ -188,7 +192,7 @@ class ExchangeRow(Base):
     old_seat: Mapped[str]
     seat: Mapped[str]
     new_ticket: Mapped[UUID | None] = mapped_column(ForeignKey("tickets.id"))
-    difference: Mapped[int]
+    difference: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str]
     refund_id: Mapped[UUID | None] = mapped_column(ForeignKey("refunds.id"))
     body_sha256: Mapped[str]

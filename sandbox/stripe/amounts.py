@@ -17,14 +17,17 @@ LEAST = {
     "nok": 300, "pln": 200, "ron": 200, "sek": 300, "thb": 1000, "bgn": 100,
 }  # fmt: skip
 """The smallest charge in minor units, if it is not 50 (docs.stripe.com/currencies, minimum charge amounts)."""
-LEAST_ELSEWHERE, MOST = 50, 99_999_999
+LEAST_ELSEWHERE = 50
+DIGITS = {"idr": 12, "lbp": 11, "cop": 10, "huf": 10, "jpy": 10, "inr": 9}
+DIGITS_ELSEWHERE = 8
+"""How many digits the largest charge may have (same page; for cards)."""
 
 TWO_DECIMAL = """
 usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bmd bnd bob brl bsd bwp byn bzd cad cdf chf cny cop
 crc cve czk dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gtq gyd hkd hnl htg huf idr ils inr jmd kes kgs khr
 kyd kzt lak lbp lkr lrd lsl mad mdl mkd mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd pab pen pgk
 php pkr pln qar ron rsd rub sar sbd scr sek sgd shp sle sos srd std szl thb tjs top try ttd twd tzs uah uyu uzs
-wst xcd yer zar zmw
+wst xcd xcg yer zar zmw
 """
 CURRENCIES = ZERO_DECIMAL | THREE_DECIMAL | WHOLE_UNITS_ONLY | frozenset(TWO_DECIMAL.split())
 
@@ -46,8 +49,9 @@ def check_amount(amount: int, currency: str) -> None:
     if amount < least:
         message = f"Amount must be at least {written(least, currency)} {currency}"
         raise ApiError(message, code="amount_too_small", param="amount")
-    if amount > MOST:
-        message = f"Amount must be no more than {written(MOST, currency)} {currency}"
+    most = 10 ** DIGITS.get(currency, DIGITS_ELSEWHERE) - 1
+    if amount > most:
+        message = f"Amount must be no more than {written(most, currency)} {currency}"
         raise ApiError(message, code="amount_too_large", param="amount")
 
 

@@ -265,13 +265,25 @@ async def test_refunds_are_made_once_for_each_key(
     assert (await gateway.refund(intent.id, Money(amount=3000, currency="TRY"), key="refund:4")).refunded == 5010
 
 
+@pytest.mark.parametrize(("amount", "currency"), [(5009, "TRY"), (5011, "TRY"), (5010, "EUR")])
+async def test_what_is_paid_is_reported_as_it_is_and_not_as_it_was_asked_for(
+    gateway: IyzicoGateway, sandbox: SandboxProcess, booking_id: UUID, amount: int, currency: str
+) -> None:
+    intent = await opened(gateway, booking_id)
+    sandbox.call("POST", f"/_sandbox/intents/{intent.id}/alter", {"amount": amount, "currency": currency})
+    await asyncio.to_thread(pay_with, str(intent.action_url), APPROVED)
+    assert (await gateway.retrieve(intent.id)).amount == Money(amount=amount, currency=currency)
+    captured = await gateway.capture(intent.id, key="capture:1")
+    assert (captured.amount, captured.captured) == (Money(amount=amount, currency=currency), amount)
+
+
 async def test_a_refund_is_found_by_its_key(gateway: IyzicoGateway, booking_id: UUID) -> None:
     intent = await held(gateway, booking_id)
     assert await gateway.retrieve_refund(intent.id, key="refund:1") is None
     await gateway.capture(intent.id, key="capture:1")
     await gateway.refund(intent.id, Money(amount=1005, currency="TRY"), key="refund:1")
     assert await gateway.retrieve_refund(intent.id, key="refund:1") == ProviderRefund(
-        state=ProviderRefundState.SUCCEEDED
+        state=ProviderRefundState.SUCCEEDED, amount=Money(amount=1005, currency="TRY")
     )
     assert await gateway.retrieve_refund(intent.id, key="refund:2") is None
 

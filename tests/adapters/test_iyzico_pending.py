@@ -30,13 +30,15 @@ async def test_a_refund_that_stays_pending_is_no_error_and_counts_when_it_is_don
     sandbox.fault("processing", str(booking_id), face="iyzico", operation="refund")
 
     assert (await gateway.refund(intent.id, PRICE, key=key)).refunded == 0
-    assert await gateway.retrieve_refund(intent.id, key=key) == ProviderRefund(state=ProviderRefundState.PENDING)
+    assert await gateway.retrieve_refund(intent.id, key=key) == ProviderRefund(
+        state=ProviderRefundState.PENDING, amount=PRICE
+    )
     await gateway.refund(intent.id, PRICE, key=key)
     assert len(sandbox.requests(str(booking_id), "refund")) == 1
 
     [refund] = sandbox.call("GET", f"/_sandbox/intents/{intent.id}/refunds")["refunds"]
     sandbox.call("POST", f"/_sandbox/refunds/{refund['id']}/settle", {"outcome": outcome})
-    assert await gateway.retrieve_refund(intent.id, key=key) == ProviderRefund(state=state)
+    assert await gateway.retrieve_refund(intent.id, key=key) == ProviderRefund(state=state, amount=PRICE)
     assert (await gateway.retrieve(intent.id)).refunded == refunded
 
 

@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
+import stripe
 
-from adapters.payment.stripe.gateway import StripeGateway
+from adapters.payment.stripe.gateway import StripeGateway, read_intent
 from domain.money import Money
 from domain.payments import (
+    AmountRejected,
     Intent,
     IntentNotFound,
     IntentState,
@@ -312,7 +314,7 @@ async def test_an_unknown_intent_or_key_or_amount_is_rejected(
     with pytest.raises(IntentNotFound) as missing:
         await gateway.retrieve("pi_nobody")
     assert missing.value.code == "resource_missing"
-    with pytest.raises(PaymentRejected) as small:
+    with pytest.raises(AmountRejected) as small:
         await opened(gateway, booking_id, Money(amount=1, currency="EUR"))
     assert small.value.code == "amount_too_small"
     stranger = StripeGateway("sk_live_wrong", base_url=sandbox.url)
@@ -346,10 +348,29 @@ async def held_of(gateway: StripeGateway, booking_id: UUID, amount: Money) -> In
     return await gateway.confirm(intent.id, "pm_card_visa", return_url=RETURN_URL, key=f"{booking_id}:confirm:1")
 
 
+@pytest.mark.parametrize(("amount", "currency"), [(4999, "EUR"), (5001, "EUR"), (5000, "USD")])
+async def test_what_is_paid_is_reported_as_it_is_and_not_as_it_was_asked_for(
+    gateway: StripeGateway, sandbox: SandboxProcess, booking_id: UUID, amount: int, currency: str
+) -> None:
+    intent = await opened(gateway, booking_id)
+    sandbox.call("POST", f"/_sandbox/intents/{intent.id}/alter", {"amount": amount, "currency": currency.lower()})
+    key = f"{booking_id}:confirm:1"
+    reserved = await gateway.confirm(intent.id, "pm_card_visa", return_url=RETURN_URL, key=key)
+    assert reserved.amount == Money(amount=amount, currency=currency)
+
+
+@pytest.mark.parametrize(("status", "reported"), [("requires_capture", 4000), ("requires_action", 5000)])
+def test_what_is_reserved_counts_and_not_what_was_asked_for(status: str, reported: int) -> None:
+    fields = {"amount": 5000, "amount_capturable": 4000, "amount_received": 0, "currency": "eur", "latest_charge": None}
+    unused = {"next_action": None, "last_payment_error": None}
+    given = stripe.PaymentIntent.construct_from({"id": "pi_1", "status": status, **fields, **unused}, API_KEY)
+    assert read_intent(given).amount == Money(amount=reported, currency="EUR")
+
+
 async def test_an_amount_that_stripe_cannot_express_is_rejected_before_it_is_sent(
     gateway: StripeGateway, sandbox: SandboxProcess, booking_id: UUID
 ) -> None:
-    with pytest.raises(PaymentRejected):
+    with pytest.raises(AmountRejected):
         await opened(gateway, booking_id, Money(amount=12_345, currency="MGA"))
     assert not sandbox.requests(str(booking_id), "create")
 
@@ -370,11 +391,13 @@ async def test_a_refund_is_found_again_by_its_key_as_it_stands(
     assert await gateway.retrieve_refund(intent.id, key=key) is None
     sandbox.fault("processing", str(booking_id), operation="refund")
     await gateway.refund(intent.id, part, key=key)
-    assert await gateway.retrieve_refund(intent.id, key=key) == ProviderRefund(state=ProviderRefundState.PENDING)
+    assert await gateway.retrieve_refund(intent.id, key=key) == ProviderRefund(
+        state=ProviderRefundState.PENDING, amount=part
+    )
     [pending] = sandbox.call("GET", f"/_sandbox/intents/{intent.id}/refunds")["refunds"]
     sandbox.call("POST", f"/_sandbox/refunds/{pending['id']}/settle", {"outcome": "failed"})
     found = await gateway.retrieve_refund(intent.id, key=key)
-    assert found == ProviderRefund(state=ProviderRefundState.FAILED, code="expired_or_canceled_card")
+    assert found == ProviderRefund(state=ProviderRefundState.FAILED, code="expired_or_canceled_card", amount=part)
     assert (await gateway.retrieve(intent.id)).refunded == 0
     assert await gateway.retrieve_refund(intent.id, key="another") is None
 

@@ -15,8 +15,8 @@ from tests.api.people import problem
 
 HALF_A_PAIR = "\ud800"
 _VENUE = {"name": "Globe", "city": "London", "country": "GB", "latitude": 51.5, "longitude": 0}
-_SEATED = {"name": "A", "kind": "seated", "rows": 1, "seats_per_row": 1, "price": 1}
-_GENERAL = {"name": "A", "kind": "general", "capacity": 1, "price": 1}
+_SEATED = {"name": "A", "kind": "seated", "rows": 1, "seats_per_row": 1, "price": 100}
+_GENERAL = {"name": "A", "kind": "general", "capacity": 1, "price": 100}
 
 BAD_EVENTS: dict[str, dict[str, Any]] = {
     "no name": {"name": "  "},

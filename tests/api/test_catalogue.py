@@ -122,7 +122,7 @@ async def test_a_house_of_80_000_seats_is_published_and_shown_in_seconds(
     client: httpx2.AsyncClient, join: Join, new_event: Body
 ) -> None:
     organizer = await join("organizer")
-    section = {"name": "Süd-Kurve 1", "kind": "seated", "rows": 200, "seats_per_row": 400, "price": 1}
+    section = {"name": "Süd-Kurve 1", "kind": "seated", "rows": 200, "seats_per_row": 400, "price": 100}
     path = await _draft(client, organizer, new_event | {"sections": [section]})
     with watch() as taken:
         assert (await client.post(f"{path}/publish", headers=organizer.headers)).status_code == 200

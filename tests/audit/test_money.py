@@ -5,9 +5,12 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
-from activities.reservation.bookings import Step
+from activities.payment import payments
+from activities.reservation.bookings import Release, Step
 from adapters.payment.stripe.gateway import StripeGateway
+from domain.bookings import BookingStatus
 from domain.money import Money
 from domain.payments import Intent, IntentState
 from sandbox.testing import API_KEY, SandboxProcess
@@ -16,6 +19,7 @@ from tests.audit.harness import Harness, step
 OWED, ONCE = "money taken is money owed", "a booking is paid once"
 PROVIDER = "the ledger matches the provider"
 AUTHORIZED, ATTEMPTS = "no money stays authorized", "attempts match the provider"
+AMOUNT = "money is of the amount and currency owed"
 
 
 class WithoutKeys(StripeGateway):
@@ -45,6 +49,29 @@ class Lazy(StripeGateway):
 
     async def _as_if(self, intent_id: str, state: IntentState) -> Intent:
         return (await self.retrieve(intent_id)).model_copy(update={"state": state})
+
+
+class Misreading(StripeGateway):
+    """A gateway whose provider takes other money than it is asked for."""
+
+    other = Money(amount=4999, currency="EUR")
+
+    async def create(self, booking_id: UUID, amount: Money, *, return_url: str, key: str) -> Intent:
+        return await super().create(booking_id, self.other, return_url=return_url, key=key)
+
+
+class InDollars(Misreading):
+    """The same, with the right number and the wrong currency."""
+
+    other = Money(amount=5000, currency="USD")
+
+
+class TakesLess(StripeGateway):
+    """A gateway that captures a part of what is reserved."""
+
+    async def capture(self, intent_id: str, *, key: str) -> Intent:
+        capture = self._client.v1.payment_intents.capture_async
+        return await self._intent(capture(intent_id, {"amount_to_capture": 4999}, {"idempotency_key": key}))
 
 
 @pytest.fixture
@@ -112,3 +139,52 @@ async def test_an_open_payment_is_found_when_places_are_released_before_the_mone
     booking = await harness.authorized("A-1-1")
     await harness.end(booking)
     assert await harness.finds() == {(AUTHORIZED, str(booking.id))}
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [
+        (InDollars, {AMOUNT}),
+        (Misreading, {AMOUNT, OWED, ATTEMPTS, PROVIDER}),
+        (TakesLess, {AMOUNT, OWED, ATTEMPTS, PROVIDER}),
+    ],
+)
+async def test_other_money_is_found_without_the_comparison_with_what_is_owed(
+    harness: Harness,
+    sandbox: SandboxProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[StripeGateway],
+    broken: set[str],
+) -> None:
+    monkeypatch.setattr(payments, "check_payment", lambda *_: None)
+    gateway = kind(API_KEY, base_url=sandbox.url)
+    booking = await harness.bought("A-1-1", gateway=gateway)
+    await gateway.close()
+    assert await harness.finds() == {(check, str(booking.id)) for check in broken}
+
+
+@pytest.mark.parametrize("kind", [InDollars, Misreading])
+async def test_other_money_than_is_owed_is_never_taken(
+    harness: Harness, sandbox: SandboxProcess, kind: type[StripeGateway]
+) -> None:
+    gateway = kind(API_KEY, base_url=sandbox.url)
+    booking = await harness.held("A-1-1")
+    with pytest.raises(ApplicationError, match=r"owed are EUR 50\.00") as error:
+        await harness.authorize(booking, gateway)
+    assert (error.value.type, error.value.non_retryable) == ("AmountDiffers", True)
+    await step(harness.money(gateway).return_money, booking.id)
+    await gateway.close()
+    await harness.end(booking)
+    assert await harness.finds() == set()
+
+
+async def test_less_than_is_owed_is_never_taken_for_all(harness: Harness, sandbox: SandboxProcess) -> None:
+    gateway = TakesLess(API_KEY, base_url=sandbox.url)
+    booking = await harness.authorized("A-1-1", gateway=gateway)
+    assert await step(harness.seats().commit, Step(booking=booking)) is None
+    with pytest.raises(ApplicationError, match=r"captured EUR 49\.99"):
+        await step(harness.money(gateway).capture, booking.id)
+    await step(harness.money(gateway).return_money, booking.id)
+    await gateway.close()
+    await step(harness.seats().release, Release(booking=booking, to=BookingStatus.FAILED))
+    assert await harness.finds() == set()

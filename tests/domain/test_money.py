@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import iso4217
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from domain.money import Money, exponent, format_money, from_decimal, to_decimal
+from domain.money import Money, exponent, format_money, is_listed, rescale, round_fee, round_up, to_decimal
 
 AMOUNTS = st.integers(min_value=0, max_value=10**12)
 
@@ -75,13 +73,54 @@ def test_a_code_without_decimals_in_the_standard_has_two(currency: str) -> None:
     assert exponent(currency) == 2
 
 
+@pytest.mark.parametrize("currency", ["EUR", "JPY", "KWD", "MGA", "XCG", "CLF"])
+def test_iso_4217_lists_a_currency_that_money_can_be_paid_in(currency: str) -> None:
+    assert is_listed(currency)
+
+
+@pytest.mark.parametrize("currency", ["ZZZ", "XXX", "XTS", "XAU", "XDR", "XUA", "ANG", "BGN", "STD", "DEM", "eur", ""])
+def test_a_code_that_no_money_can_be_paid_in_is_not_listed(currency: str) -> None:
+    assert not is_listed(currency)
+
+
+@given(AMOUNTS, st.integers(0, 4), st.integers(0, 4))
+def test_an_amount_is_the_same_after_its_way_through_other_units(amount: int, decimals: int, other: int) -> None:
+    assert rescale(rescale(amount, decimals, other), other, decimals) == amount
+
+
 @given(AMOUNTS, st.sampled_from(iso4217.Currency))
-def test_an_amount_is_the_same_after_its_way_through_whole_units(amount: int, listed: iso4217.Currency) -> None:
-    currency = listed.code
-    assert from_decimal(to_decimal(amount, currency), currency) == amount
-    assert from_decimal(str(to_decimal(amount, currency)), currency) == amount
+def test_whole_units_are_minor_units_with_the_currency_s_decimals(amount: int, listed: iso4217.Currency) -> None:
+    assert rescale(to_decimal(amount, listed.code), 0, exponent(listed.code)) == amount
 
 
-@pytest.mark.parametrize("units", [12.5, "12.50", "12.509", Decimal("12.5")])
-def test_parts_of_a_minor_unit_are_cut_off(units: float | str | Decimal) -> None:
-    assert from_decimal(units, "EUR") == 1250
+@pytest.mark.parametrize(
+    ("amount", "step", "rounded"), [(0, 10, 0), (1, 10, 10), (9, 10, 10), (10, 10, 10), (11, 10, 20), (7, 1, 7)]
+)
+def test_what_goes_back_is_rounded_up_to_a_step(amount: int, step: int, rounded: int) -> None:
+    assert round_up(amount, step) == rounded
+
+
+@pytest.mark.parametrize(
+    ("price", "fee", "step", "kept"),
+    [
+        (4500, 617, 1, 617),
+        (12_340, 617, 10, 610),  # KWD: 11.730 goes back, not 11.723
+        (25_000, 250, 100, 200),  # MGA: 248.00, not 247.50
+        (10_000, 150, 100, 100),
+        (10_000, 99, 100, 0),
+        (10_000, 10_000, 100, 10_000),
+        (10_000, 20_000, 100, 10_000),
+        (0, 150, 100, 0),
+    ],
+)
+def test_a_fee_is_lowered_until_the_rest_is_a_step(price: int, fee: int, step: int, kept: int) -> None:
+    assert round_fee(price, fee, step) == kept
+
+
+@given(st.integers(0, 10**9), AMOUNTS, st.sampled_from([1, 10, 100]))
+def test_a_rounded_fee_never_costs_the_buyer_more_than_a_step(steps: int, fee: int, step: int) -> None:
+    price = steps * step
+    kept = round_fee(price, fee, step)
+    assert 0 <= kept <= min(fee, price)
+    assert (price - kept) % step == 0
+    assert min(fee, price) - kept < step

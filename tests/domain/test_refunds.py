@@ -36,17 +36,40 @@ def test_tickets_can_be_given_back_until_so_many_hours_before(
     assert RefundPolicy(until_hours=until).is_open(START, START - timedelta(hours=hours_before)) is is_open
 
 
-@given(prices=PRICES, percent=st.integers(0, 100), fixed=st.integers(0, 5000), cut=st.integers(0, 20))
+@given(
+    steps=PRICES,
+    percent=st.integers(0, 100),
+    fixed=st.integers(0, 5000),
+    cut=st.integers(0, 20),
+    step=st.sampled_from([1, 10, 100]),
+)
 def test_giving_tickets_back_in_parts_costs_the_same_as_all_at_once(
-    prices: list[int], percent: int, fixed: int, cut: int
+    steps: list[int], percent: int, fixed: int, cut: int, step: int
 ) -> None:
-    policy = RefundPolicy(fee_percent=percent, fee_fixed=fixed)
-    assert policy.fee(prices[:cut]) + policy.fee(prices[cut:]) == policy.fee(prices)
-    assert 0 <= policy.fee(prices) <= sum(prices)
+    policy, prices = RefundPolicy(fee_percent=percent, fee_fixed=fixed), [each * step for each in steps]
+    fee = policy.fee(prices, step)
+    assert policy.fee(prices[:cut], step) + policy.fee(prices[cut:], step) == fee
+    assert 0 <= fee <= sum(prices)
+    assert (sum(prices) - fee) % step == 0
 
 
-def test_a_part_of_a_minor_unit_goes_to_the_buyer() -> None:
-    assert RefundPolicy(fee_percent=10).fee([99]) == 9
+@pytest.mark.parametrize(
+    ("prices", "percent", "fixed", "step", "back"),
+    [
+        ([99], 10, 0, 1, 90),
+        ([12_340], 5, 0, 10, 11_730),  # KWD
+        ([12_340, 12_340], 5, 0, 10, 23_460),
+        ([25_000], 1, 0, 100, 24_800),  # MGA
+        ([10_000], 0, 150, 100, 9_900),
+        ([10_000], 100, 150, 100, 0),
+        ([0], 50, 150, 100, 0),
+    ],
+)
+def test_what_the_provider_cannot_pay_is_rounded_for_the_buyer(
+    prices: list[int], percent: int, fixed: int, step: int, back: int
+) -> None:
+    fee = RefundPolicy(fee_percent=percent, fee_fixed=fixed).fee(prices, step)
+    assert sum(prices) - fee == back
 
 
 def refunding(*tickets: Any) -> BookingRefunding:

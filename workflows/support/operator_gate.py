@@ -36,6 +36,21 @@ async def done_by_hand() -> None:
     """What takes the place of a step that an operator has done by hand, where nothing is left to record."""
 
 
+def once_known(why: str) -> Callable[[], Awaitable[None]]:
+    """A step of which a person has to know, although nothing is left to do: it succeeds when an operator repeats it.
+
+    Args:
+        why: What the operator reads.
+    """
+    reasons = [why]
+
+    async def wait() -> None:
+        if reasons:
+            raise NeedsOperator(reasons.pop())
+
+    return wait
+
+
 class OperatorGate:
     """Base of the sagas that must not stop half way, and that deal with a payment provider.
 

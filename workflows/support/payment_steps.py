@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from temporalio import workflow
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.payment.amounts import AMOUNT_DIFFERS
     from activities.payment.payments import Authorization, AuthorizationResult, Authorize, OfExchange, PaymentActivities
     from domain.bookings import PaymentCommand
     from domain.exchanges import Payment
     from domain.money import Money
-    from temporal.saga import Aborted, aborting
+    from temporal.saga import Aborted
     from workflows.support import problems
+    from workflows.support.operator_gate import done_by_hand, once_known
     from workflows.support.polling import FIRST_PAUSE, Notification, doubling
-    from workflows.support.steps import provider_step
+    from workflows.support.steps import failed_as, provider_step
 
 _LONGEST_PAUSE: Final = timedelta(minutes=1)
 
@@ -40,6 +44,7 @@ class PaymentSteps:
         self._exchange = OfExchange(booking_id=booking_id, exchange_id=exchange_id) if exchange_id else None
         self._max_attempts = max_attempts
         self._locally = locally
+        self._report_difference: Callable[[], Awaitable[None]] = done_by_hand  # there is none
         self._unreachable = problems.EXCHANGE_UNREACHABLE if exchange_id else problems.PROVIDER_UNREACHABLE
 
     async def authorize(
@@ -70,7 +75,7 @@ class PaymentSteps:
             ACTION_REQUIRED only where the buyer gave up, or the window closed.
 
         Raises:
-            Aborted: The provider could not be reached.
+            Aborted: The provider could not be reached, or it is paid another amount or currency than is owed.
         """
         request = Authorize(
             booking_id=self._booking_id,
@@ -108,7 +113,7 @@ class PaymentSteps:
     async def _authorize(self, request: Authorize) -> Authorization:
         """Reserve the money, or find out what became of the last try."""
         summary = f"authorize at {request.provider}"
-        with aborting(self._unreachable):
+        with self._aborting():
             return await provider_step(
                 PaymentActivities.authorize, request, summary, self._max_attempts, locally=self._locally
             )
@@ -117,9 +122,9 @@ class PaymentSteps:
         """Take the reserved money.
 
         Raises:
-            Aborted: The provider could not be reached, or refuses for good.
+            Aborted: The provider could not be reached, refuses for good, or has captured another amount.
         """
-        with aborting(self._unreachable):
+        with self._aborting():
             if self._exchange:
                 activity = PaymentActivities.capture_difference
                 refusal = await provider_step(activity, self._exchange, "capture the difference", self._max_attempts)
@@ -139,10 +144,22 @@ class PaymentSteps:
 
         Raises:
             FailureError: It has been tried often enough.
+            NeedsOperator: All has gone back, and a person has to know why: the amount was not the one that was owed.
         """
         if self._exchange:
             activity = PaymentActivities.return_difference
-            return await provider_step(activity, self._exchange, "void or refund", self._max_attempts)
-        return await provider_step(
-            PaymentActivities.return_money, self._booking_id, "void or refund", self._max_attempts
-        )
+            await provider_step(activity, self._exchange, "void or refund", self._max_attempts)
+        else:
+            await provider_step(PaymentActivities.return_money, self._booking_id, "void or refund", self._max_attempts)
+        await self._report_difference()
+
+    @contextmanager
+    def _aborting(self) -> Iterator[None]:
+        try:
+            yield
+        except FailureError as error:
+            if not failed_as(AMOUNT_DIFFERS, error):
+                raise Aborted(self._unreachable) from error
+            self._report_difference = once_known(str(error.cause or error))
+            differs = problems.EXCHANGE_AMOUNT_DIFFERS if self._exchange else problems.AMOUNT_DIFFERS
+            raise Aborted(differs) from error

@@ -15,6 +15,10 @@ UNDONE = Problem(type=ProblemType.BOOKING_FAILED, detail="The booking could not 
 PROVIDER_UNREACHABLE = Problem(
     type=ProblemType.BOOKING_FAILED, detail="The payment provider could not be reached; nothing is charged."
 )
+AMOUNT_DIFFERS = Problem(
+    type=ProblemType.BOOKING_FAILED,
+    detail="The payment provider reports another amount than was owed; the money was returned.",
+)
 CANCELLED = Problem(type=ProblemType.WRONG_STATE, detail="The booking was cancelled; nothing is charged.")
 TOO_LATE = Problem(type=ProblemType.PAYMENT_TOO_LATE, detail="The payment was not made in time; nothing is charged.")
 ABANDONED = Problem(type=ProblemType.WRONG_STATE, detail="The payment was abandoned; nothing is charged.")
@@ -26,6 +30,10 @@ EXCHANGE_UNDONE = Problem(
 )
 EXCHANGE_UNREACHABLE = Problem(
     type=ProblemType.EXCHANGE_FAILED, detail="The payment provider could not be reached; nothing is charged."
+)
+EXCHANGE_AMOUNT_DIFFERS = Problem(
+    type=ProblemType.EXCHANGE_FAILED,
+    detail="The payment provider reports another amount than the difference; the money was returned.",
 )
 EXCHANGE_ABANDONED = Problem(
     type=ProblemType.EXCHANGE_FAILED, detail="The exchange was abandoned; nothing is charged for it."
@@ -62,9 +70,10 @@ def why_not_paid(authorization: Authorization) -> Problem:
             members={"code": authorization.code},
         )
     if authorization.result is AuthorizationResult.REJECTED:
+        rejected = "amount; choose another provider" if authorization.is_about_amount else "payment method"
         return Problem(
             type=ProblemType.PAYMENT_REJECTED,
-            detail="The payment provider does not accept this payment method.",
+            detail=f"The payment provider does not accept this {rejected}.",
             members={"code": authorization.code},
         )
     return TOO_LATE

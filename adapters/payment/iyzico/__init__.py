@@ -9,11 +9,14 @@ from pydantic import Field
 from adapters.payment.adapter import GatewayOptions, ProviderAdapter
 from adapters.payment.settings import GatewaySettings, ProviderSettings, Secret
 from domain.payment_gateway import PaymentGateway, WebhookVerifier
-from domain.providers import Provider
+from domain.providers import AmountLimits, Provider
+
+_LIMITS = AmountLimits(minimum=1, maximum=99_999_999, decimals=2)
+"""iyzico documents no limits; a merchant's contract and the banks set them. Eight digits are what cards bear."""
 
 IYZICO = Provider(
     name="iyzico",
-    currencies=frozenset({"TRY", "USD", "EUR", "GBP"}),
+    currencies=dict.fromkeys(("TRY", "USD", "EUR", "GBP"), _LIMITS),
     has_own_page=True,
     has_settlement_report=True,
     # `tokenExpireTime` is half an hour; the rest is for a buyer who has just begun to pay.

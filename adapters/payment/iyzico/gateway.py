@@ -14,12 +14,14 @@ import aiohttp
 
 from adapters.payment.call_limit import CallLimit
 from adapters.payment.iyzico import IYZICO
+from adapters.payment.iyzico.amounts import write_amount
 from adapters.payment.iyzico.responses import (
     IN_PROGRESS,
     NOT_FOR_POSTAUTH,
     SYSTEM_ERRORS,
     WRONG_CALLS,
     Json,
+    amount_of,
     code_of,
     given_back,
     read,
@@ -31,7 +33,7 @@ from adapters.payment.iyzico.responses import (
 from adapters.payment.iyzico.settlement_report import movements_of
 from adapters.payment.iyzico.signatures import authorization, is_answer_genuine
 from adapters.payment.retry_after import seconds_of
-from domain.money import Money, from_decimal, to_decimal
+from domain.money import Money
 from domain.payments import Intent, IntentState, PaymentRejected, PaymentUnknown, ProviderRefund, ProviderRefundState
 from domain.reconciliation import MovementPage
 
@@ -104,8 +106,6 @@ class IyzicoGateway:
 
     async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
         """Open a form for what a booking owes; the answer is ACTION_REQUIRED with the page's address."""
-        if amount.currency not in self.provider.currencies:
-            raise PaymentRejected("currency_not_supported", f"iyzico does not take {amount.currency}")
         request = _form(booking_id, amount, key, return_url)
         answer = await self._post("/payment/iyzipos/checkoutform/initialize/preauth/ecom", request)
         self._trust(succeeded(answer), OF_A_NEW_FORM)
@@ -142,8 +142,9 @@ class IyzicoGateway:
         if code_of(answer) == NOT_FOR_POSTAUTH:
             raise PaymentUnknown("another capture or cancel came in between")
         self._trust(succeeded(answer), OF_A_PAYMENT)
-        taken = from_decimal(answer["paidPrice"], currency)
-        return payment.intent.model_copy(update={"state": IntentState.CAPTURED, "captured": taken})
+        taken = amount_of(answer["paidPrice"], str(answer.get("currency") or currency))
+        update = {"state": IntentState.CAPTURED, "amount": taken, "captured": taken.amount}
+        return payment.intent.model_copy(update=update)
 
     async def void(self, intent_id: str, *, key: str) -> Intent:
         """Release what is reserved; after a refusal that ended the buyer's visit there is nothing to release.
@@ -228,7 +229,7 @@ class IyzicoGateway:
         if not reports:
             raise PaymentUnknown(f"payment {payment_id} is not reported yet")
         refunds = [each for item in reports[0]["itemTransactions"] for each in item.get("refunds") or ()]
-        return _Payment(reported(token, reports[0], refunds), payment_id, given_back(refunds))
+        return _Payment(reported(token, reports[0], refunds), payment_id, given_back(refunds, reports[0]["currency"]))
 
     async def _post(self, path: str, request: Json) -> dict[str, Any]:
         return await self._call("POST", path, json.dumps(request))
@@ -271,7 +272,7 @@ def _form(booking_id: UUID, amount: Money, key: str, return_url: str) -> Json:
         "ip": NOWHERE,
         **place,
     }
-    price = _priced(amount)["price"]
+    price = write_amount(amount)
     return {
         **_about(key),
         **_priced(amount),
@@ -293,7 +294,7 @@ def _about(key: str) -> dict[str, str]:
 
 
 def _priced(amount: Money) -> dict[str, str]:
-    return {"price": f"{to_decimal(amount.amount, amount.currency):f}", "currency": amount.currency}
+    return {"price": write_amount(amount), "currency": amount.currency}
 
 
 def _in_state(intent: Intent, state: IntentState) -> Intent:

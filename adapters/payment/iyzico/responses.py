@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from domain.money import Money, from_decimal
+from adapters.payment.iyzico.amounts import read_amount
+from domain.money import Money
 from domain.payments import (
     Intent,
     IntentState,
@@ -41,9 +42,9 @@ def reported(token: str, report: Json, refunds: list[Json]) -> Intent:
         raise PaymentUnknown("a cancel is in progress")
     back = [*refunds, *cancels]
     currency = report["currency"]
-    returned = sum(from_decimal(each["refundPrice"], currency) for each in back if each["refundStatus"] == DONE)
-    paid = from_decimal(report["paidPrice"], currency)
-    amount = Money(amount=paid, currency=currency)
+    returned = sum(amount_of(each["refundPrice"], currency).amount for each in back if each["refundStatus"] == DONE)
+    amount = amount_of(report["paidPrice"], currency)
+    paid = amount.amount
     if report["phase"] in ("AUTH", "POST_AUTH"):
         return Intent(id=token, state=IntentState.CAPTURED, amount=amount, captured=paid, refunded=returned)
     if report["fraudStatus"] == -1:
@@ -52,7 +53,19 @@ def reported(token: str, report: Json, refunds: list[Json]) -> Intent:
     return Intent(id=token, state=IntentState.VOIDED if returned else state, amount=amount)
 
 
-def given_back(refunds: list[Json]) -> dict[str, ProviderRefund]:
+def amount_of(price: Any, currency: str) -> Money:
+    """What a price in an answer is.
+
+    Raises:
+        PaymentUnknown: It cannot be read.
+    """
+    try:
+        return read_amount(price, currency)
+    except (ValueError, ArithmeticError) as error:
+        raise PaymentUnknown(f"iyzico's answer cannot be read: {error}") from error
+
+
+def given_back(refunds: list[Json], currency: str) -> dict[str, ProviderRefund]:
     """Refunds by the key that each was asked for under; one that was done counts, whatever failed before it.
 
     iyzico documents what is done and what has failed. Anything else is pending: iyzico goes on trying.
@@ -61,7 +74,8 @@ def given_back(refunds: list[Json]) -> dict[str, ProviderRefund]:
     for state in (ProviderRefundState.FAILED, ProviderRefundState.PENDING, ProviderRefundState.SUCCEEDED):
         for refund in refunds:
             if REFUND_STATES.get(refund["refundStatus"], ProviderRefundState.PENDING) is state:
-                by_key[str(refund.get("refundConversationId"))] = ProviderRefund(state=state)
+                amount = amount_of(refund["refundPrice"], currency)
+                by_key[str(refund.get("refundConversationId"))] = ProviderRefund(state=state, amount=amount)
     return by_key
 
 

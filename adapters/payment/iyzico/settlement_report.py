@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from adapters.payment.iyzico.amounts import read_amount, read_fee
 from adapters.payment.iyzico.responses import Json
-from domain.money import Money, from_decimal
+from domain.money import Money
 from domain.payments import PaymentUnknown
 from domain.reconciliation import Movement, MovementKind, MovementPage
 
@@ -31,12 +32,11 @@ def _movement(row: Json) -> Movement | None:
     kind = _kind(row)
     if kind is None:
         return None
-    currency = row["transactionCurrency"]
     return Movement(
         reference=f"{row['transactionType']}-{row['transactionId']}",
         kind=kind,
         booking_id=_booking(row.get("basketId")),
-        amount=Money(amount=from_decimal(row["paidPrice"], currency), currency=currency),
+        amount=read_amount(row["paidPrice"], row["transactionCurrency"]),
         fee=_fee(row),
         happened_at=datetime.fromisoformat(row["transactionDate"]).replace(tzinfo=UTC),
     )
@@ -52,7 +52,7 @@ def _kind(row: Json) -> MovementKind | None:
 
 def _fee(row: Json) -> Money | None:
     settled = row.get("settlementCurrency") or row["transactionCurrency"]
-    so_much = sum(from_decimal(row.get(part) or 0, settled) for part in ("iyzicoCommission", "iyzicoFee"))
+    so_much = sum(read_fee(row.get(part) or 0, settled).amount for part in ("iyzicoCommission", "iyzicoFee"))
     return Money(amount=so_much, currency=settled) if so_much else None
 
 

@@ -7,12 +7,17 @@ from pydantic import Field
 from adapters.payment.adapter import GatewayOptions, ProviderAdapter
 from adapters.payment.settings import GatewaySettings, ProviderSettings, RotatedSecrets, Secret
 from domain.payment_gateway import PaymentGateway, WebhookVerifier
-from domain.providers import Provider
+from domain.providers import AmountLimits, Provider
+
+_CURRENCIES = ("CHF", "CZK", "DKK", "EUR", "GBP", "HUF", "NOK", "PLN", "RON", "SEK", "UAH", "USD")
+
+# Each currency has two decimals, at PayU as in ISO 4217: its minor unit is ours. PayU documents no limits for cards;
+# those of bank transfers end at 999,999.99.
+_LIMITS = AmountLimits(minimum=1, maximum=99_999_999, decimals=2)
 
 PAYU = Provider(
     name="payu",
-    # Each has two decimals, at PayU as in ISO 4217: its minor unit is ours.
-    currencies=frozenset({"BGN", "CHF", "CZK", "DKK", "EUR", "GBP", "HUF", "NOK", "PLN", "RON", "SEK", "UAH", "USD"}),
+    currencies=dict.fromkeys(_CURRENCIES, _LIMITS),
     has_own_page=True,
     # PayU's REST API lists no orders. Its statements are files that PayU has to set up for a company.
     has_settlement_report=False,

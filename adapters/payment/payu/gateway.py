@@ -18,6 +18,7 @@ from adapters.payment.payu.oauth import AccessTokens
 from adapters.payment.retry_after import seconds_of
 from domain.money import Money
 from domain.payments import (
+    AmountRejected,
     Intent,
     IntentNotFound,
     IntentState,
@@ -117,14 +118,15 @@ class PayUGateway:
             PaymentUnknown: Also, as `replayed`, where an earlier order has this key. Its page is not told again, so
                 it can never be paid; the next key opens another.
         """
+        total = _units(amount)
         request = {
             "extOrderId": key,
             "merchantPosId": self._pos_id,
             "customerIp": SHOPS_OWN_ADDRESS,
             "description": f"Booking {booking_id}",
             "currencyCode": amount.currency,
-            "totalAmount": str(amount.amount),
-            "products": [{"name": "Tickets", "unitPrice": str(amount.amount), "quantity": "1", "virtual": True}],
+            "totalAmount": total,
+            "products": [{"name": "Tickets", "unitPrice": total, "quantity": "1", "virtual": True}],
             "continueUrl": return_url,
             "notifyUrl": self._notify_url,
             "validityTime": str(self._validity_seconds),
@@ -154,13 +156,13 @@ class PayUGateway:
         with _reading():
             order = answer["orders"][0]
             state = STATES[order["status"]]
-            amount = Money(amount=int(order["totalAmount"]), currency=order["currencyCode"])
+            amount = PAYU.from_units(int(order["totalAmount"]), order["currencyCode"])
         return Intent(
             id=intent_id,
             state=state,
             amount=amount,
             captured=amount.amount if state is IntentState.CAPTURED else 0,
-            refunded=await self._refunded(intent_id) if state is IntentState.CAPTURED else 0,
+            refunded=await self._refunded(intent_id, amount.currency) if state is IntentState.CAPTURED else 0,
             decline_code=await self._decline_code(intent_id) if state is IntentState.VOIDED else None,
         )
 
@@ -184,7 +186,7 @@ class PayUGateway:
         """
         asked = {
             "description": "Refund",
-            "amount": str(amount.amount),
+            "amount": _units(amount),
             "currencyCode": amount.currency,
             "extRefundId": key,
         }
@@ -209,17 +211,19 @@ class PayUGateway:
             for refund in refunds:
                 if refund.get("extRefundId") == key:
                     code = (refund.get("statusError") or {}).get("code")
-                    return ProviderRefund(state=REFUND_STATES[refund["status"]], code=code)
+                    amount = PAYU.from_units(int(refund["amount"]), refund["currencyCode"])
+                    return ProviderRefund(state=REFUND_STATES[refund["status"]], code=code, amount=amount)
         return None
 
     async def movements(self, day: date, page: str | None) -> MovementPage:
         """Nothing: PayU's REST API lists no orders. Its statements are files that PayU has to set up for a company."""
         return MovementPage(movements=())
 
-    async def _refunded(self, intent_id: str) -> int:
+    async def _refunded(self, intent_id: str, currency: str) -> int:
         refunds = await self._call("GET", _at(intent_id, "refunds"))
         with _reading():
-            return sum(int(refund["amount"]) for refund in refunds if refund["status"] == "FINALIZED")
+            back = sum(int(refund["amount"]) for refund in refunds if refund["status"] == "FINALIZED")
+            return PAYU.from_units(back, currency).amount
 
     async def _decline_code(self, intent_id: str) -> str | None:
         """The issuer's answer to the last try, or PayU's own; None where there was no try."""
@@ -266,6 +270,13 @@ def _reading() -> Iterator[None]:
         yield
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise PaymentUnknown(f"PayU's answer cannot be read: {error!r}") from error
+
+
+def _units(amount: Money) -> str:
+    try:
+        return str(PAYU.to_units(amount))
+    except ValueError as error:
+        raise AmountRejected("currency_not_supported", str(error)) from error
 
 
 def _at(intent_id: str, what: str = "") -> str:

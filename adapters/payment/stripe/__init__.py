@@ -6,21 +6,52 @@ from pydantic import Field
 
 from adapters.payment.adapter import GatewayOptions, ProviderAdapter
 from adapters.payment.settings import GatewaySettings, ProviderSettings, RotatedSecrets, Secret
+from domain.money import exponent, rescale, round_up
 from domain.payment_gateway import PaymentGateway, WebhookVerifier
-from domain.providers import Provider
+from domain.providers import AmountLimits, Provider
 
 # docs.stripe.com/currencies, presentment currencies
 _CURRENCIES = """
-AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF CLP
+AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF CLP
 CNY COP CRC CVE CZK DJF DKK DOP DZD EGP ETB EUR FJD FKP GBP GEL GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR
 ISK JMD JOD JPY KES KGS KHR KMF KRW KWD KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MUR MVR MWK MXN
 MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SEK SGD SHP SLE
-SOS SRD STD SZL THB TJS TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VND VUV WST XAF XCD XOF XPF YER ZAR ZMW
+SOS SRD SZL THB TJS TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW
 """
+_UNLIKE_ISO_4217 = {"ISK": 2, "UGX": 2, "MGA": 0}
+"""The decimals of Stripe's unit where they are not those of ISO 4217 (same page, zero-decimal and special cases)."""
+
+_THREE_DECIMALS_STEP = 10
+"""Amounts of three-decimal currencies have to end in 0 (same page)."""
+
+# Same page, minimum and maximum charge amounts, in Stripe's units. For other currencies the minimum depends on the
+# currency of the account's bank: it is what 0.50 USD are, which only Stripe knows, and then only Stripe refuses.
+_MINIMA = {
+    "AED": 200, "CZK": 1500, "DKK": 250, "GBP": 30, "HKD": 400, "HUF": 17_500, "MXN": 1000, "MYR": 200, "NOK": 300,
+    "PLN": 200, "RON": 200, "SEK": 300, "THB": 1000,
+}  # fmt: skip
+_MINIMUM_ELSEWHERE = 50
+# Where the page's number of digits and its example disagree, the smaller of both.
+_DIGITS = {"IDR": 12, "LBP": 11, "COP": 10, "HUF": 10, "JPY": 10, "INR": 9}
+_DIGITS_ELSEWHERE = 8
+
+
+def _limits(currency: str) -> AmountLimits:
+    """Stripe's limits in our minor units."""
+    decimals = _UNLIKE_ISO_4217.get(currency, exponent(currency))
+
+    def ours(units: int) -> int:
+        return int(rescale(units, decimals, exponent(currency)))
+
+    step = _THREE_DECIMALS_STEP if decimals == 3 else max(1, ours(1))
+    most = ours(10 ** _DIGITS.get(currency, _DIGITS_ELSEWHERE) - 1)
+    least = max(1, ours(_MINIMA.get(currency, _MINIMUM_ELSEWHERE)))
+    return AmountLimits(minimum=round_up(least, step), maximum=most - most % step, step=step, decimals=decimals)
+
 
 STRIPE = Provider(
     name="stripe",
-    currencies=frozenset(_CURRENCIES.split()),
+    currencies={currency: _limits(currency) for currency in _CURRENCIES.split()},
     has_own_page=False,
     has_settlement_report=True,
 )

@@ -17,6 +17,7 @@ from adapters.payment.retry_after import seconds_of
 from adapters.payment.stripe import STRIPE, settlement_report
 from domain.money import Money
 from domain.payments import (
+    AmountRejected,
     Intent,
     IntentNotFound,
     IntentState,
@@ -41,16 +42,13 @@ STATES = {
     "canceled": IntentState.VOIDED,
 }
 
-# Where Stripe's unit is not ISO 4217's minor unit (docs.stripe.com/currencies): Stripe's units per one of ours, or, for
-# MGA, ours per one of Stripe's. Three-decimal currencies agree, but Stripe refuses amounts that do not end in 0.
-STRIPE_UNITS_PER_MINOR_UNIT = {"ISK": 100, "UGX": 100}
-MINOR_UNITS_PER_STRIPE_UNIT = {"MGA": 100}
-
 TOKEN = re.compile(r"(pm|card)_[A-Za-z0-9_]{1,200}")
 CARD_NUMBER = re.compile(r"\d{13,}")
 
 REFUSED_STATUSES = frozenset({400, 401, 402, 403, 404})
 NOT_FOUND = "resource_missing"
+OF_AMOUNTS = frozenset({"amount", "currency"})
+"""The parameters that Stripe names where it takes no payment of this amount."""
 EXPAND_CHARGE = "latest_charge"
 """The charge alone knows what was refunded; what has just been made, taken or voided was not."""
 
@@ -129,7 +127,7 @@ class StripeGateway:
     async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
         """Open an intent for what a booking owes; no money moves, and `return_url` is not needed before `confirm`."""
         request: params.PaymentIntentCreateParams = {
-            "amount": _stripe_amount(amount),
+            "amount": _units(amount),
             "currency": amount.currency.lower(),
             "capture_method": "manual",
             "allowed_payment_method_types": ["card"],
@@ -154,7 +152,7 @@ class StripeGateway:
         """The intent as it stands now, with what was captured and refunded."""
         request: params.PaymentIntentRetrieveParams = {"expand": [EXPAND_CHARGE]}
         try:
-            return _intent(await _outcome(self._client.v1.payment_intents.retrieve_async(intent_id, request)))
+            return read_intent(await _outcome(self._client.v1.payment_intents.retrieve_async(intent_id, request)))
         except PaymentRejected as rejected:
             if rejected.code == NOT_FOUND:
                 raise IntentNotFound(rejected.code, str(rejected)) from rejected
@@ -180,7 +178,7 @@ class StripeGateway:
         """
         request: params.RefundCreateParams = {
             "payment_intent": intent_id,
-            "amount": _stripe_amount(amount),
+            "amount": _units(amount),
             "metadata": {REFUND_KEY: key},
             "expand": [f"payment_intent.{EXPAND_CHARGE}"],
         }
@@ -191,7 +189,7 @@ class StripeGateway:
             )
         if _was_replayed(refund) or not isinstance(refund.payment_intent, stripe.PaymentIntent):
             return await self.retrieve(intent_id)
-        return _intent(refund.payment_intent)
+        return read_intent(refund.payment_intent)
 
     async def retrieve_refund(self, intent_id: str, *, key: str) -> ProviderRefund | None:
         """The refund that was made under this key, as it stands now; None where there is none.
@@ -203,10 +201,7 @@ class StripeGateway:
         while True:
             for refund in page.data:
                 if refund.metadata and refund.metadata.to_dict().get(REFUND_KEY) == key:
-                    return ProviderRefund(
-                        state=REFUND_STATES[refund.status or "pending"],
-                        code=getattr(refund, "failure_reason", None),
-                    )
+                    return _refund(refund)
             if not page.has_more:
                 return None
             page = await _outcome(page.next_page_async())
@@ -214,11 +209,11 @@ class StripeGateway:
     async def movements(self, day: date, page: str | None) -> MovementPage:
         """A page of what moved on our balance on a day, and then of what is reserved since that day."""
         call, read = settlement_report.asked(self._client, day, page)
-        return read(await _outcome(call), _our_amount)
+        return read(await _outcome(call))
 
     async def _intent(self, call: Awaitable[stripe.PaymentIntent]) -> Intent:
         answer = await _outcome(call)
-        return await self.retrieve(answer.id) if _was_replayed(answer) else _intent(answer)
+        return await self.retrieve(answer.id) if _was_replayed(answer) else read_intent(answer)
 
 
 async def _outcome(call: Awaitable[Answer]) -> Answer:
@@ -239,7 +234,8 @@ def _translated(error: stripe.StripeError) -> PaymentDeclined | PaymentRejected 
     if kind == "card_error":
         return PaymentDeclined(getattr(error.error, "decline_code", None) or code, message)
     if error.http_status in REFUSED_STATUSES and not isinstance(error, stripe.RateLimitError):
-        return PaymentRejected(code, message)
+        of_amount = getattr(error.error, "param", None) in OF_AMOUNTS
+        return AmountRejected(code, message) if of_amount else PaymentRejected(code, message)
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     replayed = headers.get("idempotent-replayed") == "true"
     return PaymentUnknown(message, replayed=replayed, retry_after=seconds_of(headers.get("retry-after")))
@@ -250,19 +246,33 @@ def _was_replayed(answer: stripe.PaymentIntent | stripe.Refund) -> bool:
     return response is not None and response.headers.get("Idempotent-Replayed") == "true"
 
 
-def _intent(given: stripe.PaymentIntent) -> Intent:
+def read_intent(given: stripe.PaymentIntent) -> Intent:
+    """The intent in the domain's words and in our minor units.
+
+    Raises:
+        PaymentUnknown: Stripe names a status or an amount that cannot be read.
+    """
     state = STATES.get(given.status)
     if state is None:
         raise PaymentUnknown(f"Stripe says status {given.status}")
-    currency = given.currency.upper()
+    # What is reserved may be less than what was asked for, and is all that can be captured.
+    amount = given.amount_capturable if state is IntentState.AUTHORIZED else given.amount
     return Intent(
         id=given.id,
         state=state,
-        amount=Money(amount=_our_amount(given.amount, currency), currency=currency),
-        captured=_our_amount(given.amount_received, currency),
-        refunded=_our_amount(_refunded(given), currency),
+        amount=_money(amount, given.currency),
+        captured=_money(given.amount_received, given.currency).amount,
+        refunded=_money(_refunded(given), given.currency).amount,
         action_url=_action_url(given),
         decline_code=_decline_code(given) if state is IntentState.OPEN else None,
+    )
+
+
+def _refund(given: stripe.Refund) -> ProviderRefund:
+    return ProviderRefund(
+        state=REFUND_STATES[given.status or "pending"],
+        code=getattr(given, "failure_reason", None),
+        amount=_money(given.amount, given.currency),
     )
 
 
@@ -293,15 +303,18 @@ def _token(payment_method: str) -> str:
     return payment_method
 
 
-def _stripe_amount(amount: Money) -> int:
-    divisor = MINOR_UNITS_PER_STRIPE_UNIT.get(amount.currency, 1)
-    if amount.amount % divisor:
-        raise PaymentRejected("amount_invalid", f"Stripe charges {amount.currency} in whole units only")
-    return amount.amount * STRIPE_UNITS_PER_MINOR_UNIT.get(amount.currency, 1) // divisor
+def _units(amount: Money) -> int:
+    try:
+        return STRIPE.to_units(amount)
+    except ValueError as error:
+        raise AmountRejected("amount_invalid", str(error)) from error
 
 
-def _our_amount(amount: int, currency: str) -> int:
-    return amount * MINOR_UNITS_PER_STRIPE_UNIT.get(currency, 1) // STRIPE_UNITS_PER_MINOR_UNIT.get(currency, 1)
+def _money(units: int, currency: str) -> Money:
+    try:
+        return STRIPE.from_units(units, currency.upper())
+    except ValueError as error:
+        raise PaymentUnknown(f"Stripe's answer cannot be read: {error}") from error
 
 
 def _under(key: str) -> stripe.RequestOptions:

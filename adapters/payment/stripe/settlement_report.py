@@ -13,6 +13,7 @@ from uuid import UUID
 
 import stripe
 
+from adapters.payment.stripe import STRIPE
 from domain.money import Money
 from domain.reconciliation import Movement, MovementKind, MovementPage
 
@@ -29,8 +30,7 @@ KINDS = {
 }
 """docs.stripe.com/reports/balance-transaction-types; payouts and Stripe's own bills are no movements of a booking."""
 
-ToOurs = Callable[[int, str], int]
-Read = Callable[[Any, ToOurs], MovementPage]
+Read = Callable[[Any], MovementPage]
 
 
 def asked(client: stripe.StripeClient, day: date, page: str | None) -> tuple[Awaitable[Any], Read]:
@@ -50,45 +50,48 @@ def asked(client: stripe.StripeClient, day: date, page: str | None) -> tuple[Awa
     return intents.list_async(request), _reserved
 
 
-def _moved(answer: Any, ours: ToOurs) -> MovementPage:
+def _moved(answer: Any) -> MovementPage:
     known = [each for each in answer.data if each.type in KINDS]
     return MovementPage(
-        movements=tuple(_of_balance(each, ours) for each in known),
+        movements=tuple(_of_balance(each) for each in known),
         next_page=f"{BALANCE} {answer.data[-1].id}" if answer.has_more else INTENTS,
     )
 
 
-def _of_balance(line: Any, ours: ToOurs) -> Movement:
+def _of_balance(line: Any) -> Movement:
     # A line of no payment that we know is not of this product. Its effect on the balance says what it is.
     source = line if line.source is None or isinstance(line.source, str) else line.source
-    currency, settled = source.currency.upper(), line.currency.upper()
     paid = source.amount_captured if source.object == "charge" else abs(source.amount)
     return Movement(
         reference=line.id,
         kind=KINDS[line.type],
         booking_id=_booking(source),
         intent_id=getattr(source, "payment_intent", None),
-        amount=Money(amount=ours(paid, currency), currency=currency),
-        fee=Money(amount=ours(line.fee, settled), currency=settled) if line.fee > 0 else None,
+        amount=STRIPE.from_units(paid, source.currency.upper()),
+        fee=_fee(line),
         happened_at=datetime.fromtimestamp(line.created, UTC),
     )
 
 
-def _reserved(answer: Any, ours: ToOurs) -> MovementPage:
+def _fee(line: Any) -> Money | None:
+    """What Stripe keeps; it may be less than a minor unit of the account's currency."""
+    return STRIPE.from_units(line.fee, line.currency.upper(), cut=True) if line.fee > 0 else None
+
+
+def _reserved(answer: Any) -> MovementPage:
     return MovementPage(
-        movements=tuple(_hold(each, ours) for each in answer.data if each.status == "requires_capture"),
+        movements=tuple(_hold(each) for each in answer.data if each.status == "requires_capture"),
         next_page=f"{INTENTS} {answer.data[-1].id}" if answer.has_more else None,
     )
 
 
-def _hold(intent: Any, ours: ToOurs) -> Movement:
-    currency = intent.currency.upper()
+def _hold(intent: Any) -> Movement:
     return Movement(
         reference=intent.id,
         kind=MovementKind.HELD,
         booking_id=_booking(intent),
         intent_id=intent.id,
-        amount=Money(amount=ours(intent.amount_capturable, currency), currency=currency),
+        amount=STRIPE.from_units(intent.amount_capturable, intent.currency.upper()),
         happened_at=datetime.fromtimestamp(intent.created, UTC),
     )
 

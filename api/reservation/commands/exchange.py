@@ -24,6 +24,7 @@ from db.reservation.bookings import bookings
 from db.reservation.exchanges import exchanges, history, plans
 from domain.bookings import Booking
 from domain.exchanges import Exchange, ExchangeOutcome, ExchangeRequest, ExchangeState, Payment
+from domain.money import Money
 from domain.problems import ProblemType, Refused
 from workflows.exchange import ExchangeWorkflow
 from workflows.ids import exchange_workflow_id, start_exchange
@@ -44,7 +45,6 @@ async def exchange(
     Raises:
         Refused: The exchange is not allowed, it failed, or its outcome is not known.
     """
-    _check_payment(body, booking)
     request = _request(context, buyer, booking, body, key, await with_deadline(_now(context)))
     known = await with_deadline(_prepare(context, request))
     if known is None or not (known.is_over or known.state is ExchangeState.ACTION_REQUIRED):
@@ -68,15 +68,6 @@ async def abandon_exchange(context: ReservationContext, booking_id: UUID, exchan
     if found.state is ExchangeState.COMPLETED:
         raise Refused(ProblemType.WRONG_STATE, "The exchange is completed.", exchange_id=str(exchange_id))
     return found
-
-
-def _check_payment(body: ExchangeBody, booking: Booking) -> None:
-    if body.provider:
-        provider = find_provider(body.provider)
-        provider.check_method(body.payment_method)
-        provider.check_currency(booking.currency)
-    elif body.payment_method:
-        raise Refused(ProblemType.INVALID_REQUEST, "provider: name the payment method's provider.", field="provider")
 
 
 async def _now(context: ReservationContext) -> datetime:
@@ -110,7 +101,17 @@ def _request(
 async def _prepare(context: ReservationContext, request: ExchangeRequest) -> Exchange | None:
     """The exchange that this key has made already; None where it may be started."""
     async with context.engine.connect() as connection:
-        return await known_or_planned(lambda: _known(connection, request), lambda: plans.plan(connection, request))
+        return await known_or_planned(lambda: _known(connection, request), lambda: _plan(connection, request))
+
+
+async def _plan(connection: AsyncConnection, request: ExchangeRequest) -> None:
+    """Refuse what the saga would refuse, and what the chosen provider does not take."""
+    plan = await plans.plan(connection, request)
+    if plan.difference > 0:
+        assert request.payment
+        provider = find_provider(request.payment.provider)
+        provider.check_method(request.payment.payment_method)
+        provider.check_amount(Money(amount=plan.difference, currency=plan.booking.currency))
 
 
 async def _known(connection: AsyncConnection, request: ExchangeRequest) -> Exchange | None:

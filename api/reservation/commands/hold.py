@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from adapters.payment.registry import PROVIDERS
 from adapters.redis.seat_locks import ColdEvent, Places
 from api.http.deadlines import with_deadline
 from api.http.idempotency import booking_id_for, digest, refuse_other_body
@@ -21,6 +22,8 @@ from config.settings import secret
 from db.engine import autocommit
 from db.reservation import offers
 from domain.bookings import Booking, BookingRequest, seats_unavailable
+from domain.money import Money
+from domain.providers import check_total, payable_by
 from temporal.policies import booking_policy
 
 _MAX_DELAY: Final = timedelta(seconds=20)
@@ -54,7 +57,9 @@ async def _prepare(
             refuse_other_body(replay.request.body_sha256, sha256)
             return replay
         sale = await offers.find_sale(connection, body.event_id)
-    offers.price_of(sale.sections, body.seats, body.quantities)
+    price = offers.price_of(sale.sections, body.seats, body.quantities)
+    payable = payable_by(PROVIDERS.values(), sale.providers, sale.currency)
+    check_total(Money(amount=price, currency=sale.currency), payable)
     request = BookingRequest(
         id=booking_id,
         user_id=user_id,

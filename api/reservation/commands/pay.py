@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
@@ -22,6 +23,7 @@ from api.reservation.schemas import PaymentBody
 from db.engine import autocommit
 from db.reservation.bookings import bookings
 from domain.bookings import ENDED, PAID, Booking, BookingStatus, PaymentCommand, PaymentOutcome
+from domain.money import Money
 from domain.problems import Problem, ProblemType, Refused
 from domain.providers import check_admitted
 from workflows.support.problems import OUTCOME_UNKNOWN, UNDONE
@@ -37,7 +39,6 @@ async def pay(context: ReservationContext, buyer: Principal, booking_id: UUID, b
     Raises:
         Refused: The booking does not allow a payment, the payment failed, or its outcome is not known.
     """
-    find_provider(body.provider).check_method(body.payment_method)
     command = await with_deadline(_prepare(context, buyer, booking_id, body))
     command_key, wait = update_id("pay", key), context.settings.payment_wait
     try:
@@ -61,15 +62,25 @@ async def _prepare(
         found = await bookings.find_to_be_paid(connection, booking_id)
     booking = require_own(buyer, found.booking if found else None)
     assert found is not None
-    find_provider(body.provider).check_currency(booking.currency)
-    check_admitted(body.provider, found.providers)
+    if booking.amount:
+        _check_payment(booking, body, found.providers)
     return PaymentCommand(
-        provider=body.provider,
+        provider=body.provider or "",
         payment_method=body.payment_method,
         return_url=f"{context.settings.api_url}/v1/bookings/{booking_id}/payment/return",
         deadline=found.now + timedelta(seconds=context.settings.payment_wait),
         body_sha256=digest(body),
     )
+
+
+def _check_payment(booking: Booking, body: PaymentBody, admitted: Sequence[str] | None) -> None:
+    """What is free needs neither provider nor method, whatever is sent."""
+    if body.provider is None:
+        raise Refused(ProblemType.INVALID_REQUEST, "provider: say how to pay.", field="provider")
+    provider = find_provider(body.provider)
+    provider.check_method(body.payment_method)
+    check_admitted(body.provider, admitted)
+    provider.check_amount(Money(amount=booking.amount, currency=booking.currency))
 
 
 async def _answer(context: ReservationContext, booking_id: UUID, outcome: PaymentOutcome, key: str) -> Answer:

@@ -107,7 +107,7 @@ async def _fee(connection: AsyncConnection, event_id: UUID, prices: Sequence[int
     )
     if not policy.is_open(event.starts_at, event.now):
         raise Refused(ProblemType.REFUND_NOT_ALLOWED, _why_closed(policy), until_hours=policy.until_hours)
-    return policy.fee(prices)
+    return policy.fee(prices, event.amount_step)
 
 
 def _why_closed(policy: RefundPolicy) -> str:

@@ -9,7 +9,15 @@ import sys
 from stack import Stack
 from tests.conftest import TEST_SETTINGS, settings_of
 from tests.platform_client import PlatformClient
-from tests.workflows.recording import bookings, events, exchanges, late_payments, reconciliation, refunds
+from tests.workflows.recording import (
+    bookings,
+    differing_amounts,
+    events,
+    exchanges,
+    late_payments,
+    reconciliation,
+    refunds,
+)
 from tests.workflows.recording.shared import write
 
 
@@ -26,6 +34,7 @@ async def main() -> None:
             "refunds": refunds.record(platform),
             "events": events.record(platform),
             "reconciliation": reconciliation.record(platform),
+            "differing_amounts": differing_amounts.record(platform, settings),
         }
         for what in sys.argv[1:] or recordings:
             async for name, history in recordings[what]:
