@@ -151,12 +151,16 @@ class ProviderRefund(BaseModel):
 
     Attributes:
         code: The provider's own reason for a failure.
+        message: The provider's own words about it, if it gave any.
+        provider: Who decided, in the answer of a step.
     """
 
     model_config = ConfigDict(frozen=True)
 
     state: ProviderRefundState
     code: str | None = None
+    message: str | None = None
+    provider: str | None = None
 
 
 class PaymentError(Exception):

@@ -66,6 +66,8 @@ class Authorization(BaseModel):
     Attributes:
         code: The provider's code of a decline or rejection.
         action_url: Where the buyer has to go.
+        provider: Who decided.
+        message: The provider's own words about a decline or rejection; the first answer alone has them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -73,6 +75,8 @@ class Authorization(BaseModel):
     result: AuthorizationResult
     code: str | None = None
     action_url: str | None = None
+    provider: str | None = None
+    message: str | None = None
 
 
 class Authorize(BaseModel):
@@ -109,6 +113,16 @@ class _VoidRefused(PaymentUnknown):
     """The provider does not void the intent as it stands; the refusal is kept under its key, which is spent by that."""
 
 
+def _declined(attempt: Attempt, code: str | None, message: str | None = None) -> Authorization:
+    result = AuthorizationResult.DECLINED
+    return Authorization(result=result, code=code, provider=attempt.provider, message=message)
+
+
+def _rejected(attempt: Attempt, rejected: PaymentRejected) -> Authorization:
+    result = AuthorizationResult.REJECTED
+    return Authorization(result=result, code=rejected.code, provider=attempt.provider, message=str(rejected))
+
+
 class PaymentActivities:
     """Steps that move a buyer's money."""
 
@@ -130,7 +144,7 @@ class PaymentActivities:
             if attempt is None:
                 return Authorization(result=AuthorizationResult.LAPSED)
             if attempt.state is AttemptState.DECLINED:
-                return Authorization(result=AuthorizationResult.DECLINED, code=attempt.decline_code)
+                return _declined(attempt, attempt.decline_code)
             try:
                 return await self._authorize(order, attempt)
             except PaymentUnknown as unknown:
@@ -146,7 +160,7 @@ class PaymentActivities:
                 )
             except PaymentRejected as rejected:
                 await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
-                return Authorization(result=AuthorizationResult.REJECTED, code=rejected.code)
+                return _rejected(attempt, rejected)
             attempt = await self._note_intent(attempt, intent)
         else:
             intent = await gateway.retrieve(attempt.intent_id)
@@ -157,10 +171,10 @@ class PaymentActivities:
                     intent.id, method, return_url=order.return_url, key=attempt.key("confirm")
                 )
             except PaymentDeclined as declined:
-                return await self._decline(attempt, intent, declined.code)
+                return await self._decline(attempt, intent, declined.code, str(declined))
             except PaymentRejected as rejected:
                 await self._void(attempt, intent)
-                return Authorization(result=AuthorizationResult.REJECTED, code=rejected.code)
+                return _rejected(attempt, rejected)
         return await self._conclude(attempt, intent)
 
     async def _may_confirm(self, order: Authorize, attempt: Attempt) -> bool:
@@ -185,12 +199,12 @@ class PaymentActivities:
         await self._void(attempt, intent)
         return Authorization(result=AuthorizationResult.LAPSED)
 
-    async def _decline(self, attempt: Attempt, intent: Intent, code: str) -> Authorization:
+    async def _decline(self, attempt: Attempt, intent: Intent, code: str, message: str | None = None) -> Authorization:
         async with self._engine.begin() as connection:
             await attempts.note_decline(connection, attempt, code)
         await self._void_at_provider(attempt, intent.id, intent.state)
         await self._close(attempt, AttemptState.DECLINED, PaymentWasDeclined(**attempt.facts(), code=code))
-        return Authorization(result=AuthorizationResult.DECLINED, code=code)
+        return _declined(attempt, code, message)
 
     @activity.defn
     async def capture(self, booking_id: UUID) -> str | None:
