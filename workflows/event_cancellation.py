@@ -176,7 +176,7 @@ class EventCancellation:
     def _ended(self, refund: UUID, error: BaseException | None) -> None:
         if error:
             # Refused: the buyer's own refund came first. What is left of the booking is found in the next pass.
-            workflow.logger.info("refund %s was not accepted", refund)
+            workflow.logger.info("a refund was not accepted", extra={"refund": str(refund)})
         self._running.discard(refund)
 
     async def _wait_for_refunds(self, left: int) -> None:

@@ -107,7 +107,9 @@ async def test_a_refund_that_the_provider_refuses_says_why_at_each_try(platform:
         [refund] = told["refunds"]
         retries = [entry for entry in refund["steps"] if entry["kind"] == "retry"]
         assert all(entry["problem"] and "Encoded failure" not in entry["problem"] for entry in retries)
-        assert all("error of type" not in entry["problem"] for entry in retries), "the words are kept, not the type alone"
+        assert all("error of type" not in entry["problem"] for entry in retries), (
+            "the words are kept, not the type alone"
+        )
         return bool(retries)
 
     await eventually(is_shown)
