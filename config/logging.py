@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Mapping, MutableMapping
+from types import TracebackType
 from typing import Any
 
 import orjson
@@ -19,6 +21,7 @@ _WITHHELD = frozenset(
     {"authorization", "access_token", "refresh_token", "password", "password_hash", "secret", "token", "dsn"}
     | {"email", "phone"}
 )
+_OF_TEMPORAL = {"temporal_workflow": "workflow", "temporal_activity": "activity"}
 _CHATTY = ("uvicorn.access", "elastic_transport.transport", "alembic", "stripe", "httpx2")
 
 
@@ -37,12 +40,31 @@ def configure() -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_written()],
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *_shared()],
+            foreign_pre_chain=[
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(),
+                _name_temporal_fields,
+                *_shared(),
+            ],
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    _log_what_python_prints()
+
+
+def _log_what_python_prints() -> None:
+    """Make warnings, and errors that nothing catches, lines like all others."""
+    logging.captureWarnings(True)
+    uncaught = logging.getLogger("uncaught")
+
+    def log(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        uncaught.critical("uncaught error", exc_info=(kind, error or kind(), trace))
+
+    sys.excepthook = log
+    threading.excepthook = lambda args: log(args.exc_type, args.exc_value, args.exc_traceback)
+    sys.unraisablehook = lambda args: log(args.exc_type, args.exc_value, args.exc_traceback)
 
 
 def _shared() -> list[Processor]:
@@ -63,6 +85,17 @@ def _written() -> list[Processor]:
 
 def _json(event: Mapping[str, Any], **_: Any) -> str:
     return orjson.dumps(event, default=str).decode()
+
+
+def _name_temporal_fields(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Give what the SDK adds the names of our own fields: `workflow`, `activity`, and `fields` of its core."""
+    for theirs, ours in _OF_TEMPORAL.items():
+        if theirs in event:
+            event[ours] = event.pop(theirs)
+    core = event.pop("temporal_log", None)
+    if core is not None:
+        event["fields"] = dict(core.fields)
+    return event
 
 
 def _withhold(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:

@@ -4,47 +4,121 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 
-_LENGTHS = range(13, 20)
+from domain.number_contexts import hide_ids, is_other_number
+
+_SHORTEST, _LONGEST = 13, 19
+_SPREAD = _LONGEST - _SHORTEST + 1
 _ISSUERS = re.compile(
-    r"(?:220[0-4]|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720|9792)\d{12}|(?:3[04-9]|[456])\d+", re.ASCII
+    r"4(?:\d{12}|\d{15}|\d{18})"  # Visa: 13, 16 or 19 digits
+    r"|5[1-5]\d{14}|(?:222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}"  # Mastercard
+    r"|3[47]\d{13}"  # American Express
+    r"|(?:30[0-5]\d|3095|3[689]\d\d)\d{10,15}"  # Diners Club
+    r"|35(?:2[89]|[3-8]\d)\d{12,15}"  # JCB
+    r"|(?:5[06-8]|6\d)\d{11,17}"  # Maestro, Discover, UnionPay, RuPay, Verve, Elo
+    r"|8[12]\d{14,17}"  # UnionPay and RuPay
+    r"|220[0-4]\d{12,15}"  # Mir
+    r"|9792\d{12}",  # Troy
+    re.ASCII,
 )
-"""The first digits of all card schemes. Timestamps before 2039, in seconds to nanoseconds, do not begin so."""
+"""First digits and lengths of the card schemes. Timestamps before 2039, in seconds to nanoseconds, do not begin so."""
 
-_IDS = re.compile(
-    r"(?<![0-9a-zA-Z])(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-    r"|(?=[0-9]*[a-f])(?:[0-9a-f]{2}){8,}|(?=[0-9]*[A-F])(?:[0-9A-F]{2}){8,})(?![0-9a-zA-Z])"
-)
-"""UUIDs, hexadecimal digests and random keys. One in two thousand of eight bytes looks like a card's number."""
-_FIRST_DIGITS = frozenset("234569")
-_GROUPS = re.compile(r"(?<![\d+])\d+(?:[\s\u00ad\u200b\u2010-\u2015_-]{1,3}\d+)*")
-_DIGITS = re.compile(r"\d+")
+_FIRST_DIGITS = frozenset("2345689")
+_RUN = re.compile(r"[0-9]+(?:[\W_]{1,8}[0-9]+)*")
+_DIGITS = re.compile(r"[0-9]+")
+_INVISIBLE = frozenset({"Cf", "Mn", "Me"})  # joiners, soft hyphens, variation selectors, keycaps
+_FILLERS = frozenset("\u115f\u1160\u3164\uffa0")  # blank, although Unicode counts them as letters
+_BLOCK = 4  # digits of a group, as cards are printed
+_VISA_13 = [4, 3, 3, 3]  # how old cards of 13 digits are printed
+_DOUBLED = [sum(divmod(2 * digit, 10)) for digit in range(10)]
 
 
 def has_card_number(text: str) -> bool:
-    """Whether a text contains 13 to 19 digits that could be a card's number by issuer and check digit.
+    """Whether a text contains 13 to 19 digits that could be a card's number by issuer, length and check digit.
 
-    Spaces, hyphens and underscores may stand between groups of digits. UUIDs and digests do not
-    count, nor do numbers after a plus sign (telephone numbers), nor a part of a longer number without gaps.
+    Up to eight spaces, punctuation marks or symbols may stand between groups of digits, and invisible characters
+    anywhere. Groups of uneven sizes, as in dates and lists of telephone numbers, make no card number. UUIDs, digests,
+    IBANs, telephone numbers and decimal fractions do not count, nor does a part of a longer number without gaps.
     """
-    return any(_has_one(_DIGITS.findall(run)) for run in _GROUPS.findall(_IDS.sub(" / ", text)))
+    seen = hide_ids(_visible(text))
+    return any(
+        not is_other_number(seen, start, end)
+        for run in _RUN.finditer(seen)
+        if run.end() - run.start() >= _SHORTEST
+        for start, end in _candidates(seen, [digits.span() for digits in _DIGITS.finditer(seen, *run.span())])
+    )
 
 
-def _has_one(groups: list[str]) -> bool:
-    """Whether a number begins and ends at the borders of groups. A body of 64 KiB has tens of thousands of groups."""
-    digits = "".join(str(unicodedata.decimal(digit)) for group in groups for digit in group)
-    if len(digits) < min(_LENGTHS):
-        return False
-    edges, sums = list(accumulate(map(len, groups), initial=0)), _luhn_sums(digits)
-    for number, start in enumerate(edges):
-        if digits[start : start + 1] not in _FIRST_DIGITS:
-            continue
-        for end in edges[number + 1 : number + 1 + max(_LENGTHS)]:
-            has_check_digit = end - start in _LENGTHS and (sums[end % 2][end] - sums[end % 2][start]) % 10 == 0
-            if has_check_digit and _ISSUERS.fullmatch(digits, start, end):
-                return True
-    return False
+def _visible(text: str) -> str:
+    """The text as a reader sees it: digits of all scripts as ASCII, without invisible characters."""
+    return text if text.isascii() else "".join(map(_seen, text))
+
+
+def _seen(character: str) -> str:
+    if character.isascii():
+        return character
+    if unicodedata.category(character) in _INVISIBLE:
+        return ""
+    if character in _FILLERS:
+        return " "
+    digit = unicodedata.digit(character, None)
+    return character if digit is None else str(digit)
+
+
+def _candidates(text: str, groups: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Where the numbers stand that begin and end at the borders of groups, by issuer, length and check digit.
+
+    A body of 64 KiB has tens of thousands of groups.
+    """
+    digits = "".join(text[start:end] for start, end in groups)
+    if len(digits) < _SHORTEST:
+        return
+    layout, (even, odd) = _Layout(text, groups), _luhn_sums(digits)
+    edges = list(accumulate(layout.sizes, initial=0))
+    place = 0
+    for first, start in enumerate(edges[:-1]):
+        while place < len(groups) and edges[place] - start < _SHORTEST:
+            place += 1
+        if digits[start] in _FIRST_DIGITS:
+            for last, end in enumerate(edges[place : place + _SPREAD], place - 1):
+                sums = odd if end % 2 else even
+                has_check_digit = (sums[end] - sums[start]) % 10 == 0 and _SHORTEST <= end - start <= _LONGEST
+                if has_check_digit and layout.is_one_number(first, last) and _ISSUERS.fullmatch(digits, start, end):
+                    yield groups[first][0], groups[last][1]
+
+
+class _Layout:
+    """Whether neighbouring groups of digits look like one number.
+
+    They do as blocks of four or more digits, and as groups of one size with one kind of gap. The outer groups of a
+    number may be smaller than its other groups.
+    """
+
+    def __init__(self, text: str, groups: Sequence[tuple[int, int]]) -> None:
+        self.sizes = [end - start for start, end in groups]
+        gaps = [text[end:start] for (_, end), (start, _) in pairwise(groups)]
+        self._even = _stretches(self.sizes)
+        self._gaps = _stretches(gaps)
+
+    def is_one_number(self, first: int, last: int) -> bool:
+        """Whether the groups from the first to the last, both included, look like one number."""
+        sizes = self.sizes
+        if last - first < 2 or sizes[first + 1] >= _BLOCK:
+            return min(sizes[first + 1 : last], default=_BLOCK) >= _BLOCK
+        if self._even[first + 1] < last or self._gaps[first] < last:
+            return False
+        return sizes[first] <= sizes[first + 1] >= sizes[last] or sizes[first : last + 1] == _VISA_13
+
+
+def _stretches(values: Sequence[object]) -> list[int]:
+    """For each place, the place behind the last of the equal values that follow one another from there."""
+    ends = list(range(1, len(values) + 1))
+    for place in range(len(values) - 2, -1, -1):
+        if values[place] == values[place + 1]:
+            ends[place] = ends[place + 1]
+    return ends
 
 
 def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
@@ -52,8 +126,7 @@ def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
 
     Of a number that ends before place n every second digit counts double from n - 2 backwards: those of n's parity.
     """
-    values = list(map(int, digits))
-    doubled = [sum(divmod(2 * value, 10)) for value in values]
-    even = [two if place % 2 == 0 else one for place, (one, two) in enumerate(zip(values, doubled, strict=True))]
-    odd = [two if place % 2 else one for place, (one, two) in enumerate(zip(values, doubled, strict=True))]
+    even, odd = list(map(int, digits)), list(map(int, digits))
+    even[::2] = [_DOUBLED[digit] for digit in even[::2]]
+    odd[1::2] = [_DOUBLED[digit] for digit in odd[1::2]]
     return list(accumulate(even, initial=0)), list(accumulate(odd, initial=0))

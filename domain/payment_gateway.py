@@ -61,12 +61,12 @@ class WebhookVerifier(Protocol):
     """Proves that a message comes from the provider."""
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNotification]:
-        """Return the notifications in a message.
+        """Return the notifications in a message; a signed one that says nothing we know is `not_understood`.
 
         Args:
             body: The raw body, byte for byte.
             headers: The request's headers, whose names match in lower case.
 
         Raises:
-            NotificationRefused: The provider did not sign the message, or it cannot be read.
+            NotificationRefused: The provider did not sign the message.
         """

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from hashlib import sha256
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 
 from domain.bookings import BookingPolicy
 from domain.money import Money
@@ -62,8 +64,34 @@ class NotificationKind(StrEnum):
     OTHER = "other"
 
 
+_LONGEST_NAME = 255  # bytes; Postgres cannot index long texts, and stores none with U+0000
+
+
+def _is_storable(text: str) -> bool:
+    return "\0" not in text and len(text.encode()) <= _LONGEST_NAME
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{sha256(content).hexdigest()}"
+
+
+def _storable_id(text: str) -> str:
+    return text if _is_storable(text) else _digest(text.encode())
+
+
+def _storable_name(text: str) -> str:
+    return text.replace("\0", "\ufffd").encode()[:_LONGEST_NAME].decode(errors="ignore")
+
+
+def _possible_intent(text: str | None) -> str | None:
+    return text if text is not None and _is_storable(text) else None
+
+
 class ProviderNotification(BaseModel):
     """A message from a payment provider, whose signature has been verified.
+
+    Every signed text can be stored: an id that is too long or has U+0000 in it becomes its digest, and such an id of
+    an intent is none of ours.
 
     Attributes:
         event_id: The provider's id of the message, the same for every delivery.
@@ -76,12 +104,18 @@ class ProviderNotification(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     provider: str
-    event_id: str
+    event_id: Annotated[str, AfterValidator(_storable_id)]
     kind: NotificationKind
-    type: str
-    intent_id: str | None = None
+    type: Annotated[str, AfterValidator(_storable_name)]
+    intent_id: Annotated[str | None, AfterValidator(_possible_intent)] = None
     booking_id: UUID | None = None
     signed_at: AwareDatetime | None = None
+
+    @classmethod
+    def not_understood(cls, provider: str, body: bytes, signed_at: AwareDatetime | None = None) -> Self:
+        """A signed message that is stored and otherwise left alone: the provider would repeat a refused one."""
+        kind = NotificationKind.OTHER
+        return cls(provider=provider, event_id=_digest(body), kind=kind, type="not understood", signed_at=signed_at)
 
 
 class LatePayment(BaseModel):
@@ -101,7 +135,7 @@ class LatePayment(BaseModel):
 
 
 class NotificationRefused(Exception):
-    """A message without the provider's signature, or one that cannot be read."""
+    """A message without the provider's signature, or with one of another time."""
 
 
 class ProviderRefundState(StrEnum):
@@ -118,6 +152,8 @@ class ProviderRefund(BaseModel):
     Attributes:
         code: The provider's own reason for a failure.
         amount: What goes back; None for the sum of several parts.
+        message: The provider's own words about it, if it gave any.
+        provider: Who decided, in the answer of a step.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -125,6 +161,8 @@ class ProviderRefund(BaseModel):
     state: ProviderRefundState
     code: str | None = None
     amount: Money | None = None
+    message: str | None = None
+    provider: str | None = None
 
 
 class PaymentError(Exception):

@@ -10,6 +10,7 @@ from temporalio.service import RetryConfig
 
 from config.settings import Settings
 from temporal.encryption import data_converter
+from temporal.logs import runtime
 
 _BRIEF = RetryConfig(initial_interval_millis=100, max_interval_millis=400, max_elapsed_time_millis=1000)
 
@@ -51,4 +52,5 @@ async def _connect(
         connect_timeout=connect_timeout,
         plugins=[OpenTelemetryPlugin()],
         retry_config=retry_config,
+        runtime=runtime(),
     )

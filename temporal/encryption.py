@@ -20,11 +20,11 @@ from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_
 from temporalio.converter import (
     CompositePayloadConverter,
     DataConverter,
-    DefaultFailureConverterWithEncodedAttributes,
     PayloadCodec,
 )
 
 from config.settings import Settings, secret
+from temporal.short_failures import ShortFailureConverter
 
 ENCODING: Final = b"binary/encrypted"
 _NONCE_BYTES: Final = 12
@@ -103,7 +103,7 @@ def data_converter(settings: Settings) -> DataConverter:
         pydantic_data_converter,
         payload_converter_class=SharedPayloadConverter,
         payload_codec=PayloadCipher(secret(settings.temporal_payload_keys)),
-        failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
+        failure_converter_class=ShortFailureConverter,
     )
 
 

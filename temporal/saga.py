@@ -106,7 +106,7 @@ class Saga:
         while self._compensations:
             latest = self._compensations[-1]
             if workflow.in_workflow():
-                workflow.logger.info("undoing the step %r", latest.step)
+                workflow.logger.info("undoing a step", extra={"step": latest.step})
             await latest.undo()
             self._compensations.pop()
 

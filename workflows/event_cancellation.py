@@ -176,7 +176,7 @@ class EventCancellation:
     def _ended(self, refund: UUID, error: BaseException | None) -> None:
         """One may be refused: the buyer's own refund came first. What it leaves is found in the next pass."""
         if error:
-            workflow.logger.error("refund %s has failed", refund, exc_info=error)
+            workflow.logger.error("a refund has failed", exc_info=error, extra={"refund": str(refund)})
         self._running.discard(refund)
 
     async def _wait_for_refunds(self, left: int) -> None:

@@ -79,6 +79,8 @@ class Authorization(BaseModel):
         code: The provider's code of a decline or rejection.
         is_about_amount: The provider rejects the amount or the currency, whatever the payment method.
         action_url: Where the buyer has to go.
+        provider: Who decided.
+        message: The provider's own words about a decline or rejection; the first answer alone has them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -87,6 +89,8 @@ class Authorization(BaseModel):
     code: str | None = None
     is_about_amount: bool = False
     action_url: str | None = None
+    provider: str | None = None
+    message: str | None = None
 
 
 class Authorize(BaseModel):
@@ -123,6 +127,21 @@ class _VoidRefused(PaymentUnknown):
     """The provider does not void the intent as it stands; the refusal is kept under its key, which is spent by that."""
 
 
+def _declined(attempt: Attempt, code: str | None, message: str | None = None) -> Authorization:
+    result = AuthorizationResult.DECLINED
+    return Authorization(result=result, code=code, provider=attempt.provider, message=message)
+
+
+def _rejected(attempt: Attempt, rejected: PaymentRejected) -> Authorization:
+    return Authorization(
+        result=AuthorizationResult.REJECTED,
+        code=rejected.code,
+        is_about_amount=isinstance(rejected, AmountRejected),
+        provider=attempt.provider,
+        message=str(rejected),
+    )
+
+
 class PaymentActivities:
     """Steps that move a buyer's money."""
 
@@ -144,7 +163,7 @@ class PaymentActivities:
             if attempt is None:
                 return Authorization(result=AuthorizationResult.LAPSED)
             if attempt.state is AttemptState.DECLINED:
-                return Authorization(result=AuthorizationResult.DECLINED, code=attempt.decline_code)
+                return _declined(attempt, attempt.decline_code)
             try:
                 return await self._authorize(order, attempt)
             except PaymentUnknown as unknown:
@@ -160,8 +179,7 @@ class PaymentActivities:
                 )
             except PaymentRejected as rejected:
                 await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
-                about = isinstance(rejected, AmountRejected)
-                return Authorization(result=AuthorizationResult.REJECTED, code=rejected.code, is_about_amount=about)
+                return _rejected(attempt, rejected)
             attempt = await self._note_intent(attempt, intent)
         else:
             intent = await gateway.retrieve(attempt.intent_id)
@@ -173,10 +191,10 @@ class PaymentActivities:
                     intent.id, method, return_url=order.return_url, key=attempt.key("confirm")
                 )
             except PaymentDeclined as declined:
-                return await self._decline(attempt, intent, declined.code)
+                return await self._decline(attempt, intent, declined.code, str(declined))
             except PaymentRejected as rejected:
                 await self._void(attempt, intent)
-                return Authorization(result=AuthorizationResult.REJECTED, code=rejected.code)
+                return _rejected(attempt, rejected)
             check_payment(attempt, intent, "authorize")
         return await self._conclude(attempt, intent)
 
@@ -202,12 +220,12 @@ class PaymentActivities:
         await self._void(attempt, intent)
         return Authorization(result=AuthorizationResult.LAPSED)
 
-    async def _decline(self, attempt: Attempt, intent: Intent, code: str) -> Authorization:
+    async def _decline(self, attempt: Attempt, intent: Intent, code: str, message: str | None = None) -> Authorization:
         async with self._engine.begin() as connection:
             await attempts.note_decline(connection, attempt, code)
         await self._void_at_provider(attempt, intent.id, intent.state)
         await self._close(attempt, AttemptState.DECLINED, PaymentWasDeclined(**attempt.facts(), code=code))
-        return Authorization(result=AuthorizationResult.DECLINED, code=code)
+        return _declined(attempt, code, message)
 
     @activity.defn
     async def capture(self, booking_id: UUID) -> str | None:

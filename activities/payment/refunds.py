@@ -108,8 +108,8 @@ class RefundActivities:
 
     async def _give(self, given: Try) -> ProviderRefund:
         if given.state in SETTLED:
-            return ProviderRefund(state=ProviderRefundState(given.state), code=given.code)
-        answer = await self._ask(given)
+            return ProviderRefund(state=ProviderRefundState(given.state), code=given.code, provider=given.provider)
+        answer = (await self._ask(given)).model_copy(update={"provider": given.provider})
         if answer.state is not ProviderRefundState.FAILED:
             check_refund(given.provider, given.intent_id, given.amount, answer)
         async with self._engine.begin() as connection:
@@ -124,7 +124,8 @@ class RefundActivities:
         try:
             await gateway.refund(given.intent_id, given.amount, key=given.key)
         except (PaymentRejected, PaymentDeclined) as refused:
-            return await self._look_up(given) or ProviderRefund(state=ProviderRefundState.FAILED, code=refused.code)
+            state = ProviderRefundState.FAILED
+            return await self._look_up(given) or ProviderRefund(state=state, code=refused.code, message=str(refused))
         except PaymentUnknown as unknown:
             if unknown.replayed and not await self._look_up(given):
                 async with self._engine.begin() as connection:

@@ -15,7 +15,8 @@ BODY_LIMIT = 64 * 1024
 _MORE = {"/v1/codec/decode": 1024 * 1024}  # a page of a history
 _BODY = "seatwright.body"
 _DRAINED = 8 * 1024 * 1024
-_TOO_LARGE = Problem(type=ProblemType.BODY_TOO_LARGE, detail=f"A body may have {BODY_LIMIT} bytes.")
+_WEBHOOKS = "/v1/webhooks/"
+_WEBHOOK_LIMIT = 256 * 1024  # a provider repeats what we refuse, and in the end sends nothing more
 
 
 class BodyGuard:
@@ -29,9 +30,11 @@ class BodyGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = await _read(receive, _MORE.get(scope["path"], BODY_LIMIT))
+        limit = _limit(scope["path"])
+        body = await _read(receive, limit)
         if body is None:
-            await respond(_TOO_LARGE, Request(scope), headers={"Connection": "close"})(scope, receive, send)
+            too_large = Problem(type=ProblemType.BODY_TOO_LARGE, detail=f"A body may have {limit} bytes.")
+            await respond(too_large, Request(scope), headers={"Connection": "close"})(scope, receive, send)
             return
         scope[_BODY] = b"".join(message.get("body", b"") for message in body)
         if field := find_card_number(scope, scope[_BODY]):
@@ -44,6 +47,10 @@ def body_of(scope: Scope) -> bytes:
     """The whole body of a request that has passed `BodyGuard`."""
     body: bytes = scope[_BODY]
     return body
+
+
+def _limit(path: str) -> int:
+    return _WEBHOOK_LIMIT if path.startswith(_WEBHOOKS) else _MORE.get(path, BODY_LIMIT)
 
 
 async def _read(receive: Receive, limit: int) -> list[Message] | None:

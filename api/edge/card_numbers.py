@@ -52,8 +52,8 @@ def _around(scope: Scope) -> Iterator[tuple[str, str]]:
         if name in headers:
             yield name.title(), headers[name]
     query = scope["query_string"].decode("latin-1")
-    yield "query", unquote(query)
     yield from _pairs("query", query)
+    yield "query", unquote(query)
 
 
 def _inside(scope: Scope, body: bytes) -> Iterator[tuple[str, str]]:

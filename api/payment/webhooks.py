@@ -2,7 +2,7 @@
 
 What a message says is never believed: it only makes the waiting workflow ask the provider. So a repetition, a delay or
 another order does no harm, and a lost message costs some time. The answer is 2xx once a message is stored and handed
-on; otherwise the provider repeats it.
+on; otherwise the provider repeats it. A signed message that is not understood is stored, and nothing else.
 """
 
 from __future__ import annotations

@@ -71,7 +71,8 @@ async def test_a_card_number_in_an_odd_body_is_refused(
     [
         (f"/v1/events/{PLAIN}", {}, "path"),
         ("/v1/events/5105%201051%200510%205100/seats", {}, "path"),
-        (f"/v1/search?q={PLAIN}", {}, "query"),
+        (f"/v1/search?q={PLAIN}", {}, "query.q"),
+        ("/v1/search?q=5105.1051.0510.5100", {}, "query.q"),
         ("/v1/search?q=5105+1051+0510+5100", {}, "query.q"),
         ("/v1/search?q=bach", {"Idempotency-Key": f"key-{PLAIN}"}, "Idempotency-Key"),
         ("/v1/search?q=bach", {"X-Request-Id": PLAIN}, "X-Request-Id"),
@@ -83,6 +84,27 @@ async def test_a_card_number_around_the_body_is_refused(
     answer = await platform.http.get(path, headers=headers)
     assert problem(answer) == (422, "invalid-request", field)
     assert_not_repeated(answer)
+
+
+@pytest.mark.parametrize("gap", [".", "/", ",", "\u200d", "\u2060", "\u00ad", "\ufe0f"])
+async def test_any_character_may_stand_between_the_digits(platform: PlatformClient, gap: str) -> None:
+    answer = await platform.new_buyer().post(f"/v1/bookings/{uuid4()}/refund", {"reason": gap.join(NUMBER.split())})
+    assert problem(answer) == (422, "invalid-request", "body.reason")
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "Please call +90 532 123 45 67",
+        "Please call +90 532 123 45 67 or +90 533 123 45 67",
+        "IBAN DE89 3704 0044 0532 0130 00",
+        "order 2024-11-23-0001",
+        "2026-11-23 10:15:30.123456",
+    ],
+)
+async def test_telephone_numbers_ibans_orders_and_dates_are_accepted(platform: PlatformClient, reason: str) -> None:
+    answer = await platform.new_buyer().post(f"/v1/bookings/{uuid4()}/refund", {"reason": reason})
+    assert answer.status_code == 404, "the reason is accepted, and there is no such booking"
 
 
 async def test_a_refused_card_number_is_in_no_log(platform: PlatformClient, stack: Stack) -> None:

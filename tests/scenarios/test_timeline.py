@@ -82,11 +82,37 @@ async def test_support_reads_every_step_and_a_buyer_may_not(platform: PlatformCl
     ]  # fmt: skip
     [retry] = [entry for entry in timeline["steps"] if entry["kind"] == "retry" or (entry["attempts"] or 1) > 1]
     assert (retry["what"], retry["attempts"]) == ("capture", 2)
-    assert [entry["what"] for entry in timeline["steps"] if entry.get("problem")] == []  # a decline is none
+    problems = [entry for entry in timeline["steps"] if entry["problem"] and entry["what"] != "capture"]
+    assert [(entry["kind"], entry["what"], entry["code"]) for entry in problems] == [
+        ("step", "authorize", "generic_decline"), ("answer", "pay", "generic_decline"),
+    ]  # fmt: skip
+    assert problems[0]["provider"] == "stripe"
+    assert problems[0]["problem"].startswith("the provider declined the payment: ")
+    times = [entry["at"] for entry in timeline["steps"] if entry["kind"] == "step"]
+    assert len(set(times)) == len(times)
     assert [told["type"] for told in timeline["domain_events"]] == [
         "booking.held", "booking.paying", "booking.held", "booking.paying", "booking.confirmed",
     ]  # fmt: skip
     assert (await buyer.get(f"/v1/bookings/{booking}/timeline")).status_code == 403
+
+
+async def test_a_refund_that_the_provider_refuses_says_why_at_each_try(platform: PlatformClient) -> None:
+    event, buyer, support = await platform.event(), platform.new_buyer(), platform.new_buyer(Role.SUPPORT)
+    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    await platform.provider.will("500_before", "refund", booking, times=3)
+    assert (await buyer.refund(booking)).status_code == 202
+
+    async def is_shown() -> bool:
+        told = (await support.get(f"/v1/bookings/{booking}/timeline")).json()
+        [refund] = told["refunds"]
+        retries = [entry for entry in refund["steps"] if entry["kind"] == "retry"]
+        assert all(entry["problem"] and "Encoded failure" not in entry["problem"] for entry in retries)
+        assert all("error of type" not in entry["problem"] for entry in retries), (
+            "the words are kept, not the type alone"
+        )
+        return bool(retries)
+
+    await eventually(is_shown)
 
 
 async def test_a_stream_of_another_persons_booking_is_refused(platform: PlatformClient) -> None:

@@ -115,7 +115,7 @@ class OperatorGate:
         self, step: str, failure: Exception, choices: set[OperatorAction], pause: timedelta | None
     ) -> OperatorAction | None:
         """The operator's decision; None where there is none in time."""
-        workflow.logger.error("a saga needs attention at %s", step, exc_info=failure)
+        workflow.logger.error("a saga needs attention", exc_info=failure, extra={"step": step})
         self.waits_at, self._choices, self._decision = step, choices, None
         workflow.set_current_details(f"NEEDS ATTENTION: {step} keeps failing ({failure.__cause__ or failure})")
         self.show_status(BookingStatus.NEEDS_ATTENTION)

@@ -24,10 +24,10 @@ class IyzicoWebhooks:
         self._secret_key = secret_key
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNotification]:
-        """What a notification tells.
+        """What a notification says.
 
         Raises:
-            NotificationRefused: iyzico has not signed it, or it is no notification.
+            NotificationRefused: iyzico has not signed it. Only JSON objects can be signed, by some of their fields.
         """
         notice = _read(body)
         if not is_notification_genuine(self._secret_key, notice, headers.get("x-iyz-signature-v3", "")):

@@ -28,34 +28,38 @@ class PayUWebhooks:
         self._second_keys = second_keys
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderNotification]:
-        """What a notification tells.
+        """What a notification says.
 
         Raises:
-            NotificationRefused: PayU has not signed it, or it is no notification.
+            NotificationRefused: PayU has not signed it.
         """
         if not is_signed(body, headers.get(HEADER.lower(), ""), self._second_keys):
             raise NotificationRefused("the signature is not right")
-        try:
-            told = orjson.loads(body)
-            return [_of_refund(told) if "refund" in told else _of_order(told["order"])]
-        except (ValueError, LookupError, TypeError) as error:
-            raise NotificationRefused("the body is no notification of PayU's") from error
+        return [_notification(body) or ProviderNotification.not_understood(PAYU.name, body)]
 
 
-def _of_order(order: Mapping[str, str]) -> ProviderNotification:
-    order_id, status = order["orderId"], order["status"]
-    kind = KINDS.get(status, NotificationKind.OTHER)
-    return ProviderNotification(
-        provider=PAYU.name, event_id=f"{order_id}:{status}", kind=kind, type=f"order.{status}", intent_id=order_id
-    )
-
-
-def _of_refund(told: Mapping[str, Mapping[str, str]]) -> ProviderNotification:
-    order_id, refund = str(told["orderId"]), told["refund"]
-    return ProviderNotification(
-        provider=PAYU.name,
-        event_id=f"{order_id}:{refund['refundId']}:{refund['status']}",
-        kind=NotificationKind.REFUND,
-        type=f"refund.{refund['status']}",
-        intent_id=order_id,
-    )
+def _notification(body: bytes) -> ProviderNotification | None:
+    """What a notification says; None for one that is about no order and no refund."""
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    match content:
+        case {"orderId": str(order_id), "refund": {"refundId": str(refund_id), "status": str(status)}}:
+            return ProviderNotification(
+                provider=PAYU.name,
+                event_id=f"{order_id}:{refund_id}:{status}",
+                kind=NotificationKind.REFUND,
+                type=f"refund.{status}",
+                intent_id=order_id,
+            )
+        case {"order": {"orderId": str(order_id), "status": str(status)}}:
+            return ProviderNotification(
+                provider=PAYU.name,
+                event_id=f"{order_id}:{status}",
+                kind=KINDS.get(status, NotificationKind.OTHER),
+                type=f"order.{status}",
+                intent_id=order_id,
+            )
+        case _:
+            return None

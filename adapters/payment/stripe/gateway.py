@@ -15,6 +15,7 @@ from stripe import params
 from adapters.payment.call_limit import CallLimit
 from adapters.payment.retry_after import seconds_of
 from adapters.payment.stripe import STRIPE, settlement_report
+from domain.card_numbers import has_card_number
 from domain.money import Money
 from domain.payments import (
     AmountRejected,
@@ -43,7 +44,6 @@ STATES = {
 }
 
 TOKEN = re.compile(r"(pm|card)_[A-Za-z0-9_]{1,200}")
-CARD_NUMBER = re.compile(r"\d{13,}")
 
 REFUSED_STATUSES = frozenset({400, 401, 402, 403, 404})
 NOT_FOUND = "resource_missing"
@@ -298,7 +298,7 @@ def _action_url(given: stripe.PaymentIntent) -> str | None:
 
 def _token(payment_method: str) -> str:
     """Let only Stripe's tokens pass, so that a card number never leaves or enters; the message never repeats it."""
-    if not TOKEN.fullmatch(payment_method) or CARD_NUMBER.search(payment_method):
+    if not TOKEN.fullmatch(payment_method) or has_card_number(payment_method):
         raise PaymentRejected("payment_method_invalid", "payment_method is not one of Stripe's tokens (pm_…, card_…)")
     return payment_method
 

@@ -1,0 +1,72 @@
+"""Every line of a process's log is one JSON object with its facts in fields, whoever writes the line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+PROGRAM = """
+import asyncio, logging, threading, warnings
+from types import SimpleNamespace
+import structlog
+from config.logging import configure
+from config.settings import Settings
+
+configure()
+structlog.get_logger().warning("our own", booking="b1")
+logging.getLogger("library").error("a library's %s", "line", extra={"step": "capture"})
+logging.getLogger("library").error("a secret", extra={"password": "hunter2"})
+warnings.warn("a warning")
+threading.Thread(target=lambda: 1 / 0).start()
+
+
+class Broken:
+    def __del__(self):
+        raise ValueError("in a destructor")
+
+
+Broken()
+
+from temporalio import activity, workflow
+from temporalio.testing import ActivityEnvironment
+from temporal.connection import connect
+from temporal.logs import FORWARDING
+
+
+async def main():
+    await connect(Settings(mode="development", temporal_address="127.0.0.1:1"))
+    lost = SimpleNamespace(level=30, target="retry", message="call retried", fields={"error": "away"}, time=1.0)
+    FORWARDING._on_logs([lost])
+
+    async def step():
+        activity.logger.error("a step failed", extra={"step": "capture"})
+
+    await ActivityEnvironment().run(step)
+    assert not workflow.logger.workflow_info_on_message
+    saga = {"temporal_workflow": {"workflow_id": "booking-1"}}
+    workflow.logger.base_logger.error("a saga needs attention", extra=saga)
+
+
+asyncio.run(main())
+1 / 0
+"""
+
+
+def test_every_line_is_json_with_its_facts_in_fields() -> None:
+    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, check=False)
+    written = [*ran.stdout.splitlines(), *ran.stderr.splitlines()]
+    lines: list[dict[str, Any]] = [json.loads(line) for line in written]
+    assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
+    by_event = {line["event"]: line for line in lines}
+    assert by_event["our own"]["booking"] == "b1"
+    assert by_event["a library's line"]["step"] == "capture"
+    assert by_event["a secret"]["password"] == "[withheld]"
+    assert by_event["a step failed"]["activity"]["activity_type"] == "unknown"
+    assert by_event["a saga needs attention"]["workflow"] == {"workflow_id": "booking-1"}
+    errors = "".join(line.get("exception", "") for line in lines if line["event"] == "uncaught error")
+    assert errors.count("ZeroDivisionError") >= 2, "in a thread, and at the end"
+    assert "in a destructor" in errors
+    assert any("a warning" in line["event"] for line in lines)
+    assert by_event["call retried"]["fields"] == {"error": "away"}
