@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from api.auth.guards import OUR_PROCESSES, PUBLIC, Operator
 from api.auth.tokens import Principal
 from api.http.problems import documented
-from api.http.schemas import Code, GivenAddress, RequestModel, ShortText, Storable
+from api.http.schemas import Code, GivenAddress, Name, RequestModel, Storable
 from api.identity import login
 from api.identity.context import Identity, require_account
 from api.identity.login import NO_STORE, Tokens
@@ -44,7 +44,7 @@ class Registration(RequestModel):
 
     email: Address = Field(examples=["ada@example.test"])
     password: NewPassword = Field(examples=["correct horse battery staple"])
-    name: ShortText = Field(examples=["Ada Lovelace"])
+    name: Name = Field(examples=["Ada Lovelace"])
 
 
 class LogIn(RequestModel):

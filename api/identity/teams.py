@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from api.auth.guards import Caller, OrganizerInPerson
 from api.auth.tokens import Principal
 from api.http.problems import documented
-from api.http.schemas import RequestModel, ShortText
+from api.http.schemas import Name, RequestModel
 from api.identity.context import Identity
 from db.identity import teams
 from db.identity.audit_log import of_user
@@ -25,7 +25,7 @@ own_router = APIRouter(prefix="/v1/me/teams", tags=["identity"])
 class NewTeam(RequestModel):
     """A team that does not exist yet."""
 
-    name: ShortText = Field(examples=["Globe Theatre"])
+    name: Name = Field(examples=["Globe Theatre"])
 
 
 class Part(RequestModel):
