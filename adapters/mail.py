@@ -15,6 +15,7 @@ from uuid import UUID
 
 import aiosmtplib
 
+from domain.addresses import deliverable
 from domain.problems import ProblemType, Refused
 
 _SPECIALS = {ord(letter): " " for letter in '()<>[]:;@\\,"'}
@@ -63,7 +64,7 @@ class MailServer:
         message = compose(mail, self._sender)
         try:
             async with self._connection() as server:
-                await server.send_message(message, recipients=[mail.to_address])
+                await server.send_message(message, recipients=[deliverable(mail.to_address)])
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _error_for(error.recipients[0].code) from None
         except aiosmtplib.SMTPDataError as error:
@@ -106,7 +107,7 @@ def compose(mail: Mail, sender: Address) -> EmailMessage:
     """
     message = EmailMessage(policy=SMTP)
     try:
-        message["To"] = Address(_phrase(mail.to_name), addr_spec=mail.to_address)
+        message["To"] = Address(_phrase(mail.to_name), addr_spec=deliverable(mail.to_address))
     except (ValueError, IndexError, MessageError):
         raise Undeliverable("the recipient has no valid address") from None
     message["From"] = sender

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from email_validator import EmailNotValidError, validate_email
 from fastapi import APIRouter, Response, status
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -22,6 +21,7 @@ from db.identity import accounts, mail_tokens
 from db.identity.accounts import Account
 from db.identity.audit_log import of_user
 from db.identity.mail_tokens import Purpose
+from domain.addresses import BadAddress, address_of
 from domain.identity import Channel, Profile, Role
 from domain.problems import ProblemType, Refused
 
@@ -30,9 +30,8 @@ router = APIRouter(tags=["identity"])
 
 def _address(text: str) -> str:
     try:
-        # `test_environment` admits the domain `test`, which belongs to no one.
-        return validate_email(text, check_deliverability=False, test_environment=True).normalized
-    except EmailNotValidError:
+        return address_of(text)
+    except BadAddress:
         raise PydanticCustomError("email", "is not an e-mail address") from None
 
 
