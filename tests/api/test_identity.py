@@ -59,37 +59,6 @@ async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer_equal
     assert all(body == bodies[0] for body in bodies)
 
 
-async def test_a_refresh_token_works_once_and_its_second_use_ends_the_family(
-    client: httpx2.AsyncClient, join: Join
-) -> None:
-    person = await join()
-
-    async def refresh(token: str) -> httpx2.Response:
-        return await client.post("/v1/oauth/token", data={"grant_type": "refresh_token", "refresh_token": token})
-
-    first = await refresh(person.refresh_token)
-    assert first.status_code == 200
-    assert first.headers["cache-control"] == "no-store"
-    again = await refresh(person.refresh_token)
-    assert again.status_code == 400
-    assert again.json()["error"] == "invalid_grant"
-    assert (await refresh(first.json()["refresh_token"])).status_code == 400, "the family has ended"
-    other_session = await log_in(client, person.email, person.password)
-    assert (await refresh(other_session.refresh_token)).status_code == 200, "other log-ins go on"
-
-
-async def test_of_two_simultaneous_uses_of_a_refresh_token_at_most_one_succeeds(
-    client: httpx2.AsyncClient, join: Join
-) -> None:
-    person = await join()
-    body = {"grant_type": "refresh_token", "refresh_token": person.refresh_token}
-    answers = await asyncio.gather(*(client.post("/v1/oauth/token", json=body) for _ in range(8)))
-    winners = [answer for answer in answers if answer.status_code == 200]
-    assert len(winners) == 1
-    heir = {"grant_type": "refresh_token", "refresh_token": winners[0].json()["refresh_token"]}
-    assert (await client.post("/v1/oauth/token", json=heir)).status_code == 400
-
-
 async def test_roles_come_with_the_next_token_and_only_operators_give_them(
     client: httpx2.AsyncClient, join: Join
 ) -> None:
