@@ -126,7 +126,8 @@ async def register(body: Registration, context: Identity) -> User:
 )
 async def log_in(body: LogIn, response: Response, context: Identity) -> Tokens:
     """An account with a second factor gets 401 `second-factor-required`: send its `challenge` with a code."""
-    proof = await login.prove(context, body.email, body.password)
+    async with context.proving():
+        proof = await login.prove(context, body.email, body.password)
     async with context.engine.begin() as connection:
         account = await login.admit(connection, context, proof)
         tokens = await login.enter(connection, context, account)
@@ -146,7 +147,7 @@ async def log_in(body: LogIn, response: Response, context: Identity) -> Tokens:
 async def complete_log_in(body: SecondStep, response: Response, context: Identity) -> Tokens:
     """Send a code of the authenticator, or a recovery code. A challenge allows five tries."""
     user_id = await login.try_challenge(context, body.challenge)
-    async with context.engine.begin() as connection:
+    async with context.proving(), context.engine.begin() as connection:
         account = await login.admit_by_code(connection, context, user_id, body.code)
         tokens = await login.open_session(connection, context, account)
     response.headers.update(NO_STORE)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from statistics import median
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -142,6 +145,39 @@ async def test_a_password_reset_does_not_reveal_whether_there_is_an_account(
 
     await take_alike_long(lambda: asks(person.email), lambda: asks(f"{uuid4()}@example.test"))
     assert all(answer == answers[0] for answer in answers)
+
+
+REVEALING = {
+    "a reset": ("/v1/password-resets", {}),
+    "a log-in": ("/v1/sessions", {"password": "not the password"}),
+    "a registration": ("/v1/users", {"password": "correct horse battery", "name": "Eve"}),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), REVEALING.values(), ids=REVEALING)
+async def test_the_next_request_on_a_connection_does_not_reveal_whether_there_is_an_account(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection, path: str, body: dict[str, str]
+) -> None:
+    person = await join()
+    waits: list[float] = []
+
+    async def next_waits(email: str) -> float:
+        superuser.execute("UPDATE mail_tokens SET created_at = now() - interval '1 hour'")
+        await client.post(path, json={"email": email, **body})
+        started = monotonic()
+        await client.get("/livez")
+        return monotonic() - started
+
+    async def median_of(emails: Callable[[], str]) -> float:
+        return median([await next_waits(emails()) for _ in range(9)])
+
+    for _ in range(8):
+        known = await median_of(lambda: person.email)
+        unknown = await median_of(lambda: f"{uuid4()}@example.test")
+        waits += [known, unknown]
+        if known < 2.5 * unknown:
+            return
+    raise AssertionError(f"after a known address the next request waits longer: {waits}")
 
 
 @pytest.mark.parametrize("is_proven", [True, False], ids=["proven", "never proven"])
