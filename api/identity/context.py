@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.internal.bookings import BookingHistoryClient
-from api.auth.audit import origin_of
+from api.auth.audit import origin_of, readable_request_id
 from api.auth.tokens import Principal
 from api.edge.rate_limits import address_of
 from api.http.resources import IdentityDatabase, Open
@@ -100,7 +100,7 @@ class IdentityContext(NamedTuple):
 
     async def _append(self, connection: AsyncConnection, entry: Entry, key: PersonalKey | None) -> None:
         origin = key.seal(ORIGIN, self.origin()) if key else None
-        request_id = self.request.scope.get("request_id")
+        request_id = readable_request_id(self.request)
         await self.audit_log.append(connection, replace(entry, origin=origin, request_id=request_id))
 
     async def account(self, connection: AsyncConnection, user_id: UUID) -> Account:

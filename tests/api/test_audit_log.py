@@ -143,7 +143,7 @@ async def test_a_failed_log_in_is_recorded_with_its_origin_and_shown_to_the_owne
 async def test_a_guess_at_an_account_that_there_is_not_leaves_nothing(
     client: httpx2.AsyncClient, superuser: psycopg.Connection
 ) -> None:
-    request = {"X-Request-Id": f"guess-{uuid4()}"}
+    request = {"X-Request-Id": str(uuid4())}
     body = {"email": f"{uuid4()}@example.test", "password": "a wrong guess"}
     assert (await client.post("/v1/sessions", json=body, headers=request)).status_code == 401
     query = "SELECT FROM audit_log WHERE request_id = %s"
