@@ -79,6 +79,7 @@ class Contact(BaseModel):
     """How our own processes can reach a person. It must not be stored: an erased person has no contact data."""
 
     email: str
+    email_verified: bool
     name: str
     channels: tuple[Channel, ...]
 
@@ -173,8 +174,9 @@ async def set_roles(user_id: UUID, body: Roles, caller: Operator, context: Ident
 async def contact(user_id: UUID, context: Identity) -> Contact:
     """For the notification worker, before each message; 404 for an erased account."""
     async with context.engine.connect() as connection:
-        profile = require_account(await accounts.find(connection, context.vault, user_id)).profile
-    return Contact(email=profile.email, name=profile.name, channels=profile.channels)
+        account = require_account(await accounts.find(connection, context.vault, user_id))
+    profile, is_verified = account.profile, account.verified_at is not None
+    return Contact(email=profile.email, email_verified=is_verified, name=profile.name, channels=profile.channels)
 
 
 @router.get(

@@ -17,6 +17,7 @@ from stack import Stack
 from tests.buyer import Buyer
 from tests.http_client import http_client
 from tests.platform_client import PlatformClient
+from tests.proofs import prove_address
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive
@@ -76,11 +77,12 @@ async def services(addresses: dict[str, str]) -> AsyncIterator[dict[str, httpx2.
 Clients = dict[str, httpx2.AsyncClient]
 
 
-async def registered(services: Clients) -> tuple[Buyer, str]:
+async def registered(services: Clients, settings: Settings) -> tuple[Buyer, str]:
     """A registered buyer, and the e-mail address."""
     email, password = f"{uuid4()}@example.test", "correct horse battery"
     made = await services["identity"].post("/v1/users", json={"email": email, "password": password, "name": "Ada"})
     assert made.status_code == 201, made.text
+    prove_address(settings, made.json()["id"])
     session = await services["identity"].post("/v1/sessions", json={"email": email, "password": password})
     assert session.status_code == 201, session.text
     return Buyer(services["reservation"], UUID(made.json()["id"]), session.json()["access_token"]), email
@@ -109,7 +111,7 @@ async def published(services: Clients, organizer: Buyer) -> tuple[str, str]:
 async def test_one_booking_goes_through_all_services(
     platform: PlatformClient, services: Clients, settings: Settings
 ) -> None:
-    buyer, email = await registered(services)
+    buyer, email = await registered(services, settings)
     event, name = await published(services, platform.new_buyer(Role.ORGANIZER))
     booking = await buyer.bought(event, "A-1-1", "A-1-2")
     assert booking["status"] == "confirmed"
@@ -139,7 +141,7 @@ async def test_one_booking_goes_through_all_services(
 async def test_each_process_opens_only_its_own_database(
     platform: PlatformClient, services: Clients, settings: Settings
 ) -> None:
-    buyer, _ = await registered(services)
+    buyer, _ = await registered(services, settings)
     event, _ = await published(services, platform.new_buyer(Role.ORGANIZER))
     await buyer.bought(event, "A-1-1")
     await services["search"].get("/v1/search")
