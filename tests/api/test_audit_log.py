@@ -236,7 +236,7 @@ async def test_what_cannot_be_noted_is_not_done(
     assert drafted.json()["status"] == "draft"
 
 
-async def test_only_our_own_processes_may_write_it(client: httpx2.AsyncClient, join: Join) -> None:
+async def test_only_our_own_processes_may_write_it(client: httpx2.AsyncClient, join: Join, settings: Settings) -> None:
     operator = await join("operator")
     deed: dict[str, object] = {
         "user_id": operator.id,
@@ -247,7 +247,8 @@ async def test_only_our_own_processes_may_write_it(client: httpx2.AsyncClient, j
         "request_id": None,
     }
     for headers in ({}, operator.headers):
-        answer = await client.post("/internal/v1/audit-log", json=deed, headers=headers)
+        path = f"{settings.identity_address}/internal/v1/audit-log"
+        answer = await client.post(path, json=deed, headers=headers)
         assert problem(answer) == "unauthenticated"
 
 

@@ -111,14 +111,14 @@ async def test_contact_data_is_for_our_own_processes_only(
     client: httpx2.AsyncClient, join: Join, settings: Settings
 ) -> None:
     person = await join("operator")
-    path = f"/internal/v1/users/{person.id}/contact"
+    path = f"{settings.identity_address}/internal/v1/users/{person.id}/contact"
     for given in ("", "Bearer wrong", "Bearer é", f"Bearer {person.access_token}"):
         answer = await client.get(path, headers={b"Authorization": given.encode()})
         assert problem(answer) == "unauthenticated"
     internal = {"Authorization": f"Bearer {secret(settings.internal_token)}"}
-    told = {"email": person.email, "name": "Test Person", "channels": ["email"]}
+    told = {"email": person.email, "email_verified": False, "name": "Test Person", "channels": ["email"]}
     assert (await client.get(path, headers=internal)).json() == told
-    assert problem(await client.get(f"/internal/v1/users/{uuid4()}/contact", headers=internal)) == "not-found"
+    assert problem(await client.get(path.replace(person.id, str(uuid4())), headers=internal)) == "not-found"
     assert "/internal" not in (await client.get("/openapi.json")).text
 
 

@@ -141,7 +141,8 @@ async def test_an_erased_person_is_gone_and_their_address_is_free(
     login = await client.post("/v1/sessions", json={"email": person.email, "password": person.password})
     assert problem(login) == "unauthenticated"
     internal = {"Authorization": f"Bearer {secret(settings.internal_token)}"}
-    contact = await client.get(f"/internal/v1/users/{person.id}/contact", headers=internal)
+    path = f"{settings.identity_address}/internal/v1/users/{person.id}/contact"
+    contact = await client.get(path, headers=internal)
     assert problem(contact) == "not-found"
     [(told,)] = superuser.execute(
         "SELECT data FROM domain_events WHERE aggregate_id = %s AND type = 'user.erased'", [person.id]

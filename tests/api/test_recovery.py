@@ -41,7 +41,8 @@ async def mailed_token(
     asked = "SELECT data->>'token_id' FROM domain_events WHERE aggregate_id = %s AND data ? 'token_id'"
     [*_, (token_id,)] = superuser.execute(asked + " ORDER BY sequence", [user_id]).fetchall()
     internal = {"Authorization": f"Bearer {secret(settings.internal_token)}"}
-    answer = await client.get(f"/internal/v1/users/{user_id}/mail-tokens/{token_id}", headers=internal)
+    path = f"{settings.identity_address}/internal/v1/users/{user_id}/mail-tokens/{token_id}"
+    answer = await client.get(path, headers=internal)
     return str(answer.json()["token"])
 
 
@@ -109,7 +110,7 @@ async def test_only_our_own_processes_are_told_a_token(
     person, operator = await join(), await join("operator")
     query = "SELECT id FROM mail_tokens WHERE user_id = %s"
     [(token_id,)] = superuser.execute(query, [person.id]).fetchall()
-    path = f"/internal/v1/users/{person.id}/mail-tokens/{token_id}"
+    path = f"{settings.identity_address}/internal/v1/users/{person.id}/mail-tokens/{token_id}"
     for headers in ({}, person.headers, operator.headers):
         assert problem(await client.get(path, headers=headers)) == "unauthenticated"
     internal = {"Authorization": f"Bearer {secret(settings.internal_token)}"}

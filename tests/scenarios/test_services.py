@@ -46,18 +46,21 @@ def addresses(stack: Stack) -> Iterator[dict[str, str]]:
         stack.stop(name)
     started: list[str] = []
     addresses: dict[str, str] = {}
+    internal = ""
     try:
         for like, services in SPLIT.items():
             for service in services:
                 name = f"{like}-{service}"
                 # The application name of libpq, by which Postgres shows the connections of each process.
                 own = {"PGAPPNAME": name, "SEATWRIGHT_PAYMENT_STEPS": "remote"}
-                if "identity" in addresses:
-                    own["SEATWRIGHT_IDENTITY_URL"] = addresses["identity"]
+                if internal:
+                    own["SEATWRIGHT_IDENTITY_URL"] = internal
                 started.append(name)
                 spawned = stack.spawn(name, like, "--only", service, env=own, wait=like in CALLED)
                 if like == "api":
                     addresses[service] = f"http://127.0.0.1:{spawned.ports['api']}"
+                if (like, service) == ("api", "identity"):
+                    internal = f"http://127.0.0.1:{spawned.ports['api-internal']}"
         yield addresses
     finally:
         for name in started:
