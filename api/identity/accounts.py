@@ -8,13 +8,16 @@ from uuid import UUID
 from fastapi import APIRouter, Response, status
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from uuid_utils.compat import uuid7
 
 from api.auth.guards import OUR_PROCESSES, PUBLIC, Operator
 from api.auth.tokens import Principal
 from api.http.problems import documented
 from api.http.schemas import Code, GivenAddress, Name, RequestModel, Storable
 from api.identity import login
-from api.identity.context import Identity, require_account
+from api.identity.context import Identity, IdentityContext, require_account
+from api.identity.even_time import in_even_time
 from api.identity.login import NO_STORE, Tokens
 from api.identity.passwords import GivenPassword, NewPassword, hash_password
 from db.identity import accounts, mail_tokens
@@ -22,6 +25,7 @@ from db.identity.accounts import Account
 from db.identity.audit_log import of_user
 from db.identity.mail_tokens import Purpose
 from domain.addresses import BadAddress, address_of
+from domain.domain_events import UserRegisteredAgain
 from domain.identity import Channel, Profile, Role
 from domain.problems import ProblemType, Refused
 
@@ -95,22 +99,49 @@ class MailToken(BaseModel):
     dependencies=[PUBLIC],
     status_code=status.HTTP_201_CREATED,
     summary="Register",
-    responses=documented(ProblemType.EMAIL_TAKEN, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
+    responses=documented(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
 )
 async def register(body: Registration, context: Identity) -> User:
-    """A mail is sent with a token that confirms the address: send it to `POST /v1/email-verifications`."""
-    profile, password_hash = Profile(email=body.email, name=body.name), await hash_password(body.password)
-    async with context.engine.begin() as connection:
-        account = await accounts.register(
-            connection, context.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER}
-        )
-        if account is None:
-            raise Refused(ProblemType.EMAIL_TAKEN, "Log in, or register with another address.")
+    """A mail is sent with a token that confirms the address: send it to `POST /v1/email-verifications`.
+
+    The answer is the same if the address has an account already. Then nothing is changed, the `id` belongs to no
+    account, and the mail says so to its owner.
+    """
+    profile = Profile(email=body.email, name=body.name)
+    async with in_even_time():
+        password_hash = await hash_password(body.password)
+        async with context.engine.begin() as connection:
+            account = await _made(connection, context, profile, password_hash)
+            if account is None:
+                await _notify_owner(connection, context, profile.email)
+    id = account.id if account else uuid7()
+    return User(id=id, email=profile.email, name=profile.name, roles=[Role.CUSTOMER])
+
+
+async def _made(
+    connection: AsyncConnection, context: IdentityContext, profile: Profile, password_hash: str
+) -> Account | None:
+    """The new account; None if the address has one already."""
+    account = await accounts.register(
+        connection, context.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER}
+    )
+    if account:
         await mail_tokens.send(connection, context.vault, account.id, Purpose.VERIFICATION)
-        await context.record(
-            connection, Principal(account.id, account.roles), "account.registered", of_user(account.id)
-        )
-    return _user(account)
+        caller = Principal(account.id, account.roles)
+        await context.record(connection, caller, "account.registered", of_user(account.id))
+    return account
+
+
+async def _notify_owner(connection: AsyncConnection, context: IdentityContext, email: str) -> None:
+    """Mail the owner of the address that an account exists, with a token for a new password."""
+    credentials = await accounts.credentials(connection, context.vault, email)
+    account = credentials and await accounts.locked(connection, context.vault, credentials.user_id)
+
+    def again(user_id: UUID, token_id: UUID) -> UserRegisteredAgain:
+        return UserRegisteredAgain(user_id=user_id, token_id=token_id)
+
+    if account and await mail_tokens.send(connection, context.vault, account.id, Purpose.PASSWORD_RESET, again):
+        await context.record_anonymous(connection, "account.registered-again", account.id, account.key)
 
 
 @router.post(

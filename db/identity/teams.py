@@ -11,6 +11,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.identity.tables import TeamMemberRow, TeamRow, UserRow
+from db.outbox import append
+from domain.domain_events import UserInvitedToTeam
 from domain.identity import TeamRole
 from domain.problems import ProblemType, Refused
 
@@ -124,6 +126,8 @@ def _owners(team: Team) -> set[UUID]:
 async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: TeamRole) -> None:
     """Invite a person to a locked team, or change a member's or an invited person's role.
 
+    A mail goes to a person who is invited for the first time.
+
     Raises:
         Refused: There is no such person, the team is full, or it would be left without an owner.
     """
@@ -133,6 +137,8 @@ async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: Team
         raise Refused(ProblemType.NOT_FOUND, "There is no such user.")
     if role is not TeamRole.OWNER:
         _keep_an_owner(team, user_id)
+    if user_id not in {member.user_id for member in team.members}:
+        await append(connection, user_id, UserInvitedToTeam(user_id=user_id, team_id=team.id))
     member = upsert(TeamMemberRow).values(team_id=team.id, user_id=user_id, role=role)
     await connection.execute(
         member.on_conflict_do_update(

@@ -28,7 +28,9 @@ from domain.domain_events import (
     UserAskedForPasswordReset,
     UserAskedForVerification,
     UserErased,
+    UserInvitedToTeam,
     UserPasswordChanged,
+    UserRegisteredAgain,
 )
 from domain.identity import Channel
 from tests.workers.outside import a_confirmed_booking
@@ -179,6 +181,16 @@ CASES = {
         UserAskedForPasswordReset(user_id=uuid4(), token_id=uuid4()),
         "Reset your password",
         ("choose a new password", TOKEN, "one hour", "ignore this email"),
+    ),
+    "registered again": Case(
+        UserRegisteredAgain(user_id=uuid4(), token_id=uuid4()),
+        "You already have an account",
+        ("already has an account", TOKEN, "one hour", "ignore this email"),
+    ),
+    "invited to a team": Case(
+        UserInvitedToTeam(user_id=uuid4(), team_id=uuid4()),
+        "You are invited to a team",
+        ("log in and open your teams", "only after you accept"),
     ),
     "password changed": Case(
         UserPasswordChanged(user_id=uuid4()),
