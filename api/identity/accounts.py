@@ -19,7 +19,7 @@ from api.identity import login
 from api.identity.context import Identity, IdentityContext, require_account
 from api.identity.even_time import in_even_time
 from api.identity.login import NO_STORE, Tokens
-from api.identity.passwords import GivenPassword, NewPassword, hash_password
+from api.identity.passwords import GivenPassword, NewPassword, hash_new_password
 from db.identity import accounts, mail_tokens
 from db.identity.accounts import Account
 from db.identity.audit_log import of_user
@@ -109,7 +109,7 @@ async def register(body: Registration, context: Identity) -> User:
     """
     profile = Profile(email=body.email, name=body.name)
     async with in_even_time():
-        password_hash = await hash_password(body.password)
+        password_hash = await hash_new_password(body.password)
         async with context.engine.begin() as connection:
             account = await _made(connection, context, profile, password_hash)
             if account is None:

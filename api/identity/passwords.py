@@ -15,7 +15,7 @@ from pydantic import AfterValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from api.http.schemas import Storable
-from api.identity.common_passwords import is_common
+from api.identity.password_strength import is_easy_to_guess
 from domain.problems import ProblemType, Refused
 
 # OWASP's smallest recommendation: each hash costs some 20 ms of a core and 19 MiB, so that a crowd can log in.
@@ -48,19 +48,12 @@ def _not_monotonous(password: str) -> str:
     return password
 
 
-def _not_common(password: str) -> str:
-    if is_common(password):
-        raise PydanticCustomError("password", "is too common; choose one that is harder to guess")
-    return password
-
-
 NewPassword = Annotated[
     str,
     StringConstraints(min_length=_SHORTEST, max_length=200),
     Storable,
     AfterValidator(_composed),
     AfterValidator(_not_monotonous),
-    AfterValidator(_not_common),
 ]
 GivenPassword = Annotated[str, StringConstraints(max_length=200), Storable]
 
@@ -78,6 +71,23 @@ class Verdict(NamedTuple):
 
     fits: bool
     better_hash: str | None
+
+
+async def hash_new_password(password: str) -> str:
+    """As `hash_password`, for a password that a person has just chosen.
+
+    Raises:
+        Refused: INVALID_REQUEST: The password is too easy to guess.
+    """
+    return await _beside(partial(_hash_new, password))
+
+
+def _hash_new(password: str) -> str:
+    if is_easy_to_guess(password):
+        message = "is too easy to guess; choose a longer one, or other words"
+        detail = "Some fields are not valid: see `errors`."
+        raise Refused(ProblemType.INVALID_REQUEST, detail, errors=[{"field": "body.password", "message": message}])
+    return _hasher.hash(prepared(password))
 
 
 async def hash_password(password: str) -> str:

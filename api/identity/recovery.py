@@ -13,7 +13,7 @@ from api.http.problems import documented
 from api.http.schemas import GivenAddress, RequestModel, Storable
 from api.identity.context import Identity, IdentityContext
 from api.identity.even_time import in_even_time
-from api.identity.passwords import GivenPassword, NewPassword, hash_password
+from api.identity.passwords import GivenPassword, NewPassword, hash_new_password
 from db.identity import accounts, mail_tokens, second_factors, sessions
 from db.identity.audit_log import of_user
 from db.identity.mail_tokens import Purpose
@@ -124,7 +124,7 @@ async def reset_password(body: Reset, context: Identity) -> None:
     async with context.engine.connect() as connection:
         if not await mail_tokens.is_good(connection, body.token, Purpose.PASSWORD_RESET):
             raise Refused(ProblemType.TOKEN_NOT_VALID, _NOT_VALID)  # before it costs a hash
-    password_hash = await hash_password(body.password)
+    password_hash = await hash_new_password(body.password)
     async with context.engine.begin() as connection:
         user_id = await mail_tokens.use(connection, body.token, Purpose.PASSWORD_RESET)
         if user_id is None:
@@ -150,7 +150,7 @@ async def reset_password(body: Reset, context: Identity) -> None:
 async def change_password(body: PasswordChange, caller: Caller, context: Identity) -> None:
     """All sessions end, including this one: log in with the new password."""
     await context.prove_password(caller.user_id, body.old_password)
-    password_hash = await hash_password(body.password)
+    password_hash = await hash_new_password(body.password)
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         await accounts.set_password(connection, account.id, password_hash)
