@@ -15,10 +15,8 @@ from uuid import UUID
 
 import aiosmtplib
 
+from domain.addresses import deliverable
 from domain.problems import ProblemType, Refused
-
-_SPECIALS = {ord(letter): " " for letter in '()<>[]:;@\\,"'}
-_LONGEST_NAME = 100
 
 
 class Undeliverable(Exception):
@@ -27,7 +25,7 @@ class Undeliverable(Exception):
 
 @dataclass(frozen=True)
 class Mail:
-    """One mail to one person.
+    """One mail to one person, by the address alone: a name is the person's own choice, and belongs in no header.
 
     Attributes:
         id: Becomes the Message-ID, so that a repetition is recognized.
@@ -36,7 +34,6 @@ class Mail:
 
     id: UUID
     date: datetime
-    to_name: str
     to_address: str
     subject: str
     text: str
@@ -63,7 +60,7 @@ class MailServer:
         message = compose(mail, self._sender)
         try:
             async with self._connection() as server:
-                await server.send_message(message, recipients=[mail.to_address])
+                await server.send_message(message, recipients=[deliverable(mail.to_address)])
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _error_for(error.recipients[0].code) from None
         except aiosmtplib.SMTPDataError as error:
@@ -106,7 +103,7 @@ def compose(mail: Mail, sender: Address) -> EmailMessage:
     """
     message = EmailMessage(policy=SMTP)
     try:
-        message["To"] = Address(_phrase(mail.to_name), addr_spec=mail.to_address)
+        message["To"] = Address(addr_spec=deliverable(mail.to_address))
     except (ValueError, IndexError, MessageError):
         raise Undeliverable("the recipient has no valid address") from None
     message["From"] = sender
@@ -123,11 +120,6 @@ def _error_for(code: int) -> Exception:
     if code >= 500:
         return Undeliverable(f"the mail server refuses it: {code}")
     return Refused(ProblemType.UNAVAILABLE, f"the mail server asks to try later: {code}")
-
-
-def _phrase(name: str) -> str:
-    """A name without the special characters of address lists: folding a long header drops the quotes around it."""
-    return _one_line(name.translate(_SPECIALS))[:_LONGEST_NAME]
 
 
 def _one_line(text: str) -> str:

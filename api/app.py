@@ -15,6 +15,7 @@ from api.auth.tokens import AccessTokens
 from api.catalogue import events as catalogue
 from api.edge.body_guard import BodyGuard
 from api.edge.etag import Conditional
+from api.edge.internal_port import InternalPort
 from api.edge.rate_counters import Counters
 from api.edge.rate_limits import Limits
 from api.edge.request_context import RequestContext
@@ -114,6 +115,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     app.add_middleware(BodyGuard)
     app.add_middleware(Conditional)
     app.add_middleware(CORSMiddleware, **_cors(settings))
+    app.add_middleware(InternalPort, port=settings.internal_port)
     app.add_middleware(RequestContext)
     return app
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Sequence
 from types import FrameType
 from typing import Final
 
@@ -37,17 +39,24 @@ class _Server(uvicorn.Server):
         loop.call_soon_threadsafe(loop.call_later, self._drain, super().handle_exit, sig, frame)
 
 
-def serve(app: FastAPI, *, host: str, port: int, drain: float = 0) -> None:
-    """Serve until a signal, and `drain` seconds longer; then requests in flight get some seconds to finish."""
+def serve(app: FastAPI, *, host: str, ports: Sequence[int], drain: float = 0) -> None:
+    """Serve until a signal, and `drain` seconds longer; then requests in flight get some seconds to finish.
+
+    Raises:
+        OSError: Another process listens on one of the ports.
+    """
+    listening = [_listen(host, port) for port in ports]
     memory.configure()
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_keep_alive=_KEPT,
         timeout_graceful_shutdown=20,
     )
-    _Server(config, app, drain).run()
+    _Server(config, app, drain).run(listening)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)

@@ -94,7 +94,8 @@ def serve(
     own = settings_of_process("serve", services)
     if own.metrics_port:
         start_http_server(own.metrics_port, addr="127.0.0.1")
-    serve_app(create_app(own, services), host=host, port=port, drain=own.drain)
+    ports = [port, own.internal_port] if "identity" in services else [port]
+    serve_app(create_app(own, services), host=host, ports=ports, drain=own.drain)
 
 
 @app.command()

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "SEATWRIGHT_"
 _DEVELOPMENT_SECRET = "development-only-secret-0123456789"
+_DEVELOPMENT_PAYLOAD_KEY = "c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
+_PUBLISHED = frozenset({_DEVELOPMENT_SECRET, _DEVELOPMENT_PAYLOAD_KEY})
 Service = Literal["identity", "catalogue", "reservation", "payment", "analytics"]
 SERVICES_WITH_DATABASE: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment", "analytics")
 
@@ -93,10 +95,17 @@ class Settings(BaseSettings):
         description="The public address of the API: issuer of the tokens, return address of 3-D Secure, and the "
         "address to which the sandbox sends webhooks.",
     )
+    internal_port: int = Field(
+        default=8100,
+        ge=1,
+        le=65535,
+        description="Port on which identity's API also answers its internal routes; the public port does not. Only the "
+        "platform's own processes may reach it.",
+    )
     identity_url: str = Field(
         default="",
-        description="The internal address of identity's API, for keys that check tokens, contact data and the audit "
-        "log. Empty: `API_URL`.",
+        description="The internal address of identity's API, with its `INTERNAL_PORT`, for keys that check tokens, "
+        "contact data and the audit log. Empty: `INTERNAL_PORT` of this machine.",
     )
     cors_origins: str = Field(
         default="",
@@ -204,7 +213,7 @@ class Settings(BaseSettings):
         if data.get("mode") != "development":
             return data
         defaults = dict.fromkeys(SECRETS, _DEVELOPMENT_SECRET)
-        defaults["temporal_payload_keys"] = "development:c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
+        defaults["temporal_payload_keys"] = f"development:{_DEVELOPMENT_PAYLOAD_KEY}"
         return {**defaults, "rate_limits": {}, "live_holds": 0, **data}
 
     @field_validator("rate_limits")
@@ -222,6 +231,17 @@ class Settings(BaseSettings):
             blank.append("SEATWRIGHT_POSTGRES_PASSWORDS")
         if blank:
             raise ValueError(f"{', '.join(blank)}: a secret must not be blank, also not as one of several")
+        return self
+
+    @model_validator(mode="after")
+    def _no_published_secrets(self) -> Self:
+        if self.mode == "development":
+            return self
+        given = {name: value for name in SECRETS if (value := getattr(self, name)) is not None}
+        given |= {f"postgres_passwords of {role}": value for role, value in self.postgres_passwords.items()}
+        known = [f"SEATWRIGHT_{name.upper()}" for name, value in given.items() if _is_published(value)]
+        if known:
+            raise ValueError(f"{', '.join(known)}: everyone knows the secrets of development mode; make your own")
         return self
 
     def require(self, secrets: Collection[str], databases: Collection[Service]) -> None:
@@ -245,8 +265,8 @@ class Settings(BaseSettings):
 
     @property
     def identity_address(self) -> str:
-        """The internal address of identity's API; tokens are still issued in the name of `api_url`."""
-        return self.identity_url or self.api_url
+        """The internal address of identity's API; tokens are issued in the name of `api_url`."""
+        return self.identity_url or f"http://127.0.0.1:{self.internal_port}"
 
     @property
     def development_sandbox(self) -> str | None:
@@ -286,6 +306,15 @@ def _is_blank(name: str, value: SecretStr) -> bool:
     """Whether a secret, or one of several, is one that everyone knows."""
     text = value.get_secret_value()
     return not all(each.strip() for each in (text.split(",") if name in _LISTS else [text]))
+
+
+def _is_published(value: SecretStr) -> bool:
+    """Whether a secret, or one of several, is one of development mode, which are in the public source."""
+    return any(
+        each.strip() == published or each.strip().endswith(f":{published}")
+        for each in value.get_secret_value().split(",")
+        for published in _PUBLISHED
+    )
 
 
 def secret(value: SecretStr | None) -> str:

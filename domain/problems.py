@@ -23,7 +23,6 @@ class ProblemType(StrEnum):
     SECOND_FACTOR_REQUIRED = "second-factor-required"
     CODE_NOT_VALID = "code-not-valid"
     TOKEN_NOT_VALID = "token-not-valid"
-    EMAIL_TAKEN = "email-taken"
     PROOF_NEEDED = "proof-needed"
     WRONG_STATE = "wrong-state"
     EVENT_NOT_ON_SALE = "event-not-on-sale"

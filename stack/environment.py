@@ -39,6 +39,7 @@ def computed(ports: Mapping[str, int], postgres_password: str) -> dict[str, str]
         "SEATWRIGHT_STRIPE_MOCK_URL": f"http://{at['stripe-mock']}",
         "SEATWRIGHT_DRAIN": "0",  # there is no load balancer that would have to notice
         "SEATWRIGHT_API_URL": f"http://{at['api']}",
+        "SEATWRIGHT_IDENTITY_URL": f"http://{at['api-internal']}",
     }
 
 

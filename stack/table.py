@@ -150,13 +150,20 @@ SERVERS = (
 )
 
 
-def _application(name: str, verb: str, ports: Mapping[str, int], ready: probes.Probe, page: str = "") -> Process:
+def _application(
+    name: str,
+    verb: str,
+    ports: Mapping[str, int],
+    ready: probes.Probe,
+    page: str = "",
+    env: Mapping[str, str] | None = None,
+) -> Process:
     return Process(
         name,
         "{python} -m cli " + verb,
         ports=ports,
         needs=("migrate", "sandbox", "mail"),
-        env={"SEATWRIGHT_METRICS_PORT": "{ports[" + name + "-metrics]}"},
+        env={"SEATWRIGHT_METRICS_PORT": "{ports[" + name + "-metrics]}", **(env or {})},
         ready=ready,
         code=OURS,
         is_server=False,
@@ -176,9 +183,10 @@ APPLICATIONS = (
     _application(
         "api",
         "serve --port {ports[api]}",
-        {"api": 8000, "api-metrics": 18100},
+        {"api": 8000, "api-internal": 8100, "api-metrics": 18100},
         probes.http("api", "/readyz"),
         page="api",
+        env={"SEATWRIGHT_INTERNAL_PORT": "{ports[api-internal]}"},
     ),
     _application("work", "work", {"work-metrics": 18101}, probes.http("work-metrics", "/readyz")),
     _application("relay", "relay", {"relay-metrics": 18102}, probes.http("relay-metrics", "/readyz")),

@@ -6,10 +6,12 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 import aiohttp
+import orjson
 from pydantic import BaseModel, ValidationError
 
 from domain.problems import ProblemType, Refused
 
+_NO_ROUTE = "Not Found"  # the detail of a problem about the route itself
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
 
@@ -73,6 +75,8 @@ class InternalClient:
         try:
             async with self._session.request(method, self._url + path, allow_redirects=False, **options) as response:
                 if response.status == HTTPStatus.NOT_FOUND:
+                    if _is_no_route(await response.read()):
+                        raise self._unavailable("has no such route at this address")
                     return None
                 if response.status >= HTTPStatus.MULTIPLE_CHOICES:
                     raise self._unavailable(f"answered {response.status}")
@@ -82,3 +86,11 @@ class InternalClient:
 
     def _unavailable(self, why: str) -> Refused:
         return Refused(ProblemType.UNAVAILABLE, f"The {self._service} service {why}.")
+
+
+def _is_no_route(body: bytes) -> bool:
+    """Whether a 404 is about the route and not about the resource, as at the public port or at another service."""
+    try:
+        return bool(orjson.loads(body).get("detail") == _NO_ROUTE)
+    except (ValueError, AttributeError):
+        return False

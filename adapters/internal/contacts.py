@@ -11,11 +11,16 @@ from domain.identity import Channel
 
 
 class Contact(BaseModel):
-    """A person's name and address, and the channels that the person has chosen."""
+    """A person's name and address, and the channels that the person has chosen.
+
+    Attributes:
+        email_verified: The person has proven that the address is theirs.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     email: str
+    email_verified: bool
     name: str
     channels: tuple[Channel, ...] = (Channel.EMAIL,)
 

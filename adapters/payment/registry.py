@@ -66,9 +66,9 @@ def read_one(model: type[S], name: str, variables: Mapping[str, SecretStr], sand
     Raises:
         ValueError: A variable is missing or wrong.
     """
-    if sandbox_url is None:
-        return read(model, name, variables, {})
     development = ADAPTERS[name].development.items()
+    if sandbox_url is None:
+        return read(model, name, variables, {}, published=frozenset(text for _, text in development))
     return read(model, name, variables, {field: text.replace("{sandbox}", sandbox_url) for field, text in development})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -47,7 +47,14 @@ class GatewaySettings(ProviderSettings):
 S = TypeVar("S", bound=ProviderSettings)
 
 
-def read(model: type[S], provider: str, variables: Mapping[str, SecretStr], defaults: Mapping[str, str]) -> S:
+def read(
+    model: type[S],
+    provider: str,
+    variables: Mapping[str, SecretStr],
+    defaults: Mapping[str, str],
+    *,
+    published: Collection[str] = (),
+) -> S:
     """Read settings of one provider.
 
     Args:
@@ -55,12 +62,17 @@ def read(model: type[S], provider: str, variables: Mapping[str, SecretStr], defa
         provider: The provider's name, which begins the name of each variable.
         variables: By their names in lower case, without `SEATWRIGHT_`.
         defaults: Values of fields whose variable is not set.
+        published: Secrets that everyone knows, and that are refused.
 
     Raises:
         ValueError: A variable is missing or wrong. The message names each, and repeats no value.
     """
     named = {field: variables.get(f"{provider}_{field}") for field in model.model_fields}
     values = {field: secret.get_secret_value() for field, secret in named.items() if secret is not None}
+    secrets = {field for field, info in model.model_fields.items() if "SecretStr" in str(info.annotation)}
+    if known := [field for field in secrets & values.keys() if not set(values[field].split(",")).isdisjoint(published)]:
+        names = ", ".join(f"SEATWRIGHT_{provider}_{field}".upper() for field in sorted(known))
+        raise ValueError(f"{names}: everyone knows the secrets of development mode; use your own")
     try:
         return model.model_validate({**defaults, **values})
     except ValidationError as error:

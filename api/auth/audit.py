@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final, NamedTuple
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from api.auth.tokens import Principal
 from api.http.resources import part
 
 _LONGEST_AGENT: Final = 200
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class AuditRecorder(NamedTuple):
@@ -34,16 +36,27 @@ class AuditRecorder(NamedTuple):
             action=action,
             object=object,
             origin=origin_of(self.request, caller.client_id).decode(),
-            request_id=self.request.scope.get("request_id"),
+            request_id=readable_request_id(self.request),
         )
         await self.audit_log_client.record(entry)
 
 
 def origin_of(request: Request, client_id: UUID | None = None) -> bytes:
-    """The address and application that a request comes from, as JSON. It is personal data: seal it."""
+    """The address and application that a request comes from, as JSON. It is personal data: seal it.
+
+    A request id that is no UUID is here, too: the caller has written it, and may have written a name.
+    """
     agent = request.headers.get("user-agent", "")[:_LONGEST_AGENT]
     origin = {"user_agent": agent, "address": request.client.host if request.client else None}
+    if not readable_request_id(request) and (own := request.scope.get("request_id")):
+        origin["request_id"] = own
     return orjson.dumps(origin | ({"client_id": client_id} if client_id else {}))
+
+
+def readable_request_id(request: Request) -> str | None:
+    """The request's id for an entry that is never erased: only a UUID says nothing about a person."""
+    given = request.scope.get("request_id")
+    return given if given and _UUID.fullmatch(given) else None
 
 
 async def _recorder(

@@ -92,6 +92,7 @@ EventReader = Annotated[Principal, Depends(admits(scopes=_READS_EVENTS))]
 Organizer = Annotated[Principal, Depends(admits(Role.ORGANIZER, scopes={Scope.EVENTS_WRITE}))]
 OrganizerOrOperator = Annotated[Principal, Depends(admits(Role.ORGANIZER, Role.OPERATOR, scopes={Scope.EVENTS_WRITE}))]
 OrganizerInPerson = Annotated[Principal, Depends(admits(Role.ORGANIZER))]
+OrganizerOrOperatorInPerson = Annotated[Principal, Depends(admits(Role.ORGANIZER, Role.OPERATOR))]
 Staff = Annotated[Principal, Depends(admits(Role.SUPPORT, Role.OPERATOR))]
 Operator = Annotated[Principal, Depends(admits(Role.OPERATOR))]
 

@@ -18,11 +18,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from adapters.payment.registry import PROVIDERS
-from api.http.schemas import MinorUnits, PositiveInt, RequestModel, SectionName, ShortText
+from api.http.schemas import MinorUnits, Name, PositiveInt, RequestModel, SectionName
 from domain.catalogue import MAX_EVENT_PLACES, MAX_SECTIONS, EventPlan, EventStatus, Section
 from domain.domain_events import Venue
 from domain.exchanges import ExchangePolicy
 from domain.money import Currency, is_listed
+from domain.names import name_key
 from domain.refunds import RefundPolicy
 
 _LATEST_START = datetime(2200, 1, 1, tzinfo=UTC)
@@ -31,8 +32,8 @@ _LATEST_START = datetime(2200, 1, 1, tzinfo=UTC)
 class NewVenue(RequestModel):
     """Where the event takes place; latitude and longitude in degrees (WGS 84)."""
 
-    name: ShortText = Field(examples=["Zorlu PSM"])
-    city: ShortText = Field(examples=["Istanbul"])
+    name: Name = Field(examples=["Zorlu PSM"])
+    city: Name = Field(examples=["Istanbul"])
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = Field(
         description="ISO 3166-1 alpha-2", examples=["TR"]
     )
@@ -104,8 +105,8 @@ class NewEvent(RequestModel):
 
     team_id: UUID | None = Field(default=None, description="A team that you own. The event then belongs to the team.")
 
-    name: ShortText = Field(examples=["Hamlet"])
-    category: ShortText = Field(examples=["theatre"])
+    name: Name = Field(examples=["Hamlet"])
+    category: Name = Field(examples=["theatre"])
     venue: NewVenue
     starts_at: AwareDatetime = Field(lt=_LATEST_START, examples=["2030-05-01T19:30:00Z"])
     currency: Currency = Field(examples=["EUR"])
@@ -144,7 +145,7 @@ class NewEvent(RequestModel):
     @model_validator(mode="after")
     def _fits(self) -> NewEvent:
         sections = [new.section() for new in self.sections]
-        if len({section.name.casefold() for section in sections}) < len(sections):
+        if len({name_key(section.name) for section in sections}) < len(sections):
             raise PydanticCustomError("sections", "two sections have the same name")
         if sum(section.capacity for section in sections) > MAX_EVENT_PLACES:
             raise PydanticCustomError("sections", "an event may have 100,000 places")

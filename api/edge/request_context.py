@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -17,7 +17,6 @@ from uuid_utils import uuid7
 from api.http.problems import INTERNAL, respond
 from domain.card_numbers import has_card_number
 
-_AFTERWARDS = "seatwright.afterwards"
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -39,7 +38,7 @@ class RequestContext:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, then do the work that it left for after its answer."""
+        """Serve a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -54,7 +53,6 @@ class RequestContext:
             await send(message)
 
         scope["request_id"] = _request_id(scope)
-        scope[_AFTERWARDS] = []
         with structlog.contextvars.bound_contextvars(request_id=scope["request_id"]), _continued_trace(scope):
             try:
                 await self._app(scope, receive, watched)
@@ -65,23 +63,6 @@ class RequestContext:
                 await respond(INTERNAL, Request(scope))(scope, receive, watched)
             finally:
                 _log(scope, status, time.perf_counter() - started)
-            for work in scope[_AFTERWARDS]:
-                await _done(work)
-
-
-def afterwards(request: Request, work: Callable[[], Awaitable[None]]) -> None:
-    """Do something after the answer has gone, so that its duration reveals nothing.
-
-    A process that is asked to stop waits for it; one that is killed does not do it.
-    """
-    request.scope[_AFTERWARDS].append(work)
-
-
-async def _done(work: Callable[[], Awaitable[None]]) -> None:
-    try:
-        await work()
-    except Exception:
-        structlog.get_logger().exception("not done after the answer")
 
 
 @contextmanager

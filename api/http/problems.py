@@ -56,7 +56,6 @@ KINDS: Mapping[ProblemType, _Kind] = {
     ),
     _T.CODE_NOT_VALID: _Kind(_H.UNPROCESSABLE_ENTITY, "The code is not valid"),
     _T.TOKEN_NOT_VALID: _Kind(_H.UNPROCESSABLE_ENTITY, "The token is invalid or has expired"),
-    _T.EMAIL_TAKEN: _Kind(_H.CONFLICT, "An account with this address exists already"),
     _T.PROOF_NEEDED: _Kind(_H.CONFLICT, "Log in to the existing account first"),
     _T.WRONG_STATE: _Kind(_H.CONFLICT, "Not possible in the current state"),
     _T.EVENT_NOT_ON_SALE: _Kind(_H.CONFLICT, "The event is not on sale"),

@@ -7,6 +7,10 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from domain.names import BadName, name_of
+
+_LONGEST_NAME = 200
+
 
 def _storable(text: str) -> str:
     if "\x00" in text:
@@ -18,10 +22,23 @@ def _storable(text: str) -> str:
     return text
 
 
+def _name(text: str) -> str:
+    try:
+        name = name_of(text)
+    except BadName as error:
+        raise PydanticCustomError("name", "{why}", {"why": str(error)}) from None
+    if len(name) > _LONGEST_NAME:
+        raise PydanticCustomError("name", "must have at most {most} characters", {"most": _LONGEST_NAME})
+    return name
+
+
 Storable = AfterValidator(_storable)
 """Marks a text that both Postgres and JSON can store."""
 
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Storable]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_NAME), AfterValidator(_name)]
+"""A name that other people read; `domain.names` says what is accepted. It is stored in NFC."""
+
 GivenAddress = Annotated[str, StringConstraints(max_length=254), Storable]
 """An e-mail address to search for; an invalid one is simply not found."""
 
@@ -29,7 +46,7 @@ Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=6, max
 """A code of an authenticator (six digits), or a recovery code."""
 
 _SECTION_NAME = r"^[\p{L}\p{N}]([\p{L}\p{M}\p{N} ._'-]{0,48}[\p{L}\p{M}\p{N}])?$"
-SectionName = Annotated[str, StringConstraints(pattern=_SECTION_NAME), Storable]
+SectionName = Annotated[str, StringConstraints(pattern=_SECTION_NAME), Storable, AfterValidator(_name)]
 """A section may have hyphens in its name: `section-row-number` is read from its end."""
 
 MinorUnits = Annotated[int, Field(ge=0, le=999_999_999_999, strict=True)]

@@ -5,23 +5,27 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from email_validator import EmailNotValidError, validate_email
 from fastapi import APIRouter, Response, status
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from uuid_utils.compat import uuid7
 
 from api.auth.guards import OUR_PROCESSES, PUBLIC, Operator
 from api.auth.tokens import Principal
 from api.http.problems import documented
-from api.http.schemas import Code, GivenAddress, RequestModel, ShortText, Storable
+from api.http.schemas import Code, GivenAddress, Name, RequestModel, Storable
 from api.identity import login
-from api.identity.context import Identity, require_account
+from api.identity.context import Identity, IdentityContext, require_account
+from api.identity.even_time import in_even_time
 from api.identity.login import NO_STORE, Tokens
-from api.identity.passwords import GivenPassword, NewPassword, hash_password
+from api.identity.passwords import GivenPassword, NewPassword, hash_new_password
 from db.identity import accounts, mail_tokens
 from db.identity.accounts import Account
 from db.identity.audit_log import of_user
 from db.identity.mail_tokens import Purpose
+from domain.addresses import BadAddress, address_of
+from domain.domain_events import UserRegisteredAgain
 from domain.identity import Channel, Profile, Role
 from domain.problems import ProblemType, Refused
 
@@ -30,9 +34,8 @@ router = APIRouter(tags=["identity"])
 
 def _address(text: str) -> str:
     try:
-        # `test_environment` admits the domain `test`, which belongs to no one.
-        return validate_email(text, check_deliverability=False, test_environment=True).normalized
-    except EmailNotValidError:
+        return address_of(text)
+    except BadAddress:
         raise PydanticCustomError("email", "is not an e-mail address") from None
 
 
@@ -44,7 +47,7 @@ class Registration(RequestModel):
 
     email: Address = Field(examples=["ada@example.test"])
     password: NewPassword = Field(examples=["correct horse battery staple"])
-    name: ShortText = Field(examples=["Ada Lovelace"])
+    name: Name = Field(examples=["Ada Lovelace"])
 
 
 class LogIn(RequestModel):
@@ -80,6 +83,7 @@ class Contact(BaseModel):
     """How our own processes can reach a person. It must not be stored: an erased person has no contact data."""
 
     email: str
+    email_verified: bool
     name: str
     channels: tuple[Channel, ...]
 
@@ -95,22 +99,49 @@ class MailToken(BaseModel):
     dependencies=[PUBLIC],
     status_code=status.HTTP_201_CREATED,
     summary="Register",
-    responses=documented(ProblemType.EMAIL_TAKEN, ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
+    responses=documented(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
 )
 async def register(body: Registration, context: Identity) -> User:
-    """A mail is sent with a token that confirms the address: send it to `POST /v1/email-verifications`."""
-    profile, password_hash = Profile(email=body.email, name=body.name), await hash_password(body.password)
-    async with context.engine.begin() as connection:
-        account = await accounts.register(
-            connection, context.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER}
-        )
-        if account is None:
-            raise Refused(ProblemType.EMAIL_TAKEN, "Log in, or register with another address.")
+    """A mail is sent with a token that confirms the address: send it to `POST /v1/email-verifications`.
+
+    The answer is the same if the address has an account already. Then nothing is changed, the `id` belongs to no
+    account, and the mail says so to its owner.
+    """
+    profile = Profile(email=body.email, name=body.name)
+    async with in_even_time():
+        password_hash = await hash_new_password(body.password)
+        async with context.engine.begin() as connection:
+            account = await _made(connection, context, profile, password_hash)
+            if account is None:
+                await _notify_owner(connection, context, profile.email)
+    id = account.id if account else uuid7()
+    return User(id=id, email=profile.email, name=profile.name, roles=[Role.CUSTOMER])
+
+
+async def _made(
+    connection: AsyncConnection, context: IdentityContext, profile: Profile, password_hash: str
+) -> Account | None:
+    """The new account; None if the address has one already."""
+    account = await accounts.register(
+        connection, context.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER}
+    )
+    if account:
         await mail_tokens.send(connection, context.vault, account.id, Purpose.VERIFICATION)
-        await context.record(
-            connection, Principal(account.id, account.roles), "account.registered", of_user(account.id)
-        )
-    return _user(account)
+        caller = Principal(account.id, account.roles)
+        await context.record(connection, caller, "account.registered", of_user(account.id))
+    return account
+
+
+async def _notify_owner(connection: AsyncConnection, context: IdentityContext, email: str) -> None:
+    """Mail the owner of the address that an account exists, with a token for a new password."""
+    credentials = await accounts.credentials(connection, context.vault, email)
+    account = credentials and await accounts.locked(connection, context.vault, credentials.user_id)
+
+    def again(user_id: UUID, token_id: UUID) -> UserRegisteredAgain:
+        return UserRegisteredAgain(user_id=user_id, token_id=token_id)
+
+    if account and await mail_tokens.send(connection, context.vault, account.id, Purpose.PASSWORD_RESET, again):
+        await context.record_anonymous(connection, "account.registered-again", account.id, account.key)
 
 
 @router.post(
@@ -127,7 +158,8 @@ async def register(body: Registration, context: Identity) -> User:
 )
 async def log_in(body: LogIn, response: Response, context: Identity) -> Tokens:
     """An account with a second factor gets 401 `second-factor-required`: send its `challenge` with a code."""
-    proof = await login.prove(context, body.email, body.password)
+    async with context.proving():
+        proof = await login.prove(context, body.email, body.password)
     async with context.engine.begin() as connection:
         account = await login.admit(connection, context, proof)
         tokens = await login.enter(connection, context, account)
@@ -147,7 +179,7 @@ async def log_in(body: LogIn, response: Response, context: Identity) -> Tokens:
 async def complete_log_in(body: SecondStep, response: Response, context: Identity) -> Tokens:
     """Send a code of the authenticator, or a recovery code. A challenge allows five tries."""
     user_id = await login.try_challenge(context, body.challenge)
-    async with context.engine.begin() as connection:
+    async with context.proving(), context.engine.begin() as connection:
         account = await login.admit_by_code(connection, context, user_id, body.code)
         tokens = await login.open_session(connection, context, account)
     response.headers.update(NO_STORE)
@@ -173,8 +205,9 @@ async def set_roles(user_id: UUID, body: Roles, caller: Operator, context: Ident
 async def contact(user_id: UUID, context: Identity) -> Contact:
     """For the notification worker, before each message; 404 for an erased account."""
     async with context.engine.connect() as connection:
-        profile = require_account(await accounts.find(connection, context.vault, user_id)).profile
-    return Contact(email=profile.email, name=profile.name, channels=profile.channels)
+        account = require_account(await accounts.find(connection, context.vault, user_id))
+    profile, is_verified = account.profile, account.verified_at is not None
+    return Contact(email=profile.email, email_verified=is_verified, name=profile.name, channels=profile.channels)
 
 
 @router.get(

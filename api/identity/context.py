@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from time import monotonic
 from typing import Annotated, NamedTuple
 from uuid import UUID
 
@@ -12,12 +14,12 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.internal.bookings import BookingHistoryClient
-from api.auth.audit import origin_of
+from api.auth.audit import origin_of, readable_request_id
 from api.auth.tokens import Principal
 from api.edge.rate_limits import address_of
-from api.edge.request_context import afterwards
 from api.http.resources import IdentityDatabase, Open
-from api.identity.login_throttle import LogInThrottle
+from api.identity.even_time import until_even
+from api.identity.login_throttle import LogInThrottle, TooOften
 from api.identity.passwords import Verdict, check_password
 from config.settings import Settings, secret
 from db.identity import accounts, second_factors
@@ -66,16 +68,31 @@ class IdentityContext(NamedTuple):
         roles = ",".join(sorted(caller.roles))
         await self._append(connection, Entry(of_user(caller.user_id), action, object, roles), key)
 
+    @asynccontextmanager
+    async def proving(self) -> AsyncIterator[None]:
+        """Surround a proof of identity, with its transaction: a refusal is recorded, and its time reveals nothing.
+
+        Refusals are recorded before the answer: no entry is lost, and the caller's next request does not wait for the
+        entry of an account that exists.
+        """
+        started = monotonic()
+        self.request.state.refusals = refusals = list[tuple[Entry, UUID]]()
+        try:
+            yield
+        except Refused:
+            for entry, user_id in refusals:
+                await self._record_refusal(entry, user_id)
+            await until_even(started)
+            raise
+
     def record_refusal(self, action: str, user_id: UUID, *, actor: str = NOBODY) -> None:
-        """Record a failed proof of identity after the answer has gone, so that its duration reveals nothing."""
+        """Record a failed proof of identity once its transaction has ended; only within `proving`."""
+        self.request.state.refusals.append((Entry(actor, action, of_user(user_id)), user_id))
 
-        async def record() -> None:
-            async with self.engine.begin() as connection:
-                key = await accounts.key_of(connection, self.vault, user_id)
-                if key:
-                    await self._append(connection, Entry(actor, action, of_user(user_id)), key)
-
-        afterwards(self.request, record)
+    async def _record_refusal(self, entry: Entry, user_id: UUID) -> None:
+        async with self.engine.begin() as connection:
+            if key := await accounts.key_of(connection, self.vault, user_id):
+                await self._append(connection, entry, key)
 
     async def record_anonymous(self, connection: AsyncConnection, action: str, user_id: UUID, key: PersonalKey) -> None:
         """Record what is done to an account without a log-in, such as by a token from its mail."""
@@ -83,7 +100,7 @@ class IdentityContext(NamedTuple):
 
     async def _append(self, connection: AsyncConnection, entry: Entry, key: PersonalKey | None) -> None:
         origin = key.seal(ORIGIN, self.origin()) if key else None
-        request_id = self.request.scope.get("request_id")
+        request_id = readable_request_id(self.request)
         await self.audit_log.append(connection, replace(entry, origin=origin, request_id=request_id))
 
     async def account(self, connection: AsyncConnection, user_id: UUID) -> Account:
@@ -103,9 +120,10 @@ class IdentityContext(NamedTuple):
         async with self.engine.connect() as connection:
             account = require_account(await accounts.find(connection, self.vault, user_id))
             credentials = await accounts.credentials_of(connection, user_id)
-        if not (await self.check_password(account.profile.email, password, credentials)).fits:
-            self.record_refusal("password.refused", user_id, actor=of_user(user_id))
-            raise Refused(ProblemType.FORBIDDEN, "The password is wrong.")
+        async with self.proving():
+            if not (await self.check_password(account.profile.email, password, credentials)).fits:
+                self.record_refusal("password.refused", user_id, actor=of_user(user_id))
+                raise Refused(ProblemType.FORBIDDEN, "The password is wrong.")
 
     async def check_password(self, email: str, password: str, credentials: Credentials | None) -> Verdict:
         """Whether the password fits the account with this address, which may not exist; failures are counted.
@@ -114,9 +132,14 @@ class IdentityContext(NamedTuple):
             Refused: RATE_LIMITED: Too many tries have failed.
         """
         throttle: LogInThrottle = self.request.app.state.log_in_throttle
-        async with throttle.counted(self.vault.address_hash(email), address_of(self.request.scope)) as tried:
-            verdict = await check_password(password, credentials.password_hash if credentials else None)
-            tried.was_wrong = not verdict.fits
+        try:
+            async with throttle.counted(self.vault.address_hash(email), address_of(self.request.scope)) as tried:
+                verdict = await check_password(password, credentials.password_hash if credentials else None)
+                tried.was_wrong = not verdict.fits
+        except TooOften as refusal:
+            if credentials and refusal.is_first:
+                self.record_refusal("log-in.throttled", credentials.user_id)
+            raise
         return verdict
 
     async def is_at_home(self, email: str) -> None:
@@ -136,7 +159,7 @@ class IdentityContext(NamedTuple):
                 return
             if code:
                 await second_factors.count_try(connection, user_id)
-        async with self.engine.begin() as connection:
+        async with self.proving(), self.engine.begin() as connection:
             account = await self.account(connection, user_id)
             if not (code and await second_factors.use(connection, account, code)):
                 self.record_refusal("code.refused", user_id, actor=of_user(user_id))

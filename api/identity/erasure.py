@@ -101,12 +101,18 @@ def _history_entry(account: Account, row: AuditLogRow) -> HistoryEntry:
     "",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Erase my account",
-    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN),
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.WRONG_STATE),
 )
 async def erase(body: Farewell, caller: Caller, context: Identity) -> None:
-    """This cannot be undone. Bookings and payments stay, without a name; bought tickets stay valid."""
+    """This cannot be undone. Bookings and payments stay, without a name; bought tickets stay valid.
+
+    A team without another member is deleted with its name. If you are the only owner of a team with other members, the
+    answer is 409, and `teams` names it: make another member an owner first.
+    """
     await context.prove(caller.user_id, body.password, body.code)
     async with context.engine.begin() as connection:
+        held = await teams.hold_all(connection, caller.user_id)
         account = await context.account(connection, caller.user_id)
+        await teams.dissolve_own(connection, account.id, held)
         await erasure.erase(connection, account.id)
         await context.record(connection, caller, "account.erased", of_user(account.id))

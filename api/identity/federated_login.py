@@ -29,6 +29,7 @@ from db.identity import accounts, outside_accounts
 from db.identity.accounts import Account
 from db.identity.audit_log import of_user
 from domain.identity import Profile, Role
+from domain.names import cleaned
 from domain.problems import ProblemType, Refused
 
 router = APIRouter(tags=["identity"])
@@ -199,8 +200,8 @@ async def _identify(provider: str, request: Request) -> Outside:
         email = _EMAIL.validate_python(said.get("email"))
     except ValidationError:
         raise Refused(ProblemType.FORBIDDEN, "The provider sends no e-mail address that we can use.") from None
-    name = str(said.get("name") or "").replace("\x00", "").strip()[:200]
-    return Outside(provider, str(said["sub"]), email, name or email.partition("@")[0])
+    name = cleaned(str(said.get("name") or "")[:200]) or cleaned(email.partition("@")[0])
+    return Outside(provider, str(said["sub"]), email, name or provider)
 
 
 def _client(request: Request, provider: str) -> Any:

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from limits import parse
 from redis.exceptions import RedisError
 
-from api.edge.rate_counters import Counters
+from api.edge.rate_counters import Allowance, Counters
 from config.settings import Settings
 from domain.problems import ProblemType, Refused
 
@@ -30,6 +30,22 @@ class Try:
     """The outcome of one try."""
 
     was_wrong: bool = False
+
+
+class TooOften(Refused):
+    """The try comes too early.
+
+    Attributes:
+        is_first: No other try was refused in this window, so that one entry in the audit log stands for all of them.
+    """
+
+    def __init__(self, allowance: Allowance) -> None:
+        super().__init__(
+            ProblemType.RATE_LIMITED,
+            "Too many log-in attempts have failed. Wait, or log in from a network that you have used before.",
+            retry_after=allowance.resets_in,
+        )
+        self.is_first = allowance.left == -1
 
 
 class _Names(NamedTuple):
@@ -61,7 +77,8 @@ class LogInThrottle:
             address: The IP address that the try comes from.
 
         Raises:
-            Refused: RATE_LIMITED: it is too early for another try. UNAVAILABLE: Redis cannot be reached.
+            TooOften: It is too early for another try.
+            Refused: UNAVAILABLE: Redis cannot be reached.
         """
         tried = Try()
         if self._counters is None:
@@ -92,11 +109,11 @@ class LogInThrottle:
         is_home = await counters.is_marked("home", names.here)
         here = await counters.spend(self._from_one_address, "failures", names.here)
         if here.left < 0:
-            raise _too_often(here.resets_in)
+            raise TooOften(here)
         if not is_home:
             anywhere = await counters.spend(self._from_anywhere, "failures", names.account)
             if anywhere.left < 0:
-                raise _too_often(anywhere.resets_in)
+                raise TooOften(anywhere)
         return is_home
 
     async def _give_back(self, counters: Counters, names: _Names, *, is_home: bool) -> None:
@@ -108,8 +125,3 @@ class LogInThrottle:
 
 def _names(account: bytes, address: str) -> _Names:
     return _Names(account.hex(), sha256(account + address.encode()).hexdigest())
-
-
-def _too_often(wait: int) -> Refused:
-    detail = "Too many log-in attempts have failed. Wait, or log in from a network that you have used before."
-    return Refused(ProblemType.RATE_LIMITED, detail, retry_after=wait)

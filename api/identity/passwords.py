@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Annotated, Final, NamedTuple, TypeVar
+from unicodedata import category, normalize
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -14,15 +15,31 @@ from pydantic import AfterValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from api.http.schemas import Storable
-from api.identity.common_passwords import is_common
+from api.identity.password_strength import is_easy_to_guess
 from domain.problems import ProblemType, Refused
 
 # OWASP's smallest recommendation: each hash costs some 20 ms of a core and 19 MiB, so that a crowd can log in.
 _hasher = PasswordHash([Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)])
 _AT_ONCE: Final = 2
 _WAITING: Final = 100  # a further call would wait longer than a second, and is refused at once
+_SHORTEST: Final = 12
 _LETTERS: Final = 6
 _T = TypeVar("_T")
+
+
+def prepared(password: str) -> str:
+    """The password as it is hashed (RFC 8265, OpaqueString): in NFC, with plain spaces."""
+    return normalize("NFC", _spaced(password))
+
+
+def _spaced(password: str) -> str:
+    return "".join(" " if category(letter) == "Zs" else letter for letter in password)
+
+
+def _composed(password: str) -> str:
+    if len(composed := prepared(password)) < _SHORTEST:
+        raise PydanticCustomError("password", f"must have at least {_SHORTEST} characters")
+    return composed
 
 
 def _not_monotonous(password: str) -> str:
@@ -31,20 +48,22 @@ def _not_monotonous(password: str) -> str:
     return password
 
 
-def _not_common(password: str) -> str:
-    if is_common(password):
-        raise PydanticCustomError("password", "is too common; choose one that is harder to guess")
-    return password
-
-
 NewPassword = Annotated[
     str,
-    StringConstraints(min_length=12, max_length=200),
+    StringConstraints(min_length=_SHORTEST, max_length=200),
     Storable,
+    AfterValidator(_composed),
     AfterValidator(_not_monotonous),
-    AfterValidator(_not_common),
 ]
 GivenPassword = Annotated[str, StringConstraints(max_length=200), Storable]
+
+
+def _spellings(password: str) -> Sequence[str]:
+    """What is compared with a stored hash: older ones are of the password as it was typed at that time."""
+    if password.isascii():
+        return (password,)
+    typed = (prepared(password), password, normalize("NFC", password), normalize("NFD", password))
+    return tuple(dict.fromkeys(typed))
 
 
 class Verdict(NamedTuple):
@@ -54,16 +73,40 @@ class Verdict(NamedTuple):
     better_hash: str | None
 
 
+async def hash_new_password(password: str) -> str:
+    """As `hash_password`, for a password that a person has just chosen.
+
+    Raises:
+        Refused: INVALID_REQUEST: The password is too easy to guess.
+    """
+    return await _beside(partial(_hash_new, password))
+
+
+def _hash_new(password: str) -> str:
+    if is_easy_to_guess(password):
+        message = "is too easy to guess; choose a longer one, or other words"
+        detail = "Some fields are not valid: see `errors`."
+        raise Refused(ProblemType.INVALID_REQUEST, detail, errors=[{"field": "body.password", "message": message}])
+    return _hasher.hash(prepared(password))
+
+
 async def hash_password(password: str) -> str:
     """The argon2id hash to store; it is computed in a thread, and the event loop goes on."""
-    return await _beside(partial(_hasher.hash, password))
+    return await _beside(partial(_hasher.hash, prepared(password)))
 
 
 async def check_password(password: str, password_hash: str | None) -> Verdict:
     """Without a hash the password does not fit, and the check takes the same time."""
-    checked = partial(_hasher.verify_and_update, password, password_hash or _decoy())
-    fits, better_hash = await _beside(checked)
-    return Verdict(fits and password_hash is not None, better_hash)
+    verdict = await _beside(partial(_check, password, password_hash or _decoy()))
+    return Verdict(verdict.fits and password_hash is not None, verdict.better_hash)
+
+
+def _check(password: str, password_hash: str) -> Verdict:
+    first, *older = _spellings(password)
+    fits, better_hash = _hasher.verify_and_update(first, password_hash)
+    if not fits and any(_hasher.verify(spelling, password_hash) for spelling in older):
+        return Verdict(fits=True, better_hash=_hasher.hash(first))
+    return Verdict(fits, better_hash)
 
 
 async def _beside(work: Callable[[], _T]) -> _T:

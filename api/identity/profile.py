@@ -12,12 +12,13 @@ from pydantic_core import PydanticCustomError
 
 from api.auth.guards import Caller
 from api.http.problems import documented
-from api.http.schemas import RequestModel, ShortText
+from api.http.schemas import Name, RequestModel
 from api.identity.context import Identity, require_account
 from db.identity import accounts, second_factors
 from db.identity.accounts import Account
 from db.identity.audit_log import of_user
 from domain.identity import Channel, Role
+from domain.names import name_key
 from domain.problems import ProblemType
 
 router = APIRouter(prefix="/v1/me", tags=["identity"])
@@ -29,16 +30,21 @@ def _once_each(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def _named_once_each(names: tuple[str, ...]) -> tuple[str, ...]:
+    _once_each(tuple(map(name_key, names)))
+    return names
+
+
 Phone = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?$")]
 Channels = Annotated[tuple[Channel, ...], AfterValidator(_once_each)]
-Categories = Annotated[tuple[ShortText, ...], Field(max_length=20), AfterValidator(_once_each)]
+Categories = Annotated[tuple[Name, ...], Field(max_length=20), AfterValidator(_named_once_each)]
 
 
 class ProfileChange(RequestModel):
     """Fields that are left out stay as they are. Only `phone` may be null, which deletes it."""
 
-    name: ShortText = Field(default="", examples=["Ada Lovelace"])
+    name: Name = Field(default="", examples=["Ada Lovelace"])
     phone: Phone | None = Field(default=None, description="E.164", examples=["+31201234567"])
     language: Language = Field(default="", description="BCP 47", examples=["en"])
     channels: Channels = Field(default=(), description="How to reach you", examples=[["email"]])

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Response, status
+from fastapi import APIRouter, Response, status
 from pydantic import Field, StringConstraints
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth.guards import PUBLIC, Caller
 from api.http.problems import documented
 from api.http.schemas import GivenAddress, RequestModel, Storable
 from api.identity.context import Identity, IdentityContext
-from api.identity.passwords import GivenPassword, NewPassword, hash_password
+from api.identity.even_time import in_even_time
+from api.identity.passwords import GivenPassword, NewPassword, hash_new_password
 from db.identity import accounts, mail_tokens, second_factors, sessions
-from db.identity.accounts import Credentials
 from db.identity.audit_log import of_user
 from db.identity.mail_tokens import Purpose
 from db.outbox import append
@@ -93,18 +94,16 @@ async def ask_for_verification(caller: Caller, context: Identity) -> Response:
     summary="Request a mail to reset a password",
     responses=documented(ProblemType.INVALID_REQUEST),
 )
-async def ask_for_reset(body: ResetRequest, context: Identity, afterwards: BackgroundTasks) -> Response:
+async def ask_for_reset(body: ResetRequest, context: Identity) -> Response:
     """The answer is the same whether or not the account exists. At most one mail a minute is sent."""
-    async with context.engine.connect() as connection:
-        credentials = await accounts.credentials(connection, context.vault, body.email)
-    if credentials:
-        # After the answer, so that its duration does not reveal whether the account exists.
-        afterwards.add_task(_send_reset, context, credentials)
-    return Response(status_code=status.HTTP_202_ACCEPTED, background=afterwards)
+    # Nothing is left for after the answer: the next request on the connection would wait for it.
+    async with in_even_time(), context.engine.begin() as connection:
+        await _send_reset(connection, context, body.email)
+    return Response(status_code=status.HTTP_202_ACCEPTED)
 
 
-async def _send_reset(context: IdentityContext, credentials: Credentials) -> None:
-    async with context.engine.begin() as connection:
+async def _send_reset(connection: AsyncConnection, context: IdentityContext, email: str) -> None:
+    if credentials := await accounts.credentials(connection, context.vault, email):
         account = await accounts.locked(connection, context.vault, credentials.user_id)
         if account and await mail_tokens.send(connection, context.vault, account.id, Purpose.PASSWORD_RESET):
             await context.record_anonymous(connection, "password.reset-asked", account.id, account.key)
@@ -125,7 +124,7 @@ async def reset_password(body: Reset, context: Identity) -> None:
     async with context.engine.connect() as connection:
         if not await mail_tokens.is_good(connection, body.token, Purpose.PASSWORD_RESET):
             raise Refused(ProblemType.TOKEN_NOT_VALID, _NOT_VALID)  # before it costs a hash
-    password_hash = await hash_password(body.password)
+    password_hash = await hash_new_password(body.password)
     async with context.engine.begin() as connection:
         user_id = await mail_tokens.use(connection, body.token, Purpose.PASSWORD_RESET)
         if user_id is None:
@@ -151,7 +150,7 @@ async def reset_password(body: Reset, context: Identity) -> None:
 async def change_password(body: PasswordChange, caller: Caller, context: Identity) -> None:
     """All sessions end, including this one: log in with the new password."""
     await context.prove_password(caller.user_id, body.old_password)
-    password_hash = await hash_password(body.password)
+    password_hash = await hash_new_password(body.password)
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         await accounts.set_password(connection, account.id, password_hash)

@@ -7,15 +7,15 @@ from uuid import UUID
 from fastapi import APIRouter, status
 from pydantic import BaseModel, Field
 
-from api.auth.guards import Caller, OrganizerInPerson
+from api.auth.guards import Caller, OrganizerInPerson, OrganizerOrOperatorInPerson
 from api.auth.tokens import Principal
 from api.http.problems import documented
-from api.http.schemas import RequestModel, ShortText
+from api.http.schemas import Name, RequestModel
 from api.identity.context import Identity
 from db.identity import teams
 from db.identity.audit_log import of_user
 from db.identity.teams import Team
-from domain.identity import TeamRole
+from domain.identity import Role, TeamRole
 from domain.problems import ProblemType, Refused
 
 router = APIRouter(prefix="/v1/teams", tags=["identity"])
@@ -25,7 +25,7 @@ own_router = APIRouter(prefix="/v1/me/teams", tags=["identity"])
 class NewTeam(RequestModel):
     """A team that does not exist yet."""
 
-    name: ShortText = Field(examples=["Globe Theatre"])
+    name: Name = Field(examples=["Globe Theatre"])
 
 
 class Part(RequestModel):
@@ -82,18 +82,18 @@ async def create_team(body: NewTeam, caller: OrganizerInPerson, context: Identit
 
 @router.get("/{team_id}", name="look_at_team", summary="Read a team (its members)", responses=_PROBLEMS)
 async def get_team(team_id: UUID, caller: Caller, context: Identity) -> TeamBody:
-    """Callers who do not belong to the team get 404."""
+    """Callers who do not belong to the team get 404, except operators."""
     async with context.engine.connect() as connection:
         return _body(_theirs(caller, await teams.find(connection, team_id)))
 
 
 @router.put(
     "/{team_id}/members/{user_id}",
-    summary="Invite a person, or change a member's role (its owners)",
+    summary="Invite a person, or change a member's role (its owners, operators)",
     responses=_PROBLEMS,
 )
 async def put_member(
-    team_id: UUID, user_id: UUID, body: Part, caller: OrganizerInPerson, context: Identity
+    team_id: UUID, user_id: UUID, body: Part, caller: OrganizerOrOperatorInPerson, context: Identity
 ) -> TeamBody:
     """The person accepts by `PUT /v1/me/teams/{team_id}`. A changed role ends earlier tokens."""
     async with context.engine.begin() as connection:
@@ -103,8 +103,10 @@ async def put_member(
     return _body(changed)
 
 
-@router.delete("/{team_id}/members/{user_id}", summary="Remove a member (its owners)", responses=_PROBLEMS)
-async def remove_member(team_id: UUID, user_id: UUID, caller: OrganizerInPerson, context: Identity) -> TeamBody:
+@router.delete("/{team_id}/members/{user_id}", summary="Remove a member (its owners, operators)", responses=_PROBLEMS)
+async def remove_member(
+    team_id: UUID, user_id: UUID, caller: OrganizerOrOperatorInPerson, context: Identity
+) -> TeamBody:
     """The member's tokens end within seconds, and new ones do not name the team."""
     async with context.engine.begin() as connection:
         await teams.remove(connection, _owned(caller, await teams.hold(connection, team_id)), user_id)
@@ -158,15 +160,18 @@ def _no_such_team() -> Refused:
 
 
 def _theirs(caller: Principal, team: Team | None) -> Team:
-    """The team, if the caller belongs to it; other callers get 404."""
-    if team is None or caller.user_id not in {member.user_id for member in team.members if member.accepted}:
+    """The team, if the caller belongs to it or is an operator; other callers get 404."""
+    if team is None:
+        raise _no_such_team()
+    members = {member.user_id for member in team.members if member.accepted}
+    if caller.user_id not in members and Role.OPERATOR not in caller.roles:
         raise _no_such_team()
     return team
 
 
 def _owned(caller: Principal, team: Team | None) -> Team:
     theirs = _theirs(caller, team)
-    if (caller.user_id, TeamRole.OWNER, True) not in theirs.members:
+    if (caller.user_id, TeamRole.OWNER, True) not in theirs.members and Role.OPERATOR not in caller.roles:
         raise Refused(ProblemType.FORBIDDEN, "Only the team's owners may do this.")
     return theirs
 

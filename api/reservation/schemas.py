@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from unicodedata import normalize
 from uuid import UUID
 
 from pydantic import (
@@ -19,6 +20,11 @@ from pydantic_core import PydanticCustomError
 from api.http.schemas import RequestModel, ShortText
 from domain.card_numbers import has_card_number
 from domain.seats import MAX_PLACES, SeatName
+
+
+def _composed(name: str) -> str:
+    """A place's name as it is stored, however the client composes its letters."""
+    return normalize("NFC", name)
 
 
 class BookingBody(BaseModel):
@@ -51,6 +57,7 @@ class BookingBody(BaseModel):
     @field_validator("seats")
     @classmethod
     def _canonical(cls, seats: list[str]) -> list[str]:
+        seats = [_composed(name) for name in seats]
         doubled = sorted({name for name in seats if seats.count(name) > 1})
         if doubled:
             raise ValueError(f"repeated: {', '.join(doubled)}")
@@ -59,7 +66,10 @@ class BookingBody(BaseModel):
     @field_validator("quantities")
     @classmethod
     def _sorted(cls, quantities: dict[str, int]) -> dict[str, int]:
-        return dict(sorted(quantities.items()))
+        named = {_composed(name): places for name, places in quantities.items()}
+        if len(named) < len(quantities):
+            raise ValueError("two names are the same section")
+        return dict(sorted(named.items()))
 
     @model_validator(mode="after")
     def _bounded(self) -> BookingBody:
@@ -104,7 +114,7 @@ class ExchangeBody(RequestModel):
     @field_validator("seat")
     @classmethod
     def _canonical(cls, seat: str) -> str:
-        return str(SeatName.parse(seat))
+        return str(SeatName.parse(_composed(seat)))
 
 
 class RefundBody(RequestModel):

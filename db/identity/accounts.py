@@ -95,7 +95,7 @@ async def key_of(connection: AsyncConnection, vault: Vault, user_id: UUID) -> Pe
 
 
 async def credentials(connection: AsyncConnection, vault: Vault, email: str) -> Credentials | None:
-    """The credentials of the account with this address, in upper or lower case."""
+    """The credentials of the account with this address, in any spelling."""
     return await _credentials(connection, UserRow.address_hash == vault.address_hash(email))
 
 

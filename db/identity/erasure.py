@@ -24,7 +24,10 @@ from domain.domain_events import UserErased
 
 
 async def erase(connection: AsyncConnection, user_id: UUID) -> None:
-    """Delete everything of a locked account but its id, which bookings and payments refer to."""
+    """Delete everything of a locked account but its id, which bookings and payments refer to.
+
+    The caller has dissolved the person's own teams before.
+    """
     await connection.execute(delete(UserKeyRow).where(UserKeyRow.user_id == user_id))
     await connection.execute(
         update(UserRow)

@@ -1,7 +1,7 @@
 """Grants of people to clients: a code for one use, then a family of refresh tokens, each for one use.
 
 A second use of a code or token may be theft, so it ends the family and its access tokens. The caller has to commit in
-that case too.
+that case too. For some seconds a client may repeat a refresh, and gets the same successor.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, exists, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as add_once
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.identity import rights
 from db.identity.clients import digest
 from db.identity.tables import AuthorizationCodeRow, ClientRow, FamilyTokenRow, RefreshFamilyRow
+from db.identity.vault import Vault
 from domain.identity import Scope
 
 CODE_LIFETIME = timedelta(seconds=60)
 LIFETIME = timedelta(days=30)
+REPEATABLE = timedelta(seconds=10)
+"""How long a client may repeat a refresh whose answer it has not received."""
 
 
 @dataclass(frozen=True)
@@ -133,18 +137,23 @@ def hold(connection: Connection, refresh_token: str, client_id: UUID) -> Family 
         return None
     token = FamilyTokenRow
     shown = connection.execute(
-        select(token.used_at, (token.expires_at > func.now()).label("fresh")).where(token.hash == digest(refresh_token))
+        select(
+            token.used_at,
+            (token.used_at > func.now() - REPEATABLE).label("repeatable"),
+            (token.expires_at > func.now()).label("fresh"),
+        ).where(token.hash == digest(refresh_token))
     ).one()
-    if shown.used_at is not None:
+    if shown.used_at is not None and not shown.repeatable:
         end(connection, family.id)
         return None
     return family if shown.fresh else None
 
 
 def use_up(connection: Connection, refresh_token: str) -> None:
-    """Use up a token of a locked family."""
+    """Use up a token of a locked family; a repetition changes nothing."""
     token = FamilyTokenRow
-    connection.execute(update(token).where(token.hash == digest(refresh_token)).values(used_at=func.now()))
+    unused = update(token).where(token.hash == digest(refresh_token), token.used_at.is_(None))
+    connection.execute(unused.values(used_at=func.now()))
 
 
 def look(connection: Connection, refresh_token: str) -> tuple[Family, datetime] | None:
@@ -181,13 +190,23 @@ def _family_of(connection: Connection, refresh_token: str, client_id: UUID) -> F
     return Family(row.id, client_id, row.user_id, frozenset(map(Scope, row.scopes)))
 
 
-def new_token(connection: Connection, family: UUID) -> str:
-    """The family's next refresh token."""
+def first_token(connection: Connection, family: UUID) -> str:
+    """The first refresh token of a family."""
     token = secrets.token_urlsafe(32)
-    connection.execute(
-        insert(FamilyTokenRow).values(hash=digest(token), family=family, expires_at=func.now() + LIFETIME)
-    )
+    _add(connection, family, token)
     return token
+
+
+def next_token(connection: Connection, vault: Vault, family: UUID, refresh_token: str) -> str:
+    """The refresh token after this one; the same again where the refresh is repeated."""
+    token = vault.refresh_token_after(refresh_token)
+    _add(connection, family, token)
+    return token
+
+
+def _add(connection: Connection, family: UUID, token: str) -> None:
+    new = add_once(FamilyTokenRow).values(hash=digest(token), family=family, expires_at=func.now() + LIFETIME)
+    connection.execute(new.on_conflict_do_nothing())
 
 
 def end(connection: Connection, family: UUID) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -29,10 +30,23 @@ _LIFETIMES: Final = {Purpose.VERIFICATION: timedelta(days=3), Purpose.PASSWORD_R
 _PAUSE: Final = timedelta(minutes=1)
 
 
-async def send(connection: AsyncConnection, vault: Vault, user_id: UUID, purpose: Purpose) -> bool:
+async def send(
+    connection: AsyncConnection,
+    vault: Vault,
+    user_id: UUID,
+    purpose: Purpose,
+    asked: Callable[[UUID, UUID], DomainEvent] | None = None,
+) -> bool:
     """Request a mail with a token to a locked account; False if one was requested within the last minute.
 
     Earlier tokens stay valid, so that the order in which mails are read does not matter.
+
+    Args:
+        connection: Within a transaction.
+        vault: Makes the token.
+        user_id: The account.
+        purpose: What the token allows.
+        asked: Makes the domain event that leads to the mail, of the person's and the token's id.
     """
     recent = select(MailTokenRow.id).where(
         MailTokenRow.user_id == user_id, MailTokenRow.purpose == purpose, MailTokenRow.created_at > func.now() - _PAUSE
@@ -49,7 +63,7 @@ async def send(connection: AsyncConnection, vault: Vault, user_id: UUID, purpose
             expires_at=func.now() + _LIFETIMES[purpose],
         )
     )
-    await append(connection, user_id, _asked(user_id, token_id, purpose))
+    await append(connection, user_id, asked(user_id, token_id) if asked else _asked(user_id, token_id, purpose))
     return True
 
 

@@ -25,7 +25,7 @@ async def owner(connection: AsyncConnection, provider: str, subject: str) -> UUI
 
 
 async def has_address(connection: AsyncConnection, vault: Vault, user_id: UUID, email: str) -> bool:
-    """Whether the person's account has this address, in upper or lower case."""
+    """Whether the person's account has this address, in any spelling."""
     found = await connection.scalar(
         select(UserRow.id).where(UserRow.id == user_id, UserRow.address_hash == vault.address_hash(email))
     )

@@ -1,4 +1,8 @@
-"""Sessions, which their owner can list and end. A refresh token works once; a second use ends the whole family."""
+"""Sessions, which their owner can list and end.
+
+A refresh token works once. For some seconds the same program may repeat the refresh, since its answer may be lost and
+two tabs may refresh at the same moment; it gets the same successor. Any other second use ends the whole family.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.identity import grants, rights
 from db.identity.tables import RefreshTokenRow, SessionRow
+from db.identity.vault import Vault
 
 LIFETIME = timedelta(days=30)
+REPEATABLE = timedelta(seconds=10)
+"""How long a refresh may be repeated."""
 
 
 class Session(NamedTuple):
@@ -38,7 +45,9 @@ async def begin(connection: AsyncConnection, user_id: UUID, device: bytes) -> Ro
     """Open a session. `device`, sealed under the owner's key, lets the owner recognize it later."""
     made = insert(SessionRow).values(user_id=user_id, device=device).returning(SessionRow.id)
     session_id = (await connection.execute(made)).scalar_one()
-    return Rotation(user_id, session_id, await _new_token(connection, session_id))
+    token = secrets.token_urlsafe(32)
+    await _add(connection, session_id, token)
+    return Rotation(user_id, session_id, token)
 
 
 async def live(connection: AsyncConnection, user_id: UUID) -> list[Session]:
@@ -72,11 +81,17 @@ def _goes_on(user_id: UUID) -> ColumnElement[bool]:
     return and_(SessionRow.user_id == user_id, SessionRow.ended_at.is_(None))
 
 
-async def rotate(connection: AsyncConnection, refresh_token: str) -> Rotation | None:
+async def rotate(connection: AsyncConnection, vault: Vault, refresh_token: str, program: str) -> Rotation | None:
     """Exchange a refresh token for the next one; None if it is unknown, expired, or of an ended session.
 
     A used token may be stolen: then the session ends, for thief and owner. The caller has to commit in that case
     too.
+
+    Args:
+        connection: Within a transaction.
+        vault: Derives the next token.
+        refresh_token: The session's newest token, or the one before within `REPEATABLE`.
+        program: What the caller calls itself; only it may repeat the refresh.
     """
     digest = _digest(refresh_token)
     found = await connection.execute(
@@ -93,14 +108,17 @@ async def rotate(connection: AsyncConnection, refresh_token: str) -> Rotation | 
     goes_on = select(SessionRow.id).where(_goes_on(user_id), SessionRow.id == session_id).with_for_update()
     if await connection.scalar(goes_on) is None:
         return None
-    if not await _use(connection, digest):
+    successor, used_by = vault.refresh_token_after(refresh_token), _digest(refresh_token + program)
+    if await _use(connection, digest, used_by):
+        await _add(connection, session_id, successor)
+    elif not await _is_repeated(connection, digest, used_by):
         await end(connection, user_id, session_id)
         return None
     await connection.execute(update(SessionRow).where(SessionRow.id == session_id).values(last_used_at=func.now()))
-    return Rotation(user_id, session_id, await _new_token(connection, session_id))
+    return Rotation(user_id, session_id, successor)
 
 
-async def _use(connection: AsyncConnection, digest: bytes) -> bool:
+async def _use(connection: AsyncConnection, digest: bytes, used_by: bytes) -> bool:
     used = await connection.execute(
         update(RefreshTokenRow)
         .where(
@@ -108,18 +126,25 @@ async def _use(connection: AsyncConnection, digest: bytes) -> bool:
             RefreshTokenRow.used_at.is_(None),
             RefreshTokenRow.expires_at > func.now(),
         )
-        .values(used_at=func.now())
+        .values(used_at=func.now(), used_by=used_by)
         .returning(RefreshTokenRow.family)
     )
     return used.one_or_none() is not None
 
 
-async def _new_token(connection: AsyncConnection, family: UUID) -> str:
-    token = secrets.token_urlsafe(32)
+async def _is_repeated(connection: AsyncConnection, digest: bytes, used_by: bytes) -> bool:
+    repeated = select(RefreshTokenRow.hash).where(
+        RefreshTokenRow.hash == digest,
+        RefreshTokenRow.used_at > func.now() - REPEATABLE,
+        RefreshTokenRow.used_by == used_by,
+    )
+    return await connection.scalar(repeated) is not None
+
+
+async def _add(connection: AsyncConnection, family: UUID, token: str) -> None:
     await connection.execute(
         insert(RefreshTokenRow).values(hash=_digest(token), family=family, expires_at=func.now() + LIFETIME)
     )
-    return token
 
 
 def _digest(token: str) -> bytes:

@@ -72,7 +72,7 @@ class SessionRow(Base):
 
 
 class RefreshTokenRow(Base):
-    """A refresh token, by its SHA-256 only; it can be used once."""
+    """A refresh token, by its SHA-256 only; it can be used once. `used_by` is a hash of the program that used it."""
 
     __tablename__ = "refresh_tokens"
 
@@ -80,6 +80,7 @@ class RefreshTokenRow(Base):
     family: Mapped[UUID] = mapped_column(ForeignKey("sessions.id"))
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+    used_by: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class AuditLogRow(Base):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, insert, select, text, update
+from sqlalchemy import Select, and_, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.identity.tables import TeamMemberRow, TeamRow, UserRow
+from db.outbox import append
+from domain.domain_events import UserInvitedToTeam
 from domain.identity import TeamRole
 from domain.problems import ProblemType, Refused
 
@@ -76,8 +78,55 @@ async def hold(connection: AsyncConnection, team_id: UUID) -> Team | None:
     return await find(connection, team_id)
 
 
+async def hold_all(connection: AsyncConnection, user_id: UUID) -> set[UUID]:
+    """Lock all teams that the person belongs to, in one order; return them. Lock the person's row after them."""
+    theirs = await connection.scalars(
+        select(TeamRow.id).where(TeamRow.id.in_(_belongs_to(user_id))).order_by(TeamRow.id).with_for_update()
+    )
+    return set(theirs)
+
+
+async def dissolve_own(connection: AsyncConnection, user_id: UUID, held: Collection[UUID]) -> None:
+    """Delete the teams that have no other member than a person whose row the caller has locked, and their invitations.
+
+    Args:
+        connection: Within a transaction.
+        user_id: The person.
+        held: The teams that `hold_all` has locked.
+
+    Raises:
+        Refused: WRONG_STATE: Teams with other members would be left without an owner; `teams` names them. UNAVAILABLE:
+            The person has just joined another team.
+    """
+    mine: list[UUID] = list(await connection.scalars(_belongs_to(user_id)))
+    if not set(mine) <= set(held):
+        raise Refused(ProblemType.UNAVAILABLE, "Your teams are changing at this moment. Try again.")
+    found = [team for team_id in mine if (team := await find(connection, team_id))]
+    if ownerless := [team.id for team in found if _accepted(team) != {user_id} and _owners(team) == {user_id}]:
+        detail = "You are the only owner of teams with other members. Make another member an owner, or remove them."
+        raise Refused(ProblemType.WRONG_STATE, detail, teams=ownerless)
+    alone = [team.id for team in found if _accepted(team) == {user_id}]
+    await connection.execute(delete(TeamMemberRow).where(TeamMemberRow.team_id.in_(alone)))
+    await connection.execute(delete(TeamRow).where(TeamRow.id.in_(alone)))
+
+
+def _belongs_to(user_id: UUID) -> Select[UUID]:
+    part = TeamMemberRow
+    return select(part.team_id).where(part.user_id == user_id, part.accepted_at.is_not(None))
+
+
+def _accepted(team: Team) -> set[UUID]:
+    return {member.user_id for member in team.members if member.accepted}
+
+
+def _owners(team: Team) -> set[UUID]:
+    return {member.user_id for member in team.members if member.accepted and member.role is TeamRole.OWNER}
+
+
 async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: TeamRole) -> None:
     """Invite a person to a locked team, or change a member's or an invited person's role.
+
+    A mail goes to a person who is invited for the first time.
 
     Raises:
         Refused: There is no such person, the team is full, or it would be left without an owner.
@@ -88,6 +137,8 @@ async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: Team
         raise Refused(ProblemType.NOT_FOUND, "There is no such user.")
     if role is not TeamRole.OWNER:
         _keep_an_owner(team, user_id)
+    if user_id not in {member.user_id for member in team.members}:
+        await append(connection, user_id, UserInvitedToTeam(user_id=user_id, team_id=team.id))
     member = upsert(TeamMemberRow).values(team_id=team.id, user_id=user_id, role=role)
     await connection.execute(
         member.on_conflict_do_update(
@@ -153,6 +204,5 @@ async def _lock(connection: AsyncConnection, user_id: UUID) -> UUID | None:
 
 
 def _keep_an_owner(team: Team, without: UUID) -> None:
-    owners = {member.user_id for member in team.members if member.accepted and member.role is TeamRole.OWNER}
-    if owners == {without}:
+    if _owners(team) == {without}:
         raise Refused(ProblemType.WRONG_STATE, "A team needs an owner.")

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from domain.addresses import address_key
 
 _NONCE: Final = 12
 _NAME: Final = 4  # bytes by which a wrapped key names its master key
@@ -56,6 +59,7 @@ class Vault:
         self._newest = _name(keys[0])
         self._index = _derived(index, "addresses")
         self._tokens = _derived(index, "mail tokens")
+        self._refreshes = _derived(index, "refresh tokens")
 
     def new_key(self, user_id: UUID) -> tuple[PersonalKey, bytes]:
         """A new person's key, and its wrapped form to store."""
@@ -86,12 +90,17 @@ class Vault:
         return self._newest + _seal(self._masters[self._newest], key, user_id.bytes)
 
     def address_hash(self, email: str) -> bytes:
-        """The hash by which an account is found; the same for an address in upper and lower case."""
-        return hmac.digest(self._index, email.casefold().encode(), sha256)
+        """The hash by which an account is found; the same for all spellings of the address."""
+        return hmac.digest(self._index, address_key(email).encode(), sha256)
 
     def mail_token(self, token_id: UUID) -> str:
         """The secret of a mail. It is derived again for each delivery of the mail, and stored nowhere."""
         return hmac.new(self._tokens, token_id.bytes, sha256).hexdigest()
+
+    def refresh_token_after(self, refresh_token: str) -> str:
+        """The next refresh token. It is derived, so that a repeated refresh gets the same one; it is stored nowhere."""
+        derived = hmac.digest(self._refreshes, refresh_token.encode(), sha256)
+        return urlsafe_b64encode(derived).rstrip(b"=").decode()
 
 
 def _derived(secret: str, purpose: str) -> bytes:

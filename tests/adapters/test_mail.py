@@ -25,7 +25,7 @@ NAMES = [
 
 
 def a_mail(*, name: str, address: str) -> Mail:
-    return Mail(uuid4(), datetime(2030, 1, 1, tzinfo=UTC), name, address, f"About {name}", "text", "<p>html</p>")
+    return Mail(uuid4(), datetime(2030, 1, 1, tzinfo=UTC), address, f"About {name}", "text", "<p>html</p>")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,6 +8,7 @@ from functools import partial
 from uuid import uuid4
 
 import httpx2
+import psycopg
 import pytest
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from joserfc import jwt
@@ -217,12 +218,25 @@ async def test_a_second_use_of_a_code_ends_all_that_came_of_the_first(
     await eventually(lambda: refused_everywhere(client, won["access_token"]))
 
 
-async def test_a_refresh_token_used_twice_ends_the_grant_and_its_access_tokens(
+async def test_a_client_may_repeat_a_refresh_for_some_seconds_and_gets_the_same_successor(
     client: httpx2.AsyncClient, join: Join, partner: Partner
+) -> None:
+    tokens = await partner.tokens_of(await join())
+    answers = await asyncio.gather(*(partner.refresh(tokens["refresh_token"]) for _ in range(4)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    [successor] = {answer.json()["refresh_token"] for answer in answers}
+    assert successor != tokens["refresh_token"]
+    assert (await partner.refresh(successor)).status_code == 200
+    assert not await refused_everywhere(client, answers[-1].json()["access_token"])
+
+
+async def test_a_refresh_token_used_twice_ends_the_grant_and_its_access_tokens(
+    client: httpx2.AsyncClient, join: Join, partner: Partner, superuser: psycopg.Connection
 ) -> None:
     tokens = await partner.tokens_of(await join())
     heir = (await partner.refresh(tokens["refresh_token"])).json()
     assert not await refused_everywhere(client, heir["access_token"])
+    superuser.execute("UPDATE family_tokens SET used_at = used_at - interval '1 minute'")
     again = await partner.refresh(tokens["refresh_token"])
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
     assert (await partner.refresh(heir["refresh_token"])).json()["error"] == "invalid_grant"

@@ -10,8 +10,8 @@ import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from api.http.problems import KINDS
-from api.identity.common_passwords import is_common
-from api.identity.passwords import check_password, hash_password
+from api.identity.password_strength import is_easy_to_guess
+from api.identity.passwords import check_password, hash_new_password, hash_password
 from config.settings import Settings
 from domain.problems import ProblemType, Refused
 from tests.api.conftest import Join
@@ -31,6 +31,18 @@ WEAK = {
     "a run": "qwertyuiop12",
     "a run backwards": "987-lkjhgfdsa",
 }
+GUESSED = [
+    "galatasaray1905",
+    "passwort12345",
+    "summersummer2026",
+    "michaeljordan23",
+    "qwertyuiopasdf",
+    "abcabcabcabcabc",
+    "1987-06-05 1987",
+    "iloveyouforever",
+    "trustno1trustno1",
+    "P4ssw0rdP4ssw0rd",
+]
 STRONG = [
     "correct horse battery",
     "seatwright-demo-1",
@@ -52,7 +64,24 @@ async def test_a_weak_password_is_refused_by_name(client: httpx2.AsyncClient, pa
 
 @pytest.mark.parametrize("password", STRONG)
 def test_a_password_with_something_of_its_own_is_no_common_one(password: str) -> None:
-    assert not is_common(password)
+    assert not is_easy_to_guess(password)
+
+
+@pytest.mark.parametrize("password", [*GUESSED, "password" * 25])
+def test_a_password_of_words_names_dates_and_runs_is_easy_to_guess(password: str) -> None:
+    assert is_easy_to_guess(password)
+
+
+async def test_a_password_that_takes_long_to_judge_does_not_hold_the_event_loop() -> None:
+    judging = asyncio.ensure_future(hash_new_password("1234567890" * 20))
+    turns = 0
+    while not judging.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 100
+    with pytest.raises(Refused) as refused:
+        await judging
+    assert refused.value.problem.members["errors"][0]["field"] == "body.password"
 
 
 async def test_a_hash_of_earlier_days_is_replaced_at_the_next_log_in(

@@ -141,7 +141,8 @@ async def test_an_erased_person_is_gone_and_their_address_is_free(
     login = await client.post("/v1/sessions", json={"email": person.email, "password": person.password})
     assert problem(login) == "unauthenticated"
     internal = {"Authorization": f"Bearer {secret(settings.internal_token)}"}
-    contact = await client.get(f"/internal/v1/users/{person.id}/contact", headers=internal)
+    path = f"{settings.identity_address}/internal/v1/users/{person.id}/contact"
+    contact = await client.get(path, headers=internal)
     assert problem(contact) == "not-found"
     [(told,)] = superuser.execute(
         "SELECT data FROM domain_events WHERE aggregate_id = %s AND type = 'user.erased'", [person.id]
@@ -185,3 +186,60 @@ async def test_no_session_outlives_an_erasure_that_runs_beside_its_beginning(
         if answer.status_code == 201:
             form = {"grant_type": "refresh_token", "refresh_token": answer.json()["refresh_token"]}
             assert (await client.post("/v1/oauth/token", data=form)).status_code == 400
+
+
+@pytest.mark.parametrize("given", ["Grace-Hopper-1906", "grace.hopper_example.test", "4d3c"])
+async def test_a_request_id_that_a_person_wrote_goes_with_their_key(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection, given: str
+) -> None:
+    person = await join()
+    headers = person.headers | {"X-Request-Id": given}
+    assert (await client.get("/v1/me/export", headers=headers)).headers["x-request-id"] == given
+    made = {"email": f"{uuid4()}@example.test", "password": person.password, "name": "Grace"}
+    assert (await client.post("/v1/users", json=made, headers=headers)).status_code == 201
+    wrong = {"email": person.email, "password": "not the password"}
+    assert (await client.post("/v1/sessions", json=wrong, headers=headers)).status_code == 401
+    assert (await erase(client, person)).status_code == 204
+    rows = superuser.execute("SELECT request_id FROM audit_log WHERE request_id = %s", [given]).fetchall()
+    assert rows == []
+
+
+async def test_a_request_id_that_says_nothing_about_a_person_can_be_searched_for(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    person, id = await join(), str(uuid4())
+    await client.get("/v1/me/export", headers=person.headers | {"X-Request-Id": id})
+    rows = superuser.execute("SELECT action FROM audit_log WHERE request_id = %s", [id]).fetchall()
+    assert rows == [("account.exported",)]
+
+
+async def test_a_team_of_one_goes_with_its_name_when_that_person_is_erased(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    owner, invited, name = await join("organizer"), await join(), f"Hopper {uuid4().hex}"
+    team = (await client.post("/v1/teams", json={"name": name}, headers=owner.headers)).json()["id"]
+    path = f"/v1/teams/{team}/members/{invited.id}"
+    assert (await client.put(path, json={"role": "owner"}, headers=owner.headers)).status_code == 200
+    assert (await erase(client, owner)).status_code == 204
+    assert name not in dump(superuser)
+    assert (await client.get("/v1/me/teams", headers=invited.headers)).json() == {"teams": []}
+
+
+async def test_the_only_owner_of_a_team_with_others_names_an_heir_before_the_erasure(
+    client: httpx2.AsyncClient, join: Join
+) -> None:
+    owner, heir, operator = await join("organizer"), await join(), await join("operator")
+    team = (await client.post("/v1/teams", json={"name": "Globe"}, headers=owner.headers)).json()["id"]
+    path = f"/v1/teams/{team}/members/{heir.id}"
+    await client.put(path, json={"role": "staff"}, headers=owner.headers)
+    await client.put(f"/v1/me/teams/{team}", headers=heir.headers)
+    refused = await erase(client, owner)
+    assert (refused.status_code, problem(refused)) == (409, "wrong-state")
+    assert refused.json()["teams"] == [team]
+    assert (await me(client, owner))["id"] == owner.id
+    changed = await client.put(path, json={"role": "owner"}, headers=operator.headers)
+    assert changed.status_code == 200, "an operator may do it, too"
+    assert (await erase(client, owner)).status_code == 204
+    heir = await log_in(client, heir.email, heir.password)
+    left = (await client.get(f"/v1/teams/{team}", headers=heir.headers)).json()["members"]
+    assert left == [{"user_id": heir.id, "role": "owner", "accepted": True}]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from statistics import median
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -38,7 +41,8 @@ async def mailed_token(
     asked = "SELECT data->>'token_id' FROM domain_events WHERE aggregate_id = %s AND data ? 'token_id'"
     [*_, (token_id,)] = superuser.execute(asked + " ORDER BY sequence", [user_id]).fetchall()
     internal = {"Authorization": f"Bearer {secret(settings.internal_token)}"}
-    answer = await client.get(f"/internal/v1/users/{user_id}/mail-tokens/{token_id}", headers=internal)
+    path = f"{settings.identity_address}/internal/v1/users/{user_id}/mail-tokens/{token_id}"
+    answer = await client.get(path, headers=internal)
     return str(answer.json()["token"])
 
 
@@ -106,7 +110,7 @@ async def test_only_our_own_processes_are_told_a_token(
     person, operator = await join(), await join("operator")
     query = "SELECT id FROM mail_tokens WHERE user_id = %s"
     [(token_id,)] = superuser.execute(query, [person.id]).fetchall()
-    path = f"/internal/v1/users/{person.id}/mail-tokens/{token_id}"
+    path = f"{settings.identity_address}/internal/v1/users/{person.id}/mail-tokens/{token_id}"
     for headers in ({}, person.headers, operator.headers):
         assert problem(await client.get(path, headers=headers)) == "unauthenticated"
     internal = {"Authorization": f"Bearer {secret(settings.internal_token)}"}
@@ -142,6 +146,39 @@ async def test_a_password_reset_does_not_reveal_whether_there_is_an_account(
 
     await take_alike_long(lambda: asks(person.email), lambda: asks(f"{uuid4()}@example.test"))
     assert all(answer == answers[0] for answer in answers)
+
+
+REVEALING = {
+    "a reset": ("/v1/password-resets", {}),
+    "a log-in": ("/v1/sessions", {"password": "not the password"}),
+    "a registration": ("/v1/users", {"password": "correct horse battery", "name": "Eve"}),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), REVEALING.values(), ids=REVEALING)
+async def test_the_next_request_on_a_connection_does_not_reveal_whether_there_is_an_account(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection, path: str, body: dict[str, str]
+) -> None:
+    person = await join()
+    waits: list[float] = []
+
+    async def next_waits(email: str) -> float:
+        superuser.execute("UPDATE mail_tokens SET created_at = now() - interval '1 hour'")
+        await client.post(path, json={"email": email, **body})
+        started = monotonic()
+        await client.get("/livez")
+        return monotonic() - started
+
+    async def median_of(emails: Callable[[], str]) -> float:
+        return median([await next_waits(emails()) for _ in range(9)])
+
+    for _ in range(8):
+        known = await median_of(lambda: person.email)
+        unknown = await median_of(lambda: f"{uuid4()}@example.test")
+        waits += [known, unknown]
+        if known < 2.5 * unknown:
+            return
+    raise AssertionError(f"after a known address the next request waits longer: {waits}")
 
 
 @pytest.mark.parametrize("is_proven", [True, False], ids=["proven", "never proven"])

@@ -18,7 +18,7 @@ MANUAL = Path(__file__).parents[2] / "docs" / "operations.md"
 PROCESSES: list[tuple[Verb, str]] = [(verb, service) for verb, services in NEEDS.items() for service in services]
 NONE = "–"  # noqa: RUF001
 OF_IDENTITY = {"token_key_secret", "personal_data_keys", "address_secret", "audit_log_secret"}
-TEXT = {"temporal_payload_keys": "one:c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"}
+TEXT = {"temporal_payload_keys": "one:YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE"}
 
 
 @pytest.fixture(autouse=True)

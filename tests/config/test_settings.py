@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from sqlalchemy.engine import make_url
 
+from adapters.payment.registry import ADAPTERS, read_one
 from config.settings import Settings, settings
+from tests.provider_settings import secrets_of
 
 OPTIONAL = {"postgres_admin_dsn", "postgres_passwords"}
 """Only `migrate` needs the first, and says so; the second takes the place of the roles' common secret."""
@@ -105,3 +107,49 @@ def test_whatever_looks_like_a_secret_is_kept_as_one() -> None:
     words = ("secret", "password", "token", "key", "dsn")
     named = {name for name in Settings.model_fields if any(word in name for word in words)}
     assert {name for name in named if "SecretStr" not in str(Settings.model_fields[name].annotation)} == set()
+
+
+PUBLISHED = "development-only-secret-0123456789"
+PUBLISHED_KEY = "c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
+
+
+@pytest.mark.parametrize("value", [PUBLISHED, f"own,{PUBLISHED}", f"{PUBLISHED},own", f" {PUBLISHED} "])
+@pytest.mark.parametrize("name", sorted(set(SECRETS) - OPTIONAL))
+def test_production_refuses_a_secret_of_development_mode_by_its_value(name: str, value: str) -> None:
+    with pytest.raises(ValidationError, match=f"SEATWRIGHT_{name.upper()}.*everyone knows"):
+        Settings.model_validate(GIVEN | {name: value})
+
+
+@pytest.mark.parametrize(
+    "value", [f"development:{PUBLISHED_KEY}", f"other:{PUBLISHED_KEY}", f"own:x,old:{PUBLISHED_KEY}"]
+)
+def test_production_refuses_the_payload_key_of_development_mode_under_any_id(value: str) -> None:
+    with pytest.raises(ValidationError, match="SEATWRIGHT_TEMPORAL_PAYLOAD_KEYS"):
+        Settings.model_validate(GIVEN | {"temporal_payload_keys": value})
+
+
+def test_production_refuses_a_role_s_password_of_development_mode() -> None:
+    with pytest.raises(ValidationError, match="seatwright_payment".upper()):
+        Settings.model_validate(GIVEN | {"postgres_passwords": {"seatwright_payment": PUBLISHED}})
+
+
+def test_the_values_of_development_mode_are_those_that_production_refuses() -> None:
+    development = Settings(mode="development")
+    given = {name: getattr(development, name) for name in SECRETS if name not in OPTIONAL}
+    for name, value in given.items():
+        with pytest.raises(ValidationError, match=f"SEATWRIGHT_{name.upper()}"):
+            Settings.model_validate(GIVEN | {name: value.get_secret_value()})
+
+
+@pytest.mark.parametrize("provider", ADAPTERS)
+def test_production_refuses_a_provider_s_secret_of_development_mode(provider: str) -> None:
+    adapter = ADAPTERS[provider]
+    for model in (adapter.gateway_settings, adapter.webhook_settings):
+        secrets = secrets_of(model)
+        assert secrets <= adapter.development.keys()
+        for field in secrets:
+            variables = {f"{provider}_{name}": SecretStr(text) for name, text in adapter.development.items()}
+            variables |= {f"{provider}_{name}": SecretStr(f"own-{name}") for name in secrets - {field}}
+            with pytest.raises(ValueError, match=f"SEATWRIGHT_{provider}_{field}".upper()):
+                read_one(model, provider, variables, None)
+            assert read_one(model, provider, variables, "http://sandbox.test")

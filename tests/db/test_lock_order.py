@@ -81,7 +81,7 @@ async def belongings(identity: AsyncEngine) -> Belongings:
         used = await connection.run_sync(grants.find_code, "used", client_id)
         assert used
         family = await connection.run_sync(grants.begin, used)
-        granted = await connection.run_sync(grants.new_token, family.id)
+        granted = await connection.run_sync(grants.first_token, family.id)
         team = await teams.add(connection, "Globe", owner)
         await teams.put(connection, team, person, TeamRole.STAFF)
         assert await teams.accept(connection, person, team.id)
@@ -100,7 +100,7 @@ End = Callable[[AsyncConnection, UUID], Awaitable[None]]
 
 
 async def refresh(connection: AsyncConnection, of: Belongings) -> object:
-    rotation = await sessions.rotate(connection, of.refresh_token)
+    rotation = await sessions.rotate(connection, VAULT, of.refresh_token, "")
     return rotation and await rights.find(connection, of.user_id)
 
 

@@ -20,6 +20,7 @@ from tests.api.mails import VERIFICATION
 from tests.buyer import DECLINED_CARD, Buyer
 from tests.http_client import http_client
 from tests.platform_client import PlatformClient
+from tests.proofs import prove_address
 from tests.waiting import eventually
 from tests.workers.outside import Read, reading
 
@@ -38,6 +39,7 @@ async def register(platform: PlatformClient) -> Registered:
     assert made.status_code == 201, made.text
     session = await platform.http.post("/v1/sessions", json={"email": email, "password": password})
     assert session.status_code == 201, session.text
+    prove_address(platform.settings, made.json()["id"])
     person = Registered(platform.http, UUID(made.json()["id"]), session.json()["access_token"])
     person.email = email
     return person

@@ -17,6 +17,7 @@ from stack import Stack
 from tests.buyer import Buyer
 from tests.http_client import http_client
 from tests.platform_client import PlatformClient
+from tests.proofs import prove_address
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive
@@ -45,18 +46,21 @@ def addresses(stack: Stack) -> Iterator[dict[str, str]]:
         stack.stop(name)
     started: list[str] = []
     addresses: dict[str, str] = {}
+    internal = ""
     try:
         for like, services in SPLIT.items():
             for service in services:
                 name = f"{like}-{service}"
                 # The application name of libpq, by which Postgres shows the connections of each process.
                 own = {"PGAPPNAME": name, "SEATWRIGHT_PAYMENT_STEPS": "remote"}
-                if "identity" in addresses:
-                    own["SEATWRIGHT_IDENTITY_URL"] = addresses["identity"]
+                if internal:
+                    own["SEATWRIGHT_IDENTITY_URL"] = internal
                 started.append(name)
                 spawned = stack.spawn(name, like, "--only", service, env=own, wait=like in CALLED)
                 if like == "api":
                     addresses[service] = f"http://127.0.0.1:{spawned.ports['api']}"
+                if (like, service) == ("api", "identity"):
+                    internal = f"http://127.0.0.1:{spawned.ports['api-internal']}"
         yield addresses
     finally:
         for name in started:
@@ -76,11 +80,12 @@ async def services(addresses: dict[str, str]) -> AsyncIterator[dict[str, httpx2.
 Clients = dict[str, httpx2.AsyncClient]
 
 
-async def registered(services: Clients) -> tuple[Buyer, str]:
+async def registered(services: Clients, settings: Settings) -> tuple[Buyer, str]:
     """A registered buyer, and the e-mail address."""
     email, password = f"{uuid4()}@example.test", "correct horse battery"
     made = await services["identity"].post("/v1/users", json={"email": email, "password": password, "name": "Ada"})
     assert made.status_code == 201, made.text
+    prove_address(settings, made.json()["id"])
     session = await services["identity"].post("/v1/sessions", json={"email": email, "password": password})
     assert session.status_code == 201, session.text
     return Buyer(services["reservation"], UUID(made.json()["id"]), session.json()["access_token"]), email
@@ -109,7 +114,7 @@ async def published(services: Clients, organizer: Buyer) -> tuple[str, str]:
 async def test_one_booking_goes_through_all_services(
     platform: PlatformClient, services: Clients, settings: Settings
 ) -> None:
-    buyer, email = await registered(services)
+    buyer, email = await registered(services, settings)
     event, name = await published(services, platform.new_buyer(Role.ORGANIZER))
     booking = await buyer.bought(event, "A-1-1", "A-1-2")
     assert booking["status"] == "confirmed"
@@ -139,7 +144,7 @@ async def test_one_booking_goes_through_all_services(
 async def test_each_process_opens_only_its_own_database(
     platform: PlatformClient, services: Clients, settings: Settings
 ) -> None:
-    buyer, _ = await registered(services)
+    buyer, _ = await registered(services, settings)
     event, _ = await published(services, platform.new_buyer(Role.ORGANIZER))
     await buyer.bought(event, "A-1-1")
     await services["search"].get("/v1/search")

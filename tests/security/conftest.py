@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.api.conftest import client, join, new_event, superuser
+from tests.api.conftest import client, join, mailbox, new_event, superuser
 
-__all__ = ["client", "join", "new_event", "superuser"]
+__all__ = ["client", "join", "mailbox", "new_event", "superuser"]

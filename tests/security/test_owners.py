@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import httpx2
+import pytest
 
 from config.settings import Settings
 from tests.api.conftest import Join
 from tests.api.partners import register
 from tests.api.people import Person, log_in, problem
+from tests.http_client import http_client
 from tests.security.permissions import Route, application, routes
 
 EVERYONE = {"anonymous", "another", "another organizer", "support", "operator", "owner"}
@@ -73,6 +76,13 @@ def id_routes() -> list[Route]:
 
 def name(route: Route) -> str:
     return f"{route.method} {route.path}"
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+    """At the internal port, which serves the internal routes besides all others."""
+    async with http_client(settings.identity_address) as opened:
+        yield opened
 
 
 def test_every_route_that_names_an_object_is_in_the_table() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from api.auth.tokens import Principal
 from config.settings import Settings, secret
 from domain.identity import Role, Scope
 from tests.api.people import problem
+from tests.http_client import http_client
 from tests.security.permissions import COLUMNS, Route, application, render, routes
 from tests.tokens import access_tokens
 
@@ -63,6 +65,13 @@ def test_powerful_routes_are_for_few_roles() -> None:
         "POST /v1/bookings/{booking_id}/payment/return",
         "POST /v1/bookings/{booking_id}/exchanges/{exchange_id}/return",
     }
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+    """At the internal port, which serves the internal routes besides all others."""
+    async with http_client(settings.identity_address) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=names)

@@ -38,8 +38,9 @@ async def status(client: httpx2.AsyncClient, person: Person) -> int:
     return (await client.get("/v1/me/bookings", headers=person.headers)).status_code
 
 
-async def refresh(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
-    return await client.post("/v1/oauth/token", data={"grant_type": "refresh_token", "refresh_token": token})
+async def refresh(client: httpx2.AsyncClient, token: str, headers: dict[str, str] | None = None) -> httpx2.Response:
+    form = {"grant_type": "refresh_token", "refresh_token": token}
+    return await client.post("/v1/oauth/token", data=form, headers=headers)
 
 
 async def test_a_stolen_refresh_token_ends_the_session_s_access_tokens_in_every_process(
@@ -50,7 +51,8 @@ async def test_a_stolen_refresh_token_ends_the_session_s_access_tokens_in_every_
     async with reservation_alone(settings) as other:
         assert [await status(client, person), await status(other, person)] == [200, 200]
         assert (await refresh(client, person.refresh_token)).status_code == 200
-        assert (await refresh(client, person.refresh_token)).status_code == 400, "used twice"
+        other_program = {"User-Agent": "Thief/1.0"}
+        assert (await refresh(client, person.refresh_token, other_program)).status_code == 400, "used twice"
         for process in (client, other):
             await eventually(partial(_is_out, process, person), within=SECONDS)
             assert await status(process, other_session) == 200, "another log-in goes on"

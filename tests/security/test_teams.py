@@ -10,8 +10,11 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+from config.settings import Settings
 from tests.api.conftest import Join
+from tests.api.mails import MailBox
 from tests.api.people import Person, log_in, problem
+from tests.proofs import prove_address
 from tests.waiting import eventually
 
 
@@ -139,6 +142,20 @@ async def test_a_person_joins_a_team_only_by_accepting(client: httpx2.AsyncClien
     assert (await client.delete(f"/v1/me/teams/{team}", headers=leaver.headers)).status_code == 204
     await eventually(lambda: is_refused(client, leaver), within=5)  # the revocation has arrived
     assert not await is_refused(client, person)
+
+
+async def test_an_invited_person_gets_one_mail_with_no_text_of_the_team(
+    client: httpx2.AsyncClient, join: Join, mailbox: MailBox, settings: Settings
+) -> None:
+    owner, person = await join("organizer"), await join()
+    prove_address(settings, person.id)
+    name = f"Globe {uuid4().hex}"
+    team = (await client.post("/v1/teams", json={"name": name}, headers=owner.headers)).json()["id"]
+    path = f"/v1/teams/{team}/members/{person.id}"
+    for role in ("staff", "owner", "owner"):
+        assert (await client.put(path, json={"role": role}, headers=owner.headers)).status_code == 200
+    [mail] = await eventually(lambda: mailbox.mails(person.email, "You are invited to a team"), within=60)
+    assert name not in str(mail)
 
 
 async def test_a_person_belongs_to_so_many_teams_at_most(client: httpx2.AsyncClient, join: Join) -> None:

@@ -24,7 +24,7 @@ SAME = {name: row for name, row in TABLE.items() if name not in ONLY_LAUNCHER}
 OURS = [row for row in SAME.values() if "{python}" in row.command and row.name != "mail"]
 # Ports that only talk within a process's own machine, which in Docker is its container.
 NOT_PUBLISHED = {"kafka-controller", "kafka-proxied", "elasticsearch-transport", "stripe-mock-https"}
-NOT_PUBLISHED |= {name for name in DEFAULT_PORTS if name.endswith("-metrics")}
+NOT_PUBLISHED |= {name for name in DEFAULT_PORTS if name.endswith(("-metrics", "-internal"))}
 NOT_PUBLISHED |= {port for name in ONLY_LAUNCHER for port in TABLE[name].ports}
 
 VERSIONS = {

@@ -28,7 +28,9 @@ from domain.domain_events import (
     UserAskedForPasswordReset,
     UserAskedForVerification,
     UserErased,
+    UserInvitedToTeam,
     UserPasswordChanged,
+    UserRegisteredAgain,
 )
 from domain.identity import Channel
 from tests.workers.outside import a_confirmed_booking
@@ -180,6 +182,16 @@ CASES = {
         "Reset your password",
         ("choose a new password", TOKEN, "one hour", "ignore this email"),
     ),
+    "registered again": Case(
+        UserRegisteredAgain(user_id=uuid4(), token_id=uuid4()),
+        "You already have an account",
+        ("already has an account", TOKEN, "one hour", "ignore this email"),
+    ),
+    "invited to a team": Case(
+        UserInvitedToTeam(user_id=uuid4(), team_id=uuid4()),
+        "You are invited to a team",
+        ("log in and open your teams", "only after you accept"),
+    ),
     "password changed": Case(
         UserPasswordChanged(user_id=uuid4()),
         "Your password was changed",
@@ -192,7 +204,7 @@ def mail_for(event: DomainEvent, name: str = "Ann") -> Mail:
     message = message_for(event)
     assert message
     values = {**message.values, "name": name} | ({"token": TOKEN} if message.token_id else {})
-    contact = Contact(email="ann@example.test", name=name)
+    contact = Contact(email="ann@example.test", email_verified=True, name=name)
     return email(Notification(uuid4(), STARTS_AT, contact, message.template, values))
 
 

@@ -102,7 +102,8 @@ async def _allow(context: IdentityContext, asked: Mapping[str, str], email: str,
     """Back to the client with a code, or on to the page that asks for the second factor."""
     await _wishes(context, asked)  # first, so that an invalid request does not reveal whether the password is right
     try:
-        proof = await login.prove(context, email, password)
+        async with context.proving():
+            proof = await login.prove(context, email, password)
         async with context.engine.begin() as connection:
             account = await login.admit(connection, context, proof)
             challenge = await login.challenge(connection, account)
@@ -120,7 +121,7 @@ async def _allow_by_code(context: IdentityContext, asked: Mapping[str, str], cha
     except Refused as refusal:
         return await _page(context, asked, _Form(_failure(refusal)))
     try:
-        async with context.engine.begin() as connection:
+        async with context.proving(), context.engine.begin() as connection:
             return await _back(
                 connection, context, asked, await login.admit_by_code(connection, context, user_id, code)
             )

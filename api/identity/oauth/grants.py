@@ -105,7 +105,10 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
     def generate_token(self, **_: Any) -> dict[str, Any]:
         """Begin a family of tokens, with the scopes that the person granted."""
         family = grants.begin(self.server.connection, self.request.authorization_code.code)
-        return _tokens_of(self.server, family, family.scopes, self.request.client)
+        answer = _tokens_of(self.server, family, family.scopes)
+        if self.request.client.check_grant_type("refresh_token"):
+            answer["refresh_token"] = grants.first_token(self.server.connection, family.id)
+        return answer
 
 
 class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
@@ -129,10 +132,12 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
         """
         scope = self.request.payload.scope
         scopes = scopes_of(scope) if scope else refresh_token.family.scopes
-        return _tokens_of(self.server, refresh_token.family, scopes, self.request.client)
+        family, used = refresh_token.family, self.request.form["refresh_token"]
+        successor = grants.next_token(self.server.connection, self.server.vault, family.id, used)
+        return _tokens_of(self.server, family, scopes) | {"refresh_token": successor}
 
     def revoke_old_credential(self, refresh_token: FamilyInHand) -> None:
-        """Use up the refresh token; a second use ends the family."""
+        """Use up the refresh token; a second use that is no repetition ends the family."""
         grants.use_up(self.server.connection, self.request.form["refresh_token"])
 
 
@@ -209,7 +214,7 @@ def about_user(account: Account, scopes: frozenset[Scope]) -> dict[str, Any]:
     return name | {"email": account.profile.email, "email_verified": account.verified_at is not None}
 
 
-def _tokens_of(server: Any, family: Family, scopes: frozenset[Scope], client: Any) -> dict[str, Any]:
+def _tokens_of(server: Any, family: Family, scopes: frozenset[Scope]) -> dict[str, Any]:
     granted = rights.of_user(server.connection, family.user_id)
     assert granted is not None  # the family would have gone with its person
     principal = Principal(
@@ -220,10 +225,7 @@ def _tokens_of(server: Any, family: Family, scopes: frozenset[Scope], client: An
         session_id=family.id,
         client_id=family.client_id,
     )
-    answer = _answer(server.tokens.issue(principal, granted.at), scopes)
-    if client.check_grant_type("refresh_token"):
-        answer["refresh_token"] = grants.new_token(server.connection, family.id)
-    return answer
+    return _answer(server.tokens.issue(principal, granted.at), scopes)
 
 
 def _answer(access_token: str, scopes: frozenset[Scope]) -> dict[str, Any]:

@@ -57,7 +57,8 @@ async def _refresh(refresh_token: str | None, request: Request, context: Identit
     if not refresh_token:
         return bad_form(BadForm("Missing 'refresh_token' in request."), request)
     async with context.engine.begin() as connection:
-        rotation = await sessions.rotate(connection, refresh_token)
+        program = request.headers.get("user-agent", "")
+        rotation = await sessions.rotate(connection, context.vault, refresh_token, program)
         tokens = await first_party_tokens(request, connection, rotation) if rotation else None
     if tokens is None:
         return refused({"error": "invalid_grant"}, request, 400, NO_STORE)

@@ -81,7 +81,6 @@ def email(notification: Notification) -> Mail:
     return Mail(
         id=notification.id,
         date=notification.time,
-        to_name=notification.contact.name,
         to_address=notification.contact.email,
         subject=render(f"{name}.subject", notification.values).strip(),
         text=render(f"{name}.txt", notification.values),

@@ -18,7 +18,9 @@ from domain.domain_events import (
     UserAskedForPasswordReset,
     UserAskedForVerification,
     UserEvent,
+    UserInvitedToTeam,
     UserPasswordChanged,
+    UserRegisteredAgain,
 )
 from domain.identity import Channel
 
@@ -67,6 +69,10 @@ def message_for(event: DomainEvent) -> Message | None:
             return _about_account("email_verification", event, event.token_id)
         case UserAskedForPasswordReset():
             return _about_account("password_reset", event, event.token_id)
+        case UserRegisteredAgain():
+            return _about_account("registered_again", event, event.token_id)
+        case UserInvitedToTeam():
+            return _about_account("team_invitation", event)
         case UserPasswordChanged():
             return _about_account("password_changed", event)
         case _:

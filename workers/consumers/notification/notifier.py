@@ -16,7 +16,11 @@ log = structlog.get_logger()
 
 
 class Notifier:
-    """Handles domain events; erased people and people whose token has expired get no message."""
+    """Handles domain events.
+
+    Erased people and people whose token has expired get no message. A person who has not proven the address gets only
+    the messages with a token, which prove it.
+    """
 
     def __init__(self, contacts: ContactsClient, channels: Sequence[NotificationChannel]) -> None:
         self._contacts = contacts
@@ -44,7 +48,7 @@ class Notifier:
             raise Impossible("; ".join(failures))
 
     async def _prepare(self, event: CloudEvent, message: Message) -> Notification | None:
-        """Add the recipient and the token; None if either does not exist any more."""
+        """Add the recipient and the token; None if either does not exist any more, or the address is not proven."""
         values = dict(message.values)
         if message.token_id:
             token = await self._contacts.mail_token(message.user_id, message.token_id)
@@ -54,6 +58,10 @@ class Notifier:
         contact = await self._contacts.find(message.user_id)
         if contact is None:
             log.info("recipient_erased", user_id=str(message.user_id), domain_event_id=str(event.id))
+            return None
+        if not (contact.email_verified or message.token_id):
+            # Another person may have registered the address, and would make us write to its owner.
+            log.info("address_not_proven", user_id=str(message.user_id), domain_event_id=str(event.id))
             return None
         if message.protects_account:
             contact = contact.model_copy(update={"name": ""})
