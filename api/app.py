@@ -25,6 +25,7 @@ from api.identity.context import open_identity
 from api.identity.login_throttle import LogInThrottle
 from api.identity.oauth import authorize, routes
 from api.operations import codec, health
+from api.operations.loop_stalls import stalls_watched
 from api.payment import webhooks
 from api.reservation import bookings, event_cancellations, exchanges, inventory, payments, refunds, sales, timeline
 from api.reservation.context import open_seats
@@ -155,6 +156,7 @@ def _lifespan(settings: Settings, parts: Mapping[str, _Part]) -> Callable[[FastA
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (
+            stalls_watched(),
             open_resources(settings, databases, openings) as app.state.resources,
             keys_in_sync(app.state.tokens, app.state.resources) as app.state.key_sync,
         ):

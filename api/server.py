@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from types import FrameType
 from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
 
+from api.edge.connections import BoundedConfig, ConnectionBounds
 from config import memory
 
 # Seconds for which an idle connection is kept: longer than clients and proxies go on to use one (httpx 5, aiohttp 15,
 # nginx 60). A request that arrives on a closing connection gets no answer, and its client cannot know its outcome.
 _KEPT: Final = 75
+_OTHER_FILES: Final = 500  # connections to our own servers, logs, modules
 
 
 class _Server(uvicorn.Server):
@@ -22,7 +25,7 @@ class _Server(uvicorn.Server):
     So load balancers and clients have left before the server closes a connection.
     """
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, drain: float) -> None:
+    def __init__(self, config: BoundedConfig, app: FastAPI, drain: float) -> None:
         super().__init__(config)
         self._state = app.state
         self._state.draining = False
@@ -37,11 +40,13 @@ class _Server(uvicorn.Server):
         loop.call_soon_threadsafe(loop.call_later, self._drain, super().handle_exit, sig, frame)
 
 
-def serve(app: FastAPI, *, host: str, port: int, drain: float = 0) -> None:
+def serve(app: FastAPI, *, host: str, port: int, bounds: ConnectionBounds, drain: float = 0) -> None:
     """Serve until a signal, and `drain` seconds longer; then requests in flight get some seconds to finish."""
     memory.configure()
-    config = uvicorn.Config(
+    _allow_files(bounds.connections + _OTHER_FILES)
+    config = BoundedConfig(
         app,
+        bounds,
         host=host,
         port=port,
         access_log=False,
@@ -51,3 +56,12 @@ def serve(app: FastAPI, *, host: str, port: int, drain: float = 0) -> None:
         timeout_graceful_shutdown=20,
     )
     _Server(config, app, drain).run()
+
+
+def _allow_files(needed: int) -> None:
+    """Raise the soft limit of open files, as far as the hard limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < needed:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (needed if hard == resource.RLIM_INFINITY else min(needed, hard), hard)
+        )

@@ -87,6 +87,7 @@ def serve(
     from prometheus_client import start_http_server
 
     from api.app import PARTS, create_app
+    from api.edge.connections import ConnectionBounds
     from api.server import serve as serve_app
 
     services = _names(only, PARTS)
@@ -94,7 +95,8 @@ def serve(
     own = settings_of_process("serve", services)
     if own.metrics_port:
         start_http_server(own.metrics_port, addr="127.0.0.1")
-    serve_app(create_app(own, services), host=host, port=port, drain=own.drain)
+    bounds = ConnectionBounds(connections=own.connections)
+    serve_app(create_app(own, services), host=host, port=port, bounds=bounds, drain=own.drain)
 
 
 @app.command()
