@@ -16,7 +16,7 @@ from api.catalogue import events as catalogue
 from api.edge.body_guard import BodyGuard
 from api.edge.etag import Conditional
 from api.edge.rate_counters import Counters
-from api.edge.rate_limits import Limits
+from api.edge.rate_limits import BOOK, CLASSES, Class, Limits
 from api.edge.request_context import RequestContext
 from api.http import problems
 from api.http.resources import Opening, open_audit_log_client, open_resources, open_temporal
@@ -109,10 +109,13 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         app.include_router(router)
     openapi.describe(app)
     problems.install(app)
-    _add_limits(app, settings)
+    counters = Counters(settings) if settings.rate_limits else None
+    app.state.log_in_throttle = LogInThrottle(settings, counters)
+    _add_limits(app, settings, counters, {BOOK})
     if "reservation" in parts:
         app.add_middleware(EarlyRejectionMiddleware)
     app.add_middleware(BodyGuard)
+    _add_limits(app, settings, counters, CLASSES - {BOOK})
     app.add_middleware(Conditional)
     app.add_middleware(CORSMiddleware, **_cors(settings))
     app.add_middleware(RequestContext)
@@ -126,11 +129,9 @@ def _chosen(only: Collection[str] | None) -> Mapping[str, _Part]:
     return {name: part for name, part in PARTS.items() if not only or name in only}
 
 
-def _add_limits(app: FastAPI, settings: Settings) -> None:
-    counters = Counters(settings) if settings.rate_limits else None
-    app.state.log_in_throttle = LogInThrottle(settings, counters)
+def _add_limits(app: FastAPI, settings: Settings, counters: Counters | None, classes: Collection[Class]) -> None:
     if counters:
-        app.add_middleware(Limits, settings=settings, counters=counters)
+        app.add_middleware(Limits, settings=settings, counters=counters, classes=classes)
 
 
 def _cors(settings: Settings) -> dict[str, Any]:

@@ -26,6 +26,8 @@ RATE_LIMITS = {
     "register": "20/hour",
     "book": "30/minute",
     "pay": "30/minute",
+    "seats": "240/minute",
+    "export": "10/hour",
     "read": "600/minute",
     "write": "120/minute",
 }
