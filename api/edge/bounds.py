@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from starlette.types import Scope
 
 from api.auth.tokens import Principal
+from api.edge.json_body import TOO_DEEP
 from domain.identity import Role
 from domain.problems import Problem, ProblemType
 
@@ -83,7 +84,7 @@ def form_refused(body: bytes) -> Problem | None:
 def json_refused(value: Any, bounds: Bounds) -> Problem | None:
     """The answer to JSON that is too deep or has too many values; it is walked level by level, and no further."""
     level, count = [value], 1
-    for _ in range(bounds.depth + 1):
+    for _ in range(0 if value is TOO_DEEP else bounds.depth + 1):
         level = [inner for outer in level if isinstance(outer, dict | list) for inner in _inside(outer)]
         count += len(level)
         if count > bounds.items:

@@ -9,16 +9,24 @@ from typing import Any, Final
 import orjson
 
 
-class _Missing(Enum):
+class _NoValue(Enum):
     NOT_JSON = auto()
+    TOO_DEEP = auto()
 
 
-NOT_JSON: Final = _Missing.NOT_JSON
-"""What a body holds that is no JSON, or deeper than any parser goes."""
+NOT_JSON: Final = _NoValue.NOT_JSON
+"""The body holds something else."""
+
+TOO_DEEP: Final = _NoValue.TOO_DEEP
+"""The body may be JSON, but is deeper than any parser goes."""
 
 
 def parsed(body: bytes) -> Any:
-    """JSON as the framework reads it, which also takes UTF-16, UTF-32 and a byte order mark; else `NOT_JSON`."""
+    """JSON as the framework reads it, which also takes UTF-16, UTF-32 and a byte order mark.
+
+    Returns:
+        The value, or `NOT_JSON`, or `TOO_DEEP`.
+    """
     if not body:
         return NOT_JSON
     try:
@@ -27,5 +35,7 @@ def parsed(body: bytes) -> Any:
         pass
     try:
         return json.loads(body)
-    except (ValueError, RecursionError):
+    except ValueError:
         return NOT_JSON
+    except RecursionError:
+        return TOO_DEEP

@@ -94,6 +94,7 @@ REFUSED = {
     "17 objects": (objects(17), JSON, "customer", "body"),
     "950 arrays around a list of numbers": (nested(950, ",".join("1" * 4000)), JSON, None, "body"),
     "950 arrays in UTF-16": (nested(950).encode("utf-16"), JSON, None, "body"),
+    "deeper than any parser goes": ("[" * 15_000 + CARD, JSON, None, "body"),
     "201 values": ("[" + ",".join("1" * 200) + "]", JSON, None, "body"),
     "2001 values of a person": ("[" + ",".join("1" * 2000) + "]", JSON, "customer", "body"),
     "201 names": ("{" + ",".join(f'"{n}":1' for n in range(200)) + "}", JSON, None, "body"),
@@ -110,7 +111,7 @@ async def test_depth_and_number_of_values_are_bounded(
     assert answer.json()["errors"][0]["field"] == field
 
 
-ALLOWED = [nested(16), objects(16), "[" + ",".join("1" * 199) + "]", "1", '"a"', "null", "", "{", "[" * 5000]
+ALLOWED = [nested(16), objects(16), "[" + ",".join("1" * 199) + "]", "1", '"a"', "null", "", "{", "[" * 16]
 
 
 @pytest.mark.parametrize("body", ALLOWED)
@@ -141,7 +142,6 @@ HIDDEN = {
     "a number": (f'{{"a": [{{"b": {CARD}}}]}}', JSON, "body.a.0.b"),
     "behind many texts": ('{"a": [' + '"b",' * 150 + f'"{CARD}"]}}', JSON, "body.a.150"),
     "no JSON": (f"<card>{CARD}</card>", "text/xml", "body"),
-    "deeper than any parser goes": ("[" * 15_000 + CARD, JSON, "body"),
     "in a long text": ('{"a": "' + "4 x" * 4000 + CARD + '"}', JSON, "body.a"),
 }
 
