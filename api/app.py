@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter, FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from api import openapi
 from api.auth.key_sync import keys_in_sync
 from api.auth.tokens import AccessTokens
 from api.catalogue import events as catalogue
 from api.edge.body_guard import BodyGuard
+from api.edge.cors import Cors
 from api.edge.etag import Conditional
 from api.edge.rate_counters import Counters
 from api.edge.rate_limits import BOOK, CLASSES, Class, Limits
@@ -117,7 +117,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     app.add_middleware(BodyGuard)
     _add_limits(app, settings, counters, CLASSES - {BOOK})
     app.add_middleware(Conditional)
-    app.add_middleware(CORSMiddleware, **_cors(settings))
+    app.add_middleware(Cors, **_cors(settings))
     app.add_middleware(RequestContext)
     return app
 
