@@ -26,6 +26,7 @@ from api.identity.login_throttle import LogInThrottle
 from api.identity.oauth import authorize, routes
 from api.operations import codec, health
 from api.operations.loop_stalls import stalls_watched
+from api.operations.readiness import Readiness
 from api.payment import webhooks
 from api.reservation import bookings, event_cancellations, exchanges, inventory, payments, refunds, sales, timeline
 from api.reservation.context import open_seats
@@ -101,6 +102,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     )
     app.state.settings = settings
     app.state.draining = False
+    app.state.readiness = Readiness()
     app.state.providers = federated_login.providers(settings)
     app.state.tokens = AccessTokens(settings.api_url)
     if "payment" in parts:

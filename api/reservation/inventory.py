@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.auth.guards import PUBLIC
 from api.http.deadlines import with_deadline
 from api.http.problems import documented
-from api.http.resources import ReservationDatabase
+from api.http.resources import Open, ReservationDatabase
+from api.reservation.context import Seats
 from db.reservation import inventory
 from db.reservation.inventory import SectionStock, Stock
 from domain.problems import ProblemType, Refused
@@ -59,13 +59,16 @@ _SHOWN_AS = {"claimed": "held", "sold": "sold"}
     response_model=PlacesBody,
     responses=documented(ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
 )
-async def seats(event_id: UUID, engine: ReservationDatabase) -> Response:
-    """The state when it was read: another buyer may take a seat before your hold, which then gets a refusal."""
-    stock = await with_deadline(_stock(engine, event_id))
-    if stock is None:
+async def seats(event_id: UUID, engine: ReservationDatabase, opened: Open) -> Response:
+    """The state when it was read, for a large venue up to some seconds ago.
+
+    Another buyer may take a seat before your hold, which then gets a refusal.
+    """
+    answers = opened.part(Seats).answers
+    answer = await answers.answer(event_id, lambda: with_deadline(_stock(engine, event_id)), _encode)
+    if answer is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such event, or it is not on sale yet.")
-    # A large venue takes a tenth of a second, and other requests must not wait for it.
-    return Response(await asyncio.to_thread(_encode, stock), media_type="application/json")
+    return Response(answer.body, media_type="application/json", headers={"ETag": answer.tag})
 
 
 async def _stock(engine: AsyncEngine, event_id: UUID) -> Stock | None:
