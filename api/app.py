@@ -12,6 +12,7 @@ from api import openapi
 from api.auth.key_sync import keys_in_sync
 from api.auth.tokens import AccessTokens
 from api.catalogue import events as catalogue
+from api.edge.answer_time import AnswerTime
 from api.edge.body_guard import BodyGuard
 from api.edge.cors import Cors
 from api.edge.etag import Conditional
@@ -113,6 +114,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     problems.install(app)
     counters = Counters(settings) if settings.rate_limits else None
     app.state.log_in_throttle = LogInThrottle(settings, counters)
+    app.add_middleware(AnswerTime, settings=settings)
     _add_limits(app, settings, counters, {BOOK})
     if "reservation" in parts:
         app.add_middleware(EarlyRejectionMiddleware)
