@@ -7,17 +7,18 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter, FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from api import openapi
 from api.auth.key_sync import keys_in_sync
 from api.auth.tokens import AccessTokens
 from api.catalogue import events as catalogue
+from api.edge.answer_time import AnswerTime
 from api.edge.body_guard import BodyGuard
+from api.edge.cors import Cors
 from api.edge.etag import Conditional
 from api.edge.internal_port import InternalPort
 from api.edge.rate_counters import Counters
-from api.edge.rate_limits import Limits
+from api.edge.rate_limits import BOOK, CLASSES, Class, Limits
 from api.edge.request_context import RequestContext
 from api.http import problems
 from api.http.resources import Opening, open_audit_log_client, open_resources, open_temporal
@@ -26,6 +27,8 @@ from api.identity.context import open_identity
 from api.identity.login_throttle import LogInThrottle
 from api.identity.oauth import authorize, routes
 from api.operations import codec, health
+from api.operations.loop_stalls import stalls_watched
+from api.operations.readiness import Readiness
 from api.payment import providers, webhooks
 from api.reservation import bookings, event_cancellations, exchanges, inventory, payments, refunds, sales, timeline
 from api.reservation.context import open_seats
@@ -101,6 +104,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     )
     app.state.settings = settings
     app.state.draining = False
+    app.state.readiness = Readiness()
     app.state.providers = federated_login.providers(settings)
     app.state.tokens = AccessTokens(settings.api_url)
     if "payment" in parts:
@@ -109,12 +113,16 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         app.include_router(router)
     openapi.describe(app)
     problems.install(app)
-    _add_limits(app, settings)
+    counters = Counters(settings) if settings.rate_limits else None
+    app.state.log_in_throttle = LogInThrottle(settings, counters)
+    app.add_middleware(AnswerTime, settings=settings)
+    _add_limits(app, settings, counters, {BOOK})
     if "reservation" in parts:
         app.add_middleware(EarlyRejectionMiddleware)
     app.add_middleware(BodyGuard)
+    _add_limits(app, settings, counters, CLASSES - {BOOK})
     app.add_middleware(Conditional)
-    app.add_middleware(CORSMiddleware, **_cors(settings))
+    app.add_middleware(Cors, **_cors(settings))
     app.add_middleware(InternalPort, port=settings.internal_port)
     app.add_middleware(RequestContext)
     return app
@@ -127,11 +135,9 @@ def _chosen(only: Collection[str] | None) -> Mapping[str, _Part]:
     return {name: part for name, part in PARTS.items() if not only or name in only}
 
 
-def _add_limits(app: FastAPI, settings: Settings) -> None:
-    counters = Counters(settings) if settings.rate_limits else None
-    app.state.log_in_throttle = LogInThrottle(settings, counters)
+def _add_limits(app: FastAPI, settings: Settings, counters: Counters | None, classes: Collection[Class]) -> None:
     if counters:
-        app.add_middleware(Limits, settings=settings, counters=counters)
+        app.add_middleware(Limits, settings=settings, counters=counters, classes=classes)
 
 
 def _cors(settings: Settings) -> dict[str, Any]:
@@ -157,6 +163,7 @@ def _lifespan(settings: Settings, parts: Mapping[str, _Part]) -> Callable[[FastA
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (
+            stalls_watched(),
             open_resources(settings, databases, openings) as app.state.resources,
             keys_in_sync(app.state.tokens, app.state.resources) as app.state.key_sync,
         ):

@@ -87,6 +87,7 @@ def serve(
     from prometheus_client import start_http_server
 
     from api.app import PARTS, create_app
+    from api.edge.connections import ConnectionBounds
     from api.server import serve as serve_app
 
     services = _names(only, PARTS)
@@ -95,7 +96,8 @@ def serve(
     if own.metrics_port:
         start_http_server(own.metrics_port, addr="127.0.0.1")
     ports = [port, own.internal_port] if "identity" in services else [port]
-    serve_app(create_app(own, services), host=host, ports=ports, drain=own.drain)
+    bounds = ConnectionBounds(connections=own.connections)
+    serve_app(create_app(own, services), host=host, ports=ports, bounds=bounds, drain=own.drain)
 
 
 @app.command()

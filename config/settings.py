@@ -28,6 +28,8 @@ RATE_LIMITS = {
     "register": "20/hour",
     "book": "30/minute",
     "pay": "30/minute",
+    "seats": "240/minute",
+    "export": "10/hour",
     "read": "600/minute",
     "write": "120/minute",
 }
@@ -166,6 +168,12 @@ class Settings(BaseSettings):
         default=RATE_LIMITS,
         description="A limit such as `30/minute` for each class of calls, as JSON; `{}` for no limits, as in "
         "development mode. The defaults are in [api.md](api.md#limits), the names in `config/settings.py`.",
+    )
+    connections: int = Field(
+        default=1000,
+        ge=10,
+        description="Connections that one process of the API keeps open. Beyond it the one that has waited longest for "
+        "its caller is closed. The hard limit of open files must be 500 higher.",
     )
     live_holds: int = Field(
         default=3,

@@ -13,6 +13,8 @@ class ProblemType(StrEnum):
 
     INVALID_REQUEST = "invalid-request"
     BODY_TOO_LARGE = "body-too-large"
+    HEADERS_TOO_LARGE = "headers-too-large"
+    REQUEST_TIMEOUT = "request-timeout"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
     RATE_LIMITED = "rate-limited"
     TOO_MANY_HOLDS = "too-many-holds"

@@ -1,22 +1,25 @@
-"""Reads each body before the application does: bounds its size and refuses card numbers."""
+"""Reads each body before the application does: bounds its size and form, and refuses card numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Final
 
 from fastapi import Request
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.edge.bounds import SIGNED, Bounds, body_too_large, bounds_of, form_refused, json_refused, target_refused
+from api.edge.caller import caller_of
 from api.edge.card_numbers import find_card_number, refusal
+from api.edge.json_body import parsed
+from api.http.off_loop import off_loop
 from api.http.problems import respond
-from domain.problems import Problem, ProblemType
+from domain.problems import Problem
 
-BODY_LIMIT = 64 * 1024
-_MORE = {"/v1/codec/decode": 1024 * 1024}  # a page of a history
-_BODY = "seatwright.body"
-_DRAINED = 8 * 1024 * 1024
-_WEBHOOKS = "/v1/webhooks/"
-_WEBHOOK_LIMIT = 256 * 1024  # a provider repeats what we refuse, and in the end sends nothing more
+_BODY: Final = "seatwright.body"
+_DRAINED: Final = 8 * 1024 * 1024
+_AT_ONCE: Final = 4 * 1024  # bytes that are scanned on the event loop: at most some milliseconds
 
 
 class BodyGuard:
@@ -26,20 +29,23 @@ class BodyGuard:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request with its body read; 413 if it is too large, a refusal if it has a card number."""
+        """Serve a request with its body read, or refuse it; a caller who leaves before its end is not served."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = _limit(scope["path"])
-        body = await _read(receive, limit)
-        if body is None:
-            too_large = Problem(type=ProblemType.BODY_TOO_LARGE, detail=f"A body may have {limit} bytes.")
-            await respond(too_large, Request(scope), headers={"Connection": "close"})(scope, receive, send)
+        caller = caller_of(scope)
+        bounds = bounds_of(scope, caller)
+        try:
+            body = await _read(receive, bounds.size)
+        except ClientDisconnect:
             return
-        scope[_BODY] = b"".join(message.get("body", b"") for message in body)
-        if field := find_card_number(scope, scope[_BODY]):
-            await respond(refusal(field), Request(scope))(scope, receive, send)
+        if body is None:
+            too_large = respond(body_too_large(bounds, caller), Request(scope), headers={"Connection": "close"})
+            await too_large(scope, receive, send)
+        elif problem := await _problem(scope, body, bounds):
+            await respond(problem, Request(scope))(scope, receive, send)
         else:
+            scope[_BODY] = body
             await self._app(scope, _replay(body, receive), send)
 
 
@@ -49,31 +55,55 @@ def body_of(scope: Scope) -> bytes:
     return body
 
 
-def _limit(path: str) -> int:
-    return _WEBHOOK_LIMIT if path.startswith(_WEBHOOKS) else _MORE.get(path, BODY_LIMIT)
+async def _problem(scope: Scope, body: bytes, bounds: Bounds) -> Problem | None:
+    """Why the request goes no further: its form is checked first, then what it says."""
+    if problem := target_refused(scope):
+        return problem
+    if str(scope["path"]).startswith(SIGNED):
+        body = b""
+    value = parsed(body)
+    if problem := json_refused(value, bounds):
+        return problem
+    if _is_form(scope) and (problem := form_refused(body)):
+        return problem
+    is_long = len(body) + len(scope["path"]) + len(scope["query_string"]) > _AT_ONCE
+    field = await off_loop(find_card_number, scope, body, value) if is_long else find_card_number(scope, body, value)
+    return refusal(field) if field else None
 
 
-async def _read(receive: Receive, limit: int) -> list[Message] | None:
-    """The body's messages up to its end; None if it is larger than `limit` bytes.
+def _is_form(scope: Scope) -> bool:
+    return "form" in Headers(scope=scope).get("content-type", "").lower()
+
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
+    """The whole body; None if it is larger than `limit` bytes.
 
     Some way beyond the limit it is still taken in: a connection closed while the client sends would lose our answer.
+
+    Raises:
+        ClientDisconnect: The caller has left before the end of the body.
     """
-    messages: list[Message] = []
+    parts: list[bytes] = []
     size, more = 0, True
     while more and size <= _DRAINED:
         message = await receive()
-        size += len(message.get("body", b""))
-        more = message["type"] == "http.request" and message.get("more_body", False)
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message.get("body", b"")
+        size, more = size + len(part), message.get("more_body", False)
         if size <= limit:
-            messages.append(message)
-    return messages if size <= limit else None
+            parts.append(part)
+    return b"".join(parts) if size <= limit else None
 
 
-def _replay(messages: list[Message], receive: Receive) -> Receive:
-    waiting: Iterator[Message] = iter(messages)
+def _replay(body: bytes, receive: Receive) -> Receive:
+    is_read = False
 
     async def replayed() -> Message:
-        message = next(waiting, None)
-        return await receive() if message is None else message
+        nonlocal is_read
+        if is_read:
+            return await receive()
+        is_read = True
+        return {"type": "http.request", "body": body, "more_body": False}
 
     return replayed

@@ -7,22 +7,26 @@ cannot be reached calls go through, except those that could guess passwords or m
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
-from typing import Final, Literal
+import re
+from collections.abc import Collection, Mapping
+from typing import Final, Literal, get_args
 
 import structlog
 from fastapi import Request
 from limits import RateLimitItem, parse
 from redis.exceptions import RedisError
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.edge.caller import caller_of
 from api.edge.rate_counters import Allowance, Counters
 from api.http.problems import UNAVAILABLE, respond
 from config.settings import Settings
-from domain.problems import Problem, ProblemType, Refused
+from domain.problems import Problem, ProblemType
 
-Class = Literal["log-in", "token", "register", "book", "pay", "read", "write"]
+Class = Literal["log-in", "token", "register", "book", "pay", "seats", "export", "read", "write"]
+
+BOOK: Final = "book"
+CLASSES: Final[frozenset[Class]] = frozenset(get_args(Class))
 
 _BY_CALL: Final[Mapping[tuple[str, str], Class]] = {
     ("POST", "/v1/sessions"): "log-in",
@@ -33,20 +37,29 @@ _BY_CALL: Final[Mapping[tuple[str, str], Class]] = {
     ("POST", "/v1/oauth/introspect"): "token",
     ("POST", "/v1/oauth/revoke"): "token",
     ("POST", "/v1/users"): "register",
-    ("POST", "/v1/bookings"): "book",
+    ("POST", "/v1/bookings"): BOOK,
+    ("GET", "/v1/me/export"): "export",
+    ("HEAD", "/v1/me/export"): "export",
 }
 _PAYING: Final = ("/payment", "/refund")
+_SEATS: Final = re.compile(r"/v1/events/[^/]*/seats")
 _OF_THE_ADDRESS: Final = {"log-in", "register"}
 _NEVER_OPEN: Final = {"log-in", "register"}
-_UNLIMITED: Final = ("/v1/webhooks/", "/internal/", "/livez", "/readyz", "/docs")
+_UNLIMITED: Final = ("/v1/webhooks/", "/internal/", "/livez", "/readyz")
 
 
 class Limits:
-    """Runs inside the early rejection, since refusing a taken seat costs less than counting the call."""
+    """Counts calls of some classes, and refuses those beyond their limit before their bodies are read.
 
-    def __init__(self, app: ASGIApp, settings: Settings, counters: Counters) -> None:
+    Holds are the exception: they are counted inside the early rejection, since refusing a taken seat costs less than
+    counting the call.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, counters: Counters, classes: Collection[Class]) -> None:
         self._app = app
-        self._limits: dict[str, RateLimitItem] = {name: parse(text) for name, text in settings.rate_limits.items()}
+        self._limits: dict[str, RateLimitItem] = {
+            name: parse(settings.rate_limits[name]) for name in settings.rate_limits.keys() & set(classes)
+        }
         self._counters = counters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,18 +101,13 @@ def _class_of(scope: Scope) -> Class | None:
     if known:
         return known
     if method in ("GET", "HEAD"):
-        return "read"
+        return "seats" if _SEATS.fullmatch(path) else "read"
     return "pay" if method == "POST" and path.endswith(_PAYING) else "write"
 
 
 def _subject(scope: Scope, kind: Class) -> str:
-    scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and kind not in _OF_THE_ADDRESS:
-        try:
-            return str(scope["app"].state.tokens.read(token).user_id)
-        except Refused:
-            pass
-    return address_of(scope)
+    caller = None if kind in _OF_THE_ADDRESS else caller_of(scope)
+    return str(caller.user_id) if caller else address_of(scope)
 
 
 def _exceeded(allowance: Allowance) -> Problem:

@@ -44,6 +44,8 @@ _T, _H = ProblemType, HTTPStatus
 KINDS: Mapping[ProblemType, _Kind] = {
     _T.INVALID_REQUEST: _Kind(_H.UNPROCESSABLE_ENTITY, "The request is not valid"),
     _T.BODY_TOO_LARGE: _Kind(_H.REQUEST_ENTITY_TOO_LARGE, "The request's body is too large"),
+    _T.HEADERS_TOO_LARGE: _Kind(_H.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's headers are too large"),
+    _T.REQUEST_TIMEOUT: _Kind(_H.REQUEST_TIMEOUT, "The request took too long to arrive"),
     _T.UNSUPPORTED_MEDIA_TYPE: _Kind(_H.UNSUPPORTED_MEDIA_TYPE, "This call does not take a body of this type"),
     _T.RATE_LIMITED: _Kind(_H.TOO_MANY_REQUESTS, "Too many requests"),
     _T.TOO_MANY_HOLDS: _Kind(_H.TOO_MANY_REQUESTS, "Too many places held or given up without paying"),
@@ -91,9 +93,11 @@ _BY_STATUS = {
     403: _T.FORBIDDEN,
     404: _T.NOT_FOUND,
     405: _T.METHOD_NOT_ALLOWED,
+    408: _T.REQUEST_TIMEOUT,
     413: _T.BODY_TOO_LARGE,
     415: _T.UNSUPPORTED_MEDIA_TYPE,
     422: _T.INVALID_REQUEST,
+    431: _T.HEADERS_TOO_LARGE,
     503: _T.UNAVAILABLE,
 }
 
@@ -104,20 +108,42 @@ def respond(
     """The response that carries a problem; `status` and `headers` replace or add to what its type says."""
     kind = KINDS[problem.type]
     code = status or kind.status
-    body = {
-        "type": TYPE_BASE + problem.type,
-        "title": kind.title,
-        "status": int(code),
-        "detail": problem.detail,
-        "instance": _instance(request),
-        "request_id": request.scope.get("request_id"),
-    }
     return Response(
-        orjson.dumps(dict(problem.members) | body, default=str),
+        _body(problem, code, _instance(request), request.scope.get("request_id")),
         code,
         {**kind.headers, **_retry_after(problem), **(headers or {}), **_idempotency_key(request)},
         media_type=MEDIA_TYPE,
     )
+
+
+def raw_response(problem: Problem, request_id: str, *, status: HTTPStatus | None = None) -> bytes:
+    """A whole HTTP response that ends its connection, for requests that do not get as far as the application."""
+    kind = KINDS[problem.type]
+    code = status or kind.status
+    body = _body(problem, code, None, request_id)
+    headers = {
+        **kind.headers,
+        "Content-Type": MEDIA_TYPE,
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Request-Id": request_id,
+        "Connection": "close",
+    }
+    lines = [f"HTTP/1.1 {int(code)} {code.phrase}", *(f"{name}: {text}" for name, text in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _body(problem: Problem, status: int, instance: str | None, request_id: str | None) -> bytes:
+    body = {
+        "type": TYPE_BASE + problem.type,
+        "title": KINDS[problem.type].title,
+        "status": int(status),
+        "detail": problem.detail,
+        "instance": instance,
+        "request_id": request_id,
+    }
+    return orjson.dumps(dict(problem.members) | body, default=str)
 
 
 def _retry_after(problem: Problem) -> dict[str, str]:

@@ -16,6 +16,7 @@ from api.auth.guards import PUBLIC
 from api.auth.tokens import AccessTokens
 from api.http.deadlines import with_deadline
 from api.http.resources import Open, Resources
+from api.operations.readiness import Readiness
 
 router = APIRouter(tags=["health"], dependencies=[PUBLIC])
 
@@ -28,11 +29,19 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", summary="Check that the process can work", responses={503: {}})
 async def readyz(opened: Open, request: Request) -> Response:
-    """A process that is about to stop is not ready: it still serves, but should get no new requests."""
+    """A process that is about to stop is not ready: it still serves, but should get no new requests.
+
+    The checks are made at most once a second, for all callers together.
+    """
     if request.app.state.draining:
         return _answer("draining", {})
-    checks = {**_checks(opened), "keys": _has_keys(request)}
-    results = dict(zip(checks, await asyncio.gather(*map(_outcome, checks.values())), strict=True))
+    readiness: Readiness = request.app.state.readiness
+
+    async def check() -> Mapping[str, str]:
+        checks = {**_checks(opened), "keys": _has_keys(request)}
+        return dict(zip(checks, await asyncio.gather(*map(_outcome, checks.values())), strict=True))
+
+    results = await readiness.results(check)
     return _answer("ready" if all(result == "ok" for result in results.values()) else "not ready", results)
 
 

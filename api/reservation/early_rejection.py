@@ -15,13 +15,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.redis.seat_locks import Places
 from api.edge.body_guard import body_of
+from api.edge.caller import caller_of
 from api.http.idempotency import KEY_PATTERN, booking_id_for
 from api.http.problems import respond
 from api.reservation.context import Seats
 from api.reservation.schemas import BookingBody
 from config.settings import secret
 from domain.bookings import seats_unavailable
-from domain.problems import Problem, Refused
+from domain.problems import Problem
 
 _PATH: Final = "/v1/bookings"
 
@@ -48,15 +49,14 @@ class EarlyRejectionMiddleware:
 
     async def _refusal(self, scope: Scope) -> Problem | None:
         headers, state = Headers(scope=scope), scope["app"].state
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        key = headers.get("idempotency-key", "")
-        if scheme != "Bearer" or headers.get("content-type") != "application/json" or not KEY_PATTERN.fullmatch(key):
+        caller, key = caller_of(scope), headers.get("idempotency-key", "")
+        if caller is None or headers.get("content-type") != "application/json" or not KEY_PATTERN.fullmatch(key):
             return None
         try:
             body = BookingBody.model_validate_json(body_of(scope))
-            booking_id = booking_id_for(state.tokens.read(token).user_id, key, secret(state.settings.booking_id_secret))
+            booking_id = booking_id_for(caller.user_id, key, secret(state.settings.booking_id_secret))
             asked = Places(body.event_id, booking_id, body.seats, body.quantities)
             taken = await state.resources.part(Seats).availability.taken(asked)
-        except (Refused, ValidationError, RedisError, OSError):
+        except (ValidationError, RedisError, OSError):
             return None
         return seats_unavailable(taken).problem if taken else None

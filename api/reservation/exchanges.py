@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from api.auth.guards import PUBLIC, Buyer
 from api.http.idempotency import IdempotencyKey
 from api.http.problems import documented
-from api.http.sagas import notify_workflow
+from api.reservation.buyer_returns import buyer_returned
 from api.reservation.commands import exchange
 from api.reservation.context import Reservation
 from api.reservation.reads import OwnBooking, ReadableBooking, exchanges_of, require_exchange
@@ -109,11 +109,11 @@ async def delete_exchange(booking: OwnBooking, exchange_id: UUID, context: Reser
     summary="Come back from the payment provider to an exchange, by a form",
 )
 async def come_back_to_exchange(booking_id: UUID, exchange_id: UUID, context: Reservation) -> HTMLResponse:
-    """The provider sends the buyer's browser here. The exchange then asks the provider at once.
+    """The provider sends the buyer's browser here. The exchange then asks the provider, at most every five seconds.
 
     It needs no token, shows nothing secret, and trusts nothing in the request.
     """
     found = await require_exchange(context, booking_id, exchange_id)
     if found.state is ExchangeState.ACTION_REQUIRED:
-        await notify_workflow(context.temporal, exchange_workflow_id(exchange_id))
+        await buyer_returned(context, exchange_id, exchange_workflow_id(exchange_id))
     return HTMLResponse(_PAGE, headers={"Cache-Control": "no-store"})

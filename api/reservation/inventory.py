@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -18,14 +18,13 @@ from api.auth.guards import PUBLIC
 from api.http.compression import accepts_gzip
 from api.http.deadlines import with_deadline
 from api.http.problems import documented
-from api.http.resources import ReservationDatabase
-from api.http.shared_readings import SharedReadings
+from api.http.resources import Open, ReservationDatabase
+from api.reservation.context import Seats
 from db.reservation import inventory
 from db.reservation.inventory import SectionStock, Stock
 from domain.problems import ProblemType, Refused
 
 router = APIRouter(prefix="/v1/events", tags=["reservation"], dependencies=[PUBLIC])
-_readings: Final = SharedReadings[bytes]()
 
 
 class SeatsAs(StrEnum):
@@ -81,25 +80,25 @@ _LETTERS: Final = {"claimed": "h", "sold": "s"}
 async def seats(
     event_id: UUID,
     engine: ReservationDatabase,
+    opened: Open,
     listed: Annotated[SeatsAs, Query(alias="format", description="`rows` is 40 times shorter.")] = SeatsAs.SEATS,
     accept_encoding: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
-    """The state when it was read: another buyer may take a seat before your hold, which then gets a refusal.
+    """The state when it was read, for a large venue up to some seconds ago.
 
-    A large venue has a long answer: let it be compressed (`Accept-Encoding: gzip`), and ask for `format=rows`.
+    Another buyer may take a seat before your hold, which then gets a refusal. A large venue has a long answer: let it
+    be compressed (`Accept-Encoding: gzip`), and ask for `format=rows`.
     """
     zipped = accepts_gzip(accept_encoding)
-    body = await _readings.read((engine, event_id, listed, zipped), lambda: _read(engine, event_id, listed, zipped))
-    headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if zipped else {})
-    return Response(body, media_type="application/json", headers=headers)
-
-
-async def _read(engine: AsyncEngine, event_id: UUID, listed: SeatsAs, zipped: bool) -> bytes:
-    stock = await with_deadline(_stock(engine, event_id))
-    if stock is None:
+    answer = await opened.part(Seats).answers.answer(
+        (event_id, listed, zipped),
+        lambda: with_deadline(_stock(engine, event_id)),
+        partial(_encode, listed=listed, zipped=zipped),
+    )
+    if answer is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such event, or it is not on sale yet.")
-    # A large venue takes a tenth of a second, and other requests must not wait for it.
-    return await asyncio.to_thread(_encode, stock, listed, zipped)
+    headers = {"ETag": answer.tag, "Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if zipped else {})
+    return Response(answer.body, media_type="application/json", headers=headers)
 
 
 async def _stock(engine: AsyncEngine, event_id: UUID) -> Stock | None:

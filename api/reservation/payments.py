@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from api.auth.guards import PUBLIC, Buyer
 from api.http.idempotency import IdempotencyKey
 from api.http.problems import documented
-from api.http.sagas import notify_workflow
+from api.reservation.buyer_returns import buyer_returned
 from api.reservation.commands import cancel, pay
 from api.reservation.context import Reservation
 from api.reservation.reads import require_booking
@@ -74,13 +74,13 @@ async def post_payment(
     summary="Come back from the payment provider, by a form",
 )
 async def come_back(booking_id: UUID, context: Reservation) -> HTMLResponse:
-    """The provider sends the buyer's browser here. The booking then asks the provider at once.
+    """The provider sends the buyer's browser here. The booking then asks the provider, at most every five seconds.
 
     It needs no token, shows nothing secret, and trusts nothing in the request.
     """
     booking = await require_booking(context, booking_id)
     if booking.status is BookingStatus.ACTION_REQUIRED:
-        await notify_workflow(context.temporal, booking_workflow_id(booking_id))
+        await buyer_returned(context, booking_id, booking_workflow_id(booking_id))
     words = _WORDS.get(booking.status, _CLOSED)
     return HTMLResponse(_PAGE.format(words=words), headers={"Cache-Control": "no-store"})
 

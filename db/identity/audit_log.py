@@ -154,8 +154,9 @@ def of_client(client_id: UUID) -> str:
 async def about(connection: AsyncConnection, name: str) -> list[AuditLogRow]:
     """All entries with this actor or object, in order."""
     mine = or_(AuditLogRow.actor == name, AuditLogRow.object == name)
-    found = await connection.execute(select(AuditLogRow.__table__).where(mine).order_by(AuditLogRow.number))
-    return [AuditLogRow(**row) for row in found.mappings()]
+    ordered = select(AuditLogRow.__table__).where(mine).order_by(AuditLogRow.number)
+    async with connection.stream(ordered) as found:  # in parts, so that years of them do not hold the event loop
+        return [AuditLogRow(**row) async for row in found.mappings()]
 
 
 async def origin_of(connection: AsyncConnection, vault: Vault, row: AuditLogRow) -> dict[str, str]:

@@ -105,6 +105,24 @@ async def test_nothing_that_a_person_told_us_can_be_read_in_the_database(
         assert word not in stored
 
 
+async def test_exports_are_recorded_once_an_hour(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    person, other = await join(), await join()
+
+    async def recorded(times: int) -> list[str]:
+        for _ in range(times):
+            answer = await client.get("/v1/me/export", headers=person.headers)
+            assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+        return [entry["action"] for entry in answer.json()["history"] if entry["action"] == "account.exported"]
+
+    assert await recorded(4) == ["account.exported"]
+    await client.get("/v1/me/export", headers=other.headers)
+    mine = "actor = %s AND action = 'account.exported'"
+    count = superuser.execute(f"SELECT count(*) FROM audit_log WHERE {mine}", [f"user/{person.id}"]).fetchone()
+    assert count == (1,), "another person's export does not count"
+
+
 async def test_an_export_has_all_data_of_its_owner_and_of_no_other_person(
     client: httpx2.AsyncClient, join: Join
 ) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
 from api.http.compression import accepts_gzip
-from api.http.shared_readings import SharedReadings
 from api.reservation.inventory import PlacesBody, SeatsAs, _encode
 from db.reservation.inventory import SectionStock, Stock
 from domain.catalogue import Section
@@ -77,41 +75,3 @@ def test_eighty_thousand_seats_are_a_short_answer(how: SeatsAs, most: int, zippe
 )  # fmt: skip
 def test_an_answer_is_compressed_for_clients_that_accept_it(header: str, accepted: bool) -> None:
     assert accepts_gzip(header) is accepted
-
-
-async def test_simultaneous_requests_share_a_reading_that_begins_after_them() -> None:
-    readings, made, gate = SharedReadings[int](), list[int](), asyncio.Event()
-
-    async def make() -> int:
-        made.append(len(made))
-        reading = made[-1]
-        await gate.wait()
-        return reading
-
-    first = asyncio.create_task(readings.read("event", make))
-    await asyncio.sleep(0.01)
-    later = [asyncio.create_task(readings.read("event", make)) for _ in range(50)]
-    await asyncio.sleep(0.01)
-    assert made == [0]
-    later[0].cancel()  # one client goes away
-    gate.set()
-    assert await first == 0
-    assert set(await asyncio.gather(*later[1:])) == {1}
-    assert await readings.read("event", make) == 2
-    assert not readings._running
-    assert not readings._next
-
-
-async def test_a_reading_that_fails_fails_for_its_own_callers_alone() -> None:
-    readings = SharedReadings[UUID]()
-
-    async def fail() -> UUID:
-        raise ValueError("the database is away")
-
-    answers = await asyncio.gather(*(readings.read(1, fail) for _ in range(3)), return_exceptions=True)
-    assert {type(answer) for answer in answers} == {ValueError}
-
-    async def succeed() -> UUID:
-        return UUID(int=0)
-
-    assert await readings.read(1, succeed) == UUID(int=0)

@@ -48,7 +48,7 @@ ODD: dict[str, tuple[str | bytes, str, str]] = {
     "a form": (f"grant_type=refresh_token&refresh_token={PLAIN}", FORM, "body.refresh_token"),
     "a form in quotes, which is JSON": (f'"&a={HIDDEN}&b="', FORM, "body.a"),
     "broken JSON": (f'{{"name": "{PLAIN}", ', JSON, "body"),
-    "deep JSON": (b"[" * 50_000 + PLAIN.encode(), JSON, "body"),
+    "deep JSON": (b"[" * 15_000 + PLAIN.encode(), JSON, "body"),
     "escaped": (ESCAPED, JSON, "body.name"),
     "escaped after a byte order mark": (ESCAPED.encode("utf-8-sig"), JSON, "body.name"),
     "escaped in UTF-32": (ESCAPED.encode("utf-32-le"), JSON, "body.name"),

@@ -49,6 +49,30 @@ async def test_the_buyers_return_completes_the_payment_without_a_webhook(platfor
     assert (await buyer.pay(booking, CARD_WITH_3DS, key=key)).status_code == 200
 
 
+async def signals_of(platform: PlatformClient, booking: str) -> int:
+    return len([e async for e in platform.saga(booking).fetch_history_events() if e.event_type == 26])
+
+
+async def test_however_often_buyers_return_the_provider_is_asked_once_a_pause(platform: PlatformClient) -> None:
+    buyer, key = platform.new_buyer(), str(uuid4())
+    booking, url = await challenged(platform, buyer, key=key)
+    await platform.provider.send(booking, drop=1)
+    path = f"/v1/bookings/{booking}/payment/return"
+
+    before = len(await platform.provider.calls(booking, "retrieve"))
+    answers = await asyncio.gather(
+        *(platform.http.request(method, path) for method in ("GET", "POST") for _ in range(30))
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert await signals_of(platform, booking) == 1
+    assert len(await platform.provider.calls(booking, "retrieve")) <= before + 4, "the saga's own looks included"
+
+    await platform.provider.act(url, "approve")  # the return that counts comes within the pause of the others
+    await platform.http.get(path)
+    await buyer.ends_as(booking, "confirmed")
+    assert await signals_of(platform, booking) <= 2
+
+
 async def test_a_return_to_an_unknown_booking_is_refused(platform: PlatformClient) -> None:
     answer = await platform.http.get(f"/v1/bookings/{uuid4()}/payment/return")
     assert answer.status_code == 404

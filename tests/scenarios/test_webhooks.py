@@ -218,7 +218,8 @@ async def test_a_message_that_is_not_understood_is_stored_once_by_its_digest(
 
 
 async def test_a_body_that_is_too_large_is_refused(platform: PlatformClient, settings: Settings) -> None:
-    assert (await post(platform.http, settings, message("pi_x", padding="x" * 270_000))).status_code == 413
+    assert (await post(platform.http, settings, message("pi_x", padding="x" * 70_000))).status_code == 200
+    assert (await post(platform.http, settings, message("pi_x", padding="x" * 600_000))).status_code == 413
 
 
 async def test_an_unknown_provider_is_not_found(platform: PlatformClient) -> None:
