@@ -26,7 +26,17 @@ from api.identity.login_throttle import LogInThrottle
 from api.identity.oauth import authorize, routes
 from api.operations import codec, health
 from api.payment import webhooks
-from api.reservation import bookings, event_cancellations, exchanges, inventory, payments, refunds, sales, timeline
+from api.reservation import (
+    bookings,
+    event_cancellations,
+    exchanges,
+    inventory,
+    payments,
+    quotes,
+    refunds,
+    sales,
+    timeline,
+)
 from api.reservation.context import open_seats
 from api.reservation.early_rejection import EarlyRejectionMiddleware
 from api.search import events as search
@@ -70,6 +80,7 @@ PARTS: Mapping[str, _Part] = {
             timeline.router,
             refunds.router,
             exchanges.router,
+            quotes.router,
             event_cancellations.router,
             sales.router,
         ),

@@ -138,15 +138,16 @@ class BookingMoneyReturned(BookingEvent):
     """The buyer has the money of a refund for certain.
 
     Attributes:
-        amount: The money of this refund.
+        amount: The money of this refund; 0 if the tickets were free, or `fee` is all of their price.
         refunded: The money of all refunds of the booking together.
-        tickets: How many tickets it was for.
+        tickets: How many tickets it was for, whose `fee` is kept.
         cause: `buyer`, `staff`, `event_cancelled`, or `exchange` if it is for no ticket.
     """
 
     refund_id: UUID
     event_name: str
     amount: int
+    fee: int = 0
     refunded: int
     tickets: int
     currency: Currency
@@ -198,8 +199,8 @@ class TicketExchanged(BookingEvent):
 
     Attributes:
         amount: The extra charge for a more expensive seat, in minor units; else 0.
-        returns: The refund for a cheaper seat, in minor units; else 0. `booking.difference_returned` follows when the
-            buyer has it.
+        returns: What goes back for a cheaper seat; else 0. `booking.difference_returned` follows once it has gone back.
+        fee: The rest of the difference to a cheaper seat, which is kept by the event's refund policy; else 0.
     """
 
     type: Literal["booking.ticket_exchanged"] = "booking.ticket_exchanged"
@@ -210,6 +211,7 @@ class TicketExchanged(BookingEvent):
     new: Ticket
     amount: int
     returns: int
+    fee: int = 0
     currency: Currency
 
 

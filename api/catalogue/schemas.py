@@ -155,6 +155,12 @@ class NewEvent(RequestModel):
         )
 
 
+class CancelBody(RequestModel):
+    """Why an event is cancelled. The reason is for the audit log, and operators give it for events of others."""
+
+    reason: ShortText | None = Field(default=None, examples=["The organizer asked us by telephone."])
+
+
 class EventBody(BaseModel):
     """An event, as it is public once it is published."""
 

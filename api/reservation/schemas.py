@@ -91,18 +91,23 @@ class PaymentBody(BaseModel):
     payment_method: PaymentMethod | None = None
 
 
-class ExchangeBody(RequestModel):
-    """Which ticket, and for which seat. Where the new seat costs more, `provider` and `payment_method` pay for it."""
+class ExchangeQuoteBody(RequestModel):
+    """Which ticket, and for which seat."""
 
     ticket: UUID
     seat: Annotated[str, StringConstraints(max_length=80)] = Field(examples=["A-1-12"])
-    provider: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
-    payment_method: PaymentMethod | None = None
 
     @field_validator("seat")
     @classmethod
     def _canonical(cls, seat: str) -> str:
         return str(SeatName.parse(seat))
+
+
+class ExchangeBody(ExchangeQuoteBody):
+    """Which ticket, and for which seat. Where the new seat costs more, `provider` and `payment_method` pay for it."""
+
+    provider: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
+    payment_method: PaymentMethod | None = None
 
 
 def _no_card_number(reason: str) -> str:
@@ -111,13 +116,19 @@ def _no_card_number(reason: str) -> str:
     return reason
 
 
-class RefundBody(RequestModel):
-    """Which tickets to give back: some, or all valid tickets where none are named."""
+class RefundQuoteBody(RequestModel):
+    """Which tickets: some, or all valid tickets where none are named."""
 
-    reason: Annotated[ShortText, AfterValidator(_no_card_number)] = Field(examples=["We cannot come."])
     tickets: list[UUID] = Field(default=[], max_length=MAX_PLACES)
     waive_policy: bool = Field(
         default=False,
         strict=True,
-        description="Support and operators only: refund in full and at any time, whatever the event's policy says.",
+        description="Support and operators only, and not for bookings of their own: in full and at any time, whatever "
+        "the event's policy says.",
     )
+
+
+class RefundBody(RefundQuoteBody):
+    """Which tickets to give back: some, or all valid tickets where none are named."""
+
+    reason: Annotated[ShortText, AfterValidator(_no_card_number)] = Field(examples=["We cannot come."])

@@ -176,7 +176,8 @@ class RefundRow(Base):
 class ExchangeRow(Base):
     """An exchange of a ticket's seat. The booking has a claim on `seat` while the exchange is under way.
 
-    `difference` is the difference in price, in minor units; `refund_id` refunds a negative one.
+    `difference` is the difference in price, in minor units. Of a negative one, `returns` goes back by the refund
+    `refund_id`, and `fee` is kept.
     """
 
     __tablename__ = "exchanges"
@@ -189,6 +190,8 @@ class ExchangeRow(Base):
     seat: Mapped[str]
     new_ticket: Mapped[UUID | None] = mapped_column(ForeignKey("tickets.id"))
     difference: Mapped[int]
+    returns: Mapped[int]
+    fee: Mapped[int]
     currency: Mapped[str]
     refund_id: Mapped[UUID | None] = mapped_column(ForeignKey("refunds.id"))
     body_sha256: Mapped[str]

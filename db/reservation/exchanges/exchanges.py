@@ -51,6 +51,8 @@ async def begin(connection: AsyncConnection, request: ExchangeRequest) -> Exchan
             **request.model_dump(include={"id", "booking_id", "requested_by", "ticket", "seat", "body_sha256"}),
             old_seat=planned.old_seat,
             difference=planned.difference,
+            returns=planned.back.amount,
+            fee=planned.back.fee,
             currency=planned.booking.currency,
         )
         .returning(ExchangeRow)
@@ -102,10 +104,10 @@ async def swap(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
     new = await _reissue(connection, exchange)
     await _change_hands(connection, exchange)
     booking = await _rewrite(connection, exchange, new)
-    refund_id = uuid5(exchange.id, "refund") if exchange.difference < 0 else None
+    refund_id = uuid5(exchange.id, "refund") if exchange.returns else None
     if refund_id:
         requested_by = await _requested_by(connection, exchange_id)
-        await refunds.owe_difference(connection, booking, refund_id, requested_by, -exchange.difference)
+        await refunds.owe_difference(connection, booking, refund_id, requested_by, exchange.returns, exchange.fee)
     completed = {"state": _S.COMPLETED, "new_ticket": new.id, "refund_id": refund_id, "settled_at": func.now()}
     return await _reach(connection, exchange_id, LIVE, completed)
 
@@ -158,7 +160,7 @@ async def _rewrite(connection: AsyncConnection, exchange: Exchange, new: Ticket)
     """Replace the booking's seat and change its amount; append the domain event."""
     before = await bookings.find(connection, exchange.booking_id)
     assert before
-    charged, returns = max(exchange.difference, 0), max(-exchange.difference, 0)
+    charged = max(exchange.difference, 0)
     changed = await connection.execute(
         update(BookingRow)
         .where(BookingRow.id == before.id)
@@ -179,7 +181,8 @@ async def _rewrite(connection: AsyncConnection, exchange: Exchange, new: Ticket)
         old=Ticket(id=exchange.ticket, section=SeatName.parse(exchange.old_seat).section, seat=exchange.old_seat),
         new=new,
         amount=charged,
-        returns=returns,
+        returns=exchange.returns,
+        fee=exchange.fee,
         currency=exchange.currency,
     )
     await append(connection, before.id, told)
