@@ -68,10 +68,10 @@ class PlatformClient:
         await self.http.aclose()
         await self.provider.close()
 
-    def new_buyer(self, *roles: Role) -> Buyer:
+    def new_buyer(self, *roles: Role, is_proven: bool = True) -> Buyer:
         """A buyer (or a person with these roles) whose token the identity service could have issued."""
         user_id = uuid4()
-        token = self._tokens.issue(Principal(user_id, frozenset(roles or (Role.CUSTOMER,))))
+        token = self._tokens.issue(Principal(user_id, frozenset(roles or (Role.CUSTOMER,)), is_proven=is_proven))
         return Buyer(self.http, user_id, token)
 
     async def event(

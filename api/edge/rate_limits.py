@@ -35,7 +35,7 @@ _BY_CALL: Final[Mapping[tuple[str, str], Class]] = {
     ("POST", "/v1/users"): "register",
     ("POST", "/v1/bookings"): "book",
 }
-_PAYING: Final = ("/payment", "/refund")
+_PAYING: Final = ("/payment", "/refund", "/exchange")
 _OF_THE_ADDRESS: Final = {"log-in", "register"}
 _NEVER_OPEN: Final = {"log-in", "register"}
 _UNLIMITED: Final = ("/v1/webhooks/", "/internal/", "/livez", "/readyz", "/docs")

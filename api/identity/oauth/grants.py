@@ -168,7 +168,7 @@ class PartnerGrant(ClientCredentialsGrant):  # type: ignore[misc]
             raise InvalidScopeError()
         registered = client.registered
         scopes = scopes_of(allowed)
-        principal = Principal(registered.id, registered.roles, scopes=scopes, client_id=registered.id)
+        principal = Principal(registered.id, registered.roles, scopes=scopes, client_id=registered.id, is_proven=True)
         return _answer(self.server.tokens.issue(principal, rights.now(self.server.connection)), scopes)
 
 
@@ -219,6 +219,7 @@ def _tokens_of(server: Any, family: Family, scopes: frozenset[Scope], client: An
         scopes=scopes,
         session_id=family.id,
         client_id=family.client_id,
+        is_proven=granted.is_proven,
     )
     answer = _answer(server.tokens.issue(principal, granted.at), scopes)
     if client.check_grant_type("refresh_token"):

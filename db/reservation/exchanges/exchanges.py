@@ -74,13 +74,13 @@ async def commit(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
     """Check, between authorization and capture, that the exchange can still be completed.
 
     Raises:
-        Refused: The event is not on sale any more; then nothing is changed.
+        Refused: The event is cancelled; then nothing is changed.
         StaleStep: It has ended.
     """
     exchange = await _known(connection, exchange_id)
     booking = await bookings.find(connection, exchange.booking_id)
     assert booking
-    await offers.find_sale(connection, booking.event_id, lock=True)
+    await offers.lock_begun_sale(connection, booking.event_id)
     committed = {"state": _S.COMMITTED, "action_url": None}
     return await _reach(connection, exchange_id, LIVE, committed)
 
@@ -88,8 +88,8 @@ async def commit(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
 async def swap(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
     """Swap the tickets, the seats and the amount in one transaction; only this step releases the old seat.
 
-    Without a payment there was no earlier check. If the event is no longer on sale then, the exchange fails instead and
-    the ticket stays valid.
+    Without a payment there was no earlier check. If the event is cancelled then, the exchange fails instead and the
+    ticket stays valid.
 
     Raises:
         StaleStep: It has failed, or its difference is not captured.
@@ -113,11 +113,11 @@ async def swap(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
 
 
 async def _why_not_on_sale(connection: AsyncConnection, booking_id: UUID) -> Problem | None:
-    """None if the event is on sale; then it cannot be cancelled before this transaction ends."""
+    """None if the event is not cancelled; then it cannot be cancelled before this transaction ends."""
     event_id = await connection.scalar(select(BookingRow.event_id).where(BookingRow.id == booking_id))
     assert event_id
     try:
-        await offers.find_sale(connection, event_id, lock=True)
+        await offers.lock_begun_sale(connection, event_id)
     except Refused as refusal:
         return refusal.problem
     return None
