@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, Select, bindparam, func, select
+from sqlalchemy import Executable, Row, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation.tables import EventRow, SectionRow
@@ -53,7 +53,7 @@ async def lock_begun_sale(connection: AsyncConnection, event_id: UUID) -> Sale:
     return await _read(connection, _LOCKED_BEGUN_SALE, event_id)
 
 
-async def _read(connection: AsyncConnection, statement: Select[Any], event_id: UUID) -> Sale:
+async def _read(connection: AsyncConnection, statement: Executable, event_id: UUID) -> Sale:
     rows: list[Any] = list(await connection.execute(statement, {"event_id": event_id}))
     if not rows:
         raise not_on_sale(event_id)
