@@ -81,22 +81,14 @@ class BookingExpired(BookingOutcome):
 
 
 class BookingFailed(BookingOutcome):
-    """Could not be completed, and everything was undone. An outcome.
-
-    Attributes:
-        reason: A problem type, such as `seats-unavailable`.
-    """
+    """Could not be completed, and everything was undone; `reason` is a problem type. An outcome."""
 
     type: Literal["booking.failed"] = "booking.failed"
     reason: str
 
 
 class BookingNeedsAttention(BookingEvent):
-    """A step keeps failing, and the saga waits for an operator.
-
-    Attributes:
-        step: The step that failed.
-    """
+    """A step keeps failing, and the saga waits for an operator; `step` is its name."""
 
     type: Literal["booking.needs_attention"] = "booking.needs_attention"
     step: str
@@ -141,7 +133,7 @@ class BookingMoneyReturned(BookingEvent):
         amount: The money of this refund; 0 if the tickets were free, or `fee` is all of their price.
         refunded: The money of all refunds of the booking together.
         tickets: How many tickets it was for, whose `fee` is kept.
-        cause: `buyer`, `staff`, `event_cancelled`, or `exchange` if it is for no ticket.
+        cause: `buyer`, `staff`, `event_cancelled`; `exchange` or `provider` if it is for no ticket.
     """
 
     refund_id: UUID
@@ -170,6 +162,12 @@ class BookingDifferenceReturned(BookingMoneyReturned):
     """A seat was exchanged for a cheaper one, and the difference was refunded; all tickets stay valid."""
 
     type: Literal["booking.difference_returned"] = "booking.difference_returned"
+
+
+class BookingRefundedByProvider(BookingMoneyReturned):
+    """The provider gave money back without our request; the booking's state and its tickets do not change."""
+
+    type: Literal["booking.refunded_by_provider"] = "booking.refunded_by_provider"
 
 
 class BookingRefundTakenBack(BookingEvent):

@@ -67,19 +67,19 @@ class MoneyBack(BaseModel):
     until: AwareDatetime | None = None
 
 
-def money_back(terms: RefundTerms, changes: Sequence[PriceChange]) -> MoneyBack:
+def money_back(terms: RefundTerms, changes: Sequence[PriceChange], left: int) -> MoneyBack:
     """What goes back for the changes together; nothing for a ticket that becomes dearer.
 
     Args:
         terms: What decides.
         changes: One for each ticket.
+        left: Minor units that the buyer has paid and not got back. It is less than the tickets' prices where the
+            provider has given money back without our request.
     """
     backs = [_of_one(terms, change) for change in changes if change.after < change.before]
-    return MoneyBack(
-        amount=sum(back.amount for back in backs),
-        fee=sum(back.fee for back in backs),
-        until=terms.until if backs else None,
-    )
+    amount = min(sum(back.amount for back in backs), left)
+    fee = min(sum(back.fee for back in backs), left - amount)
+    return MoneyBack(amount=amount, fee=fee, until=terms.until if backs else None)
 
 
 def _of_one(terms: RefundTerms, change: PriceChange) -> MoneyBack:

@@ -58,6 +58,7 @@ class RefundCause(StrEnum):
     STAFF = "staff"
     EVENT_CANCELLED = "event_cancelled"
     EXCHANGE = "exchange"  # of a seat for a cheaper one: only the difference is refunded
+    PROVIDER = "provider"  # the provider gave money back without our request; the tickets stay valid
 
 
 class RefundState(StrEnum):

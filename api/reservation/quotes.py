@@ -100,7 +100,7 @@ async def quote_refund(
 
 
 def _of_ticket(planned: refunds.Plan, ticket: Ticket, price: int) -> TicketQuote:
-    back = money_back(planned.terms, [PriceChange(price)])
+    back = money_back(planned.terms, [PriceChange(price)], price)
     return TicketQuote(**ticket.model_dump(), price=price, amount=back.amount, fee=back.fee)
 
 

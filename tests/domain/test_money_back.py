@@ -19,7 +19,8 @@ NO_REFUNDS, IN_FULL = RefundPolicy(until_hours=None), RefundPolicy()
 
 
 def back(policy: RefundPolicy, *changes: tuple[int, int], now: datetime = EARLY, waived: bool = False) -> MoneyBack:
-    return money_back(RefundTerms(policy, START, now, waived), [PriceChange(*change) for change in changes])
+    left = sum(before for before, _ in changes)
+    return money_back(RefundTerms(policy, START, now, waived), [PriceChange(*change) for change in changes], left)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,13 @@ def test_after_its_end_the_policy_gives_nothing_back_by_any_way(
 @pytest.mark.parametrize("now", [EARLY, BEGUN])
 def test_a_waiver_gives_everything_back_at_any_time(policy: RefundPolicy, now: datetime) -> None:
     assert back(policy, (4500, 0), (2000, 0), now=now, waived=True) == MoneyBack(amount=6500, fee=0)
+
+
+@pytest.mark.parametrize(("left", "amount", "fee"), [(5000, 4500, 500), (4800, 4500, 300), (4000, 4000, 0), (0, 0, 0)])
+def test_no_more_goes_back_than_is_left_of_what_was_paid(left: int, amount: int, fee: int) -> None:
+    terms = RefundTerms(RefundPolicy(fee_percent=10), START, EARLY)
+    found = money_back(terms, [PriceChange(3000), PriceChange(2000)], left)
+    assert (found.amount, found.fee) == (amount, fee)
 
 
 @given(policy=POLICIES, way=st.lists(PRICES, min_size=1, max_size=6))

@@ -72,7 +72,7 @@ async def plan_seats(
     if seat in {each.seat for each in booking.tickets}:
         raise seats_unavailable([seat])
     old_price = int(offered.sections[ticket.section].price)
-    back = money_back(policies.terms, [PriceChange(old_price, price)])
+    back = money_back(policies.terms, [PriceChange(old_price, price)], booking.amount - booking.refunded)
     return Plan(booking, ticket, old_seat, price - old_price, back, until)
 
 

@@ -79,7 +79,8 @@ async def plan(
     terms = (await find_policies(connection, booking.event_id, waived=waived)).terms
     if not terms.are_open:
         raise Refused(ProblemType.REFUND_NOT_ALLOWED, _why_closed(terms.policy), until_hours=terms.policy.until_hours)
-    return Plan(booking, chosen, prices, terms, money_back(terms, [PriceChange(price) for price in prices]))
+    changes = [PriceChange(price) for price in prices]
+    return Plan(booking, chosen, prices, terms, money_back(terms, changes, booking.amount - booking.refunded))
 
 
 async def check_no_exchange(connection: AsyncConnection, booking_id: UUID) -> None:

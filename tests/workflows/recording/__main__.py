@@ -9,7 +9,15 @@ import sys
 from stack import Stack
 from tests.conftest import TEST_SETTINGS, settings_of
 from tests.platform_client import PlatformClient
-from tests.workflows.recording import bookings, events, exchanges, late_payments, reconciliation, refunds
+from tests.workflows.recording import (
+    bookings,
+    events,
+    exchanges,
+    late_payments,
+    provider_refunds,
+    reconciliation,
+    refunds,
+)
 from tests.workflows.recording.shared import write
 
 
@@ -24,6 +32,7 @@ async def main() -> None:
             "late_payments": late_payments.record(platform, settings),
             "exchanges": exchanges.record(platform),
             "refunds": refunds.record(platform),
+            "provider_refunds": provider_refunds.record(platform),
             "events": events.record(platform),
             "reconciliation": reconciliation.record(platform),
         }
