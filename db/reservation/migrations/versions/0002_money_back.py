@@ -1,4 +1,4 @@
-"""What goes back for a cheaper seat, and what of the difference is kept, as the refund policy has decided."""
+"""What goes back for a cheaper seat and what of the difference is kept; refunds that the provider made by itself."""
 
 from alembic import op
 
@@ -14,7 +14,11 @@ UPDATE exchanges SET returns = greatest(-difference, 0);
 ALTER TABLE exchanges
     ALTER COLUMN returns DROP DEFAULT,
     ALTER COLUMN fee DROP DEFAULT,
-    ADD CONSTRAINT the_difference_is_shared_out CHECK (returns + fee = greatest(-difference, 0));
+    ADD CONSTRAINT no_more_than_the_difference CHECK (returns + fee <= greatest(-difference, 0));
+
+ALTER TABLE refunds DROP CONSTRAINT refunds_cause_check;
+ALTER TABLE refunds ADD CONSTRAINT refunds_cause_check
+    CHECK (cause IN ('buyer', 'staff', 'event_cancelled', 'exchange', 'provider'));
 """
 
 
