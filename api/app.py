@@ -30,7 +30,17 @@ from api.operations import codec, health
 from api.operations.loop_stalls import stalls_watched
 from api.operations.readiness import Readiness
 from api.payment import providers, webhooks
-from api.reservation import bookings, event_cancellations, exchanges, inventory, payments, refunds, sales, timeline
+from api.reservation import (
+    bookings,
+    event_cancellations,
+    exchanges,
+    inventory,
+    payments,
+    quotes,
+    refunds,
+    sales,
+    timeline,
+)
 from api.reservation.context import open_seats
 from api.reservation.early_rejection import EarlyRejectionMiddleware
 from api.search import events as search
@@ -74,6 +84,7 @@ PARTS: Mapping[str, _Part] = {
             timeline.router,
             refunds.router,
             exchanges.router,
+            quotes.router,
             event_cancellations.router,
             sales.router,
         ),

@@ -180,9 +180,30 @@ class Settings(BaseSettings):
         ge=0,
         description="Unpaid bookings of one event that a user may hold at a time. 0: any number, as in development.",
     )
+    unproven_live_holds: int = Field(
+        default=1, ge=1, description="The same for a user who has not confirmed the email address."
+    )
     unpaid_holds: int = Field(
         default=10, ge=1, description="Holds of one event that a user may make in 15 minutes without a payment."
     )
+    address_places: int = Field(
+        default=500,
+        ge=0,
+        description="Places of one event that all users at one network address may hold at a time without a payment. "
+        "0: any number, as in development.",
+    )
+    unproven_address_places: int = Field(
+        default=100,
+        ge=0,
+        description="The same for all users at one address who have not confirmed their email addresses.",
+    )
+    charges_of_booking: int = Field(
+        default=10,
+        ge=0,
+        description="Payments and exchanges without success of one booking in 15 minutes. 0: any number, as in "
+        "development.",
+    )
+    charges_of_card: int = Field(default=20, ge=0, description="The same with one card, of any booking.")
     drain: Seconds = Field(
         default=5.0,
         ge=0,
@@ -222,7 +243,7 @@ class Settings(BaseSettings):
             return data
         defaults = dict.fromkeys(SECRETS, _DEVELOPMENT_SECRET)
         defaults["temporal_payload_keys"] = f"development:{_DEVELOPMENT_PAYLOAD_KEY}"
-        return {**defaults, "rate_limits": {}, "live_holds": 0, **data}
+        return {**defaults, "rate_limits": {}, **dict.fromkeys(_CAPS, 0), **data}
 
     @field_validator("rate_limits")
     @classmethod
@@ -297,6 +318,7 @@ def _split_variables(variables: Mapping[str, str]) -> tuple[dict[str, str], dict
     return own, {name: SecretStr(text) for name, text in named.items() if name not in own}
 
 
+_CAPS = ("live_holds", "address_places", "unproven_address_places", "charges_of_booking", "charges_of_card")
 SECRETS = (
     "postgres_role_secret",
     "token_key_secret",

@@ -90,22 +90,14 @@ class BookingExpired(BookingOutcome):
 
 
 class BookingFailed(BookingOutcome):
-    """Could not be completed, and everything was undone. An outcome.
-
-    Attributes:
-        reason: A problem type, such as `seats-unavailable`.
-    """
+    """Could not be completed, and everything was undone; `reason` is a problem type. An outcome."""
 
     type: Literal["booking.failed"] = "booking.failed"
     reason: str
 
 
 class BookingNeedsAttention(BookingEvent):
-    """A step keeps failing, and the saga waits for an operator.
-
-    Attributes:
-        step: The step that failed.
-    """
+    """A step keeps failing, and the saga waits for an operator; `step` is its name."""
 
     type: Literal["booking.needs_attention"] = "booking.needs_attention"
     step: str
@@ -147,15 +139,16 @@ class BookingMoneyReturned(BookingEvent):
     """The buyer has the money of a refund for certain.
 
     Attributes:
-        amount: The money of this refund.
+        amount: The money of this refund; 0 if the tickets were free, or `fee` is all of their price.
         refunded: The money of all refunds of the booking together.
-        tickets: How many tickets it was for.
-        cause: `buyer`, `staff`, `event_cancelled`, or `exchange` if it is for no ticket.
+        tickets: How many tickets it was for, whose `fee` is kept.
+        cause: `buyer`, `staff`, `event_cancelled`; `exchange` or `provider` if it is for no ticket.
     """
 
     refund_id: UUID
     event_name: str
     amount: int
+    fee: int = 0
     refunded: int
     tickets: int
     currency: Currency
@@ -178,6 +171,12 @@ class BookingDifferenceReturned(BookingMoneyReturned):
     """A seat was exchanged for a cheaper one, and the difference was refunded; all tickets stay valid."""
 
     type: Literal["booking.difference_returned"] = "booking.difference_returned"
+
+
+class BookingRefundedByProvider(BookingMoneyReturned):
+    """The provider gave money back without our request; the booking's state and its tickets do not change."""
+
+    type: Literal["booking.refunded_by_provider"] = "booking.refunded_by_provider"
 
 
 class BookingRefundTakenBack(BookingEvent):
@@ -207,8 +206,8 @@ class TicketExchanged(BookingEvent):
 
     Attributes:
         amount: The extra charge for a more expensive seat, in minor units; else 0.
-        returns: The refund for a cheaper seat, in minor units; else 0. `booking.difference_returned` follows when the
-            buyer has it.
+        returns: What goes back for a cheaper seat; else 0. `booking.difference_returned` follows once it has gone back.
+        fee: The rest of the difference to a cheaper seat, which is kept by the event's refund policy; else 0.
     """
 
     type: Literal["booking.ticket_exchanged"] = "booking.ticket_exchanged"
@@ -219,6 +218,7 @@ class TicketExchanged(BookingEvent):
     new: Ticket
     amount: int
     returns: int
+    fee: int = 0
     currency: Currency
 
 

@@ -22,15 +22,17 @@ class _Frozen(BaseModel):
 class ExchangePolicy(_Frozen):
     """When an organizer allows exchanges. The default is until the event begins.
 
+    It says nothing about money: the refund policy decides what goes back for a cheaper seat.
+
     Attributes:
         until_hours: How many hours before the beginning exchanges end; None if there are none.
     """
 
     until_hours: int | None = Field(default=0, ge=0)
 
-    def is_open(self, starts_at: datetime, now: datetime) -> bool:
-        """Whether a seat may still be exchanged."""
-        return self.until_hours is not None and now < starts_at - timedelta(hours=self.until_hours)
+    def ends_at(self, starts_at: datetime) -> datetime | None:
+        """When exchanges end; None if there are none."""
+        return None if self.until_hours is None else starts_at - timedelta(hours=self.until_hours)
 
 
 class ExchangeState(StrEnum):
@@ -64,7 +66,9 @@ class Exchange(_Frozen):
         ticket: The ticket that is exchanged, for `old_seat`.
         new_ticket: The ticket for `seat`, once it is issued.
         difference: The new seat's price less the old seat's, in minor units; negative for a cheaper seat.
-        refund_id: The refund of the difference, for a cheaper seat.
+        returns: Minor units of a negative difference that go back by the event's refund policy.
+        fee: The rest of it, which is kept.
+        refund_id: The refund of what goes back, if anything does.
         needs_attention: The exchange waits for an operator.
         action_url: The page that the buyer has to visit while `state` is `action_required`.
         problem: Why it failed.
@@ -78,6 +82,8 @@ class Exchange(_Frozen):
     seat: str
     new_ticket: UUID | None = None
     difference: int
+    returns: int = 0
+    fee: int = 0
     currency: Currency
     refund_id: UUID | None = None
     needs_attention: bool = False

@@ -165,6 +165,32 @@ class ProviderRefund(BaseModel):
     provider: str | None = None
 
 
+class RefundByProvider(BaseModel):
+    """A refund that a provider made without our request, for example from its dashboard.
+
+    Attributes:
+        amount: Minor units of the booking's currency.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    refund_id: UUID
+    amount: int
+
+
+class GivenRefund(ProviderRefund):
+    """How one of our refunds stands, with all its parts.
+
+    Attributes:
+        amount: Minor units that our requests give back; less than was asked for where the provider had given back a
+            part without our request. None in histories from before this was known.
+        by_provider: Everything of the booking that the provider gave back without our request.
+    """
+
+    amount: int | None = None
+    by_provider: tuple[RefundByProvider, ...] = ()
+
+
 class PaymentError(Exception):
     """Base of the errors of a gateway."""
 

@@ -19,7 +19,9 @@ class _Frozen(BaseModel):
 
 
 class RefundPolicy(_Frozen):
-    """What an organizer refunds to a buyer. The default is everything until the event begins.
+    """What goes back to a buyer. The default is everything until the event begins.
+
+    It holds for a refund, and for the difference in price of an exchange for a cheaper seat.
 
     Attributes:
         until_hours: How many hours before the beginning refunds end; None if there are none.
@@ -33,7 +35,12 @@ class RefundPolicy(_Frozen):
 
     def is_open(self, starts_at: datetime, now: datetime) -> bool:
         """Whether a buyer may still return tickets."""
-        return self.until_hours is not None and now < starts_at - timedelta(hours=self.until_hours)
+        ends_at = self.ends_at(starts_at)
+        return ends_at is not None and now < ends_at
+
+    def ends_at(self, starts_at: datetime) -> datetime | None:
+        """When refunds end; None if there are none."""
+        return None if self.until_hours is None else starts_at - timedelta(hours=self.until_hours)
 
     def fee(self, prices: Iterable[int], step: int) -> int:
         """The fee for tickets with these prices, in minor units.
@@ -55,6 +62,7 @@ class RefundCause(StrEnum):
     STAFF = "staff"
     EVENT_CANCELLED = "event_cancelled"
     EXCHANGE = "exchange"  # of a seat for a cheaper one: only the difference is refunded
+    PROVIDER = "provider"  # the provider gave money back without our request; the tickets stay valid
 
 
 class RefundState(StrEnum):

@@ -85,6 +85,12 @@ class Buyer:
         body = {"ticket": ticket, "seat": seat} | how | more
         return await self.post(f"/v1/bookings/{booking}/exchange", body, key=key or str(uuid4()))
 
+    async def quote_refund(self, booking: str, *tickets: str, **more: Any) -> httpx2.Response:
+        return await self.post(f"/v1/bookings/{booking}/refund/quote", {"tickets": list(tickets), **more})
+
+    async def quote_exchange(self, booking: str, ticket: str, seat: str) -> httpx2.Response:
+        return await self.post(f"/v1/bookings/{booking}/exchange/quote", {"ticket": ticket, "seat": seat})
+
     async def exchanges(self, booking: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = (await self.get(f"/v1/bookings/{booking}/exchanges")).json()["exchanges"]
         return found

@@ -68,10 +68,10 @@ class PlatformClient:
         await self.http.aclose()
         await self.provider.close()
 
-    def new_buyer(self, *roles: Role) -> Buyer:
+    def new_buyer(self, *roles: Role, is_proven: bool = True) -> Buyer:
         """A buyer (or a person with these roles) whose token the identity service could have issued."""
         user_id = uuid4()
-        token = self._tokens.issue(Principal(user_id, frozenset(roles or (Role.CUSTOMER,))))
+        token = self._tokens.issue(Principal(user_id, frozenset(roles or (Role.CUSTOMER,)), is_proven=is_proven))
         return Buyer(self.http, user_id, token)
 
     async def event(
@@ -192,10 +192,11 @@ class PlatformClient:
             )
         )
 
-    async def refund_by_hand(self, booking: str) -> None:
-        """Refund all money in the provider's dashboard."""
+    async def refund_by_hand(self, booking: str, amount: int | None = None) -> None:
+        """Refund money of each payment in the provider's dashboard; all of it unless an amount is given."""
+        of = {} if amount is None else {"amount": str(amount)}
         for intent in await self.provider.intents(booking):
-            answer = await self.provider.as_stripe("/v1/refunds", {"payment_intent": intent["id"]}, self.settings)
+            answer = await self.provider.as_stripe("/v1/refunds", {"payment_intent": intent["id"]} | of, self.settings)
             assert answer.status_code == 200, answer.text
 
     async def sales(self, event: str) -> tuple[int, int, int] | None:

@@ -37,6 +37,11 @@ def refund_taken_back_workflow_id(refund_id: UUID) -> str:
     return f"refund-taken-back-{refund_id}"
 
 
+def provider_refunds_workflow_id(booking_id: UUID) -> str:
+    """The id of the workflow that finds what the provider has given back without our request."""
+    return f"provider-refunds-{booking_id}"
+
+
 def exchange_workflow_id(exchange_id: UUID) -> str:
     """The id of an exchange's saga."""
     return f"exchange-{exchange_id}"
@@ -104,6 +109,11 @@ def start_late_payment(late: LatePayment) -> StartOptions:
 def start_refund_taken_back(refund_id: UUID) -> StartOptions:
     """How the check of a refund that had succeeded is started; it may be checked any number of times."""
     return _saga(refund_taken_back_workflow_id(refund_id), _NOTHING, "check a refund", again=True)
+
+
+def start_provider_refunds(booking_id: UUID) -> StartOptions:
+    """How the search for refunds by the provider is started; it may be made any number of times."""
+    return _saga(provider_refunds_workflow_id(booking_id), _NOTHING, "check the provider's refunds", again=True)
 
 
 def start_event_cancellation(event_id: UUID) -> StartOptions:

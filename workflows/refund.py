@@ -11,9 +11,9 @@ from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.payment.refunds import GiveBack, RefundActivities
-    from activities.reservation.refunds import ReturnedTickets
+    from activities.reservation.refunds import LowerRefund, NoteProviderRefund, ReturnedTickets
     from domain.bookings import BookingStatus
-    from domain.payments import ProviderRefund, ProviderRefundState
+    from domain.payments import GivenRefund, ProviderRefundState
     from domain.refunds import Refund, RefundOutcome, RefundRequest, RefundState
     from temporal.saga import shielded
     from workflows import ids
@@ -84,13 +84,23 @@ class RefundWorkflow(OperatorGate):
         for tries_left in reversed(range(_TRIES)):
             answer = await poll(self._ask_provider, longest=_LONGEST_PAUSE, wait=self.notification.wait)
             if answer.state is ProviderRefundState.SUCCEEDED:
+                await self._take_over(answer)
                 return
             self._number += 1
             if tries_left:
                 await workflow.sleep(next(pauses))
         raise NeedsOperator(answer.code or "the provider does not say why")
 
-    async def _ask_provider(self) -> ProviderRefund | None:
+    async def _take_over(self, given: GivenRefund) -> None:
+        """Count what the provider has given back without our request; then this refund may be of less."""
+        for made in given.by_provider:
+            note = NoteProviderRefund(booking_id=self._request.booking_id, made=made)
+            await local_step(ReturnedTickets.note_provider_refund, note, "count what the provider gave back")
+        if given.amount is not None and given.amount < self._refund.amount:
+            lower = LowerRefund(refund_id=self._request.id, amount=given.amount)
+            await local_step(ReturnedTickets.lower_refund, lower, "refund what was left")
+
+    async def _ask_provider(self) -> GivenRefund | None:
         """Begin this try, or ask what became of it; None while it is pending, for then no money has gone back."""
         answer = await provider_step(
             RefundActivities.give_refund, self._give_back(), RETURN_MONEY, self._request.attempts
@@ -99,9 +109,11 @@ class RefundWorkflow(OperatorGate):
 
     async def _record_manual_refund(self) -> None:
         """Post to the ledger what an operator has given back by hand."""
-        await provider_step(
+        posted = await provider_step(
             RefundActivities.note_by_hand, self._give_back(), "post the manual refund", self._request.attempts
         )
+        if posted:
+            await self._take_over(posted)
 
     def _give_back(self) -> GiveBack:
         return GiveBack(

@@ -15,10 +15,19 @@ from temporalio.exceptions import ApplicationError
 
 from activities.payment.amounts import check_refund
 from activities.payment.conversations import conversation
-from db.payment import refunds
+from db.payment import attempts, provider_refunds, refunds
+from db.payment.attempts import Attempt
 from db.payment.refunds import SETTLED, Try, TryState
 from domain.payment_gateway import PaymentGateway
-from domain.payments import PaymentDeclined, PaymentRejected, PaymentUnknown, ProviderRefund, ProviderRefundState
+from domain.payments import (
+    GivenRefund,
+    PaymentDeclined,
+    PaymentRejected,
+    PaymentUnknown,
+    ProviderRefund,
+    ProviderRefundState,
+    RefundByProvider,
+)
 
 _STATES = {
     ProviderRefundState.PENDING: TryState.PENDING,
@@ -28,6 +37,10 @@ _STATES = {
 
 _WORST_FIRST = (ProviderRefundState.FAILED, ProviderRefundState.PENDING, ProviderRefundState.SUCCEEDED)
 """A part that failed is tried again at once, whatever becomes of the others; the whole has gone back when all have."""
+
+
+_SUCCEEDED = ProviderRefundState.SUCCEEDED
+_NO_MONEY = ProviderRefund(state=ProviderRefundState.FAILED, code="no_money_taken")
 
 
 class GiveBack(BaseModel):
@@ -46,6 +59,20 @@ class GiveBack(BaseModel):
     number: int
 
 
+class LearnRefunds(BaseModel):
+    """Whose payments to check.
+
+    Attributes:
+        exchanges: Which payments of the booking: those of these exchanges, or with None the booking's own. A payment
+            that is being undone is not among them, for its refund is ours.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    booking_id: UUID
+    exchanges: tuple[UUID | None, ...]
+
+
 class RefundActivities:
     """The step that moves a refund's money."""
 
@@ -54,16 +81,52 @@ class RefundActivities:
         self._gateways = gateways
 
     @activity.defn
-    async def give_refund(self, order: GiveBack) -> ProviderRefund:
-        """Ask the provider to give the money back, or find out how that stands; called again, it only looks."""
+    async def give_refund(self, order: GiveBack) -> GivenRefund:
+        """Ask the provider to give the money back, or find out how that stands; called again, it only looks.
+
+        Before a try is opened, the provider is asked what it has given back without our request: only the rest goes.
+        """
         async with conversation():
+            async with self._engine.connect() as connection:
+                opens = await refunds.opens_tries(connection, order.refund_id, order.number)
+            if opens:
+                await self._learn(await self._captured(order.booking_id))
+            tries, by_provider = await self._open_tries(order)
+            answers = await self._give_all(tries)
+            if not answers:
+                is_given = provider_refunds.total(by_provider) >= order.amount
+                answers = [ProviderRefund(state=_SUCCEEDED) if is_given else _NO_MONEY]
+            worst = min(answers, key=lambda answer: _WORST_FIRST.index(answer.state))
+            amount = sum(each.amount.amount for each in tries)
+            return GivenRefund(**worst.model_dump(), amount=amount, by_provider=by_provider)
+
+    async def _open_tries(self, order: GiveBack) -> tuple[list[Try], tuple[RefundByProvider, ...]]:
+        async with self._engine.begin() as connection:
+            by_provider = await provider_refunds.of_booking(connection, order.booking_id)
+            lacking = provider_refunds.total(by_provider)
+            tries = await refunds.open_tries(
+                connection, order.refund_id, order.booking_id, order.number, order.amount, lacking
+            )
+            return tries, by_provider
+
+    async def _captured(self, booking_id: UUID) -> list[Attempt]:
+        async with self._engine.connect() as connection:
+            return await attempts.captured(connection, booking_id)
+
+    async def _learn(self, captured: Sequence[Attempt]) -> None:
+        for attempt in captured:
+            intent = await self._gateways[attempt.provider].retrieve(attempt.intent_id or "")
             async with self._engine.begin() as connection:
-                tries = await refunds.open_tries(
-                    connection, order.refund_id, order.booking_id, order.number, order.amount
-                )
-            if not tries:
-                return ProviderRefund(state=ProviderRefundState.FAILED, code="no_money_taken")
-            return min(await self._give_all(tries), key=lambda answer: _WORST_FIRST.index(answer.state))
+                await provider_refunds.learn(connection, attempt, intent.refunded)
+
+    @activity.defn
+    async def learn_provider_refunds(self, order: LearnRefunds) -> list[RefundByProvider]:
+        """Find out what the provider has given back of a booking without our request; all of it, also from before."""
+        async with conversation():
+            captured = await self._captured(order.booking_id)
+            await self._learn([each for each in captured if each.exchange_id in order.exchanges])
+            async with self._engine.connect() as connection:
+                return list(await provider_refunds.of_booking(connection, order.booking_id))
 
     async def _give_all(self, tries: Sequence[Try]) -> list[ProviderRefund]:
         """Each part is asked for, also where the provider of another is away.
@@ -84,10 +147,17 @@ class RefundActivities:
         return answers
 
     @activity.defn
-    async def note_by_hand(self, order: GiveBack) -> None:
-        """Book what an operator has given back by hand, so that the ledger agrees with the provider again."""
+    async def note_by_hand(self, order: GiveBack) -> GivenRefund | None:
+        """Post what an operator has given back by hand, so that the ledger agrees with the provider again.
+
+        What is known already as the provider's own refund is not posted once more. None in old histories.
+        """
         async with self._engine.begin() as connection:
-            await refunds.note_by_hand(connection, order.refund_id, order.booking_id, order.amount)
+            by_provider = await provider_refunds.of_booking(connection, order.booking_id)
+            amount = await refunds.note_by_hand(
+                connection, order.refund_id, order.booking_id, order.amount, provider_refunds.total(by_provider)
+            )
+            return GivenRefund(state=_SUCCEEDED, amount=amount, by_provider=by_provider)
 
     @activity.defn
     async def take_back(self, refund_id: UUID) -> bool:

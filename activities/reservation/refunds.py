@@ -7,16 +7,36 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from pydantic import BaseModel, ConfigDict
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from adapters.redis.seat_locks import Places, SeatLocks
 from db.reservation.bookings import bookings
-from db.reservation.refunds import refunds, taken_back
+from db.reservation.refunds import by_provider, refunds, taken_back
 from domain.bookings import Booking
+from domain.payments import RefundByProvider
 from domain.problems import Refused
 from domain.refunds import Refund, RefundOutcome, RefundRequest, RefundState
+
+
+class NoteProviderRefund(BaseModel):
+    """A refund that the provider made without our request, and of which booking."""
+
+    model_config = ConfigDict(frozen=True)
+
+    booking_id: UUID
+    made: RefundByProvider
+
+
+class LowerRefund(BaseModel):
+    """Attributes: amount: what a refund is of, in minor units, where the provider had given back the rest."""
+
+    model_config = ConfigDict(frozen=True)
+
+    refund_id: UUID
+    amount: int
 
 
 class ReturnedTickets:
@@ -69,6 +89,24 @@ class ReturnedTickets:
         some = {section: quantity for section, quantity in left.items() if quantity}
         if some:
             await self._locks.sell(Places(booking.event_id, booking.id, (), some))
+
+    @activity.defn
+    async def settled_payments(self, booking_id: UUID) -> list[UUID | None]:
+        """Which payments of a booking are not being undone: those of these exchanges, and with None its own."""
+        async with self._engine.connect() as connection:
+            return list(await by_provider.settled_payments(connection, booking_id))
+
+    @activity.defn
+    async def note_provider_refund(self, order: NoteProviderRefund) -> None:
+        """Count money that the provider gave back without our request."""
+        async with self._engine.begin() as connection:
+            await by_provider.note(connection, order.booking_id, order.made)
+
+    @activity.defn
+    async def lower_refund(self, order: LowerRefund) -> None:
+        """Let a refund be of what was left to give back."""
+        async with self._engine.begin() as connection:
+            await by_provider.lower(connection, order.refund_id, order.amount)
 
     @activity.defn
     async def flag_refund(self, refund_id: UUID) -> None:

@@ -1,72 +1,173 @@
-"""Limits how much of an event one user can hold without paying, so that no user blocks seats.
+"""Limits how much of an event is held without a payment, by one user and from one address, so that no buyer blocks it.
 
-The counts are in Redis alone. If Redis is emptied, users can hold a few more, and nothing worse happens.
+A booking counts until it is paid, or until its hold and the payment that outlasts it have ended. The counts are in
+Redis alone. If Redis is emptied, users can hold a few more, and nothing worse happens.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-_SCRIPT = (Path(__file__).parent / "lua" / "hold_quota.lua").read_text()
+_SCRIPTS: Final = Path(__file__).parent / "lua"
 _WINDOW: Final = timedelta(minutes=15)
 
 
-class HoldQuota:
-    """Admits or refuses holds of a user for an event.
+class HoldCaps(NamedTuple):
+    """The most of one event that may be held without a payment.
 
-    Args:
-        most_live: How many bookings of an event a user may hold at the same time; 0 means no limit.
-        most_unpaid: How many unpaid holds of an event a user may make in 15 minutes, ended holds included.
+    Attributes:
+        live: Bookings of a user at the same time; 0 means that nothing at all is limited.
+        unproven_live: The same, as long as the user has not proven the email address.
+        unpaid: Unpaid holds that a user may make in 15 minutes, ended ones included.
+        address_places: Places of all users at one address at the same time; 0 means no limit.
+        unproven_address_places: Those of them whose users have not proven their email addresses; 0 means no limit.
+        payment: How long a payment may outlast its hold.
     """
 
-    def __init__(self, redis: Redis, most_live: int, most_unpaid: int) -> None:
-        self._redis = redis
-        self._most_live = most_live
-        self._most_unpaid = most_unpaid
-        self._admit = redis.register_script(_SCRIPT)
+    live: int
+    unproven_live: int
+    unpaid: int
+    address_places: int
+    unproven_address_places: int
+    payment: timedelta
 
-    async def admit(self, user_id: UUID, event_id: UUID, booking_id: UUID, hold_seconds: int) -> int:
+
+class Hold(NamedTuple):
+    """A hold that is about to be made.
+
+    Attributes:
+        places: How many places it has.
+        address: The network address of the caller.
+        is_proven: Whether the user has proven the email address.
+    """
+
+    user_id: UUID
+    event_id: UUID
+    booking_id: UUID
+    places: int
+    hold_seconds: int
+    address: str
+    is_proven: bool
+
+
+class HoldQuota:
+    """Admits or refuses holds for an event."""
+
+    def __init__(self, redis: Redis, caps: HoldCaps) -> None:
+        self._redis = redis
+        self._caps = caps
+        self._admit_user = redis.register_script((_SCRIPTS / "hold_quota.lua").read_text())
+        self._admit_address = redis.register_script((_SCRIPTS / "address_quota.lua").read_text())
+
+    async def admit(self, hold: Hold) -> int:
         """Count one more hold, or refuse it; the same booking is counted once.
 
         Returns:
             Seconds after which to try again; 0 if admitted.
         """
-        if not self._most_live:
+        if not self._caps.live:
             return 0
-        window = int(_WINDOW.total_seconds() * 1000)
-        arguments: list[str | int] = [str(booking_id), hold_seconds * 1000, self._most_live, self._most_unpaid, window]
-        return math.ceil(int(await self._admit(keys=_keys(user_id, event_id), args=arguments)) / 1000)
+        wait = await self._admit_by_user(hold)
+        if not wait and (wait := await self._admit_by_address(hold)):
+            await self.forget(hold.user_id, hold.event_id, hold.booking_id)
+        return math.ceil(wait / 1000)
 
-    async def counted(self, user_id: UUID, event_id: UUID) -> list[UUID]:
-        """The bookings that count, in no order; some may have ended, and Redis has not been updated."""
+    async def _admit_by_user(self, hold: Hold) -> int:
+        most = self._caps.live if hold.is_proven else min(self._caps.live, self._caps.unproven_live)
+        arguments: list[str | int] = [
+            str(hold.booking_id),
+            hold.hold_seconds * 1000,
+            most,
+            self._caps.unpaid,
+            _ms(_WINDOW),
+            _ms(self._caps.payment),
+        ]
+        return int(await self._admit_user(keys=_keys(hold.user_id, hold.event_id), args=arguments))
+
+    async def _admit_by_address(self, hold: Hold) -> int:
+        admitted: list[str] = []
+        for key, most in self._address_caps(hold):
+            arguments: list[str | int] = [
+                _member(hold.booking_id, hold.places),
+                hold.places,
+                hold.hold_seconds * 1000,
+                most,
+                _ms(self._caps.payment),
+            ]
+            wait = int(await self._admit_address(keys=[key], args=arguments))
+            if wait:
+                for other in admitted:
+                    await self._redis.zrem(other, _member(hold.booking_id, hold.places))
+                return wait
+            admitted.append(key)
+        return 0
+
+    def _address_caps(self, hold: Hold) -> list[tuple[str, int]]:
+        """The sets in which a hold counts, and the most places of each."""
+        prefix = f"seatwright:hoarding:{{{hold.address}/{hold.event_id}}}"
+        caps = [(f"{prefix}:places", self._caps.address_places)]
+        if not hold.is_proven:
+            caps.append((f"{prefix}:unproven", self._caps.unproven_address_places))
+        return [(key, most) for key, most in caps if most]
+
+    async def counted(self, hold: Hold) -> list[UUID]:
+        """The bookings that count against a hold, in no order; some may have ended, and Redis has not been updated."""
+        return [UUID(member.partition(":")[0]) for member in await self._members(hold)]
+
+    async def _members(self, hold: Hold) -> set[str]:
+        keys = _keys(hold.user_id, hold.event_id) + [key for key, _ in self._address_caps(hold)]
         found: set[bytes] = set()
-        for key in _keys(user_id, event_id):
+        for key in keys:
             found.update(cast("list[bytes]", await self._redis.zrange(key, 0, -1)))
-        return [UUID(booking.decode()) for booking in found]
+        return {member.decode() for member in found}
+
+    async def note_ends(self, hold: Hold, are_paid: Mapping[UUID, bool]) -> None:
+        """Record that bookings that counted against a hold have ended, and whether they are paid."""
+        members = [member for member in await self._members(hold) if UUID(member.partition(":")[0]) in are_paid]
+        for key, _ in self._address_caps(hold):
+            await self._remove(key, members)
+        live, made = _keys(hold.user_id, hold.event_id)
+        await self._remove(live, members)
+        await self._remove(made, [member for member in members if are_paid[UUID(member.partition(":")[0])]])
 
     async def let_go(self, user_id: UUID, event_id: UUID, booking_id: UUID) -> None:
         """Record that the hold ended unpaid; it still counts as a hold that was made."""
-        await self._forget(_keys(user_id, event_id)[:1], booking_id)
+        await self._remove(_keys(user_id, event_id)[0], [str(booking_id)])
 
     async def forget(self, user_id: UUID, event_id: UUID, booking_id: UUID) -> None:
-        """Record that the booking is paid, or was never held: it does not count any more."""
-        await self._forget(_keys(user_id, event_id), booking_id)
+        """Record that the booking is paid, or was never held: it does not count for its user any more."""
+        for key in _keys(user_id, event_id):
+            await self._remove(key, [str(booking_id)])
 
-    async def _forget(self, keys: list[str], booking_id: UUID) -> None:
-        if not self._most_live:
+    async def never_held(self, hold: Hold) -> None:
+        """Record that a hold that was admitted was not made: it does not count anywhere."""
+        await self.forget(hold.user_id, hold.event_id, hold.booking_id)
+        for key, _ in self._address_caps(hold):
+            await self._remove(key, [_member(hold.booking_id, hold.places)])
+
+    async def _remove(self, key: str, members: list[str]) -> None:
+        if not (self._caps.live and members):
             return
         # The command is done in any case. A count that stays expires by itself.
         with suppress(RedisError, OSError):
-            for key in keys:
-                await self._redis.zrem(key, str(booking_id))
+            await self._redis.zrem(key, *members)
+
+
+def _member(booking_id: UUID, places: int) -> str:
+    return f"{booking_id}:{places}"
+
+
+def _ms(time: timedelta) -> int:
+    return int(time.total_seconds() * 1000)
 
 
 def _keys(user_id: UUID, event_id: UUID) -> list[str]:

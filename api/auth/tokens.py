@@ -42,6 +42,8 @@ class Principal:
         teams: The organizers' teams that the person belongs to.
         session_id: The log-in or the family of refresh tokens that the token comes from; the token ends with it.
         client_id: The third-party application that holds the token; None for our own log-in.
+        is_proven: The person had proven the email address when the token was issued; a client that acts for itself
+            always has.
     """
 
     user_id: UUID
@@ -50,6 +52,7 @@ class Principal:
     scopes: frozenset[Scope] = frozenset({Scope.FIRST_PARTY})
     session_id: UUID | None = None
     client_id: UUID | None = None
+    is_proven: bool = False
 
 
 class UnknownKey(Refused):
@@ -153,6 +156,8 @@ class AccessTokens:
             claims["teams"] = {str(team): role for team, role in principal.teams.items()}
         if principal.session_id:
             claims["sid"] = str(principal.session_id)
+        if principal.is_proven:
+            claims["email_verified"] = True
         return self._ring.sign(claims, _TYPE)
 
     def read(self, token: str) -> Principal:
@@ -186,6 +191,7 @@ class AccessTokens:
             scopes=frozenset(map(Scope, said["scope"].split())),
             session_id=UUID(session) if session else None,
             client_id=None if client == FIRST_PARTY else UUID(client),
+            is_proven=said.get("email_verified") is True,
         )
         return Claims(principal, UUID(said["jti"]), int(said["exp"]))
 

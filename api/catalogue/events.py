@@ -14,7 +14,7 @@ from api.auth.ownership import is_theirs, may_change, may_see
 from api.auth.tokens import Principal
 from api.catalogue import changes
 from api.catalogue.prices import check_prices
-from api.catalogue.schemas import EventBody, NewEvent
+from api.catalogue.schemas import CancelBody, EventBody, NewEvent
 from api.http.deadlines import with_deadline
 from api.http.problems import documented
 from api.http.resources import CatalogueDatabase, Open, Temporal
@@ -114,12 +114,21 @@ async def cancel(
     temporal: Temporal,
     recorder: Recorder,
     dry_run: Annotated[bool, Query(description="Answer what the cancellation would mean, and cancel nothing.")] = False,
+    body: CancelBody | None = None,
 ) -> EventBody | Estimate:
-    """Sales have stopped when this answers. Bookings are cancelled and refunded afterwards: read `…/cancellation`."""
-    await _own(engine, event_id, caller)
+    """Sales have stopped when this answers. Bookings are cancelled and refunded afterwards: read `…/cancellation`.
+
+    An operator who cancels the event of another organizer says why.
+    """
+    theirs = is_theirs(caller, (await _own(engine, event_id, caller)).organizer_id)
+    reason = body.reason if body else None
     if dry_run:
+        if not theirs:
+            await recorder.record(caller, "event.cancellation-estimated", f"event/{event_id}", reason=reason)
         return await changes.estimate(temporal, event_id)
-    await recorder.record(caller, "event.cancelled", f"event/{event_id}")
+    if not (theirs or reason):
+        raise Refused(ProblemType.INVALID_REQUEST, "reason: the event is not yours: say why.", field="reason")
+    await recorder.record(caller, "event.cancelled", f"event/{event_id}", reason=reason)
     command = CancelEvent(
         event_id=event_id, requested_by=caller.user_id, attempts=opened.settings.compensation_attempts
     )

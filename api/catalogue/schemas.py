@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from adapters.payment.registry import PROVIDERS
-from api.http.schemas import MinorUnits, Name, PositiveInt, RequestModel, SectionName
+from api.http.schemas import MinorUnits, Name, PositiveInt, RequestModel, SectionName, ShortText
 from domain.catalogue import MAX_EVENT_PLACES, MAX_SECTIONS, EventPlan, EventStatus, Section
 from domain.domain_events import Venue
 from domain.exchanges import ExchangePolicy
@@ -162,6 +162,12 @@ class NewEvent(RequestModel):
             venue=Venue(**self.venue.model_dump()),
             sections=tuple(new.section() for new in self.sections),
         )
+
+
+class CancelBody(RequestModel):
+    """Why an event is cancelled. The reason is for the audit log, and operators give it for events of others."""
+
+    reason: ShortText | None = Field(default=None, examples=["The organizer asked us by telephone."])
 
 
 class EventBody(BaseModel):

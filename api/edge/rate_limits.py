@@ -41,7 +41,7 @@ _BY_CALL: Final[Mapping[tuple[str, str], Class]] = {
     ("GET", "/v1/me/export"): "export",
     ("HEAD", "/v1/me/export"): "export",
 }
-_PAYING: Final = ("/payment", "/refund")
+_PAYING: Final = ("/payment", "/refund", "/exchange")
 _SEATS: Final = re.compile(r"/v1/events/[^/]*/seats")
 _OF_THE_ADDRESS: Final = {"log-in", "register"}
 _NEVER_OPEN: Final = {"log-in", "register"}

@@ -129,7 +129,9 @@ async def first_party_tokens(request: Request, connection: AsyncConnection, sess
     granted = await rights.find(connection, session.user_id)
     if granted is None:
         raise Refused(ProblemType.UNAUTHENTICATED, "The account no longer exists.")
-    principal = Principal(session.user_id, granted.roles, granted.teams, session_id=session.session_id)
+    principal = Principal(
+        session.user_id, granted.roles, granted.teams, session_id=session.session_id, is_proven=granted.is_proven
+    )
     return Tokens(access_token=tokens.issue(principal, granted.at), refresh_token=session.refresh_token)
 
 

@@ -24,10 +24,10 @@ from api.http.sagas import notify_workflow, start
 from config.settings import Settings
 from db.engine import autocommit
 from db.payment import late_payments, webhooks
-from db.payment.attempts import Attempt
+from db.payment.attempts import Attempt, AttemptState
 from db.payment.webhooks import WebhookAction, WebhookDecision
 from domain.payment_gateway import WebhookVerifier
-from domain.payments import LatePayment, NotificationRefused, ProviderNotification
+from domain.payments import LatePayment, NotificationKind, NotificationRefused, ProviderNotification
 from domain.problems import ProblemType, Refused
 from temporal.policies import booking_policy
 from workflows.ids import (
@@ -35,9 +35,11 @@ from workflows.ids import (
     exchange_workflow_id,
     refund_workflow_id,
     start_late_payment,
+    start_provider_refunds,
     start_refund_taken_back,
 )
 from workflows.late_payment import LatePaymentWorkflow
+from workflows.provider_refunds import ProviderRefunds
 from workflows.refund_taken_back import RefundTakenBack
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[PUBLIC])
@@ -83,6 +85,9 @@ async def _take(news: ProviderNotification, opened: Resources, engine: AsyncEngi
         await notify_workflow(opened.part(Client), refund_workflow_id(refund_id))
     for refund_id in given:
         await with_deadline(_check_again(opened, refund_id))
+    paid = _to_check(news, attempt) if not refunds else None
+    if paid:
+        await with_deadline(_check_provider_refunds(opened, paid))
     if attempt is None or course in (WebhookAction.IGNORED, WebhookAction.REFUND):
         return
     if course is WebhookAction.SAGA:
@@ -111,6 +116,20 @@ def _waiting_for(attempt: Attempt) -> str:
 async def _check_again(opened: Resources, refund_id: UUID) -> None:
     """Have a workflow find out whether a refund that had succeeded has failed after all."""
     await start(opened.part(Client), RefundTakenBack.run, refund_id, start_refund_taken_back(refund_id))
+
+
+def _to_check(news: ProviderNotification, attempt: Attempt | None) -> UUID | None:
+    """The booking whose money the provider may have given back without our request."""
+    if news.kind is not NotificationKind.REFUND:
+        return None
+    if attempt is None:
+        return news.booking_id
+    return attempt.booking_id if attempt.state is AttemptState.CAPTURED else None
+
+
+async def _check_provider_refunds(opened: Resources, booking_id: UUID) -> None:
+    """Have a workflow find out what the provider has given back."""
+    await start(opened.part(Client), ProviderRefunds.run, booking_id, start_provider_refunds(booking_id))
 
 
 async def _handle_late_payment(opened: Resources, attempt: Attempt) -> None:

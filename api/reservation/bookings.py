@@ -42,7 +42,7 @@ async def post_booking(
     body: BookingBody, user: Buyer, context: Reservation, response: Response, key: IdempotencyKey
 ) -> Booking:
     """Hold all the places, or none: a 409 names the places that other buyers have."""
-    booking = await hold.hold(context, user.user_id, body, key)
+    booking = await hold.hold(context, user, body, key)
     response.headers["Location"] = f"/v1/bookings/{booking.id}"
     return booking
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import Annotated, NamedTuple
+from datetime import timedelta
+from typing import Annotated, Final, NamedTuple
 
 from fastapi import Depends
 from redis.asyncio import Redis
@@ -11,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from adapters.redis.availability import SeatAvailability
-from adapters.redis.hold_quota import HoldQuota
+from adapters.redis.charge_quota import ChargeQuota
+from adapters.redis.hold_quota import HoldCaps, HoldQuota
 from adapters.redis.return_pauses import ReturnPauses
 from adapters.redis.seat_locks import SeatLocks
 from api.auth.audit import AuditRecorder, Recorder
@@ -21,19 +23,41 @@ from config.settings import Settings
 
 
 class Seats(NamedTuple):
-    """What Redis knows of seats and of the buyers who hold them, and answers that are kept; one for each process."""
+    """What Redis knows of seats and of the buyers who hold and pay for them, and kept answers; one for each process."""
 
     locks: SeatLocks
     availability: SeatAvailability
     hold_quota: HoldQuota
+    charge_quota: ChargeQuota
     return_pauses: ReturnPauses
     answers: SeatAnswers
 
 
 async def open_seats(settings: Settings, redis: Redis, stack: AsyncExitStack) -> Seats:
     """For the reservation service's processes."""
-    quota = HoldQuota(redis, settings.live_holds, settings.unpaid_holds)
-    return Seats(SeatLocks(redis), SeatAvailability(redis), quota, ReturnPauses(redis), SeatAnswers())
+    return Seats(
+        SeatLocks(redis),
+        SeatAvailability(redis),
+        HoldQuota(redis, _hold_caps(settings)),
+        ChargeQuota(redis, settings.charges_of_booking, settings.charges_of_card),
+        ReturnPauses(redis),
+        SeatAnswers(),
+    )
+
+
+def _hold_caps(settings: Settings) -> HoldCaps:
+    return HoldCaps(
+        live=settings.live_holds,
+        unproven_live=settings.unproven_live_holds,
+        unpaid=settings.unpaid_holds,
+        address_places=settings.address_places,
+        unproven_address_places=settings.unproven_address_places,
+        payment=timedelta(seconds=settings.payment_window) + _LONGEST_UNDO,
+    )
+
+
+_LONGEST_UNDO: Final = timedelta(minutes=5)
+"""How much longer than its window a payment may keep the seats, while its provider is asked again and again."""
 
 
 class ReservationContext(NamedTuple):
@@ -43,6 +67,7 @@ class ReservationContext(NamedTuple):
     engine: AsyncEngine
     locks: SeatLocks
     hold_quota: HoldQuota
+    charge_quota: ChargeQuota
     return_pauses: ReturnPauses
     temporal: Client
     recorder: AuditRecorder
@@ -53,7 +78,14 @@ async def _context(
 ) -> ReservationContext:
     seats = opened.part(Seats)
     return ReservationContext(
-        opened.settings, engine, seats.locks, seats.hold_quota, seats.return_pauses, temporal, recorder
+        opened.settings,
+        engine,
+        seats.locks,
+        seats.hold_quota,
+        seats.charge_quota,
+        seats.return_pauses,
+        temporal,
+        recorder,
     )
 
 

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
-from adapters.redis.hold_quota import HoldQuota
+from adapters.redis.hold_quota import Hold
+from api.auth.tokens import Principal
+from api.edge.rate_limits import address_of
+from api.reservation.context import ReservationContext
 from db.engine import autocommit
 from db.reservation.bookings import bookings
 from domain.bookings import PAID, BookingRequest
@@ -21,36 +22,50 @@ _MAY_BE_HELD: Final = {
 
 
 @asynccontextmanager
-async def counted(hold_quota: HoldQuota, engine: AsyncEngine, request: BookingRequest) -> AsyncIterator[None]:
+async def counted(context: ReservationContext, buyer: Principal, request: BookingRequest) -> AsyncIterator[None]:
     """Count a hold while it is made. A refused hold does not count; one whose outcome is unknown does.
 
     Raises:
-        Refused: The user holds too many of the event's places, or has given up too many.
+        Refused: The user, or all users at the address, hold too much of the event, or the user has given up too much.
     """
-    wait = await _admit(hold_quota, request)
+    hold = _hold(context, buyer, request)
+    wait = await context.hold_quota.admit(hold)
     if wait:
-        await _count_ends(hold_quota, engine, request)
-        wait = await _admit(hold_quota, request)
+        await _note_ends(context, hold)
+        wait = await context.hold_quota.admit(hold)
     if wait:
-        detail = "You have held as many bookings of this event as you may without paying. Pay for one, or wait."
-        raise Refused(ProblemType.TOO_MANY_HOLDS, detail, retry_after=wait)
+        raise _too_many(hold, wait)
     try:
         yield
     except Refused as refusal:
         if refusal.problem.type not in _MAY_BE_HELD:
-            await hold_quota.forget(request.user_id, request.event_id, request.id)
+            await context.hold_quota.never_held(hold)
         raise
 
 
-async def _admit(hold_quota: HoldQuota, request: BookingRequest) -> int:
-    return await hold_quota.admit(request.user_id, request.event_id, request.id, request.hold_seconds)
+def _hold(context: ReservationContext, buyer: Principal, request: BookingRequest) -> Hold:
+    return Hold(
+        user_id=buyer.user_id,
+        event_id=request.event_id,
+        booking_id=request.id,
+        places=len(request.seats) + sum(request.quantities.values()),
+        hold_seconds=request.hold_seconds,
+        address=address_of(context.recorder.request.scope),
+        is_proven=buyer.is_proven,
+    )
 
 
-async def _count_ends(hold_quota: HoldQuota, engine: AsyncEngine, request: BookingRequest) -> None:
+def _too_many(hold: Hold, wait: int) -> Refused:
+    detail = "You, or the buyers at your network address, hold as much of this event as may be held without paying."
+    remedy = "Pay for a booking, or wait."
+    if not hold.is_proven:
+        remedy = "Pay for a booking, confirm your email address and log in again to hold more, or wait."
+    return Refused(ProblemType.TOO_MANY_HOLDS, f"{detail} {remedy}", retry_after=wait)
+
+
+async def _note_ends(context: ReservationContext, hold: Hold) -> None:
     """Forget bookings that ended while no API process waited: paid after 3-D Secure, or expired. Their rows say so."""
-    known = await hold_quota.counted(request.user_id, request.event_id)
-    async with autocommit(engine) as connection:
+    known = await context.hold_quota.counted(hold)
+    async with autocommit(context.engine) as connection:
         ended = await bookings.ended(connection, known)
-    for booking_id, status in ended.items():
-        forget = hold_quota.forget if status in PAID else hold_quota.let_go
-        await forget(request.user_id, request.event_id, booking_id)
+    await context.hold_quota.note_ends(hold, {id: status in PAID for id, status in ended.items()})

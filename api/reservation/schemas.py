@@ -103,13 +103,11 @@ class PaymentBody(BaseModel):
     payment_method: PaymentMethod | None = None
 
 
-class ExchangeBody(RequestModel):
-    """Which ticket, and for which seat. Where the new seat costs more, `provider` and `payment_method` pay for it."""
+class ExchangeQuoteBody(RequestModel):
+    """Which ticket, and for which seat."""
 
     ticket: UUID
     seat: Annotated[str, StringConstraints(max_length=80)] = Field(examples=["A-1-12"])
-    provider: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
-    payment_method: PaymentMethod | None = None
 
     @field_validator("seat")
     @classmethod
@@ -117,13 +115,26 @@ class ExchangeBody(RequestModel):
         return str(SeatName.parse(_composed(seat)))
 
 
-class RefundBody(RequestModel):
-    """Which tickets to give back: some, or all valid tickets where none are named."""
+class ExchangeBody(ExchangeQuoteBody):
+    """Which ticket, and for which seat. Where the new seat costs more, `provider` and `payment_method` pay for it."""
 
-    reason: ShortText = Field(examples=["We cannot come."])
+    provider: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
+    payment_method: PaymentMethod | None = None
+
+
+class RefundQuoteBody(RequestModel):
+    """Which tickets: some, or all valid tickets where none are named."""
+
     tickets: list[UUID] = Field(default=[], max_length=MAX_PLACES)
     waive_policy: bool = Field(
         default=False,
         strict=True,
-        description="Support and operators only: refund in full and at any time, whatever the event's policy says.",
+        description="Support and operators only, and not for bookings of their own: in full and at any time, whatever "
+        "the event's policy says.",
     )
+
+
+class RefundBody(RefundQuoteBody):
+    """Which tickets to give back: some, or all valid tickets where none are named."""
+
+    reason: ShortText = Field(examples=["We cannot come."])

@@ -10,17 +10,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.identity import Role, TeamRole
 
-_HELD = text("SELECT roles FROM users WHERE id = :id AND erased_at IS NULL FOR SHARE")
+_HELD = text(
+    "SELECT roles, verified_at IS NOT NULL AS is_proven FROM users WHERE id = :id AND erased_at IS NULL FOR SHARE"
+)
 _NOW = text("SELECT extract(epoch FROM clock_timestamp())::float")
 
 _TEAMS = text("SELECT team_id, role FROM team_members WHERE user_id = :id AND accepted_at IS NOT NULL")
 
 
 class Rights(NamedTuple):
-    """The rights for a token, and their time (seconds since the epoch, by the database's clock)."""
+    """The rights for a token, and their time (seconds since the epoch, by the database's clock).
+
+    Attributes:
+        is_proven: The person has proven the email address.
+    """
 
     roles: frozenset[Role]
     teams: dict[UUID, TeamRole]
+    is_proven: bool
     at: float
 
 
@@ -37,11 +44,12 @@ def of_user(connection: Connection, user_id: UUID) -> Rights | None:
 
     It waits for a change that is under way: a token from before the change would be revoked at once.
     """
-    roles = connection.scalar(_HELD, {"id": user_id})
-    if roles is None:
+    held = connection.execute(_HELD, {"id": user_id}).one_or_none()
+    if held is None:
         return None
-    teams = connection.execute(_TEAMS, {"id": user_id})
-    return Rights(frozenset(map(Role, roles)), {team: TeamRole(role) for team, role in teams}, now(connection))
+    roles, is_proven = held
+    teams = {team: TeamRole(role) for team, role in connection.execute(_TEAMS, {"id": user_id})}
+    return Rights(frozenset(map(Role, roles)), teams, is_proven, now(connection))
 
 
 def now(connection: Connection) -> float:

@@ -36,6 +36,11 @@ class TryState(StrEnum):
 BY_HAND = "by_hand"
 """The code of a try without a request to the provider: an operator has confirmed another way of payment."""
 
+BY_PROVIDER = "by_provider"
+"""The code of a refund that the provider made without our request."""
+
+_NOT_OURS = (BY_HAND, BY_PROVIDER)
+
 SETTLED = frozenset({TryState.SUCCEEDED, TryState.FAILED})
 
 
@@ -67,7 +72,7 @@ class Try(NamedTuple):
 
 
 async def open_tries(
-    connection: AsyncConnection, refund_id: UUID, booking_id: UUID, number: int, amount: int
+    connection: AsyncConnection, refund_id: UUID, booking_id: UUID, number: int, amount: int, lacking: int = 0
 ) -> list[Try]:
     """The latest try of each part; a new one if there is none yet or it has failed.
 
@@ -77,24 +82,32 @@ async def open_tries(
         booking_id: The booking that paid the money.
         number: The limit of tries of a part, with the new ones.
         amount: Minor units to refund in all; used only for the first tries.
+        lacking: Minor units of it that may be missing, because the provider has given them back without our request.
 
     Returns:
-        An empty list if the booking does not have enough money left.
+        An empty list if the booking does not have enough money left. A part of which nothing is left is left out.
     """
+    await _lock_all(connection, booking_id)
     known = await _tries(connection, refund_id)
-    if known:
-        parts = {each.attempt: each.amount.amount for each in _latest(known) if _may_follow(each, known, number)}
-    else:
-        parts = await _shared_out(connection, booking_id, amount)
+    parts = await (_again(connection, known, number) if known else _first(connection, booking_id, amount, lacking))
     opened = [
         {"refund_id": refund_id, "attempt": attempt, "number": following, "booking_id": booking_id, "amount": part}
         for following, (attempt, part) in enumerate(parts.items(), start=len(known) + 1)
+        if part
     ]
-    if not opened:
-        return _latest(known)
-    once = insert(RefundRow).values(opened).on_conflict_do_nothing().returning(RefundRow.number)
-    new = set((await connection.execute(once)).scalars())
-    return [each._replace(is_new=each.number in new) for each in _latest(await _tries(connection, refund_id))]
+    new: set[int] = set()
+    if opened:
+        once = insert(RefundRow).values(opened).on_conflict_do_nothing().returning(RefundRow.number)
+        new = set((await connection.execute(once)).scalars())
+    latest = _latest(await _tries(connection, refund_id))
+    return [each._replace(is_new=each.number in new) for each in latest if parts.get(each.attempt) != 0]
+
+
+async def _again(connection: AsyncConnection, known: Sequence[Try], number: int) -> dict[int, int]:
+    """What the parts that have failed try again, by attempt; 0 where nothing is left."""
+    left = await _left(connection, known[0].booking_id)
+    failed = [each for each in _latest(known) if _may_follow(each, known, number)]
+    return {each.attempt: min(each.amount.amount, left.get(each.attempt, 0)) for each in failed}
 
 
 def _latest(tries: Sequence[Try]) -> list[Try]:
@@ -105,16 +118,28 @@ def _may_follow(last: Try, tries: Sequence[Try], number: int) -> bool:
     return last.state is TryState.FAILED and sum(each.attempt == last.attempt for each in tries) < number
 
 
-async def _shared_out(connection: AsyncConnection, booking_id: UUID, amount: int) -> dict[int, int]:
+async def opens_tries(connection: AsyncConnection, refund_id: UUID, number: int) -> bool:
+    """Whether `open_tries` would open a new try."""
+    known = await _tries(connection, refund_id)
+    return not known or any(_may_follow(each, known, number) for each in _latest(known))
+
+
+async def _first(connection: AsyncConnection, booking_id: UUID, amount: int, lacking: int) -> dict[int, int]:
     """The share of each of the booking's intents, by the attempt's number; the oldest is used up first."""
-    spent = await _given_or_on_its_way(connection, booking_id)
     parts = {}
-    for attempt in await attempts.captured(connection, booking_id):
-        part = min(amount, attempt.amount.amount - spent.get(attempt.number, 0))
+    for attempt, left in (await _left(connection, booking_id)).items():
+        part = min(amount, left)
         if part > 0:
-            parts[attempt.number] = part
+            parts[attempt] = part
             amount -= part
-    return {} if amount else parts
+    return {} if amount > lacking else parts
+
+
+async def _left(connection: AsyncConnection, booking_id: UUID) -> dict[int, int]:
+    """What is left of each captured attempt of a booking, by number, oldest first."""
+    spent = await _given_or_on_its_way(connection, booking_id)
+    captured = await attempts.captured(connection, booking_id)
+    return {each.number: each.amount.amount - spent.get(each.number, 0) for each in captured}
 
 
 async def _given_or_on_its_way(connection: AsyncConnection, booking_id: UUID) -> dict[int, int]:
@@ -153,19 +178,26 @@ def _try(row: Row[*tuple[Any, ...]]) -> Try:
     )
 
 
-async def note_by_hand(connection: AsyncConnection, refund_id: UUID, booking_id: UUID, amount: int) -> None:
+async def note_by_hand(
+    connection: AsyncConnection, refund_id: UUID, booking_id: UUID, amount: int, lacking: int = 0
+) -> int:
     """Post what the tries of a refund have not paid, because an operator confirms all of it; repeated, no change.
 
     A pending try counts as paid: the operator is responsible for that.
+
+    Returns:
+        Minor units of all the refund's tries together.
     """
-    for given in await open_tries(connection, refund_id, booking_id, sys.maxsize, amount):
+    tries = await open_tries(connection, refund_id, booking_id, sys.maxsize, amount, lacking)
+    for given in tries:
         await note(connection, given, TryState.SUCCEEDED, BY_HAND)
+    return sum(given.amount.amount for given in tries)
 
 
 async def succeeded(connection: AsyncConnection, refund_id: UUID) -> list[Try]:
     """What the provider has confirmed of a refund."""
     tries = await _tries(connection, refund_id)
-    return [each for each in tries if each.state is TryState.SUCCEEDED and each.code != BY_HAND]
+    return [each for each in tries if each.state is TryState.SUCCEEDED and each.code not in _NOT_OURS]
 
 
 async def is_owed(connection: AsyncConnection, refund_id: UUID) -> bool:
@@ -175,7 +207,7 @@ async def is_owed(connection: AsyncConnection, refund_id: UUID) -> bool:
 
 async def take_back(connection: AsyncConnection, given: Try, code: str | None) -> None:
     """A try that had succeeded has failed after all: the money is owed again. The event is appended once."""
-    await _lock(connection, given)
+    await lock_attempt(connection, given.booking_id, given.attempt)
     changed = await connection.execute(
         update(RefundRow)
         .where(RefundRow.refund_id == given.refund_id, RefundRow.number == given.number)
@@ -204,7 +236,7 @@ async def mint_key(connection: AsyncConnection, given: Try) -> None:
 
 async def note(connection: AsyncConnection, given: Try, state: TryState, code: str | None = None) -> None:
     """Store the provider's answer to a try; if the money is paid, append the event, once."""
-    await _lock(connection, given)
+    await lock_attempt(connection, given.booking_id, given.attempt)
     changed = await connection.execute(
         update(RefundRow)
         .where(RefundRow.refund_id == given.refund_id, RefundRow.number == given.number)
@@ -216,11 +248,17 @@ async def note(connection: AsyncConnection, given: Try, state: TryState, code: s
         await _close_if_nothing_is_left(connection, given)
 
 
-async def _lock(connection: AsyncConnection, given: Try) -> None:
-    """Serializes the refunds of one booking, so that sums and event sequences are correct."""
+async def _lock_all(connection: AsyncConnection, booking_id: UUID) -> None:
+    """As `lock_attempt`, for all attempts of a booking."""
+    own = select(AttemptRow.number).where(AttemptRow.booking_id == booking_id)
+    await connection.execute(own.order_by(AttemptRow.number).with_for_update())
+
+
+async def lock_attempt(connection: AsyncConnection, booking_id: UUID, number: int) -> None:
+    """Serializes the refunds of one attempt, so that sums and event sequences are correct."""
     await connection.execute(
         select(AttemptRow.number)
-        .where(AttemptRow.booking_id == given.booking_id, AttemptRow.number == given.attempt)
+        .where(AttemptRow.booking_id == booking_id, AttemptRow.number == number)
         .with_for_update()
     )
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy import Executable, Row, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation.tables import EventRow, SectionRow
@@ -16,7 +16,7 @@ from domain.seats import SeatName
 
 
 class Sale(NamedTuple):
-    """An event's sections by name, the length of its holds, and the database's clock (UTC).
+    """An event's sections by name, the length of its holds, its start, and the database's clock (UTC).
 
     Attributes:
         providers: The payment providers that the event admits; None for any.
@@ -25,16 +25,20 @@ class Sale(NamedTuple):
     hold_seconds: int
     currency: str
     sections: dict[str, Row[Any]]
+    starts_at: datetime
     now: datetime
     providers: Sequence[str] | None = None
 
 
-_SALE = (
-    select(EventRow.hold_seconds, EventRow.currency, EventRow.providers, func.now().label("now"), SectionRow)
+_SALE_COLUMNS = (EventRow.hold_seconds, EventRow.currency, EventRow.providers, EventRow.starts_at)
+_BEGUN_SALE = (
+    select(*_SALE_COLUMNS, func.now().label("now"), SectionRow)
     .join(SectionRow, SectionRow.event_id == EventRow.id)
-    .where(EventRow.id == bindparam("event_id"), EventRow.status == "on_sale", EventRow.starts_at > func.now())
+    .where(EventRow.id == bindparam("event_id"), EventRow.status == "on_sale")
 )
+_SALE = _BEGUN_SALE.where(EventRow.starts_at > func.now())
 _LOCKED_SALE = _SALE.with_for_update(read=True, of=EventRow)
+_LOCKED_BEGUN_SALE = _BEGUN_SALE.with_for_update(read=True, of=EventRow)
 
 
 async def find_sale(connection: AsyncConnection, event_id: UUID, *, lock: bool = False) -> Sale:
@@ -43,11 +47,25 @@ async def find_sale(connection: AsyncConnection, event_id: UUID, *, lock: bool =
     Raises:
         Refused: The event is not on sale, or no longer.
     """
-    rows: list[Any] = list(await connection.execute(_LOCKED_SALE if lock else _SALE, {"event_id": event_id}))
+    return await _read(connection, _LOCKED_SALE if lock else _SALE, event_id)
+
+
+async def lock_begun_sale(connection: AsyncConnection, event_id: UUID) -> Sale:
+    """The offer for what a buyer began before the event did; it cannot be cancelled before this transaction ends.
+
+    Raises:
+        Refused: The event is cancelled.
+    """
+    return await _read(connection, _LOCKED_BEGUN_SALE, event_id)
+
+
+async def _read(connection: AsyncConnection, statement: Executable, event_id: UUID) -> Sale:
+    rows: list[Any] = list(await connection.execute(statement, {"event_id": event_id}))
     if not rows:
         raise not_on_sale(event_id)
     first = rows[0]
-    return Sale(first.hold_seconds, first.currency, {row.name: row for row in rows}, first.now, first.providers)
+    sections = {row.name: row for row in rows}
+    return Sale(first.hold_seconds, first.currency, sections, first.starts_at, first.now, first.providers)
 
 
 def not_on_sale(event_id: UUID) -> Refused:

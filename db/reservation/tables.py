@@ -180,7 +180,8 @@ class RefundRow(Base):
 class ExchangeRow(Base):
     """An exchange of a ticket's seat. The booking has a claim on `seat` while the exchange is under way.
 
-    `difference` is the difference in price, in minor units; `refund_id` refunds a negative one.
+    `difference` is the difference in price, in minor units. Of a negative one, `returns` goes back by the refund
+    `refund_id`, and `fee` is kept.
     """
 
     __tablename__ = "exchanges"
@@ -193,6 +194,8 @@ class ExchangeRow(Base):
     seat: Mapped[str]
     new_ticket: Mapped[UUID | None] = mapped_column(ForeignKey("tickets.id"))
     difference: Mapped[int] = mapped_column(BigInteger)
+    returns: Mapped[int] = mapped_column(BigInteger)
+    fee: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str]
     refund_id: Mapped[UUID | None] = mapped_column(ForeignKey("refunds.id"))
     body_sha256: Mapped[str]

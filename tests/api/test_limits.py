@@ -20,7 +20,7 @@ from tests.api.partners import register
 from tests.api.people import Person, problem
 from tests.api.test_recovery import mailed_token
 from tests.api.test_second_factor import enrol
-from tests.buyer import CARD_WITH_3DS
+from tests.buyer import CARD_WITH_3DS, DECLINED_CARD
 from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
@@ -28,7 +28,15 @@ from tests.waiting import eventually
 # Windows that do not end while a test runs.
 TIGHT = {"read": "4/month", "log-in-failures": "3/month", "log-in-failures-of-account": "5/month"}
 LIMITS = orjson.dumps({name: TIGHT.get(name, "1000/month") for name in RATE_LIMITS}).decode()
-STRICT = {"SEATWRIGHT_RATE_LIMITS": LIMITS, "SEATWRIGHT_LIVE_HOLDS": "2", "SEATWRIGHT_UNPAID_HOLDS": "4"}
+STRICT = {
+    "SEATWRIGHT_RATE_LIMITS": LIMITS,
+    "SEATWRIGHT_LIVE_HOLDS": "2",
+    "SEATWRIGHT_UNPAID_HOLDS": "4",
+    "SEATWRIGHT_ADDRESS_PLACES": "20",
+    "SEATWRIGHT_UNPROVEN_ADDRESS_PLACES": "6",
+    "SEATWRIGHT_CHARGES_OF_BOOKING": "3",
+    "SEATWRIGHT_CHARGES_OF_CARD": "8",
+}
 
 
 @pytest.fixture(scope="module")
@@ -308,6 +316,94 @@ async def test_seats_that_one_did_not_get_do_not_count(strict: httpx2.AsyncClien
     await platform.new_buyer().held(event, "A-1-1")
     assert {(await unlucky.hold(event, "A-1-1")).status_code for _ in range(6)} == {409}
     assert (await unlucky.hold(event, "A-1-2")).status_code == 201
+
+
+async def test_places_that_are_being_paid_count_after_their_hold_has_ended(
+    strict: httpx2.AsyncClient, platform: PlatformClient
+) -> None:
+    event, buyer = await platform.event(hold_seconds=4), platform.new_buyer().at(strict)
+    paying = [await buyer.held(event, f"A-1-{number}") for number in (1, 2)]
+    for booking in paying:
+        assert (await buyer.pay(booking, CARD_WITH_3DS)).status_code == 202
+    await asyncio.sleep(5)
+    refused = await buyer.hold(event, "A-1-3")
+    assert (refused.status_code, problem(refused)) == (429, "too-many-holds")
+    assert int(refused.headers["retry-after"]) > 0
+    assert (await buyer.abandon(paying[0])).status_code == 200
+    await buyer.ends_as(paying[0], "expired")
+    assert (await buyer.hold(event, "A-1-3")).status_code == 201
+
+
+async def test_a_buyer_with_an_unproven_address_holds_less(
+    strict: httpx2.AsyncClient, platform: PlatformClient
+) -> None:
+    event, buyer = await platform.event(), platform.new_buyer(is_proven=False).at(strict)
+    assert (await buyer.hold(event, "A-1-1")).status_code == 201
+    refused = await buyer.hold(event, "A-1-2")
+    assert (refused.status_code, problem(refused)) == (429, "too-many-holds")
+    assert "confirm your email address" in refused.json()["detail"]
+
+
+async def hold_together(
+    http: httpx2.AsyncClient, platform: PlatformClient, event: str, places: int, address: dict[str, str], proven: bool
+) -> int:
+    """The status of a hold by a new buyer at this address."""
+    buyer = platform.new_buyer(is_proven=proven).at(http)
+    buyer.headers |= address
+    return (await buyer.hold(event, quantities={"Standing": places})).status_code
+
+
+async def test_unproven_buyers_at_one_address_together_hold_no_more_than_its_cap(
+    strict: httpx2.AsyncClient, platform: PlatformClient
+) -> None:
+    event, here, there = await platform.event(), from_somewhere(), from_somewhere()
+    answers = [await hold_together(strict, platform, event, 3, here, proven=False) for _ in range(3)]
+    assert answers == [201, 201, 429]
+    assert await hold_together(strict, platform, event, 3, there, proven=False) == 201
+    answers = [await hold_together(strict, platform, event, 5, here, proven=True) for _ in range(3)]
+    assert answers == [201, 201, 429]
+    assert await hold_together(strict, platform, event, 4, here, proven=True) == 201
+
+
+async def test_what_has_ended_makes_room_at_its_address(strict: httpx2.AsyncClient, platform: PlatformClient) -> None:
+    event, here = await platform.event(hold_seconds=3), from_somewhere()
+    assert await hold_together(strict, platform, event, 6, here, proven=False) == 201
+    assert await hold_together(strict, platform, event, 1, here, proven=False) == 429
+
+    async def has_room() -> bool:
+        return await hold_together(strict, platform, event, 6, here, proven=False) == 201
+
+    await eventually(has_room, within=20, every=1)
+
+
+async def test_payments_and_exchanges_of_one_booking_share_a_limit_of_tries_in_vain(
+    strict: httpx2.AsyncClient, platform: PlatformClient
+) -> None:
+    event, buyer = await platform.event(), platform.new_buyer().at(strict)
+    booking = await buyer.held(event, "B-1-1")
+    keys = [str(uuid4()) for _ in range(2)]
+    for key in keys:
+        assert (await buyer.pay(booking, DECLINED_CARD, key=key)).status_code == 402
+    assert [(await buyer.pay(booking, DECLINED_CARD, key=key)).status_code for key in keys] == [402, 402]
+    ticket = (await buyer.pay(booking)).json()["tickets"][0]["id"]  # a success does not count
+    declined = await buyer.exchange(booking, ticket, "A-1-1", method=DECLINED_CARD)
+    assert (declined.status_code, declined.headers["ratelimit-policy"][:5]) == (402, '"pay"')
+    for _ in range(2):
+        refused = await buyer.exchange(booking, ticket, "A-1-1", method=DECLINED_CARD)
+        assert (refused.status_code, problem(refused)) == (429, "rate-limited")
+        assert 0 < int(refused.headers["retry-after"]) <= 900
+    assert (await buyer.exchange(booking, ticket, "B-1-2", method=None)).status_code == 200
+
+
+async def test_one_card_is_tried_only_so_often_by_any_buyer(
+    strict: httpx2.AsyncClient, platform: PlatformClient
+) -> None:
+    event, card = await platform.event(), "pm_card_visa_chargeDeclinedLostCard"
+    answers = []
+    for number in range(1, 11):
+        buyer = platform.new_buyer().at(strict)
+        answers.append((await buyer.pay(await buyer.held(event, f"A-1-{number}"), card)).status_code)
+    assert answers == [402] * 8 + [429] * 2
 
 
 CHANGE = {"old_password": "a wrong guess", "password": "another battery staple"}

@@ -25,10 +25,12 @@ ALLOWED: dict[str, set[str]] = {
     "GET /v1/bookings/{booking_id}/payment/return": EVERYONE,  # it only says "thank you"
     "POST /v1/bookings/{booking_id}/payment/return": EVERYONE,
     "POST /v1/bookings/{booking_id}/refund": {"owner", "support", "operator"},
+    "POST /v1/bookings/{booking_id}/refund/quote": {"owner", "support", "operator"},
     "GET /v1/bookings/{booking_id}/refunds": {"owner", "support", "operator"},
     "GET /v1/bookings/{booking_id}/stream": {"owner", "support", "operator"},
     "GET /v1/bookings/{booking_id}/timeline": {"support", "operator"},
     "POST /v1/bookings/{booking_id}/exchange": {"owner"},
+    "POST /v1/bookings/{booking_id}/exchange/quote": {"owner", "support", "operator"},
     "GET /v1/bookings/{booking_id}/exchanges": {"owner", "support", "operator"},
     "GET /v1/bookings/{booking_id}/exchanges/{exchange_id}": set(),  # there is none
     "DELETE /v1/bookings/{booking_id}/exchanges/{exchange_id}": set(),
@@ -54,6 +56,8 @@ ALLOWED: dict[str, set[str]] = {
 OF_SOLD_EVENT = ("/sales", "/cancellation")
 BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/bookings/{booking_id}/exchange": {"ticket": str(uuid4()), "seat": "A-1-2"},
+    "POST /v1/bookings/{booking_id}/exchange/quote": {"ticket": str(uuid4()), "seat": "A-1-2"},
+    "POST /v1/events/{event_id}/cancel": {"reason": "The organizer asked us by telephone."},
     "POST /v1/bookings/{booking_id}/payment": {"provider": "stripe", "payment_method": "pm_card_visa_chargeDeclined"},
     "POST /v1/bookings/{booking_id}/refund": {"reason": "We cannot come."},
     "PUT /v1/teams/{team_id}/members/{user_id}": {"role": "staff"},

@@ -61,10 +61,10 @@ def a_late_payment(settlement: LateSettlement) -> LatePaymentSettled:
     )
 
 
-def an_exchange(amount: int, returns: int) -> TicketExchanged:
+def an_exchange(amount: int, returns: int, fee: int = 0) -> TicketExchanged:
     return TicketExchanged(
         **BOOKING, status=BookingStatus.CONFIRMED, exchange_id=uuid4(), event_name="Sad & Happy", starts_at=STARTS_AT,
-        old=OLD, new=NEW, amount=amount, returns=returns, currency="EUR",
+        old=OLD, new=NEW, amount=amount, returns=returns, fee=fee, currency="EUR",
     )  # fmt: skip
 
 
@@ -138,7 +138,19 @@ CASES = {
         an_exchange(0, 1000),
         "Your new ticket for Sad & Happy",
         (str(NEW.id), "You get EUR 10.00 back"),
-        (str(OLD.id), "You paid"),
+        (str(OLD.id), "You paid", "policy"),
+    ),
+    "exchanged for a cheaper seat, for a fee": Case(
+        an_exchange(0, 900, fee=100),
+        "Your new ticket for Sad & Happy",
+        ("You get EUR 9.00 back", "keeps EUR 1.00 of the difference"),
+        ("You paid",),
+    ),
+    "exchanged for a cheaper seat, without refunds": Case(
+        an_exchange(0, 0, fee=1000),
+        "Your new ticket for Sad & Happy",
+        ("The new seat costs less", "keeps the difference of EUR 10.00"),
+        ("back", "EUR 0.00"),
     ),
     "exchanged at the same price": Case(
         an_exchange(0, 0), "Your new ticket for Sad & Happy", (str(NEW.id),), (str(OLD.id), "EUR", "back")
@@ -153,7 +165,18 @@ CASES = {
         a_refund(BookingPartiallyRefunded, BookingStatus.PARTIALLY_REFUNDED, tickets=1),
         "Your refund for Sad & Happy",
         ("EUR 43.50 for 1 ticket to", "This ticket is no longer valid", "The other tickets of this booking stay valid"),
-        ("cancelled",),
+        ("cancelled", "fee"),
+    ),
+    "refunded for a fee": Case(
+        a_refund(BookingRefunded, BookingStatus.REFUNDED, fee=650),
+        "Your refund for Sad & Happy",
+        ("We refunded EUR 43.50", "keeps a fee of EUR 6.50"),
+    ),
+    "returned for a fee of the whole price": Case(
+        a_refund(BookingRefunded, BookingStatus.REFUNDED, amount=0, refunded=0, fee=5000),
+        "Your returned tickets for Sad & Happy",
+        ("keeps the whole price, so no money goes back",),
+        ("EUR 0.00", "There is no money", "refunded"),
     ),
     "free tickets, event cancelled": Case(
         a_refund(BookingRefunded, BookingStatus.REFUNDED, amount=0, refunded=0, cause="event_cancelled"),

@@ -50,6 +50,7 @@ from workflows.booking import BookingWorkflow
 from workflows.event_cancellation import EstimateCancellation, EventCancellation
 from workflows.exchange import ExchangeWorkflow
 from workflows.late_payment import LatePaymentWorkflow
+from workflows.provider_refunds import ProviderRefunds
 from workflows.publication import PublishEvent
 from workflows.reconciliation import DailyReconciliation, ReconciliationWorkflow
 from workflows.refund import RefundWorkflow
@@ -60,6 +61,7 @@ RESERVATION_WORKFLOWS = [
     LatePaymentWorkflow,
     RefundWorkflow,
     RefundTakenBack,
+    ProviderRefunds,
     ExchangeWorkflow,
     EventCancellation,
     EstimateCancellation,

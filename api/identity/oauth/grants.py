@@ -173,7 +173,7 @@ class PartnerGrant(ClientCredentialsGrant):  # type: ignore[misc]
             raise InvalidScopeError()
         registered = client.registered
         scopes = scopes_of(allowed)
-        principal = Principal(registered.id, registered.roles, scopes=scopes, client_id=registered.id)
+        principal = Principal(registered.id, registered.roles, scopes=scopes, client_id=registered.id, is_proven=True)
         return _answer(self.server.tokens.issue(principal, rights.now(self.server.connection)), scopes)
 
 
@@ -224,6 +224,7 @@ def _tokens_of(server: Any, family: Family, scopes: frozenset[Scope]) -> dict[st
         scopes=scopes,
         session_id=family.id,
         client_id=family.client_id,
+        is_proven=granted.is_proven,
     )
     return _answer(server.tokens.issue(principal, granted.at), scopes)
 

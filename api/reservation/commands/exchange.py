@@ -14,6 +14,7 @@ from api.auth.tokens import Principal
 from api.http.deadlines import with_deadline
 from api.http.idempotency import digest, exchange_id_for, known_or_planned, refuse_other_body
 from api.http.sagas import WorkflowClosed, answer, start_or_attach, unknown
+from api.reservation import charge_quota
 from api.reservation.answers import Answer, refusal
 from api.reservation.booking_saga import about
 from api.reservation.context import ReservationContext
@@ -48,7 +49,7 @@ async def exchange(
     request = _request(context, buyer, booking, body, key, await with_deadline(_now(context)))
     known = await with_deadline(_prepare(context, request))
     if known is None or not (known.is_over or known.state is ExchangeState.ACTION_REQUIRED):
-        known = await _carry_out(context, request)
+        known = await _charge(context, request)
     return _answer(known)
 
 
@@ -119,6 +120,18 @@ async def _known(connection: AsyncConnection, request: ExchangeRequest) -> Excha
     if known:
         refuse_other_body(await history.digest_of(connection, request.id), request.body_sha256)
     return known
+
+
+async def _charge(context: ReservationContext, request: ExchangeRequest) -> Exchange:
+    """Carry out the exchange; where the buyer names a provider, it counts as a try to charge."""
+    payment = request.payment
+    if payment is None:
+        return await _carry_out(context, request)
+    booking_id, id = request.booking_id, str(request.id)
+    async with charge_quota.counted(context, booking_id, id, payment.provider, payment.payment_method) as attempt:
+        exchange = await _carry_out(context, request)
+        attempt.succeeded = exchange.state is ExchangeState.COMPLETED
+    return exchange
 
 
 async def _carry_out(context: ReservationContext, request: ExchangeRequest) -> Exchange:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from adapters.payment.registry import PROVIDERS
 from adapters.redis.seat_locks import ColdEvent, Places
+from api.auth.tokens import Principal
 from api.http.deadlines import with_deadline
 from api.http.idempotency import booking_id_for, digest, refuse_other_body
 from api.http.sagas import WorkflowClosed, unknown
@@ -30,16 +31,16 @@ _MAX_DELAY: Final = timedelta(seconds=20)
 """A hold that Temporal delivers later than this after its caller has stopped waiting is not made."""
 
 
-async def hold(context: ReservationContext, user_id: UUID, body: BookingBody, key: str) -> Booking:
+async def hold(context: ReservationContext, buyer: Principal, body: BookingBody, key: str) -> Booking:
     """Hold all the places of a body, or none; the same key gets the same booking.
 
     Raises:
         Refused: The places cannot be held, the user holds too many, or the outcome is not known.
     """
-    booking_id = booking_id_for(user_id, key, secret(context.settings.booking_id_secret))
-    found = await with_deadline(_prepare(context, body, user_id, booking_id))
+    booking_id = booking_id_for(buyer.user_id, key, secret(context.settings.booking_id_secret))
+    found = await with_deadline(_prepare(context, body, buyer.user_id, booking_id))
     if isinstance(found, BookingRequest):
-        async with hold_quota.counted(context.hold_quota, context.engine, found):
+        async with hold_quota.counted(context, buyer, found):
             return await _hold(context, found)
     if found.may_be_lost:
         return await _hold(context, found.request, again=True)

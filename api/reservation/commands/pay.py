@@ -14,7 +14,7 @@ from api.http.deadlines import with_deadline
 from api.http.idempotency import digest, refuse_other_body, update_id
 from api.http.problems import KINDS
 from api.http.sagas import WorkflowClosed
-from api.reservation import booking_saga
+from api.reservation import booking_saga, charge_quota
 from api.reservation.answers import Answer, closed, refusal, refusal_of
 from api.reservation.booking_saga import about
 from api.reservation.context import ReservationContext
@@ -40,7 +40,17 @@ async def pay(context: ReservationContext, buyer: Principal, booking_id: UUID, b
         Refused: The booking does not allow a payment, the payment failed, or its outcome is not known.
     """
     command = await with_deadline(_prepare(context, buyer, booking_id, body))
-    command_key, wait = update_id("pay", key), context.settings.payment_wait
+    command_key = update_id("pay", key)
+    async with charge_quota.counted(context, booking_id, command_key, body.provider, body.payment_method) as attempt:
+        answer = await _pay(context, booking_id, command, command_key)
+        attempt.succeeded = answer.body["status"] in PAID
+    if attempt.succeeded:
+        await context.hold_quota.forget(buyer.user_id, answer.body["event_id"], booking_id)
+    return answer
+
+
+async def _pay(context: ReservationContext, booking_id: UUID, command: PaymentCommand, command_key: str) -> Answer:
+    wait = context.settings.payment_wait
     try:
         outcome = await booking_saga.pay(context.temporal, booking_id, command, key=command_key, wait=wait)
     except WorkflowClosed as ended:
@@ -49,10 +59,7 @@ async def pay(context: ReservationContext, buyer: Principal, booking_id: UUID, b
             return Answer(booking.model_dump())
         raise closed(booking) from None
     refuse_other_body(outcome.body_sha256, command.body_sha256)
-    answer = await _answer(context, booking_id, outcome, command_key)
-    if answer.body["status"] in PAID:
-        await context.hold_quota.forget(buyer.user_id, answer.body["event_id"], booking_id)
-    return answer
+    return await _answer(context, booking_id, outcome, command_key)
 
 
 async def _prepare(

@@ -47,7 +47,8 @@ async def refund(
     if known:
         return known
     if request.cause is RefundCause.STAFF:
-        await context.recorder.record(caller, "refund.ordered", f"booking/{booking.id}")
+        action = "refund.policy-waived" if request.waives_policy else "refund.ordered"
+        await context.recorder.record(caller, action, f"booking/{booking.id}", reason=request.reason)
     try:
         outcome = await _start(context, request)
     except WorkflowClosed:
@@ -59,11 +60,24 @@ async def refund(
     return outcome.refund
 
 
+def check_waiver(caller: Principal, booking: Booking, waive_policy: bool) -> None:
+    """Check that the caller may waive the policy: staff may, but not in favour of themselves.
+
+    Raises:
+        Refused: FORBIDDEN: The caller is not staff, or has bought the tickets.
+    """
+    if not waive_policy:
+        return
+    if not caller.roles & STAFF:
+        raise Refused(ProblemType.FORBIDDEN, "Only support and operators may waive an event's policy.")
+    if booking.user_id == caller.user_id:
+        raise Refused(ProblemType.FORBIDDEN, "This is your own booking: let a colleague waive the policy.")
+
+
 def _request(
     context: ReservationContext, caller: Principal, booking: Booking, body: RefundBody, key: str
 ) -> RefundRequest:
-    if body.waive_policy and not caller.roles & STAFF:
-        raise Refused(ProblemType.FORBIDDEN, "Only support and operators may waive an event's policy.")
+    check_waiver(caller, booking, body.waive_policy)
     tickets = tuple(sorted(set(body.tickets)))
     whole = _Whole(booking_id=booking.id, reason=body.reason, tickets=tickets, waive_policy=body.waive_policy)
     return RefundRequest(
@@ -83,7 +97,10 @@ def _request(
 async def _prepare(context: ReservationContext, request: RefundRequest) -> Refund | None:
     """The refund that this key has made already; None where it may be started."""
     async with context.engine.connect() as connection:
-        return await known_or_planned(lambda: _known(connection, request), lambda: refunds.plan(connection, request))
+        return await known_or_planned(
+            lambda: _known(connection, request),
+            lambda: refunds.plan(connection, request.booking_id, request.tickets, waived=request.waives_policy),
+        )
 
 
 async def _known(connection: AsyncConnection, request: RefundRequest) -> Refund | None:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Interval, Row, bindparam, func, select, text, update
+from sqlalchemy import Row, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -144,7 +144,7 @@ async def _insert(
         "currency": sale.currency,
         "body_sha256": request.body_sha256,
         "accept_alternatives": request.accept_alternatives,
-        "held_for": timedelta(seconds=sale.hold_seconds),
+        "held_until": min(sale.now + timedelta(seconds=sale.hold_seconds), sale.starts_at),
     }
     row = (await connection.execute(_MAKE, values)).one_or_none()
     return without_tickets(row) if row else None
@@ -152,7 +152,7 @@ async def _insert(
 
 _MAKE = (
     insert(BookingRow)
-    .values(status=BookingStatus.HELD, expires_at=func.now() + bindparam("held_for", type_=Interval()))
+    .values(status=BookingStatus.HELD, expires_at=bindparam("held_until"))
     .on_conflict_do_nothing()
     .returning(BookingRow)
 )
@@ -277,7 +277,9 @@ async def forbid_tickets(connection: AsyncConnection, booking_id: UUID) -> None:
 
 
 async def sell(connection: AsyncConnection, booking: Booking) -> None:
-    """Turn the booking's claims into sold places, if it still has them and the event is on sale.
+    """Turn the booking's claims into sold places, if it still has them and the event is not cancelled.
+
+    A hold ends when its event begins at the latest, and a payment that was begun before its hold ended is completed.
 
     Raises:
         Refused: The event is cancelled, the claim is gone, the buyer has cancelled (`wrong-state`), or the money is
@@ -304,7 +306,7 @@ async def sell(connection: AsyncConnection, booking: Booking) -> None:
 _LOCK_SALE = (
     select(BookingRow.cancel_asked_at, BookingRow.tickets_forbidden)
     .join(EventRow, EventRow.id == BookingRow.event_id)
-    .where(BookingRow.id == bindparam("booking_id"), EventRow.status == "on_sale", EventRow.starts_at > func.now())
+    .where(BookingRow.id == bindparam("booking_id"), EventRow.status == "on_sale")
     .with_for_update(read=True)
 )
 _SELL_SEATS = text(

@@ -51,6 +51,8 @@ async def begin(connection: AsyncConnection, request: ExchangeRequest) -> Exchan
             **request.model_dump(include={"id", "booking_id", "requested_by", "ticket", "seat", "body_sha256"}),
             old_seat=planned.old_seat,
             difference=planned.difference,
+            returns=planned.back.amount,
+            fee=planned.back.fee,
             currency=planned.booking.currency,
         )
         .returning(ExchangeRow)
@@ -72,13 +74,13 @@ async def commit(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
     """Check, between authorization and capture, that the exchange can still be completed.
 
     Raises:
-        Refused: The event is not on sale any more; then nothing is changed.
+        Refused: The event is cancelled; then nothing is changed.
         StaleStep: It has ended.
     """
     exchange = await _known(connection, exchange_id)
     booking = await bookings.find(connection, exchange.booking_id)
     assert booking
-    await offers.find_sale(connection, booking.event_id, lock=True)
+    await offers.lock_begun_sale(connection, booking.event_id)
     committed = {"state": _S.COMMITTED, "action_url": None}
     return await _reach(connection, exchange_id, LIVE, committed)
 
@@ -86,8 +88,8 @@ async def commit(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
 async def swap(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
     """Swap the tickets, the seats and the amount in one transaction; only this step releases the old seat.
 
-    Without a payment there was no earlier check. If the event is no longer on sale then, the exchange fails instead and
-    the ticket stays valid.
+    Without a payment there was no earlier check. If the event is cancelled then, the exchange fails instead and the
+    ticket stays valid.
 
     Raises:
         StaleStep: It has failed, or its difference is not captured.
@@ -102,20 +104,20 @@ async def swap(connection: AsyncConnection, exchange_id: UUID) -> Exchange:
     new = await _reissue(connection, exchange)
     await _change_hands(connection, exchange)
     booking = await _rewrite(connection, exchange, new)
-    refund_id = uuid5(exchange.id, "refund") if exchange.difference < 0 else None
+    refund_id = uuid5(exchange.id, "refund") if exchange.returns else None
     if refund_id:
         requested_by = await _requested_by(connection, exchange_id)
-        await refunds.owe_difference(connection, booking, refund_id, requested_by, -exchange.difference)
+        await refunds.owe_difference(connection, booking, refund_id, requested_by, exchange.returns, exchange.fee)
     completed = {"state": _S.COMPLETED, "new_ticket": new.id, "refund_id": refund_id, "settled_at": func.now()}
     return await _reach(connection, exchange_id, LIVE, completed)
 
 
 async def _why_not_on_sale(connection: AsyncConnection, booking_id: UUID) -> Problem | None:
-    """None if the event is on sale; then it cannot be cancelled before this transaction ends."""
+    """None if the event is not cancelled; then it cannot be cancelled before this transaction ends."""
     event_id = await connection.scalar(select(BookingRow.event_id).where(BookingRow.id == booking_id))
     assert event_id
     try:
-        await offers.find_sale(connection, event_id, lock=True)
+        await offers.lock_begun_sale(connection, event_id)
     except Refused as refusal:
         return refusal.problem
     return None
@@ -158,7 +160,7 @@ async def _rewrite(connection: AsyncConnection, exchange: Exchange, new: Ticket)
     """Replace the booking's seat and change its amount; append the domain event."""
     before = await bookings.find(connection, exchange.booking_id)
     assert before
-    charged, returns = max(exchange.difference, 0), max(-exchange.difference, 0)
+    charged = max(exchange.difference, 0)
     changed = await connection.execute(
         update(BookingRow)
         .where(BookingRow.id == before.id)
@@ -179,7 +181,8 @@ async def _rewrite(connection: AsyncConnection, exchange: Exchange, new: Ticket)
         old=Ticket(id=exchange.ticket, section=SeatName.parse(exchange.old_seat).section, seat=exchange.old_seat),
         new=new,
         amount=charged,
-        returns=returns,
+        returns=exchange.returns,
+        fee=exchange.fee,
         currency=exchange.currency,
     )
     await append(connection, before.id, told)

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation import offers
 from db.reservation.bookings import bookings
+from db.reservation.policies import Policies, find_policies
 from db.reservation.refunds import refunds
 from db.reservation.tables import EventRow, TicketRow
 from domain.bookings import Booking, BookingStatus, Ticket, seats_unavailable
-from domain.exchanges import EXCHANGEABLE, ExchangePolicy, ExchangeRequest
+from domain.exchanges import EXCHANGEABLE, ExchangeRequest
+from domain.money_back import MoneyBack, PriceChange, money_back
 from domain.problems import ProblemType, Refused
 from domain.providers import check_admitted
 
 
 class Plan(NamedTuple):
-    """The ticket, and the difference in price (minor units, negative for a cheaper seat)."""
+    """An exchange at one moment: the ticket, the difference in price, and what goes back of a negative one.
+
+    Attributes:
+        difference: Minor units, negative for a cheaper seat.
+        until: When exchanges of the event end.
+    """
 
     booking: Booking
     ticket: Ticket
     old_seat: str
     difference: int
+    back: MoneyBack
+    until: datetime
 
 
 async def plan(connection: AsyncConnection, request: ExchangeRequest, *, lock: bool = False) -> Plan:
-    """The plan at this moment. Nothing is changed, and claims on the seat are not checked.
+    """The plan at this moment, which includes the payment. Nothing is changed, and claims on the seat are not checked.
 
     Args:
         connection: To the reservation service's database.
@@ -36,24 +46,38 @@ async def plan(connection: AsyncConnection, request: ExchangeRequest, *, lock: b
         lock: The event cannot be cancelled before this transaction ends.
 
     Raises:
-        Refused: The booking is not paid or is being changed, it has no such ticket, the event has no such seat or is
-            not on sale, its policy does not allow it, or the payment for the difference is missing.
+        Refused: As for `plan_seats`; or the payment for the difference is missing.
     """
-    booking = await _changeable(connection, request)
-    ticket, old_seat = await _chosen(connection, booking, request.ticket)
+    planned = await plan_seats(connection, request.booking_id, request.ticket, request.seat, lock=lock)
+    if planned.difference > 0:
+        await _check_payment(connection, request, planned.difference)
+    return planned
+
+
+async def plan_seats(
+    connection: AsyncConnection, booking_id: UUID, asked: UUID, seat: str, *, lock: bool = False
+) -> Plan:
+    """The plan at this moment, whatever way it is paid; the arguments are those of `plan`.
+
+    Raises:
+        Refused: The booking is not paid or is being changed, it has no such ticket, the event has no such seat or is
+            not on sale, or its policy does not allow it.
+    """
+    booking = await _changeable(connection, booking_id)
+    ticket, old_seat = await _chosen(connection, booking, asked)
     offered = await offers.find_sale(connection, booking.event_id, lock=lock)
-    await _check_policy(connection, booking.event_id)
-    price = offers.price_of(offered.sections, [request.seat], {})
-    if request.seat in {each.seat for each in booking.tickets}:
-        raise seats_unavailable([request.seat])
-    difference = price - int(offered.sections[ticket.section].price)
-    if difference > 0:
-        await _check_payment(connection, request, difference)
-    return Plan(booking, ticket, old_seat, difference)
+    policies = await find_policies(connection, booking.event_id)
+    until = _check_open(policies)
+    price = offers.price_of(offered.sections, [seat], {})
+    if seat in {each.seat for each in booking.tickets}:
+        raise seats_unavailable([seat])
+    old_price = int(offered.sections[ticket.section].price)
+    back = money_back(policies.terms, [PriceChange(old_price, price)], booking.amount - booking.refunded)
+    return Plan(booking, ticket, old_seat, price - old_price, back, until)
 
 
-async def _changeable(connection: AsyncConnection, request: ExchangeRequest) -> Booking:
-    booking = await bookings.find(connection, request.booking_id)
+async def _changeable(connection: AsyncConnection, booking_id: UUID) -> Booking:
+    booking = await bookings.find(connection, booking_id)
     if booking is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
     if booking.status is BookingStatus.REFUNDING:
@@ -89,16 +113,12 @@ async def _check_payment(connection: AsyncConnection, request: ExchangeRequest, 
     check_admitted(request.payment.provider, admitted.scalar_one())
 
 
-async def _check_policy(connection: AsyncConnection, event_id: UUID) -> None:
-    found = await connection.execute(
-        select(EventRow.exchange_until_hours, EventRow.starts_at, func.now().label("now")).where(
-            EventRow.id == event_id
-        )
-    )
-    event = found.one()
-    policy = ExchangePolicy(until_hours=event.exchange_until_hours)
-    if policy.is_open(event.starts_at, event.now):
-        return
+def _check_open(policies: Policies) -> datetime:
+    """When exchanges end, if they have not."""
+    policy = policies.exchange
+    ends_at = policy.ends_at(policies.starts_at)
+    if ends_at and policies.now < ends_at:
+        return ends_at
     detail = "Seats of this event cannot be exchanged."
     if policy.until_hours is not None:
         detail = f"Seats of this event can be exchanged until {policy.until_hours} hours before it begins."

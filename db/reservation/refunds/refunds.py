@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation.bookings import bookings
 from db.reservation.bookings.bookings import identity
+from db.reservation.policies import find_policies
 from db.reservation.tables import (
     BookingRow,
     EventRow,
@@ -32,6 +33,7 @@ from domain.domain_events import (
     BookingRefunding,
 )
 from domain.exchanges import LIVE
+from domain.money_back import MoneyBack, PriceChange, RefundTerms, money_back
 from domain.problems import ProblemType, Refused
 from domain.refunds import Refund, RefundCause, RefundPolicy, RefundRequest, RefundState
 
@@ -39,22 +41,31 @@ _REFUNDABLE = (BookingStatus.CONFIRMED, BookingStatus.PARTIALLY_REFUNDED)
 
 
 class Plan(NamedTuple):
-    """The tickets of a refund, the amount and the fee (minor units)."""
+    """A refund at one moment: its tickets, their prices (minor units) in the same order, and what goes back."""
 
     booking: Booking
     tickets: tuple[Ticket, ...]
-    amount: int
-    fee: int
+    prices: tuple[int, ...]
+    terms: RefundTerms
+    back: MoneyBack
 
 
-async def plan(connection: AsyncConnection, request: RefundRequest) -> Plan:
+async def plan(
+    connection: AsyncConnection, booking_id: UUID, asked: Sequence[UUID] = (), *, waived: bool = False
+) -> Plan:
     """The plan of a refund at this moment; nothing is changed.
+
+    Args:
+        connection: To the reservation service's database.
+        booking_id: Which booking.
+        asked: The tickets to give back; all valid ones if none is named.
+        waived: In full and at any time, whatever the event's policy says.
 
     Raises:
         Refused: The booking is not paid, another refund of it is under way, it has no such tickets, or the event's
             policy does not allow it.
     """
-    booking = await bookings.find(connection, request.booking_id)
+    booking = await bookings.find(connection, booking_id)
     if booking is None:
         raise Refused(ProblemType.NOT_FOUND, "There is no such booking.")
     if booking.status is BookingStatus.REFUNDING:
@@ -62,11 +73,14 @@ async def plan(connection: AsyncConnection, request: RefundRequest) -> Plan:
     if booking.status not in _REFUNDABLE:
         raise Refused(ProblemType.WRONG_STATE, f"The booking is {booking.status}.", booking_status=str(booking.status))
     await check_no_exchange(connection, booking.id)
-    chosen = await _chosen(connection, booking, request.tickets)
-    prices = await _prices(connection, booking.event_id)
-    values = [prices[ticket.section] for ticket in chosen]
-    fee = 0 if request.waives_policy else await _fee(connection, booking.event_id, values)
-    return Plan(booking, chosen, sum(values) - fee, fee)
+    chosen = await _chosen(connection, booking, asked)
+    price_of = await _prices(connection, booking.event_id)
+    prices = tuple(price_of[ticket.section] for ticket in chosen)
+    terms = (await find_policies(connection, booking.event_id, waived=waived)).terms
+    if not terms.are_open:
+        raise Refused(ProblemType.REFUND_NOT_ALLOWED, _why_closed(terms.policy), until_hours=terms.policy.until_hours)
+    changes = [PriceChange(price) for price in prices]
+    return Plan(booking, chosen, prices, terms, money_back(terms, changes, booking.amount - booking.refunded))
 
 
 async def check_no_exchange(connection: AsyncConnection, booking_id: UUID) -> None:
@@ -98,18 +112,6 @@ async def _prices(connection: AsyncConnection, event_id: UUID) -> dict[str, int]
     return {row.name: row.price for row in rows}
 
 
-async def _fee(connection: AsyncConnection, event_id: UUID, prices: Sequence[int]) -> int:
-    event = (await connection.execute(select(EventRow, func.now().label("now")).where(EventRow.id == event_id))).one()
-    policy = RefundPolicy(
-        until_hours=event.refund_until_hours,
-        fee_percent=event.refund_fee_percent,
-        fee_fixed=event.refund_fee_fixed,
-    )
-    if not policy.is_open(event.starts_at, event.now):
-        raise Refused(ProblemType.REFUND_NOT_ALLOWED, _why_closed(policy), until_hours=policy.until_hours)
-    return policy.fee(prices, event.amount_step)
-
-
 def _why_closed(policy: RefundPolicy) -> str:
     if policy.until_hours is None:
         return "Tickets of this event cannot be given back."
@@ -131,10 +133,11 @@ async def accept(connection: AsyncConnection, request: RefundRequest) -> tuple[R
         booking = await bookings.find(connection, known.booking_id)
         assert booking
         return known, booking
-    booking, chosen, amount, fee = await plan(connection, request)
+    planned = await plan(connection, request.booking_id, request.tickets, waived=request.waives_policy)
+    booking, chosen = planned.booking, planned.tickets
     asked = request.model_dump(include={"id", "booking_id", "requested_by", "cause", "reason", "body_sha256"})
     await connection.execute(
-        insert(RefundRow).values(**asked, amount=amount, fee=fee, currency=booking.currency),
+        insert(RefundRow).values(**asked, amount=planned.back.amount, fee=planned.back.fee, currency=booking.currency),
     )
     await _make_void(connection, request.id, chosen)
     await _free_places(connection, booking, chosen)
@@ -145,9 +148,9 @@ async def accept(connection: AsyncConnection, request: RefundRequest) -> tuple[R
 
 
 async def owe_difference(
-    connection: AsyncConnection, booking: Booking, refund_id: UUID, requested_by: UUID, amount: int
+    connection: AsyncConnection, booking: Booking, refund_id: UUID, requested_by: UUID, amount: int, fee: int
 ) -> None:
-    """Owe the buyer the difference after an exchange for a cheaper seat; no ticket becomes void."""
+    """Owe the buyer what goes back after an exchange for a cheaper seat; no ticket becomes void."""
     await connection.execute(
         insert(RefundRow).values(
             id=refund_id,
@@ -157,7 +160,7 @@ async def owe_difference(
             reason="A seat was exchanged for a cheaper one.",
             body_sha256="",
             amount=amount,
-            fee=0,
+            fee=fee,
             currency=booking.currency,
         )
     )
@@ -252,6 +255,7 @@ async def _tell(connection: AsyncConnection, refund: Refund, version: int, event
             refund_id=refund.id,
             event_name=event_name,
             amount=refund.amount,
+            fee=refund.fee,
             refunded=now.refunded,
             tickets=len(refund.tickets),
             currency=now.currency,

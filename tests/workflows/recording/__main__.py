@@ -15,6 +15,7 @@ from tests.workflows.recording import (
     events,
     exchanges,
     late_payments,
+    provider_refunds,
     reconciliation,
     refunds,
 )
@@ -32,6 +33,7 @@ async def main() -> None:
             "late_payments": late_payments.record(platform, settings),
             "exchanges": exchanges.record(platform),
             "refunds": refunds.record(platform),
+            "provider_refunds": provider_refunds.record(platform),
             "events": events.record(platform),
             "reconciliation": reconciliation.record(platform),
             "differing_amounts": differing_amounts.record(platform, settings),

@@ -12,6 +12,7 @@ from domain.domain_events import (
     BookingEvent,
     BookingFailed,
     BookingMoneyReturned,
+    BookingRefundedByProvider,
     DomainEvent,
     LatePaymentSettled,
     TicketExchanged,
@@ -61,6 +62,8 @@ def message_for(event: DomainEvent) -> Message | None:
             return _about_booking("ticket_exchanged", event)
         case LatePaymentSettled():
             return _about_booking("late_payment", event)
+        case BookingRefundedByProvider():
+            return None  # its tickets are as before, and the provider notifies its customer itself
         case BookingDifferenceReturned():
             return _about_booking("difference_refunded", event)
         case BookingMoneyReturned():

@@ -1,0 +1,143 @@
+"""Quotes over REST: what a refund or an exchange would give back and cost, before it is done. Nothing changes."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import AwareDatetime, BaseModel, Field
+
+from api.auth.guards import BookingReader
+from api.http.deadlines import with_deadline
+from api.http.problems import documented
+from api.reservation.commands.refund import check_waiver
+from api.reservation.context import Reservation
+from api.reservation.reads import ReadableBooking
+from api.reservation.schemas import ExchangeQuoteBody, RefundQuoteBody
+from db.reservation.exchanges import plans
+from db.reservation.refunds import refunds
+from domain.bookings import Ticket
+from domain.money import Currency
+from domain.money_back import PriceChange, money_back
+from domain.problems import ProblemType
+
+router = APIRouter(prefix="/v1/bookings/{booking_id}")
+
+_UNTIL = Field(description="Until when the same call has the same result. `null`: at any time.")
+
+
+class TicketQuote(BaseModel):
+    """What one ticket gives back, in minor units: its `price` is `amount` and `fee` together."""
+
+    id: UUID
+    section: str
+    seat: str | None
+    price: int
+    amount: int = Field(description="Goes back.")
+    fee: int = Field(description="Is kept.")
+
+
+class RefundQuote(BaseModel):
+    """What giving tickets back gives, in minor units."""
+
+    booking_id: UUID
+    amount: int = Field(description="Goes back in all.")
+    fee: int = Field(description="Is kept in all.")
+    currency: Currency
+    until: AwareDatetime | None = _UNTIL
+    tickets: tuple[TicketQuote, ...] = Field(description="The tickets that would become void.")
+
+
+class ExchangeQuote(BaseModel):
+    """What an exchange costs, or gives back, in minor units."""
+
+    booking_id: UUID
+    ticket: UUID
+    old_seat: str
+    seat: str
+    difference: int = Field(description="The new seat's price less the old seat's.")
+    charge: int = Field(description="Is to be paid before the new ticket is issued.")
+    returns: int = Field(description="Goes back by the event's refund policy, if the new seat costs less.")
+    fee: int = Field(description="The rest of a negative `difference`, which is kept.")
+    currency: Currency
+    until: AwareDatetime | None = _UNTIL
+
+
+@router.post(
+    "/refund/quote",
+    name="quote_refund",
+    tags=["bookings"],
+    summary="Ask what giving tickets back would give",
+    responses=documented(
+        ProblemType.NOT_FOUND,
+        ProblemType.FORBIDDEN,
+        ProblemType.WRONG_STATE,
+        ProblemType.REFUND_NOT_ALLOWED,
+        ProblemType.REFUND_IN_PROGRESS,
+        ProblemType.EXCHANGE_IN_PROGRESS,
+        ProblemType.UNKNOWN_TICKETS,
+    ),
+)
+async def quote_refund(
+    body: RefundQuoteBody, caller: BookingReader, booking: ReadableBooking, context: Reservation
+) -> RefundQuote:
+    """The refusals are those of the refund itself. Nothing changes, and no `Idempotency-Key` is needed."""
+    check_waiver(caller, booking, body.waive_policy)
+
+    async def plan() -> refunds.Plan:
+        async with context.engine.connect() as connection:
+            return await refunds.plan(connection, booking.id, body.tickets, waived=body.waive_policy)
+
+    planned = await with_deadline(plan())
+    return RefundQuote(
+        booking_id=booking.id,
+        **planned.back.model_dump(),
+        currency=booking.currency,
+        tickets=tuple(
+            _of_ticket(planned, ticket, price) for ticket, price in zip(planned.tickets, planned.prices, strict=True)
+        ),
+    )
+
+
+def _of_ticket(planned: refunds.Plan, ticket: Ticket, price: int) -> TicketQuote:
+    back = money_back(planned.terms, [PriceChange(price)], price)
+    return TicketQuote(**ticket.model_dump(), price=price, amount=back.amount, fee=back.fee)
+
+
+@router.post(
+    "/exchange/quote",
+    name="quote",
+    tags=["exchanges"],
+    summary="Ask what an exchange would cost or give back",
+    responses=documented(
+        ProblemType.NOT_FOUND,
+        ProblemType.WRONG_STATE,
+        ProblemType.EVENT_NOT_ON_SALE,
+        ProblemType.EXCHANGE_NOT_ALLOWED,
+        ProblemType.EXCHANGE_IN_PROGRESS,
+        ProblemType.REFUND_IN_PROGRESS,
+        ProblemType.UNKNOWN_TICKETS,
+        ProblemType.UNKNOWN_SEATS,
+    ),
+)
+async def quote_exchange(body: ExchangeQuoteBody, booking: ReadableBooking, context: Reservation) -> ExchangeQuote:
+    """Nothing changes: the seat is not held, and others may take it. No `Idempotency-Key` is needed."""
+
+    async def plan() -> plans.Plan:
+        async with context.engine.connect() as connection:
+            return await plans.plan_seats(connection, booking.id, body.ticket, body.seat)
+
+    planned = await with_deadline(plan())
+    ends = [planned.until, planned.back.until] if planned.back.amount and planned.back.until else [planned.until]
+    return ExchangeQuote(
+        booking_id=booking.id,
+        ticket=body.ticket,
+        old_seat=planned.old_seat,
+        seat=body.seat,
+        difference=planned.difference,
+        charge=max(planned.difference, 0),
+        returns=planned.back.amount,
+        fee=planned.back.fee,
+        currency=booking.currency,
+        until=min(ends),
+    )

@@ -1,0 +1,107 @@
+"""How much a user, an address, a booking and a card may take, by the counts in Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import BlockingConnectionPool, Redis
+
+from adapters.redis.charge_quota import Charge, ChargeQuota
+from adapters.redis.hold_quota import Hold, HoldCaps, HoldQuota
+from stack import Stack
+from tests.own_redis import own_redis
+
+CAPS = HoldCaps(
+    live=2, unproven_live=1, unpaid=9, address_places=20, unproven_address_places=6, payment=timedelta(seconds=60)
+)
+
+
+@pytest.fixture(scope="module")
+def redis_url(stack: Stack) -> Iterator[str]:
+    with own_redis(stack, "quotas") as url:
+        yield url
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = Redis.from_pool(BlockingConnectionPool.from_url(redis_url, max_connections=50))
+    yield client
+    await client.aclose()
+
+
+def a_hold(**of: Any) -> Hold:
+    usual: dict[str, Any] = {"user_id": uuid4(), "event_id": uuid4(), "booking_id": uuid4(), "places": 2}
+    return Hold(**usual | {"hold_seconds": 300, "address": "192.0.2.1", "is_proven": True} | of)
+
+
+async def test_a_hold_counts_until_its_payment_has_had_its_time(redis: Redis) -> None:
+    quota, user, event = HoldQuota(redis, CAPS), uuid4(), uuid4()
+    first, second = (a_hold(user_id=user, event_id=event, hold_seconds=0) for _ in range(2))
+    assert [await quota.admit(each) for each in (first, second)] == [0, 0]
+    third = a_hold(user_id=user, event_id=event)
+    assert await quota.admit(third) > 0  # both holds have ended, and their payments may go on
+    assert set(await quota.counted(third)) == {first.booking_id, second.booking_id}
+    await quota.note_ends(third, {first.booking_id: False})
+    assert await quota.admit(third) == 0
+    soon_over = HoldQuota(redis, CAPS._replace(payment=timedelta(0)))
+    assert await soon_over.admit(a_hold(user_id=user, event_id=event)) == 0  # the second has had its time
+
+
+@pytest.mark.parametrize(("is_proven", "most"), [(True, 2), (False, 1)])
+async def test_a_user_without_a_proven_address_has_a_smaller_cap(redis: Redis, is_proven: bool, most: int) -> None:
+    quota, user, event = HoldQuota(redis, CAPS), uuid4(), uuid4()
+    holds = [a_hold(user_id=user, event_id=event, is_proven=is_proven, places=1) for _ in range(4)]
+    waits = await asyncio.gather(*(quota.admit(each) for each in holds))
+    assert sum(wait == 0 for wait in waits) == most
+    assert all(0 < wait <= 300 for wait in waits if wait)
+
+
+@pytest.mark.parametrize(("is_proven", "most"), [(True, 20), (False, 6)])
+async def test_all_users_at_one_address_have_a_cap_in_places(redis: Redis, is_proven: bool, most: int) -> None:
+    quota, event = HoldQuota(redis, CAPS), uuid4()
+    holds = [a_hold(event_id=event, is_proven=is_proven) for _ in range(15)]
+    waits = await asyncio.gather(*(quota.admit(each) for each in holds))
+    assert sum(hold.places for hold, wait in zip(holds, waits, strict=True) if not wait) == most
+    assert await quota.admit(a_hold(event_id=event, is_proven=is_proven, address="192.0.2.2")) == 0
+    refused = next(hold for hold, wait in zip(holds, waits, strict=True) if wait)
+    admitted = next(hold for hold, wait in zip(holds, waits, strict=True) if not wait)
+    assert await quota.admit(admitted) == 0  # a repetition
+    await quota.never_held(admitted)
+    assert await quota.admit(refused) == 0
+
+
+async def test_a_refused_hold_takes_nothing_from_any_cap(redis: Redis) -> None:
+    quota, event = HoldQuota(redis, CAPS), uuid4()
+    too_large = a_hold(event_id=event, is_proven=False, places=7)
+    assert await quota.admit(too_large) > 0
+    assert await quota.counted(too_large) == []
+    assert await quota.admit(too_large._replace(places=6)) == 0
+
+
+async def test_tries_in_vain_are_limited_by_booking_and_by_card(redis: Redis) -> None:
+    quota, booking, card = ChargeQuota(redis, 3, 5), uuid4(), f"pm_{uuid4().hex}"
+    tries = [Charge(str(number), booking, "stripe", card) for number in range(8)]
+    waits = await asyncio.gather(*(quota.admit(each) for each in tries))
+    assert sum(wait == 0 for wait in waits) == 3
+    assert all(0 < wait <= 900 for wait in waits if wait)
+    made = tries[waits.index(0)]
+    assert await quota.admit(made) == 0  # a repetition
+    elsewhere = [Charge(f"at {number}", uuid4(), "stripe", card) for number in range(3)]
+    assert [await quota.admit(each) == 0 for each in elsewhere] == [True, True, False]  # refused tries count nowhere
+    await quota.forget(made)
+    assert await quota.admit(Charge("after", booking, "stripe", None)) == 0
+
+
+@pytest.mark.parametrize("quota", ["holds", "charges"])
+async def test_where_there_is_no_limit_nothing_is_counted(redis: Redis, quota: str) -> None:
+    before = set(await redis.keys())
+    if quota == "holds":
+        assert await HoldQuota(redis, CAPS._replace(live=0)).admit(a_hold()) == 0
+    else:
+        assert await ChargeQuota(redis, 0, 0).admit(Charge("one", uuid4(), "stripe", "pm_card_visa")) == 0
+    assert set(await redis.keys()) == before

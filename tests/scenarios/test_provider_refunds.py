@@ -1,0 +1,145 @@
+"""Money that the provider gives back without our request counts, and what is left goes back to the buyer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from domain.identity import Role
+from tests.buyer import Buyer
+from tests.platform_client import PlatformClient
+from tests.scenarios.test_exchange import bought
+from tests.scenarios.test_refunds import accepted, becomes, needs_attention
+from tests.waiting import eventually
+from tests.webhooks import rows
+
+
+async def learned(buyer: Buyer, booking: str, refunded: int) -> None:
+    async def counted() -> bool:
+        return bool((await buyer.booking(booking))["refunded"] == refunded)
+
+    await eventually(counted, within=30)
+
+
+async def refunded_in_its_dashboard(platform: PlatformClient, booking: str, amount: int, *, drop: float) -> None:
+    """Refund money at the provider; with `drop` 1 its webhooks are lost."""
+    await platform.provider.send(booking, drop=drop)
+    await platform.refund_by_hand(booking, amount=amount)
+
+
+async def shown(buyer: Buyer, booking: dict[str, Any]) -> list[tuple[str, int, str]]:
+    return [(each["cause"], each["amount"], each["state"]) for each in await buyer.refunds(booking["id"])]
+
+
+async def test_a_refund_in_the_dashboard_is_learned_by_webhook_and_the_rest_goes_back(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "A-1-1")
+
+    await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=0)
+
+    await learned(buyer, booking["id"], 1000)
+    now = await buyer.booking(booking["id"])
+    assert (now["status"], now["tickets"]) == ("confirmed", booking["tickets"])
+    assert await shown(buyer, booking) == [("provider", 1000, "succeeded")]
+    assert "payment provider" in (await buyer.refunds(booking["id"]))[0]["reason"]
+    await platform.assert_audit_is_clean()
+    quote = (await buyer.quote_refund(booking["id"])).json()
+    assert (quote["amount"], quote["fee"]) == (4000, 0)
+    refund = await accepted(buyer, booking["id"])
+    assert refund["amount"] == 4000
+    await becomes(buyer, booking["id"], "refunded")
+    assert (await buyer.booking(booking["id"]))["refunded"] == 5000
+    assert await platform.provider.kept(booking["id"]) == 0
+    await platform.assert_audit_is_clean()
+
+
+async def test_without_its_webhook_it_is_learned_before_the_money_goes_back(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "A-1-1")
+    await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=1)
+
+    await accepted(buyer, booking["id"])
+
+    await becomes(buyer, booking["id"], "refunded")
+    assert (await buyer.booking(booking["id"]))["refunded"] == 5000
+    assert sorted(await shown(buyer, booking)) == [("buyer", 4000, "succeeded"), ("provider", 1000, "succeeded")]
+    assert await platform.provider.kept(booking["id"]) == 0
+    codes = rows(platform.settings, "SELECT amount, code FROM refunds WHERE booking_id = %s", booking["id"])
+    assert sorted(codes, key=str) == [(1000, "by_provider"), (4000, None)]
+    await platform.assert_audit_is_clean()
+
+
+@pytest.mark.parametrize("drop", [0, 1])
+async def test_where_nothing_is_left_the_tickets_are_void_and_nothing_waits(
+    platform: PlatformClient, drop: float
+) -> None:
+    _, buyer, booking = await bought(platform, "A-1-1", "A-1-2")
+    await refunded_in_its_dashboard(platform, booking["id"], 10000, drop=drop)
+    if not drop:
+        await learned(buyer, booking["id"], 10000)
+    await accepted(buyer, booking["id"])
+    await becomes(buyer, booking["id"], "refunded")
+    assert (await buyer.booking(booking["id"]))["refunded"] == 10000
+    assert await platform.provider.kept(booking["id"]) == 0
+    await platform.assert_audit_is_clean()
+
+
+async def test_a_part_is_refunded_in_full_as_long_as_enough_is_left(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "A-1-1", "A-1-2")
+    await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=0)
+    await learned(buyer, booking["id"], 1000)
+    first, second = (each["id"] for each in booking["tickets"])
+    assert (await accepted(buyer, booking["id"], first))["amount"] == 5000
+    await becomes(buyer, booking["id"], "partially_refunded")
+    assert (await accepted(buyer, booking["id"], second))["amount"] == 4000
+    await becomes(buyer, booking["id"], "refunded")
+    assert await platform.provider.kept(booking["id"]) == 0
+    await platform.assert_audit_is_clean()
+
+
+async def test_a_refund_that_waits_goes_on_with_what_the_dashboard_has_left(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "A-1-1")
+    await platform.provider.will("decline", "refund", booking["id"], times=3)
+    refund = await accepted(buyer, booking["id"])
+    await eventually(lambda: needs_attention(buyer, booking["id"]), within=40)
+    await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=1)
+    await platform.refund_saga(refund["id"]).execute_update("operate", "retry")
+    await becomes(buyer, booking["id"], "refunded")
+    assert (await buyer.booking(booking["id"]))["refunded"] == 5000
+    assert await platform.provider.kept(booking["id"]) == 0
+    await platform.assert_audit_is_clean()
+
+
+async def test_what_an_operator_resolves_is_not_counted_twice_with_its_webhook(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "A-1-1")
+    await platform.provider.will("decline", "refund", booking["id"], times=3)
+    refund = await accepted(buyer, booking["id"])
+    await eventually(lambda: needs_attention(buyer, booking["id"]), within=40)
+    await refunded_in_its_dashboard(platform, booking["id"], 5000, drop=0)
+    await learned(buyer, booking["id"], 5000)
+    await platform.refund_saga(refund["id"]).execute_update("operate", "resolve")
+    await becomes(buyer, booking["id"], "refunded")
+    assert (await buyer.booking(booking["id"]))["refunded"] == 5000
+    await platform.assert_audit_is_clean()
+
+
+async def test_a_cancelled_event_is_not_stranded_by_a_refund_in_the_dashboard(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "A-1-1")
+    await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=1)
+    await platform.cancel(event)
+    await becomes(buyer, booking["id"], "refunded")
+    assert await platform.provider.kept(booking["id"]) == 0
+
+    async def over() -> bool:
+        cancellation = await platform.cancellation(event)
+        return cancellation["report"] is not None and cancellation["report"]["failed"] == 0
+
+    await eventually(over, within=30)
+
+
+async def test_support_sees_in_the_timeline_what_the_provider_gave_back(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "A-1-1")
+    await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=0)
+    await learned(buyer, booking["id"], 1000)
+    timeline = (await platform.new_buyer(Role.SUPPORT).get(f"/v1/bookings/{booking['id']}/timeline")).json()
+    assert [each["refund"]["cause"] for each in timeline["refunds"]] == ["provider"]
+    assert "booking.refunded_by_provider" in [each["type"] for each in timeline["domain_events"]]

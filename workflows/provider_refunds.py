@@ -1,0 +1,30 @@
+"""Money that the provider gave back without our request, for example from its dashboard: it is found and counted."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.payment.refunds import LearnRefunds, RefundActivities
+    from activities.reservation.refunds import NoteProviderRefund, ReturnedTickets
+    from workflows.support.steps import local_step, provider_step
+
+
+@workflow.defn
+class ProviderRefunds:
+    """Asks the provider: its notification is only a reason to ask."""
+
+    @workflow.run
+    async def run(self, booking_id: UUID) -> int:
+        """How many such refunds the booking has."""
+        payments = await local_step(ReturnedTickets.settled_payments, booking_id, "which payments stand")
+        if not payments:
+            return 0
+        order = LearnRefunds(booking_id=booking_id, exchanges=tuple(payments))
+        found = await provider_step(RefundActivities.learn_provider_refunds, order, "what the provider gave back", 0)
+        for made in found:
+            note = NoteProviderRefund(booking_id=booking_id, made=made)
+            await local_step(ReturnedTickets.note_provider_refund, note, "count what the provider gave back")
+        return len(found)
