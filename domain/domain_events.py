@@ -6,10 +6,10 @@ The word `event` alone means a show or match that is sold. Domain events carry u
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.bookings import BookingStatus, Ticket
 from domain.domain_event_registry import DOMAIN_EVENTS as DOMAIN_EVENTS
@@ -17,6 +17,26 @@ from domain.domain_event_registry import AnyDomainEvent as AnyDomainEvent
 from domain.domain_event_registry import DomainEvent as DomainEvent
 from domain.domain_event_registry import types_of
 from domain.money import Currency
+from domain.time_zones import DEFAULT as UTC_ZONE
+from domain.time_zones import TimeZone, zone_of
+
+
+class EventSummary(BaseModel):
+    """The event of a booking, as a message to its buyer names it.
+
+    Attributes:
+        starts_at: When it begins (UTC).
+        timezone: The zone of the venue's clock.
+        venue: The venue's name, in `city`; both None for an event that was put on sale before they were copied.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    starts_at: AwareDatetime
+    timezone: TimeZone = UTC_ZONE
+    venue: str | None = None
+    city: str | None = None
 
 
 class BookingEvent(DomainEvent):
@@ -63,15 +83,22 @@ class BookingConfirmed(BookingOutcome):
     type: Literal["booking.confirmed"] = "booking.confirmed"
     event_name: str
     starts_at: AwareDatetime
+    event: EventSummary | None = None
     amount: int
     currency: Currency
     tickets: tuple[Ticket, ...]
 
 
 class BookingCancelled(BookingOutcome):
-    """The buyer cancelled before paying. An outcome."""
+    """Cancelled before it was paid. An outcome.
+
+    Attributes:
+        cause: `buyer`, or `event_cancelled` if the event was called off.
+    """
 
     type: Literal["booking.cancelled"] = "booking.cancelled"
+    cause: str = "buyer"
+    event: EventSummary | None = None
 
 
 class BookingExpired(BookingOutcome):
@@ -89,6 +116,7 @@ class BookingFailed(BookingOutcome):
 
     type: Literal["booking.failed"] = "booking.failed"
     reason: str
+    event: EventSummary | None = None
 
 
 class BookingNeedsAttention(BookingEvent):
@@ -146,6 +174,7 @@ class BookingMoneyReturned(BookingEvent):
 
     refund_id: UUID
     event_name: str
+    event: EventSummary | None = None
     amount: int
     refunded: int
     tickets: int
@@ -206,11 +235,29 @@ class TicketExchanged(BookingEvent):
     exchange_id: UUID
     event_name: str
     starts_at: AwareDatetime
+    event: EventSummary | None = None
     old: Ticket
     new: Ticket
     amount: int
     returns: int
     currency: Currency
+
+
+class TicketExchangeFailed(BookingEvent):
+    """An exchange came to nothing after its buyer was sent to the payment provider. The ticket stays as it was.
+
+    Attributes:
+        reason: A problem type, such as `payment-declined`.
+        ticket: The ticket that was not exchanged, and is valid.
+        seat: The seat that the buyer wanted.
+    """
+
+    type: Literal["booking.exchange_failed"] = "booking.exchange_failed"
+    exchange_id: UUID
+    reason: str
+    ticket: Ticket
+    seat: str
+    event: EventSummary
 
 
 OUTCOME_TYPES = types_of(BookingOutcome)
@@ -322,6 +369,12 @@ class Venue(BaseModel):
     longitude: float
 
 
+def zone_of_venue(data: dict[str, Any]) -> str:
+    """The time zone of an event for which none is given: that of its venue. `data` holds the event's other fields."""
+    venue = data.get("venue")
+    return zone_of(venue.latitude, venue.longitude) if venue else UTC_ZONE
+
+
 class CatalogueEvent(DomainEvent):
     """A change of one event that is sold."""
 
@@ -340,6 +393,7 @@ class EventPublished(CatalogueEvent):
     category: str
     venue: Venue
     starts_at: AwareDatetime
+    timezone: TimeZone = Field(default_factory=zone_of_venue)
     currency: Currency
     sections: tuple[SectionOnSale, ...]
 

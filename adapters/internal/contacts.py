@@ -11,12 +11,13 @@ from domain.identity import Channel
 
 
 class Contact(BaseModel):
-    """A person's name and address, and the channels that the person has chosen."""
+    """A person's name and address, and the language (BCP 47) and the channels that the person has chosen."""
 
     model_config = ConfigDict(frozen=True)
 
     email: str
     name: str
+    language: str = "en"
     channels: tuple[Channel, ...] = (Channel.EMAIL,)
 
 

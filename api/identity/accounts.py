@@ -81,6 +81,7 @@ class Contact(BaseModel):
 
     email: str
     name: str
+    language: str
     channels: tuple[Channel, ...]
 
 
@@ -174,7 +175,7 @@ async def contact(user_id: UUID, context: Identity) -> Contact:
     """For the notification worker, before each message; 404 for an erased account."""
     async with context.engine.connect() as connection:
         profile = require_account(await accounts.find(connection, context.vault, user_id)).profile
-    return Contact(email=profile.email, name=profile.name, channels=profile.channels)
+    return Contact(email=profile.email, name=profile.name, language=profile.language, channels=profile.channels)
 
 
 @router.get(

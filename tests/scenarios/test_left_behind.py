@@ -15,7 +15,7 @@ from activities.reservation.exchanges import ExchangeActivities
 from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings, secret
 from db.engine import open_engine
-from db.reservation.bookings.bookings import TicketsForbidden
+from db.reservation.bookings.outcomes import TicketsForbidden
 from domain.exchanges import ExchangeRequest, ExchangeState
 from domain.problems import ProblemType
 from tests.audit.harness import step

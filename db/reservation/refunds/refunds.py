@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.reservation import event_summaries
 from db.reservation.bookings import bookings
 from db.reservation.bookings.bookings import identity
 from db.reservation.tables import (
@@ -30,6 +31,7 @@ from domain.domain_events import (
     BookingPartiallyRefunded,
     BookingRefunded,
     BookingRefunding,
+    EventSummary,
 )
 from domain.exchanges import LIVE
 from domain.problems import ProblemType, Refused
@@ -222,10 +224,8 @@ async def settle(connection: AsyncConnection, refund_id: UUID) -> Refund:
     """Record that the money is paid, once; the booking leaves `refunding`."""
     refund = await find(connection, refund_id)
     assert refund
-    locked = select(BookingRow, EventRow.name.label("event_name")).join(EventRow, EventRow.id == BookingRow.event_id)
-    row = (
-        await connection.execute(locked.where(BookingRow.id == refund.booking_id).with_for_update(of=BookingRow))
-    ).one()
+    locked = select(BookingRow).where(BookingRow.id == refund.booking_id).with_for_update()
+    row = (await connection.execute(locked)).one()
     settled = await connection.execute(
         update(RefundRow)
         .where(RefundRow.id == refund_id, RefundRow.state != RefundState.SUCCEEDED)
@@ -237,12 +237,12 @@ async def settle(connection: AsyncConnection, refund_id: UUID) -> Refund:
             .where(BookingRow.id == refund.booking_id)
             .values(refunded=BookingRow.refunded + refund.amount)
         )
-        await _tell(connection, refund, row.version, row.event_name)
+        await _tell(connection, refund, row.version, await event_summaries.summary_of(connection, row.event_id))
         refund = await find(connection, refund_id) or refund
     return refund
 
 
-async def _tell(connection: AsyncConnection, refund: Refund, version: int, event_name: str) -> None:
+async def _tell(connection: AsyncConnection, refund: Refund, version: int, event: EventSummary) -> None:
     to = await _goes_to(connection, refund)
     kind = BookingDifferenceReturned if refund.cause is RefundCause.EXCHANGE else _TELLS[to]
 
@@ -250,7 +250,8 @@ async def _tell(connection: AsyncConnection, refund: Refund, version: int, event
         return kind(
             **identity(now),
             refund_id=refund.id,
-            event_name=event_name,
+            event_name=event.name,
+            event=event,
             amount=refund.amount,
             refunded=now.refunded,
             tickets=len(refund.tickets),

@@ -76,14 +76,15 @@ class EmailChannel:
 
 
 def email(notification: Notification) -> Mail:
-    """The email for a notification."""
+    """The email for a notification, in the language of its recipient."""
+    language = notification.contact.language
     name = f"email/{notification.template}"
     return Mail(
         id=notification.id,
         date=notification.time,
         to_name=notification.contact.name,
         to_address=notification.contact.email,
-        subject=render(f"{name}.subject", notification.values).strip(),
-        text=render(f"{name}.txt", notification.values),
-        html=render(f"{name}.html", notification.values),
+        subject=render(f"{name}.subject", notification.values, language).strip(),
+        text=render(name, notification.values, language),
+        html=render(name, notification.values, language, "html"),
     )
