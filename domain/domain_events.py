@@ -6,37 +6,22 @@ The word `event` alone means a show or match that is sold. Domain events carry u
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from domain.bookings import BookingStatus, Ticket
 from domain.domain_event_registry import DOMAIN_EVENTS as DOMAIN_EVENTS
 from domain.domain_event_registry import AnyDomainEvent as AnyDomainEvent
 from domain.domain_event_registry import DomainEvent as DomainEvent
 from domain.domain_event_registry import types_of
+from domain.event_parts import EventSummary as EventSummary
+from domain.event_parts import SectionOnSale as SectionOnSale
+from domain.event_parts import Venue as Venue
+from domain.event_parts import zone_of_venue as zone_of_venue
 from domain.money import Currency
-from domain.time_zones import DEFAULT as UTC_ZONE
-from domain.time_zones import TimeZone, zone_of
-
-
-class EventSummary(BaseModel):
-    """The event of a booking, as a message to its buyer names it.
-
-    Attributes:
-        starts_at: When it begins (UTC).
-        timezone: The zone of the venue's clock.
-        venue: The venue's name, in `city`; both None for an event that was put on sale before they were copied.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    starts_at: AwareDatetime
-    timezone: TimeZone = UTC_ZONE
-    venue: str | None = None
-    city: str | None = None
+from domain.time_zones import TimeZone
 
 
 class BookingEvent(DomainEvent):
@@ -344,35 +329,6 @@ class LatePaymentSettled(PaymentEvent):
     user_id: UUID
     settlement: LateSettlement
     seats: tuple[str, ...] = ()
-
-
-class SectionOnSale(BaseModel):
-    """A section as search and analytics need it; `price` in minor units."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    kind: Literal["seated", "general"]
-    price: int
-    capacity: int
-
-
-class Venue(BaseModel):
-    """Where an event takes place; latitude and longitude in degrees (WGS 84)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    city: str
-    country: str
-    latitude: float
-    longitude: float
-
-
-def zone_of_venue(data: dict[str, Any]) -> str:
-    """The time zone of an event for which none is given: that of its venue. `data` holds the event's other fields."""
-    venue = data.get("venue")
-    return zone_of(venue.latitude, venue.longitude) if venue else UTC_ZONE
 
 
 class CatalogueEvent(DomainEvent):

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
+from adapters.redis.hold_quota import HoldQuota
 from adapters.redis.seat_locks import Claims, ColdEvent, Places, SeatLocks
 from db.engine import autocommit
 from db.reservation import redis_sync
@@ -98,9 +99,10 @@ class NeedsAttention(Step):
 class ReservationActivities:
     """Steps that change a booking and its places."""
 
-    def __init__(self, engine: AsyncEngine, locks: SeatLocks) -> None:
+    def __init__(self, engine: AsyncEngine, locks: SeatLocks, quota: HoldQuota) -> None:
         self._engine = engine
         self._locks = locks
+        self._quota = quota
 
     @activity.defn
     async def hold(self, request: BookingRequest) -> HoldOutcome:
@@ -284,6 +286,7 @@ class ReservationActivities:
         async with self._engine.begin() as connection:
             booking = await outcomes.confirm(connection, order.booking)
         await self._tell_end(booking)
+        await self._quota.forget(booking.user_id, booking.event_id, booking.id)
         return booking
 
     @activity.defn

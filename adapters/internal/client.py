@@ -13,6 +13,10 @@ from domain.problems import ProblemType, Refused
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
 
+class FailedAnswer(Refused):
+    """The service is there, and fails at this one request."""
+
+
 class InternalClient:
     """One service's HTTP interface; each method raises `Refused` as UNAVAILABLE if there is no proper answer.
 
@@ -74,6 +78,8 @@ class InternalClient:
             async with self._session.request(method, self._url + path, allow_redirects=False, **options) as response:
                 if response.status == HTTPStatus.NOT_FOUND:
                     return None
+                if response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise FailedAnswer(ProblemType.UNAVAILABLE, f"The {self._service} service failed.")
                 if response.status >= HTTPStatus.MULTIPLE_CHOICES:
                     raise self._unavailable(f"answered {response.status}")
                 return await response.read()

@@ -61,9 +61,8 @@ class HoldQuota:
         await self._forget(_keys(user_id, event_id), booking_id)
 
     async def _forget(self, keys: list[str], booking_id: UUID) -> None:
-        if not self._most_live:
-            return
-        # The command is done in any case. A count that stays expires by itself.
+        # The limits of the process that counted may differ from those here, so they decide nothing. The command is done
+        # in any case. A count that stays expires by itself.
         with suppress(RedisError, OSError):
             for key in keys:
                 await self._redis.zrem(key, str(booking_id))
