@@ -22,6 +22,13 @@ from domain.event_parts import Venue as Venue
 from domain.event_parts import zone_of_venue as zone_of_venue
 from domain.money import Currency
 from domain.time_zones import TimeZone
+from domain.user_events import UserAskedForPasswordReset as UserAskedForPasswordReset
+from domain.user_events import UserAskedForToken as UserAskedForToken
+from domain.user_events import UserAskedForVerification as UserAskedForVerification
+from domain.user_events import UserErased as UserErased
+from domain.user_events import UserEvent as UserEvent
+from domain.user_events import UserPasswordChanged as UserPasswordChanged
+from domain.user_events import UserRegistered as UserRegistered
 
 
 class BookingEvent(DomainEvent):
@@ -359,50 +366,6 @@ class EventCancelled(CatalogueEvent):
 
     type: Literal["event.cancelled"] = "event.cancelled"
     version: int
-
-
-class UserEvent(DomainEvent):
-    """A change of one account. It carries only the id: consumers that need more ask identity."""
-
-    topic: ClassVar[str] = "identity.events"
-
-    user_id: UUID
-
-
-class UserRegistered(UserEvent):
-    """An account was made; its address may not be confirmed yet."""
-
-    type: Literal["user.registered"] = "user.registered"
-
-
-class UserAskedForToken(UserEvent):
-    """A token has to be mailed. The token itself is not in the event: the mailer asks identity for it."""
-
-    token_id: UUID
-
-
-class UserAskedForVerification(UserAskedForToken):
-    """The person has to prove that the address is theirs."""
-
-    type: Literal["user.asked_for_verification"] = "user.asked_for_verification"
-
-
-class UserAskedForPasswordReset(UserAskedForToken):
-    """The account's password was reported as forgotten, perhaps not by its owner."""
-
-    type: Literal["user.asked_for_password_reset"] = "user.asked_for_password_reset"
-
-
-class UserPasswordChanged(UserEvent):
-    """The account's password was changed, and all its sessions have ended."""
-
-    type: Literal["user.password_changed"] = "user.password_changed"
-
-
-class UserErased(UserEvent):
-    """The person's data was erased; only the id is left."""
-
-    type: Literal["user.erased"] = "user.erased"
 
 
 TOPICS = tuple(sorted({model.topic for model in DOMAIN_EVENTS.values()}))
