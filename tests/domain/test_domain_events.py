@@ -40,7 +40,7 @@ A_HOLD = BookingHeld(
 
 
 def all_models(model: type[DomainEvent] = DomainEvent) -> set[type[DomainEvent]]:
-    defined = [each for each in model.__subclasses__() if each.__module__ == BookingEvent.__module__]
+    defined = [each for each in model.__subclasses__() if each.__module__.startswith("domain.")]
     return {child for each in defined for child in all_models(each)} or {model}
 
 
