@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -206,7 +205,7 @@ def _under_way(booking: Booking, facts: BookingFacts) -> UnderWay | None:
 
 def _next_action(booking: Booking, facts: BookingFacts) -> NextAction | None:
     if booking.status is _S.HELD:
-        return NextAction(type="pay", until=_utc(booking.expires_at))
+        return NextAction(type="pay", until=booking.expires_at)
     if booking.status is _S.ACTION_REQUIRED:
         return _redirect(facts.action_url)
     if booking.status in PAID and facts.exchange:
@@ -217,10 +216,6 @@ def _next_action(booking: Booking, facts: BookingFacts) -> NextAction | None:
 def _redirect(url: str | None) -> NextAction | None:
     """None while the provider decides, and needs no buyer."""
     return NextAction(type="redirect_to_url", url=url) if url else None
-
-
-def _utc(moment: datetime) -> datetime:
-    return on_clock(moment, DEFAULT)
 
 
 def _failure(problem: Mapping[str, Any] | None) -> PaymentFailure | None:
