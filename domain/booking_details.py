@@ -1,4 +1,4 @@
-"""All that a booking tells of itself: its event, its tickets with their prices, what is under way, what comes next."""
+"""All that a booking says of itself: its event, its tickets with their prices, what is under way, what comes next."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ValidTicket(Ticket):
 
 
 class VoidTicket(Ticket):
-    """A ticket that admits nobody any more."""
+    """A ticket that does not admit any more."""
 
     price: int = Field(description="Minor units.")
     status: Literal["void"] = "void"

@@ -111,13 +111,13 @@ ReadableBooking = Annotated[Booking, Depends(_readable)]
 
 
 async def find_details(context: ReservationContext, booking_id: UUID) -> BookingDetails | None:
-    """A booking of any buyer as it is now, with all that it tells."""
+    """A booking of any buyer as it is now, with all that is known about it."""
     found = await with_deadline(_facts(context, booking_id))
     return describe(*found) if found else None
 
 
 async def with_details(context: ReservationContext, booking: Booking) -> BookingDetails:
-    """What a command answered, with all that the booking tells.
+    """What a command answered, with all that is known about the booking.
 
     Raises:
         Refused: OUTCOME_UNKNOWN: It cannot be read.

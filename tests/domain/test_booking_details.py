@@ -1,4 +1,4 @@
-"""What a booking tells of itself in each of its states."""
+"""What a booking says of itself in each of its states."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def a_ticket(seat: str | None, refund_id: UUID | None = None, *, void: bool = Fa
     )  # fmt: skip
 
 
-def test_the_event_is_told_on_the_venues_clock_and_in_utc() -> None:
+def test_the_event_is_shown_on_the_venues_clock_and_in_utc() -> None:
     event = describe(a_booking(_S.HELD), facts()).model_dump(mode="json")["event"]
     assert event["starts_at"] == "2030-05-04T16:30:00Z"
     assert event["starts_at_local"] == "2030-05-04T19:30:00+03:00"

@@ -1,4 +1,4 @@
-"""A booking tells the same of itself everywhere: read, listed, streamed, and in the answers to commands."""
+"""A booking says the same of itself everywhere: read, listed, streamed, and in the answers to commands."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ async def streamed(buyer: Buyer, booking: str) -> dict[str, Any]:
     raise AssertionError("the stream is empty")
 
 
-async def told_alike(buyer: Buyer, booking: str) -> dict[str, Any]:
-    """What the booking tells by every way of reading it."""
+async def read_alike(buyer: Buyer, booking: str) -> dict[str, Any]:
+    """What the booking says by every way of reading it."""
     read = await buyer.booking(booking)
     assert await listed(buyer, booking) == read
     assert await streamed(buyer, booking) == read
     return read
 
 
-async def test_a_booking_tells_the_same_by_every_way_from_hold_to_ticket(platform: PlatformClient) -> None:
+async def test_a_booking_says_the_same_by_every_way_from_hold_to_ticket(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     held = (await buyer.hold(event, "A-1-1", quantities={"Standing": 2})).json()
-    assert await told_alike(buyer, held["id"]) == held
+    assert await read_alike(buyer, held["id"]) == held
     about = held["event"]
     assert (about["venue"], about["city"], about["timezone"]) == ("Hall", "Utrecht", "Europe/Amsterdam")
     local = datetime.fromisoformat(about["starts_at_local"])
@@ -55,7 +55,7 @@ async def test_a_booking_tells_the_same_by_every_way_from_hold_to_ticket(platfor
     ]  # fmt: skip
     assert held["next_action"]["type"] == "pay"
     paid = (await buyer.pay(held["id"])).json()
-    assert await told_alike(buyer, held["id"]) == paid
+    assert await read_alike(buyer, held["id"]) == paid
     assert [(ticket["price"], ticket["status"]) for ticket in paid["tickets"]] == [
         (5000, "valid"), (3000, "valid"), (3000, "valid"),
     ]  # fmt: skip
@@ -75,7 +75,7 @@ async def test_a_booking_says_where_its_buyer_has_to_act(platform: PlatformClien
     booking = await buyer.held(event, "A-1-1")
     waiting = await buyer.pay(booking, CARD_WITH_3DS)
     assert waiting.status_code == 202
-    told = await told_alike(buyer, booking)
+    told = await read_alike(buyer, booking)
     assert told == waiting.json()
     assert told["next_action"]["type"] == "redirect_to_url"
     assert told["under_way"] == {"kind": "payment", "id": None}
@@ -103,7 +103,7 @@ async def test_a_booking_says_why_its_last_payment_came_to_nothing(platform: Pla
         url = (await buyer.pay(booking, REFUSED_AFTER_3DS)).json()["next_action"]["url"]
         await platform.provider.act(url, "approve")
         await eventually(lambda: _held_again(buyer, booking), within=30)
-    told = await told_alike(buyer, booking)
+    told = await read_alike(buyer, booking)
     assert (told["status"], told["next_action"]["type"]) == ("held", "pay")
     failure = told["payment_failure"]
     assert failure["type"] == ("wrong-state" if way == "abandoned" else "payment-declined")
@@ -123,7 +123,7 @@ async def test_a_refunded_seat_is_void_everywhere_and_held_nowhere(platform: Pla
     by_place = {ticket["seat"] or ticket["section"]: ticket["id"] for ticket in booking["tickets"]}
     refund = (await buyer.refund(booking["id"], by_place["B-1-1"], by_place["Standing"])).json()
     await eventually(lambda: _partially_refunded(buyer, booking["id"]), within=30)
-    told = await told_alike(buyer, booking["id"])
+    told = await read_alike(buyer, booking["id"])
     assert (told["seats"], told["quantities"]) == (["A-1-1"], {"Standing": 1})
     assert {(each["seat"], each["price"], each["cause"], each["refund_id"]) for each in told["void_tickets"]} == {
         ("B-1-1", 4000, "refund", refund["id"]), (None, 3000, "refund", refund["id"]),
@@ -134,17 +134,17 @@ async def _partially_refunded(buyer: Buyer, booking: str) -> bool:
     return await buyer.status(booking) == "partially_refunded"
 
 
-async def test_an_exchange_that_waits_for_its_buyer_is_told_by_the_booking(platform: PlatformClient) -> None:
+async def test_an_exchange_that_waits_for_its_buyer_is_named_by_the_booking(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "B-1-1")
     [ticket] = booking["tickets"]
     exchange = (await buyer.exchange(booking["id"], ticket["id"], "A-1-1", method=CARD_WITH_3DS)).json()
-    told = await told_alike(buyer, booking["id"])
+    told = await read_alike(buyer, booking["id"])
     assert told["under_way"] == {"kind": "exchange", "id": exchange["id"]}
     assert told["next_action"]["url"] == exchange["next_action"]["url"]
     await platform.provider.act(exchange["next_action"]["url"], "approve")
     await eventually(lambda: _has(buyer, booking["id"], "A-1-1"), within=40)
-    told = await told_alike(buyer, booking["id"])
+    told = await read_alike(buyer, booking["id"])
     assert [(each["seat"], each["cause"]) for each in told["void_tickets"]] == [("B-1-1", "exchange")]
 
 

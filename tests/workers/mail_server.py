@@ -16,7 +16,7 @@ class MoodyServer:
     """The part of an address before its hyphen is the mood in which the server meets its recipient.
 
     `later` always gets 451, `twice` gets it two times, `silent` gets no answer, `never` gets 550, `hangup` gets the
-    end of the connection, `full` gets 452 for the mail. Everybody else gets the mail.
+    end of the connection, `full` gets 452 for the mail. All others get the mail.
 
     Attributes:
         received: The recipients of the mails that were taken, in order.

@@ -123,7 +123,7 @@ async def subscription(
 
 
 @pytest.mark.parametrize("mood", ["later", "full", "silent", "hangup", "broken"])
-async def test_a_recipient_who_cannot_be_reached_delays_nobody_else(
+async def test_a_recipient_who_cannot_be_reached_delays_no_other(
     mood: str,
     subscription: Subscription,
     people: People,

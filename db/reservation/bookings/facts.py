@@ -1,4 +1,4 @@
-"""What a booking tells beside its own state, read with it at one moment."""
+"""What is stored about a booking beside its own state, read with it at one moment."""
 
 from __future__ import annotations
 
