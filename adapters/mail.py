@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -11,12 +12,19 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
+from time import monotonic
 from uuid import UUID
 
 import aiosmtplib
 
 from domain.addresses import deliverable
 from domain.problems import ProblemType, Refused
+
+_LEAST = 1.0  # seconds for a second try on a new connection
+
+
+class Deferred(Exception):
+    """The mail server does not take this mail now; it may take others. The error text has no address."""
 
 
 class Undeliverable(Exception):
@@ -50,17 +58,36 @@ class MailServer:
         name, address = parseaddr(sender)
         self._sender = Address(name, addr_spec=address)
 
-    async def send(self, mail: Mail) -> None:
+    async def send(self, mail: Mail, *, seconds: float = 30.0) -> None:
         """Hand a mail to the server.
+
+        Args:
+            mail: The mail.
+            seconds: How long the server may take for it, once there is a connection.
 
         Raises:
             Undeliverable: The server refuses the mail for good.
-            Refused: UNAVAILABLE: the server cannot be reached, or asks to try later.
+            Deferred: It does not take this mail now, or gives no answer about it in time.
+            Refused: UNAVAILABLE: the server cannot be reached.
         """
-        message = compose(mail, self._sender)
+        message, until = compose(mail, self._sender), monotonic() + seconds
+        with suppress(aiosmtplib.SMTPServerDisconnected):
+            return await self._hand_over(message, deliverable(mail.to_address), seconds)
+        # Perhaps the server was restarted. If it ends a new connection too, it does so because of this mail.
+        self._forget_idle()
         try:
-            async with self._connection() as server:
-                await server.send_message(message, recipients=[deliverable(mail.to_address)])
+            await self._hand_over(message, deliverable(mail.to_address), max(_LEAST, until - monotonic()))
+        except aiosmtplib.SMTPServerDisconnected:
+            raise Deferred("the mail server ends the connection") from None
+
+    async def _hand_over(self, message: EmailMessage, address: str, seconds: float) -> None:
+        try:
+            async with self._connection() as server, asyncio.timeout(seconds):
+                await server.send_message(message, recipients=[address], timeout=seconds)
+        except (TimeoutError, aiosmtplib.SMTPReadTimeoutError):
+            raise Deferred(f"the mail server gave no answer in {seconds:g} s") from None
+        except aiosmtplib.SMTPServerDisconnected:
+            raise
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _error_for(error.recipients[0].code) from None
         except aiosmtplib.SMTPDataError as error:
@@ -85,8 +112,16 @@ class MailServer:
 
     async def _connected(self) -> aiosmtplib.SMTP:
         server = aiosmtplib.SMTP(hostname=self._host, port=self._port, timeout=10)
-        await server.connect()
+        try:
+            await server.connect()
+            await server.ehlo()
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise Refused(ProblemType.UNAVAILABLE, f"no mail server: {type(error).__name__}") from None
         return server
+
+    def _forget_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
     async def close(self) -> None:
         """End the connections."""
@@ -119,7 +154,7 @@ def compose(mail: Mail, sender: Address) -> EmailMessage:
 def _error_for(code: int) -> Exception:
     if code >= 500:
         return Undeliverable(f"the mail server refuses it: {code}")
-    return Refused(ProblemType.UNAVAILABLE, f"the mail server asks to try later: {code}")
+    return Deferred(f"the mail server asks to try later: {code}")
 
 
 def _one_line(text: str) -> str:

@@ -10,8 +10,10 @@ from api.auth.key_ring import ensure_key
 from api.identity.context import open_vault
 from api.identity.demo_accounts import seed_accounts
 from config.settings import SERVICES_WITH_DATABASE, Settings, secret
+from db.catalogue import events
 from db.databases import ServiceDatabase, prepare
 from db.engine import open_engine
+from db.reservation import inventory
 
 
 async def migrate(settings: Settings) -> None:
@@ -31,6 +33,7 @@ async def migrate(settings: Settings) -> None:
     }
     prepare(secret(settings.postgres_admin_dsn), urls)
     console.print(f"databases: {', '.join(SERVICES_WITH_DATABASE)}")
+    await copy_venues(settings)
     create_topics(settings.kafka_bootstrap)
     console.print("topics: ready")
     await _index(settings)
@@ -40,6 +43,23 @@ async def migrate(settings: Settings) -> None:
     if settings.mode == "development":
         await _accounts(settings)
         console.print("demo accounts: buyer@, organizer@, support@ and operator@example.test")
+
+
+async def copy_venues(settings: Settings) -> None:
+    """Add venue and time zone to events that the reservation service copied without them.
+
+    The one place that may reach both databases; no statement crosses them.
+    """
+    reservation = open_engine(settings.database_url("reservation"), pool_size=1)
+    catalogue = open_engine(settings.database_url("catalogue"), pool_size=1)
+    try:
+        async with reservation.begin() as copies, catalogue.connect() as originals:
+            for event_id in await inventory.without_venue(copies):
+                if event := await events.find(originals, event_id):
+                    await inventory.copy_venue(copies, event)
+    finally:
+        await reservation.dispose()
+        await catalogue.dispose()
 
 
 async def _index(settings: Settings) -> None:

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from domain.domain_events import SectionOnSale, Venue
+from domain.domain_events import SectionOnSale, Venue, zone_of_venue
 from domain.exchanges import ExchangePolicy
 from domain.money import Currency
 from domain.refunds import RefundPolicy
+from domain.time_zones import TimeZone
 
 MAX_EVENT_PLACES = 100_000
 """The most places that one event may have."""
@@ -59,6 +60,7 @@ class EventPlan(BaseModel):
     """Everything that an organizer decides about an event.
 
     Attributes:
+        timezone: The zone of the venue's clock, on which people read `starts_at`.
         providers: The payment providers that buyers may use; None for every provider that accepts the currency.
     """
 
@@ -68,6 +70,7 @@ class EventPlan(BaseModel):
     category: str
     venue: Venue
     starts_at: AwareDatetime
+    timezone: TimeZone = Field(default_factory=zone_of_venue)
     currency: Currency
     hold_seconds: int = Field(ge=1)
     refund_policy: RefundPolicy = RefundPolicy()

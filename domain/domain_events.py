@@ -9,14 +9,19 @@ from enum import StrEnum
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, Field
 
 from domain.bookings import BookingStatus, Ticket
 from domain.domain_event_registry import DOMAIN_EVENTS as DOMAIN_EVENTS
 from domain.domain_event_registry import AnyDomainEvent as AnyDomainEvent
 from domain.domain_event_registry import DomainEvent as DomainEvent
 from domain.domain_event_registry import types_of
+from domain.event_parts import EventSummary as EventSummary
+from domain.event_parts import SectionOnSale as SectionOnSale
+from domain.event_parts import Venue as Venue
+from domain.event_parts import zone_of_venue as zone_of_venue
 from domain.money import Currency
+from domain.time_zones import TimeZone
 from domain.user_events import UserAskedForPasswordReset as UserAskedForPasswordReset
 from domain.user_events import UserAskedForToken as UserAskedForToken
 from domain.user_events import UserAskedForVerification as UserAskedForVerification
@@ -72,15 +77,22 @@ class BookingConfirmed(BookingOutcome):
     type: Literal["booking.confirmed"] = "booking.confirmed"
     event_name: str
     starts_at: AwareDatetime
+    event: EventSummary | None = None
     amount: int
     currency: Currency
     tickets: tuple[Ticket, ...]
 
 
 class BookingCancelled(BookingOutcome):
-    """The buyer cancelled before paying. An outcome."""
+    """Cancelled before it was paid. An outcome.
+
+    Attributes:
+        cause: `buyer`, or `event_cancelled` if the event was called off.
+    """
 
     type: Literal["booking.cancelled"] = "booking.cancelled"
+    cause: str = "buyer"
+    event: EventSummary | None = None
 
 
 class BookingExpired(BookingOutcome):
@@ -94,6 +106,7 @@ class BookingFailed(BookingOutcome):
 
     type: Literal["booking.failed"] = "booking.failed"
     reason: str
+    event: EventSummary | None = None
 
 
 class BookingNeedsAttention(BookingEvent):
@@ -147,6 +160,7 @@ class BookingMoneyReturned(BookingEvent):
 
     refund_id: UUID
     event_name: str
+    event: EventSummary | None = None
     amount: int
     fee: int = 0
     refunded: int
@@ -214,12 +228,30 @@ class TicketExchanged(BookingEvent):
     exchange_id: UUID
     event_name: str
     starts_at: AwareDatetime
+    event: EventSummary | None = None
     old: Ticket
     new: Ticket
     amount: int
     returns: int
     fee: int = 0
     currency: Currency
+
+
+class TicketExchangeFailed(BookingEvent):
+    """An exchange came to nothing after its buyer was sent to the payment provider. The ticket stays as it was.
+
+    Attributes:
+        reason: A problem type, such as `payment-declined`.
+        ticket: The ticket that was not exchanged, and is valid.
+        seat: The seat that the buyer wanted.
+    """
+
+    type: Literal["booking.exchange_failed"] = "booking.exchange_failed"
+    exchange_id: UUID
+    reason: str
+    ticket: Ticket
+    seat: str
+    event: EventSummary
 
 
 OUTCOME_TYPES = types_of(BookingOutcome)
@@ -308,29 +340,6 @@ class LatePaymentSettled(PaymentEvent):
     seats: tuple[str, ...] = ()
 
 
-class SectionOnSale(BaseModel):
-    """A section as search and analytics need it; `price` in minor units."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    kind: Literal["seated", "general"]
-    price: int
-    capacity: int
-
-
-class Venue(BaseModel):
-    """Where an event takes place; latitude and longitude in degrees (WGS 84)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    city: str
-    country: str
-    latitude: float
-    longitude: float
-
-
 class CatalogueEvent(DomainEvent):
     """A change of one event that is sold."""
 
@@ -349,6 +358,7 @@ class EventPublished(CatalogueEvent):
     category: str
     venue: Venue
     starts_at: AwareDatetime
+    timezone: TimeZone = Field(default_factory=zone_of_venue)
     currency: Currency
     sections: tuple[SectionOnSale, ...]
 

@@ -15,6 +15,7 @@ from domain.domain_events import (
     BookingRefundTakenBack,
     BookingReinstated,
     TicketExchanged,
+    TicketExchangeFailed,
 )
 from domain.exchanges import EXCHANGEABLE, exchanged
 
@@ -44,6 +45,9 @@ def _follow(booking: Booking, event: BookingEvent) -> Booking:
         raise ValueError(f"the domain events of booking {booking.id} tell of another booking too")
     if isinstance(event, TicketExchanged):
         return _exchange(booking, event)
+    if isinstance(event, TicketExchangeFailed):
+        _check_exchangeable(booking, event)
+        return booking.model_copy(update={"version": booking.version + 1})
     if not isinstance(event, BookingRefundedByProvider):
         check_edge(booking.status, event.status)
     changes = {"status": event.status, "version": booking.version + 1}
@@ -68,9 +72,13 @@ def _follow(booking: Booking, event: BookingEvent) -> Booking:
             return booking.model_copy(update=changes)
 
 
-def _exchange(booking: Booking, event: TicketExchanged) -> Booking:
+def _check_exchangeable(booking: Booking, event: TicketExchanged | TicketExchangeFailed) -> None:
     if booking.status not in EXCHANGEABLE or event.status is not booking.status:
         raise ValueError(f"a ticket of booking {booking.id} was exchanged while it was {booking.status}")
+
+
+def _exchange(booking: Booking, event: TicketExchanged) -> Booking:
+    _check_exchangeable(booking, event)
     if event.old not in booking.tickets or event.old.seat is None or event.new.seat is None:
         raise ValueError(f"booking {booking.id} has exchanged a ticket that it does not have")
     return booking.model_copy(

@@ -117,7 +117,7 @@ class BookingWorkflow(OperatorGate):
                     await self._payments.capture()  # undone as the authorization is: what is taken is refunded
                 await self.must(ISSUE_TICKETS, self._reservation.issue, compensate=self._fence_step)
         except NotPaid as why:
-            await self._reservation.keep_hold()
+            await self._reservation.keep_hold(why.problem)
             self._reply(payment, why.problem)
         except Aborted as why:
             await self._end(why.status, why.problem)
@@ -129,7 +129,7 @@ class BookingWorkflow(OperatorGate):
     async def _authorize(self, payment: PendingPayment) -> None:
         async def require_action(action_url: str | None) -> None:
             self._buyer_had_to_act, self._commands.abandon_requested = True, False
-            await self._reservation.require_action()
+            await self._reservation.require_action(action_url)
             self._reply(payment, action_url=action_url)
 
         authorization = await self._payments.authorize(
@@ -158,7 +158,7 @@ class BookingWorkflow(OperatorGate):
         await self.must(
             RELEASE_SEATS,
             # The row shows a payment that this saga does not know where its command was lost together with its worker.
-            lambda: self._reservation.release(status, reason, if_changed=self._return_money),
+            lambda: self._reservation.release(status, reason, problem=problem, if_changed=self._return_money),
         )
         if self._booking.status in PAID:
             self._show("Confirmed by another worker")

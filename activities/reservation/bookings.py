@@ -18,18 +18,16 @@ from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
+from adapters.redis.hold_quota import HoldQuota
 from adapters.redis.seat_locks import Claims, ColdEvent, Places, SeatLocks
 from db.engine import autocommit
 from db.reservation import redis_sync
-from db.reservation.bookings import bookings, reinstatement, taken_places
+from db.reservation.bookings import bookings, outcomes, reinstatement, taken_places
 from db.reservation.bookings.bookings import identity
 from domain.bookings import OVER, PAID, Booking, BookingRequest, BookingStatus, HoldOutcome, seats_unavailable
 from domain.domain_events import (
     BookingActionRequired,
-    BookingCancelled,
     BookingEvent,
-    BookingExpired,
-    BookingFailed,
     BookingNeedsAttention,
     BookingPaying,
 )
@@ -58,11 +56,24 @@ class StartPayment(Step):
     window: timedelta
 
 
+class RequireAction(Step):
+    """Attributes: action_url: where the buyer has to act; None where the provider has not decided yet."""
+
+    action_url: str | None = None
+
+
+class KeepHold(Step):
+    """Attributes: problem: why the payment came to nothing."""
+
+    problem: Problem | None = None
+
+
 class Release(Step):
-    """Attributes: to: how the booking ends; reason: why, when it failed."""
+    """Attributes: to: how the booking ends; reason: why, when it failed; problem: the same in words."""
 
     to: BookingStatus
     reason: ProblemType | None = None
+    problem: Problem | None = None
 
 
 class Reinstate(Step):
@@ -89,9 +100,10 @@ class NeedsAttention(Step):
 class ReservationActivities:
     """Steps that change a booking and its places."""
 
-    def __init__(self, engine: AsyncEngine, locks: SeatLocks) -> None:
+    def __init__(self, engine: AsyncEngine, locks: SeatLocks, quota: HoldQuota) -> None:
         self._engine = engine
         self._locks = locks
+        self._quota = quota
 
     @activity.defn
     async def hold(self, request: BookingRequest) -> HoldOutcome:
@@ -236,10 +248,13 @@ class ReservationActivities:
             return await reinstatement.reinstate(connection, order.booking, seats, order.window)
 
     @activity.defn
-    async def require_action(self, order: Step) -> Booking:
+    async def require_action(self, order: RequireAction) -> Booking:
         """The buyer has to act at the provider: `paying` → `action_required`."""
         return await self._move(
-            order, BookingStatus.ACTION_REQUIRED, lambda booking: BookingActionRequired(**identity(booking))
+            order,
+            BookingStatus.ACTION_REQUIRED,
+            lambda booking: BookingActionRequired(**identity(booking)),
+            action_url=order.action_url,
         )
 
     @activity.defn
@@ -248,9 +263,9 @@ class ReservationActivities:
         return await self._move(order, BookingStatus.PAYING, lambda booking: BookingPaying(**identity(booking)))
 
     @activity.defn
-    async def keep_hold(self, order: Step) -> Booking:
+    async def keep_hold(self, order: KeepHold) -> Booking:
         """A payment came to nothing and the seats stay: back to `held`."""
-        return await self._move(order, BookingStatus.HELD, bookings.held)
+        return await self._move(order, BookingStatus.HELD, bookings.held, problem=order.problem)
 
     @activity.defn
     async def forbid_tickets(self, booking_id: UUID) -> Booking:
@@ -282,26 +297,18 @@ class ReservationActivities:
     async def issue(self, order: Step) -> Booking:
         """Issue the tickets of a booking that is paid: → `confirmed`."""
         async with self._engine.begin() as connection:
-            booking = await bookings.confirm(connection, order.booking)
+            booking = await outcomes.confirm(connection, order.booking)
         await self._tell_end(booking)
+        await self._quota.forget(booking.user_id, booking.event_id, booking.id)
         return booking
 
     @activity.defn
     async def release(self, order: Release) -> Booking:
         """Give the places back and end the booking, in one transaction with its outcome event."""
-
-        def outcome(booking: Booking) -> BookingEvent:
-            if order.to is BookingStatus.CANCELLED:
-                return BookingCancelled(**identity(booking))
-            if order.to is BookingStatus.EXPIRED:
-                return BookingExpired(**identity(booking))
-            return BookingFailed(**identity(booking), reason=order.reason or ProblemType.INTERNAL)
-
         async with self._engine.begin() as connection:
-            booking = await bookings.move(
-                connection, order.booking.id, version=order.booking.version, to=order.to, tells=outcome
+            booking = await outcomes.end(
+                connection, order.booking, order.to, reason=order.reason, problem=order.problem
             )
-            await bookings.release(connection, booking.id)
         await self._tell_end(booking)
         return booking
 
@@ -314,9 +321,20 @@ class ReservationActivities:
             lambda booking: BookingNeedsAttention(**identity(booking), step=order.step),
         )
 
-    async def _move(self, order: Step, to: BookingStatus, tells: Callable[[Booking], BookingEvent]) -> Booking:
+    async def _move(
+        self,
+        order: Step,
+        to: BookingStatus,
+        tells: Callable[[Booking], BookingEvent],
+        *,
+        action_url: str | None = None,
+        problem: Problem | None = None,
+    ) -> Booking:
+        known = order.booking
         async with self._engine.begin() as connection:
-            return await bookings.move(connection, order.booking.id, version=order.booking.version, to=to, tells=tells)
+            return await bookings.move(
+                connection, known.id, version=known.version, to=to, tells=tells, action_url=action_url, problem=problem
+            )
 
     async def send_pending_redis_updates(self) -> None:
         """Send Redis the ends of bookings that it has missed; not a step of any saga.

@@ -8,11 +8,11 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from adapters.internal.client import InternalClient
-from domain.bookings import Booking
+from domain.booking_details import BookingDetails
 
 
 class _Page(BaseModel):
-    bookings: list[Booking]
+    bookings: list[BookingDetails]
     next_cursor: UUID | None
 
 
@@ -26,7 +26,7 @@ class BookingHistoryClient:
         """Close the connections."""
         await self._reservation.close()
 
-    async def of_caller(self, authorization: str) -> Sequence[Booking]:
+    async def of_caller(self, authorization: str) -> Sequence[BookingDetails]:
         """All bookings of the person whose `Authorization` header this is, newest first.
 
         Raises:

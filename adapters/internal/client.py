@@ -15,6 +15,10 @@ _NO_ROUTE = "Not Found"  # the detail of a problem about the route itself
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
 
+class FailedAnswer(Refused):
+    """The service is there, and fails at this one request."""
+
+
 class InternalClient:
     """One service's HTTP interface; each method raises `Refused` as UNAVAILABLE if there is no proper answer.
 
@@ -78,6 +82,8 @@ class InternalClient:
                     if _is_no_route(await response.read()):
                         raise self._unavailable("has no such route at this address")
                     return None
+                if response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise FailedAnswer(ProblemType.UNAVAILABLE, f"The {self._service} service failed.")
                 if response.status >= HTTPStatus.MULTIPLE_CHOICES:
                     raise self._unavailable(f"answered {response.status}")
                 return await response.read()

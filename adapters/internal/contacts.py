@@ -11,7 +11,7 @@ from domain.identity import Channel
 
 
 class Contact(BaseModel):
-    """A person's name and address, and the channels that the person has chosen.
+    """A person's name and address, and the language (BCP 47) and the channels that the person has chosen.
 
     Attributes:
         email_verified: The person has proven that the address is theirs.
@@ -22,6 +22,7 @@ class Contact(BaseModel):
     email: str
     email_verified: bool
     name: str
+    language: str = "en"
     channels: tuple[Channel, ...] = (Channel.EMAIL,)
 
 

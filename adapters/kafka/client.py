@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -19,6 +19,10 @@ from confluent_kafka.cimpl import NewTopic
 from domain.domain_events import TOPICS
 
 CONSUMER_GROUPS = ("notification", "search", "analytics")
+GROUPS_WITH_RETRIES = ("notification",)
+RETRY_WAITS: Final = {"1m": 60.0, "10m": 600.0, "1h": 3600.0}
+"""Seconds before a retry beside the stream, by the name that the topic has for it."""
+
 PARTITIONS = 6
 _DAY_MS = 86_400_000
 LOG_CRITICAL = 2  # the library logs every failed attempt to connect; `error_cb` gets the important errors
@@ -31,12 +35,19 @@ def dead_letters(group: str) -> str:
     return f"{group}.dead-letters"
 
 
+def retries(group: str, wait: str) -> str:
+    """The topic in which messages of a consumer group wait for a retry, for as long as `wait` says."""
+    return f"{group}.retries-{wait}"
+
+
 def create_topics(bootstrap: str) -> None:
     """Create the missing topics; existing topics do not change.
 
-    Domain events stay for thirty days, so that a consumer can be down for a long time. Dead letters stay for ever.
+    Domain events stay for thirty days, so that a consumer can be down for a long time, and so do retries. Dead letters
+    stay for ever.
     """
-    events = [(topic, {"retention.ms": str(30 * _DAY_MS)}) for topic in TOPICS]
+    waiting = [retries(group, wait) for group in GROUPS_WITH_RETRIES for wait in RETRY_WAITS]
+    events = [(topic, {"retention.ms": str(30 * _DAY_MS)}) for topic in (*TOPICS, *waiting)]
     letters = [(dead_letters(group), {"retention.ms": "-1"}) for group in CONSUMER_GROUPS]
     topics = [NewTopic(name, num_partitions=PARTITIONS, config=config) for name, config in events + letters]
     admin = AdminClient(

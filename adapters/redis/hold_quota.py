@@ -155,9 +155,10 @@ class HoldQuota:
             await self._remove(key, [_member(hold.booking_id, hold.places)])
 
     async def _remove(self, key: str, members: list[str]) -> None:
-        if not (self._caps.live and members):
+        if not members:
             return
-        # The command is done in any case. A count that stays expires by itself.
+        # The limits of the process that counted may differ from those here, so they decide nothing. The command is done
+        # in any case. A count that stays expires by itself.
         with suppress(RedisError, OSError):
             await self._redis.zrem(key, *members)
 

@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationInfo,
+    computed_field,
     field_validator,
     model_validator,
 )
@@ -20,11 +21,12 @@ from pydantic_core import PydanticCustomError
 from adapters.payment.registry import PROVIDERS
 from api.http.schemas import MinorUnits, Name, PositiveInt, RequestModel, SectionName, ShortText
 from domain.catalogue import MAX_EVENT_PLACES, MAX_SECTIONS, EventPlan, EventStatus, Section
-from domain.domain_events import Venue
+from domain.domain_events import Venue, zone_of_venue
 from domain.exchanges import ExchangePolicy
 from domain.money import Currency, is_listed
 from domain.names import name_key
 from domain.refunds import RefundPolicy
+from domain.time_zones import TimeZone, on_clock
 
 _LATEST_START = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -109,6 +111,11 @@ class NewEvent(RequestModel):
     category: Name = Field(examples=["theatre"])
     venue: NewVenue
     starts_at: AwareDatetime = Field(lt=_LATEST_START, examples=["2030-05-01T19:30:00Z"])
+    timezone: TimeZone = Field(
+        default_factory=zone_of_venue,
+        description="The IANA time zone of the venue's clock. Without one, the zone of the venue's coordinates.",
+        examples=["Europe/Istanbul"],
+    )
     currency: Currency = Field(examples=["EUR"])
     hold_seconds: int = Field(
         ge=1, le=3600, strict=True, description="How long seats are held for a buyer who has not paid.", examples=[600]
@@ -180,10 +187,16 @@ class EventBody(BaseModel):
     name: str
     category: str
     venue: Venue
-    starts_at: AwareDatetime
+    starts_at: AwareDatetime = Field(description="UTC")
+    timezone: TimeZone
     currency: Currency
     hold_seconds: int
     refund_policy: RefundPolicy
     exchange_policy: ExchangePolicy
     providers: list[str] | None
     sections: list[Section]
+
+    @computed_field(description="When it begins on the venue's clock, with the offset from UTC.")
+    def starts_at_local(self) -> AwareDatetime:
+        """When it begins, on the venue's clock."""
+        return on_clock(self.starts_at, self.timezone)

@@ -85,6 +85,7 @@ class Contact(BaseModel):
     email: str
     email_verified: bool
     name: str
+    language: str
     channels: tuple[Channel, ...]
 
 
@@ -206,8 +207,14 @@ async def contact(user_id: UUID, context: Identity) -> Contact:
     """For the notification worker, before each message; 404 for an erased account."""
     async with context.engine.connect() as connection:
         account = require_account(await accounts.find(connection, context.vault, user_id))
-    profile, is_verified = account.profile, account.verified_at is not None
-    return Contact(email=profile.email, email_verified=is_verified, name=profile.name, channels=profile.channels)
+    profile = account.profile
+    return Contact(
+        email=profile.email,
+        email_verified=account.verified_at is not None,
+        name=profile.name,
+        language=profile.language,
+        channels=profile.channels,
+    )
 
 
 @router.get(

@@ -28,7 +28,7 @@ from db.identity import accounts, audit_log, erasure, grants, outside_accounts, 
 from db.identity.accounts import Account
 from db.identity.audit_log import NOBODY, ORIGIN, of_user
 from db.identity.tables import AuditLogRow
-from domain.bookings import Booking
+from domain.booking_details import BookingDetails
 from domain.problems import ProblemType
 
 router = APIRouter(prefix="/v1/me", tags=["identity"])
@@ -63,7 +63,7 @@ class Export(BaseModel):
     outside_accounts: list[OutsideAccount]
     teams: list[OwnPart]
     history: list[HistoryEntry]
-    bookings: list[Booking]
+    bookings: list[BookingDetails]
 
 
 @router.get(

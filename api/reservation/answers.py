@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from api.http.sagas import unknown
 from api.reservation.booking_saga import about
 from domain.bookings import ENDED, PAID, Booking, BookingStatus
 from domain.problems import Problem, ProblemType, Refused
 
+Body = TypeVar("Body")
 
-class Answer(NamedTuple):
+
+class Answer(NamedTuple, Generic[Body]):
     """A successful answer: 200 where it is final, 202 while the buyer has to act or the work goes on."""
 
-    body: dict[str, Any]
+    body: Body
     status: HTTPStatus = HTTPStatus.OK
 
 

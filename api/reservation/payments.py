@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -14,9 +13,10 @@ from api.http.problems import documented
 from api.reservation.buyer_returns import buyer_returned
 from api.reservation.commands import cancel, pay
 from api.reservation.context import Reservation
-from api.reservation.reads import require_booking
+from api.reservation.reads import require_booking, with_details
 from api.reservation.schemas import PaymentBody
-from domain.bookings import Booking, BookingStatus
+from domain.booking_details import BookingDetails
+from domain.bookings import BookingStatus
 from domain.problems import ProblemType
 from workflows.ids import booking_workflow_id
 
@@ -40,7 +40,10 @@ _CLOSED = "This booking is closed. Go back to the shop to see how it ended."
     name="pay",
     summary="Pay for a booking",
     responses={
-        202: {"description": "The buyer has to act at `next_action.url`. Then the booking goes on by itself."},
+        202: {
+            "model": BookingDetails,
+            "description": "The buyer has to act at `next_action.url`. Then the booking goes on by itself.",
+        },
         **documented(
             ProblemType.PAYMENT_DECLINED,
             ProblemType.NOT_FOUND,
@@ -53,7 +56,7 @@ _CLOSED = "This booking is closed. Go back to the shop to see how it ended."
 )
 async def post_payment(
     booking_id: UUID, body: PaymentBody, user: Buyer, context: Reservation, response: Response, key: IdempotencyKey
-) -> dict[str, Any]:
+) -> BookingDetails:
     """One key pays once, however often it is sent. A decline (402) keeps the seats: pay again with a new key."""
     answer = await pay.pay(context, user, booking_id, body, key)
     response.status_code = answer.status
@@ -91,6 +94,6 @@ async def come_back(booking_id: UUID, context: Reservation) -> HTMLResponse:
     summary="Abandon a payment that waits for you",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.PAYMENT_IN_PROGRESS, ProblemType.OUTCOME_UNKNOWN),
 )
-async def delete_payment(booking_id: UUID, user: Buyer, context: Reservation) -> Booking:
+async def delete_payment(booking_id: UUID, user: Buyer, context: Reservation) -> BookingDetails:
     """End the payment and keep the places, to pay in another way. Without a payment it is no error."""
-    return await cancel.abandon_payment(context, user, booking_id)
+    return await with_details(context, await cancel.abandon_payment(context, user, booking_id))

@@ -15,9 +15,10 @@ from api.http.sagas import unknown
 from api.reservation.booking_saga import about
 from api.reservation.context import Reservation, ReservationContext
 from db.engine import autocommit
-from db.reservation.bookings import bookings, history
+from db.reservation.bookings import bookings, facts, history
 from db.reservation.exchanges import history as exchange_history
 from db.reservation.refunds import refunds
+from domain.booking_details import BookingDetails, BookingFacts, describe
 from domain.bookings import Booking
 from domain.exchanges import Exchange
 from domain.identity import Role
@@ -109,12 +110,42 @@ ReadableBooking = Annotated[Booking, Depends(_readable)]
 """The buyer's own booking, or any booking for staff, whose reading is recorded in the audit log."""
 
 
-async def page_of(context: ReservationContext, user_id: UUID, after: UUID | None, limit: int) -> list[Booking]:
+async def find_details(context: ReservationContext, booking_id: UUID) -> BookingDetails | None:
+    """A booking of any buyer as it is now, with all that is known about it."""
+    found = await with_deadline(_facts(context, booking_id))
+    return describe(*found) if found else None
+
+
+async def with_details(context: ReservationContext, booking: Booking) -> BookingDetails:
+    """What a command answered, with all that is known about the booking.
+
+    Raises:
+        Refused: OUTCOME_UNKNOWN: It cannot be read.
+    """
+    try:
+        found = await with_deadline(_facts(context, booking.id))
+    except (OSError, SQLAlchemyError) as error:
+        raise unknown(about(booking.id)) from error
+    if found is None:
+        raise unknown(about(booking.id))
+    return describe(booking, found[1])
+
+
+async def _facts(context: ReservationContext, booking_id: UUID) -> tuple[Booking, BookingFacts] | None:
+    async with autocommit(context.engine) as connection:
+        return (await facts.facts_of(connection, [booking_id])).get(booking_id)
+
+
+async def page_of(
+    context: ReservationContext, user_id: UUID, wanted: history.Wanted, after: UUID | None, limit: int
+) -> list[BookingDetails]:
     """A user's bookings, newest first."""
 
-    async def read() -> list[Booking]:
+    async def read() -> list[BookingDetails]:
         async with context.engine.connect() as connection:
-            return await history.of_user(connection, user_id, after=after, limit=limit)
+            ids = await history.of_user(connection, user_id, wanted, after=after, limit=limit)
+            found = await facts.facts_of(connection, ids)
+            return [describe(*found[id]) for id in ids]
 
     return await with_deadline(read())
 

@@ -19,6 +19,7 @@ from api.reservation.reads import (
     domain_events_of,
     exchanges_of,
     find_booking,
+    find_details,
     refunds_of,
     require_booking,
 )
@@ -95,9 +96,9 @@ async def stream(booking: ReadableBooking, context: Reservation, request: Reques
     for _ in range(int(_LONGEST / _READ_EVERY)):
         if current is None or request.app.state.draining or not is_still_good(request):
             return
-        if current.version > seen:
-            seen = current.version
-            yield ServerSentEvent(event="status", id=str(seen), data=current)
+        if current.version > seen and (details := await find_details(context, booking.id)):
+            current, seen = details, details.version
+            yield ServerSentEvent(event="status", id=str(seen), data=details)
         if current.status in OVER - {BookingStatus.REFUNDING}:
             return
         await asyncio.sleep(_READ_EVERY)

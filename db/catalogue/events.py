@@ -128,6 +128,7 @@ def _event(row: Row[Any], sections: Sequence[Section]) -> Event:
         category=row.category,
         venue=venue,
         starts_at=row.starts_at,
+        timezone=row.timezone,
         currency=row.currency,
         hold_seconds=row.hold_seconds,
         refund_policy=RefundPolicy(
@@ -148,6 +149,7 @@ def _published(event: Event) -> EventPublished:
         category=event.category,
         venue=event.venue,
         starts_at=event.starts_at,
+        timezone=event.timezone,
         currency=event.currency,
         sections=tuple(section.on_sale() for section in event.sections),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -76,6 +76,18 @@ async def put_on_sale(connection: AsyncConnection, event: Event, *, amount_step:
             )
 
 
+async def without_venue(connection: AsyncConnection) -> Sequence[UUID]:
+    """The events that were copied before their venue and time zone were part of the copy."""
+    return (await connection.execute(select(EventRow.id).where(EventRow.timezone.is_(None)))).scalars().all()
+
+
+async def copy_venue(connection: AsyncConnection, event: Event) -> None:
+    """Add the venue and the time zone to the copy of an event; nothing else of it changes."""
+    columns = _event_columns(event)
+    venue = {name: columns[name] for name in ("timezone", "venue_name", "venue_city", "venue_country")}
+    await connection.execute(update(EventRow).where(EventRow.id == event.id).values(venue))
+
+
 async def stop_selling(connection: AsyncConnection, event: Event) -> None:
     """Stop the sale of an event. An unknown event is recorded too, so that no later copy puts it on sale."""
     await connection.execute(
@@ -120,7 +132,8 @@ async def _taken(connection: AsyncConnection, event_id: UUID) -> Mapping[str, Ma
 
 def _event_columns(event: Event) -> dict[str, Any]:
     copied = event.model_dump(
-        include={"id", "organizer_id", "name", "starts_at", "currency", "hold_seconds", "providers"}
+        include={"id", "organizer_id", "name", "starts_at", "timezone", "currency", "hold_seconds", "providers"}
     )
     refunds = {f"refund_{key}": value for key, value in event.refund_policy.model_dump().items()}
-    return copied | refunds | {"exchange_until_hours": event.exchange_policy.until_hours}
+    venue = {f"venue_{key}": getattr(event.venue, key) for key in ("name", "city", "country")}
+    return copied | venue | refunds | {"exchange_until_hours": event.exchange_policy.until_hours}

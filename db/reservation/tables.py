@@ -31,7 +31,8 @@ class OutboxRow(OutboxColumns, Base):
 class EventRow(Base):
     """An event on sale: the copy from its publication. The catalogue is not read again.
 
-    Its payment providers pay and refund only multiples of `amount_step`, in minor units.
+    Its payment providers pay and refund only multiples of `amount_step`, in minor units. Zone and venue are null where
+    the copy was made before they were copied; `seatwright migrate` adds them.
     """
 
     __tablename__ = "events"
@@ -40,6 +41,10 @@ class EventRow(Base):
     organizer_id: Mapped[UUID]
     name: Mapped[str]
     starts_at: Mapped[datetime]
+    timezone: Mapped[str | None]
+    venue_name: Mapped[str | None]
+    venue_city: Mapped[str | None]
+    venue_country: Mapped[str | None]
     currency: Mapped[str]
     hold_seconds: Mapped[int]
     status: Mapped[str]
@@ -83,7 +88,8 @@ class BookingRow(Base):
     """A booking; `version` is the sequence of its latest domain event.
 
     `cancel_asked_at` stops a payment whose saga is busy with a step and cannot receive the buyer's cancel;
-    `tickets_forbidden` stops an old worker while the payment is being returned.
+    `tickets_forbidden` stops an old worker while the payment is being returned. `action_url` is the provider's page
+    while the status is `action_required`; `payment_problem` is why the last payment came to nothing.
     """
 
     __tablename__ = "bookings"
@@ -103,6 +109,8 @@ class BookingRow(Base):
     expires_at: Mapped[datetime]
     cancel_asked_at: Mapped[datetime | None]
     tickets_forbidden: Mapped[bool] = mapped_column(server_default=text("false"))
+    action_url: Mapped[str | None]
+    payment_problem: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     updated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 

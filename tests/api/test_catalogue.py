@@ -193,3 +193,33 @@ async def _told(settings: Settings, path: str) -> list[str]:
         told = list(types)
     await engine.dispose()
     return told
+
+
+@pytest.mark.parametrize(
+    ("named", "zone", "local"),
+    [
+        ({}, "Europe/Amsterdam", "2030-05-01T21:30:00+02:00"),
+        ({"timezone": "Europe/Istanbul"}, "Europe/Istanbul", "2030-05-01T22:30:00+03:00"),
+        ({"timezone": "Asia/Kathmandu"}, "Asia/Kathmandu", "2030-05-02T01:15:00+05:45"),
+    ],
+    ids=["of its place", "named", "another day there"],
+)
+async def test_an_event_carries_the_clock_of_its_venue_beside_utc(
+    client: httpx2.AsyncClient, join: Join, new_event: Body, named: Body, zone: str, local: str
+) -> None:
+    organizer = await join("organizer")
+    amsterdam = new_event["venue"] | {"latitude": 52.3622, "longitude": 4.8838}
+    body = new_event | {"venue": amsterdam, "starts_at": "2030-05-01T21:30:00+02:00"} | named
+    path = await _draft(client, organizer, body)
+    seen = (await client.get(path, headers=organizer.headers)).json()
+    assert (seen["starts_at"], seen["timezone"], seen["starts_at_local"]) == ("2030-05-01T19:30:00Z", zone, local)
+
+
+@pytest.mark.parametrize("zone", ["", "CEST+2", "europe/istanbul", "Europe/Atlantis", "../../etc/passwd", 3, "\x00"])
+async def test_a_zone_that_does_not_exist_is_refused_by_the_name_of_its_field(
+    client: httpx2.AsyncClient, join: Join, new_event: Body, zone: Any
+) -> None:
+    organizer = await join("organizer")
+    refused = await client.post("/v1/events", json=new_event | {"timezone": zone}, headers=organizer.headers)
+    assert problem(refused) == "invalid-request"
+    assert [error["field"] for error in refused.json()["errors"]] == ["body.timezone"]

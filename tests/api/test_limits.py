@@ -6,21 +6,23 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from urllib.parse import urlencode
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import orjson
 import psycopg
 import pytest
+from redis.asyncio import Redis
 
-from config.settings import RATE_LIMITS, Settings
+from adapters.redis.hold_quota import HoldQuota
+from config.settings import RATE_LIMITS, Settings, secret
 from stack import Stack
 from tests.api.conftest import Join
 from tests.api.partners import register
 from tests.api.people import Person, problem
 from tests.api.test_recovery import mailed_token
 from tests.api.test_second_factor import enrol
-from tests.buyer import CARD_WITH_3DS, DECLINED_CARD
+from tests.buyer import CARD_WITH_3DS, DECLINED_CARD, Buyer
 from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
@@ -298,6 +300,28 @@ async def test_who_pays_after_three_d_secure_may_hold_more(
         answer = await buyer.at(strict).pay(booking, CARD_WITH_3DS)
         await platform.provider.act(answer.json()["next_action"]["url"], "approve")
         await buyer.ends_as(booking, "confirmed")
+
+
+async def test_a_payment_that_completes_by_itself_counts_as_no_unpaid_hold(
+    strict: httpx2.AsyncClient, platform: PlatformClient, settings: Settings
+) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
+    booking = await buyer.at(strict).held(event, "A-1-1")
+    answer = await buyer.at(strict).pay(booking, CARD_WITH_3DS)
+    async with Redis.from_url(secret(settings.redis_url)) as redis:
+        quota = HoldQuota(redis, 2, 4)
+        assert await quota.counted(buyer.user_id, UUID(event)) == [UUID(booking)]
+        await platform.provider.act(answer.json()["next_action"]["url"], "approve")
+        await eventually(lambda: _is_over(buyer, booking), within=30)
+
+        async def forgotten() -> bool:
+            return await quota.counted(buyer.user_id, UUID(event)) == []
+
+        await eventually(forgotten, within=5)
+
+
+async def _is_over(buyer: Buyer, booking: str) -> bool:
+    return await buyer.status(booking) == "confirmed"
 
 
 async def test_a_buyer_who_holds_and_gives_up_again_and_again_has_to_wait(

@@ -20,6 +20,7 @@ from activities.reservation.bookings import Release, ReservationActivities, Star
 from adapters.kafka.client import OutgoingMessage, Publisher
 from adapters.kafka.cloud_events import cloud_event_headers, read_cloud_event
 from adapters.kafka.subscriber import IncomingMessage, Partition
+from adapters.redis.hold_quota import HoldQuota
 from adapters.redis.seat_locks import SeatLocks, epoch_key
 from audit.connections import Connections
 from audit.run import find_violations
@@ -80,7 +81,9 @@ class Harness(NamedTuple):
     # The services' steps
 
     def seats(self, locks: SeatLocks | None = None) -> ReservationActivities:
-        return ReservationActivities(self.database("reservation"), locks or self.locks)
+        return ReservationActivities(
+            self.database("reservation"), locks or self.locks, HoldQuota(self.connections.redis, 0, 0)
+        )
 
     def money(self, gateway: PaymentGateway | None = None) -> PaymentActivities:
         return PaymentActivities(self.database("payment"), {"stripe": gateway or self.gateway})

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.reservation import inventory
-from db.reservation.bookings import bookings
+from db.reservation.bookings import bookings, outcomes
 from db.reservation.bookings.bookings import identity
 from domain.bookings import Booking, BookingRequest, BookingStatus
 from domain.catalogue import Event, EventStatus, Section
@@ -36,9 +36,9 @@ _PLAIN = {
 }
 
 
-async def on_sale(engine: AsyncEngine, *, standing: int = 10) -> UUID:
+def an_event(*, standing: int = 10) -> Event:
     """An event with the seats A-1-1 to A-1-10 and the general-admission sections Garden and Standing."""
-    event = Event(
+    return Event(
         id=uuid4(),
         organizer_id=uuid4(),
         status=EventStatus.PUBLISHED,
@@ -56,6 +56,11 @@ async def on_sale(engine: AsyncEngine, *, standing: int = 10) -> UUID:
             Section(name="Standing", kind="general", capacity=standing, price=3000),
         ),
     )
+
+
+async def on_sale(engine: AsyncEngine, *, standing: int = 10) -> UUID:
+    """`an_event` in a reservation database."""
+    event = an_event(standing=standing)
     async with engine.begin() as connection:
         await inventory.put_on_sale(connection, event)
     return event.id
@@ -102,7 +107,7 @@ async def give_back(engine: AsyncEngine, booking: Booking) -> None:
 async def confirm(engine: AsyncEngine, booking: Booking) -> Booking:
     async with engine.begin() as connection:
         await bookings.sell(connection, booking)
-        return await bookings.confirm(connection, booking)
+        return await outcomes.confirm(connection, booking)
 
 
 async def find(engine: AsyncEngine, booking: Booking) -> Booking:

@@ -15,7 +15,9 @@ from domain.domain_events import (
     BookingConfirmed,
     BookingEvent,
     BookingPaying,
+    EventSummary,
     TicketExchanged,
+    TicketExchangeFailed,
 )
 from domain.rebuilding import rebuild
 from tests.domain.test_domain_events import A_HOLD
@@ -38,6 +40,17 @@ EXCHANGED = TicketExchanged(
     amount=1000,
     returns=0,
     currency="EUR",
+)
+
+
+FAILED_EXCHANGE = TicketExchangeFailed(
+    **WHO,
+    status=BookingStatus.CONFIRMED,
+    exchange_id=uuid4(),
+    reason="payment-declined",
+    ticket=OLD,
+    seat="B-1-9",
+    event=EventSummary(name="Hamlet", starts_at=A_HOLD.expires_at),
 )
 
 
@@ -65,6 +78,7 @@ def test_a_whole_life_leads_to_the_tickets() -> None:
         ([A_HOLD, CONFIRMED], "cannot go from held to confirmed"),
         ([A_HOLD, CANCELLED, PAYING], "cannot go from cancelled to paying"),
         ([A_HOLD, PAYING, EXCHANGED], "exchanged while it was paying"),
+        ([A_HOLD, PAYING, FAILED_EXCHANGE], "exchanged while it was paying"),
         ([A_HOLD, PAYING, CONFIRMED, EXCHANGED, EXCHANGED], "a ticket that it does not have"),
         ([A_HOLD, PAYING.model_copy(update={"booking_id": uuid4()})], "another booking"),
         ([A_HOLD, PAYING.model_copy(update={"user_id": uuid4()})], "another booking"),
@@ -81,3 +95,8 @@ def test_an_exchange_leads_to_the_new_seat_and_its_price() -> None:
     assert booking.amount == A_HOLD.amount + 1000
     assert EXCHANGED.new in booking.tickets
     assert OLD not in booking.tickets
+
+
+def test_an_exchange_that_failed_leaves_the_booking_as_it_was() -> None:
+    before = rebuild([A_HOLD, PAYING, CONFIRMED])
+    assert rebuild([A_HOLD, PAYING, CONFIRMED, FAILED_EXCHANGE]) == before.model_copy(update={"version": 4})

@@ -212,9 +212,9 @@ def _kafka(striker: Striker) -> None:
 def _consumers(striker: Striker) -> None:
     handle = Runner._handle
 
-    async def handle_as_step(self: Runner, event: CloudEvent) -> None:
+    async def handle_as_step(self: Runner, event: CloudEvent, *, is_retry: bool) -> None:
         doing.set(Step(self._subscription.group, f"{event.subject} {event.data.type}"))
-        await handle(self, event)
+        await handle(self, event, is_retry=is_retry)
 
     Runner._handle = handle_as_step  # type: ignore[method-assign]
 

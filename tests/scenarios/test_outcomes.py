@@ -17,7 +17,7 @@ from adapters.kafka.client import PARTITIONS, dead_letters
 from config.settings import Settings
 from domain.domain_events import BookingEvent, CatalogueEvent, PaymentEvent
 from tests.api.mails import VERIFICATION
-from tests.buyer import DECLINED_CARD, Buyer
+from tests.buyer import CARD_WITH_3DS, DECLINED_CARD, Buyer
 from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.proofs import prove_address
@@ -160,6 +160,57 @@ async def test_a_buyer_gets_one_mail_with_seats_amount_and_booking(
     for body in (mail["Text"], mail["HTML"]):
         for word in ("A-1-1", "B-2-3", "Standing", "EUR 120.00", booking["id"], *(t["id"] for t in booking["tickets"])):
             assert word in body
+
+
+async def test_an_event_called_off_during_a_payment_is_mailed_once(
+    platform: PlatformClient, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
+) -> None:
+    event = await platform.event()
+    booking = await buyer.held(event, "A-1-1")
+    assert (await buyer.pay(booking, CARD_WITH_3DS)).status_code == 202
+
+    await platform.cancel(event)
+
+    await buyer.ends_as(booking, "action_required", "held", "cancelled")
+    await eventually(lambda: mails_to(mailbox, buyer.email), within=WITHIN)
+    await all_is_told(settings, booking, "notification")
+    [mail] = await mails_to(mailbox, buyer.email)
+    assert mail["Subject"].endswith("was cancelled")
+    assert "Hall, Utrecht" in mail["Text"]
+    assert await platform.provider.kept(booking) == 0
+
+
+async def test_an_exchange_that_fails_at_the_bank_is_mailed(
+    platform: PlatformClient, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
+) -> None:
+    booking = await buyer.bought(await platform.event(), "B-1-1")
+    [ticket] = booking["tickets"]
+    exchange = (await buyer.exchange(booking["id"], ticket["id"], "A-1-1", method=CARD_WITH_3DS)).json()
+    await platform.provider.act(exchange["next_action"]["url"], "fail")
+
+    async def both() -> list[dict[str, Any]]:
+        found = await mails_to(mailbox, buyer.email)
+        return found if len(found) > 1 else []
+
+    mails = await eventually(both, within=WITHIN)
+    await all_is_told(settings, booking["id"], "notification")
+    [failed] = [mail for mail in mails if mail["Subject"].endswith("was not exchanged")]
+    assert "Your seat B-1-1 was not exchanged for A-1-1 because your payment was declined" in " ".join(
+        failed["Text"].split()
+    )
+    assert len(await mails_to(mailbox, buyer.email)) == 2
+
+
+async def test_a_mail_speaks_the_language_of_its_reader(
+    platform: PlatformClient, buyer: Registered, mailbox: httpx2.AsyncClient
+) -> None:
+    changed = await platform.http.patch("/v1/me", json={"language": "de"}, headers=buyer.headers)
+    assert changed.status_code == 200, changed.text
+    await buyer.bought(await platform.event(), "A-1-1")
+    [mail] = await eventually(lambda: mails_to(mailbox, buyer.email), within=WITHIN)
+    assert mail["Subject"].startswith("Ihre Tickets für ")
+    assert "Insgesamt bezahlt: 50,00\xa0EUR" in mail["Text"]
+    assert "Mitteleuropäische" in mail["Text"]
 
 
 async def test_an_unpaid_declined_or_cancelled_booking_sends_no_mail(

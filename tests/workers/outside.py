@@ -192,6 +192,7 @@ def a_published_event(**changes: object) -> EventPublished:
         category="concert",
         venue=Venue(name="Paradiso", city="Amsterdam", country="NL", latitude=52.3622, longitude=4.8838),
         starts_at=datetime.now(UTC) + timedelta(days=30),
+        timezone="Europe/Amsterdam",
         currency="EUR",
         sections=(
             SectionOnSale(name="A", kind="seated", price=5000, capacity=100),

@@ -15,6 +15,7 @@ from adapters.internal.contacts import Contact
 from adapters.mail import Mail
 from domain.bookings import BookingStatus, Ticket
 from domain.domain_events import (
+    BookingCancelled,
     BookingDifferenceReturned,
     BookingExpired,
     BookingFailed,
@@ -22,9 +23,11 @@ from domain.domain_events import (
     BookingPartiallyRefunded,
     BookingRefunded,
     DomainEvent,
+    EventSummary,
     LatePaymentSettled,
     LateSettlement,
     TicketExchanged,
+    TicketExchangeFailed,
     UserAskedForPasswordReset,
     UserAskedForVerification,
     UserErased,
@@ -44,8 +47,25 @@ BOOKING: Mapping[str, UUID] = {"booking_id": uuid4(), "event_id": uuid4(), "user
 OLD, NEW = (Ticket(id=uuid4(), section="A", seat=seat) for seat in ("A-1-1", "A-1-2"))
 
 
+SUMMARY = EventSummary(
+    name="Sad & Happy", starts_at=STARTS_AT, timezone="Europe/Istanbul", venue="Zorlu PSM", city="Istanbul"
+)
+WHEN_AND_WHERE = ("Saturday, 4 May 2030, 22:30 (Türkiye Standard Time, GMT+03:00)", "Zorlu PSM, Istanbul")
+
+
 def a_failed_booking(reason: str) -> BookingFailed:
-    return BookingFailed(**BOOKING, status=BookingStatus.FAILED, reason=reason)
+    return BookingFailed(**BOOKING, status=BookingStatus.FAILED, reason=reason, event=SUMMARY)
+
+
+def a_cancelled_booking(cause: str) -> BookingCancelled:
+    return BookingCancelled(**BOOKING, status=BookingStatus.CANCELLED, cause=cause, event=SUMMARY)
+
+
+def a_failed_exchange(reason: str) -> TicketExchangeFailed:
+    return TicketExchangeFailed(
+        **BOOKING, status=BookingStatus.CONFIRMED, exchange_id=uuid4(), reason=reason, ticket=OLD, seat="A-1-2",
+        event=SUMMARY,
+    )  # fmt: skip
 
 
 def a_late_payment(settlement: LateSettlement) -> LatePaymentSettled:
@@ -64,13 +84,14 @@ def a_late_payment(settlement: LateSettlement) -> LatePaymentSettled:
 def an_exchange(amount: int, returns: int, fee: int = 0) -> TicketExchanged:
     return TicketExchanged(
         **BOOKING, status=BookingStatus.CONFIRMED, exchange_id=uuid4(), event_name="Sad & Happy", starts_at=STARTS_AT,
-        old=OLD, new=NEW, amount=amount, returns=returns, fee=fee, currency="EUR",
+        event=SUMMARY, old=OLD, new=NEW, amount=amount, returns=returns, fee=fee, currency="EUR",
     )  # fmt: skip
 
 
 def a_refund(kind: type[BookingMoneyReturned], status: BookingStatus, **of: Any) -> BookingMoneyReturned:
-    values: dict[str, Any] = {"amount": 4350, "refunded": 4350, "tickets": 2, "cause": "buyer"} | of
-    return kind(**BOOKING, status=status, refund_id=uuid4(), event_name="Sad & Happy", currency="EUR", **values)
+    about = {"event_name": "Sad & Happy", "event": SUMMARY, "currency": "EUR"}
+    values: dict[str, Any] = about | {"amount": 4350, "refunded": 4350, "tickets": 2, "cause": "buyer"} | of
+    return kind(**BOOKING, status=status, refund_id=uuid4(), **values)
 
 
 class Case(NamedTuple):
@@ -84,9 +105,10 @@ class Case(NamedTuple):
 
 CASES = {
     "confirmed": Case(
-        a_confirmed_booking(event_name="Sad & Happy"),
+        a_confirmed_booking(event_name="Sad & Happy", event=SUMMARY),
         "Your tickets for Sad & Happy",
-        ("Please bring these tickets", "Saturday, 4 May 2030, 19:30 UTC", "A-1-12", "Standing", "EUR 120.50"),
+        ("Please bring these tickets", *WHEN_AND_WHERE, "A-1-12", "Standing", "EUR 120.50"),
+        ("UTC",),
     ),
     "confirmed without payment": Case(
         a_confirmed_booking(amount=0, tickets=(NEW,)),
@@ -97,7 +119,7 @@ CASES = {
     "failed: seats": Case(
         a_failed_booking("seats-unavailable"),
         "Your booking was not completed",
-        ("because the seats were sold to another buyer", "make a new booking"),
+        ("because the seats were sold to another buyer", "make a new booking", *WHEN_AND_WHERE),
     ),
     "failed: event": Case(
         a_failed_booking("event-not-on-sale"), "Your booking was not completed", ("the event is no longer on sale",)
@@ -110,6 +132,33 @@ CASES = {
     ),
     "failed: internal error": Case(
         a_failed_booking("internal"), "Your booking was not completed", ("because of an error on our side",)
+    ),
+    "called off": Case(
+        a_cancelled_booking("event_cancelled"),
+        "Sad & Happy was cancelled",
+        ("Sad & Happy was cancelled. We are sorry.", "You do not pay for it", "the money goes back", *WHEN_AND_WHERE),
+        ("try again",),
+    ),
+    "exchange failed: declined": Case(
+        a_failed_exchange("payment-declined"),
+        "Your seat for Sad & Happy was not exchanged",
+        ("A-1-1 was not exchanged for A-1-2 because your payment was declined", "Your ticket stays valid", str(OLD.id)),
+    ),
+    "exchange failed: too late": Case(
+        a_failed_exchange("payment-too-late"),
+        "Your seat for Sad & Happy was not exchanged",
+        ("the difference was not paid in time", "exchange your ticket once more", *WHEN_AND_WHERE),
+    ),
+    "exchange failed: event": Case(
+        a_failed_exchange("event-not-on-sale"),
+        "Your seat for Sad & Happy was not exchanged",
+        ("because the event is no longer on sale",),
+        ("try again",),
+    ),
+    "exchange failed: other": Case(
+        a_failed_exchange("exchange-failed"),
+        "Your seat for Sad & Happy was not exchanged",
+        ("because the exchange could not be completed", "You pay nothing for the exchange"),
     ),
     "late, same places": Case(
         a_late_payment(LateSettlement.SAME_PLACES),
@@ -131,7 +180,7 @@ CASES = {
     "exchanged for a dearer seat": Case(
         an_exchange(1000, 0),
         "Your new ticket for Sad & Happy",
-        (str(NEW.id), "old ticket for A-1-1 is no longer valid", "You paid EUR 10.00 more"),
+        (str(NEW.id), "old ticket for A-1-1 is no longer valid", "You paid EUR 10.00 more", *WHEN_AND_WHERE),
         (str(OLD.id),),
     ),
     "exchanged for a cheaper seat": Case(
@@ -158,7 +207,7 @@ CASES = {
     "refunded, event cancelled": Case(
         a_refund(BookingRefunded, BookingStatus.REFUNDED, cause="event_cancelled"),
         "Your refund for Sad & Happy",
-        ("Sad & Happy was cancelled", "EUR 43.50 for 2 tickets", "These tickets are no longer valid"),
+        ("Sad & Happy was cancelled", "EUR 43.50 for 2 tickets", "These tickets are no longer valid", *WHEN_AND_WHERE),
         ("stay valid",),
     ),
     "refunded in part": Case(
@@ -223,11 +272,11 @@ CASES = {
 }
 
 
-def mail_for(event: DomainEvent, name: str = "Ann") -> Mail:
+def mail_for(event: DomainEvent, name: str = "Ann", language: str = "en") -> Mail:
     message = message_for(event)
     assert message
     values = {**message.values, "name": name} | ({"token": TOKEN} if message.token_id else {})
-    contact = Contact(email="ann@example.test", email_verified=True, name=name)
+    contact = Contact(email="ann@example.test", email_verified=True, name=name, language=language)
     return email(Notification(uuid4(), STARTS_AT, contact, message.template, values))
 
 
@@ -289,7 +338,12 @@ def test_every_message_has_its_case() -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [BookingExpired(**BOOKING, status=BookingStatus.EXPIRED), UserErased(user_id=uuid4())]
+    "event",
+    [
+        BookingExpired(**BOOKING, status=BookingStatus.EXPIRED),
+        a_cancelled_booking("buyer"),
+        UserErased(user_id=uuid4()),
+    ],
 )
 def test_other_domain_events_lead_to_no_message(event: DomainEvent) -> None:
     assert message_for(event) is None
@@ -303,3 +357,10 @@ def test_booking_messages_use_the_chosen_channels_and_account_messages_email(cho
     assert about_account
     assert about_booking.channels(chosen) == chosen
     assert about_account.channels(chosen) == (Channel.EMAIL,)
+
+
+def test_a_domain_event_from_before_there_were_zones_says_utc() -> None:
+    mail = mail_for(a_confirmed_booking())
+    assert "Saturday, 4 May 2030, 19:30 (Coordinated Universal Time, GMT+00:00)" in mail.text
+    refund = a_refund(BookingRefunded, BookingStatus.REFUNDED, event=None)
+    assert mail_for(refund).subject == "Your refund for Sad & Happy"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
@@ -19,6 +20,7 @@ from adapters.kafka.cloud_events import CloudEvent, Undecodable, read_cloud_even
 from adapters.kafka.subscriber import IncomingMessage, Partition, Subscriber
 from domain.problems import ProblemType, Refused
 from workers.backoff import backoff, pause
+from workers.consumers.retries import RetryPolicy, TryLater, origin_of, retries_of, wait_of
 
 HANDLER_TIMEOUT = 30.0
 LONGEST_BACKOFF = 15.0
@@ -27,6 +29,7 @@ _BUSY_WAIT = 0.5  # seconds that the loop waits for busy partitions before it po
 
 _handled = Counter("seatwright_consumer_handled", "Messages whose effect is complete", ["consumer", "type"])
 _failed = Counter("seatwright_consumer_failed", "Failed attempts to handle a message", ["consumer", "error"])
+_retried = Counter("seatwright_consumer_retried_later", "Messages put aside for a retry", ["consumer"])
 _dead = Counter("seatwright_consumer_dead_lettered", "Messages moved to the dead letters", ["consumer"])
 _lag = Gauge("seatwright_consumer_lag", "Messages behind the last handled", ["consumer", "topic", "partition"])
 
@@ -44,13 +47,20 @@ class Subscription:
 
     Attributes:
         handle: Has a domain event's effect; a repetition must be harmless. `Impossible` moves the message to the dead
-            letters. `Refused` as UNAVAILABLE, or a failed connection, is retried without end. Any other error is a bug,
-            and is retried a few times.
+            letters. `Refused` as UNAVAILABLE, or a failed connection, is retried without end. `TryLater` is retried
+            beside the stream. Any other error is a bug, and is retried a few times.
+        retries: How messages are retried beside the stream; None for a group whose handler never raises `TryLater`.
     """
 
     group: str
     topics: tuple[str, ...]
     handle: Callable[[CloudEvent], Awaitable[None]]
+    retries: RetryPolicy | None = None
+
+    @property
+    def all_topics(self) -> tuple[str, ...]:
+        """The topics of the stream, and those in which retries wait."""
+        return self.topics + (self.retries.topics(self.group) if self.retries else ())
 
 
 class _Lane:
@@ -82,7 +92,7 @@ class Runner:
         subscriber = Subscriber(
             self._bootstrap,
             self._subscription.group,
-            self._subscription.topics,
+            self._subscription.all_topics,
             on_assigned=assigned,
             on_revoked=self._give_up,
         )
@@ -141,6 +151,8 @@ class Runner:
     async def _settle(self, message: IncomingMessage, closing: asyncio.Event) -> bool:
         """Handle a message or move it to the dead letters, with retries; False if the partition was given up before."""
         attempt = 0
+        if (seconds := wait_of(message)) > 0:
+            await pause(closing, seconds)
         while not closing.is_set():
             attempt += 1
             try:
@@ -157,7 +169,9 @@ class Runner:
             if event is None:
                 log.info("unknown_type_skipped", consumer=self._subscription.group, **_where(message))
             else:
-                await self._handle(event)
+                await self._handle(event, is_retry=retries_of(message) > 0)
+        except TryLater as error:
+            await self._retry_later(message, error)
         except (Undecodable, Impossible) as error:
             await self._dead_letter(message, error)
         except Exception as error:
@@ -165,7 +179,7 @@ class Runner:
                 raise
             await self._dead_letter(message, error)
 
-    async def _handle(self, event: CloudEvent) -> None:
+    async def _handle(self, event: CloudEvent, *, is_retry: bool) -> None:
         cause = propagate.extract({"traceparent": event.traceparent} if event.traceparent else {})
         attributes = {
             "messaging.system": "kafka",
@@ -176,16 +190,23 @@ class Runner:
         name = f"{self._subscription.group} {event.data.type}"
         with tracer.start_as_current_span(name, cause, trace.SpanKind.CONSUMER, attributes):
             async with asyncio.timeout(HANDLER_TIMEOUT):
-                await self._subscription.handle(event)
+                retries = self._subscription.retries
+                await (retries.handle if retries and is_retry else self._subscription.handle)(event)
         _handled.labels(self._subscription.group, event.data.type).inc()
 
+    async def _retry_later(self, message: IncomingMessage, error: TryLater) -> None:
+        policy, group = self._subscription.retries, self._subscription.group
+        again = policy.next(group, message, time.time()) if policy else None
+        if again is None:
+            await self._dead_letter(message, error)
+            return
+        await self._publisher.publish(again)
+        _retried.labels(group).inc()
+        log.warning("retried_later", consumer=group, retry_topic=again.topic, error=str(error), **_where(message))
+
     async def _dead_letter(self, message: IncomingMessage, error: Exception) -> None:
-        why = {
-            "dead_letter_topic": message.partition.topic,
-            "dead_letter_partition": str(message.partition.number),
-            "dead_letter_offset": str(message.offset),
-            "dead_letter_error": _describe(error),
-        }
+        origin = {name.replace("origin", "dead_letter"): value for name, value in origin_of(message).items()}
+        why = origin | {"dead_letter_error": _describe(error)}
         headers = message.headers + tuple((name, value.encode()) for name, value in why.items())
         topic = dead_letters(self._subscription.group)
         await self._publisher.publish(OutgoingMessage(topic, message.key, message.value, headers))
@@ -221,7 +242,7 @@ def _is_transient(error: Exception) -> bool:
 
 def _describe(error: Exception) -> str:
     """The error as text; only some errors promise that their text has no contents of the message."""
-    if isinstance(error, Undecodable | Impossible | Refused | NotDelivered):
+    if isinstance(error, Undecodable | Impossible | Refused | NotDelivered | TryLater):
         return f"{type(error).__name__}: {error}"
     return type(error).__name__
 

@@ -13,15 +13,17 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.reservation.bookings import (
+        KeepHold,
         NeedsAttention,
         Reinstate,
         Release,
+        RequireAction,
         ReservationActivities,
         StartPayment,
         Step,
     )
     from domain.bookings import OVER, Booking, BookingRequest, BookingStatus, HoldOutcome
-    from domain.problems import ProblemType
+    from domain.problems import Problem, ProblemType
     from temporal.saga import Aborted, aborting
     from workflows.support import problems
     from workflows.support.operator_gate import ISSUE_TICKETS, RELEASE_SEATS
@@ -95,17 +97,19 @@ class BookingState:
         request = StartPayment(booking=self.booking, window=window)
         await self._change(ReservationActivities.start_payment, request, "keep the seats while paying")
 
-    async def require_action(self) -> None:
-        """Show that the buyer has to act at the provider; raises as `start_payment`."""
-        await self._change(ReservationActivities.require_action, self._step, "the buyer has to act")
+    async def require_action(self, action_url: str | None) -> None:
+        """Show that the buyer has to act at the provider, and at which address; raises as `start_payment`."""
+        request = RequireAction(booking=self.booking, action_url=action_url)
+        await self._change(ReservationActivities.require_action, request, "the buyer has to act")
 
     async def resume_payment(self) -> None:
         """Show that the buyer has acted; raises as `start_payment`."""
         await self._change(ReservationActivities.resume_payment, self._step, "the buyer has acted")
 
-    async def keep_hold(self) -> None:
-        """Keep the places for another payment; raises as `start_payment`."""
-        await self._change(ReservationActivities.keep_hold, self._step, "keep the seats for another try")
+    async def keep_hold(self, problem: Problem | None) -> None:
+        """Keep the places for another payment, and show why this one came to nothing; raises as `start_payment`."""
+        request = KeepHold(booking=self.booking, problem=problem)
+        await self._change(ReservationActivities.keep_hold, request, "keep the seats for another try")
 
     async def reinstate(self, window: timedelta) -> bool:
         """Hold the places of an expired booking again, or equal ones; whether that was possible."""
@@ -140,6 +144,7 @@ class BookingState:
         status: BookingStatus,
         reason: ProblemType | None,
         *,
+        problem: Problem | None = None,
         if_changed: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Give the places back, held or sold, and end as `status`, unless the booking turns out to be over.
@@ -147,11 +152,12 @@ class BookingState:
         Args:
             status: How it ends.
             reason: Why, where it failed.
+            problem: Why the payment came to nothing, for the buyer to read.
             if_changed: Done before the next try where the booking has changed without this saga.
         """
 
         async def release() -> None:
-            request = Release(booking=self.booking, to=status, reason=reason)
+            request = Release(booking=self.booking, to=status, reason=reason, problem=problem)
             self.known = await local_step(ReservationActivities.release, request, RELEASE_SEATS, self._max_attempts)
 
         await self.resyncing(release, if_changed=if_changed)

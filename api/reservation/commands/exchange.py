@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,7 +41,7 @@ class _Whole(ExchangeBody):
 
 async def exchange(
     context: ReservationContext, buyer: Principal, booking: Booking, body: ExchangeBody, key: str
-) -> Answer:
+) -> Answer[dict[str, Any]]:
     """Exchange a seat; a difference is paid before the new ticket is issued, or given back after it.
 
     Raises:
@@ -167,7 +168,7 @@ async def _current(context: ReservationContext, request: ExchangeRequest) -> Exc
     return known
 
 
-def _answer(exchange: Exchange) -> Answer:
+def _answer(exchange: Exchange) -> Answer[dict[str, Any]]:
     """What a request came to.
 
     Raises:

@@ -18,10 +18,11 @@ from api.reservation import booking_saga, charge_quota
 from api.reservation.answers import Answer, closed, refusal, refusal_of
 from api.reservation.booking_saga import about
 from api.reservation.context import ReservationContext
-from api.reservation.reads import current_booking, require_own
+from api.reservation.reads import current_booking, require_own, with_details
 from api.reservation.schemas import PaymentBody
 from db.engine import autocommit
 from db.reservation.bookings import bookings
+from domain.booking_details import BookingDetails, NextAction
 from domain.bookings import ENDED, PAID, Booking, BookingStatus, PaymentCommand, PaymentOutcome
 from domain.money import Money
 from domain.problems import Problem, ProblemType, Refused
@@ -33,7 +34,9 @@ _NOT_COMPLETED: Final = Problem(
 )
 
 
-async def pay(context: ReservationContext, buyer: Principal, booking_id: UUID, body: PaymentBody, key: str) -> Answer:
+async def pay(
+    context: ReservationContext, buyer: Principal, booking_id: UUID, body: PaymentBody, key: str
+) -> Answer[BookingDetails]:
     """Pay once for each key; a decline keeps the seats for another try.
 
     Raises:
@@ -56,7 +59,7 @@ async def _pay(context: ReservationContext, booking_id: UUID, command: PaymentCo
     except WorkflowClosed as ended:
         booking = await current_booking(context, booking_id)
         if ended.after_order and booking.status in PAID:
-            return Answer(booking.model_dump())
+            return Answer(await with_details(context, booking))
         raise closed(booking) from None
     refuse_other_body(outcome.body_sha256, command.body_sha256)
     return await _answer(context, booking_id, outcome, command_key)
@@ -90,13 +93,15 @@ def _check_payment(booking: Booking, body: PaymentBody, admitted: Sequence[str] 
     provider.check_amount(Money(amount=booking.amount, currency=booking.currency))
 
 
-async def _answer(context: ReservationContext, booking_id: UUID, outcome: PaymentOutcome, key: str) -> Answer:
+async def _answer(
+    context: ReservationContext, booking_id: UUID, outcome: PaymentOutcome, key: str
+) -> Answer[BookingDetails]:
     """What a payment came to; one that was answered while it was in progress is answered by the booking's row."""
     if not _is_preliminary(outcome):
-        return _final(booking_id, outcome)
+        return Answer(await with_details(context, _final(booking_id, outcome)))
     booking = await current_booking(context, booking_id)
     if booking.status in PAID:
-        return Answer(booking.model_dump())
+        return Answer(await with_details(context, booking))
     unpaid = _why_unpaid(outcome, booking)
     if unpaid:
         why = await booking_saga.why_not_paid(context.temporal, booking_id, key)
@@ -104,7 +109,7 @@ async def _answer(context: ReservationContext, booking_id: UUID, outcome: Paymen
     # A saga that waits for an operator says so before its row does.
     if booking.status is BookingStatus.NEEDS_ATTENTION or outcome.problem:
         raise refusal(OUTCOME_UNKNOWN, **about(booking_id))
-    return _in_progress(outcome, booking)
+    return Answer(_in_progress(outcome, await with_details(context, booking)), HTTPStatus.ACCEPTED)
 
 
 def _is_preliminary(outcome: PaymentOutcome) -> bool:
@@ -114,11 +119,11 @@ def _is_preliminary(outcome: PaymentOutcome) -> bool:
     return outcome.booking is not None and outcome.booking.status is BookingStatus.ACTION_REQUIRED
 
 
-def _final(booking_id: UUID, outcome: PaymentOutcome) -> Answer:
+def _final(booking_id: UUID, outcome: PaymentOutcome) -> Booking:
     if outcome.problem:
         raise refusal(outcome.problem, **about(booking_id))
     assert outcome.booking is not None
-    return Answer(outcome.booking.model_dump())
+    return outcome.booking
 
 
 def _why_unpaid(outcome: PaymentOutcome, booking: Booking) -> Refused | None:
@@ -145,8 +150,8 @@ def _explained(booking: Booking, why: Problem) -> Refused:
     return refusal(why.model_copy(update={"members": members}), **about(booking.id))
 
 
-def _in_progress(outcome: PaymentOutcome, booking: Booking) -> Answer:
-    """The answer while the buyer acts, or has acted."""
-    acting = booking.status is BookingStatus.ACTION_REQUIRED
-    action = {"type": "redirect_to_url", "url": outcome.action_url} if acting and outcome.action_url else None
-    return Answer(booking.model_dump() | {"next_action": action}, HTTPStatus.ACCEPTED)
+def _in_progress(outcome: PaymentOutcome, booking: BookingDetails) -> BookingDetails:
+    """The answer while the buyer acts, or has acted; the saga names this payment's own address."""
+    if booking.status is not BookingStatus.ACTION_REQUIRED or outcome.action_url is None:
+        return booking
+    return booking.model_copy(update={"next_action": NextAction(type="redirect_to_url", url=outcome.action_url)})

@@ -12,26 +12,22 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, bindparam, func, null, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from db.outbox import append
 from db.reservation import offers
 from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
-from db.reservation.tickets import issue, tickets_of
+from db.reservation.tickets import tickets_of
 from domain.bookings import EDGES, OVER, PAID, Booking, BookingRequest, BookingStatus, seats_unavailable
-from domain.domain_events import BookingConfirmed, BookingEvent, BookingHeld
-from domain.problems import ProblemType, Refused
+from domain.domain_events import BookingEvent, BookingHeld
+from domain.problems import Problem, ProblemType, Refused
 
 
 class StaleStep(Exception):
     """The booking has changed since this step was scheduled, so the step is too late."""
-
-
-class TicketsForbidden(Exception):
-    """The booking's money is being returned: tickets can no longer be issued."""
 
 
 async def find(connection: AsyncConnection, booking_id: UUID) -> Booking | None:
@@ -219,15 +215,31 @@ async def move(
     version: int,
     to: BookingStatus,
     tells: Callable[[Booking], BookingEvent],
+    action_url: str | None = None,
+    problem: Problem | None = None,
 ) -> Booking:
     """Bring a booking from its state at `version` to the state `to`, and append the domain event.
 
     A retry finds the booking there already and changes nothing. Tickets are not read.
 
+    Args:
+        connection: In a transaction of the reservation service's database.
+        booking_id: Which booking.
+        version: Its version before the change.
+        to: Its state after it.
+        tells: Makes the domain event.
+        action_url: Where the buyer has to act, for `action_required`.
+        problem: Why the payment came to nothing, for `held` and for an end; None keeps the last known reason.
+
     Raises:
         StaleStep: The booking is neither at `version` nor at `to`, or may not go there.
     """
-    moved = await connection.execute(_moving(to), {"of_booking": booking_id, "at_version": version})
+    values: dict[str, Any] = {"of_booking": booking_id, "at_version": version}
+    if to is BookingStatus.ACTION_REQUIRED:
+        values["to_act_at"] = action_url
+    if to in _UNPAID:
+        values["came_to_nothing"] = problem.model_dump(mode="json") if problem else None
+    moved = await connection.execute(_moving(to), values)
     row = moved.one_or_none()
     if row is None:
         return await _already(connection, booking_id, version, to)
@@ -236,10 +248,19 @@ async def move(
     return booking
 
 
+_UNPAID = frozenset({BookingStatus.HELD, BookingStatus.CANCELLED, BookingStatus.EXPIRED, BookingStatus.FAILED})
+
+
 @cache
 def _moving(to: BookingStatus) -> ReturningUpdate[Any]:
     legal = [status for status, targets in EDGES.items() if to in targets]
     values: dict[str, Any] = {"status": to, "version": BookingRow.version + 1, "cancel_asked_at": None}
+    values["action_url"] = bindparam("to_act_at") if to is BookingStatus.ACTION_REQUIRED else None
+    if to in _UNPAID:
+        why = bindparam("came_to_nothing", type_=JSONB(none_as_null=True))
+        values["payment_problem"] = func.coalesce(why, BookingRow.payment_problem)
+    elif to is not BookingStatus.NEEDS_ATTENTION:
+        values["payment_problem"] = null()
     changed = (
         update(BookingRow)
         .where(BookingRow.id == bindparam("of_booking"), BookingRow.version == bindparam("at_version"))
@@ -342,39 +363,6 @@ _RELEASE_GENERAL = text(
     FROM gone WHERE sections.event_id = gone.event_id AND sections.name = gone.section
     """
 )
-
-
-_EVENT = select(EventRow.name, EventRow.starts_at).where(EventRow.id == bindparam("event_id"))
-
-
-async def confirm(connection: AsyncConnection, booking: Booking) -> Booking:
-    """Issue one ticket for each place and confirm the booking; repeated, no change.
-
-    Raises:
-        StaleStep: As for `move`.
-        TicketsForbidden: Its money is being returned.
-    """
-    event = (await connection.execute(_EVENT, {"event_id": booking.event_id})).one()
-    tickets = await issue(connection, booking)
-
-    def confirmed(now: Booking) -> BookingConfirmed:
-        return BookingConfirmed(
-            **identity(now),
-            event_name=event.name,
-            starts_at=event.starts_at,
-            amount=now.amount,
-            currency=now.currency,
-            tickets=tickets,
-        )
-
-    try:
-        moved = await move(connection, booking.id, version=booking.version, to=BookingStatus.CONFIRMED, tells=confirmed)
-    except StaleStep as stale:
-        barred = select(BookingRow.tickets_forbidden)
-        if await connection.scalar(barred.where(BookingRow.id == booking.id, BookingRow.version == booking.version)):
-            raise TicketsForbidden(f"the money of booking {booking.id} is being returned") from stale
-        raise
-    return moved.model_copy(update={"tickets": tickets})
 
 
 def held(booking: Booking) -> BookingHeld:

@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import Date, cast, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reservation.bookings.bookings import without_tickets
-from db.reservation.tables import BookingRow, DomainEventRow
-from domain.bookings import Booking
+from db.reservation.tables import BookingRow, DomainEventRow, EventRow
+from domain.bookings import BookingStatus
+from domain.time_zones import DEFAULT
 
 
-async def of_user(connection: AsyncConnection, user_id: UUID, *, after: UUID | None, limit: int) -> list[Booking]:
-    """A page of a user's bookings, newest first, beginning after a booking of an earlier page; without tickets."""
-    page = select(BookingRow).where(BookingRow.user_id == user_id)
+@dataclass(frozen=True)
+class Wanted:
+    """Which of a user's bookings are wanted; by default all.
+
+    Attributes:
+        statuses: Any of these states; empty for every state.
+        starts_from: The event begins on this day of its venue's clock, or later.
+        starts_until: The event begins on this day of its venue's clock, or earlier.
+    """
+
+    statuses: Collection[BookingStatus] = ()
+    starts_from: date | None = None
+    starts_until: date | None = None
+
+
+async def of_user(
+    connection: AsyncConnection, user_id: UUID, wanted: Wanted, *, after: UUID | None, limit: int
+) -> list[UUID]:
+    """A page of a user's bookings, newest first, beginning after a booking of an earlier page."""
+    page = select(BookingRow.id).join(EventRow, EventRow.id == BookingRow.event_id).where(BookingRow.user_id == user_id)
+    if wanted.statuses:
+        page = page.where(BookingRow.status.in_(wanted.statuses))
+    day = cast(func.timezone(func.coalesce(EventRow.timezone, DEFAULT), EventRow.starts_at), Date)
+    if wanted.starts_from:
+        page = page.where(day >= wanted.starts_from)
+    if wanted.starts_until:
+        page = page.where(day <= wanted.starts_until)
     if after:
         last = select(BookingRow.created_at, BookingRow.id).where(BookingRow.id == after, BookingRow.user_id == user_id)
         page = page.where(tuple_(BookingRow.created_at, BookingRow.id) < last.scalar_subquery())
     rows = await connection.execute(page.order_by(BookingRow.created_at.desc(), BookingRow.id.desc()).limit(limit))
-    return [without_tickets(row) for row in rows]
+    return list(rows.scalars())
 
 
 async def domain_events(connection: AsyncConnection, booking_id: UUID) -> list[dict[str, Any]]:

@@ -14,14 +14,14 @@ from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.outbox import append
-from db.reservation import offers
+from db.reservation import event_summaries, offers
 from db.reservation.bookings import bookings
 from db.reservation.bookings.bookings import StaleStep, identity
 from db.reservation.exchanges.plans import plan
 from db.reservation.refunds import refunds
-from db.reservation.tables import BookingRow, EventRow, ExchangeRow, SeatRow, TicketRow
+from db.reservation.tables import BookingRow, ExchangeRow, SeatRow, TicketRow
 from domain.bookings import Booking, Ticket
-from domain.domain_events import TicketExchanged
+from domain.domain_events import TicketExchanged, TicketExchangeFailed
 from domain.exchanges import LIVE, Exchange, ExchangeRequest, ExchangeState, exchanged
 from domain.problems import Problem, Refused
 from domain.seats import SeatName
@@ -172,12 +172,13 @@ async def _rewrite(connection: AsyncConnection, exchange: Exchange, new: Ticket)
         )
         .returning(BookingRow.version)
     )
-    event = (await connection.execute(select(EventRow).where(EventRow.id == before.event_id))).one()
+    event = await event_summaries.summary_of(connection, before.event_id)
     told = TicketExchanged(
         **identity(before),
         exchange_id=exchange.id,
         event_name=event.name,
         starts_at=event.starts_at,
+        event=event,
         old=Ticket(id=exchange.ticket, section=SeatName.parse(exchange.old_seat).section, seat=exchange.old_seat),
         new=new,
         amount=charged,
@@ -205,7 +206,33 @@ async def fail(connection: AsyncConnection, exchange_id: UUID, problem: Problem)
         .where(SeatRow.booking_id == exchange.booking_id, SeatRow.name == exchange.seat, SeatRow.status == "claimed")
         .values(status="available", booking_id=None, version=SeatRow.version + 1)
     )
+    if exchange.state in _AT_THE_PROVIDER:
+        await _record_failure(connection, exchange, problem)
     return over
+
+
+_AT_THE_PROVIDER = (_S.ACTION_REQUIRED, _S.COMMITTED)
+
+
+async def _record_failure(connection: AsyncConnection, exchange: Exchange, problem: Problem) -> None:
+    """Append the domain event for a buyer whose request was answered before the exchange failed."""
+    before = await bookings.find(connection, exchange.booking_id)
+    assert before
+    await connection.execute(
+        update(BookingRow)
+        .where(BookingRow.id == before.id)
+        .values(version=BookingRow.version + 1, updated_at=func.now())
+    )
+    section = SeatName.parse(exchange.old_seat).section
+    failed = TicketExchangeFailed(
+        **identity(before),
+        exchange_id=exchange.id,
+        reason=problem.type,
+        ticket=Ticket(id=exchange.ticket, section=section, seat=exchange.old_seat),
+        seat=exchange.seat,
+        event=await event_summaries.summary_of(connection, before.event_id),
+    )
+    await append(connection, before.id, failed)
 
 
 async def flag(connection: AsyncConnection, exchange_id: UUID, needs_attention: bool) -> None:

@@ -11,12 +11,12 @@ from uuid import UUID
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.reservation import event_summaries
 from db.reservation.bookings import bookings
 from db.reservation.bookings.bookings import identity
 from db.reservation.policies import find_policies
 from db.reservation.tables import (
     BookingRow,
-    EventRow,
     ExchangeRow,
     GeneralClaimRow,
     RefundRow,
@@ -31,6 +31,7 @@ from domain.domain_events import (
     BookingPartiallyRefunded,
     BookingRefunded,
     BookingRefunding,
+    EventSummary,
 )
 from domain.exchanges import LIVE
 from domain.money_back import MoneyBack, PriceChange, RefundTerms, money_back
@@ -225,10 +226,8 @@ async def settle(connection: AsyncConnection, refund_id: UUID) -> Refund:
     """Record that the money is paid, once; the booking leaves `refunding`."""
     refund = await find(connection, refund_id)
     assert refund
-    locked = select(BookingRow, EventRow.name.label("event_name")).join(EventRow, EventRow.id == BookingRow.event_id)
-    row = (
-        await connection.execute(locked.where(BookingRow.id == refund.booking_id).with_for_update(of=BookingRow))
-    ).one()
+    locked = select(BookingRow).where(BookingRow.id == refund.booking_id).with_for_update()
+    row = (await connection.execute(locked)).one()
     settled = await connection.execute(
         update(RefundRow)
         .where(RefundRow.id == refund_id, RefundRow.state != RefundState.SUCCEEDED)
@@ -240,12 +239,12 @@ async def settle(connection: AsyncConnection, refund_id: UUID) -> Refund:
             .where(BookingRow.id == refund.booking_id)
             .values(refunded=BookingRow.refunded + refund.amount)
         )
-        await _tell(connection, refund, row.version, row.event_name)
+        await _tell(connection, refund, row.version, await event_summaries.summary_of(connection, row.event_id))
         refund = await find(connection, refund_id) or refund
     return refund
 
 
-async def _tell(connection: AsyncConnection, refund: Refund, version: int, event_name: str) -> None:
+async def _tell(connection: AsyncConnection, refund: Refund, version: int, event: EventSummary) -> None:
     to = await _goes_to(connection, refund)
     kind = BookingDifferenceReturned if refund.cause is RefundCause.EXCHANGE else _TELLS[to]
 
@@ -253,7 +252,8 @@ async def _tell(connection: AsyncConnection, refund: Refund, version: int, event
         return kind(
             **identity(now),
             refund_id=refund.id,
-            event_name=event_name,
+            event_name=event.name,
+            event=event,
             amount=refund.amount,
             fee=refund.fee,
             refunded=now.refunded,

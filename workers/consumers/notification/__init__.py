@@ -11,6 +11,7 @@ from config.settings import Settings, secret
 from domain.domain_events import BookingEvent, PaymentEvent, UserEvent
 from workers.consumers.notification.channels import EmailChannel
 from workers.consumers.notification.notifier import Notifier
+from workers.consumers.retries import RetryPolicy
 from workers.consumers.runner import Subscription
 
 GROUP = "notification"
@@ -23,7 +24,8 @@ async def subscription(settings: Settings) -> AsyncIterator[Subscription]:
     contacts = ContactsClient(settings.identity_address, secret(settings.internal_token))
     mail = MailServer(settings.smtp_host, settings.smtp_port, settings.mail_sender)
     try:
-        yield Subscription(GROUP, _TOPICS, Notifier(contacts, [EmailChannel(mail)]).handle)
+        notifier = Notifier(contacts, [EmailChannel(mail)])
+        yield Subscription(GROUP, _TOPICS, notifier.handle, RetryPolicy(notifier.handle_retry))
     finally:
         await mail.close()
         await contacts.close()

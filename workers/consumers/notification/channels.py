@@ -9,7 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from adapters.internal.contacts import Contact
-from adapters.mail import Mail, MailServer, Undeliverable
+from adapters.mail import Deferred, Mail, MailServer, Undeliverable
 from domain.identity import Channel
 from workers.consumers.notification.rendering import render
 
@@ -36,6 +36,10 @@ class CannotDeliver(Exception):
     """A channel can never deliver a notification. The error text has no personal data."""
 
 
+class CannotDeliverNow(Exception):
+    """A channel cannot deliver this notification now; others it can. The error text has no personal data."""
+
+
 class NotificationChannel(Protocol):
     """One way to reach a person."""
 
@@ -44,12 +48,17 @@ class NotificationChannel(Protocol):
         """The channel, as people choose it in their preferences."""
         ...
 
-    async def send(self, notification: Notification) -> None:
+    async def send(self, notification: Notification, seconds: float) -> None:
         """Render the notification with this channel's templates, and send it; it may come again with the same id.
+
+        Args:
+            notification: The message.
+            seconds: How long the channel may take for it.
 
         Raises:
             CannotDeliver: It can never be delivered.
-            Refused: UNAVAILABLE: Try again later.
+            CannotDeliverNow: It cannot be delivered now, and others can.
+            Refused: UNAVAILABLE: The channel as a whole does not work.
         """
         ...
 
@@ -62,27 +71,31 @@ class EmailChannel:
     def __init__(self, server: MailServer) -> None:
         self._server = server
 
-    async def send(self, notification: Notification) -> None:
+    async def send(self, notification: Notification, seconds: float) -> None:
         """Send one email.
 
         Raises:
             CannotDeliver: The mail server refuses it for good.
-            Refused: UNAVAILABLE: The mail server cannot be reached, or asks to try later.
+            CannotDeliverNow: The mail server asks to try later, or does not answer in time.
+            Refused: UNAVAILABLE: The mail server cannot be reached.
         """
         try:
-            await self._server.send(email(notification))
+            await self._server.send(email(notification), seconds=seconds)
+        except Deferred as error:
+            raise CannotDeliverNow(str(error)) from None
         except Undeliverable as error:
             raise CannotDeliver(str(error)) from None
 
 
 def email(notification: Notification) -> Mail:
-    """The email for a notification."""
+    """The email for a notification, in the language of its recipient."""
+    language = notification.contact.language
     name = f"email/{notification.template}"
     return Mail(
         id=notification.id,
         date=notification.time,
         to_address=notification.contact.email,
-        subject=render(f"{name}.subject", notification.values).strip(),
-        text=render(f"{name}.txt", notification.values),
-        html=render(f"{name}.html", notification.values),
+        subject=render(f"{name}.subject", notification.values, language).strip(),
+        text=render(name, notification.values, language),
+        html=render(name, notification.values, language, "html"),
     )

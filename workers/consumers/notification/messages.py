@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from domain.domain_events import (
+    BookingCancelled,
     BookingConfirmed,
     BookingDifferenceReturned,
     BookingEvent,
@@ -14,8 +15,10 @@ from domain.domain_events import (
     BookingMoneyReturned,
     BookingRefundedByProvider,
     DomainEvent,
+    EventSummary,
     LatePaymentSettled,
     TicketExchanged,
+    TicketExchangeFailed,
     UserAskedForPasswordReset,
     UserAskedForVerification,
     UserEvent,
@@ -58,6 +61,10 @@ def message_for(event: DomainEvent) -> Message | None:
             return _about_booking("booking_confirmed", event)
         case BookingFailed():
             return _about_booking("booking_failed", event)
+        case BookingCancelled(cause="event_cancelled"):
+            return _about_booking("booking_called_off", event)
+        case TicketExchangeFailed():
+            return _about_booking("exchange_failed", event)
         case TicketExchanged():
             return _about_booking("ticket_exchanged", event)
         case LatePaymentSettled():
@@ -83,7 +90,20 @@ def message_for(event: DomainEvent) -> Message | None:
 
 
 def _about_booking(template: str, event: BookingEvent | LatePaymentSettled) -> Message:
-    return Message(template, event.user_id, {"booking": event})
+    summary = _event_of(event)
+    name = event.event_name if isinstance(event, BookingMoneyReturned) else summary.name if summary else ""
+    return Message(template, event.user_id, {"booking": event, "event": summary, "event_name": name})
+
+
+def _event_of(event: DomainEvent) -> EventSummary | None:
+    """The event of a booking; a domain event from before there were summaries has its name, and some its start."""
+    match event:
+        case BookingCancelled() | BookingFailed() | BookingMoneyReturned() | TicketExchangeFailed():
+            return event.event
+        case BookingConfirmed() | TicketExchanged():
+            return event.event or EventSummary(name=event.event_name, starts_at=event.starts_at)
+        case _:
+            return None
 
 
 def _about_account(template: str, event: UserEvent, token_id: UUID | None = None) -> Message:

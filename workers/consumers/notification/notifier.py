@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import structlog
 
+from adapters.internal.client import FailedAnswer
 from adapters.internal.contacts import ContactsClient
 from adapters.kafka.cloud_events import CloudEvent
-from workers.consumers.notification.channels import CannotDeliver, Notification, NotificationChannel
+from workers.consumers.notification.channels import CannotDeliver, CannotDeliverNow, Notification, NotificationChannel
 from workers.consumers.notification.messages import Message, message_for
+from workers.consumers.retries import TryLater
 from workers.consumers.runner import Impossible
 
 log = structlog.get_logger()
+
+_IN_THE_STREAM: Final = 3.0  # seconds for one channel: messages to other people wait behind this one
+_BESIDE_THE_STREAM: Final = 15.0
 
 
 class Notifier:
@@ -27,12 +33,20 @@ class Notifier:
         self._channels = channels
 
     async def handle(self, event: CloudEvent) -> None:
-        """Send the event's message, if it leads to one.
+        """Send the event's message, if it leads to one; other messages wait behind it.
 
         Raises:
             Impossible: A channel can never deliver it; the other channels have been tried.
+            TryLater: It cannot be delivered now for a reason of its own.
             Refused: UNAVAILABLE: The identity service or a channel cannot be reached.
         """
+        await self._send(event, _IN_THE_STREAM)
+
+    async def handle_retry(self, event: CloudEvent) -> None:
+        """As `handle`, for a message that was put aside: a slow channel gets more time."""
+        await self._send(event, _BESIDE_THE_STREAM)
+
+    async def _send(self, event: CloudEvent, seconds: float) -> None:
         message = message_for(event.data)
         if message is None:
             return
@@ -43,12 +57,20 @@ class Notifier:
         channels = [channel for channel in self._channels if channel.kind in wanted]
         if not channels:
             log.info("no_channel_wanted", user_id=str(message.user_id), domain_event_id=str(event.id))
-        failures = [why for channel in channels if (why := await _send(channel, notification))]
+        failures = [why for channel in channels if (why := await _send(channel, notification, seconds))]
+        if later := [why for why in failures if isinstance(why, CannotDeliverNow)]:
+            raise TryLater("; ".join(map(str, later)))
         if failures:
-            raise Impossible("; ".join(failures))
+            raise Impossible("; ".join(map(str, failures)))
 
     async def _prepare(self, event: CloudEvent, message: Message) -> Notification | None:
         """Add the recipient and the token; None if either does not exist any more, or the address is not proven."""
+        try:
+            return await self._addressed(event, message)
+        except FailedAnswer as error:
+            raise TryLater(error.problem.detail) from None  # the others' data may be in order
+
+    async def _addressed(self, event: CloudEvent, message: Message) -> Notification | None:
         values = dict(message.values)
         if message.token_id:
             token = await self._contacts.mail_token(message.user_id, message.token_id)
@@ -69,12 +91,14 @@ class Notifier:
         return Notification(event.id, event.time, contact, message.template, values)
 
 
-async def _send(channel: NotificationChannel, notification: Notification) -> str | None:
-    """Send through one channel; returns why it can never be delivered, so that the other channels are still tried."""
+async def _send(
+    channel: NotificationChannel, notification: Notification, seconds: float
+) -> CannotDeliver | CannotDeliverNow | None:
+    """Send through one channel; returns why it cannot be delivered, so that the other channels are still tried."""
     try:
-        await channel.send(notification)
-    except CannotDeliver as error:
-        return str(error)
+        await channel.send(notification, seconds)
+    except (CannotDeliver, CannotDeliverNow) as error:
+        return error
     log.info(
         "notification_sent",
         channel=channel.kind,

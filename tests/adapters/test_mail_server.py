@@ -1,0 +1,66 @@
+"""What the mail server says about one mail is told apart from a server that does not work."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from time import monotonic
+from uuid import uuid4
+
+import pytest
+
+from adapters.mail import Deferred, Mail, MailServer, Undeliverable
+from domain.problems import ProblemType, Refused
+from tests.workers.mail_server import moody_server
+
+
+def a_mail(to: str) -> Mail:
+    return Mail(
+        uuid4(), datetime(2030, 1, 1, tzinfo=UTC), "Ann", f"{to}-1@example.test", "Hello", "text", "<p>html</p>"
+    )
+
+
+def connect(port: int) -> MailServer:
+    return MailServer("127.0.0.1", port, "Seatwright <tickets@seatwright.example>")
+
+
+@pytest.mark.parametrize(
+    ("to", "error"),
+    [
+        ("later", Deferred),
+        ("full", Deferred),
+        ("silent", Deferred),
+        ("hangup", Deferred),
+        ("never", Undeliverable),
+    ],
+)
+async def test_a_mail_that_fails_alone_says_so_in_time_and_the_next_one_is_sent(
+    to: str, error: type[Exception]
+) -> None:
+    async with moody_server() as moody:
+        server, begun = connect(moody.port), monotonic()
+        await server.send(a_mail("ann"))
+        with pytest.raises(error) as failure:
+            await server.send(a_mail(to), seconds=0.5)
+        assert monotonic() - begun < 4
+        assert "example.test" not in str(failure.value)
+        await server.send(a_mail("bob"))
+        await server.close()
+    assert moody.received == ["ann-1@example.test", "bob-1@example.test"]
+
+
+async def test_a_server_that_cannot_be_reached_concerns_every_mail() -> None:
+    with pytest.raises(Refused) as refused:
+        await connect(9).send(a_mail("ann"))
+    assert refused.value.problem.type is ProblemType.UNAVAILABLE
+
+
+async def test_a_server_that_was_restarted_gets_the_mail_on_a_new_connection() -> None:
+    async with moody_server() as moody:
+        server = connect(moody.port)
+        await server.send(a_mail("ann"))
+        await server._idle[-1].quit()
+        await asyncio.sleep(0.05)
+        await server.send(a_mail("bob"))
+        await server.close()
+    assert moody.received == ["ann-1@example.test", "bob-1@example.test"]

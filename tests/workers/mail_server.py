@@ -1,0 +1,67 @@
+"""A mail server of the test's own, which treats each recipient as its address says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+SILENCE = 40.0  # seconds
+
+
+class MoodyServer:
+    """The part of an address before its hyphen is the mood in which the server meets its recipient.
+
+    `later` always gets 451, `twice` gets it two times, `silent` gets no answer, `never` gets 550, `hangup` gets the
+    end of the connection, `full` gets 452 for the mail. All others get the mail.
+
+    Attributes:
+        received: The recipients of the mails that were taken, in order.
+        tries: How often each recipient was named.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[str] = []
+        self.tries: Counter[str] = Counter()
+        self.port = 0
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        self.tries[address] += 1
+        mood = address.partition("-")[0]
+        if mood == "silent":
+            await asyncio.sleep(SILENCE)
+        if mood == "hangup":
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
+        if mood == "later" or (mood == "twice" and self.tries[address] <= 2):
+            return "451 4.7.1 greylisted"
+        if mood == "never":
+            return "550 5.1.1 no such person"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        mood = envelope.rcpt_tos[0].partition("-")[0]
+        if mood == "full":
+            return "452 4.2.2 mailbox full"
+        self.received += envelope.rcpt_tos
+        return "250 OK"
+
+
+@asynccontextmanager
+async def moody_server() -> AsyncIterator[MoodyServer]:
+    """The server, listening on a port of its own."""
+    moody = MoodyServer()
+    listening = await asyncio.get_running_loop().create_server(
+        lambda: SMTP(moody, hostname="mail.test", loop=asyncio.get_running_loop()), "127.0.0.1", 0
+    )
+    moody.port = listening.sockets[0].getsockname()[1]
+    try:
+        yield moody
+    finally:
+        listening.close()
