@@ -5,8 +5,8 @@ from alembic import op
 
 from domain.time_zones import zone_of
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 _PLACES = sa.text("SELECT DISTINCT venue_latitude AS latitude, venue_longitude AS longitude FROM events")
 _SET = sa.text("UPDATE events SET timezone = :zone WHERE venue_latitude = :latitude AND venue_longitude = :longitude")
