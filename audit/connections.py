@@ -29,7 +29,7 @@ class Connections(NamedTuple):
     Attributes:
     databases: One engine for each service whose database is read.
     redis: A client that decodes replies to text.
-    event_id: The only event whose bookings are checked; None for all events.
+    event_ids: The only events whose bookings are checked; None for all events.
     lag: The time that a domain event may take to reach the consumers before a check reports it missing.
     payment_window: The time that one payment attempt may keep the seats.
     """
@@ -40,7 +40,7 @@ class Connections(NamedTuple):
     provider: SandboxLedger
     kafka: KafkaLog
     search: EventSearch
-    event_id: UUID | None
+    event_ids: list[UUID] | None
     lag: timedelta
     payment_window: timedelta
 
@@ -68,17 +68,19 @@ class Connections(NamedTuple):
                     yield row
 
     def parameters(self, statement: str, **values: object) -> dict[str, object]:
-        """Bind the given values, and those of `:event_id` (null for all), `:lag` and `:payment_window` that occur."""
-        known = {"event_id": self.event_id, "lag": self.lag, "payment_window": self.payment_window}
+        """Bind the given values, and those of `:event_ids` (null for all), `:lag` and `:payment_window` that occur."""
+        known = {"event_ids": self.event_ids, "lag": self.lag, "payment_window": self.payment_window}
         return {name: value for name, value in known.items() if f":{name}" in statement} | values
 
 
-EVENT_FILTER = "(CAST(:event_id AS uuid) IS NULL OR {} = CAST(:event_id AS uuid))"
-"""An SQL condition on an event id column: it equals the audited event, or all events are audited."""
+EVENT_FILTER = "(CAST(:event_ids AS uuid[]) IS NULL OR {} = ANY (CAST(:event_ids AS uuid[])))"
+"""An SQL condition on an event id column: it is one of the audited events, or all events are audited."""
 
 
 @asynccontextmanager
-async def open_connections(settings: Settings, event_id: UUID | None, lag: timedelta) -> AsyncIterator[Connections]:
+async def open_connections(
+    settings: Settings, event_ids: list[UUID] | None, lag: timedelta
+) -> AsyncIterator[Connections]:
     """Open the connections for one audit, and close them at the end."""
     async with AsyncExitStack() as closing:
         databases = {
@@ -99,7 +101,7 @@ async def open_connections(settings: Settings, event_id: UUID | None, lag: timed
             provider=provider,
             kafka=KafkaLog(settings.kafka_bootstrap),
             search=search,
-            event_id=event_id,
+            event_ids=event_ids,
             lag=lag,
             payment_window=timedelta(seconds=settings.payment_window),
         )

@@ -53,10 +53,10 @@ async def bookings(connections: Connections) -> dict[str, BookingFacts]:
 
 
 async def booking_ids(connections: Connections) -> list[UUID] | None:
-    """The ids of the audited event's bookings; None if all events are audited."""
-    if connections.event_id is None:
+    """The ids of the audited events' bookings; None if all events are audited."""
+    if connections.event_ids is None:
         return None
-    return [row.id for row in await connections.rows("SELECT id FROM bookings WHERE event_id = :event_id")]
+    return [row.id for row in await connections.rows("SELECT id FROM bookings WHERE event_id = ANY (:event_ids)")]
 
 
 async def intents(connections: Connections) -> dict[str, list[RecordedIntent]]:
@@ -75,7 +75,7 @@ async def exchange_of_intent(connections: Connections) -> dict[str, str]:
 
 async def seat_records(connections: Connections) -> dict[str, EventRecord]:
     """The seat records in Redis, by event."""
-    return await read_events(connections.redis, connections.event_id)
+    return await read_events(connections.redis, connections.event_ids)
 
 
 async def sagas(connections: Connections) -> dict[str, WorkflowExecution]:
@@ -98,7 +98,9 @@ async def running(connections: Connections) -> set[str]:
 
 
 def _workflows_of(connections: Connections) -> str:
-    return f"SeatwrightEvent = '{connections.event_id}'" if connections.event_id else "SeatwrightBooking IS NOT NULL"
+    if connections.event_ids is None:
+        return "SeatwrightBooking IS NOT NULL"
+    return f"SeatwrightEvent IN ({', '.join(repr(str(event)) for event in connections.event_ids)})"
 
 
 BOOKINGS_IN_EXCHANGE = "SELECT booking_id FROM exchanges WHERE state IN ('pending', 'action_required', 'committed')"
@@ -179,7 +181,7 @@ async def deliveries(connections: Connections) -> Deliveries:
     async with connections.read_only("analytics") as analytics:
         sales = list(await analytics.execute(text(_SALES), connections.parameters(_SALES)))
         outcomes = await connections.rows(_OUTCOMES)
-        if connections.event_id:
+        if connections.event_ids is not None:
             chosen = {"ids": [UUID(outcome.id) for outcome in outcomes]}
             inbox = await analytics.execute(text(f"{_INBOX} AND domain_event_id = ANY(:ids)"), chosen)
         else:

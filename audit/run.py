@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -32,9 +32,9 @@ class Finding(NamedTuple):
     detail: str
 
 
-async def audit(settings: Settings, event_id: UUID | None = None) -> list[Finding]:
-    """Find the broken invariants of one event, or of all events."""
-    async with open_connections(settings, event_id, LAG) as connections:
+async def audit(settings: Settings, event_ids: Collection[UUID] | None = None) -> list[Finding]:
+    """Find the broken invariants of some events, or of all events."""
+    async with open_connections(settings, None if event_ids is None else list(event_ids), LAG) as connections:
         return await find_violations(connections)
 
 

@@ -122,12 +122,14 @@ def consume(only: Only = "") -> None:
 
 
 @app.command()
-def audit(event: Annotated[UUID | None, typer.Option(help="Check the bookings of this event only.")] = None) -> None:
+def audit(
+    event: Annotated[list[UUID] | None, typer.Option(help="Check the bookings of this event only; repeatable.")] = None,
+) -> None:
     """Check all invariants; the exit code is 1 if one is broken."""
     from audit.report import print_findings
     from audit.run import audit as run_audit
 
-    findings = asyncio.run(run_audit(settings(), event))
+    findings = asyncio.run(run_audit(settings(), event or None))
     print_findings(findings)
     raise typer.Exit(1 if findings else 0)
 

@@ -43,7 +43,11 @@ class _Starting:
 
 
 class PlatformClient:
-    """Publishes events, makes buyers, and audits every event that it has published."""
+    """Publishes events and makes buyers.
+
+    Attributes:
+        events: The ids of the events that it has published.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -52,7 +56,7 @@ class PlatformClient:
         self.provider = Provider(settings.sandbox_url)
         self._tokens = access_tokens(settings)
         self._organizer = self.new_buyer(Role.CUSTOMER, Role.ORGANIZER)
-        self._events: list[str] = []
+        self.events: list[str] = []
 
     async def __aenter__(self) -> Self:
         self.temporal: Client = await connect_patiently(self.settings)
@@ -107,7 +111,7 @@ class PlatformClient:
         event = str(created.json()["id"])
         published = await known(lambda: self._organizer.post(f"/v1/events/{event}/publish"))
         assert published.status_code == 200, published.text
-        self._events.append(event)
+        self.events.append(event)
         return event
 
     async def call_off(self, event: str) -> None:
@@ -204,6 +208,6 @@ class PlatformClient:
         return (row.bookings, row.tickets, row.revenue) if row else None
 
     async def assert_audit_is_clean(self) -> None:
-        for event in self._events:
-            findings = await audit(self.settings, UUID(event))
-            assert not findings, "\n".join(map(str, findings))
+        """Audit what this client has published, at this moment."""
+        findings = await audit(self.settings, [UUID(event) for event in self.events])
+        assert not findings, "\n".join(map(str, findings))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -180,9 +180,9 @@ class EventSearch:
         names = dict.fromkeys(hit["_source"]["name"] for hit in answer["hits"]["hits"])
         return list(names)[:_SUGGESTIONS]
 
-    async def documents(self, event_id: UUID | None) -> AsyncIterator[IndexedEvent]:
-        """The indexed documents of one event, or of all events."""
-        chosen = {"ids": {"values": [str(event_id)]}} if event_id else {"match_all": {}}
+    async def documents(self, event_ids: Iterable[UUID] | None) -> AsyncIterator[IndexedEvent]:
+        """The indexed documents of some events, or of all events."""
+        chosen = {"match_all": {}} if event_ids is None else {"ids": {"values": [str(event) for event in event_ids]}}
         async for page in self._pages(chosen, index=self._alias, source_includes=["status"]):
             for found in page:
                 yield IndexedEvent(found["_id"], found["_version"], found["_source"]["status"])

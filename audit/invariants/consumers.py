@@ -110,7 +110,7 @@ _ON_SALE = f"""
 async def search_matches_the_catalogue(snapshot: Snapshot) -> list[Violation]:
     """Each published event is indexed in the version that the catalogue last announced, and no other event is."""
     indexed = {
-        each.event_id: each async for each in snapshot.connections.search.documents(snapshot.connections.event_id)
+        each.event_id: each async for each in snapshot.connections.search.documents(snapshot.connections.event_ids)
     }
     known = {row.event: row for row in await snapshot.rows(_ON_SALE, "catalogue")}
     unknown = [

@@ -60,14 +60,18 @@ class EventRecord:
     sections: dict[str, SectionRecord] = field(default_factory=dict)
 
 
-async def read_events(redis: Redis, event_id: UUID | None) -> dict[str, EventRecord]:
-    """Read the records of one event or of all events, by event; `redis` must decode its replies to text."""
+async def read_events(redis: Redis, event_ids: list[UUID] | None) -> dict[str, EventRecord]:
+    """Read the records of some events or of all events, by event; `redis` must decode its replies to text."""
     events: dict[str, EventRecord] = defaultdict(EventRecord)
     sections: set[tuple[str, str]] = set()
     seats: dict[str, list[str]] = defaultdict(list)
-    async for key in redis.scan_iter(f"seatwright:{{{event_id or '*'}}}:*", count=_BATCH):
+    chosen = None if event_ids is None else {str(event) for event in event_ids}
+    which = next(iter(chosen)) if chosen and len(chosen) == 1 else "*"
+    async for key in redis.scan_iter(f"seatwright:{{{which}}}:*", count=_BATCH):
         _, event, kind, *rest = str(key).split(":", 3)
         event = event.strip("{}")
+        if chosen is not None and event not in chosen:
+            continue
         if kind == "epoch":
             events[event].loaded_at = int(await redis.get(key) or 0)
         elif kind == "seat":

@@ -159,7 +159,7 @@ async def harness(
             provider=provider,
             kafka=KafkaLog(settings.kafka_bootstrap, prefix),
             search=search,
-            event_id=await on_sale(engines["reservation"]),
+            event_ids=[await on_sale(engines["reservation"])],
             lag=timedelta(0),
             payment_window=timedelta(minutes=1),
         )

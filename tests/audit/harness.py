@@ -57,8 +57,8 @@ class Harness(NamedTuple):
 
     @property
     def event(self) -> UUID:
-        assert self.connections.event_id
-        return self.connections.event_id
+        assert self.connections.event_ids
+        return self.connections.event_ids[0]
 
     @property
     def redis(self) -> Redis:

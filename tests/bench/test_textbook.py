@@ -19,6 +19,6 @@ async def test_the_textbook_saga_sells_like_the_booking_saga_with_more_history_e
         textbooks_event = bookings.event
         ours = await bookings.events_of(bookings.ours)
     assert ours < textbook
-    assert not await audit(settings, bookings.event)
-    broken = {finding.invariant for finding in await audit(settings, textbooks_event)}
+    assert not await audit(settings, [bookings.event])
+    broken = {finding.invariant for finding in await audit(settings, [textbooks_event])}
     assert not broken

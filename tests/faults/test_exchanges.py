@@ -12,7 +12,7 @@ from config.settings import Settings
 from stack import Stack
 from tests.buyer import CARD, Buyer
 from tests.faults import report
-from tests.faults.aftermath import the_audit_is_clean
+from tests.faults.aftermath import the_audits_are_clean
 from tests.faults.effects import Cell, Effect, chosen
 from tests.faults.lanes import Lane, lane
 from tests.faults.plan import Fault, Point
@@ -92,19 +92,22 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
 
     async def work_off(number: int) -> None:
         async with lane(settings, folder / str(number)) as opened, PlatformClient(opened.settings) as platform:
+            events: dict[str, Cell] = {}
             while waiting:
                 cell = waiting.pop()
-                found[cell] = await outcome(cell, _live_through(opened, platform, cell))
+                found[cell] = await outcome(cell, _live_through(opened, platform, cell, events))
                 await opened.workers.settle()
+            await the_audits_are_clean(opened.settings, events, found)
 
     await asyncio.gather(*(work_off(number) for number in range(min(LANES, len(wanted)))))
     return found
 
 
-async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell) -> str:
+async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell, events: dict[str, Cell]) -> str:
     effect, buyer = cell.effect, platform.new_buyer()
     old, new = (DEAR, CHEAP) if effect.scenario is CHEAPER else (CHEAP, DEAR)
     event = await eventually(lambda: platform.event(), within=WITHIN)
+    events[event] = cell
     booking = str((await buyer.bought(event, old[0]))["id"])
     opened.workers.plan.arm(Point(effect.step, effect.operation, cell.fault))
 
@@ -120,7 +123,6 @@ async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell) -> s
     ending = effect.ending(cell.fault)
     has, lost = (new, old) if ending == "completed" else (old, new)
     await eventually(lambda: _is_right(platform, buyer, event, booking, ending, has, lost), within=WITHIN, every=0.2)
-    await the_audit_is_clean(opened.settings, event)
     return ending
 
 

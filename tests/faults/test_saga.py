@@ -13,7 +13,7 @@ from config.settings import Settings
 from stack import Stack
 from tests.buyer import Buyer
 from tests.faults import report
-from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clean, the_saga_is_over
+from tests.faults.aftermath import money_and_places_are_right, the_audits_are_clean, the_saga_is_over
 from tests.faults.effects import SAGA, Cell, chosen
 from tests.faults.lanes import Lane, lane
 from tests.faults.plan import Fault, Point
@@ -46,10 +46,12 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
 
     async def work_off(number: int) -> None:
         async with lane(settings, folder / str(number)) as opened, PlatformClient(opened.settings) as platform:
+            events: dict[str, Cell] = {}
             while waiting:
                 cell = waiting.pop()
-                found[cell] = await outcome(cell, _live_through(opened, platform, cell))
+                found[cell] = await outcome(cell, _live_through(opened, platform, cell, events))
                 await opened.workers.settle()
+            await the_audits_are_clean(opened.settings, events, found)
 
     await asyncio.gather(*(work_off(number) for number in range(min(LANES, len(wanted)))))
     return found
@@ -60,9 +62,10 @@ def _slowness(cell: Cell) -> int:
     return 2 * (cell.fault is Fault.LATE) + cell.fault.kills + (cell.effect.step == "return_money")
 
 
-async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell) -> str:
+async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell, events: dict[str, Cell]) -> str:
     effect, scenario, buyer = cell.effect, cell.effect.scenario, platform.new_buyer()
     event = await eventually(lambda: platform.event(hold_seconds=scenario.hold_seconds), within=WITHIN)
+    events[event] = cell
     opened.workers.plan.arm(Point(effect.step, effect.operation, cell.fault))
 
     if cell.fault is Fault.LATE:
@@ -81,7 +84,6 @@ async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell) -> s
         assert (await insist(lambda: buyer.cancel(booking))).status_code == 200
     await opened.workers.was_struck(cell.fault)
     await the_saga_is_over(platform, booking)
-    await the_audit_is_clean(opened.settings, event)
     return ending
 
 

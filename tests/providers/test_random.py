@@ -107,7 +107,7 @@ def _coin(plan: Plan, what: str) -> bool:
 
 
 async def is_clean(settings: Settings, event: str) -> bool:
-    findings = await audit(settings, UUID(event))
+    findings = await audit(settings, [UUID(event)])
     assert not findings, "; ".join(map(str, findings))
     return True
 

@@ -53,7 +53,7 @@ async def test_a_terminated_hold_is_revived_when_its_time_is_up_and_frees_the_se
     await platform.saga(booking).terminate("by mistake")
 
     async def audit_sees_it() -> bool:
-        findings = await audit(platform.settings, UUID(event))
+        findings = await audit(platform.settings, [UUID(event)])
         return ("every open booking has a running saga", booking) in {(each[0], each[1]) for each in findings}
 
     await eventually(audit_sees_it)
