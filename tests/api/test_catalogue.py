@@ -132,7 +132,8 @@ async def test_a_house_of_80_000_seats_is_published_and_shown_in_seconds(
     assert shown["seats"][-1]["name"] == "Süd-Kurve 1-200-400"
     for how, most in (("seats", 350_000), ("rows", 5_000)):
         answer = await client.get(f"{path}/seats?format={how}", headers={"Accept-Encoding": "gzip"})
-        assert (answer.headers["content-encoding"], answer.headers["vary"]) == ("gzip", "Accept-Encoding")
+        assert answer.headers["content-encoding"] == "gzip"
+        assert "Accept-Encoding" in answer.headers["vary"]
         assert int(answer.headers["content-length"]) < most
     assert answer.json()["sections"][0]["rows"] == ["." * 400] * 200
     plain = await client.get(f"{path}/seats?format=rows", headers={"Accept-Encoding": "identity"})

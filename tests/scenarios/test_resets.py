@@ -62,7 +62,7 @@ async def test_a_reset_booking_keeps_no_place_that_it_has_given_up(
     assert await buyer.booking(booking["id"]) == before
     others = await platform.new_buyer().hold(event, "A-1-1", quantities={"Standing": free})
     assert others.status_code == 201, others.text
-    assert await audit(platform.settings, UUID(event)) == []
+    assert await audit(platform.settings, [UUID(event)]) == []
 
 
 async def test_a_reset_of_a_sold_booking_keeps_its_places(platform: PlatformClient) -> None:
@@ -86,7 +86,7 @@ async def test_a_reset_while_a_refund_is_pending_leaves_the_audit_clean(platform
     await buyer.ends_as(booking, "refunded", within=60)
 
     async def is_clean() -> bool:
-        return not await audit(platform.settings, UUID(event))
+        return not await audit(platform.settings, [UUID(event)])
 
     await eventually(is_clean, within=60)
 
