@@ -193,7 +193,7 @@ async def test_the_watch_sees_a_loop_that_is_held() -> None:
 
 async def test_no_call_of_any_class_holds_the_loop(settings: Settings, platform: PlatformClient) -> None:
     """The most expensive calls of each class that get as far as a route, legal and illegal, on real servers."""
-    event = await platform.event(rows=200, seats_per_row=250)
+    event = await platform.event(rows=160, seats_per_row=250)
     buyer = platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     token = buyer.headers["Authorization"].removeprefix("Bearer ")

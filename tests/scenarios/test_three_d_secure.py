@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from math import ceil
+from time import monotonic
 from uuid import uuid4
 
 import pytest
 
+from adapters.redis.return_pauses import PAUSE
 from config.settings import Settings
 from tests.buyer import CARD, CARD_WITH_3DS, Buyer
 from tests.platform_client import PlatformClient
@@ -59,18 +62,21 @@ async def test_however_often_buyers_return_the_provider_is_asked_once_a_pause(pl
     await platform.provider.send(booking, drop=1)
     path = f"/v1/bookings/{booking}/payment/return"
 
-    before = len(await platform.provider.calls(booking, "retrieve"))
+    before, began = len(await platform.provider.calls(booking, "retrieve")), monotonic()
     answers = await asyncio.gather(
         *(platform.http.request(method, path) for method in ("GET", "POST") for _ in range(30))
     )
     assert {answer.status_code for answer in answers} == {200}
-    assert await signals_of(platform, booking) == 1
-    assert len(await platform.provider.calls(booking, "retrieve")) <= before + 4, "the saga's own looks included"
+    passed = await signals_of(platform, booking)
+    pauses = 1 + ceil((monotonic() - began) / PAUSE.total_seconds())
+    assert 1 <= passed <= pauses
+    assert len(await platform.provider.calls(booking, "retrieve")) <= before + pauses + 4, "the saga's own included"
 
     await platform.provider.act(url, "approve")  # the return that counts comes within the pause of the others
     await platform.http.get(path)
     await buyer.ends_as(booking, "confirmed")
-    assert await signals_of(platform, booking) <= 2
+    pauses = 1 + ceil((monotonic() - began) / PAUSE.total_seconds())
+    assert await signals_of(platform, booking) <= pauses
 
 
 async def test_a_return_to_an_unknown_booking_is_refused(platform: PlatformClient) -> None:
