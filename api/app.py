@@ -22,7 +22,19 @@ from api.edge.rate_limits import BOOK, CLASSES, Class, Limits
 from api.edge.request_context import RequestContext
 from api.http import problems
 from api.http.resources import Opening, open_audit_log_client, open_resources, open_temporal
-from api.identity import accounts, audit_log, erasure, federated_login, grants, mfa, profile, recovery, sessions, teams
+from api.identity import (
+    accounts,
+    audit_log,
+    erasure,
+    federated_login,
+    grants,
+    mfa,
+    people_search,
+    profile,
+    recovery,
+    sessions,
+    teams,
+)
 from api.identity.context import open_identity
 from api.identity.login_throttle import LogInThrottle
 from api.identity.oauth import authorize, routes
@@ -30,6 +42,7 @@ from api.operations import codec, health
 from api.operations.loop_stalls import stalls_watched
 from api.operations.readiness import Readiness
 from api.payment import providers, webhooks
+from api.payment import support as payment_support
 from api.reservation import (
     bookings,
     event_cancellations,
@@ -39,6 +52,7 @@ from api.reservation import (
     quotes,
     refunds,
     sales,
+    support,
     timeline,
 )
 from api.reservation.context import open_seats
@@ -72,6 +86,7 @@ PARTS: Mapping[str, _Part] = {
             grants.router,
             teams.router,
             teams.own_router,
+            people_search.router,
         ),
         (open_identity,),
     ),
@@ -87,10 +102,13 @@ PARTS: Mapping[str, _Part] = {
             quotes.router,
             event_cancellations.router,
             sales.router,
+            support.router,
         ),
         (open_temporal, open_audit_log_client, open_seats),
     ),
-    "payment": _Part((webhooks.router, providers.router), (open_temporal,)),
+    "payment": _Part(
+        (webhooks.router, providers.router, payment_support.router), (open_temporal, open_audit_log_client)
+    ),
     "search": _Part((search.router,), (open_search,)),
     "codec": _Part((codec.router,), (open_temporal, open_audit_log_client)),
 }

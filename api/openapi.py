@@ -29,6 +29,7 @@ TAGS = [
     {"name": "bookings", "description": "Hold, pay, cancel, refund."},
     {"name": "payments", "description": "Payment providers and what they take."},
     {"name": "exchanges", "description": "Exchange a ticket's seat."},
+    {"name": "support", "description": "Find people, bookings and payments; each call is recorded in the audit log."},
     {"name": "operations", "description": "For support and operators."},
     {"name": "health", "description": "For load balancers."},
 ]

@@ -43,7 +43,7 @@ NEEDS: Final[Mapping[Verb, Mapping[str, Needs]]] = {
         ),
         "catalogue": _needs("temporal_payload_keys", "internal_token", database="catalogue"),
         "reservation": _needs("temporal_payload_keys", "internal_token", "booking_id_secret", database="reservation"),
-        "payment": _needs("temporal_payload_keys", database="payment"),
+        "payment": _needs("temporal_payload_keys", "internal_token", database="payment"),
         "search": _needs(),
         "codec": _needs("temporal_payload_keys", "internal_token"),
     },

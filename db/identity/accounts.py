@@ -78,6 +78,11 @@ async def find(connection: AsyncConnection, vault: Vault, user_id: UUID) -> Acco
     return await connection.run_sync(of_user, vault, user_id)
 
 
+async def find_by_address(connection: AsyncConnection, vault: Vault, email: str) -> Account | None:
+    """The account with this address, in upper or lower case; None also when it has been erased."""
+    return await connection.run_sync(_read, vault, _accounts(UserRow.address_hash == vault.address_hash(email)))
+
+
 def of_user(connection: Connection, vault: Vault, user_id: UUID) -> Account | None:
     """As `find`, for synchronous callers."""
     return _read(connection, vault, _accounts(UserRow.id == user_id))

@@ -40,6 +40,8 @@ def test_powerful_routes_are_for_few_roles() -> None:
     table = {names(route): {column for column in COLUMNS if route.admits(column)} for route in ROUTES}
     assert table["PUT /v1/users/{user_id}/roles"] == {"operator"}
     assert table["GET /v1/bookings/{booking_id}/timeline"] == {"support", "operator"}
+    for route in ("POST /v1/support/people", "GET /v1/support/bookings", "GET /v1/support/payments"):
+        assert table[route] == {"support", "operator"}
     assert table["POST /v1/codec/decode"] == {"support", "operator"}
     assert table["POST /v1/events"] == {"organizer"}
     assert table["POST /v1/events/{event_id}/publish"] == {"organizer", "operator"}

@@ -1,0 +1,83 @@
+"""Support finds people, bookings and payments by what a person on the telephone knows; each search is recorded."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import httpx2
+import psycopg
+import pytest
+
+from tests.api.conftest import Join
+from tests.api.people import problem
+from tests.api.test_audit_log import entries, user
+from tests.platform_client import PlatformClient
+
+
+async def test_support_finds_a_person_by_address_in_any_case_and_sees_no_profile(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    support, buyer = await join("support"), await join()
+    found = await client.post("/v1/support/people", json={"email": buyer.email.upper()}, headers=support.headers)
+    assert found.status_code == 200, found.text
+    [person] = found.json()["people"]
+    assert person.keys() == {"id", "created_at", "verified_at"}
+    assert f"user/{person['id']}" == user(buyer)
+    unknown = await client.post("/v1/support/people", json={"email": "x@example.test"}, headers=support.headers)
+    assert unknown.json() == {"people": []}
+    searched = [action for actor, _, action in entries(superuser, user(buyer)) if actor == user(support)]
+    assert searched == ["person.searched"]
+
+
+async def test_support_finds_a_booking_by_buyer_ticket_and_refund(
+    client: httpx2.AsyncClient, join: Join, platform: PlatformClient, superuser: psycopg.Connection
+) -> None:
+    support, event, buyer = await join("support"), await platform.event(), platform.new_buyer()
+    booking = await buyer.bought(event, "A-1-1")
+    [ticket] = booking["tickets"]
+    refund = (await buyer.refund(booking["id"])).json()["id"]
+
+    async def found(**query: str) -> list[str]:
+        answer = await client.get("/v1/support/bookings", params=query, headers=support.headers)
+        assert answer.status_code == 200, answer.text
+        return [each["id"] for each in answer.json()["bookings"]]
+
+    assert await found(user_id=booking["user_id"]) == [booking["id"]]
+    assert await found(ticket_id=ticket["id"]) == [booking["id"]]
+    assert await found(refund_id=refund) == [booking["id"]]
+    assert await found(ticket_id=str(uuid4())) == []
+    assert entries(superuser, f"ticket/{ticket['id']}") == [(user(support), "customer,support", "booking.searched")]
+
+
+async def test_support_finds_a_payment_by_the_providers_id_and_by_its_booking(
+    client: httpx2.AsyncClient, join: Join, platform: PlatformClient, superuser: psycopg.Connection
+) -> None:
+    support, event, buyer = await join("support"), await platform.event(), platform.new_buyer()
+    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    [intent] = await platform.provider.intents(booking)
+    for query in ({"provider_id": intent["id"]}, {"booking_id": booking}):
+        answer = await client.get("/v1/support/payments", params=query, headers=support.headers)
+        assert answer.status_code == 200, answer.text
+        [payment] = answer.json()["payments"]
+        assert (payment["booking_id"], payment["provider"], payment["provider_id"]) == (booking, "stripe", intent["id"])
+        assert (payment["state"], payment["amount"], payment["currency"]) == ("captured", 5000, "EUR")
+    searched = [(user(support), "customer,support", "payment.searched")]
+    assert entries(superuser, f"payment/{intent['id']}") == searched
+    none = await client.get("/v1/support/payments", params={"provider_id": "pi_none"}, headers=support.headers)
+    assert none.json() == {"payments": []}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/support/bookings",
+        f"/v1/support/bookings?user_id={UUID(int=1)}&ticket_id={UUID(int=2)}",
+        "/v1/support/bookings?user_id=me",
+        "/v1/support/payments",
+        f"/v1/support/payments?provider_id=pi_1&booking_id={UUID(int=1)}",
+        "/v1/support/payments?provider_id=%00",
+    ],
+)
+async def test_a_search_for_nothing_certain_is_refused(client: httpx2.AsyncClient, join: Join, path: str) -> None:
+    support = await join("support")
+    assert problem(await client.get(path, headers=support.headers)) == "invalid-request"
