@@ -6,6 +6,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from api.edge.connections import ConnectionBounds
 from api.reservation.schemas import BookingBody
 from api.server import serve
 
@@ -28,4 +29,4 @@ def main(port: int) -> None:
     async def ready() -> None:
         return None
 
-    serve(app, host="127.0.0.1", port=port)
+    serve(app, host="127.0.0.1", ports=[port], bounds=ConnectionBounds())

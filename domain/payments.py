@@ -91,7 +91,7 @@ class ProviderNotification(BaseModel):
     """A message from a payment provider, whose signature has been verified.
 
     Every signed text can be stored: an id that is too long or has U+0000 in it becomes its digest, and such an id of
-    an intent is none of ours.
+    an intent is none of our own.
 
     Attributes:
         event_id: The provider's id of the message, the same for every delivery.
@@ -178,15 +178,22 @@ class RefundByProvider(BaseModel):
     amount: int
 
 
-class GivenRefund(ProviderRefund):
+class GivenRefund(BaseModel):
     """How one of our refunds stands, with all its parts.
 
     Attributes:
+        state: The worst of its parts; `code`, `message` and `provider` are of that part.
         amount: Minor units that our requests give back; less than was asked for where the provider had given back a
             part without our request. None in histories from before this was known.
         by_provider: Everything of the booking that the provider gave back without our request.
     """
 
+    model_config = ConfigDict(frozen=True)
+
+    state: ProviderRefundState
+    code: str | None = None
+    message: str | None = None
+    provider: str | None = None
     amount: int | None = None
     by_provider: tuple[RefundByProvider, ...] = ()
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 
 CORES = len(os.sched_getaffinity(0))
-_WORKERS = min(CORES + 1, 6)  # a test that disturbs no other one waits about a third of its time
+_WORKERS = min(CORES + 2, 6)  # a test that disturbs no other one waits about half of its time
 _DISRUPTIVE = ("-a", "-b", "-c")[: max(2, min(3, CORES - 1))]  # they wait for servers that start, and for timeouts
 # Seconds that the long ones took once on two cores, so that the lanes end at about the same time.
 _SECONDS = {

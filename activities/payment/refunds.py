@@ -98,7 +98,7 @@ class RefundActivities:
                 answers = [ProviderRefund(state=_SUCCEEDED) if is_given else _NO_MONEY]
             worst = min(answers, key=lambda answer: _WORST_FIRST.index(answer.state))
             amount = sum(each.amount.amount for each in tries)
-            return GivenRefund(**worst.model_dump(), amount=amount, by_provider=by_provider)
+            return GivenRefund(**worst.model_dump(exclude={"amount"}), amount=amount, by_provider=by_provider)
 
     async def _open_tries(self, order: GiveBack) -> tuple[list[Try], tuple[RefundByProvider, ...]]:
         async with self._engine.begin() as connection:

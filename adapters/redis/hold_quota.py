@@ -41,6 +41,10 @@ class HoldCaps(NamedTuple):
     payment: timedelta
 
 
+UNLIMITED: Final = HoldCaps(0, 0, 0, 0, 0, timedelta(0))
+"""Admits every hold. Processes that only remove counts need no more."""
+
+
 class Hold(NamedTuple):
     """A hold that is about to be made.
 

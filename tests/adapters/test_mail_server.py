@@ -15,9 +15,7 @@ from tests.workers.mail_server import moody_server
 
 
 def a_mail(to: str) -> Mail:
-    return Mail(
-        uuid4(), datetime(2030, 1, 1, tzinfo=UTC), "Ann", f"{to}-1@example.test", "Hello", "text", "<p>html</p>"
-    )
+    return Mail(uuid4(), datetime(2030, 1, 1, tzinfo=UTC), f"{to}-1@example.test", "Hello", "text", "<p>html</p>")
 
 
 def connect(port: int) -> MailServer:

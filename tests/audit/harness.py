@@ -20,7 +20,7 @@ from activities.reservation.bookings import Release, ReservationActivities, Star
 from adapters.kafka.client import OutgoingMessage, Publisher
 from adapters.kafka.cloud_events import cloud_event_headers, read_cloud_event
 from adapters.kafka.subscriber import IncomingMessage, Partition
-from adapters.redis.hold_quota import HoldQuota
+from adapters.redis.hold_quota import UNLIMITED, HoldQuota
 from adapters.redis.seat_locks import SeatLocks, epoch_key
 from audit.connections import Connections
 from audit.run import find_violations
@@ -82,7 +82,7 @@ class Harness(NamedTuple):
 
     def seats(self, locks: SeatLocks | None = None) -> ReservationActivities:
         return ReservationActivities(
-            self.database("reservation"), locks or self.locks, HoldQuota(self.connections.redis, 0, 0)
+            self.database("reservation"), locks or self.locks, HoldQuota(self.connections.redis, UNLIMITED)
         )
 
     def money(self, gateway: PaymentGateway | None = None) -> PaymentActivities:

@@ -15,6 +15,7 @@ import time_machine
 import uvloop
 
 from api.app import create_app
+from api.edge.connections import ConnectionBounds
 from api.server import serve as serve_app
 from config.logging import configure as configure_logging
 from config.settings import Settings
@@ -99,4 +100,4 @@ async def _never(*_: object) -> None:
 
 def _serve(settings: Settings, port: int) -> None:
     _prepare()
-    serve_app(create_app(settings), host="127.0.0.1", port=port)
+    serve_app(create_app(settings), host="127.0.0.1", ports=[port], bounds=ConnectionBounds())

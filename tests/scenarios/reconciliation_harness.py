@@ -20,7 +20,7 @@ from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import PaymentCaptured
 from domain.money import Money
 from domain.payment_gateway import PaymentGateway
-from domain.payments import Intent, ProviderRefund
+from domain.payments import GivenRefund, Intent
 from domain.reconciliation import Difference, DifferenceKind, ReconcileDay, Reconciliation
 from tests.iyzico_buyer import APPROVED, pay_with
 from tests.payu_buyer import PayUBuyer
@@ -59,7 +59,7 @@ class ReconciliationHarness:
         assert await step(self.payment.capture, booking) is None
         return booking
 
-    async def refunded(self, booking: UUID, amount: int, number: int = 1, refund: UUID | None = None) -> ProviderRefund:
+    async def refunded(self, booking: UUID, amount: int, number: int = 1, refund: UUID | None = None) -> GivenRefund:
         order = GiveBack(refund_id=refund or uuid4(), booking_id=booking, amount=amount, number=number)
         return await step(self.refunds.give_refund, order)
 

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from activities.reservation.bookings import ReservationActivities, Step
 from activities.reservation.exchanges import ExchangeActivities
-from adapters.redis.hold_quota import HoldQuota
+from adapters.redis.hold_quota import UNLIMITED, HoldQuota
 from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings, secret
 from db.engine import open_engine
@@ -28,7 +28,7 @@ from tests.waiting import eventually
 async def left_behind(settings: Settings) -> AsyncIterator[ReservationActivities]:
     engine = open_engine(settings.database_url("reservation"), pool_size=1, serves_callers=False)
     async with Redis.from_url(secret(settings.redis_url)) as redis:
-        yield ReservationActivities(engine, SeatLocks(redis), HoldQuota(redis, 0, 0))
+        yield ReservationActivities(engine, SeatLocks(redis), HoldQuota(redis, UNLIMITED))
     await engine.dispose()
 
 
@@ -37,7 +37,7 @@ async def exchanging(settings: Settings) -> AsyncIterator[ExchangeActivities]:
     engine = open_engine(settings.database_url("reservation"), pool_size=1, serves_callers=False)
     async with Redis.from_url(secret(settings.redis_url)) as redis:
         locks = SeatLocks(redis)
-        yield ExchangeActivities(engine, locks, ReservationActivities(engine, locks, HoldQuota(redis, 0, 0)).admit)
+        yield ExchangeActivities(engine, locks, ReservationActivities(engine, locks, HoldQuota(redis, UNLIMITED)).admit)
     await engine.dispose()
 
 

@@ -18,7 +18,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.reservation.bookings import ReservationActivities
-from adapters.redis.hold_quota import HoldQuota
+from adapters.redis.hold_quota import UNLIMITED, HoldQuota
 from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings
 from db.engine import open_engine
@@ -76,7 +76,7 @@ async def test_an_hour_of_holding_ends_by_the_workflows_timer(
             skipping.client,
             task_queue=queues.RESERVATION,
             workflows=[BookingWorkflow],
-            activities=methods_of(ReservationActivities(engine, SeatLocks(redis), HoldQuota(redis, 0, 0))),
+            activities=methods_of(ReservationActivities(engine, SeatLocks(redis), HoldQuota(redis, UNLIMITED))),
             workflow_runner=WORKFLOW_RUNNER,
         ),
     ):

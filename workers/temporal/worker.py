@@ -34,7 +34,7 @@ from activities.reservation.exchanges import ExchangeActivities
 from activities.reservation.inventory import InventoryActivities
 from activities.reservation.refunds import ReturnedTickets
 from adapters.payment.registry import total_calls_per_second
-from adapters.redis.hold_quota import HoldQuota
+from adapters.redis.hold_quota import UNLIMITED, HoldQuota
 from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings
 from db.engine import open_engine
@@ -152,8 +152,7 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
         stack.push_async_callback(engine.dispose)
         redis = await stack.enter_async_context(Redis.from_pool(pool))
         locks = SeatLocks(redis)
-        quota = HoldQuota(redis, settings.live_holds, settings.unpaid_holds)
-        reservation = ReservationActivities(engine, locks, quota)
+        reservation = ReservationActivities(engine, locks, HoldQuota(redis, UNLIMITED))
         activities = [
             *methods_of(reservation),
             *methods_of(ReturnedTickets(engine, locks)),

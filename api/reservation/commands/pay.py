@@ -44,15 +44,17 @@ async def pay(
     """
     command = await with_deadline(_prepare(context, buyer, booking_id, body))
     command_key = update_id("pay", key)
+    if body.provider is None:
+        return await _pay(context, booking_id, command, command_key)
     async with charge_quota.counted(context, booking_id, command_key, body.provider, body.payment_method) as attempt:
         answer = await _pay(context, booking_id, command, command_key)
-        attempt.succeeded = answer.body["status"] in PAID
-    if attempt.succeeded:
-        await context.hold_quota.forget(buyer.user_id, answer.body["event_id"], booking_id)
+        attempt.succeeded = answer.body.status in PAID
     return answer
 
 
-async def _pay(context: ReservationContext, booking_id: UUID, command: PaymentCommand, command_key: str) -> Answer:
+async def _pay(
+    context: ReservationContext, booking_id: UUID, command: PaymentCommand, command_key: str
+) -> Answer[BookingDetails]:
     wait = context.settings.payment_wait
     try:
         outcome = await booking_saga.pay(context.temporal, booking_id, command, key=command_key, wait=wait)
