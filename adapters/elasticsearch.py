@@ -149,7 +149,7 @@ class EventSearch:
             hits=tuple(_hit(each, query) for each in shown),
             total=answer["hits"]["total"]["value"],
             facets={name: _values(answer["aggregations"][name]) for name in _FACETS},
-            cursor=_cursor(query, shown[-1]["sort"]) if more else None,
+            next_cursor=_cursor(query, shown[-1]["sort"]) if more else None,
         )
 
     async def suggest(self, q: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from api import openapi
@@ -15,10 +15,12 @@ from api.auth.tokens import AccessTokens
 from api.catalogue import events as catalogue
 from api.edge.body_guard import BodyGuard
 from api.edge.etag import Conditional
+from api.edge.head import Head
 from api.edge.rate_counters import Counters
 from api.edge.rate_limits import Limits
 from api.edge.request_context import RequestContext
 from api.http import problems
+from api.http.query_guard import refuse_unknown_parameters
 from api.http.resources import Opening, open_audit_log_client, open_resources, open_temporal
 from api.identity import accounts, audit_log, erasure, federated_login, grants, mfa, profile, recovery, sessions, teams
 from api.identity.context import open_identity
@@ -94,6 +96,8 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         lifespan=_lifespan(settings, parts),
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,  # `openapi.router` serves it
+        dependencies=[Depends(refuse_unknown_parameters)],
         redirect_slashes=False,  # it would send callers to whatever host they name
         telemetry={"tracing": False},  # see `middleware`
         generate_unique_id_function=openapi.operation_id,
@@ -113,6 +117,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         app.add_middleware(EarlyRejectionMiddleware)
     app.add_middleware(BodyGuard)
     app.add_middleware(Conditional)
+    app.add_middleware(Head)
     app.add_middleware(CORSMiddleware, **_cors(settings))
     app.add_middleware(RequestContext)
     return app
@@ -137,7 +142,7 @@ def _cors(settings: Settings) -> dict[str, Any]:
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     return {
         "allow_origins": [*origins, settings.temporal_ui_url],
-        "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+        "allow_methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         "allow_headers": [
             "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "traceparent",
             "X-Namespace", "X-Request-Id",

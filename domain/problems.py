@@ -25,6 +25,7 @@ class ProblemType(StrEnum):
     TOKEN_NOT_VALID = "token-not-valid"
     EMAIL_TAKEN = "email-taken"
     PROOF_NEEDED = "proof-needed"
+    PRECONDITION_FAILED = "precondition-failed"
     WRONG_STATE = "wrong-state"
     EVENT_NOT_ON_SALE = "event-not-on-sale"
     UNKNOWN_SEATS = "unknown-seats"

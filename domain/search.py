@@ -55,7 +55,7 @@ class SearchQuery(_Frozen):
         price_min: An event fits if it has a price between `price_min` and `price_max`; currencies are not converted.
         starts_from: By default only events that have not begun (Elasticsearch's clock).
         starts_to: Exclusive.
-        cursor: `SearchPage.cursor` of the previous page; valid only for the same query.
+        cursor: `SearchPage.next_cursor` of the previous page; valid only for the same query.
     """
 
     q: str | None = Field(default=None, max_length=200)
@@ -110,10 +110,10 @@ class SearchPage(_Frozen):
     Attributes:
         total: How many events match, on all pages.
         facets: By field (`category`, `city`). A facet ignores the query's own choice for its field.
-        cursor: Asks for the next page; None on the last.
+        next_cursor: Send it as `cursor` to read the next page; None on the last.
     """
 
     hits: tuple[SearchHit, ...]
     total: int
     facets: dict[str, tuple[Facet, ...]]
-    cursor: str | None = None
+    next_cursor: str | None = None

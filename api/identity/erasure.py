@@ -62,6 +62,7 @@ class Export(BaseModel):
 
 @router.get(
     "/export",
+    name="export_my_data",
     summary="Export my data",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.UNAVAILABLE),
 )
@@ -99,6 +100,7 @@ def _history_entry(account: Account, row: AuditLogRow) -> HistoryEntry:
 
 @router.delete(
     "",
+    name="erase_my_account",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Erase my account",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response, status
+from fastapi import APIRouter, Query, Response, status
 
 from api.auth.guards import BookingReader, Buyer
 from api.http.idempotency import IdempotencyKey
@@ -14,6 +14,7 @@ from api.reservation.commands import cancel, hold
 from api.reservation.context import Reservation
 from api.reservation.reads import ReadableBooking, page_of
 from api.reservation.schemas import BookingBody
+from api.reservation.views import BookingPage
 from domain.bookings import Booking
 from domain.problems import ProblemType
 
@@ -21,10 +22,12 @@ router = APIRouter(prefix="/v1", tags=["bookings"])
 
 _PAGE = 50
 
+Cursor = Annotated[UUID | None, Query(description="The `next_cursor` of the previous page.")]
+
 
 @router.post(
     "/bookings",
-    name="hold",
+    name="hold_seats",
     status_code=status.HTTP_201_CREATED,
     summary="Hold seats",
     responses=documented(
@@ -47,7 +50,7 @@ async def post_booking(
 
 
 @router.get(
-    "/bookings/{booking_id}", name="look", summary="Read a booking", responses=documented(ProblemType.NOT_FOUND)
+    "/bookings/{booking_id}", name="get_booking", summary="Read a booking", responses=documented(ProblemType.NOT_FOUND)
 )
 async def get_booking(booking: ReadableBooking) -> Booking:
     """The booking as it is now."""
@@ -56,7 +59,7 @@ async def get_booking(booking: ReadableBooking) -> Booking:
 
 @router.delete(
     "/bookings/{booking_id}",
-    name="cancel",
+    name="cancel_booking",
     summary="Cancel a booking that is not paid",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.REFUND_REQUIRED, ProblemType.WRONG_STATE),
 )
@@ -65,8 +68,8 @@ async def delete_booking(booking_id: UUID, user: Buyer, context: Reservation) ->
     return await cancel.cancel(context, user, booking_id)
 
 
-@router.get("/me/bookings", name="mine", summary="List my bookings, newest first")
-async def get_my_bookings(user: BookingReader, context: Reservation, cursor: UUID | None = None) -> dict[str, Any]:
+@router.get("/me/bookings", name="list_my_bookings", summary="List my bookings, newest first")
+async def get_my_bookings(user: BookingReader, context: Reservation, cursor: Cursor = None) -> BookingPage:
     """Pages of 50. Send `next_cursor` as `cursor` to read the next page."""
     page = await page_of(context, user.user_id, after=cursor, limit=_PAGE)
-    return {"bookings": page, "next_cursor": page[-1].id if len(page) == _PAGE else None}
+    return BookingPage(bookings=page, next_cursor=page[-1].id if len(page) == _PAGE else None)

@@ -55,6 +55,7 @@ _SHOWN_AS = {"claimed": "held", "sold": "sold"}
 
 @router.get(
     "/{event_id}/seats",
+    name="list_event_seats",
     summary="List an event's places: available, held or sold",
     response_model=PlacesBody,
     responses=documented(ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),

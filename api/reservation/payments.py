@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -11,11 +10,13 @@ from fastapi.responses import HTMLResponse
 from api.auth.guards import PUBLIC, Buyer
 from api.http.idempotency import IdempotencyKey
 from api.http.problems import documented
+from api.http.query_guard import ANY_QUERY
 from api.http.sagas import notify_workflow
 from api.reservation.commands import cancel, pay
 from api.reservation.context import Reservation
 from api.reservation.reads import require_booking
 from api.reservation.schemas import PaymentBody
+from api.reservation.views import BookingAfterPayment
 from domain.bookings import Booking, BookingStatus
 from domain.problems import ProblemType
 from workflows.ids import booking_workflow_id
@@ -37,10 +38,13 @@ _CLOSED = "This booking is closed. Go back to the shop to see how it ended."
 
 @router.post(
     "",
-    name="pay",
+    name="pay_for_booking",
     summary="Pay for a booking",
     responses={
-        202: {"description": "The buyer has to act at `next_action.url`. Then the booking goes on by itself."},
+        202: {
+            "model": BookingAfterPayment,
+            "description": "The buyer has to act at `next_action.url`. Then the booking goes on by itself.",
+        },
         **documented(
             ProblemType.PAYMENT_DECLINED,
             ProblemType.NOT_FOUND,
@@ -52,24 +56,25 @@ _CLOSED = "This booking is closed. Go back to the shop to see how it ended."
 )
 async def post_payment(
     booking_id: UUID, body: PaymentBody, user: Buyer, context: Reservation, response: Response, key: IdempotencyKey
-) -> dict[str, Any]:
+) -> BookingAfterPayment:
     """One key pays once, however often it is sent. A decline (402) keeps the seats: pay again with a new key."""
     answer = await pay.pay(context, user, booking_id, body, key)
     response.status_code = answer.status
-    return answer.body
+    return BookingAfterPayment.model_validate(answer.body)
 
 
 @router.get(
     "/return",
     response_class=HTMLResponse,
-    dependencies=[PUBLIC],
+    dependencies=[PUBLIC, ANY_QUERY],
+    name="return_from_payment",
     summary="Come back from the payment provider",
 )
 @router.post(
     "/return",
     response_class=HTMLResponse,
-    dependencies=[PUBLIC],
-    name="come_back_by_form",
+    dependencies=[PUBLIC, ANY_QUERY],
+    name="return_from_payment_by_form",
     summary="Come back from the payment provider, by a form",
 )
 async def come_back(booking_id: UUID, context: Reservation) -> HTMLResponse:
@@ -86,7 +91,7 @@ async def come_back(booking_id: UUID, context: Reservation) -> HTMLResponse:
 
 @router.delete(
     "",
-    name="abandon",
+    name="abandon_payment",
     summary="Abandon a payment that waits for you",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.PAYMENT_IN_PROGRESS, ProblemType.OUTCOME_UNKNOWN),
 )

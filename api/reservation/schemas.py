@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from api.http.schemas import RequestModel, ShortText
+from api.http.schemas import ProviderName, RequestModel, ShortText
 from domain.seats import MAX_PLACES, SeatName
 
 
@@ -87,7 +87,7 @@ class PaymentBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"provider": "stripe"}]})
 
-    provider: Annotated[str, StringConstraints(min_length=1, max_length=40)]
+    provider: ProviderName
     payment_method: PaymentMethod | None = None
 
 
@@ -96,7 +96,7 @@ class ExchangeBody(RequestModel):
 
     ticket: UUID
     seat: Annotated[str, StringConstraints(max_length=80)] = Field(examples=["A-1-12"])
-    provider: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
+    provider: ProviderName | None = None
     payment_method: PaymentMethod | None = None
 
     @field_validator("seat")

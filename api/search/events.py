@@ -57,7 +57,7 @@ class SearchParameters(BaseModel):
         return SearchQuery(**given, near=Place.parse(self.near) if self.near else None)
 
 
-class Suggestions(BaseModel):
+class SuggestionList(BaseModel):
     """Names of events."""
 
     suggestions: list[str]
@@ -83,13 +83,13 @@ async def open_search(settings: Settings, redis: Redis, stack: AsyncExitStack) -
 Events = Annotated[EventSearch, Depends(part(EventSearch))]
 
 
-@router.get("", summary="Search for events", responses=_PROBLEMS)
+@router.get("", name="search_events", summary="Search for events", responses=_PROBLEMS)
 async def search(query: Annotated[SearchQuery, Depends(_query)], events: Events) -> SearchPage:
-    """Full text, filters, distance, and facets. Send `cursor` again to read the next page."""
+    """Full text, filters, distance, and facets. Send `next_cursor` as `cursor` to read the next page."""
     return await events.search(query)
 
 
-@router.get("/suggest", summary="Suggest completions for a search field", responses=_PROBLEMS)
-async def suggest(q: Annotated[Question, Query(min_length=1)], events: Events) -> Suggestions:
+@router.get("/suggest", name="suggest_events", summary="Suggest completions for a search field", responses=_PROBLEMS)
+async def suggest(q: Annotated[Question, Query(min_length=1)], events: Events) -> SuggestionList:
     """Names of events on sale with words that begin as the words of `q` do, the next event first."""
-    return Suggestions(suggestions=await events.suggest(q))
+    return SuggestionList(suggestions=await events.suggest(q))
