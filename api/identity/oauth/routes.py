@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from authlib.oauth2 import OAuth2Error
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
 from api.auth.guards import PUBLIC, OpenId
 from api.auth.tokens import ALGORITHM, AccessTokens
@@ -125,7 +125,7 @@ async def userinfo(caller: OpenId, context: Identity) -> UserInfo:
     return UserInfo(sub=str(account.id), **about_user(account, caller.scopes))
 
 
-class _KeySetResponse(Response):
+class _KeySetResponse(JSONResponse):
     media_type = "application/jwk-set+json"
 
 
@@ -142,7 +142,7 @@ async def jwks(request: Request) -> Response:
     tokens: AccessTokens = request.app.state.tokens
     if not tokens.ring.published:
         await request.app.state.key_sync.learn()
-    return _KeySetResponse(orjson.dumps(tokens.jwks()), headers={"Cache-Control": "public, max-age=300"})
+    return _KeySetResponse(tokens.jwks(), headers={"Cache-Control": "public, max-age=300"})
 
 
 @router.get(
