@@ -30,12 +30,12 @@ class Head:
             else:
                 await send({"type": "http.response.body", "body": b""})
 
-        # The same scope, so that what the route leaves in it is found by the layers outside.
-        scope["method"] = "GET"
+        # A copy, since the server reads the method of its own scope again when it writes the answer.
+        read = {**scope, "method": "GET"}
         try:
-            await _until_it_streams(self._app(scope, receive, without_body), has_more)
+            await _until_it_streams(self._app(read, receive, without_body), has_more)
         finally:
-            scope["method"] = "HEAD"
+            scope |= {name: read[name] for name in ("route",) if name in read}  # for the log
         if has_more.is_set():
             await send({"type": "http.response.body", "body": b""})
 
