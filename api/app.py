@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 from api import openapi
 from api.auth.key_sync import keys_in_sync
@@ -16,11 +16,13 @@ from api.edge.answer_time import AnswerTime
 from api.edge.body_guard import BodyGuard
 from api.edge.cors import Cors
 from api.edge.etag import Conditional
+from api.edge.head import Head
 from api.edge.internal_port import InternalPort
 from api.edge.rate_counters import Counters
 from api.edge.rate_limits import BOOK, CLASSES, Class, Limits
 from api.edge.request_context import RequestContext
 from api.http import problems
+from api.http.query_guard import refuse_unknown_parameters
 from api.http.resources import Opening, open_audit_log_client, open_resources, open_temporal
 from api.identity import (
     accounts,
@@ -127,6 +129,8 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
         lifespan=_lifespan(settings, parts),
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,  # `openapi.router` serves it
+        dependencies=[Depends(refuse_unknown_parameters)],
         redirect_slashes=False,  # it would send callers to whatever host they name
         telemetry={"tracing": False},  # see `middleware`
         generate_unique_id_function=openapi.operation_id,
@@ -151,6 +155,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     app.add_middleware(BodyGuard)
     _add_limits(app, settings, counters, CLASSES - {BOOK})
     app.add_middleware(Conditional)
+    app.add_middleware(Head)
     app.add_middleware(Cors, **_cors(settings))
     app.add_middleware(InternalPort, port=settings.internal_port)
     app.add_middleware(RequestContext)
@@ -174,7 +179,7 @@ def _cors(settings: Settings) -> dict[str, Any]:
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     return {
         "allow_origins": [*origins, settings.temporal_ui_url],
-        "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+        "allow_methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         "allow_headers": [
             "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "traceparent",
             "X-Namespace", "X-Request-Id",
@@ -196,6 +201,7 @@ def _lifespan(settings: Settings, parts: Mapping[str, _Part]) -> Callable[[FastA
             open_resources(settings, databases, openings) as app.state.resources,
             keys_in_sync(app.state.tokens, app.state.resources) as app.state.key_sync,
         ):
+            await openapi.written(app)  # so that no caller waits for it
             yield
 
     return lifespan

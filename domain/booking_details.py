@@ -45,7 +45,7 @@ class Place(_Frozen):
 
     section: str
     seat: str | None
-    quantity: int
+    quantity: int = Field(description="How many places; 1 for a seat.")
     price: int = Field(description="Minor units for each place.")
 
 
@@ -77,7 +77,9 @@ class UnderWay(_Frozen):
 class NextAction(_Frozen):
     """What the buyer has to do for the booking to go on."""
 
-    type: Literal["pay", "redirect_to_url"]
+    type: Literal["pay", "redirect_to_url"] = Field(
+        description="`pay`: pay for the held places. `redirect_to_url`: send the buyer's browser to `url`."
+    )
     url: str | None = Field(default=None, description="Where to send the buyer, for `redirect_to_url`.")
     until: AwareDatetime | None = Field(default=None, description="When the places are let go (UTC), for `pay`.")
 
@@ -85,8 +87,8 @@ class NextAction(_Frozen):
 class PaymentFailure(_Frozen):
     """Why the last payment came to nothing."""
 
-    type: ProblemType
-    detail: str
+    type: ProblemType = Field(description="The last part of the problem's type.")
+    detail: str = Field(description="The cause, for a person.")
     code: str | None = Field(default=None, description="The provider's code, such as `insufficient_funds`.")
 
 
@@ -97,16 +99,20 @@ class BookingDetails(Booking):
         default=(), description="The seats that it has; of a booking that ended unpaid, those that it was for."
     )
     quantities: dict[str, int] = Field(default={}, description="Places of general-admission sections, as `seats`.")
-    event: EventOfBooking
+    event: EventOfBooking = Field(description="The event that it is for.")
     places: tuple[Place, ...] = Field(description="The same places as `seats` and `quantities`, with prices.")
     tickets: tuple[ValidTicket, ...] = ()
     void_tickets: tuple[VoidTicket, ...] = Field(
         default=(),
         description="Tickets that were given back or exchanged. They are apart, so that no client shows them.",
     )
-    under_way: UnderWay | None = None
-    next_action: NextAction | None = None
-    payment_failure: PaymentFailure | None = None
+    under_way: UnderWay | None = Field(default=None, description="What goes on with it now; null where nothing does.")
+    next_action: NextAction | None = Field(
+        default=None, description="What the buyer has to do now; null where there is nothing to do."
+    )
+    payment_failure: PaymentFailure | None = Field(
+        default=None, description="Why the last payment came to nothing; null where none did."
+    )
 
 
 class IssuedTicket(Ticket):

@@ -26,6 +26,7 @@ class ProblemType(StrEnum):
     CODE_NOT_VALID = "code-not-valid"
     TOKEN_NOT_VALID = "token-not-valid"
     PROOF_NEEDED = "proof-needed"
+    PRECONDITION_FAILED = "precondition-failed"
     WRONG_STATE = "wrong-state"
     EVENT_NOT_ON_SALE = "event-not-on-sale"
     UNKNOWN_SEATS = "unknown-seats"

@@ -68,7 +68,7 @@ class SearchQuery(_Frozen):
         currency: Where prices are compared without it, they are compared in the currency of the most events.
         starts_from: A moment, or a day at the venue. By default events that have not begun (Elasticsearch's clock).
         starts_to: A moment, exclusive, or a day at the venue, inclusive.
-        cursor: `SearchPage.cursor` of the previous page; valid only for the same query.
+        cursor: `SearchPage.next_cursor` of the previous page; valid only for the same query.
     """
 
     q: str | None = Field(default=None, max_length=200)
@@ -135,11 +135,11 @@ class SearchPage(_Frozen):
         total: How many events match, on all pages.
         facets: By field (`category`, `city`, `currency`). A facet ignores the query's own choice for its field.
         currency: The only one in the result, where prices are compared or a currency is chosen; else None.
-        cursor: Asks for the next page; None on the last.
+        next_cursor: Send it as `cursor` to read the next page; None on the last.
     """
 
     hits: tuple[SearchHit, ...]
     total: int
     facets: dict[str, tuple[Facet, ...]]
     currency: str | None = None
-    cursor: str | None = None
+    next_cursor: str | None = None

@@ -129,7 +129,7 @@ class EventSearch:
             total=answer["hits"]["total"]["value"],
             facets={name: questions.values(answer["aggregations"][name]) for name in questions.FACETS},
             currency=currency,
-            cursor=cursors.write(query, after) if after else None,
+            next_cursor=cursors.write(query, after) if after else None,
         )
 
     async def _ask(self, query: SearchQuery, cursor: cursors.Cursor | None) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, status
-from sqlalchemy.ext.asyncio import AsyncEngine
+from fastapi import APIRouter, Query, Response, status
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from api.auth.audit import Recorder
 from api.auth.guards import OptionalCaller, Organizer, OrganizerOrOperator
@@ -16,9 +16,14 @@ from api.catalogue import changes
 from api.catalogue.prices import check_prices
 from api.catalogue.schemas import CancelBody, EventBody, NewEvent
 from api.http.deadlines import with_deadline
+from api.http.idempotency import IdempotencyKey, creation_key, digest, refuse_other_body
+from api.http.preconditions import Precondition, tagged
 from api.http.problems import documented
 from api.http.resources import CatalogueDatabase, Open, Temporal
+from db import creation_keys
 from db.catalogue import events
+from db.catalogue.tables import CreationKeyRow
+from db.creation_keys import Claim
 from domain.catalogue import Event, EventStatus
 from domain.event_cancellations import Estimate
 from domain.identity import TeamRole
@@ -30,23 +35,45 @@ router = APIRouter(prefix="/v1/events", tags=["catalogue"])
 
 @router.post(
     "",
+    name="draft_event",
     status_code=status.HTTP_201_CREATED,
     summary="Draft an event (organizers)",
-    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.INVALID_REQUEST),
+    responses=documented(
+        ProblemType.UNAUTHENTICATED,
+        ProblemType.FORBIDDEN,
+        ProblemType.INVALID_REQUEST,
+        ProblemType.IDEMPOTENCY_KEY_REUSED,
+    ),
 )
 async def draft(
     body: NewEvent,
     caller: Organizer,
     engine: CatalogueDatabase,
     recorder: Recorder,
+    response: Response,
+    key: IdempotencyKey,
 ) -> EventBody:
-    """The draft is visible only to its organizer and to staff until it is published."""
+    """The draft is visible only to its organizer and to staff until it is published. One key drafts one event."""
     plan = body.plan()
     check_prices(plan)
     async with engine.begin() as connection:
-        event = await events.draft(connection, _organizer(caller, body.team_id), plan)
-        await recorder.record(caller, "event.drafted", f"event/{event.id}")
-    return _body(event)
+        claim = await creation_keys.claim(connection, CreationKeyRow, creation_key(caller.user_id, key), digest(body))
+        event = await _drafted(connection, caller, body, claim)
+        if claim.is_new:
+            await recorder.record(caller, "event.drafted", f"event/{event.id}")
+    response.headers["Location"] = f"/v1/events/{event.id}"
+    return tagged(response, _body(event))
+
+
+async def _drafted(connection: AsyncConnection, caller: Principal, body: NewEvent, claim: Claim) -> Event:
+    """The new draft, or the event that the key has drafted before, as it is now."""
+    refuse_other_body(claim.body_sha256, digest(body))
+    if claim.is_new:
+        return await events.draft(connection, claim.id, _organizer(caller, body.team_id), body.plan())
+    event = await events.find(connection, claim.id)
+    if event is None:
+        raise _no_such_event()
+    return event
 
 
 def _organizer(caller: Principal, team_id: UUID | None) -> UUID:
@@ -64,17 +91,19 @@ def _organizer(caller: Principal, team_id: UUID | None) -> UUID:
 
 @router.get(
     "/{event_id}",
-    name="look",
+    name="get_event",
     summary="Read an event",
     responses=documented(ProblemType.NOT_FOUND),
     openapi_extra={"security": [{}]},  # or none, since a published event is public
 )
-async def get_event(event_id: UUID, caller: OptionalCaller, engine: CatalogueDatabase, recorder: Recorder) -> EventBody:
+async def get_event(
+    event_id: UUID, caller: OptionalCaller, engine: CatalogueDatabase, recorder: Recorder, response: Response
+) -> EventBody:
     """A published event is public, also after its cancellation. Only its organizer and staff see a draft."""
     event = await _visible(engine, event_id, caller)
     if caller and not (event.was_published or is_theirs(caller, event.organizer_id)):
         await recorder.record(caller, "event.looked-at", f"event/{event_id}")
-    return _body(event)
+    return tagged(response, _body(event))
 
 
 _CHANGE_PROBLEMS = documented(
@@ -82,18 +111,29 @@ _CHANGE_PROBLEMS = documented(
     ProblemType.FORBIDDEN,
     ProblemType.NOT_FOUND,
     ProblemType.WRONG_STATE,
+    ProblemType.PRECONDITION_FAILED,
     ProblemType.OUTCOME_UNKNOWN,
 )
 
 
 @router.post(
-    "/{event_id}/publish", summary="Put an event on sale (its organizer, operators)", responses=_CHANGE_PROBLEMS
+    "/{event_id}/publish",
+    name="publish_event",
+    summary="Put an event on sale (its organizer, operators)",
+    responses=_CHANGE_PROBLEMS,
 )
 async def publish(
-    event_id: UUID, caller: OrganizerOrOperator, engine: CatalogueDatabase, temporal: Temporal, recorder: Recorder
+    event_id: UUID,
+    caller: OrganizerOrOperator,
+    engine: CatalogueDatabase,
+    temporal: Temporal,
+    recorder: Recorder,
+    if_match: Precondition,
+    response: Response,
 ) -> EventBody:
     """Sales have started when this answers. Publishing a published event again changes nothing."""
     event = await _own(engine, event_id, caller)
+    if_match.check(_body(event))
     async with engine.connect() as connection:
         await events.check_publishable(connection, event)
     if event.status is EventStatus.DRAFT:
@@ -102,10 +142,15 @@ async def publish(
     event = await _own(engine, event_id, caller)
     if event.status is EventStatus.CANCELLED:
         raise Refused(ProblemType.WRONG_STATE, "The event was cancelled while it was being published.")
-    return _body(event)
+    return tagged(response, _body(event))
 
 
-@router.post("/{event_id}/cancel", summary="Cancel an event (its organizer, operators)", responses=_CHANGE_PROBLEMS)
+@router.post(
+    "/{event_id}/cancel",
+    name="cancel_event",
+    summary="Cancel an event (its organizer, operators)",
+    responses=_CHANGE_PROBLEMS,
+)
 async def cancel(
     event_id: UUID,
     caller: OrganizerOrOperator,
@@ -113,6 +158,8 @@ async def cancel(
     opened: Open,
     temporal: Temporal,
     recorder: Recorder,
+    if_match: Precondition,
+    response: Response,
     dry_run: Annotated[bool, Query(description="Answer what the cancellation would mean, and cancel nothing.")] = False,
     body: CancelBody | None = None,
 ) -> EventBody | Estimate:
@@ -120,7 +167,9 @@ async def cancel(
 
     An operator who cancels the event of another organizer says why.
     """
-    theirs = is_theirs(caller, (await _own(engine, event_id, caller)).organizer_id)
+    event = await _own(engine, event_id, caller)
+    if_match.check(_body(event))
+    theirs = is_theirs(caller, event.organizer_id)
     reason = body.reason if body else None
     if dry_run:
         if not theirs:
@@ -133,7 +182,7 @@ async def cancel(
         event_id=event_id, requested_by=caller.user_id, attempts=opened.settings.compensation_attempts
     )
     await changes.cancel(temporal, command)
-    return _body(await _own(engine, event_id, caller))
+    return tagged(response, _body(await _own(engine, event_id, caller)))
 
 
 async def _visible(engine: AsyncEngine, event_id: UUID, caller: Principal | None) -> Event:

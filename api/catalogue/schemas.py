@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from adapters.payment.registry import PROVIDERS
-from api.http.schemas import MinorUnits, Name, PositiveInt, RequestModel, SectionName, ShortText
+from api.http.schemas import MinorUnits, Name, PositiveInt, ProviderName, RequestModel, SectionName, ShortText
 from domain.catalogue import MAX_EVENT_PLACES, MAX_SECTIONS, EventPlan, EventStatus, Section
 from domain.domain_events import Venue, zone_of_venue
 from domain.exchanges import ExchangePolicy
@@ -122,7 +122,7 @@ class NewEvent(RequestModel):
     )
     refund_policy: NewRefundPolicy = NewRefundPolicy()
     exchange_policy: NewExchangePolicy = NewExchangePolicy()
-    providers: Annotated[list[str], Field(min_length=1, max_length=len(PROVIDERS))] | None = Field(
+    providers: Annotated[list[ProviderName], Field(min_length=1, max_length=len(PROVIDERS))] | None = Field(
         default=None,
         description="The payment providers that buyers may use; null: all that take the currency. Each of them has to"
         " take each price: see `GET /v1/providers`.",

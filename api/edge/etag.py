@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.http.preconditions import tag_of
 
 _READS: Final = ("/v1/", "/.well-known/", "/openapi.json")
 _TAG: Final = re.compile(r'"[^"]*"')
@@ -15,7 +16,9 @@ _KEPT: Final = {b"cache-control", b"content-location", b"date", b"etag", b"expir
 
 
 class Conditional:
-    """Gives each whole JSON answer to a GET an ETag of its bytes, and honours `If-None-Match`.
+    """Gives each whole JSON answer to a GET an ETag, and honours `If-None-Match`.
+
+    The tag is that of the answer's bytes, unless the route has set one.
 
     It saves the transfer, not the work: an answer's bytes are known only once it is made.
     """
@@ -53,7 +56,7 @@ def _answer(start: Message, body: Message, known: list[str]) -> Message:
     """Tag the answer, and take its body away where the client has it; the message that ends the answer."""
     headers = MutableHeaders(raw=start["headers"])
     # A large answer comes with its tag, made in a thread.
-    tag = headers.get("etag") or f'"{hashlib.blake2b(body.get("body", b""), digest_size=12).hexdigest()}"'
+    tag = headers.get("etag") or tag_of(body.get("body", b""))
     headers["ETag"] = tag
     headers.setdefault("Cache-Control", "private, no-cache")
     start["headers"] = headers.raw

@@ -63,6 +63,11 @@ def _keyed_id(secret: str, text: bytes) -> UUID:
     return UUID(int=bits)
 
 
+def creation_key(user_id: UUID, key: str) -> str:
+    """What a user's key is stored as where it creates something whose id is not computed from it."""
+    return hashlib.sha256(user_id.bytes + key.encode()).hexdigest()
+
+
 def update_id(command: str, key: str) -> str:
     """The id of a workflow update that a caller's key stands for."""
     return f"{command}:{hashlib.sha256(key.encode()).hexdigest()[:40]}"

@@ -20,12 +20,12 @@ from starlette.routing import Match
 from starlette.types import ExceptionHandler
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.http.problem_schemas import reference, schemas
 from domain.card_numbers import has_card_number
 from domain.problems import Problem, ProblemType, Refused
 
 TYPE_BASE = "https://seatwright.dev/problems/"
 MEDIA_TYPE = "application/problem+json"
-PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
 _RETRY_AFTER = {"Retry-After": "1"}
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
@@ -59,6 +59,7 @@ KINDS: Mapping[ProblemType, _Kind] = {
     _T.CODE_NOT_VALID: _Kind(_H.UNPROCESSABLE_ENTITY, "The code is not valid"),
     _T.TOKEN_NOT_VALID: _Kind(_H.UNPROCESSABLE_ENTITY, "The token is invalid or has expired"),
     _T.PROOF_NEEDED: _Kind(_H.CONFLICT, "Log in to the existing account first"),
+    _T.PRECONDITION_FAILED: _Kind(_H.PRECONDITION_FAILED, "It has changed since you read it"),
     _T.WRONG_STATE: _Kind(_H.CONFLICT, "Not possible in the current state"),
     _T.EVENT_NOT_ON_SALE: _Kind(_H.CONFLICT, "The event is not on sale"),
     _T.UNKNOWN_SEATS: _Kind(_H.UNPROCESSABLE_ENTITY, "The event has no such seats"),
@@ -83,6 +84,9 @@ KINDS: Mapping[ProblemType, _Kind] = {
     _T.UNAVAILABLE: _Kind(_H.SERVICE_UNAVAILABLE, "Not available at the moment", _RETRY_AFTER),
     _T.INTERNAL: _Kind(_H.INTERNAL_SERVER_ERROR, "Internal error"),
 }
+
+SCHEMAS = schemas(TYPE_BASE, {type_: kind.title for type_, kind in KINDS.items()})
+"""The schemas of all problems, by their names."""
 
 UNAVAILABLE = Problem(type=_T.UNAVAILABLE, detail="A part of the service cannot be reached. Try again in a moment.")
 INTERNAL = Problem(type=_T.INTERNAL, detail="Something went wrong on our side. Please report the request_id.")
@@ -262,7 +266,8 @@ def _allowed(request: Request) -> str:
         scope = {**request.scope, "method": method}
         return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
-    return ", ".join(filter(is_there, _METHODS))
+    there = [method for method in _METHODS if is_there(method)]
+    return ", ".join([*there, "HEAD"] if "GET" in there else there)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -305,9 +310,10 @@ def _encodable(text: str) -> str:
 
 
 def _documentation(kinds: Sequence[ProblemType]) -> dict[str, Any]:
+    examples = {kind.value: _example(kind) for kind in kinds}
     return {
         "description": "; ".join(f"`{kind}`: {KINDS[kind].title}" for kind in kinds),
-        "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "examples": {kind: _example(kind) for kind in kinds}}},
+        "content": {MEDIA_TYPE: {"schema": reference(kinds), "examples": examples}},
     }
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
+from adapters.payment.registry import PROVIDERS
 from domain.names import BadName, name_of
 
 _LONGEST_NAME = 200
@@ -46,11 +48,30 @@ Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=6, max
 """A code of an authenticator (six digits), or a recovery code."""
 
 _SECTION_NAME = r"^[\p{L}\p{N}]([\p{L}\p{M}\p{N} ._'-]{0,48}[\p{L}\p{M}\p{N}])?$"
-SectionName = Annotated[str, StringConstraints(pattern=_SECTION_NAME), Storable, AfterValidator(_name)]
+_SECTION_NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 50}
+"""Without the pattern: regular expressions of several languages do not know classes such as `\\p{L}`."""
+
+SectionName = Annotated[
+    str,
+    StringConstraints(pattern=_SECTION_NAME),
+    Storable,
+    AfterValidator(_name),
+    WithJsonSchema(_SECTION_NAME_SCHEMA),
+]
 """A section may have hyphens in its name: `section-row-number` is read from its end."""
 
 MinorUnits = Annotated[int, Field(ge=0, le=999_999_999_999, strict=True)]
 """No payment provider takes more of any currency; what each takes is checked where the currency is known."""
+
+ProviderName = TypeAliasType(
+    "ProviderName",
+    Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=40),
+        Field(description="A payment provider.", json_schema_extra={"enum": list(PROVIDERS)}),
+    ],
+)
+"""The name of a payment provider; one that is unknown gets a problem of its own."""
 
 PositiveInt = Annotated[int, Field(ge=1, le=100_000, strict=True)]
 
@@ -59,16 +80,3 @@ class RequestModel(BaseModel):
     """A body: unknown fields are refused, since a client that sends them expects something of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ProblemBody(BaseModel):
-    """Problem details (RFC 9457); clients may switch on the last part of `type`. Some types have further members."""
-
-    model_config = ConfigDict(extra="allow", title="Problem")
-
-    type: str = Field(examples=["https://seatwright.dev/problems/not-found"])
-    title: str
-    status: int
-    detail: str
-    instance: str
-    request_id: str

@@ -64,7 +64,7 @@ class SecondStep(RequestModel):
     code: Code
 
 
-class Roles(RequestModel):
+class NewRoles(RequestModel):
     """All roles that the account has afterwards."""
 
     roles: frozenset[Role]
@@ -97,6 +97,7 @@ class MailToken(BaseModel):
 
 @router.post(
     "/v1/users",
+    name="register_account",
     dependencies=[PUBLIC],
     status_code=status.HTTP_201_CREATED,
     summary="Register",
@@ -189,12 +190,13 @@ async def complete_log_in(body: SecondStep, response: Response, context: Identit
 
 @router.put(
     "/v1/users/{user_id}/roles",
+    name="set_user_roles",
     summary="Set a user's roles (operators)",
     responses=documented(
         ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.NOT_FOUND, ProblemType.INVALID_REQUEST
     ),
 )
-async def set_roles(user_id: UUID, body: Roles, caller: Operator, context: Identity) -> User:
+async def set_roles(user_id: UUID, body: NewRoles, caller: Operator, context: Identity) -> User:
     """Replaces all roles of the user: the roles that the body leaves out are lost."""
     async with context.engine.begin() as connection:
         account = require_account(await accounts.set_roles(connection, context.vault, user_id, body.roles))

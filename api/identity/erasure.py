@@ -68,6 +68,7 @@ class Export(BaseModel):
 
 @router.get(
     "/export",
+    name="export_my_data",
     summary="Export my data",
     response_model=Export,
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.UNAVAILABLE),
@@ -119,6 +120,7 @@ def _history_entry(account: Account, row: AuditLogRow) -> HistoryEntry:
 
 @router.delete(
     "",
+    name="erase_my_account",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Erase my account",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.WRONG_STATE),

@@ -19,6 +19,7 @@ from api.auth.guards import PUBLIC, Caller
 from api.auth.sealing import seal, unseal
 from api.auth.tokens import Principal
 from api.http.problems import documented
+from api.http.query_guard import ANY_QUERY
 from api.http.schemas import RequestModel, Storable
 from api.identity.accounts import Address
 from api.identity.context import Identity, IdentityContext
@@ -72,6 +73,7 @@ def providers(settings: Settings) -> OAuth:
 
 @router.get(
     _PATH + "/{provider}",
+    name="begin_outside_log_in",
     dependencies=[PUBLIC],
     status_code=status.HTTP_302_FOUND,
     response_class=Response,
@@ -102,7 +104,8 @@ async def leave(provider: str, request: Request) -> Response:
 
 @router.get(
     _PATH + "/{provider}/back",
-    dependencies=[PUBLIC],
+    name="complete_outside_log_in",
+    dependencies=[PUBLIC, ANY_QUERY],
     summary="Come back from an outside provider",
     responses=documented(
         ProblemType.UNAUTHENTICATED,

@@ -32,7 +32,7 @@ class Grant(BaseModel):
     granted_at: datetime
 
 
-class Grants(BaseModel):
+class GrantList(BaseModel):
     """My grants that have not ended."""
 
     grants: list[Grant]
@@ -45,21 +45,27 @@ class OutsideAccount(BaseModel):
     linked_at: datetime
 
 
-class OutsideAccounts(BaseModel):
+class OutsideAccountList(BaseModel):
     """All providers that I can log in with."""
 
     outside_accounts: list[OutsideAccount]
 
 
-@router.get("/grants", summary="List my grants to applications", responses=documented(ProblemType.UNAUTHENTICATED))
-async def my_grants(caller: Caller, context: Identity) -> Grants:
+@router.get(
+    "/grants",
+    name="list_my_grants",
+    summary="List my grants to applications",
+    responses=documented(ProblemType.UNAUTHENTICATED),
+)
+async def my_grants(caller: Caller, context: Identity) -> GrantList:
     """Third-party applications that can use my account, and for what. End a grant with `DELETE`."""
     async with context.engine.connect() as connection:
-        return Grants(grants=[seen_by_owner(each) for each in await grants.live(connection, caller.user_id)])
+        return GrantList(grants=[seen_by_owner(each) for each in await grants.live(connection, caller.user_id)])
 
 
 @router.delete(
     "/grants/{grant_id}",
+    name="revoke_my_grant",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Revoke a grant",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
@@ -75,14 +81,15 @@ async def end_grant(grant_id: UUID, caller: Caller, context: Identity) -> None:
 
 @router.get(
     "/outside-accounts",
+    name="list_my_outside_accounts",
     summary="List the outside providers of my account",
     responses=documented(ProblemType.UNAUTHENTICATED),
 )
-async def my_outside_accounts(caller: Caller, context: Identity) -> OutsideAccounts:
+async def my_outside_accounts(caller: Caller, context: Identity) -> OutsideAccountList:
     """The providers that I can log in with in place of my password."""
     async with context.engine.connect() as connection:
         found = await outside_accounts.of_person(connection, caller.user_id)
-    return OutsideAccounts(outside_accounts=[OutsideAccount(**each._asdict()) for each in found])
+    return OutsideAccountList(outside_accounts=[OutsideAccount(**each._asdict()) for each in found])
 
 
 @router.delete(

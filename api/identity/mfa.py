@@ -45,7 +45,7 @@ class Enrolment(BaseModel):
     uri: str = Field(description="Show it as a QR code for an authenticator app")
 
 
-class RecoveryCodes(BaseModel):
+class RecoveryCodeList(BaseModel):
     """Codes for a lost authenticator."""
 
     recovery_codes: list[str] = Field(description="Each works once in place of a code; shown only this time")
@@ -53,6 +53,7 @@ class RecoveryCodes(BaseModel):
 
 @router.post(
     "",
+    name="set_up_second_factor",
     status_code=status.HTTP_201_CREATED,
     summary="Set up a second factor",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.WRONG_STATE),
@@ -71,10 +72,11 @@ async def begin(body: Proof, caller: Caller, context: Identity, response: Respon
 
 @router.post(
     "/confirm",
+    name="confirm_second_factor",
     summary="Confirm the second factor with its first code",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.CODE_NOT_VALID),
 )
-async def confirm(body: FirstCode, caller: Caller, context: Identity, response: Response) -> RecoveryCodes:
+async def confirm(body: FirstCode, caller: Caller, context: Identity, response: Response) -> RecoveryCodeList:
     """From now on log-in needs a code. The recovery codes are shown only here."""
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
@@ -86,11 +88,12 @@ async def confirm(body: FirstCode, caller: Caller, context: Identity, response: 
             )
         await context.record(connection, caller, "second-factor.begun", of_user(account.id))
     response.headers.update(_NO_STORE)
-    return RecoveryCodes(recovery_codes=list(codes))
+    return RecoveryCodeList(recovery_codes=list(codes))
 
 
 @router.delete(
     "",
+    name="remove_second_factor",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Remove the second factor",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN),

@@ -36,7 +36,7 @@ class FoundPerson(BaseModel):
 class FoundPeople(BaseModel):
     """The accounts that match: one or none."""
 
-    people: list[FoundPerson]
+    people: list[FoundPerson] = Field(description="One person or none")
 
 
 @router.post("/people", summary="Find a person by e-mail address", responses=documented(ProblemType.FORBIDDEN))

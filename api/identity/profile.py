@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.auth.guards import Caller
+from api.http.preconditions import Precondition, tagged
 from api.http.problems import documented
 from api.http.schemas import Name, RequestModel
 from api.identity.context import Identity, require_account
@@ -41,12 +42,17 @@ Channels = Annotated[tuple[Channel, ...], AfterValidator(_once_each)]
 Categories = Annotated[tuple[Name, ...], Field(max_length=20), AfterValidator(_named_once_each)]
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    """A field that is left out has no value at all."""
+    del schema["default"]
+
+
 class ProfileChange(RequestModel):
     """Fields that are left out stay as they are. Only `phone` may be null, which deletes it."""
 
-    name: Name = Field(default="", examples=["Ada Lovelace"])
+    name: Name = Field(default="", examples=["Ada Lovelace"], json_schema_extra=_without_default)
     phone: Phone | None = Field(default=None, description="E.164", examples=["+31201234567"])
-    language: Language = Field(default="", description="BCP 47", examples=["en"])
+    language: Language = Field(default="", description="BCP 47", examples=["en"], json_schema_extra=_without_default)
     channels: Channels = Field(default=(), description="How to reach you", examples=[["email"]])
     favourite_categories: Categories = Field(default=(), examples=[["jazz", "theatre"]])
 
@@ -73,28 +79,32 @@ class Me(BaseModel):
     created_at: datetime
 
 
-@router.get("", summary="Read my profile", responses=documented(ProblemType.UNAUTHENTICATED))
-async def me(caller: Caller, context: Identity) -> Me:
+@router.get("", name="get_my_profile", summary="Read my profile", responses=documented(ProblemType.UNAUTHENTICATED))
+async def me(caller: Caller, context: Identity, response: Response) -> Me:
     """My account, with whether my address is confirmed and a second factor is active."""
     async with context.engine.connect() as connection:
         account = require_account(await accounts.find(connection, context.vault, caller.user_id))
-        return seen_by_owner(account, await second_factors.is_in_force(connection, account.id))
+        return tagged(response, seen_by_owner(account, await second_factors.is_in_force(connection, account.id)))
 
 
 @router.patch(
     "",
+    name="change_my_profile",
     summary="Change my profile and preferences",
-    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST),
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.INVALID_REQUEST, ProblemType.PRECONDITION_FAILED),
 )
-async def change_profile(body: ProfileChange, caller: Caller, context: Identity) -> Me:
+async def change_profile(
+    body: ProfileChange, caller: Caller, context: Identity, if_match: Precondition, response: Response
+) -> Me:
     """Changes the fields that the body has, and answers the whole profile."""
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
+        second_factor = await second_factors.is_in_force(connection, account.id)
+        if_match.check(seen_by_owner(account, second_factor))
         await accounts.change_profile(connection, account, **body.model_dump(exclude_unset=True))
         changed = require_account(await accounts.find(connection, context.vault, account.id))
-        second_factor = await second_factors.is_in_force(connection, account.id)
         await context.record(connection, caller, "profile.changed", of_user(account.id))
-    return seen_by_owner(changed, second_factor)
+    return tagged(response, seen_by_owner(changed, second_factor))
 
 
 def seen_by_owner(account: Account, second_factor: bool) -> Me:

@@ -54,6 +54,7 @@ class PasswordChange(RequestModel):
 
 @router.post(
     "/v1/email-verifications",
+    name="verify_email",
     dependencies=[PUBLIC],
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Confirm an address with the token from the mail",
@@ -72,6 +73,7 @@ async def verify_address(body: Verification, context: Identity) -> None:
 
 @router.post(
     "/v1/me/email-verification",
+    name="request_email_verification",
     status_code=status.HTTP_202_ACCEPTED,
     response_class=Response,  # without a body
     summary="Send me another mail to confirm my address",
@@ -88,6 +90,7 @@ async def ask_for_verification(caller: Caller, context: Identity) -> Response:
 
 @router.post(
     "/v1/password-resets",
+    name="request_password_reset",
     dependencies=[PUBLIC],
     status_code=status.HTTP_202_ACCEPTED,
     response_class=Response,  # without a body
@@ -143,6 +146,7 @@ async def reset_password(body: Reset, context: Identity) -> None:
 
 @router.put(
     "/v1/me/password",
+    name="change_my_password",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Change my password",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.INVALID_REQUEST),

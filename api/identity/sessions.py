@@ -32,23 +32,24 @@ class SessionSeen(BaseModel):
     address: str | None = None
 
 
-class Sessions(BaseModel):
+class SessionList(BaseModel):
     """All my open sessions."""
 
     sessions: list[SessionSeen]
 
 
-@router.get("", summary="List my sessions", responses=documented(ProblemType.UNAUTHENTICATED))
-async def list_sessions(caller: Caller, context: Identity) -> Sessions:
+@router.get("", name="list_my_sessions", summary="List my sessions", responses=documented(ProblemType.UNAUTHENTICATED))
+async def list_sessions(caller: Caller, context: Identity) -> SessionList:
     """Sessions of our own log-in; what applications may do is at `/v1/me/grants`."""
     async with context.engine.connect() as connection:
         account = require_account(await accounts.find(connection, context.vault, caller.user_id))
         found = await sessions.live(connection, account.id)
-    return Sessions(sessions=[seen_by_owner(account, session, caller) for session in found])
+    return SessionList(sessions=[seen_by_owner(account, session, caller) for session in found])
 
 
 @router.delete(
     "/{session_id}",
+    name="log_out_of_session",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Log out of a session",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
@@ -63,6 +64,7 @@ async def end_session(session_id: UUID, caller: Caller, context: Identity) -> No
 
 @router.delete(
     "",
+    name="log_out_everywhere",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Log out everywhere",
     responses=documented(ProblemType.UNAUTHENTICATED),

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Response, status
 from pydantic import BaseModel, Field
 
 from api.auth.guards import Caller, OrganizerInPerson, OrganizerOrOperatorInPerson
 from api.auth.tokens import Principal
+from api.http.idempotency import IdempotencyKey, creation_key, digest, refuse_other_body
+from api.http.preconditions import Precondition, tagged
 from api.http.problems import documented
 from api.http.schemas import Name, RequestModel
 from api.identity.context import Identity
+from db import creation_keys
 from db.identity import teams
 from db.identity.audit_log import of_user
+from db.identity.tables import CreationKeyRow
 from db.identity.teams import Team
 from domain.identity import Role, TeamRole
 from domain.problems import ProblemType, Refused
@@ -68,54 +72,100 @@ class OwnParts(BaseModel):
 _PROBLEMS = documented(
     ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.NOT_FOUND, ProblemType.WRONG_STATE
 )
+_CREATION_PROBLEMS = documented(
+    ProblemType.UNAUTHENTICATED,
+    ProblemType.FORBIDDEN,
+    ProblemType.WRONG_STATE,
+    ProblemType.IDEMPOTENCY_KEY_REUSED,
+)
+_CHANGE_PROBLEMS = documented(
+    ProblemType.UNAUTHENTICATED,
+    ProblemType.FORBIDDEN,
+    ProblemType.NOT_FOUND,
+    ProblemType.WRONG_STATE,
+    ProblemType.PRECONDITION_FAILED,
+)
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, summary="Create a team (organizers)", responses=_PROBLEMS)
-async def create_team(body: NewTeam, caller: OrganizerInPerson, context: Identity) -> TeamBody:
-    """You become its owner. Refresh your tokens before you draft an event for it."""
+@router.post(
+    "", status_code=status.HTTP_201_CREATED, summary="Create a team (organizers)", responses=_CREATION_PROBLEMS
+)
+async def create_team(
+    body: NewTeam, caller: OrganizerInPerson, context: Identity, response: Response, key: IdempotencyKey
+) -> TeamBody:
+    """You become its owner. Refresh your tokens before you draft an event for it. One key creates one team."""
     async with context.engine.begin() as connection:
         await context.account(connection, caller.user_id)
-        team = await teams.add(connection, body.name, caller.user_id)
-        await context.record(connection, caller, "team.made", f"team/{team.id}")
-    return _body(team)
+        claim = await creation_keys.claim(connection, CreationKeyRow, creation_key(caller.user_id, key), digest(body))
+        refuse_other_body(claim.body_sha256, digest(body))
+        if claim.is_new:
+            team = await teams.add(connection, claim.id, body.name, caller.user_id)
+            await context.record(connection, caller, "team.made", f"team/{team.id}")
+        else:
+            team = _theirs(caller, await teams.find(connection, claim.id))
+    response.headers["Location"] = f"/v1/teams/{team.id}"
+    return tagged(response, _body(team))
 
 
-@router.get("/{team_id}", name="look_at_team", summary="Read a team (its members)", responses=_PROBLEMS)
-async def get_team(team_id: UUID, caller: Caller, context: Identity) -> TeamBody:
+@router.get("/{team_id}", name="get_team", summary="Read a team (its members)", responses=_PROBLEMS)
+async def get_team(team_id: UUID, caller: Caller, context: Identity, response: Response) -> TeamBody:
     """Callers who do not belong to the team get 404, except operators."""
     async with context.engine.connect() as connection:
-        return _body(_theirs(caller, await teams.find(connection, team_id)))
+        return tagged(response, _body(_theirs(caller, await teams.find(connection, team_id))))
 
 
 @router.put(
     "/{team_id}/members/{user_id}",
+    name="put_team_member",
     summary="Invite a person, or change a member's role (its owners, operators)",
-    responses=_PROBLEMS,
+    responses=_CHANGE_PROBLEMS,
 )
 async def put_member(
-    team_id: UUID, user_id: UUID, body: Part, caller: OrganizerOrOperatorInPerson, context: Identity
+    team_id: UUID,
+    user_id: UUID,
+    body: Part,
+    caller: OrganizerOrOperatorInPerson,
+    context: Identity,
+    if_match: Precondition,
+    response: Response,
 ) -> TeamBody:
     """The person accepts by `PUT /v1/me/teams/{team_id}`. A changed role ends earlier tokens."""
     async with context.engine.begin() as connection:
-        await teams.put(connection, _owned(caller, await teams.hold(connection, team_id)), user_id, body.role)
+        team = _owned(caller, await teams.hold(connection, team_id))
+        if_match.check(_body(team))
+        await teams.put(connection, team, user_id, body.role)
         changed = await teams.find(connection, team_id)
         await context.record(connection, caller, f"team.member-put:{team_id}:{body.role}", of_user(user_id))
-    return _body(changed)
+    return tagged(response, _body(changed))
 
 
-@router.delete("/{team_id}/members/{user_id}", summary="Remove a member (its owners, operators)", responses=_PROBLEMS)
+@router.delete(
+    "/{team_id}/members/{user_id}",
+    name="remove_team_member",
+    summary="Remove a member (its owners, operators)",
+    responses=_CHANGE_PROBLEMS,
+)
 async def remove_member(
-    team_id: UUID, user_id: UUID, caller: OrganizerOrOperatorInPerson, context: Identity
+    team_id: UUID,
+    user_id: UUID,
+    caller: OrganizerOrOperatorInPerson,
+    context: Identity,
+    if_match: Precondition,
+    response: Response,
 ) -> TeamBody:
     """The member's tokens end within seconds, and new ones do not name the team."""
     async with context.engine.begin() as connection:
-        await teams.remove(connection, _owned(caller, await teams.hold(connection, team_id)), user_id)
+        team = _owned(caller, await teams.hold(connection, team_id))
+        if_match.check(_body(team))
+        await teams.remove(connection, team, user_id)
         changed = await teams.find(connection, team_id)
         await context.record(connection, caller, f"team.member-removed:{team_id}", of_user(user_id))
-    return _body(changed)
+    return tagged(response, _body(changed))
 
 
-@own_router.get("", summary="List my teams and invitations", responses=documented(ProblemType.UNAUTHENTICATED))
+@own_router.get(
+    "", name="list_my_teams", summary="List my teams and invitations", responses=documented(ProblemType.UNAUTHENTICATED)
+)
 async def my_teams(caller: Caller, context: Identity) -> OwnParts:
     """An entry with `accepted` false is an invitation: accept or decline it."""
     async with context.engine.connect() as connection:

@@ -30,7 +30,7 @@ class SealedPayload(BaseModel):
     data: str = ""
 
 
-class Payloads(BaseModel):
+class PayloadList(BaseModel):
     """The body of Temporal's remote codec, in both directions."""
 
     model_config = ConfigDict(extra="ignore")
@@ -40,10 +40,11 @@ class Payloads(BaseModel):
 
 @router.post(
     "/decode",
+    name="decode_payloads",
     summary="Decode payloads for the Temporal UI",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.UNAVAILABLE),
 )
-async def decode(body: Payloads, reader: Staff, temporal: Temporal, recorder: Recorder) -> Payloads:
+async def decode(body: PayloadList, reader: Staff, temporal: Temporal, recorder: Recorder) -> PayloadList:
     """Payloads that are not sealed come back as they are. Each call is recorded in the audit log."""
     codec = temporal.data_converter.payload_codec
     assert codec is not None
@@ -52,7 +53,7 @@ async def decode(body: Payloads, reader: Staff, temporal: Temporal, recorder: Re
     except Undecryptable as error:
         raise Refused(ProblemType.INVALID_REQUEST, f"payloads: {error}.", field="payloads") from error
     await recorder.record(reader, "payloads.decoded", f"payloads/{len(body.payloads)}")
-    return Payloads(payloads=[_as_json(each) for each in opened_payloads])
+    return PayloadList(payloads=[_as_json(each) for each in opened_payloads])
 
 
 def _from_json(given: SealedPayload) -> Payload:

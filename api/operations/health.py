@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
@@ -18,16 +19,36 @@ from api.http.deadlines import with_deadline
 from api.http.resources import Open, Resources
 from api.operations.readiness import Readiness
 
+
+class Liveness(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = Field(description="Always `alive`.")
+
+
+class ReadinessBody(BaseModel):
+    """Whether the process can do its work, and what it needs for that."""
+
+    status: Literal["ready", "not ready", "draining"] = Field(description="`draining`: it is about to stop.")
+    checks: dict[str, str] = Field(description="By the server that was reached: `ok`, or the kind of error.")
+
+
 router = APIRouter(tags=["health"], dependencies=[PUBLIC])
 
 
-@router.get("/livez", summary="Check that the process is alive")
-async def livez() -> dict[str, str]:
+@router.get("/livez", name="check_liveness", summary="Check that the process is alive")
+async def livez() -> Liveness:
     """It reads no other server: restart the process if this does not answer."""
-    return {"status": "alive"}
+    return Liveness(status="alive")
 
 
-@router.get("/readyz", summary="Check that the process can work", responses={503: {}})
+@router.get(
+    "/readyz",
+    name="check_readiness",
+    summary="Check that the process can work",
+    response_model=ReadinessBody,
+    responses={503: {"model": ReadinessBody}},
+)
 async def readyz(opened: Open, request: Request) -> Response:
     """A process that is about to stop is not ready: it still serves, but should get no new requests.
 

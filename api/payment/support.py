@@ -34,13 +34,13 @@ class FoundPayment(BaseModel):
     state: str
     amount: int
     currency: str
-    decline_code: str | None
+    decline_code: str | None = Field(description="The provider's code for a decline; null without one")
 
 
 class FoundPayments(BaseModel):
     """The attempts that match, newest first: at most 50."""
 
-    payments: list[FoundPayment]
+    payments: list[FoundPayment] = Field(description="Newest first")
 
 
 @router.get("/payments", summary="Find payments", responses=documented(ProblemType.FORBIDDEN))

@@ -8,10 +8,11 @@ on; otherwise the provider repeats it. A signed message that is not understood i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
@@ -19,6 +20,7 @@ from adapters.payment.registry import open_webhook_verifiers
 from api.auth.guards import PUBLIC
 from api.http.deadlines import with_deadline
 from api.http.problems import documented
+from api.http.query_guard import ANY_QUERY
 from api.http.resources import Open, PaymentDatabase, Resources
 from api.http.sagas import notify_workflow, start
 from config.settings import Settings
@@ -42,7 +44,13 @@ from workflows.late_payment import LatePaymentWorkflow
 from workflows.provider_refunds import ProviderRefunds
 from workflows.refund_taken_back import RefundTakenBack
 
-router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[PUBLIC])
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[PUBLIC, ANY_QUERY])
+
+
+class Received(BaseModel):
+    """The messages of a notification are stored and handed on."""
+
+    received: int = Field(description="How many messages it had.")
 
 
 def verifiers(settings: Settings) -> Mapping[str, WebhookVerifier]:
@@ -63,12 +71,13 @@ async def _verifier(provider: str, request: Request) -> WebhookVerifier:
 
 @router.post(
     "/{provider}",
+    name="receive_webhook",
     summary="Receive a payment provider's notification",
     responses=documented(ProblemType.INVALID_SIGNATURE, ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
 )
 async def receive(
     request: Request, verifier: Annotated[WebhookVerifier, Depends(_verifier)], opened: Open, engine: PaymentDatabase
-) -> dict[str, Any]:
+) -> Received:
     """For payment providers only. A repeated message does no harm, and is processed again."""
     try:
         messages = verifier.verify(await request.body(), request.headers)
@@ -76,7 +85,7 @@ async def receive(
             await _take(news, opened, engine)
     except NotificationRefused as refusal:
         raise Refused(ProblemType.INVALID_SIGNATURE, f"The message is refused: {refusal}.") from refusal
-    return {"received": len(messages)}
+    return Received(received=len(messages))
 
 
 async def _take(news: ProviderNotification, opened: Resources, engine: AsyncEngine) -> None:

@@ -7,7 +7,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response, status
-from pydantic import BaseModel
 
 from api.auth.guards import BookingReader, Buyer
 from api.http.idempotency import IdempotencyKey
@@ -16,6 +15,7 @@ from api.reservation.commands import cancel, hold
 from api.reservation.context import Reservation
 from api.reservation.reads import ReadableBooking, find_details, no_such_booking, page_of, with_details
 from api.reservation.schemas import BookingBody
+from api.reservation.views import BookingPage
 from db.reservation.bookings import history
 from domain.booking_details import BookingDetails
 from domain.bookings import BookingStatus
@@ -25,10 +25,12 @@ router = APIRouter(prefix="/v1", tags=["bookings"])
 
 _PAGE = 50
 
+Cursor = Annotated[UUID | None, Query(description="The `next_cursor` of the previous page.")]
+
 
 @router.post(
     "/bookings",
-    name="hold",
+    name="hold_seats",
     status_code=status.HTTP_201_CREATED,
     summary="Hold seats",
     responses=documented(
@@ -52,7 +54,7 @@ async def post_booking(
 
 
 @router.get(
-    "/bookings/{booking_id}", name="look", summary="Read a booking", responses=documented(ProblemType.NOT_FOUND)
+    "/bookings/{booking_id}", name="get_booking", summary="Read a booking", responses=documented(ProblemType.NOT_FOUND)
 )
 async def get_booking(booking: ReadableBooking, context: Reservation) -> BookingDetails:
     """The booking as it is now: its event, tickets and prices, what is under way, and what its buyer can do next."""
@@ -64,20 +66,13 @@ async def get_booking(booking: ReadableBooking, context: Reservation) -> Booking
 
 @router.delete(
     "/bookings/{booking_id}",
-    name="cancel",
+    name="cancel_booking",
     summary="Cancel a booking that is not paid",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.REFUND_REQUIRED, ProblemType.WRONG_STATE),
 )
 async def delete_booking(booking_id: UUID, user: Buyer, context: Reservation) -> BookingDetails:
     """Let the seats go. A payment in flight is waited for and undone. Cancelling twice is no error."""
     return await with_details(context, await cancel.cancel(context, user, booking_id))
-
-
-class BookingPage(BaseModel):
-    """A page of bookings; `next_cursor` is null on the last page."""
-
-    bookings: list[BookingDetails]
-    next_cursor: UUID | None
 
 
 async def _wanted(
@@ -100,7 +95,7 @@ async def _wanted(
 
 @router.get(
     "/me/bookings",
-    name="mine",
+    name="list_my_bookings",
     summary="List my bookings, newest first",
     responses=documented(ProblemType.INVALID_REQUEST),
 )
@@ -108,7 +103,7 @@ async def get_my_bookings(
     user: BookingReader,
     context: Reservation,
     wanted: Annotated[history.Wanted, Depends(_wanted)],
-    cursor: UUID | None = None,
+    cursor: Cursor = None,
 ) -> BookingPage:
     """Pages of 50. Send `next_cursor` as `cursor`, with the same filters, to read the next page."""
     page = await page_of(context, user.user_id, wanted, after=cursor, limit=_PAGE)

@@ -21,6 +21,7 @@ router = APIRouter(prefix="/v1/events", tags=["reservation"])
 
 @router.get(
     "/{event_id}/cancellation",
+    name="get_event_cancellation",
     summary="Read the progress of an event's cancellation (its organizer, support, operators)",
     responses=documented(ProblemType.NOT_FOUND),
 )

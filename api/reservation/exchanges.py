@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -11,11 +10,13 @@ from fastapi.responses import HTMLResponse
 from api.auth.guards import PUBLIC, Buyer
 from api.http.idempotency import IdempotencyKey
 from api.http.problems import documented
+from api.http.query_guard import ANY_QUERY
 from api.reservation.buyer_returns import buyer_returned
 from api.reservation.commands import exchange
 from api.reservation.context import Reservation
 from api.reservation.reads import OwnBooking, ReadableBooking, exchanges_of, require_exchange
 from api.reservation.schemas import ExchangeBody
+from api.reservation.views import ExchangeList, ExchangeView
 from domain.exchanges import ExchangeState
 from domain.problems import ProblemType
 from workflows.ids import exchange_workflow_id
@@ -30,10 +31,13 @@ _PAGE = """<!doctype html>
 
 @router.post(
     "/exchange",
-    name="exchange",
+    name="exchange_seat",
     summary="Exchange a ticket's seat for another",
     responses={
-        202: {"description": "The buyer has to act at `next_action.url`. Then the exchange goes on by itself."},
+        202: {
+            "model": ExchangeView,
+            "description": "The buyer has to act at `next_action.url`. Then the exchange goes on by itself.",
+        },
         **documented(
             ProblemType.PAYMENT_DECLINED,
             ProblemType.NOT_FOUND,
@@ -54,34 +58,34 @@ _PAGE = """<!doctype html>
 )
 async def post_exchange(
     body: ExchangeBody, booking: OwnBooking, user: Buyer, context: Reservation, response: Response, key: IdempotencyKey
-) -> dict[str, Any]:
+) -> ExchangeView:
     """The ticket is valid until the new one is issued. A difference is paid before that, or given back after it."""
     answer = await exchange.exchange(context, user, booking, body, key)
     response.headers["Location"] = f"/v1/bookings/{booking.id}/exchanges/{answer.body['id']}"
     response.status_code = answer.status
-    return answer.body
+    return ExchangeView.model_validate(answer.body)
 
 
 @router.get(
     "/exchanges",
-    name="look_at_all",
+    name="list_exchanges",
     summary="List a booking's exchanges, oldest first",
     responses=documented(ProblemType.NOT_FOUND),
 )
-async def get_exchanges(booking: ReadableBooking, context: Reservation) -> dict[str, Any]:
+async def get_exchanges(booking: ReadableBooking, context: Reservation) -> ExchangeList:
     """Each has its `state`: `pending`, `action_required`, `committed`, `completed` or `failed`."""
-    return {"exchanges": [each.answer() for each in await exchanges_of(context, booking.id)]}
+    return ExchangeList(exchanges=[ExchangeView.of(each) for each in await exchanges_of(context, booking.id)])
 
 
 @router.get(
     "/exchanges/{exchange_id}",
-    name="look_at_exchange",
+    name="get_exchange",
     summary="Read an exchange",
     responses=documented(ProblemType.NOT_FOUND),
 )
-async def get_exchange(booking: ReadableBooking, exchange_id: UUID, context: Reservation) -> dict[str, Any]:
+async def get_exchange(booking: ReadableBooking, exchange_id: UUID, context: Reservation) -> ExchangeView:
     """The exchange as it is now."""
-    return (await require_exchange(context, booking.id, exchange_id)).answer()
+    return ExchangeView.of(await require_exchange(context, booking.id, exchange_id))
 
 
 @router.delete(
@@ -90,22 +94,23 @@ async def get_exchange(booking: ReadableBooking, exchange_id: UUID, context: Res
     summary="Abandon an exchange whose payment waits for you",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.WRONG_STATE, ProblemType.OUTCOME_UNKNOWN),
 )
-async def delete_exchange(booking: OwnBooking, exchange_id: UUID, context: Reservation) -> dict[str, Any]:
+async def delete_exchange(booking: OwnBooking, exchange_id: UUID, context: Reservation) -> ExchangeView:
     """Nothing is charged and the ticket stays as it is. An exchange that has failed already is no error."""
-    return (await exchange.abandon_exchange(context, booking.id, exchange_id)).answer()
+    return ExchangeView.of(await exchange.abandon_exchange(context, booking.id, exchange_id))
 
 
 @router.get(
     "/exchanges/{exchange_id}/return",
     response_class=HTMLResponse,
-    dependencies=[PUBLIC],
+    dependencies=[PUBLIC, ANY_QUERY],
+    name="return_from_exchange",
     summary="Come back from the payment provider to an exchange",
 )
 @router.post(
     "/exchanges/{exchange_id}/return",
     response_class=HTMLResponse,
-    dependencies=[PUBLIC],
-    name="come_back_to_exchange_by_form",
+    dependencies=[PUBLIC, ANY_QUERY],
+    name="return_from_exchange_by_form",
     summary="Come back from the payment provider to an exchange, by a form",
 )
 async def come_back_to_exchange(booking_id: UUID, exchange_id: UUID, context: Reservation) -> HTMLResponse:

@@ -73,6 +73,7 @@ _LETTERS: Final = {"claimed": "h", "sold": "s"}
 
 @router.get(
     "/{event_id}/seats",
+    name="list_event_seats",
     summary="List an event's places: available, held or sold",
     response_model=PlacesBody,
     responses=documented(ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),

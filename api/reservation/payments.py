@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from api.auth.guards import PUBLIC, Buyer
 from api.http.idempotency import IdempotencyKey
 from api.http.problems import documented
+from api.http.query_guard import ANY_QUERY
 from api.reservation.buyer_returns import buyer_returned
 from api.reservation.commands import cancel, pay
 from api.reservation.context import Reservation
@@ -37,7 +38,7 @@ _CLOSED = "This booking is closed. Go back to the shop to see how it ended."
 
 @router.post(
     "",
-    name="pay",
+    name="pay_for_booking",
     summary="Pay for a booking",
     responses={
         202: {
@@ -66,14 +67,15 @@ async def post_payment(
 @router.get(
     "/return",
     response_class=HTMLResponse,
-    dependencies=[PUBLIC],
+    dependencies=[PUBLIC, ANY_QUERY],
+    name="return_from_payment",
     summary="Come back from the payment provider",
 )
 @router.post(
     "/return",
     response_class=HTMLResponse,
-    dependencies=[PUBLIC],
-    name="come_back_by_form",
+    dependencies=[PUBLIC, ANY_QUERY],
+    name="return_from_payment_by_form",
     summary="Come back from the payment provider, by a form",
 )
 async def come_back(booking_id: UUID, context: Reservation) -> HTMLResponse:
@@ -90,7 +92,7 @@ async def come_back(booking_id: UUID, context: Reservation) -> HTMLResponse:
 
 @router.delete(
     "",
-    name="abandon",
+    name="abandon_payment",
     summary="Abandon a payment that waits for you",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.PAYMENT_IN_PROGRESS, ProblemType.OUTCOME_UNKNOWN),
 )

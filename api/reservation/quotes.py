@@ -52,11 +52,11 @@ class ExchangeQuote(BaseModel):
     """What an exchange costs, or gives back, in minor units."""
 
     booking_id: UUID
-    ticket: UUID
-    old_seat: str
-    seat: str
+    ticket: UUID = Field(description="The ticket that would be exchanged.")
+    old_seat: str = Field(description="The seat of that ticket.")
+    seat: str = Field(description="The new seat.")
     difference: int = Field(description="The new seat's price less the old seat's.")
-    charge: int = Field(description="Is to be paid before the new ticket is issued.")
+    charge: int = Field(description="Paid before the new ticket is issued.")
     returns: int = Field(description="Goes back by the event's refund policy, if the new seat costs less.")
     fee: int = Field(description="The rest of a negative `difference`, which is kept.")
     currency: Currency
@@ -106,7 +106,7 @@ def _of_ticket(planned: refunds.Plan, ticket: Ticket, price: int) -> TicketQuote
 
 @router.post(
     "/exchange/quote",
-    name="quote",
+    name="quote_exchange",
     tags=["exchanges"],
     summary="Ask what an exchange would cost or give back",
     responses=documented(

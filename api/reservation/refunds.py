@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Response, status
 
 from api.auth.guards import Buyer
@@ -13,6 +11,7 @@ from api.reservation.commands import refund
 from api.reservation.context import Reservation
 from api.reservation.reads import ReadableBooking, refunds_of
 from api.reservation.schemas import RefundBody
+from api.reservation.views import RefundList
 from domain.problems import ProblemType
 from domain.refunds import Refund
 
@@ -21,7 +20,7 @@ router = APIRouter(prefix="/v1/bookings/{booking_id}", tags=["bookings"])
 
 @router.post(
     "/refund",
-    name="refund",
+    name="refund_tickets",
     status_code=status.HTTP_202_ACCEPTED,
     summary="Give tickets back",
     responses=documented(
@@ -50,10 +49,10 @@ async def post_refund(
 
 @router.get(
     "/refunds",
-    name="refunds",
+    name="list_refunds",
     summary="List a booking's refunds, oldest first",
     responses=documented(ProblemType.NOT_FOUND),
 )
-async def get_refunds(booking: ReadableBooking, context: Reservation) -> dict[str, Any]:
+async def get_refunds(booking: ReadableBooking, context: Reservation) -> RefundList:
     """Each has its `state`: `pending`, `needs_attention` or `succeeded`."""
-    return {"refunds": await refunds_of(context, booking.id)}
+    return RefundList(refunds=await refunds_of(context, booking.id))

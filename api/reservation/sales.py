@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/events", tags=["reservation"])
 
 @router.get(
     "/{event_id}/sales",
-    name="look",
+    name="get_event_sales",
     summary="Read what an event has sold (its organizer and team, support, operators)",
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
 )

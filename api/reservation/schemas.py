@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from api.http.schemas import RequestModel, ShortText
+from api.http.schemas import ProviderName, RequestModel, ShortText
 from domain.card_numbers import has_card_number
 from domain.seats import MAX_PLACES, SeatName
 
@@ -97,7 +97,7 @@ class PaymentBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"provider": "stripe"}]})
 
-    provider: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = Field(
+    provider: ProviderName | None = Field(
         default=None, description="Needed unless the booking is free; `GET /v1/providers` lists them."
     )
     payment_method: PaymentMethod | None = None
@@ -118,7 +118,7 @@ class ExchangeQuoteBody(RequestModel):
 class ExchangeBody(ExchangeQuoteBody):
     """Which ticket, and for which seat. Where the new seat costs more, `provider` and `payment_method` pay for it."""
 
-    provider: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
+    provider: ProviderName | None = None
     payment_method: PaymentMethod | None = None
 
 

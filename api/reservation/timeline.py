@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -23,6 +22,7 @@ from api.reservation.reads import (
     refunds_of,
     require_booking,
 )
+from api.reservation.views import DomainEventView, ExchangeTimeline, ExchangeView, RefundTimeline, Timeline
 from domain.bookings import OVER, Booking, BookingStatus
 from domain.problems import ProblemType, Refused
 from temporal.timeline import of_workflow
@@ -37,29 +37,30 @@ _AT_ONCE = 10  # streams of one user at one process, since each reads the databa
 
 @router.get(
     "/timeline",
+    name="get_booking_timeline",
     summary="List every step of a booking (support, operators)",
     responses=documented(ProblemType.FORBIDDEN, ProblemType.NOT_FOUND),
 )
-async def timeline(booking_id: UUID, caller: Staff, context: Reservation) -> dict[str, Any]:
+async def timeline(booking_id: UUID, caller: Staff, context: Reservation) -> Timeline:
     """The workflow's steps, as long as Temporal keeps its history, and the domain events, which are kept for ever."""
     booking = await require_booking(context, booking_id)
     await context.recorder.record(caller, "booking.timeline-read", f"booking/{booking_id}")
-    return {
-        "booking": booking,
-        "steps": await of_workflow(context.temporal, booking_workflow_id(booking_id)),
-        "refunds": [
-            {"refund": refund, "steps": await of_workflow(context.temporal, refund_workflow_id(refund.id))}
+    return Timeline(
+        booking=booking,
+        steps=await of_workflow(context.temporal, booking_workflow_id(booking_id)),
+        refunds=[
+            RefundTimeline(refund=refund, steps=await of_workflow(context.temporal, refund_workflow_id(refund.id)))
             for refund in await refunds_of(context, booking_id)
         ],
-        "exchanges": [
-            {
-                "exchange": exchange.answer(),
-                "steps": await of_workflow(context.temporal, exchange_workflow_id(exchange.id)),
-            }
+        exchanges=[
+            ExchangeTimeline(
+                exchange=ExchangeView.of(exchange),
+                steps=await of_workflow(context.temporal, exchange_workflow_id(exchange.id)),
+            )
             for exchange in await exchanges_of(context, booking_id)
         ],
-        "domain_events": await domain_events_of(context, booking_id),
-    }
+        domain_events=[DomainEventView(**each) for each in await domain_events_of(context, booking_id)],
+    )
 
 
 _open: Counter[UUID] = Counter()
@@ -81,6 +82,7 @@ async def _listening(user: BookingReader) -> AsyncIterator[None]:
 
 @router.get(
     "/stream",
+    name="stream_booking",
     response_class=EventSourceResponse,
     dependencies=[Depends(_listening)],
     summary="Follow a booking's state",

@@ -141,7 +141,7 @@ def _midnight(day: datetime | date) -> datetime:
     return day if isinstance(day, datetime) else datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-class Suggestions(BaseModel):
+class SuggestionList(BaseModel):
     """Names of events."""
 
     suggestions: list[str]
@@ -167,18 +167,19 @@ async def open_search(settings: Settings, redis: Redis, stack: AsyncExitStack) -
 Events = Annotated[EventSearch, Depends(part(EventSearch))]
 
 
-@router.get("", summary="Search for events", responses=_PROBLEMS)
+@router.get("", name="search_events", summary="Search for events", responses=_PROBLEMS)
 async def search(query: Annotated[SearchQuery, Depends(_query)], events: Events) -> SearchPage:
     """Full text, filters, distance, and facets.
 
     Names are found in any spelling: with or without accents, punctuation and spaces. Cities and categories are, too; a
-    facet's `id` is the same for all spellings. To read the next page, send the same parameters with `cursor`: each
-    event that stays on sale is on exactly one page. Sections and seats: `GET /v1/events/{event_id}/seats`.
+    facet's `id` is the same for all spellings. To read the next page, send `next_cursor` as `cursor` with the same
+    parameters: each event that stays on sale is on exactly one page. Sections and seats:
+    `GET /v1/events/{event_id}/seats`.
     """
     return await events.search(query)
 
 
-@router.get("/suggest", summary="Suggest completions for a search field", responses=_PROBLEMS)
-async def suggest(q: Annotated[Question, Query(min_length=1)], events: Events) -> Suggestions:
+@router.get("/suggest", name="suggest_events", summary="Suggest completions for a search field", responses=_PROBLEMS)
+async def suggest(q: Annotated[Question, Query(min_length=1)], events: Events) -> SuggestionList:
     """Names of events on sale with words that begin as the words of `q` do, the next event first."""
-    return Suggestions(suggestions=await events.suggest(q))
+    return SuggestionList(suggestions=await events.suggest(q))

@@ -19,7 +19,7 @@ from domain.problems import ProblemType, Refused
 from domain.refunds import RefundPolicy
 
 
-async def draft(connection: AsyncConnection, organizer_id: UUID, plan: EventPlan) -> Event:
+async def draft(connection: AsyncConnection, event_id: UUID, organizer_id: UUID, plan: EventPlan) -> Event:
     """Add an event that only its organizer can see.
 
     Raises:
@@ -32,7 +32,7 @@ async def draft(connection: AsyncConnection, organizer_id: UUID, plan: EventPlan
             errors=[{"field": "body.starts_at", "message": "must be in the future"}],
         )
     made = await connection.execute(
-        insert(EventRow).values(organizer_id=organizer_id, **_columns(plan)).returning(EventRow)
+        insert(EventRow).values(id=event_id, organizer_id=organizer_id, **_columns(plan)).returning(EventRow)
     )
     row = made.one()
     await connection.execute(

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, BigInteger, ForeignKey, MetaData, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from db.creation_keys import CreationKeyColumns
 from db.outbox import DomainEventColumns, OutboxColumns, ServiceBase
 
 
@@ -24,6 +25,10 @@ class DomainEventRow(DomainEventColumns, Base):
 
 class OutboxRow(OutboxColumns, Base):
     """The outbox of this service; its relay publishes the rows."""
+
+
+class CreationKeyRow(CreationKeyColumns, Base):
+    """The events that idempotency keys have drafted."""
 
 
 class EventRow(Base):

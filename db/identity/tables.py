@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, ForeignKey, LargeBinary, MetaData, SmallInteg
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
+from db.creation_keys import CreationKeyColumns
 from db.outbox import DomainEventColumns, OutboxColumns, ServiceBase
 
 
@@ -168,6 +169,10 @@ class RevocationRow(Base):
 
     subject: Mapped[UUID] = mapped_column(primary_key=True)
     revoked_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
+class CreationKeyRow(CreationKeyColumns, Base):
+    """The teams that idempotency keys have created."""
 
 
 class TeamRow(Base):

@@ -45,15 +45,14 @@ class Team(NamedTuple):
     members: Sequence[Member]
 
 
-async def add(connection: AsyncConnection, name: str, owner: UUID) -> Team:
+async def add(connection: AsyncConnection, team_id: UUID, name: str, owner: UUID) -> Team:
     """Create a team for an owner whose row the caller has locked.
 
     Raises:
         Refused: They belong to too many.
     """
     await _may_have_one_more(connection, owner)
-    made = await connection.execute(insert(TeamRow).values(name=name).returning(TeamRow.id))
-    team_id = made.scalar_one()
+    await connection.execute(insert(TeamRow).values(id=team_id, name=name))
     part = insert(TeamMemberRow).values(team_id=team_id, user_id=owner, role=TeamRole.OWNER, accepted_at=func.now())
     await connection.execute(part)
     return Team(team_id, name, [Member(owner, TeamRole.OWNER, accepted=True)])

@@ -28,7 +28,7 @@ CHECKS = (
 
 
 # Who calls these with success is logged out, and everything after them would end at the door.
-LOG_OUT = ("identity_end_sessions", "identity_end_session", "identity_set_roles")
+LOG_OUT = ("log_out_everywhere", "log_out_of_session", "set_user_roles")
 
 
 async def test_every_call_is_answered_as_the_schema_says(

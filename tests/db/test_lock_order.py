@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -82,7 +82,7 @@ async def belongings(identity: AsyncEngine) -> Belongings:
         assert used
         family = await connection.run_sync(grants.begin, used)
         granted = await connection.run_sync(grants.first_token, family.id)
-        team = await teams.add(connection, "Globe", owner)
+        team = await teams.add(connection, uuid4(), "Globe", owner)
         await teams.put(connection, team, person, TeamRole.STAFF)
         assert await teams.accept(connection, person, team.id)
     return Belongings(person, client_id, session.refresh_token, granted, team.id)

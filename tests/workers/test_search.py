@@ -90,7 +90,7 @@ async def test_a_search_finds_the_events_that_match(search: str, catalogue: Even
     page = await catalogue.search(query)
     assert set(names(page)) == expected
     assert page.total == len(expected)
-    assert page.cursor is None
+    assert page.next_cursor is None
 
 
 SORTS = {
@@ -108,9 +108,9 @@ async def test_pages_have_no_gaps_and_no_repetitions(sort: SearchSort, catalogue
     while True:
         page = await catalogue.search(query)
         found += names(page)
-        if page.cursor is None:
+        if page.next_cursor is None:
             break
-        query = query.model_copy(update={"cursor": page.cursor})
+        query = query.model_copy(update={"cursor": page.next_cursor})
     assert found == SORTS[sort]
 
 

@@ -24,8 +24,8 @@ def alike(number: int, **more: Any) -> EventPublished:
 
 async def pages(events: EventSearch, query: SearchQuery) -> list[SearchPage]:
     found = [await events.search(query)]
-    while found[-1].cursor:
-        found.append(await events.search(query.model_copy(update={"cursor": found[-1].cursor})))
+    while found[-1].next_cursor:
+        found.append(await events.search(query.model_copy(update={"cursor": found[-1].next_cursor})))
     return found
 
 
@@ -47,13 +47,13 @@ async def test_every_event_is_on_one_page_while_others_come_and_go(
     page = await events.search(query)
     while True:
         found += [str(hit.event_id) for hit in page.hits]
-        if page.cursor is None:
+        if page.next_cursor is None:
             break
         # New names change how rare each word is, and with it every score that depends on the other events.
         await index(events, *(a_published_event(name="Songs songs songs", starts_at=SOON) for _ in range(3)))
         if leaving:
             await index(events, EventCancelled(event_id=leaving.pop().event_id, version=2))
-        page = await events.search(query.model_copy(update={"cursor": page.cursor}))
+        page = await events.search(query.model_copy(update={"cursor": page.next_cursor}))
     assert len(found) == len(set(found))
     expected = {str(event.event_id) for event in lasting}
     if question.get("q") == "the same songs 1":
@@ -71,7 +71,7 @@ QUESTIONS: list[dict[str, Any]] = [
 
 async def test_a_cursor_belongs_to_its_question(events: EventSearch) -> None:
     await index(events, *(alike(number) for number in range(3)))
-    cursor = (await events.search(SearchQuery(size=1))).cursor
+    cursor = (await events.search(SearchQuery(size=1))).next_cursor
     assert cursor
     await events.search(SearchQuery(size=2, cursor=cursor))  # the size may change
     for question in QUESTIONS:
@@ -117,7 +117,7 @@ async def test_all_pages_compare_prices_in_the_currency_of_the_first(events: Eve
     query = SearchQuery(sort=SearchSort.PRICE, size=1)
     first = await events.search(query)
     await index(events, *(costing(10, "JPY") for _ in range(5)))
-    rest = await events.search(query.model_copy(update={"cursor": first.cursor, "size": 10}))
+    rest = await events.search(query.model_copy(update={"cursor": first.next_cursor, "size": 10}))
     assert [hit.price_min for hit in (*first.hits, *rest.hits)] == [4500, 6000, 9000]
     assert rest.currency == "EUR"
 

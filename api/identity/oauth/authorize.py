@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.auth.guards import PUBLIC
 from api.auth.tokens import Principal
 from api.http.problems import documented
+from api.http.query_guard import ANY_QUERY
 from api.identity import login
 from api.identity.context import Identity, IdentityContext
 from api.identity.login import NO_STORE
@@ -28,7 +29,7 @@ from db.identity.accounts import Account
 from domain.identity import Scope
 from domain.problems import ProblemType, Refused
 
-router = APIRouter(prefix="/v1/oauth/authorize", tags=["identity"], dependencies=[PUBLIC])
+router = APIRouter(prefix="/v1/oauth/authorize", tags=["identity"], dependencies=[PUBLIC, ANY_QUERY])
 
 _OURS: Final = frozenset({"email", "password", "challenge", "second_factor", "decision"})
 _FOLDER: Final = Path(__file__).parents[1] / "pages"
@@ -59,6 +60,7 @@ class _Form(NamedTuple):
 
 @router.get(
     "",
+    name="show_oauth_consent",
     response_class=HTMLResponse,
     summary="Ask a person for a grant",
     responses={302: {"description": "Back to the client, with an error"}, **documented(ProblemType.INVALID_REQUEST)},
@@ -75,6 +77,7 @@ async def ask(request: Request, context: Identity) -> Response:
 
 @router.post(
     "",
+    name="decide_oauth_consent",
     response_class=HTMLResponse,
     summary="Submit the person's decision",
     responses={302: {"description": "Back to the client"}, **documented(ProblemType.INVALID_REQUEST)},

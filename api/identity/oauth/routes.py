@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from authlib.oauth2 import OAuth2Error
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
 from api.auth.guards import PUBLIC, OpenId
 from api.auth.tokens import ALGORITHM, AccessTokens
 from api.http.problems import documented
 from api.identity.context import Identity, IdentityContext, require_account
-from api.identity.login import NO_STORE, Tokens, first_party_tokens
+from api.identity.login import NO_STORE, first_party_tokens
 from api.identity.oauth.forms import BadForm, answered, bad_form, failed, form_of, oauth_request, refused
 from api.identity.oauth.grants import METHODS, about_user
 from api.identity.oauth.server import Answer, OAuthServer, serve
+from api.identity.oauth.views import Introspection, KeySet, OAuthTokens, OpenIdConfiguration, Revocation, UserInfo
 from db.identity import accounts, sessions
 from domain.identity import GRANTED_TO_CLIENTS
 from domain.problems import ProblemType
@@ -35,9 +36,10 @@ def _described(*required: str) -> dict[str, Any]:
 
 @router.post(
     "/v1/oauth/token",
+    name="issue_oauth_token",
     dependencies=[PUBLIC],
     summary="Get tokens (authorization_code, refresh_token, client_credentials)",
-    response_model=Tokens,
+    response_model=OAuthTokens,
     responses=_PROBLEMS,
     openapi_extra=_described("grant_type"),
 )
@@ -67,8 +69,10 @@ async def _refresh(refresh_token: str | None, request: Request, context: Identit
 
 @router.post(
     "/v1/oauth/revoke",
+    name="revoke_oauth_token",
     dependencies=[PUBLIC],
     summary="Revoke a token of a client (RFC 7009)",
+    response_model=Revocation,
     responses=_PROBLEMS,
     openapi_extra=_described("token"),
 )
@@ -79,8 +83,10 @@ async def revoke(request: Request, context: Identity) -> Response:
 
 @router.post(
     "/v1/oauth/introspect",
+    name="introspect_oauth_token",
     dependencies=[PUBLIC],
     summary="Introspect a token (RFC 7662; registered resource servers)",
+    response_model=Introspection,
     responses=_PROBLEMS | documented(ProblemType.FORBIDDEN),
     openapi_extra=_described("token"),
 )
@@ -108,68 +114,78 @@ async def _protocol(request: Request, context: IdentityContext, work: Callable[[
 
 @router.get(
     "/v1/oauth/userinfo",
+    name="get_oauth_userinfo",
     summary="Read the token's person (OpenID Connect)",
+    response_model_exclude_unset=True,
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.NOT_FOUND),
 )
-async def userinfo(caller: OpenId, context: Identity) -> dict[str, Any]:
+async def userinfo(caller: OpenId, context: Identity) -> UserInfo:
     """404 for a client that acts for no person."""
     async with context.engine.connect() as connection:
         account = require_account(await accounts.find(connection, context.vault, caller.user_id))
-    return {"sub": str(account.id)} | about_user(account, caller.scopes)
+    return UserInfo(sub=str(account.id), **about_user(account, caller.scopes))
 
 
-class _KeySet(Response):
+class _KeySetResponse(JSONResponse):
     media_type = "application/jwk-set+json"
 
 
 @router.get(
     "/.well-known/jwks.json",
+    name="get_signing_keys",
     dependencies=[PUBLIC],
     summary="Read the public keys of access tokens",
-    response_class=_KeySet,
-    responses={200: {"content": {_KeySet.media_type: {"schema": {"type": "object"}}}}},
+    response_class=_KeySetResponse,
+    response_model=KeySet,
 )
 async def jwks(request: Request) -> Response:
     """Read them again when a token names an unknown `kid`. They may be cached for five minutes."""
     tokens: AccessTokens = request.app.state.tokens
     if not tokens.ring.published:
         await request.app.state.key_sync.learn()
-    return _KeySet(orjson.dumps(tokens.jwks()), headers={"Cache-Control": "public, max-age=300"})
+    return _KeySetResponse(tokens.jwks(), headers={"Cache-Control": "public, max-age=300"})
 
 
-@router.get("/.well-known/openid-configuration", dependencies=[PUBLIC], summary="Read the OpenID Connect configuration")
-async def configuration(request: Request) -> dict[str, Any]:
+@router.get(
+    "/.well-known/openid-configuration",
+    name="get_openid_configuration",
+    dependencies=[PUBLIC],
+    summary="Read the OpenID Connect configuration",
+)
+async def configuration(request: Request) -> OpenIdConfiguration:
     """The addresses and capabilities of this server, for clients that configure themselves."""
     tokens: AccessTokens = request.app.state.tokens
     at = tokens.issuer
-    return {
-        "issuer": at,
-        "authorization_endpoint": f"{at}/v1/oauth/authorize",
-        "token_endpoint": f"{at}/v1/oauth/token",
-        "revocation_endpoint": f"{at}/v1/oauth/revoke",
-        "introspection_endpoint": f"{at}/v1/oauth/introspect",
-        "userinfo_endpoint": f"{at}/v1/oauth/userinfo",
-        "jwks_uri": f"{at}/.well-known/jwks.json",
-        "scopes_supported": sorted(GRANTED_TO_CLIENTS),
-        "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
-        "token_endpoint_auth_methods_supported": METHODS,
-        "revocation_endpoint_auth_methods_supported": METHODS,
-        "introspection_endpoint_auth_methods_supported": METHODS[:2],
-        "code_challenge_methods_supported": ["S256"],
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [ALGORITHM],
-        "claims_supported": [
-            "sub",
-            "iss",
-            "aud",
-            "exp",
-            "iat",
-            "auth_time",
-            "nonce",
-            "name",
-            "email",
-            "email_verified",
-        ],
-    }
+    return OpenIdConfiguration.model_validate(
+        {
+            "issuer": at,
+            "authorization_endpoint": f"{at}/v1/oauth/authorize",
+            "token_endpoint": f"{at}/v1/oauth/token",
+            "revocation_endpoint": f"{at}/v1/oauth/revoke",
+            "introspection_endpoint": f"{at}/v1/oauth/introspect",
+            "userinfo_endpoint": f"{at}/v1/oauth/userinfo",
+            "jwks_uri": f"{at}/.well-known/jwks.json",
+            "scopes_supported": sorted(GRANTED_TO_CLIENTS),
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+            "token_endpoint_auth_methods_supported": METHODS,
+            "revocation_endpoint_auth_methods_supported": METHODS,
+            "introspection_endpoint_auth_methods_supported": METHODS[:2],
+            "code_challenge_methods_supported": ["S256"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": [ALGORITHM],
+            "claims_supported": [
+                "sub",
+                "iss",
+                "aud",
+                "exp",
+                "iat",
+                "auth_time",
+                "nonce",
+                "name",
+                "email",
+                "email_verified",
+            ],
+        }
+    )

@@ -1,0 +1,58 @@
+"""What idempotency keys have created: the same table in each service whose rows do not carry their key themselves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Mapped, mapped_column
+from uuid_utils.compat import uuid7
+
+CREATION_KEYS_DDL: Final = """
+CREATE TABLE creation_keys (
+    key text PRIMARY KEY CHECK (key ~ '^[0-9a-f]{64}$'), -- a digest of the person and their key
+    body_sha256 text NOT NULL,
+    created_id uuid NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+"""
+
+
+class CreationKeyColumns:
+    """Columns of `creation_keys`: a key stays for ever, as a booking's does."""
+
+    __tablename__ = "creation_keys"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    body_sha256: Mapped[str]
+    created_id: Mapped[UUID]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class Claim(NamedTuple):
+    """What a key stands for.
+
+    Attributes:
+        id: Of what the key has created, or is about to create in this transaction.
+        body_sha256: The digest of the body that the key came with first.
+        is_new: Nothing is created yet.
+    """
+
+    id: UUID
+    body_sha256: str
+    is_new: bool
+
+
+async def claim(connection: AsyncConnection, table: type[Any], key: str, body_sha256: str) -> Claim:
+    """Claim a key in the transaction that creates; a transaction with the same key waits for the end of this one."""
+    new = insert(table).values(key=key, body_sha256=body_sha256, created_id=uuid7()).on_conflict_do_nothing()
+    made = (await connection.execute(new.returning(table.created_id))).scalar_one_or_none()
+    if made is not None:
+        return Claim(made, body_sha256, is_new=True)
+    known = select(table.created_id, table.body_sha256).where(table.key == key)
+    row = (await connection.execute(known)).one()
+    return Claim(row.created_id, row.body_sha256, is_new=False)

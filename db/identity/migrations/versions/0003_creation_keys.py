@@ -1,0 +1,13 @@
+"""What idempotency keys have created, so that a repeated `POST /v1/teams` finds its team."""
+
+from alembic import op
+
+from db.creation_keys import CREATION_KEYS_DDL
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    op.execute(CREATION_KEYS_DDL)
+    op.execute("GRANT SELECT, INSERT ON creation_keys TO seatwright_identity")

@@ -1,0 +1,124 @@
+"""Changes that are safe to send: `If-Match` protects what another has changed, a key creates one thing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from tests.api.conftest import Join
+from tests.api.people import Person, problem
+
+
+async def test_the_first_of_two_changes_of_a_profile_is_not_lost(client: httpx2.AsyncClient, join: Join) -> None:
+    person = await join()
+    tag = (await client.get("/v1/me", headers=person.headers)).headers["etag"]
+    guarded = person.headers | {"If-Match": tag}
+    first, second = [
+        await client.patch("/v1/me", json={"name": name}, headers=guarded) for name in ("Grace", "Barbara")
+    ]
+    assert (first.status_code, problem(second)) == (200, "precondition-failed")
+    assert second.status_code == 412
+    now = await client.get("/v1/me", headers=person.headers)
+    assert now.json()["name"] == "Grace"
+    assert now.headers["etag"] == first.headers["etag"] != tag
+    later = await client.patch("/v1/me", json={"name": "B"}, headers=person.headers | {"If-Match": now.headers["etag"]})
+    assert later.json()["name"] == "B"
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        (None, 200),
+        ("*", 200),
+        ("{tag}", 200),
+        ('"other", {tag}', 200),
+        ("W/{tag}", 412),
+        ('"other"', 412),
+        ("other", 412),
+        ("", 412),
+    ],
+)
+async def test_if_match_compares_strongly_and_means_one_of_its_tags(
+    client: httpx2.AsyncClient, join: Join, given: str | None, status: int
+) -> None:
+    person = await join()
+    tag = (await client.get("/v1/me", headers=person.headers)).headers["etag"]
+    header = {} if given is None else {"If-Match": given.replace("{tag}", tag)}
+    answer = await client.patch("/v1/me", json={"name": "Grace"}, headers=person.headers | header)
+    assert answer.status_code == status
+    assert (await client.get("/v1/me", headers=person.headers)).json()["name"] == (
+        "Grace" if status == 200 else "Test Person"
+    )
+
+
+async def team_of(client: httpx2.AsyncClient, owner: Person, name: str = "Globe", **headers: str) -> httpx2.Response:
+    return await client.post("/v1/teams", json={"name": name}, headers=owner.headers | headers)
+
+
+async def test_a_member_is_not_changed_by_an_owner_who_has_read_an_older_team(
+    client: httpx2.AsyncClient, join: Join
+) -> None:
+    owner, other = await join("organizer"), await join()
+    team = await team_of(client, owner)
+    path = f"/v1/teams/{team.json()['id']}/members/{other.id}"
+    read = (await client.get(f"/v1/teams/{team.json()['id']}", headers=owner.headers)).headers["etag"]
+    assert read == team.headers["etag"]
+    guarded = owner.headers | {"If-Match": read}
+    assert (await client.put(path, json={"role": "staff"}, headers=guarded)).status_code == 200
+    assert problem(await client.put(path, json={"role": "owner"}, headers=guarded)) == "precondition-failed"
+    assert problem(await client.delete(path, headers=guarded)) == "precondition-failed"
+    now = await client.get(f"/v1/teams/{team.json()['id']}", headers=owner.headers)
+    assert [each["role"] for each in now.json()["members"]] == ["owner", "staff"]
+
+
+async def test_an_event_is_not_published_or_cancelled_from_an_older_state(
+    client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any]
+) -> None:
+    organizer = await join("organizer")
+    drafted = await client.post("/v1/events", json=new_event, headers=organizer.headers)
+    path, guarded = f"/v1/events/{drafted.json()['id']}", organizer.headers | {"If-Match": drafted.headers["etag"]}
+    published = await client.post(f"{path}/publish", headers=guarded)
+    assert published.status_code == 200
+    for command in ("cancel", "cancel?dry_run=true", "publish"):
+        assert problem(await client.post(f"{path}/{command}", headers=guarded)) == "precondition-failed"
+    now = await client.get(path)
+    assert (now.json()["status"], now.headers["etag"]) == ("published", published.headers["etag"])
+
+
+@pytest.fixture
+def creations(new_event: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {"/v1/events": new_event, "/v1/teams": {"name": "Globe"}}
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/teams"])
+async def test_one_key_creates_one_thing_however_often_it_is_sent(
+    client: httpx2.AsyncClient, join: Join, creations: dict[str, dict[str, Any]], path: str
+) -> None:
+    organizer, other = await join("organizer"), await join("organizer")
+    key = {"Idempotency-Key": str(uuid4())}
+
+    def post(person: Person, headers: dict[str, str] = key, **more: Any) -> Any:
+        return client.post(path, json=creations[path] | more, headers=person.headers | headers)
+
+    answers = await asyncio.gather(*(post(organizer) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert {answer.headers["idempotency-key"] for answer in answers} == set(key.values())
+    (created,) = {answer.json()["id"] for answer in answers}
+    assert answers[0].headers["location"] == f"{path}/{created}"
+    assert problem(await post(organizer, name="Another")) == "idempotency-key-reused"
+    assert (await post(other)).json()["id"] != created, "a key is its user's own"
+    assert (await post(organizer, {})).json()["id"] != created, "without a key each call creates"
+
+
+async def test_a_refused_draft_leaves_its_key_free(
+    client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any]
+) -> None:
+    organizer = await join("organizer")
+    headers = organizer.headers | {"Idempotency-Key": str(uuid4())}
+    past = new_event | {"starts_at": "2020-05-01T19:30:00Z"}
+    assert problem(await client.post("/v1/events", json=past, headers=headers)) == "invalid-request"
+    assert (await client.post("/v1/events", json=new_event, headers=headers)).status_code == 201
