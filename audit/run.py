@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from audit import queries
 from audit.connections import Connections, open_connections
 from audit.invariants import INVARIANTS
 from audit.snapshot import Invariant, Snapshot, name_of
@@ -32,10 +33,27 @@ class Finding(NamedTuple):
     detail: str
 
 
+class Report(NamedTuple):
+    """What an audit comes to.
+
+    Attributes:
+        excused: How many bookings are left out of the checks of money, by status.
+    """
+
+    findings: list[Finding]
+    excused: Mapping[str, int]
+
+
 async def audit(settings: Settings, event_ids: Collection[UUID] | None = None) -> list[Finding]:
     """Find the broken invariants of some events, or of all events."""
     async with open_connections(settings, None if event_ids is None else list(event_ids), LAG) as connections:
         return await find_violations(connections)
+
+
+async def report(settings: Settings, event_ids: Collection[UUID] | None = None) -> Report:
+    """Audit, and say which bookings are left out of the checks of money."""
+    async with open_connections(settings, None if event_ids is None else list(event_ids), LAG) as connections:
+        return Report(await find_violations(connections), await queries.excused(connections))
 
 
 async def find_violations(connections: Connections, again_after: float = _TRANSACTION) -> list[Finding]:

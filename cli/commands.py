@@ -129,12 +129,12 @@ def audit(
     event: Annotated[list[UUID] | None, typer.Option(help="Check the bookings of this event only; repeatable.")] = None,
 ) -> None:
     """Check all invariants; the exit code is 1 if one is broken."""
-    from audit.report import print_findings
-    from audit.run import audit as run_audit
+    from audit.report import print_report
+    from audit.run import report as run_audit
 
-    findings = asyncio.run(run_audit(settings(), event or None))
-    print_findings(findings)
-    raise typer.Exit(1 if findings else 0)
+    report = asyncio.run(run_audit(settings(), event or None))
+    print_report(report)
+    raise typer.Exit(1 if report.findings else 0)
 
 
 @app.command()

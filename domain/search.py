@@ -8,10 +8,11 @@ from math import asin, cos, radians, sin, sqrt
 from typing import Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from domain.domain_events import Venue
 from domain.money import Currency
+from domain.time_zones import TimeZone, on_clock
 
 MAX_RADIUS_KM = 20_000
 MAX_PAGE = 100
@@ -109,10 +110,16 @@ class SearchHit(_Frozen):
     category: str
     venue: Venue
     starts_at: AwareDatetime
+    timezone: TimeZone
     currency: Currency
     price_min: int
     price_max: int
     distance_km: float | None = None
+
+    @computed_field(description="When it begins on the venue's clock, with the offset from UTC.")
+    def starts_at_local(self) -> AwareDatetime:
+        """The beginning on the venue's clock."""
+        return on_clock(self.starts_at, self.timezone)
 
 
 class Facet(_Frozen):

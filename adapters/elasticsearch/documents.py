@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from domain import search_words
 from domain.domain_events import EventPublished
 from domain.search import Place, SearchHit, SearchQuery, kilometres
+from domain.time_zones import on_clock, zone_of
 
 # Only features of both the full distribution and the one from Maven: no search_as_you_type, scaled_float or scripts.
 # What is analysed has been through `domain.search_words`: an analyzer only takes it apart.
@@ -37,6 +38,7 @@ MAPPINGS: Final[dict[str, Any]] = {
         "country": _SHOWN,
         "location": {"type": "geo_point"},
         "starts_at": {"type": "date"},
+        "timezone": _SHOWN,
         "currency": {"type": "keyword"},
         "price_min": {"type": "long"},
         "price_max": {"type": "long"},
@@ -56,8 +58,8 @@ MAPPINGS: Final[dict[str, Any]] = {
     },
 }
 SHOWN: Final = (
-    "event_id", "name", "category", "venue", "city", "country", "location", "starts_at", "currency", "price_min",
-    "price_max",
+    "event_id", "name", "category", "venue", "city", "country", "location", "starts_at", "timezone", "currency",
+    "price_min", "price_max",
 )  # fmt: skip
 
 
@@ -74,6 +76,7 @@ def document(event: EventPublished) -> dict[str, Any]:
         "country": event.venue.country,
         "location": {"lat": event.venue.latitude, "lon": event.venue.longitude},
         "starts_at": event.starts_at.isoformat(),
+        "timezone": event.timezone,
         "currency": event.currency,
         "price_min": min(prices),
         "price_max": max(prices),
@@ -84,7 +87,10 @@ def document(event: EventPublished) -> dict[str, Any]:
 def rebuilt(source: dict[str, Any]) -> dict[str, Any]:
     """A document of an earlier index, as this one keeps it; one that was only ever cancelled has no name."""
     shown: dict[str, Any] = {name: source[name] for name in (*SHOWN, "status") if name in source}
-    return {**shown, **_found_by(shown)} if "name" in shown else shown
+    if "name" not in shown:
+        return shown
+    shown.setdefault("timezone", zone_of(shown["location"]["lat"], shown["location"]["lon"]))
+    return {**shown, **_found_by(shown)}
 
 
 def _found_by(shown: dict[str, Any]) -> dict[str, Any]:
@@ -98,13 +104,8 @@ def _found_by(shown: dict[str, Any]) -> dict[str, Any]:
         "category_id": search_words.key(shown["category"]),
         "city_id": f"{shown['country']}:{search_words.key(shown['city'])}",
         "city_names": sorted(search_words.keys(shown["city"])),
-        "day": _day_at_the_venue(datetime.fromisoformat(shown["starts_at"])),
+        "day": on_clock(datetime.fromisoformat(shown["starts_at"]), shown["timezone"]).date().isoformat(),
     }
-
-
-def _day_at_the_venue(starts_at: datetime) -> str:
-    """The day on which an event begins: by UTC until events have a time zone. Only this place has to change then."""
-    return starts_at.astimezone(UTC).date().isoformat()
 
 
 def hit(found: Any, query: SearchQuery) -> SearchHit:

@@ -10,11 +10,13 @@ from temporalio.exceptions import ApplicationError
 from activities.payment import payments
 from activities.reservation.bookings import Release, Step
 from adapters.payment.stripe.gateway import StripeGateway
+from audit import queries
 from domain.bookings import BookingStatus
 from domain.money import Money
 from domain.payments import Intent, IntentState
 from sandbox.testing import API_KEY, SandboxProcess
 from tests.audit.harness import Harness, step
+from tests.waiting import eventually
 
 OWED, ONCE = "money taken is money owed", "a booking is paid once"
 PROVIDER = "the ledger matches the provider"
@@ -188,3 +190,13 @@ async def test_less_than_is_owed_is_never_taken_for_all(harness: Harness, sandbo
     await gateway.close()
     await step(harness.seats().release, Release(booking=booking, to=BookingStatus.FAILED))
     assert await harness.finds() == set()
+
+
+async def test_a_booking_whose_saga_may_still_move_its_money_is_excused_and_counted(harness: Harness) -> None:
+    booking = await harness.authorized("A-1-1")
+    assert await queries.excused(harness.connections) == {}
+    saga = await harness.saga(booking)
+    try:
+        assert await eventually(lambda: queries.excused(harness.connections)) == {"paying": 1}
+    finally:
+        await saga.terminate()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from audit.invariants import INVARIANTS
-from audit.report import print_findings
-from audit.run import Finding
+from audit.report import print_report
+from audit.run import Finding, Report
 from audit.snapshot import name_of
 
 ROOT = Path(__file__).parents[2]
@@ -26,5 +26,18 @@ def test_each_invariant_makes_a_promise_is_in_the_manual_and_is_seen_broken() ->
 
 def test_a_broken_invariant_is_printed_with_its_booking(capsys: pytest.CaptureFixture[str]) -> None:
     booking = "0195f3a2-8f3e-7cc1-a7a4-1f60c3c0a111"
-    print_findings([Finding("money taken is money owed", booking, "kept 10000, owed 5000")])
+    print_report(Report([Finding("money taken is money owed", booking, "kept 10000, owed 5000")], {}))
     assert f"broken money taken is money owed: {booking}: kept 10000, owed 5000" in capsys.readouterr().out
+
+
+def test_a_clean_audit_says_how_many_bookings_are_excused_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(Report([], {"paying": 2, "needs_attention": 1}))
+    clean, excused = capsys.readouterr().out.splitlines()
+    assert clean == f"clean: all {len(INVARIANTS)} invariants hold"
+    assert excused.startswith("excused from the checks of money")
+    assert excused.endswith("1 needs_attention, 2 paying")
+
+
+def test_an_audit_that_excuses_no_booking_says_nothing_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(Report([], {}))
+    assert "excused" not in capsys.readouterr().out

@@ -135,12 +135,32 @@ RANGES: list[tuple[Any, Any, set[int]]] = [
 async def test_a_day_is_the_whole_day(events: EventSearch) -> None:
     times = {1: (1, 23), 2: (2, 0), 3: (3, 0)}
     by_day = {
-        number: alike(0, starts_at=datetime(2031, 5, day, hour, tzinfo=UTC)) for number, (day, hour) in times.items()
+        number: alike(0, starts_at=datetime(2031, 5, day, hour, tzinfo=UTC), timezone="UTC")
+        for number, (day, hour) in times.items()
     }
     await index(events, *by_day.values())
     for start, end, expected in RANGES:
         hits = {hit.event_id for hit in (await events.search(SearchQuery(starts_from=start, starts_to=end))).hits}
         assert {day for day, event in by_day.items() if event.event_id in hits} == expected, (start, end)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "clock"),
+    [
+        ("UTC", 1, "2031-05-01T22:30:00+00:00"),
+        ("Europe/Amsterdam", 2, "2031-05-02T00:30:00+02:00"),
+        ("America/New_York", 1, "2031-05-01T18:30:00-04:00"),
+        ("Asia/Kolkata", 2, "2031-05-02T04:00:00+05:30"),
+    ],
+)
+async def test_a_day_is_the_day_at_the_venue(events: EventSearch, zone: str, day: int, clock: str) -> None:
+    await index(events, alike(0, starts_at=datetime(2031, 5, 1, 22, 30, tzinfo=UTC), timezone=zone))
+    for number in (1, 2):
+        chosen = SearchQuery(starts_from=date(2031, 5, number), starts_to=date(2031, 5, number))
+        hits = (await events.search(chosen)).hits
+        assert [(hit.timezone, hit.model_dump()["starts_at_local"].isoformat()) for hit in hits] == [(zone, clock)] * (
+            number == day
+        )
 
 
 async def test_an_index_of_the_version_before_is_taken_over(events: EventSearch) -> None:
@@ -167,7 +187,8 @@ async def test_an_index_of_the_version_before_is_taken_over(events: EventSearch)
         for _ in range(2):
             await search.ensure_index()
         await client.indices.refresh(index=alias)
-        assert [hit.name for hit in (await search.search(SearchQuery(q="acdc", city="lodz"))).hits] == ["AC/DC"]
+        hits = (await search.search(SearchQuery(q="acdc", city="lodz"))).hits
+        assert [(hit.name, hit.timezone) for hit in hits] == [("AC/DC", "Europe/Warsaw")]
         assert [(each.version, each.status) async for each in search.documents(None)] == [
             (7, "on_sale"),
             (7, "cancelled"),

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
 from domain.domain_events import EventSummary
@@ -42,7 +42,7 @@ def render(template: str, values: Mapping[str, object], language: str, format: F
 def _templates(language: Language, format: Format) -> Environment:
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
-        autoescape=format == "html",
+        autoescape=select_autoescape(("j2",) if format == "html" else ()),
         extensions=["jinja2.ext.i18n"],
         undefined=StrictUndefined,
         trim_blocks=True,
