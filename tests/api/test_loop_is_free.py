@@ -180,9 +180,9 @@ async def test_a_caller_who_is_logged_in_cannot_hold_the_loop_by_a_large_body(
 async def test_the_first_reader_of_the_description_does_not_hold_the_loop() -> None:
     async with serving(create_app(Settings(mode="development")), lifespan="off") as port:
         await held(port, call("GET", "/livez"))
-        got, seconds = await held(port, call("GET", "/openapi.json"))
-    assert got == 200
-    assert seconds < LONGEST
+        found = [await held(port, call("GET", "/openapi.json")) for _ in range(TRIES)]
+    assert found[-1][0] == 200, "on a busy machine the first answers are 503"
+    assert max(seconds for _, seconds in found) < LONGEST
 
 
 async def test_the_watch_sees_a_loop_that_is_held() -> None:

@@ -12,8 +12,10 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from config.settings import Settings
 
-APP = create_app(Settings(mode="development"))
-CLIENT = TestClient(APP, raise_server_exceptions=False)
+SETTINGS = Settings(mode="development")
+APP = create_app(SETTINGS)
+# The internal port answers all calls, internal ones included.
+CLIENT = TestClient(APP, f"http://testserver:{SETTINGS.internal_port}", raise_server_exceptions=False)
 ID = "0190b6f0-0000-7000-8000-000000000000"
 OPEN = {
     "/v1/oauth/authorize",

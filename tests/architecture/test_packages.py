@@ -38,7 +38,8 @@ BY_SERVICE = {"api", "activities", "db", "workers"}
 PLACES: dict[str, set[str]] = {
     "api": {
         "api", "api.identity", "api.identity.oauth", "api.catalogue", "api.reservation", "api.reservation.commands",
-        "api.payment", "api.search", "api.operations", "api.edge", "api.auth", "api.http",
+        "api.payment", "api.search", "api.operations", "api.openapi", "api.edge", "api.auth",
+        "api.http",
     },
     "adapters": {
         "adapters", "adapters.payment", *(f"adapters.payment.{name}" for name in ADAPTERS),
@@ -52,7 +53,7 @@ PLACES: dict[str, set[str]] = {
 """Every package in which modules of these folders may lie."""
 
 ALONE = {
-    "api.app", "api.server", "api.openapi", "adapters.mail", "workers.relay",
+    "api.app", "api.server", "adapters.mail", "workers.relay",
     "workers.process", "workers.backoff",
 }  # fmt: skip
 """The modules that lie directly in a top-level folder."""
