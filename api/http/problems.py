@@ -272,7 +272,8 @@ def _allowed(request: Request) -> str:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = error.errors()
+    # A default that is made of other fields adds nothing to what is wrong with those.
+    errors = [each for each in error.errors() if each["type"] != "default_factory_not_called"]
     if any(each["loc"] == ("body",) for each in errors) and not _is_json(request):
         return respond(_NOT_JSON, request, headers={"Accept": "application/json"})
     broken = any(each["type"] == "json_invalid" for each in errors)

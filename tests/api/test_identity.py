@@ -153,7 +153,13 @@ async def test_contact_data_is_for_our_own_processes_only(
         answer = await client.get(path, headers={b"Authorization": given.encode()})
         assert problem(answer) == "unauthenticated"
     internal = {"Authorization": f"Bearer {secret(settings.internal_token)}"}
-    told = {"email": person.email, "email_verified": False, "name": "Test Person", "channels": ["email"]}
+    told = {
+        "email": person.email,
+        "email_verified": False,
+        "name": "Test Person",
+        "language": "en",
+        "channels": ["email"],
+    }
     assert (await client.get(path, headers=internal)).json() == told
     assert problem(await client.get(path.replace(person.id, str(uuid4())), headers=internal)) == "not-found"
     assert "/internal" not in (await client.get("/openapi.json")).text

@@ -134,7 +134,7 @@ async def test_a_confirmed_booking_is_mailed_once(
         assert "Saturday, 4 May 2030, 19:30" in content
         assert "A-1-12" in content
         assert "Standing" in content
-        assert "EUR 120.50" in content
+        assert "EUR\N{NO-BREAK SPACE}120.50" in content
         assert str(booking.booking_id) in content
     assert "Sad & Happy <Songs>" in text
     assert "Sad &amp; Happy &lt;Songs&gt;" in html

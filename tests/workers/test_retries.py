@@ -85,7 +85,7 @@ class People:
         person = request.match_info["id"]
         if person in self.broken:
             return web.Response(status=500)
-        return web.json_response({"email": self.addresses[person], "name": "Ann"})
+        return web.json_response({"email": self.addresses[person], "email_verified": True, "name": "Ann"})
 
 
 @pytest.fixture
