@@ -59,7 +59,7 @@ async def test_the_old_master_key_is_not_needed_any_more(identity: AsyncEngine) 
 
 async def test_who_is_erased_beside_it_is_erased(identity: AsyncEngine) -> None:
     async with identity.begin() as connection:
-        people = [await registered(connection, f"person-{number}") for number in range(20)]
+        people = [await registered(connection, f"person-{number}") for number in range(12)]
 
     async def erase(person: UUID) -> None:
         async with identity.begin() as connection:
@@ -68,7 +68,7 @@ async def test_who_is_erased_beside_it_is_erased(identity: AsyncEngine) -> None:
 
     await asyncio.gather(rewrapped(identity), *map(erase, people), rewrapped(identity))
     async with identity.connect() as connection:
-        assert [await accounts.key_of(connection, NEW, person) for person in people] == [None] * 20
+        assert [await accounts.key_of(connection, NEW, person) for person in people] == [None] * 12
 
 
 async def test_the_command_says_how_many_and_names_a_master_key_that_is_missing(stack: Stack) -> None:
