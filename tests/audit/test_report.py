@@ -9,8 +9,9 @@ import pytest
 
 from audit.invariants import INVARIANTS
 from audit.report import print_findings
-from audit.run import Finding
+from audit.run import Finding, audit
 from audit.snapshot import name_of
+from config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 NAMES = [name_of(check) for check in INVARIANTS]
@@ -28,3 +29,7 @@ def test_a_broken_invariant_is_printed_with_its_booking(capsys: pytest.CaptureFi
     booking = "0195f3a2-8f3e-7cc1-a7a4-1f60c3c0a111"
     print_findings([Finding("money taken is money owed", booking, "kept 10000, owed 5000")])
     assert f"broken money taken is money owed: {booking}: kept 10000, owed 5000" in capsys.readouterr().out
+
+
+async def test_an_audit_of_no_events_finds_nothing_and_needs_no_server() -> None:
+    assert await audit(Settings(mode="development"), []) == []
