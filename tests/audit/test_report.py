@@ -9,8 +9,9 @@ import pytest
 
 from audit.invariants import INVARIANTS
 from audit.report import print_report
-from audit.run import Finding, Report
+from audit.run import Finding, Report, audit
 from audit.snapshot import name_of
+from config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 NAMES = [name_of(check) for check in INVARIANTS]
@@ -41,3 +42,7 @@ def test_a_clean_audit_says_how_many_bookings_are_excused_and_why(capsys: pytest
 def test_an_audit_that_excuses_no_booking_says_nothing_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     print_report(Report([], {}))
     assert "excused" not in capsys.readouterr().out
+
+
+async def test_an_audit_of_no_events_finds_nothing_and_needs_no_server() -> None:
+    assert await audit(Settings(mode="development"), []) == []
