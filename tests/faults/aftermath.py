@@ -54,11 +54,19 @@ async def the_audit_is_clean(settings: Settings, *events: str) -> None:
 
 async def the_audits_are_clean(settings: Settings, events: Mapping[str, C], outcomes: dict[C, Outcome]) -> None:
     """Audit the events of many cells at once, which costs hardly more than one; what is found troubles its own cell."""
+    together = ""
     try:
         await the_audit_is_clean(settings, *events)
-    except RuntimeError:
-        for event, cell in events.items():
-            try:
-                await the_audit_is_clean(settings, event)
-            except RuntimeError as found:
-                outcomes[cell] = outcomes[cell]._replace(trouble=outcomes[cell].trouble or str(found))
+    except RuntimeError as found:
+        together = str(found)
+    if not together:
+        return
+    alone: dict[C, str] = {}
+    for event, cell in events.items():
+        try:
+            await the_audit_is_clean(settings, event)
+        except RuntimeError as found:
+            alone[cell] = str(found)
+    for cell in alone or events.values():  # what no event shows alone troubles all of them
+        trouble = outcomes[cell].trouble or alone.get(cell, together)
+        outcomes[cell] = outcomes[cell]._replace(trouble=trouble)
