@@ -218,7 +218,7 @@ class BookingWorkflow(OperatorGate):
             await self._known_hold()
             self._may_cancel()
         await workflow.wait_condition(lambda: self._reservation.is_over or self.waits_at is not None)
-        return self._let_go(BookingStatus.CANCELLED)
+        return self._cancel_outcome(BookingStatus.CANCELLED)
 
     @cancel.validator
     def _may_cancel(self) -> None:
@@ -231,7 +231,7 @@ class BookingWorkflow(OperatorGate):
         self._commands.abandon_requested = True
         paying = (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED)
         await workflow.wait_condition(lambda: self._booking.status not in paying or self.waits_at is not None)
-        return self._let_go(BookingStatus.HELD)
+        return self._cancel_outcome(BookingStatus.HELD)
 
     @abandon.validator
     def _may_abandon(self) -> None:
@@ -251,7 +251,7 @@ class BookingWorkflow(OperatorGate):
         assert self._hold is not None
         return self._hold
 
-    def _let_go(self, expected: BookingStatus) -> CancelOutcome:
+    def _cancel_outcome(self, expected: BookingStatus) -> CancelOutcome:
         if self._booking.status is expected:
             return CancelOutcome(booking=self._booking)
         return CancelOutcome(problem=problems.why_not_cancelled(self._booking))
