@@ -100,7 +100,8 @@ async def running(connections: Connections) -> set[str]:
 def _workflows_of(connections: Connections) -> str:
     if connections.event_ids is None:
         return "SeatwrightBooking IS NOT NULL"
-    return f"SeatwrightEvent IN ({', '.join(repr(str(event)) for event in connections.event_ids)})"
+    quoted = ", ".join(f"'{event}'" for event in connections.event_ids)
+    return f"SeatwrightEvent IN ({quoted})"
 
 
 BOOKINGS_IN_EXCHANGE = "SELECT booking_id FROM exchanges WHERE state IN ('pending', 'action_required', 'committed')"

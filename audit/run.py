@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -44,12 +44,14 @@ class Report(NamedTuple):
     excused: Mapping[str, int]
 
 
-async def audit(settings: Settings, event_ids: Collection[UUID] | None = None) -> list[Finding]:
+async def audit(
+    settings: Settings, event_ids: Collection[UUID] | None = None, invariants: Sequence[Invariant] = INVARIANTS
+) -> list[Finding]:
     """Find the broken invariants of some events, or of all events; nothing is read where there is none to audit."""
     if event_ids is not None and not event_ids:
         return []
     async with open_connections(settings, None if event_ids is None else list(event_ids), LAG) as connections:
-        return await find_violations(connections)
+        return await find_violations(connections, invariants)
 
 
 async def report(settings: Settings, event_ids: Collection[UUID] | None = None) -> Report:
@@ -58,17 +60,23 @@ async def report(settings: Settings, event_ids: Collection[UUID] | None = None) 
         return Report(await find_violations(connections), await queries.excused(connections))
 
 
-async def find_violations(connections: Connections, again_after: float = _TRANSACTION) -> list[Finding]:
-    """Find what two checks in a row, `again_after` seconds apart, report; repeat while messages may still arrive."""
-    found = await _check(connections, INVARIANTS)
+async def find_violations(
+    connections: Connections, invariants: Sequence[Invariant] = INVARIANTS, again_after: float = _TRANSACTION
+) -> list[Finding]:
+    """Find what two checks in a row, `again_after` seconds apart, report; repeat while messages may still arrive.
+
+    What two checks have confirmed stays found, also if it heals while the messages of another booking are waited for.
+    """
+    found, confirmed = await _check(connections, invariants), set[Finding]()
     while found:
         await asyncio.sleep(_MESSAGE if all(found.values()) else again_after)
         suspects = {finding.invariant for finding in found}
-        again = await _check(connections, (each for each in INVARIANTS if name_of(each) in suspects))
-        found = {finding: is_early for finding, is_early in again.items() if finding in found}
+        again = await _check(connections, (each for each in invariants if name_of(each) in suspects))
+        before, found = found, {finding: is_early for finding, is_early in again.items() if finding in found}
+        confirmed |= {finding for finding, is_early in found.items() if not (is_early or before[finding])}
         if not any(found.values()):
             break
-    return sorted(found)
+    return sorted(confirmed | found.keys())
 
 
 async def _check(connections: Connections, invariants: Iterable[Invariant]) -> dict[Finding, bool]:

@@ -51,7 +51,7 @@ class MovementPage(_Frozen):
     next_page: str | None = None
 
 
-class LedgerPosition(_Frozen):
+class LedgerAmounts(_Frozen):
     """What the ledger has about one payment attempt, in minor units.
 
     Attributes:
@@ -132,7 +132,7 @@ SHOWN = 200
 """How many differences a result and the log contain; the table has all."""
 
 
-def compare(ours: LedgerPosition, theirs: Intent | None) -> DifferenceKind | None:
+def compare(ours: LedgerAmounts, theirs: Intent | None) -> DifferenceKind | None:
     """How both sides differ about one payment now; None if they agree.
 
     A refund that is requested and perhaps not paid yet is no difference.

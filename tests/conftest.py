@@ -11,6 +11,7 @@ from uuid import UUID
 import hypothesis
 import pytest
 
+from audit.invariants import DELIVERIES, STATE
 from audit.run import audit
 from config.settings import Settings
 from stack import Stack
@@ -61,24 +62,24 @@ def api_url(settings: Settings) -> str:
 
 @pytest.fixture(scope="module")
 def published(settings: Settings) -> Iterator[dict[UUID, str]]:
-    """The events that the module's tests publish, with the names of the tests; they are audited together at the end.
+    """The events that the module's tests publish, with the names of the tests; at the end their messages are audited.
 
-    An audit reads Kafka from its first message on: one for each test would take a fifth of the suite's time.
+    For that an audit reads Kafka: one for each test would take much of the suite's time.
     """
     events: dict[UUID, str] = {}
     yield events
-    if asyncio.run(audit(settings, list(events))):
-        by_test = {test: asyncio.run(audit(settings, [event])) for event, test in events.items()}
-        assert not any(by_test.values()), {test: found for test, found in by_test.items() if found}
+    findings = asyncio.run(audit(settings, events.keys(), DELIVERIES))
+    assert not findings, "\n".join(map(str, [*findings, *events.items()]))
 
 
 @pytest.fixture
 async def platform(
     settings: Settings, published: dict[UUID, str], request: pytest.FixtureRequest
 ) -> AsyncIterator[PlatformClient]:
-    """A client of the whole platform; what it publishes is audited at the end of its module."""
+    """A client of the whole platform; what it publishes is audited at the end of the test, its messages later."""
     async with PlatformClient(settings) as platform:
         yield platform
+        await platform.assert_audit_is_clean(STATE)
         published |= {UUID(event): request.node.nodeid for event in platform.events}
 
 

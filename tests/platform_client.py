@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, cast
@@ -16,7 +16,9 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 
 from api.auth.tokens import Principal
+from audit.invariants import INVARIANTS
 from audit.run import audit
+from audit.snapshot import Invariant
 from config.settings import Settings
 from db.engine import open_engine
 from domain.identity import Role
@@ -210,7 +212,7 @@ class PlatformClient:
         await engine.dispose()
         return (row.bookings, row.tickets, row.revenue) if row else None
 
-    async def assert_audit_is_clean(self) -> None:
+    async def assert_audit_is_clean(self, invariants: Sequence[Invariant] = INVARIANTS) -> None:
         """Audit what this client has published, at this moment."""
-        findings = await audit(self.settings, [UUID(event) for event in self.events])
+        findings = await audit(self.settings, [UUID(event) for event in self.events], invariants)
         assert not findings, "\n".join(map(str, findings))

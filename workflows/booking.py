@@ -226,7 +226,7 @@ class BookingWorkflow(OperatorGate):
             await self._known_hold()
             self._may_cancel()
         await workflow.wait_condition(lambda: self._reservation.is_over or self.waits_at is not None)
-        return self._let_go(BookingStatus.CANCELLED)
+        return self._cancel_outcome(BookingStatus.CANCELLED)
 
     @cancel.validator
     def _may_cancel(self) -> None:
@@ -239,7 +239,7 @@ class BookingWorkflow(OperatorGate):
         self._commands.abandon_requested = True
         paying = (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED)
         await workflow.wait_condition(lambda: self._booking.status not in paying or self.waits_at is not None)
-        return self._let_go(BookingStatus.HELD)
+        return self._cancel_outcome(BookingStatus.HELD)
 
     @abandon.validator
     def _may_abandon(self) -> None:
@@ -268,7 +268,7 @@ class BookingWorkflow(OperatorGate):
         await workflow.wait_condition(lambda: self._reservation.is_over or self.waits_at is not None)
         return PaymentOutcome(body_sha256=command.body_sha256, problem=problems.OUTCOME_UNKNOWN)
 
-    def _let_go(self, expected: BookingStatus) -> CancelOutcome:
+    def _cancel_outcome(self, expected: BookingStatus) -> CancelOutcome:
         if self._booking.status is expected:
             return CancelOutcome(booking=self._booking)
         return CancelOutcome(problem=problems.why_not_cancelled(self._booking))

@@ -31,7 +31,7 @@ class ReconciliationWorkflow:
             ReconciliationActivities.fetch_list, request, summary="fetch the provider's list", **settlement_report()
         )
         result = await workflow.execute_activity_method(
-            ReconciliationActivities.compare, request, summary="compare", **settlement_report()
+            ReconciliationActivities.find_differences, request, summary="compare", **settlement_report()
         )
         workflow.set_current_details(f"{result.count} differences" if result.count else "No differences")
         return result

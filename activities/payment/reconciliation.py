@@ -24,7 +24,7 @@ from domain.reconciliation import (
     SHOWN,
     Difference,
     DifferenceKind,
-    LedgerPosition,
+    LedgerAmounts,
     ReconcileDay,
     Reconciliation,
     compare,
@@ -79,8 +79,8 @@ class ReconciliationActivities:
                     return
                 progress[:] = [page]
 
-    @activity.defn(name="compare_books")
-    async def compare(self, order: ReconcileDay) -> Reconciliation:
+    @activity.defn(name="compare_books")  # by which workflows that are running know it
+    async def find_differences(self, order: ReconcileDay) -> Reconciliation:
         """Find and keep the differences of the day; those that are not seen any more are resolved."""
         found = await self._strangers(order)
         looked_up, after, progress = 0, _NO_BOOKING, list[str]()
@@ -116,9 +116,9 @@ class ReconciliationActivities:
             if payment.intent_id is None:
                 continue
             theirs = await self._retrieve(order.provider, payment.intent_id)
-            kind = compare(payment.position, theirs)
+            kind = compare(payment.amounts, theirs)
             if kind:
-                ours = _in_words(payment.position)
+                ours = _in_words(payment.amounts)
                 found.append(_difference(order, str(booking), kind, ours, _told(theirs, payment.intent_id)))
             if theirs:
                 taken, back = taken + theirs.captured, back + theirs.refunded
@@ -165,15 +165,15 @@ def _difference(order: ReconcileDay, subject: str, kind: DifferenceKind, ours: s
     return Difference(provider=order.provider, day=order.day, subject=subject, kind=kind, ours=ours, theirs=theirs)
 
 
-def _in_words(position: LedgerPosition) -> str:
+def _in_words(amounts: LedgerAmounts) -> str:
     parts = [
-        f"{name} {amount} {position.currency}"
+        f"{name} {amount} {amounts.currency}"
         for name, amount in (
-            ("authorized", position.held), ("captured", position.captured), ("refunded", position.refunded)
+            ("authorized", amounts.held), ("captured", amounts.captured), ("refunded", amounts.refunded)
         )
         if amount
     ]  # fmt: skip
-    return ", ".join(parts) or ("let go" if position.is_known else "nothing")
+    return ", ".join(parts) or ("let go" if amounts.is_known else "nothing")
 
 
 def _told(intent: Intent | None, intent_id: str) -> str:

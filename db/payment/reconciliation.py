@@ -10,14 +10,14 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.reconciliation import Difference, LedgerPosition, Movement
+from domain.reconciliation import Difference, LedgerAmounts, Movement
 
 
 class Payment(NamedTuple):
     """One attempt of a booking at a provider, according to the ledger."""
 
     intent_id: str | None
-    position: LedgerPosition
+    amounts: LedgerAmounts
 
 
 class Listed(NamedTuple):
@@ -182,7 +182,7 @@ async def payments(connection: AsyncConnection, provider: str, booking_id: UUID)
     return [
         Payment(
             row.intent_id,
-            LedgerPosition(
+            LedgerAmounts(
                 currency=row.currency,
                 is_known=row.is_known,
                 held=row.held,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from audit.connections import Connections
 from audit.invariants import INVARIANTS
 from audit.report import print_report
-from audit.run import Finding, Report, audit
-from audit.snapshot import name_of
+from audit.run import Finding, Report, audit, find_violations
+from audit.snapshot import Snapshot, Violation, name_of
 from config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -46,3 +49,20 @@ def test_an_audit_that_excuses_no_booking_says_nothing_of_it(capsys: pytest.Capt
 
 async def test_an_audit_of_no_events_finds_nothing_and_needs_no_server() -> None:
     assert await audit(Settings(mode="development"), []) == []
+
+
+async def test_what_two_checks_confirm_stays_found_while_messages_of_others_arrive() -> None:
+    checks = Counter[str]()
+
+    async def heals(snapshot: Snapshot) -> list[Violation]:
+        checks["heals"] += 1
+        return [Violation("a firm one", "")] if checks["heals"] <= 2 else []
+
+    async def arrives(snapshot: Snapshot) -> list[Violation]:
+        checks["arrives"] += 1
+        return [Violation("a message", "", is_early=True)] if checks["arrives"] <= 3 else []
+
+    nothing_is_read = cast("Connections", None)
+    found = await find_violations(nothing_is_read, (heals, arrives), again_after=0.01)
+    assert [each.subject for each in found] == ["a firm one"]
+    assert checks["arrives"] == 4

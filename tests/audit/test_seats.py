@@ -58,3 +58,14 @@ async def test_an_end_that_leaves_the_places_behind_is_found(harness: Harness) -
     booking = await by_the_row.claim(harness.database("reservation"), harness.event, "A-1-1")
     await by_the_row.move(harness.database("reservation"), booking, BookingStatus.CANCELLED)
     assert await harness.finds() == {(PLACES, str(booking.id))}
+
+
+async def test_an_audit_of_some_events_finds_what_is_broken_in_each_and_in_no_other(harness: Harness) -> None:
+    engine = harness.database("reservation")
+    events = [harness.event, await by_the_row.on_sale(engine), await by_the_row.on_sale(engine)]
+    broken = [await by_the_row.claim(engine, event, "A-1-1") for event in events]
+    for booking in broken:
+        await by_the_row.move(engine, booking, BookingStatus.CANCELLED)
+    for chosen in ([0], [1], [0, 1], [1, 2]):
+        scope = harness.connections._replace(event_ids=[events[each] for each in chosen])
+        assert await harness._replace(connections=scope).finds() == {(PLACES, str(broken[each].id)) for each in chosen}

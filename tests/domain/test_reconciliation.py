@@ -6,12 +6,12 @@ import pytest
 
 from domain.money import Money
 from domain.payments import Intent, IntentState
-from domain.reconciliation import DifferenceKind, LedgerPosition, compare
+from domain.reconciliation import DifferenceKind, LedgerAmounts, compare
 
-NOTHING = LedgerPosition(currency="EUR")
-RESERVED = LedgerPosition(currency="EUR", is_known=True, held=5000)
-LET_GO = LedgerPosition(currency="EUR", is_known=True)
-TAKEN = LedgerPosition(currency="EUR", is_known=True, captured=5000)
+NOTHING = LedgerAmounts(currency="EUR")
+RESERVED = LedgerAmounts(currency="EUR", is_known=True, held=5000)
+LET_GO = LedgerAmounts(currency="EUR", is_known=True)
+TAKEN = LedgerAmounts(currency="EUR", is_known=True, captured=5000)
 PARTLY_BACK = TAKEN.model_copy(update={"refunded": 2000})
 ON_ITS_WAY = TAKEN.model_copy(update={"pending": 2000})
 
@@ -27,7 +27,7 @@ def intent(
 
 
 S = IntentState
-CASES: dict[str, tuple[LedgerPosition, Intent | None, DifferenceKind | None]] = {
+CASES: dict[str, tuple[LedgerAmounts, Intent | None, DifferenceKind | None]] = {
     "nothing on either side": (NOTHING, None, None),
     "a form that was not paid": (NOTHING, intent(S.ACTION_REQUIRED), None),
     "a declined payment": (NOTHING, intent(S.VOIDED), None),

@@ -8,11 +8,12 @@ from uuid import uuid4
 
 import pytest
 
+from audit.invariants import STATE
 from config.settings import Settings
 from stack import Stack
 from tests.buyer import CARD, Buyer
 from tests.faults import report
-from tests.faults.aftermath import the_audits_are_clean
+from tests.faults.aftermath import the_audit_is_clean, the_messages_are_right
 from tests.faults.effects import Cell, Effect, chosen
 from tests.faults.lanes import Lane, lane
 from tests.faults.plan import Fault, Point
@@ -97,7 +98,7 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
                 cell = waiting.pop()
                 found[cell] = await outcome(cell, _live_through(opened, platform, cell, events))
                 await opened.workers.settle()
-            await the_audits_are_clean(opened.settings, events, found)
+            await the_messages_are_right(opened.settings, events, found)
 
     await asyncio.gather(*(work_off(number) for number in range(min(LANES, len(wanted)))))
     return found
@@ -123,6 +124,7 @@ async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell, even
     ending = effect.ending(cell.fault)
     has, lost = (new, old) if ending == "completed" else (old, new)
     await eventually(lambda: _is_right(platform, buyer, event, booking, ending, has, lost), within=WITHIN, every=0.2)
+    await the_audit_is_clean(opened.settings, event, invariants=STATE)
     return ending
 
 

@@ -9,11 +9,17 @@ from uuid import uuid4
 
 import pytest
 
+from audit.invariants import STATE
 from config.settings import Settings
 from stack import Stack
 from tests.buyer import Buyer
 from tests.faults import report
-from tests.faults.aftermath import money_and_places_are_right, the_audits_are_clean, the_saga_is_over
+from tests.faults.aftermath import (
+    money_and_places_are_right,
+    the_audit_is_clean,
+    the_messages_are_right,
+    the_saga_is_over,
+)
 from tests.faults.effects import SAGA, Cell, chosen
 from tests.faults.lanes import Lane, lane
 from tests.faults.plan import Fault, Point
@@ -51,7 +57,7 @@ async def _strike_all(settings: Settings, wanted: list[Cell], folder: Path) -> d
                 cell = waiting.pop()
                 found[cell] = await outcome(cell, _live_through(opened, platform, cell, events))
                 await opened.workers.settle()
-            await the_audits_are_clean(opened.settings, events, found)
+            await the_messages_are_right(opened.settings, events, found)
 
     await asyncio.gather(*(work_off(number) for number in range(min(LANES, len(wanted)))))
     return found
@@ -84,6 +90,7 @@ async def _live_through(opened: Lane, platform: PlatformClient, cell: Cell, even
         assert (await insist(lambda: buyer.cancel(booking))).status_code == 200
     await opened.workers.was_struck(cell.fault)
     await the_saga_is_over(platform, booking)
+    await the_audit_is_clean(opened.settings, event, invariants=STATE)
     return ending
 
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+from audit.invariants import STATE
 from config.settings import Settings
 from stack import Stack
 from tests.buyer import Buyer
@@ -23,7 +24,7 @@ from tests.providers import report
 from tests.providers.checkouts import Visit
 from tests.providers.rows import Cell, cells
 
-AT_ONCE = min(24, 6 * CORES)
+AT_ONCE, AUDITS_AT_ONCE = min(24, 6 * CORES), min(4, CORES)
 PRODUCTION = {"SEATWRIGHT_COMPENSATION_ATTEMPTS": "12"}
 
 
@@ -42,7 +43,7 @@ async def test_every_scenario_ends_right_at_every_provider(
     settings: Settings, patient: httpx2.AsyncClient, stack: Stack
 ) -> None:
     found, events = dict[str, Outcome](), dict[str, str]()
-    gate = asyncio.Semaphore(AT_ONCE)
+    gate, auditing = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AUDITS_AT_ONCE)
 
     async with PlatformClient(settings) as platform:
 
@@ -50,21 +51,25 @@ async def test_every_scenario_ends_right_at_every_provider(
             async with gate:
                 buyer = platform.new_buyer()
                 at = buyer.at(patient) if cell.row.patient else buyer
-                found[str(cell)] = await outcome(cell, _live_through(platform, at, cell, events))
+                found[str(cell)] = await outcome(cell, _live_through(platform, at, cell, events, auditing))
 
         await asyncio.gather(*map(fill, cells()))
-    await aftermath.the_audits_are_clean(settings, events, found)
+    await aftermath.the_messages_are_right(settings, events, found)
     report.write(stack.paths.folder / "proof", found)
     print("\n".join(report.lines(found)))
     troubles = [f"{cell}: {outcome.trouble}" for cell, outcome in found.items() if outcome.trouble]
     assert not troubles, "\n".join(troubles)
 
 
-async def _live_through(platform: PlatformClient, buyer: Buyer, cell: Cell, events: dict[str, str]) -> str:
+async def _live_through(
+    platform: PlatformClient, buyer: Buyer, cell: Cell, events: dict[str, str], auditing: asyncio.Semaphore
+) -> str:
     event = await platform.event(hold_seconds=stretched(cell.row.hold_seconds), rows=1, seats_per_row=2, standing=4)
     events[event] = str(cell)
     visit = Visit(platform, buyer, event, await hold(buyer, event), cell.checkout)
     ending = await cell.row.act(visit)
     await buyer.ends_as(visit.booking, ending, within=WITHIN)
     await aftermath.money_and_places_are_right(platform, event, visit.booking, ending)
+    async with auditing:
+        await aftermath.the_audit_is_clean(platform.settings, event, invariants=STATE)
     return ending

@@ -128,7 +128,7 @@ class ReconciliationHarness:
         """Reconcile today, up to now."""
         order = ReconcileDay(provider=self.provider, day=today())
         await step(self.steps.fetch_list, order)
-        return await step(self.steps.compare, order)
+        return await step(self.steps.find_differences, order)
 
     async def differ(self, *bookings: UUID) -> list[DifferenceKind]:
         """The differences about these bookings."""

@@ -315,9 +315,9 @@ async def test_a_day_is_due_until_it_was_reconciled_after_its_end(harness: Recon
     due = await step(harness.steps.days_due, DaysDue(provider="stripe", until=yesterday))
     assert due[-1] == yesterday
     assert len(due) == 14
-    await step(harness.steps.compare, ReconcileDay(provider="stripe", day=yesterday))
+    await step(harness.steps.find_differences, ReconcileDay(provider="stripe", day=yesterday))
     assert await step(harness.steps.days_due, DaysDue(provider="stripe", until=yesterday)) == due[:-1]
-    await step(harness.steps.compare, ReconcileDay(provider="stripe", day=today()))  # it has not ended yet
+    await step(harness.steps.find_differences, ReconcileDay(provider="stripe", day=today()))  # it has not ended yet
     assert await step(harness.steps.days_due, DaysDue(provider="stripe", until=today())) == [*due[1:-1], today()]
 
 
