@@ -201,7 +201,6 @@ def _lifespan(settings: Settings, parts: Mapping[str, _Part]) -> Callable[[FastA
             open_resources(settings, databases, openings) as app.state.resources,
             keys_in_sync(app.state.tokens, app.state.resources) as app.state.key_sync,
         ):
-            await openapi.written(app)  # so that no caller waits for it
             yield
 
     return lifespan

@@ -13,6 +13,7 @@ import pytest
 
 from audit.invariants import DELIVERIES, STATE
 from audit.run import audit
+from config import memory
 from config.settings import Settings
 from stack import Stack
 from tests.network import Network
@@ -89,6 +90,11 @@ async def network(stack: Stack) -> AsyncIterator[Network]:
     await asyncio.to_thread(stack.up, "toxiproxy")
     async with Network(stack) as made:
         yield made
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays, and is no garbage."""
+    memory.configure()
 
 
 @pytest.hookimpl(trylast=True)

@@ -25,6 +25,9 @@ from db.identity import revocations
 EVERY: Final = 1.0
 """Seconds between two reads: a revocation takes effect within twice that where it has to reach Redis first."""
 
+_PATIENCE: Final = 10.0
+"""Seconds for one read: a process that starts beside others may need more for it than a caller waits."""
+
 _OVERLAP: Final = 60.0  # a transaction that revokes may commit so much later than its clock said
 _WHOLE_EVERY: Final = 30  # reads; Redis may have been emptied
 
@@ -43,22 +46,29 @@ class KeySync:
         self._reads = 0
 
     async def learn(self) -> None:
-        """Read now, for a token of an unknown key; at most once a second, whatever callers send."""
-        if self._reading is None and time.monotonic() - self._read_at >= EVERY:
-            self._reading = asyncio.create_task(self._read())
-            self._reading.add_done_callback(self._finish)
-        if self._reading is not None:
-            await asyncio.shield(self._reading)
+        """Read now, for a token of an unknown key; at most once a second, whatever callers send.
+
+        Raises:
+            TimeoutError: The read takes longer than a caller waits; it goes on.
+        """
+        await with_deadline(self._read_in_turn())
 
     async def run(self) -> None:
         """Read once a second until cancelled; while a server is down, what was read last stays."""
         while True:
-            await self.learn()
+            await self._read_in_turn()
             await asyncio.sleep(EVERY)
 
     async def close(self) -> None:
         """Close the HTTP client that reads identity's keys."""
         await self._http.aclose()
+
+    async def _read_in_turn(self) -> None:
+        if self._reading is None and time.monotonic() - self._read_at >= EVERY:
+            self._reading = asyncio.create_task(self._read())
+            self._reading.add_done_callback(self._finish)
+        if self._reading is not None:
+            await asyncio.shield(self._reading)
 
     def _finish(self, _: asyncio.Task[None]) -> None:
         self._reading, self._read_at = None, time.monotonic()
@@ -69,7 +79,7 @@ class KeySync:
 
     async def _try(self, read: Awaitable[None]) -> None:
         try:
-            await with_deadline(read)
+            await with_deadline(read, _PATIENCE)
         except Exception as error:  # whatever it is, what was read before stays in use
             structlog.get_logger().warning("tokens: could not read", error=type(error).__name__)
 

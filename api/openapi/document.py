@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -10,7 +11,6 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from api.http.off_loop import off_loop
 from api.http.preconditions import tag_of
 from api.http.problem_schemas import reference
 from api.http.problems import MEDIA_TYPE, SCHEMAS, documented
@@ -55,10 +55,10 @@ class Written(NamedTuple):
 
 
 async def written(app: FastAPI) -> Written:
-    """The document, which is built once: that takes a second, and does not hold the event loop."""
+    """The document, which the first call for it has built: that takes a second, in a thread of its own."""
     if app.state.description is None:
-        app.state.description = await off_loop(_write, app)
-    found: Written = app.state.description
+        app.state.description = asyncio.create_task(asyncio.to_thread(_write, app))
+    found: Written = await asyncio.shield(app.state.description)
     return found
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
+import httpx2
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
-from fastapi.testclient import TestClient
 
 from api.app import create_app
 from config.settings import Settings
+from tests.http_client import http_client
 
-SETTINGS = Settings(mode="development")
-APP = create_app(SETTINGS)
-# The internal port answers all calls, internal ones included.
-CLIENT = TestClient(APP, f"http://testserver:{SETTINGS.internal_port}", raise_server_exceptions=False)
+APP = create_app(Settings(mode="development"))
 ID = "0190b6f0-0000-7000-8000-000000000000"
 OPEN = {
     "/v1/oauth/authorize",
@@ -27,6 +25,13 @@ OPEN = {
 """Other systems call these, with parameters of their own."""
 
 
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+    """At the internal port, which answers all calls, internal ones included."""
+    async with http_client(settings.identity_address) as opened:
+        yield opened
+
+
 def calls(*, closed: bool) -> Iterator[tuple[str, str]]:
     for context in iter_route_contexts(APP.routes):
         route = context.original_route
@@ -36,15 +41,19 @@ def calls(*, closed: bool) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("method", "path"), list(calls(closed=True)))
-def test_an_unknown_query_parameter_is_refused_by_its_name(method: str, path: str) -> None:
-    answer = CLIENT.request(method, f"{path}?try_only=true")
+async def test_an_unknown_query_parameter_is_refused_by_its_name(
+    client: httpx2.AsyncClient, method: str, path: str
+) -> None:
+    answer = await client.request(method, f"{path}?try_only=true")
     assert answer.status_code == 422
     assert answer.json()["errors"] == [{"field": "query.try_only", "message": "is not a parameter of this call"}]
 
 
 @pytest.mark.parametrize(("method", "path"), list(calls(closed=False)))
-def test_routes_that_other_systems_call_accept_their_parameters(method: str, path: str) -> None:
-    answer = CLIENT.request(method, f"{path}?session_state=x")
+async def test_routes_that_other_systems_call_accept_their_parameters(
+    client: httpx2.AsyncClient, method: str, path: str
+) -> None:
+    answer = await client.request(method, f"{path}?session_state=x")
     assert "query.session_state" not in answer.text
 
 
@@ -63,7 +72,9 @@ def test_routes_that_other_systems_call_accept_their_parameters(method: str, pat
         ("&".join(f"x{number}=1" for number in range(50)), [f"query.x{number}" for number in range(20)]),
     ],
 )
-def test_names_count_as_they_are_written_and_values_may_come_once(query: str, refused: list[str]) -> None:
-    answer = CLIENT.get(f"/v1/search?{query}")
+async def test_names_count_as_they_are_written_and_values_may_come_once(
+    client: httpx2.AsyncClient, query: str, refused: list[str]
+) -> None:
+    answer = await client.get(f"/v1/search?{query}")
     errors = answer.json().get("errors", []) if answer.status_code == 422 else []
     assert [error["field"] for error in errors] == refused
