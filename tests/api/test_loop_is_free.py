@@ -21,7 +21,8 @@ from joserfc.jwk import OKPKey
 from api.app import create_app
 from api.auth.tokens import AccessTokens, KeyRing, Principal
 from api.edge.connections import BoundedConfig, ConnectionBounds
-from config.settings import Settings
+from api.edge.rate_counters import Allowance, Counters
+from config.settings import RATE_LIMITS, Settings
 from domain.identity import Role
 from tests.platform_client import PlatformClient
 from tests.tokens import access_tokens
@@ -102,6 +103,14 @@ def names(size: int) -> bytes:
 
 APART = b'{"a":"' + b"4 " * 30_000 + b'"}'
 NEARLY = (b"1........" * 12 + b"a") * 560
+IBAN = "AB15" + 30 * "-6"
+"""Eighteen parts of it have the first digits, the length and the check digit of a card's number."""
+
+
+def ibans(size: int) -> str:
+    return "/".join([IBAN] * (size // (len(IBAN) + 1)))
+
+
 GET = b"GET /livez HTTP/1.1\r\nHost: a\r\n"
 CHUNKED = b"POST /v1/sessions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
 
@@ -121,6 +130,14 @@ AT_THE_DOOR: dict[str, tuple[bytes, int]] = {
     ),
     "digits in an address": (call("GET", "/v1/nothing?q=" + "4+" * 4000), REFUSED),
     "a long path of digits": (call("GET", "/v1/" + "4-" * 4000), REFUSED),
+    "IBANs in a path": (call("GET", f"/v1/{ibans(3800)}"), REFUSED),
+    "IBANs in a path that is too long": (call("GET", f"/livez/{ibans(15_900)}"), 422),
+    "IBANs in an internal path": (call("GET", f"/internal/{ibans(15_900)}"), 404),
+    "IBANs in a query": (call("GET", f"/v1/nothing?q={ibans(3700)}"), REFUSED),
+    "IBANs in parameters": (call("GET", f"/v1/nothing?{ibans(3700).replace('/', '&')}"), REFUSED),
+    "IBANs in a header": (call("GET", "/v1/nothing", more=f"Idempotency-Key: {ibans(255)}"), REFUSED),
+    "IBANs in a short body": (call("POST", "/v1/nothing", orjson.dumps([ibans(4000)])), REFUSED),
+    "IBANs in 16 KiB": (call("POST", "/v1/nothing", orjson.dumps([ibans(16_000)])), REFUSED),
     "many parameters": (call("GET", "/v1/search?" + "4&" * 4000), 422),
     "950 arrays in 16 KiB": (call("POST", "/v1/sessions", nested(16_000)), 422),
     "950 arrays in 64 KiB": (call("POST", "/v1/sessions", nested(65_000)), 413),
@@ -137,6 +154,8 @@ LOGGED_IN: dict[str, tuple[bytes, int]] = {
     "many names": (names(65_000), 422),
     "digits apart": (APART, REFUSED),
     "nearly digits": (NEARLY, REFUSED),
+    "IBANs": (orjson.dumps([ibans(65_000)]), REFUSED),
+    "900 IBANs": (orjson.dumps([IBAN] * 900), REFUSED),
     "2,000 texts of digits": (orjson.dumps(["4 4 4 4 4 4 4 4 4 4 4 4 4" for _ in range(1999)]), REFUSED),
 }
 
@@ -165,6 +184,19 @@ async def test_what_is_refused_at_the_door_does_not_hold_the_loop(
 ) -> None:
     got, seconds = await at_best(door[0], request_)
     assert got == status or (status == REFUSED and 400 <= got < 500)
+    assert seconds < LONGEST
+
+
+async def test_the_answer_to_a_call_beyond_its_limit_does_not_hold_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def none_left(*_: object) -> Allowance:
+        return Allowance(quota=1, window=60, left=-1, resets_in=60)
+
+    monkeypatch.setattr(Counters, "spend", none_left)
+    app = create_app(Settings(mode="development", rate_limits=RATE_LIMITS))
+    async with serving(app, lifespan="off") as port:
+        await held(port, call("GET", "/livez"))
+        status, seconds = await at_best(port, call("GET", f"/v1/{ibans(15_900)}"))
+    assert status == 429
     assert seconds < LONGEST
 
 
