@@ -19,7 +19,7 @@ from api.edge.etag import Conditional
 from api.edge.head import Head
 from api.edge.internal_port import InternalPort
 from api.edge.rate_counters import Counters
-from api.edge.rate_limits import BOOK, CLASSES, Class, Limits
+from api.edge.rate_limits import Limits
 from api.edge.request_context import RequestContext
 from api.http import problems
 from api.http.query_guard import refuse_unknown_parameters
@@ -149,11 +149,11 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     counters = Counters(settings) if settings.rate_limits else None
     app.state.log_in_throttle = LogInThrottle(settings, counters)
     app.add_middleware(AnswerTime, settings=settings)
-    _add_limits(app, settings, counters, {BOOK})
+    _add_limits(app, settings, counters, inside=True)
     if "reservation" in parts:
         app.add_middleware(EarlyRejectionMiddleware)
     app.add_middleware(BodyGuard)
-    _add_limits(app, settings, counters, CLASSES - {BOOK})
+    _add_limits(app, settings, counters, inside=False)
     app.add_middleware(Conditional)
     app.add_middleware(Head)
     app.add_middleware(Cors, **_cors(settings))
@@ -169,9 +169,9 @@ def _chosen(only: Collection[str] | None) -> Mapping[str, _Part]:
     return {name: part for name, part in PARTS.items() if not only or name in only}
 
 
-def _add_limits(app: FastAPI, settings: Settings, counters: Counters | None, classes: Collection[Class]) -> None:
+def _add_limits(app: FastAPI, settings: Settings, counters: Counters | None, *, inside: bool) -> None:
     if counters:
-        app.add_middleware(Limits, settings=settings, counters=counters, classes=classes)
+        app.add_middleware(Limits, settings=settings, counters=counters, inside=inside)
 
 
 def _cors(settings: Settings) -> dict[str, Any]:
