@@ -142,6 +142,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     app.state.tokens = AccessTokens(settings.api_url)
     if "payment" in parts:
         app.state.webhook_verifiers = webhooks.verifiers(settings)
+        app.state.webhook_forgeries = webhooks.forgeries(settings)
     for router in (health.router, openapi.router, *(router for part in parts.values() for router in part.routers)):
         app.include_router(router)
     openapi.describe(app)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ import pytest
 
 from api.app import create_app
 from api.auth.tokens import Principal
-from api.edge import body_guard
+from api.edge import body_guard, rate_counters
 from api.edge.rate_counters import Allowance, Counters, LocalCounter
 from api.http.off_loop import Queue, off_loop
 from config.settings import RATE_LIMITS, Settings
@@ -43,7 +44,8 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def _counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counts without Redis."""
+    """Counts without Redis, in a window that does not end."""
+    monkeypatch.setattr(rate_counters, "time", SimpleNamespace(time=lambda: 1000.0))
     counts: Counter[tuple[str, ...]] = Counter()
 
     async def spend(_: Counters, limit: Any, *subject: str, amount: int = 1) -> Allowance:
@@ -131,10 +133,19 @@ async def test_a_queue_refuses_who_has_waited_too_long_and_goes_on() -> None:
 
 def test_a_local_counter_counts_each_subject_in_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(time, "time", lambda: now)
+    monkeypatch.setattr(rate_counters, "time", SimpleNamespace(time=lambda: now))
     counter = LocalCounter(quota=2, window=60)
     assert [counter.spend("a").left for _ in range(3)] == [1, 0, -1]
     assert [counter.spend("b", amount=0).left for _ in range(2)] == [2, 2]
     assert counter.spend("a") == Allowance(2, 60, -2, 20)
     now = 1020.0
     assert counter.spend("a").left == 1
+
+
+async def test_an_address_whose_webhooks_are_refused_again_and_again_has_to_wait(limited: Crowd) -> None:
+    limited.app.state.resources = SimpleNamespace(engines={"payment": None})
+    deep = b'{"status":' + b"[" * 1000 + b"]" * 1000 + b"}"
+    answers = [await limited.http.post("/v1/webhooks/iyzico", content=deep) for _ in range(61)]
+    assert [answer.status_code for answer in answers] == [400] * 60 + [429]
+    assert (problem(answers[0]), problem(answers[-1])) == ("invalid-signature", "rate-limited")
+    assert 0 < int(answers[-1].headers["retry-after"]) <= 60

@@ -259,6 +259,8 @@ async def test_no_call_of_any_class_holds_the_loop(settings: Settings, platform:
         "codec, broken": call("POST", "/v1/codec/decode", b"[" * 1_000_000, token=staff),
         "codec, numbers": call("POST", "/v1/codec/decode", numbers(1_000_000), token=staff),
         "webhook": call("POST", "/v1/webhooks/stripe", nested(510_000)),
+        "iyzico, deep": call("POST", "/v1/webhooks/iyzico", b'{"status":' + b"[" * 1000 + b"]" * 1000 + b"}"),
+        "iyzico, wide": call("POST", "/v1/webhooks/iyzico", b'{"status":[' + b"{}," * 170_000 + b"{}]}"),
         "ready": call("GET", "/readyz"),
     }  # fmt: skip
     app = create_app(settings)
@@ -267,4 +269,5 @@ async def test_no_call_of_any_class_holds_the_loop(settings: Settings, platform:
         found = {name: await at_best(port, request) for name, request in calls.items()}
     assert {name: status for name, (status, _) in found.items() if status >= 500} == {}
     assert found["seats"][0] == found["codec"][0] == found["ready"][0] == 200
+    assert found["iyzico, deep"][0] == found["iyzico, wide"][0] == 400
     assert {name: round(seconds, 3) for name, (_, seconds) in found.items() if seconds >= LONGEST} == {}
