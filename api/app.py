@@ -22,6 +22,7 @@ from api.edge.rate_counters import Counters
 from api.edge.rate_limits import Limits
 from api.edge.request_context import RequestContext
 from api.http import problems
+from api.http.off_loop import off_loop
 from api.http.query_guard import refuse_unknown_parameters
 from api.http.resources import Opening, open_audit_log_client, open_resources, open_temporal
 from api.identity import (
@@ -63,6 +64,7 @@ from api.search import events as search
 from api.search.events import open_search
 from config.needs import needs_of
 from config.settings import Settings
+from domain import time_zones
 
 
 class _Part(NamedTuple):
@@ -202,7 +204,9 @@ def _lifespan(settings: Settings, parts: Mapping[str, _Part]) -> Callable[[FastA
             open_resources(settings, databases, openings) as app.state.resources,
             keys_in_sync(app.state.tokens, app.state.resources) as app.state.key_sync,
         ):
-            await openapi.written(app)  # so that no caller waits for it
+            # So that no caller waits for them:
+            await openapi.written(app)
+            await off_loop(time_zones.load)
             yield
 
     return lifespan

@@ -10,6 +10,7 @@ import base64
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -23,6 +24,7 @@ from api.auth.tokens import AccessTokens, KeyRing, Principal
 from api.edge.connections import BoundedConfig, ConnectionBounds
 from api.edge.rate_counters import Allowance, Counters
 from config.settings import RATE_LIMITS, Settings
+from domain import time_zones
 from domain.identity import Role
 from tests.platform_client import PlatformClient
 from tests.tokens import access_tokens
@@ -215,6 +217,18 @@ async def test_the_first_reader_of_the_description_does_not_hold_the_loop() -> N
         found = [await held(port, call("GET", "/openapi.json")) for _ in range(TRIES)]
     assert found[-1][0] == 200, "on a busy machine the first answers are 503"
     assert max(seconds for _, seconds in found) < LONGEST
+
+
+async def test_the_first_draft_of_a_process_does_not_hold_the_loop(
+    settings: Settings, new_event: dict[str, Any]
+) -> None:
+    token = access_tokens(settings).issue(Principal(uuid4(), frozenset({Role.ORGANIZER})))
+    time_zones._names.cache_clear()  # an earlier test may have read them; the map cannot be forgotten
+    async with serving(create_app(settings, {"catalogue"}), lifespan="on") as port:
+        await held(port, call("POST", "/v1/events", orjson.dumps(new_event | {"name": 1}), token=token))
+        status, seconds = await held(port, call("POST", "/v1/events", orjson.dumps(new_event), token=token))
+    assert status == 201
+    assert seconds < LONGEST
 
 
 async def test_the_watch_sees_a_loop_that_is_held() -> None:
