@@ -19,9 +19,10 @@ from api.edge.etag import Conditional
 from api.edge.head import Head
 from api.edge.internal_port import InternalPort
 from api.edge.rate_counters import Counters
-from api.edge.rate_limits import BOOK, CLASSES, Class, Limits
+from api.edge.rate_limits import Limits
 from api.edge.request_context import RequestContext
 from api.http import problems
+from api.http.off_loop import off_loop
 from api.http.query_guard import refuse_unknown_parameters
 from api.http.resources import Opening, open_audit_log_client, open_resources, open_temporal
 from api.identity import (
@@ -63,6 +64,7 @@ from api.search import events as search
 from api.search.events import open_search
 from config.needs import needs_of
 from config.settings import Settings
+from domain import time_zones
 
 
 class _Part(NamedTuple):
@@ -142,6 +144,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     app.state.tokens = AccessTokens(settings.api_url)
     if "payment" in parts:
         app.state.webhook_verifiers = webhooks.verifiers(settings)
+        app.state.webhook_forgeries = webhooks.forgeries(settings)
     for router in (health.router, openapi.router, *(router for part in parts.values() for router in part.routers)):
         app.include_router(router)
     openapi.describe(app)
@@ -149,11 +152,11 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     counters = Counters(settings) if settings.rate_limits else None
     app.state.log_in_throttle = LogInThrottle(settings, counters)
     app.add_middleware(AnswerTime, settings=settings)
-    _add_limits(app, settings, counters, {BOOK})
+    _add_limits(app, settings, counters, inside=True)
     if "reservation" in parts:
         app.add_middleware(EarlyRejectionMiddleware)
     app.add_middleware(BodyGuard)
-    _add_limits(app, settings, counters, CLASSES - {BOOK})
+    _add_limits(app, settings, counters, inside=False)
     app.add_middleware(Conditional)
     app.add_middleware(Head)
     app.add_middleware(Cors, **_cors(settings))
@@ -169,9 +172,9 @@ def _chosen(only: Collection[str] | None) -> Mapping[str, _Part]:
     return {name: part for name, part in PARTS.items() if not only or name in only}
 
 
-def _add_limits(app: FastAPI, settings: Settings, counters: Counters | None, classes: Collection[Class]) -> None:
+def _add_limits(app: FastAPI, settings: Settings, counters: Counters | None, *, inside: bool) -> None:
     if counters:
-        app.add_middleware(Limits, settings=settings, counters=counters, classes=classes)
+        app.add_middleware(Limits, settings=settings, counters=counters, inside=inside)
 
 
 def _cors(settings: Settings) -> dict[str, Any]:
@@ -201,6 +204,7 @@ def _lifespan(settings: Settings, parts: Mapping[str, _Part]) -> Callable[[FastA
             open_resources(settings, databases, openings) as app.state.resources,
             keys_in_sync(app.state.tokens, app.state.resources) as app.state.key_sync,
         ):
+            await off_loop(time_zones.load)  # so that no caller waits for them
             yield
 
     return lifespan

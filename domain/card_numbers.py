@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
-from domain.number_contexts import hide_ids, is_other_number
+from domain.number_contexts import Surroundings, hide_ids
 
 _SHORTEST, _LONGEST = 13, 19
 _SPREAD = _LONGEST - _SHORTEST + 1
@@ -30,6 +30,7 @@ _RUN = re.compile(r"[0-9]+(?:[\W_]{1,8}[0-9]+)*")
 _DIGITS = re.compile(r"[0-9]+")
 _INVISIBLE = frozenset({"Cf", "Mn", "Me"})  # joiners, soft hyphens, variation selectors, keycaps
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")  # blank, although Unicode counts them as letters
+_MOST = 100  # other numbers with a card's digits; one in a hundred has them
 _BLOCK = 4  # digits of a group, as cards are printed
 _VISA_13 = [4, 3, 3, 3]  # how old cards of 13 digits are printed
 _DOUBLED = [sum(divmod(2 * digit, 10)) for digit in range(10)]
@@ -40,15 +41,18 @@ def has_card_number(text: str) -> bool:
 
     Up to eight spaces, punctuation marks or symbols may stand between groups of digits, and invisible characters
     anywhere. Groups of uneven sizes, as in dates and lists of telephone numbers, make no card number. UUIDs, digests,
-    IBANs, telephone numbers and decimal fractions do not count, nor does a part of a longer number without gaps.
+    IBANs, telephone numbers and decimal fractions do not count, nor does a part of a longer number without gaps. A text
+    that has very many of those with a card's digits is taken for a card's number: nobody writes it but to cost time.
     """
     seen = hide_ids(_visible(text))
-    return any(
-        not is_other_number(seen, start, end)
+    around = Surroundings(seen)
+    candidates = (
+        place
         for run in _RUN.finditer(seen)
         if run.end() - run.start() >= _SHORTEST
-        for start, end in _candidates(seen, [digits.span() for digits in _DIGITS.finditer(seen, *run.span())])
+        for place in _candidates(seen, [digits.span() for digits in _DIGITS.finditer(seen, *run.span())])
     )
+    return any(count >= _MOST or not around.is_other_number(*place) for count, place in enumerate(candidates))
 
 
 def _visible(text: str) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import cached_property
 
 _IDS = re.compile(
     r"(?<![0-9a-zA-Z])(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -12,7 +15,6 @@ _IDS = re.compile(
 
 _IBAN = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?:[\s-]?[0-9A-Z]){11,30}(?![0-9A-Za-z])")
 _IBAN_LENGTHS = range(15, 35)
-_IBAN_WRITTEN = 46  # characters of the longest one, with its gaps
 
 _ABROAD = re.compile(r"(?:\+|(?<![0-9])00[ -]?)$")
 _PHONE_LENGTHS = range(7, 16)  # E.164, with the country's code
@@ -35,31 +37,48 @@ def hide_ids(text: str) -> str:
     return _IDS.sub("x", text)
 
 
-def is_other_number(text: str, start: int, end: int) -> bool:
-    """Whether the number at this place of a text is surely no card's, by what stands around it."""
-    before, length = text[max(0, start - _CONTEXT) : start], sum(map(str.isdigit, text[start:end]))
-    return (
-        (length in _PHONE_LENGTHS and _ABROAD.search(before) is not None)
-        or (length in _NAMED_LENGTHS and _NAMED.search(before) is not None)
-        or (_FRACTION.fullmatch(text, start, end) is not None)
-        or (end - start == length and length in _DECIMALS and _WHOLE_PART.search(before) is not None)
-        or _is_in_iban(text, start, end)
-    )
+class Surroundings:
+    """What stands around the numbers of a text. Its IBANs are searched once: a caller may put many numbers in each."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def is_other_number(self, start: int, end: int) -> bool:
+        """Whether the number at this place is surely no card's, by what stands around it."""
+        text = self._text
+        before, length = text[max(0, start - _CONTEXT) : start], sum(map(str.isdigit, text[start:end]))
+        return (
+            self._is_in_iban(start, end)
+            or (length in _PHONE_LENGTHS and _ABROAD.search(before) is not None)
+            or (length in _NAMED_LENGTHS and _NAMED.search(before) is not None)
+            or (_FRACTION.fullmatch(text, start, end) is not None)
+            or (end - start == length and length in _DECIMALS and _WHOLE_PART.search(before) is not None)
+        )
+
+    def _is_in_iban(self, start: int, end: int) -> bool:
+        nearest = bisect_left(self._ibans, (start,)) - 1
+        return nearest >= 0 and end <= self._ibans[nearest][1]
+
+    @cached_property
+    def _ibans(self) -> Sequence[tuple[int, int]]:
+        found = ((each.start(), _end_of_iban(each)) for each in _IBAN.finditer(self._text))
+        return [(start, end) for start, end in found if end]
 
 
-def _is_in_iban(text: str, start: int, end: int) -> bool:
-    """Whether an IBAN covers the number. Words and numbers behind an IBAN could be a part of one, by their letters."""
-    around = text[max(0, start - _IBAN_WRITTEN) : end + _IBAN_WRITTEN]
-    shift = max(0, start - _IBAN_WRITTEN)
-    return any(
-        found.start() + shift < start and end - shift <= stop and _is_iban(around[found.start() : stop])
-        for found in _IBAN.finditer(around)
-        for stop in range(end - shift, found.end() + 1)
-        if not around[stop : stop + 1].isalnum()
-    )
+def _end_of_iban(found: re.Match[str]) -> int:
+    """Where the longest IBAN ends that begins here; 0 if none does (ISO 13616; ISO 7064, modulus 97).
 
-
-def _is_iban(written: str) -> bool:
-    """Whether length and check digits are those of an IBAN (ISO 13616; ISO 7064, modulus 97)."""
-    text = re.sub(r"[\s-]", "", written)
-    return len(text) in _IBAN_LENGTHS and int("".join(str(int(each, 36)) for each in text[4:] + text[:4])) % 97 == 1
+    Words and numbers behind an IBAN could be a part of one, by their letters.
+    """
+    text, first, longest, rest = found.string, found.start(), 0, 0
+    head = int("".join(str(int(each, 36)) for each in text[first : first + 4]))  # six digits
+    length = 4
+    for place in range(first + 4, found.end()):
+        if not text[place].isalnum():
+            continue
+        value, length = int(text[place], 36), length + 1
+        rest = (rest * (100 if value > 9 else 10) + value) % 97
+        is_whole = length in _IBAN_LENGTHS and not text[place + 1 : place + 2].isalnum()
+        if is_whole and (rest * 10**6 + head) % 97 == 1:
+            longest = place + 1
+    return longest

@@ -49,6 +49,11 @@ def zone_of(latitude: float, longitude: float) -> str:
     return name if name in _names() else DEFAULT
 
 
+def load() -> None:
+    """Read the names and the map: else their first use does, which takes up to 0.2 s."""
+    zone_of(0.0, 0.0)
+
+
 def on_clock(moment: datetime, zone: str) -> datetime:
     """The moment on the wall clock of a zone, with its offset from UTC."""
     return moment.astimezone(ZoneInfo(zone))

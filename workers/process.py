@@ -39,5 +39,7 @@ async def _serve(ready: asyncio.Event, port: int) -> None:
         return PlainTextResponse("ready\n" if ready.is_set() else "starting\n", 200 if ready.is_set() else 503)
 
     app = Starlette(routes=[Route("/readyz", readyz), Mount("/metrics", make_asgi_app())])
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False))
-    await server._serve()
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, lifespan="off", log_config=None, log_level="warning", access_log=False
+    )
+    await uvicorn.Server(config)._serve()

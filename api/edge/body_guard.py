@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request
 from starlette.datastructures import Headers
@@ -13,13 +13,15 @@ from api.edge.bounds import SIGNED, Bounds, body_too_large, bounds_of, form_refu
 from api.edge.caller import caller_of
 from api.edge.card_numbers import find_card_number, refusal
 from api.edge.json_body import parsed
-from api.http.off_loop import off_loop
+from api.http.off_loop import Queue
 from api.http.problems import respond
-from domain.problems import Problem
+from domain.problems import Problem, Refused
 
 _BODY: Final = "seatwright.body"
 _DRAINED: Final = 8 * 1024 * 1024
 _AT_ONCE: Final = 4 * 1024  # bytes that are scanned on the event loop: at most some milliseconds
+_WAITING: Final = 100  # longer requests
+_SECONDS: Final = 2.0  # that each of them may wait
 
 
 class BodyGuard:
@@ -27,6 +29,7 @@ class BodyGuard:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._scans = Queue(_WAITING, _SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request with its body read, or refuse it; a caller who leaves before its end is not served."""
@@ -42,33 +45,39 @@ class BodyGuard:
         if body is None:
             too_large = respond(body_too_large(bounds, caller), Request(scope), headers={"Connection": "close"})
             await too_large(scope, receive, send)
-        elif problem := await _problem(scope, body, bounds):
+        elif problem := await self._problem(scope, body, bounds):
             await respond(problem, Request(scope))(scope, receive, send)
         else:
             scope[_BODY] = body
             await self._app(scope, _replay(body, receive), send)
+
+    async def _problem(self, scope: Scope, body: bytes, bounds: Bounds) -> Problem | None:
+        """Why the request goes no further: its form is checked first, then what it says."""
+        if problem := target_refused(scope):
+            return problem
+        if str(scope["path"]).startswith(SIGNED):
+            body = b""
+        value = parsed(body)
+        if problem := json_refused(value, bounds):
+            return problem
+        if _is_form(scope) and (problem := form_refused(body)):
+            return problem
+        try:
+            field = await self._card_number(scope, body, value)
+        except Refused as refused:
+            return refused.problem
+        return refusal(field) if field else None
+
+    async def _card_number(self, scope: Scope, body: bytes, value: Any) -> str | None:
+        if len(body) + len(scope["path"]) + len(scope["query_string"]) > _AT_ONCE:
+            return await self._scans.result(find_card_number, scope, body, value)
+        return find_card_number(scope, body, value)
 
 
 def body_of(scope: Scope) -> bytes:
     """The whole body of a request that has passed `BodyGuard`."""
     body: bytes = scope[_BODY]
     return body
-
-
-async def _problem(scope: Scope, body: bytes, bounds: Bounds) -> Problem | None:
-    """Why the request goes no further: its form is checked first, then what it says."""
-    if problem := target_refused(scope):
-        return problem
-    if str(scope["path"]).startswith(SIGNED):
-        body = b""
-    value = parsed(body)
-    if problem := json_refused(value, bounds):
-        return problem
-    if _is_form(scope) and (problem := form_refused(body)):
-        return problem
-    is_long = len(body) + len(scope["path"]) + len(scope["query_string"]) > _AT_ONCE
-    field = await off_loop(find_card_number, scope, body, value) if is_long else find_card_number(scope, body, value)
-    return refusal(field) if field else None
 
 
 def _is_form(scope: Scope) -> bool:

@@ -20,7 +20,7 @@ FIELDS_LIMIT: Final = 100
 
 
 SIGNED: Final = "/v1/webhooks/"
-"""Signed messages of providers are full of ids, and are neither logged nor stored. Unsigned ones are not read."""
+"""Signed messages of providers are full of ids, and are neither logged nor stored. Unsigned ones are only refused."""
 
 
 class Bounds(NamedTuple):

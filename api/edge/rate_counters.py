@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import NamedTuple
 
 from limits import RateLimitItem
@@ -56,3 +57,28 @@ class Counters:
     async def is_marked(self, *subject: str) -> bool:
         """Whether `mark` was called for the subject and its time has not ended."""
         return await self._storage.get("/".join(subject)) > 0
+
+
+class LocalCounter:
+    """Counts by such windows in this process alone: it costs no round trip, and can always be asked.
+
+    Args:
+        quota: How many are allowed in a window.
+        window: Its length in seconds.
+    """
+
+    def __init__(self, quota: int, window: int) -> None:
+        self._quota, self._window = quota, window
+        self._number = 0.0
+        self._counts: Counter[str] = Counter()
+
+    def spend(self, subject: str, amount: int = 1) -> Allowance:
+        """Count one more, also beyond the limit; an amount of 0 only looks."""
+        number, passed = divmod(time.time(), self._window)
+        if number != self._number:
+            self._number = number
+            self._counts.clear()
+        if amount:
+            self._counts[subject] += amount
+        left = self._quota - self._counts[subject]
+        return Allowance(self._quota, self._window, left, max(1, int(self._window - passed)))

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final, Literal, get_args
 
 import structlog
-from fastapi import Request
+from fastapi import Request, Response
 from limits import RateLimitItem, parse
 from redis.exceptions import RedisError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.edge.caller import caller_of
-from api.edge.rate_counters import Allowance, Counters
+from api.edge.rate_counters import Allowance, Counters, LocalCounter
 from api.http.problems import UNAVAILABLE, respond
 from config.settings import Settings
 from domain.problems import Problem, ProblemType
 
 Class = Literal["log-in", "token", "register", "book", "pay", "seats", "export", "read", "write"]
 
-BOOK: Final = "book"
-CLASSES: Final[frozenset[Class]] = frozenset(get_args(Class))
+_BOOK: Final = "book"
+_SURGE: Final = 10
+"""So many times as many holds as the limit says are too many for a process, also where the seats are taken."""
 
 _BY_CALL: Final[Mapping[tuple[str, str], Class]] = {
     ("POST", "/v1/sessions"): "log-in",
@@ -37,7 +38,7 @@ _BY_CALL: Final[Mapping[tuple[str, str], Class]] = {
     ("POST", "/v1/oauth/introspect"): "token",
     ("POST", "/v1/oauth/revoke"): "token",
     ("POST", "/v1/users"): "register",
-    ("POST", "/v1/bookings"): BOOK,
+    ("POST", "/v1/bookings"): _BOOK,
     ("GET", "/v1/me/export"): "export",
     ("HEAD", "/v1/me/export"): "export",
 }
@@ -51,36 +52,46 @@ _UNLIMITED: Final = ("/v1/webhooks/", "/internal/", "/livez", "/readyz")
 class Limits:
     """Counts calls of some classes, and refuses those beyond their limit before their bodies are read.
 
-    Holds are the exception: they are counted inside the early rejection, since refusing a taken seat costs less than
-    counting the call.
+    Holds of users are the exception: they are counted inside the early rejection, since refusing a taken seat costs
+    less than counting the call. Outside it only a surge of them is refused, which each process counts by itself.
+
+    Args:
+        inside: Whether this one runs inside the early rejection.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, counters: Counters, classes: Collection[Class]) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, counters: Counters, *, inside: bool) -> None:
         self._app = app
-        self._limits: dict[str, RateLimitItem] = {
-            name: parse(settings.rate_limits[name]) for name in settings.rate_limits.keys() & set(classes)
-        }
+        self._limits: dict[Class, RateLimitItem] = {name: parse(settings.rate_limits[name]) for name in get_args(Class)}
         self._counters = counters
+        self._is_inside = inside
+        holds = self._limits[_BOOK]
+        self._surges = LocalCounter(_SURGE * holds.amount, holds.get_expiry())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request that is within its limit. Requests of a class without a limit are not counted."""
+        """Serve a request that is within its limit. Requests without a class are not counted."""
         kind = _class_of(scope) if scope["type"] == "http" else None
-        limit = self._limits.get(kind) if kind else None
-        if kind is None or limit is None:
-            await self._app(scope, receive, send)
+        is_users_hold = kind == _BOOK and caller_of(scope) is not None
+        if kind is None or is_users_hold is not self._is_inside:
+            refused = self._too_many(scope) if is_users_hold else None
+            await (refused or self._app)(scope, receive, send)
             return
         try:
-            allowance = await self._counters.spend(limit, kind, _subject(scope, kind))
+            allowance = await self._counters.spend(self._limits[kind], kind, _subject(scope, kind))
         except (RedisError, OSError) as error:
             structlog.get_logger().warning("limits are not counted", error=type(error).__name__)
-            refused = respond(UNAVAILABLE, Request(scope)) if kind in _NEVER_OPEN else self._app
-            await refused(scope, receive, send)
+            answer = respond(UNAVAILABLE, Request(scope)) if kind in _NEVER_OPEN else self._app
+            await answer(scope, receive, send)
             return
         limited = _with_headers(send, kind, allowance)
         if allowance.left < 0:
             await respond(_exceeded(allowance), Request(scope))(scope, receive, limited)
         else:
             await self._app(scope, receive, limited)
+
+    def _too_many(self, scope: Scope) -> Response | None:
+        """The answer to a user who tries to hold more often than anyone who only wants tickets."""
+        allowance = self._surges.spend(_subject(scope, _BOOK))
+        return respond(_exceeded(allowance), Request(scope)) if allowance.left < 0 else None
 
 
 def address_of(scope: Scope) -> str:

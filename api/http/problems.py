@@ -31,6 +31,7 @@ _RETRY_AFTER = {"Retry-After": "1"}
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _MOST_ERRORS = 20
 _LONGEST_NAME = 100
+_LONGEST_INSTANCE = 255  # characters: each refusal scans the path on the event loop
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -156,9 +157,9 @@ def _retry_after(problem: Problem) -> dict[str, str]:
 
 
 def _instance(request: Request) -> str | None:
-    """The path, unless it may contain a card number, which is never repeated."""
+    """The path, unless it may contain a card number, which is never repeated; a long one is not even scanned."""
     path: str = request.scope["path"]
-    return None if has_card_number(path) else _encodable(path)
+    return None if len(path) > _LONGEST_INSTANCE or has_card_number(path) else _encodable(path)
 
 
 def _idempotency_key(request: Request) -> dict[str, str]:

@@ -11,9 +11,17 @@ _ENOUGH: Final = 10**8.5
 
 _OURS: Final = ("seatwright", "ticket", "tickets")
 _EXAMINED: Final = 40
-"""Characters. A longer text takes a second of CPU, and a password whose beginning is hard to guess is hard to guess."""
+"""Characters. A password whose beginning is hard to guess is hard to guess."""
+
+_DISGUISES: Final = frozenset("@({[<!|$+%")
+"""Symbols that may stand for letters. All their meanings are tried together: of ten of them for a second of CPU."""
+_FEW: Final = 3
+_EXAMINED_OF_MANY: Final = 16
 
 
 def is_easy_to_guess(password: str) -> bool:
-    """Whether too few guesses find the password. It takes up to 0.3 s of CPU: call it beside the event loop."""
-    return bool(zxcvbn(password[:_EXAMINED], user_inputs=list(_OURS))["guesses"] < _ENOUGH)
+    """Whether too few guesses find the password. It takes up to 0.1 s of CPU: call it beside the event loop."""
+    beginning = password[:_EXAMINED]
+    if len(_DISGUISES.intersection(beginning)) > _FEW:
+        beginning = password[:_EXAMINED_OF_MANY]
+    return bool(zxcvbn(beginning, user_inputs=list(_OURS))["guesses"] < _ENOUGH)

@@ -20,11 +20,40 @@ from domain.problems import ProblemType, Refused
 
 # OWASP's smallest recommendation: each hash costs some 20 ms of a core and 19 MiB, so that a crowd can log in.
 _hasher = PasswordHash([Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)])
-_AT_ONCE: Final = 2
-_WAITING: Final = 100  # a further call would wait longer than a second, and is refused at once
 _SHORTEST: Final = 12
 _LETTERS: Final = 6
 _T = TypeVar("_T")
+
+
+class _Threads:
+    """Threads beside the event loop.
+
+    Args:
+        count: How many calls they serve at a time.
+        waiting: How many more may wait; a further call would wait longer than a second or two.
+    """
+
+    def __init__(self, name: str, count: int, waiting: int) -> None:
+        self._executor = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._most, self._under_way = count + waiting, 0
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """Compute in one of them.
+
+        Raises:
+            Refused: UNAVAILABLE: Too many calls wait already.
+        """
+        if self._under_way >= self._most:
+            raise Refused(ProblemType.UNAVAILABLE, "Too many passwords are being checked. Try again in a moment.")
+        self._under_way += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        finally:
+            self._under_way -= 1
+
+
+_hashing = _Threads("argon2", count=2, waiting=100)
+_judging = _Threads("strength", count=1, waiting=20)  # of its own: log-ins do not wait for new passwords
 
 
 def prepared(password: str) -> str:
@@ -79,25 +108,21 @@ async def hash_new_password(password: str) -> str:
     Raises:
         Refused: INVALID_REQUEST: The password is too easy to guess.
     """
-    return await _beside(partial(_hash_new, password))
-
-
-def _hash_new(password: str) -> str:
-    if is_easy_to_guess(password):
+    if await _judging.run(partial(is_easy_to_guess, password)):
         message = "is too easy to guess; choose a longer one, or other words"
         detail = "Some fields are not valid: see `errors`."
         raise Refused(ProblemType.INVALID_REQUEST, detail, errors=[{"field": "body.password", "message": message}])
-    return _hasher.hash(prepared(password))
+    return await hash_password(password)
 
 
 async def hash_password(password: str) -> str:
     """The argon2id hash to store; it is computed in a thread, and the event loop goes on."""
-    return await _beside(partial(_hasher.hash, prepared(password)))
+    return await _hashing.run(partial(_hasher.hash, prepared(password)))
 
 
 async def check_password(password: str, password_hash: str | None) -> Verdict:
     """Without a hash the password does not fit, and the check takes the same time."""
-    verdict = await _beside(partial(_check, password, password_hash or _decoy()))
+    verdict = await _hashing.run(partial(_check, password, password_hash or _decoy()))
     return Verdict(verdict.fits and password_hash is not None, verdict.better_hash)
 
 
@@ -107,30 +132,6 @@ def _check(password: str, password_hash: str) -> Verdict:
     if not fits and any(_hasher.verify(spelling, password_hash) for spelling in older):
         return Verdict(fits=True, better_hash=_hasher.hash(first))
     return Verdict(fits, better_hash)
-
-
-async def _beside(work: Callable[[], _T]) -> _T:
-    """Compute in a thread.
-
-    Raises:
-        Refused: UNAVAILABLE: too many calls wait already.
-    """
-    global _under_way
-    if _under_way >= _AT_ONCE + _WAITING:
-        raise Refused(ProblemType.UNAVAILABLE, "Too many people are logging in. Try again in a moment.")
-    _under_way += 1
-    try:
-        return await asyncio.get_running_loop().run_in_executor(_executor(), work)
-    finally:
-        _under_way -= 1
-
-
-_under_way = 0
-
-
-@cache
-def _executor() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="argon2")
 
 
 @cache

@@ -7,8 +7,9 @@ on; otherwise the provider repeats it. A signed message that is not understood i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -18,6 +19,8 @@ from temporalio.client import Client
 
 from adapters.payment.registry import open_webhook_verifiers
 from api.auth.guards import PUBLIC
+from api.edge.rate_counters import LocalCounter
+from api.edge.rate_limits import address_of
 from api.http.deadlines import with_deadline
 from api.http.problems import documented
 from api.http.query_guard import ANY_QUERY
@@ -46,6 +49,8 @@ from workflows.refund_taken_back import RefundTakenBack
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[PUBLIC, ANY_QUERY])
 
+_FORGERIES: Final = (60, 60)  # refused messages of an address, and seconds in which there may be so many
+
 
 class Received(BaseModel):
     """The messages of a notification are stored and handed on."""
@@ -62,6 +67,31 @@ def verifiers(settings: Settings) -> Mapping[str, WebhookVerifier]:
     return open_webhook_verifiers(settings.provider_variables, settings.development_sandbox)
 
 
+def forgeries(settings: Settings) -> LocalCounter | None:
+    """Counts refused messages by their addresses, in this process; None where the settings have no limits."""
+    return LocalCounter(*_FORGERIES) if settings.rate_limits else None
+
+
+@contextmanager
+def _counted_if_refused(request: Request) -> Iterator[None]:
+    """Count a message that is refused.
+
+    Raises:
+        Refused: RATE_LIMITED: Too many messages of this address were. INVALID_SIGNATURE: This one is.
+    """
+    counter: LocalCounter | None = request.app.state.webhook_forgeries
+    address = address_of(request.scope)
+    if counter and (so_far := counter.spend(address, amount=0)).left <= 0:
+        detail = "Too many messages from this address were refused. Wait, then send the message again."
+        raise Refused(ProblemType.RATE_LIMITED, detail, retry_after=so_far.resets_in)
+    try:
+        yield
+    except NotificationRefused as refusal:
+        if counter:
+            counter.spend(address)
+        raise Refused(ProblemType.INVALID_SIGNATURE, f"The message is refused: {refusal}.") from refusal
+
+
 async def _verifier(provider: str, request: Request) -> WebhookVerifier:
     known: Mapping[str, WebhookVerifier] = request.app.state.webhook_verifiers
     if provider not in known:
@@ -73,18 +103,18 @@ async def _verifier(provider: str, request: Request) -> WebhookVerifier:
     "/{provider}",
     name="receive_webhook",
     summary="Receive a payment provider's notification",
-    responses=documented(ProblemType.INVALID_SIGNATURE, ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
+    responses=documented(
+        ProblemType.INVALID_SIGNATURE, ProblemType.NOT_FOUND, ProblemType.RATE_LIMITED, ProblemType.UNAVAILABLE
+    ),
 )
 async def receive(
     request: Request, verifier: Annotated[WebhookVerifier, Depends(_verifier)], opened: Open, engine: PaymentDatabase
 ) -> Received:
     """For payment providers only. A repeated message does no harm, and is processed again."""
-    try:
+    with _counted_if_refused(request):
         messages = verifier.verify(await request.body(), request.headers)
         for news in messages:
             await _take(news, opened, engine)
-    except NotificationRefused as refusal:
-        raise Refused(ProblemType.INVALID_SIGNATURE, f"The message is refused: {refusal}.") from refusal
     return Received(received=len(messages))
 
 

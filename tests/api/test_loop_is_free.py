@@ -10,6 +10,7 @@ import base64
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -21,7 +22,9 @@ from joserfc.jwk import OKPKey
 from api.app import create_app
 from api.auth.tokens import AccessTokens, KeyRing, Principal
 from api.edge.connections import BoundedConfig, ConnectionBounds
-from config.settings import Settings
+from api.edge.rate_counters import Allowance, Counters
+from config.settings import RATE_LIMITS, Settings
+from domain import time_zones
 from domain.identity import Role
 from tests.platform_client import PlatformClient
 from tests.tokens import access_tokens
@@ -102,6 +105,14 @@ def names(size: int) -> bytes:
 
 APART = b'{"a":"' + b"4 " * 30_000 + b'"}'
 NEARLY = (b"1........" * 12 + b"a") * 560
+IBAN = "AB15" + 30 * "-6"
+"""Eighteen parts of it have the first digits, the length and the check digit of a card's number."""
+
+
+def ibans(size: int) -> str:
+    return "/".join([IBAN] * (size // (len(IBAN) + 1)))
+
+
 GET = b"GET /livez HTTP/1.1\r\nHost: a\r\n"
 CHUNKED = b"POST /v1/sessions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
 
@@ -121,6 +132,14 @@ AT_THE_DOOR: dict[str, tuple[bytes, int]] = {
     ),
     "digits in an address": (call("GET", "/v1/nothing?q=" + "4+" * 4000), REFUSED),
     "a long path of digits": (call("GET", "/v1/" + "4-" * 4000), REFUSED),
+    "IBANs in a path": (call("GET", f"/v1/{ibans(3800)}"), REFUSED),
+    "IBANs in a path that is too long": (call("GET", f"/livez/{ibans(15_900)}"), 422),
+    "IBANs in an internal path": (call("GET", f"/internal/{ibans(15_900)}"), 404),
+    "IBANs in a query": (call("GET", f"/v1/nothing?q={ibans(3700)}"), REFUSED),
+    "IBANs in parameters": (call("GET", f"/v1/nothing?{ibans(3700).replace('/', '&')}"), REFUSED),
+    "IBANs in a header": (call("GET", "/v1/nothing", more=f"Idempotency-Key: {ibans(255)}"), REFUSED),
+    "IBANs in a short body": (call("POST", "/v1/nothing", orjson.dumps([ibans(4000)])), REFUSED),
+    "IBANs in 16 KiB": (call("POST", "/v1/nothing", orjson.dumps([ibans(16_000)])), REFUSED),
     "many parameters": (call("GET", "/v1/search?" + "4&" * 4000), 422),
     "950 arrays in 16 KiB": (call("POST", "/v1/sessions", nested(16_000)), 422),
     "950 arrays in 64 KiB": (call("POST", "/v1/sessions", nested(65_000)), 413),
@@ -137,6 +156,8 @@ LOGGED_IN: dict[str, tuple[bytes, int]] = {
     "many names": (names(65_000), 422),
     "digits apart": (APART, REFUSED),
     "nearly digits": (NEARLY, REFUSED),
+    "IBANs": (orjson.dumps([ibans(65_000)]), REFUSED),
+    "900 IBANs": (orjson.dumps([IBAN] * 900), REFUSED),
     "2,000 texts of digits": (orjson.dumps(["4 4 4 4 4 4 4 4 4 4 4 4 4" for _ in range(1999)]), REFUSED),
 }
 
@@ -168,6 +189,19 @@ async def test_what_is_refused_at_the_door_does_not_hold_the_loop(
     assert seconds < LONGEST
 
 
+async def test_the_answer_to_a_call_beyond_its_limit_does_not_hold_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def none_left(*_: object) -> Allowance:
+        return Allowance(quota=1, window=60, left=-1, resets_in=60)
+
+    monkeypatch.setattr(Counters, "spend", none_left)
+    app = create_app(Settings(mode="development", rate_limits=RATE_LIMITS))
+    async with serving(app, lifespan="off") as port:
+        await held(port, call("GET", "/livez"))
+        status, seconds = await at_best(port, call("GET", f"/v1/{ibans(15_900)}"))
+    assert status == 429
+    assert seconds < LONGEST
+
+
 @pytest.mark.parametrize(("body", "status"), LOGGED_IN.values(), ids=LOGGED_IN)
 async def test_a_caller_who_is_logged_in_cannot_hold_the_loop_by_a_large_body(
     door: tuple[int, str], body: bytes, status: int
@@ -183,6 +217,18 @@ async def test_the_first_reader_of_the_description_does_not_hold_the_loop() -> N
         found = [await held(port, call("GET", "/openapi.json")) for _ in range(TRIES)]
     assert found[-1][0] == 200, "on a busy machine the first answers are 503"
     assert max(seconds for _, seconds in found) < LONGEST
+
+
+async def test_the_first_draft_of_a_process_does_not_hold_the_loop(
+    settings: Settings, new_event: dict[str, Any]
+) -> None:
+    token = access_tokens(settings).issue(Principal(uuid4(), frozenset({Role.ORGANIZER})))
+    time_zones._names.cache_clear()  # an earlier test may have read them; the map cannot be forgotten
+    async with serving(create_app(settings, {"catalogue"}), lifespan="on") as port:
+        await held(port, call("POST", "/v1/events", orjson.dumps(new_event | {"name": 1}), token=token))
+        status, seconds = await held(port, call("POST", "/v1/events", orjson.dumps(new_event), token=token))
+    assert status == 201
+    assert seconds < LONGEST
 
 
 async def test_the_watch_sees_a_loop_that_is_held() -> None:
@@ -227,6 +273,8 @@ async def test_no_call_of_any_class_holds_the_loop(settings: Settings, platform:
         "codec, broken": call("POST", "/v1/codec/decode", b"[" * 1_000_000, token=staff),
         "codec, numbers": call("POST", "/v1/codec/decode", numbers(1_000_000), token=staff),
         "webhook": call("POST", "/v1/webhooks/stripe", nested(510_000)),
+        "iyzico, deep": call("POST", "/v1/webhooks/iyzico", b'{"status":' + b"[" * 1000 + b"]" * 1000 + b"}"),
+        "iyzico, wide": call("POST", "/v1/webhooks/iyzico", b'{"status":[' + b"{}," * 170_000 + b"{}]}"),
         "ready": call("GET", "/readyz"),
     }  # fmt: skip
     app = create_app(settings)
@@ -235,4 +283,5 @@ async def test_no_call_of_any_class_holds_the_loop(settings: Settings, platform:
         found = {name: await at_best(port, request) for name, request in calls.items()}
     assert {name: status for name, (status, _) in found.items() if status >= 500} == {}
     assert found["seats"][0] == found["codec"][0] == found["ready"][0] == 200
+    assert found["iyzico, deep"][0] == found["iyzico, wide"][0] == 400
     assert {name: round(seconds, 3) for name, (_, seconds) in found.items() if seconds >= LONGEST} == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import httpx2
 import psycopg
@@ -10,6 +11,7 @@ import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from api.http.problems import KINDS
+from api.identity import passwords
 from api.identity.password_strength import is_easy_to_guess
 from api.identity.passwords import check_password, hash_new_password, hash_password
 from config.settings import Settings
@@ -70,6 +72,38 @@ def test_a_password_with_something_of_its_own_is_no_common_one(password: str) ->
 @pytest.mark.parametrize("password", [*GUESSED, "password" * 25])
 def test_a_password_of_words_names_dates_and_runs_is_easy_to_guess(password: str) -> None:
     assert is_easy_to_guess(password)
+
+
+HARDEST = ["448(+[<66|9!1|70$5+7%24@4({[<36|7[4|70$5", "4@8({[<369!1|70$5+%2" * 2, "|!+" + "1234567890" * 4]
+
+
+@pytest.mark.parametrize("password", HARDEST)
+def test_the_hardest_password_takes_a_few_times_as_long_as_a_plain_one(password: str) -> None:
+    def cost(text: str) -> float:
+        began = time.thread_time()
+        is_easy_to_guess(text)
+        return time.thread_time() - began
+
+    plain = min(cost("correct horse battery staple and my dragon") for _ in range(5))
+    assert min(cost(password) for _ in range(3)) < 30 * plain
+
+
+async def test_a_log_in_does_not_wait_for_new_passwords_and_few_of_those_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    password_hash = await hash_password("correct horse battery")
+
+    def slow(_: str) -> bool:
+        time.sleep(0.1)
+        return False
+
+    monkeypatch.setattr(passwords, "is_easy_to_guess", slow)
+    crowd = [asyncio.create_task(hash_new_password("correct horse battery")) for _ in range(30)]
+    await asyncio.sleep(0)
+    assert (await check_password("correct horse battery", password_hash)).fits
+    assert len([each for each in crowd if each.done() and not each.exception()]) < 5
+    answers = await asyncio.gather(*crowd, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, Refused)]
+    assert {answer.problem.type for answer in refused} == {ProblemType.UNAVAILABLE}
+    assert len(refused) == 30 - 21
 
 
 async def test_a_password_that_takes_long_to_judge_does_not_hold_the_event_loop() -> None:

@@ -138,7 +138,11 @@ def test_what_people_send_is_none(text: str) -> None:
     assert not has_card_number(text)
 
 
-@pytest.mark.parametrize("text", ["4 0 1 " * 10_000, "41 " * 20_000])
+IBAN_OF_CARDS = "AB15" + 30 * "-6" + "/"
+"""An IBAN of which eighteen parts have the first digits, the length and the check digit of a card's number."""
+
+
+@pytest.mark.parametrize("text", ["4 0 1 " * 10_000, "41 " * 20_000, IBAN_OF_CARDS * 1000])
 def test_many_short_groups_of_digits_cost_little_time(text: str) -> None:
     """As much as a body may have. It is compared with a simpler look at every digit, whatever the machine."""
 
@@ -221,3 +225,8 @@ def test_what_its_surroundings_show_to_be_another_number_is_none(written: Callab
 
 def test_an_iban_with_a_wrong_check_digit_hides_no_card_number() -> None:
     assert has_card_number(_blocks(f"AT00{NUMBERS[0]}"))
+
+
+def test_numbers_in_one_iban_are_none_and_those_in_very_many_ibans_count() -> None:
+    assert not has_card_number(IBAN_OF_CARDS)
+    assert has_card_number(IBAN_OF_CARDS * 6)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 
 from adapters.payment.iyzico import IYZICO
-from adapters.payment.iyzico.signatures import is_notification_genuine
+from adapters.payment.iyzico.signatures import (
+    OF_A_NOTIFICATION,
+    OF_A_PAGE_S_NOTIFICATION,
+    is_notification_genuine,
+)
 from domain.payments import NotificationKind, NotificationRefused, ProviderNotification
 
 KINDS = {"SUCCESS": NotificationKind.RESERVED, "FAILURE": NotificationKind.DECLINED}
 OF_REFUNDS = frozenset({"REFUND_RETRY_SUCCESS", "REFUND_RETRY_FAILURE"})
 """iyzico goes on trying a refund that a bank has not made yet, and tells what came of it."""
+
+_LONGEST: Final = 16 * 1024  # bytes; anyone may send a body, and it is parsed before its signature can be checked
+_READ: Final = frozenset({*OF_A_PAGE_S_NOTIFICATION, *OF_A_NOTIFICATION})
 
 
 class IyzicoWebhooks:
@@ -27,7 +34,8 @@ class IyzicoWebhooks:
         """What a notification says.
 
         Raises:
-            NotificationRefused: iyzico has not signed it. Only JSON objects can be signed, by some of their fields.
+            NotificationRefused: iyzico has not signed it. Only JSON objects can be signed, by some of their fields,
+                which are texts and numbers.
         """
         notice = _read(body)
         if not is_notification_genuine(self._secret_key, notice, headers.get("x-iyz-signature-v3", "")):
@@ -55,10 +63,14 @@ def _booking(notice: Mapping[str, Any]) -> UUID | None:
 
 
 def _read(body: bytes) -> dict[str, Any]:
+    if len(body) > _LONGEST:
+        raise NotificationRefused("the body is too long")
     try:
         notice = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise NotificationRefused("the body is not JSON") from error
     if not isinstance(notice, dict):
         raise NotificationRefused("the body is no notification of iyzico's")
+    if not all(isinstance(notice.get(name), str | int | None) for name in _READ):
+        raise NotificationRefused("a signed field is neither text nor a number")
     return notice
