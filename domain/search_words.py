@@ -32,6 +32,12 @@ _DIGITS: Final = str.maketrans("013457", "oieast")
 _SEPARATE_UMLAUTS: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
 _MOST_JOINED: Final = 3
 
+MOST_ASKED: Final = 40
+"""Words of a question; a search engine bounds the clauses of one."""
+
+_LONGEST_ASKED: Final = 200
+"""Letters of a question in their one form: a single character may be eighteen letters and four words (U+FDFA)."""
+
 
 def fold(text: str) -> str:
     """The text in small letters without accents; what stays different are other letters, not other spellings.
@@ -63,8 +69,24 @@ class Chunk(NamedTuple):
 
 def chunks(text: str) -> list[Chunk]:
     """The chunks of a text that have words."""
-    read = (_chunk(part) for part in fold(text).split())
+    return _chunks(fold(text))
+
+
+def _chunks(folded: str) -> list[Chunk]:
+    read = (_chunk(part) for part in folded.split())
     return [chunk for chunk in read if chunk.words]
+
+
+def asked_chunks(question: str) -> list[Chunk]:
+    """The chunks of the beginning of a question, as far as a search reads it."""
+    found: list[Chunk] = []
+    left = MOST_ASKED
+    for chunk in _chunks(fold(question)[:_LONGEST_ASKED]):
+        if len(chunk.words) > left:
+            return [*found, Chunk(chunk.words[:left], ())] if left else found
+        found.append(chunk)
+        left -= len(chunk.words)
+    return found
 
 
 def _chunk(part: str) -> Chunk:

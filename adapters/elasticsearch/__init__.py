@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, ConflictError, NotFoundError, TransportError
 
 from adapters.elasticsearch import cursors, questions
@@ -116,7 +117,7 @@ class EventSearch:
         """Find one page of events.
 
         Raises:
-            Refused: INVALID_REQUEST for a cursor that is not from this search.
+            Refused: INVALID_REQUEST for a cursor that is not from this search, and for a question that is too much.
         """
         cursor = cursors.read(query)
         currency = cursor.currency if cursor else await self._currency(query)
@@ -133,7 +134,7 @@ class EventSearch:
         )
 
     async def _ask(self, query: SearchQuery, cursor: cursors.Cursor | None) -> Any:
-        async with _unavailable():
+        async with _asking():
             try:
                 return await self._client.search(
                     index=self._alias,
@@ -156,7 +157,7 @@ class EventSearch:
         if query.currency or not query.compares_prices:
             return query.currency
         unpriced = query.model_copy(update={"price_min": None, "price_max": None})
-        async with _unavailable():
+        async with _asking():
             answer = await self._client.search(
                 index=self._alias,
                 query={"bool": {"must": questions.matching(unpriced), "filter": questions.filters(unpriced)}},
@@ -169,7 +170,7 @@ class EventSearch:
     async def suggest(self, q: str) -> list[str]:
         """Names of events on sale with words that begin with those of `q`, the next event first."""
         to_come = {"range": {"starts_at": {"gte": "now"}}}
-        async with _unavailable():
+        async with _asking():
             answer = await self._client.search(
                 index=self._alias,
                 query={"bool": {"must": questions.beginning(q), "filter": [*questions.ON_SALE, to_come]}},
@@ -232,3 +233,18 @@ async def _unavailable() -> AsyncIterator[None]:
         if error.status_code in (404, 429) or error.status_code >= 500:
             raise Refused(ProblemType.UNAVAILABLE, "Search is not available right now.") from error
         raise
+
+
+@asynccontextmanager
+async def _asking() -> AsyncIterator[None]:
+    """As `_unavailable`, for the questions of clients: one that Elasticsearch refuses is theirs."""
+    try:
+        async with _unavailable():
+            yield
+    except BadRequestError as error:
+        structlog.get_logger().warning("question refused", error=error.error)
+        raise Refused(
+            ProblemType.INVALID_REQUEST,
+            "query.q: the search cannot answer this question. Ask with fewer words.",
+            errors=[{"field": "query.q", "message": "has too many words"}],
+        ) from error

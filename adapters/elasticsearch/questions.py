@@ -27,7 +27,7 @@ def matching(query: SearchQuery) -> Clause:
     """What a hit's words have to be, and how well they fit."""
     if not query.q:
         return {"match_all": {}}
-    found = search_words.chunks(query.q)
+    found = search_words.asked_chunks(query.q)
     if not found:
         return _scored({"term": {"whole": search_words.whole(query.q)}}, _WHOLE_NAME)
     text = " ".join(word for chunk in found for word in chunk.words)
@@ -47,7 +47,7 @@ def matching(query: SearchQuery) -> Clause:
 
 def beginning(q: str) -> Clause:
     """Names with words that begin as those of `q` do."""
-    found = search_words.chunks(q)
+    found = search_words.asked_chunks(q)
     if not found:
         return {"term": {"whole": search_words.whole(q)}}
     return {"bool": {"filter": _every_chunk(found, tolerant=False)}}

@@ -24,7 +24,7 @@ class Charge(NamedTuple):
     """One try to charge a buyer.
 
     Attributes:
-        id: The same for each repetition of the call.
+        id: The same for each repetition of the call, and for no other booking's.
         booking_id: The booking that is paid, or one of whose seats is exchanged.
         card: The provider's token for the card; None if the buyer chooses on the provider's page.
     """

@@ -23,14 +23,17 @@ class AuditRecorder(NamedTuple):
     audit_log_client: AuditLogClient
     request: Request
 
-    async def record(self, caller: Principal, action: str, object: str, *, reason: str | None = None) -> None:
+    async def record(
+        self, caller: Principal, action: str, object: str, *, reason: str | None = None, typed: str | None = None
+    ) -> None:
         """Record what a person is about to do.
 
         Args:
             caller: The person.
             action: Such as `refund.ordered`.
-            object: Such as `booking/<id>`.
+            object: Such as `booking/<id>`. It is never erased: nothing that a person has typed may be in it.
             reason: Why, in the person's own words. It may be personal data, so it is sealed with the origin.
+            typed: What the person searched for, which is sealed, too.
 
         Raises:
             Refused: UNAVAILABLE: identity cannot record it.
@@ -41,21 +44,21 @@ class AuditRecorder(NamedTuple):
             roles=tuple(sorted(caller.roles)),
             action=action,
             object=object,
-            origin=origin_of(self.request, caller.client_id, reason).decode(),
+            origin=origin_of(self.request, caller.client_id, reason=reason, typed=typed).decode(),
             request_id=readable_request_id(self.request),
         )
         await self.audit_log_client.record(entry)
 
 
-def origin_of(request: Request, client_id: UUID | None = None, reason: str | None = None) -> bytes:
-    """The address and application that a request comes from, and its reason, as JSON. It is personal data: seal it.
+def origin_of(request: Request, client_id: UUID | None = None, **words: str | None) -> bytes:
+    """The address and application that a request comes from, and its words, as JSON. It is personal data: seal it.
 
     A request id that is no UUID is here, too: the caller has written it, and may have written a name.
     """
     agent = request.headers.get("user-agent", "")[:_LONGEST_AGENT]
     origin = {"user_agent": agent, "address": request.client.host if request.client else None}
     own = None if readable_request_id(request) else request.scope.get("request_id")
-    more = {"request_id": own, "client_id": client_id, "reason": reason}
+    more = {"request_id": own, "client_id": client_id, **words}
     return orjson.dumps(origin | {name: value for name, value in more.items() if value})
 
 

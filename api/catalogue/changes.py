@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any, Final, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.http.deadlines import CHANGE_WAIT
 from api.http.sagas import WorkflowClosed, start
 from domain.event_cancellations import Estimate
 from domain.problems import ProblemType, Refused
@@ -19,9 +20,6 @@ from workflows.publication import PublishEvent
 
 Result = TypeVar("Result")
 
-_WAIT: Final = 20
-"""Seconds for the places to be copied; the workflow goes on when the API stops waiting."""
-
 
 async def publish(temporal: Client, event_id: UUID) -> None:
     """Put an event on sale.
@@ -29,27 +27,34 @@ async def publish(temporal: Client, event_id: UUID) -> None:
     Raises:
         Refused: OUTCOME_UNKNOWN: It takes longer than usual.
     """
-    publication = await start(temporal, PublishEvent.run, event_id, start_publication(event_id))
-    await _outcome(publication.result())
+
+    async def published() -> None:
+        await (await start(temporal, PublishEvent.run, event_id, start_publication(event_id))).result()
+
+    await _outcome(published())
 
 
 async def estimate(temporal: Client, event_id: UUID) -> Estimate:
     """What it would mean to cancel an event; raises as `publish` does."""
-    options = start_event_cancellation_estimate(event_id)
-    return await _outcome((await start(temporal, EstimateCancellation.run, event_id, options)).result())
+
+    async def estimated() -> Estimate:
+        options = start_event_cancellation_estimate(event_id)
+        return await (await start(temporal, EstimateCancellation.run, event_id, options)).result()
+
+    return await _outcome(estimated())
 
 
 async def cancel(temporal: Client, command: CancelEvent) -> None:
     """Stop an event's sales; its bookings are cancelled and refunded afterwards. Raises as `publish` does."""
+    await _outcome(_sales_stopped(temporal, command))
+
+
+async def _sales_stopped(temporal: Client, command: CancelEvent) -> None:
     options = start_event_cancellation(command.event_id)
     try:
         cancellation = await start(temporal, EventCancellation.run, command, options)
     except WorkflowClosed:
         return  # it has completed already
-    await _outcome(_sales_stopped(cancellation))
-
-
-async def _sales_stopped(cancellation: WorkflowHandle[Any, Any]) -> None:
     try:
         await cancellation.execute_update(EventCancellation.sales_stopped)
     except RPCError as error:
@@ -61,10 +66,10 @@ async def _sales_stopped(cancellation: WorkflowHandle[Any, Any]) -> None:
 
 async def _outcome(answer: Awaitable[Result]) -> Result:
     try:
-        async with asyncio.timeout(_WAIT):
+        async with asyncio.timeout(CHANGE_WAIT):
             return await answer
-    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+    except (TimeoutError, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError):
         raise Refused(
             ProblemType.OUTCOME_UNKNOWN,
-            "This takes longer than usual and goes on. Read the event again to see the outcome.",
+            "This takes longer than usual, and may go on. Read the event again to see the outcome.",
         ) from None

@@ -10,6 +10,7 @@ import structlog
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.http.deadlines import CHANGE_WAIT
 from api.http.problems import UNAVAILABLE, respond
 from config.settings import Settings
 from domain.problems import Problem, ProblemType
@@ -21,8 +22,9 @@ _OF_SAGAS: Final = re.compile(r"/v1/(?:bookings(?:/.*)?|events/[^/]+/(?:publish|
 """Calls that start a saga or wait for one. They bound their own waits, and say that the outcome is unknown."""
 
 _DONE_OR_NOT: Final = Problem(
-    type=ProblemType.UNAVAILABLE,
-    detail="A part of the service did not answer in time. The change may have been made: read the state first.",
+    type=ProblemType.OUTCOME_UNKNOWN,
+    detail="A part of the service did not answer in time. The change may have been made: read the state first, or "
+    "repeat the call with the same Idempotency-Key.",
 )
 
 
@@ -31,7 +33,8 @@ class AnswerTime:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._longest = max(settings.hold_wait, settings.payment_wait) + _SECONDS
+        # A saga's command calls servers before its wait and after it.
+        self._longest = max(settings.hold_wait, settings.payment_wait, CHANGE_WAIT) + 2 * _SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request; 503 in its place if its answer has not begun in time."""

@@ -11,6 +11,9 @@ T = TypeVar("T")
 DEADLINE: Final = 1.5
 """Seconds, so that a caller has the 503 within two."""
 
+CHANGE_WAIT: Final = 20.0
+"""Seconds for an event's workflow to publish or cancel it; the workflow goes on when the API stops waiting."""
+
 _abandoned: set[asyncio.Future[Any]] = set()
 
 

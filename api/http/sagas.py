@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -152,6 +154,15 @@ def _refusal(error: WorkflowUpdateFailedError, about: Mapping[str, str]) -> Exce
 def unknown(about: Mapping[str, str]) -> Refused:
     """The command was sent, and its outcome is not known yet."""
     return Refused(ProblemType.OUTCOME_UNKNOWN, _REPEAT, **about)
+
+
+@contextmanager
+def after_order(about: Mapping[str, str]) -> Iterator[None]:
+    """Where a command was sent, and what came of it cannot be read, its outcome is unknown: something was ordered."""
+    try:
+        yield
+    except (OSError, SQLAlchemyError) as error:
+        raise unknown(about) from error
 
 
 async def notify_workflow(temporal: Client, workflow_id: str) -> bool:

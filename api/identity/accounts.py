@@ -109,29 +109,28 @@ async def register(body: Registration, context: Identity) -> User:
     The answer is the same if the address has an account already. Then nothing is changed, the `id` belongs to no
     account, and the mail says so to its owner.
     """
-    profile = Profile(email=body.email, name=body.name)
+    # Its moment is in it, so that it must be made alike whether or not the address has an account.
+    id, profile = uuid7(), Profile(email=body.email, name=body.name)
     async with in_even_time():
         password_hash = await hash_new_password(body.password)
         async with context.engine.begin() as connection:
-            account = await _made(connection, context, profile, password_hash)
-            if account is None:
+            if not await _made(connection, context, id, profile, password_hash):
                 await _notify_owner(connection, context, profile.email)
-    id = account.id if account else uuid7()
     return User(id=id, email=profile.email, name=profile.name, roles=[Role.CUSTOMER])
 
 
 async def _made(
-    connection: AsyncConnection, context: IdentityContext, profile: Profile, password_hash: str
-) -> Account | None:
-    """The new account; None if the address has one already."""
+    connection: AsyncConnection, context: IdentityContext, id: UUID, profile: Profile, password_hash: str
+) -> bool:
+    """Make a new account; False if the address has one already."""
     account = await accounts.register(
-        connection, context.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER}
+        connection, context.vault, profile, password_hash=password_hash, roles={Role.CUSTOMER}, id=id
     )
     if account:
         await mail_tokens.send(connection, context.vault, account.id, Purpose.VERIFICATION)
         caller = Principal(account.id, account.roles)
         await context.record(connection, caller, "account.registered", of_user(account.id))
-    return account
+    return account is not None
 
 
 async def _notify_owner(connection: AsyncConnection, context: IdentityContext, email: str) -> None:

@@ -104,10 +104,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schemas.pop(name, None)
     schemas |= SCHEMAS
     components["headers"] = HEADERS
-    for operation in _operations(document):
-        _add_problems(operation)
-        _describe_stream(operation)
     for method, operation in _methods(document):
+        _add_problems(method, operation)
+        _describe_stream(operation)
         describe_headers(method, operation)
         describe_parameters(operation)
     _add_domain_events(schemas)
@@ -116,11 +115,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
     return document
 
 
-def _add_problems(operation: dict[str, Any]) -> None:
+def _add_problems(method: str, operation: dict[str, Any]) -> None:
     answers = operation["responses"]
     if "422" in answers and MEDIA_TYPE not in answers["422"].get("content", {}):
         answers |= _problems(ProblemType.INVALID_REQUEST)
-    for status, answer in _problems(*_everywhere(operation)).items():
+    for status, answer in _problems(*_everywhere(method, operation)).items():
         _merge(answers.setdefault(status, answer), answer)
     answers["default"] = {"description": "Any other problem", "content": _ANY_PROBLEM}
 
@@ -149,10 +148,12 @@ def _problems(*types: ProblemType) -> dict[str, Any]:
     return {str(status): answer for status, answer in documented(*types).items()}
 
 
-def _everywhere(operation: Mapping[str, Any]) -> Iterator[ProblemType]:
+def _everywhere(method: str, operation: Mapping[str, Any]) -> Iterator[ProblemType]:
     """The problems of what surrounds all routes, so that no route has to list them."""
     yield from (ProblemType.RATE_LIMITED, ProblemType.UNAVAILABLE, ProblemType.INVALID_REQUEST)
     yield ProblemType.HEADERS_TOO_LARGE
+    if method != "get":
+        yield ProblemType.OUTCOME_UNKNOWN
     if operation.get("security"):
         yield ProblemType.UNAUTHENTICATED
     if "requestBody" in operation:

@@ -56,11 +56,13 @@ async def find_payments(
     """Give exactly one parameter. Each call is recorded in the audit log. `booking_id` leads to the booking."""
     if (provider_id is None) == (booking_id is None):
         raise Refused(ProblemType.INVALID_REQUEST, "Give exactly one of provider_id, booking_id.", field="query")
-    object_ = f"booking/{booking_id}" if booking_id else f"payment/{provider_id}"
-    await recorder.record(caller, "payment.searched", object_)
 
     async def read() -> list[FoundAttempt]:
         async with engine.connect() as connection:
             return await search.find(connection, provider_id=provider_id, booking_id=booking_id)
 
-    return FoundPayments(payments=[FoundPayment(**each._asdict()) for each in await with_deadline(read())])
+    found = await with_deadline(read())
+    bookings = [booking_id] if booking_id else dict.fromkeys(each.booking_id for each in found)
+    for object_ in [f"booking/{id}" for id in bookings] or ["payment/unknown"]:
+        await recorder.record(caller, "payment.searched", object_, typed=provider_id)
+    return FoundPayments(payments=[FoundPayment(**each._asdict()) for each in found])

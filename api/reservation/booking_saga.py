@@ -41,6 +41,7 @@ async def hold(
         Refused: The outcome is not known (`outcome-unknown`).
     """
     asked_by = str(uuid4())
+    until = time.monotonic() + wait
     outcome = await start_or_attach(
         temporal,
         BookingWorkflow.run,
@@ -53,7 +54,7 @@ async def hold(
         wait=wait,
     )
     if outcome.problem and outcome.asked_by != asked_by:
-        return await hold(temporal, request, wait=wait, was_refused=True)
+        return await hold(temporal, request, wait=until - time.monotonic(), was_refused=True)
     return outcome
 
 

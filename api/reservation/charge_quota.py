@@ -37,14 +37,14 @@ async def counted(
     Args:
         context: Of the request.
         booking_id: The booking that is paid, or one of whose seats is exchanged.
-        id: The same for each repetition of the call.
+        id: The same for each repetition of the call. A client may use one key for each of its bookings.
         provider: Who charges.
         card: The provider's token for the card, if the buyer named one.
 
     Raises:
         Refused: RATE_LIMITED: The booking or the card was tried too often.
     """
-    charge = Charge(id, booking_id, provider, card)
+    charge = Charge(f"{booking_id}:{id}", booking_id, provider, card)
     wait = await context.charge_quota.admit(charge)
     if wait:
         detail = "This booking, or this card, was charged in vain too often. Wait, then try again."

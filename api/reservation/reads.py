@@ -6,12 +6,11 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends
-from sqlalchemy.exc import SQLAlchemyError
 
 from api.auth.guards import BookingReader, Buyer
 from api.auth.tokens import Principal
 from api.http.deadlines import with_deadline
-from api.http.sagas import unknown
+from api.http.sagas import after_order, unknown
 from api.reservation.booking_saga import about
 from api.reservation.context import Reservation, ReservationContext
 from db.engine import autocommit
@@ -60,10 +59,8 @@ async def current_booking(context: ReservationContext, booking_id: UUID) -> Book
     Raises:
         Refused: OUTCOME_UNKNOWN: It cannot be read.
     """
-    try:
+    with after_order(about(booking_id)):
         booking = await find_booking(context, booking_id)
-    except (OSError, SQLAlchemyError) as error:
-        raise unknown(about(booking_id)) from error
     if booking is None:
         raise unknown(about(booking_id))
     return booking
@@ -122,10 +119,8 @@ async def with_details(context: ReservationContext, booking: Booking) -> Booking
     Raises:
         Refused: OUTCOME_UNKNOWN: It cannot be read.
     """
-    try:
+    with after_order(about(booking.id)):
         found = await with_deadline(_facts(context, booking.id))
-    except (OSError, SQLAlchemyError) as error:
-        raise unknown(about(booking.id)) from error
     if found is None:
         raise unknown(about(booking.id))
     return describe(booking, found[1])

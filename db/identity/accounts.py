@@ -48,10 +48,16 @@ class Credentials:
 
 
 async def register(
-    connection: AsyncConnection, vault: Vault, profile: Profile, *, password_hash: str, roles: Collection[Role]
+    connection: AsyncConnection,
+    vault: Vault,
+    profile: Profile,
+    *,
+    password_hash: str,
+    roles: Collection[Role],
+    id: UUID | None = None,
 ) -> Account | None:
-    """Create an account and publish its id; None if the address has one already."""
-    user_id = uuid7()
+    """Create an account and publish its id, by default a new one; None if the address has an account already."""
+    user_id = id or uuid7()
     key, wrapped = vault.new_key(user_id)
     made = await connection.execute(
         insert_or_not(UserRow)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, delete, func, insert, select, text, update
+from sqlalchemy import Select, and_, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.identity.tables import TeamMemberRow, TeamRow, UserRow
+from db.identity.tables import DomainEventRow, TeamMemberRow, TeamRow, UserRow
 from db.outbox import append
 from domain.domain_events import UserInvitedToTeam
 from domain.identity import TeamRole
@@ -18,6 +19,8 @@ from domain.problems import ProblemType, Refused
 
 MOST_MEMBERS: Final = 100
 MOST_PARTS: Final = 20  # of one person; each of their tokens contains all
+_PAUSE: Final = timedelta(minutes=1)  # between two mails to one person
+_PAUSE_OF_A_TEAM: Final = timedelta(days=1)  # between two for the same team
 
 
 class Member(NamedTuple):
@@ -125,7 +128,7 @@ def _owners(team: Team) -> set[UUID]:
 async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: TeamRole) -> None:
     """Invite a person to a locked team, or change a member's or an invited person's role.
 
-    A mail goes to a person who is invited for the first time.
+    A mail goes to a person who is invited, but for those who have just had one.
 
     Raises:
         Refused: There is no such person, the team is full, or it would be left without an owner.
@@ -136,7 +139,7 @@ async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: Team
         raise Refused(ProblemType.NOT_FOUND, "There is no such user.")
     if role is not TeamRole.OWNER:
         _keep_an_owner(team, user_id)
-    if user_id not in {member.user_id for member in team.members}:
+    if user_id not in {member.user_id for member in team.members} and not await _has_a_mail(connection, user_id, team):
         await append(connection, user_id, UserInvitedToTeam(user_id=user_id, team_id=team.id))
     member = upsert(TeamMemberRow).values(team_id=team.id, user_id=user_id, role=role)
     await connection.execute(
@@ -146,6 +149,20 @@ async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: Team
             where=text("team_members.role <> excluded.role"),  # an update without a change would end the tokens
         )
     )
+
+
+async def _has_a_mail(connection: AsyncConnection, user_id: UUID, team: Team) -> bool:
+    """Whether a person whose row is locked has just had a mail about an invitation: who invites may take it back."""
+    row = DomainEventRow
+    mailed = select(row.id).where(
+        row.aggregate_id == user_id,
+        row.type == UserInvitedToTeam.model_fields["type"].default,
+        or_(
+            row.occurred_at > func.now() - _PAUSE,
+            and_(row.occurred_at > func.now() - _PAUSE_OF_A_TEAM, row.data["team_id"].astext == str(team.id)),
+        ),
+    )
+    return await connection.scalar(mailed.limit(1)) is not None
 
 
 async def of_person(connection: AsyncConnection, user_id: UUID) -> list[Part]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from adapters.redis.charge_quota import Charge, ChargeQuota
 from adapters.redis.hold_quota import Hold, HoldCaps, HoldQuota
+from api.reservation import charge_quota
+from domain.problems import ProblemType, Refused
 from stack import Stack
 from tests.own_redis import own_redis
 
@@ -95,6 +98,22 @@ async def test_tries_in_vain_are_limited_by_booking_and_by_card(redis: Redis) ->
     assert [await quota.admit(each) == 0 for each in elsewhere] == [True, True, False]  # refused tries count nowhere
     await quota.forget(made)
     assert await quota.admit(Charge("after", booking, "stripe", None)) == 0
+
+
+async def test_one_key_for_many_bookings_does_not_evade_the_limit_of_a_card(redis: Redis) -> None:
+    context: Any = SimpleNamespace(charge_quota=ChargeQuota(redis, 10, 20))
+    card = f"pm_{uuid4().hex}"
+
+    async def declined(booking_id: UUID) -> ProblemType:
+        with pytest.raises(Refused) as refused:
+            async with charge_quota.counted(context, booking_id, "pay:key", "stripe", card):
+                raise Refused(ProblemType.PAYMENT_DECLINED, "The card was declined.")
+        return refused.value.problem.type
+
+    first, *others = [uuid4() for _ in range(21)]
+    assert [await declined(first) for _ in range(2)] == [ProblemType.PAYMENT_DECLINED] * 2, "counted once"
+    answers = [await declined(each) for each in others]
+    assert answers == [ProblemType.PAYMENT_DECLINED] * 19 + [ProblemType.RATE_LIMITED]
 
 
 @pytest.mark.parametrize("quota", ["holds", "charges"])

@@ -87,6 +87,13 @@ def test_a_call_says_what_it_is_and_how_it_may_be_refused(operation: dict[str, A
     assert all(each["description"] for each in operation.get("parameters", ()))
 
 
+def test_the_outcome_of_each_call_that_changes_something_may_be_unknown() -> None:
+    for path, methods in SCHEMA["paths"].items():
+        for method in methods.keys() - {"get"}:
+            kinds = methods[method]["responses"]["503"]["content"][MEDIA_TYPE]["examples"].keys()
+            assert kinds >= {"unavailable", "outcome-unknown"}, f"{method} {path}"
+
+
 @pytest.mark.parametrize("operation", list(operations()))
 def test_every_answer_names_its_headers(operation: dict[str, Any]) -> None:
     sent = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "header"}

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock
 from uuid import UUID, uuid4
 
 import httpx2
+import orjson
 import psycopg
 import pytest
+from starlette.requests import Request
 
+from adapters.internal.audit_log import AuditEntry
+from api.auth.audit import AuditRecorder
+from api.auth.tokens import Principal
+from domain.identity import Role
 from tests.api.conftest import Join
 from tests.api.people import problem
 from tests.api.test_audit_log import entries, user
@@ -62,9 +71,29 @@ async def test_support_finds_a_payment_by_the_providers_id_and_by_its_booking(
         assert (payment["booking_id"], payment["provider"], payment["provider_id"]) == (booking, "stripe", intent["id"])
         assert (payment["state"], payment["amount"], payment["currency"]) == ("captured", 5000, "EUR")
     searched = [(user(support), "customer,support", "payment.searched")]
-    assert entries(superuser, f"payment/{intent['id']}") == searched
-    none = await client.get("/v1/support/payments", params={"provider_id": "pi_none"}, headers=support.headers)
+    assert [each for each in entries(superuser, f"booking/{booking}") if each[0] == user(support)] == searched * 2
+
+
+async def test_what_support_types_into_a_search_is_sealed_in_the_audit_log(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    support, typed = await join("support"), f"{uuid4()}@example.test"
+    none = await client.get("/v1/support/payments", params={"provider_id": typed}, headers=support.headers)
     assert none.json() == {"payments": []}
+    written = "SELECT object, origin FROM audit_log WHERE action = 'payment.searched' AND actor = %s"
+    [(object_, origin)] = superuser.execute(written, [user(support)]).fetchall()
+    assert (object_, typed.encode() in origin) == ("payment/unknown", False)
+
+
+async def test_what_a_request_says_is_in_the_origin_of_its_entry() -> None:
+    kept: list[AuditEntry] = []
+    log: Any = SimpleNamespace(record=AsyncMock(side_effect=kept.append))
+    request = Request({"type": "http", "headers": [], "request_id": str(uuid4()), "client": ("192.0.2.1", 1)})
+    caller = Principal(uuid4(), frozenset({Role.SUPPORT}))
+    await AuditRecorder(log, request).record(caller, "payment.searched", "payment/unknown", typed="a@example.test")
+    [entry] = kept
+    assert entry.object == "payment/unknown"
+    assert orjson.loads(entry.origin)["typed"] == "a@example.test"
 
 
 @pytest.mark.parametrize(

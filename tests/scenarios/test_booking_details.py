@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -184,6 +185,7 @@ async def test_my_bookings_are_filtered_by_status_and_by_the_day_at_the_venue(pl
         ("to=tomorrow", "query.to"),
         ("from=2030-05-02&to=2030-05-01", "query.from"),
         ("cursor=1", "query.cursor"),
+        (f"cursor={uuid4()}", "query.cursor"),
     ],
 )
 async def test_a_filter_that_makes_no_sense_is_refused_by_name(
@@ -191,6 +193,14 @@ async def test_a_filter_that_makes_no_sense_is_refused_by_name(
 ) -> None:
     answer = await platform.new_buyer().get(f"/v1/me/bookings?{query}")
     assert (answer.status_code, [each["field"] for each in answer.json()["errors"]]) == (422, [field])
+
+
+async def test_the_booking_of_another_buyer_is_no_cursor(platform: PlatformClient) -> None:
+    event, buyer, other = await platform.event(), platform.new_buyer(), platform.new_buyer()
+    booking = await buyer.held(event, "A-1-1")
+    assert (await buyer.get(f"/v1/me/bookings?cursor={booking}")).json()["bookings"] == []
+    answer = await other.get(f"/v1/me/bookings?cursor={booking}")
+    assert (answer.status_code, [each["field"] for each in answer.json()["errors"]]) == (422, ["query.cursor"])
 
 
 async def test_a_day_is_that_of_the_venue_and_not_of_utc(platform: PlatformClient) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx2
+import psycopg
 import pytest
 
 from config.settings import Settings
@@ -156,6 +157,20 @@ async def test_an_invited_person_gets_one_mail_with_no_text_of_the_team(
         assert (await client.put(path, json={"role": role}, headers=owner.headers)).status_code == 200
     [mail] = await eventually(lambda: mailbox.mails(person.email, "You are invited to a team"), within=60)
     assert name not in str(mail)
+
+
+async def test_an_invitation_that_is_repeated_or_of_another_team_is_no_second_mail(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    owner, person = await join("organizer"), await join()
+    for name in ("Globe", "Rose"):
+        team = (await client.post("/v1/teams", json={"name": name}, headers=owner.headers)).json()["id"]
+        path = f"/v1/teams/{team}/members/{person.id}"
+        for _ in range(2):
+            assert (await client.put(path, json={"role": "staff"}, headers=owner.headers)).status_code == 200
+            assert (await client.delete(path, headers=owner.headers)).status_code == 200
+    invited = "SELECT count(*) FROM domain_events WHERE aggregate_id = %s AND type = 'user.invited_to_team'"
+    assert superuser.execute(invited, [person.id]).fetchone() == (1,)
 
 
 async def test_a_person_belongs_to_so_many_teams_at_most(client: httpx2.AsyncClient, join: Join) -> None:

@@ -14,9 +14,11 @@ from fastapi import Request, Response
 from api.http.problems import respond
 from api.identity.login import NO_STORE
 from api.identity.oauth.server import Answer, OAuthRequest
-from domain.problems import Problem, ProblemType
+from domain.problems import Problem, ProblemType, Refused
 
 _TYPES: Final = {401: ProblemType.UNAUTHENTICATED, 403: ProblemType.FORBIDDEN}
+_FORM: Final = "application/x-www-form-urlencoded"
+_JSON: Final = "application/json"
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]{0,2000}")
 _DEFAULT_DETAIL: Final = {"invalid_grant": "The code or token is invalid or has expired."}
 
@@ -34,10 +36,14 @@ async def form_of(request: Request, *, free: frozenset[str] = frozenset()) -> di
 
     Raises:
         BadForm: A field is repeated, too long, or has characters that OAuth does not allow.
+        Refused: UNSUPPORTED_MEDIA_TYPE: The body is of another type. A card number in it is looked for by its type.
     """
     raw = await request.body()
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if raw and kind not in (_FORM, _JSON):
+        raise Refused(ProblemType.UNSUPPORTED_MEDIA_TYPE, f"Send the body as `Content-Type: {_FORM}`.")
     try:
-        if request.headers.get("content-type", "").startswith("application/json"):
+        if kind == _JSON:
             pairs = list(orjson.loads(raw).items())
         else:
             pairs = parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=40)

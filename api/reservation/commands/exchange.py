@@ -14,7 +14,7 @@ from adapters.payment.registry import find_provider
 from api.auth.tokens import Principal
 from api.http.deadlines import with_deadline
 from api.http.idempotency import digest, exchange_id_for, known_or_planned, refuse_other_body
-from api.http.sagas import WorkflowClosed, answer, start_or_attach, unknown
+from api.http.sagas import WorkflowClosed, after_order, answer, start_or_attach, unknown
 from api.reservation import charge_quota
 from api.reservation.answers import Answer, refusal
 from api.reservation.booking_saga import about
@@ -66,7 +66,8 @@ async def abandon_exchange(context: ReservationContext, booking_id: UUID, exchan
         update = saga.execute_update(ExchangeWorkflow.abandon)
         with suppress(WorkflowClosed):  # it has just ended by itself
             await answer(update, about=about(booking_id), wait=context.settings.payment_wait)
-        found = await require_exchange(context, booking_id, exchange_id)
+        with after_order(about(booking_id)):
+            found = await require_exchange(context, booking_id, exchange_id)
     if found.state is ExchangeState.COMPLETED:
         raise Refused(ProblemType.WRONG_STATE, "The exchange is completed.", exchange_id=str(exchange_id))
     return found
@@ -162,7 +163,8 @@ async def _start(context: ReservationContext, request: ExchangeRequest) -> Excha
 
 async def _current(context: ReservationContext, request: ExchangeRequest) -> Exchange:
     """The exchange after its workflow has ended."""
-    known = await with_deadline(_prepare(context, request))
+    with after_order(about(request.booking_id)):
+        known = await with_deadline(_prepare(context, request))
     if known is None:
         raise unknown(about(request.booking_id))
     return known

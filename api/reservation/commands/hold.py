@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -11,7 +12,7 @@ from adapters.redis.seat_locks import ColdEvent, Places
 from api.auth.tokens import Principal
 from api.http.deadlines import with_deadline
 from api.http.idempotency import booking_id_for, digest, refuse_other_body
-from api.http.sagas import WorkflowClosed, unknown
+from api.http.sagas import WorkflowClosed, after_order, unknown
 from api.reservation import booking_saga, hold_quota
 from api.reservation.answers import as_first_answered, refusal
 from api.reservation.booking_saga import about
@@ -39,11 +40,12 @@ async def hold(context: ReservationContext, buyer: Principal, body: BookingBody,
     """
     booking_id = booking_id_for(buyer.user_id, key, secret(context.settings.booking_id_secret))
     found = await with_deadline(_prepare(context, body, buyer.user_id, booking_id))
+    until = time.monotonic() + context.settings.hold_wait
     if isinstance(found, BookingRequest):
         async with hold_quota.counted(context, buyer, found):
-            return await _hold(context, found)
+            return await _hold(context, found, until)
     if found.may_be_lost:
-        return await _hold(context, found.request, again=True)
+        return await _hold(context, found.request, until, again=True)
     return as_first_answered(found.booking)
 
 
@@ -88,13 +90,18 @@ async def _refuse_taken(context: ReservationContext, request: BookingRequest) ->
 
 
 async def _hold(
-    context: ReservationContext, request: BookingRequest, *, again: bool = False, was_refused: bool = False
+    context: ReservationContext,
+    request: BookingRequest,
+    until: float,
+    *,
+    again: bool = False,
+    was_refused: bool = False,
 ) -> Booking:
-    wait = context.settings.hold_wait
+    wait = until - time.monotonic()
     try:
         outcome = await booking_saga.hold(context.temporal, request, wait=wait, again=again, was_refused=was_refused)
     except WorkflowClosed:
-        return await _after_its_end(context, request, was_refused=was_refused)
+        return await _after_its_end(context, request, until, was_refused=was_refused)
     refuse_other_body(outcome.body_sha256, request.body_sha256)
     if outcome.booking is None:
         assert outcome.problem is not None
@@ -102,11 +109,14 @@ async def _hold(
     return as_first_answered(outcome.booking)
 
 
-async def _after_its_end(context: ReservationContext, request: BookingRequest, *, was_refused: bool) -> Booking:
+async def _after_its_end(
+    context: ReservationContext, request: BookingRequest, until: float, *, was_refused: bool
+) -> Booking:
     """A saga that has completed without a booking has refused the hold, which may be tried again."""
-    booking = await find_booking(context, request.id)
+    with after_order(about(request.id)):
+        booking = await find_booking(context, request.id)
     if booking:
         return as_first_answered(booking)
     if was_refused:
         raise unknown(about(request.id))  # the saga that was started for this call has ended at the same moment
-    return await _hold(context, request, was_refused=True)
+    return await _hold(context, request, until, was_refused=True)

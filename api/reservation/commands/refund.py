@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.auth.tokens import Principal
 from api.http.deadlines import with_deadline
 from api.http.idempotency import digest, known_or_planned, refund_id_for, refuse_other_body
-from api.http.sagas import WorkflowClosed, start_or_attach, unknown
+from api.http.sagas import WorkflowClosed, after_order, start_or_attach, unknown
 from api.http.schemas import RequestModel
 from api.reservation.answers import refusal
 from api.reservation.booking_saga import about
@@ -125,7 +125,8 @@ async def _start(context: ReservationContext, request: RefundRequest) -> RefundO
 
 async def _current(context: ReservationContext, request: RefundRequest) -> Refund:
     """The refund after its workflow has ended."""
-    known = await with_deadline(_prepare(context, request))
+    with after_order(about(request.booking_id)):
+        known = await with_deadline(_prepare(context, request))
     if known is None:
         raise unknown(about(request.booking_id))
     return known

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation.tables import BookingRow, DomainEventRow, EventRow
 from domain.bookings import BookingStatus
+from domain.problems import ProblemType, Refused
 from domain.time_zones import DEFAULT
 
 
@@ -34,7 +35,11 @@ class Wanted:
 async def of_user(
     connection: AsyncConnection, user_id: UUID, wanted: Wanted, *, after: UUID | None, limit: int
 ) -> list[UUID]:
-    """A page of a user's bookings, newest first, beginning after a booking of an earlier page."""
+    """A page of a user's bookings, newest first, beginning after a booking of an earlier page.
+
+    Raises:
+        Refused: INVALID_REQUEST: The user has no such booking.
+    """
     page = select(BookingRow.id).join(EventRow, EventRow.id == BookingRow.event_id).where(BookingRow.user_id == user_id)
     if wanted.statuses:
         page = page.where(BookingRow.status.in_(wanted.statuses))
@@ -45,6 +50,12 @@ async def of_user(
         page = page.where(day <= wanted.starts_until)
     if after:
         last = select(BookingRow.created_at, BookingRow.id).where(BookingRow.id == after, BookingRow.user_id == user_id)
+        if (await connection.execute(last)).first() is None:
+            raise Refused(
+                ProblemType.INVALID_REQUEST,
+                "query.cursor: is not from this list: send the `next_cursor` of a page, or leave it out.",
+                errors=[{"field": "query.cursor", "message": "is not from this list"}],
+            )
         page = page.where(tuple_(BookingRow.created_at, BookingRow.id) < last.scalar_subquery())
     rows = await connection.execute(page.order_by(BookingRow.created_at.desc(), BookingRow.id.desc()).limit(limit))
     return list(rows.scalars())
