@@ -90,7 +90,8 @@ _IN_FLIGHT = "b.status IN ('held', 'paying', 'action_required', 'needs_attention
 _ESTIMATE = text(
     f"""
     SELECT count(*) FILTER (WHERE {_IN_FLIGHT}) AS in_flight, count(paid.price) AS to_refund,
-           coalesce(sum(least(paid.price, b.amount - b.refunded)), 0) AS amount,
+           -- least() ignores nulls: without the filter it counts bookings that were never paid.
+           coalesce(sum(least(paid.price, b.amount - b.refunded)) FILTER (WHERE paid.price IS NOT NULL), 0) AS amount,
            (SELECT currency FROM events WHERE id = :event_id) AS currency
     FROM bookings b LEFT JOIN LATERAL (
         SELECT sum(s.price) AS price FROM tickets t
