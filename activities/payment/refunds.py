@@ -85,12 +85,17 @@ class RefundActivities:
         """Ask the provider to give the money back, or find out how that stands; called again, it only looks.
 
         Before a try is opened, the provider is asked what it has given back without our request: only the rest goes.
+        A provider that is away does not hold up the parts of the others. If its own part is needed, the request for
+        that says so; if that part is more than is left, it is refused, and the next try is for less.
         """
         async with conversation():
             async with self._engine.connect() as connection:
                 opens = await refunds.opens_tries(connection, order.refund_id, order.number)
             if opens:
-                await self._learn(await self._captured(order.booking_id))
+                captured = await self._captured(order.booking_id)
+                away = await self._learn(captured)
+                if away and len(away) == len(captured):
+                    raise away[0]
             tries, by_provider = await self._open_tries(order)
             answers = await self._give_all(tries)
             if not answers:
@@ -113,18 +118,27 @@ class RefundActivities:
         async with self._engine.connect() as connection:
             return await attempts.captured(connection, booking_id)
 
-    async def _learn(self, captured: Sequence[Attempt]) -> None:
+    async def _learn(self, captured: Sequence[Attempt]) -> list[PaymentUnknown]:
+        """Check each payment, also where the provider of another is away; returns why some could not be checked."""
+        away = list[PaymentUnknown]()
         for attempt in captured:
-            intent = await self._gateways[attempt.provider].retrieve(attempt.intent_id or "")
+            try:
+                intent = await self._gateways[attempt.provider].retrieve(attempt.intent_id or "")
+            except PaymentUnknown as unknown:
+                away.append(unknown)
+                continue
             async with self._engine.begin() as connection:
                 await provider_refunds.learn(connection, attempt, intent.refunded)
+        return away
 
     @activity.defn
     async def learn_provider_refunds(self, order: LearnRefunds) -> list[RefundByProvider]:
         """Find out what the provider has given back of a booking without our request; all of it, also from before."""
         async with conversation():
             captured = await self._captured(order.booking_id)
-            await self._learn([each for each in captured if each.exchange_id in order.exchanges])
+            away = await self._learn([each for each in captured if each.exchange_id in order.exchanges])
+            if away:
+                raise away[0]
             async with self._engine.connect() as connection:
                 return list(await provider_refunds.of_booking(connection, order.booking_id))
 
