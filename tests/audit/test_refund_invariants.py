@@ -5,9 +5,10 @@ from __future__ import annotations
 from uuid import uuid4
 
 from activities.payment.refunds import GiveBack, RefundActivities
-from activities.reservation.refunds import ReturnedTickets
+from activities.reservation.refunds import NoteProviderRefund, ReturnedTickets
 from domain.bookings import Booking
 from domain.money import Money
+from domain.payments import RefundByProvider
 from domain.refunds import Refund, RefundCause, RefundRequest, RefundState
 from tests.audit.harness import Harness, step
 
@@ -101,6 +102,13 @@ async def test_a_refund_that_the_provider_knows_nothing_of_is_found(harness: Har
     booking = await refunded(harness, "A-1-1", "A-1-2", give_back=1)
     await harness.sql("reservation", "UPDATE bookings SET refunded = refunded + 1000 WHERE id = :id", id=booking)
     assert await harness.finds() == {(OWED, booking), (STATES, booking)}
+
+
+async def test_a_refund_by_the_provider_of_other_money_than_the_bookings_is_found(harness: Harness) -> None:
+    booking = await harness.bought("A-1-1")
+    made = NoteProviderRefund(booking_id=booking.id, made=RefundByProvider(refund_id=uuid4(), amount=1000))
+    await step(_returned(harness).note_provider_refund, made)
+    assert await harness.finds() == {(OWED, str(booking.id))}
 
 
 async def test_money_refunded_twice_is_found(harness: Harness) -> None:
