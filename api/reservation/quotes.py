@@ -27,7 +27,10 @@ _UNTIL = Field(description="Until when the same call has the same result. `null`
 
 
 class TicketQuote(BaseModel):
-    """What one ticket gives back, in minor units: its `price` is `amount` and `fee` together."""
+    """What one ticket gives back, in minor units.
+
+    Its `price` is `amount` and `fee` together. By a waiver it also gives back what earlier exchanges have kept.
+    """
 
     id: UUID
     section: str
@@ -94,14 +97,14 @@ async def quote_refund(
         **planned.back.model_dump(),
         currency=booking.currency,
         tickets=tuple(
-            _of_ticket(planned, ticket, price) for ticket, price in zip(planned.tickets, planned.prices, strict=True)
+            _of_ticket(planned, ticket, change) for ticket, change in zip(planned.tickets, planned.changes, strict=True)
         ),
     )
 
 
-def _of_ticket(planned: refunds.Plan, ticket: Ticket, price: int) -> TicketQuote:
-    back = money_back(planned.terms, [PriceChange(price)], price)
-    return TicketQuote(**ticket.model_dump(), price=price, amount=back.amount, fee=back.fee)
+def _of_ticket(planned: refunds.Plan, ticket: Ticket, change: PriceChange) -> TicketQuote:
+    back = money_back(planned.terms, [change], change.before + change.kept)
+    return TicketQuote(**ticket.model_dump(), price=change.before, amount=back.amount, fee=back.fee)
 
 
 @router.post(

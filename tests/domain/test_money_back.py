@@ -75,6 +75,12 @@ def test_a_waiver_gives_everything_back_at_any_time(policy: RefundPolicy, now: d
     assert back(policy, (4500, 0), (2000, 0), now=now, waived=True) == MoneyBack(amount=6500, fee=0)
 
 
+@pytest.mark.parametrize(("waived", "left", "amount"), [(True, 10000, 10000), (True, 7000, 7000), (False, 10000, 90)])
+def test_a_waiver_gives_back_what_exchanges_of_the_ticket_have_kept(waived: bool, left: int, amount: int) -> None:
+    terms = RefundTerms(RefundPolicy(fee_percent=10), START, EARLY, 1, waived)
+    assert money_back(terms, [PriceChange(100, kept=9900)], left).amount == amount
+
+
 @pytest.mark.parametrize(("left", "amount", "fee"), [(5000, 4500, 500), (4800, 4500, 300), (4000, 4000, 0), (0, 0, 0)])
 def test_no_more_goes_back_than_is_left_of_what_was_paid(left: int, amount: int, fee: int) -> None:
     terms = RefundTerms(RefundPolicy(fee_percent=10), START, EARLY, 1)
