@@ -128,13 +128,15 @@ class RefundActivities:
         """Check each payment, also where the provider of another is away; returns why some could not be checked."""
         away = list[PaymentUnknown]()
         for attempt in captured:
+            async with self._engine.connect() as connection:
+                before = await provider_refunds.ours(connection, attempt)
             try:
                 intent = await self._gateways[attempt.provider].retrieve(attempt.intent_id or "")
             except PaymentUnknown as unknown:
                 away.append(unknown)
                 continue
             async with self._engine.begin() as connection:
-                await provider_refunds.learn(connection, attempt, intent.refunded)
+                await provider_refunds.learn(connection, attempt, intent.refunded, before)
         return away
 
     @activity.defn

@@ -19,18 +19,20 @@ from domain.money import Money
 from domain.payments import RefundByProvider
 
 
-async def learn(connection: AsyncConnection, attempt: Attempt, refunded: int) -> None:
+async def learn(connection: AsyncConnection, attempt: Attempt, refunded: int, ours_before: int) -> None:
     """Record what a provider has refunded beyond our tries; repeated, no change.
 
-    A try whose outcome is not known yet counts as ours, so that no money is counted twice.
+    A try whose outcome is not known yet counts as ours, so that no money is counted twice. So does one that was known
+    to have failed only after the provider was asked: its sum may still have it.
 
     Args:
         connection: In a transaction of the payment service's database.
         attempt: Whose money; it is captured.
         refunded: Minor units that the provider has refunded of it in all.
+        ours_before: What `ours` said before the provider was asked.
     """
     await lock_attempt(connection, attempt.booking_id, attempt.number)
-    excess = refunded - await _ours(connection, attempt)
+    excess = refunded - max(ours_before, await ours(connection, attempt))
     if excess <= 0:
         return
     refund_id = uuid4()
@@ -51,7 +53,8 @@ async def learn(connection: AsyncConnection, attempt: Attempt, refunded: int) ->
     await note(connection, made, TryState.SUCCEEDED, BY_PROVIDER)
 
 
-async def _ours(connection: AsyncConnection, attempt: Attempt) -> int:
+async def ours(connection: AsyncConnection, attempt: Attempt) -> int:
+    """Minor units of an attempt that tries have given back or may have: all but those that failed."""
     counted = select(func.coalesce(func.sum(RefundRow.amount), 0)).where(
         RefundRow.booking_id == attempt.booking_id,
         RefundRow.attempt == attempt.number,

@@ -36,10 +36,11 @@ async def payment(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngin
     await engine.dispose()
 
 
-async def learn(engine: AsyncEngine, attempt: Attempt, refunded: int) -> list[int]:
+async def learn(engine: AsyncEngine, attempt: Attempt, refunded: int, before: int | None = None) -> list[int]:
     """The amounts of all refunds by the provider, after it says what it has refunded in all."""
     async with engine.begin() as connection:
-        await provider_refunds.learn(connection, attempt, refunded)
+        ours = before if before is not None else await provider_refunds.ours(connection, attempt)
+        await provider_refunds.learn(connection, attempt, refunded, ours)
     async with engine.connect() as connection:
         return [made.amount for made in await provider_refunds.of_booking(connection, attempt.booking_id)]
 
@@ -66,6 +67,16 @@ async def test_only_what_exceeds_our_own_tries_is_the_providers(payment: AsyncEn
     assert await learn(payment, attempt, 3000) == [1000]  # it has
     await note(payment, ours, TryState.SUCCEEDED)
     assert await learn(payment, attempt, 3500) == [1000, 500]
+
+
+async def test_a_try_that_fails_after_the_provider_was_asked_is_not_the_providers(payment: AsyncEngine) -> None:
+    attempt = await moved(payment, AUTHORIZED, CAPTURED)
+    [ours] = await tries(payment, attempt, uuid4(), 4500)
+    async with payment.connect() as connection:
+        before = await provider_refunds.ours(connection, attempt)
+    await note(payment, ours, TryState.FAILED)
+    assert await learn(payment, attempt, 4500, before) == []
+    assert await learn(payment, attempt, 0) == []
 
 
 async def test_learning_at_once_counts_once(payment: AsyncEngine) -> None:
