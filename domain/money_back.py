@@ -89,6 +89,16 @@ def money_back(terms: RefundTerms, changes: Sequence[PriceChange], left: int) ->
     return MoneyBack(amount=amount, fee=fee, until=terms.until if backs else None)
 
 
+def shares(terms: RefundTerms, changes: Sequence[PriceChange], whole: MoneyBack) -> list[MoneyBack]:
+    """What each change has of the whole that `money_back` gives for them together, in their order."""
+    found, amount, fee = list[MoneyBack](), whole.amount, whole.fee
+    for change in changes:
+        back = _of_one(terms, change)
+        found.append(MoneyBack(amount=min(back.amount, amount), fee=min(back.fee, fee), until=whole.until))
+        amount, fee = amount - found[-1].amount, fee - found[-1].fee
+    return found
+
+
 def _of_one(terms: RefundTerms, change: PriceChange) -> MoneyBack:
     worth_less = change.before - change.after
     if not terms.are_open:

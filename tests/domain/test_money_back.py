@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.money_back import MoneyBack, PriceChange, RefundTerms, money_back
+from domain.money_back import MoneyBack, PriceChange, RefundTerms, money_back, shares
 from domain.refunds import RefundPolicy
 
 START = datetime(2030, 5, 1, 19, 30, tzinfo=UTC)
@@ -103,6 +103,17 @@ def test_exchanges_and_then_a_refund_cost_the_fee_of_a_refund_of_the_dearest_sea
     assert fees >= policy.fee([max(way)], 1)
     if way == sorted(way, reverse=True):
         assert fees == policy.fee([way[0]], 1)
+
+
+@given(policy=POLICIES, prices=st.lists(PRICES, max_size=12), left=st.integers(0, 500_000))
+def test_the_shares_of_the_changes_are_the_whole_of_what_goes_back_and_is_kept(
+    policy: RefundPolicy, prices: list[int], left: int
+) -> None:
+    terms, changes = RefundTerms(policy, START, EARLY, 1), [PriceChange(price) for price in prices]
+    whole = money_back(terms, changes, left)
+    parts = shares(terms, changes, whole)
+    assert (sum(part.amount for part in parts), sum(part.fee for part in parts)) == (whole.amount, whole.fee)
+    assert all(0 <= part.amount + part.fee <= price for part, price in zip(parts, prices, strict=True))
 
 
 @given(policy=POLICIES, prices=st.lists(PRICES, max_size=12), cut=st.integers(0, 12))

@@ -123,6 +123,15 @@ async def test_a_part_is_refunded_in_full_as_long_as_enough_is_left(platform: Pl
     await platform.assert_audit_is_clean()
 
 
+async def test_the_tickets_of_a_quote_add_up_after_a_refund_in_the_dashboard(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "A-1-1", "A-1-2", refund_policy={"until_hours": 0, "fee_percent": 10})
+    await refunded_in_its_dashboard(platform, booking["id"], 2000, drop=0)
+    await learned(buyer, booking["id"], 2000)
+    quote = (await buyer.quote_refund(booking["id"])).json()
+    assert (quote["amount"], quote["fee"]) == (8000, 0)
+    assert [(each["amount"], each["fee"]) for each in quote["tickets"]] == [(4500, 0), (3500, 0)]
+
+
 async def test_a_refund_that_waits_goes_on_with_what_the_dashboard_has_left(platform: PlatformClient) -> None:
     _, buyer, booking = await bought(platform, "A-1-1")
     await platform.provider.will("decline", "refund", booking["id"], times=3)
