@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 
+from config.settings import secret
 from domain.identity import Role
 from tests.buyer import Buyer
 from tests.conftest import TEST_SETTINGS
@@ -120,6 +123,42 @@ async def test_a_part_is_refunded_in_full_as_long_as_enough_is_left(platform: Pl
     assert (await accepted(buyer, booking["id"], second))["amount"] == 4000
     await becomes(buyer, booking["id"], "refunded")
     assert await platform.provider.kept(booking["id"]) == 0
+    await platform.assert_audit_is_clean()
+
+
+async def all_told(platform: PlatformClient, booking: str) -> bool:
+    return all(each["due"] is None for each in await platform.provider.messages(booking))
+
+
+async def test_a_second_refund_in_the_dashboard_is_learned_while_the_first_is(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "A-1-1")
+    id = booking["id"]
+    asked = len(await platform.provider.calls(id, "retrieve"))
+    with psycopg.connect(secret(platform.settings.postgres_admin_dsn), dbname="seatwright_payment") as busy:
+        busy.execute("SELECT FROM attempts WHERE booking_id = %s FOR UPDATE", [id])  # so that learning is slow
+        await refunded_in_its_dashboard(platform, id, 1000, drop=0)
+
+        async def has_asked() -> bool:
+            return len(await platform.provider.calls(id, "retrieve")) > asked
+
+        await eventually(has_asked)
+        await refunded_in_its_dashboard(platform, id, 500, drop=0)
+        await eventually(partial(all_told, platform, id))
+        busy.rollback()
+    await learned(buyer, id, 1500)
+    await platform.assert_audit_is_clean()
+
+
+async def test_a_refund_in_the_dashboard_is_learned_while_a_refund_of_ours_is_pending(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "A-1-1", "A-1-2")
+    await platform.provider.will("processing", "refund", booking["id"])
+    await accepted(buyer, booking["id"], booking["tickets"][0]["id"])
+    pending = str(await eventually(lambda: platform.provider.left_pending(booking["id"])))
+    await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=0)
+    await eventually(partial(all_told, platform, booking["id"]))
+    await platform.provider.decide(pending, "succeeded")
+    await becomes(buyer, booking["id"], "partially_refunded")
+    await learned(buyer, booking["id"], 6000)
     await platform.assert_audit_is_clean()
 
 
