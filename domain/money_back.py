@@ -19,10 +19,15 @@ NOTHING: Final = 0
 
 
 class PriceChange(NamedTuple):
-    """The price of one ticket's place before and after a change, in minor units; `NOTHING` after a refund."""
+    """The price of one ticket's place before and after a change, in minor units; `NOTHING` after a refund.
+
+    Attributes:
+        kept: What exchanges of the ticket have kept before: a waiver gives that back, too.
+    """
 
     before: int
     after: int = NOTHING
+    kept: int = 0
 
 
 class RefundTerms(NamedTuple):
@@ -33,7 +38,7 @@ class RefundTerms(NamedTuple):
         starts_at: When the event begins.
         now: The moment, by the database's clock.
         step: The payment provider refunds only multiples of it, in minor units.
-        is_waived: Staff, or a change of the event itself, returns the whole price at any time.
+        is_waived: Staff, or a change of the event itself, returns all that was paid for the ticket at any time.
     """
 
     policy: RefundPolicy
@@ -84,12 +89,22 @@ def money_back(terms: RefundTerms, changes: Sequence[PriceChange], left: int) ->
     return MoneyBack(amount=amount, fee=fee, until=terms.until if backs else None)
 
 
+def shares(terms: RefundTerms, changes: Sequence[PriceChange], whole: MoneyBack) -> list[MoneyBack]:
+    """What each change has of the whole that `money_back` gives for them together, in their order."""
+    found, amount, fee = list[MoneyBack](), whole.amount, whole.fee
+    for change in changes:
+        back = _of_one(terms, change)
+        found.append(MoneyBack(amount=min(back.amount, amount), fee=min(back.fee, fee), until=whole.until))
+        amount, fee = amount - found[-1].amount, fee - found[-1].fee
+    return found
+
+
 def _of_one(terms: RefundTerms, change: PriceChange) -> MoneyBack:
     worth_less = change.before - change.after
     if not terms.are_open:
         return MoneyBack(amount=0, fee=worth_less)
     if terms.is_waived:
-        return MoneyBack(amount=worth_less, fee=0)
+        return MoneyBack(amount=worth_less + change.kept, fee=0)
     # The fee of the place that is kept is still to be paid: when that one is given back.
     fee = terms.policy.fee([change.before], terms.step) - terms.policy.fee([change.after], terms.step)
     return MoneyBack(amount=worth_less - fee, fee=fee)

@@ -124,10 +124,13 @@ class RefundOutcome(_Frozen):
     Attributes:
         booking: The booking after the tickets became void.
         places_shown: Whether Redis shows the places as free already.
+        payments: Which payments of the booking stand, and may give money back: those of its completed exchanges, and
+            with None its own. None as a whole in histories from before this was known.
     """
 
     body_sha256: str
     refund: Refund | None = None
     booking: Booking | None = None
     places_shown: bool = True
+    payments: tuple[UUID | None, ...] | None = None
     problem: Problem | None = None

@@ -70,10 +70,10 @@ class LatePaymentWorkflow(OperatorGate):
         if money in (LateMoney.THERE, LateMoney.DIFFERS):
             await poll(self._ended_booking, longest=_A_MINUTE, wait=self.notification.wait)
             self._settlement = await self._settle(is_owed=money is LateMoney.THERE)
+        await self.must("notify the buyer", self._notify_buyer)  # before an operator acts, which may take days
         if money is LateMoney.DIFFERS:
             why = "the provider reported another amount than was owed; all of it has gone back"
             await self.must(RETURN_MONEY, once_known(why), resolve=done_by_hand)
-        await self.must("notify the buyer", self._notify_buyer)
         workflow.set_current_details(f"Money: {self._settlement or 'none arrived'}")
 
     async def _settle(self, *, is_owed: bool) -> LateSettlement:

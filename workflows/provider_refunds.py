@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from temporalio import workflow
@@ -9,16 +10,20 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.payment.refunds import LearnRefunds, RefundActivities
     from activities.reservation.refunds import NoteProviderRefund, ReturnedTickets
+    from workflows.support.news import LooksAgain
     from workflows.support.steps import local_step, provider_step
 
 
 @workflow.defn
-class ProviderRefunds:
+class ProviderRefunds(LooksAgain):
     """Asks the provider: its notification is only a reason to ask."""
 
     @workflow.run
     async def run(self, booking_id: UUID) -> int:
         """How many such refunds the booking has."""
+        return await self.until_no_news(partial(self._look, booking_id))
+
+    async def _look(self, booking_id: UUID) -> int:
         payments = await local_step(ReturnedTickets.settled_payments, booking_id, "which payments stand")
         if not payments:
             return 0

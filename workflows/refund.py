@@ -121,6 +121,7 @@ class RefundWorkflow(OperatorGate):
             booking_id=self._request.booking_id,
             amount=self._refund.amount,
             number=self._number,
+            payments=self._accepted.payments,
         )
 
     async def _settle(self) -> None:

@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.payment.refunds import RefundActivities
     from activities.reservation.refunds import ReturnedTickets
     from workflows.refund import start_refund
+    from workflows.support.news import LooksAgain
     from workflows.support.polling import poll
     from workflows.support.steps import local_step, provider_step
 
@@ -26,12 +27,15 @@ _LONGEST_PAUSE = timedelta(hours=1)  # the booking's other refund or exchange ma
 
 
 @workflow.defn
-class RefundTakenBack:
+class RefundTakenBack(LooksAgain):
     """Asks the provider first: its notification is only a reason to ask."""
 
     @workflow.run
     async def run(self, refund_id: UUID) -> bool:
         """Whether the refund is made again."""
+        return await self.until_no_news(partial(self._look, refund_id))
+
+    async def _look(self, refund_id: UUID) -> bool:
         if not await provider_step(RefundActivities.take_back, refund_id, "check it again", 0):
             return False
         take_back = partial(local_step, ReturnedTickets.take_back_refund, refund_id, "it is pending again")

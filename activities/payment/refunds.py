@@ -49,6 +49,8 @@ class GiveBack(BaseModel):
     Attributes:
         amount: Minor units of the booking's currency.
         number: Which try, from 1; the next one may begin only when this one, or a part of it, has failed.
+        payments: From which payments of the booking: those of these exchanges, and with None its own. None as a whole
+            in old histories: from all.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,6 +59,7 @@ class GiveBack(BaseModel):
     booking_id: UUID
     amount: int
     number: int
+    payments: tuple[UUID | None, ...] | None = None
 
 
 class LearnRefunds(BaseModel):
@@ -85,12 +88,20 @@ class RefundActivities:
         """Ask the provider to give the money back, or find out how that stands; called again, it only looks.
 
         Before a try is opened, the provider is asked what it has given back without our request: only the rest goes.
+        A provider that is away does not hold up the parts of the others. If its own part is needed, the request for
+        that says so; if that part is more than is left, it is refused, and the next try is for less.
+
+        The payment of an exchange that has failed is checked, too: an operator may have given it back in the dashboard.
+        That is posted, and is no refund of the booking, which never owed that money.
         """
         async with conversation():
             async with self._engine.connect() as connection:
                 opens = await refunds.opens_tries(connection, order.refund_id, order.number)
             if opens:
-                await self._learn(await self._captured(order.booking_id))
+                captured = await self._captured(order.booking_id)
+                away = await self._learn(captured)
+                if away and len(away) == len(captured):
+                    raise away[0]
             tries, by_provider = await self._open_tries(order)
             answers = await self._give_all(tries)
             if not answers:
@@ -102,10 +113,10 @@ class RefundActivities:
 
     async def _open_tries(self, order: GiveBack) -> tuple[list[Try], tuple[RefundByProvider, ...]]:
         async with self._engine.begin() as connection:
-            by_provider = await provider_refunds.of_booking(connection, order.booking_id)
+            by_provider = await provider_refunds.of_booking(connection, order.booking_id, order.payments)
             lacking = provider_refunds.total(by_provider)
             tries = await refunds.open_tries(
-                connection, order.refund_id, order.booking_id, order.number, order.amount, lacking
+                connection, order.refund_id, order.booking_id, order.number, order.amount, lacking, order.payments
             )
             return tries, by_provider
 
@@ -113,20 +124,31 @@ class RefundActivities:
         async with self._engine.connect() as connection:
             return await attempts.captured(connection, booking_id)
 
-    async def _learn(self, captured: Sequence[Attempt]) -> None:
+    async def _learn(self, captured: Sequence[Attempt]) -> list[PaymentUnknown]:
+        """Check each payment, also where the provider of another is away; returns why some could not be checked."""
+        away = list[PaymentUnknown]()
         for attempt in captured:
-            intent = await self._gateways[attempt.provider].retrieve(attempt.intent_id or "")
+            async with self._engine.connect() as connection:
+                before = await provider_refunds.ours(connection, attempt)
+            try:
+                intent = await self._gateways[attempt.provider].retrieve(attempt.intent_id or "")
+            except PaymentUnknown as unknown:
+                away.append(unknown)
+                continue
             async with self._engine.begin() as connection:
-                await provider_refunds.learn(connection, attempt, intent.refunded)
+                await provider_refunds.learn(connection, attempt, intent.refunded, before)
+        return away
 
     @activity.defn
     async def learn_provider_refunds(self, order: LearnRefunds) -> list[RefundByProvider]:
         """Find out what the provider has given back of a booking without our request; all of it, also from before."""
         async with conversation():
             captured = await self._captured(order.booking_id)
-            await self._learn([each for each in captured if each.exchange_id in order.exchanges])
+            away = await self._learn([each for each in captured if each.exchange_id in order.exchanges])
+            if away:
+                raise away[0]
             async with self._engine.connect() as connection:
-                return list(await provider_refunds.of_booking(connection, order.booking_id))
+                return list(await provider_refunds.of_booking(connection, order.booking_id, order.exchanges))
 
     async def _give_all(self, tries: Sequence[Try]) -> list[ProviderRefund]:
         """Each part is asked for, also where the provider of another is away.
@@ -153,9 +175,10 @@ class RefundActivities:
         What is known already as the provider's own refund is not posted once more. None in old histories.
         """
         async with self._engine.begin() as connection:
-            by_provider = await provider_refunds.of_booking(connection, order.booking_id)
+            by_provider = await provider_refunds.of_booking(connection, order.booking_id, order.payments)
+            lacking = provider_refunds.total(by_provider)
             amount = await refunds.note_by_hand(
-                connection, order.refund_id, order.booking_id, order.amount, provider_refunds.total(by_provider)
+                connection, order.refund_id, order.booking_id, order.amount, lacking, order.payments
             )
             return GivenRefund(state=_SUCCEEDED, amount=amount, by_provider=by_provider)
 

@@ -52,6 +52,7 @@ class ReturnedTickets:
         try:
             async with self._engine.begin() as connection:
                 refund, booking = await refunds.accept(connection, request)
+                payments = await by_provider.settled_payments(connection, booking.id)
         except Refused as refusal:
             return RefundOutcome(body_sha256=request.body_sha256, problem=refusal.problem)
         try:
@@ -59,7 +60,9 @@ class ReturnedTickets:
             shown = True
         except RedisError:
             shown = False
-        return RefundOutcome(body_sha256=request.body_sha256, refund=refund, booking=booking, places_shown=shown)
+        return RefundOutcome(
+            body_sha256=request.body_sha256, refund=refund, booking=booking, places_shown=shown, payments=payments
+        )
 
     @activity.defn(name="find_request")  # by which workflows that run know it
     async def take_back_refund(self, refund_id: UUID) -> RefundRequest | None:

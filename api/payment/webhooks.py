@@ -25,7 +25,7 @@ from api.http.deadlines import with_deadline
 from api.http.problems import documented
 from api.http.query_guard import ANY_QUERY
 from api.http.resources import Open, PaymentDatabase, Resources
-from api.http.sagas import notify_workflow, start
+from api.http.sagas import notify_workflow
 from config.settings import Settings
 from db.engine import autocommit
 from db.payment import late_payments, webhooks
@@ -124,7 +124,7 @@ async def _take(news: ProviderNotification, opened: Resources, engine: AsyncEngi
         await notify_workflow(opened.part(Client), refund_workflow_id(refund_id))
     for refund_id in given:
         await with_deadline(_check_again(opened, refund_id))
-    paid = _to_check(news, attempt) if not refunds else None
+    paid = _to_check(news, attempt)
     if paid:
         await with_deadline(_check_provider_refunds(opened, paid))
     if attempt is None or course in (WebhookAction.IGNORED, WebhookAction.REFUND):
@@ -153,8 +153,10 @@ def _waiting_for(attempt: Attempt) -> str:
 
 
 async def _check_again(opened: Resources, refund_id: UUID) -> None:
-    """Have a workflow find out whether a refund that had succeeded has failed after all."""
-    await start(opened.part(Client), RefundTakenBack.run, refund_id, start_refund_taken_back(refund_id))
+    """Have a workflow find out whether a refund has failed after it succeeded; the one that runs looks again."""
+    await opened.part(Client).start_workflow(
+        RefundTakenBack.run, refund_id, start_signal="provider_has_news", **start_refund_taken_back(refund_id)
+    )
 
 
 def _to_check(news: ProviderNotification, attempt: Attempt | None) -> UUID | None:
@@ -167,8 +169,10 @@ def _to_check(news: ProviderNotification, attempt: Attempt | None) -> UUID | Non
 
 
 async def _check_provider_refunds(opened: Resources, booking_id: UUID) -> None:
-    """Have a workflow find out what the provider has given back."""
-    await start(opened.part(Client), ProviderRefunds.run, booking_id, start_provider_refunds(booking_id))
+    """Have a workflow find out what the provider has given back; the one that runs looks again."""
+    await opened.part(Client).start_workflow(
+        ProviderRefunds.run, booking_id, start_signal="provider_has_news", **start_provider_refunds(booking_id)
+    )
 
 
 async def _handle_late_payment(opened: Resources, attempt: Attempt) -> None:

@@ -16,9 +16,8 @@ from api.reservation.reads import ReadableBooking
 from api.reservation.schemas import ExchangeQuoteBody, RefundQuoteBody
 from db.reservation.exchanges import plans
 from db.reservation.refunds import refunds
-from domain.bookings import Ticket
 from domain.money import Currency
-from domain.money_back import PriceChange, money_back
+from domain.money_back import shares
 from domain.problems import ProblemType
 
 router = APIRouter(prefix="/v1/bookings/{booking_id}")
@@ -27,7 +26,11 @@ _UNTIL = Field(description="Until when the same call has the same result. `null`
 
 
 class TicketQuote(BaseModel):
-    """What one ticket gives back, in minor units: its `price` is `amount` and `fee` together."""
+    """What one ticket gives back, in minor units; the tickets together give the quote's `amount` and `fee`.
+
+    Its `price` is `amount` and `fee` together. They are less where the provider has given money back already, and more
+    by what earlier exchanges have kept, where the policy is waived.
+    """
 
     id: UUID
     section: str
@@ -89,19 +92,16 @@ async def quote_refund(
             return await refunds.plan(connection, booking.id, body.tickets, waived=body.waive_policy)
 
     planned = await with_deadline(plan())
+    backs = shares(planned.terms, planned.changes, planned.back)
     return RefundQuote(
         booking_id=booking.id,
         **planned.back.model_dump(),
         currency=booking.currency,
         tickets=tuple(
-            _of_ticket(planned, ticket, price) for ticket, price in zip(planned.tickets, planned.prices, strict=True)
+            TicketQuote(**ticket.model_dump(), price=change.before, amount=back.amount, fee=back.fee)
+            for ticket, change, back in zip(planned.tickets, planned.changes, backs, strict=True)
         ),
     )
-
-
-def _of_ticket(planned: refunds.Plan, ticket: Ticket, price: int) -> TicketQuote:
-    back = money_back(planned.terms, [PriceChange(price)], price)
-    return TicketQuote(**ticket.model_dump(), price=price, amount=back.amount, fee=back.fee)
 
 
 @router.post(

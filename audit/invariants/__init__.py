@@ -12,6 +12,7 @@ STATE: tuple[Invariant, ...] = (
     money.no_money_stays_authorized,
     money.attempts_match_the_provider,
     money.money_is_of_the_amount_and_currency_owed,
+    money.a_cancelled_event_keeps_only_earlier_fees,
     ledger.every_ledger_transaction_balances,
     ledger.the_ledger_matches_attempts_and_refunds,
     ledger.the_ledger_matches_the_provider,

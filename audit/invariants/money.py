@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from audit import queries
+from audit.connections import EVENT_FILTER
 from audit.probes.sandbox_ledger import RecordedIntent
 from audit.queries import BookingFacts
 from audit.snapshot import Snapshot, Violation
@@ -56,6 +57,39 @@ async def no_money_stays_authorized(snapshot: Snapshot) -> list[Violation]:
         Violation(row.id, f"its attempt is still {row.state}")
         for row in await snapshot.rows(unclosed, "payment")
         if row.id in bookings and row.id not in moving
+    ]
+
+
+_KEPT_BY_CANCELLED = f"""
+    WITH RECURSIVE earlier AS (  -- tickets that were given back before the cancellation, and those exchanged for them
+        SELECT t.booking_id, t.id AS ticket FROM tickets t JOIN refunds r ON r.id = t.refund_id
+        JOIN bookings b ON b.id = t.booking_id
+        WHERE r.cause <> 'event_cancelled' AND {EVENT_FILTER.format("b.event_id")}
+        UNION ALL
+        SELECT e.booking_id, e.ticket FROM earlier
+        JOIN exchanges e ON e.booking_id = earlier.booking_id AND e.new_ticket = earlier.ticket
+    ), refunded AS (
+        SELECT b.id, b.amount - b.refunded AS kept,
+               (SELECT coalesce(sum(r.fee), 0) FROM refunds r
+                WHERE r.booking_id = b.id AND r.cause IN ('buyer', 'staff'))
+               + (SELECT coalesce(sum(e.fee), 0) FROM exchanges e JOIN earlier ON earlier.ticket = e.new_ticket
+                  WHERE e.booking_id = b.id) AS fees
+        FROM bookings b
+        WHERE b.status = 'refunded' AND {EVENT_FILTER.format("b.event_id")}
+          AND EXISTS (SELECT FROM refunds r WHERE r.booking_id = b.id AND r.cause = 'event_cancelled')
+    )
+    SELECT id::text, kept, fees FROM refunded WHERE kept > fees
+"""
+
+
+async def a_cancelled_event_keeps_only_earlier_fees(snapshot: Snapshot) -> list[Violation]:
+    """A booking that was refunded for its event's cancellation keeps only fees of tickets that were given back before.
+
+    Exchanges of those tickets are among them; the fees of all other exchanges have gone back.
+    """
+    return [
+        Violation(row.id, f"kept {row.kept}, of which {row.fees} were fees before the cancellation")
+        for row in await snapshot.rows(_KEPT_BY_CANCELLED)
     ]
 
 

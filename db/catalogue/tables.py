@@ -48,7 +48,7 @@ class EventRow(Base):
     venue_latitude: Mapped[float]
     venue_longitude: Mapped[float]
     starts_at: Mapped[datetime]
-    timezone: Mapped[str]
+    timezone: Mapped[str] = mapped_column(server_default=text("'UTC'"))
     currency: Mapped[str]
     hold_seconds: Mapped[int]
     refund_until_hours: Mapped[int | None] = mapped_column(server_default=text("0"))

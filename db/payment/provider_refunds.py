@@ -14,23 +14,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.payment.attempts import Attempt
 from db.payment.refunds import BY_PROVIDER, Try, TryState, lock_attempt, note
-from db.payment.tables import RefundRow
+from db.payment.tables import AttemptRow, RefundRow
 from domain.money import Money
 from domain.payments import RefundByProvider
 
 
-async def learn(connection: AsyncConnection, attempt: Attempt, refunded: int) -> None:
+async def learn(connection: AsyncConnection, attempt: Attempt, refunded: int, ours_before: int) -> None:
     """Record what a provider has refunded beyond our tries; repeated, no change.
 
-    A try whose outcome is not known yet counts as ours, so that no money is counted twice.
+    A try whose outcome is not known yet counts as ours, so that no money is counted twice. So does one that was known
+    to have failed only after the provider was asked: its sum may still have it.
 
     Args:
         connection: In a transaction of the payment service's database.
         attempt: Whose money; it is captured.
         refunded: Minor units that the provider has refunded of it in all.
+        ours_before: What `ours` said before the provider was asked.
     """
     await lock_attempt(connection, attempt.booking_id, attempt.number)
-    excess = refunded - await _ours(connection, attempt)
+    excess = refunded - max(ours_before, await ours(connection, attempt))
     if excess <= 0:
         return
     refund_id = uuid4()
@@ -51,7 +53,8 @@ async def learn(connection: AsyncConnection, attempt: Attempt, refunded: int) ->
     await note(connection, made, TryState.SUCCEEDED, BY_PROVIDER)
 
 
-async def _ours(connection: AsyncConnection, attempt: Attempt) -> int:
+async def ours(connection: AsyncConnection, attempt: Attempt) -> int:
+    """Minor units of an attempt that tries have given back or may have: all but those that failed."""
     counted = select(func.coalesce(func.sum(RefundRow.amount), 0)).where(
         RefundRow.booking_id == attempt.booking_id,
         RefundRow.attempt == attempt.number,
@@ -60,13 +63,29 @@ async def _ours(connection: AsyncConnection, attempt: Attempt) -> int:
     return int((await connection.execute(counted)).scalar_one())
 
 
-async def of_booking(connection: AsyncConnection, booking_id: UUID) -> tuple[RefundByProvider, ...]:
-    """What providers have refunded of a booking without our request, oldest first."""
-    made = select(RefundRow.refund_id, RefundRow.amount).where(
-        RefundRow.booking_id == booking_id, RefundRow.code == BY_PROVIDER, RefundRow.state == TryState.SUCCEEDED
+async def of_booking(
+    connection: AsyncConnection, booking_id: UUID, payments: Collection[UUID | None] | None = None
+) -> tuple[RefundByProvider, ...]:
+    """What providers have refunded of a booking without our request, oldest first.
+
+    Args:
+        connection: To the payment service's database.
+        booking_id: Which booking.
+        payments: Of which of its payments: those of these exchanges, and with None its own. None as a whole: of all.
+    """
+    of_attempt = (AttemptRow.booking_id == RefundRow.booking_id) & (AttemptRow.number == RefundRow.attempt)
+    made = (
+        select(RefundRow.refund_id, RefundRow.amount, AttemptRow.exchange_id)
+        .join(AttemptRow, of_attempt)
+        .where(RefundRow.booking_id == booking_id)
+        .where(RefundRow.code == BY_PROVIDER, RefundRow.state == TryState.SUCCEEDED)
+        .order_by(RefundRow.opened_at, RefundRow.refund_id)
     )
-    rows = await connection.execute(made.order_by(RefundRow.opened_at, RefundRow.refund_id))
-    return tuple(RefundByProvider(refund_id=row.refund_id, amount=row.amount) for row in rows)
+    return tuple(
+        RefundByProvider(refund_id=row.refund_id, amount=row.amount)
+        for row in await connection.execute(made)
+        if payments is None or row.exchange_id in payments
+    )
 
 
 def total(refunds: Collection[RefundByProvider]) -> int:

@@ -7,7 +7,7 @@ that it uses, and each part has its own tries; `number` counts the tries of all 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -72,7 +72,13 @@ class Try(NamedTuple):
 
 
 async def open_tries(
-    connection: AsyncConnection, refund_id: UUID, booking_id: UUID, number: int, amount: int, lacking: int = 0
+    connection: AsyncConnection,
+    refund_id: UUID,
+    booking_id: UUID,
+    number: int,
+    amount: int,
+    lacking: int = 0,
+    payments: Collection[UUID | None] | None = None,
 ) -> list[Try]:
     """The latest try of each part; a new one if there is none yet or it has failed.
 
@@ -81,15 +87,20 @@ async def open_tries(
         refund_id: The refund whose parts are tried.
         booking_id: The booking that paid the money.
         number: The limit of tries of a part, with the new ones.
-        amount: Minor units to refund in all; used only for the first tries.
+        amount: Minor units to refund in all; used only for the first tries, as what follows.
         lacking: Minor units of it that may be missing, because the provider has given them back without our request.
+        payments: From which payments of the booking: those of these exchanges, and with None its own. None as a whole:
+            from all.
 
     Returns:
         An empty list if the booking does not have enough money left. A part of which nothing is left is left out.
     """
     await _lock_all(connection, booking_id)
     known = await _tries(connection, refund_id)
-    parts = await (_again(connection, known, number) if known else _first(connection, booking_id, amount, lacking))
+    if known:
+        parts = await _again(connection, known, number)
+    else:
+        parts = await _first(connection, booking_id, amount, lacking, payments)
     opened = [
         {"refund_id": refund_id, "attempt": attempt, "number": following, "booking_id": booking_id, "amount": part}
         for following, (attempt, part) in enumerate(parts.items(), start=len(known) + 1)
@@ -124,10 +135,16 @@ async def opens_tries(connection: AsyncConnection, refund_id: UUID, number: int)
     return not known or any(_may_follow(each, known, number) for each in _latest(known))
 
 
-async def _first(connection: AsyncConnection, booking_id: UUID, amount: int, lacking: int) -> dict[int, int]:
+async def _first(
+    connection: AsyncConnection,
+    booking_id: UUID,
+    amount: int,
+    lacking: int,
+    payments: Collection[UUID | None] | None,
+) -> dict[int, int]:
     """The share of each of the booking's intents, by the attempt's number; the oldest is used up first."""
     parts = {}
-    for attempt, left in (await _left(connection, booking_id)).items():
+    for attempt, left in (await _left(connection, booking_id, payments)).items():
         part = min(amount, left)
         if part > 0:
             parts[attempt] = part
@@ -135,11 +152,16 @@ async def _first(connection: AsyncConnection, booking_id: UUID, amount: int, lac
     return {} if amount > lacking else parts
 
 
-async def _left(connection: AsyncConnection, booking_id: UUID) -> dict[int, int]:
+async def _left(
+    connection: AsyncConnection, booking_id: UUID, payments: Collection[UUID | None] | None = None
+) -> dict[int, int]:
     """What is left of each captured attempt of a booking, by number, oldest first."""
     spent = await _given_or_on_its_way(connection, booking_id)
-    captured = await attempts.captured(connection, booking_id)
-    return {each.number: each.amount.amount - spent.get(each.number, 0) for each in captured}
+    return {
+        each.number: each.amount.amount - spent.get(each.number, 0)
+        for each in await attempts.captured(connection, booking_id)
+        if payments is None or each.exchange_id in payments
+    }
 
 
 async def _given_or_on_its_way(connection: AsyncConnection, booking_id: UUID) -> dict[int, int]:
@@ -179,7 +201,12 @@ def _try(row: Row[*tuple[Any, ...]]) -> Try:
 
 
 async def note_by_hand(
-    connection: AsyncConnection, refund_id: UUID, booking_id: UUID, amount: int, lacking: int = 0
+    connection: AsyncConnection,
+    refund_id: UUID,
+    booking_id: UUID,
+    amount: int,
+    lacking: int = 0,
+    payments: Collection[UUID | None] | None = None,
 ) -> int:
     """Post what the tries of a refund have not paid, because an operator confirms all of it; repeated, no change.
 
@@ -188,7 +215,7 @@ async def note_by_hand(
     Returns:
         Minor units of all the refund's tries together.
     """
-    tries = await open_tries(connection, refund_id, booking_id, sys.maxsize, amount, lacking)
+    tries = await open_tries(connection, refund_id, booking_id, sys.maxsize, amount, lacking, payments)
     for given in tries:
         await note(connection, given, TryState.SUCCEEDED, BY_HAND)
     return sum(given.amount.amount for given in tries)

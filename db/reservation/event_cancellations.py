@@ -89,15 +89,25 @@ _IN_FLIGHT = "b.status IN ('held', 'paying', 'action_required', 'needs_attention
 
 _ESTIMATE = text(
     f"""
+    WITH RECURSIVE exchanged AS (  -- each exchange on the way to a ticket that is valid
+        SELECT e.booking_id, e.ticket, e.fee FROM exchanges e JOIN bookings b ON b.id = e.booking_id
+        JOIN tickets t ON t.id = e.new_ticket
+        WHERE b.event_id = :event_id AND t.status = 'valid'
+        UNION ALL
+        SELECT e.booking_id, e.ticket, e.fee FROM exchanged
+        JOIN exchanges e ON e.booking_id = exchanged.booking_id AND e.new_ticket = exchanged.ticket
+    ), kept AS (SELECT booking_id, sum(fee) AS fees FROM exchanged GROUP BY booking_id)
     SELECT count(*) FILTER (WHERE {_IN_FLIGHT}) AS in_flight, count(paid.price) AS to_refund,
-           coalesce(sum(least(paid.price, b.amount - b.refunded)), 0) AS amount,
+           -- least() ignores nulls: without the filter it counts bookings that were never paid.
+           coalesce(sum(least(paid.price + coalesce(kept.fees, 0), b.amount - b.refunded))
+                    FILTER (WHERE paid.price IS NOT NULL), 0) AS amount,
            (SELECT currency FROM events WHERE id = :event_id) AS currency
     FROM bookings b LEFT JOIN LATERAL (
         SELECT sum(s.price) AS price FROM tickets t
         JOIN sections s ON s.event_id = t.event_id AND s.name = t.section
         WHERE t.booking_id = b.id AND t.status = 'valid'
           AND b.status IN ('confirmed', 'refunding', 'partially_refunded')
-    ) paid ON true
+    ) paid ON true LEFT JOIN kept ON kept.booking_id = b.id
     WHERE b.event_id = :event_id
     """
 )

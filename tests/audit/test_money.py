@@ -50,7 +50,9 @@ class Lazy(StripeGateway):
         return await self._as_if(intent_id, IntentState.CAPTURED)
 
     async def _as_if(self, intent_id: str, state: IntentState) -> Intent:
-        return (await self.retrieve(intent_id)).model_copy(update={"state": state})
+        intent = await self.retrieve(intent_id)
+        taken = intent.amount.amount if intent.amount and state is IntentState.CAPTURED else intent.captured
+        return intent.model_copy(update={"state": state, "captured": taken})
 
 
 class Misreading(StripeGateway):

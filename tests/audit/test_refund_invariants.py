@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+import pytest
+
 from activities.payment.refunds import GiveBack, RefundActivities
-from activities.reservation.refunds import ReturnedTickets
+from activities.reservation.refunds import NoteProviderRefund, ReturnedTickets
 from domain.bookings import Booking
 from domain.money import Money
+from domain.payments import RefundByProvider
 from domain.refunds import Refund, RefundCause, RefundRequest, RefundState
 from tests.audit.harness import Harness, step
 
@@ -18,7 +21,9 @@ UNFINISHED = "every open booking has a running saga"
 PRICE = 5000
 
 
-async def accepted(harness: Harness, *seats: str, give_back: int | None = None) -> tuple[Booking, Refund]:
+async def accepted(
+    harness: Harness, *seats: str, give_back: int | None = None, cause: RefundCause = RefundCause.BUYER
+) -> tuple[Booking, Refund]:
     """A booking with all or the first tickets refunded, before the money is returned."""
     booking = await harness.bought(*seats)
     request = RefundRequest(
@@ -26,7 +31,7 @@ async def accepted(harness: Harness, *seats: str, give_back: int | None = None) 
         booking_id=booking.id,
         event_id=harness.event,
         requested_by=booking.user_id,
-        cause=RefundCause.BUYER,
+        cause=cause,
         reason="",
         tickets=tuple(ticket.id for ticket in booking.tickets[:give_back]),
         body_sha256="",
@@ -37,8 +42,10 @@ async def accepted(harness: Harness, *seats: str, give_back: int | None = None) 
     return outcome.booking, outcome.refund
 
 
-async def refunded(harness: Harness, *seats: str, give_back: int | None = None) -> str:
-    booking, refund = await accepted(harness, *seats, give_back=give_back)
+async def refunded(
+    harness: Harness, *seats: str, give_back: int | None = None, cause: RefundCause = RefundCause.BUYER
+) -> str:
+    booking, refund = await accepted(harness, *seats, give_back=give_back, cause=cause)
     order = GiveBack(refund_id=refund.id, booking_id=booking.id, amount=refund.amount, number=1)
     await step(RefundActivities(harness.database("payment"), {"stripe": harness.gateway}).give_refund, order)
     await step(_returned(harness).settle_refund, refund.id)
@@ -103,11 +110,30 @@ async def test_a_refund_that_the_provider_knows_nothing_of_is_found(harness: Har
     assert await harness.finds() == {(OWED, booking), (STATES, booking)}
 
 
+async def test_a_refund_by_the_provider_of_other_money_than_the_bookings_is_found(harness: Harness) -> None:
+    booking = await harness.bought("A-1-1")
+    made = NoteProviderRefund(booking_id=booking.id, made=RefundByProvider(refund_id=uuid4(), amount=1000))
+    await step(_returned(harness).note_provider_refund, made)
+    assert await harness.finds() == {(OWED, str(booking.id))}
+
+
 async def test_money_refunded_twice_is_found(harness: Harness) -> None:
     booking = await refunded(harness, "A-1-1", "A-1-2", give_back=1)
     [intent] = [each async for each in harness.connections.provider.intents(None) if str(each.booking_id) == booking]
     await harness.gateway.refund(intent.id, Money(amount=PRICE, currency="EUR"), key=str(uuid4()))
     assert await harness.finds() == {(OWED, booking), ("the ledger matches the provider", booking)}
+
+
+@pytest.mark.parametrize(
+    ("cause", "found"),
+    [(RefundCause.BUYER, set()), (RefundCause.EVENT_CANCELLED, {"a cancelled event keeps only earlier fees"})],
+)
+async def test_a_fee_that_a_cancelled_event_keeps_is_found(
+    harness: Harness, cause: RefundCause, found: set[str]
+) -> None:
+    await harness.sql("reservation", "UPDATE events SET refund_fee_percent = 10")
+    booking = await refunded(harness, "A-1-1", cause=cause)
+    assert await harness.finds() == {(invariant, booking) for invariant in found}
 
 
 async def test_a_ticket_that_is_valid_again_after_its_refund_is_found(harness: Harness) -> None:

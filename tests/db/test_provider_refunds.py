@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.engine import open_engine
-from db.payment import provider_refunds, refunds
+from db.payment import attempts, provider_refunds, refunds
 from db.payment.attempts import Attempt
 from db.payment.refunds import Try, TryState
 from db.reservation.exchanges import exchanges
@@ -24,6 +24,7 @@ from domain.payments import RefundByProvider
 from domain.rebuilding import rebuild
 from domain.refunds import RefundCause, RefundRequest
 from tests.db.booking_steps import claim, confirm, find, history, move, on_sale
+from tests.db.test_attempts import reach
 from tests.db.test_ledger import AUTHORIZED, CAPTURED, GIVEN_BACK, PRICE, balances, moved
 from tests.workers.conftest import ServiceDatabase
 
@@ -35,10 +36,11 @@ async def payment(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngin
     await engine.dispose()
 
 
-async def learn(engine: AsyncEngine, attempt: Attempt, refunded: int) -> list[int]:
+async def learn(engine: AsyncEngine, attempt: Attempt, refunded: int, before: int | None = None) -> list[int]:
     """The amounts of all refunds by the provider, after it says what it has refunded in all."""
     async with engine.begin() as connection:
-        await provider_refunds.learn(connection, attempt, refunded)
+        ours = before if before is not None else await provider_refunds.ours(connection, attempt)
+        await provider_refunds.learn(connection, attempt, refunded, ours)
     async with engine.connect() as connection:
         return [made.amount for made in await provider_refunds.of_booking(connection, attempt.booking_id)]
 
@@ -65,6 +67,16 @@ async def test_only_what_exceeds_our_own_tries_is_the_providers(payment: AsyncEn
     assert await learn(payment, attempt, 3000) == [1000]  # it has
     await note(payment, ours, TryState.SUCCEEDED)
     assert await learn(payment, attempt, 3500) == [1000, 500]
+
+
+async def test_a_try_that_fails_after_the_provider_was_asked_is_not_the_providers(payment: AsyncEngine) -> None:
+    attempt = await moved(payment, AUTHORIZED, CAPTURED)
+    [ours] = await tries(payment, attempt, uuid4(), 4500)
+    async with payment.connect() as connection:
+        before = await provider_refunds.ours(connection, attempt)
+    await note(payment, ours, TryState.FAILED)
+    assert await learn(payment, attempt, 4500, before) == []
+    assert await learn(payment, attempt, 0) == []
 
 
 async def test_learning_at_once_counts_once(payment: AsyncEngine) -> None:
@@ -103,6 +115,30 @@ async def test_a_further_try_is_for_what_is_left_by_then(payment: AsyncEngine) -
     await note(payment, second, TryState.FAILED)
     await learn(payment, attempt, PRICE)
     assert await tries(payment, attempt, refund_id, PRICE, 3, PRICE) == []
+
+
+async def test_payments_of_failed_exchanges_neither_count_nor_give_back(payment: AsyncEngine) -> None:
+    own = await moved(payment, AUTHORIZED, CAPTURED)
+    kept, failed = [await of_exchange(payment, own) for _ in range(2)]
+    stand = (None, kept.exchange_id)
+    for attempt, refunded in ((own, 1000), (kept, 2000), (failed, 3000)):
+        await learn(payment, attempt, refunded)
+    async with payment.begin() as connection:
+        counted = await provider_refunds.of_booking(connection, own.booking_id, stand)
+        tries = await refunds.open_tries(connection, uuid4(), own.booking_id, 1, 10000, 3000, stand)
+    assert [made.amount for made in counted] == [1000, 2000]
+    assert [(each.attempt, each.amount.amount) for each in tries] == [(own.number, 4000), (kept.number, 3000)]
+
+
+async def of_exchange(engine: AsyncEngine, own: Attempt) -> Attempt:
+    """A captured payment of an exchange of the same booking."""
+    until = datetime.now(UTC) + timedelta(hours=1)
+    async with engine.begin() as connection:
+        attempt = await attempts.open_attempt(connection, own.booking_id, own.provider, own.amount, until, uuid4())
+    assert attempt
+    for state in (AUTHORIZED, CAPTURED):
+        assert await reach(engine, attempt, state)
+    return attempt
 
 
 async def bought(reservation: AsyncEngine, *seats: str) -> Booking:

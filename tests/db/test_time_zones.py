@@ -44,6 +44,9 @@ def test_the_migration_gives_each_old_event_the_zone_of_its_place(old_catalogue:
             connection.execute(_OLD, [uuid4(), latitude, longitude])
         migrate("catalogue", old_catalogue)
         rows = connection.execute("SELECT venue_latitude, venue_longitude, timezone FROM events").fetchall()
+        connection.execute(_OLD, [uuid4(), 41.067, 29.017])  # as a version that still runs does
+        late = connection.execute("SELECT count(*) FROM events WHERE timezone = 'UTC'").fetchone()
+    assert late == (1,)
     assert len(rows) == 2 * len(_PLACES)
     assert {(latitude, longitude): zone for latitude, longitude, zone in rows} == _PLACES
 

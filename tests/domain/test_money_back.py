@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.money_back import MoneyBack, PriceChange, RefundTerms, money_back
+from domain.money_back import MoneyBack, PriceChange, RefundTerms, money_back, shares
 from domain.refunds import RefundPolicy
 
 START = datetime(2030, 5, 1, 19, 30, tzinfo=UTC)
@@ -75,6 +75,12 @@ def test_a_waiver_gives_everything_back_at_any_time(policy: RefundPolicy, now: d
     assert back(policy, (4500, 0), (2000, 0), now=now, waived=True) == MoneyBack(amount=6500, fee=0)
 
 
+@pytest.mark.parametrize(("waived", "left", "amount"), [(True, 10000, 10000), (True, 7000, 7000), (False, 10000, 90)])
+def test_a_waiver_gives_back_what_exchanges_of_the_ticket_have_kept(waived: bool, left: int, amount: int) -> None:
+    terms = RefundTerms(RefundPolicy(fee_percent=10), START, EARLY, 1, waived)
+    assert money_back(terms, [PriceChange(100, kept=9900)], left).amount == amount
+
+
 @pytest.mark.parametrize(("left", "amount", "fee"), [(5000, 4500, 500), (4800, 4500, 300), (4000, 4000, 0), (0, 0, 0)])
 def test_no_more_goes_back_than_is_left_of_what_was_paid(left: int, amount: int, fee: int) -> None:
     terms = RefundTerms(RefundPolicy(fee_percent=10), START, EARLY, 1)
@@ -97,6 +103,17 @@ def test_exchanges_and_then_a_refund_cost_the_fee_of_a_refund_of_the_dearest_sea
     assert fees >= policy.fee([max(way)], 1)
     if way == sorted(way, reverse=True):
         assert fees == policy.fee([way[0]], 1)
+
+
+@given(policy=POLICIES, prices=st.lists(PRICES, max_size=12), left=st.integers(0, 500_000))
+def test_the_shares_of_the_changes_are_the_whole_of_what_goes_back_and_is_kept(
+    policy: RefundPolicy, prices: list[int], left: int
+) -> None:
+    terms, changes = RefundTerms(policy, START, EARLY, 1), [PriceChange(price) for price in prices]
+    whole = money_back(terms, changes, left)
+    parts = shares(terms, changes, whole)
+    assert (sum(part.amount for part in parts), sum(part.fee for part in parts)) == (whole.amount, whole.fee)
+    assert all(0 <= part.amount + part.fee <= price for part, price in zip(parts, prices, strict=True))
 
 
 @given(policy=POLICIES, prices=st.lists(PRICES, max_size=12), cut=st.integers(0, 12))

@@ -147,6 +147,7 @@ async def test_late_money_of_another_amount_buys_no_seats_and_goes_back(
     await parks(saga)
     assert await late.kept() == 0
     assert await platform.seat(late.event, "A-1-1") == "available"
+    assert await late.told() == "returned"  # while the saga still waits for an operator
     await saga.execute_update("operate", "retry")
     assert await late.is_settled() == "returned"
     assert await late.buyer.status(late.booking) == "expired"

@@ -43,6 +43,10 @@ class Late:
             return not watched and (await (await self.workflow()).describe()).status == 2
 
         await eventually(is_over, within=within)
+        return await self.told()
+
+    async def told(self) -> str | None:
+        """What the message to the buyer says, if there is one."""
         told = rows(
             self.settings,
             "SELECT data ->> 'settlement' FROM domain_events WHERE aggregate_id = %s AND type = 'payment.late_settled'",

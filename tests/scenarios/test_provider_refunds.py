@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 
+from config.settings import secret
 from domain.identity import Role
 from tests.buyer import Buyer
+from tests.conftest import TEST_SETTINGS
 from tests.platform_client import PlatformClient
 from tests.scenarios.test_exchange import bought
+from tests.scenarios.test_exchange_payments import exchange_is
 from tests.scenarios.test_refunds import accepted, becomes, needs_attention
 from tests.waiting import eventually
 from tests.webhooks import rows
+
+ATTEMPTS = int(TEST_SETTINGS["SEATWRIGHT_COMPENSATION_ATTEMPTS"])
 
 
 async def learned(buyer: Buyer, booking: str, refunded: int) -> None:
@@ -26,6 +34,28 @@ async def refunded_in_its_dashboard(platform: PlatformClient, booking: str, amou
     """Refund money at the provider; with `drop` 1 its webhooks are lost."""
     await platform.provider.send(booking, drop=drop)
     await platform.refund_by_hand(booking, amount=amount)
+
+
+async def resolved_exchange(platform: PlatformClient, buyer: Buyer, booking: dict[str, Any]) -> None:
+    """An exchange that took 1000 and failed; an operator gave that back in the dashboard and resolved the undo."""
+    id = booking["id"]
+    await platform.provider.will("500_after", "capture", id)
+    await platform.provider.will("500_before", "retrieve", id, times=ATTEMPTS - 1)
+    await platform.provider.will("500_before", "refund", id, times=1000)
+    asked = asyncio.create_task(buyer.exchange(id, booking["tickets"][0]["id"], "A-1-1"))
+
+    async def parked() -> str | None:
+        exchanges = await buyer.exchanges(id)
+        return str(exchanges[0]["id"]) if exchanges and exchanges[0]["needs_attention"] else None
+
+    exchange = str(await eventually(parked, within=60))
+    await asked
+    await platform.provider.clear_faults(id)
+    [intent] = [each["id"] for each in await platform.provider.intents(id) if each["amount"] == 1000]
+    form = {"payment_intent": intent}
+    assert (await platform.provider.as_stripe("/v1/refunds", form, platform.settings)).status_code == 200
+    await platform.exchange_saga(exchange).execute_update("operate", "resolve")
+    await exchange_is(buyer, {"id": exchange, "booking_id": id}, "failed")
 
 
 async def shown(buyer: Buyer, booking: dict[str, Any]) -> list[tuple[str, int, str]]:
@@ -96,6 +126,51 @@ async def test_a_part_is_refunded_in_full_as_long_as_enough_is_left(platform: Pl
     await platform.assert_audit_is_clean()
 
 
+async def all_told(platform: PlatformClient, booking: str) -> bool:
+    return all(each["due"] is None for each in await platform.provider.messages(booking))
+
+
+async def test_a_second_refund_in_the_dashboard_is_learned_while_the_first_is(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "A-1-1")
+    id = booking["id"]
+    asked = len(await platform.provider.calls(id, "retrieve"))
+    with psycopg.connect(secret(platform.settings.postgres_admin_dsn), dbname="seatwright_payment") as busy:
+        busy.execute("SELECT FROM attempts WHERE booking_id = %s FOR UPDATE", [id])  # so that learning is slow
+        await refunded_in_its_dashboard(platform, id, 1000, drop=0)
+
+        async def has_asked() -> bool:
+            return len(await platform.provider.calls(id, "retrieve")) > asked
+
+        await eventually(has_asked)
+        await refunded_in_its_dashboard(platform, id, 500, drop=0)
+        await eventually(partial(all_told, platform, id))
+        busy.rollback()
+    await learned(buyer, id, 1500)
+    await platform.assert_audit_is_clean()
+
+
+async def test_a_refund_in_the_dashboard_is_learned_while_a_refund_of_ours_is_pending(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "A-1-1", "A-1-2")
+    await platform.provider.will("processing", "refund", booking["id"])
+    await accepted(buyer, booking["id"], booking["tickets"][0]["id"])
+    pending = str(await eventually(lambda: platform.provider.left_pending(booking["id"])))
+    await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=0)
+    await eventually(partial(all_told, platform, booking["id"]))
+    await platform.provider.decide(pending, "succeeded")
+    await becomes(buyer, booking["id"], "partially_refunded")
+    await learned(buyer, booking["id"], 6000)
+    await platform.assert_audit_is_clean()
+
+
+async def test_the_tickets_of_a_quote_add_up_after_a_refund_in_the_dashboard(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "A-1-1", "A-1-2", refund_policy={"until_hours": 0, "fee_percent": 10})
+    await refunded_in_its_dashboard(platform, booking["id"], 2000, drop=0)
+    await learned(buyer, booking["id"], 2000)
+    quote = (await buyer.quote_refund(booking["id"])).json()
+    assert (quote["amount"], quote["fee"]) == (8000, 0)
+    assert [(each["amount"], each["fee"]) for each in quote["tickets"]] == [(4500, 0), (3500, 0)]
+
+
 async def test_a_refund_that_waits_goes_on_with_what_the_dashboard_has_left(platform: PlatformClient) -> None:
     _, buyer, booking = await bought(platform, "A-1-1")
     await platform.provider.will("decline", "refund", booking["id"], times=3)
@@ -143,3 +218,25 @@ async def test_support_sees_in_the_timeline_what_the_provider_gave_back(platform
     timeline = (await platform.new_buyer(Role.SUPPORT).get(f"/v1/bookings/{booking['id']}/timeline")).json()
     assert [each["refund"]["cause"] for each in timeline["refunds"]] == ["provider"]
     assert "booking.refunded_by_provider" in [each["type"] for each in timeline["domain_events"]]
+
+
+async def test_a_failed_exchanges_money_in_the_dashboard_is_no_refund_of_the_booking(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "B-1-1", "B-1-2")
+    await resolved_exchange(platform, buyer, booking)
+    await accepted(buyer, booking["id"])
+    await becomes(buyer, booking["id"], "refunded")
+    assert await shown(buyer, booking) == [("buyer", 8000, "succeeded")]
+    assert (await buyer.booking(booking["id"]))["refunded"] == 8000
+    assert await platform.provider.kept(booking["id"]) == 0
+    await platform.assert_audit_is_clean()
+
+
+async def test_after_such_an_exchange_single_tickets_give_back_their_whole_price(platform: PlatformClient) -> None:
+    _, buyer, booking = await bought(platform, "B-1-1", "B-1-2")
+    await resolved_exchange(platform, buyer, booking)
+    for ticket, status in zip(booking["tickets"], ("partially_refunded", "refunded"), strict=True):
+        assert (await accepted(buyer, booking["id"], ticket["id"]))["amount"] == 4000
+        await becomes(buyer, booking["id"], status)
+        await platform.assert_audit_is_clean()
+    assert (await buyer.booking(booking["id"]))["refunded"] == 8000
+    assert await platform.provider.kept(booking["id"]) == 0

@@ -1,4 +1,4 @@
-"""Reads exchanges: for buyers, and to start lost workflows again."""
+"""Reads exchanges: for buyers, for refunds, and to start lost workflows again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation.tables import BookingRow, ExchangeRow
-from domain.exchanges import LIVE, Exchange, ExchangeRequest
+from domain.exchanges import LIVE, Exchange, ExchangeRequest, ExchangeState
 
 
 async def of_booking(connection: AsyncConnection, booking_id: UUID) -> list[Exchange]:
@@ -18,6 +18,18 @@ async def of_booking(connection: AsyncConnection, booking_id: UUID) -> list[Exch
         select(ExchangeRow).where(ExchangeRow.booking_id == booking_id).order_by(ExchangeRow.created_at)
     )
     return [Exchange(**{name: getattr(row, name) for name in Exchange.model_fields}) for row in rows]
+
+
+async def kept_for(connection: AsyncConnection, booking_id: UUID) -> dict[UUID, int]:
+    """Minor units that a booking's completed exchanges have kept on the way to a ticket, by the latest ticket."""
+    completed = select(ExchangeRow.ticket, ExchangeRow.new_ticket, ExchangeRow.fee).where(
+        ExchangeRow.booking_id == booking_id, ExchangeRow.state == ExchangeState.COMPLETED
+    )
+    kept: dict[UUID, int] = {}
+    for row in await connection.execute(completed.order_by(ExchangeRow.created_at)):
+        assert row.new_ticket
+        kept[row.new_ticket] = kept.pop(row.ticket, 0) + row.fee
+    return kept
 
 
 async def digest_of(connection: AsyncConnection, exchange_id: UUID) -> str:

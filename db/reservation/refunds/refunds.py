@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.reservation import event_summaries
 from db.reservation.bookings import bookings
 from db.reservation.bookings.bookings import identity
+from db.reservation.exchanges.history import kept_for
 from db.reservation.policies import find_policies
 from db.reservation.tables import (
     BookingRow,
@@ -42,11 +43,11 @@ _REFUNDABLE = (BookingStatus.CONFIRMED, BookingStatus.PARTIALLY_REFUNDED)
 
 
 class Plan(NamedTuple):
-    """A refund at one moment: its tickets, their prices (minor units) in the same order, and what goes back."""
+    """A refund at one moment: its tickets, what it changes of each in the same order, and what goes back."""
 
     booking: Booking
     tickets: tuple[Ticket, ...]
-    prices: tuple[int, ...]
+    changes: tuple[PriceChange, ...]
     terms: RefundTerms
     back: MoneyBack
 
@@ -76,12 +77,12 @@ async def plan(
     await check_no_exchange(connection, booking.id)
     chosen = await _chosen(connection, booking, asked)
     price_of = await _prices(connection, booking.event_id)
-    prices = tuple(price_of[ticket.section] for ticket in chosen)
+    kept = await kept_for(connection, booking.id)
+    changes = tuple(PriceChange(price_of[each.section], kept=kept.get(each.id, 0)) for each in chosen)
     terms = (await find_policies(connection, booking.event_id, waived=waived)).terms
     if not terms.are_open:
         raise Refused(ProblemType.REFUND_NOT_ALLOWED, _why_closed(terms.policy), until_hours=terms.policy.until_hours)
-    changes = [PriceChange(price) for price in prices]
-    return Plan(booking, chosen, prices, terms, money_back(terms, changes, booking.amount - booking.refunded))
+    return Plan(booking, chosen, changes, terms, money_back(terms, changes, booking.amount - booking.refunded))
 
 
 async def check_no_exchange(connection: AsyncConnection, booking_id: UUID) -> None:

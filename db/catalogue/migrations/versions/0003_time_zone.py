@@ -13,9 +13,9 @@ _SET = sa.text("UPDATE events SET timezone = :zone WHERE venue_latitude = :latit
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE events ADD COLUMN timezone text CHECK (timezone <> '')")
+    # A version from before this migration may still run, and drafts events without a zone.
+    op.execute("ALTER TABLE events ADD COLUMN timezone text NOT NULL DEFAULT 'UTC' CHECK (timezone <> '')")
     connection = op.get_bind()
     for place in connection.execute(_PLACES).all():
         zone = zone_of(place.latitude, place.longitude)
         connection.execute(_SET, {"zone": zone, "latitude": place.latitude, "longitude": place.longitude})
-    op.execute("ALTER TABLE events ALTER COLUMN timezone SET NOT NULL")
