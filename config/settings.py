@@ -172,13 +172,14 @@ class Settings(BaseSettings):
     connections: int = Field(
         default=1000,
         ge=10,
-        description="Connections that one process of the API keeps open. Beyond it the one that has waited longest for "
-        "its caller is closed. The hard limit of open files must be 500 higher.",
+        description="Connections that one process of the API keeps open. If there are more, the one that has "
+        "waited longest for its caller is closed. The hard limit of open files must be 500 higher.",
     )
     live_holds: int = Field(
         default=3,
         ge=0,
-        description="Unpaid bookings of one event that a user may hold at a time. 0: any number, as in development.",
+        description="Unpaid bookings of one event that a user may hold at a time. 0: no limits of holds at all, as in "
+        "development.",
     )
     unproven_live_holds: int = Field(
         default=1, ge=1, description="The same for a user who has not confirmed the email address."
@@ -200,7 +201,7 @@ class Settings(BaseSettings):
     charges_of_booking: int = Field(
         default=10,
         ge=0,
-        description="Payments and exchanges without success of one booking in 15 minutes. 0: any number, as in "
+        description="Payments and exchanges of one booking that may fail in 15 minutes. 0: any number, as in "
         "development.",
     )
     charges_of_card: int = Field(default=20, ge=0, description="The same with one card, of any booking.")

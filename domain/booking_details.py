@@ -1,4 +1,4 @@
-"""All that a booking says of itself: its event, its tickets with their prices, what is under way, what comes next."""
+"""All that an answer shows of a booking: event, places and tickets with prices, what runs now, what the buyer does."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class VoidTicket(Ticket):
 
 
 class UnderWay(_Frozen):
-    """What goes on with the booking without its buyer, or until the buyer acts."""
+    """The payment, refund or exchange that runs now, or that waits for the buyer or for our support."""
 
     kind: Literal["payment", "refund", "exchange", "support"] = Field(
         description="`support`: a step failed, and our support completes it or undoes it."
@@ -81,11 +81,11 @@ class NextAction(_Frozen):
         description="`pay`: pay for the held places. `redirect_to_url`: send the buyer's browser to `url`."
     )
     url: str | None = Field(default=None, description="Where to send the buyer, for `redirect_to_url`.")
-    until: AwareDatetime | None = Field(default=None, description="When the places are let go (UTC), for `pay`.")
+    until: AwareDatetime | None = Field(default=None, description="When the places are released (UTC), for `pay`.")
 
 
 class PaymentFailure(_Frozen):
-    """Why the last payment came to nothing."""
+    """Why the last payment failed."""
 
     type: ProblemType = Field(description="The last part of the problem's type.")
     detail: str = Field(description="The cause, for a person.")
@@ -106,12 +106,12 @@ class BookingDetails(Booking):
         default=(),
         description="Tickets that were given back or exchanged. They are apart, so that no client shows them.",
     )
-    under_way: UnderWay | None = Field(default=None, description="What goes on with it now; null where nothing does.")
+    under_way: UnderWay | None = Field(default=None, description="What runs or waits now; null if nothing does.")
     next_action: NextAction | None = Field(
         default=None, description="What the buyer has to do now; null where there is nothing to do."
     )
     payment_failure: PaymentFailure | None = Field(
-        default=None, description="Why the last payment came to nothing; null where none did."
+        default=None, description="Why the last payment failed; null if it did not."
     )
 
 

@@ -42,7 +42,7 @@ def has_card_number(text: str) -> bool:
     Up to eight spaces, punctuation marks or symbols may stand between groups of digits, and invisible characters
     anywhere. Groups of uneven sizes, as in dates and lists of telephone numbers, make no card number. UUIDs, digests,
     IBANs, telephone numbers and decimal fractions do not count, nor does a part of a longer number without gaps. A text
-    that has very many of those with a card's digits is taken for a card's number: nobody writes it but to cost time.
+    that has very many of those with a card's digits counts as a card number: its only use is to cost our time.
     """
     seen = hide_ids(_visible(text))
     around = Surroundings(seen)

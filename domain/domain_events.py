@@ -87,7 +87,7 @@ class BookingCancelled(BookingOutcome):
     """Cancelled before it was paid. An outcome.
 
     Attributes:
-        cause: `buyer`, or `event_cancelled` if the event was called off.
+        cause: `buyer`, or `event_cancelled` if the event was cancelled.
     """
 
     type: Literal["booking.cancelled"] = "booking.cancelled"
@@ -238,7 +238,7 @@ class TicketExchanged(BookingEvent):
 
 
 class TicketExchangeFailed(BookingEvent):
-    """An exchange came to nothing after its buyer was sent to the payment provider. The ticket stays as it was.
+    """An exchange failed after its buyer was sent to the payment provider. The ticket does not change.
 
     Attributes:
         reason: A problem type, such as `payment-declined`.

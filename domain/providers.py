@@ -135,7 +135,7 @@ def check_total(total: Money, providers: Sequence[Provider]) -> None:
         raise Refused(ProblemType.AMOUNT_NOT_PAYABLE, f"No payment provider takes {total.currency}.", **_asked(total))
     limits = max((each.currencies[total.currency] for each in providers), key=lambda each: each.maximum)
     most = format_money(limits.maximum, total.currency)
-    detail = f"These places cost {asked}; the most that can be paid at once is {most}. Book fewer places at a time."
+    detail = f"These places cost {asked}; one payment can be at most {most}. Book fewer places at a time."
     raise Refused(ProblemType.AMOUNT_NOT_PAYABLE, detail, **_members(total, limits))
 
 

@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 def is_owed(attempt: Attempt, intent: Intent) -> bool:
-    """Whether an intent is for what its attempt owes, and so much is captured if anything is.
+    """Whether an intent has the amount and currency that its attempt owes, and captured all of it if it is captured.
 
     An intent whose provider does not report the amount yet passes, unless money is reserved or captured.
     """

@@ -43,7 +43,7 @@ from domain.payments import (
 
 
 async def refund_rest(gateway: PaymentGateway, intent: Intent, attempt: Attempt, *, key: str) -> ProviderRefund | None:
-    """Refund what is left of what was taken, once under this key, and how that stands; None where nothing was left.
+    """Refund the captured money that is left, once under this key; returns the refund, or None if nothing was left.
 
     Raises:
         ApplicationError: The refund has succeeded, and the provider keeps a part of the money all the same.

@@ -66,8 +66,8 @@ class LearnRefunds(BaseModel):
     """Whose payments to check.
 
     Attributes:
-        exchanges: Which payments of the booking: those of these exchanges, or with None the booking's own. A payment
-            that is being undone is not among them, for its refund is ours.
+        exchanges: The exchanges whose payments to check; None in it stands for the booking's own payment. A payment
+            that is being undone is left out, because its refund is our own.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -16,7 +16,7 @@ _Answer = TypeVar("_Answer", bound=BaseModel)
 
 
 class FailedAnswer(Refused):
-    """The service is there, and fails at this one request."""
+    """The service can be reached, and fails only at this request."""
 
 
 class InternalClient:

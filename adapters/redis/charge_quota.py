@@ -1,4 +1,4 @@
-"""Limits how often one booking, and one card, is charged in vain, so that no one tries out cards here.
+"""Limits how many payments of one booking, or with one card, may fail, so that a thief cannot test stolen cards.
 
 The counts are in Redis alone. While Redis is away nothing is refused.
 """

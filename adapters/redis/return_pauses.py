@@ -1,4 +1,4 @@
-"""Spaces out the looks at a payment provider that buyers' returns cause, however often and wherever they come."""
+"""Limits how often returning buyers make us ask a payment provider, for all API processes together."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ PAUSE: Final = timedelta(seconds=5)
 
 
 class ReturnPauses:
-    """One look at once, then one at the end of each pause in which buyers have returned again."""
+    """The first return asks the provider immediately; later returns ask once, at the end of the pause."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     async def wait(self, subject: UUID) -> timedelta | None:
-        """How long the look for this return has to wait; None where another return's look is enough.
+        """How long this return has to wait before it asks the provider; None if an earlier return asks for it.
 
         Args:
             subject: The booking or the exchange.

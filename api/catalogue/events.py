@@ -176,7 +176,7 @@ async def cancel(
             await recorder.record(caller, "event.cancellation-estimated", f"event/{event_id}", reason=reason)
         return await changes.estimate(temporal, event_id)
     if not (theirs or reason):
-        raise Refused(ProblemType.INVALID_REQUEST, "reason: the event is not yours: say why.", field="reason")
+        raise Refused(ProblemType.INVALID_REQUEST, "reason: needed for another organizer's event.", field="reason")
     await recorder.record(caller, "event.cancelled", f"event/{event_id}", reason=reason)
     command = CancelEvent(
         event_id=event_id, requested_by=caller.user_id, attempts=opened.settings.compensation_attempts

@@ -1,4 +1,4 @@
-"""Runs long calculations beside the event loop, one at a time: so the loop has to share its core with one at most."""
+"""Runs long calculations in a thread, one at a time, so that at most one of them competes with the event loop."""
 
 from __future__ import annotations
 

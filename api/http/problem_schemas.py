@@ -33,8 +33,8 @@ MEMBERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "teams": {"type": "array", "items": _ID, "description": "The teams that the refusal is about."},
     "amount": {"type": "integer", "description": "The amount that is refused, in minor units of `currency`."},
     "currency": {"type": "string", "description": "ISO 4217, such as `EUR`."},
-    "minimum": {"type": "integer", "description": "The smallest amount that can be paid at once, in minor units."},
-    "maximum": {"type": "integer", "description": "The largest amount that can be paid at once, in minor units."},
+    "minimum": {"type": "integer", "description": "The smallest amount of one payment, in minor units."},
+    "maximum": {"type": "integer", "description": "The largest amount of one payment, in minor units."},
     "step": {"type": "integer", "description": "Only multiples of it can be paid, in minor units."},
     "until_hours": {
         "type": ["integer", "null"],

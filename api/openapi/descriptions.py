@@ -40,7 +40,7 @@ COMMON: Final[Mapping[str, str]] = {
     "event": "The event as messages to the buyer name it; null where it was not copied.",
     "event_id": "The event.",
     "event_name": "The event's name.",
-    "exchange_id": "The exchange; null where it is about none.",
+    "exchange_id": "The exchange; null if there is none.",
     "exchange_policy": "When buyers may exchange a seat.",
     "expires_at": "When the hold ends (UTC).",
     "expires_in": "The lifetime of the access token in seconds.",
@@ -73,22 +73,22 @@ COMMON: Final[Mapping[str, str]] = {
     "password": "The password.",
     "paused": "Whether an operator has paused it.",
     "payloads": "The payloads, in order.",
-    "payment_method": "The provider's token, never a card number; left out to choose on the provider's page.",
+    "payment_method": "The provider's token, never a card number; none if the buyer chooses on the provider's page.",
     "phone": "E.164, such as `+31201234567`; null where there is none.",
     "price": "For one place, in minor units.",
     "price_max": "The highest price, in minor units.",
     "price_min": "The lowest price, in minor units.",
     "profile": "The account.",
-    "progress": "How far it has come.",
+    "progress": "What is done, and what is left to do.",
     "provider": "The provider's name.",
     "providers": "The payment providers that buyers may use; null: all that take the currency.",
     "quantities": "How many places of each general-admission section.",
     "radius_km": "The distance from `near`, in kilometres.",
     "reason": "The reason.",
     "refresh_token": "For the next tokens; it works once.",
-    "refund_id": "The refund; null where it is about none.",
+    "refund_id": "The refund; null if there is none.",
     "refund_policy": "When buyers may give tickets back, and what is kept.",
-    "refunded": "Minor units that buyers have back.",
+    "refunded": "The money that went back to buyers, in minor units.",
     "requested_by": "The person who requested it.",
     "role": "What the person is in the team.",
     "roles": "The roles of the account.",
@@ -129,7 +129,7 @@ COMMON: Final[Mapping[str, str]] = {
     "cursor": "The `next_cursor` of the previous page.",
     "size": "How many a page has at most.",
 }
-"""What a name means wherever a model does not say it better itself."""
+"""The meaning of a name in every model that does not describe it itself."""
 
 
 def describe_schemas(schemas: Mapping[str, dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Measures how long the event loop is held: for that long every other caller of the process waits."""
+"""Measures how long the event loop is blocked: all other callers of the process wait for that long."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EVERY: Final = 0.02  # seconds; a stall is seen if it is longer
 _SPAN: Final = 60  # seconds: longer than the pause between two reads of the metrics
 
 _LONGEST: Final = Gauge(
-    "seatwright_loop_longest_stall_seconds", "For how long the event loop was held at most, in the last minute or two"
+    "seatwright_loop_longest_stall_seconds", "Longest time that the event loop was blocked, in the last 1 to 2 minutes"
 )
 
 

@@ -21,8 +21,8 @@ class CurrencyBody(BaseModel):
     """What a provider takes of one currency; amounts are integer minor units."""
 
     currency: Currency = Field(description="ISO 4217 code.", examples=["EUR"])
-    minimum: int = Field(description="The smallest amount that can be paid at once.", examples=[50])
-    maximum: int = Field(description="The largest amount that can be paid at once.", examples=[99999999])
+    minimum: int = Field(description="The smallest amount of one payment.", examples=[50])
+    maximum: int = Field(description="The largest amount of one payment.", examples=[99999999])
     step: int = Field(description="Only multiples of it can be paid.", examples=[1])
 
 
@@ -48,7 +48,7 @@ class ProvidersBody(BaseModel):
 async def get_providers(
     currency: Annotated[Currency | None, Query(description="Only providers that take it.", examples=["EUR"])] = None,
 ) -> ProvidersBody:
-    """By what an event may be paid. A currency that no provider takes has an empty list: only free places fit it."""
+    """Providers that take a currency. If the list is empty, an event in this currency can only have free places."""
     taking = [each for each in PROVIDERS.values() if currency is None or currency in each.currencies]
     return ProvidersBody(providers=[_body(each, currency) for each in sorted(taking, key=lambda each: each.name)])
 

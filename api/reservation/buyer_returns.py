@@ -1,6 +1,6 @@
 """Buyers come back from the payment provider: the saga then asks the provider, at most once a pause.
 
-The calls need no token, so that anyone could repeat them, and each look costs a call to the provider.
+These calls need no token, so anyone can repeat them, and each question costs a call to the provider.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Refuses to charge a booking, or a card, once more after many tries in vain."""
+"""Refuses another payment of a booking, or with a card, after too many payments have failed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def counted(
     charge = Charge(f"{booking_id}:{id}", booking_id, provider, card)
     wait = await context.charge_quota.admit(charge)
     if wait:
-        detail = "This booking, or this card, was charged in vain too often. Wait, then try again."
+        detail = "Too many payments of this booking, or with this card, have failed. Wait, then try again."
         raise Refused(ProblemType.RATE_LIMITED, detail, retry_after=wait, booking_id=str(booking_id))
     attempt = Attempt()
     try:

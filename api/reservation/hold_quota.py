@@ -56,7 +56,7 @@ def _hold(context: ReservationContext, buyer: Principal, request: BookingRequest
 
 
 def _too_many(hold: Hold, wait: int) -> Refused:
-    detail = "You, or the buyers at your network address, hold as much of this event as may be held without paying."
+    detail = "You, or all buyers at your network address together, have too many unpaid places of this event."
     remedy = "Pay for a booking, or wait."
     if not hold.is_proven:
         remedy = "Pay for a booking, confirm your email address and log in again to hold more, or wait."

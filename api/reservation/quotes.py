@@ -36,16 +36,16 @@ class TicketQuote(BaseModel):
     section: str
     seat: str | None
     price: int
-    amount: int = Field(description="Goes back.")
-    fee: int = Field(description="Is kept.")
+    amount: int = Field(description="The part that goes back.")
+    fee: int = Field(description="The part that is kept.")
 
 
 class RefundQuote(BaseModel):
-    """What giving tickets back gives, in minor units."""
+    """What a refund of these tickets gives back, and what is kept, in minor units."""
 
     booking_id: UUID
-    amount: int = Field(description="Goes back in all.")
-    fee: int = Field(description="Is kept in all.")
+    amount: int = Field(description="What goes back for all tickets together.")
+    fee: int = Field(description="What is kept of all tickets together.")
     currency: Currency
     until: AwareDatetime | None = _UNTIL
     tickets: tuple[TicketQuote, ...] = Field(description="The tickets that would become void.")
@@ -70,7 +70,7 @@ class ExchangeQuote(BaseModel):
     "/refund/quote",
     name="quote_refund",
     tags=["bookings"],
-    summary="Ask what giving tickets back would give",
+    summary="Quote a refund",
     responses=documented(
         ProblemType.NOT_FOUND,
         ProblemType.FORBIDDEN,
@@ -108,7 +108,7 @@ async def quote_refund(
     "/exchange/quote",
     name="quote_exchange",
     tags=["exchanges"],
-    summary="Ask what an exchange would cost or give back",
+    summary="Quote an exchange",
     responses=documented(
         ProblemType.NOT_FOUND,
         ProblemType.WRONG_STATE,

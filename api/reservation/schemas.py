@@ -93,7 +93,7 @@ PaymentMethod = Annotated[
 
 
 class PaymentBody(BaseModel):
-    """How to pay; `payment_method` is the provider's token, never a card number. Free places need nothing of both."""
+    """How to pay; `payment_method` is the provider's token, never a card number. A free booking needs neither."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"provider": "stripe"}]})
 

@@ -1,7 +1,7 @@
-"""Keeps the answers about large venues for a moment, so that an event costs a tenth of a core at most, however asked.
+"""Keeps the answers about large venues for a moment, so that an event costs a tenth of a core at most.
 
-An answer is kept for ten times as long as it took to make: a small venue's not noticeably, one of 100,000 seats for
-about a second.
+An answer is kept for ten times as long as it took to make: about a second for 100,000 seats, and hardly at all for a
+small venue.
 """
 
 from __future__ import annotations

@@ -105,14 +105,14 @@ class RefundTimeline(_View):
     """A refund with the steps of its workflow."""
 
     refund: Refund = Field(description="The refund as it is now.")
-    steps: list[TimelineEntry] = Field(description="In order; empty when Temporal has forgotten them.")
+    steps: list[TimelineEntry] = Field(description="In order; empty after Temporal's retention time.")
 
 
 class ExchangeTimeline(_View):
     """An exchange with the steps of its workflow."""
 
     exchange: ExchangeView = Field(description="The exchange as it is now.")
-    steps: list[TimelineEntry] = Field(description="In order; empty when Temporal has forgotten them.")
+    steps: list[TimelineEntry] = Field(description="In order; empty after Temporal's retention time.")
 
 
 class Timeline(_View):

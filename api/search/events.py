@@ -92,7 +92,7 @@ class SearchParameters(BaseModel):
     starts_to: MomentOrDay | None = Field(
         default=None,
         alias="to",
-        description="As `from`, and not before it. A moment is exclusive; a day is inclusive.",
+        description="As `from`, and not before it. A day is included; an event at the moment itself is not.",
         examples=["2030-05-31"],
     )
     sort: SearchSort = SearchSort.RELEVANCE

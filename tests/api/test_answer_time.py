@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
 import httpx2
 import orjson
@@ -17,18 +15,12 @@ from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from api.app import create_app
-from api.catalogue import changes
 from api.edge import answer_time
 from api.edge.answer_time import AnswerTime
 from api.edge.request_context import RequestContext
 from api.http import deadlines
-from api.reservation import booking_saga
-from api.reservation.commands import exchange, refund
 from config.settings import Settings
-from domain.bookings import BookingRequest, HoldOutcome
-from domain.problems import Problem, ProblemType, Refused
 from tests.api.people import problem
-from workflows.event_cancellation import CancelEvent
 
 DEVELOPMENT = Settings(mode="development")
 
@@ -148,66 +140,3 @@ def test_every_route_has_a_bound_and_only_sagas_a_long_one() -> None:
     ]:
         assert calls[call] >= wait + 2 * answer_time._SECONDS, call
     assert "AnswerTime" in {getattr(middleware.cls, "__name__", "") for middleware in app.user_middleware}
-
-
-class SilentTemporal:
-    """Starts workflows that never answer; a silent server does not even say that it has started one."""
-
-    def __init__(self, *, starts: bool) -> None:
-        self._starts = starts
-
-    async def start_workflow(self, *_: Any, **__: Any) -> SilentTemporal:
-        if not self._starts:
-            await asyncio.sleep(60)
-        return self
-
-    async def result(self) -> None:
-        await asyncio.sleep(60)
-
-    async def execute_update(self, _: Any) -> None:
-        await asyncio.sleep(60)
-
-
-@pytest.mark.parametrize("starts", [True, False])
-@pytest.mark.parametrize("command", ["publish", "cancel"])
-async def test_a_change_of_an_event_that_never_ends_has_an_unknown_outcome(
-    monkeypatch: pytest.MonkeyPatch, command: str, *, starts: bool
-) -> None:
-    monkeypatch.setattr(changes, "CHANGE_WAIT", 0.1)
-    temporal: Any = SilentTemporal(starts=starts)
-    cancel = CancelEvent(event_id=uuid4(), requested_by=uuid4(), attempts=1)
-    call = changes.publish(temporal, uuid4()) if command == "publish" else changes.cancel(temporal, cancel)
-    with pytest.raises(Refused) as refused:
-        await call
-    assert refused.value.problem.type is ProblemType.OUTCOME_UNKNOWN
-
-
-async def test_a_hold_that_starts_a_second_saga_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
-
-    async def started(*_: Any, args: list[str], wait: float, **__: Any) -> HoldOutcome:
-        waits.append(wait)
-        await asyncio.sleep(0.1)
-        problem = Problem(type=ProblemType.SEATS_UNAVAILABLE, detail="Others have them.")
-        return HoldOutcome(problem=problem, asked_by="another" if len(waits) == 1 else args[0], body_sha256="")
-
-    monkeypatch.setattr(booking_saga, "start_or_attach", started)
-    request = BookingRequest.model_construct(id=uuid4())
-    monkeypatch.setattr(booking_saga, "start_booking", lambda *_, **__: {})
-    await booking_saga.hold(None, request, wait=10)  # type: ignore[arg-type]
-    assert len(waits) == 2
-    assert waits[1] <= 9.9, waits
-
-
-@pytest.mark.parametrize("commands", [exchange, refund])
-async def test_what_cannot_be_read_after_an_order_has_an_unknown_outcome(
-    monkeypatch: pytest.MonkeyPatch, commands: Any
-) -> None:
-    async def hangs(*_: Any) -> None:
-        raise TimeoutError
-
-    monkeypatch.setattr(commands, "_prepare", hangs)
-    request = SimpleNamespace(booking_id=uuid4())
-    with pytest.raises(Refused) as refused:
-        await commands._current(None, request)
-    assert refused.value.problem.type is ProblemType.OUTCOME_UNKNOWN

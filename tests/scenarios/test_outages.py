@@ -11,7 +11,9 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
+from domain.identity import Role
 from stack import Stack
+from tests.api.people import problem
 from tests.buyer import known
 from tests.http_client import http_client
 from tests.pace import watch
@@ -127,15 +129,19 @@ async def test_without_workers_a_payment_is_unknown_and_never_charged_after_its_
     platform: PlatformClient, stack: Stack
 ) -> None:
     event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
+    other, operator = await platform.event(), platform.new_buyer(Role.OPERATOR)
     booking = await buyer.held(event, "A-1-1")
     long = "60" if os.environ.get("SEATWRIGHT_SCALE") == "full" else "10"  # seconds without any worker
     hasty = await asyncio.to_thread(stack.spawn, "api-hasty", "api", env={"SEATWRIGHT_PAYMENT_WAIT": long})
     try:
         async with http_client(f"http://127.0.0.1:{hasty.ports['api']}") as http:
             async with without(stack, "work"):
-                unknown = await buyer.at(http).pay(booking, key=key)
-                assert unknown.status_code == 503
-                assert unknown.json()["type"].endswith("/outcome-unknown")
+                unknown, cancelled = await asyncio.gather(
+                    buyer.at(http).pay(booking, key=key),
+                    operator.post(f"/v1/events/{other}/cancel", {"reason": "The hall is closed."}),
+                )
+                assert unknown.status_code == cancelled.status_code == 503
+                assert problem(unknown) == problem(cancelled) == "outcome-unknown"
                 assert unknown.json()["booking_id"] == booking
             # Workers are back, and have refused the order that came too late: its deadline has passed.
             await platform.saga(booking).query("__temporal_workflow_metadata")

@@ -1,4 +1,4 @@
-"""Retries beside the stream: a message that fails for a reason of its own waits elsewhere, and delays no other.
+"""Retries outside the stream: a message that fails alone waits in a retry topic, and delays no other message.
 
 It goes to a topic for each length of the wait, so that the messages of one topic are due in their order.
 """

@@ -18,7 +18,7 @@ class LooksAgain:
         self._is_told = False
 
     async def until_no_news(self, look: Callable[[], Awaitable[T]]) -> T:
-        """Look, and again if a notification has arrived meanwhile: the answer may be older than that."""
+        """Look, and again if a notification arrives during the look: the answer may be older than that."""
         while True:
             self._is_told = False
             found = await look()

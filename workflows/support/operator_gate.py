@@ -37,7 +37,7 @@ async def done_by_hand() -> None:
 
 
 def once_known(why: str) -> Callable[[], Awaitable[None]]:
-    """A step of which a person has to know, although nothing is left to do: it succeeds when an operator repeats it.
+    """A step that only makes an operator notice something: it fails once, and succeeds when the operator retries it.
 
     Args:
         why: What the operator reads.

@@ -78,7 +78,7 @@ class OpenIdConfiguration(BaseModel):
     response_modes_supported: list[str] = Field(description="How authorization answers come back.")
     grant_types_supported: list[str] = Field(description="How clients get tokens.")
     token_endpoint_auth_methods_supported: list[str] = Field(description="How clients authenticate for tokens.")
-    revocation_endpoint_auth_methods_supported: list[str] = Field(description="How they do to revoke tokens.")
+    revocation_endpoint_auth_methods_supported: list[str] = Field(description="How clients authenticate there.")
     introspection_endpoint_auth_methods_supported: list[str] = Field(description="How resource servers authenticate.")
     code_challenge_methods_supported: list[str] = Field(description="The methods of PKCE.")
     subject_types_supported: list[str] = Field(description="How `sub` is chosen.")

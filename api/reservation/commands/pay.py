@@ -88,7 +88,7 @@ async def _prepare(
 def _check_payment(booking: Booking, body: PaymentBody, admitted: Sequence[str] | None) -> None:
     """What is free needs neither provider nor method, whatever is sent."""
     if body.provider is None:
-        raise Refused(ProblemType.INVALID_REQUEST, "provider: say how to pay.", field="provider")
+        raise Refused(ProblemType.INVALID_REQUEST, "provider: name a payment provider.", field="provider")
     provider = find_provider(body.provider)
     provider.check_method(body.payment_method)
     check_admitted(body.provider, admitted)

@@ -37,7 +37,7 @@ class CannotDeliver(Exception):
 
 
 class CannotDeliverNow(Exception):
-    """A channel cannot deliver this notification now; others it can. The error text has no personal data."""
+    """A channel cannot deliver this notification now, but can deliver others. The error text has no personal data."""
 
 
 class NotificationChannel(Protocol):
