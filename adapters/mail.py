@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 from time import monotonic
+from typing import Any
 from uuid import UUID
 
 import aiosmtplib
@@ -25,6 +26,10 @@ _LEAST = 1.0  # seconds for a second try on a new connection
 
 class Deferred(Exception):
     """The mail server does not take this mail now; it may take others. The error text has no address."""
+
+
+class Unconfirmed(Deferred):
+    """The server has got the mail and does not say whether it takes it: it may have."""
 
 
 class Undeliverable(Exception):
@@ -48,45 +53,72 @@ class Mail:
     html: str
 
 
+class _Connection(aiosmtplib.SMTP):
+    """Attributes: on_text: called before the text of a mail is sent, with which the server may take the mail."""
+
+    on_text: Callable[[], None]
+
+    async def data(self, message: str | bytes, /, **_: Any) -> aiosmtplib.SMTPResponse:
+        """Send the text; the caller limits the time."""
+        self.on_text()
+        return await super().data(message, timeout=None)
+
+
 class MailServer:
     """An SMTP server; its connections stay open for the next mail."""
 
     def __init__(self, host: str, port: int, sender: str) -> None:
         self._host = host
         self._port = port
-        self._idle: list[aiosmtplib.SMTP] = []
+        self._idle: list[_Connection] = []
         name, address = parseaddr(sender)
         self._sender = Address(name, addr_spec=address)
 
-    async def send(self, mail: Mail, *, seconds: float = 30.0) -> None:
+    async def send(self, mail: Mail, *, seconds: float = 30.0, accepting: float | None = None) -> None:
         """Hand a mail to the server.
 
         Args:
             mail: The mail.
             seconds: How long the server may take for it, once there is a connection.
+            accepting: How long it may take from the moment when it gets the text: it may be delivering the mail, and
+                who leaves before its answer makes a second copy. None: the rest of `seconds`.
 
         Raises:
+            Unconfirmed: The server gives no answer after it has got the text.
             Undeliverable: The server refuses the mail for good.
             Deferred: It does not take this mail now, or gives no answer about it in time.
             Refused: UNAVAILABLE: the server cannot be reached.
         """
         message, until = compose(mail, self._sender), monotonic() + seconds
         with suppress(aiosmtplib.SMTPServerDisconnected):
-            return await self._hand_over(message, deliverable(mail.to_address), seconds)
+            return await self._hand_over(message, deliverable(mail.to_address), seconds, accepting)
         # Perhaps the server was restarted. If it ends a new connection too, it does so because of this mail.
         self._forget_idle()
         try:
-            await self._hand_over(message, deliverable(mail.to_address), max(_LEAST, until - monotonic()))
+            await self._hand_over(message, deliverable(mail.to_address), max(_LEAST, until - monotonic()), accepting)
         except aiosmtplib.SMTPServerDisconnected:
             raise Deferred("the mail server ends the connection") from None
 
-    async def _hand_over(self, message: EmailMessage, address: str, seconds: float) -> None:
+    async def _hand_over(self, message: EmailMessage, address: str, seconds: float, accepting: float | None) -> None:
+        has_text = False
         try:
-            async with self._connection() as server, asyncio.timeout(seconds):
+            async with self._connection() as server, asyncio.timeout(seconds) as limit:
+
+                def text_begins() -> None:
+                    nonlocal has_text
+                    has_text = True
+                    if accepting is not None:
+                        limit.reschedule(asyncio.get_running_loop().time() + accepting)
+
+                server.on_text = text_begins
                 await server.send_message(message, recipients=[address], timeout=seconds)
         except (TimeoutError, aiosmtplib.SMTPReadTimeoutError):
+            if has_text:
+                raise Unconfirmed("the mail server did not say in time whether it takes the mail") from None
             raise Deferred(f"the mail server gave no answer in {seconds:g} s") from None
         except aiosmtplib.SMTPServerDisconnected:
+            if has_text:
+                raise Unconfirmed("the mail server ended the connection after it had got the mail") from None
             raise
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _error_for(error.recipients[0].code) from None
@@ -95,10 +127,12 @@ class MailServer:
         except aiosmtplib.SMTPNotSupported:
             raise Undeliverable("the mail server does not support such addresses") from None
         except (aiosmtplib.SMTPException, OSError) as error:
+            if has_text:
+                raise Unconfirmed(f"the connection failed after the mail was sent: {type(error).__name__}") from None
             raise Refused(ProblemType.UNAVAILABLE, f"no mail server: {type(error).__name__}") from None
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[aiosmtplib.SMTP]:
+    async def _connection(self) -> AsyncIterator[_Connection]:
         """A connection for one mail at a time; after an error it is not used again."""
         while self._idle and not self._idle[-1].is_connected:
             self._idle.pop()
@@ -110,8 +144,8 @@ class MailServer:
             raise
         self._idle.append(server)
 
-    async def _connected(self) -> aiosmtplib.SMTP:
-        server = aiosmtplib.SMTP(hostname=self._host, port=self._port, timeout=10)
+    async def _connected(self) -> _Connection:
+        server = _Connection(hostname=self._host, port=self._port, timeout=10)
         try:
             await server.connect()
             await server.ehlo()

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.mail import Deferred, Mail, MailServer, Undeliverable
+from adapters.mail import Deferred, Mail, MailServer, Unconfirmed, Undeliverable
 from domain.problems import ProblemType, Refused
 from tests.workers.mail_server import moody_server
 
@@ -45,6 +45,18 @@ async def test_a_mail_that_fails_alone_says_so_in_time_and_the_next_one_is_sent(
         await server.send(a_mail("bob"))
         await server.close()
     assert moody.received == ["ann-1@example.test", "bob-1@example.test"]
+
+
+async def test_a_server_that_accepts_late_gets_one_copy_from_who_waits() -> None:
+    async with moody_server() as moody:
+        server = connect(moody.port)
+        await server.send(a_mail("slow"), seconds=0.5, accepting=20)
+        with pytest.raises(Unconfirmed):
+            await server.send(a_mail("slow"), seconds=0.5)
+        with pytest.raises(Unconfirmed):
+            await server.send(a_mail("deaf"), seconds=5, accepting=0.5)
+        await server.close()
+    assert moody.received == ["slow-1@example.test"] * 2 + ["deaf-1@example.test"]
 
 
 async def test_a_server_that_cannot_be_reached_concerns_every_mail() -> None:

@@ -10,13 +10,15 @@ from contextlib import asynccontextmanager
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 SILENCE = 40.0  # seconds
+LATE = 1.5
 
 
 class MoodyServer:
     """The part of an address before its hyphen is the mood in which the server meets its recipient.
 
     `later` always gets 451, `twice` gets it two times, `silent` gets no answer, `never` gets 550, `hangup` gets the
-    end of the connection, `full` gets 452 for the mail. All others get the mail.
+    end of the connection, `full` gets 452 for the mail. `slow` gets the mail before the server says so, and of `deaf`
+    it never says so. All others get the mail.
 
     Attributes:
         received: The recipients of the mails that were taken, in order.
@@ -50,6 +52,8 @@ class MoodyServer:
         if mood == "full":
             return "452 4.2.2 mailbox full"
         self.received += envelope.rcpt_tos
+        if mood in ("slow", "deaf"):
+            await asyncio.sleep(LATE if mood == "slow" else SILENCE)
         return "250 OK"
 
 

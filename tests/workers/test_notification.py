@@ -27,7 +27,7 @@ from domain.problems import ProblemType, Refused
 from tests.http_client import http_client
 from tests.waiting import eventually
 from tests.workers.outside import a_confirmed_booking, consuming, publish
-from workers.consumers.notification.channels import CannotDeliver, EmailChannel, Notification
+from workers.consumers.notification.channels import CannotDeliver, EmailChannel, Notification, Patience
 from workers.consumers.notification.notifier import Notifier
 from workers.consumers.runner import Impossible, Subscription
 
@@ -267,7 +267,7 @@ class RecordingChannel:
         self.kind = kind
         self.sent: list[Notification] = []
 
-    async def send(self, notification: Notification, seconds: float) -> None:
+    async def send(self, notification: Notification, patience: Patience) -> None:
         self.sent.append(notification)
 
 
@@ -276,7 +276,7 @@ class BrokenChannel:
 
     kind = Channel.PUSH
 
-    async def send(self, notification: Notification, seconds: float) -> None:
+    async def send(self, notification: Notification, patience: Patience) -> None:
         raise CannotDeliver("no such device")
 
 

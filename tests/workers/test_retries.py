@@ -17,11 +17,12 @@ from adapters.kafka.subscriber import IncomingMessage, Partition
 from adapters.mail import MailServer
 from tests.waiting import eventually
 from tests.workers.conftest import MakeTopic
-from tests.workers.mail_server import SILENCE, MoodyServer, moody_server
+from tests.workers.mail_server import LATE, SILENCE, MoodyServer, moody_server
 from tests.workers.outside import a_confirmed_booking, consuming, publish, reading
-from workers.consumers.notification.channels import EmailChannel
+from workers.consumers.notification import notifier
+from workers.consumers.notification.channels import EmailChannel, Patience
 from workers.consumers.notification.notifier import Notifier
-from workers.consumers.retries import MAX_RETRIES, RetryPolicy, origin_of, retries_of, wait_of
+from workers.consumers.retries import MAX_RETRIES, MAX_UNCONFIRMED, RetryPolicy, origin_of, retries_of, wait_of
 from workers.consumers.runner import Subscription
 
 
@@ -113,11 +114,11 @@ async def subscription(
     """Notifications with three retries, of which the first comes after half a second."""
     contacts = ContactsClient(people.url, "our-token")
     mail = MailServer("127.0.0.1", moody.port, "Seatwright <tickets@seatwright.example>")
-    notifier = Notifier(contacts, [EmailChannel(mail)])
+    mailing = Notifier(contacts, [EmailChannel(mail)])
     waits = (("1m", 0.5), ("10m", 1.0))
     for name, _ in waits:
         new_topic(retries(group, name))
-    yield Subscription(group, (topic,), notifier.handle, RetryPolicy(notifier.handle_retry, waits, limit=3))
+    yield Subscription(group, (topic,), mailing.handle, RetryPolicy(mailing.handle_retry, waits, limit=3))
     await mail.close()
     await contacts.close()
 
@@ -140,6 +141,45 @@ async def test_a_recipient_who_cannot_be_reached_delays_no_other(
         await eventually(lambda: _all_received(moody, people, good), within=15)
         assert monotonic() - begun < SILENCE / 2
     assert [moody.received.count(people.addresses[str(person)]) for person in good] == [1] * 20
+
+
+@pytest.mark.parametrize(("mood", "copies"), [("slow", 2), ("deaf", 1 + MAX_UNCONFIRMED)])
+async def test_a_server_that_accepts_a_mail_late_or_silently_gets_few_copies(
+    mood: str,
+    copies: int,
+    subscription: Subscription,
+    people: People,
+    moody: MoodyServer,
+    bootstrap: str,
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notifier, "_IN_THE_STREAM", Patience(0.5))
+    monkeypatch.setattr(notifier, "_BESIDE_THE_STREAM", Patience(0.5, accepting=2 * LATE))
+    person, other = people.add(mood), people.add("good")
+    async with (
+        reading(bootstrap, dead_letters(subscription.group)) as letters,
+        consuming(subscription, bootstrap, publisher),
+    ):
+        await publish(publisher, subscription.topics[0], a_confirmed_booking(user_id=person))
+        await publish(publisher, subscription.topics[0], a_confirmed_booking(user_id=other))
+        await eventually(lambda: _all_received(moody, people, [other]), within=15)
+        if mood == "deaf":
+            [letter] = await eventually(lambda: asyncio.to_thread(letters.poll), within=30)
+            assert "did not say in time" in letter.headers["dead_letter_error"]
+        else:
+            await asyncio.sleep(4 * LATE)
+    assert moody.received.count(people.addresses[str(person)]) == copies
+
+
+def test_retries_of_what_may_have_arrived_are_few() -> None:
+    policy, message = RetryPolicy(_ignore), a_message()
+    for _ in range(MAX_UNCONFIRMED):
+        later = policy.next("notification", message, now=1000.0, may_have_arrived=True)
+        assert later
+        message = incoming(later)
+    assert policy.next("notification", message, now=1000.0, may_have_arrived=True) is None
+    assert policy.next("notification", message, now=1000.0)
 
 
 async def _all_received(moody: MoodyServer, people: People, wanted: list[UUID]) -> bool:

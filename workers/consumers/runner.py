@@ -189,14 +189,15 @@ class Runner:
         }
         name = f"{self._subscription.group} {event.data.type}"
         with tracer.start_as_current_span(name, cause, trace.SpanKind.CONSUMER, attributes):
-            async with asyncio.timeout(HANDLER_TIMEOUT):
-                retries = self._subscription.retries
-                await (retries.handle if retries and is_retry else self._subscription.handle)(event)
+            retries = self._subscription.retries if is_retry else None
+            async with asyncio.timeout(retries.seconds if retries else HANDLER_TIMEOUT):
+                await (retries or self._subscription).handle(event)
         _handled.labels(self._subscription.group, event.data.type).inc()
 
     async def _retry_later(self, message: IncomingMessage, error: TryLater) -> None:
         policy, group = self._subscription.retries, self._subscription.group
-        again = policy.next(group, message, time.time()) if policy else None
+        doubt = error.may_have_arrived
+        again = policy.next(group, message, time.time(), may_have_arrived=doubt) if policy else None
         if again is None:
             await self._dead_letter(message, error)
             return

@@ -10,7 +10,7 @@ from adapters.mail import MailServer
 from config.settings import Settings, secret
 from domain.domain_events import BookingEvent, PaymentEvent, UserEvent
 from workers.consumers.notification.channels import EmailChannel
-from workers.consumers.notification.notifier import Notifier
+from workers.consumers.notification.notifier import LONGEST_RETRY, Notifier
 from workers.consumers.retries import RetryPolicy
 from workers.consumers.runner import Subscription
 
@@ -25,7 +25,7 @@ async def subscription(settings: Settings) -> AsyncIterator[Subscription]:
     mail = MailServer(settings.smtp_host, settings.smtp_port, settings.mail_sender)
     try:
         notifier = Notifier(contacts, [EmailChannel(mail)])
-        yield Subscription(GROUP, _TOPICS, notifier.handle, RetryPolicy(notifier.handle_retry))
+        yield Subscription(GROUP, _TOPICS, notifier.handle, RetryPolicy(notifier.handle_retry, seconds=LONGEST_RETRY))
     finally:
         await mail.close()
         await contacts.close()

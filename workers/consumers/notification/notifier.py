@@ -10,15 +10,24 @@ import structlog
 from adapters.internal.client import FailedAnswer
 from adapters.internal.contacts import ContactsClient
 from adapters.kafka.cloud_events import CloudEvent
-from workers.consumers.notification.channels import CannotDeliver, CannotDeliverNow, Notification, NotificationChannel
+from workers.consumers.notification.channels import (
+    CannotDeliver,
+    CannotDeliverNow,
+    MayHaveArrived,
+    Notification,
+    NotificationChannel,
+    Patience,
+)
 from workers.consumers.notification.messages import Message, message_for
 from workers.consumers.retries import TryLater
 from workers.consumers.runner import Impossible
 
 log = structlog.get_logger()
 
-_IN_THE_STREAM: Final = 3.0  # seconds for one channel: messages to other people wait behind this one
-_BESIDE_THE_STREAM: Final = 15.0
+_IN_THE_STREAM: Final = Patience(3.0)  # for one channel: messages to other people wait behind this one
+_BESIDE_THE_STREAM: Final = Patience(15.0, accepting=120.0)
+LONGEST_RETRY: Final = 150.0
+"""Seconds for a retry, with what comes before the channel."""
 
 
 class Notifier:
@@ -46,7 +55,7 @@ class Notifier:
         """As `handle`, for a message that was put aside: a slow channel gets more time."""
         await self._send(event, _BESIDE_THE_STREAM)
 
-    async def _send(self, event: CloudEvent, seconds: float) -> None:
+    async def _send(self, event: CloudEvent, patience: Patience) -> None:
         message = message_for(event.data)
         if message is None:
             return
@@ -57,9 +66,10 @@ class Notifier:
         channels = [channel for channel in self._channels if channel.kind in wanted]
         if not channels:
             log.info("no_channel_wanted", user_id=str(message.user_id), domain_event_id=str(event.id))
-        failures = [why for channel in channels if (why := await _send(channel, notification, seconds))]
+        failures = [why for channel in channels if (why := await _send(channel, notification, patience))]
         if later := [why for why in failures if isinstance(why, CannotDeliverNow)]:
-            raise TryLater("; ".join(map(str, later)))
+            may_have_arrived = any(isinstance(why, MayHaveArrived) for why in later)
+            raise TryLater("; ".join(map(str, later)), may_have_arrived=may_have_arrived)
         if failures:
             raise Impossible("; ".join(map(str, failures)))
 
@@ -92,11 +102,11 @@ class Notifier:
 
 
 async def _send(
-    channel: NotificationChannel, notification: Notification, seconds: float
+    channel: NotificationChannel, notification: Notification, patience: Patience
 ) -> CannotDeliver | CannotDeliverNow | None:
     """Send through one channel; returns why it cannot be delivered, so that the other channels are still tried."""
     try:
-        await channel.send(notification, seconds)
+        await channel.send(notification, patience)
     except (CannotDeliver, CannotDeliverNow) as error:
         return error
     log.info(
