@@ -25,17 +25,22 @@ from tests.providers.checkouts import Visit
 from tests.providers.rows import Cell, cells
 
 AT_ONCE, AUDITS_AT_ONCE = min(24, 6 * CORES), min(4, CORES)
-PRODUCTION = {"SEATWRIGHT_COMPENSATION_ATTEMPTS": "12"}
+PRODUCTION = {"SEATWRIGHT_COMPENSATION_ATTEMPTS": "12", "SEATWRIGHT_PAYMENT_WINDOW": "600"}
 
 
 @pytest.fixture
 async def patient(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
-    """An API whose bookings try as often as in production, and not as few times as tests usually want."""
-    name = f"api-patient-{uuid4().hex[:8]}"
-    api = await asyncio.to_thread(stack.spawn, name, "api", env=PRODUCTION)
-    async with http_client(f"http://127.0.0.1:{api.ports['api']}") as http:
-        yield http
-    await asyncio.to_thread(stack.stop, name)
+    """An API whose bookings try as often and wait as long as in production; the worker serves those of both APIs."""
+    names = [f"{service}-patient-{uuid4().hex[:8]}" for service in ("api", "work")]
+    await asyncio.to_thread(stack.stop, "work")
+    try:
+        api, _ = [await asyncio.to_thread(stack.spawn, name, name.split("-")[0], env=PRODUCTION) for name in names]
+        async with http_client(f"http://127.0.0.1:{api.ports['api']}") as http:
+            yield http
+        for name in names:
+            await asyncio.to_thread(stack.stop, name)
+    finally:
+        await asyncio.to_thread(stack.start, "work")
 
 
 @pytest.mark.disruptive  # it leaves the workers no time for tests beside it
