@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import orjson
 import pytest
@@ -185,7 +184,7 @@ async def test_my_bookings_are_filtered_by_status_and_by_the_day_at_the_venue(pl
         ("to=tomorrow", "query.to"),
         ("from=2030-05-02&to=2030-05-01", "query.from"),
         ("cursor=1", "query.cursor"),
-        (f"cursor={uuid4()}", "query.cursor"),
+        ("cursor=0190b6f0-0000-7000-8000-000000000000", "query.cursor"),
     ],
 )
 async def test_a_filter_that_makes_no_sense_is_refused_by_name(
