@@ -99,7 +99,7 @@ async def test_a_surge_of_a_users_holds_is_refused_before_its_bodies_are_scanned
     assert [answer.status_code == 429 for answer in answers] == [False] * 3 + [True] * 30
     assert len(scans) == 30
     assert problem(answers[-1]) == "rate-limited"
-    assert [answer.headers.get_list("ratelimit") != [] for answer in answers] == [True] * 30 + [False] * 3
+    assert ["ratelimit" in answer.headers for answer in answers[3:]] == [True] * 27 + [False] * 3
 
 
 async def test_other_calculations_do_not_wait_behind_large_bodies(free: Crowd, scans: list[str]) -> None:
