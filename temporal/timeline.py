@@ -14,6 +14,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.converter import DataConverter
+from temporalio.service import RPCError, RPCStatusCode
 
 from temporal.encryption import Undecryptable
 from temporal.failures import describe_failure
@@ -66,8 +67,13 @@ async def read_history(events: AsyncIterator[HistoryEvent], converter: DataConve
 
 
 async def of_workflow(client: Client, workflow_id: str) -> list[TimelineEntry]:
-    """A workflow's timeline; empty when Temporal does not keep it any more."""
-    return [entry async for entry in follow(client, workflow_id)]
+    """A workflow's timeline; empty where there was none, or when Temporal does not keep it any more."""
+    try:
+        return [entry async for entry in follow(client, workflow_id)]
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return []
 
 
 class _Revealed(NamedTuple):

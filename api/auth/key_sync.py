@@ -60,7 +60,9 @@ class KeySync:
             await asyncio.sleep(EVERY)
 
     async def close(self) -> None:
-        """Close the HTTP client that reads identity's keys."""
+        """Let a read end, so that no connection of it is left open, and close the HTTP client that reads the keys."""
+        if self._reading:
+            await asyncio.wait({self._reading}, timeout=DEADLINE)
         await self._http.aclose()
 
     async def _read_in_turn(self) -> None:

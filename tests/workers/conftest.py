@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
+from time import sleep
 from typing import Protocol
 from uuid import uuid4
 
@@ -23,6 +24,9 @@ from db.migration_helpers import OUTBOX_DDL
 
 MakeDatabase = Callable[[str], str]
 ServiceDatabase = Callable[[str], str]
+
+
+_PARTITIONS = 6
 
 
 class MakeTopic(Protocol):
@@ -119,8 +123,10 @@ def new_topic(bootstrap: str) -> Iterator[MakeTopic]:
 
     def make(name: str, config: dict[str, str] | None = None) -> str:
         made.append(name)
-        for created in admin.create_topics([NewTopic(name, num_partitions=6, config=config or {})]).values():
+        for created in admin.create_topics([NewTopic(name, num_partitions=_PARTITIONS, config=config or {})]).values():
             created.result(timeout=120)
+        while len(admin.list_topics(name, timeout=120).topics[name].partitions) < _PARTITIONS:
+            sleep(0.05)  # a consumer that does not find it yet looks again only minutes later
         return name
 
     yield make
