@@ -31,7 +31,7 @@ class Row(NamedTuple):
     name: str
     act: Act
     not_at: Mapping[str, str] = {}
-    hold_seconds: int = 300
+    hold_seconds: int = 900
     patient: bool = False
 
     def __str__(self) -> str:
@@ -100,8 +100,8 @@ ROWS: tuple[Row, ...] = (
     Row("provider away at the capture", paying.finds_provider_away(A_MINUTE, "capture"), patient=True),
     Row("capture refused", paying.is_refused_the_capture),
     Row("the bank's hold lost before the capture", paying.loses_what_the_bank_reserved),
-    Row("seats' hold over in mid-payment", paying.outlasts_the_hold, hold_seconds=15, patient=True),
-    Row("late success", paying.pays_late, {"payu": CANCELLED_ORDER}, hold_seconds=15),
+    Row("seats' hold over in mid-payment", paying.outlasts_the_hold, hold_seconds=45, patient=True),
+    Row("late success", paying.pays_late, {"payu": CANCELLED_ORDER}, hold_seconds=45),
     Row("refunded", refunding.is_refunded),
     Row("refund pending, failed, retried", refunding.waits_fails_and_succeeds),
 )

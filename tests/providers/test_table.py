@@ -18,7 +18,6 @@ from tests.faults.report import Outcome, outcome
 from tests.faults.scenarios import WITHIN, hold
 from tests.http_client import http_client
 from tests.lanes import CORES
-from tests.pace import stretched
 from tests.platform_client import PlatformClient
 from tests.providers import report
 from tests.providers.checkouts import Visit
@@ -69,7 +68,7 @@ async def test_every_scenario_ends_right_at_every_provider(
 async def _live_through(
     platform: PlatformClient, buyer: Buyer, cell: Cell, events: dict[str, str], auditing: asyncio.Semaphore
 ) -> str:
-    event = await platform.event(hold_seconds=stretched(cell.row.hold_seconds), rows=1, seats_per_row=2, standing=4)
+    event = await platform.event(hold_seconds=cell.row.hold_seconds, rows=1, seats_per_row=2, standing=4)
     events[event] = str(cell)
     visit = Visit(platform, buyer, event, await hold(buyer, event), cell.checkout)
     ending = await cell.row.act(visit)

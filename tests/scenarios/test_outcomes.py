@@ -159,7 +159,14 @@ async def test_a_buyer_gets_one_mail_with_seats_amount_and_booking(
     assert mail["To"] == [{"Name": "", "Address": buyer.email}]
     assert "Ada Lovelace" in mail["Text"]
     for body in (mail["Text"], mail["HTML"]):
-        for word in ("A-1-1", "B-2-3", "Standing", "EUR\xa0120.00", booking["id"], *(t["id"] for t in booking["tickets"])):
+        for word in (
+            "A-1-1",
+            "B-2-3",
+            "Standing",
+            "EUR\xa0120.00",
+            booking["id"],
+            *(t["id"] for t in booking["tickets"]),
+        ):
             assert word in body
 
 
