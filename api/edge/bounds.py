@@ -20,7 +20,7 @@ FIELDS_LIMIT: Final = 100
 
 
 SIGNED: Final = "/v1/webhooks/"
-"""Signed messages of providers are full of ids, and are neither logged nor stored. Unsigned ones are only refused."""
+"""Bodies of webhooks are not searched for card numbers: they are full of ids, and are neither logged nor stored."""
 
 
 class Bounds(NamedTuple):
