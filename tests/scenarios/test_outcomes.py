@@ -56,11 +56,16 @@ async def mailbox(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
+IN_GERMAN = "Bestätigen Sie Ihre E-Mail-Adresse"
+
+
 async def mails_to(mailbox: httpx2.AsyncClient, address: str) -> list[dict[str, Any]]:
-    """The mails about bookings, without the mail of the registration."""
+    """The mails about bookings, without the mail of the registration, whose reader may have chosen German since."""
     found = (await mailbox.get("/api/v1/search", params={"query": f'to:"{address}"'})).json()["messages"]
     return [
-        (await mailbox.get(f"/api/v1/message/{mail['ID']}")).json() for mail in found if mail["Subject"] != VERIFICATION
+        (await mailbox.get(f"/api/v1/message/{mail['ID']}")).json()
+        for mail in found
+        if mail["Subject"] not in (VERIFICATION, IN_GERMAN)
     ]
 
 
