@@ -12,6 +12,8 @@ from tests.pace import slowness
 
 T = TypeVar("T")
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.03, 0.5
+
 
 class Patience:
     """A limit of time that is stretched once it is reached, by how slow the machine is then."""
@@ -35,12 +37,17 @@ class Patience:
 
 
 @overload
-async def eventually(condition: Callable[[], Awaitable[T | None]], *, within: float = 20, every: float = 0.05) -> T: ...
+async def eventually(
+    condition: Callable[[], Awaitable[T | None]], *, within: float = 20, every: float | None = None
+) -> T: ...
 @overload
-async def eventually(condition: Callable[[], T | None], *, within: float = 20, every: float = 0.05) -> T: ...
-async def eventually(condition: Callable[[], object], *, within: float = 20, every: float = 0.05) -> object:
-    """Call `condition` until its answer is true and raises no AssertionError; answer that, or fail after `within` s."""
-    patience = Patience(within)
+async def eventually(condition: Callable[[], T | None], *, within: float = 20, every: float | None = None) -> T: ...
+async def eventually(condition: Callable[[], object], *, within: float = 20, every: float | None = None) -> object:
+    """Call `condition` until its answer is true and raises no AssertionError; answer that, or fail after `within` s.
+
+    Without `every`, the seconds between two calls grow: most conditions ask a server, and many tests wait at a time.
+    """
+    patience, pause = Patience(within), every or _FIRST_PAUSE
     while True:
         last: object
         try:
@@ -52,7 +59,8 @@ async def eventually(condition: Callable[[], object], *, within: float = 20, eve
             last = error
         if await patience.is_over():
             raise AssertionError(f"not within {within} s of a quiet machine; the last answer was {last!r}")
-        await asyncio.sleep(every)
+        await asyncio.sleep(pause)
+        pause = every or min(pause * 1.3, _LONGEST_PAUSE)
 
 
 async def in_time(work: Awaitable[T], *, within: float = 20) -> T:
