@@ -90,3 +90,10 @@ def test_every_workflow_has_a_history() -> None:
         for workflow in [*RESERVATION_WORKFLOWS, *PAYMENT_WORKFLOWS, PublishEvent]
     }
     assert names == recorded
+
+
+def test_there_is_a_history_of_each_saga_whose_provider_was_paid_another_amount() -> None:
+    assert set(HISTORIES) >= {
+        "booking-undone-for-another-amount", "exchange-undone-for-another-amount",
+        "late-payment-goes-back-for-another-amount",
+    }  # fmt: skip
