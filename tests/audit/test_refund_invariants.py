@@ -13,6 +13,7 @@ from domain.money import Money
 from domain.payments import RefundByProvider
 from domain.refunds import Refund, RefundCause, RefundRequest, RefundState
 from tests.audit.harness import Harness, step
+from tests.requests import refund_request
 
 OWED = "money taken is money owed"
 PLACES, STATES = "places belong to live bookings", "states follow from domain events"
@@ -26,16 +27,7 @@ async def accepted(
 ) -> tuple[Booking, Refund]:
     """A booking with all or the first tickets refunded, before the money is returned."""
     booking = await harness.bought(*seats)
-    request = RefundRequest(
-        id=uuid4(),
-        booking_id=booking.id,
-        event_id=harness.event,
-        requested_by=booking.user_id,
-        cause=cause,
-        reason="",
-        tickets=tuple(ticket.id for ticket in booking.tickets[:give_back]),
-        body_sha256="",
-    )
+    request = refund_request(booking, [ticket.id for ticket in booking.tickets[:give_back]], cause)
     outcome = await step(_returned(harness).accept_refund, request)
     assert outcome.refund
     assert outcome.booking

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,9 +12,9 @@ from db.reservation.exchanges import exchanges
 from db.reservation.refunds import refunds
 from domain.bookings import Booking, BookingStatus
 from domain.event_cancellations import Estimate
-from domain.exchanges import ExchangeRequest
-from domain.refunds import Refund, RefundCause, RefundRequest
+from domain.refunds import Refund, RefundCause
 from tests.db.booking_steps import claim, confirm, find, move, on_sale
+from tests.requests import exchange_request, refund_request
 
 PRICE = 5000
 S = BookingStatus
@@ -52,16 +51,8 @@ async def given_back(
 ) -> Refund:
     """The first so many tickets that are valid by now."""
     valid = (await find(engine, booking)).tickets[:tickets]
-    request = RefundRequest(
-        id=uuid4(),
-        booking_id=booking.id,
-        event_id=booking.event_id,
-        requested_by=booking.user_id,
-        cause=cause,
-        reason="",
-        tickets=tuple(each.id for each in valid),
-        waives_policy=cause is RefundCause.EVENT_CANCELLED,
-        body_sha256="",
+    request = refund_request(
+        booking, [each.id for each in valid], cause, waives_policy=cause is RefundCause.EVENT_CANCELLED
     )
     async with engine.begin() as connection:
         refund, _ = await refunds.accept(connection, request)
@@ -70,19 +61,7 @@ async def given_back(
 
 async def exchanged(engine: AsyncEngine, booking: Booking, old: str, new: str) -> Booking:
     """The booking after an exchange for a cheaper seat, with its difference refunded."""
-    request = ExchangeRequest(
-        id=uuid4(),
-        booking_id=booking.id,
-        event_id=booking.event_id,
-        requested_by=booking.user_id,
-        ticket=next(each.id for each in booking.tickets if each.seat == old),
-        seat=new,
-        payment=None,
-        deadline=datetime.now(UTC) + timedelta(minutes=1),
-        body_sha256="",
-        window=timedelta(minutes=1),
-        attempts=1,
-    )
+    request = exchange_request(booking, next(each.id for each in booking.tickets if each.seat == old), new)
     async with engine.begin() as connection:
         await exchanges.begin(connection, request)
         done = await exchanges.swap(connection, request.id)

@@ -19,13 +19,13 @@ from db.reservation.exchanges import exchanges
 from db.reservation.refunds import by_provider
 from db.reservation.refunds import refunds as returned
 from domain.bookings import Booking, BookingStatus
-from domain.exchanges import ExchangeRequest
 from domain.payments import RefundByProvider
 from domain.rebuilding import rebuild
 from domain.refunds import RefundCause, RefundRequest
 from tests.db.booking_steps import claim, confirm, find, history, move, on_sale
 from tests.db.test_attempts import reach
 from tests.db.test_ledger import AUTHORIZED, CAPTURED, GIVEN_BACK, PRICE, balances, moved
+from tests.requests import exchange_request
 from tests.workers.conftest import ServiceDatabase
 
 
@@ -217,19 +217,7 @@ async def test_an_exchange_keeps_what_the_refund_policy_keeps(reservation: Async
         " VALUES (:id, 'B', 'seated', 4000, 1, 1, 1)"
     )
     seat = text("INSERT INTO seats (event_id, name, section) VALUES (:id, 'B-1-1', 'B')")
-    request = ExchangeRequest(
-        id=uuid4(),
-        booking_id=booking.id,
-        event_id=booking.event_id,
-        requested_by=booking.user_id,
-        ticket=booking.tickets[0].id,
-        seat="B-1-1",
-        payment=None,
-        deadline=datetime.now(UTC) + timedelta(minutes=1),
-        body_sha256="",
-        window=timedelta(minutes=1),
-        attempts=1,
-    )
+    request = exchange_request(booking, booking.tickets[0].id, "B-1-1")
     async with reservation.begin() as connection:
         for statement in (dearer, other, seat):
             await connection.execute(statement, {"id": booking.event_id})

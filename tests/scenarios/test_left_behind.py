@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
@@ -17,10 +16,12 @@ from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings, secret
 from db.engine import open_engine
 from db.reservation.bookings.outcomes import TicketsForbidden
-from domain.exchanges import ExchangeRequest, ExchangeState
+from domain.bookings import Booking
+from domain.exchanges import ExchangeState
 from domain.problems import ProblemType
 from tests.audit.harness import step
 from tests.platform_client import PlatformClient
+from tests.requests import exchange_request
 from tests.waiting import eventually
 
 
@@ -70,19 +71,7 @@ async def test_a_free_exchange_is_refused_after_the_event_was_cancelled(
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, old)
-    request = ExchangeRequest(
-        id=uuid4(),
-        booking_id=booking["id"],
-        event_id=event,
-        requested_by=booking["user_id"],
-        ticket=booking["tickets"][0]["id"],
-        seat=new,
-        payment=None,
-        deadline=datetime.now(UTC) + timedelta(minutes=1),
-        body_sha256="",
-        window=timedelta(minutes=1),
-        attempts=1,
-    )
+    request = exchange_request(Booking.model_validate(booking), booking["tickets"][0]["id"], new)
     assert (await step(exchanging.hold_new_seat, request)).exchange
     await platform.cancel(event)
 
