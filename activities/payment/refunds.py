@@ -88,8 +88,8 @@ class RefundActivities:
         """Ask the provider to give the money back, or find out how that stands; called again, it only looks.
 
         Before a try is opened, the provider is asked what it has given back without our request: only the rest goes.
-        A provider that is away does not hold up the parts of the others. If its own part is needed, the request for
-        that says so; if that part is more than is left, it is refused, and the next try is for less.
+        A provider that is away does not hold up the parts of the others where all that is left goes back. Else which
+        payment gives the money depends on what is left of each, so that its answer is waited for.
 
         The payment of an exchange that has failed is checked, too: an operator may have given it back in the dashboard.
         That is posted, and is no refund of the booking, which never owed that money.
@@ -100,7 +100,7 @@ class RefundActivities:
             if opens:
                 captured = await self._captured(order.booking_id)
                 away = await self._learn(captured)
-                if away and len(away) == len(captured):
+                if away and (len(away) == len(captured) or await self._has_choice(order, captured)):
                     raise away[0]
             tries, by_provider = await self._open_tries(order)
             answers = await self._give_all(tries)
@@ -119,6 +119,15 @@ class RefundActivities:
                 connection, order.refund_id, order.booking_id, order.number, order.amount, lacking, order.payments
             )
             return tries, by_provider
+
+    async def _has_choice(self, order: GiveBack, captured: Sequence[Attempt]) -> bool:
+        """Whether the payments have more money left than the refund needs, so that not all of them have to give it."""
+        left = 0
+        async with self._engine.connect() as connection:
+            for attempt in captured:
+                if order.payments is None or attempt.exchange_id in order.payments:
+                    left += attempt.amount.amount - await provider_refunds.ours(connection, attempt)
+        return left > order.amount
 
     async def _captured(self, booking_id: UUID) -> list[Attempt]:
         async with self._engine.connect() as connection:

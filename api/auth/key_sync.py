@@ -26,7 +26,7 @@ EVERY: Final = 1.0
 """Seconds between two reads: a revocation takes effect within twice that where it has to reach Redis first."""
 
 _PATIENCE: Final = 10.0
-"""Seconds for one read: a process that starts beside others may need more for it than a caller waits."""
+"""Seconds for the first read: a process that starts beside others may need more for it than a caller waits."""
 
 _OVERLAP: Final = 60.0  # a transaction that revokes may commit so much later than its clock said
 _WHOLE_EVERY: Final = 30  # reads; Redis may have been emptied
@@ -81,7 +81,7 @@ class KeySync:
 
     async def _try(self, read: Awaitable[None]) -> None:
         try:
-            await with_deadline(read, _PATIENCE)
+            await with_deadline(read, DEADLINE if self._tokens.ring.published else _PATIENCE)
         except Exception as error:  # whatever it is, what was read before stays in use
             structlog.get_logger().warning("tokens: could not read", error=type(error).__name__)
 

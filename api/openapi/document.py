@@ -56,7 +56,8 @@ class Written(NamedTuple):
 
 async def written(app: FastAPI) -> Written:
     """The document, which the first call for it has built: that takes a second, in a thread of its own."""
-    if app.state.description is None:
+    building = app.state.description
+    if building is None or (building.done() and (building.cancelled() or building.exception())):
         app.state.description = asyncio.create_task(asyncio.to_thread(_write, app))
     found: Written = await asyncio.shield(app.state.description)
     return found

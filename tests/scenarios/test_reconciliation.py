@@ -341,6 +341,25 @@ async def test_a_refund_part_is_paid_while_the_provider_of_another_part_is_down(
         assert await provider.differ(booking) == []
 
 
+@pytest.mark.parametrize("harness", ["payu"], indirect=True)
+async def test_which_payment_gives_a_part_is_not_decided_while_a_provider_is_away(
+    harness: ReconciliationHarness, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway], nowhere: StripeGateway
+) -> None:
+    """Else the refund would count on money that the provider may have given back itself."""
+    at_stripe, refund = ReconciliationHarness(engine, gateways, "stripe"), uuid4()
+    booking = await at_stripe.sold()
+    await harness.exchanged(booking)
+    order = GiveBack(refund_id=refund, booking_id=booking, amount=PRICE.amount, number=1)
+    tries = "SELECT attempt, state FROM refunds WHERE refund_id = :id ORDER BY number"
+
+    with pytest.raises(ApplicationError, match="Stripe"):
+        await step(RefundActivities(engine, {**gateways, "stripe": nowhere}).give_refund, order)
+    assert await harness.rows(tries, id=refund) == []
+
+    assert (await step(harness.refunds.give_refund, order)).state is ProviderRefundState.SUCCEEDED
+    assert [tuple(row) for row in await harness.rows(tries, id=refund)] == [(1, "succeeded")]
+
+
 @pytest.fixture
 async def nowhere() -> AsyncIterator[StripeGateway]:
     gateway = StripeGateway(API_KEY, base_url="http://127.0.0.1:9")
