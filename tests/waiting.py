@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TypeVar, overload
 
+from temporalio.service import RPCError, RPCStatusCode
+
 from tests.pace import slowness
 
 T = TypeVar("T")
@@ -45,6 +47,7 @@ async def eventually(condition: Callable[[], T | None], *, within: float = 20, e
 async def eventually(condition: Callable[[], object], *, within: float = 20, every: float | None = None) -> object:
     """Call `condition` until its answer is true and raises no AssertionError; answer that, or fail after `within` s.
 
+    A workflow that Temporal does not have is no answer yet: a webhook or a schedule may start it later.
     Without `every`, the seconds between two calls grow: most conditions ask a server, and many tests wait at a time.
     """
     patience, pause = Patience(within), every or _FIRST_PAUSE
@@ -56,6 +59,10 @@ async def eventually(condition: Callable[[], object], *, within: float = 20, eve
             if last:
                 return last
         except AssertionError as error:
+            last = error
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
             last = error
         if await patience.is_over():
             raise AssertionError(f"not within {within} s of a quiet machine; the last answer was {last!r}")
