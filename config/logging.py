@@ -32,7 +32,7 @@ def configure() -> None:
     """
     structlog.configure(
         processors=[*_shared(), *_written()],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=True,
     )

@@ -70,3 +70,25 @@ def test_every_line_is_json_with_its_facts_in_fields() -> None:
     assert "in a destructor" in errors
     assert any("a warning" in line["event"] for line in lines)
     assert by_event["call retried"]["fields"] == {"error": "away"}
+
+
+TWO_WRITERS = """
+import logging, sys, threading
+import structlog
+from config.logging import configure
+
+configure()
+sys.setswitchinterval(1e-6)
+other = threading.Thread(target=lambda: [logging.getLogger("library").warning("a library's") for _ in range(3000)])
+other.start()
+for _ in range(3000):
+    structlog.get_logger().warning("our own")
+other.join()
+"""
+
+
+def test_lines_of_two_threads_do_not_run_into_each_other() -> None:
+    ran = subprocess.run([sys.executable, "-c", TWO_WRITERS], capture_output=True, text=True, timeout=120, check=True)
+    events = [json.loads(line)["event"] for line in ran.stderr.splitlines()]
+    assert sorted(set(events)) == ["a library's", "our own"]
+    assert len(events) == 6000
