@@ -25,7 +25,7 @@ from domain.identity import Role
 from temporal.connection import connect_patiently
 from temporal.policies import booking_policy
 from tests.buyer import Buyer, known
-from tests.http_client import http_client
+from tests.http_client import http_client, patient_client
 from tests.provider import Provider
 from tests.tokens import access_tokens
 from tests.waiting import in_time
@@ -51,10 +51,11 @@ class PlatformClient:
         events: The ids of the events that it has published.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, disturbs: bool = True) -> None:
+        """Args: disturbs: Whether servers are disturbed while it is used, so that each 503 is to be seen."""
         self.settings = settings
         limits = httpx2.Limits(max_connections=400)
-        self.http = http_client(settings.api_url, limits=limits)
+        self.http = http_client(settings.api_url, limits=limits) if disturbs else patient_client(settings.api_url)
         self.provider = Provider(settings.sandbox_url)
         self._tokens = access_tokens(settings)
         self._organizer = self.new_buyer(Role.CUSTOMER, Role.ORGANIZER)

@@ -14,14 +14,14 @@ from api.identity.demo_accounts import PASSWORD
 from config.settings import Settings, secret
 from tests.api.mails import MailBox
 from tests.api.people import Person, log_in
-from tests.http_client import http_client
+from tests.http_client import http_client, patient_client
 
 Join = Callable[..., Awaitable[Person]]
 
 
 @pytest.fixture
 async def client(api_url: str) -> AsyncIterator[httpx2.AsyncClient]:
-    async with http_client(api_url) as opened:
+    async with patient_client(api_url) as opened:
         yield opened
 
 

@@ -267,7 +267,8 @@ async def test_a_refund_that_an_operator_has_made_by_hand_is_settled(platform: P
     booked = "SELECT kind FROM ledger_transactions WHERE booking_id = %s AND kind <> 'fee' ORDER BY id"
     assert rows(platform.settings, booked, booking) == [("authorized",), ("captured",), ("refunded",)]
     tries = rows(platform.settings, "SELECT state, code FROM refunds WHERE booking_id = %s ORDER BY number", booking)
-    assert tries[-1] == ("succeeded", "by_hand")
+    # "by_provider" where the provider's webhook is faster than the operator.
+    assert [code for state, code in tries if state == "succeeded"] in (["by_hand"], ["by_provider"])
 
 
 async def test_a_refund_paid_elsewhere_is_not_repeated_by_a_late_notification(
