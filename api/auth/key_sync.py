@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.redis.revocations import RevocationBoard
 from api.auth.key_ring import read_ring
-from api.auth.tokens import LIFETIME, AccessTokens, KeyRing
+from api.auth.tokens import ALGORITHM, LIFETIME, AccessTokens, KeyRing
 from api.http.deadlines import DEADLINE, with_deadline
 from api.http.resources import Resources
 from db.engine import autocommit
@@ -88,13 +88,14 @@ class KeySync:
     async def _keys(self) -> None:
         ring = await self._ring()
         known = self._tokens.ring
-        if (ring.published, _kid(ring)) != (known.published, _kid(known)):
+        if _contents(ring) != _contents(known):
             self._tokens.ring = ring
 
     async def _ring(self) -> KeyRing:
         if self._database is None:
             answer = await self._http.get("/.well-known/jwks.json")
-            return KeyRing(tuple(answer.raise_for_status().json()["keys"]))
+            published = answer.raise_for_status().json()["keys"]
+            return KeyRing(tuple(key for key in published if key["alg"] == ALGORITHM))
         async with autocommit(self._database) as connection:
             return await read_ring(connection, self._settings)
 
@@ -122,8 +123,10 @@ class KeySync:
             return await revocations.recent(connection, timedelta(seconds=seconds))
 
 
-def _kid(ring: KeyRing) -> str | None:
-    return ring.signer.kid if ring.signer else None
+def _contents(ring: KeyRing) -> tuple[object, ...]:
+    """What differs between two rings that are not the same."""
+    signers = [signer.kid if signer else None for signer in (ring.signer, ring.id_tokens.signer)]
+    return (ring.published, ring.id_tokens.published, *signers)
 
 
 @asynccontextmanager

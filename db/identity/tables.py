@@ -149,10 +149,8 @@ class LogInChallengeRow(Base):
     tries: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
 
 
-class SigningKeyRow(Base):
+class SigningKeyColumns:
     """A key that signs tokens; its private part is encrypted."""
-
-    __tablename__ = "signing_keys"
 
     kid: Mapped[str] = mapped_column(primary_key=True)
     public: Mapped[dict[str, Any]] = mapped_column(JSONB())
@@ -160,6 +158,18 @@ class SigningKeyRow(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
     signs_from: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+
+
+class SigningKeyRow(SigningKeyColumns, Base):
+    """A key that signs access tokens, and the id tokens of some clients (Ed25519)."""
+
+    __tablename__ = "signing_keys"
+
+
+class IdTokenKeyRow(SigningKeyColumns, Base):
+    """A key that signs id tokens alone (RSA); no access token is checked with it."""
+
+    __tablename__ = "id_token_keys"
 
 
 class RevocationRow(Base):
@@ -209,6 +219,7 @@ class ClientRow(Base):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
     roles: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
     may_introspect: Mapped[bool]
+    id_token_signed_response_alg: Mapped[str] = mapped_column(server_default=text("'EdDSA'"))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     ended_at: Mapped[datetime | None]
 

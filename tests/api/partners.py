@@ -15,7 +15,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from config.settings import Settings
 from db.engine import open_engine
 from db.identity import clients
-from domain.identity import Role, Scope
+from domain.identity import Role, Scope, SigningAlgorithm
 from tests.api.people import Person
 
 RETURN = "https://app.example.test/back"
@@ -89,6 +89,7 @@ async def register(
     roles: set[Role] | None = None,
     is_public: bool = False,
     may_introspect: bool = False,
+    id_token_algorithm: SigningAlgorithm = SigningAlgorithm.RS256,
 ) -> Partner:
     """Register a client as `seatwright clients add` does."""
     engine = open_engine(settings.database_url("identity"), serves_callers=False)
@@ -102,6 +103,7 @@ async def register(
             roles=roles or set(),
             is_public=is_public,
             may_introspect=may_introspect,
+            id_token_algorithm=id_token_algorithm,
         )
     await engine.dispose()
     return Partner(http, client_id, secret)

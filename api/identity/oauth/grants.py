@@ -187,7 +187,8 @@ class IdTokens(OpenIDCode):  # type: ignore[misc]
     def encode_id_token(self, token: dict[str, Any], request: Any) -> str:
         """The signed ID token: who logged in and when, with the claims that the scopes allow.
 
-        It lives as long as an access token, and repeats the request's `nonce`.
+        It lives as long as an access token, and repeats the request's `nonce`. The client's registration says how it is
+        signed.
         """
         code: Code = request.authorization_code.code
         now = int(time.time())
@@ -203,7 +204,8 @@ class IdTokens(OpenIDCode):  # type: ignore[misc]
             claims["nonce"] = code.nonce
         account = accounts.of_user(request.connection, request.vault, code.user_id)
         assert account is not None  # the code would have gone with its person
-        return str(request.sign(claims | about_user(account, code.scopes), "JWT"))
+        algorithm = request.client.id_token_signed_response_alg
+        return str(request.sign(claims | about_user(account, code.scopes), algorithm))
 
 
 def about_user(account: Account, scopes: frozenset[Scope]) -> dict[str, Any]:
