@@ -13,13 +13,13 @@ from pydantic import BaseModel, Field
 from api.auth.guards import Caller
 from api.http.off_loop import off_loop
 from api.http.problems import documented
-from api.http.schemas import Code, RequestModel
+from api.http.schemas import Code
 from api.identity.context import Identity, require_account
 from api.identity.grants import Grant, OutsideAccount
 from api.identity.grants import seen_by_owner as grant_of
-from api.identity.passwords import GivenPassword
 from api.identity.profile import Me
 from api.identity.profile import seen_by_owner as profile_of
+from api.identity.proofs import Proof, prove_fully
 from api.identity.sessions import SessionSeen
 from api.identity.sessions import seen_by_owner as session_of
 from api.identity.teams import OwnPart
@@ -37,10 +37,9 @@ _EXPORTED: Final = "account.exported"
 _RECORDED_EVERY: Final = timedelta(hours=1)
 
 
-class Farewell(RequestModel):
+class Farewell(Proof):
     """Proof that the owner asks for the erasure: `code` is needed if the account has a second factor."""
 
-    password: GivenPassword
     code: Code | None = None
 
 
@@ -131,7 +130,7 @@ async def erase(body: Farewell, caller: Caller, context: Identity) -> None:
     A team without another member is deleted with its name. If you are the only owner of a team with other members, the
     answer is 409, and `teams` names it: make another member an owner first.
     """
-    await context.prove(caller.user_id, body.password, body.code)
+    await prove_fully(context, caller.user_id, body, body.code)
     async with context.engine.begin() as connection:
         held = await teams.hold_all(connection, caller.user_id)
         account = await context.account(connection, caller.user_id)

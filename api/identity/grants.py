@@ -99,7 +99,7 @@ async def my_outside_accounts(caller: Caller, context: Identity) -> OutsideAccou
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
 )
 async def unlink_outside_account(provider: Provider, caller: Caller, context: Identity) -> None:
-    """Without a password, set one first by `POST /v1/password-resets`."""
+    """Without a password, set one first, by `PUT /v1/me/password` or `POST /v1/password-resets`."""
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         if not await outside_accounts.unlink(connection, account.id, provider):
