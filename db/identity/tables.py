@@ -263,6 +263,29 @@ class AuthorizationCodeRow(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     expires_at: Mapped[datetime]
     family: Mapped[UUID | None] = mapped_column(ForeignKey("refresh_families.id", ondelete="CASCADE"))
+    logged_in_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class ConsentRow(Base):
+    """What a person has allowed a client, for as long as the person does not take it back."""
+
+    __tablename__ = "consents"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"), primary_key=True)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
+    given_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class PendingConsentRow(Base):
+    """A person who has logged in on the page of a client, and has not decided yet; deleted by the decision."""
+
+    __tablename__ = "pending_consents"
+
+    hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
+    logged_in_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
 class OutsideAccountRow(Base):

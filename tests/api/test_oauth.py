@@ -22,7 +22,7 @@ from db.engine import open_engine
 from db.identity import clients
 from domain.identity import Role, Scope, SigningAlgorithm
 from tests.api.conftest import Join
-from tests.api.partners import RETURN, Partner, bearer, register, told
+from tests.api.partners import RETURN, Partner, allow, bearer, log_in_for, register, told
 from tests.api.people import Person, problem
 from tests.command_line import seatwright
 from tests.waiting import eventually
@@ -136,9 +136,8 @@ async def test_a_client_library_finds_its_way_by_the_discovery_document(
     ) as library:
         verifier = secrets.token_urlsafe(40)
         where, state = library.create_authorization_url(found["authorization_endpoint"], code_verifier=verifier)
-        shown = {"email": person.email, "password": person.password, "decision": "allow"}
         asked = dict(httpx2.URL(where).params)
-        back = await client.post(found["authorization_endpoint"], data=asked | shown)
+        back = await allow(client, await log_in_for(client, person, asked), asked)
         tokens = await library.fetch_token(
             authorization_response=back.headers["location"], state=state, code_verifier=verifier
         )

@@ -77,17 +77,18 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         return secrets.token_urlsafe(32)
 
     def save_authorization_code(self, code: str, request: Any) -> None:
-        """Store the code with everything that its exchange is checked against."""
+        """Store the code of a `LoggedIn` person with everything that its exchange is checked against."""
         asked = request.payload.data
         grants.add_code(
             self.server.connection,
             code,
             client_id=request.client.registered.id,
-            user_id=request.user,
+            user_id=request.user.user_id,
             redirect_uri=asked["redirect_uri"],
             scopes=scopes_of(request.scope),
             challenge=asked["code_challenge"],
             nonce=asked.get("nonce"),
+            logged_in_at=request.user.logged_in_at,
         )
 
     def query_authorization_code(self, code: str, client: Any) -> CodeInHand | None:
@@ -198,7 +199,7 @@ class IdTokens(OpenIDCode):  # type: ignore[misc]
             "sub": str(code.user_id),
             "iat": now,
             "exp": now + LIFETIME,
-            "auth_time": int(code.created_at.timestamp()),
+            "auth_time": int(code.logged_in_at.timestamp()),
         }
         if code.nonce:
             claims["nonce"] = code.nonce
