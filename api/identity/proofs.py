@@ -22,12 +22,7 @@ from domain.problems import ProblemType, Refused
 
 _ABOUT: Final = "fresh log-in"
 
-ProofToken = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=4000),
-    Storable,
-    Field(description="Of `GET /v1/log-in/{provider}?fresh=true`, in place of the password"),
-]
+ProofToken = Annotated[str, StringConstraints(min_length=1, max_length=4000), Storable]
 
 
 class FreshLogIn(BaseModel):
