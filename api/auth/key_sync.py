@@ -116,7 +116,7 @@ class KeySync:
         since = oldest if whole else max(self._tokens.revoked.values(), default=oldest) - _OVERLAP
         found = await self._found(time.time() - since)
         kept = {subject: at for subject, at in self._tokens.revoked.items() if at > oldest}
-        self._tokens.revoked = {**kept, **found}
+        self._tokens.revoked = latest(kept, found)
         if self._database is None:
             return
         await self._board.write(found, forget_before=oldest)
@@ -139,7 +139,15 @@ class KeySync:
         found = [answer for answer in answers if not isinstance(answer, BaseException)]
         if not found:
             raise ConnectionError("neither Redis nor identity says what was revoked")
-        return {subject: at for each in found for subject, at in each.items()}
+        return latest(*found)
+
+
+def latest(*revoked: Mapping[UUID, float]) -> dict[UUID, float]:
+    """All of these revocations. A person can be revoked twice, and a source may be late: the last time counts."""
+    together: dict[UUID, float] = {}
+    for each in revoked:
+        together |= {subject: max(at, together.get(subject, at)) for subject, at in each.items()}
+    return together
 
 
 def _revocations_client(settings: Settings) -> RevocationsClient | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -15,6 +16,7 @@ from sqlalchemy import text
 from uuid_utils import UUID, uuid7
 
 from api.app import create_app
+from api.auth.key_sync import latest
 from api.identity.demo_accounts import PASSWORD
 from config.settings import Settings
 from db.engine import open_engine
@@ -124,6 +126,14 @@ async def test_who_gets_a_role_keeps_the_tokens(client: httpx2.AsyncClient, join
     await client.put(path, json={"roles": ["customer"]}, headers=operator.headers)
     await eventually(partial(_is_out, client, demoted), within=SECONDS)  # the revocation has arrived
     assert await status(client, person) == 200
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_revocations_of_a_person_the_last_counts_whatever_source_is_late(order: int) -> None:
+    twice, once, other = (uuid4() for _ in range(3))
+    sources = [{twice: 1.0, once: 5.0}, {twice: 2.0, other: 3.0}]
+    assert latest(*sources[::order]) == {twice: 2.0, once: 5.0, other: 3.0}
+    assert latest() == {}
 
 
 @pytest.mark.parametrize("fault", [Line.cut, Line.black_hole])
