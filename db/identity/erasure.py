@@ -32,7 +32,15 @@ async def erase(connection: AsyncConnection, user_id: UUID) -> None:
     await connection.execute(
         update(UserRow)
         .where(UserRow.id == user_id)
-        .values(address_hash=None, profile=None, password_hash=None, verified_at=None, roles=[], erased_at=func.now())
+        .values(
+            address_hash=None,
+            name_hash=None,
+            profile=None,
+            password_hash=None,
+            verified_at=None,
+            roles=[],
+            erased_at=func.now(),
+        )
     )
     await second_factors.remove(connection, user_id)
     await connection.execute(delete(MailTokenRow).where(MailTokenRow.user_id == user_id))

@@ -32,13 +32,14 @@ class OutboxRow(OutboxColumns, Base):
 class UserRow(Base):
     """An account. An erased account has only its id.
 
-    `profile` is sealed under the key of its owner; `address_hash` finds it by e-mail address.
+    `profile` is sealed under the key of its owner; `address_hash` finds it by e-mail address, `name_hash` by name.
     """
 
     __tablename__ = "users"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
     address_hash: Mapped[bytes | None] = mapped_column(LargeBinary, unique=True)
+    name_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     profile: Mapped[bytes | None] = mapped_column(LargeBinary)
     password_hash: Mapped[str | None]
     roles: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
