@@ -35,6 +35,7 @@ from api.identity import (
     people_search,
     profile,
     recovery,
+    revocations,
     sessions,
     teams,
 )
@@ -79,6 +80,7 @@ PARTS: Mapping[str, _Part] = {
         (
             accounts.router,
             audit_log.router,
+            revocations.router,
             profile.router,
             sessions.router,
             recovery.router,

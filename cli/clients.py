@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cli.keys import in_identity, record
 from db.identity import clients
-from domain.identity import ROLES_OF_CLIENTS, Role, Scope
+from domain.identity import ROLES_OF_CLIENTS, Role, Scope, SigningAlgorithm
 
 clients_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Register and end applications of other companies."
@@ -34,6 +34,9 @@ def add(
     public: Annotated[bool, typer.Option(help="It cannot keep a secret, like a mobile app.")] = False,
     partner: Annotated[bool, typer.Option(help="It acts on its own behalf (client_credentials).")] = False,
     introspects: Annotated[bool, typer.Option(help="It may introspect every token.")] = False,
+    id_token_signed_response_alg: Annotated[
+        SigningAlgorithm, typer.Option(help="How its id tokens are signed.")
+    ] = SigningAlgorithm.RS256,
 ) -> None:
     """Register a client. Its secret is shown only now."""
     if Scope.FIRST_PARTY in scope:
@@ -54,6 +57,7 @@ def add(
             roles=role,
             is_public=public,
             may_introspect=introspects,
+            id_token_algorithm=id_token_signed_response_alg,
         )
         await record(connection, "client.added", f"client/{made[0]}")
         return made
@@ -62,6 +66,22 @@ def add(
     typer.echo(f"client_id: {client_id}")
     if secret:
         typer.echo(f"client_secret: {secret}")
+
+
+@clients_app.command()
+def sign_with(client_id: UUID, algorithm: SigningAlgorithm) -> None:
+    """Sign a client's id tokens with another algorithm from now on."""
+
+    async def change(connection: AsyncConnection) -> bool:
+        changed = await clients.set_id_token_algorithm(connection, client_id, algorithm)
+        if changed:
+            await record(connection, f"client.signed-by:{algorithm}", f"client/{client_id}")
+        return changed
+
+    if not in_identity(change):
+        typer.echo(f"there is no active client {client_id}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"id tokens of {client_id} are signed with {algorithm}")
 
 
 @clients_app.command()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, TypeVar
 
 import typer
@@ -14,6 +15,7 @@ from api.auth import key_ring
 from cli import audit_log
 from config.settings import settings
 from db.identity import keys
+from domain.identity import SigningAlgorithm
 
 keys_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Rotate, list and revoke the keys that sign tokens."
@@ -36,32 +38,34 @@ def _of_keys() -> None:
 
 @keys_app.command()
 def rotate(after: After = _USUAL) -> None:
-    """Publish a new key that signs later; the old one stays until its tokens expire."""
+    """Publish a new key of each algorithm that signs later; the old ones stay until their tokens expire."""
 
-    async def add(connection: AsyncConnection) -> str:
-        kid = await key_ring.rotate(connection, settings(), timedelta(seconds=after))
-        await record(connection, "key.added", f"key/{kid}")
-        return kid
+    async def add(connection: AsyncConnection) -> Mapping[SigningAlgorithm, str]:
+        added = await key_ring.rotate(connection, settings(), timedelta(seconds=after))
+        for kid in added.values():
+            await record(connection, "key.added", f"key/{kid}")
+        return added
 
-    kid = in_identity(add)
-    typer.echo(f"{kid} is published and signs in {after:.0f} s")
+    for algorithm, kid in in_identity(add).items():
+        typer.echo(f"{kid}  {algorithm}  is published and signs in {after:.0f} s")
 
 
 @keys_app.command(name="list")
 def list_keys() -> None:
     """List the published keys, oldest first."""
-    for key in in_identity(lambda connection: keys.live(connection, kept=key_ring.KEPT)):
-        typer.echo(f"{key.kid}  {'active or retired' if key.signs else 'published, not yet active'}")
+    for algorithm in SigningAlgorithm:
+        for key in in_identity(partial(keys.live, algorithm=algorithm, kept=key_ring.KEPT)):
+            state = "active or retired" if key.signs else "published, not yet active"
+            typer.echo(f"{key.kid}  {algorithm}  {state}")
 
 
 @keys_app.command()
 def revoke(kid: str) -> None:
-    """Revoke a leaked key and its tokens; a new key signs at once."""
+    """Revoke a leaked key and its tokens; a new key of its algorithm signs at once."""
 
     async def replace(connection: AsyncConnection) -> bool:
-        ended = await keys.revoke(connection, kid)
+        ended = await key_ring.replace(connection, settings(), kid)
         if ended:
-            await key_ring.add_key(connection, settings(), timedelta())
             await record(connection, "key.revoked", f"key/{kid}")
         return ended
 

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from adapters.elasticsearch import EventSearch
 from adapters.kafka.client import create_topics
-from api.auth.key_ring import ensure_key
+from api.auth.key_ring import ensure_keys
 from api.identity.context import open_vault
 from api.identity.demo_accounts import seed_accounts
 from config.settings import SERVICES_WITH_DATABASE, Settings, secret
@@ -38,8 +38,8 @@ async def migrate(settings: Settings) -> None:
     console.print("topics: ready")
     await _index(settings)
     console.print("search index: ready")
-    await _signing_key(settings)
-    console.print("signing key: ready")
+    await _signing_keys(settings)
+    console.print("signing keys: ready")
     if settings.mode == "development":
         await _accounts(settings)
         console.print("demo accounts: buyer@, organizer@, support@ and operator@example.test")
@@ -70,11 +70,11 @@ async def _index(settings: Settings) -> None:
         await search.close()
 
 
-async def _signing_key(settings: Settings) -> None:
+async def _signing_keys(settings: Settings) -> None:
     engine = open_engine(settings.database_url("identity"), pool_size=1)
     try:
         async with engine.begin() as connection:
-            await ensure_key(connection, settings)
+            await ensure_keys(connection, settings)
     finally:
         await engine.dispose()
 

@@ -44,6 +44,13 @@ ROLES_OF_CLIENTS = frozenset({Role.CUSTOMER, Role.ORGANIZER})
 """The roles that a third-party application can use, for any person. Staff act without one."""
 
 
+class SigningAlgorithm(StrEnum):
+    """How a token is signed, as its header names it (RFC 7518, RFC 8037)."""
+
+    ED_DSA = "EdDSA"  # access tokens, and the id tokens of clients that ask for it
+    RS256 = "RS256"  # id tokens alone: every library of OpenID Connect can check it
+
+
 class Channel(StrEnum):
     """A way to reach a person."""
 

@@ -8,6 +8,8 @@ from unicodedata import category, normalize
 
 from idna import valid_contextj
 
+from domain.search_words import whole, words
+
 _REFUSED: Final = {
     "Cc": "control characters or line breaks",
     "Zl": "control characters or line breaks",
@@ -90,3 +92,8 @@ def _joins(name: str, position: int) -> bool:
 
 def _is_no_character(letter: str) -> bool:
     return 0xFDD0 <= ord(letter) <= 0xFDEF or ord(letter) & 0xFFFE == 0xFFFE
+
+
+def person_key(name: str) -> str:
+    """The same for all spellings of a person's whole name: with or without accents, in any order and case."""
+    return " ".join(sorted(words(name))) or whole(name)

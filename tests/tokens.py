@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row
 from sqlalchemy.engine import make_url
 
@@ -16,10 +17,11 @@ def access_tokens(settings: Settings) -> AccessTokens:
     """An issuer with the current keys of the running API."""
     url = make_url(settings.database_url("identity")).set(drivername="postgresql").render_as_string(False)
     with psycopg.connect(url) as connection, connection.cursor(row_factory=class_row(StoredKey)) as cursor:
-        cursor.execute(
-            "SELECT kid, public, sealed, signs_from <= now() AS signs FROM signing_keys"
-            " WHERE revoked_at IS NULL ORDER BY signs_from"
-        )
         tokens = AccessTokens(settings.api_url)
-        tokens.ring = ring(cursor.fetchall(), settings)
+        tokens.ring = ring(_stored(cursor, "signing_keys"), settings, _stored(cursor, "id_token_keys"))
     return tokens
+
+
+def _stored(cursor: psycopg.Cursor[StoredKey], table: str) -> list[StoredKey]:
+    query = "SELECT kid, public, sealed, signs_from <= now() AS signs FROM {} WHERE revoked_at IS NULL"
+    return cursor.execute(sql.SQL(query + " ORDER BY signs_from").format(sql.Identifier(table))).fetchall()

@@ -1,4 +1,7 @@
-"""Keeps a process's keys and revocations current, from identity's database or else over HTTP and Redis."""
+"""Keeps a process's keys and revocations current, from identity's database or else over HTTP and Redis.
+
+Without the database each revocation comes in two ways, by Redis and by HTTP, so that the loss of one delays none.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,13 @@ import httpx2
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.internal.revocations import RevocationsClient
 from adapters.redis.revocations import RevocationBoard
 from api.auth.key_ring import read_ring
-from api.auth.tokens import LIFETIME, AccessTokens, KeyRing
+from api.auth.tokens import ALGORITHM, LIFETIME, AccessTokens, KeyRing
 from api.http.deadlines import DEADLINE, with_deadline
 from api.http.resources import Resources
+from config.settings import Settings, secret
 from db.engine import autocommit
 from db.identity import revocations
 
@@ -27,6 +32,9 @@ EVERY: Final = 1.0
 
 _PATIENCE: Final = 10.0
 """Seconds for the first read: a process that starts beside others may need more for it than a caller waits."""
+
+_WAY: Final = 1.0
+"""Seconds for each of the two ways, so that one that hangs leaves time for what the other has brought."""
 
 _OVERLAP: Final = 60.0  # a transaction that revokes may commit so much later than its clock said
 _WHOLE_EVERY: Final = 30  # reads; Redis may have been emptied
@@ -40,6 +48,7 @@ class KeySync:
         self._settings = opened.settings
         self._board = RevocationBoard(opened.redis)
         self._database: AsyncEngine | None = opened.engines.get("identity")
+        self._identity = None if self._database else _revocations_client(opened.settings)
         self._http = httpx2.AsyncClient(base_url=opened.settings.identity_address, timeout=DEADLINE, trust_env=False)
         self._read_at = -EVERY
         self._reading: asyncio.Task[None] | None = None
@@ -60,10 +69,12 @@ class KeySync:
             await asyncio.sleep(EVERY)
 
     async def close(self) -> None:
-        """Let a read end, so that no connection of it is left open, and close the HTTP client that reads the keys."""
+        """Let a read end, so that no connection of it is left open, and close the HTTP clients."""
         if self._reading:
             await asyncio.wait({self._reading}, timeout=DEADLINE)
         await self._http.aclose()
+        if self._identity:
+            await self._identity.close()
 
     async def _read_in_turn(self) -> None:
         if self._reading is None and time.monotonic() - self._read_at >= EVERY:
@@ -88,13 +99,14 @@ class KeySync:
     async def _keys(self) -> None:
         ring = await self._ring()
         known = self._tokens.ring
-        if (ring.published, _kid(ring)) != (known.published, _kid(known)):
+        if _contents(ring) != _contents(known):
             self._tokens.ring = ring
 
     async def _ring(self) -> KeyRing:
         if self._database is None:
             answer = await self._http.get("/.well-known/jwks.json")
-            return KeyRing(tuple(answer.raise_for_status().json()["keys"]))
+            published = answer.raise_for_status().json()["keys"]
+            return KeyRing(tuple(key for key in published if key["alg"] == ALGORITHM))
         async with autocommit(self._database) as connection:
             return await read_ring(connection, self._settings)
 
@@ -104,7 +116,7 @@ class KeySync:
         since = oldest if whole else max(self._tokens.revoked.values(), default=oldest) - _OVERLAP
         found = await self._found(time.time() - since)
         kept = {subject: at for subject, at in self._tokens.revoked.items() if at > oldest}
-        self._tokens.revoked = {**kept, **found}
+        self._tokens.revoked = latest(kept, found)
         if self._database is None:
             return
         await self._board.write(found, forget_before=oldest)
@@ -117,13 +129,38 @@ class KeySync:
 
     async def _found(self, seconds: float) -> Mapping[UUID, float]:
         if self._database is None:
-            return await self._board.read(time.time() - seconds)
+            return await self._by_any_way(time.time() - seconds)
         async with autocommit(self._database) as connection:
             return await revocations.recent(connection, timedelta(seconds=seconds))
 
+    async def _by_any_way(self, since: float) -> Mapping[UUID, float]:
+        ways = [self._board.read(since), *([self._identity.read(since)] if self._identity else [])]
+        answers = await asyncio.gather(*(with_deadline(way, _WAY) for way in ways), return_exceptions=True)
+        found = [answer for answer in answers if not isinstance(answer, BaseException)]
+        if not found:
+            raise ConnectionError("neither Redis nor identity says what was revoked")
+        return latest(*found)
 
-def _kid(ring: KeyRing) -> str | None:
-    return ring.signer.kid if ring.signer else None
+
+def latest(*revoked: Mapping[UUID, float]) -> dict[UUID, float]:
+    """All of these revocations. A person can be revoked twice, and a source may be late: the last time counts."""
+    together: dict[UUID, float] = {}
+    for each in revoked:
+        together |= {subject: max(at, together.get(subject, at)) for subject, at in each.items()}
+    return together
+
+
+def _revocations_client(settings: Settings) -> RevocationsClient | None:
+    """None for a process without the token of our own processes: it serves public routes alone."""
+    if settings.internal_token is None:
+        return None
+    return RevocationsClient(settings.identity_address, secret(settings.internal_token), seconds=_WAY)
+
+
+def _contents(ring: KeyRing) -> tuple[object, ...]:
+    """What differs between two rings that are not the same."""
+    signers = [signer.kid if signer else None for signer in (ring.signer, ring.id_tokens.signer)]
+    return (ring.published, ring.id_tokens.published, *signers)
 
 
 @asynccontextmanager

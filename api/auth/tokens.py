@@ -19,12 +19,13 @@ from joserfc.jwk import OKPKey
 from joserfc.jws import JWSRegistry
 from uuid_utils import uuid7
 
-from domain.identity import Role, Scope, TeamRole
+from api.auth.id_tokens import ID_TOKEN, NO_KEYS, IdTokenKeys
+from domain.identity import Role, Scope, SigningAlgorithm, TeamRole
 from domain.problems import ProblemType, Refused
 
 LIFETIME: Final = 15 * 60
 AUDIENCE: Final = "seatwright"
-ALGORITHM: Final = "EdDSA"
+ALGORITHM: Final = SigningAlgorithm.ED_DSA
 FIRST_PARTY: Final = "seatwright"
 """The `client_id` of tokens that our own log-in gave."""
 
@@ -73,11 +74,20 @@ class Claims(NamedTuple):
 
 
 class KeyRing:
-    """The current keys: all that check tokens, and the one that signs, if this process may sign."""
+    """The current keys: all that check access tokens, the one that signs, if this process may sign, and the RSA keys.
 
-    def __init__(self, published: tuple[Mapping[str, Any], ...] = (), signer: OKPKey | None = None) -> None:
+    The RSA keys are apart, because no access token may be checked with them.
+    """
+
+    def __init__(
+        self,
+        published: tuple[Mapping[str, Any], ...] = (),
+        signer: OKPKey | None = None,
+        id_tokens: IdTokenKeys = NO_KEYS,
+    ) -> None:
         self.published = published
         self.signer = signer
+        self.id_tokens = id_tokens
         self._by_header = {_first_segment(_header(_TYPE, key["kid"])): _import(key) for key in published}
 
     def sign(self, claims: dict[str, Any], type: str) -> str:
@@ -89,6 +99,10 @@ class KeyRing:
         if self.signer is None:
             raise ConnectionError("no signing key has been read yet")
         return jwt.encode(_header(type, str(self.signer.kid)), claims, self.signer, registry=_ED_DSA)
+
+    def sign_id_token(self, claims: dict[str, Any], algorithm: SigningAlgorithm) -> str:
+        """An id token for a client that is registered for this algorithm; raises as `sign` does."""
+        return self.sign(claims, ID_TOKEN) if algorithm is ALGORITHM else self.id_tokens.sign(claims)
 
     def decoded(self, token: str) -> dict[str, Any]:
         """The claims of a token that one of these keys has signed; the claims are not checked.
@@ -210,7 +224,7 @@ class AccessTokens:
 
     def jwks(self) -> dict[str, Any]:
         """The public keys (RFC 7517) with which anyone can check our tokens."""
-        return {"keys": list(self._ring.published)}
+        return {"keys": [*self._ring.published, *self._ring.id_tokens.published]}
 
 
 class _Registry(jwt.JWTClaimsRegistry):

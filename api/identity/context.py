@@ -22,7 +22,7 @@ from api.identity.even_time import until_even
 from api.identity.login_throttle import LogInThrottle, TooOften
 from api.identity.passwords import Verdict, check_password
 from config.settings import Settings, secret
-from db.identity import accounts, second_factors
+from db.identity import accounts
 from db.identity.accounts import Account, Credentials
 from db.identity.audit_log import NOBODY, ORIGIN, AuditLog, Entry, of_user
 from db.identity.vault import PersonalKey, Vault
@@ -146,24 +146,6 @@ class IdentityContext(NamedTuple):
         """Remember that the account's owner uses the address that the request comes from."""
         throttle: LogInThrottle = self.request.app.state.log_in_throttle
         await throttle.is_at_home(self.vault.address_hash(email), address_of(self.request.scope))
-
-    async def prove(self, user_id: UUID, password: str, code: str | None) -> None:
-        """Check password and second factor, if there is one, before the account is weakened or erased.
-
-        Raises:
-            Refused: FORBIDDEN: The password is wrong, or the code.
-        """
-        await self.prove_password(user_id, password)
-        async with self.engine.begin() as connection:
-            if not await second_factors.is_in_force(connection, user_id):
-                return
-            if code:
-                await second_factors.count_try(connection, user_id)
-        async with self.proving(), self.engine.begin() as connection:
-            account = await self.account(connection, user_id)
-            if not (code and await second_factors.use(connection, account, code)):
-                self.record_refusal("code.refused", user_id, actor=of_user(user_id))
-                raise Refused(ProblemType.FORBIDDEN, "The second-factor code is missing, wrong or already used.")
 
 
 async def _context(request: Request, opened: Open, engine: IdentityDatabase) -> IdentityContext:

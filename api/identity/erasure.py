@@ -13,18 +13,28 @@ from pydantic import BaseModel, Field
 from api.auth.guards import Caller
 from api.http.off_loop import off_loop
 from api.http.problems import documented
-from api.http.schemas import Code, RequestModel
+from api.http.schemas import Code
 from api.identity.context import Identity, require_account
-from api.identity.grants import Grant, OutsideAccount
+from api.identity.grants import Consent, Grant, OutsideAccount, consent_of
 from api.identity.grants import seen_by_owner as grant_of
-from api.identity.passwords import GivenPassword
 from api.identity.profile import Me
 from api.identity.profile import seen_by_owner as profile_of
+from api.identity.proofs import Proof, prove_fully
 from api.identity.sessions import SessionSeen
 from api.identity.sessions import seen_by_owner as session_of
 from api.identity.teams import OwnPart
 from api.identity.teams import seen_by_member as part_of
-from db.identity import accounts, audit_log, erasure, grants, outside_accounts, second_factors, sessions, teams
+from db.identity import (
+    accounts,
+    audit_log,
+    consents,
+    erasure,
+    grants,
+    outside_accounts,
+    second_factors,
+    sessions,
+    teams,
+)
 from db.identity.accounts import Account
 from db.identity.audit_log import NOBODY, ORIGIN, of_user
 from db.identity.tables import AuditLogRow
@@ -37,10 +47,9 @@ _EXPORTED: Final = "account.exported"
 _RECORDED_EVERY: Final = timedelta(hours=1)
 
 
-class Farewell(RequestModel):
+class Farewell(Proof):
     """Proof that the owner asks for the erasure: `code` is needed if the account has a second factor."""
 
-    password: GivenPassword
     code: Code | None = None
 
 
@@ -60,6 +69,7 @@ class Export(BaseModel):
     profile: Me
     sessions: list[SessionSeen]
     grants: list[Grant]
+    consents: list[Consent]
     outside_accounts: list[OutsideAccount]
     teams: list[OwnPart]
     history: list[HistoryEntry]
@@ -81,6 +91,7 @@ async def export(caller: Caller, context: Identity, request: Request) -> Respons
         second_factor = await second_factors.is_in_force(connection, account.id)
         live = await sessions.live(connection, account.id)
         granted = await grants.live(connection, account.id)
+        allowed = await consents.live(connection, account.id)
         outside = await outside_accounts.of_person(connection, account.id)
         parts = await teams.of_person(connection, account.id)
         entries = await audit_log.about(connection, of_user(account.id))
@@ -92,6 +103,7 @@ async def export(caller: Caller, context: Identity, request: Request) -> Respons
             profile=profile_of(account, second_factor),
             sessions=[session_of(account, session, caller) for session in live],
             grants=[grant_of(grant) for grant in granted],
+            consents=[consent_of(consent) for consent in allowed],
             outside_accounts=[OutsideAccount(**each._asdict()) for each in outside],
             teams=[part_of(part) for part in parts],
             history=[_history_entry(account, row) for row in entries],
@@ -131,7 +143,7 @@ async def erase(body: Farewell, caller: Caller, context: Identity) -> None:
     A team without another member is deleted with its name. If you are the only owner of a team with other members, the
     answer is 409, and `teams` names it: make another member an owner first.
     """
-    await context.prove(caller.user_id, body.password, body.code)
+    await prove_fully(context, caller.user_id, body, body.code)
     async with context.engine.begin() as connection:
         held = await teams.hold_all(connection, caller.user_id)
         account = await context.account(connection, caller.user_id)

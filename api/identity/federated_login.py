@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, NamedTuple
 
 import httpx2
-import orjson
 from authlib.integrations.starlette_client import OAuth, OAuthError
-from fastapi import APIRouter, Request, Response, status
+from fastapi import APIRouter, Query, Request, Response, status
 from joserfc.errors import JoseError
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth.guards import PUBLIC, Caller
-from api.auth.sealing import seal, unseal
 from api.auth.tokens import Principal
 from api.http.problems import documented
 from api.http.query_guard import ANY_QUERY
@@ -24,8 +22,10 @@ from api.http.schemas import RequestModel, Storable
 from api.identity.accounts import Address
 from api.identity.context import Identity, IdentityContext
 from api.identity.login import NO_STORE, Tokens, enter
+from api.identity.notes import LASTS, open_note, seal_note
 from api.identity.passwords import hash_password
-from config.settings import Settings, secret
+from api.identity.proofs import FreshLogIn, proof_token
+from config.settings import Settings
 from db.identity import accounts, outside_accounts
 from db.identity.accounts import Account
 from db.identity.audit_log import of_user
@@ -37,8 +37,10 @@ router = APIRouter(tags=["identity"])
 
 _COOKIE: Final = "seatwright-log-in"
 _PATH: Final = "/v1/log-in"
-_LASTS: Final = 600  # seconds, for the way to the provider and back, and for logging in to link
 _TIMEOUT: Final = 3.0
+_FRESH: Final = {"prompt": "login", "max_age": "0"}  # the provider asks its user to log in again, and says when
+_FRESH_SINCE: Final = "fresh since"
+_SKEW: Final = 60.0  # seconds by which a provider's clock may be late
 _EMAIL: Final = TypeAdapter[str](Address)
 
 
@@ -49,6 +51,11 @@ class Outside(NamedTuple):
     subject: str
     email: str
     name: str
+
+
+FreshQuery = Annotated[
+    bool, Query(description="Open no session, but answer a `proof_token`, for an account that is linked already")
+]
 
 
 class Link(RequestModel):
@@ -80,19 +87,20 @@ def providers(settings: Settings) -> OAuth:
     summary="Log in with an outside provider",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
 )
-async def leave(provider: str, request: Request) -> Response:
+async def leave(provider: str, request: Request, fresh: FreshQuery = False) -> Response:
     """Redirects the browser to the provider, with a cookie that the return has to carry."""
     client, settings = _client(request, provider), request.app.state.settings
-    session: dict[str, Any] = {}
+    session: dict[str, Any] = {_FRESH_SINCE: time.time()} if fresh else {}
     request.scope["session"] = session
+    back = f"{settings.api_url}{_PATH}/{provider}/back"
     try:
-        redirect: Response = await client.authorize_redirect(request, f"{settings.api_url}{_PATH}/{provider}/back")
+        redirect: Response = await client.authorize_redirect(request, back, **(_FRESH if fresh else {}))
     except (httpx2.HTTPError, ValueError, TypeError, RuntimeError) as error:
         raise ConnectionError("the provider does not answer as OpenID Connect requires") from error
     redirect.set_cookie(
         _COOKIE,
-        _sealed(settings, session, _COOKIE + provider),
-        max_age=_LASTS,
+        seal_note(settings, session, _COOKIE + provider),
+        max_age=LASTS,
         path=_PATH,
         secure=settings.api_url.startswith("https:"),
         httponly=True,
@@ -114,18 +122,42 @@ async def leave(provider: str, request: Request) -> Response:
         ProblemType.FORBIDDEN,
     ),
 )
-async def come_back(provider: str, request: Request, response: Response, context: Identity) -> Tokens:
-    """Answers tokens, or asks for the second factor, as `POST /v1/sessions` does.
+async def come_back(provider: str, request: Request, response: Response, context: Identity) -> Tokens | FreshLogIn:
+    """Answers tokens, or asks for the second factor, as `POST /v1/sessions` does; after `fresh`, a `proof_token`.
 
     If an account with this address exists, it answers 409 with a `link_token`: log in to that account to link it.
     """
-    who = await _identify(provider, request)
-    unusable = await hash_password(secrets.token_urlsafe(32))
+    said = await _claims(provider, request)
     response.headers.update(NO_STORE)
     response.delete_cookie(_COOKIE, path=_PATH)
+    if since := request.session.get(_FRESH_SINCE):
+        return await _fresh(context, provider, said, since)
+    return await _log_in(context, _outside(provider, said))
+
+
+async def _fresh(context: IdentityContext, provider: str, said: Mapping[str, Any], since: float) -> FreshLogIn:
+    """The proof of a log-in that has just been done; it makes no account, and opens none.
+
+    Raises:
+        Refused: FORBIDDEN: The provider does not say that its user has logged in again, or it is linked to no account.
+    """
+    at, subject = said.get("auth_time"), str(said["sub"])
+    if not isinstance(at, int | float) or at < since - _SKEW:
+        raise Refused(
+            ProblemType.FORBIDDEN,
+            "The provider does not confirm that you have just logged in. Set a password by POST /v1/password-resets.",
+        )
+    async with context.engine.connect() as connection:
+        if await outside_accounts.owner(connection, provider, subject) is None:
+            raise Refused(ProblemType.FORBIDDEN, "No account is linked to this account at the provider.")
+    return proof_token(context.request.app.state.settings, provider, subject)
+
+
+async def _log_in(context: IdentityContext, who: Outside) -> Tokens:
+    unusable = await hash_password(secrets.token_urlsafe(32))
     async with context.engine.begin() as connection:
         account = await _account_of(connection, context, who, unusable)
-        tokens = await enter(connection, context, account) if account else _proof_needed(request, who)
+        tokens = await enter(connection, context, account) if account else _proof_needed(context.request, who)
     if isinstance(tokens, Refused):
         raise tokens
     return tokens
@@ -140,7 +172,7 @@ async def come_back(provider: str, request: Request, response: Response, context
 async def link_outside_account(body: Link, caller: Caller, request: Request, context: Identity) -> None:
     """Send the `link_token` of a log-in for your own address. Linking twice is no error."""
     try:
-        who = Outside(**_unsealed(request.app.state.settings, body.link_token, "link"))
+        who = Outside(**open_note(request.app.state.settings, body.link_token, "link"))
     except ValueError:
         raise _bad_link() from None
     async with context.engine.begin() as connection:
@@ -179,24 +211,33 @@ def _proof_needed(request: Request, who: Outside) -> Refused:
     return Refused(
         ProblemType.PROOF_NEEDED,
         "An account with this address exists. Log in to it, and send the link_token to /v1/me/outside-accounts.",
-        link_token=_sealed(request.app.state.settings, who._asdict(), "link"),
+        link_token=seal_note(request.app.state.settings, who._asdict(), "link"),
     )
 
 
-async def _identify(provider: str, request: Request) -> Outside:
+async def _claims(provider: str, request: Request) -> Mapping[str, Any]:
     """What the provider says of the person whose browser has come back.
 
     Raises:
-        Refused: It is another browser than the one that left, the provider says no, or it has not verified the address.
+        Refused: It is another browser than the one that left, or the provider says no.
     """
     client, settings = _client(request, provider), request.app.state.settings
     try:
-        request.scope["session"] = _unsealed(settings, request.cookies.get(_COOKIE, ""), _COOKIE + provider)
-        said: dict[str, Any] = (await client.authorize_access_token(request))["userinfo"]
+        request.scope["session"] = open_note(settings, request.cookies.get(_COOKIE, ""), _COOKIE + provider)
+        said: Mapping[str, Any] = (await client.authorize_access_token(request))["userinfo"]
     except httpx2.HTTPError as error:
         raise ConnectionError("the provider does not answer") from error
     except (OAuthError, JoseError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise Refused(ProblemType.UNAUTHENTICATED, "The log-in with the provider did not succeed.") from error
+    return said
+
+
+def _outside(provider: str, said: Mapping[str, Any]) -> Outside:
+    """The person at the provider.
+
+    Raises:
+        Refused: FORBIDDEN: The provider has not verified the address.
+    """
     if said.get("email_verified") is not True:
         raise Refused(ProblemType.FORBIDDEN, "The provider has not verified your e-mail address.")
     try:
@@ -220,17 +261,3 @@ def _bad_link() -> Refused:
         "The link_token is for another address or has expired. Log in with the provider again.",
         errors=[{"field": "body.link_token", "message": "is not valid"}],
     )
-
-
-def _sealed(settings: Settings, value: dict[str, Any], about: str) -> str:
-    plain = orjson.dumps({"value": value, "until": time.time() + _LASTS})
-    return base64.urlsafe_b64encode(seal(secret(settings.token_key_secret), plain, about)).decode()
-
-
-def _unsealed(settings: Settings, text: str, about: str) -> dict[str, Any]:
-    """What was sealed; raises ValueError where it is forged or too old."""
-    said = orjson.loads(unseal(secret(settings.token_key_secret), base64.urlsafe_b64decode(text), about))
-    if time.time() > said["until"]:
-        raise ValueError("too long ago")
-    value: dict[str, Any] = said["value"]
-    return value

@@ -13,7 +13,7 @@ from api.auth.guards import Caller
 from api.http.problems import documented
 from api.http.schemas import Storable
 from api.identity.context import Identity
-from db.identity import grants, outside_accounts
+from db.identity import consents, grants, outside_accounts
 from domain.identity import Scope
 from domain.problems import ProblemType, Refused
 
@@ -36,6 +36,21 @@ class GrantList(BaseModel):
     """My grants that have not ended."""
 
     grants: list[Grant]
+
+
+class Consent(BaseModel):
+    """What I have allowed an application: it does not ask me for that again."""
+
+    client_id: UUID
+    client: str
+    scopes: list[Scope]
+    given_at: datetime
+
+
+class ConsentList(BaseModel):
+    """Everything that I have allowed applications."""
+
+    consents: list[Consent]
 
 
 class OutsideAccount(BaseModel):
@@ -71,12 +86,40 @@ async def my_grants(caller: Caller, context: Identity) -> GrantList:
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
 )
 async def end_grant(grant_id: UUID, caller: Caller, context: Identity) -> None:
-    """The refresh token ends at once, the access token within seconds."""
+    """The refresh token ends at once, the access token within seconds. The application has to ask again."""
     async with context.engine.begin() as connection:
         await context.account(connection, caller.user_id)
         if not await grants.end_own(connection, caller.user_id, grant_id):
             raise Refused(ProblemType.NOT_FOUND, "There is no such grant, or it has ended.")
         await context.record(connection, caller, "grant.ended", f"grant/{grant_id}")
+
+
+@router.get(
+    "/consents",
+    name="list_my_consents",
+    summary="List what I have allowed applications",
+    responses=documented(ProblemType.UNAUTHENTICATED),
+)
+async def my_consents(caller: Caller, context: Identity) -> ConsentList:
+    """What applications get without asking me again, even if they have no valid token."""
+    async with context.engine.connect() as connection:
+        return ConsentList(consents=[consent_of(each) for each in await consents.live(connection, caller.user_id)])
+
+
+@router.delete(
+    "/consents/{client_id}",
+    name="withdraw_my_consent",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Withdraw what I have allowed an application",
+    responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
+)
+async def withdraw_consent(client_id: UUID, caller: Caller, context: Identity) -> None:
+    """All its grants end, too: refresh tokens at once, access tokens within seconds. It has to ask again."""
+    async with context.engine.begin() as connection:
+        await context.account(connection, caller.user_id)
+        if not await connection.run_sync(grants.withdraw, caller.user_id, client_id):
+            raise Refused(ProblemType.NOT_FOUND, "You have allowed this application nothing.")
+        await context.record(connection, caller, "consent.withdrawn", f"client/{client_id}")
 
 
 @router.get(
@@ -99,7 +142,7 @@ async def my_outside_accounts(caller: Caller, context: Identity) -> OutsideAccou
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.NOT_FOUND),
 )
 async def unlink_outside_account(provider: Provider, caller: Caller, context: Identity) -> None:
-    """Without a password, set one first by `POST /v1/password-resets`."""
+    """Without a password, set one first, by `PUT /v1/me/password` or `POST /v1/password-resets`."""
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         if not await outside_accounts.unlink(connection, account.id, provider):
@@ -110,3 +153,8 @@ async def unlink_outside_account(provider: Provider, caller: Caller, context: Id
 def seen_by_owner(grant: grants.Granted) -> Grant:
     """The grant as the API answers it, with its scopes in order."""
     return Grant(**grant._asdict() | {"scopes": sorted(grant.scopes)})
+
+
+def consent_of(consent: consents.Consent) -> Consent:
+    """The consent as the API answers it, with its scopes in order."""
+    return Consent(**consent._asdict() | {"scopes": sorted(consent.scopes)})

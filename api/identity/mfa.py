@@ -11,7 +11,7 @@ from api.auth.guards import Caller
 from api.http.problems import documented
 from api.http.schemas import Code, RequestModel
 from api.identity.context import Identity
-from api.identity.passwords import GivenPassword
+from api.identity.proofs import Proof, prove, prove_fully
 from db.identity import second_factors
 from db.identity.audit_log import of_user
 from domain.problems import ProblemType, Refused
@@ -20,14 +20,8 @@ router = APIRouter(prefix="/v1/me/second-factor", tags=["identity"])
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-class Proof(RequestModel):
-    """My current password, so that a stolen access token is not enough."""
-
-    password: GivenPassword
-
-
 class FullProof(Proof):
-    """My password and a code of the second factor, or a recovery code."""
+    """My password or a fresh log-in, and a code of the second factor, or a recovery code."""
 
     code: Code
 
@@ -60,7 +54,7 @@ class RecoveryCodeList(BaseModel):
 )
 async def begin(body: Proof, caller: Caller, context: Identity, response: Response) -> Enrolment:
     """Log-in does not ask for a code before you confirm the first one."""
-    await context.prove_password(caller.user_id, body.password)
+    await prove(context, caller.user_id, body.password, body.proof_token)
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         if await second_factors.is_in_force(connection, account.id):
@@ -99,8 +93,8 @@ async def confirm(body: FirstCode, caller: Caller, context: Identity, response: 
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN),
 )
 async def remove(body: FullProof, caller: Caller, context: Identity) -> None:
-    """Log-in needs only the password afterwards. The recovery codes stop working."""
-    await context.prove(caller.user_id, body.password, body.code)
+    """Log-in needs no code afterwards. The recovery codes stop working."""
+    await prove_fully(context, caller.user_id, body, body.code)
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         await second_factors.remove(connection, account.id)

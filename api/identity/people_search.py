@@ -1,4 +1,4 @@
-"""Finds people for support by their address, which is stored as a keyed hash alone."""
+"""Finds people for support by their address or name, of which identity can compare keyed hashes alone."""
 
 from __future__ import annotations
 
@@ -6,23 +6,32 @@ from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth.guards import Staff
 from api.http.problems import documented
-from api.http.schemas import GivenAddress, RequestModel
+from api.http.schemas import GivenAddress, Name, RequestModel
 from api.identity.context import Identity
 from db.identity import accounts
 from db.identity.audit_log import of_user
+from db.identity.vault import Vault
 from domain.problems import ProblemType
 
 router = APIRouter(prefix="/v1/support", tags=["support"])
 
 
 class PersonQuery(RequestModel):
-    """Whom to find. It is a body, since addresses of calls get into logs."""
+    """Whom to find: exactly one of the two. It is a body, since addresses of calls get into logs."""
 
-    email: GivenAddress = Field(examples=["buyer@example.test"])
+    email: GivenAddress | None = Field(None, examples=["buyer@example.test"])
+    name: Name | None = Field(None, description="The whole name, in any order, case and spelling of accents")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> PersonQuery:
+        if (self.email is None) == (self.name is None):
+            raise ValueError("give either email or name")
+        return self
 
 
 class FoundPerson(BaseModel):
@@ -34,19 +43,28 @@ class FoundPerson(BaseModel):
 
 
 class FoundPeople(BaseModel):
-    """The accounts that match: one or none."""
+    """The accounts that match."""
 
-    people: list[FoundPerson] = Field(description="One person or none")
+    people: list[FoundPerson] = Field(
+        description=f"One person or none by address; by name the newest, at most {accounts.MOST_FOUND}"
+    )
 
 
-@router.post("/people", summary="Find a person by e-mail address", responses=documented(ProblemType.FORBIDDEN))
+@router.post("/people", summary="Find people by e-mail address or name", responses=documented(ProblemType.FORBIDDEN))
 async def find_people(query: PersonQuery, caller: Staff, context: Identity) -> FoundPeople:
-    """Answer the account's id, with which `GET /v1/support/bookings?user_id=` finds bookings. Each call is recorded."""
+    """Answer the accounts' ids, with which `GET /v1/support/bookings?user_id=` finds bookings. Each call is noted."""
     async with context.engine.begin() as connection:
-        found = await accounts.find_by_address(connection, context.vault, query.email)
-        object_ = of_user(found.id) if found else "user/unknown"
-        await context.record(connection, caller, "person.searched", object_)
-    if found is None:
-        return FoundPeople(people=[])
-    person = FoundPerson(id=found.id, created_at=found.created_at, verified_at=found.verified_at)
-    return FoundPeople(people=[person])
+        found = await _found(connection, context.vault, query)
+        for object_ in [of_user(each.id) for each in found] or ["user/unknown"]:
+            await context.record(connection, caller, "person.searched", object_)
+    return FoundPeople(people=found)
+
+
+async def _found(connection: AsyncConnection, vault: Vault, query: PersonQuery) -> list[FoundPerson]:
+    if query.name is not None:
+        named = await accounts.find_by_name(connection, vault, query.name)
+        return [FoundPerson(**each._asdict()) for each in named]
+    account = await accounts.find_by_address(connection, vault, query.email or "")
+    if account is None:
+        return []
+    return [FoundPerson(id=account.id, created_at=account.created_at, verified_at=account.verified_at)]

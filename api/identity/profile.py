@@ -101,7 +101,7 @@ async def change_profile(
         account = await context.account(connection, caller.user_id)
         second_factor = await second_factors.is_in_force(connection, account.id)
         if_match.check(seen_by_owner(account, second_factor))
-        await accounts.change_profile(connection, account, **body.model_dump(exclude_unset=True))
+        await accounts.change_profile(connection, context.vault, account, **body.model_dump(exclude_unset=True))
         changed = require_account(await accounts.find(connection, context.vault, account.id))
         await context.record(connection, caller, "profile.changed", of_user(account.id))
     return tagged(response, seen_by_owner(changed, second_factor))

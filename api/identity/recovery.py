@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Response, status
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth.guards import PUBLIC, Caller
@@ -14,6 +14,7 @@ from api.http.schemas import GivenAddress, RequestModel, Storable
 from api.identity.context import Identity, IdentityContext
 from api.identity.even_time import in_even_time
 from api.identity.passwords import GivenPassword, NewPassword, hash_new_password
+from api.identity.proofs import ProofToken, one_proof, prove
 from db.identity import accounts, mail_tokens, second_factors, sessions
 from db.identity.audit_log import of_user
 from db.identity.mail_tokens import Purpose
@@ -46,10 +47,16 @@ class Reset(RequestModel):
 
 
 class PasswordChange(RequestModel):
-    """The current password and the new one."""
+    """The new password, and the old one or the `proof_token` of a fresh log-in with my provider."""
 
-    old_password: GivenPassword
+    proof_token: ProofToken | None = None
+    old_password: GivenPassword | None = Field(default=None, validate_default=True)
     password: NewPassword
+
+    @field_validator("old_password")
+    @classmethod
+    def _one_proof(cls, old_password: str | None, info: ValidationInfo) -> str | None:
+        return one_proof(old_password, info)
 
 
 @router.post(
@@ -152,8 +159,11 @@ async def reset_password(body: Reset, context: Identity) -> None:
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.INVALID_REQUEST),
 )
 async def change_password(body: PasswordChange, caller: Caller, context: Identity) -> None:
-    """All sessions end, including this one: log in with the new password."""
-    await context.prove_password(caller.user_id, body.old_password)
+    """All sessions end, including this one: log in with the new password.
+
+    A person who came by an outside provider sets a first password by a `proof_token`.
+    """
+    await prove(context, caller.user_id, body.old_password, body.proof_token)
     password_hash = await hash_new_password(body.password)
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)

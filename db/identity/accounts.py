@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
@@ -18,6 +18,8 @@ from db.identity.vault import PersonalKey, Vault
 from db.outbox import append
 from domain.domain_events import UserRegistered
 from domain.identity import Profile, Role
+
+MOST_FOUND: Final = 20
 
 _PURPOSE = "profile"
 
@@ -36,6 +38,14 @@ class Account:
     created_at: datetime
     verified_at: datetime | None
     key: PersonalKey
+
+
+class FoundAccount(NamedTuple):
+    """An account whose profile stays sealed."""
+
+    id: UUID
+    created_at: datetime
+    verified_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,7 @@ async def register(
         .values(
             id=user_id,
             address_hash=vault.address_hash(profile.email),
+            name_hash=vault.name_hash(profile.name),
             profile=_sealed(key, profile),
             password_hash=password_hash,
             roles=sorted(roles),
@@ -87,6 +98,17 @@ async def find(connection: AsyncConnection, vault: Vault, user_id: UUID) -> Acco
 async def find_by_address(connection: AsyncConnection, vault: Vault, email: str) -> Account | None:
     """The account with this address, in upper or lower case; None also when it has been erased."""
     return await connection.run_sync(_read, vault, _accounts(UserRow.address_hash == vault.address_hash(email)))
+
+
+async def find_by_name(connection: AsyncConnection, vault: Vault, name: str) -> list[FoundAccount]:
+    """The accounts of people with this whole name, in any spelling; the newest, and at most `MOST_FOUND`."""
+    found = await connection.execute(
+        select(UserRow.id, UserRow.created_at, UserRow.verified_at)
+        .where(UserRow.name_hash == vault.name_hash(name))
+        .order_by(UserRow.id.desc())
+        .limit(MOST_FOUND)
+    )
+    return [FoundAccount(*row) for row in found]
 
 
 def of_user(connection: Connection, vault: Vault, user_id: UUID) -> Account | None:
@@ -115,10 +137,11 @@ async def credentials_of(connection: AsyncConnection, user_id: UUID) -> Credenti
     return await _credentials(connection, UserRow.id == user_id)
 
 
-async def change_profile(connection: AsyncConnection, account: Account, **changes: Any) -> Profile:
+async def change_profile(connection: AsyncConnection, vault: Vault, account: Account, **changes: Any) -> Profile:
     """Change parts of the profile of an account that is `locked`."""
     profile = account.profile.model_copy(update=changes)
-    await _change(connection, account.id, profile=_sealed(account.key, profile))
+    hashed = vault.name_hash(profile.name)
+    await _change(connection, account.id, profile=_sealed(account.key, profile), name_hash=hashed)
     return profile
 
 

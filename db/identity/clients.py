@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.identity.tables import ClientRow
-from domain.identity import Role, Scope
+from domain.identity import Role, Scope, SigningAlgorithm
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Client:
         secret_hash: None for a public client, which cannot keep a secret: an app on a phone, a page in a browser.
         roles: What it may do on its own behalf (`client_credentials`).
         may_introspect: Whether it may read the contents of any token (RFC 7662).
+        id_token_algorithm: How its id tokens are signed (OpenID Connect Registration's `id_token_signed_response_alg`).
     """
 
     id: UUID
@@ -34,6 +35,7 @@ class Client:
     scopes: frozenset[Scope]
     roles: frozenset[Role]
     may_introspect: bool
+    id_token_algorithm: SigningAlgorithm
 
     def has_secret(self, secret: str) -> bool:
         """Whether this is the client's secret, compared in constant time; never true for a public client."""
@@ -50,6 +52,7 @@ async def add(
     roles: Collection[Role],
     is_public: bool,
     may_introspect: bool,
+    id_token_algorithm: SigningAlgorithm = SigningAlgorithm.RS256,
 ) -> tuple[UUID, str | None]:
     """Register a client. Returns its id and its secret, which is shown only now."""
     secret = None if is_public else secrets.token_urlsafe(32)
@@ -63,6 +66,7 @@ async def add(
             scopes=sorted(scopes),
             roles=sorted(roles),
             may_introspect=may_introspect,
+            id_token_signed_response_alg=id_token_algorithm,
         )
         .returning(ClientRow.id)
     )
@@ -80,6 +84,16 @@ async def end(connection: AsyncConnection, client_id: UUID) -> bool:
     return ended.one_or_none() is not None
 
 
+async def set_id_token_algorithm(connection: AsyncConnection, client_id: UUID, algorithm: SigningAlgorithm) -> bool:
+    """Sign the client's id tokens so from now on; False if there is no such live client."""
+    changed = await connection.execute(
+        update(ClientRow)
+        .where(ClientRow.id == client_id, ClientRow.ended_at.is_(None))
+        .values(id_token_signed_response_alg=algorithm)
+    )
+    return changed.rowcount == 1
+
+
 def find(connection: Connection, client_id: UUID) -> Client | None:
     """The client, unless it has ended. It is locked until the transaction ends.
 
@@ -95,6 +109,7 @@ def find(connection: Connection, client_id: UUID) -> Client | None:
             ClientRow.scopes,
             ClientRow.roles,
             ClientRow.may_introspect,
+            ClientRow.id_token_signed_response_alg,
         )
         .where(ClientRow.id == client_id, ClientRow.ended_at.is_(None))
         .with_for_update(read=True)
@@ -103,7 +118,15 @@ def find(connection: Connection, client_id: UUID) -> Client | None:
         return None
     scopes, roles = frozenset(map(Scope, row.scopes)), frozenset(map(Role, row.roles))
     return Client(
-        row.id, row.name, row.secret_hash, row.redirect_uris, frozenset(row.grants), scopes, roles, row.may_introspect
+        row.id,
+        row.name,
+        row.secret_hash,
+        row.redirect_uris,
+        frozenset(row.grants),
+        scopes,
+        roles,
+        row.may_introspect,
+        SigningAlgorithm(row.id_token_signed_response_alg),
     )
 
 

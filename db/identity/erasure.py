@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.identity import second_factors
+from db.identity import consents, second_factors
 from db.identity.tables import (
     AuthorizationCodeRow,
     MailTokenRow,
@@ -32,11 +32,20 @@ async def erase(connection: AsyncConnection, user_id: UUID) -> None:
     await connection.execute(
         update(UserRow)
         .where(UserRow.id == user_id)
-        .values(address_hash=None, profile=None, password_hash=None, verified_at=None, roles=[], erased_at=func.now())
+        .values(
+            address_hash=None,
+            name_hash=None,
+            profile=None,
+            password_hash=None,
+            verified_at=None,
+            roles=[],
+            erased_at=func.now(),
+        )
     )
     await second_factors.remove(connection, user_id)
     await connection.execute(delete(MailTokenRow).where(MailTokenRow.user_id == user_id))
     await _forget_sessions(connection, user_id)
+    await connection.run_sync(consents.forget_all, user_id)
     for table in (OutsideAccountRow, AuthorizationCodeRow, RefreshFamilyRow, TeamMemberRow):
         await connection.execute(delete(table).where(table.user_id == user_id))
     await append(connection, user_id, UserErased(user_id=user_id))

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, exists, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as add_once
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.identity import rights
+from db.identity import consents, rights
 from db.identity.clients import digest
 from db.identity.tables import AuthorizationCodeRow, ClientRow, FamilyTokenRow, RefreshFamilyRow
 from db.identity.vault import Vault
@@ -40,7 +40,7 @@ class Code:
     scopes: frozenset[Scope]
     challenge: str
     nonce: str | None
-    created_at: datetime
+    logged_in_at: datetime
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,21 @@ def add_code(
     scopes: Collection[Scope],
     challenge: str,
     nonce: str | None,
+    logged_in_at: datetime | None = None,
 ) -> None:
-    """Store a code, and delete codes that are too old to detect a second use."""
+    """Store a code, and delete codes that are too old to detect a second use.
+
+    Args:
+        connection: Within a transaction.
+        code: The code; its hash is stored.
+        client_id: The client that may exchange it.
+        user_id: The person who allows it.
+        redirect_uri: The address that the exchange has to name.
+        scopes: What the person allows.
+        challenge: Of PKCE, with S256.
+        nonce: The client's, for the id token.
+        logged_in_at: When the person has logged in; None for now.
+    """
     connection.execute(text("DELETE FROM authorization_codes WHERE expires_at < now() - interval '1 day'"))
     connection.execute(
         insert(AuthorizationCodeRow).values(
@@ -76,6 +89,7 @@ def add_code(
             challenge=challenge,
             nonce=nonce,
             expires_at=func.now() + CODE_LIFETIME,
+            logged_in_at=logged_in_at or func.now(),
         )
     )
 
@@ -95,7 +109,7 @@ def find_code(connection: Connection, code: str, client_id: UUID) -> Code | None
             table.scopes,
             table.challenge,
             table.nonce,
-            table.created_at,
+            table.logged_in_at,
             table.family,
             (table.expires_at > func.now()).label("fresh"),
         )
@@ -110,7 +124,7 @@ def find_code(connection: Connection, code: str, client_id: UUID) -> Code | None
     if not row.fresh:
         return None
     scopes = frozenset(map(Scope, row.scopes))
-    return Code(row.hash, client_id, row.user_id, row.redirect_uri, scopes, row.challenge, row.nonce, row.created_at)
+    return Code(row.hash, client_id, row.user_id, row.redirect_uri, scopes, row.challenge, row.nonce, row.logged_in_at)
 
 
 def begin(connection: Connection, code: Code) -> Family:
@@ -219,16 +233,32 @@ def end(connection: Connection, family: UUID) -> None:
 
 
 def end_all(connection: Connection, user_id: UUID) -> None:
-    """End all grants of a person, unused codes included. The caller has locked the person's row."""
-    connection.execute(
-        delete(AuthorizationCodeRow).where(
-            AuthorizationCodeRow.user_id == user_id, AuthorizationCodeRow.family.is_(None)
-        )
+    """End all grants of a person, unused codes included, and forget what was allowed.
+
+    The caller has locked the person's row.
+    """
+    consents.forget_all(connection, user_id)
+    _end_where(connection, AuthorizationCodeRow.user_id == user_id, RefreshFamilyRow.user_id == user_id)
+
+
+def withdraw(connection: Connection, user_id: UUID, client_id: UUID) -> bool:
+    """Forget what a person has allowed a client, and end all that came of it; False if there was nothing.
+
+    The caller has locked the person's row.
+    """
+    code, family = AuthorizationCodeRow, RefreshFamilyRow
+    _end_where(
+        connection,
+        and_(code.user_id == user_id, code.client_id == client_id),
+        and_(family.user_id == user_id, family.client_id == client_id),
     )
+    return consents.forget(connection, user_id, client_id)
+
+
+def _end_where(connection: Connection, codes: ColumnElement[bool], families: ColumnElement[bool]) -> None:
+    connection.execute(delete(AuthorizationCodeRow).where(codes, AuthorizationCodeRow.family.is_(None)))
     connection.execute(
-        update(RefreshFamilyRow)
-        .where(RefreshFamilyRow.user_id == user_id, RefreshFamilyRow.ended_at.is_(None))
-        .values(ended_at=func.now())
+        update(RefreshFamilyRow).where(families, RefreshFamilyRow.ended_at.is_(None)).values(ended_at=func.now())
     )
 
 
@@ -260,14 +290,22 @@ async def live(connection: AsyncConnection, user_id: UUID) -> list[Granted]:
 
 
 async def end_own(connection: AsyncConnection, user_id: UUID, family_id: UUID) -> bool:
-    """End one grant of a person whose row the caller has locked; False if there is no such valid grant."""
+    """End one grant of a person whose row the caller has locked; False if there is no such valid grant.
+
+    The client has to ask again: what the person has allowed it is forgotten.
+    """
     family = RefreshFamilyRow
     ended = await connection.execute(
         update(family)
         .where(family.id == family_id, family.user_id == user_id, family.ended_at.is_(None))
         .values(ended_at=func.now())
+        .returning(family.client_id)
     )
-    return ended.rowcount == 1
+    client_id = ended.scalar_one_or_none()
+    if client_id is None:
+        return False
+    await connection.run_sync(consents.forget, user_id, client_id)
+    return True
 
 
 def revoke(connection: Connection, token_id: UUID) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import func, text
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
-from db.identity.tables import SigningKeyRow
+from db.identity.tables import IdTokenKeyRow, SigningKeyRow
+from domain.identity import SigningAlgorithm
+
+_TABLES: Final[Mapping[SigningAlgorithm, type[SigningKeyRow] | type[IdTokenKeyRow]]] = {
+    SigningAlgorithm.ED_DSA: SigningKeyRow,
+    SigningAlgorithm.RS256: IdTokenKeyRow,
+}
 
 
 class StoredKey(NamedTuple):
@@ -28,47 +35,47 @@ class StoredKey(NamedTuple):
     signs: bool
 
 
-_LIVE = """
-SELECT kid, public, sealed, signs_from <= clock_timestamp() AS signs FROM signing_keys AS key
-WHERE revoked_at IS NULL AND NOT EXISTS (
-    SELECT FROM signing_keys AS heir
-    WHERE heir.revoked_at IS NULL AND heir.signs_from > key.signs_from AND heir.signs_from < clock_timestamp() - :kept
-)
-ORDER BY signs_from
-"""
-
-
-async def live(connection: AsyncConnection, *, kept: timedelta) -> Sequence[StoredKey]:
+async def live(connection: AsyncConnection, algorithm: SigningAlgorithm, *, kept: timedelta) -> Sequence[StoredKey]:
     """The keys to publish, oldest first. Each stays for `kept` after its successor begins to sign."""
-    rows = await connection.execute(text(_LIVE), {"kept": kept})
+    key = _TABLES[algorithm]
+    heir, now = aliased(key), func.clock_timestamp()
+    is_replaced = exists().where(
+        heir.revoked_at.is_(None), heir.signs_from > key.signs_from, heir.signs_from < now - kept
+    )
+    rows = await connection.execute(
+        select(key.kid, key.public, key.sealed, (key.signs_from <= now).label("signs"))
+        .where(key.revoked_at.is_(None), ~is_replaced)
+        .order_by(key.signs_from)
+    )
     return [StoredKey(*row) for row in rows]
 
 
 async def add(
-    connection: AsyncConnection, kid: str, public: dict[str, Any], sealed: bytes, *, signs_after: timedelta
+    connection: AsyncConnection,
+    algorithm: SigningAlgorithm,
+    kid: str,
+    public: dict[str, Any],
+    sealed: bytes,
+    *,
+    signs_after: timedelta,
 ) -> None:
     """Publish a key that signs from then on."""
+    signs_from = func.clock_timestamp() + signs_after
     await connection.execute(
-        insert(SigningKeyRow).values(
-            kid=kid,
-            public=public,
-            sealed=sealed,
-            signs_from=func.clock_timestamp() + signs_after,
-        )
+        insert(_TABLES[algorithm]).values(kid=kid, public=public, sealed=sealed, signs_from=signs_from)
     )
 
 
-async def forget(connection: AsyncConnection, kept: Sequence[StoredKey]) -> None:
+async def forget(connection: AsyncConnection, algorithm: SigningAlgorithm, kept: Sequence[StoredKey]) -> None:
     """Delete the private parts of keys that are not needed any more."""
-    await connection.execute(
-        text("DELETE FROM signing_keys WHERE kid <> ALL(:kept)"), {"kept": [key.kid for key in kept]}
-    )
+    key = _TABLES[algorithm]
+    await connection.execute(delete(key).where(key.kid.not_in([each.kid for each in kept])))
 
 
-async def revoke(connection: AsyncConnection, kid: str) -> bool:
+async def revoke(connection: AsyncConnection, algorithm: SigningAlgorithm, kid: str) -> bool:
     """End a key, and with it every token that it signed, at once; False if there is no such live key."""
+    key = _TABLES[algorithm]
     ended = await connection.execute(
-        text("UPDATE signing_keys SET revoked_at = now() WHERE kid = :kid AND revoked_at IS NULL RETURNING kid"),
-        {"kid": kid},
+        update(key).where(key.kid == kid, key.revoked_at.is_(None)).values(revoked_at=func.now())
     )
-    return ended.one_or_none() is not None
+    return ended.rowcount == 1

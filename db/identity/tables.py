@@ -32,13 +32,14 @@ class OutboxRow(OutboxColumns, Base):
 class UserRow(Base):
     """An account. An erased account has only its id.
 
-    `profile` is sealed under the key of its owner; `address_hash` finds it by e-mail address.
+    `profile` is sealed under the key of its owner; `address_hash` finds it by e-mail address, `name_hash` by name.
     """
 
     __tablename__ = "users"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
     address_hash: Mapped[bytes | None] = mapped_column(LargeBinary, unique=True)
+    name_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     profile: Mapped[bytes | None] = mapped_column(LargeBinary)
     password_hash: Mapped[str | None]
     roles: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
@@ -149,10 +150,8 @@ class LogInChallengeRow(Base):
     tries: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
 
 
-class SigningKeyRow(Base):
+class SigningKeyColumns:
     """A key that signs tokens; its private part is encrypted."""
-
-    __tablename__ = "signing_keys"
 
     kid: Mapped[str] = mapped_column(primary_key=True)
     public: Mapped[dict[str, Any]] = mapped_column(JSONB())
@@ -160,6 +159,18 @@ class SigningKeyRow(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
     signs_from: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+
+
+class SigningKeyRow(SigningKeyColumns, Base):
+    """A key that signs access tokens, and the id tokens of some clients (Ed25519)."""
+
+    __tablename__ = "signing_keys"
+
+
+class IdTokenKeyRow(SigningKeyColumns, Base):
+    """A key that signs id tokens alone (RSA); no access token is checked with it."""
+
+    __tablename__ = "id_token_keys"
 
 
 class RevocationRow(Base):
@@ -209,6 +220,7 @@ class ClientRow(Base):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
     roles: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
     may_introspect: Mapped[bool]
+    id_token_signed_response_alg: Mapped[str] = mapped_column(server_default=text("'EdDSA'"))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     ended_at: Mapped[datetime | None]
 
@@ -252,6 +264,29 @@ class AuthorizationCodeRow(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     expires_at: Mapped[datetime]
     family: Mapped[UUID | None] = mapped_column(ForeignKey("refresh_families.id", ondelete="CASCADE"))
+    logged_in_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class ConsentRow(Base):
+    """What a person has allowed a client, for as long as the person does not take it back."""
+
+    __tablename__ = "consents"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"), primary_key=True)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
+    given_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class PendingConsentRow(Base):
+    """A person who has logged in on the page of a client, and has not decided yet; deleted by the decision."""
+
+    __tablename__ = "pending_consents"
+
+    hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
+    logged_in_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
 class OutsideAccountRow(Base):

@@ -17,6 +17,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.addresses import address_key
+from domain.names import person_key
 
 _NONCE: Final = 12
 _NAME: Final = 4  # bytes by which a wrapped key names its master key
@@ -92,6 +93,10 @@ class Vault:
     def address_hash(self, email: str) -> bytes:
         """The hash by which an account is found; the same for all spellings of the address."""
         return hmac.digest(self._index, address_key(email).encode(), sha256)
+
+    def name_hash(self, name: str) -> bytes:
+        """The hash by which accounts are found; the same for all spellings of a whole name."""
+        return hmac.digest(self._index, b"name " + person_key(name).encode(), sha256)
 
     def mail_token(self, token_id: UUID) -> str:
         """The secret of a mail. It is derived again for each delivery of the mail, and stored nowhere."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
@@ -15,10 +16,12 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from config.settings import Settings
 from db.engine import open_engine
 from db.identity import clients
-from domain.identity import Role, Scope
+from domain.identity import Role, Scope, SigningAlgorithm
 from tests.api.people import Person
 
 RETURN = "https://app.example.test/back"
+PAGE = "/v1/oauth/authorize"
+_CONSENT: Final[re.Pattern[str]] = re.compile(r'name="consent" value="([^"]+)"')
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,10 @@ class Partner:
     async def ask(self, person: Person, verifier: str, **other: str | None) -> dict[str, str]:
         """The person reads the page and allows it; what the client gets at its address."""
         asked = self.request(verifier, **other)
-        page = await self.http.get("/v1/oauth/authorize", params=asked)
+        page = await self.http.get(PAGE, params=asked)
         assert page.status_code == 200, page.text
-        shown = {"email": person.email, "password": person.password, "decision": "allow"}
-        return told(await self.http.post("/v1/oauth/authorize", data=asked | shown))
+        answer = await log_in_for(self.http, person, asked)
+        return told(answer if answer.status_code == 302 else await allow(self.http, answer, asked))
 
     async def exchange(self, code: str, verifier: str, **other: str) -> httpx2.Response:
         form = {"code": code, "redirect_uri": RETURN, "code_verifier": verifier} | other
@@ -70,6 +73,23 @@ class Partner:
         answer = await self.exchange((await self.ask(person, verifier, **other))["code"], verifier)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
+
+
+async def log_in_for(http: httpx2.AsyncClient, person: Person, asked: Mapping[str, str]) -> httpx2.Response:
+    """The person logs in on the page: where that leads."""
+    shown = {"email": person.email, "password": person.password, "decision": "allow"}
+    return await http.post(PAGE, data={**asked, **shown})
+
+
+async def allow(http: httpx2.AsyncClient, page: httpx2.Response, asked: Mapping[str, str]) -> httpx2.Response:
+    """The person allows what the page says."""
+    return await http.post(PAGE, data={**asked, "consent": consent_on(page), "decision": "allow"})
+
+
+def consent_on(page: httpx2.Response) -> str:
+    """The word on the page with which the person can decide."""
+    assert page.status_code == 200, page.text
+    return str(_CONSENT.findall(page.text)[0])
 
 
 def told(answer: httpx2.Response) -> dict[str, str]:
@@ -89,6 +109,8 @@ async def register(
     roles: set[Role] | None = None,
     is_public: bool = False,
     may_introspect: bool = False,
+    id_token_algorithm: SigningAlgorithm = SigningAlgorithm.RS256,
+    redirect_uri: str = RETURN,
 ) -> Partner:
     """Register a client as `seatwright clients add` does."""
     engine = open_engine(settings.database_url("identity"), serves_callers=False)
@@ -96,12 +118,13 @@ async def register(
         client_id, secret = await clients.add(
             connection,
             "A <b>partner</b>",
-            redirect_uris=[RETURN],
+            redirect_uris=[redirect_uri],
             grants={"authorization_code", "refresh_token"} if grants is None else grants,
             scopes={Scope.OPENID, Scope.PROFILE, Scope.EMAIL, Scope.BOOKINGS_READ} if scopes is None else scopes,
             roles=roles or set(),
             is_public=is_public,
             may_introspect=may_introspect,
+            id_token_algorithm=id_token_algorithm,
         )
     await engine.dispose()
     return Partner(http, client_id, secret)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import secrets
 from functools import partial
 from uuid import uuid4
@@ -14,13 +16,15 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from cli.clients import clients_app
 from config.settings import Settings
 from db.engine import open_engine
 from db.identity import clients
-from domain.identity import Role, Scope
+from domain.identity import Role, Scope, SigningAlgorithm
 from tests.api.conftest import Join
-from tests.api.partners import RETURN, Partner, bearer, register, told
-from tests.api.people import problem
+from tests.api.partners import RETURN, Partner, allow, bearer, log_in_for, register, told
+from tests.api.people import Person, problem
+from tests.command_line import seatwright
 from tests.waiting import eventually
 
 CREDENTIALS = {"client_credentials"}
@@ -58,15 +62,16 @@ async def test_a_client_that_may_read_bookings_can_do_nothing_else(
         assert (problem(answer), answer.json()["error"]) == ("forbidden", "insufficient_scope")
 
 
+@pytest.mark.parametrize("algorithm", SigningAlgorithm)
+@pytest.mark.filterwarnings("ignore:.*EdDSA.*")
 async def test_an_id_token_says_who_has_logged_in_to_whom(
-    client: httpx2.AsyncClient, join: Join, partner: Partner, api_url: str
+    settings: Settings, client: httpx2.AsyncClient, join: Join, api_url: str, algorithm: SigningAlgorithm
 ) -> None:
-    person = await join()
+    person, partner = await join(), await register(settings, client, id_token_algorithm=algorithm)
     tokens = await partner.tokens_of(person)
     keys = KeySet.import_key_set((await client.get("/.well-known/jwks.json")).json())
-    with pytest.warns(match="EdDSA"):
-        said = jwt.decode(tokens["id_token"], keys, algorithms=["EdDSA"])
-    assert said.header["typ"] == "JWT"
+    said = jwt.decode(tokens["id_token"], keys, algorithms=[algorithm])
+    assert (said.header["typ"], said.header["alg"]) == ("JWT", algorithm)
     claims = said.claims
     assert {name: claims[name] for name in ("iss", "aud", "sub", "nonce", "email", "email_verified", "name")} == {
         "iss": api_url,
@@ -88,6 +93,32 @@ async def test_an_id_token_says_who_has_logged_in_to_whom(
     assert problem(await client.get("/v1/me", headers=bearer(id_token))) == "unauthenticated"
 
 
+async def test_a_client_from_before_keeps_its_algorithm_until_an_operator_changes_it(
+    settings: Settings, stack_env: dict[str, str], client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    person, partner = await join(), await register(settings, client)
+    assert await algorithm_for(partner, person) == "RS256", "the default of OpenID Connect Registration"
+    as_before = "UPDATE clients SET id_token_signed_response_alg = DEFAULT WHERE id = %s"
+    superuser.execute(as_before, [partner.id])
+    assert await algorithm_for(partner, person) == "EdDSA"
+    await seatwright(clients_app, stack_env, "sign-with", str(partner.id), "RS256")
+    assert await algorithm_for(partner, person) == "RS256"
+
+
+async def algorithm_for(partner: Partner, person: Person) -> str:
+    """The algorithm that the header of the client's id token names."""
+    head = (await partner.tokens_of(person))["id_token"].partition(".")[0]
+    return str(json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["alg"])
+
+
+async def test_each_algorithm_of_the_discovery_document_has_a_published_key(client: httpx2.AsyncClient) -> None:
+    found = (await client.get("/.well-known/openid-configuration")).json()
+    keys = (await client.get("/.well-known/jwks.json")).json()["keys"]
+    assert sorted(found["id_token_signing_alg_values_supported"]) == ["EdDSA", "RS256"]
+    assert {key["alg"]: key["kty"] for key in keys} == {"EdDSA": "OKP", "RS256": "RSA"}
+    assert not [key for key in keys if {"d", "p", "q"} & key.keys()]
+
+
 async def test_a_client_library_finds_its_way_by_the_discovery_document(
     client: httpx2.AsyncClient, join: Join, partner: Partner, api_url: str
 ) -> None:
@@ -105,9 +136,8 @@ async def test_a_client_library_finds_its_way_by_the_discovery_document(
     ) as library:
         verifier = secrets.token_urlsafe(40)
         where, state = library.create_authorization_url(found["authorization_endpoint"], code_verifier=verifier)
-        shown = {"email": person.email, "password": person.password, "decision": "allow"}
         asked = dict(httpx2.URL(where).params)
-        back = await client.post(found["authorization_endpoint"], data=asked | shown)
+        back = await allow(client, await log_in_for(client, person, asked), asked)
         tokens = await library.fetch_token(
             authorization_response=back.headers["location"], state=state, code_verifier=verifier
         )

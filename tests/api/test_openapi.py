@@ -23,7 +23,7 @@ VERBS = {
     "abandon", "begin", "cancel", "change", "check", "complete", "confirm", "create", "decide", "decode", "draft",
     "erase", "exchange", "export", "find", "get", "hold", "introspect", "issue", "join", "leave", "link", "list", "log",
     "pay", "publish", "put", "quote", "receive", "refund", "register", "remove", "request", "reset", "return", "revoke",
-    "search", "set", "show", "stream", "suggest", "unlink", "verify",
+    "search", "set", "show", "stream", "suggest", "unlink", "verify", "withdraw",
 }  # fmt: skip
 
 

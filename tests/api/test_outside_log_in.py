@@ -49,11 +49,13 @@ async def leave(browser: httpx2.AsyncClient) -> str:
     return answer.headers["location"]
 
 
-async def allow(provider: str, where: str, email: str, *, verified: bool = True, subject: str | None = None) -> str:
+async def allow(
+    provider: str, where: str, email: str, *, verified: bool = True, subject: str | None = None, **more: object
+) -> str:
     """The person says yes at the provider; where that sends the browser back to."""
     subject = subject or str(uuid4())
     async with http_client() as http:
-        claims = {"email": email, "email_verified": verified, "name": "Ada at the provider"}
+        claims = {"email": email, "email_verified": verified, "name": "Ada at the provider", **more}
         assert (await http.put(f"{provider}/users/{quote(subject)}", json=claims)).status_code == 204
         answer = await http.post(where, data={"sub": subject})
         assert answer.status_code == 302, answer.text

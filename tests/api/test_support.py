@@ -38,6 +38,53 @@ async def test_support_finds_a_person_by_address_in_any_case_and_sees_no_profile
     assert searched == ["person.searched"]
 
 
+@pytest.mark.parametrize(
+    ("spelling", "is_found"),
+    [
+        ("Ayşe Gül {mark}", True),
+        ("ayse gul {mark}", True),
+        ("{mark} AYŞE-GÜL", True),
+        ("Ayşe {mark}", False),
+        ("Ayşe Güler {mark}", False),
+    ],
+)
+async def test_support_finds_people_by_their_whole_name_in_any_spelling(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection, spelling: str, is_found: bool
+) -> None:
+    mark = "".join(letter for letter in uuid4().hex if letter.isalpha())
+    support, buyer, namesake, other = await join("support"), await join(), await join(), await join()
+    for person in (buyer, namesake):
+        changed = await client.patch("/v1/me", json={"name": f"Ayşe Gül {mark}"}, headers=person.headers)
+        assert changed.status_code == 200, changed.text
+    answer = await client.post("/v1/support/people", json={"name": spelling.format(mark=mark)}, headers=support.headers)
+    assert answer.status_code == 200, answer.text
+    found = {f"user/{person['id']}" for person in answer.json()["people"]}
+    assert found == ({user(buyer), user(namesake)} if is_found else set())
+    for person, count in ((buyer, is_found), (namesake, is_found), (other, False)):
+        searched = [action for actor, _, action in entries(superuser, user(person)) if actor == user(support)]
+        assert searched == ["person.searched"] * count
+
+
+@pytest.mark.parametrize("query", [{}, {"name": "A", "email": "a@example.test"}, {"name": "\u200b"}, {"phone": "1"}])
+async def test_a_search_for_people_names_either_an_address_or_a_name(
+    client: httpx2.AsyncClient, join: Join, query: dict[str, str]
+) -> None:
+    support = await join("support")
+    answer = await client.post("/v1/support/people", json=query, headers=support.headers)
+    assert (answer.status_code, problem(answer)) == (422, "invalid-request")
+
+
+async def test_an_erased_person_is_not_found_by_name(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    support, buyer, mark = await join("support"), await join(), uuid4().hex
+    await client.patch("/v1/me", json={"name": f"Once {mark}"}, headers=buyer.headers)
+    gone = await client.request("DELETE", "/v1/me", json={"password": buyer.password}, headers=buyer.headers)
+    assert gone.status_code < 300, gone.text
+    answer = await client.post("/v1/support/people", json={"name": f"Once {mark}"}, headers=support.headers)
+    assert answer.json() == {"people": []}
+
+
 async def test_support_finds_a_booking_by_buyer_ticket_and_refund(
     client: httpx2.AsyncClient, join: Join, platform: PlatformClient, superuser: psycopg.Connection
 ) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.engine import open_engine
-from db.identity import accounts, clients, erasure, grants, mail_tokens, rights, sessions, teams
+from db.identity import accounts, clients, consents, erasure, grants, mail_tokens, rights, sessions, teams
 from db.identity.mail_tokens import Purpose
 from db.identity.vault import Vault
 from domain.identity import Profile, Role, Scope, TeamRole
@@ -30,6 +30,7 @@ class Belongings(NamedTuple):
     client_id: UUID
     refresh_token: str
     granted_token: str
+    decision: str
     team_id: UUID
 
 
@@ -82,10 +83,11 @@ async def belongings(identity: AsyncEngine) -> Belongings:
         assert used
         family = await connection.run_sync(grants.begin, used)
         granted = await connection.run_sync(grants.first_token, family.id)
+        decision = await consents.wait(connection, person, client_id)
         team = await teams.add(connection, uuid4(), "Globe", owner)
         await teams.put(connection, team, person, TeamRole.STAFF)
         assert await teams.accept(connection, person, team.id)
-    return Belongings(person, client_id, session.refresh_token, granted, team.id)
+    return Belongings(person, client_id, session.refresh_token, granted, decision, team.id)
 
 
 async def registered(connection: AsyncConnection, name: str) -> UUID:
@@ -114,6 +116,13 @@ async def exchange(connection: AsyncConnection, of: Belongings) -> object:
     return code and await connection.run_sync(grants.begin, code)
 
 
+async def decide(connection: AsyncConnection, of: Belongings) -> object:
+    user_id = await consents.waiting(connection, of.decision)
+    assert user_id
+    account = await accounts.locked(connection, VAULT, user_id)
+    return account and await consents.decide(connection, of.decision, of.client_id)
+
+
 async def leave_the_team(connection: AsyncConnection, of: Belongings) -> object:
     team = await teams.hold(connection, of.team_id)
     assert team
@@ -122,7 +131,7 @@ async def leave_the_team(connection: AsyncConnection, of: Belongings) -> object:
 
 
 @pytest.mark.parametrize("end", [sessions.end_all, erasure.erase])
-@pytest.mark.parametrize("go_on", [refresh, refresh_for_a_client, exchange, leave_the_team])
+@pytest.mark.parametrize("go_on", [refresh, refresh_for_a_client, exchange, decide, leave_the_team])
 async def test_what_goes_on_waits_for_who_ends_it_and_then_finds_it_ended(
     identity: AsyncEngine, watcher: psycopg.Connection, belongings: Belongings, go_on: GoOn, end: End
 ) -> None:

@@ -19,6 +19,7 @@ PATHS = [
     "/internal/v1/users/{id}/contact",
     "/internal/v1/users/{id}/mail-tokens/{id}",
     "/internal/v1/audit-log",
+    "/internal/v1/revocations?since=0",
     "/internal",
     "/internal/",
     "//internal/v1/users/{id}/contact",

@@ -49,6 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     "DELETE /v1/me/teams/{team_id}": {"owner"},
     "DELETE /v1/me/sessions/{session_id}": {"owner"},
     "DELETE /v1/me/grants/{grant_id}": {"owner"},
+    "DELETE /v1/me/consents/{client_id}": {"owner"},
     "PUT /v1/users/{user_id}/roles": {"operator"},
     "GET /internal/v1/users/{user_id}/contact": set(),
     "GET /internal/v1/users/{user_id}/mail-tokens/{token_id}": set(),
@@ -105,6 +106,9 @@ async def test_an_object_exists_for_its_owner_and_staff_and_for_no_other_caller(
         "owner": await join("organizer"),
     }
     ids = await objects(client, people["owner"], await join(), new_event)
+    allowed = await register(settings, client)
+    await allowed.tokens_of(people["owner"])
+    ids["client_id"] = str(allowed.id)
     await (await register(settings, client)).tokens_of(people["owner"])
     granted = await client.get("/v1/me/grants", headers=people["owner"].headers)
     ids["grant_id"] = granted.json()["grants"][0]["id"]

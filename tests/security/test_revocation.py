@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from uuid import uuid4
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 from uuid_utils import UUID, uuid7
 
 from api.app import create_app
+from api.auth.key_sync import latest
 from api.identity.demo_accounts import PASSWORD
 from config.settings import Settings
 from db.engine import open_engine
 from tests.api.conftest import Join
 from tests.api.people import Person, log_in
+from tests.network import Line, Network
 from tests.waiting import eventually
 
 SECONDS = 5
@@ -121,6 +126,67 @@ async def test_who_gets_a_role_keeps_the_tokens(client: httpx2.AsyncClient, join
     await client.put(path, json={"roles": ["customer"]}, headers=operator.headers)
     await eventually(partial(_is_out, client, demoted), within=SECONDS)  # the revocation has arrived
     assert await status(client, person) == 200
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_revocations_of_a_person_the_last_counts_whatever_source_is_late(order: int) -> None:
+    twice, once, other = (uuid4() for _ in range(3))
+    sources = [{twice: 1.0, once: 5.0}, {twice: 2.0, other: 3.0}]
+    assert latest(*sources[::order]) == {twice: 2.0, once: 5.0, other: 3.0}
+    assert latest() == {}
+
+
+@pytest.mark.parametrize("fault", [Line.cut, Line.black_hole])
+@pytest.mark.parametrize("lost", [{"redis"}, {"api-internal"}], ids=["Redis", "identity"])
+async def test_a_revocation_arrives_although_one_of_its_two_ways_is_lost(
+    settings: Settings,
+    client: httpx2.AsyncClient,
+    join: Join,
+    network: Network,
+    lost: set[str],
+    fault: Callable[[Line], Awaitable[None]],
+) -> None:
+    person, lines = await join(), await two_ways(network)
+    async with reservation_alone(behind(network, settings)) as other:
+        assert await status(other, person) == 200
+        for name in lost:
+            await fault(lines[name])
+        assert (await client.delete("/v1/me/sessions", headers=person.headers)).status_code == 204
+        await eventually(partial(_is_out, other, person), within=SECONDS)
+
+
+async def test_without_both_ways_a_process_goes_on_with_what_it_knows(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, network: Network
+) -> None:
+    """The negative control: the process knows of a revocation by these ways alone."""
+    person, earlier, lines = await join(), await join(), await two_ways(network)
+    async with reservation_alone(behind(network, settings)) as other:
+        assert [await status(other, each) for each in (person, earlier)] == [200, 200]
+        assert (await client.delete("/v1/me/sessions", headers=earlier.headers)).status_code == 204
+        await eventually(partial(_is_out, other, earlier), within=SECONDS)
+        for line in lines.values():
+            await line.cut()
+        assert (await client.delete("/v1/me/sessions", headers=person.headers)).status_code == 204
+        await asyncio.sleep(SECONDS)
+        assert [await status(other, each) for each in (person, earlier)] == [200, 401]
+        for line in lines.values():
+            await line.heal()
+        await eventually(partial(_is_out, other, person), within=SECONDS)
+
+
+async def two_ways(network: Network) -> dict[str, Line]:
+    """The lines on which a process without identity's database learns of revocations."""
+    return {name: await network.line(name) for name in ("redis", "api-internal")}
+
+
+def behind(network: Network, settings: Settings) -> Settings:
+    """The settings of a process that reaches Redis and identity on the network's lines."""
+    env = network.env
+    ways = {
+        "redis_url": SecretStr(env["SEATWRIGHT_REDIS_URL"]),
+        "identity_url": env["SEATWRIGHT_IDENTITY_URL"],
+    }
+    return settings.model_copy(update=ways)
 
 
 async def _is_out(client: httpx2.AsyncClient, person: Person) -> bool:

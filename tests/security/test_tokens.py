@@ -97,6 +97,18 @@ def rs256(tokens: AccessTokens) -> str:
     return jwt.encode(header(tokens, alg="RS256"), claims(tokens), RSAKey.generate_key(2048), algorithms=["RS256"])
 
 
+def key_for_id_tokens(tokens: AccessTokens) -> RSAKey:
+    signer = tokens.ring.id_tokens.signer
+    assert signer is not None
+    return signer
+
+
+def by_key_for_id_tokens(tokens: AccessTokens) -> str:
+    """A good signature of ours, but of a key that signs id tokens alone."""
+    key = key_for_id_tokens(tokens)
+    return jwt.encode(header(tokens, alg="RS256", kid=key.kid), claims(tokens), key, algorithms=["RS256"])
+
+
 FORGERIES: dict[str, Forge] = {
     "alg none": lambda tokens: unsigned(tokens, "none"),
     "alg None, in another case": lambda tokens: unsigned(tokens, "nOnE"),
@@ -120,6 +132,9 @@ FORGERIES: dict[str, Forge] = {
     "our signature, and jku": lambda tokens: signed_by_us_with(tokens, jku="https://evil.example.test/jwks.json"),
     "our signature, and crit": lambda tokens: signed_by_us_with(tokens, crit=["exp"]),
     "an id_token": lambda tokens: tokens.ring.sign(claims(tokens), "JWT"),
+    "an id_token by RS256": lambda tokens: tokens.ring.id_tokens.sign(claims(tokens)),
+    "an access token by our own key for id_tokens": by_key_for_id_tokens,
+    "its kid under EdDSA": lambda tokens: by_stranger(tokens, kid=str(key_for_id_tokens(tokens).kid)),
     "another typ": lambda tokens: tokens.ring.sign(claims(tokens), "refresh+jwt"),
     "another payload under a good signature": swapped_payload,
     "another issuer": lambda tokens: signed(tokens, iss="https://evil.example.test"),

@@ -13,12 +13,11 @@ import pytest
 
 from config.settings import Settings
 from tests.api.conftest import Join
-from tests.api.partners import Partner, bearer, register, told
+from tests.api.partners import PAGE, Partner, allow, bearer, log_in_for, register, told
 from tests.api.people import Person
 from tests.api.test_second_factor import enrol
 from tests.waiting import eventually
 
-PAGE = "/v1/oauth/authorize"
 _CHALLENGE = re.compile(r'name="challenge" value="([^"]+)"')
 
 
@@ -47,7 +46,8 @@ async def test_an_application_gets_no_grant_by_the_password_alone_of_a_two_facto
         page = await client.post(PAGE, data=asked | {"challenge": challenge, "second_factor": wrong})
         assert page.status_code == 401
         assert _CHALLENGE.findall(page.text) == [challenge], "another try"
-    back = told(await client.post(PAGE, data=asked | {"challenge": challenge, "second_factor": codes[0]}))
+    page = await client.post(PAGE, data=asked | {"challenge": challenge, "second_factor": codes[0]})
+    back = told(await allow(client, page, asked))
     assert (await partner.exchange(back["code"], verifier)).status_code == 200
     again = await client.post(PAGE, data=asked | {"challenge": challenge, "second_factor": codes[1]})
     assert again.status_code == 401, "the challenge was good once"
@@ -104,9 +104,12 @@ async def test_an_erased_person_has_left_nothing_outside_the_audit_log(
 ) -> None:
     person = await join("organizer")
     await partner.tokens_of(person)
+    assert (await log_in_for(client, person, partner.request("v" * 43, prompt="consent"))).status_code == 200
     team = (await client.post("/v1/teams", json={"name": "Globe"}, headers=person.headers)).json()["id"]
     assert (await erased(client, person)).status_code == 204
-    for table in ("refresh_families", "authorization_codes", "outside_accounts", "team_members"):
+    for table in (
+        "refresh_families", "authorization_codes", "consents", "pending_consents", "outside_accounts", "team_members",
+    ):  # fmt: skip
         left = superuser.execute(f"SELECT count(*) FROM {table} WHERE user_id = %s", [person.id]).fetchall()
         assert left == [(0,)], table
     query = "SELECT action FROM audit_log WHERE actor = %s AND object = ANY(%s) ORDER BY number"

@@ -1,4 +1,7 @@
-"""The page on which a person gives a client a grant; it asks for the password each time, so it needs no cookie."""
+"""The page on which a person gives a client a grant; it asks for the password each time, so it needs no cookie.
+
+What a person has allowed a client is remembered: the page then asks for the log-in alone.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
-from uuid import UUID
 
 from authlib.oauth2 import OAuth2Error
 from fastapi import APIRouter, Request, Response
@@ -25,13 +27,16 @@ from api.identity.login import NO_STORE
 from api.identity.oauth.clients import scopes_of
 from api.identity.oauth.forms import BadForm, answered, bad_form, failed, form_of, oauth_request, query_of
 from api.identity.oauth.server import Answer, OAuthServer, serve, serve_within
+from db.identity import accounts, consents
 from db.identity.accounts import Account
+from db.identity.clients import Client
+from db.identity.consents import LoggedIn
 from domain.identity import Scope
 from domain.problems import ProblemType, Refused
 
 router = APIRouter(prefix="/v1/oauth/authorize", tags=["identity"], dependencies=[PUBLIC, ANY_QUERY])
 
-_OURS: Final = frozenset({"email", "password", "challenge", "second_factor", "decision"})
+_OURS: Final = frozenset({"email", "password", "challenge", "second_factor", "consent", "decision"})
 _FOLDER: Final = Path(__file__).parents[1] / "pages"
 _PAGES: Final = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
 _STYLE: Final = (_FOLDER / "authorize.css").read_text()
@@ -52,10 +57,24 @@ _WORDS: Final[Mapping[Scope, str]] = {
 
 
 class _Form(NamedTuple):
-    """What the page shows besides the requested scopes: why it is shown again, and the log-in that waits for a code."""
+    """What the page shows besides the request: why it is shown again, and what waits for a code or for a decision."""
 
     failure: str = ""
     challenge: str = ""
+    consent: str = ""
+    email: str = ""
+
+
+class _Wishes(NamedTuple):
+    """A valid request: the client, and what it wants to be allowed.
+
+    Attributes:
+        asks_always: The person decides even if all of it was allowed before.
+    """
+
+    client: Client
+    scopes: frozenset[Scope]
+    asks_always: bool
 
 
 @router.get(
@@ -66,7 +85,10 @@ class _Form(NamedTuple):
     responses={302: {"description": "Back to the client, with an error"}, **documented(ProblemType.INVALID_REQUEST)},
 )
 async def ask(request: Request, context: Identity) -> Response:
-    """`response_type=code`, `client_id`, `redirect_uri`, `scope`, `state`, `nonce`, and PKCE with S256."""
+    """`response_type=code`, `client_id`, `redirect_uri`, `scope`, `state`, `nonce`, and PKCE with S256.
+
+    With `prompt=consent` the person decides again about what is allowed already.
+    """
     try:
         return await _page(context, query_of(request), _Form())
     except BadForm as error:
@@ -83,27 +105,31 @@ async def ask(request: Request, context: Identity) -> Response:
     responses={302: {"description": "Back to the client"}, **documented(ProblemType.INVALID_REQUEST)},
 )
 async def decide(request: Request, context: Identity) -> Response:
-    """The page's form: what the client requests, and the person's `decision` with `email` and `password`.
+    """The page's form: what the client requests, and the person's `decision`, first with `email` and `password`.
 
-    An account with a second factor is asked for a code on a second page: `challenge` and `second_factor`.
+    An account with a second factor is asked for a code on a second page: `challenge` and `second_factor`. If something
+    is not allowed yet, the last page says what the client requests: `consent`.
     """
     try:
         given = await form_of(request, free=_OURS)
         asked = {name: value for name, value in given.items() if name not in _OURS}
         if given.get("decision") != "allow":
             return answered(await serve(context, lambda server: _answer(server, request, asked, None)), request)
+        if given.get("consent"):
+            return await _allow(context, asked, given["consent"])
         if given.get("challenge"):
-            return await _allow_by_code(context, asked, given["challenge"], given.get("second_factor", ""))
-        return await _allow(context, asked, given.get("email", ""), given.get("password", ""))
+            return await _log_in_by_code(context, asked, given["challenge"], given.get("second_factor", ""))
+        return await _log_in(context, asked, given.get("email", ""), given.get("password", ""))
     except BadForm as error:
         return bad_form(error, request)
     except OAuth2Error as error:
         return failed(error, request)
 
 
-async def _allow(context: IdentityContext, asked: Mapping[str, str], email: str, password: str) -> Response:
-    """Back to the client with a code, or on to the page that asks for the second factor."""
-    await _wishes(context, asked)  # first, so that an invalid request does not reveal whether the password is right
+async def _log_in(context: IdentityContext, asked: Mapping[str, str], email: str, password: str) -> Response:
+    """On to the decision, to the page that asks for the second factor, or back to the client."""
+    async with context.engine.begin() as connection:
+        await _wishes(connection, context, asked)  # first: an invalid request does not reveal if the password is right
     try:
         async with context.proving():
             proof = await login.prove(context, email, password)
@@ -111,23 +137,22 @@ async def _allow(context: IdentityContext, asked: Mapping[str, str], email: str,
             account = await login.admit(connection, context, proof)
             challenge = await login.challenge(connection, account)
             if challenge is None:
-                return await _back(connection, context, asked, account)
+                return await _go_on(connection, context, asked, account)
     except Refused as refusal:
         return await _page(context, asked, _Form(_failure(refusal)))
     return await _page(context, asked, _Form(challenge=challenge))
 
 
-async def _allow_by_code(context: IdentityContext, asked: Mapping[str, str], challenge: str, code: str) -> Response:
-    """Back to the client with an authorization code, after a code of the second factor."""
+async def _log_in_by_code(context: IdentityContext, asked: Mapping[str, str], challenge: str, code: str) -> Response:
+    """On to the decision or back to the client, after a code of the second factor."""
     try:
         user_id = await login.try_challenge(context, challenge)
     except Refused as refusal:
         return await _page(context, asked, _Form(_failure(refusal)))
     try:
         async with context.proving(), context.engine.begin() as connection:
-            return await _back(
-                connection, context, asked, await login.admit_by_code(connection, context, user_id, code)
-            )
+            account = await login.admit_by_code(connection, context, user_id, code)
+            return await _go_on(connection, context, asked, account)
     except Refused as refusal:
         return await _page(context, asked, _Form(_failure(refusal), challenge))
 
@@ -139,40 +164,78 @@ def _failure(refusal: Refused) -> str:
     return refusal.problem.detail
 
 
+async def _go_on(
+    connection: AsyncConnection, context: IdentityContext, asked: Mapping[str, str], account: Account
+) -> Response:
+    """Back to the client if the person has allowed all of it before, or else the page that asks for the decision."""
+    wishes = await _wishes(connection, context, asked)
+    client = wishes.client
+    if not wishes.asks_always and await consents.covers(connection, account.id, client.id, wishes.scopes):
+        return await _back(connection, context, asked, LoggedIn(account.id), account, "client.entered")
+    word = await consents.wait(connection, account.id, client.id)
+    return _rendered(wishes, asked, _Form(consent=word, email=account.profile.email))
+
+
+async def _allow(context: IdentityContext, asked: Mapping[str, str], word: str) -> Response:
+    """Back to the client, with what a person allows who has logged in some minutes before."""
+    async with context.engine.begin() as connection:
+        user_id = await consents.waiting(connection, word)
+        # The person's row first: a reset or an erasure that comes between ends what waits.
+        account = await accounts.locked(connection, context.vault, user_id) if user_id else None
+        wishes = await _wishes(connection, context, asked)
+        logged_in = await consents.decide(connection, word, wishes.client.id)
+        if account and logged_in:
+            await consents.give(connection, account.id, wishes.client.id, wishes.scopes)
+            return await _back(connection, context, asked, logged_in, account, "client.allowed")
+    return await _page(context, asked, _Form("Your log-in has expired. Log in again."))
+
+
 async def _page(context: IdentityContext, asked: Mapping[str, str], form: _Form) -> HTMLResponse:
     """The page for a request; raises as `_wishes` does."""
-    client, wishes = await _wishes(context, asked)
+    async with context.engine.begin() as connection:
+        wishes = await _wishes(connection, context, asked)
+    return _rendered(wishes, asked, form)
+
+
+def _rendered(wishes: _Wishes, asked: Mapping[str, str], form: _Form) -> HTMLResponse:
+    words = [_WORDS[scope] for scope in sorted(wishes.scopes)]
     template = _PAGES.get_template("authorize.html")
-    page = template.render(style=_STYLE, client=client, wishes=wishes, asked=asked, form=form)
+    page = template.render(style=_STYLE, client=wishes.client.name, wishes=words, asked=asked, form=form)
     return HTMLResponse(page, 401 if form.failure else 200, headers=_HEADERS)
 
 
-async def _wishes(context: IdentityContext, asked: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The client's name, and what it requests, in words.
+async def _wishes(connection: AsyncConnection, context: IdentityContext, asked: Mapping[str, str]) -> _Wishes:
+    """What the client requests.
 
     Raises:
         OAuth2Error: The request is not valid.
     """
 
-    def check(server: OAuthServer) -> tuple[str, str]:
+    def check(server: OAuthServer) -> tuple[Client, str]:
         grant = server.get_consent_grant(oauth_request(context.request, asked))
-        return grant.request.client.registered.name, grant.request.scope
+        return grant.request.client.registered, grant.request.scope
 
-    client, scope = await serve(context, check)
-    return client, [_WORDS[scope] for scope in sorted(scopes_of(scope))]
+    client, scope = await serve_within(connection, context, check)
+    # Another program on the person's machine can take a public client's name and any address but one of the web.
+    is_itself = client.secret_hash is not None or asked["redirect_uri"].startswith("https:")
+    return _Wishes(client, scopes_of(scope), "consent" in asked.get("prompt", "").split() or not is_itself)
 
 
 async def _back(
-    connection: AsyncConnection, context: IdentityContext, asked: Mapping[str, str], account: Account
+    connection: AsyncConnection,
+    context: IdentityContext,
+    asked: Mapping[str, str],
+    logged_in: LoggedIn,
+    account: Account,
+    action: str,
 ) -> Response:
-    """Back to the client with a code, in the transaction that has checked the person: no reset can come between."""
-    answer = await serve_within(connection, context, lambda server: _answer(server, context.request, asked, account.id))
-    caller = Principal(account.id, account.roles)
-    await context.record(connection, caller, "client.allowed", f"client/{asked.get('client_id')}")
+    """Back to the client with a code, in the transaction that has locked the person: no reset can come between."""
+    answer = await serve_within(connection, context, lambda server: _answer(server, context.request, asked, logged_in))
+    await context.record(connection, Principal(account.id, account.roles), action, f"client/{asked.get('client_id')}")
     return answered(answer, context.request)
 
 
-def _answer(server: OAuthServer, request: Request, asked: Mapping[str, str], user: UUID | None) -> Answer:
+def _answer(server: OAuthServer, request: Request, asked: Mapping[str, str], user: LoggedIn | None) -> Answer:
     """The answer to the client: a code where the person allows it, or a refusal."""
     wanted = oauth_request(request, asked)
     grant = server.get_consent_grant(wanted, end_user=user)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from db.identity import clients
 from db.identity.clients import Client
-from domain.identity import Scope
+from domain.identity import Scope, SigningAlgorithm
 
 
 class OAuthClient(ClientMixin):  # type: ignore[misc]  # authlib has no types
@@ -21,6 +21,11 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # authlib has no types
     def get_client_id(self) -> str:
         """The id as text, as it is on the wire."""
         return str(self.registered.id)
+
+    @property
+    def id_token_signed_response_alg(self) -> SigningAlgorithm:
+        """How its id tokens are signed, as it was registered."""
+        return self.registered.id_token_algorithm
 
     def get_default_redirect_uri(self) -> None:
         """None: every request has to name its redirect URI."""

@@ -77,17 +77,18 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         return secrets.token_urlsafe(32)
 
     def save_authorization_code(self, code: str, request: Any) -> None:
-        """Store the code with everything that its exchange is checked against."""
+        """Store the code of a `LoggedIn` person with everything that its exchange is checked against."""
         asked = request.payload.data
         grants.add_code(
             self.server.connection,
             code,
             client_id=request.client.registered.id,
-            user_id=request.user,
+            user_id=request.user.user_id,
             redirect_uri=asked["redirect_uri"],
             scopes=scopes_of(request.scope),
             challenge=asked["code_challenge"],
             nonce=asked.get("nonce"),
+            logged_in_at=request.user.logged_in_at,
         )
 
     def query_authorization_code(self, code: str, client: Any) -> CodeInHand | None:
@@ -187,7 +188,8 @@ class IdTokens(OpenIDCode):  # type: ignore[misc]
     def encode_id_token(self, token: dict[str, Any], request: Any) -> str:
         """The signed ID token: who logged in and when, with the claims that the scopes allow.
 
-        It lives as long as an access token, and repeats the request's `nonce`.
+        It lives as long as an access token, and repeats the request's `nonce`. The client's registration says how it is
+        signed.
         """
         code: Code = request.authorization_code.code
         now = int(time.time())
@@ -197,13 +199,14 @@ class IdTokens(OpenIDCode):  # type: ignore[misc]
             "sub": str(code.user_id),
             "iat": now,
             "exp": now + LIFETIME,
-            "auth_time": int(code.created_at.timestamp()),
+            "auth_time": int(code.logged_in_at.timestamp()),
         }
         if code.nonce:
             claims["nonce"] = code.nonce
         account = accounts.of_user(request.connection, request.vault, code.user_id)
         assert account is not None  # the code would have gone with its person
-        return str(request.sign(claims | about_user(account, code.scopes), "JWT"))
+        algorithm = request.client.id_token_signed_response_alg
+        return str(request.sign(claims | about_user(account, code.scopes), algorithm))
 
 
 def about_user(account: Account, scopes: frozenset[Scope]) -> dict[str, Any]:

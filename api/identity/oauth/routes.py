@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.auth.guards import PUBLIC, OpenId
-from api.auth.tokens import ALGORITHM, AccessTokens
+from api.auth.tokens import AccessTokens
 from api.http.problems import documented
 from api.identity.context import Identity, IdentityContext, require_account
 from api.identity.login import NO_STORE, first_party_tokens
@@ -19,7 +19,7 @@ from api.identity.oauth.grants import METHODS, about_user
 from api.identity.oauth.server import Answer, OAuthServer, serve
 from api.identity.oauth.views import Introspection, KeySet, OAuthTokens, OpenIdConfiguration, Revocation, UserInfo
 from db.identity import accounts, sessions
-from domain.identity import GRANTED_TO_CLIENTS
+from domain.identity import GRANTED_TO_CLIENTS, SigningAlgorithm
 from domain.problems import ProblemType
 
 router = APIRouter(tags=["identity"])
@@ -134,12 +134,15 @@ class _KeySetResponse(JSONResponse):
     "/.well-known/jwks.json",
     name="get_signing_keys",
     dependencies=[PUBLIC],
-    summary="Read the public keys of access tokens",
+    summary="Read the public keys of tokens",
     response_class=_KeySetResponse,
     response_model=KeySet,
 )
 async def jwks(request: Request) -> Response:
-    """Read them again when a token names an unknown `kid`. They may be cached for five minutes."""
+    """Read them again when a token names an unknown `kid`. They may be cached for five minutes.
+
+    Access tokens are signed with EdDSA alone, id tokens with the algorithm for which their client is registered.
+    """
     tokens: AccessTokens = request.app.state.tokens
     if not tokens.ring.published:
         await request.app.state.key_sync.learn()
@@ -174,7 +177,7 @@ async def configuration(request: Request) -> OpenIdConfiguration:
             "introspection_endpoint_auth_methods_supported": METHODS[:2],
             "code_challenge_methods_supported": ["S256"],
             "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": [ALGORITHM],
+            "id_token_signing_alg_values_supported": list(SigningAlgorithm),
             "claims_supported": [
                 "sub",
                 "iss",

@@ -20,7 +20,7 @@ from api.identity.oauth.grants import METHODS, CodeGrant, IdTokens, OnlyS256, Pa
 from db.identity import grants
 from db.identity.grants import Family
 from db.identity.vault import Vault
-from domain.identity import GRANTED_TO_CLIENTS
+from domain.identity import GRANTED_TO_CLIENTS, SigningAlgorithm
 from domain.problems import Refused
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
     def create_oauth2_request(self, request: OAuthRequest) -> OAuthRequest:
         """Give the request what the grants need: the transaction, the vault, and the key that signs."""
         request.connection, request.vault, request.issuer = self.connection, self.vault, self.tokens.issuer
-        request.sign = self.tokens.ring.sign
+        request.sign = self.tokens.ring.sign_id_token
         return request
 
     def handle_response(self, status: int, body: Any, headers: Sequence[tuple[str, str]]) -> Answer:
@@ -78,7 +78,7 @@ class OAuthRequest(OAuth2Request):  # type: ignore[misc]
     connection: Connection
     vault: Vault
     issuer: str
-    sign: Callable[[dict[str, Any], str], str]
+    sign: Callable[[dict[str, Any], SigningAlgorithm], str]
 
     def __init__(self, method: str, given: Mapping[str, str], headers: Mapping[str, str]) -> None:
         super().__init__(method, "https://seatwright.invalid/", headers=headers)

@@ -47,14 +47,16 @@ class UserInfo(BaseModel):
 
 
 class PublicKey(BaseModel):
-    """A public key (RFC 7517, RFC 8037)."""
+    """A public key (RFC 7517; Ed25519 by RFC 8037, RSA by RFC 7518)."""
 
     kid: str = Field(description="Its id, which each token names.")
-    kty: str = Field(description="Its kind.", examples=["OKP"])
-    alg: str = Field(description="The algorithm that it signs with.", examples=["EdDSA"])
+    kty: str = Field(description="Its kind.", examples=["OKP", "RSA"])
+    alg: str = Field(description="The algorithm that it signs with.", examples=["EdDSA", "RS256"])
     use: Literal["sig"] = Field(description="What it is for: signatures.")
-    crv: str | None = Field(default=None, description="Its curve.", examples=["Ed25519"])
-    x: str | None = Field(default=None, description="The key itself, in base64url.")
+    crv: str | None = Field(default=None, description="With Ed25519: its curve.", examples=["Ed25519"])
+    x: str | None = Field(default=None, description="With Ed25519: the key itself, in base64url.")
+    n: str | None = Field(default=None, description="With RSA: the modulus, in base64url.")
+    e: str | None = Field(default=None, description="With RSA: the exponent, in base64url.", examples=["AQAB"])
 
 
 class KeySet(BaseModel):

@@ -1,0 +1,227 @@
+"""The page remembers what a person has allowed a client, and asks again for more, or if the client wants it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import psycopg
+import pytest
+
+from config.settings import Settings
+from tests.api.conftest import Join
+from tests.api.partners import PAGE, Partner, allow, bearer, consent_on, log_in_for, register, told
+from tests.api.people import Person, problem
+
+VERIFIER = "v" * 43
+
+
+@pytest.fixture
+async def partner(settings: Settings, client: httpx2.AsyncClient) -> Partner:
+    return await register(settings, client)
+
+
+async def consents(client: httpx2.AsyncClient, person: Person) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await client.get("/v1/me/consents", headers=person.headers)).json()["consents"]
+    return found
+
+
+async def asks(partner: Partner, person: Person, **other: str | None) -> bool:
+    """Whether the person is asked after the log-in; False if the log-in leads back to the client with a code."""
+    answer = await log_in_for(partner.http, person, partner.request(VERIFIER, **other))
+    if answer.status_code == 302:
+        assert told(answer)["code"]
+        return False
+    return bool(consent_on(answer))
+
+
+async def test_a_person_is_asked_once_and_then_logs_in_alone(join: Join, partner: Partner) -> None:
+    person, other = await join(), await join()
+    assert await asks(partner, person)
+    assert await asks(partner, person), "to read the page allows nothing"
+    await partner.tokens_of(person)
+    assert not await asks(partner, person)
+    assert await asks(partner, other)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_asked"),
+    [
+        ({}, False),
+        ({"scope": "openid"}, False),
+        ({"scope": "openid email"}, True),
+        ({"scope": "openid profile email bookings:read"}, True),
+        ({"prompt": "consent"}, True),
+        ({"prompt": "login consent"}, True),
+        ({"prompt": "login"}, False),
+    ],
+)
+async def test_the_page_asks_again_for_new_scopes_or_if_the_client_wants_it(
+    join: Join, partner: Partner, wanted: dict[str, str], is_asked: bool
+) -> None:
+    person = await join()
+    await partner.tokens_of(person, scope="openid profile")
+    assert await asks(partner, person, **{"scope": "openid profile"} | wanted) is is_asked
+
+
+async def test_what_is_allowed_later_comes_on_top(client: httpx2.AsyncClient, join: Join, partner: Partner) -> None:
+    person = await join()
+    for scope in ("openid profile", "bookings:read"):
+        await partner.tokens_of(person, scope=scope)
+    assert not await asks(partner, person, scope="openid bookings:read")
+    [consent] = await consents(client, person)
+    assert consent["scopes"] == ["bookings:read", "openid", "profile"]
+    assert (consent["client_id"], consent["client"]) == (str(partner.id), "A <b>partner</b>")
+
+
+@pytest.mark.parametrize("redirect_uri", ["com.example.app:/back", "http://127.0.0.1/back"])
+async def test_an_app_that_another_can_pretend_to_be_asks_each_time(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, redirect_uri: str
+) -> None:
+    person, where = await join(), {"redirect_uri": redirect_uri}
+    for is_public, is_asked in ((True, True), (False, False)):
+        app = await register(settings, client, is_public=is_public, redirect_uri=redirect_uri)
+        asked = app.request(VERIFIER, **where)
+        page = await log_in_for(client, person, asked)
+        assert (await allow(client, page, asked)).status_code == 302
+        again = await log_in_for(client, person, asked)
+        assert (again.status_code == 200) is is_asked
+
+
+async def test_a_public_client_on_the_web_is_remembered(
+    settings: Settings, client: httpx2.AsyncClient, join: Join
+) -> None:
+    person, app = await join(), await register(settings, client, is_public=True)
+    await app.tokens_of(person)
+    assert not await asks(app, person)
+
+
+async def withdrawn(client: httpx2.AsyncClient, person: Person, partner: Partner) -> httpx2.Response:
+    return await client.delete(f"/v1/me/consents/{partner.id}", headers=person.headers)
+
+
+async def grant_ended(client: httpx2.AsyncClient, person: Person, partner: Partner) -> httpx2.Response:
+    [grant] = (await client.get("/v1/me/grants", headers=person.headers)).json()["grants"]
+    return await client.delete(f"/v1/me/grants/{grant['id']}", headers=person.headers)
+
+
+async def logged_out(client: httpx2.AsyncClient, person: Person, partner: Partner) -> httpx2.Response:
+    return await client.delete("/v1/me/sessions", headers=person.headers)
+
+
+@pytest.mark.parametrize("end", [withdrawn, grant_ended, logged_out])
+async def test_a_client_asks_again_after_its_person_has_ended_its_access(
+    client: httpx2.AsyncClient, join: Join, partner: Partner, end: Callable[..., Awaitable[httpx2.Response]]
+) -> None:
+    person = await join()
+    tokens = await partner.tokens_of(person)
+    assert (await end(client, person, partner)).status_code == 204
+    assert (await partner.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
+    assert await asks(partner, person)
+
+
+async def test_a_client_that_ends_its_own_token_need_not_ask_again(join: Join, partner: Partner) -> None:
+    person = await join()
+    tokens = await partner.tokens_of(person)
+    assert (await partner.post("revoke", token=tokens["refresh_token"])).status_code == 200
+    assert not await asks(partner, person)
+
+
+async def test_a_person_withdraws_what_one_client_may_do_and_others_go_on(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, partner: Partner
+) -> None:
+    person, stranger, kept = await join(), await join(), await register(settings, client)
+    tokens, gone = await kept.tokens_of(person), await partner.tokens_of(person)
+    unused = (await partner.ask(person, VERIFIER))["code"]
+    assert [each["client_id"] for each in await consents(client, person)] == [str(partner.id), str(kept.id)]
+    assert await consents(client, stranger) == []
+    path = f"/v1/me/consents/{partner.id}"
+    assert problem(await client.delete(path, headers=stranger.headers)) == "not-found"
+    assert problem(await client.delete(f"/v1/me/consents/{uuid4()}", headers=person.headers)) == "not-found"
+    assert problem(await client.delete(path, headers=bearer(tokens))) == "forbidden", "applications may not"
+    assert (await client.delete(path, headers=person.headers)).status_code == 204
+    assert problem(await client.delete(path, headers=person.headers)) == "not-found"
+    assert [each["client_id"] for each in await consents(client, person)] == [str(kept.id)]
+    assert (await partner.refresh(gone["refresh_token"])).json()["error"] == "invalid_grant"
+    assert (await partner.exchange(unused, VERIFIER)).json()["error"] == "invalid_grant"
+    assert (await kept.refresh(tokens["refresh_token"])).status_code == 200
+
+
+async def test_consents_are_in_the_export_of_their_owner(
+    client: httpx2.AsyncClient, join: Join, partner: Partner
+) -> None:
+    person = await join()
+    await partner.tokens_of(person)
+    exported = (await client.get("/v1/me/export", headers=person.headers)).json()
+    assert exported["consents"] == await consents(client, person)
+    assert len(exported["consents"]) == 1
+
+
+async def _password_changed(client: httpx2.AsyncClient, person: Person) -> None:
+    body = {"old_password": person.password, "password": "another battery staple"}
+    assert (await client.put("/v1/me/password", json=body, headers=person.headers)).status_code == 204
+
+
+async def _logged_out(client: httpx2.AsyncClient, person: Person) -> None:
+    assert (await client.delete("/v1/me/sessions", headers=person.headers)).status_code == 204
+
+
+async def _erased(client: httpx2.AsyncClient, person: Person) -> None:
+    body = {"password": person.password}
+    assert (await client.request("DELETE", "/v1/me", json=body, headers=person.headers)).status_code == 204
+
+
+@pytest.mark.parametrize("end", [_password_changed, _logged_out, _erased])
+async def test_a_page_that_waits_for_a_decision_ends_with_the_log_ins_of_its_person(
+    client: httpx2.AsyncClient, join: Join, partner: Partner, end: Callable[..., Awaitable[None]]
+) -> None:
+    person, asked = await join(), partner.request(VERIFIER)
+    page = await log_in_for(client, person, asked)
+    await end(client, person)
+    answer = await allow(client, page, asked)
+    assert answer.status_code == 401
+    assert 'name="password"' in answer.text, "from the beginning"
+
+
+async def test_a_decision_is_made_once_in_time_and_for_its_client(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, partner: Partner, superuser: psycopg.Connection
+) -> None:
+    person, other, asked = await join(), await register(settings, client), partner.request(VERIFIER)
+    page = await log_in_for(client, person, asked)
+    assert person.email in page.text, "so that a person sees whose account it is"
+    assert (await allow(client, page, other.request(VERIFIER))).status_code == 401, "for another client"
+    guess = {"consent": secrets.token_urlsafe(32), "decision": "allow"}
+    assert (await client.post(PAGE, data=asked | guess)).status_code == 401
+    assert (await allow(client, page, asked)).status_code == 302
+    assert (await allow(client, page, asked)).status_code == 401, "once"
+    late = await log_in_for(client, person, asked | {"prompt": "consent"})
+    superuser.execute("UPDATE pending_consents SET logged_in_at = logged_in_at - interval '11 minutes'")
+    assert (await allow(client, late, asked)).status_code == 401, "too late"
+
+
+async def test_a_no_on_the_page_of_the_decision_is_answered_to_the_client_and_remembers_nothing(
+    client: httpx2.AsyncClient, join: Join, partner: Partner
+) -> None:
+    person, asked = await join(), partner.request(VERIFIER)
+    page = await log_in_for(client, person, asked)
+    answer = await client.post(PAGE, data=asked | {"consent": consent_on(page), "decision": "deny"})
+    assert told(answer)["error"] == "access_denied"
+    assert await consents(client, person) == []
+
+
+async def test_an_id_token_says_when_its_person_has_logged_in_and_not_when_they_decided(
+    client: httpx2.AsyncClient, join: Join, partner: Partner, superuser: psycopg.Connection
+) -> None:
+    person, asked = await join(), partner.request(VERIFIER)
+    page = await log_in_for(client, person, asked)
+    superuser.execute("UPDATE pending_consents SET logged_in_at = logged_in_at - interval '5 minutes'")
+    code = told(await allow(client, page, asked))["code"]
+    token = (await partner.exchange(code, VERIFIER)).json()["id_token"].split(".")[1]
+    said = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    assert 295 <= time.time() - said["auth_time"] <= 330
