@@ -130,8 +130,11 @@ async def _unlinked(browser: httpx2.AsyncClient, provider: str, who: Outsider) -
 
 
 async def _link_token(browser: httpx2.AsyncClient, provider: str, who: Outsider) -> str:
-    """A note of ours for another purpose."""
-    return str((await log_in_outside(browser, provider, who.email, str(uuid4()))).json()["link_token"])
+    """A note of ours for another purpose, about an account at the provider that is linked by now."""
+    token = str((await log_in_outside(browser, provider, who.email, str(uuid4()))).json()["link_token"])
+    linked = await browser.post("/v1/me/outside-accounts", json={"link_token": token}, headers=who.headers)
+    assert linked.status_code == 204
+    return token
 
 
 async def _forged(browser: httpx2.AsyncClient, provider: str, who: Outsider) -> str:
