@@ -53,7 +53,7 @@ class Harness(NamedTuple):
 
     async def finds(self) -> set[tuple[str, str]]:
         """The broken invariants and their subjects, as if Redis had been loaded long ago."""
-        await self.redis.set(epoch_key(self.event), 1, xx=True)
+        await self.redis.set(epoch_key(self.event), 1, xx=True, keepttl=True)
         return {(found.invariant, found.subject) for found in await find_violations(self.connections, again_after=0.1)}
 
     @property

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reservation.tables import BookingRow, GeneralClaimRow, SeatRow, SectionRow
+from db.reservation.tables import BookingRow, GeneralClaimRow, SeatRow
 from domain.bookings import OVER, BookingStatus
 
 _OF_LATE = timedelta(hours=1)  # a caller without an answer repeats its request within minutes
@@ -27,16 +27,6 @@ class Claim(NamedTuple):
     booking_id: UUID
     quantity: int
     left: timedelta | None
-
-
-async def capacities(connection: AsyncConnection, event_id: UUID) -> dict[str, int]:
-    """The places of each general-admission section."""
-    rows = await connection.execute(
-        select(SectionRow.name, SectionRow.capacity).where(
-            SectionRow.event_id == event_id, SectionRow.kind == "general"
-        )
-    )
-    return {row.name: row.capacity for row in rows}
 
 
 async def seat_claims(connection: AsyncConnection, event_id: UUID) -> list[Claim]:
