@@ -99,8 +99,17 @@ class NeedsAttention(Step):
 class ReservationActivities:
     """Steps that change a booking and its places."""
 
-    def __init__(self, engine: AsyncEngine, locks: SeatLocks, quota: HoldQuota) -> None:
+    def __init__(self, engine: AsyncEngine, locks: SeatLocks, quota: HoldQuota, payment_window: timedelta) -> None:
+        """The steps of one worker.
+
+        Args:
+            engine: The reservation service's database.
+            locks: Redis.
+            quota: What users hold without a payment.
+            payment_window: How long one payment may take.
+        """
         self._engine = engine
+        self._payment_window = payment_window
         self._locks = locks
         self._quota = quota
         self._starts = EventStarts(engine)
@@ -151,7 +160,7 @@ class ReservationActivities:
                 taken = await self._locks.hold(places, ttl)
             except ColdEvent:
                 if await self._locks.may_load(places.event_id):
-                    await load_event(self._engine, self._locks, places.event_id)
+                    await load_event(self._engine, self._locks, places.event_id, self._payment_window)
                 else:
                     await asyncio.sleep(random.uniform(0.02, 0.08))
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 
 import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -15,7 +16,9 @@ from stack import Stack
 from tests.db.conftest import databases, reservation, reservation_url, service_database, templates
 from tests.own_redis import own_redis
 
-__all__ = ["databases", "reservation", "reservation_url", "service_database", "templates"]
+WINDOW = timedelta(minutes=10)
+
+__all__ = ["WINDOW", "databases", "reservation", "reservation_url", "service_database", "templates"]
 
 
 @pytest.fixture(scope="module")
@@ -33,4 +36,4 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def steps(reservation: AsyncEngine, redis: Redis) -> ReservationActivities:
-    return ReservationActivities(reservation, SeatLocks(redis), HoldQuota(redis, UNLIMITED))
+    return ReservationActivities(reservation, SeatLocks(redis), HoldQuota(redis, UNLIMITED), WINDOW)

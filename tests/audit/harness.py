@@ -81,9 +81,9 @@ class Harness(NamedTuple):
     # The services' steps
 
     def seats(self, locks: SeatLocks | None = None) -> ReservationActivities:
-        return ReservationActivities(
-            self.database("reservation"), locks or self.locks, HoldQuota(self.connections.redis, UNLIMITED)
-        )
+        quota = HoldQuota(self.connections.redis, UNLIMITED)
+        window = self.connections.payment_window
+        return ReservationActivities(self.database("reservation"), locks or self.locks, quota, window)
 
     def money(self, gateway: PaymentGateway | None = None) -> PaymentActivities:
         return PaymentActivities(self.database("payment"), {"stripe": gateway or self.gateway})

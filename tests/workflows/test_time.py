@@ -76,7 +76,9 @@ async def test_an_hour_of_holding_ends_by_the_workflows_timer(
             skipping.client,
             task_queue=queues.RESERVATION,
             workflows=[BookingWorkflow],
-            activities=methods_of(ReservationActivities(engine, SeatLocks(redis), HoldQuota(redis, UNLIMITED))),
+            activities=methods_of(
+                ReservationActivities(engine, SeatLocks(redis), HoldQuota(redis, UNLIMITED), timedelta(minutes=10))
+            ),
             workflow_runner=WORKFLOW_RUNNER,
         ),
     ):
