@@ -16,12 +16,14 @@ with workflow.unsafe.imports_passed_through():
     from activities.reservation.event_cancellations import Begun, CancellationActivities, Finished, Page, Pause
     from activities.reservation.inventory import InventoryActivities
     from domain.bookings import BookingStatus
+    from domain.catalogue import EventChange, EventStatus
     from domain.event_cancellations import Estimate, OpenBooking, Progress
     from domain.refunds import RefundCause, RefundRequest
     from temporal.queues import CATALOGUE
     from workflows.exchange import ExchangeWorkflow
     from workflows.ids import booking_workflow_id, exchange_workflow_id
     from workflows.refund import start_refund
+    from workflows.support import problems
     from workflows.support.steps import local_step, service_step
 
 _PAGE = 50  # bookings that one run of the workflow deals with, so that its history stays short
@@ -37,6 +39,8 @@ class CancelEvent(BaseModel):
 
     Attributes:
         attempts: How often a step of a refund is tried before it waits for an operator.
+        if_version: The version of the event that its canceller has read: any other is not cancelled. None: whatever the
+            version is.
         sales_are_stopped: The event is off sale, and known to be cancelled.
         paused: An operator has paused it.
         after: The last booking that this pass through all of them has settled.
@@ -48,6 +52,7 @@ class CancelEvent(BaseModel):
     event_id: UUID
     requested_by: UUID
     attempts: int
+    if_version: int | None = None
     sales_are_stopped: bool = False
     paused: bool = False
     after: UUID | None = None
@@ -78,6 +83,7 @@ class EventCancellation:
         """Go on from where the run before this one was."""
         self._request = request
         self._sales_are_stopped = request.sales_are_stopped
+        self._is_refused = False
         self._paused = request.paused
         self._recorded_pause = request.paused
         self._running: set[UUID] = set()
@@ -86,13 +92,17 @@ class EventCancellation:
     # The life of an event cancellation
 
     @workflow.run
-    async def run(self, request: CancelEvent) -> Progress:
+    async def run(self, request: CancelEvent) -> Progress | None:
         """The report at the end, in which the failed refunds are those that wait for an operator by then.
 
         The report is kept as soon as only operators can do more; what they let through is still refunded after that.
+        None: the event has another version than its canceller has read, and nothing is changed.
         """
         if not self._sales_are_stopped:
             await self._stop_sales()
+        if self._is_refused:
+            await problems.refuse(problems.EVENT_CHANGED)
+            return None
         page = await self._next_page()
         for booking in page:
             await self._heed_pause()
@@ -114,13 +124,23 @@ class EventCancellation:
     # Its steps
 
     async def _stop_sales(self) -> None:
-        """The first step: what the catalogue calls cancelled is not sold any more, and no booking is added later."""
+        """The first step: what the catalogue calls cancelled is not sold any more, and no booking is added later.
+
+        Only where a version is named, the catalogue comes first: it alone knows the version, and if that has changed,
+        sales go on. What is sold in between is refunded with the rest.
+        """
         event_id = self._request.event_id
+        change = EventChange(event_id=event_id, if_version=self._request.if_version)
         event = await service_step(CATALOGUE, CatalogueActivities.read_event, event_id, "read the event")
+        if change.if_version is not None:
+            status = await service_step(CATALOGUE, CatalogueActivities.mark_cancelled, change, "cancel this version")
+            if status is not EventStatus.CANCELLED:
+                self._is_refused = True
+                return
         await local_step(InventoryActivities.stop_selling, event, "stop sales")
         begun = Begun(event_id=event_id, requested_by=self._request.requested_by)
         await local_step(CancellationActivities.begin_cancellation, begun, "begin")
-        await service_step(CATALOGUE, CatalogueActivities.mark_cancelled, event_id, "cancel the event")
+        await service_step(CATALOGUE, CatalogueActivities.mark_cancelled, change, "cancel the event")
         self._sales_are_stopped = True
 
     async def _next_page(self) -> list[OpenBooking]:
@@ -219,8 +239,8 @@ class EventCancellation:
 
     @workflow.update
     async def sales_stopped(self) -> None:
-        """Wait until nothing more of the event is sold."""
-        await workflow.wait_condition(lambda: self._sales_are_stopped)
+        """Wait until nothing more of the event is sold, or the event is not cancelled because it has changed."""
+        await workflow.wait_condition(lambda: self._sales_are_stopped or self._is_refused)
 
     @workflow.update
     async def pause(self) -> None:

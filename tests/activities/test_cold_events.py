@@ -66,7 +66,7 @@ async def refused(steps: ReservationActivities, places: Places) -> list[str]:
     return list(refusal.value.problem.members["seats"])
 
 
-@pytest.mark.parametrize("order", permutations(["extend", "withdraw", "load"]), ids="-".join)
+@pytest.mark.parametrize("order", list(permutations(["extend", "withdraw", "load"])), ids="-".join)
 async def test_no_order_of_a_cold_hold_a_payment_and_a_load_frees_a_seat_that_is_paid(
     reservation: AsyncEngine, steps: ReservationActivities, redis: Redis, order: tuple[str, ...]
 ) -> None:

@@ -7,9 +7,11 @@ from uuid import UUID
 
 from temporalio.client import WorkflowHistory
 
+from api.catalogue import changes
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 from tests.workflows.recording.shared import ended
+from workflows.event_cancellation import CancelEvent
 from workflows.ids import event_cancellation_workflow_id
 
 
@@ -40,6 +42,17 @@ async def record(platform: PlatformClient) -> AsyncIterator[tuple[str, WorkflowH
     yield "event-cancellation-first-run", first
     yield "event-cancellation-second-run", second
     yield "event-cancellation-last-run", last
+    async for recorded in _of_a_version(platform):
+        yield recorded
+
+
+async def _of_a_version(platform: PlatformClient) -> AsyncIterator[tuple[str, WorkflowHistory]]:
+    """A cancellation that names the version that was read, and one whose version has changed since."""
+    for name, version in (("of-the-version-that-was-read", 2), ("refused-for-another-version", 1)):
+        event = await platform.event()
+        command = CancelEvent(event_id=UUID(event), requested_by=UUID(int=1), attempts=4, if_version=version)
+        await changes.cancel(platform.temporal, command, again=False)
+        yield f"event-cancellation-{name}", await ended(platform, event_cancellation_workflow_id(UUID(event)))
 
 
 async def _runs(platform: PlatformClient, event: str) -> list[WorkflowHistory]:
