@@ -140,6 +140,7 @@ async def test_every_buyer_is_refunded_once_despite_a_pause_and_two_worker_kills
     await eventually(lambda: is_paused_and_quiet(platform, event), within=PATIENCE)
     paused = await platform.cancellation(event)
     assert paused["progress"]["to_refund"] > 0
+    assert not paused["needs_attention"]
     assert (await platform.cancellation(event))["progress"] == paused["progress"]
     await saga(platform, event).execute_update("resume")
     await in_the_middle(platform, event, PAID // 2)
