@@ -2,55 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
 
 import workflows.refund
 from domain.event_cancellations import Failing
 from domain.refunds import RefundRequest
-from temporal import queues
 from temporal.search_attributes import STATUS
 from tests.workflows.cancelling import FailedRefund, OneBooking, RefusedRefund
-from tests.workflows.sandbox import WORKFLOW_RUNNER
+from tests.workflows.refunds_in_vain import cancelling
 from tests.workflows.test_time import skipping
-from workers.temporal.worker import methods_of
-from workflows.event_cancellation import CancelEvent, EventCancellation
-from workflows.ids import event_cancellation_workflow_id
 from workflows.refund import RefundWorkflow
 
 __all__ = ["skipping"]
 
 LONG = timedelta(minutes=20)
-
-
-@asynccontextmanager
-async def cancelling(
-    environment: WorkflowEnvironment, event: OneBooking, refund: type, failing: Failing | None = None
-) -> AsyncIterator[WorkflowHandle[Any, Any]]:
-    """Run the cancellation, whose sales have stopped."""
-    id = uuid4()
-    command = CancelEvent(
-        event_id=id, requested_by=uuid4(), attempts=1, sales_are_stopped=True, failing=failing or Failing()
-    )
-    async with Worker(
-        environment.client,
-        task_queue=queues.RESERVATION,
-        workflows=[EventCancellation, refund],
-        activities=methods_of(event),
-        workflow_runner=WORKFLOW_RUNNER,
-    ):
-        yield await environment.client.start_workflow(
-            EventCancellation.run, command, id=event_cancellation_workflow_id(id), task_queue=queues.RESERVATION
-        )
 
 
 async def shown(saga: WorkflowHandle[Any, Any]) -> tuple[str | None, str]:
