@@ -15,6 +15,7 @@ from sqlalchemy import Row, text
 from temporalio.client import WorkflowExecution
 
 from adapters.kafka.client import CONSUMER_GROUPS, dead_letters
+from adapters.redis.seat_locks import keys_end
 from audit.connections import EVENT_FILTER, Connections
 from audit.probes.kafka_log import Envelope
 from audit.probes.sandbox_ledger import RecordedIntent
@@ -76,6 +77,12 @@ async def exchange_of_intent(connections: Connections) -> dict[str, str]:
 async def seat_records(connections: Connections) -> dict[str, EventRecord]:
     """The seat records in Redis, by event."""
     return await read_events(connections.redis, connections.event_ids)
+
+
+async def ends_in_redis(connections: Connections) -> dict[str, int]:
+    """When sold places end in Redis, by event (ms since the epoch)."""
+    statement = f"SELECT id::text, starts_at FROM events WHERE {EVENT_FILTER.format('id')}"
+    return {row.id: keys_end(row.starts_at) async for row in connections.stream(statement)}
 
 
 async def sagas(connections: Connections) -> dict[str, WorkflowExecution]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha1
 from time import perf_counter
 from typing import Any, NamedTuple, cast
@@ -73,7 +73,7 @@ async def _plain() -> Turn:
 async def _holds(redis: Redis, seats: int) -> Turn:
     """The commands of `SeatLocks.hold`, for bookings of this number of seats in a loaded event."""
     event = uuid4()
-    await SeatLocks(redis).load(event, "", Claims({}, [], []))
+    await SeatLocks(redis).load(event, "", Claims({}, [], []), datetime.now(UTC))
     wire = _Wire()
     locks = SeatLocks(cast(Redis, wire))
     for row in range(COMMANDS):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -26,6 +26,25 @@ class EventStatus(StrEnum):
     DRAFT = "draft"
     PUBLISHED = "published"
     CANCELLED = "cancelled"
+
+
+class EventChange(BaseModel):
+    """A change of an event's status.
+
+    Attributes:
+        if_version: The version that the caller has read: any other is not changed. None: whatever the version is.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    event_id: UUID
+    if_version: int | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_0_1_0(cls, given: Any) -> Any:
+        """Workflows that began with version 0.1.0 send the event's id alone."""
+        return {"event_id": given} if isinstance(given, str | UUID) else given
 
 
 class Section(BaseModel):

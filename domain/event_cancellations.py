@@ -75,11 +75,37 @@ class Progress(_Frozen):
         return not (self.in_flight or self.to_refund > self.blocked or self.refunding)
 
 
+class Failing(_Frozen):
+    """Refunds that come to nothing: they do not start, fail, or are refused. Each round tries them again.
+
+    Attributes:
+        rounds: How many rounds in a row, before the present one, had such refunds.
+        refunds: How many this round has so far.
+        why: What is wrong with the first of them, in words.
+        is_shown: Operators are asked for help.
+    """
+
+    rounds: int = 0
+    refunds: int = 0
+    why: str = ""
+    is_shown: bool = False
+
+    def with_another(self, why: str) -> Failing:
+        """As this, and one more refund has come to nothing in this round."""
+        return self.model_copy(update={"refunds": self.refunds + 1, "why": self.why if self.refunds else why})
+
+    def after_the_round(self, *, bearable: int) -> Failing:
+        """At the end of a round: operators are asked for help after more than so many rounds in a row."""
+        rounds = self.rounds + 1 if self.refunds else 0
+        return Failing(rounds=rounds, why=self.why if rounds else "", is_shown=rounds > bearable)
+
+
 class Cancellation(_Frozen):
     """A cancelled event's bookings, as its organizer sees them.
 
     Attributes:
         report: How it ended; None while it runs. Bookings that were `blocked` at that time are refunded later.
+        needs_attention: Refunds come to nothing again and again, and our support is asked for help.
         progress: The current numbers, also after the end: failed refunds may have succeeded since.
     """
 
@@ -87,6 +113,7 @@ class Cancellation(_Frozen):
     requested_by: UUID
     started_at: AwareDatetime
     paused: bool
+    needs_attention: bool = False
     finished_at: AwareDatetime | None
     report: Progress | None
     progress: Progress

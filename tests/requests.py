@@ -1,4 +1,4 @@
-"""What the API asks of the sagas of refunds and exchanges, for tests that call their steps."""
+"""What the API asks of the sagas of bookings, refunds and exchanges, for tests that call their steps."""
 
 from __future__ import annotations
 
@@ -6,9 +6,22 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from domain.bookings import Booking
+from domain.bookings import Booking, BookingRequest
 from domain.exchanges import ExchangeRequest
 from domain.refunds import RefundCause, RefundRequest
+
+
+def booking_request(event: UUID, *seats: str, **quantities: int) -> BookingRequest:
+    """A hold of two minutes."""
+    return BookingRequest(
+        id=uuid4(),
+        user_id=uuid4(),
+        event_id=event,
+        seats=seats,
+        quantities=quantities,
+        body_sha256="",
+        hold_seconds=120,
+    )
 
 
 def exchange_request(booking: Booking, ticket: UUID, seat: str) -> ExchangeRequest:

@@ -116,9 +116,14 @@ def start_provider_refunds(booking_id: UUID) -> StartOptions:
     return _saga(provider_refunds_workflow_id(booking_id), _NOTHING, "check the provider's refunds", again=True)
 
 
-def start_event_cancellation(event_id: UUID) -> StartOptions:
-    """How an event cancellation is started; one that has completed is not started again."""
-    return _saga(event_cancellation_workflow_id(event_id), _NOTHING, "cancel an event")
+def start_event_cancellation(event_id: UUID, *, again: bool = False) -> StartOptions:
+    """How an event cancellation is started.
+
+    Args:
+        event_id: The event.
+        again: Also where one has completed: it was refused, because the event had changed.
+    """
+    return _saga(event_cancellation_workflow_id(event_id), _NOTHING, "cancel an event", again=again)
 
 
 def start_event_cancellation_estimate(event_id: UUID) -> StartOptions:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from uuid import UUID
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.catalogue.events import CatalogueActivities
     from activities.reservation.inventory import InventoryActivities
-    from domain.catalogue import EventStatus
+    from domain.catalogue import EventChange, EventStatus
     from temporal.policies import LocalOptions, transaction
     from temporal.queues import CATALOGUE, RESERVATION
     from workflows.support.steps import service_step
@@ -28,12 +27,12 @@ class PublishEvent:
     """
 
     @workflow.run
-    async def run(self, event_id: UUID) -> EventStatus:
-        """The event's status afterwards: published, unless it was cancelled in between."""
-        event = await service_step(CATALOGUE, CatalogueActivities.read_event, event_id, "read the event")
-        if event.status is not EventStatus.DRAFT:
+    async def run(self, change: EventChange) -> EventStatus:
+        """The event's status afterwards: published, unless it was changed in between."""
+        event = await service_step(CATALOGUE, CatalogueActivities.read_event, change.event_id, "read the event")
+        if event.status is not EventStatus.DRAFT or change.if_version not in (None, event.version):
             return event.status
         await workflow.execute_activity_method(
             InventoryActivities.put_on_sale, event, task_queue=RESERVATION, summary="copy the places", **_COPY
         )
-        return await service_step(CATALOGUE, CatalogueActivities.mark_published, event_id, "publish it")
+        return await service_step(CATALOGUE, CatalogueActivities.mark_published, change, "publish it")

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from db.catalogue import events
-from domain.catalogue import Event, EventStatus
+from domain.catalogue import Event, EventChange, EventStatus
 from domain.problems import ProblemType, Refused
 
 
@@ -32,13 +32,13 @@ class CatalogueActivities:
         return event
 
     @activity.defn
-    async def mark_published(self, event_id: UUID) -> EventStatus:
-        """Publish a draft; any other event keeps its status. Returns the status afterwards."""
+    async def mark_published(self, change: EventChange) -> EventStatus:
+        """Publish a draft; any other event, or version of it, keeps its status. Returns the status afterwards."""
         async with self._engine.begin() as connection:
-            return await events.mark_published(connection, event_id)
+            return await events.mark_published(connection, change)
 
     @activity.defn
-    async def mark_cancelled(self, event_id: UUID) -> EventStatus:
-        """Cancel an event, once. Returns the status afterwards, which is always `cancelled`."""
+    async def mark_cancelled(self, change: EventChange) -> EventStatus:
+        """Cancel an event, once; another version of it keeps its status. Returns the status afterwards."""
         async with self._engine.begin() as connection:
-            return await events.mark_cancelled(connection, event_id)
+            return await events.mark_cancelled(connection, change)

@@ -18,11 +18,13 @@ from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
+from activities.reservation.cold_events import REDIS_OUTLASTS_HOLD, load_event
+from activities.reservation.event_starts import EventStarts
 from adapters.redis.hold_quota import HoldQuota
-from adapters.redis.seat_locks import Claims, ColdEvent, Places, SeatLocks
+from adapters.redis.seat_locks import ColdEvent, Places, SeatLocks
 from db.engine import autocommit
 from db.reservation import redis_sync
-from db.reservation.bookings import bookings, outcomes, reinstatement, taken_places
+from db.reservation.bookings import bookings, outcomes, reinstatement
 from db.reservation.bookings.bookings import identity
 from domain.bookings import OVER, PAID, Booking, BookingRequest, BookingStatus, HoldOutcome, seats_unavailable
 from domain.domain_events import (
@@ -32,9 +34,6 @@ from domain.domain_events import (
     BookingPaying,
 )
 from domain.problems import Problem, ProblemType, Refused
-
-REDIS_OUTLASTS_HOLD = timedelta(seconds=90)
-"""How much longer Redis keeps a hold than the workflow's timer, which is what ends it."""
 
 _TRIES_OF_REDIS = 4  # after Postgres has decided; no caller waits longer for Redis
 _TOLD_AT_ONCE = 200
@@ -100,10 +99,20 @@ class NeedsAttention(Step):
 class ReservationActivities:
     """Steps that change a booking and its places."""
 
-    def __init__(self, engine: AsyncEngine, locks: SeatLocks, quota: HoldQuota) -> None:
+    def __init__(self, engine: AsyncEngine, locks: SeatLocks, quota: HoldQuota, payment_window: timedelta) -> None:
+        """The steps of one worker.
+
+        Args:
+            engine: The reservation service's database.
+            locks: Redis.
+            quota: What users hold without a payment.
+            payment_window: How long one payment may take.
+        """
         self._engine = engine
+        self._payment_window = payment_window
         self._locks = locks
         self._quota = quota
+        self._starts = EventStarts(engine)
 
     @activity.defn
     async def hold(self, request: BookingRequest) -> HoldOutcome:
@@ -141,15 +150,17 @@ class ReservationActivities:
     async def admit(self, places: Places, ttl: timedelta) -> None:
         """Hold places in Redis, loading a cold event first; not a step of any saga.
 
+        A cold event that is not on sale, or no longer, is refused: its keys may have ended, so it is not loaded again.
+
         Raises:
-            Refused: Others have some of them.
+            Refused: Others have some of them, or the event is not on sale.
         """
         for _ in range(_WAIT_FOR_LOAD):
             try:
                 taken = await self._locks.hold(places, ttl)
             except ColdEvent:
                 if await self._locks.may_load(places.event_id):
-                    await self._load(places.event_id)
+                    await load_event(self._engine, self._locks, places.event_id, self._payment_window)
                 else:
                     await asyncio.sleep(random.uniform(0.02, 0.08))
                 continue
@@ -157,24 +168,6 @@ class ReservationActivities:
                 raise seats_unavailable(taken)
             return
         raise ColdEvent(f"event {places.event_id} stays cold")
-
-    async def _load(self, event_id: UUID) -> bool:
-        change = await self._locks.latest_change(event_id)
-        async with self._engine.connect() as connection:
-            capacity = await taken_places.capacities(connection, event_id)
-            seats = await taken_places.seat_claims(connection, event_id)
-            general = await taken_places.general_claims(connection, event_id)
-            ended = await taken_places.lately_ended(connection, event_id)
-        return await self._locks.load(
-            event_id,
-            change,
-            Claims(
-                capacity,
-                [(claim.place, claim.booking_id, _redis_ttl(claim.left)) for claim in seats],
-                [(claim.place, claim.booking_id, claim.quantity, _redis_ttl(claim.left)) for claim in general],
-                ended,
-            ),
-        )
 
     async def _find(self, booking_id: UUID) -> Booking | None:
         async with autocommit(self._engine) as connection:
@@ -187,7 +180,7 @@ class ReservationActivities:
     async def _follow(self, booking: Booking) -> None:
         """Let Redis say what Postgres says of a booking that is over."""
         if booking.status in PAID:
-            await self._locks.sell(_valid_places(booking))
+            await self._locks.sell(_valid_places(booking), await self._starts.of(booking.event_id))
         else:
             await self._locks.release(_places(booking))
 
@@ -216,7 +209,9 @@ class ReservationActivities:
             booking = await self.look(order.booking.id)
             if (booking.status, booking.version) != (BookingStatus.ACTION_REQUIRED, order.booking.version + 2):
                 raise
-        if not await self._reaches_redis(self._locks.extend(_places(booking), order.window + REDIS_OUTLASTS_HOLD)):
+        starts_at = await self._starts.of(booking.event_id)
+        extending = self._locks.extend(_places(booking), order.window + REDIS_OUTLASTS_HOLD, starts_at)
+        if not await self._reaches_redis(extending):
             activity.logger.warning("redis keeps the hold no longer than it did; Postgres keeps it all the same")
         return booking
 
@@ -383,7 +378,3 @@ def _without(places: Places, kept: Places) -> Places:
     seats = [seat for seat in places.seats if seat not in kept.seats]
     quantities = {section: count for section, count in places.quantities.items() if section not in kept.quantities}
     return Places(places.event_id, places.booking_id, seats, quantities)
-
-
-def _redis_ttl(left: timedelta | None) -> timedelta | None:
-    return None if left is None else max(left, timedelta(0)) + REDIS_OUTLASTS_HOLD

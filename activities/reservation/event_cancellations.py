@@ -40,6 +40,15 @@ class Pause(BaseModel):
     paused: bool
 
 
+class Attention(BaseModel):
+    """Attributes: needs_attention: whether the cancellation waits for an operator."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event_id: UUID
+    needs_attention: bool
+
+
 class Finished(BaseModel):
     """Attributes: report: how it ended."""
 
@@ -72,6 +81,12 @@ class CancellationActivities:
         """Record whether the cancellation is paused, so that operators see it and a restarted run knows it."""
         async with self._engine.begin() as connection:
             await event_cancellations.note_paused(connection, order.event_id, order.paused)
+
+    @activity.defn
+    async def flag_cancellation(self, order: Attention) -> None:
+        """Record whether the cancellation waits for an operator, so that the metric and the API say so."""
+        async with self._engine.begin() as connection:
+            await event_cancellations.flag(connection, order.event_id, order.needs_attention)
 
     @activity.defn
     async def cancellation_progress(self, event_id: UUID) -> Progress:

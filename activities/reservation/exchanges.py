@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from activities.reservation.bookings import REDIS_OUTLASTS_HOLD
+from activities.reservation.cold_events import REDIS_OUTLASTS_HOLD
+from activities.reservation.event_starts import EventStarts
 from adapters.redis.seat_locks import Places, SeatLocks
 from db.reservation.bookings import bookings
 from db.reservation.exchanges import exchanges, plans
@@ -49,6 +50,7 @@ class ExchangeActivities:
         self._engine = engine
         self._locks = locks
         self._admit = admit
+        self._starts = EventStarts(engine)
 
     @activity.defn
     async def hold_new_seat(self, request: ExchangeRequest) -> ExchangeOutcome:
@@ -122,8 +124,11 @@ class ExchangeActivities:
         assert booking
         own = {ticket.seat for ticket in booking.tickets}
         for seat in (exchange.old_seat, exchange.seat):
-            tell = self._locks.sell if seat in own else self._locks.release
-            await tell(Places(booking.event_id, booking.id, [seat], {}))
+            place = Places(booking.event_id, booking.id, [seat], {})
+            if seat in own:
+                await self._locks.sell(place, await self._starts.of(booking.event_id))
+            else:
+                await self._locks.release(place)
 
     @activity.defn
     async def fail_exchange(self, order: Fail) -> Exchange:

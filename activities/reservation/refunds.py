@@ -1,6 +1,7 @@
 """The reservation service's steps of a refund: tickets void and places free first, the booking's new state at the end.
 
-Every step is idempotent. Postgres decides; Redis follows, and here it must, since what is sold has no end there.
+Every step is idempotent. Postgres decides; Redis follows, and here it must, since what is sold stays there
+until the event is over.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
+from activities.reservation.event_starts import EventStarts
 from adapters.redis.seat_locks import Places, SeatLocks
 from db.reservation.bookings import bookings
 from db.reservation.refunds import by_provider, refunds, taken_back
@@ -45,6 +47,7 @@ class ReturnedTickets:
     def __init__(self, engine: AsyncEngine, locks: SeatLocks) -> None:
         self._engine = engine
         self._locks = locks
+        self._starts = EventStarts(engine)
 
     @activity.defn
     async def accept_refund(self, request: RefundRequest) -> RefundOutcome:
@@ -91,7 +94,8 @@ class ReturnedTickets:
         await self._locks.release(Places(booking.event_id, booking.id, gone, none))
         some = {section: quantity for section, quantity in left.items() if quantity}
         if some:
-            await self._locks.sell(Places(booking.event_id, booking.id, (), some))
+            sold = Places(booking.event_id, booking.id, (), some)
+            await self._locks.sell(sold, await self._starts.of(booking.event_id))
 
     @activity.defn
     async def settled_payments(self, booking_id: UUID) -> list[UUID | None]:

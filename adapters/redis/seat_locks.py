@@ -5,19 +5,23 @@ Every key of an event starts with `seatwright:{event id}`, so that an event live
     …:epoch                    exists while the event is loaded ("warm"); the time of loading, in ms by Redis's clock
     …:change                   token of the latest change while the event was cold
     …:loading                  the process that loads the event, with a TTL
-    …:seat:<name>              booking id; with a TTL when held, without when sold
+    …:seat:<name>              booking id; ends with the hold, or with the event when sold
     …:ended:<booking>          for a day: this booking has released its places, so repeated requests are recognized
     …:capacity                 hash: section → places of a general-admission section
     …:general:<section>:places hash: booking → places held or sold
     …:general:<section>:until  sorted set: booking → end of its hold in ms by Redis's clock, infinite when sold
     …:general:<section>:count  sum of `places`
+
+No key is kept for ever. What has no shorter TTL ends with its event: the epoch a week after the start, when nothing has
+been admitted for long and whatever was begun before is over, and all other keys an hour later. So no place is missing
+while the event is warm.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -27,6 +31,9 @@ from redis.asyncio import Redis
 
 _LOADING_TAKES = timedelta(seconds=5)  # at most; after that, another process may load
 _LARGE = 1000  # claims; encoding so many would block the event loop
+_EPOCH_OUTLASTS_START = timedelta(days=7)
+_PLACES_OUTLAST_EPOCH = timedelta(hours=1)
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LUA = {path.stem: path.read_text() for path in (Path(__file__).parent / "lua").glob("*.lua")}
 
@@ -63,8 +70,11 @@ class SeatLocks:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._me = str(uuid4())
-        self._hold, self._withdraw, self._keep, self._release, self._may_load, self._load = (
-            redis.register_script(_LUA[name]) for name in ("hold", "withdraw", "keep", "release", "may_load", "load")
+        self._hold, self._withdraw, self._keep, self._release = (
+            redis.register_script(_LUA[name]) for name in ("hold", "withdraw", "keep", "release")
+        )
+        self._may_load, self._stop_loading, self._load = (
+            redis.register_script(_LUA[name]) for name in ("may_load", "stop_loading", "load")
         )
 
     async def hold(self, places: Places, ttl: timedelta) -> tuple[str, ...]:
@@ -96,7 +106,7 @@ class SeatLocks:
         if is_warm:
             return bool(is_set)
         if is_set:
-            await self._withdraw(keys=[seat, epoch], args=[booking])
+            await self._withdraw(keys=[seat, epoch], args=[booking, ttl])
         raise ColdEvent(places.event_id)
 
     async def peek(self, places: Places) -> tuple[str, ...]:
@@ -104,26 +114,31 @@ class SeatLocks:
         return await self._admit(places, 0, check_only=True)
 
     async def _admit(self, places: Places, ttl: int, *, check_only: bool) -> tuple[str, ...]:
-        arguments = _with(places, ttl, int(check_only))
+        arguments = _with(places, ttl, int(check_only), _ms(_PLACES_OUTLAST_EPOCH))
         answer: bytes | list[bytes] = await self._hold(keys=[_prefix(places.event_id)], args=arguments)
         if answer == b"cold":
             raise ColdEvent(places.event_id)
         return tuple(name.decode() for name in answer) if isinstance(answer, list) else ()
 
-    async def extend(self, places: Places, ttl: timedelta) -> None:
+    async def extend(self, places: Places, ttl: timedelta, starts_at: datetime) -> None:
         """Make the booking's holds last at least `ttl` from now; sold places and others' places do not change.
+
+        Args:
+            places: The booking's places.
+            ttl: How long from now.
+            starts_at: The start of the event.
 
         Raises:
             ValueError: `ttl` is less than a millisecond.
         """
-        await self._keep(keys=[_prefix(places.event_id)], args=_with(places, _ms(ttl)))
+        await self._keep(keys=[_prefix(places.event_id)], args=_with(places, _ms(ttl), keys_end(starts_at)))
 
-    async def sell(self, places: Places) -> None:
-        """Mark as sold the places that Postgres has sold to the booking; they do not expire.
+    async def sell(self, places: Places, starts_at: datetime) -> None:
+        """Mark as sold the places that Postgres has sold to the booking; they end with the event's keys.
 
         Another booking's hold is replaced, because Postgres does not have it; another booking's sale stays.
         """
-        await self._keep(keys=[_prefix(places.event_id)], args=_with(places, 0))
+        await self._keep(keys=[_prefix(places.event_id)], args=_with(places, 0, keys_end(starts_at)))
 
     async def release(self, places: Places) -> None:
         """Release those of the places that the booking owns."""
@@ -140,8 +155,18 @@ class SeatLocks:
         arguments: list[str | int] = [self._me, _ms(_LOADING_TAKES)]
         return bool(await self._may_load(keys=[_prefix(event_id)], args=arguments))
 
-    async def load(self, event_id: UUID, seen_change: str, claims: Claims) -> bool:
+    async def stop_loading(self, event_id: UUID) -> None:
+        """End the caller's turn of loading without a load."""
+        await self._stop_loading(keys=[_prefix(event_id)], args=[self._me])
+
+    async def load(self, event_id: UUID, seen_change: str, claims: Claims, starts_at: datetime) -> bool:
         """Make the event warm, and end the caller's turn of loading.
+
+        Args:
+            event_id: The event.
+            seen_change: The token that was read before Postgres.
+            claims: What Postgres has.
+            starts_at: The start of the event.
 
         Returns:
             False if something changed since `seen_change` was read: read Postgres again.
@@ -150,7 +175,8 @@ class SeatLocks:
             payload = await asyncio.to_thread(_json, claims)
         else:
             payload = _json(claims)
-        arguments: list[str | bytes] = [seen_change, self._me, payload]
+        ends = keys_end(starts_at)
+        arguments: list[str | int | bytes] = [seen_change, self._me, payload, ends - _ms(_PLACES_OUTLAST_EPOCH), ends]
         return bool(await self._load(keys=[_prefix(event_id)], args=arguments) != b"changed")
 
 
@@ -171,6 +197,14 @@ def seat_key(event_id: UUID, name: str) -> str:
 def ended_key(event_id: UUID, booking_id: UUID) -> str:
     """The key that exists for a day after the booking has released its places."""
     return f"{_prefix(event_id)}:ended:{booking_id}"
+
+
+def keys_end(starts_at: datetime) -> int:
+    """When the last keys of an event end that starts then, in ms since the epoch; sold places end then.
+
+    A hold ends days earlier, so that the end of a place says whether it is sold.
+    """
+    return (starts_at + _EPOCH_OUTLASTS_START + _PLACES_OUTLAST_EPOCH - _UNIX_EPOCH) // timedelta(milliseconds=1)
 
 
 def _with(places: Places, *options: int) -> list[str | int]:

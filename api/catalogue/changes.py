@@ -12,6 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.http.deadlines import CHANGE_WAIT
 from api.http.sagas import WorkflowClosed, start
+from domain.catalogue import EventChange
 from domain.event_cancellations import Estimate
 from domain.problems import ProblemType, Refused
 from workflows.event_cancellation import CancelEvent, EstimateCancellation, EventCancellation
@@ -21,15 +22,15 @@ from workflows.publication import PublishEvent
 Result = TypeVar("Result")
 
 
-async def publish(temporal: Client, event_id: UUID) -> None:
-    """Put an event on sale.
+async def publish(temporal: Client, change: EventChange) -> None:
+    """Put an event on sale, if its version is still that of the change.
 
     Raises:
         Refused: OUTCOME_UNKNOWN: It takes longer than usual.
     """
 
     async def published() -> None:
-        await (await start(temporal, PublishEvent.run, event_id, start_publication(event_id))).result()
+        await (await start(temporal, PublishEvent.run, change, start_publication(change.event_id))).result()
 
     await _outcome(published())
 
@@ -44,13 +45,21 @@ async def estimate(temporal: Client, event_id: UUID) -> Estimate:
     return await _outcome(estimated())
 
 
-async def cancel(temporal: Client, command: CancelEvent) -> None:
-    """Stop an event's sales; its bookings are cancelled and refunded afterwards. Raises as `publish` does."""
-    await _outcome(_sales_stopped(temporal, command))
+async def cancel(temporal: Client, command: CancelEvent, *, again: bool) -> None:
+    """Stop an event's sales; its bookings are cancelled and refunded afterwards. Raises as `publish` does.
+
+    The event is not cancelled where the workflow that runs is about another version. It may be another caller's.
+
+    Args:
+        temporal: The client.
+        command: The cancellation.
+        again: A workflow that has completed is started again, because the event is not cancelled.
+    """
+    await _outcome(_sales_stopped(temporal, command, again=again))
 
 
-async def _sales_stopped(temporal: Client, command: CancelEvent) -> None:
-    options = start_event_cancellation(command.event_id)
+async def _sales_stopped(temporal: Client, command: CancelEvent, *, again: bool) -> None:
+    options = start_event_cancellation(command.event_id, again=again)
     try:
         cancellation = await start(temporal, EventCancellation.run, command, options)
     except WorkflowClosed:

@@ -17,14 +17,14 @@ from api.catalogue.prices import check_prices
 from api.catalogue.schemas import CancelBody, EventBody, NewEvent
 from api.http.deadlines import with_deadline
 from api.http.idempotency import IdempotencyKey, creation_key, digest, refuse_other_body
-from api.http.preconditions import Precondition, tagged
+from api.http.preconditions import IfMatch, Precondition, has_changed, tagged
 from api.http.problems import documented
 from api.http.resources import CatalogueDatabase, Open, Temporal
 from db import creation_keys
 from db.catalogue import events
 from db.catalogue.tables import CreationKeyRow
 from db.creation_keys import Claim
-from domain.catalogue import Event, EventStatus
+from domain.catalogue import Event, EventChange, EventStatus
 from domain.event_cancellations import Estimate
 from domain.identity import TeamRole
 from domain.problems import ProblemType, Refused
@@ -138,9 +138,11 @@ async def publish(
         await events.check_publishable(connection, event)
     if event.status is EventStatus.DRAFT:
         await recorder.record(caller, "event.published", f"event/{event_id}")
-        await changes.publish(temporal, event_id)
+        await changes.publish(temporal, EventChange(event_id=event_id, if_version=_version(event, if_match)))
     event = await _own(engine, event_id, caller)
     if event.status is EventStatus.CANCELLED:
+        if if_match.names_a_state and not event.was_published:
+            raise has_changed()
         raise Refused(ProblemType.WRONG_STATE, "The event was cancelled while it was being published.")
     return tagged(response, _body(event))
 
@@ -179,10 +181,30 @@ async def cancel(
         raise Refused(ProblemType.INVALID_REQUEST, "reason: needed for another organizer's event.", field="reason")
     await recorder.record(caller, "event.cancelled", f"event/{event_id}", reason=reason)
     command = CancelEvent(
-        event_id=event_id, requested_by=caller.user_id, attempts=opened.settings.compensation_attempts
+        event_id=event_id,
+        requested_by=caller.user_id,
+        attempts=opened.settings.compensation_attempts,
+        if_version=_version(event, if_match),
     )
-    await changes.cancel(temporal, command)
-    return tagged(response, _body(await _own(engine, event_id, caller)))
+    for again in (False, True, True):
+        await changes.cancel(temporal, command, again=again)
+        event = await _own(engine, event_id, caller)
+        _check_version(event, command)
+        if event.status is EventStatus.CANCELLED:
+            return tagged(response, _body(event))
+    raise Refused(ProblemType.OUTCOME_UNKNOWN, "The event is not cancelled yet: send the call again.")
+
+
+def _version(event: Event, if_match: IfMatch) -> int | None:
+    """The version that the change may start from; None for any. A cancelled event does not change any more."""
+    return event.version if if_match.names_a_state and event.status is not EventStatus.CANCELLED else None
+
+
+def _check_version(event: Event, command: CancelEvent) -> None:
+    """Raise Refused if the event is neither as it was read, nor cancelled from there."""
+    is_cancelled = event.status is EventStatus.CANCELLED
+    if command.if_version is not None and event.version != command.if_version + is_cancelled:
+        raise has_changed()
 
 
 async def _visible(engine: AsyncEngine, event_id: UUID, caller: Principal | None) -> Event:

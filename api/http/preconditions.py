@@ -36,14 +36,23 @@ class IfMatch(NamedTuple):
 
     given: str | None
 
+    @property
+    def names_a_state(self) -> bool:
+        """Whether the change may start from the read state only."""
+        return self.given is not None and self.given.strip() != "*"
+
     def check(self, current: BaseModel) -> None:
         """Raise Refused if the client has read another state; call it while the state is locked."""
-        if self.given is None or self.given.strip() == "*" or _tag(current) in _TAG.findall(self.given):
-            return
-        raise Refused(
-            ProblemType.PRECONDITION_FAILED,
-            "It has changed since you read it. Read it again, then send its new ETag as If-Match.",
-        )
+        if self.names_a_state and _tag(current) not in _TAG.findall(self.given or ""):
+            raise has_changed()
+
+
+def has_changed() -> Refused:
+    """The refusal of a change by a client that has read another state."""
+    return Refused(
+        ProblemType.PRECONDITION_FAILED,
+        "It has changed since you read it. Read it again, then send its new ETag as If-Match.",
+    )
 
 
 _HEADER = Header(

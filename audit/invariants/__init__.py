@@ -20,6 +20,7 @@ STATE: tuple[Invariant, ...] = (
     holds.every_hold_expires,
     holds.redis_has_every_taken_place,
     holds.redis_counts_every_place,
+    holds.redis_forgets_past_events,
     outcomes.an_outcome_is_recorded_once,
     states.states_follow_from_domain_events,
     sagas.every_open_booking_has_a_running_saga,

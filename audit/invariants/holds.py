@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 from sqlalchemy import Row
@@ -28,13 +29,22 @@ async def holds_have_live_bookings(snapshot: Snapshot) -> list[Violation]:
 
 
 async def every_hold_expires(snapshot: Snapshot) -> list[Violation]:
-    """Redis keeps a place without an expiry only after its sale; every hold expires by itself."""
-    bookings = await snapshot.read(queries.bookings)
+    """Redis keeps a place until its event is over only after its sale; every hold expires by itself."""
+    bookings, ends = await snapshot.read(queries.bookings), await snapshot.read(queries.ends_in_redis)
     return [
-        Violation(owner.booking, f"{place} is kept without an expiry, booking {status}")
+        Violation(owner.booking, f"{place} is kept until the event is over, booking {status}")
         for place, owner in _owners(await snapshot.read(queries.seat_records))
-        if owner.is_endless
+        if owner.ends >= ends.get(place.partition(" ")[0], inf)
         and (status := bookings[owner.booking].status if owner.booking in bookings else "unknown") not in _SOLD | _GONE
+    ]
+
+
+async def redis_forgets_past_events(snapshot: Snapshot) -> list[Violation]:
+    """Every key of an event ends: a week after the event's start, or earlier."""
+    return [
+        Violation(event, f"{len(endless)} keys never expire, such as {min(endless)}")
+        for event, record in (await snapshot.read(queries.seat_records)).items()
+        if (endless := [*record.endless, *(name for name, owner in record.seats.items() if owner.ends == inf)])
     ]
 
 

@@ -16,17 +16,23 @@ _OWNERS = """
 local found = {}
 for _, key in ipairs(KEYS) do
     found[#found + 1] = redis.call('GET', key) or ''
-    found[#found + 1] = redis.call('PTTL', key)
+    found[#found + 1] = redis.call('PEXPIRETIME', key)
 end
 return found
 """
+_ENDS = """
+local found = {}
+for _, key in ipairs(KEYS) do found[#found + 1] = redis.call('PEXPIRETIME', key) end
+return found
+"""
+_NO_END = -1
 
 
 class SeatOwner(NamedTuple):
-    """The booking that has a place; `is_endless`: the key has no expiry, which is right for sold places only."""
+    """The booking that has a place, and when the place is free again (ms since the epoch; infinite: never)."""
 
     booking: str
-    is_endless: bool
+    ends: float
 
 
 class SectionRecord(NamedTuple):
@@ -53,11 +59,13 @@ class EventRecord:
 
     Attributes:
         loaded_at: Time of the load from Postgres (ms since the epoch); None before the load.
+        endless: The keys that do not expire.
     """
 
     loaded_at: int | None = None
     seats: dict[str, SeatOwner] = field(default_factory=dict)
     sections: dict[str, SectionRecord] = field(default_factory=dict)
+    endless: list[str] = field(default_factory=list)
 
 
 async def read_events(redis: Redis, event_ids: list[UUID] | None) -> dict[str, EventRecord]:
@@ -65,6 +73,7 @@ async def read_events(redis: Redis, event_ids: list[UUID] | None) -> dict[str, E
     events: dict[str, EventRecord] = defaultdict(EventRecord)
     sections: set[tuple[str, str]] = set()
     seats: dict[str, list[str]] = defaultdict(list)
+    others: dict[str, list[str]] = defaultdict(list)
     chosen = None if event_ids is None else {str(event) for event in event_ids}
     which = next(iter(chosen)) if chosen and len(chosen) == 1 else "*"
     async for key in redis.scan_iter(f"seatwright:{{{which}}}:*", count=_BATCH):
@@ -72,25 +81,39 @@ async def read_events(redis: Redis, event_ids: list[UUID] | None) -> dict[str, E
         event = event.strip("{}")
         if chosen is not None and event not in chosen:
             continue
+        if kind == "seat":
+            seats[event].append(rest[0])
+            continue
+        others[event].append(str(key))
         if kind == "epoch":
             events[event].loaded_at = int(await redis.get(key) or 0)
-        elif kind == "seat":
-            seats[event].append(rest[0])
         elif kind == "general":
             sections.add((event, rest[0].rpartition(":")[0]))
     for event, names in seats.items():
-        for start in range(0, len(names), _BATCH):
-            events[event].seats |= await _owners(redis, event, names[start : start + _BATCH])
+        for some in _batches(names):
+            events[event].seats |= await _owners(redis, event, some)
     for event, section in sections:
         events[event].sections[section] = await _section(redis, event, section)
+    for event, keys in others.items():
+        for some in _batches(keys):
+            events[event].endless += await _endless(redis, some)
     return events
+
+
+def _batches(names: list[str]) -> Iterable[list[str]]:
+    return (names[start : start + _BATCH] for start in range(0, len(names), _BATCH))
+
+
+async def _endless(redis: Redis, keys: list[str]) -> list[str]:
+    ends: list[int] = await redis.eval_ro(_ENDS, len(keys), *keys)
+    return [key for key, end in zip(keys, ends, strict=True) if end == _NO_END]
 
 
 async def _owners(redis: Redis, event: str, names: list[str]) -> dict[str, SeatOwner]:
     keys = [f"seatwright:{{{event}}}:seat:{name}" for name in names]
     found: list[str | int] = await redis.eval_ro(_OWNERS, len(keys), *keys)
     kept = zip(names, found[::2], found[1::2], strict=True)
-    return {name: SeatOwner(str(owner), ttl == -1) for name, owner, ttl in kept if owner}
+    return {name: SeatOwner(str(owner), inf if end == _NO_END else float(end)) for name, owner, end in kept if owner}
 
 
 async def _section(redis: Redis, event: str, section: str) -> SectionRecord:
@@ -112,4 +135,4 @@ async def _section(redis: Redis, event: str, section: str) -> SectionRecord:
 
 
 def _unexpired(ends: Iterable[tuple[str, float]], now: int) -> Iterable[SeatOwner]:
-    return (SeatOwner(booking, end == inf) for booking, end in ends if end > now)
+    return (SeatOwner(booking, end) for booking, end in ends if end > now)

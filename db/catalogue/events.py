@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.catalogue.tables import EventRow, SectionRow
 from db.outbox import append
-from domain.catalogue import Event, EventPlan, EventStatus, Section
+from domain.catalogue import Event, EventChange, EventPlan, EventStatus, Section
 from domain.domain_events import EventCancelled, EventPublished, Venue
 from domain.exchanges import ExchangePolicy
 from domain.problems import ProblemType, Refused
@@ -56,11 +56,16 @@ async def check_publishable(connection: AsyncConnection, event: Event) -> None:
         raise Refused(ProblemType.WRONG_STATE, "The event has begun.")
 
 
-async def mark_published(connection: AsyncConnection, event_id: UUID) -> EventStatus:
-    """Publish a draft; any other event keeps its status. Returns the status afterwards."""
+async def mark_published(connection: AsyncConnection, change: EventChange) -> EventStatus:
+    """Publish a draft that is still at the version of the change; any other event keeps its status.
+
+    Returns:
+        The status afterwards.
+    """
+    event_id = change.event_id
     published = await connection.execute(
         update(EventRow)
-        .where(EventRow.id == event_id, EventRow.status == EventStatus.DRAFT)
+        .where(*_still_at(change), EventRow.status == EventStatus.DRAFT)
         .values(status=EventStatus.PUBLISHED, version=EventRow.version + 1, published_at=func.now())
         .returning(EventRow)
     )
@@ -71,11 +76,16 @@ async def mark_published(connection: AsyncConnection, event_id: UUID) -> EventSt
     return EventStatus.PUBLISHED
 
 
-async def mark_cancelled(connection: AsyncConnection, event_id: UUID) -> EventStatus:
-    """Cancel an event, once."""
+async def mark_cancelled(connection: AsyncConnection, change: EventChange) -> EventStatus:
+    """Cancel an event that is still at the version of the change, once; any other event keeps its status.
+
+    Returns:
+        The status afterwards.
+    """
+    event_id = change.event_id
     cancelled = await connection.execute(
         update(EventRow)
-        .where(EventRow.id == event_id, EventRow.status != EventStatus.CANCELLED)
+        .where(*_still_at(change), EventRow.status != EventStatus.CANCELLED)
         .values(status=EventStatus.CANCELLED, version=EventRow.version + 1)
         .returning(EventRow.version)
     )
@@ -84,6 +94,12 @@ async def mark_cancelled(connection: AsyncConnection, event_id: UUID) -> EventSt
         return await _status(connection, event_id)
     await append(connection, event_id, EventCancelled(event_id=event_id, version=version))
     return EventStatus.CANCELLED
+
+
+def _still_at(change: EventChange) -> list[ColumnElement[bool]]:
+    """The row to change, which the statement locks: no other change comes between the comparison and the change."""
+    found = EventRow.id == change.event_id
+    return [found] if change.if_version is None else [found, EventRow.version == change.if_version]
 
 
 async def _has_begun(connection: AsyncConnection, starts_at: datetime) -> bool:

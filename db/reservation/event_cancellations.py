@@ -30,13 +30,25 @@ _OPEN = (
 async def begin(connection: AsyncConnection, event_id: UUID, requested_by: UUID) -> None:
     """Record that an event's cancellation is under way. Starting it again resumes a paused one."""
     made = insert(CancellationRow).values(event_id=event_id, requested_by=requested_by)
-    again = {"paused": False, "over_at": None}
+    again = {"paused": False, "needs_attention": False, "over_at": None}
     await connection.execute(made.on_conflict_do_update(index_elements=["event_id"], set_=again))
 
 
 async def note_paused(connection: AsyncConnection, event_id: UUID, paused: bool) -> None:
     """Record whether an operator has paused the cancellation, or lets it continue."""
     await connection.execute(update(CancellationRow).where(CancellationRow.event_id == event_id).values(paused=paused))
+
+
+async def flag(connection: AsyncConnection, event_id: UUID, needs_attention: bool) -> None:
+    """Record whether the cancellation waits for an operator."""
+    flagged = update(CancellationRow).where(CancellationRow.event_id == event_id)
+    await connection.execute(flagged.values(needs_attention=needs_attention))
+
+
+async def count_parked(connection: AsyncConnection) -> int:
+    """How many cancellations wait for an operator."""
+    waiting = select(func.count()).select_from(CancellationRow).where(CancellationRow.needs_attention)
+    return (await connection.execute(waiting)).scalar_one()
 
 
 async def finish(connection: AsyncConnection, event_id: UUID, report: Progress) -> None:
@@ -57,12 +69,18 @@ class UnderWay(NamedTuple):
     event_id: UUID
     requested_by: UUID
     paused: bool
+    needs_attention: bool
 
 
 async def find_under_way(connection: AsyncConnection, *, older: timedelta, limit: int) -> list[UnderWay]:
     """Cancellations that are not over and started at least `older` ago, in random order."""
     rows = await connection.execute(
-        select(CancellationRow.event_id, CancellationRow.requested_by, CancellationRow.paused)
+        select(
+            CancellationRow.event_id,
+            CancellationRow.requested_by,
+            CancellationRow.paused,
+            CancellationRow.needs_attention,
+        )
         .where(CancellationRow.over_at.is_(None), CancellationRow.started_at <= func.now() - older)
         .order_by(func.random())
         .limit(limit)
@@ -193,6 +211,7 @@ async def _cancellation(connection: AsyncConnection, row: Row[*tuple[Any, ...]])
         requested_by=row.requested_by,
         started_at=row.started_at,
         paused=row.paused,
+        needs_attention=row.needs_attention,
         finished_at=row.finished_at,
         report=Progress.model_validate(row.report) if row.report else None,
         progress=await progress(connection, row.event_id),

@@ -68,6 +68,11 @@ async def _read(connection: AsyncConnection, statement: Executable, event_id: UU
     return Sale(first.hold_seconds, first.currency, sections, first.starts_at, first.now, first.providers)
 
 
+async def starts_at(connection: AsyncConnection, event_id: UUID) -> datetime:
+    """The start of an event that was on sale at some time (UTC)."""
+    return (await connection.execute(select(EventRow.starts_at).where(EventRow.id == event_id))).scalar_one()
+
+
 def not_on_sale(event_id: UUID) -> Refused:
     """The refusal of an event that is not on sale, or no longer."""
     return Refused(ProblemType.EVENT_NOT_ON_SALE, "The event is not on sale.", event_id=str(event_id))

@@ -219,6 +219,7 @@ class CancellationRow(Base):
     """A cancelled event whose bookings are released or refunded; `report` has the result.
 
     The report is stored at `finished_at`, when only operators can do more. At `over_at` nothing is left to do.
+    `needs_attention` while some of its refunds come to nothing, round after round.
     """
 
     __tablename__ = "cancellations"
@@ -227,6 +228,7 @@ class CancellationRow(Base):
     requested_by: Mapped[UUID]
     started_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     paused: Mapped[bool] = mapped_column(server_default=text("false"))
+    needs_attention: Mapped[bool] = mapped_column(server_default=text("false"))
     finished_at: Mapped[datetime | None]
     over_at: Mapped[datetime | None]
     report: Mapped[dict[str, Any] | None]

@@ -89,6 +89,22 @@ async def test_an_event_is_not_published_or_cancelled_from_an_older_state(
     assert (now.json()["status"], now.headers["etag"]) == ("published", published.headers["etag"])
 
 
+async def test_of_a_publish_and_a_cancel_of_the_same_draft_one_is_done(
+    client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any]
+) -> None:
+    organizer = await join("organizer")
+    for _ in range(8):
+        drafted = await client.post("/v1/events", json=new_event, headers=organizer.headers)
+        path, guarded = f"/v1/events/{drafted.json()['id']}", organizer.headers | {"If-Match": drafted.headers["etag"]}
+        publish, cancel = await asyncio.gather(
+            *(client.post(f"{path}/{command}", headers=guarded) for command in ("publish", "cancel"))
+        )
+        now = (await client.get(path, headers=organizer.headers)).json()
+        assert now["version"] == 2
+        done, refused = (cancel, publish) if now["status"] == "cancelled" else (publish, cancel)
+        assert (done.status_code, problem(refused)) == (200, "precondition-failed")
+
+
 @pytest.fixture
 def creations(new_event: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {"/v1/events": new_event, "/v1/teams": {"name": "Globe"}}

@@ -53,7 +53,7 @@ class Harness(NamedTuple):
 
     async def finds(self) -> set[tuple[str, str]]:
         """The broken invariants and their subjects, as if Redis had been loaded long ago."""
-        await self.redis.set(epoch_key(self.event), 1, xx=True)
+        await self.redis.set(epoch_key(self.event), 1, xx=True, keepttl=True)
         return {(found.invariant, found.subject) for found in await find_violations(self.connections, again_after=0.1)}
 
     @property
@@ -81,9 +81,9 @@ class Harness(NamedTuple):
     # The services' steps
 
     def seats(self, locks: SeatLocks | None = None) -> ReservationActivities:
-        return ReservationActivities(
-            self.database("reservation"), locks or self.locks, HoldQuota(self.connections.redis, UNLIMITED)
-        )
+        quota = HoldQuota(self.connections.redis, UNLIMITED)
+        window = self.connections.payment_window
+        return ReservationActivities(self.database("reservation"), locks or self.locks, quota, window)
 
     def money(self, gateway: PaymentGateway | None = None) -> PaymentActivities:
         return PaymentActivities(self.database("payment"), {"stripe": gateway or self.gateway})

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 import adapters
-from adapters.redis.seat_locks import Places, SeatLocks
+from adapters.redis.seat_locks import Places, SeatLocks, seat_key
 from tests.audit.harness import Harness
 
 DEAD, ENDLESS = "holds have live bookings", "every hold expires"
 KNOWN, COUNTED = "redis has every taken place", "redis counts every place"
+ENDED = "redis forgets past events"
 
 Cut = Callable[[str, str, str], SeatLocks]
 
@@ -54,7 +55,36 @@ async def test_a_hold_that_outlives_its_booking_is_found(harness: Harness, raw: 
 async def test_a_hold_that_never_ends_by_itself_is_found(harness: Harness, cut: Cut) -> None:
     booking = await harness.held("A-1-1", "A-1-2", locks=cut("hold", "booking, 'PX', ttl, 'NX'", "booking, 'NX'"))
     await harness.saga(booking)
+    assert await harness.finds() == {(ENDLESS, str(booking.id)), (ENDED, str(harness.event))}
+
+
+async def test_a_hold_that_ends_with_its_event_only_is_found(harness: Harness, raw: Redis) -> None:
+    booking = await harness.held("A-1-1", Standing=1)
+    await harness.saga(booking)
+    await raw.pexpire(seat_key(harness.event, "A-1-1"), timedelta(days=30))
     assert await harness.finds() == {(ENDLESS, str(booking.id))}
+
+
+@pytest.mark.parametrize(
+    ("script", "guard", "instead"),
+    [
+        ("keep", "redis.call('SET', key, booking, 'PXAT', ARGV[3])", "redis.call('SET', key, booking)"),
+        ("keep", "redis.call('PEXPIREAT', section .. part, ARGV[3])", "redis.call('PERSIST', section .. part)"),
+        ("load", "string.format('%d', now), 'PXAT', ARGV[4])", "string.format('%d', now))"),
+        ("load", "redis.call('PEXPIREAT', prefix .. ':capacity', ARGV[5])", ""),
+        ("hold", "call('PEXPIREAT', section .. part, ends)", ""),
+    ],
+    ids=["a seat", "a section", "the epoch", "the capacity", "a section's holds"],
+)
+async def test_a_key_that_outlives_its_event_is_found(
+    harness: Harness, cut: Cut, script: str, guard: str, instead: str
+) -> None:
+    careless = cut(script, guard, instead)
+    booking = await harness.held("A-1-1", Standing=1, locks=careless)
+    await harness.saga(booking)
+    if script == "keep":
+        await careless.sell(Places(harness.event, booking.id, ["A-1-1"], {"Standing": 1}), datetime.now(UTC))
+    assert (ENDED, str(harness.event)) in await harness.finds()
 
 
 async def test_a_hold_deleted_by_another_booking_is_found_without_the_owner_check(harness: Harness, cut: Cut) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.reservation import inventory
 from db.reservation.bookings import bookings, outcomes
 from db.reservation.bookings.bookings import identity
-from domain.bookings import Booking, BookingRequest, BookingStatus
+from domain.bookings import Booking, BookingStatus
 from domain.catalogue import Event, EventStatus, Section
 from domain.domain_events import (
     AnyDomainEvent,
@@ -26,6 +26,7 @@ from domain.domain_events import (
     BookingPaying,
     Venue,
 )
+from tests.requests import booking_request
 
 _EVENTS: TypeAdapter[Any] = TypeAdapter(list[AnyDomainEvent])
 _PLAIN = {
@@ -67,17 +68,8 @@ async def on_sale(engine: AsyncEngine, *, standing: int = 10) -> UUID:
 
 
 async def claim(engine: AsyncEngine, event: UUID, *seats: str, **quantities: int) -> Booking:
-    request = BookingRequest(
-        id=uuid4(),
-        user_id=uuid4(),
-        event_id=event,
-        seats=seats,
-        quantities=quantities,
-        body_sha256="",
-        hold_seconds=120,
-    )
     async with engine.begin() as connection:
-        return await bookings.claim(connection, request)
+        return await bookings.claim(connection, booking_request(event, *seats, **quantities))
 
 
 async def move(engine: AsyncEngine, booking: Booking, to: BookingStatus) -> Booking:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from typing import cast
 from uuid import UUID
 
+from prometheus_client import REGISTRY
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from temporalio.client import Client
 
 from db.reservation import event_cancellations
 from db.reservation.exchanges import exchanges
 from db.reservation.refunds import refunds
-from domain.bookings import Booking, BookingStatus
+from domain.bookings import Booking, BookingPolicy, BookingStatus
 from domain.event_cancellations import Estimate
 from domain.refunds import Refund, RefundCause
 from tests.db.booking_steps import claim, confirm, find, move, on_sale
 from tests.requests import exchange_request, refund_request
+from workers.sweepers.workflow_recovery import recover_workflows
 
 PRICE = 5000
 S = BookingStatus
@@ -87,6 +94,32 @@ async def test_an_estimate_counts_what_was_paid_of_bookings_of_every_status(rese
     found = await estimated(reservation, event)
 
     assert (found.bookings_in_flight, found.bookings_to_refund, found.amount) == (4, 3, 3 * PRICE)
+
+
+async def test_a_cancellation_that_needs_attention_counts_until_it_needs_none(reservation: AsyncEngine) -> None:
+    event, other = await on_sale(reservation), await on_sale(reservation)
+
+    async def counted() -> tuple[float | None, bool, set[bool]]:
+        await recover_workflows(reservation, cast(Client, None), BookingPolicy())
+        async with reservation.connect() as connection:
+            found = await event_cancellations.find(connection, event)
+            under_way = await event_cancellations.find_under_way(connection, older=timedelta(0), limit=10)
+        assert found
+        gauge = REGISTRY.get_sample_value("seatwright_sagas_needing_attention")
+        return gauge, found[0].needs_attention, {each.needs_attention for each in under_way if each.event_id == event}
+
+    async def change(what: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+        async with reservation.begin() as connection:
+            await what(connection)
+
+    for each in (event, other):
+        await change(partial(event_cancellations.begin, event_id=each, requested_by=event))
+    assert await counted() == (0, False, {False})
+    for needs_attention in (True, True, False, True):
+        await change(partial(event_cancellations.flag, event_id=event, needs_attention=needs_attention))
+        assert await counted() == (needs_attention, needs_attention, {needs_attention})
+    await change(partial(event_cancellations.begin, event_id=event, requested_by=event))
+    assert await counted() == (0, False, {False})
 
 
 async def test_a_cancelled_event_gives_back_what_exchanges_have_kept(reservation: AsyncEngine) -> None:

@@ -12,15 +12,18 @@ from uuid import UUID
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
+from api.catalogue import changes
 from db.engine import open_engine
 from domain.identity import Role
 from stack import Stack
+from temporal.search_attributes import REFUSED, STATUS
 from tests.buyer import CARD_WITH_3DS, Buyer
 from tests.platform_client import PlatformClient
 from tests.scenarios.sold import sold
 from tests.scenarios.test_outages import without
 from tests.scenarios.test_rush import answer_to, pay
 from tests.waiting import eventually
+from workflows.event_cancellation import CancelEvent
 from workflows.ids import event_cancellation_workflow_id
 
 FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
@@ -137,6 +140,7 @@ async def test_every_buyer_is_refunded_once_despite_a_pause_and_two_worker_kills
     await eventually(lambda: is_paused_and_quiet(platform, event), within=PATIENCE)
     paused = await platform.cancellation(event)
     assert paused["progress"]["to_refund"] > 0
+    assert not paused["needs_attention"]
     assert (await platform.cancellation(event))["progress"] == paused["progress"]
     await saga(platform, event).execute_update("resume")
     await in_the_middle(platform, event, PAID // 2)
@@ -272,6 +276,32 @@ async def test_an_event_cancellation_without_a_workflow_is_revived_in_its_state(
     assert (await finished(platform, event))["refunded"] == 1
     await buyer.ends_as(booking["id"], "refunded")
     assert [each["status"] for each in await platform.provider.refunds(booking["id"])] == ["succeeded"] * 2
+
+
+async def test_a_cancel_of_a_draft_leaves_the_event_on_sale_that_was_published_since(platform: PlatformClient) -> None:
+    """The publication comes after the API has compared `If-Match` with the draft, and before the workflow starts."""
+    event, buyer = await platform.event(), platform.new_buyer()
+    command = CancelEvent(event_id=UUID(event), requested_by=UUID(int=1), attempts=1, if_version=1)
+
+    await changes.cancel(platform.temporal, command, again=False)
+
+    assert await saga(platform, event).result() is None
+    shown = await saga(platform, event).describe()
+    assert shown.status is WorkflowExecutionStatus.COMPLETED
+    assert shown.typed_search_attributes.get(STATUS) == REFUSED
+    assert await buyer.held(event, "A-1-1")
+    assert (await platform.cancel(event))["version"] == 3  # a refusal is not remembered
+    await finished(platform, event)
+
+
+async def test_a_cancel_of_the_version_that_was_read_stops_its_sales(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(), platform.new_buyer()
+    booking = await buyer.bought(event, "A-1-1")
+    command = CancelEvent(event_id=UUID(event), requested_by=UUID(int=1), attempts=4, if_version=2)
+    await changes.cancel(platform.temporal, command, again=False)
+    assert (await buyer.hold(event, "A-1-2")).json()["type"].endswith("/event-not-on-sale")
+    assert (await finished(platform, event))["refunded"] == 1
+    await buyer.ends_as(booking["id"], "refunded")
 
 
 async def test_only_the_organizer_and_staff_see_how_a_cancellation_stands(platform: PlatformClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -24,12 +25,14 @@ from tests.platform_client import PlatformClient
 from tests.requests import exchange_request
 from tests.waiting import eventually
 
+WINDOW = timedelta(minutes=1)
+
 
 @pytest.fixture
 async def left_behind(settings: Settings) -> AsyncIterator[ReservationActivities]:
     engine = open_engine(settings.database_url("reservation"), pool_size=1, serves_callers=False)
     async with Redis.from_url(secret(settings.redis_url)) as redis:
-        yield ReservationActivities(engine, SeatLocks(redis), HoldQuota(redis, UNLIMITED))
+        yield ReservationActivities(engine, SeatLocks(redis), HoldQuota(redis, UNLIMITED), WINDOW)
     await engine.dispose()
 
 
@@ -38,7 +41,8 @@ async def exchanging(settings: Settings) -> AsyncIterator[ExchangeActivities]:
     engine = open_engine(settings.database_url("reservation"), pool_size=1, serves_callers=False)
     async with Redis.from_url(secret(settings.redis_url)) as redis:
         locks = SeatLocks(redis)
-        yield ExchangeActivities(engine, locks, ReservationActivities(engine, locks, HoldQuota(redis, UNLIMITED)).admit)
+        bookings = ReservationActivities(engine, locks, HoldQuota(redis, UNLIMITED), WINDOW)
+        yield ExchangeActivities(engine, locks, bookings.admit)
     await engine.dispose()
 
 

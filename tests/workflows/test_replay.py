@@ -76,7 +76,9 @@ def test_there_are_histories_of_events_and_of_reconciliation() -> None:
     assert set(HISTORIES) >= {
         "event-published", "event-cancellation-estimated", "event-cancellation-first-run",
         "event-cancellation-second-run", "event-cancellation-last-run", "reconciliation-of-a-day",
-        "reconciliation-of-all-days-due",
+        "reconciliation-of-all-days-due", "event-cancellation-of-the-version-that-was-read",
+        "event-cancellation-refused-for-another-version", "event-cancellation-that-asks-for-help",
+        "event-cancellation-that-needs-no-help-any-more",
     }  # fmt: skip
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
@@ -23,10 +19,11 @@ from adapters.redis.seat_locks import SeatLocks
 from config.settings import Settings
 from db.engine import open_engine
 from domain.bookings import Booking, BookingRequest, BookingStatus, OperatorAction
-from temporal import queues, search_attributes
+from temporal import queues
 from tests.platform_client import PlatformClient
 from tests.workflows.failing import FailingWorkflow
 from tests.workflows.sandbox import WORKFLOW_RUNNER
+from tests.workflows.skipping import time_skipping
 from workers.temporal.worker import methods_of
 from workflows.booking import BookingWorkflow
 from workflows.ids import booking_workflow_id
@@ -34,19 +31,7 @@ from workflows.ids import booking_workflow_id
 
 @pytest.fixture
 async def skipping() -> AsyncIterator[WorkflowEnvironment]:
-    """A Temporal server whose clock jumps to the next timer when nothing else is left to do."""
-    server = Path(sys.executable).parent / "temporal-test-server"
-    async with await WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=str(server), data_converter=pydantic_data_converter
-    ) as environment:
-        await environment.client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(
-                search_attributes={
-                    key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-                    for key in (search_attributes.STATUS, search_attributes.EVENT, search_attributes.BOOKING)
-                }
-            )
-        )
+    async with time_skipping(pydantic_data_converter) as environment:
         yield environment
 
 
@@ -76,7 +61,9 @@ async def test_an_hour_of_holding_ends_by_the_workflows_timer(
             skipping.client,
             task_queue=queues.RESERVATION,
             workflows=[BookingWorkflow],
-            activities=methods_of(ReservationActivities(engine, SeatLocks(redis), HoldQuota(redis, UNLIMITED))),
+            activities=methods_of(
+                ReservationActivities(engine, SeatLocks(redis), HoldQuota(redis, UNLIMITED), timedelta(minutes=10))
+            ),
             workflow_runner=WORKFLOW_RUNNER,
         ),
     ):

@@ -28,6 +28,7 @@ from db.reservation.event_cancellations import UnderWay
 from db.reservation.exchanges import history
 from db.reservation.refunds import refunds
 from domain.bookings import BookingPolicy, BookingRequest
+from domain.event_cancellations import Failing
 from domain.exchanges import ExchangeRequest
 from domain.refunds import RefundRequest
 from workflows.booking import BookingWorkflow
@@ -78,6 +79,7 @@ async def recover_workflows(
             await requests.count_parked(connection)
             + await refunds.count_parked(connection)
             + await history.count_parked(connection)
+            + await event_cancellations.count_parked(connection)
         )
     for request in unfinished:
         await _start(client, request.model_copy(update={"policy": policy}))
@@ -135,6 +137,7 @@ async def _start_cancellation(client: Client, found: UnderWay, attempts: int) ->
         # A paused cancellation has stopped the sales already; any other stops them first.
         sales_are_stopped=found.paused,
         paused=found.paused,
+        failing=Failing(is_shown=found.needs_attention),
     )
     with _restarting("event_cancellation_workflow_restarted", event_id=found.event_id):
         await client.start_workflow(

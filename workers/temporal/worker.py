@@ -152,7 +152,8 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
         stack.push_async_callback(engine.dispose)
         redis = await stack.enter_async_context(Redis.from_pool(pool))
         locks = SeatLocks(redis)
-        reservation = ReservationActivities(engine, locks, HoldQuota(redis, UNLIMITED))
+        policy = booking_policy(settings)
+        reservation = ReservationActivities(engine, locks, HoldQuota(redis, UNLIMITED), policy.payment_window)
         activities = [
             *methods_of(reservation),
             *methods_of(ReturnedTickets(engine, locks)),
@@ -164,7 +165,7 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
             activities += methods_of(
                 PaymentActivities(*await stack.enter_async_context(_payment_connections(settings)))
             )
-        stack.callback(asyncio.create_task(keep_recovering_workflows(engine, client, booking_policy(settings))).cancel)
+        stack.callback(asyncio.create_task(keep_recovering_workflows(engine, client, policy)).cancel)
         stack.callback(asyncio.create_task(keep_backfilling_redis(reservation)).cancel)
         yield worker(client, queues.RESERVATION, RESERVATION_WORKFLOWS, activities)
 

@@ -45,6 +45,8 @@ EXCHANGE_TOO_LATE = Problem(
     type=ProblemType.PAYMENT_TOO_LATE, detail="The difference was not paid in time; the ticket stays as it is."
 )
 
+EVENT_CHANGED = Problem(type=ProblemType.PRECONDITION_FAILED, detail="The event has changed since it was read.")
+
 
 async def refuse(problem: Problem) -> None:
     """Show that the saga refuses its request, which is an outcome and no failure; then the saga completes.

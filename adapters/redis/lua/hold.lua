@@ -1,14 +1,15 @@
 -- Holds all requested places of a booking, or none.
--- KEYS[1] event prefix; ARGV: booking, ttl in ms, "1" to check only, number of seats, seats..., then section, quantity...
+-- KEYS[1] event prefix; ARGV: booking, ttl in ms, "1" to check only, ms for which places outlast the epoch,
+--   number of seats, seats..., then section, quantity...
 -- Returns "cold" while the event is not loaded, "held", or the names of the places that other bookings have.
 -- A call of Redis costs more than everything else here: so SET NX comes first, and other calls only if it fails.
 local prefix, booking, ttl, check_only = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
 local call = redis.call
 if call('EXISTS', prefix .. ':epoch') == 0 then return 'cold' end
-local last_seat = 4 + ARGV[4]
+local last_seat = 5 + ARGV[5]
 local set, later, taken = {}, {}, {}
 
-for i = 5, last_seat do
+for i = 6, last_seat do
     local key = prefix .. ':seat:' .. ARGV[i]
     if not check_only and call('SET', key, booking, 'PX', ttl, 'NX') then
         set[#set + 1] = key
@@ -45,9 +46,9 @@ end
 if check_only then return 'held' end
 
 for _, key in ipairs(later) do
-    -- A seat that this booking has bought (-1), or already holds for longer, does not change.
+    -- A seat that this booking has bought, or already holds for longer, does not change.
     local left = call('PTTL', key)
-    if left ~= -1 and left < tonumber(ttl) then call('SET', key, booking, 'PX', ttl) end
+    if left >= 0 and left < tonumber(ttl) then call('SET', key, booking, 'PX', ttl) end
 end
 for i = last_seat + 1, #ARGV, 2 do
     local section = prefix .. ':general:' .. ARGV[i]
@@ -55,5 +56,10 @@ for i = last_seat + 1, #ARGV, 2 do
     call('ZADD', section .. ':until', 'GT', now + ttl, booking)
     call('HSET', section .. ':places', booking, ARGV[i + 1])
     call('INCRBY', section .. ':count', tonumber(ARGV[i + 1]) - mine)
+    local epoch_ends = call('PEXPIRETIME', prefix .. ':epoch')
+    if epoch_ends > 0 and call('PEXPIRETIME', section .. ':until') == -1 then
+        local ends = string.format('%d', epoch_ends + ARGV[4])
+        for _, part in ipairs({':until', ':places', ':count'}) do call('PEXPIREAT', section .. part, ends) end
+    end
 end
 return 'held'

@@ -1,23 +1,35 @@
--- Moves the end of a booking's places to a later time, or removes the end if they are sold; never to an earlier time.
+-- Moves the end of a booking's places to a later time: the end of the event's keys if they are sold; never to an earlier
+-- time. So a place with that end, or with none, is sold.
 -- Sets missing keys, because Redis may have been emptied. For a place of another booking, Postgres has already decided:
---   extend   does not change it;
+--   extend   does not change it; in a cold event it may be no hold at all but a single seat that is about to be
+--            withdrawn (see withdraw.lua), so the next load must have read Postgres after this call;
 --   sell     replaces a hold of another booking (it is not in Postgres, or the sale would have failed), and does not
 --            change a sale to another booking (then this call is late, and the place has been resold).
--- KEYS[1] event prefix; ARGV: booking, ttl in ms or "0" for sold, number of seats, seats..., then section, quantity...
-local prefix, booking, ttl = KEYS[1], ARGV[1], tonumber(ARGV[2])
+-- After the end of the event's keys nothing is set: no hold is admitted any more.
+-- KEYS[1] event prefix; ARGV: booking, ttl in ms or "0" for sold, end of the event's keys in ms,
+--   number of seats, seats..., then section, quantity...
+local prefix, booking, ttl, ends = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local first_section = 4 + tonumber(ARGV[3])
+if ends <= now then return 'OK' end
+local first_section = 5 + tonumber(ARGV[4])
+local is_cold, is_missed = redis.call('EXISTS', prefix .. ':epoch') == 0, false
 
-for i = 4, first_section - 1 do
+for i = 5, first_section - 1 do
     local key = prefix .. ':seat:' .. ARGV[i]
     local mine = redis.call('GET', key) == booking
-    local left = redis.call('PTTL', key) -- -1 without an end (sold), -2 if missing
+    local left, until_ms = redis.call('PTTL', key), redis.call('PEXPIRETIME', key) -- -1 without an end, -2 if missing
     if ttl == 0 then
-        if mine or left ~= -1 then redis.call('SET', key, booking) end
+        local is_sold = until_ms == -1 or until_ms >= ends
+        if mine or not is_sold then redis.call('SET', key, booking, 'PXAT', ARGV[3]) end
     elseif left == -2 or (mine and left >= 0 and left < ttl) then
         redis.call('SET', key, booking, 'PX', ttl)
+    elseif is_cold and not mine then
+        is_missed = true
     end
+end
+if is_missed then
+    redis.call('SET', prefix .. ':change', booking .. ':' .. clock[1] .. ':' .. clock[2], 'EX', 3600)
 end
 for i = first_section, #ARGV, 2 do
     local section = prefix .. ':general:' .. ARGV[i]
@@ -27,5 +39,6 @@ for i = first_section, #ARGV, 2 do
     redis.call('ZADD', section .. ':until', 'GT', last, booking)
     redis.call('HSET', section .. ':places', booking, ARGV[i + 1])
     redis.call('INCRBY', section .. ':count', tonumber(ARGV[i + 1]) - mine)
+    for _, part in ipairs({':until', ':places', ':count'}) do redis.call('PEXPIREAT', section .. part, ARGV[3]) end
 end
 return 'OK'

@@ -10,7 +10,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 
 from adapters.redis.seat_locks import SeatLocks
 from stack import Stack
-from tests.adapters.seats.places import NOTHING
+from tests.adapters.seats.places import NOTHING, STARTS
 from tests.own_redis import own_redis
 
 
@@ -36,5 +36,5 @@ def locks(redis: Redis) -> SeatLocks:
 async def event(locks: SeatLocks) -> UUID:
     """An event that is loaded, with all places free."""
     event_id = uuid4()
-    assert await locks.load(event_id, "", NOTHING)
+    assert await locks.load(event_id, "", NOTHING, STARTS)
     return event_id

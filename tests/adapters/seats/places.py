@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from redis.asyncio import Redis
 
-from adapters.redis.seat_locks import Claims, Places
+from adapters.redis.seat_locks import Claims, Places, keys_end, seat_key
 
 MINUTE = timedelta(minutes=1)
 CAPACITY = {"Standing": 10, "Garden": 4}
 NOTHING = Claims(CAPACITY, (), ())
+STARTS = datetime.now(UTC) + timedelta(days=30)
 
 
 def wants(event: UUID, *seats: str, booking: UUID | None = None, **quantities: int) -> Places:
@@ -21,7 +22,18 @@ def wants(event: UUID, *seats: str, booking: UUID | None = None, **quantities: i
 
 async def ends_in(redis: Redis, places: Places, seat: str) -> int:
     """Milliseconds until the seat is free again: -1 for never, -2 if it is free."""
-    return int(await redis.pttl(f"seatwright:{{{places.event_id}}}:seat:{seat}"))
+    return int(await redis.pttl(seat_key(places.event_id, seat)))
+
+
+async def is_sold(redis: Redis, places: Places, seat: str) -> bool:
+    """Whether the seat is kept until its event is over."""
+    return bool(await redis.pexpiretime(seat_key(places.event_id, seat)) == keys_end(STARTS))
+
+
+async def ends_of_keys(redis: Redis, event: UUID) -> dict[str, int]:
+    """When each key of an event ends, in ms since the epoch; -1 for never."""
+    found = [key async for key in redis.scan_iter(f"seatwright:{{{event}}}:*")]
+    return {key.decode().partition("}:")[2]: int(await redis.pexpiretime(key)) for key in found}
 
 
 async def count(redis: Redis, event: UUID, section: str) -> tuple[int, int]:

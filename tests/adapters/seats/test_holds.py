@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from adapters.redis.seat_locks import Places, SeatLocks
-from tests.adapters.seats.places import CAPACITY, MINUTE, NOTHING, count, ends_in, wants
+from tests.adapters.seats.places import CAPACITY, MINUTE, NOTHING, STARTS, count, ends_in, ends_of_keys, is_sold, wants
 from tests.waiting import eventually
 
 
@@ -56,9 +57,9 @@ async def test_a_hold_expires_by_itself(locks: SeatLocks, redis: Redis, event: U
 async def test_a_hold_can_be_extended_by_its_booking_only(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     mine, other = wants(event, "A-1-1"), wants(event, "A-1-1")
     await locks.hold(mine, MINUTE)
-    await locks.extend(other, 10 * MINUTE)
+    await locks.extend(other, 10 * MINUTE, STARTS)
     assert await ends_in(redis, mine, "A-1-1") <= 60_000
-    await locks.extend(mine, 10 * MINUTE)
+    await locks.extend(mine, 10 * MINUTE, STARTS)
     assert await ends_in(redis, mine, "A-1-1") > 60_000
 
 
@@ -67,12 +68,12 @@ async def test_a_hold_is_never_shortened(locks: SeatLocks, redis: Redis, event: 
     until = f"seatwright:{{{event}}}:general:Standing:until"
     await locks.hold(places, 60 * MINUTE)
     long = await redis.zscore(until, str(places.booking_id))
-    for late in (locks.extend, locks.hold):
+    for late in (partial(locks.extend, starts_at=STARTS), locks.hold):
         await late(places, 10 * MINUTE)
         assert await ends_in(redis, places, "A-1-1") > 59 * 60_000
         assert await redis.zscore(until, str(places.booking_id)) == long
 
-    await locks.extend(places, 90 * MINUTE)
+    await locks.extend(places, 90 * MINUTE, STARTS)
     assert await ends_in(redis, places, "A-1-1") > 89 * 60_000
     longer = await redis.zscore(until, str(places.booking_id))
     assert long is not None
@@ -83,7 +84,7 @@ async def test_a_hold_is_never_shortened(locks: SeatLocks, redis: Redis, event: 
 async def test_a_hold_without_duration_is_an_error_and_not_a_sale(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     places = wants(event, "A-1-1", Standing=1)
     await locks.hold(places, MINUTE)
-    for keep in (locks.extend, locks.hold):
+    for keep in (partial(locks.extend, starts_at=STARTS), locks.hold):
         for nothing in (timedelta(0), timedelta(microseconds=999), timedelta(seconds=-1)):
             with pytest.raises(ValueError, match="at least a millisecond"):
                 await keep(places, nothing)
@@ -102,15 +103,15 @@ async def test_a_booking_releases_its_own_places_only(locks: SeatLocks, redis: R
     assert await locks.hold(wants(event, "A-1-1", "A-1-2"), MINUTE) == ("A-1-2",)
 
 
-async def test_sold_places_do_not_expire_after_any_call_of_their_booking(
+async def test_sold_places_stay_sold_after_any_call_of_their_booking(
     locks: SeatLocks, redis: Redis, event: UUID
 ) -> None:
     places = wants(event, "A-1-1", Standing=2)
     await locks.hold(places, MINUTE)
-    await locks.sell(places)
-    for late in (locks.hold, locks.extend):
+    await locks.sell(places, STARTS)
+    for late in (locks.hold, partial(locks.extend, starts_at=STARTS)):
         await late(places, timedelta(milliseconds=1))
-        assert await ends_in(redis, places, "A-1-1") == -1
+        assert await is_sold(redis, places, "A-1-1")
         until = await redis.zscore(f"seatwright:{{{event}}}:general:Standing:until", str(places.booking_id))
         assert until == float("inf")
     assert await locks.hold(wants(event, "A-1-1", Standing=9), MINUTE) == ("A-1-1", "Standing")
@@ -119,16 +120,16 @@ async def test_sold_places_do_not_expire_after_any_call_of_their_booking(
 async def test_a_sale_replaces_whatever_redis_has(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     hold, sale = wants(event, "A-1-1"), wants(event, "A-1-1")
     await locks.hold(hold, MINUTE)
-    await locks.sell(sale)
+    await locks.sell(sale, STARTS)
     await locks.release(hold)
     assert await locks.hold(hold, MINUTE) == ("A-1-1",)
-    assert await ends_in(redis, sale, "A-1-1") == -1
+    assert await is_sold(redis, sale, "A-1-1")
 
 
 async def test_a_late_sale_does_not_take_a_seat_that_was_resold(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     late, owner = wants(event, "A-1-1", "A-1-2"), wants(event, "A-1-1")
-    await locks.sell(owner)
-    await locks.sell(late)
+    await locks.sell(owner, STARTS)
+    await locks.sell(late, STARTS)
     assert await redis.get(f"seatwright:{{{event}}}:seat:A-1-1") == str(owner.booking_id).encode()
     assert await redis.get(f"seatwright:{{{event}}}:seat:A-1-2") == str(late.booking_id).encode()
     await locks.release(late)
@@ -184,7 +185,7 @@ class Model:
 
 @settings(max_examples=150, deadline=None)
 @given(operations=OPERATIONS)
-def test_the_counter_equals_the_bookings_places_after_any_operations(
+def test_counters_equal_places_and_all_keys_end_after_any_operations(
     redis_url: str, operations: list[Operation]
 ) -> None:
     async def run() -> None:
@@ -197,9 +198,10 @@ def test_the_counter_equals_the_bookings_places_after_any_operations(
 async def _run_all(redis: Redis, operations: Sequence[Operation]) -> None:
     locks, event, model = SeatLocks(redis), uuid4(), Model()
     ids = [uuid4() for _ in range(4)]
-    await locks.load(event, "", NOTHING)
+    await locks.load(event, "", NOTHING, STARTS)
     for operation in operations:
         await _run_one(locks, redis, model, operation, Places(event, ids[operation.booking], (), operation.quantities))
+        assert -1 not in (await ends_of_keys(redis, event)).values(), operation
         for section, capacity in CAPACITY.items():
             counted, found = await count(redis, event, section)
             assert counted == found, operation
@@ -220,9 +222,9 @@ async def _run_one(locks: SeatLocks, redis: Redis, model: Model, operation: Oper
         case "peek":
             assert await locks.peek(places) == model.refuses(operation)
         case "extend" if mine:
-            await locks.extend(places._replace(quantities=mine), MINUTE)
+            await locks.extend(places._replace(quantities=mine), MINUTE, STARTS)
         case "sell" if mine:
-            await locks.sell(places._replace(quantities=mine))
+            await locks.sell(places._replace(quantities=mine), STARTS)
             model.sold.add(operation.booking)
         case "release":
             await locks.release(places._replace(quantities=CAPACITY))
