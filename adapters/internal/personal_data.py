@@ -15,6 +15,7 @@ class Purpose(StrEnum):
     """What other services keep sealed; sealed for one purpose, words open for no other, nor as identity's own data."""
 
     REFUND_REASON = "refund reason"
+    PAYMENT_BUYER = "buyer of a payment"
 
 
 class Words(BaseModel):
