@@ -35,6 +35,7 @@ def connect(port: int) -> MailServer:
         ("never", Undeliverable),
         ("stuck", Deferred),
         ("busy", Deferred),
+        ("sulky", Deferred),
         ("rude", Deferred),
         ("deaf", Unconfirmed),
         ("gone", Unconfirmed),

@@ -17,15 +17,16 @@ class MoodyServer:
     """The part of an address before its hyphen is the mood in which the server meets its recipient.
 
     `later` always gets 451, `twice` gets it two times, `silent` gets no answer, `never` gets 550, `hangup` gets the
-    end of the connection, `full` gets 452 for the mail. `stuck` gets no answer to DATA, `busy` gets 451 there, and
-    `rude` the end of the connection. `slow` gets the mail before the server says so, of `deaf` it never says so, and
-    `gone` gets the mail and the end of the connection. All others get the mail.
+    end of the connection. `full` gets 452 for the mail; so does `sulky`, and no answer after that. `stuck` gets no
+    answer to DATA, `busy` gets 451 there, and `rude` the end of the connection. `slow` gets the mail before the server
+    says so, of `deaf` it never says so, and `gone` gets the mail and the end of the connection. All others get it.
 
     Attributes:
         received: The recipients of the mails that were taken, in order.
         texts: What was taken, in the same order.
         tries: How often each recipient was named.
         is_healed: All get their mails.
+        is_sulking: The last mail was that of a `sulky` one.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class MoodyServer:
         self.tries: Counter[str] = Counter()
         self.port = 0
         self.is_healed = False
+        self.is_sulking = False
 
     def mood(self, address: str) -> str:
         return "good" if self.is_healed else address.partition("-")[0]
@@ -56,7 +58,8 @@ class MoodyServer:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         mood = self.mood(envelope.rcpt_tos[0])
-        if mood == "full":
+        self.is_sulking = mood == "sulky"
+        if mood in ("full", "sulky"):
             return "452 4.2.2 mailbox full"
         self.received += envelope.rcpt_tos
         assert isinstance(envelope.original_content, bytes)
@@ -69,7 +72,14 @@ class MoodyServer:
 
 
 class _MoodySMTP(SMTP):
-    """The protocol, with the moods that show before a server asks for the text."""
+    """The protocol, with the moods that show before a server asks for the text, and after it refused one."""
+
+    async def smtp_RSET(self, arg: str) -> None:  # noqa: N802 -- the library finds it by this name
+        moody = self.event_handler
+        assert isinstance(moody, MoodyServer)
+        if moody.is_sulking:
+            await asyncio.sleep(SILENCE)
+        await super().smtp_RSET(arg)
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 -- the library finds it by this name
         moody = self.event_handler
