@@ -17,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 import aiosmtplib
+from aiosmtplib.protocol import PERIOD_REGEX, normalize_message_line_endings
 
 from domain.addresses import deliverable
 from domain.problems import ProblemType, Refused
@@ -54,14 +55,31 @@ class Mail:
 
 
 class _Connection(aiosmtplib.SMTP):
-    """Attributes: on_text: called before the text of a mail is sent, with which the server may take the mail."""
+    """A connection that knows from when to when the server may take a mail.
+
+    Attributes:
+        on_text: Called when the text of a mail has been sent, which the server has asked for by 354.
+        in_doubt: The server has the text, and has not said whether it takes it.
+    """
 
     on_text: Callable[[], None]
+    in_doubt = False
 
     async def data(self, message: str | bytes, /, **_: Any) -> aiosmtplib.SMTPResponse:
-        """Send the text; the caller limits the time."""
+        """As in the library, which does not say when the text begins; the caller limits the time."""
+        ready = await self.execute_command(b"DATA", timeout=None)
+        if ready.code != aiosmtplib.SMTPStatus.start_input:
+            raise aiosmtplib.SMTPDataError(ready.code, ready.message)
+        if self.protocol is None:
+            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
+        self.protocol.write(_text_of(message))
+        self.in_doubt = True
         self.on_text()
-        return await super().data(message, timeout=None)
+        taken = await self.protocol.read_response()
+        self.in_doubt = False
+        if taken.code != aiosmtplib.SMTPStatus.completed:
+            raise aiosmtplib.SMTPDataError(taken.code, taken.message)
+        return taken
 
 
 class MailServer:
@@ -84,7 +102,7 @@ class MailServer:
                 who leaves before its answer makes a second copy. None: the rest of `seconds`.
 
         Raises:
-            Unconfirmed: The server gives no answer after it has got the text.
+            Unconfirmed: The server gives no answer after it has got the text, or the caller's task is cancelled then.
             Undeliverable: The server refuses the mail for good.
             Deferred: It does not take this mail now, or gives no answer about it in time.
             Refused: UNAVAILABLE: the server cannot be reached.
@@ -100,36 +118,15 @@ class MailServer:
             raise Deferred("the mail server ends the connection") from None
 
     async def _hand_over(self, message: EmailMessage, address: str, seconds: float, accepting: float | None) -> None:
-        has_text = False
-        try:
-            async with self._connection() as server, asyncio.timeout(seconds) as limit:
-
-                def text_begins() -> None:
-                    nonlocal has_text
-                    has_text = True
-                    if accepting is not None:
-                        limit.reschedule(asyncio.get_running_loop().time() + accepting)
-
-                server.on_text = text_begins
-                await server.send_message(message, recipients=[address], timeout=seconds)
-        except (TimeoutError, aiosmtplib.SMTPReadTimeoutError):
-            if has_text:
-                raise Unconfirmed("the mail server did not say in time whether it takes the mail") from None
-            raise Deferred(f"the mail server gave no answer in {seconds:g} s") from None
-        except aiosmtplib.SMTPServerDisconnected:
-            if has_text:
-                raise Unconfirmed("the mail server ended the connection after it had got the mail") from None
-            raise
-        except aiosmtplib.SMTPRecipientsRefused as error:
-            raise _error_for(error.recipients[0].code) from None
-        except aiosmtplib.SMTPDataError as error:
-            raise _error_for(error.code) from None
-        except aiosmtplib.SMTPNotSupported:
-            raise Undeliverable("the mail server does not support such addresses") from None
-        except (aiosmtplib.SMTPException, OSError) as error:
-            if has_text:
-                raise Unconfirmed(f"the connection failed after the mail was sent: {type(error).__name__}") from None
-            raise Refused(ProblemType.UNAVAILABLE, f"no mail server: {type(error).__name__}") from None
+        async with self._connection() as server:
+            try:
+                await _transmit(server, message, address, seconds, accepting)
+            except (aiosmtplib.SMTPException, OSError, asyncio.CancelledError) as error:
+                if server.in_doubt:
+                    raise Unconfirmed(_why_in_doubt(error)) from None
+                if isinstance(error, asyncio.CancelledError | aiosmtplib.SMTPServerDisconnected):
+                    raise
+                raise _meaning_of(error, seconds) from None
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[_Connection]:
@@ -183,6 +180,49 @@ def compose(mail: Mail, sender: Address) -> EmailMessage:
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
     return message
+
+
+async def _transmit(
+    server: _Connection, message: EmailMessage, address: str, seconds: float, accepting: float | None
+) -> None:
+    async with asyncio.timeout(seconds) as limit:
+
+        def text_begins() -> None:
+            if accepting is not None:
+                limit.reschedule(asyncio.get_running_loop().time() + accepting)
+
+        server.on_text = text_begins
+        await server.send_message(message, recipients=[address], timeout=seconds)
+
+
+def _text_of(message: str | bytes) -> bytes:
+    """The text as DATA sends it: a line that begins with a dot gets another one, and a dot alone is the end."""
+    text = normalize_message_line_endings(message.encode("ascii") if isinstance(message, str) else message)
+    return PERIOD_REGEX.sub(b"..", text) + b".\r\n"
+
+
+def _why_in_doubt(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "the mail server did not say in time whether it takes the mail"
+    if isinstance(error, asyncio.CancelledError):
+        return "the wait for the mail server ended after it had got the mail"
+    if isinstance(error, aiosmtplib.SMTPServerDisconnected):
+        return "the mail server ended the connection after it had got the mail"
+    return f"the connection failed after the mail was sent: {type(error).__name__}"
+
+
+def _meaning_of(error: Exception, seconds: float) -> Exception:
+    """What a failure means for a mail that the server has not got, or has answered."""
+    match error:
+        case TimeoutError():
+            return Deferred(f"the mail server gave no answer in {seconds:g} s")
+        case aiosmtplib.SMTPRecipientsRefused():
+            return _error_for(error.recipients[0].code)
+        case aiosmtplib.SMTPDataError():
+            return _error_for(error.code)
+        case aiosmtplib.SMTPNotSupported():
+            return Undeliverable("the mail server does not support such addresses")
+    return Refused(ProblemType.UNAVAILABLE, f"no mail server: {type(error).__name__}")
 
 
 def _error_for(code: int) -> Exception:

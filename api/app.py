@@ -24,7 +24,7 @@ from api.edge.request_context import RequestContext
 from api.http import problems
 from api.http.off_loop import off_loop
 from api.http.query_guard import refuse_unknown_parameters
-from api.http.resources import Opening, open_audit_log_client, open_resources, open_temporal
+from api.http.resources import Opening, open_audit_log_client, open_personal_data, open_resources, open_temporal
 from api.identity import (
     accounts,
     audit_log,
@@ -33,6 +33,7 @@ from api.identity import (
     grants,
     mfa,
     people_search,
+    personal_data,
     profile,
     recovery,
     revocations,
@@ -81,6 +82,7 @@ PARTS: Mapping[str, _Part] = {
             accounts.router,
             audit_log.router,
             revocations.router,
+            personal_data.router,
             profile.router,
             sessions.router,
             recovery.router,
@@ -110,7 +112,7 @@ PARTS: Mapping[str, _Part] = {
             sales.router,
             support.router,
         ),
-        (open_temporal, open_audit_log_client, open_seats),
+        (open_temporal, open_audit_log_client, open_personal_data, open_seats),
     ),
     "payment": _Part(
         (webhooks.router, providers.router, payment_support.router), (open_temporal, open_audit_log_client)

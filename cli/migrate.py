@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rich.console import Console
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.elasticsearch import EventSearch
+from adapters.internal.personal_data import Purpose
 from adapters.kafka.client import create_topics
 from api.auth.key_ring import ensure_keys
 from api.identity.context import open_vault
 from api.identity.demo_accounts import seed_accounts
+from api.identity.personal_data import sealed_text
 from config.settings import SERVICES_WITH_DATABASE, Settings, secret
 from db.catalogue import events
 from db.databases import ServiceDatabase, prepare
 from db.engine import open_engine
+from db.identity import accounts
 from db.reservation import inventory
+from db.reservation.refunds import reasons
+
+_REASONS_AT_ONCE: Final = 500
 
 
 async def migrate(settings: Settings) -> None:
@@ -34,6 +43,7 @@ async def migrate(settings: Settings) -> None:
     prepare(secret(settings.postgres_admin_dsn), urls)
     console.print(f"databases: {', '.join(SERVICES_WITH_DATABASE)}")
     await copy_venues(settings)
+    await seal_reasons(settings)
     create_topics(settings.kafka_bootstrap)
     console.print("topics: ready")
     await _index(settings)
@@ -60,6 +70,35 @@ async def copy_venues(settings: Settings) -> None:
     finally:
         await reservation.dispose()
         await catalogue.dispose()
+
+
+async def seal_reasons(settings: Settings) -> None:
+    """Seal the reasons of refunds that an earlier version stored in clear; those of erased buyers go.
+
+    As `copy_venues`, it reaches two databases.
+    """
+    reservation = open_engine(settings.database_url("reservation"), pool_size=1)
+    identity = open_engine(settings.database_url("identity"), pool_size=1)
+    try:
+        async with identity.connect() as keys:
+            while await _seal_some(settings, reservation, keys):
+                pass
+    finally:
+        await reservation.dispose()
+        await identity.dispose()
+
+
+async def _seal_some(settings: Settings, reservation: AsyncEngine, keys: AsyncConnection) -> int:
+    """Seal the next reasons in one transaction; how many there were."""
+    async with reservation.begin() as connection:
+        found = await reasons.in_clear(connection, limit=_REASONS_AT_ONCE)
+        vault = open_vault(settings) if found else None
+        for each in found:
+            assert vault
+            key = await accounts.key_of(keys, vault, each.user_id)
+            sealed = sealed_text(key, Purpose.REFUND_REASON, each.reason) if key else None
+            await reasons.replace(connection, each.refund_id, sealed)
+        return len(found)
 
 
 async def _index(settings: Settings) -> None:

@@ -29,7 +29,7 @@ def _needs(*secrets: str, database: Service | None = None) -> Needs:
     return Needs(frozenset({database} if database else ()), frozenset(secrets))
 
 
-_PAYMENT_WORK: Final = _needs("temporal_payload_keys", database="payment")
+_PAYMENT_WORK: Final = _needs("temporal_payload_keys", "internal_token", database="payment")
 
 NEEDS: Final[Mapping[Verb, Mapping[str, Needs]]] = {
     "serve": {

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from domain.buyers import SealedBuyer
 from domain.money import Currency
 from domain.problems import Problem, ProblemType, Refused
 
@@ -169,6 +170,7 @@ class PaymentCommand(_Frozen):
         deadline: A charge may start for this call until then (UTC, the database's clock). Later the caller has given
             up and must not be charged.
         body_sha256: As in `BookingRequest`.
+        buyer: What the provider's fraud checks get; None if that is nothing.
     """
 
     provider: str
@@ -176,6 +178,7 @@ class PaymentCommand(_Frozen):
     return_url: str
     deadline: AwareDatetime
     body_sha256: str
+    buyer: SealedBuyer | None = None
 
 
 class PaymentOutcome(_Frozen):

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.bookings import BookingStatus
+from domain.buyers import SealedBuyer
 from domain.money import Currency
 from domain.problems import Problem
 
@@ -111,6 +112,7 @@ class Payment(_Frozen):
     provider: str
     payment_method: str | None
     return_url: str
+    buyer: SealedBuyer | None = None
 
 
 class ExchangeRequest(_Frozen):

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Protocol
 from uuid import UUID
 
+from domain.buyers import UNKNOWN, BuyerDetails
 from domain.money import Money
 from domain.payments import Intent, ProviderNotification, ProviderRefund
 from domain.providers import Provider
@@ -28,7 +29,9 @@ class PaymentGateway(Protocol):
     async def keep_turn(self) -> None:
         """Wait until the call limit allows the next call, which then does not wait."""
 
-    async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
+    async def create(
+        self, booking_id: UUID, amount: Money, *, key: str, return_url: str, buyer: BuyerDetails = UNKNOWN
+    ) -> Intent:
         """Open an intent; where buyers pay on the provider's page it is ACTION_REQUIRED at once and never confirmed."""
 
     async def confirm(self, intent_id: str, payment_method: str, *, return_url: str, key: str) -> Intent:

@@ -48,6 +48,7 @@ class Provider:
         has_own_page: Whether the buyer chooses how to pay on the provider's page; otherwise the request names a method.
         has_settlement_report: Whether the provider lists the movements of a day; otherwise reconciliation retrieves
             each payment.
+        takes_buyer: Whether its fraud checks use what the buyer gives about themselves.
         page_lifetime: How long after `create` a page that cannot be withdrawn may be paid; None where the intent's
             state shows when that time is over.
     """
@@ -56,6 +57,7 @@ class Provider:
     currencies: Mapping[str, AmountLimits]
     has_own_page: bool
     has_settlement_report: bool
+    takes_buyer: bool = False
     page_lifetime: timedelta | None = None
 
     def check_method(self, payment_method: str | None) -> None:

@@ -79,7 +79,9 @@ class Refund(_Frozen):
     Attributes:
         amount: Minor units that the buyer gets.
         fee: Minor units that are kept by the event's policy.
+        reason: In the platform's own words, or in those of the person who asked for it; then it is stored sealed.
         tickets: The tickets that it made void.
+        sealed_reason: The person's words, sealed under the key of the booking's buyer; no answer of the API has it.
     """
 
     id: UUID
@@ -93,6 +95,7 @@ class Refund(_Frozen):
     tickets: tuple[UUID, ...]
     created_at: AwareDatetime
     settled_at: AwareDatetime | None = None
+    sealed_reason: str | None = Field(default=None, exclude=True)
 
 
 class RefundRequest(_Frozen):
@@ -100,10 +103,12 @@ class RefundRequest(_Frozen):
 
     Attributes:
         id: A keyed hash of user and idempotency key, so that every repeated request gets this refund.
+        reason: In the platform's own words; of a person's words, see `sealed_reason`.
         tickets: The tickets to refund; empty for all valid ones.
         waives_policy: Refund in full and at any time, whatever the event's policy says.
         body_sha256: Hex digest of the request; it separates a repeated request from a new one with the same key.
         attempts: How often a step is tried before the refund waits for an operator.
+        sealed_reason: Why, in a person's words, sealed under the key of the booking's buyer; None if it is not kept.
     """
 
     id: UUID
@@ -116,6 +121,7 @@ class RefundRequest(_Frozen):
     waives_policy: bool = False
     body_sha256: str
     attempts: int = 12
+    sealed_reason: str | None = None
 
 
 class RefundOutcome(_Frozen):

@@ -243,10 +243,14 @@ class Control:
         return [self._summary(read_intent(row)) for each in bookings for row in self._store.all(sql, each)]
 
     def _summary(self, intent: Intent) -> dict[str, Any]:
-        """An intent as JSON for the audit; `keys` are the idempotency keys of its calls, in order of first use."""
+        """An intent as JSON; `keys` are the idempotency keys of its calls, in order of first use.
+
+        `buyer` and `customer_ip` are what the merchant has told of its buyer.
+        """
         rows = self._store.all("SELECT key FROM calls WHERE intent_id = ? AND key NOT NULL ORDER BY seq", intent.id)
         shown = {name: value for name, value in vars(intent).items() if name not in INTERNAL}
-        return shown | {"held": intent.held, "keys": list(dict.fromkeys(row["key"] for row in rows))}
+        told = {"buyer": intent.details.get("buyer"), "customer_ip": intent.details.get("customerIp")}
+        return shown | told | {"held": intent.held, "keys": list(dict.fromkeys(row["key"] for row in rows))}
 
 
 async def unknown(request: web.Request) -> web.StreamResponse:

@@ -55,9 +55,9 @@ class Buyer:
         return str(answer.json()["id"])
 
     async def pay(
-        self, booking: str, method: str | None = CARD, *, provider: str = "stripe", key: str | None = None
+        self, booking: str, method: str | None = CARD, *, provider: str = "stripe", key: str | None = None, **more: Any
     ) -> httpx2.Response:
-        body = {"provider": provider} | ({"payment_method": method} if method else {})
+        body = {"provider": provider} | ({"payment_method": method} if method else {}) | more
         return await self.post(f"/v1/bookings/{booking}/payment", body, key=key or str(uuid4()))
 
     async def bought(self, event: str, *seats: str, quantities: dict[str, int] | None = None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ provider says. The idempotency keys are ours, made of booking, step and attempt;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from activities.payment.conversations import conversation
 from db.engine import autocommit
 from db.payment import attempts
 from db.payment.attempts import Attempt, AttemptState
+from domain.buyers import UNKNOWN, BuyerDetails, SealedBuyer
 from domain.domain_events import (
     PaymentAuthorized,
     PaymentCaptured,
@@ -101,6 +102,7 @@ class Authorize(BaseModel):
         return_url: Where the provider sends the buyer afterwards.
         deadline: Until when a charge may be started (UTC, the database's clock).
         exchange_id: The exchange that it is for; None where it is for the booking itself.
+        buyer: What the provider's fraud checks get; None if that is nothing.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -112,6 +114,7 @@ class Authorize(BaseModel):
     return_url: str
     deadline: AwareDatetime
     exchange_id: UUID | None = None
+    buyer: SealedBuyer | None = None
 
 
 class OfExchange(BaseModel):
@@ -142,12 +145,24 @@ def _rejected(attempt: Attempt, rejected: PaymentRejected) -> Authorization:
     )
 
 
+OpenBuyer = Callable[[SealedBuyer], Awaitable[BuyerDetails]]
+"""Opens what a buyer has given; UNKNOWN where that cannot be done."""
+
+
+async def open_nothing(_: SealedBuyer) -> BuyerDetails:
+    """For a process that has no connection to identity."""
+    return UNKNOWN
+
+
 class PaymentActivities:
     """Steps that move a buyer's money."""
 
-    def __init__(self, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway]) -> None:
+    def __init__(
+        self, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway], open_buyer: OpenBuyer = open_nothing
+    ) -> None:
         self._engine = engine
         self._gateways = gateways
+        self._open_buyer = open_buyer
 
     @activity.defn
     async def authorize(self, order: Authorize) -> Authorization:
@@ -173,9 +188,11 @@ class PaymentActivities:
     async def _authorize(self, order: Authorize, attempt: Attempt) -> Authorization:
         gateway = self._gateways[attempt.provider]
         if attempt.intent_id is None:
+            buyer = await self._open_buyer(order.buyer) if order.buyer else UNKNOWN
+            key = attempt.key("create")
             try:
                 intent = await gateway.create(
-                    order.booking_id, order.amount, key=attempt.key("create"), return_url=order.return_url
+                    order.booking_id, order.amount, key=key, return_url=order.return_url, buyer=buyer
                 )
             except PaymentRejected as rejected:
                 await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))

@@ -7,7 +7,7 @@ ledger and the provider say at that moment decides. So neither the end of a day 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from uuid import UUID
 
 import structlog
@@ -32,6 +32,7 @@ from domain.reconciliation import (
 
 _AT_ONCE = 100  # bookings
 _MOST_DAYS = 14  # that are made up for after an outage
+_KEPT = timedelta(days=2 * _MOST_DAYS)  # lines of a report: longer than any day may be due
 _NO_BOOKING = UUID(int=0)
 
 _open = Gauge(
@@ -89,7 +90,10 @@ class ReconciliationActivities:
                 for booking in suspects:
                     found += await self._look_up(order, booking)
                 looked_up, after = looked_up + len(suspects), suspects[-1]
-        return await self._finish(order, found, looked_up)
+        result = await self._finish(order, found, looked_up)
+        async with self._engine.begin() as connection:
+            await reconciliation.prune(connection, order.provider, _KEPT)
+        return result
 
     async def _strangers(self, order: ReconcileDay) -> list[Difference]:
         async with self._engine.connect() as connection:

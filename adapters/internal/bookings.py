@@ -9,6 +9,8 @@ from pydantic import BaseModel
 
 from adapters.internal.client import InternalClient
 from domain.booking_details import BookingDetails
+from domain.bookings import BookingStatus
+from domain.refunds import Refund
 
 
 class _Page(BaseModel):
@@ -16,8 +18,12 @@ class _Page(BaseModel):
     next_cursor: UUID | None
 
 
+class _Refunds(BaseModel):
+    refunds: list[Refund]
+
+
 class BookingHistoryClient:
-    """The reservation service's `GET /v1/me/bookings`."""
+    """The reservation service's `GET /v1/me/bookings` and `GET /v1/bookings/{booking_id}/refunds`."""
 
     def __init__(self, api_url: str) -> None:
         self._reservation = InternalClient("reservation", api_url)
@@ -39,6 +45,22 @@ class BookingHistoryClient:
             bookings += page.bookings
         return bookings
 
+    async def refunds_of_caller(self, authorization: str, bookings: Sequence[BookingDetails]) -> Sequence[Refund]:
+        """The refunds of these bookings, with their reasons.
+
+        Raises:
+            Refused: UNAVAILABLE: The reservation service gives no proper answer.
+        """
+        found: list[Refund] = []
+        for booking in filter(_has_refunds, bookings):
+            path, headers = f"/v1/bookings/{booking.id}/refunds", {"Authorization": authorization}
+            found += (await self._reservation.get(path, _Refunds, headers=headers)).refunds
+        return found
+
     async def _page(self, authorization: str, params: dict[str, str]) -> _Page:
         headers = {"Authorization": authorization}
         return await self._reservation.get("/v1/me/bookings", _Page, params=params, headers=headers)
+
+
+def _has_refunds(booking: BookingDetails) -> bool:
+    return bool(booking.refunded or booking.void_tickets or booking.status is BookingStatus.REFUNDING)

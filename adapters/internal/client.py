@@ -55,12 +55,7 @@ class InternalClient:
             options: Query `params` and `headers`.
         """
         body = await self._call("GET", path, **options)
-        if body is None:
-            return None
-        try:
-            return answer.model_validate_json(body)
-        except ValidationError:
-            raise self._unavailable("answered something else") from None
+        return None if body is None else self._read(body, answer)
 
     async def get(self, path: str, answer: type[_Answer], **options: Any) -> _Answer:
         """GET a resource that always exists."""
@@ -74,6 +69,12 @@ class InternalClient:
         headers = {"Content-Type": "application/json"}
         if await self._call("POST", path, data=body.model_dump_json(), headers=headers) is None:
             raise self._unavailable("answered 404")
+
+    async def ask(self, path: str, body: BaseModel, answer: type[_Answer]) -> _Answer | None:
+        """POST a body, and read the answer; None if the service answers 404."""
+        headers = {"Content-Type": "application/json"}
+        given = await self._call("POST", path, data=body.model_dump_json(), headers=headers)
+        return None if given is None else self._read(given, answer)
 
     async def _call(self, method: str, path: str, **options: Any) -> bytes | None:
         try:
@@ -89,6 +90,12 @@ class InternalClient:
                 return await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unavailable(f"did not answer: {type(error).__name__}") from None
+
+    def _read(self, body: bytes, answer: type[_Answer]) -> _Answer:
+        try:
+            return answer.model_validate_json(body)
+        except ValidationError:
+            raise self._unavailable("answered something else") from None
 
     def _unavailable(self, why: str) -> Refused:
         return Refused(ProblemType.UNAVAILABLE, f"The {self._service} service {why}.")

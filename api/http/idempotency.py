@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from typing import Annotated, Final, TypeVar
 from uuid import UUID, uuid4
 
@@ -73,9 +73,9 @@ def update_id(command: str, key: str) -> str:
     return f"{command}:{hashlib.sha256(key.encode()).hexdigest()[:40]}"
 
 
-def digest(body: BaseModel) -> str:
-    """The SHA-256 of what a body means, however it is written."""
-    return hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+def digest(body: BaseModel, without: Set[str] = frozenset()) -> str:
+    """The SHA-256 of what a body means, however it is written, but for some fields."""
+    return hashlib.sha256(body.model_dump_json(exclude=set(without)).encode()).hexdigest()
 
 
 def refuse_other_body(known: str, given: str) -> None:

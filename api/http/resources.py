@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from adapters.internal.audit_log import AuditLogClient
+from adapters.internal.personal_data import PersonalDataClient
 from config.settings import Service, Settings, secret
 from db.engine import open_engine
 from temporal.connection import connect
@@ -84,6 +85,13 @@ async def open_temporal(settings: Settings, redis: Redis, stack: AsyncExitStack)
 async def open_audit_log_client(settings: Settings, redis: Redis, stack: AsyncExitStack) -> AuditLogClient:
     """For services that record in identity's audit log."""
     client = AuditLogClient(settings.identity_address, secret(settings.internal_token))
+    stack.push_async_callback(client.close)
+    return client
+
+
+async def open_personal_data(settings: Settings, redis: Redis, stack: AsyncExitStack) -> PersonalDataClient:
+    """For services that keep words about people, sealed by identity."""
+    client = PersonalDataClient(settings.identity_address, secret(settings.internal_token))
     stack.push_async_callback(client.close)
     return client
 

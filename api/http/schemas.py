@@ -44,6 +44,9 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_NAME),
 GivenAddress = Annotated[str, StringConstraints(max_length=254), Storable]
 """An e-mail address to search for; an invalid one is simply not found."""
 
+Phone = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
+"""A telephone number (E.164)."""
+
 Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=6, max_length=30), Storable]
 """A code of an authenticator (six digits), or a recovery code."""
 

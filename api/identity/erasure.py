@@ -40,6 +40,7 @@ from db.identity.audit_log import NOBODY, ORIGIN, of_user
 from db.identity.tables import AuditLogRow
 from domain.booking_details import BookingDetails
 from domain.problems import ProblemType
+from domain.refunds import Refund
 
 router = APIRouter(prefix="/v1/me", tags=["identity"])
 
@@ -74,6 +75,7 @@ class Export(BaseModel):
     teams: list[OwnPart]
     history: list[HistoryEntry]
     bookings: list[BookingDetails]
+    refunds: list[Refund] = Field(description="Of all these bookings, with their reasons.")
 
 
 @router.get(
@@ -85,7 +87,9 @@ class Export(BaseModel):
 )
 async def export(caller: Caller, context: Identity, request: Request) -> Response:
     """Everything that is stored about me, bookings included. The history has one entry an hour for exports."""
-    bookings = await context.booking_history.of_caller(request.headers["authorization"])
+    authorization = request.headers["authorization"]
+    bookings = await context.booking_history.of_caller(authorization)
+    refunds = await context.booking_history.refunds_of_caller(authorization, bookings)
     async with context.engine.begin() as connection:
         account = require_account(await accounts.find(connection, context.vault, caller.user_id))
         second_factor = await second_factors.is_in_force(connection, account.id)
@@ -108,6 +112,7 @@ async def export(caller: Caller, context: Identity, request: Request) -> Respons
             teams=[part_of(part) for part in parts],
             history=[_history_entry(account, row) for row in entries],
             bookings=list(bookings),
+            refunds=list(refunds),
         )
         return made.model_dump_json().encode()
 

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from api.auth.guards import Caller
 from api.http.preconditions import Precondition, tagged
 from api.http.problems import documented
-from api.http.schemas import Name, RequestModel
+from api.http.schemas import Name, Phone, RequestModel
 from api.identity.context import Identity, require_account
 from db.identity import accounts, second_factors
 from db.identity.accounts import Account
@@ -36,7 +36,6 @@ def _named_once_each(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Phone = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?$")]
 Channels = Annotated[tuple[Channel, ...], AfterValidator(_once_each)]
 Categories = Annotated[tuple[Name, ...], Field(max_length=20), AfterValidator(_named_once_each)]

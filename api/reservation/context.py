@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from adapters.internal.personal_data import PersonalDataClient
 from adapters.redis.availability import SeatAvailability
 from adapters.redis.charge_quota import ChargeQuota
 from adapters.redis.hold_quota import HoldCaps, HoldQuota
@@ -71,6 +72,7 @@ class ReservationContext(NamedTuple):
     return_pauses: ReturnPauses
     temporal: Client
     recorder: AuditRecorder
+    personal_data: PersonalDataClient
 
 
 async def _context(
@@ -86,6 +88,7 @@ async def _context(
         seats.return_pauses,
         temporal,
         recorder,
+        opened.part(PersonalDataClient),
     )
 
 

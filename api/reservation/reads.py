@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import Depends
 
+from adapters.internal.personal_data import Purpose
 from api.auth.guards import BookingReader, Buyer
 from api.auth.tokens import Principal
 from api.http.deadlines import with_deadline
@@ -145,14 +146,22 @@ async def page_of(
     return await with_deadline(read())
 
 
-async def refunds_of(context: ReservationContext, booking_id: UUID) -> list[Refund]:
-    """A booking's refunds, oldest first."""
+async def refunds_of(context: ReservationContext, booking: Booking) -> list[Refund]:
+    """A booking's refunds, oldest first, with the reasons of a buyer who is not erased.
+
+    Raises:
+        Refused: UNAVAILABLE: The identity service, which opens the reasons, gives no proper answer.
+    """
 
     async def read() -> list[Refund]:
         async with context.engine.connect() as connection:
-            return await refunds.of_booking(connection, booking_id)
+            return await refunds.of_booking(connection, booking.id)
 
-    return await with_deadline(read())
+    found = await with_deadline(read())
+    sealed = [each.sealed_reason for each in found if each.sealed_reason]
+    opened = await context.personal_data.open(booking.user_id, Purpose.REFUND_REASON, sealed) if sealed else None
+    reasons = iter(opened or ())
+    return [each.model_copy(update={"reason": next(reasons, "")}) if each.sealed_reason else each for each in found]
 
 
 async def exchanges_of(context: ReservationContext, booking_id: UUID) -> list[Exchange]:

@@ -51,8 +51,11 @@ async def post_refund(
     "/refunds",
     name="list_refunds",
     summary="List a booking's refunds, oldest first",
-    responses=documented(ProblemType.NOT_FOUND),
+    responses=documented(ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
 )
 async def get_refunds(booking: ReadableBooking, context: Reservation) -> RefundList:
-    """Each has its `state`: `pending`, `needs_attention` or `succeeded`."""
-    return RefundList(refunds=await refunds_of(context, booking.id))
+    """Each has its `state`: `pending`, `needs_attention` or `succeeded`.
+
+    A reason that a person gave is stored sealed with the buyer's key; it is empty once the buyer is erased.
+    """
+    return RefundList(refunds=await refunds_of(context, booking))

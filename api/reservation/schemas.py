@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 from unicodedata import normalize
 from uuid import UUID
 
@@ -17,7 +17,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from api.http.schemas import ProviderName, RequestModel, ShortText
+from api.http.schemas import Phone, ProviderName, RequestModel, ShortText, Storable
+from domain.addresses import BadAddress, address_of
 from domain.card_numbers import has_card_number
 from domain.seats import MAX_PLACES, SeatName
 
@@ -86,10 +87,48 @@ def _no_card_number_as_method(method: str) -> str:
     return method
 
 
+def _address(text: str) -> str:
+    try:
+        return address_of(text)
+    except BadAddress as error:
+        raise PydanticCustomError("email", "{why}", {"why": str(error)}) from None
+
+
+_Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), Storable]
+_Email = Annotated[str, StringConstraints(max_length=254), Storable, AfterValidator(_address)]
+
 PaymentMethod = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{2,127}$"), AfterValidator(_no_card_number_as_method)
 ]
 """A provider's token, never a card number."""
+
+
+class BuyerBody(RequestModel):
+    """The buyer, for the fraud checks of providers that use it (iyzico, PayU). Each field may be left out.
+
+    It is kept sealed, sent to the provider alone together with the address of the request, and erased with the account.
+
+    Attributes:
+        name: First names.
+        surname: The family name.
+        address: Street and number, or what names the building.
+    """
+
+    name: _Words | None = Field(default=None, examples=["Ada"])
+    surname: _Words | None = Field(default=None, examples=["Lovelace"])
+    email: _Email | None = Field(default=None, examples=["ada@example.org"])
+    phone: Phone | None = Field(default=None, description="E.164", examples=["+905350000000"])
+    identity_number: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{5,50}$")] | None = Field(
+        default=None, description="Of a national identity card or passport"
+    )
+    address: ShortText | None = Field(default=None, examples=["Moda Cd. 1"])
+    city: _Words | None = Field(default=None, examples=["Istanbul"])
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = Field(
+        default=None, description="ISO 3166-1 alpha-2", examples=["TR"]
+    )
+
+
+_ABOUT_BUYER: Final = "The buyer, for the provider's fraud checks; it changes nothing of a payment that has begun."
 
 
 class PaymentBody(BaseModel):
@@ -101,6 +140,7 @@ class PaymentBody(BaseModel):
         default=None, description="Needed unless the booking is free; `GET /v1/providers` lists them."
     )
     payment_method: PaymentMethod | None = None
+    buyer: BuyerBody | None = Field(default=None, description=_ABOUT_BUYER)
 
 
 class ExchangeQuoteBody(RequestModel):
@@ -120,6 +160,7 @@ class ExchangeBody(ExchangeQuoteBody):
 
     provider: ProviderName | None = None
     payment_method: PaymentMethod | None = None
+    buyer: BuyerBody | None = Field(default=None, description=_ABOUT_BUYER)
 
 
 class RefundQuoteBody(RequestModel):

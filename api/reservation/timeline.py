@@ -50,7 +50,7 @@ async def timeline(booking_id: UUID, caller: Staff, context: Reservation) -> Tim
         steps=await of_workflow(context.temporal, booking_workflow_id(booking_id)),
         refunds=[
             RefundTimeline(refund=refund, steps=await of_workflow(context.temporal, refund_workflow_id(refund.id)))
-            for refund in await refunds_of(context, booking_id)
+            for refund in await refunds_of(context, booking)
         ],
         exchanges=[
             ExchangeTimeline(

@@ -45,7 +45,7 @@ _KEEP = text(
             :intent_id, :amount, :currency, :happened_at)
     ON CONFLICT (provider, reference, kind)
     DO UPDATE SET day = excluded.day, booking_id = excluded.booking_id, intent_id = excluded.intent_id,
-                  amount = excluded.amount, currency = excluded.currency
+                  amount = excluded.amount, currency = excluded.currency, kept_at = now()
     """
 )
 # A fee belongs to the attempt that captured the money, if there is one.
@@ -268,6 +268,21 @@ async def finish(connection: AsyncConnection, provider: str, day: date, found: S
         {"provider": provider},
     )
     return {row.kind: row.so_many for row in still}
+
+
+# A day that is fetched once more, as for an operator, keeps its lines until it is compared once more.
+_PRUNE = text(
+    """
+    DELETE FROM provider_movements line USING reconciled_days compared
+    WHERE line.provider = :provider AND line.kept_at < now() - CAST(:age AS interval)
+      AND compared.provider = line.provider AND compared.day = line.day AND compared.finished_at >= line.kept_at
+    """
+)
+
+
+async def prune(connection: AsyncConnection, provider: str, age: timedelta) -> int:
+    """Delete lines that have been compared and are older than `age`; how many. Their day can be fetched again."""
+    return (await connection.execute(_PRUNE, {"provider": provider, "age": age})).rowcount
 
 
 async def days_due(connection: AsyncConnection, provider: str, until: date, at_most: int) -> list[date]:

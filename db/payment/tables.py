@@ -125,7 +125,7 @@ class LedgerRouteRow(Base):
 
 
 class ProviderMovementRow(Base):
-    """One line of a provider's report of a day; without a booking it is unknown."""
+    """One line of a provider's report of a day, as of `kept_at`; without a booking it is unknown."""
 
     __tablename__ = "provider_movements"
 
@@ -138,6 +138,7 @@ class ProviderMovementRow(Base):
     amount: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str]
     happened_at: Mapped[datetime]
+    kept_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
 class DifferenceRow(Base):

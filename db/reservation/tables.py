@@ -167,7 +167,10 @@ class PendingRedisUpdateRow(Base):
 
 
 class RefundRow(Base):
-    """A refund of tickets. The buyer gets `amount`, `fee` is kept; both in minor units."""
+    """A refund of tickets. The buyer gets `amount`, `fee` is kept; both in minor units.
+
+    `reason` has the platform's own words. A person's are in `sealed_reason`, under the key of the booking's buyer.
+    """
 
     __tablename__ = "refunds"
 
@@ -176,6 +179,7 @@ class RefundRow(Base):
     requested_by: Mapped[UUID]
     cause: Mapped[str]
     reason: Mapped[str]
+    sealed_reason: Mapped[str | None]
     body_sha256: Mapped[str]
     state: Mapped[str] = mapped_column(server_default=text("'pending'"))
     amount: Mapped[int] = mapped_column(BigInteger)

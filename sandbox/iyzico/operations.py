@@ -88,6 +88,7 @@ class Operations:
             "must_authenticate": form.must_authenticate,
             "transaction_id": numeric(),
             "secret": context.secret,
+            "buyer": given["buyer"],
         }
         intent = context.intent = self._intents.create(
             amount=form.paid_price,

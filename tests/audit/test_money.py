@@ -12,6 +12,7 @@ from activities.reservation.bookings import Release, Step
 from adapters.payment.stripe.gateway import StripeGateway
 from audit import queries
 from domain.bookings import BookingStatus
+from domain.buyers import UNKNOWN, BuyerDetails
 from domain.money import Money
 from domain.payments import Intent, IntentState
 from sandbox.testing import API_KEY, SandboxProcess
@@ -27,7 +28,9 @@ AMOUNT = "money is of the amount and currency owed"
 class WithoutKeys(StripeGateway):
     """A gateway that never reuses an idempotency key."""
 
-    async def create(self, booking_id: UUID, amount: Money, *, return_url: str, key: str) -> Intent:
+    async def create(
+        self, booking_id: UUID, amount: Money, *, key: str, return_url: str, buyer: BuyerDetails = UNKNOWN
+    ) -> Intent:
         return await super().create(booking_id, amount, return_url=return_url, key=str(uuid4()))
 
     async def confirm(self, intent_id: str, payment_method: str, *, return_url: str, key: str) -> Intent:
@@ -60,8 +63,10 @@ class Misreading(StripeGateway):
 
     other = Money(amount=4999, currency="EUR")
 
-    async def create(self, booking_id: UUID, amount: Money, *, return_url: str, key: str) -> Intent:
-        return await super().create(booking_id, self.other, return_url=return_url, key=key)
+    async def create(
+        self, booking_id: UUID, amount: Money, *, key: str, return_url: str, buyer: BuyerDetails = UNKNOWN
+    ) -> Intent:
+        return await super().create(booking_id, self.other, return_url=return_url, key=key, buyer=buyer)
 
 
 class InDollars(Misreading):

@@ -35,7 +35,7 @@ from domain.payments import PaymentDeclined, PaymentRejected, PaymentUnknown
 from domain.problems import ProblemType, Refused
 from temporal.connection import connect_worker
 from tests.faults.striker import Step, Striker, doing
-from workers.consumers.runner import Runner
+from workers.consumers.runner import Runner, _Lane
 from workers.relay import Relay
 from workers.temporal import worker
 
@@ -212,9 +212,9 @@ def _kafka(striker: Striker) -> None:
 def _consumers(striker: Striker) -> None:
     handle = Runner._handle
 
-    async def handle_as_step(self: Runner, event: CloudEvent, *, is_retry: bool) -> None:
+    async def handle_as_step(self: Runner, event: CloudEvent, lane: _Lane, *, is_retry: bool) -> None:
         doing.set(Step(self._subscription.group, f"{event.subject} {event.data.type}"))
-        await handle(self, event, is_retry=is_retry)
+        await handle(self, event, lane, is_retry=is_retry)
 
     Runner._handle = handle_as_step  # type: ignore[method-assign]
 

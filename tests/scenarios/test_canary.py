@@ -36,6 +36,7 @@ class Canary(NamedTuple):
     mark: bytes
     booking: str
     refund: str
+    opened: str
 
     def seen_in(self, text: bytes) -> bool:
         return self.mark in text
@@ -43,7 +44,10 @@ class Canary(NamedTuple):
 
 @pytest.fixture
 async def canary(platform: PlatformClient) -> Canary:
-    """The buyer has registered twice, failed to pay in every way, paid, and requested a refund."""
+    """The buyer has registered twice, failed to pay in every way, paid, and requested a refund.
+
+    Another booking is opened at iyzico with the buyer's details.
+    """
     mark = uuid4().hex.translate(str.maketrans("0123456789", "ghijklmnop"))  # digits might be taken for a card's
     name, email, password = f"Canary {mark}", f"canary-{mark}@example.test", f"canary {mark}"
     http = platform.http
@@ -63,15 +67,21 @@ async def canary(platform: PlatformClient) -> Canary:
     refund = await buyer.refund(booking, reason=f"{name} <{email}> is ill.", key=email)
     assert refund.status_code == 202, refund.text
     await buyer.ends_as(booking, "refunding", "refunded")
-    return Canary(mark.encode(), booking, refund.json()["id"])
+    opened, about = await buyer.held(event, "A-1-2"), {"name": name, "email": email, "address": f"{mark} street"}
+    answer = await buyer.pay(opened, None, provider="iyzico", buyer=about)
+    assert answer.status_code == 202, answer.text
+    [intent] = await platform.provider.intents(opened)
+    assert (intent["buyer"]["name"], intent["buyer"]["email"]) == (name, email)
+    return Canary(mark.encode(), booking, refund.json()["id"], opened)
 
 
 async def test_temporal_keeps_no_personal_data(canary: Canary, stack: Stack, settings: Settings) -> None:
     client = await Client.connect(settings.temporal_address)  # without our keys: as it is stored
-    for workflow in (f"booking-{canary.booking}", f"refund-{canary.refund}"):
+    for workflow in (f"booking-{canary.booking}", f"refund-{canary.refund}", f"booking-{canary.opened}"):
         handle = client.get_workflow_handle(workflow)
         history, description = await handle.fetch_history(), await handle.describe()
-        assert any(canary.booking.encode() in event.SerializeToString() for event in history.events)
+        ids = (canary.booking.encode(), canary.opened.encode())
+        assert any(id in event.SerializeToString() for event in history.events for id in ids)
         assert not [event.event_id for event in history.events if canary.seen_in(event.SerializeToString())]
         assert not canary.seen_in(description.raw_description.SerializeToString())
     await _assert_not_in(stack.paths.data("temporal"), canary, control=canary.booking)

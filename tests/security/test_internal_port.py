@@ -18,6 +18,8 @@ from tests.http_client import http_client
 PATHS = [
     "/internal/v1/users/{id}/contact",
     "/internal/v1/users/{id}/mail-tokens/{id}",
+    "/internal/v1/users/{id}/sealed",
+    "/internal/v1/users/{id}/opened",
     "/internal/v1/audit-log",
     "/internal/v1/revocations?since=0",
     "/internal",

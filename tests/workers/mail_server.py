@@ -17,29 +17,38 @@ class MoodyServer:
     """The part of an address before its hyphen is the mood in which the server meets its recipient.
 
     `later` always gets 451, `twice` gets it two times, `silent` gets no answer, `never` gets 550, `hangup` gets the
-    end of the connection, `full` gets 452 for the mail. `slow` gets the mail before the server says so, and of `deaf`
-    it never says so. All others get the mail.
+    end of the connection. `full` gets 452 for the mail; so does `sulky`, and no answer after that. `stuck` gets no
+    answer to DATA, `busy` gets 451 there, and `rude` the end of the connection. `slow` gets the mail before the server
+    says so, of `deaf` it never says so, and `gone` gets the mail and the end of the connection. All others get it.
 
     Attributes:
         received: The recipients of the mails that were taken, in order.
+        texts: What was taken, in the same order.
         tries: How often each recipient was named.
+        is_healed: All get their mails.
+        is_sulking: The last mail was that of a `sulky` one.
     """
 
     def __init__(self) -> None:
         self.received: list[str] = []
+        self.texts: list[bytes] = []
         self.tries: Counter[str] = Counter()
         self.port = 0
+        self.is_healed = False
+        self.is_sulking = False
+
+    def mood(self, address: str) -> str:
+        return "good" if self.is_healed else address.partition("-")[0]
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         self.tries[address] += 1
-        mood = address.partition("-")[0]
+        mood = self.mood(address)
         if mood == "silent":
             await asyncio.sleep(SILENCE)
         if mood == "hangup":
-            assert isinstance(server.transport, asyncio.Transport)
-            server.transport.abort()
+            hang_up(server)
         if mood == "later" or (mood == "twice" and self.tries[address] <= 2):
             return "451 4.7.1 greylisted"
         if mood == "never":
@@ -48,13 +57,48 @@ class MoodyServer:
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        mood = envelope.rcpt_tos[0].partition("-")[0]
-        if mood == "full":
+        mood = self.mood(envelope.rcpt_tos[0])
+        self.is_sulking = mood == "sulky"
+        if mood in ("full", "sulky"):
             return "452 4.2.2 mailbox full"
         self.received += envelope.rcpt_tos
+        assert isinstance(envelope.original_content, bytes)
+        self.texts.append(envelope.original_content)
         if mood in ("slow", "deaf"):
             await asyncio.sleep(LATE if mood == "slow" else SILENCE)
+        if mood == "gone":
+            hang_up(server)
         return "250 OK"
+
+
+class _MoodySMTP(SMTP):
+    """The protocol, with the moods that show before a server asks for the text, and after it refused one."""
+
+    async def smtp_RSET(self, arg: str) -> None:  # noqa: N802 -- the library finds it by this name
+        moody = self.event_handler
+        assert isinstance(moody, MoodyServer)
+        if moody.is_sulking:
+            await asyncio.sleep(SILENCE)
+        await super().smtp_RSET(arg)
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 -- the library finds it by this name
+        moody = self.event_handler
+        assert isinstance(moody, MoodyServer)
+        assert self.envelope
+        match moody.mood(self.envelope.rcpt_tos[0]):
+            case "stuck":
+                await asyncio.sleep(SILENCE)
+            case "rude":
+                hang_up(self)
+            case "busy":
+                await self.push("451 4.3.2 busy")
+            case _:
+                await super().smtp_DATA(arg)
+
+
+def hang_up(server: SMTP) -> None:
+    assert isinstance(server.transport, asyncio.Transport)
+    server.transport.abort()
 
 
 @asynccontextmanager
@@ -62,7 +106,7 @@ async def moody_server() -> AsyncIterator[MoodyServer]:
     """The server, listening on a port of its own."""
     moody = MoodyServer()
     listening = await asyncio.get_running_loop().create_server(
-        lambda: SMTP(moody, hostname="mail.test", loop=asyncio.get_running_loop()), "127.0.0.1", 0
+        lambda: _MoodySMTP(moody, hostname="mail.test", loop=asyncio.get_running_loop()), "127.0.0.1", 0
     )
     moody.port = listening.sockets[0].getsockname()[1]
     try:

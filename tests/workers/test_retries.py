@@ -172,6 +172,65 @@ async def test_a_server_that_accepts_a_mail_late_or_silently_gets_few_copies(
     assert moody.received.count(people.addresses[str(person)]) == copies
 
 
+@pytest.mark.parametrize("mood", ["silent", "stuck"])
+async def test_a_member_that_leaves_ends_its_wait_and_the_mail_arrives_once(
+    mood: str,
+    subscription: Subscription,
+    people: People,
+    moody: MoodyServer,
+    bootstrap: str,
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notifier, "_BESIDE_THE_STREAM", Patience(SILENCE, accepting=SILENCE))
+    person = people.add(mood)
+    await _leave_during_a_retry(person, subscription, people, moody, bootstrap, publisher)
+    assert moody.received == []
+    moody.is_healed = True
+    async with consuming(subscription, bootstrap, publisher):
+        await eventually(lambda: _all_received(moody, people, [person]), within=15)
+        await asyncio.sleep(3)  # longer than the wait before another retry
+    assert moody.received == [people.addresses[str(person)]]
+
+
+async def test_a_member_that_leaves_a_mail_in_doubt_counts_its_copy(
+    subscription: Subscription,
+    people: People,
+    moody: MoodyServer,
+    bootstrap: str,
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notifier, "_IN_THE_STREAM", Patience(0.5))
+    monkeypatch.setattr(notifier, "_BESIDE_THE_STREAM", Patience(SILENCE, accepting=SILENCE))
+    person = people.add("deaf")
+    await _leave_during_a_retry(person, subscription, people, moody, bootstrap, publisher)
+    monkeypatch.setattr(notifier, "_BESIDE_THE_STREAM", Patience(0.5, accepting=0.5))
+    async with (
+        reading(bootstrap, dead_letters(subscription.group)) as letters,
+        consuming(subscription, bootstrap, publisher),
+    ):
+        await eventually(lambda: asyncio.to_thread(letters.poll), within=30)
+    assert moody.received == [people.addresses[str(person)]] * (1 + MAX_UNCONFIRMED)
+
+
+async def _leave_during_a_retry(
+    person: UUID,
+    subscription: Subscription,
+    people: People,
+    moody: MoodyServer,
+    bootstrap: str,
+    publisher: Publisher,
+) -> None:
+    """Let a member stop while the mail server does not answer about a retry; it must leave soon."""
+    async with consuming(subscription, bootstrap, publisher):
+        await publish(publisher, subscription.topics[0], a_confirmed_booking(user_id=person))
+        await eventually(lambda: moody.tries[people.addresses[str(person)]] == 2, within=20)
+        await asyncio.sleep(0.5)  # the server has what it does not answer
+        begun = monotonic()
+    assert monotonic() - begun < SILENCE / 2
+
+
 def test_retries_of_what_may_have_arrived_are_few() -> None:
     policy, message = RetryPolicy(_ignore), a_message()
     for _ in range(MAX_UNCONFIRMED):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
+from time import monotonic
 from uuid import UUID, uuid4
 
 import pytest
@@ -174,6 +175,25 @@ async def test_a_message_without_effect_is_delivered_again(
     async with consuming(subscription, bootstrap, publisher):
         await eventually(lambda: len(effects.done) == 2)
     assert effects.ids() == [done, undone]
+
+
+async def test_a_handler_that_hangs_ends_with_its_member_and_is_called_again(
+    group: str, topic: str, effects: Effects, bootstrap: str, publisher: Publisher
+) -> None:
+    begun = asyncio.Event()
+
+    async def hang(_: CloudEvent) -> None:
+        begun.set()
+        await asyncio.sleep(runner.HANDLER_TIMEOUT)
+
+    key = uuid4()
+    ids = [await publish(publisher, topic, a_confirmed_booking(), key=key) for _ in range(2)]
+    async with consuming(Subscription(group, (topic,), hang), bootstrap, publisher):
+        await eventually(begun.is_set)
+        left = monotonic()
+    assert monotonic() - left < runner.HANDLER_TIMEOUT / 2
+    async with consuming(Subscription(group, (topic,), effects.handle), bootstrap, publisher):
+        await eventually(lambda: effects.ids() == ids)
 
 
 async def test_a_keys_order_survives_members_that_join_and_leave(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -25,6 +26,8 @@ from workers.consumers.retries import RetryPolicy, TryLater, origin_of, retries_
 HANDLER_TIMEOUT = 30.0
 LONGEST_BACKOFF = 15.0
 MAX_ATTEMPTS = 5
+LAST_WAIT = 3.0
+"""Seconds that a handler has left when its partition goes to another member, or the process ends."""
 _BUSY_WAIT = 0.5  # seconds that the loop waits for busy partitions before it polls without them
 
 _handled = Counter("seatwright_consumer_handled", "Messages whose effect is complete", ["consumer", "type"])
@@ -48,7 +51,8 @@ class Subscription:
     Attributes:
         handle: Has a domain event's effect; a repetition must be harmless. `Impossible` moves the message to the dead
             letters. `Refused` as UNAVAILABLE, or a failed connection, is retried without end. `TryLater` is retried
-            beside the stream. Any other error is a bug, and is retried a few times.
+            beside the stream. Any other error is a bug, and is retried a few times. A handler that is cancelled has
+            had no effect, or one that may be repeated; otherwise it raises `TryLater` instead.
         retries: How messages are retried beside the stream; None for a group whose handler never raises `TryLater`.
     """
 
@@ -64,7 +68,12 @@ class Subscription:
 
 
 class _Lane:
-    """One partition's waiting messages; `next_offset` is the first that is not handled."""
+    """One partition's waiting messages.
+
+    Attributes:
+        next_offset: The first that is not handled.
+        limit: When the handler of the current message has to be ready; None while there is none.
+    """
 
     def __init__(self) -> None:
         self.messages: deque[IncomingMessage] = deque()
@@ -72,6 +81,23 @@ class _Lane:
         self.committed: int | None = None
         self.task: asyncio.Task[None] | None = None
         self.closing = asyncio.Event()
+        self.limit: asyncio.Timeout | None = None
+
+    @asynccontextmanager
+    async def limited(self, seconds: float) -> AsyncIterator[None]:
+        """Limit the time of a handler; `close` may shorten it."""
+        async with asyncio.timeout(seconds) as self.limit:
+            try:
+                yield
+            finally:
+                self.limit = None
+
+    def close(self) -> None:
+        """Begin no other message, and let the handler of the current one end soon."""
+        self.closing.set()
+        if self.limit and not self.limit.expired():
+            soon = asyncio.get_running_loop().time() + LAST_WAIT
+            self.limit.reschedule(min(soon, self.limit.when() or soon))
 
     @property
     def busy(self) -> bool:
@@ -131,10 +157,10 @@ class Runner:
         return offsets
 
     async def _give_up(self, partitions: AbstractSet[Partition]) -> Mapping[Partition, int]:
-        """Finish each partition's current message, and forget the partition."""
+        """Finish each partition's current message or leave it to the next member, and forget the partition."""
         leaving = {partition: self._lanes[partition] for partition in partitions if partition in self._lanes}
         for lane in leaving.values():
-            lane.closing.set()
+            lane.close()
         await asyncio.gather(*(lane.task for lane in leaving.values() if lane.task), return_exceptions=True)
         for partition in leaving:
             del self._lanes[partition]
@@ -144,32 +170,32 @@ class Runner:
 
     async def _work(self, lane: _Lane) -> None:
         while lane.messages and not lane.closing.is_set():
-            if not await self._settle(lane.messages[0], lane.closing):
+            if not await self._settle(lane.messages[0], lane):
                 return
             lane.next_offset = lane.messages.popleft().offset + 1
 
-    async def _settle(self, message: IncomingMessage, closing: asyncio.Event) -> bool:
+    async def _settle(self, message: IncomingMessage, lane: _Lane) -> bool:
         """Handle a message or move it to the dead letters, with retries; False if the partition was given up before."""
-        attempt = 0
+        attempt, closing = 0, lane.closing
         if (seconds := wait_of(message)) > 0:
             await pause(closing, seconds)
         while not closing.is_set():
             attempt += 1
             try:
-                await self._handle_or_dead_letter(message, attempt)
+                await self._handle_or_dead_letter(message, attempt, lane)
                 return True
             except Exception as error:
                 self._log_failure(message, error, attempt)
                 await pause(closing, backoff(attempt, longest=LONGEST_BACKOFF))
         return False
 
-    async def _handle_or_dead_letter(self, message: IncomingMessage, attempt: int) -> None:
+    async def _handle_or_dead_letter(self, message: IncomingMessage, attempt: int, lane: _Lane) -> None:
         try:
             event = read_cloud_event(message)
             if event is None:
                 log.info("unknown_type_skipped", consumer=self._subscription.group, **_where(message))
             else:
-                await self._handle(event, is_retry=retries_of(message) > 0)
+                await self._handle(event, lane, is_retry=retries_of(message) > 0)
         except TryLater as error:
             await self._retry_later(message, error)
         except (Undecodable, Impossible) as error:
@@ -179,7 +205,7 @@ class Runner:
                 raise
             await self._dead_letter(message, error)
 
-    async def _handle(self, event: CloudEvent, *, is_retry: bool) -> None:
+    async def _handle(self, event: CloudEvent, lane: _Lane, *, is_retry: bool) -> None:
         cause = propagate.extract({"traceparent": event.traceparent} if event.traceparent else {})
         attributes = {
             "messaging.system": "kafka",
@@ -190,7 +216,7 @@ class Runner:
         name = f"{self._subscription.group} {event.data.type}"
         with tracer.start_as_current_span(name, cause, trace.SpanKind.CONSUMER, attributes):
             retries = self._subscription.retries if is_retry else None
-            async with asyncio.timeout(retries.seconds if retries else HANDLER_TIMEOUT):
+            async with lane.limited(retries.seconds if retries else HANDLER_TIMEOUT):
                 await (retries or self._subscription).handle(event)
         _handled.labels(self._subscription.group, event.data.type).inc()
 

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,10 +34,12 @@ from activities.reservation.event_cancellations import CancellationActivities
 from activities.reservation.exchanges import ExchangeActivities
 from activities.reservation.inventory import InventoryActivities
 from activities.reservation.refunds import ReturnedTickets
+from adapters.internal.buyers import open_buyer
+from adapters.internal.personal_data import PersonalDataClient
 from adapters.payment.registry import total_calls_per_second
 from adapters.redis.hold_quota import UNLIMITED, HoldQuota
 from adapters.redis.seat_locks import SeatLocks
-from config.settings import Settings
+from config.settings import Settings, secret
 from db.engine import open_engine
 from domain.payment_gateway import PaymentGateway
 from temporal import queues
@@ -162,19 +165,25 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
             *methods_of(CancellationActivities(engine)),
         ]
         if settings.payment_steps == "local":
-            activities += methods_of(
-                PaymentActivities(*await stack.enter_async_context(_payment_connections(settings)))
-            )
+            activities += methods_of((await stack.enter_async_context(_payment_connections(settings))).payments)
         stack.callback(asyncio.create_task(keep_recovering_workflows(engine, client, policy)).cancel)
         stack.callback(asyncio.create_task(keep_backfilling_redis(reservation)).cancel)
         yield worker(client, queues.RESERVATION, RESERVATION_WORKFLOWS, activities)
 
 
+class _Paying(NamedTuple):
+    """What works at the payment service: a booking's steps, and what its other steps need."""
+
+    payments: PaymentActivities
+    engine: AsyncEngine
+    gateways: Mapping[str, PaymentGateway]
+
+
 @asynccontextmanager
 async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
-    async with _payment_connections(settings) as (engine, gateways):
+    async with _payment_connections(settings) as (payments, engine, gateways):
         activities = [
-            *methods_of(PaymentActivities(engine, gateways)),
+            *methods_of(payments),
             *methods_of(LatePaymentActivities(engine, gateways)),
             *methods_of(RefundActivities(engine, gateways)),
             *methods_of(ReconciliationActivities(engine, gateways)),
@@ -189,13 +198,14 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
 
 
 @asynccontextmanager
-async def _payment_connections(settings: Settings) -> AsyncIterator[tuple[AsyncEngine, Mapping[str, PaymentGateway]]]:
-    engine = open_engine(settings.database_url("payment"))
-    try:
-        async with open_gateways(settings) as gateways:
-            yield engine, gateways
-    finally:
-        await engine.dispose()
+async def _payment_connections(settings: Settings) -> AsyncIterator[_Paying]:
+    async with AsyncExitStack() as stack:
+        engine = open_engine(settings.database_url("payment"))
+        stack.push_async_callback(engine.dispose)
+        identity = PersonalDataClient(settings.identity_address, secret(settings.internal_token))
+        stack.push_async_callback(identity.close)
+        gateways = await stack.enter_async_context(open_gateways(settings))
+        yield _Paying(PaymentActivities(engine, gateways, partial(open_buyer, identity)), engine, gateways)
 
 
 _WORKERS = {queues.CATALOGUE: _catalogue, queues.RESERVATION: _reservation, queues.PAYMENT: _payment}

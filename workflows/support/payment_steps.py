@@ -85,6 +85,7 @@ class PaymentSteps:
             payment_method=payment.payment_method,
             return_url=payment.return_url,
             deadline=deadline,
+            buyer=payment.buyer,
         )
         authorization = await self._authorize(request)
         if authorization.result is not AuthorizationResult.ACTION_REQUIRED:

@@ -19,6 +19,7 @@ IYZICO = Provider(
     currencies=dict.fromkeys(("TRY", "USD", "EUR", "GBP"), _LIMITS),
     has_own_page=True,
     has_settlement_report=True,
+    takes_buyer=True,
     # `tokenExpireTime` is half an hour; the rest is for a buyer who has just begun to pay.
     page_lifetime=timedelta(hours=1),
 )

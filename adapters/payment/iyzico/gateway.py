@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 import aiohttp
+from babel import Locale
 
 from adapters.payment.call_limit import CallLimit
 from adapters.payment.iyzico import IYZICO
@@ -33,6 +34,7 @@ from adapters.payment.iyzico.responses import (
 from adapters.payment.iyzico.settlement_report import movements_of
 from adapters.payment.iyzico.signatures import authorization, is_answer_genuine
 from adapters.payment.retry_after import seconds_of
+from domain.buyers import UNKNOWN, BuyerDetails
 from domain.money import Money
 from domain.payments import Intent, IntentState, PaymentRejected, PaymentUnknown, ProviderRefund, ProviderRefundState
 from domain.reconciliation import MovementPage
@@ -42,7 +44,9 @@ OF_A_FORM = ("paymentStatus", *OF_A_PAYMENT, "token")
 OF_A_REFUND = ("paymentId", "price", "currency", "conversationId")
 OF_A_NEW_FORM = ("conversationId", "token")
 
-NOWHERE = "127.0.0.1"  # iyzico wants the address of a buyer whom the payment service does not know
+_ENGLISH = Locale("en")  # iyzico wants the name of a country
+NOWHERE = "127.0.0.1"  # iyzico wants an address also where that of the buyer is not known
+NOT_COLLECTED = "Not collected"
 
 
 class _Payment(NamedTuple):
@@ -104,9 +108,11 @@ class IyzicoGateway:
         if self._limit:
             await self._limit.keep_turn()
 
-    async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
+    async def create(
+        self, booking_id: UUID, amount: Money, *, key: str, return_url: str, buyer: BuyerDetails = UNKNOWN
+    ) -> Intent:
         """Open a form for what a booking owes; the answer is ACTION_REQUIRED with the page's address."""
-        request = _form(booking_id, amount, key, return_url)
+        request = _form(booking_id, amount, key, return_url, buyer)
         answer = await self._post("/payment/iyzipos/checkoutform/initialize/preauth/ecom", request)
         self._trust(succeeded(answer), OF_A_NEW_FORM)
         page = answer["paymentPageUrl"]
@@ -259,20 +265,9 @@ class IyzicoGateway:
             raise PaymentUnknown("an answer is not signed by iyzico")
 
 
-def _form(booking_id: UUID, amount: Money, key: str, return_url: str) -> Json:
-    """What iyzico wants to know of the buyer is left general: the payment service has no personal data."""
-    place = {"city": "Istanbul", "country": "Turkey"}
-    buyer = {
-        "id": str(booking_id),
-        "name": "Ticket",
-        "surname": "Buyer",
-        "email": f"{booking_id}@buyers.seatwright.example",
-        "identityNumber": "11111111111",
-        "registrationAddress": "Not collected",
-        "ip": NOWHERE,
-        **place,
-    }
-    price = write_amount(amount)
+def _form(booking_id: UUID, amount: Money, key: str, return_url: str, buyer: BuyerDetails) -> Json:
+    price, about = write_amount(amount), _buyer(booking_id, buyer)
+    where = {"address": about["registrationAddress"], "city": about["city"], "country": about["country"]}
     return {
         **_about(key),
         **_priced(amount),
@@ -281,11 +276,27 @@ def _form(booking_id: UUID, amount: Money, key: str, return_url: str) -> Json:
         "paymentGroup": "PRODUCT",
         "callbackUrl": return_url,
         "enabledInstallments": [1],
-        "buyer": buyer,
-        "billingAddress": {"contactName": "Ticket Buyer", "address": "Not collected", **place},
+        "buyer": about,
+        "billingAddress": {"contactName": f"{about['name']} {about['surname']}", **where},
         "basketItems": [
             {"id": str(booking_id), "name": "Tickets", "category1": "Tickets", "itemType": "VIRTUAL", "price": price}
         ],
+    }
+
+
+def _buyer(booking_id: UUID, known: BuyerDetails) -> dict[str, str]:
+    """What iyzico wants to know of the buyer; what the buyer has not given is left general."""
+    phone = {"gsmNumber": known.phone} if known.phone else {}
+    return phone | {
+        "id": str(booking_id),
+        "name": known.name or "Ticket",
+        "surname": known.surname or "Buyer",
+        "email": known.email or f"{booking_id}@buyers.seatwright.example",
+        "identityNumber": known.identity_number or "11111111111",
+        "registrationAddress": known.address or NOT_COLLECTED,
+        "city": known.city or "Istanbul",
+        "country": _ENGLISH.territories.get(known.country, known.country) if known.country else "Turkey",
+        "ip": known.ip or NOWHERE,
     }
 
 

@@ -21,6 +21,7 @@ PAYU = Provider(
     has_own_page=True,
     # PayU's REST API lists no orders. Its statements are files that PayU has to set up for a company.
     has_settlement_report=False,
+    takes_buyer=True,
     page_lifetime=None,  # PayU cancels an order that was not paid in its time
 )
 

@@ -16,6 +16,7 @@ from adapters.payment.call_limit import CallLimit
 from adapters.payment.payu import PAYU
 from adapters.payment.payu.oauth import AccessTokens
 from adapters.payment.retry_after import seconds_of
+from domain.buyers import UNKNOWN, BuyerDetails
 from domain.money import Money
 from domain.payments import (
     AmountRejected,
@@ -51,7 +52,8 @@ NOT_FOUND = "DATA_NOT_FOUND"
 NOT_UNIQUE = "ERROR_ORDER_NOT_UNIQUE"
 APPROVED = "000"
 SHOPS_OWN_ADDRESS = "127.0.0.1"
-"""PayU wants the buyer's IP address for its fraud checks, and takes this one (its reference has it as an example)."""
+"""PayU wants the buyer's IP address for its fraud checks. Where it is not known, PayU takes this one, an example in its
+reference."""
 
 
 class PayUGateway:
@@ -111,7 +113,9 @@ class PayUGateway:
         if self._limit:
             await self._limit.keep_turn()
 
-    async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
+    async def create(
+        self, booking_id: UUID, amount: Money, *, key: str, return_url: str, buyer: BuyerDetails = UNKNOWN
+    ) -> Intent:
         """Open an order for what a booking owes; the answer is ACTION_REQUIRED, with PayU's page.
 
         Raises:
@@ -122,7 +126,7 @@ class PayUGateway:
         request = {
             "extOrderId": key,
             "merchantPosId": self._pos_id,
-            "customerIp": SHOPS_OWN_ADDRESS,
+            "customerIp": buyer.ip or SHOPS_OWN_ADDRESS,
             "description": f"Booking {booking_id}",
             "currencyCode": amount.currency,
             "totalAmount": total,
@@ -130,6 +134,7 @@ class PayUGateway:
             "continueUrl": return_url,
             "notifyUrl": self._notify_url,
             "validityTime": str(self._validity_seconds),
+            **_buyer(buyer),
         }
         try:
             order = await self._call("POST", "", request)
@@ -297,6 +302,15 @@ def _outcome(status: int, headers: Mapping[str, str], text: bytes) -> Any:
     if status == 401 or status in UNDECIDED or status >= 500:
         raise PaymentUnknown(message, retry_after=seconds_of(headers.get("Retry-After")))
     raise PaymentRejected(_code(reason, status), message)
+
+
+def _buyer(known: BuyerDetails) -> dict[str, dict[str, str]]:
+    """What the buyer has given; PayU wants all of it or nothing where there is no e-mail address."""
+    if known.email is None:
+        return {}
+    names = {"email": "email", "phone": "phone", "name": "firstName", "surname": "lastName"}
+    given = {theirs: getattr(known, ours) for ours, theirs in names.items()}
+    return {"buyer": {name: value for name, value in given.items() if value}}
 
 
 def _code(reason: Mapping[str, Any], status: int) -> str:

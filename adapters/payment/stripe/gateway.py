@@ -15,6 +15,7 @@ from stripe import params
 from adapters.payment.call_limit import CallLimit
 from adapters.payment.retry_after import seconds_of
 from adapters.payment.stripe import STRIPE, settlement_report
+from domain.buyers import UNKNOWN, BuyerDetails
 from domain.card_numbers import has_card_number
 from domain.money import Money
 from domain.payments import (
@@ -124,7 +125,9 @@ class StripeGateway:
         if self._limit:
             await self._limit.keep_turn()
 
-    async def create(self, booking_id: UUID, amount: Money, *, key: str, return_url: str) -> Intent:
+    async def create(
+        self, booking_id: UUID, amount: Money, *, key: str, return_url: str, buyer: BuyerDetails = UNKNOWN
+    ) -> Intent:
         """Open an intent for what a booking owes; no money moves, and `return_url` is not needed before `confirm`."""
         request: params.PaymentIntentCreateParams = {
             "amount": _units(amount),

@@ -18,6 +18,7 @@ from api.http.sagas import WorkflowClosed, after_order, answer, start_or_attach,
 from api.reservation import charge_quota
 from api.reservation.answers import Answer, refusal
 from api.reservation.booking_saga import about
+from api.reservation.buyer_details import BUYER, seal_buyer
 from api.reservation.context import ReservationContext
 from api.reservation.reads import require_exchange
 from api.reservation.schemas import ExchangeBody
@@ -50,7 +51,7 @@ async def exchange(
     request = _request(context, buyer, booking, body, key, await with_deadline(_now(context)))
     known = await with_deadline(_prepare(context, request))
     if known is None or not (known.is_over or known.state is ExchangeState.ACTION_REQUIRED):
-        known = await _charge(context, request)
+        known = await _charge(context, await _with_buyer(context, buyer, request, body))
     return _answer(known)
 
 
@@ -95,10 +96,20 @@ def _request(
         if body.provider
         else None,
         deadline=now + timedelta(seconds=settings.payment_wait),
-        body_sha256=digest(_Whole(booking_id=booking.id, **body.model_dump())),
+        body_sha256=digest(_Whole(booking_id=booking.id, **body.model_dump()), without=BUYER),
         window=timedelta(seconds=settings.payment_window),
         attempts=settings.compensation_attempts,
     )
+
+
+async def _with_buyer(
+    context: ReservationContext, buyer: Principal, request: ExchangeRequest, body: ExchangeBody
+) -> ExchangeRequest:
+    """The request with what the payment provider's fraud checks get."""
+    if request.payment is None:
+        return request
+    sealed = await seal_buyer(context, buyer, body.provider, body.buyer)
+    return request.model_copy(update={"payment": request.payment.model_copy(update={"buyer": sealed})})
 
 
 async def _prepare(context: ReservationContext, request: ExchangeRequest) -> Exchange | None:

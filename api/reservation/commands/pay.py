@@ -17,6 +17,7 @@ from api.http.sagas import WorkflowClosed
 from api.reservation import booking_saga, charge_quota
 from api.reservation.answers import Answer, closed, refusal, refusal_of
 from api.reservation.booking_saga import about
+from api.reservation.buyer_details import BUYER, seal_buyer
 from api.reservation.context import ReservationContext
 from api.reservation.reads import current_booking, require_own, with_details
 from api.reservation.schemas import PaymentBody
@@ -43,6 +44,8 @@ async def pay(
         Refused: The booking does not allow a payment, the payment failed, or its outcome is not known.
     """
     command = await with_deadline(_prepare(context, buyer, booking_id, body))
+    sealed = await seal_buyer(context, buyer, body.provider, body.buyer)
+    command = command.model_copy(update={"buyer": sealed})
     command_key = update_id("pay", key)
     if body.provider is None:
         return await _pay(context, booking_id, command, command_key)
@@ -81,7 +84,7 @@ async def _prepare(
         payment_method=body.payment_method,
         return_url=f"{context.settings.api_url}/v1/bookings/{booking_id}/payment/return",
         deadline=found.now + timedelta(seconds=context.settings.payment_wait),
-        body_sha256=digest(body),
+        body_sha256=digest(body, without=BUYER),
     )
 
 

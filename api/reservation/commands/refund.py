@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.internal.personal_data import Purpose
 from api.auth.tokens import Principal
 from api.http.deadlines import with_deadline
 from api.http.idempotency import digest, known_or_planned, refund_id_for, refuse_other_body
@@ -43,12 +44,21 @@ async def refund(
         Refused: The refund is not allowed, or its outcome is not known.
     """
     request = _request(context, caller, booking, body, key)
+    made = await _made(context, caller, booking, request, body.reason)
+    return made.model_copy(update={"reason": body.reason})  # the digest says that it is the same
+
+
+async def _made(
+    context: ReservationContext, caller: Principal, booking: Booking, request: RefundRequest, reason: str
+) -> Refund:
     known = await with_deadline(_prepare(context, request))
     if known:
         return known
+    sealed = await context.personal_data.seal(booking.user_id, Purpose.REFUND_REASON, reason)
+    request = request.model_copy(update={"sealed_reason": sealed})
     if request.cause is RefundCause.STAFF:
         action = "refund.policy-waived" if request.waives_policy else "refund.ordered"
-        await context.recorder.record(caller, action, f"booking/{booking.id}", reason=request.reason)
+        await context.recorder.record(caller, action, f"booking/{booking.id}", reason=reason)
     try:
         outcome = await _start(context, request)
     except WorkflowClosed:
@@ -86,7 +96,7 @@ def _request(
         event_id=booking.event_id,
         requested_by=caller.user_id,
         cause=RefundCause.BUYER if booking.user_id == caller.user_id else RefundCause.STAFF,
-        reason=body.reason,
+        reason="",
         tickets=tickets,
         waives_policy=body.waive_policy,
         body_sha256=digest(whole),

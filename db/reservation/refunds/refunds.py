@@ -39,6 +39,7 @@ from domain.money_back import MoneyBack, PriceChange, RefundTerms, money_back
 from domain.problems import ProblemType, Refused
 from domain.refunds import Refund, RefundCause, RefundPolicy, RefundRequest, RefundState
 
+_STORED = {"id", "booking_id", "requested_by", "cause", "reason", "sealed_reason", "body_sha256"}  # of a request
 _REFUNDABLE = (BookingStatus.CONFIRMED, BookingStatus.PARTIALLY_REFUNDED)
 
 
@@ -137,7 +138,7 @@ async def accept(connection: AsyncConnection, request: RefundRequest) -> tuple[R
         return known, booking
     planned = await plan(connection, request.booking_id, request.tickets, waived=request.waives_policy)
     booking, chosen = planned.booking, planned.tickets
-    asked = request.model_dump(include={"id", "booking_id", "requested_by", "cause", "reason", "body_sha256"})
+    asked = request.model_dump(include=_STORED)
     await connection.execute(
         insert(RefundRow).values(**asked, amount=planned.back.amount, fee=planned.back.fee, currency=booking.currency),
     )
@@ -331,8 +332,7 @@ _REQUESTS = select(RefundRow, BookingRow.event_id).join(BookingRow, BookingRow.i
 
 
 def _request(row: Any) -> RefundRequest:
-    names = ("id", "booking_id", "event_id", "requested_by", "cause", "reason", "body_sha256")
-    return RefundRequest(**{name: getattr(row, name) for name in names})
+    return RefundRequest(**{name: getattr(row, name) for name in (*_STORED, "event_id")})
 
 
 async def count_parked(connection: AsyncConnection) -> int:
@@ -351,6 +351,7 @@ async def _refund(connection: AsyncConnection, row: Row[Any]) -> Refund:
         state=RefundState(row.state),
         cause=RefundCause(row.cause),
         reason=row.reason,
+        sealed_reason=row.sealed_reason,
         amount=row.amount,
         fee=row.fee,
         currency=row.currency,

@@ -1,0 +1,60 @@
+"""Seals words about a person under that person's key, which the identity service alone has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from adapters.internal.client import InternalClient
+
+
+class Purpose(StrEnum):
+    """What other services keep sealed; sealed for one purpose, words open for no other, nor as identity's own data."""
+
+    REFUND_REASON = "refund reason"
+    PAYMENT_BUYER = "buyer of a payment"
+
+
+class Words(BaseModel):
+    """Attributes: texts: in clear or, sealed, in base64url."""
+
+    model_config = ConfigDict(frozen=True)
+
+    purpose: Purpose
+    texts: tuple[str, ...]
+
+
+class PersonalDataClient:
+    """The identity service's `POST /internal/v1/users/{user_id}/sealed` and `…/opened`."""
+
+    def __init__(self, identity_url: str, token: str, *, seconds: float = 1.5) -> None:
+        """Open the client; `seconds` is the most that a call may take."""
+        self._identity = InternalClient("identity", identity_url, token, seconds=seconds)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._identity.close()
+
+    async def seal(self, user_id: UUID, purpose: Purpose, text: str) -> str | None:
+        """The text under the person's key; None if there is no such person, or they are erased.
+
+        Raises:
+            Refused: UNAVAILABLE: The identity service gives no proper answer.
+        """
+        sealed = await self._ask(user_id, "sealed", Words(purpose=purpose, texts=(text,)))
+        return sealed[0] if sealed else None
+
+    async def open(self, user_id: UUID, purpose: Purpose, sealed: Sequence[str]) -> Sequence[str] | None:
+        """The sealed texts, in the same order; None if the person is erased.
+
+        Raises:
+            Refused: UNAVAILABLE: The identity service gives no proper answer.
+        """
+        return await self._ask(user_id, "opened", Words(purpose=purpose, texts=tuple(sealed)))
+
+    async def _ask(self, user_id: UUID, route: str, words: Words) -> Sequence[str] | None:
+        answer = await self._identity.ask(f"/internal/v1/users/{user_id}/{route}", words, Words)
+        return answer.texts if answer else None

@@ -1,0 +1,109 @@
+"""A person's words about a refund are sealed with the buyer's key, and go when the buyer's account is erased."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import orjson
+import pytest
+
+from adapters.internal.personal_data import PersonalDataClient, Purpose
+from cli.migrate import seal_reasons
+from config.settings import Settings, secret
+from domain.identity import Role
+from domain.problems import Refused
+from tests.platform_client import PlatformClient
+from tests.scenarios.test_erasure import PASSWORD
+from tests.scenarios.test_outcomes import Registered, register
+from tests.webhooks import rows
+
+_STORED = "SELECT row_to_json(refunds)::text FROM refunds WHERE booking_id = %s"
+
+
+async def a_refund(platform: PlatformClient, reason: str, *, by_staff: bool = False) -> tuple[Registered, str]:
+    """A registered buyer, and the booking whose tickets were given back for this reason."""
+    person, event = await register(platform), await platform.event()
+    booking = str((await person.bought(event, "A-1-1"))["id"])
+    actor, key = platform.new_buyer(Role.SUPPORT) if by_staff else person, str(uuid4())
+    answers = [await actor.refund(booking, reason=reason, key=key) for _ in range(2)]
+    assert [(each.status_code, each.json()["reason"]) for each in answers] == [(202, reason)] * 2
+    assert "sealed_reason" not in answers[0].json()
+    return person, booking
+
+
+@pytest.mark.parametrize("by_staff", [False, True], ids=["buyer", "staff"])
+async def test_a_reason_is_sealed_read_by_buyer_and_support_and_gone_after_erasure(
+    platform: PlatformClient, settings: Settings, by_staff: bool
+) -> None:
+    reason, support = f"Ada Lovelace {uuid4().hex} is ill.", platform.new_buyer(Role.SUPPORT)
+    person, booking = await a_refund(platform, reason, by_staff=by_staff)
+    [[stored]] = rows(settings, _STORED, booking, of="reservation")
+    assert reason not in stored
+    assert orjson.loads(stored)["reason"] == ""
+    for reader in (person, support):
+        assert [each["reason"] for each in await reader.refunds(booking)] == [reason]
+    timeline = (await support.get(f"/v1/bookings/{booking}/timeline")).json()
+    assert [each["refund"]["reason"] for each in timeline["refunds"]] == [reason]
+    export = (await person.get("/v1/me/export")).json()
+    assert [(each["booking_id"], each["reason"]) for each in export["refunds"]] == [(booking, reason)]
+
+    await erase(platform, person)
+    assert [(each["reason"], each["cause"]) for each in await support.refunds(booking)] == [
+        ("", "staff" if by_staff else "buyer")
+    ]
+
+
+async def erase(platform: PlatformClient, person: Registered) -> None:
+    answer = await platform.http.request("DELETE", "/v1/me", json={"password": PASSWORD}, headers=person.headers)
+    assert answer.status_code == 204, answer.text
+
+
+async def test_the_reason_of_a_refund_for_an_erased_buyer_is_not_kept(
+    platform: PlatformClient, settings: Settings
+) -> None:
+    person, event = await register(platform), await platform.event()
+    booking, support = (await person.bought(event, "A-1-1"))["id"], platform.new_buyer(Role.SUPPORT)
+    await erase(platform, person)
+    answer = await support.refund(booking, reason="Ada has written to us.")
+    assert answer.status_code == 202, answer.text
+    [[stored]] = rows(settings, _STORED, booking, of="reservation")
+    assert "Ada" not in stored
+    assert [each["reason"] for each in await support.refunds(booking)] == [""]
+
+
+async def test_reasons_of_an_earlier_version_are_sealed_and_those_of_erased_buyers_go(
+    platform: PlatformClient, settings: Settings
+) -> None:
+    (person, booking), (gone, other) = [await a_refund(platform, "new") for _ in range(2)]
+    for each in (booking, other):
+        in_clear = "UPDATE refunds SET reason = 'Ada is ill.', sealed_reason = NULL WHERE booking_id = %s RETURNING id"
+        assert rows(settings, in_clear, each, of="reservation")
+    await erase(platform, gone)
+    await seal_reasons(settings)
+    first = rows(settings, _STORED, booking, of="reservation")
+    await seal_reasons(settings)
+    assert rows(settings, _STORED, booking, of="reservation") == first, "a repetition changes nothing"
+    for each in (booking, other):
+        assert "Ada" not in str(rows(settings, _STORED, each, of="reservation"))
+    assert [each["reason"] for each in await person.refunds(booking)] == ["Ada is ill."]
+    assert [each["reason"] for each in await platform.new_buyer(Role.SUPPORT).refunds(other)] == [""]
+
+
+async def test_sealed_words_open_for_their_person_and_purpose_alone(
+    platform: PlatformClient, settings: Settings
+) -> None:
+    person, other = await register(platform), await register(platform)
+    client = PersonalDataClient(settings.identity_address, secret(settings.internal_token))
+    try:
+        sealed = await client.seal(person.user_id, Purpose.REFUND_REASON, "Ada is ill.")
+        assert sealed
+        assert await client.open(person.user_id, Purpose.REFUND_REASON, [sealed]) == ("Ada is ill.",)
+        for bad in (sealed[:-4] + "AAAA", "", "%"):
+            with pytest.raises(Refused):
+                await client.open(person.user_id, Purpose.REFUND_REASON, [bad])
+        with pytest.raises(Refused):
+            await client.open(other.user_id, Purpose.REFUND_REASON, [sealed])
+        assert await client.seal(uuid4(), Purpose.REFUND_REASON, "x") is None
+        assert await client.open(uuid4(), Purpose.REFUND_REASON, [sealed]) is None
+    finally:
+        await client.close()
