@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from config.settings import Settings
+from domain.identity import Scope
 from tests.api.conftest import Join
 from tests.api.partners import PAGE, Partner, allow, bearer, consent_on, log_in_for, register, told
 from tests.api.people import Person, problem
@@ -68,6 +69,22 @@ async def test_the_page_asks_again_for_new_scopes_or_if_the_client_wants_it(
     person = await join()
     await partner.tokens_of(person, scope="openid profile")
     assert await asks(partner, person, **{"scope": "openid profile"} | wanted) is is_asked
+
+
+@pytest.mark.parametrize("scope", [" ", "   "])
+async def test_a_request_for_no_scope_at_all_is_refused(join: Join, partner: Partner, scope: str) -> None:
+    answer = await log_in_for(partner.http, await join(), partner.request(VERIFIER, scope=scope))
+    assert told(answer)["error"] == "invalid_scope"
+
+
+@pytest.mark.parametrize("scopes", [set[Scope](), {Scope.OPENID}])
+async def test_a_person_is_asked_first_even_by_a_client_without_scopes(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, scopes: set[Scope]
+) -> None:
+    person, app = await join(), await register(settings, client, scopes=scopes)
+    assert await asks(app, person, scope=None)
+    await app.tokens_of(person, scope=None)
+    assert not await asks(app, person, scope=None)
 
 
 async def test_what_is_allowed_later_comes_on_top(client: httpx2.AsyncClient, join: Join, partner: Partner) -> None:
