@@ -67,9 +67,9 @@ async def live(connection: AsyncConnection, user_id: UUID) -> list[Consent]:
 def forget(connection: Connection, user_id: UUID, client_id: UUID) -> bool:
     """Forget what the person has allowed the client; False if there is nothing to forget."""
     row, pending = ConsentRow, PendingConsentRow
-    connection.execute(delete(pending).where(pending.user_id == user_id, pending.client_id == client_id))
+    waits = connection.execute(delete(pending).where(pending.user_id == user_id, pending.client_id == client_id))
     gone = connection.execute(delete(row).where(row.user_id == user_id, row.client_id == client_id))
-    return gone.rowcount == 1
+    return waits.rowcount + gone.rowcount > 0
 
 
 def forget_all(connection: Connection, user_id: UUID) -> None:

@@ -170,6 +170,34 @@ async def test_a_person_withdraws_what_one_client_may_do_and_others_go_on(
     assert (await kept.refresh(tokens["refresh_token"])).status_code == 200
 
 
+async def a_page_waits(partner: Partner, person: Person) -> None:
+    await log_in_for(partner.http, person, partner.request(VERIFIER))
+
+
+async def a_code_is_unused(partner: Partner, person: Person) -> None:
+    await partner.ask(person, VERIFIER)
+
+
+async def a_grant_goes_on(partner: Partner, person: Person) -> None:
+    await partner.tokens_of(person)
+
+
+@pytest.mark.parametrize("left", [a_page_waits, a_code_is_unused, a_grant_goes_on])
+async def test_an_application_that_has_only_a_part_of_its_access_left_loses_it(
+    client: httpx2.AsyncClient,
+    join: Join,
+    partner: Partner,
+    superuser: psycopg.Connection,
+    left: Callable[[Partner, Person], Awaitable[None]],
+) -> None:
+    person, stranger = await join(), await join()
+    await left(partner, person)
+    superuser.execute("DELETE FROM consents WHERE user_id = %s", [person.id])
+    assert problem(await withdrawn(client, stranger, partner)) == "not-found"
+    assert (await withdrawn(client, person, partner)).status_code == 204
+    assert problem(await withdrawn(client, person, partner)) == "not-found", "nothing is left"
+
+
 async def test_consents_are_in_the_export_of_their_owner(
     client: httpx2.AsyncClient, join: Join, partner: Partner
 ) -> None:
