@@ -293,9 +293,9 @@ async def live(connection: AsyncConnection, user_id: UUID) -> list[Granted]:
 async def end_own(connection: AsyncConnection, user_id: UUID, family_id: UUID) -> bool:
     """End one grant of a person whose row the caller has locked; False if there is no such valid grant.
 
-    The client has to ask again: what the person has allowed it is forgotten.
+    The client has to ask again: what the person has allowed it is forgotten, and codes that it has not used yet end.
     """
-    family = RefreshFamilyRow
+    family, code = RefreshFamilyRow, AuthorizationCodeRow
     ended = await connection.execute(
         update(family)
         .where(family.id == family_id, family.user_id == user_id, family.ended_at.is_(None))
@@ -305,6 +305,8 @@ async def end_own(connection: AsyncConnection, user_id: UUID, family_id: UUID) -
     client_id = ended.scalar_one_or_none()
     if client_id is None:
         return False
+    unused = and_(code.user_id == user_id, code.client_id == client_id, code.family.is_(None))
+    await connection.execute(delete(code).where(unused))
     await connection.run_sync(consents.forget, user_id, client_id)
     return True
 

@@ -198,6 +198,19 @@ async def test_an_application_that_has_only_a_part_of_its_access_left_loses_it(
     assert problem(await withdrawn(client, person, partner)) == "not-found", "nothing is left"
 
 
+async def test_a_person_who_ends_a_grant_ends_its_client_s_unused_codes(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, partner: Partner
+) -> None:
+    person, stranger, kept = await join(), await join(), await register(settings, client)
+    await partner.tokens_of(person)
+    unused = (await partner.ask(person, VERIFIER))["code"]
+    others = [(app, (await app.ask(who, VERIFIER))["code"]) for app, who in ((kept, person), (partner, stranger))]
+    assert (await grant_ended(client, person, partner)).status_code == 204
+    assert (await partner.exchange(unused, VERIFIER)).json()["error"] == "invalid_grant"
+    for app, code in others:
+        assert (await app.exchange(code, VERIFIER)).status_code == 200
+
+
 async def test_consents_are_in_the_export_of_their_owner(
     client: httpx2.AsyncClient, join: Join, partner: Partner
 ) -> None:
