@@ -273,6 +273,15 @@ async def test_a_no_on_the_page_of_the_decision_is_answered_to_the_client_and_re
     assert await consents(client, person) == []
 
 
+@pytest.mark.parametrize("name", ["email", "password", "challenge", "second_factor", "consent", "decision"])
+async def test_the_address_of_the_page_fills_in_no_field_of_its_form(
+    client: httpx2.AsyncClient, partner: Partner, name: str
+) -> None:
+    page = await client.get(PAGE, params=partner.request(VERIFIER) | {name: "attackers-word"})
+    assert page.status_code == 200
+    assert "attackers-word" not in page.text
+
+
 async def test_an_id_token_says_when_its_person_has_logged_in_and_not_when_they_decided(
     client: httpx2.AsyncClient, join: Join, partner: Partner, superuser: psycopg.Connection
 ) -> None:
