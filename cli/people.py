@@ -1,8 +1,9 @@
-"""Commands about people: set roles, remove a lost second factor, rewrap the keys of personal data."""
+"""Commands about people: set roles, remove a lost second factor, rewrap the keys of personal data, hash names."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Annotated
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from cli import audit_log
 from cli.keys import in_identity, record
 from config.settings import Settings, settings
 from db.identity import accounts, rewrapping, second_factors
+from db.identity.accounts import HashedNames
 from db.identity.audit_log import of_user
 from db.identity.rewrapping import Progress
 from domain.identity import Role
@@ -67,12 +69,21 @@ def _done(exists: bool, user_id: UUID) -> None:
 @people_app.command()
 def rewrap() -> None:
     """Rewrap every key with the first of SEATWRIGHT_PERSONAL_DATA_KEYS; the others are then unused."""
+    typer.echo(f"{_with_all_keys(_rewrap_all)} keys rewrapped")
+
+
+@people_app.command()
+def hash_names() -> None:
+    """Hash the names that an older version has stored, so that support finds their people; safe to repeat."""
+    typer.echo(f"{_with_all_keys(_hash_all_names)} names hashed")
+
+
+def _with_all_keys(work: Callable[[Settings], Coroutine[None, None, int]]) -> int:
     try:
-        wrapped = asyncio.run(_rewrap_all(settings()))
+        return asyncio.run(work(settings()))
     except KeyError as error:
         typer.echo("a key is wrapped with a master key that is not in SEATWRIGHT_PERSONAL_DATA_KEYS", err=True)
         raise typer.Exit(1) from error
-    typer.echo(f"{wrapped} keys rewrapped")
 
 
 async def _rewrap_all(settings: Settings) -> int:
@@ -87,3 +98,17 @@ async def _rewrap_all(settings: Settings) -> int:
         done = await audit_log.in_identity(settings, page)
         wrapped, after = wrapped + done.wrapped, done.after
     return wrapped
+
+
+async def _hash_all_names(settings: Settings) -> int:
+    await audit_log.record(settings, "personal-data.names-hashed", "users")
+    vault, changed = open_vault(settings), 0
+    after: UUID | None = accounts.FIRST
+    while after is not None:
+
+        async def page(connection: AsyncConnection, after: UUID = after) -> HashedNames:
+            return await accounts.hash_names(connection, vault, after)
+
+        done = await audit_log.in_identity(settings, page)
+        changed, after = changed + done.changed, done.after
+    return changed

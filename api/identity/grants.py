@@ -118,7 +118,7 @@ async def withdraw_consent(client_id: UUID, caller: Caller, context: Identity) -
     async with context.engine.begin() as connection:
         await context.account(connection, caller.user_id)
         if not await connection.run_sync(grants.withdraw, caller.user_id, client_id):
-            raise Refused(ProblemType.NOT_FOUND, "You have allowed this application nothing.")
+            raise Refused(ProblemType.NOT_FOUND, "This application has no access to your account.")
         await context.record(connection, caller, "consent.withdrawn", f"client/{client_id}")
 
 

@@ -20,6 +20,9 @@ from domain.domain_events import UserRegistered
 from domain.identity import Profile, Role
 
 MOST_FOUND: Final = 20
+FIRST: Final = UUID(int=0)
+
+_PAGE: Final = 500
 
 _PURPOSE = "profile"
 
@@ -46,6 +49,13 @@ class FoundAccount(NamedTuple):
     id: UUID
     created_at: datetime
     verified_at: datetime | None
+
+
+class HashedNames(NamedTuple):
+    """How many names of a page were hashed anew, and where to continue; None if nothing is left."""
+
+    changed: int
+    after: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +119,27 @@ async def find_by_name(connection: AsyncConnection, vault: Vault, name: str) -> 
         .limit(MOST_FOUND)
     )
     return [FoundAccount(*row) for row in found]
+
+
+async def hash_names(connection: AsyncConnection, vault: Vault, after: UUID, *, page: int = _PAGE) -> HashedNames:
+    """Hash the names of a page of accounts for `find_by_name`, where a version without these hashes has stored them.
+
+    Raises:
+        KeyError: A key is wrapped by a master key that is not configured any more.
+    """
+    known = select(UserRow.id, UserRow.profile, UserRow.name_hash, UserKeyRow.wrapped)
+    live = known.join(UserKeyRow, UserKeyRow.user_id == UserRow.id).where(
+        UserRow.id > after, UserRow.erased_at.is_(None)
+    )
+    rows = (await connection.execute(live.order_by(UserRow.id).limit(page))).all()
+    changed = 0
+    for row in rows:
+        hashed = vault.name_hash(_profile(vault.unwrap(row.id, row.wrapped), row.profile).name)
+        if hashed != row.name_hash:
+            # A profile that has changed since, or is erased, keeps what that change has stored.
+            same = update(UserRow).where(UserRow.id == row.id, UserRow.profile == row.profile)
+            changed += (await connection.execute(same.values(name_hash=hashed))).rowcount
+    return HashedNames(changed, rows[-1].id if len(rows) == page else None)
 
 
 def of_user(connection: Connection, vault: Vault, user_id: UUID) -> Account | None:
@@ -200,12 +231,15 @@ def _read(connection: Connection, vault: Vault, statement: Select[*tuple[Any, ..
     if row is None:
         return None
     key = vault.unwrap(row.id, row.wrapped)
-    profile = Profile.model_validate_json(key.open(_PURPOSE, row.profile))
-    return Account(row.id, profile, _roles(row.roles), row.created_at, row.verified_at, key)
+    return Account(row.id, _profile(key, row.profile), _roles(row.roles), row.created_at, row.verified_at, key)
 
 
 def _sealed(key: PersonalKey, profile: Profile) -> bytes:
     return key.seal(_PURPOSE, profile.model_dump_json().encode())
+
+
+def _profile(key: PersonalKey, sealed: bytes) -> Profile:
+    return Profile.model_validate_json(key.open(_PURPOSE, sealed))
 
 
 def _roles(names: Collection[str]) -> frozenset[Role]:

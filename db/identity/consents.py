@@ -40,13 +40,14 @@ class LoggedIn(NamedTuple):
 
 
 async def covers(connection: AsyncConnection, user_id: UUID, client_id: UUID, scopes: Collection[Scope]) -> bool:
-    """Whether the person has allowed the client all of these scopes."""
-    return await _scopes(connection, user_id, client_id) >= set(scopes)
+    """Whether the person has allowed the client all of these scopes; never before they have allowed it anything."""
+    allowed = await _scopes(connection, user_id, client_id)
+    return allowed is not None and allowed >= set(scopes)
 
 
 async def give(connection: AsyncConnection, user_id: UUID, client_id: UUID, scopes: Collection[Scope]) -> None:
     """Remember that the person allows these scopes, besides those of before."""
-    together = sorted(await _scopes(connection, user_id, client_id) | set(scopes))
+    together = sorted((await _scopes(connection, user_id, client_id) or set()) | set(scopes))
     given = upsert(ConsentRow).values(user_id=user_id, client_id=client_id, scopes=together)
     changes = {"scopes": together, "given_at": func.now()}
     await connection.execute(given.on_conflict_do_update(index_elements=["user_id", "client_id"], set_=changes))
@@ -66,9 +67,9 @@ async def live(connection: AsyncConnection, user_id: UUID) -> list[Consent]:
 def forget(connection: Connection, user_id: UUID, client_id: UUID) -> bool:
     """Forget what the person has allowed the client; False if there is nothing to forget."""
     row, pending = ConsentRow, PendingConsentRow
-    connection.execute(delete(pending).where(pending.user_id == user_id, pending.client_id == client_id))
+    waits = connection.execute(delete(pending).where(pending.user_id == user_id, pending.client_id == client_id))
     gone = connection.execute(delete(row).where(row.user_id == user_id, row.client_id == client_id))
-    return gone.rowcount == 1
+    return waits.rowcount + gone.rowcount > 0
 
 
 def forget_all(connection: Connection, user_id: UUID) -> None:
@@ -103,7 +104,7 @@ async def decide(connection: AsyncConnection, word: str, client_id: UUID) -> Log
     return LoggedIn(*found) if found else None
 
 
-async def _scopes(connection: AsyncConnection, user_id: UUID, client_id: UUID) -> set[Scope]:
+async def _scopes(connection: AsyncConnection, user_id: UUID, client_id: UUID) -> set[Scope] | None:
     row = ConsentRow
     allowed = await connection.scalar(select(row.scopes).where(row.user_id == user_id, row.client_id == client_id))
-    return set(map(Scope, allowed or ()))
+    return None if allowed is None else set(map(Scope, allowed))

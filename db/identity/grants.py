@@ -242,24 +242,25 @@ def end_all(connection: Connection, user_id: UUID) -> None:
 
 
 def withdraw(connection: Connection, user_id: UUID, client_id: UUID) -> bool:
-    """Forget what a person has allowed a client, and end all that came of it; False if there was nothing.
+    """Forget what a person has allowed a client, and end all that came of it; False if there was nothing of either.
 
     The caller has locked the person's row.
     """
     code, family = AuthorizationCodeRow, RefreshFamilyRow
-    _end_where(
+    has_ended = _end_where(
         connection,
         and_(code.user_id == user_id, code.client_id == client_id),
         and_(family.user_id == user_id, family.client_id == client_id),
     )
-    return consents.forget(connection, user_id, client_id)
+    return consents.forget(connection, user_id, client_id) or has_ended
 
 
-def _end_where(connection: Connection, codes: ColumnElement[bool], families: ColumnElement[bool]) -> None:
-    connection.execute(delete(AuthorizationCodeRow).where(codes, AuthorizationCodeRow.family.is_(None)))
-    connection.execute(
+def _end_where(connection: Connection, codes: ColumnElement[bool], families: ColumnElement[bool]) -> bool:
+    unused = connection.execute(delete(AuthorizationCodeRow).where(codes, AuthorizationCodeRow.family.is_(None)))
+    ended = connection.execute(
         update(RefreshFamilyRow).where(families, RefreshFamilyRow.ended_at.is_(None)).values(ended_at=func.now())
     )
+    return unused.rowcount + ended.rowcount > 0
 
 
 class Granted(NamedTuple):
@@ -292,9 +293,9 @@ async def live(connection: AsyncConnection, user_id: UUID) -> list[Granted]:
 async def end_own(connection: AsyncConnection, user_id: UUID, family_id: UUID) -> bool:
     """End one grant of a person whose row the caller has locked; False if there is no such valid grant.
 
-    The client has to ask again: what the person has allowed it is forgotten.
+    The client has to ask again: what the person has allowed it is forgotten, and codes that it has not used yet end.
     """
-    family = RefreshFamilyRow
+    family, code = RefreshFamilyRow, AuthorizationCodeRow
     ended = await connection.execute(
         update(family)
         .where(family.id == family_id, family.user_id == user_id, family.ended_at.is_(None))
@@ -304,6 +305,8 @@ async def end_own(connection: AsyncConnection, user_id: UUID, family_id: UUID) -
     client_id = ended.scalar_one_or_none()
     if client_id is None:
         return False
+    unused = and_(code.user_id == user_id, code.client_id == client_id, code.family.is_(None))
+    await connection.execute(delete(code).where(unused))
     await connection.run_sync(consents.forget, user_id, client_id)
     return True
 

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from config.settings import Settings
+from domain.identity import Scope
 from tests.api.conftest import Join
 from tests.api.partners import PAGE, Partner, allow, bearer, consent_on, log_in_for, register, told
 from tests.api.people import Person, problem
@@ -68,6 +69,22 @@ async def test_the_page_asks_again_for_new_scopes_or_if_the_client_wants_it(
     person = await join()
     await partner.tokens_of(person, scope="openid profile")
     assert await asks(partner, person, **{"scope": "openid profile"} | wanted) is is_asked
+
+
+@pytest.mark.parametrize("scope", [" ", "   "])
+async def test_a_request_for_no_scope_at_all_is_refused(join: Join, partner: Partner, scope: str) -> None:
+    answer = await log_in_for(partner.http, await join(), partner.request(VERIFIER, scope=scope))
+    assert told(answer)["error"] == "invalid_scope"
+
+
+@pytest.mark.parametrize("scopes", [set[Scope](), {Scope.OPENID}])
+async def test_a_person_is_asked_first_even_by_a_client_without_scopes(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, scopes: set[Scope]
+) -> None:
+    person, app = await join(), await register(settings, client, scopes=scopes)
+    assert await asks(app, person, scope=None)
+    await app.tokens_of(person, scope=None)
+    assert not await asks(app, person, scope=None)
 
 
 async def test_what_is_allowed_later_comes_on_top(client: httpx2.AsyncClient, join: Join, partner: Partner) -> None:
@@ -153,6 +170,47 @@ async def test_a_person_withdraws_what_one_client_may_do_and_others_go_on(
     assert (await kept.refresh(tokens["refresh_token"])).status_code == 200
 
 
+async def a_page_waits(partner: Partner, person: Person) -> None:
+    await log_in_for(partner.http, person, partner.request(VERIFIER))
+
+
+async def a_code_is_unused(partner: Partner, person: Person) -> None:
+    await partner.ask(person, VERIFIER)
+
+
+async def a_grant_goes_on(partner: Partner, person: Person) -> None:
+    await partner.tokens_of(person)
+
+
+@pytest.mark.parametrize("left", [a_page_waits, a_code_is_unused, a_grant_goes_on])
+async def test_an_application_that_has_only_a_part_of_its_access_left_loses_it(
+    client: httpx2.AsyncClient,
+    join: Join,
+    partner: Partner,
+    superuser: psycopg.Connection,
+    left: Callable[[Partner, Person], Awaitable[None]],
+) -> None:
+    person, stranger = await join(), await join()
+    await left(partner, person)
+    superuser.execute("DELETE FROM consents WHERE user_id = %s", [person.id])
+    assert problem(await withdrawn(client, stranger, partner)) == "not-found"
+    assert (await withdrawn(client, person, partner)).status_code == 204
+    assert problem(await withdrawn(client, person, partner)) == "not-found", "nothing is left"
+
+
+async def test_a_person_who_ends_a_grant_ends_its_client_s_unused_codes(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, partner: Partner
+) -> None:
+    person, stranger, kept = await join(), await join(), await register(settings, client)
+    await partner.tokens_of(person)
+    unused = (await partner.ask(person, VERIFIER))["code"]
+    others = [(app, (await app.ask(who, VERIFIER))["code"]) for app, who in ((kept, person), (partner, stranger))]
+    assert (await grant_ended(client, person, partner)).status_code == 204
+    assert (await partner.exchange(unused, VERIFIER)).json()["error"] == "invalid_grant"
+    for app, code in others:
+        assert (await app.exchange(code, VERIFIER)).status_code == 200
+
+
 async def test_consents_are_in_the_export_of_their_owner(
     client: httpx2.AsyncClient, join: Join, partner: Partner
 ) -> None:
@@ -213,6 +271,15 @@ async def test_a_no_on_the_page_of_the_decision_is_answered_to_the_client_and_re
     answer = await client.post(PAGE, data=asked | {"consent": consent_on(page), "decision": "deny"})
     assert told(answer)["error"] == "access_denied"
     assert await consents(client, person) == []
+
+
+@pytest.mark.parametrize("name", ["email", "password", "challenge", "second_factor", "consent", "decision"])
+async def test_the_address_of_the_page_fills_in_no_field_of_its_form(
+    client: httpx2.AsyncClient, partner: Partner, name: str
+) -> None:
+    page = await client.get(PAGE, params=partner.request(VERIFIER) | {name: "attackers-word"})
+    assert page.status_code == 200
+    assert "attackers-word" not in page.text
 
 
 async def test_an_id_token_says_when_its_person_has_logged_in_and_not_when_they_decided(

@@ -1,4 +1,7 @@
-"""When the master key is replaced, people's keys are wrapped anew, and who is erased stays erased."""
+"""When the master key is replaced, people's keys are wrapped anew, and who is erased stays erased.
+
+Accounts of an older version get the hash of their name as well.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.engine import open_engine
@@ -75,5 +79,57 @@ async def test_the_command_says_how_many_and_names_a_master_key_that_is_missing(
     done = await asyncio.to_thread(seatwright, stack, "people", "rewrap")
     assert (done.returncode, done.stdout) == (0, "0 keys rewrapped\n"), done.stderr
     lost = await asyncio.to_thread(seatwright, stack, "people", "rewrap", SEATWRIGHT_PERSONAL_DATA_KEYS="another")
+    assert lost.returncode == 1
+    assert "SEATWRIGHT_PERSONAL_DATA_KEYS" in lost.stderr
+
+
+async def hashed(engine: AsyncEngine) -> int:
+    changed = 0
+    after: UUID | None = accounts.FIRST
+    while after is not None:
+        async with engine.begin() as connection:
+            done = await accounts.hash_names(connection, OLD, after, page=2)
+        changed, after = changed + done.changed, done.after
+    return changed
+
+
+async def test_accounts_of_an_older_version_are_found_by_name_once_their_names_are_hashed(
+    identity: AsyncEngine,
+) -> None:
+    async with identity.begin() as connection:
+        people = {name: await registered(connection, name) for name in ("old", "older", "renamed", "erased", "new")}
+        for name, stored in (("old", "NULL"), ("older", "NULL"), ("renamed", "sha256('her earlier name')")):
+            await connection.execute(
+                text(f"UPDATE users SET name_hash = {stored} WHERE id = :id"), {"id": people[name]}
+            )
+        await erasure.erase(connection, people["erased"])
+        assert await accounts.find_by_name(connection, OLD, "older") == []
+    assert await hashed(identity) == 3
+    assert await hashed(identity) == 0
+    async with identity.connect() as connection:
+        for name in ("old", "older", "renamed", "new"):
+            assert [each.id for each in await accounts.find_by_name(connection, OLD, name)] == [people[name]]
+        assert await accounts.find_by_name(connection, OLD, "erased") == []
+
+
+async def test_a_name_that_changes_while_names_are_hashed_keeps_its_own_hash(identity: AsyncEngine) -> None:
+    async with identity.begin() as connection:
+        person = await registered(connection, "before")
+        await connection.execute(text("UPDATE users SET name_hash = NULL"))
+    async with identity.begin() as connection:
+        account = await accounts.locked(connection, OLD, person)
+        assert account
+        hashing = asyncio.create_task(hashed(identity))
+        await asyncio.sleep(0.5)
+        await accounts.change_profile(connection, OLD, account, name="after")
+    assert await hashing == 0
+    async with identity.connect() as connection:
+        assert [each.id for each in await accounts.find_by_name(connection, OLD, "after")] == [person]
+
+
+async def test_the_command_that_hashes_names_changes_nothing_the_second_time(stack: Stack) -> None:
+    done = [await asyncio.to_thread(seatwright, stack, "people", "hash-names") for _ in range(2)]
+    assert (done[1].returncode, done[1].stdout) == (0, "0 names hashed\n"), done[1].stderr
+    lost = await asyncio.to_thread(seatwright, stack, "people", "hash-names", SEATWRIGHT_PERSONAL_DATA_KEYS="another")
     assert lost.returncode == 1
     assert "SEATWRIGHT_PERSONAL_DATA_KEYS" in lost.stderr

@@ -90,7 +90,7 @@ async def ask(request: Request, context: Identity) -> Response:
     With `prompt=consent` the person decides again about what is allowed already.
     """
     try:
-        return await _page(context, query_of(request), _Form())
+        return await _page(context, _asked(query_of(request)), _Form())
     except BadForm as error:
         return bad_form(error, request)
     except OAuth2Error as error:
@@ -112,7 +112,7 @@ async def decide(request: Request, context: Identity) -> Response:
     """
     try:
         given = await form_of(request, free=_OURS)
-        asked = {name: value for name, value in given.items() if name not in _OURS}
+        asked = _asked(given)
         if given.get("decision") != "allow":
             return answered(await serve(context, lambda server: _answer(server, request, asked, None)), request)
         if given.get("consent"):
@@ -124,6 +124,11 @@ async def decide(request: Request, context: Identity) -> Response:
         return bad_form(error, request)
     except OAuth2Error as error:
         return failed(error, request)
+
+
+def _asked(given: Mapping[str, str]) -> dict[str, str]:
+    """The client's request alone: its address fills in no field of the page's form."""
+    return {name: value for name, value in given.items() if name not in _OURS}
 
 
 async def _log_in(context: IdentityContext, asked: Mapping[str, str], email: str, password: str) -> Response:

@@ -31,9 +31,10 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # authlib has no types
         """None: every request has to name its redirect URI."""
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
-        """The requested scopes, or else all scopes of the client; None if that is more than it may request."""
+        """The requested scopes, or else all scopes of the client; None if it requests none of them, or too many."""
         asked = set(scope.split()) if scope else set(self.registered.scopes)
-        return " ".join(sorted(asked)) if asked <= self.registered.scopes else None
+        is_empty = bool(scope) and not asked
+        return " ".join(sorted(asked)) if asked <= self.registered.scopes and not is_empty else None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         """Exact comparison (RFC 9700, 2.1)."""

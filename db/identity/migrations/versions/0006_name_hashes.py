@@ -5,7 +5,7 @@ from alembic import op
 revision = "0006"
 down_revision = "0005"
 
-# Accounts from before get theirs with the next change of the profile: only the person's key opens a name.
+# Accounts from before get theirs by `seatwright people hash-names`: only the person's key opens a name.
 NAME_HASHES = """
 ALTER TABLE users ADD COLUMN name_hash bytea CHECK (length(name_hash) = 32);
 CREATE INDEX users_by_name ON users (name_hash);
