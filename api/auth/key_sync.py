@@ -53,6 +53,7 @@ class KeySync:
         self._read_at = -EVERY
         self._reading: asyncio.Task[None] | None = None
         self._reads = 0
+        self._ways = Ways()
 
     async def learn(self) -> None:
         """Read now, for a token of an unknown key; at most once a second, whatever callers send.
@@ -134,12 +135,37 @@ class KeySync:
             return await revocations.recent(connection, timedelta(seconds=seconds))
 
     async def _by_any_way(self, since: float) -> Mapping[UUID, float]:
-        ways = [self._board.read(since), *([self._identity.read(since)] if self._identity else [])]
-        answers = await asyncio.gather(*(with_deadline(way, _WAY) for way in ways), return_exceptions=True)
+        ways = {"redis": self._board.read(since)}
+        return await self._ways.read(ways | ({"identity": self._identity.read(since)} if self._identity else {}))
+
+
+class Ways:
+    """Reads revocations in several ways at once, and logs when one is lost or is back."""
+
+    def __init__(self) -> None:
+        self._lost: Mapping[str, str] = {}
+
+    async def read(self, ways: Mapping[str, Awaitable[Mapping[UUID, float]]]) -> Mapping[UUID, float]:
+        """What the ways that work have brought, by their names.
+
+        Raises:
+            ConnectionError: None of them works.
+        """
+        answers = await asyncio.gather(*(with_deadline(way, _WAY) for way in ways.values()), return_exceptions=True)
+        errors = {name: answer for name, answer in zip(ways, answers, strict=True) if isinstance(answer, BaseException)}
+        self._note({name: type(error).__name__ for name, error in errors.items()})
         found = [answer for answer in answers if not isinstance(answer, BaseException)]
         if not found:
             raise ConnectionError("neither Redis nor identity says what was revoked")
         return latest(*found)
+
+    def _note(self, lost: Mapping[str, str]) -> None:
+        log = structlog.get_logger()
+        for name in sorted(lost.keys() - self._lost.keys()):
+            log.warning("tokens: a way to revocations is lost", way=name, error=lost[name])
+        for name in sorted(self._lost.keys() - lost.keys()):
+            log.warning("tokens: a way to revocations is back", way=name)
+        self._lost = lost
 
 
 def latest(*revoked: Mapping[UUID, float]) -> dict[UUID, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,10 +14,11 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
+from structlog.testing import capture_logs
 from uuid_utils import UUID, uuid7
 
 from api.app import create_app
-from api.auth.key_sync import latest
+from api.auth.key_sync import Ways, latest
 from api.identity.demo_accounts import PASSWORD
 from config.settings import Settings
 from db.engine import open_engine
@@ -134,6 +136,31 @@ def test_of_two_revocations_of_a_person_the_last_counts_whatever_source_is_late(
     sources = [{twice: 1.0, once: 5.0}, {twice: 2.0, other: 3.0}]
     assert latest(*sources[::order]) == {twice: 2.0, once: 5.0, other: 3.0}
     assert latest() == {}
+
+
+async def test_a_way_that_is_lost_is_in_the_log_once_and_again_when_it_is_back() -> None:
+    ways, person = Ways(), uuid4()
+    lost: BaseException = ConnectionError("no route")
+
+    async def read(redis: BaseException | None, identity: BaseException | None) -> list[tuple[str, str | None]]:
+        async def way(error: BaseException | None) -> dict[uuid.UUID, float]:
+            if error:
+                raise error
+            return {person: 1.0}
+
+        with capture_logs() as logs:
+            await ways.read({"redis": way(redis), "identity": way(identity)})
+        assert {each["log_level"] for each in logs} <= {"warning"}
+        return [(each["way"], each.get("error")) for each in logs]
+
+    assert await read(None, None) == []
+    assert await read(lost, None) == [("redis", "ConnectionError")]
+    assert await read(lost, None) == []
+    with pytest.raises(ConnectionError):
+        await read(lost, TimeoutError())
+    assert await read(lost, None) == [("identity", None)]
+    assert await read(None, None) == [("redis", None)]
+    assert await read(None, None) == []
 
 
 @pytest.mark.parametrize("fault", [Line.cut, Line.black_hole])
