@@ -271,6 +271,18 @@ async def test_a_no_on_the_page_of_the_decision_is_answered_to_the_client_and_re
     answer = await client.post(PAGE, data=asked | {"consent": consent_on(page), "decision": "deny"})
     assert told(answer)["error"] == "access_denied"
     assert await consents(client, person) == []
+    assert (await allow(client, page, asked)).status_code == 401, "the decision is made"
+
+
+async def test_a_no_ends_no_other_decision_that_waits(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, partner: Partner
+) -> None:
+    person, other, asked = await join(), await register(settings, client), partner.request(VERIFIER)
+    page, second = [await log_in_for(client, person, asked) for _ in range(2)]
+    for given, consent in ((asked, consent_on(second)), (asked, ""), (other.request(VERIFIER), consent_on(page))):
+        answer = await client.post(PAGE, data=given | {"consent": consent, "decision": "deny"})
+        assert told(answer)["error"] == "access_denied"
+    assert (await allow(client, page, asked)).status_code == 302
 
 
 @pytest.mark.parametrize("name", ["email", "password", "challenge", "second_factor", "consent", "decision"])

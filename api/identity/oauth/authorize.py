@@ -26,7 +26,7 @@ from api.identity.context import Identity, IdentityContext
 from api.identity.login import NO_STORE
 from api.identity.oauth.clients import scopes_of
 from api.identity.oauth.forms import BadForm, answered, bad_form, failed, form_of, oauth_request, query_of
-from api.identity.oauth.server import Answer, OAuthServer, serve, serve_within
+from api.identity.oauth.server import Answer, OAuthServer, serve_within
 from db.identity import accounts, consents
 from db.identity.accounts import Account
 from db.identity.clients import Client
@@ -114,7 +114,7 @@ async def decide(request: Request, context: Identity) -> Response:
         given = await form_of(request, free=_OURS)
         asked = _asked(given)
         if given.get("decision") != "allow":
-            return answered(await serve(context, lambda server: _answer(server, request, asked, None)), request)
+            return await _deny(context, asked, given.get("consent", ""))
         if given.get("consent"):
             return await _allow(context, asked, given["consent"])
         if given.get("challenge"):
@@ -181,12 +181,26 @@ async def _go_on(
     return _rendered(wishes, asked, _Form(consent=word, email=account.profile.email))
 
 
+async def _deny(context: IdentityContext, asked: Mapping[str, str], word: str) -> Response:
+    """Back to the client with the person's refusal, which uses up the word, if there is one."""
+    async with context.engine.begin() as connection:
+        await _decider(connection, context, word)
+        wishes = await _wishes(connection, context, asked)
+        await consents.decide(connection, word, wishes.client.id)
+        answer = await serve_within(connection, context, lambda server: _answer(server, context.request, asked, None))
+    return answered(answer, context.request)
+
+
+async def _decider(connection: AsyncConnection, context: IdentityContext, word: str) -> Account | None:
+    """The person who may decide by this word, locked first: a reset or an erasure between ends what waits."""
+    user_id = await consents.waiting(connection, word)
+    return await accounts.locked(connection, context.vault, user_id) if user_id else None
+
+
 async def _allow(context: IdentityContext, asked: Mapping[str, str], word: str) -> Response:
     """Back to the client, with what a person allows who has logged in some minutes before."""
     async with context.engine.begin() as connection:
-        user_id = await consents.waiting(connection, word)
-        # The person's row first: a reset or an erasure that comes between ends what waits.
-        account = await accounts.locked(connection, context.vault, user_id) if user_id else None
+        account = await _decider(connection, context, word)
         wishes = await _wishes(connection, context, asked)
         logged_in = await consents.decide(connection, word, wishes.client.id)
         if account and logged_in:
