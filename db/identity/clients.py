@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.identity.tables import ClientRow
+from db.identity.tables import ClientRow, ConsentRow
 from domain.identity import Role, Scope, SigningAlgorithm
 
 
@@ -74,14 +74,18 @@ async def add(
 
 
 async def end(connection: AsyncConnection, client_id: UUID) -> bool:
-    """End a client, and with it every token that it holds; False if there is no such live client."""
+    """End a client with every token that it holds and what people have allowed it; False if it is not live."""
     ended = await connection.execute(
         update(ClientRow)
         .where(ClientRow.id == client_id, ClientRow.ended_at.is_(None))
         .values(ended_at=func.now())
         .returning(ClientRow.id)
     )
-    return ended.one_or_none() is not None
+    if ended.one_or_none() is None:
+        return False
+    # The client's row is locked first, as where a person allows something: no consent is added beside this.
+    await connection.execute(delete(ConsentRow).where(ConsentRow.client_id == client_id))
+    return True
 
 
 async def set_id_token_algorithm(connection: AsyncConnection, client_id: UUID, algorithm: SigningAlgorithm) -> bool:

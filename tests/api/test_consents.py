@@ -15,6 +15,8 @@ import psycopg
 import pytest
 
 from config.settings import Settings
+from db.engine import open_engine
+from db.identity import clients
 from domain.identity import Scope
 from tests.api.conftest import Join
 from tests.api.partners import PAGE, Partner, allow, bearer, consent_on, log_in_for, register, told
@@ -209,6 +211,20 @@ async def test_a_person_who_ends_a_grant_ends_its_client_s_unused_codes(
     assert (await partner.exchange(unused, VERIFIER)).json()["error"] == "invalid_grant"
     for app, code in others:
         assert (await app.exchange(code, VERIFIER)).status_code == 200
+
+
+async def test_what_people_have_allowed_a_client_ends_with_it(
+    settings: Settings, client: httpx2.AsyncClient, join: Join, partner: Partner, superuser: psycopg.Connection
+) -> None:
+    person, kept = await join(), await register(settings, client)
+    for app in (partner, kept):
+        await app.tokens_of(person)
+    engine = open_engine(settings.database_url("identity"), serves_callers=False)
+    async with engine.begin() as connection:
+        assert await clients.end(connection, partner.id)
+    await engine.dispose()
+    stored = superuser.execute("SELECT client_id FROM consents WHERE user_id = %s", [person.id]).fetchall()
+    assert stored == [(kept.id,)]
 
 
 async def test_consents_are_in_the_export_of_their_owner(

@@ -180,6 +180,23 @@ async def test_no_token_is_issued_beside_the_end_of_its_client(
     assert await asking is None
 
 
+async def test_what_a_person_allows_beside_the_end_of_its_client_is_deleted(
+    identity: AsyncEngine, watcher: psycopg.Connection, belongings: Belongings
+) -> None:
+    async def beside() -> bool:
+        async with identity.begin() as connection:
+            return await clients.end(connection, belongings.client_id)
+
+    async with identity.begin() as connection:
+        assert await accounts.locked(connection, VAULT, belongings.user_id)
+        assert await connection.run_sync(clients.find, belongings.client_id)
+        ending = asyncio.create_task(beside())
+        await eventually(lambda: a_session_waits(watcher))
+        await consents.give(connection, belongings.user_id, belongings.client_id, {Scope.OPENID})
+    assert await ending
+    assert watcher.execute("SELECT FROM consents").fetchall() == []
+
+
 def a_session_waits(watcher: psycopg.Connection) -> bool:
     query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     return bool(watcher.execute(query).fetchall())
