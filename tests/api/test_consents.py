@@ -108,9 +108,12 @@ async def test_an_app_that_another_can_pretend_to_be_asks_each_time(
         app = await register(settings, client, is_public=is_public, redirect_uri=redirect_uri)
         asked = app.request(VERIFIER, **where)
         page = await log_in_for(client, person, asked)
+        assert ("remembers what you allow" in page.text) is not is_asked
         assert (await allow(client, page, asked)).status_code == 302
         again = await log_in_for(client, person, asked)
         assert (again.status_code == 200) is is_asked
+        remembered = {each["client_id"] for each in await consents(client, person)}
+        assert (str(app.id) in remembered) is not is_asked
 
 
 async def test_a_public_client_on_the_web_is_remembered(

@@ -70,11 +70,13 @@ class _Wishes(NamedTuple):
 
     Attributes:
         asks_always: The person decides even if all of it was allowed before.
+        is_itself: No other program can pretend to be the client, so what is allowed is remembered.
     """
 
     client: Client
     scopes: frozenset[Scope]
     asks_always: bool
+    is_itself: bool
 
 
 @router.get(
@@ -204,7 +206,8 @@ async def _allow(context: IdentityContext, asked: Mapping[str, str], word: str) 
         wishes = await _wishes(connection, context, asked)
         logged_in = await consents.decide(connection, word, wishes.client.id)
         if account and logged_in:
-            await consents.give(connection, account.id, wishes.client.id, wishes.scopes)
+            if wishes.is_itself:
+                await consents.give(connection, account.id, wishes.client.id, wishes.scopes)
             return await _back(connection, context, asked, logged_in, account, "client.allowed")
     return await _page(context, asked, _Form("Your log-in has expired. Log in again."))
 
@@ -219,7 +222,8 @@ async def _page(context: IdentityContext, asked: Mapping[str, str], form: _Form)
 def _rendered(wishes: _Wishes, asked: Mapping[str, str], form: _Form) -> HTMLResponse:
     words = [_WORDS[scope] for scope in sorted(wishes.scopes)]
     template = _PAGES.get_template("authorize.html")
-    page = template.render(style=_STYLE, client=wishes.client.name, wishes=words, asked=asked, form=form)
+    shown = {"client": wishes.client.name, "wishes": words, "is_remembered": wishes.is_itself}
+    page = template.render(style=_STYLE, asked=asked, form=form, **shown)
     return HTMLResponse(page, 401 if form.failure else 200, headers=_HEADERS)
 
 
@@ -237,7 +241,8 @@ async def _wishes(connection: AsyncConnection, context: IdentityContext, asked: 
     client, scope = await serve_within(connection, context, check)
     # Another program on the person's machine can take a public client's name and any address but one of the web.
     is_itself = client.secret_hash is not None or asked["redirect_uri"].startswith("https:")
-    return _Wishes(client, scopes_of(scope), "consent" in asked.get("prompt", "").split() or not is_itself)
+    asks_always = "consent" in asked.get("prompt", "").split() or not is_itself
+    return _Wishes(client, scopes_of(scope), asks_always, is_itself)
 
 
 async def _back(
