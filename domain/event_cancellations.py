@@ -76,7 +76,7 @@ class Progress(_Frozen):
 
 
 class Failing(_Frozen):
-    """Refunds that come to nothing: they do not start, fail, or are refused. Each round tries them again.
+    """Refunds that come to nothing: they do not start, fail, are refused, or stay unaccepted. Each round tries again.
 
     Attributes:
         rounds: How many rounds in a row, before the present one, had such refunds.

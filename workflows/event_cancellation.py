@@ -207,8 +207,8 @@ class EventCancellation:
     async def _start(self, request: RefundRequest) -> None:
         try:
             child = await start_refund(request)
-        except WorkflowAlreadyStartedError:
-            self._running.discard(request.id)  # an earlier run has started it, and it still runs
+        except WorkflowAlreadyStartedError:  # by an earlier run; an accepted one's booking would not be in the page
+            self._came_to_nothing(request, "runs, but is not accepted")
         except Exception as error:  # whatever it is, it must not stop the refunds of all other bookings
             self._came_to_nothing(request, f"does not start: {_said(error)}")
         else:

@@ -67,3 +67,12 @@ class RefusedRefund:
     @workflow.run
     async def run(self, request: RefundRequest) -> RefundOutcome:
         return RefundOutcome(body_sha256="", problem=NOT_ALLOWED)
+
+
+@workflow.defn(name="Refund")
+class StuckRefund:
+    """A refund that runs, and is never accepted."""
+
+    @workflow.run
+    async def run(self, request: RefundRequest) -> None:
+        await workflow.wait_condition(lambda: False)
