@@ -97,9 +97,33 @@ async def test_a_cancellation_started_again_ends_the_attention_that_its_row_show
     assert event.flags == [(False, 1)]
 
 
+@pytest.mark.parametrize("is_known", [True, False], ids=["by its request", "by its row"])
+async def test_a_cancellation_started_again_needs_attention_until_its_refunds_succeed(
+    skipping: WorkflowEnvironment, is_known: bool
+) -> None:
+    event = OneBooking()
+    event.needs_attention = True
+    async with cancelling(skipping, event, RefusedRefund, Failing(is_shown=is_known), begins=not is_known) as saga:
+        await skipping.sleep(LONG)
+        assert event.flags == [(True, 1)]  # so that the search attribute of the new workflow has it too
+        status, details = await shown(saga)
+        assert status == "needs_attention"
+        assert details.startswith("NEEDS ATTENTION: 1 refund(s) come to nothing, in ")
+        event.is_paid_back = True
+        await saga.result()
+    assert [needed for needed, _ in event.flags] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("rounds", "is_shown"),
-    [([1], False), ([1, 1, 1], False), ([1, 1, 1, 1], True), ([3, 1, 2, 5], True), ([1, 1, 1, 0, 1], False)],
+    [
+        ([1], False),
+        ([1, 1, 1], False),
+        ([1, 1, 1, 1], True),
+        ([3, 1, 2, 5], True),
+        ([1, 1, 1, 0, 1], False),
+        ([1, 1, 1, 1, 0], False),
+    ],
     ids=str,
 )
 def test_only_rounds_in_a_row_are_counted(rounds: list[int], is_shown: bool) -> None:
