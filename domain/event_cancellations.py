@@ -76,7 +76,7 @@ class Progress(_Frozen):
 
 
 class Failing(_Frozen):
-    """Refunds that come to nothing: they do not start, fail, or are refused. Each round tries them again.
+    """Refunds that come to nothing: they do not start, fail, are refused, or stay unaccepted. Each round tries again.
 
     Attributes:
         rounds: How many rounds in a row, before the present one, had such refunds.
@@ -95,9 +95,13 @@ class Failing(_Frozen):
         return self.model_copy(update={"refunds": self.refunds + 1, "why": self.why if self.refunds else why})
 
     def after_the_round(self, *, bearable: int) -> Failing:
-        """At the end of a round: operators are asked for help after more than so many rounds in a row."""
+        """At the end of a round: operators are asked for help after more than so many rounds in a row.
+
+        They are asked until a round without such refunds, also if the count of rounds is lost with a workflow.
+        """
         rounds = self.rounds + 1 if self.refunds else 0
-        return Failing(rounds=rounds, why=self.why if rounds else "", is_shown=rounds > bearable)
+        is_shown = rounds > bearable or (self.is_shown and rounds > 0)
+        return Failing(rounds=rounds, why=self.why if rounds else "", is_shown=is_shown)
 
 
 class Cancellation(_Frozen):

@@ -158,7 +158,8 @@ class EventCancellation:
                 return
         await local_step(InventoryActivities.stop_selling, event, "stop sales")
         begun = Begun(event_id=event_id, requested_by=self._request.requested_by)
-        await local_step(CancellationActivities.begin_cancellation, begun, "begin")
+        is_shown = await local_step(CancellationActivities.begin_cancellation, begun, "begin")
+        self._failing = self._failing.model_copy(update={"is_shown": bool(is_shown)})  # None from a 0.1.0 worker
         await service_step(CATALOGUE, CatalogueActivities.mark_cancelled, change, "cancel the event")
         self._sales_are_stopped = True
 
@@ -207,8 +208,8 @@ class EventCancellation:
     async def _start(self, request: RefundRequest) -> None:
         try:
             child = await start_refund(request)
-        except WorkflowAlreadyStartedError:
-            self._running.discard(request.id)  # an earlier run has started it, and it still runs
+        except WorkflowAlreadyStartedError:  # by an earlier run; an accepted one's booking would not be in the page
+            self._came_to_nothing(request, "runs, but is not accepted")
         except Exception as error:  # whatever it is, it must not stop the refunds of all other bookings
             self._came_to_nothing(request, f"does not start: {_said(error)}")
         else:
@@ -269,13 +270,14 @@ class EventCancellation:
     async def _end_round(self, progress: Progress) -> None:
         """After some rounds in a row in which refunds came to nothing, ask operators for help; else stop asking."""
         was_shown, refunds = self._failing.is_shown, self._failing.refunds
+        is_found = workflow.info().typed_search_attributes.get(STATUS) is not None  # not in a workflow started again
         self._failing = Failing() if progress.is_over else self._failing.after_the_round(bearable=_BEARABLE_ROUNDS)
         self._show(progress)
         if self._failing.is_shown:
             why = f"{refunds} refund(s) come to nothing, in {self._failing.rounds} rounds now: {self._failing.why}"
             workflow.logger.error("an event cancellation needs attention", extra={"why": why})
             workflow.set_current_details(f"NEEDS ATTENTION: {why}")
-        if self._failing.is_shown is not was_shown:
+        if self._failing.is_shown is not was_shown or (self._failing.is_shown and not is_found):
             await self._ask_for_help()
 
     async def _ask_for_help(self) -> None:

@@ -65,10 +65,14 @@ class CancellationActivities:
         self._engine = engine
 
     @activity.defn
-    async def begin_cancellation(self, order: Begun) -> None:
-        """Record that the event's cancellation is under way. Beginning it again resumes a paused one."""
+    async def begin_cancellation(self, order: Begun) -> bool:
+        """Record that the event's cancellation is under way. Beginning it again resumes a paused one.
+
+        Returns:
+            Whether it waits for an operator since an earlier beginning.
+        """
         async with self._engine.begin() as connection:
-            await event_cancellations.begin(connection, order.event_id, order.requested_by)
+            return await event_cancellations.begin(connection, order.event_id, order.requested_by)
 
     @activity.defn
     async def open_bookings(self, page: Page) -> list[OpenBooking]:

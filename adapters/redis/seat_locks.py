@@ -31,6 +31,8 @@ from redis.asyncio import Redis
 
 _LOADING_TAKES = timedelta(seconds=5)  # at most; after that, another process may load
 _LARGE = 1000  # claims; encoding so many would block the event loop
+# The scripts know a sold place by the end that these give it. After one of them is raised, the places sold before would
+# count as held: stop all workers and unlink the events' keys (seatwright:{*) before processes with the new value start.
 _EPOCH_OUTLASTS_START = timedelta(days=7)
 _PLACES_OUTLAST_EPOCH = timedelta(hours=1)
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

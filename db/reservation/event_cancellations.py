@@ -27,11 +27,16 @@ _OPEN = (
 )
 
 
-async def begin(connection: AsyncConnection, event_id: UUID, requested_by: UUID) -> None:
-    """Record that an event's cancellation is under way. Starting it again resumes a paused one."""
+async def begin(connection: AsyncConnection, event_id: UUID, requested_by: UUID) -> bool:
+    """Record that an event's cancellation is under way. Starting it again resumes a paused one.
+
+    Returns:
+        Whether it waits for an operator since an earlier start.
+    """
     made = insert(CancellationRow).values(event_id=event_id, requested_by=requested_by)
-    again = {"paused": False, "needs_attention": False, "over_at": None}
-    await connection.execute(made.on_conflict_do_update(index_elements=["event_id"], set_=again))
+    again = {"paused": False, "over_at": None}
+    begun = made.on_conflict_do_update(index_elements=["event_id"], set_=again)
+    return (await connection.execute(begun.returning(CancellationRow.needs_attention))).scalar_one()
 
 
 async def note_paused(connection: AsyncConnection, event_id: UUID, paused: bool) -> None:

@@ -108,18 +108,19 @@ async def test_a_cancellation_that_needs_attention_counts_until_it_needs_none(re
         gauge = REGISTRY.get_sample_value("seatwright_sagas_needing_attention")
         return gauge, found[0].needs_attention, {each.needs_attention for each in under_way if each.event_id == event}
 
-    async def change(what: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+    async def change(what: Callable[[AsyncConnection], Awaitable[bool | None]]) -> bool | None:
         async with reservation.begin() as connection:
-            await what(connection)
+            return await what(connection)
 
     for each in (event, other):
-        await change(partial(event_cancellations.begin, event_id=each, requested_by=event))
+        assert await change(partial(event_cancellations.begin, event_id=each, requested_by=event)) is False
     assert await counted() == (0, False, {False})
     for needs_attention in (True, True, False, True):
         await change(partial(event_cancellations.flag, event_id=event, needs_attention=needs_attention))
         assert await counted() == (needs_attention, needs_attention, {needs_attention})
-    await change(partial(event_cancellations.begin, event_id=event, requested_by=event))
-    assert await counted() == (0, False, {False})
+        begun = await change(partial(event_cancellations.begin, event_id=event, requested_by=event))
+        assert begun is needs_attention
+        assert await counted() == (needs_attention, needs_attention, {needs_attention})
 
 
 async def test_a_cancelled_event_gives_back_what_exchanges_have_kept(reservation: AsyncEngine) -> None:

@@ -22,19 +22,27 @@ from workflows.ids import event_cancellation_workflow_id
 
 @asynccontextmanager
 async def cancelling(
-    environment: WorkflowEnvironment, event: OneBooking, refund: type, failing: Failing | None = None
+    environment: WorkflowEnvironment,
+    event: OneBooking,
+    refund: type,
+    failing: Failing | None = None,
+    *,
+    begins: bool = False,
 ) -> AsyncIterator[WorkflowHandle[Any, Any]]:
-    """Run the cancellation, whose sales have stopped."""
+    """Run the cancellation, whose sales have stopped unless it `begins`."""
     id = uuid4()
     command = CancelEvent(
-        event_id=id, requested_by=uuid4(), attempts=1, sales_are_stopped=True, failing=failing or Failing()
+        event_id=id, requested_by=uuid4(), attempts=1, sales_are_stopped=not begins, failing=failing or Failing()
     )
-    async with Worker(
-        environment.client,
-        task_queue=queues.RESERVATION,
-        workflows=[EventCancellation, refund],
-        activities=methods_of(event),
-        workflow_runner=WORKFLOW_RUNNER,
+    async with (
+        Worker(environment.client, task_queue=queues.CATALOGUE, activities=methods_of(event)),
+        Worker(
+            environment.client,
+            task_queue=queues.RESERVATION,
+            workflows=[EventCancellation, refund],
+            activities=methods_of(event),
+            workflow_runner=WORKFLOW_RUNNER,
+        ),
     ):
         yield await environment.client.start_workflow(
             EventCancellation.run, command, id=event_cancellation_workflow_id(id), task_queue=queues.RESERVATION

@@ -14,7 +14,7 @@ import workflows.refund
 from domain.event_cancellations import Failing
 from domain.refunds import RefundRequest
 from temporal.search_attributes import STATUS
-from tests.workflows.cancelling import FailedRefund, OneBooking, RefusedRefund
+from tests.workflows.cancelling import FailedRefund, OneBooking, RefusedRefund, StuckRefund
 from tests.workflows.refunds_in_vain import cancelling
 from tests.workflows.test_time import skipping
 from workflows.refund import RefundWorkflow
@@ -35,20 +35,27 @@ async def breaks(request: RefundRequest) -> None:
 
 
 @pytest.mark.parametrize(
-    ("refund", "starts", "why"),
+    ("refund", "starts", "flagged_in", "why"),
     [
-        (FailedRefund, False, "does not start: RuntimeError: no such namespace (ValueError: it was deleted)"),
+        (FailedRefund, False, 4, "does not start: RuntimeError: no such namespace (ValueError: it was deleted)"),
         (
             FailedRefund,
             True,
+            4,
             "has failed: ChildWorkflowError: Child Workflow execution failed (ApplicationError: the disk",
         ),
-        (RefusedRefund, True, "is refused: The policy does not allow it."),
+        (RefusedRefund, True, 4, "is refused: The policy does not allow it."),
+        (StuckRefund, True, 5, "runs, but is not accepted"),  # the first round starts it
     ],
-    ids=["does not start", "fails", "is refused"],
+    ids=["does not start", "fails", "is refused", "is stuck"],
 )
 async def test_refunds_that_come_to_nothing_in_four_rounds_need_attention(
-    skipping: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch, refund: type, starts: bool, why: str
+    skipping: WorkflowEnvironment,
+    monkeypatch: pytest.MonkeyPatch,
+    refund: type,
+    starts: bool,
+    flagged_in: int,
+    why: str,
 ) -> None:
     if not starts:
         monkeypatch.setattr(workflows.refund, "start_refund", breaks)
@@ -56,7 +63,7 @@ async def test_refunds_that_come_to_nothing_in_four_rounds_need_attention(
     async with cancelling(skipping, event, refund) as saga:
         await skipping.sleep(LONG)
         status, details = await shown(saga)
-        assert event.flags == [(True, 4)]
+        assert event.flags == [(True, flagged_in)]
         assert event.rounds > 5
         assert status == "needs_attention"
         assert details.startswith("NEEDS ATTENTION: 1 refund(s) come to nothing, in ")
@@ -90,9 +97,33 @@ async def test_a_cancellation_started_again_ends_the_attention_that_its_row_show
     assert event.flags == [(False, 1)]
 
 
+@pytest.mark.parametrize("is_known", [True, False], ids=["by its request", "by its row"])
+async def test_a_cancellation_started_again_needs_attention_until_its_refunds_succeed(
+    skipping: WorkflowEnvironment, is_known: bool
+) -> None:
+    event = OneBooking()
+    event.needs_attention = True
+    async with cancelling(skipping, event, RefusedRefund, Failing(is_shown=is_known), begins=not is_known) as saga:
+        await skipping.sleep(LONG)
+        assert event.flags == [(True, 1)]  # so that the search attribute of the new workflow has it too
+        status, details = await shown(saga)
+        assert status == "needs_attention"
+        assert details.startswith("NEEDS ATTENTION: 1 refund(s) come to nothing, in ")
+        event.is_paid_back = True
+        await saga.result()
+    assert [needed for needed, _ in event.flags] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("rounds", "is_shown"),
-    [([1], False), ([1, 1, 1], False), ([1, 1, 1, 1], True), ([3, 1, 2, 5], True), ([1, 1, 1, 0, 1], False)],
+    [
+        ([1], False),
+        ([1, 1, 1], False),
+        ([1, 1, 1, 1], True),
+        ([3, 1, 2, 5], True),
+        ([1, 1, 1, 0, 1], False),
+        ([1, 1, 1, 1, 0], False),
+    ],
     ids=str,
 )
 def test_only_rounds_in_a_row_are_counted(rounds: list[int], is_shown: bool) -> None:
