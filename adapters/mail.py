@@ -81,6 +81,10 @@ class _Connection(aiosmtplib.SMTP):
             raise aiosmtplib.SMTPDataError(taken.code, taken.message)
         return taken
 
+    async def rset(self, **_: Any) -> aiosmtplib.SMTPResponse:
+        """Send nothing: after a refusal the connection ends, and a server that stalls here would hide the refusal."""
+        return aiosmtplib.SMTPResponse(aiosmtplib.SMTPStatus.completed, "")
+
 
 class MailServer:
     """An SMTP server; its connections stay open for the next mail."""

@@ -19,7 +19,7 @@ class BuyerDetails(_Frozen):
         phone: E.164.
         identity_number: Of a national identity card or passport.
         country: ISO 3166-1 alpha-2.
-        ip: The address from which the buyer pays, as the API sees it.
+        ip: The public IPv4 address from which the buyer pays, as the API sees it.
     """
 
     name: str | None = None

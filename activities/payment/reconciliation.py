@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from time import monotonic
 from uuid import UUID
 
 import structlog
 from prometheus_client import Gauge
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
@@ -33,6 +35,8 @@ from domain.reconciliation import (
 _AT_ONCE = 100  # bookings
 _MOST_DAYS = 14  # that are made up for after an outage
 _KEPT = timedelta(days=2 * _MOST_DAYS)  # lines of a report: longer than any day may be due
+_PRUNED_AT_ONCE = 1000  # lines
+_PRUNING = 60.0  # seconds
 _NO_BOOKING = UUID(int=0)
 
 _open = Gauge(
@@ -90,10 +94,19 @@ class ReconciliationActivities:
                 for booking in suspects:
                     found += await self._look_up(order, booking)
                 looked_up, after = looked_up + len(suspects), suspects[-1]
-        result = await self._finish(order, found, looked_up)
-        async with self._engine.begin() as connection:
-            await reconciliation.prune(connection, order.provider, _KEPT)
+            result = await self._finish(order, found, looked_up)
+            await self._prune(order.provider)
         return result
+
+    async def _prune(self, provider: str) -> None:
+        """Delete old lines for a while; the next run goes on, also after a failure."""
+        pruned, until = _PRUNED_AT_ONCE, monotonic() + _PRUNING
+        try:
+            while pruned == _PRUNED_AT_ONCE and monotonic() < until:
+                async with self._engine.begin() as connection:
+                    pruned = await reconciliation.prune(connection, provider, _KEPT, _PRUNED_AT_ONCE)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("movements_not_pruned", provider=provider, error=type(error).__name__)
 
     async def _strangers(self, order: ReconcileDay) -> list[Difference]:
         async with self._engine.connect() as connection:

@@ -43,9 +43,11 @@ async def seal_buyer(
 
 
 def _address_of(request: Request) -> str | None:
-    """The address from which the request comes, an IPv4 address as one."""
+    """The public IPv4 address from which the request comes; None for all others, which providers refuse or misread."""
     try:
         address = ipaddress.ip_address(request.client.host if request.client else "")
     except ValueError:
         return None
-    return str(getattr(address, "ipv4_mapped", None) or address)
+    address = getattr(address, "ipv4_mapped", None) or address
+    is_public = address.version == 4 and address.is_global and not address.is_multicast
+    return str(address) if is_public else None

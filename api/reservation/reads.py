@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
+import structlog
 from fastapi import Depends
 
 from adapters.internal.personal_data import Purpose
@@ -26,6 +28,8 @@ from domain.problems import ProblemType, Refused
 from domain.refunds import Refund
 
 STAFF = frozenset({Role.SUPPORT, Role.OPERATOR})
+
+log = structlog.get_logger()
 
 
 async def find_booking(context: ReservationContext, booking_id: UUID) -> Booking | None:
@@ -146,20 +150,32 @@ async def page_of(
     return await with_deadline(read())
 
 
-async def refunds_of(context: ReservationContext, booking: Booking) -> list[Refund]:
-    """A booking's refunds, oldest first, with the reasons of a buyer who is not erased.
-
-    Raises:
-        Refused: UNAVAILABLE: The identity service, which opens the reasons, gives no proper answer.
-    """
+async def refunds_of(context: ReservationContext, booking: Booking, *, strict: bool = True) -> list[Refund]:
+    """A booking's refunds, oldest first, with the reasons of a buyer who is not erased; see `with_reasons`."""
 
     async def read() -> list[Refund]:
         async with context.engine.connect() as connection:
             return await refunds.of_booking(connection, booking.id)
 
-    found = await with_deadline(read())
+    return await with_reasons(context, booking, await with_deadline(read()), strict=strict)
+
+
+async def with_reasons(
+    context: ReservationContext, booking: Booking, found: Sequence[Refund], *, strict: bool = False
+) -> list[Refund]:
+    """Refunds of one booking with what persons gave as their reasons, empty where it cannot be opened.
+
+    Raises:
+        Refused: UNAVAILABLE: `strict`, and the identity service, which opens the reasons, gives no proper answer.
+    """
     sealed = [each.sealed_reason for each in found if each.sealed_reason]
-    opened = await context.personal_data.open(booking.user_id, Purpose.REFUND_REASON, sealed) if sealed else None
+    try:
+        opened = await context.personal_data.open(booking.user_id, Purpose.REFUND_REASON, sealed) if sealed else None
+    except Refused as refused:
+        if strict:
+            raise
+        log.warning("reasons_not_opened", booking=str(booking.id), error=refused.problem.detail)
+        opened = None
     reasons = iter(opened or ())
     return [each.model_copy(update={"reason": next(reasons, "")}) if each.sealed_reason else each for each in found]
 

@@ -273,16 +273,28 @@ async def finish(connection: AsyncConnection, provider: str, day: date, found: S
 # A day that is fetched once more, as for an operator, keeps its lines until it is compared once more.
 _PRUNE = text(
     """
-    DELETE FROM provider_movements line USING reconciled_days compared
-    WHERE line.provider = :provider AND line.kept_at < now() - CAST(:age AS interval)
-      AND compared.provider = line.provider AND compared.day = line.day AND compared.finished_at >= line.kept_at
+    WITH old AS MATERIALIZED (
+        SELECT line.provider, line.reference, line.kind
+        FROM provider_movements line JOIN reconciled_days compared USING (provider, day)
+        WHERE line.provider = :provider AND line.kept_at < now() - CAST(:age AS interval)
+          AND compared.finished_at >= line.kept_at
+          AND NOT EXISTS (SELECT FROM reconciliation_differences found
+                          WHERE found.provider = line.provider AND found.day = line.day AND found.resolved_at IS NULL)
+        LIMIT :limit FOR UPDATE OF line SKIP LOCKED
+    )
+    DELETE FROM provider_movements line USING old
+    WHERE (line.provider, line.reference, line.kind) = (old.provider, old.reference, old.kind)
     """
 )
 
 
-async def prune(connection: AsyncConnection, provider: str, age: timedelta) -> int:
-    """Delete lines that have been compared and are older than `age`; how many. Their day can be fetched again."""
-    return (await connection.execute(_PRUNE, {"provider": provider, "age": age})).rowcount
+async def prune(connection: AsyncConnection, provider: str, age: timedelta, limit: int) -> int:
+    """Delete some lines that are older than `age`, of days that have been compared and have no open difference.
+
+    Returns:
+        How many; fewer than `limit` if no others are left. Their day can be fetched again.
+    """
+    return (await connection.execute(_PRUNE, {"provider": provider, "age": age, "limit": limit})).rowcount
 
 
 async def days_due(connection: AsyncConnection, provider: str, until: date, at_most: int) -> list[date]:

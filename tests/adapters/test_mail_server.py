@@ -36,6 +36,8 @@ def connect(port: int) -> MailServer:
         ("stuck", Deferred),
         ("busy", Deferred),
         ("sulky", Deferred),
+        ("grim", Undeliverable),
+        ("sour", Undeliverable),
         ("rude", Deferred),
         ("deaf", Unconfirmed),
         ("gone", Unconfirmed),

@@ -116,9 +116,9 @@ def a_context(settings: Settings, client: PersonalDataClient, host: str) -> Rese
 @pytest.mark.parametrize(
     ("host", "ip"),
     [
-        ("203.0.113.7", "203.0.113.7"),
-        ("::ffff:203.0.113.7", "203.0.113.7"),
-        ("2001:db8::1", "2001:db8::1"),
+        ("8.8.8.8", "8.8.8.8"),
+        ("::ffff:8.8.8.8", "8.8.8.8"),
+        ("2001:4860:4860::8888", None),
         ("testclient", None),
     ],
 )

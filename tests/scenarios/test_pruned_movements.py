@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from temporalio.testing import ActivityEnvironment
 
 from domain.reconciliation import ReconcileDay
 from tests.scenarios.reconciliation_harness import ReconciliationHarness, step, today
@@ -38,6 +41,11 @@ async def _age(harness: ReconciliationHarness, age: timedelta, *, compared: bool
             await connection.execute(text(change), {"age": age, "day": today()})
 
 
+async def _resolve(harness: ReconciliationHarness) -> None:
+    """Resolve all differences of today."""
+    await harness.rows("UPDATE reconciliation_differences SET resolved_at = now() WHERE day = :day", day=today())
+
+
 async def _lines(harness: ReconciliationHarness) -> int:
     return len(await harness.rows("SELECT reference FROM provider_movements WHERE day = :day", day=today()))
 
@@ -48,20 +56,37 @@ async def _compare_another_day(harness: ReconciliationHarness) -> None:
 
 
 @at_stripe
-@pytest.mark.parametrize(("age", "stays"), [(timedelta(0), True), (timedelta(days=27), True), (OLD, False)])
-async def test_lines_of_a_report_go_when_no_run_may_ask_for_them_any_more(
-    harness: ReconciliationHarness, age: timedelta, stays: bool
+@pytest.mark.parametrize(
+    ("age", "is_open", "stays"),
+    [
+        (timedelta(0), False, True),
+        (timedelta(days=27), False, True),
+        (OLD, False, False),
+        (OLD, True, True),
+    ],
+)
+@pytest.mark.parametrize("at_once", [1, 1000])
+async def test_lines_of_a_report_go_when_no_run_and_no_operator_asks_for_them_any_more(
+    harness: ReconciliationHarness,
+    age: timedelta,
+    is_open: bool,
+    stays: bool,
+    at_once: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("activities.payment.reconciliation._PRUNED_AT_ONCE", at_once)
     booking = uuid4()
     await harness.taken_there(booking)
     assert await harness.differ(booking) == [MISSING_HERE]
     before = await _lines(harness)
     await _age(harness, age)
+    if not is_open:
+        await _resolve(harness)
     for _ in range(2):
         await _compare_another_day(harness)
         assert await _lines(harness) == (before if stays else 0)
     open_ones = "SELECT kind FROM reconciliation_differences WHERE subject = :id AND resolved_at IS NULL"
-    assert len(await harness.rows(open_ones, id=str(booking))) == 1, "what was found stays open"
+    assert len(await harness.rows(open_ones, id=str(booking))) == is_open, "what was found is as it was"
     if stays:
         await step(harness.steps.find_differences, ReconcileDay(provider=harness.provider, day=today()))
         assert len(await harness.rows(open_ones, id=str(booking))) == 1, "and is found again from the kept lines"
@@ -86,8 +111,44 @@ async def test_a_day_that_is_fetched_again_keeps_its_lines_until_it_is_compared(
     await harness.taken_there(booking)
     assert await harness.differ(booking) == [MISSING_HERE]
     await _age(harness, OLD)
+    await _resolve(harness)
     await step(harness.steps.fetch_list, ReconcileDay(provider=harness.provider, day=today()))
     before = await _lines(harness)
     await _age(harness, OLD - timedelta(hours=1), compared=False)
     await _compare_another_day(harness)
     assert await _lines(harness) == before
+
+
+@at_stripe
+@pytest.mark.parametrize("error", [OperationalError("DELETE", {}, OSError()), TimeoutError()])
+async def test_a_failed_deletion_of_old_lines_leaves_the_result_of_the_comparison(
+    harness: ReconciliationHarness, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("db.payment.reconciliation.prune", fail)
+    booking = uuid4()
+    await harness.taken_there(booking)
+    assert await harness.differ(booking) == [MISSING_HERE]
+
+
+@at_stripe
+async def test_a_long_deletion_of_old_lines_heartbeats(
+    harness: ReconciliationHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats, counted = list[object](), list[int]()
+
+    async def prune(*_: object) -> int:
+        before = len(beats)
+        await asyncio.sleep(0.5)
+        counted.append(len(beats) - before)
+        return 0
+
+    monkeypatch.setattr("activities.payment.heartbeats._INTERVAL", 0.05)
+    monkeypatch.setattr("db.payment.reconciliation.prune", prune)
+    worker = ActivityEnvironment()
+    worker.on_heartbeat = lambda *details: beats.append(details)
+    await worker.run(harness.steps.find_differences, ReconcileDay(provider=harness.provider, day=today()))
+    [during] = counted
+    assert during > 1

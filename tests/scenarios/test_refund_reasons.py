@@ -14,6 +14,7 @@ from domain.identity import Role
 from domain.problems import Refused
 from tests.platform_client import PlatformClient
 from tests.scenarios.test_erasure import PASSWORD
+from tests.scenarios.test_exchange import refused_as
 from tests.scenarios.test_outcomes import Registered, register
 from tests.webhooks import rows
 
@@ -71,6 +72,18 @@ async def test_the_reason_of_a_refund_for_an_erased_buyer_is_not_kept(
     assert [each["reason"] for each in await support.refunds(booking)] == [""]
 
 
+async def test_a_repetition_with_another_reason_is_the_same_refund_and_keeps_the_first_reason(
+    platform: PlatformClient,
+) -> None:
+    person, event, key = await register(platform), await platform.event(), str(uuid4())
+    booking = str((await person.bought(event, "A-1-1"))["id"])
+    first = await person.refund(booking, reason="Ada is ill.", key=key)
+    again = await person.refund(booking, reason="Bob is ill.", key=key)
+    assert (again.status_code, again.json()["id"], again.json()["reason"]) == (202, first.json()["id"], "Ada is ill.")
+    other = await person.refund(booking, reason="Ada is ill.", key=key, tickets=[str(uuid4())])
+    assert refused_as(other) == (422, "idempotency-key-reused")
+
+
 async def test_reasons_of_an_earlier_version_are_sealed_and_those_of_erased_buyers_go(
     platform: PlatformClient, settings: Settings
 ) -> None:
@@ -84,7 +97,9 @@ async def test_reasons_of_an_earlier_version_are_sealed_and_those_of_erased_buye
     await seal_reasons(settings)
     assert rows(settings, _STORED, booking, of="reservation") == first, "a repetition changes nothing"
     for each in (booking, other):
-        assert "Ada" not in str(rows(settings, _STORED, each, of="reservation"))
+        [[stored]] = rows(settings, _STORED, each, of="reservation")
+        assert "Ada" not in stored
+        assert orjson.loads(stored)["body_sha256"] == "", "it had a digest of the reason"
     assert [each["reason"] for each in await person.refunds(booking)] == ["Ada is ill."]
     assert [each["reason"] for each in await platform.new_buyer(Role.SUPPORT).refunds(other)] == [""]
 

@@ -17,7 +17,8 @@ class MoodyServer:
     """The part of an address before its hyphen is the mood in which the server meets its recipient.
 
     `later` always gets 451, `twice` gets it two times, `silent` gets no answer, `never` gets 550, `hangup` gets the
-    end of the connection. `full` gets 452 for the mail; so does `sulky`, and no answer after that. `stuck` gets no
+    end of the connection. `full` gets 452 for the mail; so does `sulky`, and no answer after that. `grim` gets 550 and
+    no answer after that, `sour` the same with 554 for the mail. `stuck` gets no
     answer to DATA, `busy` gets 451 there, and `rude` the end of the connection. `slow` gets the mail before the server
     says so, of `deaf` it never says so, and `gone` gets the mail and the end of the connection. All others get it.
 
@@ -26,7 +27,7 @@ class MoodyServer:
         texts: What was taken, in the same order.
         tries: How often each recipient was named.
         is_healed: All get their mails.
-        is_sulking: The last mail was that of a `sulky` one.
+        is_sulking: The last mail was that of a `sulky`, `grim` or `sour` one.
     """
 
     def __init__(self) -> None:
@@ -51,16 +52,18 @@ class MoodyServer:
             hang_up(server)
         if mood == "later" or (mood == "twice" and self.tries[address] <= 2):
             return "451 4.7.1 greylisted"
-        if mood == "never":
+        self.is_sulking = mood in ("sulky", "grim", "sour")
+        if mood in ("never", "grim"):
             return "550 5.1.1 no such person"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         mood = self.mood(envelope.rcpt_tos[0])
-        self.is_sulking = mood == "sulky"
         if mood in ("full", "sulky"):
             return "452 4.2.2 mailbox full"
+        if mood == "sour":
+            return "554 5.7.1 spam"
         self.received += envelope.rcpt_tos
         assert isinstance(envelope.original_content, bytes)
         self.texts.append(envelope.original_content)

@@ -15,7 +15,7 @@ from api.http.schemas import RequestModel
 from api.reservation.answers import refusal
 from api.reservation.booking_saga import about
 from api.reservation.context import ReservationContext
-from api.reservation.reads import STAFF
+from api.reservation.reads import STAFF, with_reasons
 from api.reservation.schemas import RefundBody
 from config.settings import secret
 from db.reservation.refunds import refunds
@@ -27,10 +27,9 @@ from workflows.refund import RefundWorkflow
 
 
 class _Whole(RequestModel):
-    """All that makes two requests the same."""
+    """All that makes two requests the same: the digest is kept in clear, so it has nothing of the sealed reason."""
 
     booking_id: UUID
-    reason: str
     tickets: tuple[UUID, ...]
     waive_policy: bool
 
@@ -44,30 +43,30 @@ async def refund(
         Refused: The refund is not allowed, or its outcome is not known.
     """
     request = _request(context, caller, booking, body, key)
-    made = await _made(context, caller, booking, request, body.reason)
-    return made.model_copy(update={"reason": body.reason})  # the digest says that it is the same
+    known = await with_deadline(_prepare(context, request))
+    if known is None:
+        try:
+            return await _made(context, caller, booking, request, body.reason)
+        except WorkflowClosed:
+            known = await _current(context, request)
+    [made] = await with_reasons(context, booking, [known])
+    return made
 
 
 async def _made(
     context: ReservationContext, caller: Principal, booking: Booking, request: RefundRequest, reason: str
 ) -> Refund:
-    known = await with_deadline(_prepare(context, request))
-    if known:
-        return known
     sealed = await context.personal_data.seal(booking.user_id, Purpose.REFUND_REASON, reason)
     request = request.model_copy(update={"sealed_reason": sealed})
     if request.cause is RefundCause.STAFF:
         action = "refund.policy-waived" if request.waives_policy else "refund.ordered"
         await context.recorder.record(caller, action, f"booking/{booking.id}", reason=reason)
-    try:
-        outcome = await _start(context, request)
-    except WorkflowClosed:
-        return await _current(context, request)
+    outcome = await _start(context, request)
     refuse_other_body(outcome.body_sha256, request.body_sha256)
     if outcome.refund is None:
         assert outcome.problem is not None
         raise refusal(outcome.problem)
-    return outcome.refund
+    return outcome.refund.model_copy(update={"reason": reason})
 
 
 def check_waiver(caller: Principal, booking: Booking, waive_policy: bool) -> None:
@@ -89,7 +88,7 @@ def _request(
 ) -> RefundRequest:
     check_waiver(caller, booking, body.waive_policy)
     tickets = tuple(sorted(set(body.tickets)))
-    whole = _Whole(booking_id=booking.id, reason=body.reason, tickets=tickets, waive_policy=body.waive_policy)
+    whole = _Whole(booking_id=booking.id, tickets=tickets, waive_policy=body.waive_policy)
     return RefundRequest(
         id=refund_id_for(caller.user_id, key, secret(context.settings.booking_id_secret)),
         booking_id=booking.id,

@@ -36,6 +36,6 @@ async def in_clear(connection: AsyncConnection, *, limit: int) -> Sequence[Reaso
 
 
 async def replace(connection: AsyncConnection, refund_id: UUID, sealed: str | None) -> None:
-    """Keep a reason sealed, or not at all."""
-    kept = {"reason": "", "sealed_reason": sealed}
+    """Keep a reason sealed, or not at all, and no digest of it in clear."""
+    kept = {"reason": "", "sealed_reason": sealed, "body_sha256": ""}
     await connection.execute(update(RefundRow).where(RefundRow.id == refund_id).values(kept))
