@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -11,6 +12,9 @@ from adapters.internal.client import InternalClient
 from domain.booking_details import BookingDetails
 from domain.bookings import BookingStatus
 from domain.refunds import Refund
+
+STRICT: Final = "handling=strict"
+"""`Prefer` (RFC 7240) of a call that wants no refunds rather than some whose reasons cannot be opened now."""
 
 
 class _Page(BaseModel):
@@ -49,11 +53,11 @@ class BookingHistoryClient:
         """The refunds of these bookings, with their reasons.
 
         Raises:
-            Refused: UNAVAILABLE: The reservation service gives no proper answer.
+            Refused: UNAVAILABLE: The reservation service gives no proper answer, or cannot open the reasons now.
         """
         found: list[Refund] = []
         for booking in filter(_has_refunds, bookings):
-            path, headers = f"/v1/bookings/{booking.id}/refunds", {"Authorization": authorization}
+            path, headers = f"/v1/bookings/{booking.id}/refunds", {"Authorization": authorization, "Prefer": STRICT}
             found += (await self._reservation.get(path, _Refunds, headers=headers)).refunds
         return found
 

@@ -150,7 +150,7 @@ async def page_of(
     return await with_deadline(read())
 
 
-async def refunds_of(context: ReservationContext, booking: Booking, *, strict: bool = True) -> list[Refund]:
+async def refunds_of(context: ReservationContext, booking: Booking, *, strict: bool = False) -> list[Refund]:
     """A booking's refunds, oldest first, with the reasons of a buyer who is not erased; see `with_reasons`."""
 
     async def read() -> list[Refund]:

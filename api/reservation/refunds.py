@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response, status
+from typing import Annotated
 
+from fastapi import APIRouter, Header, Response, status
+
+from adapters.internal.bookings import STRICT
 from api.auth.guards import Buyer
 from api.http.idempotency import IdempotencyKey
 from api.http.problems import documented
@@ -53,9 +56,12 @@ async def post_refund(
     summary="List a booking's refunds, oldest first",
     responses=documented(ProblemType.NOT_FOUND, ProblemType.UNAVAILABLE),
 )
-async def get_refunds(booking: ReadableBooking, context: Reservation) -> RefundList:
+async def get_refunds(
+    booking: ReadableBooking, context: Reservation, prefer: Annotated[str, Header(include_in_schema=False)] = ""
+) -> RefundList:
     """Each has its `state`: `pending`, `needs_attention` or `succeeded`.
 
-    A reason that a person gave is stored sealed with the buyer's key; it is empty once the buyer is erased.
+    A reason that a person gave is stored sealed with the buyer's key. It is empty once the buyer is erased, and
+    while it cannot be opened.
     """
-    return RefundList(refunds=await refunds_of(context, booking))
+    return RefundList(refunds=await refunds_of(context, booking, strict=prefer == STRICT))

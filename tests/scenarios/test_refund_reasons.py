@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import orjson
 import pytest
+from pydantic import BaseModel
 
+from adapters.internal.bookings import BookingHistoryClient
+from adapters.internal.client import InternalClient
 from adapters.internal.personal_data import PersonalDataClient, Purpose
 from cli.migrate import seal_reasons
 from config.settings import Settings, secret
 from domain.identity import Role
-from domain.problems import Refused
+from domain.problems import ProblemType, Refused
+from tests.api.test_boundaries import serving
 from tests.platform_client import PlatformClient
 from tests.scenarios.test_erasure import PASSWORD
 from tests.scenarios.test_exchange import refused_as
@@ -70,6 +76,38 @@ async def test_the_reason_of_a_refund_for_an_erased_buyer_is_not_kept(
     [[stored]] = rows(settings, _STORED, booking, of="reservation")
     assert "Ada" not in stored
     assert [each["reason"] for each in await support.refunds(booking)] == [""]
+
+
+async def test_refunds_are_read_without_reasons_while_identity_is_away_but_not_exported(
+    platform: PlatformClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person, booking = await a_refund(platform, "Ada is ill.")
+    authorization, path = person.headers["Authorization"], f"/v1/bookings/{booking}/refunds"
+    exported: Any = SimpleNamespace(id=booking, refunded=5000)
+    history = BookingHistoryClient("http://reservation.test")
+    async with serving(settings, "reservation") as client:
+
+        async def get(_: InternalClient, path: str, answer: type[BaseModel], headers: dict[str, str]) -> BaseModel:
+            given = await client.get(path, headers=headers)
+            if given.status_code != 200:
+                raise Refused(ProblemType.UNAVAILABLE, str(given.status_code))
+            return answer.model_validate_json(given.content)
+
+        monkeypatch.setattr(InternalClient, "get", get)
+        [refund] = await history.refunds_of_caller(authorization, [exported])
+        assert refund.reason == "Ada is ill."
+        monkeypatch.setattr(PersonalDataClient, "open", _away)
+        answer = await client.get(path, headers=person.headers)
+        assert answer.status_code == 200, answer.text
+        [read] = answer.json()["refunds"]
+        assert (read["id"], read["amount"], read["reason"]) == (str(refund.id), refund.amount, "")
+        with pytest.raises(Refused, match="503"):
+            await history.refunds_of_caller(authorization, [exported])
+    await history.close()
+
+
+async def _away(*_: object) -> None:
+    raise Refused(ProblemType.UNAVAILABLE, "The identity service does not answer.")
 
 
 async def test_a_repetition_with_another_reason_is_the_same_refund_and_keeps_the_first_reason(
