@@ -233,9 +233,10 @@ class _Timeline:
 
     def _upsert_workflow_search_attributes(self, event: HistoryEvent, _: _Revealed) -> dict[str, Any] | None:
         attributes = event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
-        if STATUS.name not in attributes:
+        data = attributes[STATUS.name].data if STATUS.name in attributes else b""
+        if not data:  # not changed, or taken back: it is shown no more
             return None
-        status = str(json.loads(attributes[STATUS.name].data))
+        status = str(json.loads(data))
         problem = self._last_problem if status == "needs_attention" else None
         return {"kind": "status", "what": status, "problem": problem}
 

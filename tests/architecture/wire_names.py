@@ -175,10 +175,9 @@ def redis_keys() -> Iterator[str]:
             yield from (f"redis-key …{found[2:]}" for found in texts(tree) if KEY_PATTERN.fullmatch(found))
             yield from (f"redis-key {found}" for found in key_constants(tree))
             yield from (f"redis-key {OWN_PREFIX}:limits/…{word}…" for word in awaited_words(tree))
-    for path in ROOT.rglob("*.lua"):
-        if not path.relative_to(ROOT).parts[0].startswith("."):
-            for found in LUA_KEY.findall(path.read_text()):
-                yield "redis-key …" + re.sub(r" \.\. (?!')[\w.\[\]]+", "{}", found).replace(" .. ", "").replace("'", "")
+    for script in (path for package in packages() for path in (ROOT / package).rglob("*.lua")):
+        for found in LUA_KEY.findall(script.read_text()):
+            yield "redis-key …" + re.sub(r" \.\. (?!')[\w.\[\]]+", "{}", found).replace(" .. ", "").replace("'", "")
 
 
 def imported(tree: ast.Module) -> set[str]:

@@ -53,6 +53,8 @@ ALLOWED: dict[str, set[str]] = {
     "PUT /v1/users/{user_id}/roles": {"operator"},
     "GET /internal/v1/users/{user_id}/contact": set(),
     "GET /internal/v1/users/{user_id}/mail-tokens/{token_id}": set(),
+    "POST /internal/v1/users/{user_id}/sealed": set(),
+    "POST /internal/v1/users/{user_id}/opened": set(),
 }
 OF_SOLD_EVENT = ("/sales", "/cancellation")
 BODIES: dict[str, dict[str, Any]] = {
