@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated
 from uuid import UUID
 
@@ -15,10 +15,11 @@ from cli import audit_log
 from cli.keys import in_identity, record
 from config.settings import Settings, settings
 from db.identity import accounts, rewrapping, second_factors
-from db.identity.accounts import HashedNames
 from db.identity.audit_log import of_user
-from db.identity.rewrapping import Progress
+from db.identity.vault import Vault
 from domain.identity import Role
+
+_Paged = Callable[[AsyncConnection, Vault, UUID], Awaitable[tuple[int, UUID | None]]]
 
 people_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Roles, lost second factors, keys for personal data."
@@ -88,27 +89,23 @@ def _with_all_keys(work: Callable[[Settings], Coroutine[None, None, int]]) -> in
 
 async def _rewrap_all(settings: Settings) -> int:
     await audit_log.record(settings, "personal-data.rewrapped", "user_keys")
-    vault, wrapped = open_vault(settings), 0
-    after: UUID | None = rewrapping.FIRST
-    while after is not None:
-
-        async def page(connection: AsyncConnection, after: UUID = after) -> Progress:
-            return await rewrapping.rewrap(connection, vault, after)
-
-        done = await audit_log.in_identity(settings, page)
-        wrapped, after = wrapped + done.wrapped, done.after
-    return wrapped
+    return await _in_pages(settings, rewrapping.rewrap, rewrapping.FIRST)
 
 
 async def _hash_all_names(settings: Settings) -> int:
     await audit_log.record(settings, "personal-data.names-hashed", "users")
+    return await _in_pages(settings, accounts.hash_names, accounts.FIRST)
+
+
+async def _in_pages(settings: Settings, work: _Paged, first: UUID) -> int:
+    """Do all pages, each in a transaction of its own; how many rows were changed."""
     vault, changed = open_vault(settings), 0
-    after: UUID | None = accounts.FIRST
+    after: UUID | None = first
     while after is not None:
 
-        async def page(connection: AsyncConnection, after: UUID = after) -> HashedNames:
-            return await accounts.hash_names(connection, vault, after)
+        async def page(connection: AsyncConnection, after: UUID = after) -> tuple[int, UUID | None]:
+            return await work(connection, vault, after)
 
-        done = await audit_log.in_identity(settings, page)
-        changed, after = changed + done.changed, done.after
+        of_page, after = await audit_log.in_identity(settings, page)
+        changed += of_page
     return changed

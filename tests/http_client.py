@@ -20,7 +20,7 @@ def http_client(base_url: str = "", *, timeout: float = _ANSWER_SECONDS, **more:
 def patient_client(base_url: str) -> httpx2.AsyncClient:
     """A client for tests that disturb no server: it repeats a call that is `unavailable`, since nothing was done.
 
-    On a slow machine a server of ours may answer later than the API waits for it.
+    On a slow machine one of our servers may answer later than the API waits for it.
     """
     return http_client(base_url, transport=_Patient(verify=False, limits=httpx2.Limits(max_connections=400)))
 

@@ -55,7 +55,7 @@ def one_proof(password: str | None, info: ValidationInfo) -> str | None:
 
 
 def proof_token(settings: Settings, provider: str, subject: str) -> FreshLogIn:
-    """The proof for a person who has just logged in with the provider as `subject`."""
+    """The proof of a fresh log-in with the provider as `subject`."""
     return FreshLogIn(proof_token=seal_note(settings, {"provider": provider, "subject": subject}, _ABOUT))
 
 

@@ -33,7 +33,7 @@ class Consent(NamedTuple):
 
 
 class LoggedIn(NamedTuple):
-    """A person who has logged in on the page; `logged_in_at` is None for this transaction."""
+    """A person after the log-in on the page; `logged_in_at` is None for this transaction."""
 
     user_id: UUID
     logged_in_at: datetime | None = None
@@ -79,7 +79,7 @@ def forget_all(connection: Connection, user_id: UUID) -> None:
 
 
 async def wait(connection: AsyncConnection, user_id: UUID, client_id: UUID) -> str:
-    """A word with which the person, who has just logged in, can decide about the client."""
+    """A word with which the person can decide about the client after the log-in."""
     row = PendingConsentRow
     await connection.execute(delete(row).where(row.user_id == user_id, row.logged_in_at <= func.now() - _PENDING))
     word = secrets.token_urlsafe(32)

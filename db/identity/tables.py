@@ -279,7 +279,7 @@ class ConsentRow(Base):
 
 
 class PendingConsentRow(Base):
-    """A person who has logged in on the page of a client, and has not decided yet; deleted by the decision."""
+    """A person after the log-in on the page of a client, before the decision, which deletes it."""
 
     __tablename__ = "pending_consents"
 

@@ -19,20 +19,12 @@ from adapters.payment.stripe.gateway import StripeGateway
 from db.engine import open_engine
 from domain.money import Money
 from sandbox.testing import API_KEY, ROOT, SandboxProcess, free_port
-from stack import Stack
-from tests.own_redis import own_redis
 from tests.workers.conftest import ServiceDatabase, databases, service_database, templates
 
 __all__ = ["databases", "service_database", "templates"]
 
 PRICE = Money(amount=5000, currency="EUR")
 LATE = 20  # calls that a busy machine may have made or heard late; without a shared limit it would be all 80 at once
-
-
-@pytest.fixture(scope="module")
-def redis_url(stack: Stack) -> Iterator[str]:
-    with own_redis(stack, "limits") as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

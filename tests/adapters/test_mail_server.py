@@ -14,6 +14,7 @@ import pytest
 
 from adapters.mail import Deferred, Mail, MailServer, Unconfirmed, Undeliverable
 from domain.problems import ProblemType, Refused
+from tests.waiting import eventually
 from tests.workers.mail_server import SILENCE, MoodyServer, moody_server
 
 
@@ -79,7 +80,7 @@ async def test_a_wait_that_ends_after_the_text_leaves_the_mail_in_doubt() -> Non
 
 async def _cancelled(moody: MoodyServer, to: str) -> asyncio.Task[None]:
     sending = asyncio.create_task(connect(moody.port).send(a_mail(to), seconds=SILENCE, accepting=SILENCE))
-    await asyncio.sleep(0.3)
+    await eventually(lambda: moody.is_silent)
     sending.cancel()
     return sending
 
@@ -118,8 +119,9 @@ async def test_a_server_that_was_restarted_gets_the_mail_on_a_new_connection() -
     async with moody_server() as moody:
         server = connect(moody.port)
         await server.send(a_mail("ann"))
-        await server._idle[-1].quit()
-        await asyncio.sleep(0.05)
+        ended = server._idle[-1]
+        await ended.quit()
+        await eventually(lambda: not ended.is_connected)
         await server.send(a_mail("bob"))
         await server.close()
     assert moody.received == ["ann-1@example.test", "bob-1@example.test"]

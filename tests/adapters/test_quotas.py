@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 
 from adapters.redis.charge_quota import Charge, ChargeQuota
 from adapters.redis.hold_quota import Hold, HoldCaps, HoldQuota
 from api.reservation import charge_quota
 from domain.problems import ProblemType, Refused
-from stack import Stack
-from tests.own_redis import own_redis
 
 CAPS = HoldCaps(
     live=2, unproven_live=1, unpaid=9, address_places=20, unproven_address_places=6, payment=timedelta(seconds=60)
 )
-
-
-@pytest.fixture(scope="module")
-def redis_url(stack: Stack) -> Iterator[str]:
-    with own_redis(stack, "quotas") as url:
-        yield url
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = Redis.from_pool(BlockingConnectionPool.from_url(redis_url, max_connections=50))
-    yield client
-    await client.aclose()
 
 
 def a_hold(**of: Any) -> Hold:

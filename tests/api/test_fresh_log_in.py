@@ -32,7 +32,7 @@ class Outsider(NamedTuple):
 
 
 async def came(browser: httpx2.AsyncClient, provider: str) -> Outsider:
-    """A new person, who has registered by the provider."""
+    """A new person, registered by the provider."""
     email, subject = f"{uuid4()}@example.test", str(uuid4())
     tokens = (await log_in_outside(browser, provider, email, subject)).json()
     return Outsider(email, subject, {"Authorization": f"Bearer {tokens['access_token']}"})
@@ -130,7 +130,7 @@ async def _unlinked(browser: httpx2.AsyncClient, provider: str, who: Outsider) -
 
 
 async def _link_token(browser: httpx2.AsyncClient, provider: str, who: Outsider) -> str:
-    """A note of ours for another purpose, about an account at the provider that is linked by now."""
+    """A note that we made for another purpose, about an account at the provider that is linked by now."""
     token = str((await log_in_outside(browser, provider, who.email, str(uuid4()))).json()["link_token"])
     linked = await browser.post("/v1/me/outside-accounts", json={"link_token": token}, headers=who.headers)
     assert linked.status_code == 204

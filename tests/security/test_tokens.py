@@ -104,7 +104,7 @@ def key_for_id_tokens(tokens: AccessTokens) -> RSAKey:
 
 
 def by_key_for_id_tokens(tokens: AccessTokens) -> str:
-    """A good signature of ours, but of a key that signs id tokens alone."""
+    """Our own good signature, but by a key that signs id tokens alone."""
     key = key_for_id_tokens(tokens)
     return jwt.encode(header(tokens, alg="RS256", kid=key.kid), claims(tokens), key, algorithms=["RS256"])
 

@@ -27,6 +27,7 @@ class MoodyServer:
         texts: What was taken, in the same order.
         tries: How often each recipient was named.
         is_healed: All get their mails.
+        is_silent: A client has come to the point where it gets no answer.
         is_sulking: The last mail was that of a `sulky`, `grim` or `sour` one.
     """
 
@@ -36,7 +37,12 @@ class MoodyServer:
         self.tries: Counter[str] = Counter()
         self.port = 0
         self.is_healed = False
+        self.is_silent = False
         self.is_sulking = False
+
+    async def say_nothing(self) -> None:
+        self.is_silent = True
+        await asyncio.sleep(SILENCE)
 
     def mood(self, address: str) -> str:
         return "good" if self.is_healed else address.partition("-")[0]
@@ -47,7 +53,7 @@ class MoodyServer:
         self.tries[address] += 1
         mood = self.mood(address)
         if mood == "silent":
-            await asyncio.sleep(SILENCE)
+            await self.say_nothing()
         if mood == "hangup":
             hang_up(server)
         if mood == "later" or (mood == "twice" and self.tries[address] <= 2):
@@ -67,8 +73,10 @@ class MoodyServer:
         self.received += envelope.rcpt_tos
         assert isinstance(envelope.original_content, bytes)
         self.texts.append(envelope.original_content)
-        if mood in ("slow", "deaf"):
-            await asyncio.sleep(LATE if mood == "slow" else SILENCE)
+        if mood == "slow":
+            await asyncio.sleep(LATE)
+        if mood == "deaf":
+            await self.say_nothing()
         if mood == "gone":
             hang_up(server)
         return "250 OK"
@@ -81,7 +89,7 @@ class _MoodySMTP(SMTP):
         moody = self.event_handler
         assert isinstance(moody, MoodyServer)
         if moody.is_sulking:
-            await asyncio.sleep(SILENCE)
+            await moody.say_nothing()
         await super().smtp_RSET(arg)
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 -- the library finds it by this name
@@ -90,7 +98,7 @@ class _MoodySMTP(SMTP):
         assert self.envelope
         match moody.mood(self.envelope.rcpt_tos[0]):
             case "stuck":
-                await asyncio.sleep(SILENCE)
+                await moody.say_nothing()
             case "rude":
                 hang_up(self)
             case "busy":

@@ -200,7 +200,7 @@ async def _decider(connection: AsyncConnection, context: IdentityContext, word: 
 
 
 async def _allow(context: IdentityContext, asked: Mapping[str, str], word: str) -> Response:
-    """Back to the client, with what a person allows who has logged in some minutes before."""
+    """Back to the client, with what a person allows some minutes after the log-in."""
     async with context.engine.begin() as connection:
         account = await _decider(connection, context, word)
         wishes = await _wishes(connection, context, asked)

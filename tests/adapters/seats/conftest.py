@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from uuid import UUID, uuid4
 
 import pytest
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 
 from adapters.redis.seat_locks import SeatLocks
-from stack import Stack
 from tests.adapters.seats.places import NOTHING, STARTS
-from tests.own_redis import own_redis
-
-
-@pytest.fixture(scope="module")
-def redis_url(stack: Stack) -> Iterator[str]:
-    with own_redis(stack, "locks") as url:
-        yield url
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = Redis.from_pool(BlockingConnectionPool.from_url(redis_url, max_connections=50))
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture
