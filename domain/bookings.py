@@ -181,6 +181,18 @@ class PaymentCommand(_Frozen):
     buyer: SealedBuyer | None = None
 
 
+class PaymentId(_Frozen):
+    """By what a repeated command to pay is recognized.
+
+    Attributes:
+        command: The id of the update, which comes from the caller's key.
+        body_sha256: As in `BookingRequest`.
+    """
+
+    command: str
+    body_sha256: str
+
+
 class PaymentOutcome(_Frozen):
     """The answer to a command to pay.
 

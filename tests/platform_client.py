@@ -12,6 +12,7 @@ import httpx2
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import ResetReapplyExcludeType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 
@@ -183,8 +184,9 @@ class PlatformClient:
         only = cast(Client, _Starting(self.temporal, saga.id))
         await recover_workflows(engine, only, booking_policy(self.settings), overdue)
 
-    async def reset(self, handle: WorkflowHandle[Any, Any]) -> None:
-        """Reset a workflow to its beginning, as an operator can."""
+    async def reset(self, handle: WorkflowHandle[Any, Any], *, without_updates: bool = False) -> None:
+        """Reset a workflow to its beginning, as an operator can; its updates come again unless they are left out."""
+        left_out = [ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE] if without_updates else []
         await self.temporal.workflow_service.reset_workflow_execution(
             ResetWorkflowExecutionRequest(
                 namespace=self.settings.temporal_namespace,
@@ -192,6 +194,7 @@ class PlatformClient:
                 reason="an operator wants another try",
                 workflow_task_finish_event_id=4,
                 request_id=str(uuid4()),
+                reset_reapply_exclude_types=left_out,
             )
         )
 

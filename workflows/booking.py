@@ -106,7 +106,7 @@ class BookingWorkflow(OperatorGate):
         """The seats are sold before the money is taken: a buyer who loses them has a payment voided, not refunded."""
         is_free = self._booking.amount == 0  # a provider takes no payment of nothing
         try:
-            await self._reservation.start_payment(self._policy.payment_window)
+            await self._reservation.start_payment(self._policy.payment_window, payment.stored_id)
             async with self._saga as saga:
                 if not is_free:
                     await saga.step("authorize", self._authorize(payment), undo=self._return_money)

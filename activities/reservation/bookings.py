@@ -26,7 +26,16 @@ from db.engine import autocommit
 from db.reservation import redis_sync
 from db.reservation.bookings import bookings, outcomes, reinstatement
 from db.reservation.bookings.bookings import identity
-from domain.bookings import OVER, PAID, Booking, BookingRequest, BookingStatus, HoldOutcome, seats_unavailable
+from domain.bookings import (
+    OVER,
+    PAID,
+    Booking,
+    BookingRequest,
+    BookingStatus,
+    HoldOutcome,
+    PaymentId,
+    seats_unavailable,
+)
 from domain.domain_events import (
     BookingActionRequired,
     BookingEvent,
@@ -50,9 +59,10 @@ class Step(BaseModel):
 
 
 class StartPayment(Step):
-    """Attributes: window: how long the attempt may keep the places."""
+    """Attributes: window: how long the attempt may keep the places; payment: by what its repeats are recognized."""
 
     window: timedelta
+    payment: PaymentId | None = None
 
 
 class RequireAction(Step):
@@ -204,7 +214,7 @@ class ReservationActivities:
             return BookingPaying(**identity(booking))
 
         try:
-            booking = await self._move(order, BookingStatus.PAYING, paying)
+            booking = await self._move(order, BookingStatus.PAYING, paying, payment=order.payment)
         except bookings.StaleStep:
             booking = await self.look(order.booking.id)
             if (booking.status, booking.version) != (BookingStatus.ACTION_REQUIRED, order.booking.version + 2):
@@ -324,11 +334,19 @@ class ReservationActivities:
         *,
         action_url: str | None = None,
         problem: Problem | None = None,
+        payment: PaymentId | None = None,
     ) -> Booking:
         known = order.booking
         async with self._engine.begin() as connection:
             return await bookings.move(
-                connection, known.id, version=known.version, to=to, tells=tells, action_url=action_url, problem=problem
+                connection,
+                known.id,
+                version=known.version,
+                to=to,
+                tells=tells,
+                action_url=action_url,
+                problem=problem,
+                payment=payment,
             )
 
     async def send_pending_redis_updates(self) -> None:

@@ -33,15 +33,7 @@ _REPEAT: Final = "The outcome is not known yet: repeat the call with the same Id
 
 
 class WorkflowClosed(Exception):
-    """The saga takes no commands any more: the database says how it ended.
-
-    Args:
-        after_order: It ended by the caller's own command, whose answer was lost on the way.
-    """
-
-    def __init__(self, *, after_order: bool = False) -> None:
-        super().__init__()
-        self.after_order = after_order
+    """The saga takes no commands any more: the database says how it ended."""
 
 
 class AnswerLost(Refused):

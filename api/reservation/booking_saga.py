@@ -9,7 +9,7 @@ from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
 from api.http.deadlines import with_deadline
-from api.http.sagas import AnswerLost, WorkflowClosed, answer, start_or_attach
+from api.http.sagas import AnswerLost, answer, start_or_attach
 from domain.bookings import (
     Booking,
     BookingRequest,
@@ -62,7 +62,7 @@ async def pay(temporal: Client, booking_id: UUID, command: PaymentCommand, *, ke
     """Send the payment command and wait for its outcome; the same key attaches to the same command.
 
     Raises:
-        WorkflowClosed: The booking has ended, and this key has not paid for it unless it is `after_order`.
+        WorkflowClosed: The booking has ended, and Temporal does not know the command.
         Refused: The saga does not accept the command, or the outcome is not known.
     """
     saga = temporal.get_workflow_handle(booking_workflow_id(booking_id))
@@ -72,10 +72,7 @@ async def pay(temporal: Client, booking_id: UUID, command: PaymentCommand, *, ke
         return await answer(sent, about=about(booking_id), wait=wait)
     except AnswerLost:
         again = saga.execute_update(BookingWorkflow.pay, command, id=key)
-    try:
-        return await answer(again, about=about(booking_id), wait=until - time.monotonic())
-    except WorkflowClosed:
-        raise WorkflowClosed(after_order=True) from None
+    return await answer(again, about=about(booking_id), wait=until - time.monotonic())
 
 
 async def why_not_paid(temporal: Client, booking_id: UUID, key: str) -> Problem | None:

@@ -89,7 +89,8 @@ class BookingRow(Base):
 
     `cancel_asked_at` stops a payment whose saga is busy with a step and cannot receive the buyer's cancel;
     `tickets_forbidden` stops an old worker while the payment is being returned. `action_url` is the provider's page
-    while the status is `action_required`; `payment_problem` is why the last payment came to nothing.
+    while the status is `action_required`; `payment_problem` is why the last payment came to nothing, and
+    `payment_command` the update that ordered it.
     """
 
     __tablename__ = "bookings"
@@ -111,6 +112,8 @@ class BookingRow(Base):
     tickets_forbidden: Mapped[bool] = mapped_column(server_default=text("false"))
     action_url: Mapped[str | None]
     payment_problem: Mapped[dict[str, Any] | None]
+    payment_command: Mapped[str | None]
+    payment_body_sha256: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     updated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 

@@ -35,6 +35,8 @@ def unexplained(orders: Sequence[Order], facts: Mapping[str, Fact], stray_money:
         lines = [*_of_booking(fact, of_booking, stray_money.get(booking, Money()))]
         for order in of_booking:
             lines += [*_of_order(order), *_of_last_answer(order, fact)]
+        if lines:
+            lines.append(f"answers: {'; '.join(map(_answers, of_booking))}")
         found += [f"{booking}: {line}" for line in lines]
     return found
 
@@ -102,6 +104,12 @@ def _lies(order: Order, answer: Answer, fact: Fact | None) -> Iterator[str]:
             yield "the tickets are others"
     if order.call == "cancel" and fact.status != "cancelled":
         yield f"it is {fact.status}"
+
+
+def _answers(order: Order) -> str:
+    """What the order was answered, call by call, so that the report of a run tells what its journal knows."""
+    known = (f"{each.at:.1f} s {each.problem or each.status or each.body.get('lost')}" for each in order.answers)
+    return f"{order.call} {', '.join(known)}"
 
 
 def _is_final(answer: Answer) -> bool:

@@ -321,15 +321,15 @@ async def impatient_api(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     await asyncio.to_thread(stack.stop, name)
 
 
-async def test_a_saga_with_a_lost_answer_completes_without_another_call(
+async def test_a_saga_with_a_lost_answer_completes_and_its_key_gets_the_tickets(
     platform: PlatformClient, impatient_api: httpx2.AsyncClient
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=600), platform.new_buyer()
+    event, buyer, key = await platform.event(hold_seconds=600), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     for operation in ("confirm", "capture"):
         await platform.provider.will("slow", operation, booking, delay_seconds=1.7)
 
-    unknown = await buyer.at(impatient_api).pay(booking)
+    unknown = await buyer.at(impatient_api).pay(booking, key=key)
     assert problem(unknown) == (503, "outcome-unknown")
     await eventually(lambda: platform.provider.in_flight(booking, "capture"))
     await platform.saga(booking).signal("provider_has_news")  # the server drops the task that ends the saga
@@ -337,6 +337,8 @@ async def test_a_saga_with_a_lost_answer_completes_without_another_call(
     await buyer.ends_as(booking, "confirmed")
     ended = await in_time(platform.saga(booking).result(), within=30)
     assert ended["status"] == "confirmed"
+    again = await buyer.pay(booking, key=key)
+    assert (again.status_code, len(again.json().get("tickets", ()))) == (200, 1), again.text
     assert await platform.provider.kept(booking) == 5000
     assert len(await platform.provider.calls(booking, "capture")) == 1
 

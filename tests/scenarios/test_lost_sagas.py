@@ -8,8 +8,6 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from audit.run import audit
 from config.settings import Settings
@@ -88,15 +86,7 @@ async def test_a_saga_that_was_reset_to_its_beginning_still_sells(platform: Plat
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     assert (await buyer.pay(booking, DECLINED_CARD)).status_code == 402
-    await platform.temporal.workflow_service.reset_workflow_execution(
-        ResetWorkflowExecutionRequest(
-            namespace=platform.settings.temporal_namespace,
-            workflow_execution=WorkflowExecution(workflow_id=platform.saga(booking).id),
-            reason="an operator wants another try",
-            workflow_task_finish_event_id=4,
-            request_id=booking,
-        )
-    )
+    await platform.reset(platform.saga(booking))
 
     async def pays() -> bool:
         return (await buyer.pay(booking)).status_code == 200

@@ -22,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
         StartPayment,
         Step,
     )
-    from domain.bookings import OVER, Booking, BookingRequest, BookingStatus, HoldOutcome
+    from domain.bookings import OVER, Booking, BookingRequest, BookingStatus, HoldOutcome, PaymentId
     from domain.problems import Problem, ProblemType
     from temporal.saga import Aborted, aborting
     from workflows.support import problems
@@ -88,13 +88,13 @@ class BookingState:
         end = self._end_of_hold
         await workflow.wait_condition(lambda: end.done() or unless())
 
-    async def start_payment(self, window: timedelta) -> None:
-        """Keep the places for as long as one payment may take.
+    async def start_payment(self, window: timedelta, payment: PaymentId) -> None:
+        """Keep the places for as long as one payment may take, and store which command it is.
 
         Raises:
             StateConflict: The booking has changed without this saga.
         """
-        request = StartPayment(booking=self.booking, window=window)
+        request = StartPayment(booking=self.booking, window=window, payment=payment)
         await self._change(ReservationActivities.start_payment, request, "keep the seats while paying")
 
     async def require_action(self, action_url: str | None) -> None:

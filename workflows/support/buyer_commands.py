@@ -6,7 +6,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from domain.bookings import OVER, Booking, BookingStatus, PaymentCommand, PaymentOutcome
+    from domain.bookings import OVER, Booking, BookingStatus, PaymentCommand, PaymentId, PaymentOutcome
     from domain.problems import Problem, ProblemType
     from temporal.saga import Aborted
     from workflows.support import problems
@@ -26,6 +26,11 @@ class PendingPayment:
         self.id = id
         self.command = command
         self.outcome: PaymentOutcome | None = None
+
+    @property
+    def stored_id(self) -> PaymentId:
+        """What the booking's row keeps of it, for repeats that come after this workflow has ended."""
+        return PaymentId(command=self.id, body_sha256=self.command.body_sha256)
 
 
 class BuyerCommands:

@@ -13,7 +13,7 @@ from api.auth.tokens import Principal
 from api.http.deadlines import with_deadline
 from api.http.idempotency import digest, refuse_other_body, update_id
 from api.http.problems import KINDS
-from api.http.sagas import WorkflowClosed
+from api.http.sagas import WorkflowClosed, after_order, unknown
 from api.reservation import booking_saga, charge_quota
 from api.reservation.answers import Answer, closed, refusal, refusal_of
 from api.reservation.booking_saga import about
@@ -22,9 +22,10 @@ from api.reservation.context import ReservationContext
 from api.reservation.reads import current_booking, require_own, with_details
 from api.reservation.schemas import PaymentBody
 from db.engine import autocommit
-from db.reservation.bookings import bookings
+from db.reservation.bookings import bookings, last_payment
+from db.reservation.bookings.last_payment import LastPayment
 from domain.booking_details import BookingDetails, NextAction
-from domain.bookings import ENDED, PAID, Booking, BookingStatus, PaymentCommand, PaymentOutcome
+from domain.bookings import ENDED, PAID, Booking, BookingStatus, PaymentCommand, PaymentId, PaymentOutcome
 from domain.money import Money
 from domain.problems import Problem, ProblemType, Refused
 from domain.providers import check_admitted
@@ -61,13 +62,41 @@ async def _pay(
     wait = context.settings.payment_wait
     try:
         outcome = await booking_saga.pay(context.temporal, booking_id, command, key=command_key, wait=wait)
-    except WorkflowClosed as ended:
-        booking = await current_booking(context, booking_id)
-        if ended.after_order and booking.status in PAID:
-            return Answer(await with_details(context, booking))
-        raise closed(booking) from None
+    except WorkflowClosed:
+        return await _answer_by_row(
+            context, booking_id, PaymentId(command=command_key, body_sha256=command.body_sha256)
+        )
     refuse_other_body(outcome.body_sha256, command.body_sha256)
     return await _answer(context, booking_id, outcome, command_key)
+
+
+async def _answer_by_row(context: ReservationContext, booking_id: UUID, payment: PaymentId) -> Answer[BookingDetails]:
+    """What came of a payment that Temporal has forgotten: its task was lost, or it ended long ago.
+
+    Raises:
+        Refused: It is not the booking's last payment, or it did not pay.
+    """
+    booking, last, problem = await _last_payment(context, booking_id)
+    if last is None or last.command != payment.command:
+        raise closed(booking)
+    refuse_other_body(last.body_sha256, payment.body_sha256)
+    if booking.status in PAID:
+        return Answer(await with_details(context, booking))
+    if problem and booking.status in ENDED:
+        raise _explained(booking, problem)
+    raise closed(booking)
+
+
+async def _last_payment(context: ReservationContext, booking_id: UUID) -> LastPayment:
+    async def find() -> LastPayment | None:
+        async with autocommit(context.engine) as connection:
+            return await last_payment.find(connection, booking_id)
+
+    with after_order(about(booking_id)):
+        found = await with_deadline(find())
+    if found is None:
+        raise unknown(about(booking_id))
+    return found
 
 
 async def _prepare(

@@ -21,7 +21,7 @@ from db.outbox import append
 from db.reservation import offers
 from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
 from db.reservation.tickets import tickets_of
-from domain.bookings import EDGES, OVER, PAID, Booking, BookingRequest, BookingStatus, seats_unavailable
+from domain.bookings import EDGES, OVER, PAID, Booking, BookingRequest, BookingStatus, PaymentId, seats_unavailable
 from domain.domain_events import BookingEvent, BookingHeld
 from domain.problems import Problem, ProblemType, Refused
 
@@ -33,7 +33,7 @@ class StaleStep(Exception):
 async def find(connection: AsyncConnection, booking_id: UUID) -> Booking | None:
     """The booking with its live tickets, or None."""
     row: Any = (await connection.execute(_FIND, {"of_booking": booking_id})).one_or_none()
-    return await _booking(connection, row) if row else None
+    return await with_tickets(connection, row) if row else None
 
 
 class ToBePaid(NamedTuple):
@@ -47,7 +47,7 @@ class ToBePaid(NamedTuple):
 async def find_to_be_paid(connection: AsyncConnection, booking_id: UUID) -> ToBePaid | None:
     """As `find`, with the conditions for a payment."""
     row: Any = (await connection.execute(_FIND_TO_BE_PAID, {"of_booking": booking_id})).one_or_none()
-    return ToBePaid(await _booking(connection, row), row.clock, row.providers) if row else None
+    return ToBePaid(await with_tickets(connection, row), row.clock, row.providers) if row else None
 
 
 _FIND = select(BookingRow).where(BookingRow.id == bindparam("of_booking"))
@@ -66,7 +66,8 @@ async def now(connection: AsyncConnection) -> datetime:
 _NOW = select(func.now())
 
 
-async def _booking(connection: AsyncConnection, row: Row[Any]) -> Booking:
+async def with_tickets(connection: AsyncConnection, row: Row[Any]) -> Booking:
+    """A booking as its row describes it, with its live tickets."""
     tickets = await tickets_of(connection, row.id) if row.status in PAID else ()
     return without_tickets(row).model_copy(update={"tickets": tickets})
 
@@ -217,6 +218,7 @@ async def move(
     tells: Callable[[Booking], BookingEvent],
     action_url: str | None = None,
     problem: Problem | None = None,
+    payment: PaymentId | None = None,
 ) -> Booking:
     """Bring a booking from its state at `version` to the state `to`, and append the domain event.
 
@@ -230,6 +232,7 @@ async def move(
         tells: Makes the domain event.
         action_url: Where the buyer has to act, for `action_required`.
         problem: Why the payment came to nothing, for `held` and for an end; None keeps the last known reason.
+        payment: The command that begins a payment, for `paying`; None keeps the last one.
 
     Raises:
         StaleStep: The booking is neither at `version` nor at `to`, or may not go there.
@@ -239,6 +242,11 @@ async def move(
         values["to_act_at"] = action_url
     if to in _UNPAID:
         values["came_to_nothing"] = problem.model_dump(mode="json") if problem else None
+    if to is BookingStatus.PAYING:
+        values |= {
+            "begun_by": payment.command if payment else None,
+            "of_body": payment.body_sha256 if payment else None,
+        }
     moved = await connection.execute(_moving(to), values)
     row = moved.one_or_none()
     if row is None:
@@ -261,6 +269,9 @@ def _moving(to: BookingStatus) -> ReturningUpdate[Any]:
         values["payment_problem"] = func.coalesce(why, BookingRow.payment_problem)
     elif to is not BookingStatus.NEEDS_ATTENTION:
         values["payment_problem"] = null()
+    if to is BookingStatus.PAYING:
+        values["payment_command"] = func.coalesce(bindparam("begun_by"), BookingRow.payment_command)
+        values["payment_body_sha256"] = func.coalesce(bindparam("of_body"), BookingRow.payment_body_sha256)
     changed = (
         update(BookingRow)
         .where(BookingRow.id == bindparam("of_booking"), BookingRow.version == bindparam("at_version"))
