@@ -13,12 +13,13 @@ from config.settings import Settings
 from db.identity.keys import StoredKey
 
 
-def access_tokens(settings: Settings) -> AccessTokens:
-    """An issuer with the current keys of the running API."""
+def access_tokens(settings: Settings, *, id_tokens: bool = False) -> AccessTokens:
+    """An issuer with the current keys of the running API; `id_tokens` adds the RSA keys, which are slow to read."""
     url = make_url(settings.database_url("identity")).set(drivername="postgresql").render_as_string(False)
     with psycopg.connect(url) as connection, connection.cursor(row_factory=class_row(StoredKey)) as cursor:
         tokens = AccessTokens(settings.api_url)
-        tokens.ring = ring(_stored(cursor, "signing_keys"), settings, _stored(cursor, "id_token_keys"))
+        rsa_keys = _stored(cursor, "id_token_keys") if id_tokens else []
+        tokens.ring = ring(_stored(cursor, "signing_keys"), settings, rsa_keys)
     return tokens
 
 

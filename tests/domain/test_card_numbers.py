@@ -6,6 +6,7 @@ import time
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from random import Random
 from uuid import UUID
 
@@ -52,12 +53,11 @@ GAPS = [
 GAPS += ["\u200b", "\u200d", "\u2060", "\u00ad", "\ufeff", "\u202e", "\ufe0f", "\u3164", "\u2800", "\0"]  # not seen
 
 
-@pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize("way", ["{}", "my card is {}, thank you", "x{}y", "pm_{}", "1 {} 12/29 123", "12/29: {}"])
-@pytest.mark.parametrize("gap", GAPS)
-def test_a_card_number_is_seen_however_it_is_written(number: str, way: str, gap: str) -> None:
-    written = gap.join(number[start : start + 4] for start in range(0, len(number), 4))
-    assert has_card_number(way.format(written))
+def test_a_card_number_is_seen_however_it_is_written(way: str) -> None:
+    for number, gap in product(NUMBERS, GAPS):
+        written = way.format(gap.join(number[start : start + 4] for start in range(0, len(number), 4)))
+        assert has_card_number(written), written
 
 
 @pytest.mark.parametrize("zero", ["\uff10", "\u0660", "\u0966", "\U0001d7ce"])

@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from api.auth.tokens import Principal
+from api.auth.tokens import AccessTokens, Principal
 from config.settings import Settings, secret
 from domain.identity import Role, Scope
 from tests.api.people import problem
@@ -76,12 +76,17 @@ async def client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def tokens(settings: Settings) -> AccessTokens:
+    return access_tokens(settings)
+
+
 @pytest.mark.parametrize("route", ROUTES, ids=names)
 async def test_a_route_admits_the_callers_that_it_declares_and_no_others(
-    settings: Settings, client: httpx2.AsyncClient, route: Route
+    settings: Settings, client: httpx2.AsyncClient, tokens: AccessTokens, route: Route
 ) -> None:
     for column in COLUMNS:
-        answer = await call(client, route, authorization(settings, column))
+        answer = await call(client, route, authorization(settings, tokens, column))
         if route.admits(column):
             assert answer.status_code != 401 or "anonymous" in route_kinds(route), column
             assert answer.status_code != 403, column
@@ -93,24 +98,24 @@ async def test_a_route_admits_the_callers_that_it_declares_and_no_others(
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.scopes is not None], ids=names)
 async def test_a_third_party_token_works_for_its_scopes_only(
-    settings: Settings, client: httpx2.AsyncClient, route: Route
+    client: httpx2.AsyncClient, tokens: AccessTokens, route: Route
 ) -> None:
     if route.admits("our processes"):
         return
     for scope in set(Scope) - {Scope.FIRST_PARTY}:
         partner = Principal(uuid4(), frozenset(Role), scopes=frozenset({scope}), client_id=uuid4())
-        answer = await call(client, route, f"Bearer {access_tokens(settings).issue(partner)}")
+        answer = await call(client, route, f"Bearer {tokens.issue(partner)}")
         assert (answer.status_code == 403) is (scope not in (route.scopes or ())), scope
         if answer.status_code == 403:
             assert answer.json()["error"] == "insufficient_scope"
 
 
-def authorization(settings: Settings, column: str) -> str | None:
+def authorization(settings: Settings, tokens: AccessTokens, column: str) -> str | None:
     if column == "anonymous":
         return None
     if column == "our processes":
         return f"Bearer {secret(settings.internal_token)}"
-    return f"Bearer {access_tokens(settings).issue(Principal(uuid4(), frozenset({Role(column)})))}"
+    return f"Bearer {tokens.issue(Principal(uuid4(), frozenset({Role(column)})))}"
 
 
 async def call(client: httpx2.AsyncClient, route: Route, authorization: str | None) -> httpx2.Response:

@@ -155,7 +155,7 @@ FORGERIES: dict[str, Forge] = {
 @pytest.mark.parametrize("forgery", FORGERIES)
 @pytest.mark.filterwarnings("ignore:.*EdDSA.*")
 async def test_a_forged_or_stale_token_is_refused(settings: Settings, client: httpx2.AsyncClient, forgery: str) -> None:
-    token = FORGERIES[forgery](access_tokens(settings))
+    token = FORGERIES[forgery](access_tokens(settings, id_tokens=True))
     for method, path in (("GET", "/v1/me"), ("POST", "/v1/bookings"), ("GET", f"/v1/events/{uuid4()}")):
         answer = await client.request(method, path, headers={"Authorization": f"Bearer {token}"})
         assert (answer.status_code, problem(answer)) == (401, "unauthenticated")
