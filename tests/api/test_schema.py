@@ -15,9 +15,9 @@ import pytest
 from tests.api.conftest import Join
 from tests.api.people import Person, log_in
 from tests.platform_client import PlatformClient
+from tests.scale import FULL
 from tests.waiting import in_time
 
-FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
 # In rounds, since an access token lives for fifteen minutes.
 CASES, ROUNDS, PER_CALL, SECONDS = (10_000, 3, 50, 800) if FULL else (1_000, 1, 4, 240)
 pytestmark = pytest.mark.disruptive  # it leaves the API no time for tests beside it

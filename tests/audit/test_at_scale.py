@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from uuid import UUID
 
 import pytest
@@ -14,9 +13,9 @@ from stack import Stack
 from tests.audit import bulk
 from tests.pace import watch
 from tests.platform_client import PlatformClient
+from tests.scale import FULL
 from tests.waiting import eventually
 
-FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
 BOOKINGS, SAGAS = (100_000, 2_000) if FULL else (2_000, 20)
 EVENTS = 5
 LONGEST = 60  # seconds

@@ -5,13 +5,13 @@ The tests strike every cell; nothing else says what is tested.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
 from tests.faults.plan import Fault
 from tests.faults.scenarios import ACTS, BUYS, CALLED_OFF, CANCELS, DECLINED, EXPIRES, REFUNDED, Scenario
+from tests.scale import FULL, SEED
 
 GOES_ON = "Temporal hears of the whole step only: see its last effect"
 TOGETHER = "a local step: Temporal hears of it only together with the steps after it"
@@ -122,10 +122,6 @@ def cells(effects: tuple[Effect, ...]) -> Iterator[Cell]:
         for fault in Fault:
             if effect.why_not(fault) is None:
                 yield Cell(effect, fault)
-
-
-FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
-SEED = os.environ.get("SEATWRIGHT_SEED", "20261123")
 
 
 def chosen(effects: tuple[Effect, ...]) -> list[Cell]:

@@ -16,13 +16,13 @@ from stack import Stack
 from tests.buyer import Buyer
 from tests.conftest import settings_of
 from tests.faults.aftermath import money_and_places_are_right, the_audit_is_clean, the_saga_is_over
-from tests.faults.effects import FULL, SEED
 from tests.faults.lanes import Workers, lane
 from tests.faults.report import Outcome, outcome, write_network
 from tests.faults.scenarios import hold, pay
 from tests.faults.test_outside import Sold, is_told_in_order
 from tests.network import Line, Network
 from tests.platform_client import PlatformClient
+from tests.scale import FULL, SEED
 from tests.scenarios.test_outcomes import register
 from workers import relay
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from random import Random
 from typing import NamedTuple
 
 from tests.providers import paying, refunding
 from tests.providers.checkouts import CHECKOUTS, Checkout
 from tests.providers.paying import Act
-
-FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
-SEED = os.environ.get("SEATWRIGHT_SEED", "20261123")
+from tests.scale import FULL, sample
 
 A_MINUTE = 60.0 if FULL else 4.0
 """For how long a provider is away (seconds)."""
@@ -78,7 +74,7 @@ def _meeting(kind: str, operation: str) -> Act:
 
 def _others(effect: str) -> tuple[str, ...]:
     """All where there is time, else one of each effect, drawn by the seed."""
-    return OTHER_FAULTS if FULL else (Random(f"{effect} {SEED}").choice(OTHER_FAULTS),)
+    return tuple(sample(OTHER_FAULTS, 1, of=effect))
 
 
 CANCELLED_ORDER = "an order is cancelled before its seats go back, and then takes no money"

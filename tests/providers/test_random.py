@@ -19,7 +19,7 @@ from tests.chaos.settling import operate
 from tests.platform_client import PlatformClient
 from tests.providers.crowd import OVER, travel
 from tests.providers.plan import Plan, Trip, draw
-from tests.providers.rows import FULL, SEED
+from tests.scale import FULL, SEED
 from tests.waiting import eventually
 
 BUYERS, KILLS, AT_ONCE = (500, 10, 24) if FULL else (60, 2, 20)

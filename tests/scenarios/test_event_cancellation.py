@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,6 +18,7 @@ from stack import Stack
 from temporal.search_attributes import REFUSED, STATUS
 from tests.buyer import CARD_WITH_3DS, Buyer
 from tests.platform_client import PlatformClient
+from tests.scale import FULL
 from tests.scenarios.sold import sold
 from tests.scenarios.test_outages import without
 from tests.scenarios.test_rush import answer_to, pay
@@ -26,7 +26,6 @@ from tests.waiting import eventually
 from workflows.event_cancellation import CancelEvent
 from workflows.ids import event_cancellation_workflow_id
 
-FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
 PAID, IN_FLIGHT, FAILING = (1900, 100, 100) if FULL else (60, 6, 3)
 BOUGHT = 60  # by living through their sagas; the others are written down as such sagas leave them
 PATIENCE = 1800 if FULL else 120

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 import pytest
 
 from stack import Stack
 from tests.platform_client import PlatformClient
+from tests.scale import FULL
 from tests.scenarios.test_outages import without
 from tests.waiting import eventually
-
-FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
 
 
 @pytest.mark.disruptive

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -18,6 +17,7 @@ from tests.buyer import known
 from tests.http_client import http_client
 from tests.pace import watch
 from tests.platform_client import PlatformClient
+from tests.scale import FULL
 from tests.scenarios.test_rush import hold, pay
 from tests.waiting import eventually
 
@@ -131,7 +131,7 @@ async def test_without_workers_a_payment_is_unknown_and_never_charged_after_its_
     event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     other, operator = await platform.event(), platform.new_buyer(Role.OPERATOR)
     booking = await buyer.held(event, "A-1-1")
-    long = "60" if os.environ.get("SEATWRIGHT_SCALE") == "full" else "10"  # seconds without any worker
+    long = "60" if FULL else "10"  # seconds without any worker
     hasty = await asyncio.to_thread(stack.spawn, "api-hasty", "api", env={"SEATWRIGHT_PAYMENT_WAIT": long})
     try:
         async with http_client(f"http://127.0.0.1:{hasty.ports['api']}") as http:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -16,9 +15,9 @@ from redis.asyncio import Redis
 from tests.adapters.seats.places import forget
 from tests.buyer import CARD, DECLINED_CARD, Buyer
 from tests.platform_client import PlatformClient
+from tests.scale import FULL
 from tests.waiting import eventually
 
-FULL = os.environ.get("SEATWRIGHT_SCALE") == "full"
 PATIENCE = 600 if FULL else 120  # of a buyer, in seconds: a rush at full size shares the machine with other lanes
 pytestmark = [pytest.mark.disruptive] if FULL else []  # at full size a rush leaves nothing for tests beside it
 

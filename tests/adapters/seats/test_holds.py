@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from adapters.redis.seat_locks import Places, SeatLocks
 from tests.adapters.seats.places import CAPACITY, MINUTE, NOTHING, STARTS, count, ends_in, ends_of_keys, is_sold, wants
+from tests.scale import FULL
 from tests.waiting import eventually
 
 
@@ -183,7 +184,7 @@ class Model:
         return sum(held.get(section, 0) for held in self.held.values())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150 if FULL else 50, deadline=None)
 @given(operations=OPERATIONS)
 def test_counters_equal_places_and_all_keys_end_after_any_operations(
     redis_url: str, operations: list[Operation]
