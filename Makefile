@@ -1,4 +1,4 @@
-# `make demo` and `make test` are all one needs; `python -m stack --help` has the rest.
+# `make demo` and `make test` are all you need; `python -m stack --help` has the rest.
 PYTHON := .venv/bin/python
 # Kept, since to compile everything anew is most of what a start would cost; out of the way of the sources.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.seatwright/pycache
@@ -23,7 +23,7 @@ demo: venv ## start everything, and make one booking (other ports: UP="--port ap
 stop: ## stop the demo; its data stays
 	@test ! -x $(PYTHON) || $(PYTHON) -m stack down
 
-clean: ## stop the demo and forget its data
+clean: ## stop the demo and delete its data
 	@test ! -x $(PYTHON) || $(PYTHON) -m stack clean
 
 lint: venv ## style, types and layers

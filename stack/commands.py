@@ -64,7 +64,7 @@ def down(name: Name = "demo") -> None:
 
 @app.command()
 def clean(name: Name = "demo") -> None:
-    """Stop everything of this stack and forget its data, ports and passwords."""
+    """Stop everything of this stack and delete its data, ports and passwords."""
     with _plainly():
         Stack(name).clean()
 
