@@ -63,11 +63,11 @@ def application(values: Mapping[str, object] | None = None) -> FastAPI:
 HEAD: Final = """# Who may call what
 
 Generated from the application by `python -m tests.security.permissions`. `tests/security/test_permissions.py` compares
-the two and tries every cell against the running API. Whose an object is comes on top: another's booking, draft or team
-answers 404, as if it did not exist.
+the two and tries every cell against the running API. The owner of an object counts, too: the answer about another
+person's booking, draft or team is 404, as if it did not exist.
 
-A token that a third-party application holds (OAuth) needs one of the scopes in the last column besides; where it says
-"own log-in", only tokens of `POST /v1/sessions` will do.
+A token of a third-party application (OAuth) also needs one of the scopes in the last column. "Own log-in" means that
+only tokens of `POST /v1/sessions` are accepted.
 
 """
 
