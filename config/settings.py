@@ -213,16 +213,16 @@ class Settings(BaseSettings):
     )
     payment_steps: Literal["local", "remote"] = Field(
         default="local",
-        description="Where the payment steps of a booking run. `local`: in the reservation worker, which saves a third "
+        description="Where the payment steps of a booking run. `local`: in the reservation worker, which saves a sixth "
         "of a booking's cost. `remote`: in a payment worker, so that reservation workers need no payment secrets.",
     )
     payment_timeout: Seconds = Field(default=8.0, description="Longest wait for one call to a payment provider.")
     hold_wait: Seconds = Field(
-        default=10.0, description="Longest wait of a call for its hold. After it the answer is `outcome-unknown`."
+        default=10.0, description="Longest time that a call waits for its hold. Then the answer is `outcome-unknown`."
     )
     payment_wait: Seconds = Field(
         default=15.0,
-        description="The same for a payment or a cancellation. After it no charge starts for that call.",
+        description="The same for a payment or a cancellation. Then no charge starts for that call any more.",
     )
     payment_window: Seconds = Field(
         default=600.0, description="How long one payment attempt may keep the seats, 3-D Secure included."
