@@ -103,7 +103,7 @@ class MailServer:
             mail: The mail.
             seconds: How long the server may take for it, once there is a connection.
             accepting: How long it may take from the moment when it gets the text: it may be delivering the mail, and
-                who leaves before its answer makes a second copy. None: the rest of `seconds`.
+                a caller that leaves before its answer causes a second copy. None: the rest of `seconds`.
 
         Raises:
             Unconfirmed: The server gives no answer after it has got the text, or the caller's task is cancelled then.

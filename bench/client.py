@@ -68,7 +68,7 @@ async def open_http(api_url: str) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def register_buyers(http: aiohttp.ClientSession) -> Sequence[str]:
-    """Register new accounts; returns their e-mail addresses."""
+    """Register new accounts; returns their email addresses."""
     emails = [f"buyer-{uuid4()}@example.test" for _ in range(_BUYERS)]
     for email in emails:
         await _made(http, "/v1/users", {"email": email, "password": PASSWORD, "name": "Bench Buyer"})

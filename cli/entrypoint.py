@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gc
 
-gc.set_threshold(50_000)  # looking for garbage would take a fifth of the time of the imports, which make none
+gc.set_threshold(50_000)  # collections would take a fifth of the time of the imports, which make no garbage
 
 import logging
 import os

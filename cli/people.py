@@ -48,7 +48,7 @@ def roles(
 
 @people_app.command()
 def forget_second_factor(user_id: UUID) -> None:
-    """Remove a lost second factor; verify first who asks for it."""
+    """Remove a lost second factor; verify the person first."""
 
     async def forget(connection: AsyncConnection) -> bool:
         account = await accounts.locked(connection, open_vault(settings()), user_id)

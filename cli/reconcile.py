@@ -1,4 +1,4 @@
-"""`seatwright reconcile`: compare the ledger with the providers' records now, and print the differences."""
+"""`seatwright reconcile`: compare the ledger with the providers' settlement reports now, and print the differences."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def show(results: list[Reconciliation]) -> None:
     """Print what was compared, and a table of the differences."""
     console = Console(soft_wrap=True, highlight=False)
     for result in results:
-        source = "no statement" if result.movements is None else f"{result.movements} movements"
+        source = "no settlement report" if result.movements is None else f"{result.movements} movements"
         verdict = f"[red]{result.count} differences[/]" if result.count else "[green]no differences[/]"
         console.print(
             f"[bold]{result.provider}[/] {result.day}: {source}, {result.looked_up} checked one by one, {verdict}"
         )
     differences = [each for result in results for each in result.differences]
     if differences:
-        table = Table("provider", "booking or reference", "difference", "ledger", "provider")
+        table = Table("provider", "booking or reference", "difference", "in the ledger", "at the provider")
         for each in differences:
             table.add_row(each.provider, each.subject, each.kind, each.ours, each.theirs)
         console.print(table)

@@ -1,4 +1,4 @@
-"""How often Python looks for garbage that counting references has not found."""
+"""How often Python collects the garbage that counting references has not found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""E-mail addresses: one normalization for registration, look-up, reset, outside log-in and delivery."""
+"""Email addresses: one normalization for registration, look-up, reset, outside log-in and delivery."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 
 class BadAddress(ValueError):
-    """The text is no e-mail address."""
+    """The text is no email address."""
 
 
 def address_of(text: str) -> str:

@@ -136,7 +136,7 @@ class BookingFacts(_Frozen):
     Attributes:
         prices: Minor units of a place, by section.
         refund_id: The refund that is under way.
-        payment_problem: Why the last payment came to nothing, as the problem's JSON.
+        payment_problem: Why the last payment failed, as the problem's JSON.
     """
 
     event: EventOfBooking

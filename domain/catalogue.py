@@ -102,7 +102,7 @@ class EventPlan(BaseModel):
         if len({section.name for section in self.sections}) < len(self.sections):
             raise ValueError("two sections have the same name")
         if sum(section.capacity for section in self.sections) > MAX_EVENT_PLACES:
-            raise ValueError(f"an event may have {MAX_EVENT_PLACES} places")
+            raise ValueError(f"an event may have at most {MAX_EVENT_PLACES} places")
         return self
 
 

@@ -79,7 +79,7 @@ class Failing(_Frozen):
     """Refunds that come to nothing: they do not start, fail, are refused, or stay unaccepted. Each round tries again.
 
     Attributes:
-        rounds: How many rounds in a row, before the present one, had such refunds.
+        rounds: How many rounds in a row, before the current one, had such refunds.
         refunds: How many this round has so far.
         why: What is wrong with the first of them, in words.
         is_shown: Operators are asked for help.
@@ -109,7 +109,7 @@ class Cancellation(_Frozen):
 
     Attributes:
         report: How it ended; None while it runs. Bookings that were `blocked` at that time are refunded later.
-        needs_attention: Refunds come to nothing again and again, and our support is asked for help.
+        needs_attention: Refunds fail again and again, and our support has been alerted.
         progress: The current numbers, also after the end: failed refunds may have succeeded since.
     """
 

@@ -42,7 +42,7 @@ def _begin(first: BookingHeld | BookingReinstated) -> Booking:
 
 def _follow(booking: Booking, event: BookingEvent) -> Booking:
     if (event.booking_id, event.event_id, event.user_id) != (booking.id, booking.event_id, booking.user_id):
-        raise ValueError(f"the domain events of booking {booking.id} tell of another booking too")
+        raise ValueError(f"the domain events of booking {booking.id} include another booking's")
     if isinstance(event, TicketExchanged):
         return _exchange(booking, event)
     if isinstance(event, TicketExchangeFailed):

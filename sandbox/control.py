@@ -165,7 +165,7 @@ class Control:
         return answer(self._summary(intent))
 
     async def alter(self, request: web.Request) -> web.StreamResponse:
-        """Let an intent be of the `amount` or `currency` in the body instead."""
+        """Give an intent the `amount` or `currency` in the body instead."""
         body = await body_of(request)
         with self._store.transaction():
             _, intent = self._find(request)
@@ -176,7 +176,7 @@ class Control:
         return answer(self._summary(intent))
 
     async def alter_refund(self, request: web.Request) -> web.StreamResponse:
-        """Let a refund be of the `amount` in the body instead."""
+        """Give a refund the `amount` in the body instead."""
         amount = (await body_of(request)).get("amount")
         if not isinstance(amount, int) or amount < 1:
             raise ValueError("amount: a positive whole number")
@@ -245,7 +245,7 @@ class Control:
     def _summary(self, intent: Intent) -> dict[str, Any]:
         """An intent as JSON; `keys` are the idempotency keys of its calls, in order of first use.
 
-        `buyer` and `customer_ip` are what the merchant has told of its buyer.
+        `buyer` and `customer_ip` are what the merchant has sent about its buyer.
         """
         rows = self._store.all("SELECT key FROM calls WHERE intent_id = ? AND key NOT NULL ORDER BY seq", intent.id)
         shown = {name: value for name, value in vars(intent).items() if name not in INTERNAL}

@@ -6,4 +6,4 @@ class StackError(Exception):
 
 
 class Cancelled(StackError):
-    """Given up because something else failed, which is what the user should hear of."""
+    """Given up because something else failed; the user should see that error instead."""

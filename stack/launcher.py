@@ -143,7 +143,7 @@ class Launcher:
 
 
 def taken(busy: Mapping[str, int], meant: Iterable[int]) -> str:
-    """What to tell about ports that something else listens on; `meant` are ports that the stack itself will use."""
+    """What to print about ports that something else listens on; `meant` are ports that the stack itself will use."""
     avoid = set(meant)
     lines = []
     for name, port in busy.items():

@@ -187,7 +187,7 @@ def _jvm_homes() -> list[str]:
 
 
 def _is_full_jdk(home: str) -> bool:
-    # jlink tells a JDK from a JRE, and Elasticsearch needs its module at run time.
+    # jlink distinguishes a JDK from a JRE, and Elasticsearch needs its module at run time.
     tools = [os.path.join(home, "bin", tool) for tool in ("java", "javac", "jlink")]
     return _jdk_version(home) >= JDK and all(os.access(tool, os.X_OK) for tool in tools)
 

@@ -31,7 +31,7 @@ class Step:
 
 
 class Board:
-    """The steps of all processes; safe to be told from several threads."""
+    """The steps of all processes; safe to update from several threads."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -217,5 +217,5 @@ def with_needs(names: Iterable[str]) -> list[Process]:
 
 
 def usual(servers_only: bool = False) -> list[str]:
-    """What `up` starts when it is not told names."""
+    """What `up` starts when it gets no names."""
     return [row.name for row in TABLE.values() if not row.is_optional and (row.is_server or not servers_only)]

@@ -20,7 +20,7 @@ class Finding(NamedTuple):
     """What a result says.
 
     Attributes:
-        problem: Why the step came to nothing, in words.
+        problem: Why the step failed, in words.
         provider: Which payment provider, if the result names it.
         code: The provider's own code.
     """

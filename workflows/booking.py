@@ -220,7 +220,7 @@ class BookingWorkflow(OperatorGate):
 
     @workflow.update
     async def cancel(self) -> CancelOutcome:
-        """Let go; a payment under way is waited for and undone, unless its money is being taken already."""
+        """Cancel the booking; a payment under way is waited for and undone, unless its money is being taken already."""
         self._commands.request_cancel()
         if not self._hold:
             await self._known_hold()

@@ -1,4 +1,4 @@
-"""The payment service's steps for money that turns up late: find out, take it up again or give it back, and tell."""
+"""The payment service's steps for money that arrives late: ask about it, use it or give it back, inform the buyer."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class LatePaymentActivities:
 
     @activity.defn
     async def settle(self, settled: Settled) -> None:
-        """Stop watching the attempt, and tell the buyer, once, what became of the money."""
+        """Stop watching the attempt, and inform the buyer, once, what became of the money."""
         attempt = await self._find(settled.late)
         event = None
         if settled.settlement:

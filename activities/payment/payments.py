@@ -168,7 +168,7 @@ class PaymentActivities:
     async def authorize(self, order: Authorize) -> Authorization:
         """Reserve the money, or find out what became of the last try; ends only with a certain answer.
 
-        Repeated after its deadline it starts no new charge: it only looks up, and voids what is not authorized.
+        Repeated after its deadline it starts no new charge: it only reads, and voids what is not authorized.
         """
         async with conversation():
             async with autocommit(self._engine) as connection:
@@ -218,7 +218,7 @@ class PaymentActivities:
     async def _may_confirm(self, order: Authorize, attempt: Attempt) -> bool:
         if attempt.decline_code or attempt.state is AttemptState.ACTION_REQUIRED:
             return False
-        # Wait first: who looks at the clock and then waits for the provider's limit could charge too late.
+        # Wait first: if the deadline were checked before the wait for a turn, the charge could come too late.
         await self._gateways[attempt.provider].keep_turn()
         async with autocommit(self._engine) as connection:
             return await attempts.in_time(connection, order.deadline)
@@ -318,7 +318,7 @@ class PaymentActivities:
         if intent.state is not IntentState.CAPTURED:
             await self._void(attempt, intent)
             return
-        await self._reach(attempt, AttemptState.CAPTURED, PaymentCaptured)  # so that the story stays whole
+        await self._reach(attempt, AttemptState.CAPTURED, PaymentCaptured)  # so that no domain event is missing
         await self._give_back(attempt, intent)
         await self._close(attempt, AttemptState.REFUNDED, PaymentRefunded(**attempt.facts()))
 
@@ -349,7 +349,7 @@ class PaymentActivities:
         try:
             await self._gateways[attempt.provider].void(intent_id, key=attempt.key("void"))
         except PaymentRejected as rejected:
-            # It changed while we looked. The next try looks again.
+            # It changed after it was read. The next try reads it again.
             raise _VoidRefused(f"the intent could not be voided: {rejected.code}", replayed=True) from rejected
 
     async def _is_undecided(self, attempt: Attempt, intent_id: str) -> bool:

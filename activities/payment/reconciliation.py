@@ -1,7 +1,8 @@
-"""The payment service's steps of a reconciliation: the provider's list is fetched, and held against the ledger.
+"""The payment service's steps of a reconciliation: the provider's list is fetched, and compared with the ledger.
 
-The lists only say where to look: a booking that they do not tell alike is looked up at the provider, and what the
-ledger and the provider say at that moment decides. So neither the end of a day nor a payment in flight is a difference.
+The lists only say which bookings to check: where list and ledger differ, the booking is read at the provider, and what
+the ledger and the provider say at that moment decides. So neither the end of a day nor a payment in progress is a
+difference.
 """
 
 from __future__ import annotations
@@ -33,14 +34,16 @@ from domain.reconciliation import (
 )
 
 _AT_ONCE = 100  # bookings
-_MOST_DAYS = 14  # that are made up for after an outage
+_MOST_DAYS = 14  # that are reconciled later, after an outage
 _KEPT = timedelta(days=2 * _MOST_DAYS)  # lines of a report: longer than any day may be due
 _PRUNED_AT_ONCE = 1000  # lines
 _PRUNING = 60.0  # seconds
 _NO_BOOKING = UUID(int=0)
 
 _open = Gauge(
-    "seatwright_reconciliation_differences", "Differences from a provider's books: alert on any", ["provider", "kind"]
+    "seatwright_reconciliation_differences",
+    "Differences between the ledger and a provider: alert on any",
+    ["provider", "kind"],
 )
 _last = Gauge("seatwright_reconciliation_last_day", "The latest reconciled day, as Unix seconds", ["provider"])
 
@@ -71,7 +74,7 @@ class ReconciliationActivities:
 
     @activity.defn
     async def fetch_list(self, order: ReconcileDay) -> None:
-        """Keep what the provider lists of the day, page by page, and book the fees in it."""
+        """Keep what the provider lists of the day, page by page, and post the fees in it."""
         progress = _progress()
         async with heartbeating(progress):
             page = progress[0] if progress else None

@@ -85,10 +85,10 @@ class RefundActivities:
 
     @activity.defn
     async def give_refund(self, order: GiveBack) -> GivenRefund:
-        """Ask the provider to give the money back, or find out how that stands; called again, it only looks.
+        """Ask the provider to give the money back, or find out its state; a repeated call only asks.
 
         Before a try is opened, the provider is asked what it has given back without our request: only the rest goes.
-        A provider that is away does not hold up the parts of the others where all that is left goes back. Else which
+        A provider that is down does not delay the parts of the others where all that is left goes back. Else which
         payment gives the money depends on what is left of each, so that its answer is waited for.
 
         The payment of an exchange that has failed is checked, too: an operator may have given it back in the dashboard.
@@ -134,7 +134,7 @@ class RefundActivities:
             return await attempts.captured(connection, booking_id)
 
     async def _learn(self, captured: Sequence[Attempt]) -> list[PaymentUnknown]:
-        """Check each payment, also where the provider of another is away; returns why some could not be checked."""
+        """Check each payment, also where the provider of another is down; returns why some could not be checked."""
         away = list[PaymentUnknown]()
         for attempt in captured:
             async with self._engine.connect() as connection:
@@ -160,7 +160,7 @@ class RefundActivities:
                 return list(await provider_refunds.of_booking(connection, order.booking_id, order.exchanges))
 
     async def _give_all(self, tries: Sequence[Try]) -> list[ProviderRefund]:
-        """Each part is asked for, also where the provider of another is away.
+        """Each part is asked for, also where the provider of another is down.
 
         Raises:
             PaymentUnknown: The outcome of one of them is unknown.
@@ -193,7 +193,7 @@ class RefundActivities:
 
     @activity.defn
     async def take_back(self, refund_id: UUID) -> bool:
-        """Find out whether a refund that had succeeded has failed after all, and book it; whether any part of it has.
+        """Find out whether a refund that had succeeded has failed after all, and post it; whether any part of it has.
 
         Repeated, what the rows say by then.
         """

@@ -1,7 +1,7 @@
 """The reservation service's steps of a booking: Redis admits, Postgres decides.
 
 Every step is idempotent. In each the transaction in Postgres comes first where something is decided, and Redis follows;
-what Redis misses costs a buyer a retry, never a seat. A missed end is noted, and told when Redis is back.
+what Redis misses costs a buyer a retry, never a seat. A missed end is stored, and sent when Redis is back.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class RequireAction(Step):
 
 
 class KeepHold(Step):
-    """Attributes: problem: why the payment came to nothing."""
+    """Attributes: problem: why the payment failed."""
 
     problem: Problem | None = None
 
@@ -188,7 +188,7 @@ class ReservationActivities:
             return await bookings.claim(connection, request)
 
     async def _follow(self, booking: Booking) -> None:
-        """Let Redis say what Postgres says of a booking that is over."""
+        """Give Redis what Postgres has of a booking that is over."""
         if booking.status in PAID:
             await self._locks.sell(_valid_places(booking), await self._starts.of(booking.event_id))
         else:
@@ -269,7 +269,7 @@ class ReservationActivities:
 
     @activity.defn
     async def keep_hold(self, order: KeepHold) -> Booking:
-        """A payment came to nothing and the seats stay: back to `held`."""
+        """A payment failed and the seats stay: back to `held`."""
         return await self._move(order, BookingStatus.HELD, bookings.held, problem=order.problem)
 
     @activity.defn
@@ -371,7 +371,7 @@ class ReservationActivities:
             activity.logger.warning("redis was not told of the end; it will be when it is back")
 
     async def _reaches_redis(self, telling: Awaitable[None]) -> bool:
-        """Whether Redis has heard it; after a few tries of the activity it is given up."""
+        """Whether Redis has received it; after a few tries of the activity it is given up."""
         try:
             await telling
         except RedisError:

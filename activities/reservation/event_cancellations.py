@@ -13,7 +13,7 @@ from domain.event_cancellations import Estimate, OpenBooking, Progress
 
 
 class Begun(BaseModel):
-    """Attributes: requested_by: who called the event off."""
+    """Attributes: requested_by: who cancelled the event."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""The reservation service's steps of an exchange: the new seat held first, the old one let go last.
+"""The reservation service's steps of an exchange: the new seat held first, the old one released last.
 
 Every step is idempotent. Redis admits to the new seat before Postgres claims it, and follows where seats change hands.
 """
@@ -35,7 +35,7 @@ class BuyerActs(BaseModel):
 
 
 class Fail(BaseModel):
-    """Attributes: problem: why the exchange comes to nothing."""
+    """Attributes: problem: why the exchange fails."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -56,7 +56,7 @@ class ExchangeActivities:
     async def hold_new_seat(self, request: ExchangeRequest) -> ExchangeOutcome:
         """Hold the new seat, in Redis and then in Postgres; repeated, the exchange as it stands.
 
-        What Redis holds for a try that dies before Postgres has heard of it ends by its TTL.
+        What Redis holds for a try that dies before Postgres has it ends by its TTL.
         """
         try:
             exchange = await self._find(request.id) or await self._begin(request)
@@ -108,16 +108,16 @@ class ExchangeActivities:
 
     @activity.defn
     async def swap_seats(self, exchange_id: UUID) -> Exchange:
-        """Void the old ticket, issue the new one, and let the old seat go, in one transaction.
+        """Void the old ticket, issue the new one, and release the old seat, in one transaction.
 
-        An equal or cheaper seat of an event that is not on sale any more is let go instead.
+        An equal or cheaper seat of an event that is not on sale any more is released instead.
         """
         async with self._engine.begin() as connection:
             return await exchanges.swap(connection, exchange_id)
 
     @activity.defn
     async def show_seats(self, exchange_id: UUID) -> None:
-        """Tell Redis which of the two seats the booking has."""
+        """Show in Redis which of the two seats the booking has."""
         exchange = await self._known(exchange_id)
         async with self._engine.connect() as connection:
             booking = await bookings.find(connection, exchange.booking_id)
@@ -132,7 +132,7 @@ class ExchangeActivities:
 
     @activity.defn
     async def fail_exchange(self, order: Fail) -> Exchange:
-        """Let the new seat go; the ticket stays as it was."""
+        """Release the new seat; the ticket stays as it was."""
         async with self._engine.begin() as connection:
             return await exchanges.fail(connection, order.exchange_id, order.problem)
 

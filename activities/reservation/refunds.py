@@ -51,7 +51,7 @@ class ReturnedTickets:
 
     @activity.defn
     async def accept_refund(self, request: RefundRequest) -> RefundOutcome:
-        """Make the tickets void and put their places back on sale, in one transaction; then try to tell Redis."""
+        """Make the tickets void and put their places back on sale, in one transaction; then try to update Redis."""
         try:
             async with self._engine.begin() as connection:
                 refund, booking = await refunds.accept(connection, request)
@@ -80,7 +80,7 @@ class ReturnedTickets:
 
     @activity.defn
     async def show_places(self, booking_id: UUID) -> None:
-        """Tell Redis which places a booking has left."""
+        """Show in Redis which places a booking has left."""
         async with self._engine.connect() as connection:
             booking = await bookings.find(connection, booking_id)
         assert booking
@@ -111,7 +111,7 @@ class ReturnedTickets:
 
     @activity.defn
     async def lower_refund(self, order: LowerRefund) -> None:
-        """Let a refund be of what was left to give back."""
+        """Lower a refund to what was left to give back."""
         async with self._engine.begin() as connection:
             await by_provider.lower(connection, order.refund_id, order.amount)
 

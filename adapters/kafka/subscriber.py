@@ -174,7 +174,7 @@ class Subscriber:
             asked = self._admin.list_offsets(ends, request_timeout=_LAG_TIMEOUT) if ends else {}
             lag = {where: self.lag[where] for where in map(_partition, positions) if where in self.lag}
             for each in positions:
-                with suppress(KafkaException):  # its broker is away: the lag is the last known one
+                with suppress(KafkaException):  # its broker is down: the lag is the last known one
                     end = asked[TopicPartition(each.topic, each.partition)].result().offset
                     lag[_partition(each)] = max(0, end - each.offset)
             self.lag = lag

@@ -1,4 +1,4 @@
-"""The descriptor by which a provider's package tells the product everything about itself."""
+"""The descriptor by which a provider's package describes itself to the product."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class GatewayOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderAdapter(Generic[G, W]):
-    """One provider: what it offers, what it needs to be told, and how it is reached.
+    """One provider: what it offers, which settings it needs, and how it is reached.
 
     Attributes:
         gateway_settings: What workers that pay need.

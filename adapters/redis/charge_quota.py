@@ -1,6 +1,6 @@
 """Limits how many payments of one booking, or with one card, may fail, so that a thief cannot test stolen cards.
 
-The counts are in Redis alone. While Redis is away nothing is refused.
+The counts are in Redis alone. While Redis is down nothing is refused.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keys that sign id tokens by RS256, which every library of OpenID Connect can check; no access token is of theirs."""
+"""Keys that sign id tokens by RS256, which every library of OpenID Connect can check; they sign no access token."""
 
 from __future__ import annotations
 

@@ -63,7 +63,9 @@ def bounds_of(scope: Scope, caller: Principal | None) -> Bounds:
 def body_too_large(bounds: Bounds, caller: Principal | None) -> Problem:
     """The answer to a body that has too many bytes."""
     more = "" if caller else " without a log-in"
-    return Problem(type=ProblemType.BODY_TOO_LARGE, detail=f"A body of this call may have {bounds.size} bytes{more}.")
+    return Problem(
+        type=ProblemType.BODY_TOO_LARGE, detail=f"The body of this call may have at most {bounds.size} bytes{more}."
+    )
 
 
 def target_refused(scope: Scope) -> Problem | None:

@@ -295,7 +295,8 @@ _LARGE, _SLOW = ProblemType.HEADERS_TOO_LARGE, ProblemType.REQUEST_TIMEOUT
 _PROBLEMS: Final = {
     Refusal.MALFORMED: Problem(type=ProblemType.INVALID_REQUEST, detail="This is not an HTTP/1.1 request."),
     Refusal.LARGE_HEAD: Problem(
-        type=_LARGE, detail="URL, headers and trailers may have 16 KiB and 100 lines; only a few requests may wait."
+        type=_LARGE,
+        detail="URL, headers and trailers have a limit of 16 KiB and 100 lines; only a few requests may wait.",
     ),
     Refusal.SLOW_HEAD: Problem(type=_SLOW, detail="The headers took too long to arrive."),
     Refusal.SLOW_BODY: Problem(type=_SLOW, detail="The body took too long to arrive."),

@@ -42,7 +42,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_NAME),
 """A name that other people read; `domain.names` says what is accepted. It is stored in NFC."""
 
 GivenAddress = Annotated[str, StringConstraints(max_length=254), Storable]
-"""An e-mail address to search for; an invalid one is simply not found."""
+"""An email address to search for; an invalid one is simply not found."""
 
 Phone = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
 """A telephone number (E.164)."""

@@ -36,7 +36,7 @@ def _address(text: str) -> str:
     try:
         return address_of(text)
     except BadAddress:
-        raise PydanticCustomError("email", "is not an e-mail address") from None
+        raise PydanticCustomError("email", "is not an email address") from None
 
 
 Address = Annotated[str, StringConstraints(max_length=254), Storable, AfterValidator(_address)]

@@ -239,11 +239,11 @@ def _outside(provider: str, said: Mapping[str, Any]) -> Outside:
         Refused: FORBIDDEN: The provider has not verified the address.
     """
     if said.get("email_verified") is not True:
-        raise Refused(ProblemType.FORBIDDEN, "The provider has not verified your e-mail address.")
+        raise Refused(ProblemType.FORBIDDEN, "The provider has not verified your email address.")
     try:
         email = _EMAIL.validate_python(said.get("email"))
     except ValidationError:
-        raise Refused(ProblemType.FORBIDDEN, "The provider sends no e-mail address that we can use.") from None
+        raise Refused(ProblemType.FORBIDDEN, "The provider sends no email address that we can use.") from None
     name = cleaned(str(said.get("name") or "")[:200]) or cleaned(email.partition("@")[0])
     return Outside(provider, str(said["sub"]), email, name or provider)
 

@@ -101,7 +101,7 @@ async def end_grant(grant_id: UUID, caller: Caller, context: Identity) -> None:
     responses=documented(ProblemType.UNAUTHENTICATED),
 )
 async def my_consents(caller: Caller, context: Identity) -> ConsentList:
-    """What applications get without asking me again, even if they have no valid token."""
+    """What applications may get without asking me again, even if they have no valid token."""
     async with context.engine.connect() as connection:
         return ConsentList(consents=[consent_of(each) for each in await consents.live(connection, caller.user_id)])
 

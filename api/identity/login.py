@@ -136,7 +136,7 @@ async def first_party_tokens(request: Request, connection: AsyncConnection, sess
 
 
 def _wrong_password() -> Refused:
-    return Refused(ProblemType.UNAUTHENTICATED, "The e-mail address or the password is wrong.")
+    return Refused(ProblemType.UNAUTHENTICATED, "The email address or the password is wrong.")
 
 
 def wrong_code() -> Refused:

@@ -1,4 +1,4 @@
-"""Notes to ourselves that travel through a browser: sealed, for one purpose, and good for ten minutes."""
+"""Our own notes that travel through a browser: sealed, for one purpose, and valid for ten minutes."""
 
 from __future__ import annotations
 

@@ -50,9 +50,12 @@ class FoundPeople(BaseModel):
     )
 
 
-@router.post("/people", summary="Find people by e-mail address or name", responses=documented(ProblemType.FORBIDDEN))
+@router.post("/people", summary="Find people by email address or name", responses=documented(ProblemType.FORBIDDEN))
 async def find_people(query: PersonQuery, caller: Staff, context: Identity) -> FoundPeople:
-    """Answer the accounts' ids, with which `GET /v1/support/bookings?user_id=` finds bookings. Each call is noted."""
+    """Answer the accounts' ids, with which `GET /v1/support/bookings?user_id=` finds bookings.
+
+    Each call is recorded in the audit log.
+    """
     async with context.engine.begin() as connection:
         found = await _found(connection, context.vault, query)
         for object_ in [of_user(each.id) for each in found] or ["user/unknown"]:

@@ -1,6 +1,6 @@
 """Proof of identity by a person who is logged in: the password, or a fresh log-in with an outside provider.
 
-A stolen access token is not enough for what these proofs protect, and a person who came by a provider has no password.
+A stolen access token is not enough for what these proofs protect, and a person who registered with one has no password.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ async def reset_password(body: Reset, context: Identity) -> None:
 async def change_password(body: PasswordChange, caller: Caller, context: Identity) -> None:
     """All sessions end, including this one: log in with the new password.
 
-    A person who came by an outside provider sets a first password by a `proof_token`.
+    A person who registered with an outside provider sets a first password by a `proof_token`.
     """
     await prove(context, caller.user_id, body.old_password, body.proof_token)
     password_hash = await hash_new_password(body.password)

@@ -38,7 +38,7 @@ def refusal_of(booking: Booking, type: ProblemType, detail: str) -> Refused:
 def closed(booking: Booking) -> Refused:
     """Why a booking whose saga takes no commands any more does not allow one."""
     if booking.status in PAID - {BookingStatus.REFUNDED}:
-        return refusal_of(booking, ProblemType.REFUND_REQUIRED, "The booking is paid: ask for a refund instead.")
+        return refusal_of(booking, ProblemType.REFUND_REQUIRED, "The booking is paid: request a refund instead.")
     if booking.status in ENDED | {BookingStatus.REFUNDED}:
         return refusal_of(booking, ProblemType.WRONG_STATE, f"The booking is {booking.status}.")
     # Its workflow is gone before its end; recovery will start it again.

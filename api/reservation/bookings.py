@@ -71,7 +71,7 @@ async def get_booking(booking: ReadableBooking, context: Reservation) -> Booking
     responses=documented(ProblemType.NOT_FOUND, ProblemType.REFUND_REQUIRED, ProblemType.WRONG_STATE),
 )
 async def delete_booking(booking_id: UUID, user: Buyer, context: Reservation) -> BookingDetails:
-    """Let the seats go. A payment in flight is waited for and undone. Cancelling twice is no error."""
+    """Release the seats. A payment in progress is waited for and undone. Cancelling twice is no error."""
     return await with_details(context, await cancel.cancel(context, user, booking_id))
 
 

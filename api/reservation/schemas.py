@@ -128,7 +128,7 @@ class BuyerBody(RequestModel):
     )
 
 
-_ABOUT_BUYER: Final = "The buyer, for the provider's fraud checks; it changes nothing of a payment that has begun."
+_ABOUT_BUYER: Final = "The buyer, for the provider's fraud checks; it does not change a payment that has begun."
 
 
 class PaymentBody(BaseModel):

@@ -32,7 +32,7 @@ class OutboxRow(OutboxColumns, Base):
 class UserRow(Base):
     """An account. An erased account has only its id.
 
-    `profile` is sealed under the key of its owner; `address_hash` finds it by e-mail address, `name_hash` by name.
+    `profile` is sealed under the key of its owner; `address_hash` finds it by email address, `name_hash` by name.
     """
 
     __tablename__ = "users"

@@ -89,7 +89,7 @@ class BookingRow(Base):
 
     `cancel_asked_at` stops a payment whose saga is busy with a step and cannot receive the buyer's cancel;
     `tickets_forbidden` stops an old worker while the payment is being returned. `action_url` is the provider's page
-    while the status is `action_required`; `payment_problem` is why the last payment came to nothing, and
+    while the status is `action_required`; `payment_problem` is why the last payment failed, and
     `payment_command` the update that ordered it.
     """
 

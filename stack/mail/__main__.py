@@ -13,7 +13,7 @@ from stack.mail.web import application
 
 
 async def serve(host: str, smtp_port: int, port: int, store: Store) -> None:
-    """Listen for SMTP and HTTP until told to stop."""
+    """Listen for SMTP and HTTP until it is stopped."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

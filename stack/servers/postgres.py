@@ -135,7 +135,7 @@ def _elsewhere(context: InstallContext) -> Path:
 
 def _own(folder: Path) -> Path:
     folder.mkdir(mode=0o755, exist_ok=True)
-    # The name can be guessed and /var/tmp is everybody's: a folder that someone else made is not for our passwords.
+    # The name can be guessed and all users share /var/tmp: a folder of another user must not get our passwords.
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise StackError(f"{folder} belongs to someone else; remove it")
     folder.chmod(0o755)

@@ -57,7 +57,7 @@ async def reconcile(stack_env: dict[str, str], *arguments: str) -> tuple[int, st
 async def test_a_day_on_which_nothing_happened_is_reconciled_without_a_difference(stack_env: dict[str, str]) -> None:
     code, printed = await reconcile(stack_env, "--day", LONG_AGO)
     assert code == 0, printed
-    source = {True: "0 movements", False: "no statement"}
+    source = {True: "0 movements", False: "no settlement report"}
     assert [line for line in printed.splitlines() if line] == [
         f"{name} {LONG_AGO}: {source[provider.has_settlement_report]}, 0 checked one by one, no differences"
         for name, provider in PROVIDERS.items()

@@ -1,4 +1,4 @@
-"""Sends Redis the ends of bookings that it missed while it was away, so that freed places go on sale again."""
+"""Sends Redis the ends of bookings that it missed while it was down, so that freed places go on sale again."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class BookingState:
         await self._change(ReservationActivities.resume_payment, self._step, "the buyer has acted")
 
     async def keep_hold(self, problem: Problem | None) -> None:
-        """Keep the places for another payment, and show why this one came to nothing; raises as `start_payment`."""
+        """Keep the places for another payment, and show why this one failed; raises as `start_payment`."""
         request = KeepHold(booking=self.booking, problem=problem)
         await self._change(ReservationActivities.keep_hold, request, "keep the seats for another try")
 
@@ -152,7 +152,7 @@ class BookingState:
         Args:
             status: How it ends.
             reason: Why, where it failed.
-            problem: Why the payment came to nothing, for the buyer to read.
+            problem: Why the payment failed, for the buyer to read.
             if_changed: Done before the next try where the booking has changed without this saga.
         """
 

@@ -37,7 +37,7 @@ class BuyerCommands:
     """One payment at a time: its command is pending from its acceptance until its answer.
 
     Attributes:
-        cancel_requested: The buyer lets the whole booking go.
+        cancel_requested: The buyer cancels the whole booking.
         abandon_requested: The buyer ends the payment that waits for its buyer.
     """
 
@@ -53,14 +53,14 @@ class BuyerCommands:
         return self._latest if self._latest and self._latest.outcome is None else None
 
     def request_cancel(self) -> None:
-        """Let the booking go as soon as that can be done."""
+        """Cancel the booking as soon as that can be done."""
         self.cancel_requested = True
 
     def heed_cancel(self) -> None:
-        """Go no further with a payment.
+        """Stop a payment if its buyer has cancelled the booking.
 
         Raises:
-            Aborted: The buyer lets the booking go.
+            Aborted: The buyer has cancelled.
         """
         if self.cancel_requested:
             raise Aborted(problems.CANCELLED, BookingStatus.CANCELLED)

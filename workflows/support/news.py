@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class LooksAgain:
-    """Base of the workflows that a notification starts with its signal, or tells to look again."""
+    """Base of the workflows that a notification starts with its signal, or asks to check again."""
 
     def __init__(self) -> None:
         """The notification that starts the workflow is answered by its first look."""

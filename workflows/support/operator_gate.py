@@ -159,7 +159,7 @@ class OperatorGate:
         if self.waits_at is None:
             raise ApplicationError("The saga does not wait for an operator.", type=ProblemType.WRONG_STATE)
         if action not in self._choices:
-            raise ApplicationError(f"{action} is no choice at {self.waits_at}.", type=ProblemType.WRONG_STATE)
+            raise ApplicationError(f"{action} is not possible at {self.waits_at}.", type=ProblemType.WRONG_STATE)
 
     @workflow.signal(name="provider_has_news")
     def provider_notified(self) -> None:

@@ -129,5 +129,5 @@ def already_ended(booking: Booking) -> Problem | None:
 def why_not_cancelled(booking: Booking) -> Problem:
     """Why a booking that has ended was not cancelled."""
     return already_ended(booking) or Problem(
-        type=ProblemType.REFUND_REQUIRED, detail="The booking is paid: ask for a refund instead."
+        type=ProblemType.REFUND_REQUIRED, detail="The booking is paid: request a refund instead."
     )

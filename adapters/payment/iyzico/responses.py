@@ -21,7 +21,7 @@ from domain.payments import (
 
 Json = Mapping[str, Any]
 
-TOO_MANY_CALLS = "50000"  # docs.iyzico.com, page "Limiters": HTTP 200 all the same, and nothing was done
+TOO_MANY_CALLS = "50000"  # docs.iyzico.com, page "Limiters": HTTP 200, although nothing was done
 SYSTEM_ERRORS = frozenset({"1", "2", "10214", "100001", TOO_MANY_CALLS})
 IN_PROGRESS = "8514"  # the same was asked for before; what became of it has to be looked up
 NOT_FOR_POSTAUTH = "5082"  # not authorized any more, or taken already

@@ -18,7 +18,7 @@ from domain.payments import NotificationKind, NotificationRefused, ProviderNotif
 
 KINDS = {"SUCCESS": NotificationKind.RESERVED, "FAILURE": NotificationKind.DECLINED}
 OF_REFUNDS = frozenset({"REFUND_RETRY_SUCCESS", "REFUND_RETRY_FAILURE"})
-"""iyzico goes on trying a refund that a bank has not made yet, and tells what came of it."""
+"""iyzico repeats a refund that a bank has not made yet, and reports its result."""
 
 _LONGEST: Final = 16 * 1024  # bytes; anyone may send a body, and it is parsed before its signature can be checked
 _READ: Final = frozenset({*OF_A_PAGE_S_NOTIFICATION, *OF_A_NOTIFICATION})

@@ -32,7 +32,7 @@ from domain.reconciliation import MovementPage
 
 ORDERS = "/api/v2_1/orders"
 
-# An order that is NEW waits for its buyer, and so does one that is PENDING, as far as anybody can tell: at 3-D Secure,
+# An order that is NEW waits for its buyer, and so does one that is PENDING, as far as PayU shows: at 3-D Secure,
 # or for a bank's answer. Either can still be cancelled.
 STATES = {
     "NEW": IntentState.ACTION_REQUIRED,
@@ -270,7 +270,7 @@ async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType)
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """An answer that does not look as PayU documents it tells nothing."""
+    """An answer that is not as PayU documents it says nothing."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -305,7 +305,7 @@ def _outcome(status: int, headers: Mapping[str, str], text: bytes) -> Any:
 
 
 def _buyer(known: BuyerDetails) -> dict[str, dict[str, str]]:
-    """What the buyer has given; PayU wants all of it or nothing where there is no e-mail address."""
+    """What the buyer has given; PayU wants all of it or nothing where there is no email address."""
     if known.email is None:
         return {}
     names = {"email": "email", "phone": "phone", "name": "firstName", "surname": "lastName"}
@@ -314,6 +314,6 @@ def _buyer(known: BuyerDetails) -> dict[str, dict[str, str]]:
 
 
 def _code(reason: Mapping[str, Any], status: int) -> str:
-    """PayU's most telling word: its refunds name their errors by `codeLiteral` alone."""
+    """PayU's most specific code: its refunds name their errors by `codeLiteral` alone."""
     code = str(reason.get("statusCode") or f"http_{status}")
     return str(reason.get("codeLiteral") or code) if code.startswith("OPENPAYU_") else code

@@ -27,5 +27,5 @@ def is_signed(body: bytes, header: str, second_keys: Sequence[str]) -> bool:
     digest, signature = ALGORITHMS.get(parts.get("algorithm", "")), parts.get("signature", "").lower()
     if digest is None or not signature.isascii():
         return False
-    # Each compared with each, so that the time it takes tells nothing.
+    # Each compared with each, so that the time it takes reveals nothing.
     return any([hmac.compare_digest(digest(body + key.encode()), signature) for key in second_keys])  # noqa: C419

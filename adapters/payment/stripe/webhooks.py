@@ -40,7 +40,7 @@ class StripeWebhooks:
         signed_at, signatures = _parts(headers.get("stripe-signature", ""))
         payload = f"{signed_at}.".encode() + body
         expected = [hmac.new(secret.encode(), payload, sha256).hexdigest() for secret in self._secrets]
-        # Each compared with each, so that the time it takes tells nothing.
+        # Each compared with each, so that the time it takes reveals nothing.
         if not any([hmac.compare_digest(ours, theirs) for ours in expected for theirs in signatures]):  # noqa: C419
             raise NotificationRefused("none of the signatures is right")
         return [_notification(body, datetime.fromtimestamp(signed_at, UTC))]

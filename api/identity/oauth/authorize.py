@@ -48,7 +48,7 @@ _HEADERS: Final = {
 _WORDS: Final[Mapping[Scope, str]] = {
     Scope.OPENID: "know that it is you",
     Scope.PROFILE: "see your name",
-    Scope.EMAIL: "see your e-mail address",
+    Scope.EMAIL: "see your email address",
     Scope.BOOKINGS_READ: "see your bookings",
     Scope.BOOKINGS_WRITE: "book, pay and cancel in your name",
     Scope.EVENTS_READ: "see your events that are not public",

@@ -182,7 +182,7 @@ class IdTokens(OpenIDCode):  # type: ignore[misc]
     """Adds an id_token where the scope has `openid`."""
 
     def exists_nonce(self, nonce: str, request: Any) -> bool:
-        """Whether it is used again is for the client to see: it is bound to its session, not to ours."""
+        """The client checks whether it is used again: it is bound to the client's session, not to ours."""
         return False
 
     def encode_id_token(self, token: dict[str, Any], request: Any) -> str:

@@ -38,7 +38,7 @@ class Revocation(BaseModel):
 
 
 class UserInfo(BaseModel):
-    """The person of a token; the scopes decide what is there."""
+    """The person of a token; the scopes decide which fields there are."""
 
     sub: str = Field(description="The person's id.")
     name: str | None = Field(default=None, description="With the scope `profile`.")

@@ -19,7 +19,7 @@ from domain.problems import ProblemType, Refused
 
 
 async def cancel(context: ReservationContext, buyer: Principal, booking_id: UUID) -> Booking:
-    """Let the seats go; a payment in flight is waited for and undone. A cancelled booking is answered as it is.
+    """Release the seats; a payment in progress is waited for and undone. A cancelled booking is answered as it is.
 
     Raises:
         Refused: The booking is paid, has ended otherwise, or the outcome is not known.

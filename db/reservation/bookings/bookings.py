@@ -231,7 +231,7 @@ async def move(
         to: Its state after it.
         tells: Makes the domain event.
         action_url: Where the buyer has to act, for `action_required`.
-        problem: Why the payment came to nothing, for `held` and for an end; None keeps the last known reason.
+        problem: Why the payment failed, for `held` and for an end; None keeps the last known reason.
         payment: The command that begins a payment, for `paying`; None keeps the last one.
 
     Raises:

@@ -19,7 +19,7 @@ class LastPayment(NamedTuple):
 
     Attributes:
         payment: The command; None without a payment, or after one that an older version began.
-        problem: Why it came to nothing; None if it has not.
+        problem: Why it failed; None if it has not.
     """
 
     booking: Booking

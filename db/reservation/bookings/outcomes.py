@@ -64,7 +64,7 @@ async def end(
         booking: The booking from which the step starts.
         to: How it ends.
         reason: Why, for a booking that failed.
-        problem: Why the payment came to nothing, for the buyer to read.
+        problem: Why the payment failed, for the buyer to read.
 
     Raises:
         StaleStep: As for `move`.

@@ -1,7 +1,7 @@
 """RSA keys for id tokens, and the algorithm that each client is registered for.
 
 The keys have a table of their own, so that the version before, which knows Ed25519 alone, goes on reading its keys.
-Clients from before, and those that the version before registers, keep EdDSA: they were told so.
+Clients from before, and those that the version before registers, keep EdDSA, which they expect.
 """
 
 from alembic import op
