@@ -27,7 +27,9 @@ class EventOfBooking(_Frozen):
     """The event of a booking, with its venue and the venue's clock."""
 
     name: str
-    venue: str | None = Field(description="The venue's name; null for an event that was published before 0.2.")
+    venue: str | None = Field(
+        description="The venue's name; null for an event that was published with version 0.1.0 and not copied since."
+    )
     city: str | None
     country: str | None = Field(description="ISO 3166-1 alpha-2")
     starts_at: AwareDatetime = Field(description="UTC")

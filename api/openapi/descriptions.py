@@ -8,6 +8,7 @@ from typing import Any, Final
 
 _SECTION: Final = "\n\nAttributes:\n"
 _ATTRIBUTE: Final = re.compile(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", re.M)
+_NONE: Final = re.compile(r"(?<!-)\bNone\b")
 
 COMMON: Final[Mapping[str, str]] = {
     "accepted": "False for an invitation, which gives no rights.",
@@ -140,7 +141,7 @@ def describe_schemas(schemas: Mapping[str, dict[str, Any]]) -> None:
     for schema in schemas.values():
         head, _, attributes = schema.get("description", "").partition(_SECTION)
         if head:
-            schema["description"] = " ".join(head.split())
+            schema["description"] = _in_json(head)
         said = dict(_attributes(attributes))
         for name, field in schema.get("properties", {}).items():
             _describe(field, name, said)
@@ -156,9 +157,14 @@ def describe_parameters(operation: Mapping[str, Any]) -> None:
 def _describe(field: dict[str, Any], name: str, said: Mapping[str, str]) -> None:
     known = field.get("description") or said.get(name) or COMMON.get(name)
     if known:
-        field["description"] = known
+        field["description"] = _in_json(known)
 
 
 def _attributes(text: str) -> Iterator[tuple[str, str]]:
     for found in _ATTRIBUTE.finditer(text):
-        yield found[1], " ".join(found[2].split())
+        yield found[1], found[2]
+
+
+def _in_json(text: str) -> str:
+    """A text in one line, in JSON's words: docstrings say None where a client reads null."""
+    return _NONE.sub("null", " ".join(text.split()))

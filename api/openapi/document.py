@@ -135,7 +135,8 @@ def _merge(known: dict[str, Any], more: Mapping[str, Any]) -> None:
         return
     mine["examples"] |= missing
     mine["schema"] = reference([ProblemType(kind) for kind in mine["examples"]])
-    known["description"] = f"{known['description']}; {more['description']}"
+    titles = (f"`{kind}`: {example['value']['title']}" for kind, example in missing.items())
+    known["description"] = "; ".join((known["description"], *titles))
 
 
 def _describe_stream(operation: dict[str, Any]) -> None:

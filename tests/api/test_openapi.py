@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,23 @@ def test_every_problem_has_an_example_of_its_type(operation: dict[str, Any]) -> 
             assert {"$ref": f"#/components/schemas/{name_of(ProblemType(kind))}"} in content["schema"]["anyOf"]
 
 
+def test_an_answer_names_each_of_its_problems_once() -> None:
+    contents = [(at, part, part.get("content", {}).get(MEDIA_TYPE, {})) for at, part in parts(SCHEMA["paths"])]
+    answers = [(at, answer, content["examples"]) for at, answer, content in contents if "examples" in content]
+    assert answers
+    for at, answer, kinds in answers:
+        named = [part for part in answer["description"].split("; ") if part.startswith("`")]
+        assert named == [f"`{kind}`: {KINDS[kind].title}" for kind in kinds], at
+
+
 def test_every_field_is_described() -> None:
     assert [name for name, field in fields() if not field.get("description")] == []
+
+
+def test_descriptions_say_null_and_not_pythons_none() -> None:
+    texts = [(at, part["description"]) for at, part in parts(SCHEMA) if isinstance(part.get("description"), str)]
+    assert texts
+    assert [at for at, text in texts if re.search(r"(?<!-)\bNone\b", text)] == []
 
 
 def test_the_names_of_payment_providers_are_an_enumeration() -> None:
