@@ -1,1 +1,1 @@
-"""Each single effect that a workflow may ask for, idempotent: classes that receive their ports."""
+"""The effects that workflows order, each idempotent: classes that receive their ports."""

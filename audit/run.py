@@ -65,7 +65,7 @@ async def find_violations(
 ) -> list[Finding]:
     """Find what two checks in a row, `again_after` seconds apart, report; repeat while messages may still arrive.
 
-    What two checks have confirmed stays found, also if it heals while the messages of another booking are waited for.
+    What two checks have confirmed stays found, also if it is gone while the messages of another booking are waited for.
     """
     found, confirmed = await _check(connections, invariants), set[Finding]()
     while found:

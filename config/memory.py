@@ -8,7 +8,7 @@ import gc
 def configure() -> None:
     """Collect cyclic garbage less often, and skip the objects loaded at the start; the processes make few cycles.
 
-    By default every 700 new objects are cause for a look, which takes some percent of a busy process's time.
+    By default every 700 new objects start a collection, which takes some percent of a busy process's time.
     """
     gc.collect()
     gc.freeze()

@@ -1,6 +1,6 @@
 """Lints, and runs the whole suite from nothing; whatever happens, nothing of it runs on.
 
-The last lines are what broke, and pytest's closing line summed over the lanes: who reads only the end reads the truth.
+The last lines are what broke, and pytest's closing line summed over the lanes: the end alone shows the whole result.
 """
 
 import signal

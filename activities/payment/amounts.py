@@ -1,4 +1,4 @@
-"""Compares the amount and currency that a provider reports with what is owed; a difference is never passed over."""
+"""Compares the amount and currency that a provider reports with what is owed; a difference is never ignored."""
 
 from __future__ import annotations
 

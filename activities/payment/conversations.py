@@ -1,4 +1,4 @@
-"""A conversation with a payment provider inside an activity: alive to Temporal, and heeding what the provider asks."""
+"""A conversation with a payment provider inside an activity: it heartbeats, and waits as the provider asks."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 _SCRIPT = Path(__file__).with_name("take_turns.lua").read_text()
 
-_AHEAD = 1.0  # seconds; turns further off are not taken, so that who gives up leaves none unused behind
+_AHEAD = 1.0  # seconds; turns further off are not taken, so that a task that gives up leaves none unused
 _AT_ONCE = 50
 _PATIENCE = 0.5  # seconds for Redis's answer
 _AWAY = 2.0  # seconds that Redis is left alone after it failed
@@ -33,7 +33,7 @@ class CallLimit:
     """A provider's limit; must be used within one event loop.
 
     Without Redis each process keeps the limit by itself. Payments must not stop for it: a provider that gets too many
-    calls answers 429, which is heeded, but a buyer who cannot pay is lost.
+    calls answers 429, which is respected, but a buyer who cannot pay is lost.
     """
 
     def __init__(self, redis: Redis, provider: str, calls_per_second: float) -> None:
@@ -80,7 +80,7 @@ class CallLimit:
             granted, first = await self._take(wanted)
             for place in range(granted):
                 turn = self._waiting.popleft()
-                if not turn.done():  # its task may have been cancelled meanwhile
+                if not turn.done():  # its task may have been cancelled since
                     turn.set_result(first + place * self._interval)
             if granted < wanted:
                 await asyncio.sleep(_AHEAD * random.uniform(0.25, 0.75))

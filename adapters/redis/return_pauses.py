@@ -32,7 +32,7 @@ class ReturnPauses:
         return timedelta(milliseconds=left) if is_first else None
 
     async def begin(self, subject: UUID) -> None:
-        """Begin a pause, by a look that has waited."""
+        """Begin a pause, for a return that has waited."""
         await self._redis.set(_pause_of(subject), 1, px=PAUSE)
 
 

@@ -73,7 +73,7 @@ class LocalCounter:
         self._counts: Counter[str] = Counter()
 
     def spend(self, subject: str, amount: int = 1) -> Allowance:
-        """Count one more, also beyond the limit; an amount of 0 only looks."""
+        """Count one more, also beyond the limit; an amount of 0 only reads."""
         number, passed = divmod(time.time(), self._window)
         if number != self._number:
             self._number = number

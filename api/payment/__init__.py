@@ -1,1 +1,1 @@
-"""Webhooks of the payment providers: the payment service over HTTP."""
+"""Webhooks, the list of providers, support's search for payments: the payment service over HTTP."""

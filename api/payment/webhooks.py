@@ -1,6 +1,6 @@
 """Webhooks of the payment providers: verified, stored, handed on, and only then acknowledged.
 
-What a message says is never believed: it only makes the waiting workflow ask the provider. So a repetition, a delay or
+What a message says is never trusted: it only makes the waiting workflow ask the provider. So a repetition, a delay or
 another order does no harm, and a lost message costs some time. The answer is 2xx once a message is stored and handed
 on; otherwise the provider repeats it. A signed message that is not understood is stored, and nothing else.
 """
@@ -153,7 +153,7 @@ def _waiting_for(attempt: Attempt) -> str:
 
 
 async def _check_again(opened: Resources, refund_id: UUID) -> None:
-    """Have a workflow find out whether a refund has failed after it succeeded; the one that runs looks again."""
+    """Have a workflow find out whether a refund has failed after it succeeded; the one that runs asks again."""
     await opened.part(Client).start_workflow(
         RefundTakenBack.run, refund_id, start_signal="provider_has_news", **start_refund_taken_back(refund_id)
     )
@@ -169,7 +169,7 @@ def _to_check(news: ProviderNotification, attempt: Attempt | None) -> UUID | Non
 
 
 async def _check_provider_refunds(opened: Resources, booking_id: UUID) -> None:
-    """Have a workflow find out what the provider has given back; the one that runs looks again."""
+    """Have a workflow find out what the provider has given back; the one that runs asks again."""
     await opened.part(Client).start_workflow(
         ProviderRefunds.run, booking_id, start_signal="provider_has_news", **start_provider_refunds(booking_id)
     )

@@ -152,7 +152,7 @@ async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: Team
 
 
 async def _has_a_mail(connection: AsyncConnection, user_id: UUID, team: Team) -> bool:
-    """Whether a person whose row is locked has just had a mail about an invitation: who invites may take it back."""
+    """Whether a person whose row is locked has just had a mail about an invitation, perhaps a withdrawn one."""
     row = DomainEventRow
     mailed = select(row.id).where(
         row.aggregate_id == user_id,
