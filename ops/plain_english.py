@@ -1,4 +1,4 @@
-"""Keeps the worst patterns of translated prose out of the docs and the docstrings.
+"""Keeps the worst patterns of translated prose out of the docs, the docstrings and the comments.
 
 Each pattern has its reason, and what to write instead. The list stays short: it is for what a reader whose second
 language is English has to read twice.
@@ -7,9 +7,11 @@ language is English has to read twice.
 from __future__ import annotations
 
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PATTERNS = {
     r"\bwhoever\b": "name the subject: the buyer, the caller, the operator",
-    r"(?:^|[.;:] )Who (?:asks|calls|has|holds|wants|comes|buys|pays|is)\b": "name the subject: a caller that …",
+    r"(?:^|[.;:] |so that )Who (?:asks|calls|has|holds|wants|comes|buys|pays|is|gives|reads|leaves|looks|invites)\b": (
+        "name the subject: a caller that …"
+    ),
     r"\b(?:nobody|somebody)\b": "name who: no buyer, another worker",
     r"\b(?:of|at) ours\b": "say our own, or name the thing",
     r"\blikewise\b": "say what happens, or: the same",
@@ -53,7 +57,11 @@ def _of_code() -> Iterator[str]:
     for path in _tracked("*.py"):
         if path.startswith(("tests/", "ops/plain_english.py")):
             continue
-        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        source = (ROOT / path).read_text()
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type == tokenize.COMMENT:
+                yield from _findings(f"{path}:{token.start[0]}", token.string.lstrip("# "))
+        for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 start = getattr(node, "lineno", 1)
                 yield from _findings(f"{path}:{start}", ast.get_docstring(node) or "")

@@ -40,7 +40,7 @@ def locate(context: InstallContext) -> Mapping[str, str]:
 def lay_out(context: InstallContext, facts: Mapping[str, str]) -> None:
     """Create the cluster the first time; after a crash, clear what the dead server left."""
     cluster = Path(facts["cluster"])
-    # A free lock has proved that no server of this stack runs. Postgres itself only looks whether the pid in this file
+    # A free lock has proved that no server of this stack runs. Postgres itself only checks whether the pid in this file
     # is alive, and after a crash of the machine that may be anyone.
     (cluster / "postmaster.pid").unlink(missing_ok=True)
     if not (cluster / "PG_VERSION").exists():
