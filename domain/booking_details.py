@@ -106,7 +106,8 @@ class BookingDetails(Booking):
     tickets: tuple[ValidTicket, ...] = ()
     void_tickets: tuple[VoidTicket, ...] = Field(
         default=(),
-        description="Tickets that were given back or exchanged. They are apart, so that no client shows them.",
+        description="Tickets that were given back or exchanged, of the latter the newest 20. They are apart, so that "
+        "no client shows them.",
     )
     under_way: UnderWay | None = Field(default=None, description="What runs or waits now; null if nothing does.")
     next_action: NextAction | None = Field(

@@ -50,6 +50,13 @@ LIVE = (ExchangeState.PENDING, ExchangeState.ACTION_REQUIRED, ExchangeState.COMM
 """The exchange is under way: nothing else may change the booking."""
 
 
+MOST_EXCHANGES = 20
+"""How many exchanges of one booking may be completed: each leaves a void ticket, which every later answer reads."""
+
+MOST_SHOWN = 100
+"""How many exchanges of one booking an answer lists, the newest ones: those that fail are limited by time alone."""
+
+
 EXCHANGEABLE = (BookingStatus.CONFIRMED, BookingStatus.PARTIALLY_REFUNDED)
 """The states of a booking in which its seats may be exchanged; they are the same afterwards."""
 

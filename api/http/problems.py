@@ -77,7 +77,7 @@ KINDS: Mapping[ProblemType, _Kind] = {
     _T.REFUND_REQUIRED: _Kind(_H.CONFLICT, "Already paid: request a refund"),
     _T.REFUND_NOT_ALLOWED: _Kind(_H.CONFLICT, "The event's policy does not allow this refund"),
     _T.REFUND_IN_PROGRESS: _Kind(_H.CONFLICT, "Another refund is in progress"),
-    _T.EXCHANGE_NOT_ALLOWED: _Kind(_H.CONFLICT, "The event's policy does not allow this exchange"),
+    _T.EXCHANGE_NOT_ALLOWED: _Kind(_H.CONFLICT, "This exchange is not allowed"),
     _T.EXCHANGE_FAILED: _Kind(_H.CONFLICT, "The exchange failed"),
     _T.EXCHANGE_IN_PROGRESS: _Kind(_H.CONFLICT, "A seat of this booking is being exchanged"),
     _T.UNKNOWN_TICKETS: _Kind(_H.UNPROCESSABLE_ENTITY, "The booking has no such tickets"),

@@ -69,7 +69,7 @@ async def post_exchange(
 @router.get(
     "/exchanges",
     name="list_exchanges",
-    summary="List a booking's exchanges, oldest first",
+    summary="List a booking's newest 100 exchanges, oldest first",
     responses=documented(ProblemType.NOT_FOUND),
 )
 async def get_exchanges(booking: ReadableBooking, context: Reservation) -> ExchangeList:

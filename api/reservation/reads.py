@@ -18,6 +18,7 @@ from api.reservation.booking_saga import about
 from api.reservation.context import Reservation, ReservationContext
 from db.engine import autocommit
 from db.reservation.bookings import bookings, facts, history
+from db.reservation.exchanges import exchanges
 from db.reservation.exchanges import history as exchange_history
 from db.reservation.refunds import refunds
 from domain.booking_details import BookingDetails, BookingFacts, describe
@@ -181,7 +182,7 @@ async def with_reasons(
 
 
 async def exchanges_of(context: ReservationContext, booking_id: UUID) -> list[Exchange]:
-    """A booking's exchanges, oldest first."""
+    """A booking's newest exchanges, oldest first."""
 
     async def read() -> list[Exchange]:
         async with context.engine.connect() as connection:
@@ -196,10 +197,15 @@ async def require_exchange(context: ReservationContext, booking_id: UUID, exchan
     Raises:
         Refused: NOT_FOUND: The booking has no such exchange.
     """
-    for exchange in await exchanges_of(context, booking_id):
-        if exchange.id == exchange_id:
-            return exchange
-    raise Refused(ProblemType.NOT_FOUND, "There is no such exchange.")
+
+    async def read() -> Exchange | None:
+        async with context.engine.connect() as connection:
+            return await exchanges.find(connection, exchange_id)
+
+    found = await with_deadline(read())
+    if found is None or found.booking_id != booking_id:
+        raise Refused(ProblemType.NOT_FOUND, "There is no such exchange.")
+    return found
 
 
 async def domain_events_of(context: ReservationContext, booking_id: UUID) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -12,7 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api.auth.guards import BookingReader, Staff, is_still_good
 from api.http.problems import documented
-from api.reservation.context import Reservation
+from api.reservation.context import Reservation, ReservationContext
 from api.reservation.reads import (
     ReadableBooking,
     domain_events_of,
@@ -25,13 +25,14 @@ from api.reservation.reads import (
 from api.reservation.views import DomainEventView, ExchangeTimeline, ExchangeView, RefundTimeline, Timeline
 from domain.bookings import OVER, Booking, BookingStatus
 from domain.problems import ProblemType, Refused
-from temporal.timeline import of_workflow
+from temporal.timeline import TimelineEntry, of_workflow
 from workflows.ids import booking_workflow_id, exchange_workflow_id, refund_workflow_id
 
 router = APIRouter(prefix="/v1/bookings/{booking_id}", tags=["bookings"])
 
 _READ_EVERY = 0.5  # seconds
 _LONGEST = 30 * 60  # seconds; a client may connect again
+_HISTORIES_AT_ONCE = 10  # of one timeline
 _AT_ONCE = 10  # streams of one user at one process, since each reads the database again and again
 
 
@@ -45,22 +46,30 @@ async def timeline(booking_id: UUID, caller: Staff, context: Reservation) -> Tim
     """The workflow's steps, as long as Temporal keeps its history, and the domain events, which are kept for ever."""
     booking = await require_booking(context, booking_id)
     await context.recorder.record(caller, "booking.timeline-read", f"booking/{booking_id}")
+    refunds = {refund_workflow_id(each.id): each for each in await refunds_of(context, booking)}
+    exchanges = {exchange_workflow_id(each.id): each for each in await exchanges_of(context, booking_id)}
+    own = booking_workflow_id(booking_id)
+    steps = await _steps_of(context, [own, *refunds, *exchanges])
     return Timeline(
         booking=booking,
-        steps=await of_workflow(context.temporal, booking_workflow_id(booking_id)),
-        refunds=[
-            RefundTimeline(refund=refund, steps=await of_workflow(context.temporal, refund_workflow_id(refund.id)))
-            for refund in await refunds_of(context, booking)
-        ],
+        steps=steps[own],
+        refunds=[RefundTimeline(refund=refund, steps=steps[id]) for id, refund in refunds.items()],
         exchanges=[
-            ExchangeTimeline(
-                exchange=ExchangeView.of(exchange),
-                steps=await of_workflow(context.temporal, exchange_workflow_id(exchange.id)),
-            )
-            for exchange in await exchanges_of(context, booking_id)
+            ExchangeTimeline(exchange=ExchangeView.of(exchange), steps=steps[id]) for id, exchange in exchanges.items()
         ],
         domain_events=[DomainEventView(**each) for each in await domain_events_of(context, booking_id)],
     )
+
+
+async def _steps_of(context: ReservationContext, ids: Sequence[str]) -> dict[str, list[TimelineEntry]]:
+    """The steps of each workflow, some histories at a time."""
+    free = asyncio.Semaphore(_HISTORIES_AT_ONCE)
+
+    async def read(id: str) -> list[TimelineEntry]:
+        async with free:
+            return await of_workflow(context.temporal, id)
+
+    return dict(zip(ids, await asyncio.gather(*map(read, ids)), strict=True))
 
 
 _open: Counter[UUID] = Counter()

@@ -9,15 +9,14 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation.tables import BookingRow, ExchangeRow
-from domain.exchanges import LIVE, Exchange, ExchangeRequest, ExchangeState
+from domain.exchanges import LIVE, MOST_SHOWN, Exchange, ExchangeRequest, ExchangeState
 
 
 async def of_booking(connection: AsyncConnection, booking_id: UUID) -> list[Exchange]:
-    """A booking's exchanges, oldest first."""
-    rows = await connection.execute(
-        select(ExchangeRow).where(ExchangeRow.booking_id == booking_id).order_by(ExchangeRow.created_at)
-    )
-    return [Exchange(**{name: getattr(row, name) for name in Exchange.model_fields}) for row in rows]
+    """A booking's newest exchanges, oldest first."""
+    newest = select(ExchangeRow).where(ExchangeRow.booking_id == booking_id).order_by(ExchangeRow.created_at.desc())
+    rows = (await connection.execute(newest.limit(MOST_SHOWN))).all()
+    return [Exchange(**{name: getattr(row, name) for name in Exchange.model_fields}) for row in reversed(rows)]
 
 
 async def kept_for(connection: AsyncConnection, booking_id: UUID) -> dict[UUID, int]:

@@ -6,16 +6,16 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation import offers
 from db.reservation.bookings import bookings
 from db.reservation.policies import Policies, find_policies
 from db.reservation.refunds import refunds
-from db.reservation.tables import EventRow, TicketRow
+from db.reservation.tables import EventRow, ExchangeRow, TicketRow
 from domain.bookings import Booking, BookingStatus, Ticket, seats_unavailable
-from domain.exchanges import EXCHANGEABLE, ExchangeRequest
+from domain.exchanges import EXCHANGEABLE, MOST_EXCHANGES, ExchangeRequest, ExchangeState
 from domain.money_back import MoneyBack, PriceChange, money_back
 from domain.problems import ProblemType, Refused
 from domain.providers import check_admitted
@@ -61,13 +61,14 @@ async def plan_seats(
 
     Raises:
         Refused: The booking is not paid or is being changed, it has no such ticket, the event has no such seat or is
-            not on sale, or its policy does not allow it.
+            not on sale, its policy does not allow it, or the booking was exchanged too often.
     """
     booking = await _changeable(connection, booking_id)
     ticket, old_seat = await _chosen(connection, booking, asked)
     offered = await offers.find_sale(connection, booking.event_id, lock=lock)
     policies = await find_policies(connection, booking.event_id)
     until = _check_open(policies)
+    await _check_count(connection, booking.id)
     price = offers.price_of(offered.sections, [seat], {})
     if seat in {each.seat for each in booking.tickets}:
         raise seats_unavailable([seat])
@@ -111,6 +112,13 @@ async def _check_payment(connection: AsyncConnection, request: ExchangeRequest, 
         raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
     admitted = await connection.execute(select(EventRow.providers).where(EventRow.id == request.event_id))
     check_admitted(request.payment.provider, admitted.scalar_one())
+
+
+async def _check_count(connection: AsyncConnection, booking_id: UUID) -> None:
+    completed = ExchangeRow.booking_id == booking_id, ExchangeRow.state == ExchangeState.COMPLETED
+    if (await connection.execute(select(func.count()).where(*completed))).scalar_one() >= MOST_EXCHANGES:
+        detail = f"Seats of one booking can be exchanged {MOST_EXCHANGES} times. This booking has had all of them."
+        raise Refused(ProblemType.EXCHANGE_NOT_ALLOWED, detail)
 
 
 def _check_open(policies: Policies) -> datetime:
