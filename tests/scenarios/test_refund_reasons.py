@@ -106,6 +106,42 @@ async def test_refunds_are_read_without_reasons_while_identity_is_away_but_not_e
     await history.close()
 
 
+@pytest.mark.parametrize("role", [None, Role.SUPPORT, Role.OPERATOR], ids=["buyer", "support", "operator"])
+async def test_while_identity_is_away_buyers_get_refunds_without_reasons_and_staff_none(
+    platform: PlatformClient, settings: Settings, monkeypatch: pytest.MonkeyPatch, role: Role | None
+) -> None:
+    person, event, key = await register(platform), await platform.event(), str(uuid4())
+    booking = str((await person.bought(event, "A-1-1"))["id"])
+    before, actor = await person.booking(booking), platform.new_buyer(role) if role else person
+    monkeypatch.setattr(PersonalDataClient, "seal", _away)
+    monkeypatch.setattr(PersonalDataClient, "open", _away)
+    async with serving(settings, "reservation") as client:
+        headers = actor.headers | {"Idempotency-Key": key}
+        path, body = f"/v1/bookings/{booking}/refund", {"reason": "Ada is ill.", "tickets": []}
+        answers = [await client.post(path, json=body, headers=headers) for _ in range(2)]
+    monkeypatch.undo()
+    if role:
+        assert {refused_as(each) for each in answers} == {(503, "unavailable")}
+        assert await person.booking(booking) == before
+        return
+    answers.append(await person.refund(booking, reason="Ada is ill.", key=key))
+    assert {(each.status_code, each.json()["reason"]) for each in answers} == {(202, "")}
+    [refund] = await person.refunds(booking)
+    assert {each.json()["id"] for each in answers} == {refund["id"]}
+    other = await person.refund(booking, str(uuid4()), reason="Ada is ill.", key=key)
+    assert refused_as(other) == (422, "idempotency-key-reused")
+    [[stored]] = rows(settings, _STORED, booking, of="reservation")
+    assert "Ada" not in stored
+
+
+async def test_a_reason_that_no_key_can_seal_is_empty_in_the_first_answer_already(platform: PlatformClient) -> None:
+    buyer, event = platform.new_buyer(), await platform.event()  # without an account, as a partner that acts for itself
+    booking = str((await buyer.bought(event, "A-1-1"))["id"])
+    answer = await buyer.refund(booking, reason="Ada is ill.")
+    assert (answer.status_code, answer.json()["reason"]) == (202, ""), answer.text
+    assert [each["reason"] for each in await buyer.refunds(booking)] == [""]
+
+
 async def _away(*_: object) -> None:
     raise Refused(ProblemType.UNAVAILABLE, "The identity service does not answer.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.internal.personal_data import Purpose
@@ -24,6 +25,8 @@ from domain.problems import ProblemType, Refused
 from domain.refunds import Refund, RefundCause, RefundOutcome, RefundRequest
 from workflows.ids import start_refund
 from workflows.refund import RefundWorkflow
+
+log = structlog.get_logger()
 
 
 class _Whole(RequestModel):
@@ -56,7 +59,7 @@ async def refund(
 async def _made(
     context: ReservationContext, caller: Principal, booking: Booking, request: RefundRequest, reason: str
 ) -> Refund:
-    sealed = await context.personal_data.seal(booking.user_id, Purpose.REFUND_REASON, reason)
+    sealed = await _sealed(context, request, booking.user_id, reason)
     request = request.model_copy(update={"sealed_reason": sealed})
     if request.cause is RefundCause.STAFF:
         action = "refund.policy-waived" if request.waives_policy else "refund.ordered"
@@ -66,7 +69,24 @@ async def _made(
     if outcome.refund is None:
         assert outcome.problem is not None
         raise refusal(outcome.problem)
-    return outcome.refund.model_copy(update={"reason": reason})
+    return outcome.refund.model_copy(update={"reason": reason if sealed else ""})
+
+
+async def _sealed(context: ReservationContext, request: RefundRequest, owner: UUID, reason: str) -> str | None:
+    """The reason under the key of the booking's owner; None if it cannot be kept.
+
+    A buyer's refund needs no identity service: its policy may end before identity is back.
+
+    Raises:
+        Refused: UNAVAILABLE: Identity gives no proper answer, and the refund is one by staff, which needs its reason.
+    """
+    try:
+        return await context.personal_data.seal(owner, Purpose.REFUND_REASON, reason)
+    except Refused as refused:
+        if request.cause is RefundCause.STAFF:
+            raise
+        log.warning("reason_not_sealed", booking=str(request.booking_id), error=refused.problem.detail)
+        return None
 
 
 def check_waiver(caller: Principal, booking: Booking, waive_policy: bool) -> None:
