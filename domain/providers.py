@@ -134,11 +134,33 @@ def check_total(total: Money, providers: Sequence[Provider]) -> None:
         return
     asked = format_money(total.amount, total.currency)
     if not providers:
-        raise Refused(ProblemType.AMOUNT_NOT_PAYABLE, f"No payment provider takes {total.currency}.", **_asked(total))
+        raise _no_provider(total)
     limits = max((each.currencies[total.currency] for each in providers), key=lambda each: each.maximum)
     most = format_money(limits.maximum, total.currency)
     detail = f"These places cost {asked}; one payment can be at most {most}. Book fewer places at a time."
     raise Refused(ProblemType.AMOUNT_NOT_PAYABLE, detail, **_members(total, limits))
+
+
+def check_payable(amount: Money, providers: Sequence[Provider]) -> None:
+    """Check that an amount can be paid at once, whichever of these providers the buyer chooses.
+
+    Raises:
+        Refused: None of them takes it; the members are the limits that it comes nearest to.
+    """
+    if not providers:
+        raise _no_provider(amount)
+    allowed = [each.currencies[amount.currency] for each in providers]
+    if any(amount.amount in limits for limits in allowed):
+        return
+    nearest = min(allowed, key=lambda limits: max(limits.minimum - amount.amount, amount.amount - limits.maximum))
+    asked, taken = format_money(amount.amount, amount.currency), nearest.describe(amount.currency)
+    detail = f"{asked} cannot be paid: the payment providers of this event take {taken}."
+    raise Refused(ProblemType.AMOUNT_NOT_PAYABLE, detail, **_members(amount, nearest))
+
+
+def _no_provider(amount: Money) -> Refused:
+    detail = f"No payment provider takes {amount.currency}."
+    return Refused(ProblemType.AMOUNT_NOT_PAYABLE, detail, **_asked(amount))
 
 
 def _asked(amount: Money) -> dict[str, object]:

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from api.auth.guards import BookingReader
 from api.http.deadlines import with_deadline
 from api.http.problems import documented
+from api.reservation.commands.exchange import check_charge
 from api.reservation.commands.refund import check_waiver
 from api.reservation.context import Reservation
 from api.reservation.reads import ReadableBooking
@@ -118,6 +119,7 @@ async def quote_refund(
         ProblemType.REFUND_IN_PROGRESS,
         ProblemType.UNKNOWN_TICKETS,
         ProblemType.UNKNOWN_SEATS,
+        ProblemType.AMOUNT_NOT_PAYABLE,
     ),
 )
 async def quote_exchange(body: ExchangeQuoteBody, booking: ReadableBooking, context: Reservation) -> ExchangeQuote:
@@ -128,6 +130,7 @@ async def quote_exchange(body: ExchangeQuoteBody, booking: ReadableBooking, cont
             return await plans.plan_seats(connection, booking.id, body.ticket, body.seat)
 
     planned = await with_deadline(plan())
+    check_charge(planned, payment=None)
     ends = [planned.until, planned.back.until] if planned.back.amount and planned.back.until else [planned.until]
     return ExchangeQuote(
         booking_id=booking.id,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from adapters.payment.registry import PROVIDERS
 from domain.money import Money, is_listed
 from domain.problems import ProblemType, Refused
-from domain.providers import check_total, payable_by
+from domain.providers import check_payable, check_total, payable_by
 from sandbox.stripe.amounts import check_amount
 from sandbox.stripe.errors import ApiError
 
@@ -170,7 +170,35 @@ def test_more_than_can_be_paid_at_once_is_refused_naming_the_most(
     assert refused.value.problem.members["maximum"] == most
 
 
+@pytest.mark.parametrize(
+    ("amount", "currency", "admitted", "refused"),
+    [
+        (30, "EUR", ["stripe"], (50, 99_999_999)),
+        (50, "EUR", ["stripe"], None),
+        (30, "EUR", ["stripe", "payu"], None),
+        (1, "EUR", None, None),
+        (100_000_000, "EUR", None, (50, 99_999_999)),
+        (100, "HUF", ["stripe", "payu"], None),
+        (12_345, "KWD", ["stripe"], (50, 99_999_990)),
+    ],
+)
+def test_a_charge_must_be_one_that_some_provider_takes(
+    amount: int, currency: str, admitted: list[str] | None, refused: tuple[int, int] | None
+) -> None:
+    charge, providers = Money(amount=amount, currency=currency), payable_by(PROVIDERS.values(), admitted, currency)
+    if refused is None:
+        check_payable(charge, providers)
+        return
+    with pytest.raises(Refused) as refusal:
+        check_payable(charge, providers)
+    problem = refusal.value.problem
+    assert problem.type is ProblemType.AMOUNT_NOT_PAYABLE
+    assert (problem.members["minimum"], problem.members["maximum"]) == refused
+
+
 def test_free_places_need_no_provider_and_others_need_one() -> None:
     check_total(Money(amount=0, currency="XDR"), [])
     with pytest.raises(Refused, match="No payment provider takes XCD"):
         check_total(Money(amount=1, currency="XCD"), [])
+    with pytest.raises(Refused, match="No payment provider takes XCD"):
+        check_payable(Money(amount=1, currency="XCD"), [])

@@ -94,6 +94,35 @@ async def test_a_dearer_seat_is_quoted_with_its_charge_and_needs_no_provider_for
     await nothing_has_changed(buyer, booking)
 
 
+@pytest.mark.parametrize(
+    ("price", "providers", "refused"),
+    [
+        (4530, ["stripe"], True),
+        (4549, ["stripe"], True),
+        (4550, ["stripe"], False),
+        (4530, ["stripe", "payu"], False),
+        (4530, None, False),
+        (4500, ["stripe"], False),
+        (4470, ["stripe"], False),
+    ],
+)
+async def test_a_quote_offers_no_charge_that_no_provider_of_the_event_takes(
+    platform: PlatformClient, price: int, providers: list[str] | None, refused: bool
+) -> None:
+    _, buyer, booking = await bought(platform, "B-1-1", price=price, cheaper=4500, providers=providers)
+    ticket = ticket_of(booking, "B-1-1")
+
+    quote = await buyer.quote_exchange(booking["id"], ticket, "A-1-1")
+
+    if not refused:
+        assert (await quoted(quote))["charge"] == max(price - 4500, 0)
+        return
+    assert refused_as(quote) == (422, "amount-not-payable")
+    assert (quote.json()["amount"], quote.json()["minimum"]) == (price - 4500, 50)
+    assert refused_as(await buyer.exchange(booking["id"], ticket, "A-1-1")) == (422, "amount-not-payable")
+    await nothing_has_changed(buyer, booking)
+
+
 async def test_what_is_impossible_is_refused_in_the_quote_as_it_would_be_when_done(platform: PlatformClient) -> None:
     policies = {"refund_policy": {"until_hours": None}, "exchange_policy": {"until_hours": None}}
     _, buyer, booking = await bought(platform, "A-1-1", **policies)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.payment.registry import find_provider
+from adapters.payment.registry import PROVIDERS, find_provider
 from api.auth.tokens import Principal
 from api.http.deadlines import with_deadline
 from api.http.idempotency import digest, exchange_id_for, known_or_planned, refuse_other_body
@@ -29,6 +29,7 @@ from domain.bookings import Booking
 from domain.exchanges import Exchange, ExchangeOutcome, ExchangeRequest, ExchangeState, Payment
 from domain.money import Money
 from domain.problems import ProblemType, Refused
+from domain.providers import check_payable, payable_by
 from workflows.exchange import ExchangeWorkflow
 from workflows.ids import exchange_workflow_id, start_exchange
 from workflows.support.problems import OUTCOME_UNKNOWN
@@ -120,12 +121,24 @@ async def _prepare(context: ReservationContext, request: ExchangeRequest) -> Exc
 
 async def _plan(connection: AsyncConnection, request: ExchangeRequest) -> None:
     """Refuse what the saga would refuse, and what the chosen provider does not take."""
-    plan = await plans.plan(connection, request)
-    if plan.difference > 0:
-        assert request.payment
-        provider = find_provider(request.payment.provider)
-        provider.check_method(request.payment.payment_method)
-        provider.check_amount(Money(amount=plan.difference, currency=plan.booking.currency))
+    check_charge(await plans.plan(connection, request), request.payment)
+
+
+def check_charge(plan: plans.Plan, payment: Payment | None) -> None:
+    """Check that the chosen provider, or one of the event's while none is chosen, takes the difference.
+
+    Raises:
+        Refused: It cannot be paid, or not by this method.
+    """
+    if plan.difference <= 0:
+        return
+    charge = Money(amount=plan.difference, currency=plan.booking.currency)
+    if payment is None:
+        check_payable(charge, payable_by(PROVIDERS.values(), plan.providers, charge.currency))
+        return
+    provider = find_provider(payment.provider)
+    provider.check_method(payment.payment_method)
+    provider.check_amount(charge)
 
 
 async def _known(connection: AsyncConnection, request: ExchangeRequest) -> Exchange | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -13,7 +14,7 @@ from db.reservation import offers
 from db.reservation.bookings import bookings
 from db.reservation.policies import Policies, find_policies
 from db.reservation.refunds import refunds
-from db.reservation.tables import EventRow, ExchangeRow, TicketRow
+from db.reservation.tables import ExchangeRow, TicketRow
 from domain.bookings import Booking, BookingStatus, Ticket, seats_unavailable
 from domain.exchanges import EXCHANGEABLE, MOST_EXCHANGES, ExchangeRequest, ExchangeState
 from domain.money_back import MoneyBack, PriceChange, money_back
@@ -27,6 +28,7 @@ class Plan(NamedTuple):
     Attributes:
         difference: Minor units, negative for a cheaper seat.
         until: When exchanges of the event end.
+        providers: The payment providers that the event admits; None for any.
     """
 
     booking: Booking
@@ -35,6 +37,7 @@ class Plan(NamedTuple):
     difference: int
     back: MoneyBack
     until: datetime
+    providers: Sequence[str] | None
 
 
 async def plan(connection: AsyncConnection, request: ExchangeRequest, *, lock: bool = False) -> Plan:
@@ -50,7 +53,7 @@ async def plan(connection: AsyncConnection, request: ExchangeRequest, *, lock: b
     """
     planned = await plan_seats(connection, request.booking_id, request.ticket, request.seat, lock=lock)
     if planned.difference > 0:
-        await _check_payment(connection, request, planned.difference)
+        _check_payment(request, planned)
     return planned
 
 
@@ -74,7 +77,7 @@ async def plan_seats(
         raise seats_unavailable([seat])
     old_price = int(offered.sections[ticket.section].price)
     back = money_back(policies.terms, [PriceChange(old_price, price)], booking.amount - booking.refunded)
-    return Plan(booking, ticket, old_seat, price - old_price, back, until)
+    return Plan(booking, ticket, old_seat, price - old_price, back, until, offered.providers)
 
 
 async def _changeable(connection: AsyncConnection, booking_id: UUID) -> Booking:
@@ -106,12 +109,11 @@ async def _chosen(connection: AsyncConnection, booking: Booking, asked: UUID) ->
     return ticket, ticket.seat
 
 
-async def _check_payment(connection: AsyncConnection, request: ExchangeRequest, difference: int) -> None:
+def _check_payment(request: ExchangeRequest, planned: Plan) -> None:
     if request.payment is None:
-        detail = f"provider: the seat costs {difference} more: say how to pay."
+        detail = f"provider: the seat costs {planned.difference} more: say how to pay."
         raise Refused(ProblemType.INVALID_REQUEST, detail, field="provider")
-    admitted = await connection.execute(select(EventRow.providers).where(EventRow.id == request.event_id))
-    check_admitted(request.payment.provider, admitted.scalar_one())
+    check_admitted(request.payment.provider, planned.providers)
 
 
 async def _check_count(connection: AsyncConnection, booking_id: UUID) -> None:
