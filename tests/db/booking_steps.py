@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.reservation import inventory
 from db.reservation.bookings import bookings, outcomes
 from db.reservation.bookings.bookings import identity
-from domain.bookings import Booking, BookingStatus
+from domain.bookings import Booking, BookingStatus, PaymentId
 from domain.catalogue import Event, EventStatus, Section
 from domain.domain_events import (
     AnyDomainEvent,
@@ -72,10 +72,12 @@ async def claim(engine: AsyncEngine, event: UUID, *seats: str, **quantities: int
         return await bookings.claim(connection, booking_request(event, *seats, **quantities))
 
 
-async def move(engine: AsyncEngine, booking: Booking, to: BookingStatus) -> Booking:
+async def move(
+    engine: AsyncEngine, booking: Booking, to: BookingStatus, *, payment: PaymentId | None = None
+) -> Booking:
     async with engine.begin() as connection:
         return await bookings.move(
-            connection, booking.id, version=booking.version, to=to, tells=lambda now: _told(now, to)
+            connection, booking.id, version=booking.version, to=to, tells=lambda now: _told(now, to), payment=payment
         )
 
 

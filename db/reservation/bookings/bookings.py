@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, func, null, select, text, update
+from sqlalchemy import Row, bindparam, case, func, null, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -232,7 +232,7 @@ async def move(
         tells: Makes the domain event.
         action_url: Where the buyer has to act, for `action_required`.
         problem: Why the payment failed, for `held` and for an end; None keeps the last known reason.
-        payment: The command that begins a payment, for `paying`; None keeps the last one.
+        payment: The command that begins a payment, for `paying`; None keeps that of a payment that goes on.
 
     Raises:
         StaleStep: The booking is neither at `version` nor at `to`, or may not go there.
@@ -270,8 +270,10 @@ def _moving(to: BookingStatus) -> ReturningUpdate[Any]:
     elif to is not BookingStatus.NEEDS_ATTENTION:
         values["payment_problem"] = null()
     if to is BookingStatus.PAYING:
-        values["payment_command"] = func.coalesce(bindparam("begun_by"), BookingRow.payment_command)
-        values["payment_body_sha256"] = func.coalesce(bindparam("of_body"), BookingRow.payment_body_sha256)
+        # A payment that an older worker's workflow begins has no command, and must not be taken for the one before.
+        goes_on = BookingRow.status != BookingStatus.HELD
+        for given, kept in (("begun_by", BookingRow.payment_command), ("of_body", BookingRow.payment_body_sha256)):
+            values[kept.key] = func.coalesce(bindparam(given), case((goes_on, kept)))
     changed = (
         update(BookingRow)
         .where(BookingRow.id == bindparam("of_booking"), BookingRow.version == bindparam("at_version"))
