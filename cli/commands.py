@@ -74,9 +74,14 @@ def use_local_stack(
 def migrate() -> None:
     """Create or update databases, topics and the search index; safe to repeat."""
     from cli.migrate import migrate as run_migrations
+    from db.databases import MigrationBlocked
 
     _prepare()
-    asyncio.run(run_migrations(settings()))
+    try:
+        asyncio.run(run_migrations(settings()))
+    except MigrationBlocked as blocked:
+        typer.echo(f"{blocked}", err=True)
+        raise typer.Exit(1) from blocked
 
 
 @app.command()

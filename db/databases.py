@@ -11,7 +11,9 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from psycopg import sql
+from psycopg.errors import LockNotAvailable
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError
 
 _Service = TypeVar("_Service", bound=str)
 
@@ -28,12 +30,19 @@ class ServiceDatabase(NamedTuple):
     application: str
 
 
+class MigrationBlocked(Exception):
+    """A table was used by another transaction for too long; the service's database is as it was before."""
+
+
 def prepare(admin_dsn: str, databases: Mapping[_Service, ServiceDatabase]) -> None:
     """Create what is missing of each service's roles and database, then run its migrations; safe to repeat.
 
     Args:
         admin_dsn: libpq connection string of a superuser.
         databases: By service; `db.<service>` holds its tables and migrations.
+
+    Raises:
+        MigrationBlocked: As for `migrate`; the services before this one are up to date.
     """
     with psycopg.connect(admin_dsn, autocommit=True) as admin:
         # Roles and databases belong to the whole server: two migrations at once would create them twice.
@@ -74,12 +83,24 @@ def _give_schema(admin: psycopg.Connection, owner: URL) -> None:
 
 
 def migrate(service: str, url: str) -> None:
-    """Bring the tables of a service's database up to date, as the role in its SQLAlchemy URL."""
+    """Bring the tables of a service's database up to date, as the role in its SQLAlchemy URL.
+
+    Raises:
+        MigrationBlocked: Another transaction keeps a table locked; repeat it later.
+    """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / service / "migrations"))
     config.attributes["url"] = url
     config.attributes["metadata"] = import_module(f"db.{service}.tables").Base.metadata
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable):
+            raise
+        raise MigrationBlocked(
+            f"the tables of {service} are not migrated: another transaction uses one of them. Nothing of {service} has "
+            "changed. Repeat `seatwright migrate`; a long read, such as a backup, may have to end first."
+        ) from error
 
 
 def _role(url: URL) -> sql.Identifier:
