@@ -183,7 +183,7 @@ class RevocationRow(Base):
 
 
 class CreationKeyRow(CreationKeyColumns, Base):
-    """The teams that idempotency keys have created."""
+    """The teams that idempotency keys have created; a key goes with its team."""
 
 
 class TeamRow(Base):
