@@ -23,7 +23,7 @@ CREATE TABLE creation_keys (
 
 
 class CreationKeyColumns:
-    """Columns of `creation_keys`: a key stays for ever, as a booking's does."""
+    """Columns of `creation_keys`: a key stays as long as what it has created."""
 
     __tablename__ = "creation_keys"
 

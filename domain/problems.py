@@ -73,3 +73,12 @@ class Refused(Exception):
     def __init__(self, type: ProblemType, detail: str, **members: Any) -> None:
         super().__init__(detail)
         self.problem = Problem(type=type, detail=detail, members=members)
+
+
+def other_list() -> Refused:
+    """The answer to a `cursor` that no page of this list has given."""
+    return Refused(
+        ProblemType.INVALID_REQUEST,
+        "query.cursor: is not from this list: send the `next_cursor` of a page, or leave it out.",
+        errors=[{"field": "query.cursor", "message": "is not from this list"}],
+    )

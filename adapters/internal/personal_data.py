@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
 from adapters.internal.client import InternalClient
+
+TEXTS_OF_A_CALL: Final = 10
+"""A call has no log-in, so its body may have 16 KiB: enough for ten of the longest reasons."""
 
 
 class Purpose(StrEnum):
@@ -48,12 +52,19 @@ class PersonalDataClient:
         return sealed[0] if sealed else None
 
     async def open(self, user_id: UUID, purpose: Purpose, sealed: Sequence[str]) -> Sequence[str] | None:
-        """The sealed texts, in the same order; None if the person is erased.
+        """The sealed texts, in the same order, by as many calls as they need; None if the person is erased.
 
         Raises:
             Refused: UNAVAILABLE: The identity service gives no proper answer.
         """
-        return await self._ask(user_id, "opened", Words(purpose=purpose, texts=tuple(sealed)))
+        opened: list[str] = []
+        for start in range(0, len(sealed), TEXTS_OF_A_CALL):
+            texts = tuple(sealed[start : start + TEXTS_OF_A_CALL])
+            part = await self._ask(user_id, "opened", Words(purpose=purpose, texts=texts))
+            if part is None:
+                return None
+            opened += part
+        return opened
 
     async def _ask(self, user_id: UUID, route: str, words: Words) -> Sequence[str] | None:
         answer = await self._identity.ask(f"/internal/v1/users/{user_id}/{route}", words, Words)

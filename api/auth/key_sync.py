@@ -25,7 +25,7 @@ from api.http.deadlines import DEADLINE, with_deadline
 from api.http.resources import Resources
 from config.settings import Settings, secret
 from db.engine import autocommit
-from db.identity import revocations
+from db.identity import pruning, revocations
 
 EVERY: Final = 1.0
 """Seconds between two reads: a revocation takes effect within twice that where it has to reach Redis first."""
@@ -127,6 +127,7 @@ class KeySync:
     async def _forget(self, database: AsyncEngine) -> None:
         async with autocommit(database) as connection:
             await revocations.forget(connection, timedelta(seconds=LIFETIME + 2 * _OVERLAP))
+            await pruning.prune(connection)
 
     async def _found(self, seconds: float) -> Mapping[UUID, float]:
         if self._database is None:

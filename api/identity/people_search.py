@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,7 +17,7 @@ from api.identity.context import Identity
 from db.identity import accounts
 from db.identity.audit_log import of_user
 from db.identity.vault import Vault
-from domain.problems import ProblemType
+from domain.problems import ProblemType, other_list
 
 router = APIRouter(prefix="/v1/support", tags=["support"])
 
@@ -43,30 +44,45 @@ class FoundPerson(BaseModel):
 
 
 class FoundPeople(BaseModel):
-    """The accounts that match."""
+    """A page of the accounts that match."""
 
     people: list[FoundPerson] = Field(
-        description=f"One person or none by address; by name the newest, at most {accounts.MOST_FOUND}"
+        description="One person or none by address; by name those with a confirmed address first, then the newest, "
+        f"{accounts.MOST_FOUND} on a page"
     )
+    next_cursor: UUID | None = Field(description="Send it as `cursor` to read the next page; null on the last one.")
 
 
-@router.post("/people", summary="Find people by email address or name", responses=documented(ProblemType.FORBIDDEN))
-async def find_people(query: PersonQuery, caller: Staff, context: Identity) -> FoundPeople:
+@router.post(
+    "/people",
+    summary="Find people by email address or name",
+    responses=documented(ProblemType.FORBIDDEN, ProblemType.INVALID_REQUEST),
+)
+async def find_people(
+    query: PersonQuery,
+    caller: Staff,
+    context: Identity,
+    cursor: Annotated[UUID | None, Query(description="The `next_cursor` of the previous page.")] = None,
+) -> FoundPeople:
     """Answer the accounts' ids, with which `GET /v1/support/bookings?user_id=` finds bookings.
 
     Each call is recorded in the audit log.
     """
     async with context.engine.begin() as connection:
-        found = await _found(connection, context.vault, query)
+        found = await _found(connection, context.vault, query, cursor)
         for object_ in [of_user(each.id) for each in found] or ["user/unknown"]:
             await context.record(connection, caller, "person.searched", object_)
-    return FoundPeople(people=found)
+    return FoundPeople(people=found, next_cursor=found[-1].id if len(found) == accounts.MOST_FOUND else None)
 
 
-async def _found(connection: AsyncConnection, vault: Vault, query: PersonQuery) -> list[FoundPerson]:
+async def _found(
+    connection: AsyncConnection, vault: Vault, query: PersonQuery, cursor: UUID | None
+) -> list[FoundPerson]:
     if query.name is not None:
-        named = await accounts.find_by_name(connection, vault, query.name)
+        named = await accounts.find_by_name(connection, vault, query.name, cursor)
         return [FoundPerson(**each._asdict()) for each in named]
+    if cursor:
+        raise other_list()  # there is one account of an address at most
     account = await accounts.find_by_address(connection, vault, query.email or "")
     if account is None:
         return []

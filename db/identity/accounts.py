@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
@@ -18,6 +18,7 @@ from db.identity.vault import PersonalKey, Vault
 from db.outbox import append
 from domain.domain_events import UserRegistered
 from domain.identity import Profile, Role
+from domain.problems import other_list
 
 MOST_FOUND: Final = 20
 FIRST: Final = UUID(int=0)
@@ -110,13 +111,32 @@ async def find_by_address(connection: AsyncConnection, vault: Vault, email: str)
     return await connection.run_sync(_read, vault, _accounts(UserRow.address_hash == vault.address_hash(email)))
 
 
-async def find_by_name(connection: AsyncConnection, vault: Vault, name: str) -> list[FoundAccount]:
-    """The accounts of people with this whole name, in any spelling; the newest, and at most `MOST_FOUND`."""
+async def find_by_name(
+    connection: AsyncConnection, vault: Vault, name: str, after: UUID | None = None
+) -> list[FoundAccount]:
+    """A page of the accounts of people with this whole name, in any spelling; at most `MOST_FOUND`.
+
+    Accounts with a proven address come first, because anyone can register others under any name; then the newest.
+
+    Args:
+        connection: To identity's database.
+        vault: Hashes the name.
+        name: The whole name.
+        after: The last account of the page before; None for the first page.
+
+    Raises:
+        Refused: INVALID_REQUEST: `after` is no account of this name.
+    """
+    named = UserRow.name_hash == vault.name_hash(name)
+    page = select(UserRow.id, UserRow.created_at, UserRow.verified_at).where(named)
+    if after:
+        is_proven = await connection.execute(select(UserRow.verified_at.is_not(None)).where(named, UserRow.id == after))
+        last = is_proven.one_or_none()
+        if last is None:
+            raise other_list()
+        page = page.where(tuple_(UserRow.verified_at.is_not(None), UserRow.id) < tuple_(last[0], after))
     found = await connection.execute(
-        select(UserRow.id, UserRow.created_at, UserRow.verified_at)
-        .where(UserRow.name_hash == vault.name_hash(name))
-        .order_by(UserRow.id.desc())
-        .limit(MOST_FOUND)
+        page.order_by(UserRow.verified_at.is_not(None).desc(), UserRow.id.desc()).limit(MOST_FOUND)
     )
     return [FoundAccount(*row) for row in found]
 

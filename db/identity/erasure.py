@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.identity import consents, second_factors
+from db.identity import consents, revocations, second_factors
 from db.identity.tables import (
     AuthorizationCodeRow,
     MailTokenRow,
@@ -28,6 +28,7 @@ async def erase(connection: AsyncConnection, user_id: UUID) -> None:
 
     The caller has dissolved the person's own teams before.
     """
+    await revocations.revoke_person(connection, user_id)
     await connection.execute(delete(UserKeyRow).where(UserKeyRow.user_id == user_id))
     await connection.execute(
         update(UserRow)
@@ -52,12 +53,8 @@ async def erase(connection: AsyncConnection, user_id: UUID) -> None:
 
 
 async def _forget_sessions(connection: AsyncConnection, user_id: UUID) -> None:
-    """End the sessions. Their rows stay, because access tokens are checked against them."""
-    ended = (
-        update(SessionRow)
-        .where(SessionRow.user_id == user_id)
-        .values(device=None, ended_at=func.coalesce(SessionRow.ended_at, func.now()))
-        .returning(SessionRow.id)
-    )
-    sessions = list(await connection.scalars(ended))
-    await connection.execute(delete(RefreshTokenRow).where(RefreshTokenRow.family.in_(sessions)))
+    theirs = SessionRow.user_id == user_id
+    ended = {"device": None, "ended_at": func.coalesce(SessionRow.ended_at, func.now())}
+    await connection.execute(update(SessionRow).where(theirs).values(ended))
+    of_session = RefreshTokenRow.family.in_(select(SessionRow.id).where(theirs))
+    await connection.execute(delete(RefreshTokenRow).where(of_session))

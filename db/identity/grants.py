@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, or_, select, text, update
@@ -23,6 +23,10 @@ from db.identity.tables import AuthorizationCodeRow, ClientRow, FamilyTokenRow, 
 from db.identity.vault import Vault
 from domain.identity import Scope
 
+MOST_OF_A_CLIENT: Final = 50
+"""Grants of one person to one client; a further one ends the one that was used longest ago."""
+
+MOST_LISTED: Final = 500
 CODE_LIFETIME = timedelta(seconds=60)
 LIFETIME = timedelta(days=30)
 REPEATABLE = timedelta(seconds=10)
@@ -100,7 +104,7 @@ def find_code(connection: Connection, code: str, client_id: UUID) -> Code | None
     owner = connection.scalar(select(table.user_id).where(table.hash == digest(code), table.client_id == client_id))
     if owner is None:
         return None
-    rights.hold(connection, owner)
+    rights.hold_alone(connection, owner)  # a new family makes room among the others
     row = connection.execute(
         select(
             table.hash,
@@ -128,7 +132,8 @@ def find_code(connection: Connection, code: str, client_id: UUID) -> Code | None
 
 
 def begin(connection: Connection, code: Code) -> Family:
-    """Use up a code for a new family."""
+    """Use up a code, which `find_code` has locked with its person, for a new family."""
+    _make_room(connection, code)
     made = connection.execute(
         insert(RefreshFamilyRow)
         .values(client_id=code.client_id, user_id=code.user_id, scopes=sorted(code.scopes))
@@ -139,6 +144,15 @@ def begin(connection: Connection, code: Code) -> Family:
         update(AuthorizationCodeRow).where(AuthorizationCodeRow.hash == code.hash).values(family=family.id)
     )
     return family
+
+
+def _make_room(connection: Connection, code: Code) -> None:
+    """End the families that were used longest ago, so that one more is not too many."""
+    family = RefreshFamilyRow
+    goes_on = and_(family.user_id == code.user_id, family.client_id == code.client_id, family.ended_at.is_(None))
+    newest_first = select(family.id).where(goes_on).order_by(family.last_used_at.desc(), family.id.desc())
+    surplus = family.id.in_(newest_first.offset(MOST_OF_A_CLIENT - 1))
+    connection.execute(update(family).where(goes_on, surplus).values(ended_at=func.now()))
 
 
 def hold(connection: Connection, refresh_token: str, client_id: UUID) -> Family | None:
@@ -274,7 +288,7 @@ class Granted(NamedTuple):
 
 
 async def live(connection: AsyncConnection, user_id: UUID) -> list[Granted]:
-    """A person's valid grants, newest first."""
+    """A person's valid grants, newest first; at most `MOST_LISTED`."""
     family, token = RefreshFamilyRow, FamilyTokenRow
     # A client without refresh tokens has at most an access token, which expires earlier.
     goes_on = or_(
@@ -286,6 +300,7 @@ async def live(connection: AsyncConnection, user_id: UUID) -> list[Granted]:
         .join(ClientRow, ClientRow.id == family.client_id)
         .where(family.user_id == user_id, family.ended_at.is_(None), ClientRow.ended_at.is_(None), goes_on)
         .order_by(family.created_at.desc(), family.id)
+        .limit(MOST_LISTED)
     )
     return [Granted(id, client, name, frozenset(map(Scope, scopes)), at) for id, client, name, scopes, at in rows]
 

@@ -10,6 +10,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
+async def revoke_person(connection: AsyncConnection, user_id: UUID) -> None:
+    """End all current access tokens of a person whose row the caller has locked.
+
+    Sessions and grants of the person that end later in this transaction have no revocation of their own.
+    """
+    await connection.execute(text("SELECT revoke_person(:id)"), {"id": user_id})
+
+
 async def recent(connection: AsyncConnection, within: timedelta) -> Mapping[UUID, float]:
     """Everything revoked in this period, with its time (seconds since the epoch)."""
     rows = await connection.execute(

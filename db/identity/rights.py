@@ -13,6 +13,7 @@ from domain.identity import Role, TeamRole
 _HELD = text(
     "SELECT roles, verified_at IS NOT NULL AS is_proven FROM users WHERE id = :id AND erased_at IS NULL FOR SHARE"
 )
+_HELD_ALONE = text("SELECT FROM users WHERE id = :id AND erased_at IS NULL FOR UPDATE")
 _NOW = text("SELECT extract(epoch FROM clock_timestamp())::float")
 
 _TEAMS = text("SELECT team_id, role FROM team_members WHERE user_id = :id AND accepted_at IS NOT NULL")
@@ -37,6 +38,11 @@ def hold(connection: Connection, user_id: UUID) -> None:
     A transaction that locks sessions or grants of a person locks the person's row first. One order avoids deadlocks.
     """
     connection.execute(_HELD, {"id": user_id})
+
+
+def hold_alone(connection: Connection, user_id: UUID) -> None:
+    """As `hold`, and delay others who hold the row, too: for a change that depends on all that the person has."""
+    connection.execute(_HELD_ALONE, {"id": user_id})
 
 
 def of_user(connection: Connection, user_id: UUID) -> Rights | None:

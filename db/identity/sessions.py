@@ -9,15 +9,18 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.identity import grants, rights
+from db.identity import grants, revocations, rights
 from db.identity.tables import RefreshTokenRow, SessionRow
 from db.identity.vault import Vault
+
+MOST_OPEN: Final = 50
+"""Sessions of one person; a further log-in ends the one that was used longest ago."""
 
 LIFETIME = timedelta(days=30)
 REPEATABLE = timedelta(seconds=10)
@@ -42,7 +45,14 @@ class Rotation(NamedTuple):
 
 
 async def begin(connection: AsyncConnection, user_id: UUID, device: bytes) -> Rotation:
-    """Open a session. `device`, sealed under the owner's key, lets the owner recognize it later."""
+    """Open a session of a person whose row the caller has locked, so that log-ins at once make room one by one.
+
+    Args:
+        connection: Within a transaction.
+        user_id: The person.
+        device: Sealed under the owner's key; it lets the owner recognize the session later.
+    """
+    await _make_room(connection, user_id)
     made = insert(SessionRow).values(user_id=user_id, device=device).returning(SessionRow.id)
     session_id = (await connection.execute(made)).scalar_one()
     token = secrets.token_urlsafe(32)
@@ -50,12 +60,21 @@ async def begin(connection: AsyncConnection, user_id: UUID, device: bytes) -> Ro
     return Rotation(user_id, session_id, token)
 
 
+async def _make_room(connection: AsyncConnection, user_id: UUID) -> None:
+    """End the sessions that were used longest ago, so that one more is not too many."""
+    session = SessionRow
+    newest_first = select(session.id).where(_goes_on(user_id)).order_by(session.last_used_at.desc(), session.id.desc())
+    surplus = session.id.in_(newest_first.offset(MOST_OPEN - 1))
+    await connection.execute(update(session).where(_goes_on(user_id), surplus).values(ended_at=func.now()))
+
+
 async def live(connection: AsyncConnection, user_id: UUID) -> list[Session]:
-    """The user's valid sessions, the most recently used first."""
+    """The user's valid sessions, the most recently used first; at most `MOST_OPEN`."""
     found = await connection.execute(
         select(SessionRow.id, SessionRow.created_at, SessionRow.last_used_at, SessionRow.device)
         .where(_goes_on(user_id), SessionRow.last_used_at > func.now() - LIFETIME)
         .order_by(SessionRow.last_used_at.desc(), SessionRow.id)
+        .limit(MOST_OPEN)
     )
     return [Session(*row) for row in found]
 
@@ -71,8 +90,9 @@ async def end(connection: AsyncConnection, user_id: UUID, session_id: UUID) -> b
 async def end_all(connection: AsyncConnection, user_id: UUID) -> None:
     """End every session and every grant of the user, so that no earlier token continues.
 
-    The caller has locked the user's row.
+    The caller has locked the user's row. All access tokens end by one revocation, however many sessions there are.
     """
+    await revocations.revoke_person(connection, user_id)
     await connection.execute(update(SessionRow).where(_goes_on(user_id)).values(ended_at=func.now()))
     await connection.run_sync(grants.end_all, user_id)
 

@@ -183,7 +183,7 @@ class RevocationRow(Base):
 
 
 class CreationKeyRow(CreationKeyColumns, Base):
-    """The teams that idempotency keys have created."""
+    """The teams that idempotency keys have created; a key goes with its team."""
 
 
 class TeamRow(Base):
@@ -226,7 +226,10 @@ class ClientRow(Base):
 
 
 class RefreshFamilyRow(Base):
-    """A person's grant to a client: all tokens of one code. It ends as a whole."""
+    """A person's grant to a client: all tokens of one code. It ends as a whole.
+
+    A trigger keeps `last_used_at`: the time of its newest refresh token, or of its beginning.
+    """
 
     __tablename__ = "refresh_families"
 
@@ -235,6 +238,7 @@ class RefreshFamilyRow(Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     scopes: Mapped[list[str]] = mapped_column(ARRAY(TEXT()))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    last_used_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     ended_at: Mapped[datetime | None]
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Select, and_, delete, func, insert, or_, select, text, up
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.identity.tables import DomainEventRow, TeamMemberRow, TeamRow, UserRow
+from db.identity.tables import CreationKeyRow, DomainEventRow, TeamMemberRow, TeamRow, UserRow
 from db.outbox import append
 from domain.domain_events import UserInvitedToTeam
 from domain.identity import TeamRole
@@ -91,6 +91,8 @@ async def hold_all(connection: AsyncConnection, user_id: UUID) -> set[UUID]:
 async def dissolve_own(connection: AsyncConnection, user_id: UUID, held: Collection[UUID]) -> None:
     """Delete the teams that have no other member than a person whose row the caller has locked, and their invitations.
 
+    The idempotency keys that made them go, too: each keeps a digest of the name.
+
     Args:
         connection: Within a transaction.
         user_id: The person.
@@ -110,6 +112,7 @@ async def dissolve_own(connection: AsyncConnection, user_id: UUID, held: Collect
     alone = [team.id for team in found if _accepted(team) == {user_id}]
     await connection.execute(delete(TeamMemberRow).where(TeamMemberRow.team_id.in_(alone)))
     await connection.execute(delete(TeamRow).where(TeamRow.id.in_(alone)))
+    await connection.execute(delete(CreationKeyRow).where(CreationKeyRow.created_id.in_(alone)))
 
 
 def _belongs_to(user_id: UUID) -> Select[UUID]:

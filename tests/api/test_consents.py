@@ -21,6 +21,7 @@ from domain.identity import Scope
 from tests.api.conftest import Join
 from tests.api.partners import PAGE, Partner, allow, bearer, consent_on, log_in_for, register, told
 from tests.api.people import Person, problem
+from tests.waiting import eventually
 
 VERIFIER = "v" * 43
 
@@ -143,9 +144,19 @@ async def test_a_client_asks_again_after_its_person_has_ended_its_access(
 ) -> None:
     person = await join()
     tokens = await partner.tokens_of(person)
+    assert await status(client, tokens) == 200
     assert (await end(client, person, partner)).status_code == 204
     assert (await partner.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
     assert await asks(partner, person)
+
+    async def refused() -> bool:
+        return await status(client, tokens) == 401
+
+    await eventually(refused, within=5)
+
+
+async def status(client: httpx2.AsyncClient, tokens: dict[str, Any]) -> int:
+    return (await client.get("/v1/me/bookings", headers=bearer(tokens))).status_code
 
 
 async def test_a_client_that_ends_its_own_token_need_not_ask_again(join: Join, partner: Partner) -> None:

@@ -10,6 +10,8 @@ import httpx2
 import psycopg
 import pytest
 
+from api.http.idempotency import digest
+from api.identity.teams import NewTeam
 from config.settings import Settings, secret
 from tests.api.conftest import Join
 from tests.api.people import Person, log_in, problem
@@ -238,8 +240,12 @@ async def test_a_team_of_one_goes_with_its_name_when_that_person_is_erased(
     team = (await client.post("/v1/teams", json={"name": name}, headers=owner.headers)).json()["id"]
     path = f"/v1/teams/{team}/members/{invited.id}"
     assert (await client.put(path, json={"role": "owner"}, headers=owner.headers)).status_code == 200
+    digest_of_name = digest(NewTeam(name=name))
+    assert digest_of_name in dump(superuser), "the team's idempotency key has it"
     assert (await erase(client, owner)).status_code == 204
-    assert name not in dump(superuser)
+    stored = dump(superuser)
+    assert name not in stored
+    assert digest_of_name not in stored
     assert (await client.get("/v1/me/teams", headers=invited.headers)).json() == {"teams": []}
 
 

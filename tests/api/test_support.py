@@ -33,7 +33,7 @@ async def test_support_finds_a_person_by_address_in_any_case_and_sees_no_profile
     assert person.keys() == {"id", "created_at", "verified_at"}
     assert f"user/{person['id']}" == user(buyer)
     unknown = await client.post("/v1/support/people", json={"email": "x@example.test"}, headers=support.headers)
-    assert unknown.json() == {"people": []}
+    assert unknown.json() == {"people": [], "next_cursor": None}
     searched = [action for actor, _, action in entries(superuser, user(buyer)) if actor == user(support)]
     assert searched == ["person.searched"]
 
@@ -82,7 +82,58 @@ async def test_an_erased_person_is_not_found_by_name(
     gone = await client.request("DELETE", "/v1/me", json={"password": buyer.password}, headers=buyer.headers)
     assert gone.status_code < 300, gone.text
     answer = await client.post("/v1/support/people", json={"name": f"Once {mark}"}, headers=support.headers)
-    assert answer.json() == {"people": []}
+    assert answer.json() == {"people": [], "next_cursor": None}
+
+
+@pytest.mark.parametrize(
+    ("query", "cursor"),
+    [({"name": "Ada Lovelace"}, str(uuid4())), ({"email": "a@example.test"}, str(uuid4())), ({"name": "A"}, "2")],
+    ids=["of another list", "by address", "no id"],
+)
+async def test_a_cursor_that_no_page_has_given_is_refused_by_name(
+    client: httpx2.AsyncClient, join: Join, query: dict[str, str], cursor: str
+) -> None:
+    support = await join("support")
+    path = f"/v1/support/people?cursor={cursor}"
+    answer = await client.post(path, json=query, headers=support.headers)
+    assert (answer.status_code, problem(answer)) == (422, "invalid-request")
+    assert [each["field"] for each in answer.json()["errors"]] == ["query.cursor"]
+
+
+_FLOOD = """
+INSERT INTO users (id, address_hash, name_hash, profile, password_hash, roles)
+SELECT uuidv7(), sha256(convert_to(%s || n, 'UTF8')), name_hash, profile, 'x', '{}'
+FROM users, generate_series(1, 45) AS n WHERE users.id = %s
+"""
+
+
+async def test_accounts_without_a_proven_address_hide_no_other_of_their_name(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    support, owner, mark = await join("support"), await join(), uuid4().hex
+    name = {"name": f"Ada {mark}"}
+    await client.patch("/v1/me", json=name, headers=owner.headers)
+    superuser.execute("UPDATE users SET verified_at = now() WHERE id = %s", [owner.id])
+    superuser.execute(_FLOOD, [mark, owner.id])
+
+    async def page(cursor: str) -> tuple[list[str], str | None]:
+        answer = await client.post(f"/v1/support/people{cursor}", json=name, headers=support.headers)
+        assert answer.status_code == 200, answer.text
+        return [each["id"] for each in answer.json()["people"]], answer.json()["next_cursor"]
+
+    found, cursor = await page("")
+    assert found[0] == owner.id
+    while cursor:
+        more, cursor = await page(f"?cursor={cursor}")
+        found += more
+    others = superuser.execute(
+        "SELECT id::text FROM users WHERE id <> %s AND name_hash = (SELECT name_hash FROM users WHERE id = %s)"
+        " ORDER BY id DESC",
+        [owner.id, owner.id],
+    )
+    assert found == [owner.id, *(id_ for (id_,) in others.fetchall())]
+    assert len(found) == 46
+    superuser.execute("DELETE FROM users WHERE id = ANY(%s::uuid[])", [found[1:]])
 
 
 async def test_support_finds_a_booking_by_buyer_ticket_and_refund(

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation.tables import BookingRow, DomainEventRow, EventRow
 from domain.bookings import BookingStatus
-from domain.problems import ProblemType, Refused
+from domain.problems import other_list
 from domain.time_zones import DEFAULT
 
 
@@ -51,11 +51,7 @@ async def of_user(
     if after:
         last = select(BookingRow.created_at, BookingRow.id).where(BookingRow.id == after, BookingRow.user_id == user_id)
         if (await connection.execute(last)).first() is None:
-            raise Refused(
-                ProblemType.INVALID_REQUEST,
-                "query.cursor: is not from this list: send the `next_cursor` of a page, or leave it out.",
-                errors=[{"field": "query.cursor", "message": "is not from this list"}],
-            )
+            raise other_list()
         page = page.where(tuple_(BookingRow.created_at, BookingRow.id) < last.scalar_subquery())
     rows = await connection.execute(page.order_by(BookingRow.created_at.desc(), BookingRow.id.desc()).limit(limit))
     return list(rows.scalars())
