@@ -111,10 +111,14 @@ async def find_by_address(connection: AsyncConnection, vault: Vault, email: str)
 
 
 async def find_by_name(connection: AsyncConnection, vault: Vault, name: str) -> list[FoundAccount]:
-    """The accounts of people with this whole name, in any spelling; the newest, and at most `MOST_FOUND`."""
+    """The accounts of people with this whole name, in any spelling; the newest, and at most `MOST_FOUND`.
+
+    An account that has been erased is not among them.
+    """
     found = await connection.execute(
         select(UserRow.id, UserRow.created_at, UserRow.verified_at)
-        .where(UserRow.name_hash == vault.name_hash(name))
+        # An erasure by version 0.1.0, which does not know the hash, has left it.
+        .where(UserRow.name_hash == vault.name_hash(name), UserRow.erased_at.is_(None))
         .order_by(UserRow.id.desc())
         .limit(MOST_FOUND)
     )
@@ -124,6 +128,8 @@ async def find_by_name(connection: AsyncConnection, vault: Vault, name: str) -> 
 async def hash_names(connection: AsyncConnection, vault: Vault, after: UUID, *, page: int = _PAGE) -> HashedNames:
     """Hash the names of a page of accounts for `find_by_name`, where a version without these hashes has stored them.
 
+    The hashes that such a version has left of erased people go.
+
     Raises:
         KeyError: A key is wrapped by a master key that is not configured any more.
     """
@@ -132,7 +138,8 @@ async def hash_names(connection: AsyncConnection, vault: Vault, after: UUID, *, 
         UserRow.id > after, UserRow.erased_at.is_(None)
     )
     rows = (await connection.execute(live.order_by(UserRow.id).limit(page))).all()
-    changed = 0
+    left = update(UserRow).where(UserRow.erased_at.is_not(None), UserRow.name_hash.is_not(None))
+    changed = (await connection.execute(left.values(name_hash=None))).rowcount
     for row in rows:
         hashed = vault.name_hash(_profile(vault.unwrap(row.id, row.wrapped), row.profile).name)
         if hashed != row.name_hash:
