@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 from uuid import uuid4
 
 import httpx2
+import psycopg
 import pytest
 
 from tests.api.conftest import Join
 from tests.api.people import Person, problem
+from tests.api.test_audit_log import entries
 
 
 async def test_the_first_of_two_changes_of_a_profile_is_not_lost(client: httpx2.AsyncClient, join: Join) -> None:
@@ -89,13 +92,14 @@ async def test_an_event_is_not_published_or_cancelled_from_an_older_state(
     assert (now.json()["status"], now.headers["etag"]) == ("published", published.headers["etag"])
 
 
-async def test_of_a_publish_and_a_cancel_of_the_same_draft_one_is_done(
-    client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any]
+async def test_of_a_publish_and_a_cancel_of_the_same_draft_one_is_done_and_logged(
+    client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any], superuser: psycopg.Connection
 ) -> None:
     organizer = await join("organizer")
     for _ in range(8):
         drafted = await client.post("/v1/events", json=new_event, headers=organizer.headers)
-        path, guarded = f"/v1/events/{drafted.json()['id']}", organizer.headers | {"If-Match": drafted.headers["etag"]}
+        event = drafted.json()["id"]
+        path, guarded = f"/v1/events/{event}", organizer.headers | {"If-Match": drafted.headers["etag"]}
         publish, cancel = await asyncio.gather(
             *(client.post(f"{path}/{command}", headers=guarded) for command in ("publish", "cancel"))
         )
@@ -103,6 +107,9 @@ async def test_of_a_publish_and_a_cancel_of_the_same_draft_one_is_done(
         assert now["version"] == 2
         done, refused = (cancel, publish) if now["status"] == "cancelled" else (publish, cancel)
         assert (done.status_code, problem(refused)) == (200, "precondition-failed")
+        log = Counter(action for _, _, action in entries(superuser, f"event/{event}"))
+        assert log["event.published"] - log["event.publication-refused"] == (done is publish)
+        assert log["event.cancelled"] - log["event.cancellation-refused"] == (done is cancel)
 
 
 @pytest.fixture
