@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -12,7 +11,7 @@ from temporalio.client import WorkflowHandle
 
 from tests.buyer import CARD, CARD_WITH_3DS, DECLINED_CARD, Buyer
 from tests.platform_client import PlatformClient
-from tests.scenarios.test_amount_differences import is_parked, parks
+from tests.scenarios.test_amount_differences import parks
 from tests.scenarios.test_forgotten_payments import forget
 from tests.waiting import eventually
 
@@ -142,25 +141,6 @@ async def _reserve_another_amount(platform: PlatformClient, buyer: Buyer, event:
     return booking
 
 
-async def _be_captured_of_another_amount(platform: PlatformClient, buyer: Buyer, event: str) -> str:
-    """An operator has to see it, unless the capture was refused, so that nothing was taken."""
-    booking = await hold(buyer, event)
-    await platform.provider.will("429", "capture", booking, times=1000, retry_after=5)
-    paying = asyncio.create_task(pay(buyer, booking))
-    await eventually(lambda: platform.sold(event, SEAT), within=WITHIN, every=0.1)
-    await platform.provider.alter(booking, amount=AMOUNT + 1)
-    await platform.provider.clear_faults(booking)
-
-    async def has_stopped() -> bool:
-        return await is_parked(platform.saga(booking)) or await buyer.status(booking) == "failed"
-
-    await eventually(has_stopped, within=WITHIN, every=0.2)
-    if any(intent["captured"] for intent in await platform.provider.intents(booking)):
-        await _let_an_operator_retry(platform.saga(booking))
-    assert (await paying).status_code == 409
-    return booking
-
-
 async def _get_less_back(platform: PlatformClient, buyer: Buyer, event: str) -> str:
     """The provider refunds less than it was asked for; an operator has it corrected there."""
     booking, key = await _buy(platform, buyer, event), str(uuid4())
@@ -196,5 +176,4 @@ CALLED_OFF = Scenario("pays when the event is called off", _pay_for_what_is_call
 REFUNDED = Scenario("is captured in vain", _be_captured_in_vain, "failed")
 CANCELLED_AS_READ = Scenario("holds what is cancelled with If-Match", _hold_what_is_cancelled_as_read, "cancelled")
 RESERVES_LESS = Scenario("reserves another amount", _reserve_another_amount, "failed")
-OVERCHARGED = Scenario("is captured of another amount", _be_captured_of_another_amount, "failed")
 GETS_LESS_BACK = Scenario("gets less back than was asked for", _get_less_back, "refunded")

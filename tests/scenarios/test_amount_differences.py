@@ -39,15 +39,14 @@ async def acts(platform: PlatformClient, provider: str, page: str) -> None:
         await asyncio.to_thread(PayUBuyer(page).pay, "approved")
 
 
-async def is_parked(saga: WorkflowHandle[Any, Any]) -> bool:
-    """Whether Temporal's UI shows that the saga waits for an operator."""
-    attributes = (await saga.describe()).typed_search_attributes
-    return {pair.key.name: pair.value for pair in attributes}.get("SeatwrightStatus") == "needs_attention"
-
-
 async def parks(saga: WorkflowHandle[Any, Any], within: float = 60) -> None:
-    """Wait until the saga waits for an operator."""
-    await eventually(lambda: is_parked(saga), within=within)
+    """Wait until Temporal's UI shows that the saga waits for an operator."""
+
+    async def is_parked() -> bool:
+        attributes = (await saga.describe()).typed_search_attributes
+        return {pair.key.name: pair.value for pair in attributes}.get("SeatwrightStatus") == "needs_attention"
+
+    await eventually(is_parked, within=within)
 
 
 async def is_failed(buyer: Buyer, booking: str) -> bool:
