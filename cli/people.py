@@ -75,7 +75,7 @@ def rewrap() -> None:
 
 @people_app.command()
 def hash_names() -> None:
-    """Hash the names that an older version has stored, so that support finds their people; safe to repeat."""
+    """Hash the names that an older version has stored, and forget those of people it has erased; safe to repeat."""
     typer.echo(f"{_with_all_keys(_hash_all_names)} names hashed")
 
 

@@ -141,8 +141,10 @@ async def publish(
         await changes.publish(temporal, EventChange(event_id=event_id, if_version=_version(event, if_match)))
     event = await _own(engine, event_id, caller)
     if event.status is EventStatus.CANCELLED:
-        if if_match.names_a_state and not event.was_published:
-            raise has_changed()
+        if not event.was_published:
+            await recorder.record(caller, "event.publication-refused", f"event/{event_id}")
+            if if_match.names_a_state:
+                raise has_changed()
         raise Refused(ProblemType.WRONG_STATE, "The event was cancelled while it was being published.")
     return tagged(response, _body(event))
 
@@ -189,7 +191,9 @@ async def cancel(
     for again in (False, True, True):
         await changes.cancel(temporal, command, again=again)
         event = await _own(engine, event_id, caller)
-        _check_version(event, command)
+        if _has_other_version(event, command):
+            await recorder.record(caller, "event.cancellation-refused", f"event/{event_id}")
+            raise has_changed()
         if event.status is EventStatus.CANCELLED:
             return tagged(response, _body(event))
     raise Refused(ProblemType.OUTCOME_UNKNOWN, "The event is not cancelled yet: send the call again.")
@@ -200,11 +204,10 @@ def _version(event: Event, if_match: IfMatch) -> int | None:
     return event.version if if_match.names_a_state and event.status is not EventStatus.CANCELLED else None
 
 
-def _check_version(event: Event, command: CancelEvent) -> None:
-    """Raise Refused if the event is neither as it was read, nor cancelled from there."""
+def _has_other_version(event: Event, command: CancelEvent) -> bool:
+    """Whether the event is neither as it was read, nor cancelled from there: then the command does not cancel it."""
     is_cancelled = event.status is EventStatus.CANCELLED
-    if command.if_version is not None and event.version != command.if_version + is_cancelled:
-        raise has_changed()
+    return command.if_version is not None and event.version != command.if_version + is_cancelled
 
 
 async def _visible(engine: AsyncEngine, event_id: UUID, caller: Principal | None) -> Event:

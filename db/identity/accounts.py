@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
@@ -116,7 +116,8 @@ async def find_by_name(
 ) -> list[FoundAccount]:
     """A page of the accounts of people with this whole name, in any spelling; at most `MOST_FOUND`.
 
-    Accounts with a proven address come first, because anyone can register others under any name; then the newest.
+    Accounts with a proven address come first, because anyone can register others under any name; then the newest. An
+    account that has been erased is not among them.
 
     Args:
         connection: To identity's database.
@@ -127,7 +128,8 @@ async def find_by_name(
     Raises:
         Refused: INVALID_REQUEST: `after` is no account of this name.
     """
-    named = UserRow.name_hash == vault.name_hash(name)
+    # An erasure by version 0.1.0, which does not know the hash, has left it.
+    named = and_(UserRow.name_hash == vault.name_hash(name), UserRow.erased_at.is_(None))
     page = select(UserRow.id, UserRow.created_at, UserRow.verified_at).where(named)
     if after:
         is_proven = await connection.execute(select(UserRow.verified_at.is_not(None)).where(named, UserRow.id == after))
@@ -144,6 +146,8 @@ async def find_by_name(
 async def hash_names(connection: AsyncConnection, vault: Vault, after: UUID, *, page: int = _PAGE) -> HashedNames:
     """Hash the names of a page of accounts for `find_by_name`, where a version without these hashes has stored them.
 
+    The hashes that such a version has left of erased people go.
+
     Raises:
         KeyError: A key is wrapped by a master key that is not configured any more.
     """
@@ -152,7 +156,8 @@ async def hash_names(connection: AsyncConnection, vault: Vault, after: UUID, *, 
         UserRow.id > after, UserRow.erased_at.is_(None)
     )
     rows = (await connection.execute(live.order_by(UserRow.id).limit(page))).all()
-    changed = 0
+    left = update(UserRow).where(UserRow.erased_at.is_not(None), UserRow.name_hash.is_not(None))
+    changed = (await connection.execute(left.values(name_hash=None))).rowcount
     for row in rows:
         hashed = vault.name_hash(_profile(vault.unwrap(row.id, row.wrapped), row.profile).name)
         if hashed != row.name_hash:

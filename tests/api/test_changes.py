@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
+import psycopg
 import pytest
 
+from config.settings import Settings
+from db.catalogue import events
+from db.engine import open_engine
+from domain.catalogue import EventChange
 from tests.api.conftest import Join
 from tests.api.people import Person, problem
+from tests.api.test_audit_log import entries
+from tests.waiting import eventually
 
 
 async def test_the_first_of_two_changes_of_a_profile_is_not_lost(client: httpx2.AsyncClient, join: Join) -> None:
@@ -95,7 +102,8 @@ async def test_of_a_publish_and_a_cancel_of_the_same_draft_one_is_done(
     organizer = await join("organizer")
     for _ in range(8):
         drafted = await client.post("/v1/events", json=new_event, headers=organizer.headers)
-        path, guarded = f"/v1/events/{drafted.json()['id']}", organizer.headers | {"If-Match": drafted.headers["etag"]}
+        event = drafted.json()["id"]
+        path, guarded = f"/v1/events/{event}", organizer.headers | {"If-Match": drafted.headers["etag"]}
         publish, cancel = await asyncio.gather(
             *(client.post(f"{path}/{command}", headers=guarded) for command in ("publish", "cancel"))
         )
@@ -103,6 +111,40 @@ async def test_of_a_publish_and_a_cancel_of_the_same_draft_one_is_done(
         assert now["version"] == 2
         done, refused = (cancel, publish) if now["status"] == "cancelled" else (publish, cancel)
         assert (done.status_code, problem(refused)) == (200, "precondition-failed")
+
+
+_OVERTAKEN = {
+    "publish": (events.mark_cancelled, ["event.published", "event.publication-refused"]),
+    "cancel": (events.mark_published, ["event.cancelled", "event.cancellation-refused"]),
+}
+
+
+@pytest.mark.parametrize("command", _OVERTAKEN)
+async def test_the_audit_log_says_that_a_change_which_another_overtook_was_refused(
+    command: str,
+    client: httpx2.AsyncClient,
+    join: Join,
+    new_event: dict[str, Any],
+    superuser: psycopg.Connection,
+    settings: Settings,
+) -> None:
+    """The call waits for the log, which is between its comparison of `If-Match` and the workflow's."""
+    organizer, (overtake, logged) = await join("organizer"), _OVERTAKEN[command]
+    drafted = await client.post("/v1/events", json=new_event, headers=organizer.headers)
+    event, guarded = drafted.json()["id"], organizer.headers | {"If-Match": drafted.headers["etag"]}
+    catalogue = open_engine(settings.database_url("catalogue"), pool_size=1, serves_callers=False)
+    with superuser.transaction():
+        superuser.execute("SELECT pg_advisory_xact_lock(hashtext('audit-log'))")
+        overtaken = asyncio.create_task(client.post(f"/v1/events/{event}/{command}", headers=guarded))
+        await eventually(lambda: superuser.execute(_WAITS_FOR_THE_LOG).fetchone())
+        async with catalogue.begin() as connection:
+            await overtake(connection, EventChange(event_id=UUID(event)))
+    await catalogue.dispose()
+    assert problem(await overtaken) == "precondition-failed"
+    assert [action for _, _, action in entries(superuser, f"event/{event}")] == ["event.drafted", *logged]
+
+
+_WAITS_FOR_THE_LOG = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 @pytest.fixture

@@ -127,6 +127,23 @@ async def test_a_name_that_changes_while_names_are_hashed_keeps_its_own_hash(ide
         assert [each.id for each in await accounts.find_by_name(connection, OLD, "after")] == [person]
 
 
+async def test_the_name_that_an_older_version_left_of_an_erased_person_finds_no_account(
+    identity: AsyncEngine,
+) -> None:
+    async with identity.begin() as connection:
+        erased, namesake = await registered(connection, "ann"), await registered(connection, "bob")
+        hashes = "SELECT name_hash FROM users WHERE id = :id"
+        kept = await connection.scalar(text(hashes), {"id": erased})
+        await erasure.erase(connection, erased)
+        as_before = "UPDATE users SET name_hash = :hash WHERE id IN (:erased, :namesake)"
+        await connection.execute(text(as_before), {"hash": kept, "erased": erased, "namesake": namesake})
+        assert [each.id for each in await accounts.find_by_name(connection, OLD, "ann")] == [namesake]
+    assert await hashed(identity) == 2, "the namesake gets the hash of their own name"
+    async with identity.connect() as connection:
+        assert await connection.scalar(text(hashes), {"id": erased}) is None
+        assert [each.id for each in await accounts.find_by_name(connection, OLD, "bob")] == [namesake]
+
+
 async def test_the_command_that_hashes_names_changes_nothing_the_second_time(stack: Stack) -> None:
     done = [await asyncio.to_thread(seatwright, stack, "people", "hash-names") for _ in range(2)]
     assert (done[1].returncode, done[1].stdout) == (0, "0 names hashed\n"), done[1].stderr

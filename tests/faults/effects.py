@@ -10,7 +10,20 @@ from random import Random
 from typing import NamedTuple
 
 from tests.faults.plan import Fault
-from tests.faults.scenarios import ACTS, BUYS, CALLED_OFF, CANCELS, DECLINED, EXPIRES, REFUNDED, Scenario
+from tests.faults.scenarios import (
+    ACTS,
+    ASKS_AGAIN,
+    BUYS,
+    CALLED_OFF,
+    CANCELLED_AS_READ,
+    CANCELS,
+    DECLINED,
+    EXPIRES,
+    GETS_LESS_BACK,
+    REFUNDED,
+    RESERVES_LESS,
+    Scenario,
+)
 from tests.scale import FULL, SEED
 
 GOES_ON = "Temporal hears of the whole step only: see its last effect"
@@ -64,7 +77,7 @@ SAGA = (
     Effect("load the event into Redis", "hold", "redis load", BUYS, more=True),
     Effect("hold in Redis", "hold", "redis hold", BUYS, more=True),
     Effect("claim in Postgres", "hold", "commit .*INSERT INTO bookings", BUYS),
-    Effect("start the payment in Postgres", "start_payment", "commit", BUYS, more=True),
+    Effect("start the payment in Postgres", "start_payment", "commit", ASKS_AGAIN, more=True),
     Effect("extend the hold in Redis", "start_payment", "redis extend", BUYS, together=True),
     Effect("open an attempt", "authorize", "commit .*INSERT INTO attempts", BUYS, more=True),
     Effect("create the intent", "authorize", "provider create", BUYS, refused="held", more=True),
@@ -96,6 +109,14 @@ SAGA = (
     Effect("note the late capture", "return_money", "commit .*UPDATE attempts SET state=", REFUNDED, more=True),
     Effect("refund the money", "return_money", "provider refund", REFUNDED, more=True),
     Effect("note the refund", "return_money", "commit .*closed_at=now", REFUNDED),
+    Effect("forbid the tickets of another amount", "forbid_tickets", "commit", RESERVES_LESS),
+    Effect("flag the booking for an operator", "flag", "commit", RESERVES_LESS),
+    Effect("cancel the version that was read", "mark_cancelled", "commit", CANCELLED_AS_READ),
+    Effect("stop the sale of that version", "stop_selling", "commit", CANCELLED_AS_READ, together=True),
+    Effect("void the tickets", "accept_refund", "commit .*INSERT INTO refunds", GETS_LESS_BACK, more=True),
+    Effect("give the money back", "give_refund", "provider refund", GETS_LESS_BACK, more=True),
+    Effect("flag the refund for an operator", "flag_refund", "commit", GETS_LESS_BACK),
+    Effect("settle the refund", "settle_refund", "commit", GETS_LESS_BACK, last=True),
 )
 
 RELAY = (

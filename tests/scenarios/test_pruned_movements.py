@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from temporalio.testing import ActivityEnvironment
 
+from db.payment import reconciliation
 from domain.reconciliation import ReconcileDay
 from tests.scenarios.reconciliation_harness import ReconciliationHarness, step, today
 from tests.scenarios.test_reconciliation import (
@@ -131,6 +133,43 @@ async def test_a_failed_deletion_of_old_lines_leaves_the_result_of_the_compariso
     booking = uuid4()
     await harness.taken_there(booking)
     assert await harness.differ(booking) == [MISSING_HERE]
+
+
+class _Death(BaseException):
+    """Of the worker, which leaves its transaction open."""
+
+
+@at_stripe
+@pytest.mark.parametrize("done", [0, 1], ids=["before the first batch", "in the second batch"])
+async def test_lines_that_a_run_left_when_its_worker_died_go_with_the_next_run(
+    harness: ReconciliationHarness, done: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.payment.reconciliation._PRUNED_AT_ONCE", 1)
+    bookings, batches, prune = (uuid4(), uuid4()), list[int](), reconciliation.prune
+    for booking in bookings:
+        await harness.taken_there(booking)
+    await harness.differ(*bookings)
+    before = await _lines(harness)
+    await _age(harness, OLD)
+    await _resolve(harness)
+
+    async def die(*arguments: Any) -> int:
+        batches.append(await prune(*arguments))
+        if len(batches) > done:
+            raise _Death
+        return batches[-1]
+
+    with monkeypatch.context() as dying:
+        dying.setattr(reconciliation, "prune", die)
+        with pytest.raises(_Death):
+            await _compare_another_day(harness)
+    assert (await _lines(harness), batches) == (before - done, [1] * (done + 1))
+    assert len(await harness.rows(_COMPARED, day=today() - timedelta(days=1))) == 1, "the comparison itself is kept"
+    await _compare_another_day(harness)
+    assert await _lines(harness) == 0
+
+
+_COMPARED = "SELECT day FROM reconciled_days WHERE day = :day AND finished_at IS NOT NULL"
 
 
 @at_stripe

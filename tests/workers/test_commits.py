@@ -62,6 +62,24 @@ async def test_a_commit_that_a_rebalance_refused_is_repeated(
     await stays.close()
 
 
+async def test_a_member_that_has_lost_its_partitions_ends_their_work_and_commits_none() -> None:
+    """The broker has given them to another member without waiting for this one, which is behind."""
+    lost, kept, ended = Partition("t", 0), Partition("t", 1), list[AbstractSet[Partition]]()
+
+    async def end_work(partitions: AbstractSet[Partition]) -> Mapping[Partition, int]:
+        ended.append(partitions)
+        return dict.fromkeys(partitions, 8)
+
+    behind = Subscriber("127.0.0.1:1", "g", ["t"], on_assigned=lambda: None, on_revoked=end_work)
+    behind.lag = {lost: 3, kept: 4}
+    behind._committing, behind._not_committed = {lost: 5, kept: 6}, {lost, kept}
+    with capture_logs() as logs:
+        await asyncio.to_thread(behind._lost, behind._consumer, [TopicPartition("t", 0)])
+    assert ended == [{lost}]
+    assert (behind.lag, behind._to_commit_again(), logs) == ({kept: 4}, {kept: 6}, [])
+    await behind.close()
+
+
 def committed(bootstrap: str, group: str, topic: str) -> set[int]:
     """The offsets that the broker has."""
     reader = Consumer({"bootstrap.servers": bootstrap, "group.id": group})

@@ -196,6 +196,26 @@ async def test_a_handler_that_hangs_ends_with_its_member_and_is_called_again(
         await eventually(lambda: effects.ids() == ids)
 
 
+async def test_a_partition_whose_handler_hangs_goes_to_a_member_that_joins(
+    group: str, topic: str, effects: Effects, bootstrap: str, publisher: Publisher
+) -> None:
+    hanging: set[UUID] = set()
+
+    async def hang(event: CloudEvent) -> None:
+        hanging.add(event.id)
+        await asyncio.sleep(runner.HANDLER_TIMEOUT)
+
+    ids = {await publish(publisher, topic, a_confirmed_booking()) for _ in range(30)}
+    first, second = Subscription(group, (topic,), hang), Subscription(group, (topic,), effects.handle)
+    async with consuming(first, bootstrap, publisher):
+        await eventually(lambda: len(hanging) > 3)
+        joined = monotonic()
+        async with consuming(second, bootstrap, publisher):
+            await eventually(lambda: hanging & set(effects.ids()))
+            assert monotonic() - joined < runner.HANDLER_TIMEOUT / 2
+    assert set(effects.ids()) < ids
+
+
 async def test_a_keys_order_survives_members_that_join_and_leave(
     group: str, topic: str, effects: Effects, bootstrap: str, publisher: Publisher
 ) -> None:

@@ -44,7 +44,7 @@ def test_there_are_histories_of_every_way_a_booking_ends() -> None:
         "booking-expired", "booking-expired-after-an-abandoned-payment", "booking-undone-after-its-worker-died",
         "booking-failed-because-its-event-was-cancelled", "booking-failed-after-an-operators-retry",
         "booking-refused-because-its-seat-was-taken", "booking-refused", "booking-reset-in-3d-secure",
-        "booking-reset-after-its-refund",
+        "booking-reset-after-its-refund", "booking-undone-because-its-tickets-were-forbidden",
     }  # fmt: skip
 
 

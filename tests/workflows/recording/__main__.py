@@ -14,6 +14,7 @@ from tests.workflows.recording import (
     differing_amounts,
     events,
     exchanges,
+    forbidden_tickets,
     late_payments,
     provider_refunds,
     reconciliation,
@@ -37,6 +38,7 @@ async def main() -> None:
             "events": events.record(platform),
             "reconciliation": reconciliation.record(platform),
             "differing_amounts": differing_amounts.record(platform, settings),
+            "forbidden_tickets": forbidden_tickets.record(platform, settings),
         }
         for what in sys.argv[1:] or recordings:
             async for name, history in recordings[what]:
