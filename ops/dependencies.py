@@ -2,7 +2,7 @@
 
 There are two locks: `requirements.lock` holds all packages, `requirements-production.lock` those of the image.
 Offline it cannot see an advisory that is missing from `ops/advisories.txt`, or a release that was yanked. Refresh that
-file on a machine with a network (see docs/operations.md).
+file on a machine with a network (see CONTRIBUTING.md).
 """
 
 from __future__ import annotations
