@@ -25,6 +25,7 @@ _ON_DEMAND = {
     "booking": "cli.operate:booking_app",
     "refund": "cli.operate:refund_app",
     "exchange": "cli.operate:exchange_app",
+    "late-payment": "cli.operate:late_payment_app",
     "event": "cli.operate:event_app",
     "audit-log": "cli.audit_log:audit_log_app",
     "clients": "cli.clients:clients_app",

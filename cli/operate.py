@@ -18,7 +18,14 @@ from temporal.connection import connect
 from workflows.booking import BookingWorkflow
 from workflows.event_cancellation import EventCancellation
 from workflows.exchange import ExchangeWorkflow
-from workflows.ids import booking_workflow_id, event_cancellation_workflow_id, exchange_workflow_id, refund_workflow_id
+from workflows.ids import (
+    booking_workflow_id,
+    event_cancellation_workflow_id,
+    exchange_workflow_id,
+    late_payment_workflow_id,
+    refund_workflow_id,
+)
+from workflows.late_payment import LatePaymentWorkflow
 from workflows.refund import RefundWorkflow
 
 booking_app = typer.Typer(
@@ -29,6 +36,9 @@ refund_app = typer.Typer(
 )
 exchange_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Decide about an exchange that waits for an operator."
+)
+late_payment_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Decide about a late payment that waits for an operator."
 )
 event_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Pause and resume the cancellation of an event."
@@ -86,6 +96,26 @@ def operate_exchange(exchange_id: UUID, action: Action) -> None:
 
     _send(decide, f"exchange {exchange_id}", f"exchange.{action}", f"exchange/{exchange_id}")
     typer.echo(f"{action}: accepted by exchange {exchange_id}")
+
+
+@late_payment_app.callback()
+def _of_late_payment() -> None:
+    """Decide about a late payment that waits for an operator."""
+
+
+@late_payment_app.command(name="operate")
+def operate_late_payment(
+    intent_id: Annotated[str, typer.Argument(help="The provider's id of the payment: what follows `late-payment-`.")],
+    action: Action,
+) -> None:
+    """Retry or resolve the failed step of a late payment."""
+
+    async def decide(client: Client) -> None:
+        handle = client.get_workflow_handle(late_payment_workflow_id(intent_id))
+        await handle.execute_update(LatePaymentWorkflow.operate, action)
+
+    _send(decide, f"late payment {intent_id}", f"late-payment.{action}", f"late-payment/{intent_id}")
+    typer.echo(f"{action}: accepted by late payment {intent_id}")
 
 
 @event_app.callback()

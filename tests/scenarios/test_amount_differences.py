@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 from temporalio.client import WorkflowHandle
 
+from cli.operate import late_payment_app
 from config.settings import Settings
+from stack import Stack
 from tests.buyer import CARD_WITH_3DS, Buyer
+from tests.command_line import seatwright
+from tests.http_client import http_client
 from tests.iyzico_buyer import APPROVED, pay_with
 from tests.payu_buyer import PayUBuyer
 from tests.platform_client import PlatformClient
@@ -138,7 +143,7 @@ async def test_a_refund_of_another_amount_is_not_taken_for_done(platform: Platfo
 
 
 async def test_late_money_of_another_amount_buys_no_seats_and_goes_back(
-    platform: PlatformClient, settings: Settings
+    platform: PlatformClient, settings: Settings, stack: Stack, stack_env: dict[str, str]
 ) -> None:
     late = await expired(platform, settings, "A-1-1")
     await platform.provider.alter(late.booking, amount=OWED - 1)
@@ -148,6 +153,16 @@ async def test_late_money_of_another_amount_buys_no_seats_and_goes_back(
     assert await late.kept() == 0
     assert await platform.seat(late.event, "A-1-1") == "available"
     assert await late.told() == "returned"  # while the saga still waits for an operator
-    await saga.execute_update("operate", "retry")
+    await eventually(lambda: parked_late_payments(stack))
+    intent = saga.id.removeprefix("late-payment-")
+    assert "accepted" in await seatwright(late_payment_app, stack_env, "operate", intent, "retry")
     assert await late.is_settled() == "returned"
     assert await late.buyer.status(late.booking) == "expired"
+
+
+async def parked_late_payments(stack: Stack) -> float:
+    """What the worker's gauge says."""
+    async with http_client(f"http://127.0.0.1:{stack.ports['work-metrics']}") as metrics:
+        text = (await metrics.get("/metrics")).text
+    found = re.search(r"^seatwright_late_payments_needing_attention (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0

@@ -10,6 +10,7 @@ import asyncio
 import random
 
 import structlog
+from prometheus_client import Gauge
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
@@ -25,6 +26,9 @@ from workflows.late_payment import LatePaymentWorkflow
 _EVERY = (5.0, 10.0)  # seconds
 _AT_ONCE = 200
 
+_parked = Gauge("seatwright_late_payments_needing_attention", "Late payments that wait for an operator: alert on any")
+_PARKED = "WorkflowType = 'LatePayment' AND SeatwrightStatus = 'needs_attention' AND ExecutionStatus = 'Running'"
+
 log = structlog.get_logger()
 
 
@@ -33,6 +37,7 @@ async def keep_sweeping_late_payments(engine: AsyncEngine, client: Client, polic
     while True:
         try:
             await sweep_late_payments(engine, client, policy)
+            _parked.set((await client.count_workflows(_PARKED)).count)
         except (SQLAlchemyError, RPCError, OSError) as error:
             log.warning("late_payment_sweep_interrupted", error=type(error).__name__)
         await asyncio.sleep(random.uniform(*_EVERY))
