@@ -175,7 +175,8 @@ async def _sales(settings: Settings, event_id: str) -> tuple[int, str]:
     if row is None:
         return 0, "nothing yet"
     revenue = format_money(row.revenue, row.currency)
-    return row.bookings, f"{row.bookings} bookings, {row.tickets} tickets, {revenue} for this event"
+    bookings = f"{row.bookings} booking{'' if row.bookings == 1 else 's'}"
+    return row.bookings, f"{bookings}, {row.tickets} tickets, {revenue} for this event"
 
 
 async def _show_when(what: str, read: Callable[[], Awaitable[str | None]]) -> None:

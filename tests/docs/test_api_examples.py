@@ -58,7 +58,7 @@ def test_the_readme_shows_what_a_first_demo_prints() -> None:
         f"booking    {name}: A-1-1, A-1-2 and one standing place",
         f"confirmed  {paid}, 3 tickets",
         f"search     {name}, {city}",
-        f"analytics  1 bookings, 3 tickets, {paid} for this event",
+        f"analytics  1 booking, 3 tickets, {paid} for this event",
     ):
         assert line.split(maxsplit=1) in shown, line
 
