@@ -64,7 +64,7 @@ class PersonalDataClient:
             if part is None:
                 return None
             opened += part
-        return opened
+        return tuple(opened)
 
     async def _ask(self, user_id: UUID, route: str, words: Words) -> Sequence[str] | None:
         answer = await self._identity.ask(f"/internal/v1/users/{user_id}/{route}", words, Words)
