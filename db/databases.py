@@ -11,7 +11,7 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from psycopg import sql
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
 
@@ -31,7 +31,7 @@ class ServiceDatabase(NamedTuple):
 
 
 class MigrationBlocked(Exception):
-    """A table was used by another transaction for too long; the service's database is as it was before."""
+    """Another transaction used a table for too long, or in a deadlock; the service's database is as it was before."""
 
 
 def prepare(admin_dsn: str, databases: Mapping[_Service, ServiceDatabase]) -> None:
@@ -86,7 +86,8 @@ def migrate(service: str, url: str) -> None:
     """Bring the tables of a service's database up to date, as the role in its SQLAlchemy URL.
 
     Raises:
-        MigrationBlocked: Another transaction keeps a table locked; repeat it later.
+        MigrationBlocked: Another transaction keeps a table locked, or waits for the migration's own locks while it has
+            what the migration needs; repeat it later.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / service / "migrations"))
@@ -95,7 +96,7 @@ def migrate(service: str, url: str) -> None:
     try:
         command.upgrade(config, "head")
     except OperationalError as error:
-        if not isinstance(error.orig, LockNotAvailable):
+        if not isinstance(error.orig, (LockNotAvailable, DeadlockDetected)):
             raise
         raise MigrationBlocked(
             f"the tables of {service} are not migrated: another transaction uses one of them. Nothing of {service} has "

@@ -10,7 +10,9 @@ import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
 import cli.commands
@@ -78,6 +80,21 @@ def _waits(reader: psycopg.Connection) -> bool:
     here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     waiting = f"SELECT pid FROM pg_locks WHERE NOT granted AND locktype = 'relation' AND {here}"
     return reader.execute(waiting).fetchone() is not None
+
+
+@pytest.mark.parametrize(
+    ("cause", "expected"),
+    [(LockNotAvailable, MigrationBlocked), (DeadlockDetected, MigrationBlocked), (QueryCanceled, OperationalError)],
+)
+def test_only_what_a_repetition_may_cure_is_a_blocked_migration(
+    monkeypatch: pytest.MonkeyPatch, cause: type[psycopg.Error], expected: type[Exception]
+) -> None:
+    def upgrade(*_: object) -> None:
+        raise OperationalError("ALTER TABLE", None, cause())
+
+    monkeypatch.setattr(command, "upgrade", upgrade)
+    with pytest.raises(expected):
+        migrate("reservation", "postgresql://")
 
 
 def test_a_blocked_migration_ends_the_command_with_one_line_and_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:

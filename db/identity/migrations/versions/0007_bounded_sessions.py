@@ -5,6 +5,9 @@ from alembic import op
 revision = "0007"
 down_revision = "0006"
 
+# In the order in which the application uses them (`sessions.end_all`), so that the two never wait in a circle.
+LOCKS = "LOCK TABLE sessions, authorization_codes, refresh_families, family_tokens IN ACCESS EXCLUSIVE MODE"
+
 # The version from before knows nothing of the column, so the database itself keeps it.
 LAST_USE_OF_A_FAMILY = """
 ALTER TABLE refresh_families ADD COLUMN last_used_at timestamptz NOT NULL DEFAULT now();
@@ -59,11 +62,12 @@ CREATE INDEX families_that_ended ON refresh_families (ended_at) WHERE ended_at I
 CREATE INDEX authorization_codes_by_family ON authorization_codes (family);
 """
 
-# A token lives for 30 days. The application ends later surplus where it adds one.
+# A token lives for 30 days. The application ends later surplus where it adds one. The last use of a family that has
+# ended is read by nothing: it keeps the time of this migration.
 SURPLUS = """
 UPDATE refresh_families SET last_used_at = GREATEST(
     created_at, (SELECT max(expires_at) - interval '30 days' FROM family_tokens WHERE family = refresh_families.id)
-);
+) WHERE ended_at IS NULL;
 UPDATE sessions SET ended_at = now() FROM (
     SELECT id, row_number() OVER (PARTITION BY user_id ORDER BY last_used_at DESC, id DESC) AS place
     FROM sessions WHERE ended_at IS NULL
@@ -76,5 +80,5 @@ UPDATE refresh_families SET ended_at = now() FROM (
 
 
 def upgrade() -> None:
-    for change in (LAST_USE_OF_A_FAMILY, REVOCATIONS, PRUNING, SURPLUS):
+    for change in (LOCKS, LAST_USE_OF_A_FAMILY, REVOCATIONS, PRUNING, SURPLUS):
         op.execute(change)
