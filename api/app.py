@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from api import openapi
 from api.auth.key_sync import keys_in_sync
 from api.auth.tokens import AccessTokens
+from api.auth.upkeep import upkeep
 from api.catalogue import events as catalogue
 from api.edge.answer_time import AnswerTime
 from api.edge.body_guard import BodyGuard
@@ -207,6 +208,7 @@ def _lifespan(settings: Settings, parts: Mapping[str, _Part]) -> Callable[[FastA
             stalls_watched(),
             open_resources(settings, databases, openings) as app.state.resources,
             keys_in_sync(app.state.tokens, app.state.resources) as app.state.key_sync,
+            upkeep(app.state.resources),
         ):
             await off_loop(time_zones.load)  # so that no caller waits for them
             yield

@@ -25,7 +25,7 @@ from api.http.deadlines import DEADLINE, with_deadline
 from api.http.resources import Resources
 from config.settings import Settings, secret
 from db.engine import autocommit
-from db.identity import pruning, revocations
+from db.identity import revocations
 
 EVERY: Final = 1.0
 """Seconds between two reads: a revocation takes effect within twice that where it has to reach Redis first."""
@@ -36,7 +36,9 @@ _PATIENCE: Final = 10.0
 _WAY: Final = 1.0
 """Seconds for each of the two ways, so that one that hangs leaves time for what the other has brought."""
 
-_OVERLAP: Final = 60.0  # a transaction that revokes may commit so much later than its clock said
+OVERLAP: Final = 60.0
+"""Seconds: a transaction that revokes may commit so much later than its clock said."""
+
 _WHOLE_EVERY: Final = 30  # reads; Redis may have been emptied
 
 
@@ -113,21 +115,13 @@ class KeySync:
 
     async def _revocations(self) -> None:
         whole = self._reads % _WHOLE_EVERY == 0
-        oldest = time.time() - LIFETIME - _OVERLAP
-        since = oldest if whole else max(self._tokens.revoked.values(), default=oldest) - _OVERLAP
+        oldest = time.time() - LIFETIME - OVERLAP
+        since = oldest if whole else max(self._tokens.revoked.values(), default=oldest) - OVERLAP
         found = await self._found(time.time() - since)
         kept = {subject: at for subject, at in self._tokens.revoked.items() if at > oldest}
         self._tokens.revoked = latest(kept, found)
-        if self._database is None:
-            return
-        await self._board.write(found, forget_before=oldest)
-        if whole:
-            await self._forget(self._database)
-
-    async def _forget(self, database: AsyncEngine) -> None:
-        async with autocommit(database) as connection:
-            await revocations.forget(connection, timedelta(seconds=LIFETIME + 2 * _OVERLAP))
-            await pruning.prune(connection)
+        if self._database is not None:
+            await self._board.write(found, forget_before=oldest)
 
     async def _found(self, seconds: float) -> Mapping[UUID, float]:
         if self._database is None:

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-_MOST: Final = 1000  # rows of one statement, so that none of them takes long
+_MOST: Final = 200  # rows of one statement, so that none of them takes long
 # An ended family refuses its refresh tokens as unknown ones are refused. Its access tokens have expired by then.
 _ENDED: Final = "ended_at < now() - interval '1 hour'"
 _TOKENS: Final = """
@@ -29,7 +29,11 @@ _STATEMENTS: Final = tuple(
 )
 
 
-async def prune(connection: AsyncConnection) -> None:
-    """Delete some of what has ended; each statement may be a transaction of its own."""
-    for statement in _STATEMENTS:
-        await connection.execute(statement)
+async def prune(connection: AsyncConnection) -> bool:
+    """Delete some of what has ended; each statement may be a transaction of its own.
+
+    Returns:
+        Whether there may be more.
+    """
+    deleted = [(await connection.execute(statement)).rowcount for statement in _STATEMENTS]
+    return _MOST in deleted

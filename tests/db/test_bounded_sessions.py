@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +16,7 @@ from alembic.config import Config
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from api.auth import upkeep
 from db.databases import migrate
 from db.engine import open_engine
 from db.identity import accounts, clients, erasure, grants, pruning, sessions, tables
@@ -287,6 +290,18 @@ async def test_what_ended_an_hour_ago_is_deleted_and_all_else_stays(
     assert revoked(by_hand) == set()
 
 
+async def test_a_round_of_the_upkeep_deletes_more_than_one_batch(
+    identity: AsyncEngine, by_hand: psycopg.Connection, person: UUID
+) -> None:
+    by_hand.execute(_SESSIONS, [person, 450])
+    by_hand.execute("UPDATE sessions SET ended_at = now() - interval '2 hours'")
+    by_hand.execute("INSERT INTO refresh_tokens SELECT sha256(id::text::bytea), id, now() FROM sessions")
+    by_hand.execute("UPDATE revocations SET revoked_at = now() - interval '1 day'")
+    await upkeep.delete_old(identity)
+    for table in ("sessions", "refresh_tokens", "revocations"):
+        assert by_hand.execute(f"SELECT count(*) FROM {table}").fetchall() == [(0,)], table
+
+
 _OLD_CLIENT = """
 INSERT INTO clients (name, redirect_uris, grants, scopes, roles, may_introspect)
 VALUES ('A', '{}', '{}', '{}', '{}', false) RETURNING id
@@ -324,6 +339,28 @@ def test_what_was_open_before_the_bound_is_reduced_to_it(old_identity: str) -> N
             assert open_ages(connection, "sessions", person) == [*range(1, MOST + 1)]
             assert open_ages(connection, "refresh_families", person) == [*range(61, 61 + MOST)]
         assert revoked(connection) == set(), "all that ended was used long ago"
+
+
+def test_the_end_of_all_sessions_does_not_deadlock_with_their_migration(old_identity: str) -> None:
+    ends = (
+        "UPDATE sessions SET ended_at = now()",
+        "DELETE FROM authorization_codes",
+        "UPDATE refresh_families SET ended_at = now()",
+    )
+    with (
+        psycopg.connect(plain(old_identity), autocommit=True) as watcher,
+        psycopg.connect(plain(old_identity)) as ending,
+        ThreadPoolExecutor() as threads,
+    ):
+        ending.execute(ends[0])
+        migrating = threads.submit(migrate, "identity", old_identity)
+        while not (a_transaction_waits(watcher) or migrating.done()):
+            time.sleep(0.05)
+        time.sleep(0.2)
+        for statement in ends[1:]:
+            ending.execute(statement)
+        ending.commit()
+        migrating.result(timeout=30)
 
 
 def a_transaction_waits(by_hand: psycopg.Connection) -> bool:
