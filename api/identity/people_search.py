@@ -69,10 +69,11 @@ async def find_people(
     Each call is recorded in the audit log.
     """
     async with context.engine.begin() as connection:
-        found = await _found(connection, context.vault, query, cursor)
+        with_next = await _found(connection, context.vault, query, cursor)
+        found = with_next[: accounts.MOST_FOUND]
         for object_ in [of_user(each.id) for each in found] or ["user/unknown"]:
             await context.record(connection, caller, "person.searched", object_)
-    return FoundPeople(people=found, next_cursor=found[-1].id if len(found) == accounts.MOST_FOUND else None)
+    return FoundPeople(people=found, next_cursor=found[-1].id if len(with_next) > len(found) else None)
 
 
 async def _found(

@@ -114,7 +114,9 @@ async def find_by_address(connection: AsyncConnection, vault: Vault, email: str)
 async def find_by_name(
     connection: AsyncConnection, vault: Vault, name: str, after: UUID | None = None
 ) -> list[FoundAccount]:
-    """A page of the accounts of people with this whole name, in any spelling; at most `MOST_FOUND`.
+    """A page of the accounts of people with this whole name, in any spelling; at most `MOST_FOUND` and one.
+
+    The one more shows that there is a further page.
 
     Accounts with a proven address come first, because anyone can register others under any name; then the newest. An
     account that has been erased is not among them.
@@ -138,7 +140,7 @@ async def find_by_name(
             raise other_list()
         page = page.where(tuple_(UserRow.verified_at.is_not(None), UserRow.id) < tuple_(last[0], after))
     found = await connection.execute(
-        page.order_by(UserRow.verified_at.is_not(None).desc(), UserRow.id.desc()).limit(MOST_FOUND)
+        page.order_by(UserRow.verified_at.is_not(None).desc(), UserRow.id.desc()).limit(MOST_FOUND + 1)
     )
     return [FoundAccount(*row) for row in found]
 
@@ -146,7 +148,7 @@ async def find_by_name(
 async def hash_names(connection: AsyncConnection, vault: Vault, after: UUID, *, page: int = _PAGE) -> HashedNames:
     """Hash the names of a page of accounts for `find_by_name`, where a version without these hashes has stored them.
 
-    The hashes that such a version has left of erased people go.
+    With the last page go the hashes that such a version has left of erased people.
 
     Raises:
         KeyError: A key is wrapped by a master key that is not configured any more.
@@ -156,15 +158,21 @@ async def hash_names(connection: AsyncConnection, vault: Vault, after: UUID, *, 
         UserRow.id > after, UserRow.erased_at.is_(None)
     )
     rows = (await connection.execute(live.order_by(UserRow.id).limit(page))).all()
-    left = update(UserRow).where(UserRow.erased_at.is_not(None), UserRow.name_hash.is_not(None))
-    changed = (await connection.execute(left.values(name_hash=None))).rowcount
+    is_last = len(rows) < page
+    changed = await _forget_left_hashes(connection) if is_last else 0
     for row in rows:
         hashed = vault.name_hash(_profile(vault.unwrap(row.id, row.wrapped), row.profile).name)
         if hashed != row.name_hash:
             # A profile that has changed since, or is erased, keeps what that change has stored.
             same = update(UserRow).where(UserRow.id == row.id, UserRow.profile == row.profile)
             changed += (await connection.execute(same.values(name_hash=hashed))).rowcount
-    return HashedNames(changed, rows[-1].id if len(rows) == page else None)
+    return HashedNames(changed, None if is_last else rows[-1].id)
+
+
+async def _forget_left_hashes(connection: AsyncConnection) -> int:
+    """How many hashes an older version had left of people it has erased; no index finds them."""
+    left = update(UserRow).where(UserRow.erased_at.is_not(None), UserRow.name_hash.is_not(None))
+    return (await connection.execute(left.values(name_hash=None))).rowcount
 
 
 def of_user(connection: Connection, vault: Vault, user_id: UUID) -> Account | None:

@@ -136,6 +136,29 @@ async def test_accounts_without_a_proven_address_hide_no_other_of_their_name(
     superuser.execute("DELETE FROM users WHERE id = ANY(%s::uuid[])", [found[1:]])
 
 
+@pytest.mark.parametrize(("others", "pages"), [(18, [19]), (19, [20]), (20, [20, 1]), (39, [20, 20])])
+async def test_the_last_page_of_a_name_says_so_and_no_empty_search_follows(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection, others: int, pages: list[int]
+) -> None:
+    support, owner, mark = await join("support"), await join(), uuid4().hex
+    name = {"name": f"Eve {mark}"}
+    await client.patch("/v1/me", json=name, headers=owner.headers)
+    superuser.execute(_FLOOD.replace("45", str(others)), [mark, owner.id])
+    found: list[list[str]] = []
+    cursor = ""
+    while cursor is not None:
+        path = f"/v1/support/people{cursor and f'?cursor={cursor}'}"
+        answer = (await client.post(path, json=name, headers=support.headers)).json()
+        found.append([each["id"] for each in answer["people"]])
+        cursor = answer["next_cursor"]
+    everyone = [id_ for page in found for id_ in page]
+    assert [len(page) for page in found] == pages
+    assert len(set(everyone)) == len(everyone)
+    searched = superuser.execute("SELECT object FROM audit_log WHERE actor = %s", [user(support)]).fetchall()
+    assert sorted(object_ for (object_,) in searched) == sorted(f"user/{id_}" for id_ in everyone)
+    superuser.execute("DELETE FROM users WHERE id = ANY(%s::uuid[]) AND id <> %s", [everyone, owner.id])
+
+
 async def test_support_finds_a_booking_by_buyer_ticket_and_refund(
     client: httpx2.AsyncClient, join: Join, platform: PlatformClient, superuser: psycopg.Connection
 ) -> None:

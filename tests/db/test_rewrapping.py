@@ -144,6 +144,23 @@ async def test_the_name_that_an_older_version_left_of_an_erased_person_finds_no_
         assert [each.id for each in await accounts.find_by_name(connection, OLD, "bob")] == [namesake]
 
 
+async def test_hashes_of_erased_people_are_sought_once_with_the_last_page(identity: AsyncEngine) -> None:
+    async with identity.begin() as connection:
+        erased = await registered(connection, "erased")
+        await erasure.erase(connection, erased)
+        await connection.execute(text("UPDATE users SET name_hash = sha256('x') WHERE id = :id"), {"id": erased})
+        for name in ("ann", "bob"):
+            await registered(connection, name)
+    pages = []
+    after: UUID | None = accounts.FIRST
+    while after is not None:
+        async with identity.begin() as connection:
+            done = await accounts.hash_names(connection, OLD, after, page=1)
+        pages.append(done.changed)
+        after = done.after
+    assert pages == [0, 0, 1]
+
+
 async def test_the_command_that_hashes_names_changes_nothing_the_second_time(stack: Stack) -> None:
     done = [await asyncio.to_thread(seatwright, stack, "people", "hash-names") for _ in range(2)]
     assert (done[1].returncode, done[1].stdout) == (0, "0 names hashed\n"), done[1].stderr
