@@ -24,7 +24,7 @@ from adapters.redis.hold_quota import HoldQuota
 from adapters.redis.seat_locks import ColdEvent, Places, SeatLocks
 from db.engine import autocommit
 from db.reservation import redis_sync
-from db.reservation.bookings import bookings, outcomes, reinstatement
+from db.reservation.bookings import begun_payment, bookings, outcomes, reinstatement
 from db.reservation.bookings.bookings import identity
 from domain.bookings import (
     OVER,
@@ -219,6 +219,8 @@ class ReservationActivities:
             booking = await self.look(order.booking.id)
             if (booking.status, booking.version) != (BookingStatus.ACTION_REQUIRED, order.booking.version + 2):
                 raise
+            async with self._engine.begin() as connection:
+                await begun_payment.remember(connection, order.booking.id, order.booking.version, order.payment)
         starts_at = await self._starts.of(booking.event_id)
         extending = self._locks.extend(_places(booking), order.window + REDIS_OUTLASTS_HOLD, starts_at)
         if not await self._reaches_redis(extending):

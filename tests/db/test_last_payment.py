@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.reservation.bookings import last_payment
-from domain.bookings import BookingStatus, PaymentId
+from db.reservation.bookings import begun_payment, last_payment
+from domain.bookings import Booking, BookingStatus, PaymentId
 from tests.db.booking_steps import claim, move, on_sale
 
 _S = BookingStatus
@@ -36,7 +36,43 @@ async def test_a_payment_that_begins_replaces_the_command_and_one_that_goes_on_k
     for to in way:
         booking = await go(booking, to, payment=given)
 
+    assert await named_by(reservation, booking) == named
+
+
+async def named_by(reservation: AsyncEngine, booking: Booking) -> PaymentId | None:
     async with reservation.connect() as connection:
         found = await last_payment.find(connection, booking.id)
     assert found
-    assert found.payment == named
+    return found.payment
+
+
+@pytest.mark.parametrize(("given", "named"), [(SECOND, SECOND), (FIRST, FIRST), (None, FIRST)])
+async def test_a_payment_of_a_lost_worker_names_the_command_that_goes_on_with_it(
+    reservation: AsyncEngine, given: PaymentId | None, named: PaymentId | None
+) -> None:
+    held = await claim(reservation, await on_sale(reservation), "A-1-1")
+    begun = await move(reservation, held, _S.PAYING, payment=FIRST)
+    assert await move(reservation, held, _S.PAYING, payment=given) == begun
+    assert await named_by(reservation, begun) == named
+
+
+@pytest.mark.parametrize(
+    ("way", "named"),
+    [
+        ((_S.PAYING,), SECOND),
+        ((_S.PAYING, _S.ACTION_REQUIRED), SECOND),
+        ((_S.PAYING, _S.ACTION_REQUIRED, _S.PAYING), FIRST),
+        ((_S.PAYING, _S.NEEDS_ATTENTION), FIRST),
+        ((_S.PAYING, _S.HELD), FIRST),
+        ((_S.PAYING, _S.HELD, _S.PAYING), FIRST),
+    ],
+)
+async def test_a_command_replaces_no_other_whose_payment_has_gone_on(
+    reservation: AsyncEngine, way: tuple[BookingStatus, ...], named: PaymentId
+) -> None:
+    held = booking = await claim(reservation, await on_sale(reservation), "A-1-1")
+    for to in way:
+        booking = await move(reservation, booking, to, payment=FIRST if to is _S.PAYING else None)
+    async with reservation.begin() as connection:
+        await begun_payment.remember(connection, held.id, held.version, SECOND)
+    assert await named_by(reservation, held) == named

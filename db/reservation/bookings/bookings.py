@@ -19,6 +19,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from db.outbox import append
 from db.reservation import offers
+from db.reservation.bookings import begun_payment
 from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
 from db.reservation.tickets import tickets_of
 from domain.bookings import EDGES, OVER, PAID, Booking, BookingRequest, BookingStatus, PaymentId, seats_unavailable
@@ -222,7 +223,7 @@ async def move(
 ) -> Booking:
     """Bring a booking from its state at `version` to the state `to`, and append the domain event.
 
-    A retry finds the booking there already and changes nothing. Tickets are not read.
+    A retry finds the booking there already and changes a payment's command at most. Tickets are not read.
 
     Args:
         connection: In a transaction of the reservation service's database.
@@ -243,13 +244,11 @@ async def move(
     if to in _UNPAID:
         values["came_to_nothing"] = problem.model_dump(mode="json") if problem else None
     if to is BookingStatus.PAYING:
-        values |= {
-            "begun_by": payment.command if payment else None,
-            "of_body": payment.body_sha256 if payment else None,
-        }
+        values |= begun_payment.values(payment)
     moved = await connection.execute(_moving(to), values)
     row = moved.one_or_none()
     if row is None:
+        await begun_payment.remember(connection, booking_id, version, payment)
         return await _already(connection, booking_id, version, to)
     booking = without_tickets(row)
     await append(connection, booking_id, tells(booking))
