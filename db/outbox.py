@@ -85,7 +85,7 @@ _APPEND = text(
         INSERT INTO domain_events (aggregate_id, sequence, type, data)
         SELECT :aggregate_id, coalesce(max(sequence), 0) + 1, :type, CAST(:data AS jsonb)
         FROM domain_events WHERE aggregate_id = :aggregate_id
-        RETURNING *
+        RETURNING id, aggregate_id, sequence, type, data, occurred_at
     )
     INSERT INTO outbox (domain_event_id, aggregate_id, sequence, topic, type, data, traceparent, occurred_at)
     SELECT id, aggregate_id, sequence, :topic, type, data, :traceparent, occurred_at FROM appended
@@ -249,7 +249,8 @@ async def _readable(fileno: int, at_most: float) -> None:
 
 _WAITING = text(
     """
-    SELECT message.* FROM unnest(CAST(:buckets AS smallint[])) AS owned(bucket)
+    SELECT id, domain_event_id, aggregate_id, sequence, topic, type, data, traceparent, occurred_at
+    FROM unnest(CAST(:buckets AS smallint[])) AS owned(bucket)
     CROSS JOIN LATERAL (
         SELECT id, domain_event_id, aggregate_id, sequence, topic, type, (data - 'type')::text AS data, traceparent,
                occurred_at

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Uuid, and_, bindparam, func, or_, select, text, update
@@ -86,8 +86,15 @@ class Attempt(NamedTuple):
         }
 
 
+COLUMNS: Final = (
+    "booking_id, number, provider, amount, currency, state, intent_id, decline_code, keys_minted, captures_asked, "
+    "action_url, exchange_id"
+)
+"""What `read_attempt` reads."""
+
+
 def read_attempt(row: Row[Any]) -> Attempt:
-    """The attempt that a row of `AttemptRow` holds."""
+    """The attempt that a row with these `COLUMNS` holds."""
     return Attempt(
         row.booking_id,
         row.number,
@@ -116,7 +123,7 @@ _LIVE_OR_DECLINED = select(AttemptRow).where(
     ),
 )
 _OPEN = text(
-    """
+    f"""
     INSERT INTO attempts (booking_id, number, provider, amount, currency, deadline, exchange_id)
     SELECT :booking_id, coalesce(max(number), 0) + 1, :provider, :amount, :currency, CAST(:deadline AS timestamptz),
            CAST(:exchange_id AS uuid)
@@ -126,7 +133,7 @@ _OPEN = text(
            WHERE exchange_id IS NOT DISTINCT FROM CAST(:exchange_id AS uuid)
              AND (closed_at IS NULL OR (state = 'declined' AND deadline = :deadline))
        ) = 0
-    ON CONFLICT DO NOTHING RETURNING *
+    ON CONFLICT DO NOTHING RETURNING {COLUMNS}
     """
 )
 _BEGIN_CAPTURE = (

@@ -244,7 +244,7 @@ async def finish(connection: AsyncConnection, provider: str, day: date, found: S
             """
             UPDATE reconciliation_differences SET resolved_at = now()
             WHERE provider = :provider AND day = :day AND resolved_at IS NULL AND (subject, kind) NOT IN
-                (SELECT * FROM unnest(CAST(:subjects AS text[]), CAST(:kinds AS text[])))
+                (SELECT s, k FROM unnest(CAST(:subjects AS text[]), CAST(:kinds AS text[])) AS seen (s, k))
             """
         ),
         of_day | seen,

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.payment.attempts import CLOSED, Attempt, AttemptState, read_attempt
+from db.payment.attempts import CLOSED, COLUMNS, Attempt, AttemptState, read_attempt
 from db.payment.refunds import BY_HAND, TryState
 from domain.payments import NotificationKind, NotificationRefused, ProviderNotification
 
@@ -54,7 +54,7 @@ _RECEIVE = text(
         SELECT coalesce(abs(extract(epoch FROM now() - CAST(:signed_at AS timestamptz))) <= :tolerance, true)
                    AS is_in_time
     ), about AS (
-        SELECT attempts.*, state IN ({_CLOSED}) AND (watched OR :is_money AND NOT EXISTS (
+        SELECT {COLUMNS}, watched, state IN ({_CLOSED}) AND (watched OR :is_money AND NOT EXISTS (
                    -- What an operator paid back otherwise is with the provider still, and is not to go back once more.
                    SELECT FROM refunds WHERE code = '{BY_HAND}'
                      AND (refunds.booking_id, refunds.attempt) = (attempts.booking_id, attempts.number))) AS is_late
@@ -83,7 +83,7 @@ _RECEIVE = text(
         SELECT :provider, :event_id, :type, :intent_id, of_booking, decided FROM decided WHERE is_in_time
         ON CONFLICT DO NOTHING
     )
-    SELECT is_in_time, decided, refunds, given, about.* FROM decided LEFT JOIN about ON true
+    SELECT is_in_time, decided, refunds, given, {COLUMNS} FROM decided LEFT JOIN about ON true
     """
 )
 

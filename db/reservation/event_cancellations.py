@@ -174,7 +174,7 @@ _REFUNDS = text(
 )
 _STRANDED = text(
     """
-    SELECT stranded.*, count(*) OVER () AS failed FROM (
+    SELECT refund_id, exchange_id, booking_id, amount, count(*) OVER () AS failed FROM (
         SELECT r.id AS refund_id, NULL::uuid AS exchange_id, r.booking_id, r.amount
         FROM refunds r JOIN bookings b ON b.id = r.booking_id
         WHERE b.event_id = :event_id AND r.state = 'needs_attention'

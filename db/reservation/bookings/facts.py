@@ -19,8 +19,9 @@ from domain.time_zones import DEFAULT
 # earlier version did not limit exchanges, and a booking may have thousands of them.
 _FACTS = text(
     """
-    SELECT b.*, e.name AS event_name, e.starts_at, e.timezone, e.venue_name, e.venue_city, e.venue_country,
-        e.status AS event_status,
+    SELECT b.id, b.version, b.user_id, b.event_id, b.status, b.seats, b.quantities, b.amount, b.currency, b.expires_at,
+        b.refunded, b.action_url, b.payment_problem, e.name AS event_name, e.starts_at, e.timezone, e.venue_name,
+        e.venue_city, e.venue_country, e.status AS event_status,
         (SELECT jsonb_object_agg(s.name, s.price) FROM sections s WHERE s.event_id = b.event_id) AS prices,
         (SELECT jsonb_agg(jsonb_build_object(
             'id', t.id, 'section', t.section, 'seat', t.seat, 'status', t.status, 'refund_id', t.refund_id
