@@ -16,6 +16,7 @@ from api.app import create_app
 from api.http.problem_schemas import MEMBERS, MEMBERS_OF, name_of
 from api.http.problems import KINDS, MEDIA_TYPE, TYPE_BASE
 from config.settings import Settings
+from db.payment.attempts import AttemptState
 from domain.problems import ProblemType
 
 SCHEMA = create_app(Settings(mode="development")).openapi()
@@ -159,6 +160,8 @@ def raised() -> Iterator[tuple[str, str]]:
 
 
 def members_of(call: ast.Call, name: str) -> Iterator[tuple[str, str]]:
+    assert schemas["AttemptState"]["enum"] == list(AttemptState)
+    assert "/AttemptState" in str(schemas["FoundPayment"]["properties"]["state"])
     by_name = {each.arg: each.value for each in call.keywords if each.arg}
     if name == "Refused" and call.args and isinstance(call.args[0], ast.Attribute):
         yield from ((call.args[0].attr, member) for member in by_name)
