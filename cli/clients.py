@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cli.keys import in_identity, record
 from db.identity import clients
 from domain.identity import ROLES_OF_CLIENTS, Role, Scope, SigningAlgorithm
+from domain.names import BadName, name_of
 
 clients_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Register and end applications of other companies."
@@ -45,12 +46,13 @@ def add(
         raise typer.BadParameter("the roles support and operator are for people only", param_hint="--role")
     for uri in redirect_uri:
         _check(uri)
+    shown = _name(name)
     grants = {"authorization_code", "refresh_token"} if redirect_uri else set()
 
     async def register(connection: AsyncConnection) -> tuple[UUID, str | None]:
         made = await clients.add(
             connection,
-            name,
+            shown,
             redirect_uris=redirect_uri,
             grants=grants | ({"client_credentials"} if partner else set()),
             scopes=scope,
@@ -98,6 +100,14 @@ def end(client_id: UUID) -> None:
         typer.echo(f"there is no active client {client_id}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{client_id} has ended")
+
+
+def _name(text: str) -> str:
+    """The name as people see it on the consent page, by the rules for all names."""
+    try:
+        return name_of(text)
+    except BadName as error:
+        raise typer.BadParameter(str(error), param_hint="NAME") from error
 
 
 def _check(uri: str) -> None:

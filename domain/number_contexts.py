@@ -19,11 +19,27 @@ _IBAN_LENGTHS = range(15, 35)
 _ABROAD = re.compile(r"(?:\+|(?<![0-9])00[ -]?)$")
 _PHONE_LENGTHS = range(7, 16)  # E.164, with the country's code
 
+_WORDS = (
+    # English
+    "call", "fax", "gsm", "mobile", "phone", "sms", "telephone", "telefon", "tel", "whatsapp",
+    "booking", "invoice", "order", "parcel", "reference", "ref", "ticket", "tracking",
+    # German; many of its words are made of two
+    "anruf", "handy", "mobil", "(?:telefon|handy|mobil|fax|ruf)(?:nummer|nr)",
+    "auftrag", "bestellung", "buchung", "paket", "rechnung", "referenz", "reservierung", "sendung",
+    "(?:auftrags|bestell|buchungs|paket|rechnungs|referenz|reservierungs|sendungs|ticket)(?:nummer|nr)",
+    # Turkish, also typed without its own letters, and with `my`
+    "cep", "faks", "fatura(?:m)?", "bilet(?:im)?", "kargo(?:m)?", "referans", "rezervasyon(?:um)?",
+    "sipari[\u015fs](?:im)?", "takip",
+)  # fmt: skip
+"""The languages of our mails. None is a word for a payment card, such as `Karte` and `kart`."""
+
+_LETTER = r"[^\W\d_]"
 _NAMED = re.compile(
-    r"(?<![a-z])(?:call|fax|gsm|mobile|phone|sms|telephone|telefon|tel|whatsapp"
-    r"|booking|invoice|order|parcel|reference|ref|ticket|tracking)(?![a-z])[^0-9]{0,12}$",
+    rf"(?<!{_LETTER})(?:{'|'.join(_WORDS)})(?!{_LETTER})(?:(?!card|kart|visa|diners)[^0-9]){{0,12}}$",
     re.IGNORECASE,
 )
+"""A word, and up to 12 characters to its number, which name no card."""
+
 _NAMED_LENGTHS = range(1, 15)  # too short for nearly all cards of today
 _CONTEXT = 30  # characters before a number that may say what it is
 

@@ -30,6 +30,7 @@ _DIGITS: Final = str.maketrans("013457", "oieast")
 """Digits that stand for letters in names, as in `Deadmau5`."""
 
 _SEPARATE_UMLAUTS: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
+_WRITTEN_UMLAUTS: Final = re.compile("([ao])e|(?<![aeoq])(u)e|(a)a")
 _MOST_JOINED: Final = 3
 
 MOST_ASKED: Final = 40
@@ -155,9 +156,17 @@ def whole(name: str) -> str:
     return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", name)).strip().casefold()
 
 
+def plain_key(name: str) -> str:
+    """`key`, with `u` for `ue` and the like: the same for `Köln` and `Koeln`.
+
+    `ue` behind a vowel or a `q` stands for no `ü`: `Neuenkirchen` is not `Neunkirchen`.
+    """
+    return _WRITTEN_UMLAUTS.sub(r"\1\2\3", key(name))
+
+
 def asked_keys(name: str) -> set[str]:
     """What a question may mean by a name: its key, also with `u` for `ue` and the like."""
-    return {key(name), re.sub("([aou])e|(a)a", r"\1\2", key(name))}
+    return {key(name), plain_key(name)}
 
 
 def keys(name: str) -> set[str]:

@@ -42,7 +42,7 @@ class EventSearch:
         self._client = AsyncElasticsearch(url, request_timeout=1.8, max_retries=0)
         self._slow = self._client.options(request_timeout=20)
         self._alias = alias
-        self.index = f"{alias}-v2"  # another number where documents have to be made anew
+        self.index = f"{alias}-v3"  # another number where documents have to be made anew
 
     async def close(self) -> None:
         """Close the connections to Elasticsearch."""

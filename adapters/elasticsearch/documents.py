@@ -62,6 +62,9 @@ SHOWN: Final = (
     "price_min", "price_max",
 )  # fmt: skip
 
+_WRITE_UMLAUTS_AS_TWO: Final = frozenset({"AT", "CH", "DE", "DK", "EE", "FI", "FO", "GL", "IS", "LI", "LU", "NO", "SE"})
+"""Countries where `Koeln` is `Köln` and `Aarhus` is `Århus`; elsewhere `oe` and `ue` are two sounds (`Goes`)."""
+
 
 def document(event: EventPublished) -> dict[str, Any]:
     """An event that is on sale, as the index keeps it."""
@@ -96,16 +99,21 @@ def rebuilt(source: dict[str, Any]) -> dict[str, Any]:
 def _found_by(shown: dict[str, Any]) -> dict[str, Any]:
     joined = search_words.joined_words(shown["name"])
     texts = (shown["name"], shown["category"], shown["venue"], shown["city"])
+    city = _city_key(shown["city"], shown["country"])
     return {
         "title": " ".join(search_words.words(shown["name"])),
         "joined": " ".join(joined),
         "words": " ".join([*(word for text in texts for word in search_words.words(text)), *joined]),
         "whole": search_words.whole(shown["name"]),
         "category_id": search_words.key(shown["category"]),
-        "city_id": f"{shown['country']}:{search_words.key(shown['city'])}",
-        "city_names": sorted(search_words.keys(shown["city"])),
+        "city_id": f"{shown['country']}:{city}",
+        "city_names": sorted(search_words.keys(shown["city"]) | {city}),
         "day": on_clock(datetime.fromisoformat(shown["starts_at"]), shown["timezone"]).date().isoformat(),
     }
+
+
+def _city_key(city: str, country: str) -> str:
+    return search_words.plain_key(city) if country in _WRITE_UMLAUTS_AS_TWO else search_words.key(city)
 
 
 def hit(found: Any, query: SearchQuery) -> SearchHit:

@@ -13,8 +13,9 @@ from api.auth.guards import Staff
 from api.http.deadlines import with_deadline
 from api.http.problems import documented
 from api.http.resources import PaymentDatabase
-from api.http.schemas import Storable
+from api.http.schemas import ProviderName, Storable
 from db.payment import search
+from db.payment.attempts import AttemptState
 from db.payment.search import FoundAttempt
 from domain.problems import ProblemType, Refused
 
@@ -29,9 +30,9 @@ class FoundPayment(BaseModel):
     booking_id: UUID
     number: int = Field(description="Counts the attempts of a booking, from 1")
     exchange_id: UUID | None
-    provider: str
+    provider: ProviderName
     provider_id: str | None = Field(description="The provider's own id; null where the provider never answered")
-    state: str
+    state: AttemptState
     amount: int
     currency: str
     decline_code: str | None = Field(description="The provider's code for a decline; null without one")

@@ -22,7 +22,7 @@ from domain.money import Money
 
 
 class AttemptState(StrEnum):
-    """The state of a payment attempt. In `CLOSED` its money is settled, except for an attempt that was `left`."""
+    """The state of a payment attempt. One that was `left` is given up, although money may still arrive."""
 
     OPEN = "open"
     ACTION_REQUIRED = "action_required"
@@ -31,10 +31,11 @@ class AttemptState(StrEnum):
     DECLINED = "declined"
     VOIDED = "voided"
     REFUNDED = "refunded"
-    LEFT = "left"  # given up before the provider could close it: money may still arrive
+    LEFT = "left"
 
 
 CLOSED = frozenset({AttemptState.DECLINED, AttemptState.VOIDED, AttemptState.REFUNDED, AttemptState.LEFT})
+"""In these its money is settled, except for an attempt that was `left`."""
 
 _S = AttemptState
 _COMES_FROM: dict[AttemptState, frozenset[AttemptState]] = {

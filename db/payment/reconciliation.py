@@ -74,7 +74,7 @@ async def keep(connection: AsyncConnection, provider: str, day: date, movements:
             "happened_at": movement.happened_at,
         }
         await connection.execute(_KEEP, values)
-        if movement.fee and movement.booking_id:
+        if movement.fee and movement.fee.amount and movement.booking_id:
             fee = {"fee": movement.fee.amount, "fee_currency": movement.fee.currency}
             names = ("provider", "reference", "booking_id", "intent_id")
             await connection.execute(_BOOK_FEE, fee | {name: values[name] for name in names})

@@ -27,10 +27,10 @@ async def client(api_url: str) -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.fixture
 def join(client: httpx2.AsyncClient) -> Join:
-    """Registers a new person, with the roles given beside `customer`."""
+    """Registers a new person, with the roles given beside `customer`; the address is new if none is given."""
 
-    async def joined(*roles: str) -> Person:
-        email, password = f"{uuid4()}@example.test", "correct horse battery"
+    async def joined(*roles: str, email: str | None = None) -> Person:
+        email, password = email or f"{uuid4()}@example.test", "correct horse battery"
         made = await client.post("/v1/users", json={"email": email, "password": password, "name": "Test Person"})
         assert made.status_code == 201, made.text
         if roles:

@@ -99,6 +99,54 @@ async def test_what_an_organizer_does_to_an_event_is_noted(
     assert actions == ["event.drafted", "event.published", "event.cancelled"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "is_waived", "action"),
+    [({"until_hours": None}, True, "refund.policy-waived"), ({}, False, "refund.ordered")],
+)
+async def test_a_refund_by_staff_is_recorded_with_its_reason(
+    client: httpx2.AsyncClient,
+    platform: PlatformClient,
+    join: Join,
+    stack: Stack,
+    superuser: psycopg.Connection,
+    policy: dict[str, Any],
+    is_waived: bool,
+    action: str,
+) -> None:
+    buyer, support = platform.new_buyer(), await join("support")
+    booking = (await buyer.bought(await platform.event(refund_policy=policy), "A-1-1"))["id"]
+    body = {"reason": "The hall was too loud.", "waive_policy": is_waived}
+    answer = await client.post(f"/v1/bookings/{booking}/refund", json=body, headers=support.headers)
+    assert answer.status_code == 202, answer.text
+    assert entries(superuser, f"booking/{booking}") == [
+        (user(support), "customer,support", "booking.looked-at"),
+        (user(support), "customer,support", action),
+    ]
+    shown = await asyncio.to_thread(seatwright, stack, "audit-log", "show", f"booking/{booking}")
+    [line] = [line for line in shown.stdout.splitlines() if f"  {action}  " in line]
+    assert '"reason":"The hall was too loud."' in line
+
+
+async def test_an_operators_dry_run_is_recorded_and_a_cancellation_needs_a_reason(
+    client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any], superuser: psycopg.Connection
+) -> None:
+    organizer, operator = await join("organizer"), await join("operator")
+    event = (await client.post("/v1/events", json=new_event, headers=organizer.headers)).json()["id"]
+    path = f"/v1/events/{event}"
+    assert (await client.post(f"{path}/publish", headers=organizer.headers)).status_code == 200
+    for person in (organizer, operator):
+        answer = await client.post(f"{path}/cancel?dry_run=true", headers=person.headers)
+        assert answer.status_code == 200, answer.text
+    refused = await client.post(f"{path}/cancel", headers=operator.headers)
+    assert (refused.status_code, problem(refused), refused.json()["field"]) == (422, "invalid-request", "reason")
+    assert (await client.get(path)).json()["status"] == "published"
+    assert [(actor, action) for actor, _, action in entries(superuser, f"event/{event}")] == [
+        (user(organizer), "event.drafted"),
+        (user(organizer), "event.published"),
+        (user(operator), "event.cancellation-estimated"),
+    ]
+
+
 async def test_where_it_was_done_from_is_kept_but_not_readable(
     client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
 ) -> None:

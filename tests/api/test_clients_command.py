@@ -30,6 +30,14 @@ def test_what_is_not_safe_is_refused(arguments: tuple[str, ...]) -> None:
     assert "client_id" not in result.output
 
 
+@pytest.mark.parametrize("name", ["", " ", "Seat\u200bFinder", "Seat\u202eFinder", "Seat\nFinder", "Seat\u3164"])
+def test_a_name_with_what_no_reader_sees_is_refused(name: str) -> None:
+    result = CliRunner().invoke(clients_app, ["add", name, "--partner"])
+    assert result.exit_code == 2, result.output
+    assert "must" in result.output
+    assert "client_id" not in result.output
+
+
 async def test_a_partner_that_was_registered_gets_a_token_until_it_has_ended(
     stack_env: dict[str, str], client: httpx2.AsyncClient
 ) -> None:

@@ -14,10 +14,18 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from api.edge.connections import BoundedConfig, ConnectionBounds
+from config.settings import Settings
 from tests.waiting import eventually
 
 QUICK = ConnectionBounds(connections=20, head_seconds=0.4, body_seconds=0.4, read_seconds=0.4)
 LARGE = 8 * 1024 * 1024
+
+
+def test_a_process_serves_a_thousand_callers_and_waits_seconds_for_each() -> None:
+    bounds = {"connections": 1000, "head_bytes": 16_384, "headers": 100}
+    times = {"head_seconds": 10, "body_seconds": 30, "read_seconds": 60}
+    assert ConnectionBounds()._asdict() == bounds | times
+    assert Settings(mode="development").connections == 1000
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 from uuid import uuid4
 
 import httpx2
@@ -25,6 +26,37 @@ from tests.api.people import problem
 from tests.api.test_loop_is_free import issuer
 from tests.waiting import eventually
 
+CLASSES = [
+    ("POST", "/v1/sessions", "log-in"),
+    ("POST", "/v1/sessions/second-factor", "log-in"),
+    ("POST", "/v1/oauth/authorize", "log-in"),
+    ("GET", "/v1/oauth/authorize", "read"),
+    ("POST", "/v1/oauth/token", "token"),
+    ("POST", "/v1/users", "register"),
+    ("POST", "/v1/bookings", "book"),
+    ("GET", "/v1/bookings", "read"),
+    ("DELETE", "/v1/bookings/1", "write"),
+    ("POST", "/v1/bookings/1/payment", "pay"),
+    ("DELETE", "/v1/bookings/1/payment", "write"),
+    ("POST", "/v1/bookings/1/refund", "pay"),
+    ("POST", "/v1/bookings/1/refund/quote", "write"),
+    ("POST", "/v1/bookings/1/exchange", "pay"),
+    ("GET", "/v1/events/1/seats", "seats"),
+    ("HEAD", "/v1/events/1/seats", "seats"),
+    ("POST", "/v1/events/1/seats", "write"),
+    ("GET", "/v1/events/1/seats/2", "read"),
+    ("GET", "/v1/events/1/sales", "read"),
+    ("GET", "/v1/me/export", "export"),
+    ("HEAD", "/v1/me/export", "export"),
+    ("DELETE", "/v1/me/export", "write"),
+    ("GET", "/v1/me", "read"),
+    ("HEAD", "/v1/me", "read"),
+    ("PATCH", "/v1/me", "write"),
+    ("OPTIONS", "/v1/me/export", None),
+    ("POST", "/v1/webhooks/stripe", None),
+    ("GET", "/livez", None),
+    ("GET", "/readyz", None),
+]
 LIMITS = {**RATE_LIMITS, "book": "3/minute"}
 LARGE = b'{"a":"' + b"x" * 5000 + b'"}'
 
@@ -81,6 +113,17 @@ async def limited(_counted: None) -> AsyncIterator[Crowd]:
     crowd = Crowd(LIMITS)
     yield crowd
     await crowd.http.aclose()
+
+
+async def test_each_call_is_counted_in_its_class(limited: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Counters, "spend", AsyncMock(return_value=Allowance(1, 60, -1, 60)))  # all is spent
+
+    async def counted_as(method: str, path: str) -> str | None:
+        policy = (await limited.http.request(method, path)).headers.get("ratelimit-policy")
+        return policy.split('"')[1] if policy else None
+
+    calls = [(method, path, await counted_as(method, path)) for method, path, _ in CLASSES]
+    assert calls == CLASSES
 
 
 async def test_a_hold_without_a_log_in_is_counted_once_and_before_its_body_is_scanned(

@@ -16,6 +16,7 @@ from api.app import create_app
 from api.http.problem_schemas import MEMBERS, MEMBERS_OF, name_of
 from api.http.problems import KINDS, MEDIA_TYPE, TYPE_BASE
 from config.settings import Settings
+from db.payment.attempts import AttemptState
 from domain.problems import ProblemType
 
 SCHEMA = create_app(Settings(mode="development")).openapi()
@@ -106,6 +107,25 @@ def test_every_answer_names_its_headers(operation: dict[str, Any]) -> None:
         assert expected <= answer["headers"].keys(), status
 
 
+TAKES_NO_KEY = {
+    "/v1/users": "a repetition changes nothing and has the same answer",
+    "/v1/sessions": "each log-in checks the password again and gets its own tokens",
+    "/v1/sessions/second-factor": "the second half of a log-in; a code is used once",
+    "/v1/me/second-factor": "a repetition replaces the secret that was not confirmed",
+}
+"""What creates something without a key, and why nothing is made twice by mistake."""
+
+
+def test_what_creates_something_takes_an_idempotency_key() -> None:
+    creating = {
+        path: {each["name"] for each in methods["post"].get("parameters", ()) if each["in"] == "header"}
+        for path, methods in SCHEMA["paths"].items()
+        if "201" in methods.get("post", {}).get("responses", ())
+    }
+    assert len(creating) > len(TAKES_NO_KEY)
+    assert {path for path, headers in creating.items() if "Idempotency-Key" not in headers} == TAKES_NO_KEY.keys()
+
+
 @pytest.mark.parametrize("operation", list(operations()))
 def test_every_problem_has_an_example_of_its_type(operation: dict[str, Any]) -> None:
     for status, answer in operation["responses"].items():
@@ -138,8 +158,10 @@ def test_descriptions_say_null_and_not_pythons_none() -> None:
 def test_the_names_of_payment_providers_are_an_enumeration() -> None:
     schemas = SCHEMA["components"]["schemas"]
     assert schemas["ProviderName"]["enum"] == list(PROVIDERS)
-    for name in ("PaymentBody", "ExchangeBody"):
+    for name in ("PaymentBody", "ExchangeBody", "FoundPayment"):
         assert "/ProviderName" in str(schemas[name]["properties"]["provider"])
+    assert schemas["AttemptState"]["enum"] == list(AttemptState)
+    assert "/AttemptState" in str(schemas["FoundPayment"]["properties"]["state"])
 
 
 @pytest.mark.parametrize("kind", list(ProblemType))

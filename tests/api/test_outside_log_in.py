@@ -88,11 +88,21 @@ async def test_the_first_log_in_with_a_provider_makes_an_account_and_later_ones_
     assert (await browser.post("/v1/oauth/token", data=refreshed)).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("registered", "spelling"),
+    [
+        ("ada-{}@example.test", "ADA-{}@EXAMPLE.TEST"),
+        ("ada-{}@b\u00fccher.example", "ada-{}@xn--bcher-kva.example"),
+        ("ada-{}@xn--bcher-kva.example", "ADA-{}@b\u00fccher.example"),
+        ("j\u00fcrgen-{}@example.test", "ju\u0308rgen-{}@example.test"),
+    ],
+)
 async def test_an_existing_account_is_linked_only_after_its_owner_has_logged_in(
-    browser: httpx2.AsyncClient, provider: str, join: Join
+    browser: httpx2.AsyncClient, provider: str, join: Join, registered: str, spelling: str
 ) -> None:
-    owner, thief, subject = await join(), await join(), str(uuid4())
-    answer = await log_in_outside(browser, provider, owner.email.upper(), subject)
+    mark, subject = uuid4().hex, str(uuid4())
+    owner, thief = await join(email=registered.format(mark)), await join()
+    answer = await log_in_outside(browser, provider, spelling.format(mark), subject)
     assert (answer.status_code, problem(answer)) == (409, "proof-needed")
     assert "access_token" not in answer.json()
     token = answer.json()["link_token"]

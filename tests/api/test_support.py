@@ -159,12 +159,13 @@ async def test_the_last_page_of_a_name_says_so_and_no_empty_search_follows(
     superuser.execute("DELETE FROM users WHERE id = ANY(%s::uuid[]) AND id <> %s", [everyone, owner.id])
 
 
-async def test_support_finds_a_booking_by_buyer_ticket_and_refund(
+async def test_support_finds_a_booking_by_buyer_ticket_exchange_and_refund(
     client: httpx2.AsyncClient, join: Join, platform: PlatformClient, superuser: psycopg.Connection
 ) -> None:
     support, event, buyer = await join("support"), await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1")
     [ticket] = booking["tickets"]
+    exchange = (await buyer.exchange(booking["id"], ticket["id"], "A-1-2", method=None)).json()["id"]
     refund = (await buyer.refund(booking["id"])).json()["id"]
 
     async def found(**query: str) -> list[str]:
@@ -175,6 +176,8 @@ async def test_support_finds_a_booking_by_buyer_ticket_and_refund(
     assert await found(user_id=booking["user_id"]) == [booking["id"]]
     assert await found(ticket_id=ticket["id"]) == [booking["id"]]
     assert await found(refund_id=refund) == [booking["id"]]
+    assert await found(exchange_id=exchange) == [booking["id"]]
+    assert await found(exchange_id=refund) == []
     assert await found(ticket_id=str(uuid4())) == []
     assert entries(superuser, f"ticket/{ticket['id']}") == [(user(support), "customer,support", "booking.searched")]
 

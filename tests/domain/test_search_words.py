@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from domain.search_words import asked_keys, chunks, fold, joined_words, key, keys, whole, words
+from domain.search_words import asked_keys, chunks, fold, joined_words, key, keys, plain_key, whole, words
 
 JOINED = [
     ("AC/DC", "acdc"),
@@ -108,3 +108,25 @@ def test_umlauts_have_two_spellings() -> None:
     assert asked_keys("Muenchen") == {"muenchen", "munchen"}
     assert asked_keys("Aarhus") == {"aarhus", "arhus"}
     assert asked_keys("Łódź") == {"lodz"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("Köln", "Koeln", True),
+        ("München", "MUENCHEN", True),
+        ("Düsseldorf", "Duesseldorf", True),
+        ("Lübeck", "Luebeck", True),
+        ("Århus", "Aarhus", True),
+        ("Tromsø", "Tromsoe", True),
+        ("Ærøskøbing", "Aeroeskoebing", True),
+        ("Neuenkirchen", "Neunkirchen", False),
+        ("Neuenburg", "Neunburg", False),
+        ("Aue", "Au", False),
+        ("Querfurt", "Qurfurt", False),
+        ("Köln", "Kiel", False),
+    ],
+)
+def test_a_plain_key_is_the_same_with_and_without_umlauts(one: str, other: str, is_same: bool) -> None:
+    assert (plain_key(one) == plain_key(other)) is is_same
+    assert (plain_key(unicodedata.normalize("NFD", one)) == plain_key(other)) is is_same

@@ -36,9 +36,12 @@ RETURN_URL = "https://shop.example.test/"
 class ReconciliationHarness:
     """The ledger and one provider's statement; each booking is independent."""
 
-    def __init__(self, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway], provider: str) -> None:
+    def __init__(
+        self, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway], provider: str, price: Money = PRICE
+    ) -> None:
         self.engine = engine
         self.provider = provider
+        self.price = price
         self.gateway = gateways[provider]
         self.payment = PaymentActivities(engine, gateways)
         self.refunds = RefundActivities(engine, gateways)
@@ -81,7 +84,7 @@ class ReconciliationHarness:
     async def reserved_there(self, booking: UUID) -> Intent:
         """Reserve money at the provider that the platform does not know of."""
         key = f"{booking}:create:{uuid4()}"
-        intent = await self.gateway.create(booking, PRICE, key=key, return_url=RETURN_URL)
+        intent = await self.gateway.create(booking, self.price, key=key, return_url=RETURN_URL)
         if intent.action_url:
             await self._pay_on_page(intent.action_url)
             return await self.gateway.retrieve(intent.id)
@@ -93,7 +96,7 @@ class ReconciliationHarness:
 
     async def given_back_there(self, booking: UUID, amount: int) -> None:
         attempt = await self.attempt(booking)
-        back = Money(amount=amount, currency=PRICE.currency)
+        back = Money(amount=amount, currency=self.price.currency)
         await self.gateway.refund(str(attempt.intent_id), back, key=f"{booking}:by-hand:{uuid4()}")
 
     # In the ledger alone
@@ -147,7 +150,7 @@ class ReconciliationHarness:
     async def _authorize(self, booking: UUID, exchange: UUID | None = None) -> Any:
         order = Authorize(
             booking_id=booking,
-            amount=PRICE,
+            amount=self.price,
             provider=self.provider,
             payment_method="pm_card_visa" if self.provider == "stripe" else None,
             return_url=RETURN_URL,

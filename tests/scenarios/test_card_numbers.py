@@ -100,6 +100,8 @@ async def test_any_character_may_stand_between_the_digits(platform: PlatformClie
         "IBAN DE89 3704 0044 0532 0130 00",
         "order 2024-11-23-0001",
         "2026-11-23 10:15:30.123456",
+        "Bestellnummer 4222222222222",
+        "sipariş no 4222222222222",
     ],
 )
 async def test_telephone_numbers_ibans_orders_and_dates_are_accepted(platform: PlatformClient, reason: str) -> None:
