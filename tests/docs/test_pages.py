@@ -44,3 +44,10 @@ def test_the_operators_manual_lists_every_metric() -> None:
     for name, kind, labels in kept:
         shown = f"`{name}{'_total' * (kind == 'counter')}`" + (f" {{{labels.replace(',', ', ')}}}" if labels else "")
         assert re.search(rf"^\| `\w+-metrics` \| {re.escape(shown)} \|", manual, re.MULTILINE), shown
+
+
+def test_every_test_that_the_field_reports_name_exists() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", (ROOT / "docs" / "proof" / "field-reports.md").read_text())
+    assert len(named) > 60
+    missing = [(file, test) for file, test in named if f"def {test}(" not in (ROOT / "tests" / file).read_text()]
+    assert missing == []
