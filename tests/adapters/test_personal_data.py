@@ -34,6 +34,6 @@ async def test_texts_open_in_their_order_and_each_call_fits(monkeypatch: pytest.
 
     client = PersonalDataClient("http://identity", "token")
     monkeypatch.setattr(client._identity, "ask", answer)
-    assert await client.open(uuid4(), Purpose.REFUND_REASON, sealed) == given
+    assert await client.open(uuid4(), Purpose.REFUND_REASON, sealed) == tuple(given)
     await client.close()
     assert len(sizes) == -(-count // 10)

@@ -163,6 +163,6 @@ async def test_late_money_of_another_amount_buys_no_seats_and_goes_back(
 async def parked_late_payments(stack: Stack) -> float:
     """What the worker's gauge says."""
     async with http_client(f"http://127.0.0.1:{stack.ports['work-metrics']}") as metrics:
-        text = (await metrics.get("/metrics")).text
+        text = (await metrics.get("/metrics/")).text
     found = re.search(r"^seatwright_late_payments_needing_attention (\S+)$", text, re.MULTILINE)
     return float(found[1]) if found else 0
