@@ -28,6 +28,6 @@ async def test_fifty_of_the_longest_reasons_open_at_identity(
     person, given = await join(), reasons(50)
     sealed = [await personal_data.seal(UUID(person.id), Purpose.REFUND_REASON, text) for text in given]
     whole = [text for text in sealed if text]
-    assert await personal_data.open(UUID(person.id), Purpose.REFUND_REASON, whole) == given
+    assert await personal_data.open(UUID(person.id), Purpose.REFUND_REASON, whole) == tuple(given)
     assert (await erase(client, person)).status_code == 204
     assert await personal_data.open(UUID(person.id), Purpose.REFUND_REASON, whole) is None
