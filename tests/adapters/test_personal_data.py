@@ -34,6 +34,7 @@ async def test_texts_open_in_their_order_and_each_call_fits(monkeypatch: pytest.
 
     client = PersonalDataClient("http://identity", "token")
     monkeypatch.setattr(client._identity, "ask", answer)
-    assert await client.open(uuid4(), Purpose.REFUND_REASON, sealed) == tuple(given)
+    opened = await client.open(uuid4(), Purpose.REFUND_REASON, sealed)
     await client.close()
+    assert opened == tuple(given)
     assert len(sizes) == -(-count // 10)

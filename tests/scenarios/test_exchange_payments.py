@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from config.settings import Settings
-from tests.buyer import CARD_WITH_3DS, Buyer
+from tests.buyer import CARD_WITH_3DS, Buyer, known
 from tests.http_client import http_client
 from tests.iyzico_buyer import APPROVED, pay_with
 from tests.payu_buyer import PayUBuyer
@@ -24,7 +24,8 @@ async def waiting(
     buyer: Buyer, booking: dict[str, Any], old: str, new: str, *, key: str | None = None, **how: Any
 ) -> dict[str, Any]:
     """An exchange with required action at the provider."""
-    answer = await buyer.exchange(booking["id"], ticket_of(booking, old), new, key=key, **how)
+    key = key or str(uuid4())
+    answer = await known(lambda: buyer.exchange(booking["id"], ticket_of(booking, old), new, key=key, **how))
     assert (answer.status_code, answer.json()["state"]) == (202, "action_required"), answer.text
     body: dict[str, Any] = answer.json()
     return body
