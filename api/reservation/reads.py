@@ -175,7 +175,7 @@ async def with_reasons(
     except Refused as refused:
         if strict:
             raise
-        log.warning("reasons_not_opened", booking=str(booking.id), error=refused.problem.detail)
+        log.warning("reasons_not_opened", booking_id=str(booking.id), error=refused.problem.detail)
         opened = None
     reasons = iter(opened or ())
     return [each.model_copy(update={"reason": next(reasons, "")}) if each.sealed_reason else each for each in found]

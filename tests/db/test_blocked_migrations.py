@@ -9,9 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 from alembic import command
-from alembic.config import Config
 from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
-from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
@@ -19,7 +17,7 @@ import cli.commands
 import cli.migrate
 from db.alembic_env import LONGEST_WAIT
 from db.databases import MigrationBlocked, migrate
-from db.reservation import tables
+from tests.db.old_databases import migrate_to, plain
 from tests.workers.conftest import _Databases
 
 
@@ -27,32 +25,25 @@ from tests.workers.conftest import _Databases
 def old_database(databases: _Databases) -> str:
     """The SQLAlchemy URL of a reservation database of version 0.1.0."""
     url = databases.make()
-    config = Config()
-    config.set_main_option("script_location", "db/reservation/migrations")
-    config.attributes |= {"url": url, "metadata": tables.Base.metadata}
-    command.upgrade(config, "0001")
+    migrate_to("0001", "reservation", url)
     return url
 
 
 @pytest.fixture
 def reader(old_database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(_plain(old_database)) as connection:
+    with psycopg.connect(plain(old_database)) as connection:
         yield connection
 
 
-def _plain(url: str) -> str:
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
 def version(url: str) -> str:
-    with psycopg.connect(_plain(url)) as connection:
+    with psycopg.connect(plain(url)) as connection:
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     assert row
     return str(row[0])
 
 
 def read_as_callers_do(url: str) -> None:
-    with psycopg.connect(_plain(url), options="-c lock_timeout=5s") as connection:
+    with psycopg.connect(plain(url), options="-c lock_timeout=5s") as connection:
         connection.execute("SELECT FROM events")
 
 

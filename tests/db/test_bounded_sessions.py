@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from api.auth import upkeep
 from db.databases import migrate
-from db.engine import open_engine
-from db.identity import accounts, clients, erasure, grants, pruning, sessions, tables
+from db.identity import accounts, clients, erasure, grants, pruning, sessions
 from db.identity.vault import Vault
 from domain.identity import Profile, Role, Scope
+from tests.db.old_databases import migrate_to, plain
 from tests.waiting import eventually
-from tests.workers.conftest import ServiceDatabase, _Databases
+from tests.workers.conftest import _Databases
 
 VAULT = Vault(["master"], "index")
 MOST = 50
@@ -44,24 +41,6 @@ WHERE user_id = %s AND ended_at IS NULL ORDER BY age
 
 
 @pytest.fixture
-def url(service_database: ServiceDatabase) -> str:
-    return service_database("identity")
-
-
-@pytest.fixture
-async def identity(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(url, serves_callers=False)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-def by_hand(url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(plain(url), autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
 async def person(identity: AsyncEngine) -> UUID:
     return await registered(identity)
 
@@ -69,10 +48,6 @@ async def person(identity: AsyncEngine) -> UUID:
 @pytest.fixture
 async def client_id(identity: AsyncEngine) -> UUID:
     return await application(identity)
-
-
-def plain(url: str) -> str:
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 async def registered(identity: AsyncEngine) -> UUID:
@@ -118,44 +93,44 @@ async def exchange(connection: AsyncConnection, code: str, client_id: UUID) -> U
     return family.id
 
 
-def open_ages(by_hand: psycopg.Connection, table: str, person: UUID) -> list[int]:
+def open_ages(identity_by_hand: psycopg.Connection, table: str, person: UUID) -> list[int]:
     """How many minutes ago each open session or grant was used; the newest first."""
-    return [age for (age,) in by_hand.execute(_OPEN_AGES.format(table=table), [person]).fetchall()]
+    return [age for (age,) in identity_by_hand.execute(_OPEN_AGES.format(table=table), [person]).fetchall()]
 
 
-def revoked(by_hand: psycopg.Connection) -> set[UUID]:
-    return {subject for (subject,) in by_hand.execute("SELECT subject FROM revocations").fetchall()}
+def revoked(identity_by_hand: psycopg.Connection) -> set[UUID]:
+    return {subject for (subject,) in identity_by_hand.execute("SELECT subject FROM revocations").fetchall()}
 
 
 @pytest.mark.parametrize("before", [0, 1, MOST - 1, MOST, MOST + 1, 3 * MOST])
 async def test_a_further_log_in_ends_the_sessions_that_were_used_longest_ago(
-    identity: AsyncEngine, by_hand: psycopg.Connection, person: UUID, before: int
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection, person: UUID, before: int
 ) -> None:
     other = await registered(identity)
-    by_hand.execute(_SESSIONS, [person, before])
-    by_hand.execute(_SESSIONS, [other, MOST])
+    identity_by_hand.execute(_SESSIONS, [person, before])
+    identity_by_hand.execute(_SESSIONS, [other, MOST])
     async with identity.begin() as connection:
         await log_in(connection, person)
         listed = await sessions.live(connection, person)
-    assert open_ages(by_hand, "sessions", person) == [0, *range(1, min(before, MOST - 1) + 1)]
-    assert open_ages(by_hand, "sessions", other) == [*range(1, MOST + 1)]
+    assert open_ages(identity_by_hand, "sessions", person) == [0, *range(1, min(before, MOST - 1) + 1)]
+    assert open_ages(identity_by_hand, "sessions", other) == [*range(1, MOST + 1)]
     assert len(listed) == min(before + 1, MOST)
 
 
 @pytest.mark.parametrize("before", [0, MOST - 1, MOST, 3 * MOST])
 async def test_a_further_grant_to_a_client_ends_those_of_it_that_were_used_longest_ago(
-    identity: AsyncEngine, by_hand: psycopg.Connection, person: UUID, client_id: UUID, before: int
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection, person: UUID, client_id: UUID, before: int
 ) -> None:
     other_client, other_person = await application(identity), await registered(identity)
-    by_hand.execute(_FAMILIES, [person, client_id, before])
-    by_hand.execute(_FAMILIES, [other_person, client_id, MOST])
+    identity_by_hand.execute(_FAMILIES, [person, client_id, before])
+    identity_by_hand.execute(_FAMILIES, [other_person, client_id, MOST])
     async with identity.begin() as connection:
         await exchange(connection, await add_code(connection, person, client_id), client_id)
-    assert open_ages(by_hand, "refresh_families", person) == [0, *range(1, min(before, MOST - 1) + 1)]
+    assert open_ages(identity_by_hand, "refresh_families", person) == [0, *range(1, min(before, MOST - 1) + 1)]
     async with identity.begin() as connection:
         await exchange(connection, await add_code(connection, person, other_client), other_client)
-    assert len(open_ages(by_hand, "refresh_families", person)) == min(before + 1, MOST) + 1
-    assert len(open_ages(by_hand, "refresh_families", other_person)) == MOST
+    assert len(open_ages(identity_by_hand, "refresh_families", person)) == min(before + 1, MOST) + 1
+    assert len(open_ages(identity_by_hand, "refresh_families", other_person)) == MOST
 
 
 Begin = Callable[[AsyncConnection], Awaitable[object]]
@@ -163,10 +138,10 @@ Begin = Callable[[AsyncConnection], Awaitable[object]]
 
 @pytest.mark.parametrize("table", ["sessions", "refresh_families"])
 async def test_of_two_that_begin_at_once_the_second_makes_room_beside_the_first(
-    identity: AsyncEngine, by_hand: psycopg.Connection, person: UUID, client_id: UUID, table: str
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection, person: UUID, client_id: UUID, table: str
 ) -> None:
-    by_hand.execute(_SESSIONS, [person, MOST])
-    by_hand.execute(_FAMILIES, [person, client_id, MOST])
+    identity_by_hand.execute(_SESSIONS, [person, MOST])
+    identity_by_hand.execute(_FAMILIES, [person, client_id, MOST])
     async with identity.begin() as connection:
         codes = [await add_code(connection, person, client_id) for _ in range(2)]
 
@@ -180,44 +155,46 @@ async def test_of_two_that_begin_at_once_the_second_makes_room_beside_the_first(
     async with identity.begin() as connection:
         await begin(connection)
         second = asyncio.create_task(beside())
-        await eventually(lambda: a_transaction_waits(by_hand))
+        await eventually(lambda: a_transaction_waits(identity_by_hand))
     await second
-    assert open_ages(by_hand, table, person) == [0, 0, *range(1, MOST - 1)]
+    assert open_ages(identity_by_hand, table, person) == [0, 0, *range(1, MOST - 1)]
 
 
 @pytest.mark.parametrize("end", [sessions.end_all, erasure.erase])
 async def test_the_end_of_all_that_a_person_has_is_one_revocation(
     identity: AsyncEngine,
-    by_hand: psycopg.Connection,
+    identity_by_hand: psycopg.Connection,
     person: UUID,
     client_id: UUID,
     end: Callable[[AsyncConnection, UUID], Awaitable[None]],
 ) -> None:
-    by_hand.execute(_SESSIONS, [person, 10 * MOST])
-    by_hand.execute(_FAMILIES, [person, client_id, 10 * MOST])
+    identity_by_hand.execute(_SESSIONS, [person, 10 * MOST])
+    identity_by_hand.execute(_FAMILIES, [person, client_id, 10 * MOST])
     async with identity.begin() as connection:
         assert await accounts.locked(connection, VAULT, person)
         await end(connection, person)
-    assert open_ages(by_hand, "sessions", person) == open_ages(by_hand, "refresh_families", person) == []
-    assert revoked(by_hand) == {person}
+    assert (
+        open_ages(identity_by_hand, "sessions", person) == open_ages(identity_by_hand, "refresh_families", person) == []
+    )
+    assert revoked(identity_by_hand) == {person}
 
 
 async def test_what_ends_beside_all_of_another_person_or_later_has_its_own_revocation(
-    identity: AsyncEngine, by_hand: psycopg.Connection, person: UUID
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection, person: UUID
 ) -> None:
     other = await registered(identity)
     async with identity.begin() as connection:
         theirs = await log_in(connection, other)
         await sessions.end_all(connection, person)
         assert await sessions.end(connection, other, theirs)
-    assert revoked(by_hand) == {person, theirs}
+    assert revoked(identity_by_hand) == {person, theirs}
     async with identity.connect() as connection:
         for _ in range(2):  # on the same connection to the database
             async with connection.begin():
                 later = await log_in(connection, person)
             async with connection.begin():
                 assert await sessions.end(connection, person, later)
-            assert later in revoked(by_hand)
+            assert later in revoked(identity_by_hand)
             async with connection.begin():
                 await sessions.end_all(connection, person)
 
@@ -229,77 +206,83 @@ _ENDS = {"update": "UPDATE {table} SET ended_at = now()", "delete": "DELETE FROM
 @pytest.mark.parametrize("table", ["sessions", "refresh_families"])
 @pytest.mark.parametrize(("minutes", "is_revoked"), [(0, True), (14, True), (16, True), (21, False), (1000, False)])
 async def test_only_what_may_have_a_valid_access_token_is_revoked(
-    by_hand: psycopg.Connection, person: UUID, client_id: UUID, table: str, minutes: int, is_revoked: bool, end: str
+    identity_by_hand: psycopg.Connection,
+    person: UUID,
+    client_id: UUID,
+    table: str,
+    minutes: int,
+    is_revoked: bool,
+    end: str,
 ) -> None:
-    by_hand.execute(_SESSIONS, [person, 1])
-    by_hand.execute(_FAMILIES, [person, client_id, 1])
+    identity_by_hand.execute(_SESSIONS, [person, 1])
+    identity_by_hand.execute(_FAMILIES, [person, client_id, 1])
     used = f"UPDATE {table} SET last_used_at = now() - make_interval(mins => %s) RETURNING id"
-    [(id_,)] = by_hand.execute(used, [minutes]).fetchall()
-    by_hand.execute(end.format(table=table))
-    assert revoked(by_hand) == ({id_} if is_revoked else set())
+    [(id_,)] = identity_by_hand.execute(used, [minutes]).fetchall()
+    identity_by_hand.execute(end.format(table=table))
+    assert revoked(identity_by_hand) == ({id_} if is_revoked else set())
 
 
 async def test_a_new_refresh_token_is_a_use_of_its_grant_whatever_version_adds_it(
-    identity: AsyncEngine, by_hand: psycopg.Connection, person: UUID, client_id: UUID
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection, person: UUID, client_id: UUID
 ) -> None:
-    by_hand.execute(_FAMILIES, [person, client_id, 2])
-    [(family,)] = by_hand.execute("SELECT id FROM refresh_families ORDER BY last_used_at LIMIT 1").fetchall()
+    identity_by_hand.execute(_FAMILIES, [person, client_id, 2])
+    [(family,)] = identity_by_hand.execute("SELECT id FROM refresh_families ORDER BY last_used_at LIMIT 1").fetchall()
     of_0_1_0 = (
         "INSERT INTO family_tokens (hash, family, expires_at) VALUES (sha256('x'), %s, now() + interval '30 days')"
     )
-    by_hand.execute(of_0_1_0, [family])
-    assert open_ages(by_hand, "refresh_families", person) == [0, 1]
+    identity_by_hand.execute(of_0_1_0, [family])
+    assert open_ages(identity_by_hand, "refresh_families", person) == [0, 1]
 
 
 async def test_lists_of_sessions_and_grants_have_an_end(
-    identity: AsyncEngine, by_hand: psycopg.Connection, person: UUID, client_id: UUID
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection, person: UUID, client_id: UUID
 ) -> None:
-    by_hand.execute(_SESSIONS, [person, 3 * MOST])
-    by_hand.execute(_FAMILIES, [person, client_id, 3 * grants.MOST_LISTED])
-    by_hand.execute("UPDATE refresh_families SET created_at = now()")
+    identity_by_hand.execute(_SESSIONS, [person, 3 * MOST])
+    identity_by_hand.execute(_FAMILIES, [person, client_id, 3 * grants.MOST_LISTED])
+    identity_by_hand.execute("UPDATE refresh_families SET created_at = now()")
     async with identity.connect() as connection:
         assert len(await sessions.live(connection, person)) == MOST
         assert len(await grants.live(connection, person)) == grants.MOST_LISTED
 
 
 async def test_what_ended_an_hour_ago_is_deleted_and_all_else_stays(
-    identity: AsyncEngine, by_hand: psycopg.Connection, person: UUID, client_id: UUID
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection, person: UUID, client_id: UUID
 ) -> None:
     tables_of = {"sessions": "refresh_tokens", "refresh_families": "family_tokens"}
-    by_hand.execute(_SESSIONS, [person, 3])
-    by_hand.execute(_FAMILIES, [person, client_id, 3])
+    identity_by_hand.execute(_SESSIONS, [person, 3])
+    identity_by_hand.execute(_FAMILIES, [person, client_id, 3])
     for families, tokens in tables_of.items():
-        by_hand.execute(
+        identity_by_hand.execute(
             f"INSERT INTO {tokens} SELECT sha256(id::text::bytea), id, now() + interval '1 day' FROM {families}"
         )
         for used, ended in ((2, 59), (3, 61)):
             newest = f"SELECT id FROM {families} ORDER BY created_at, id OFFSET {used - 1} LIMIT 1"
             ends = f"UPDATE {families} SET ended_at = now() - make_interval(mins => %s) WHERE id = ({newest})"
-            by_hand.execute(ends, [ended])
-    by_hand.execute("DELETE FROM revocations")
+            identity_by_hand.execute(ends, [ended])
+    identity_by_hand.execute("DELETE FROM revocations")
     async with identity.connect() as connection:
         for _ in range(2):
             await pruning.prune(connection)
         await connection.commit()
     for families, tokens in tables_of.items():
-        left = by_hand.execute(
+        left = identity_by_hand.execute(
             f"SELECT now() - ended_at < interval '1 hour' FROM {families} ORDER BY ended_at"
         ).fetchall()
         assert left == [(True,), (None,)], families
-        assert by_hand.execute(f"SELECT count(*) FROM {tokens}").fetchall() == [(2,)], tokens
-    assert revoked(by_hand) == set()
+        assert identity_by_hand.execute(f"SELECT count(*) FROM {tokens}").fetchall() == [(2,)], tokens
+    assert revoked(identity_by_hand) == set()
 
 
 async def test_a_round_of_the_upkeep_deletes_more_than_one_batch(
-    identity: AsyncEngine, by_hand: psycopg.Connection, person: UUID
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection, person: UUID
 ) -> None:
-    by_hand.execute(_SESSIONS, [person, 450])
-    by_hand.execute("UPDATE sessions SET ended_at = now() - interval '2 hours'")
-    by_hand.execute("INSERT INTO refresh_tokens SELECT sha256(id::text::bytea), id, now() FROM sessions")
-    by_hand.execute("UPDATE revocations SET revoked_at = now() - interval '1 day'")
+    identity_by_hand.execute(_SESSIONS, [person, 450])
+    identity_by_hand.execute("UPDATE sessions SET ended_at = now() - interval '2 hours'")
+    identity_by_hand.execute("INSERT INTO refresh_tokens SELECT sha256(id::text::bytea), id, now() FROM sessions")
+    identity_by_hand.execute("UPDATE revocations SET revoked_at = now() - interval '1 day'")
     await upkeep.delete_old(identity)
     for table in ("sessions", "refresh_tokens", "revocations"):
-        assert by_hand.execute(f"SELECT count(*) FROM {table}").fetchall() == [(0,)], table
+        assert identity_by_hand.execute(f"SELECT count(*) FROM {table}").fetchall() == [(0,)], table
 
 
 _OLD_CLIENT = """
@@ -319,10 +302,7 @@ SELECT %s, %s, '{openid}', now() - make_interval(mins => 60 + age) FROM generate
 def old_identity(databases: _Databases) -> str:
     """Identity's database as the migration before makes it."""
     url = databases.make()
-    config = Config()
-    config.set_main_option("script_location", "db/identity/migrations")
-    config.attributes |= {"url": url, "metadata": tables.Base.metadata}
-    command.upgrade(config, "0006")
+    migrate_to("0006", "identity", url)
     return url
 
 
@@ -363,6 +343,6 @@ def test_the_end_of_all_sessions_does_not_deadlock_with_their_migration(old_iden
         migrating.result(timeout=30)
 
 
-def a_transaction_waits(by_hand: psycopg.Connection) -> bool:
+def a_transaction_waits(identity_by_hand: psycopg.Connection) -> bool:
     query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    return bool(by_hand.execute(query).fetchall())
+    return bool(identity_by_hand.execute(query).fetchall())

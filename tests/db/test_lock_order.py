@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db.engine import open_engine
 from db.identity import accounts, clients, consents, erasure, grants, mail_tokens, rights, sessions, teams
 from db.identity.mail_tokens import Purpose
 from db.identity.vault import Vault
 from domain.identity import Profile, Role, Scope, TeamRole
 from tests.waiting import eventually
-from tests.workers.conftest import ServiceDatabase
 
 VAULT = Vault(["master"], "index")
 
@@ -32,25 +29,6 @@ class Belongings(NamedTuple):
     granted_token: str
     decision: str
     team_id: UUID
-
-
-@pytest.fixture
-def url(service_database: ServiceDatabase) -> str:
-    return service_database("identity")
-
-
-@pytest.fixture
-async def identity(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(url, serves_callers=False)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-def watcher(url: str) -> Iterator[psycopg.Connection]:
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
-        yield connection
 
 
 @pytest.fixture
@@ -133,7 +111,7 @@ async def leave_the_team(connection: AsyncConnection, of: Belongings) -> object:
 @pytest.mark.parametrize("end", [sessions.end_all, erasure.erase])
 @pytest.mark.parametrize("go_on", [refresh, refresh_for_a_client, exchange, decide, leave_the_team])
 async def test_what_goes_on_waits_for_who_ends_it_and_then_finds_it_ended(
-    identity: AsyncEngine, watcher: psycopg.Connection, belongings: Belongings, go_on: GoOn, end: End
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection, belongings: Belongings, go_on: GoOn, end: End
 ) -> None:
     async def beside() -> object:
         async with identity.begin() as connection:
@@ -142,17 +120,17 @@ async def test_what_goes_on_waits_for_who_ends_it_and_then_finds_it_ended(
     async with identity.begin() as connection:
         assert await accounts.locked(connection, VAULT, belongings.user_id)
         going_on = asyncio.create_task(beside())
-        await eventually(lambda: a_session_waits(watcher))
+        await eventually(lambda: a_session_waits(identity_by_hand))
         await end(connection, belongings.user_id)
     assert await going_on is None
 
 
 async def test_a_mailed_token_waits_for_the_erasure_of_its_person_and_finds_none(
-    identity: AsyncEngine, watcher: psycopg.Connection, belongings: Belongings
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection, belongings: Belongings
 ) -> None:
     async with identity.begin() as connection:
         assert await mail_tokens.send(connection, VAULT, belongings.user_id, Purpose.PASSWORD_RESET)
-    [(token_id,)] = watcher.execute("SELECT id FROM mail_tokens").fetchall()
+    [(token_id,)] = identity_by_hand.execute("SELECT id FROM mail_tokens").fetchall()
 
     async def beside() -> object:
         async with identity.begin() as connection:
@@ -161,13 +139,13 @@ async def test_a_mailed_token_waits_for_the_erasure_of_its_person_and_finds_none
     async with identity.begin() as connection:
         assert await accounts.locked(connection, VAULT, belongings.user_id)
         resetting = asyncio.create_task(beside())
-        await eventually(lambda: a_session_waits(watcher))
+        await eventually(lambda: a_session_waits(identity_by_hand))
         await erasure.erase(connection, belongings.user_id)
     assert await resetting is None
 
 
 async def test_no_token_is_issued_beside_the_end_of_its_client(
-    identity: AsyncEngine, watcher: psycopg.Connection, belongings: Belongings
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection, belongings: Belongings
 ) -> None:
     async def beside() -> object:
         async with identity.begin() as connection:
@@ -176,12 +154,12 @@ async def test_no_token_is_issued_beside_the_end_of_its_client(
     async with identity.begin() as connection:
         assert await clients.end(connection, belongings.client_id)
         asking = asyncio.create_task(beside())
-        await eventually(lambda: a_session_waits(watcher))
+        await eventually(lambda: a_session_waits(identity_by_hand))
     assert await asking is None
 
 
 async def test_what_a_person_allows_beside_the_end_of_its_client_is_deleted(
-    identity: AsyncEngine, watcher: psycopg.Connection, belongings: Belongings
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection, belongings: Belongings
 ) -> None:
     async def beside() -> bool:
         async with identity.begin() as connection:
@@ -191,12 +169,12 @@ async def test_what_a_person_allows_beside_the_end_of_its_client_is_deleted(
         assert await accounts.locked(connection, VAULT, belongings.user_id)
         assert await connection.run_sync(clients.find, belongings.client_id)
         ending = asyncio.create_task(beside())
-        await eventually(lambda: a_session_waits(watcher))
+        await eventually(lambda: a_session_waits(identity_by_hand))
         await consents.give(connection, belongings.user_id, belongings.client_id, {Scope.OPENID})
     assert await ending
-    assert watcher.execute("SELECT FROM consents").fetchall() == []
+    assert identity_by_hand.execute("SELECT FROM consents").fetchall() == []
 
 
-def a_session_waits(watcher: psycopg.Connection) -> bool:
+def a_session_waits(identity_by_hand: psycopg.Connection) -> bool:
     query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    return bool(watcher.execute(query).fetchall())
+    return bool(identity_by_hand.execute(query).fetchall())

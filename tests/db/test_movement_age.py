@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import make_url
 
 from db.databases import migrate
-from db.payment import tables
+from tests.db.old_databases import migrate_to, plain
 from tests.workers.conftest import _Databases
 
 _LINE = """
@@ -19,12 +16,8 @@ VALUES ('stripe', %s, 'captured', current_date, 5000, 'EUR', now() - CAST(%s AS 
 
 def test_a_line_from_before_the_migration_is_kept_since_it_happened(databases: _Databases) -> None:
     url = databases.make()
-    config = Config()
-    config.set_main_option("script_location", "db/payment/migrations")
-    config.attributes |= {"url": url, "metadata": tables.Base.metadata}
-    command.upgrade(config, "0002")
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
+    migrate_to("0002", "payment", url)
+    with psycopg.connect(plain(url), autocommit=True) as connection:
         for days in (1, 40):
             connection.execute(_LINE, [f"old-{days}", f"{days} days"])
         migrate("payment", url)

@@ -6,16 +6,14 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.catalogue import tables
 from db.databases import migrate
 from db.reservation import inventory
 from domain.catalogue import Event
 from tests.db.booking_steps import an_event
+from tests.db.old_databases import migrate_to, plain
 from tests.workers.conftest import _Databases
 
 _PLACES = {(41.067, 29.017): "Europe/Istanbul", (52.09, 5.12): "Europe/Amsterdam", (0.0, -150.0): "Etc/GMT+10"}
@@ -30,16 +28,12 @@ VALUES (%s, 'Old', 'test', 'Hall', 'Town', 'XX', %s, %s, now(), 'EUR', 600)
 def old_catalogue(databases: _Databases) -> str:
     """A catalogue as the first migration makes it."""
     url = databases.make()
-    config = Config()
-    config.set_main_option("script_location", "db/catalogue/migrations")
-    config.attributes |= {"url": url, "metadata": tables.Base.metadata}
-    command.upgrade(config, "0001")
+    migrate_to("0001", "catalogue", url)
     return url
 
 
 def test_the_migration_gives_each_old_event_the_zone_of_its_place(old_catalogue: str) -> None:
-    plain = make_url(old_catalogue).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
+    with psycopg.connect(plain(old_catalogue), autocommit=True) as connection:
         for latitude, longitude in [*_PLACES, *_PLACES]:
             connection.execute(_OLD, [uuid4(), latitude, longitude])
         migrate("catalogue", old_catalogue)

@@ -85,7 +85,7 @@ async def _sealed(context: ReservationContext, request: RefundRequest, owner: UU
     except Refused as refused:
         if request.cause is RefundCause.STAFF:
             raise
-        log.warning("reason_not_sealed", booking=str(request.booking_id), error=refused.problem.detail)
+        log.warning("reason_not_sealed", booking_id=str(request.booking_id), error=refused.problem.detail)
         return None
 
 
