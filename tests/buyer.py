@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,17 +13,6 @@ CARD = "pm_card_visa"
 DECLINED_CARD = "pm_card_visa_chargeDeclined"
 CARD_WITH_3DS = "pm_card_threeDSecure2Required"
 UNFINISHED = {"held", "paying", "action_required"}
-
-
-async def known(call: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
-    """The known result of a call: after 503 the outcome is unknown, and the client repeats the call with its key."""
-
-    async def answered() -> httpx2.Response:
-        answer = await call()
-        assert answer.status_code != 503, answer.text
-        return answer
-
-    return await eventually(answered, within=60, every=0.2)
 
 
 class Buyer:
@@ -50,7 +38,7 @@ class Buyer:
     async def held(self, event: str, *seats: str, quantities: dict[str, int] | None = None, **more: Any) -> str:
         """Hold; returns the booking's id."""
         key = str(uuid4())
-        answer = await known(lambda: self.hold(event, *seats, key=key, quantities=quantities, **more))
+        answer = await self.hold(event, *seats, key=key, quantities=quantities, **more)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
@@ -63,7 +51,7 @@ class Buyer:
     async def bought(self, event: str, *seats: str, quantities: dict[str, int] | None = None) -> dict[str, Any]:
         """Hold and pay; returns the confirmed booking."""
         booking, key = await self.held(event, *seats, quantities=quantities), str(uuid4())
-        answer = await known(lambda: self.pay(booking, key=key))
+        answer = await self.pay(booking, key=key)
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body

@@ -18,6 +18,7 @@ from config.settings import Settings
 from stack import Stack
 from tests.network import Network
 from tests.platform_client import PlatformClient
+from tests.scale import FULL
 
 TEST_SETTINGS = {
     "SEATWRIGHT_COMPENSATION_ATTEMPTS": "4",  # so that a saga asks for an operator within seconds
@@ -81,8 +82,7 @@ async def platform(
     settings: Settings, published: dict[UUID, str], request: pytest.FixtureRequest
 ) -> AsyncIterator[PlatformClient]:
     """A client of the whole platform; what it publishes is audited at the end of the module."""
-    disturbs = request.node.get_closest_marker("disruptive") is not None
-    async with PlatformClient(settings, disturbs=disturbs) as platform:
+    async with PlatformClient(settings) as platform:
         yield platform
         published |= {UUID(event): request.node.nodeid for event in platform.events}
 
@@ -93,6 +93,14 @@ async def network(stack: Stack) -> AsyncIterator[Network]:
     await asyncio.to_thread(stack.up, "toxiproxy")
     async with Network(stack) as made:
         yield made
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what is thorough to `make prove`."""
+    if not FULL:
+        thorough = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=thorough)
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
 
 
 def pytest_collection_finish() -> None:

@@ -25,7 +25,7 @@ from db.engine import open_engine
 from domain.identity import Role
 from temporal.connection import connect_patiently
 from temporal.policies import booking_policy
-from tests.buyer import Buyer, known
+from tests.buyer import Buyer
 from tests.http_client import http_client, patient_client
 from tests.provider import Provider
 from tests.tokens import access_tokens
@@ -49,14 +49,15 @@ class PlatformClient:
     """Publishes events and makes buyers.
 
     Attributes:
+        http: Repeats a call until its answer is no 503.
+        hasty: Repeats no call: for tests that look at a 503.
         events: The ids of the events that it has published.
     """
 
-    def __init__(self, settings: Settings, *, disturbs: bool = True) -> None:
-        """Args: disturbs: Whether servers are disturbed while it is used, so that each 503 is to be seen."""
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        limits = httpx2.Limits(max_connections=400)
-        self.http = http_client(settings.api_url, limits=limits) if disturbs else patient_client(settings.api_url)
+        self.http = patient_client(settings.api_url)
+        self.hasty = http_client(settings.api_url, limits=httpx2.Limits(max_connections=400))
         self.provider = Provider(settings.sandbox_url)
         self._tokens = access_tokens(settings)
         self._organizer = self.new_buyer(Role.CUSTOMER, Role.ORGANIZER)
@@ -70,6 +71,7 @@ class PlatformClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.http.aclose()
+        await self.hasty.aclose()
         await self.provider.close()
 
     def new_buyer(self, *roles: Role, is_proven: bool = True) -> Buyer:
@@ -112,10 +114,10 @@ class PlatformClient:
                 {"name": "Standing", "kind": "general", "capacity": standing, "price": standing_price},
             ],
         }
-        created = await known(lambda: self._organizer.post("/v1/events", body))
+        created = await self._organizer.post("/v1/events", body)
         assert created.status_code == 201, created.text
         event = str(created.json()["id"])
-        published = await known(lambda: self._organizer.post(f"/v1/events/{event}/publish"))
+        published = await self._organizer.post(f"/v1/events/{event}/publish")
         assert published.status_code == 200, published.text
         self.events.append(event)
         return event
@@ -130,7 +132,7 @@ class PlatformClient:
     async def cancel(self, event: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Cancel an event, or with `dry_run` report the effect."""
         path = f"/v1/events/{event}/cancel?dry_run={str(dry_run).lower()}"
-        answer = await known(lambda: self._organizer.post(path))
+        answer = await self._organizer.post(path)
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
@@ -138,22 +140,22 @@ class PlatformClient:
     async def cancel_as_read(self, event: str) -> None:
         """Cancel an event in the version that is read now; a repeated call may find that an earlier one has done it."""
         path = f"/v1/events/{event}"
-        read = await known(lambda: self._organizer.get(path))
+        read = await self._organizer.get(path)
         guarded = self._organizer.headers | {"If-Match": read.headers["etag"]}
-        answer = await known(lambda: self.http.post(f"{path}/cancel", headers=guarded))
+        answer = await self.http.post(f"{path}/cancel", headers=guarded)
         assert answer.status_code in (200, 412), answer.text
-        now = await known(lambda: self._organizer.get(path))
+        now = await self._organizer.get(path)
         assert now.json()["status"] == "cancelled", now.text
 
     async def cancellation(self, event: str) -> dict[str, Any]:
-        answer = await known(lambda: self._organizer.get(f"/v1/events/{event}/cancellation"))
+        answer = await self._organizer.get(f"/v1/events/{event}/cancellation")
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
 
     async def seat_map(self, event: str) -> dict[str, Any]:
         """An event's sections and seats, as the public sees them."""
-        answer = await known(lambda: self.http.get(f"/v1/events/{event}/seats"))
+        answer = await self.http.get(f"/v1/events/{event}/seats")
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body

@@ -33,28 +33,16 @@ class Scenario(NamedTuple):
     hold_seconds: int = 300
 
 
-async def insist(call: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
-    """Repeat a call, as a client should, while its outcome is unknown or the API is down."""
-
-    async def known() -> httpx2.Response | None:
-        answer = await call()
-        return answer if answer.status_code != 503 else None
-
-    answer = await eventually(known, within=WITHIN, every=0.2)
-    assert answer
-    return answer
-
-
 async def hold(buyer: Buyer, event: str) -> str:
     key = str(uuid4())
-    answer = await insist(lambda: buyer.hold(event, SEAT, key=key, quantities={"Standing": STANDING}))
+    answer = await buyer.hold(event, SEAT, key=key, quantities={"Standing": STANDING})
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
 
 
 async def pay(buyer: Buyer, booking: str, method: str = CARD, *, key: str | None = None) -> httpx2.Response:
     once = key or str(uuid4())
-    return await insist(lambda: buyer.pay(booking, method, key=once))
+    return await buyer.pay(booking, method, key=once)
 
 
 async def _buy(platform: PlatformClient, buyer: Buyer, event: str) -> str:
@@ -90,7 +78,7 @@ async def _act_at_the_provider(platform: PlatformClient, buyer: Buyer, event: st
 
 async def _cancel(platform: PlatformClient, buyer: Buyer, event: str) -> str:
     booking = await hold(buyer, event)
-    assert (await insist(lambda: buyer.cancel(booking))).status_code == 200
+    assert (await buyer.cancel(booking)).status_code == 200
     return booking
 
 
@@ -125,7 +113,7 @@ async def _hold_what_is_cancelled_as_read(platform: PlatformClient, buyer: Buyer
         return (await platform.cancellation(event))["report"] is not None
 
     await eventually(is_reported, within=WITHIN, every=0.2)
-    refused = await insist(lambda: platform.new_buyer().hold(event, SEAT))
+    refused = await platform.new_buyer().hold(event, SEAT)
     assert refused.json()["type"].endswith("/event-not-on-sale"), refused.text
     return booking
 
@@ -145,7 +133,7 @@ async def _get_less_back(platform: PlatformClient, buyer: Buyer, event: str) -> 
     """The provider refunds less than it was asked for; an operator has it corrected there."""
     booking, key = await _buy(platform, buyer, event), str(uuid4())
     await platform.provider.will("processing", "refund", booking)
-    accepted = await insist(lambda: buyer.refund(booking, key=key))
+    accepted = await buyer.refund(booking, key=key)
     assert accepted.status_code == 202, accepted.text
     [pending] = await eventually(lambda: platform.provider.refunds(booking), within=WITHIN)
     await platform.provider.alter_refund(pending["id"], AMOUNT - 1)

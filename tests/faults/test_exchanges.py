@@ -18,7 +18,7 @@ from tests.faults.effects import Cell, Effect, chosen
 from tests.faults.lanes import Lane, lane
 from tests.faults.plan import Fault, Point
 from tests.faults.report import Outcome, outcome
-from tests.faults.scenarios import WITHIN, Scenario, insist
+from tests.faults.scenarios import WITHIN, Scenario
 from tests.faults.test_saga import LANES
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
@@ -31,7 +31,7 @@ DEAR, CHEAP = ("A-1-1", 5000), ("B-1-1", 4000)
 async def _exchange(buyer: Buyer, booking: str, seat: str, method: str | None) -> str:
     """Request it, as a client should, until its outcome is known; returns the exchange's id."""
     key, [ticket] = str(uuid4()), (await buyer.booking(booking))["tickets"]
-    await insist(lambda: buyer.exchange(booking, ticket["id"], seat, key=key, method=method))
+    await buyer.exchange(booking, ticket["id"], seat, key=key, method=method)
     [exchange] = await buyer.exchanges(booking)
     return str(exchange["id"])
 

@@ -10,7 +10,6 @@ from uuid import uuid4
 import httpx2
 
 from tests.buyer import CARD, Buyer
-from tests.faults.scenarios import insist
 from tests.http_client import http_client
 from tests.iyzico_buyer import APPROVED, authenticate, pay_with
 from tests.payu_buyer import PayUBuyer
@@ -42,7 +41,7 @@ class Visit(NamedTuple):
     async def order(self, card: Card, key: str | None = None) -> httpx2.Response:
         """Order the payment, as often as it takes to learn what came of the order."""
         key = key or str(uuid4())
-        return await insist(lambda: self.checkout.order(self, card, key))
+        return await self.checkout.order(self, card, key)
 
     async def pay(self, card: Card | None = None, *, approves: bool = True, key: str | None = None) -> httpx2.Response:
         """Order, and do at the provider whatever it asks for; the answer is the order's."""

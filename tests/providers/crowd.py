@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import httpx2
 
-from tests.faults.scenarios import insist
 from tests.platform_client import PlatformClient
 from tests.providers.checkouts import Visit
 from tests.providers.plan import Trip
@@ -21,7 +20,7 @@ async def travel(platform: PlatformClient, event: str, trip: Trip) -> str | None
     """Live through one trip; the booking's id, or None where others were faster."""
     buyer, key = platform.new_buyer(), str(uuid4())
     quantities = {"Standing": trip.standing} if trip.standing else {}
-    held = await insist(lambda: buyer.hold(event, *trip.seats, key=key, quantities=quantities))
+    held = await buyer.hold(event, *trip.seats, key=key, quantities=quantities)
     if held.status_code == 409:
         return None
     assert held.status_code == 201, held.text
@@ -48,11 +47,11 @@ async def _follow(visit: Visit, trip: Trip) -> None:
             await checkout.go(await visit.order(checkout.asking), checkout.asking)
         case "cancel":
             await visit.order(checkout.asking)
-            await insist(lambda: visit.buyer.cancel(visit.booking))
+            await visit.buyer.cancel(visit.booking)
         case "be refunded":
             await visit.pay()
             await eventually(lambda: _is_decided(visit), within=60)
-            await insist(lambda: visit.buyer.refund(visit.booking, key="once"))
+            await visit.buyer.refund(visit.booking, key="once")
 
 
 async def _is_decided(visit: Visit) -> bool:

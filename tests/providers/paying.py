@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import httpx2
 
-from tests.faults.scenarios import WITHIN, insist
+from tests.faults.scenarios import WITHIN
 from tests.providers.checkouts import Card, Visit
 from tests.waiting import eventually
 
@@ -71,7 +71,7 @@ async def walks_away_from_the_bank(visit: Visit) -> str:
 async def abandons_the_bank(visit: Visit) -> str:
     answer = await visit.order(visit.checkout.asking)
     await visit.checkout.go(answer, visit.checkout.asking)
-    left = await insist(lambda: visit.buyer.abandon(visit.booking))
+    left = await visit.buyer.abandon(visit.booking)
     assert (left.status_code, left.json()["status"]) == (200, "held"), left.text
     return await pays(visit)
 
@@ -79,7 +79,7 @@ async def abandons_the_bank(visit: Visit) -> str:
 async def cancels_at_the_bank(visit: Visit) -> str:
     answer = await visit.order(visit.checkout.asking)
     await visit.checkout.go(answer, visit.checkout.asking)
-    assert (await insist(lambda: visit.buyer.cancel(visit.booking))).status_code == 200
+    assert (await visit.buyer.cancel(visit.booking)).status_code == 200
     return "cancelled"
 
 
@@ -211,7 +211,7 @@ async def pays_late(visit: Visit) -> str:
     await visit.will("processing", "confirm")
     answer = await visit.pay()
     assert answer.status_code == 202, answer.text
-    assert (await insist(lambda: visit.buyer.abandon(visit.booking))).status_code == 200
+    assert (await visit.buyer.abandon(visit.booking)).status_code == 200
     await visit.buyer.ends_as(visit.booking, "expired", within=WITHIN)
     await visit.platform.provider.settle(visit.booking)
     return "confirmed"

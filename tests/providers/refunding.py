@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import httpx2
 
-from tests.faults.scenarios import WITHIN, insist
+from tests.faults.scenarios import WITHIN
 from tests.providers.checkouts import Visit
 from tests.providers.paying import LOST_FOR, Act, pays
 from tests.waiting import eventually
 
 
 async def _gives_back(visit: Visit) -> httpx2.Response:
-    answer = await insist(lambda: visit.buyer.refund(visit.booking, key="once"))
+    answer = await visit.buyer.refund(visit.booking, key="once")
     assert answer.status_code == 202, answer.text
     return answer
 

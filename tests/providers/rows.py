@@ -22,13 +22,13 @@ NO_CLASS = "this provider's cards have no such answer"
 
 
 class Row(NamedTuple):
-    """Attributes: not_at: why there is none, by provider; patient: the saga tries and waits as in production."""
+    """Attributes: not_at: why there is none, by provider; is_hasty: the saga waits less than in production."""
 
     name: str
     act: Act
     not_at: Mapping[str, str] = {}
     hold_seconds: int = 900
-    patient: bool = False
+    is_hasty: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -84,7 +84,7 @@ ROWS: tuple[Row, ...] = (
     *_declines(),
     Row("3-D Secure accepted", paying.says_yes_at_the_bank),
     Row("3-D Secure refused", paying.says_no_at_the_bank),
-    Row("3-D Secure walked away from", paying.walks_away_from_the_bank),
+    Row("3-D Secure walked away from", paying.walks_away_from_the_bank, is_hasty=True),
     Row("3-D Secure abandoned", paying.abandons_the_bank),
     Row("cancelled at 3-D Secure", paying.cancels_at_the_bank),
     Row("all webhooks lost", paying.never_comes_back_and_no_webhook_comes),
@@ -92,11 +92,11 @@ ROWS: tuple[Row, ...] = (
     *_faults(),
     Row("five clicks with one key", paying.clicks_five_times),
     Row("two orders with two keys", paying.orders_twice),
-    Row("provider away at the order", paying.finds_provider_away(A_MINUTE, "*"), patient=True),
-    Row("provider away at the capture", paying.finds_provider_away(A_MINUTE, "capture"), patient=True),
+    Row("provider away at the order", paying.finds_provider_away(A_MINUTE, "*")),
+    Row("provider away at the capture", paying.finds_provider_away(A_MINUTE, "capture")),
     Row("capture refused", paying.is_refused_the_capture),
     Row("the bank's hold lost before the capture", paying.loses_what_the_bank_reserved),
-    Row("seats' hold over in mid-payment", paying.outlasts_the_hold, hold_seconds=45, patient=True),
+    Row("seats' hold over in mid-payment", paying.outlasts_the_hold, hold_seconds=45),
     Row("late success", paying.pays_late, {"payu": CANCELLED_ORDER}, hold_seconds=45),
     Row("refunded", refunding.is_refunded),
     Row("refund pending, failed, retried", refunding.waits_fails_and_succeeds),
@@ -105,5 +105,5 @@ ROWS: tuple[Row, ...] = (
 
 def cells() -> list[Cell]:
     """All that can be, the slowest rows first, so that the table is done soon."""
-    slow = sorted(ROWS, key=lambda row: (not row.patient, row.hold_seconds, "walked" not in row.name))
+    slow = sorted(ROWS, key=lambda row: (row.hold_seconds, "walked" not in row.name))
     return [Cell(row, checkout) for row in slow for checkout in CHECKOUTS if checkout.name not in row.not_at]

@@ -16,7 +16,7 @@ from tests.buyer import Buyer
 from tests.faults import aftermath
 from tests.faults.report import Outcome, outcome
 from tests.faults.scenarios import WITHIN, hold
-from tests.http_client import http_client
+from tests.http_client import patient_client
 from tests.lanes import CORES
 from tests.platform_client import PlatformClient
 from tests.providers import report
@@ -34,7 +34,7 @@ async def patient(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     await asyncio.to_thread(stack.stop, "work")
     try:
         api, _ = [await asyncio.to_thread(stack.spawn, name, name.split("-")[0], env=PRODUCTION) for name in names]
-        async with http_client(f"http://127.0.0.1:{api.ports['api']}") as http:
+        async with patient_client(f"http://127.0.0.1:{api.ports['api']}") as http:
             yield http
         for name in names:
             await asyncio.to_thread(stack.stop, name)
@@ -54,7 +54,7 @@ async def test_every_scenario_ends_right_at_every_provider(
         async def fill(cell: Cell) -> None:
             async with gate:
                 buyer = platform.new_buyer()
-                at = buyer.at(patient) if cell.row.patient else buyer
+                at = buyer if cell.row.is_hasty else buyer.at(patient)
                 found[str(cell)] = await outcome(cell, _live_through(platform, at, cell, events, auditing))
 
         await asyncio.gather(*map(fill, cells()))

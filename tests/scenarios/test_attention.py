@@ -12,7 +12,6 @@ import pytest
 from psycopg import sql
 
 from config.settings import Settings, secret
-from tests.buyer import known
 from tests.pace import stretched
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
@@ -49,7 +48,7 @@ async def test_money_captured_while_the_database_goes_down_becomes_tickets(
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("slow", "capture", booking, delay_seconds=SLOW)
-    payment = asyncio.create_task(buyer.pay(booking))
+    payment = asyncio.create_task(buyer.at(platform.hasty).pay(booking))
     await eventually(lambda: platform.provider.calls(booking, "confirm"))
     await eventually(lambda: platform.sold(event, "A-1-1"), every=0.02)
     async with locked_out(settings):
@@ -83,7 +82,7 @@ async def test_an_operator_can_compensate_and_return_the_money_and_the_seats(
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("slow", "capture", booking, delay_seconds=SLOW)
     # The first call may meet a connection that the test before has ended.
-    payment = asyncio.create_task(known(lambda: buyer.pay(booking, key=key)))
+    payment = asyncio.create_task(buyer.pay(booking, key=key))
     await eventually(lambda: platform.sold(event, "A-1-1"), every=0.02)
     async with locked_out(settings):
         await eventually(lambda: is_parked(platform, booking), within=60)

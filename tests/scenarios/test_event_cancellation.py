@@ -21,7 +21,7 @@ from tests.platform_client import PlatformClient
 from tests.scale import FULL
 from tests.scenarios.sold import sold
 from tests.scenarios.test_outages import without
-from tests.scenarios.test_rush import answer_to, pay
+from tests.scenarios.test_rush import pay
 from tests.waiting import eventually
 from workflows.event_cancellation import CancelEvent
 from workflows.ids import event_cancellation_workflow_id
@@ -60,9 +60,7 @@ async def many(count: int, make: Callable[[], Awaitable[str]]) -> list[str]:
 
 
 async def held(buyer: Buyer, event: str) -> str:
-    answer = await answer_to(lambda key: buyer.hold(event, quantities={"Standing": 1}, key=key))
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["id"])
+    return await buyer.held(event, quantities={"Standing": 1})
 
 
 async def a_house_with_buyers(platform: PlatformClient) -> tuple[str, Buyer, list[str], list[str]]:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from config.settings import Settings
-from tests.buyer import CARD_WITH_3DS, Buyer, known
+from tests.buyer import CARD_WITH_3DS, Buyer
 from tests.http_client import http_client
 from tests.iyzico_buyer import APPROVED, pay_with
 from tests.payu_buyer import PayUBuyer
@@ -25,7 +25,7 @@ async def waiting(
 ) -> dict[str, Any]:
     """An exchange with required action at the provider."""
     key = key or str(uuid4())
-    answer = await known(lambda: buyer.exchange(booking["id"], ticket_of(booking, old), new, key=key, **how))
+    answer = await buyer.exchange(booking["id"], ticket_of(booking, old), new, key=key, **how)
     assert (answer.status_code, answer.json()["state"]) == (202, "action_required"), answer.text
     body: dict[str, Any] = answer.json()
     return body
@@ -236,7 +236,9 @@ async def test_an_undo_that_keeps_failing_asks_for_an_operator(platform: Platfor
     event, buyer, booking = await bought(platform, "B-1-1")
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS)
     await platform.provider.will("500_before", "cancel", booking["id"], times=1000)
-    abandoned = asyncio.create_task(buyer.delete(f"/v1/bookings/{booking['id']}/exchanges/{exchange['id']}"))
+    abandoned = asyncio.create_task(
+        buyer.at(platform.hasty).delete(f"/v1/bookings/{booking['id']}/exchanges/{exchange['id']}")
+    )
 
     async def is_parked() -> bool:
         return bool((await buyer.exchanges(booking["id"]))[0]["needs_attention"])

@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 from config.settings import Settings
 from db.engine import open_engine
 from stack import Stack
-from tests.buyer import CARD, Buyer, known
+from tests.buyer import CARD, Buyer
 from tests.pace import stretched
 from tests.platform_client import PlatformClient
 from tests.scale import sample
@@ -85,7 +85,7 @@ async def undecided(
     await platform.provider.will("processing", "confirm", booking)
     answer = await buyer.pay(booking)
     assert (answer.status_code, answer.json()["next_action"]) == (202, None), answer.text
-    assert (await known(lambda: buyer.abandon(booking))).json()["status"] == "held"
+    assert (await buyer.abandon(booking)).json()["status"] == "held"
     return Late(platform, settings, buyer, event, booking)
 
 

@@ -24,7 +24,7 @@ async def test_a_late_command_of_a_dead_worker_is_undone_before_the_seats_are_fr
     event, buyer = await platform.event(hold_seconds=hold_seconds), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("slow", "capture", booking, delay_seconds=1.5)
-    paying = asyncio.create_task(buyer.pay(booking))
+    paying = asyncio.create_task(buyer.at(platform.hasty).pay(booking))
     await eventually(lambda: platform.provider.kept(booking), every=0.01)
     async with without(stack, "work"):
         assert (await paying).status_code == 503

@@ -42,7 +42,7 @@ async def test_an_undo_that_keeps_failing_waits_for_an_operator_to_retry_it(plat
     await platform.call_off(event)
     await platform.provider.will("500_before", "cancel", booking, times=1000)
 
-    answer = await buyer.pay(booking)
+    answer = await buyer.at(platform.hasty).pay(booking)
 
     assert answer.status_code == 503
     assert answer.json()["type"].endswith("/outcome-unknown")

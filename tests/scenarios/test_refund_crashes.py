@@ -73,7 +73,7 @@ async def test_workers_killed_as_soon_as_the_tickets_are_void(platform: Platform
     await eventually(is_void, every=0.002)
     async with without(stack, "work"):
         assert await platform.seat(event, "A-1-1") == "available"
-    assert (await refund).status_code in (202, 503)
+    assert (await refund).status_code == 202
     assert (await buyer.refund(booking, key="crash")).status_code == 202
     await is_paid_back_once(platform, buyer, booking)
 

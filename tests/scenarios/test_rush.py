@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
-from httpx2 import Response
 from redis.asyncio import Redis
 
 from tests.adapters.seats.places import forget
@@ -22,35 +20,11 @@ PATIENCE = 600 if FULL else 120  # of a buyer, in seconds: a rush at full size s
 pytestmark = [pytest.mark.disruptive] if FULL else []  # at full size a rush leaves nothing for tests beside it
 
 
-async def answer_to(call: Callable[[str], Awaitable[Response]]) -> Response:
-    """Repeat the call with the same key, as a client should, while the response is 503, "unknown" or "busy"."""
-    key = str(uuid4())
-
-    async def known() -> Response | None:
-        answer = await call(key)
-        return None if answer.status_code == 503 else answer
-
-    answer = await eventually(known, within=PATIENCE, every=0.5)
-    assert answer is not None
-    return answer
-
-
-async def hold(buyer: Buyer, event: str, *seats: str, quantities: dict[str, int] | None = None) -> Response:
-    return await answer_to(lambda key: buyer.hold(event, *seats, key=key, quantities=quantities))
-
-
-async def held(buyer: Buyer, event: str, *seats: str) -> str:
-    """Hold; returns the booking's id."""
-    answer = await hold(buyer, event, *seats)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["id"])
-
-
 async def pay(buyer: Buyer, booking: str, method: str = CARD) -> int:
     """Pay; returns the status. A payment that is too late is repeated under a new key."""
 
     async def paid() -> int | None:
-        answer = await answer_to(lambda key: buyer.pay(booking, method, key=key))
+        answer = await buyer.pay(booking, method)
         too_late = answer.json().get("type", "").endswith("/payment-too-late")
         return None if too_late else answer.status_code
 
@@ -60,13 +34,13 @@ async def pay(buyer: Buyer, booking: str, method: str = CARD) -> int:
 
 
 async def cancel(buyer: Buyer, booking: str) -> None:
-    answer = await answer_to(lambda _: buyer.cancel(booking))
+    answer = await buyer.cancel(booking)
     assert answer.status_code == 200, answer.text
 
 
 async def test_of_two_hundred_concurrent_buyers_of_one_seat_one_wins(platform: PlatformClient) -> None:
     event = await platform.event()
-    answers = await asyncio.gather(*(hold(platform.new_buyer(), event, "A-1-1") for _ in range(200)))
+    answers = await asyncio.gather(*(platform.new_buyer().hold(event, "A-1-1") for _ in range(200)))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 199}
     refused = [answer.json() for answer in answers if answer.status_code == 409]
     assert all(body["seats"] == ["A-1-1"] and body["type"].endswith("/seats-unavailable") for body in refused)
@@ -76,7 +50,7 @@ async def test_a_hundred_buyers_of_overlapping_pairs_never_hold_half_a_pair(plat
     event = await platform.event()
     pairs = [(f"A-1-{n}", f"A-1-{n + 1}") for n in range(1, 10)]
     answers = await asyncio.gather(
-        *(hold(platform.new_buyer(), event, *pairs[index % len(pairs)]) for index in range(100))
+        *(platform.new_buyer().hold(event, *pairs[index % len(pairs)]) for index in range(100))
     )
     held = [seat for answer in answers if answer.status_code == 201 for seat in answer.json()["seats"]]
     assert {answer.status_code for answer in answers} == {201, 409}
@@ -94,7 +68,7 @@ async def test_general_admission_never_exceeds_its_capacity_when_redis_is_emptie
     answers: list[int] = []
 
     async def come(buyer: Buyer) -> None:
-        answer = await hold(buyer, event, quantities={"Standing": 1})
+        answer = await buyer.hold(event, quantities={"Standing": 1})
         answers.append(answer.status_code)
         if len(answers) == 60:
             await forget(redis, UUID(event))  # not FLUSHALL: other tests hold seats in this Redis
@@ -106,7 +80,7 @@ async def test_general_admission_never_exceeds_its_capacity_when_redis_is_emptie
 
     assert answers.count(201) == 100
     assert set(answers) <= {201, 409}
-    assert (await hold(platform.new_buyer(), event, quantities={"Standing": 1})).status_code == 409
+    assert (await platform.new_buyer().hold(event, quantities={"Standing": 1})).status_code == 409
     await redis.aclose()
 
 
@@ -123,12 +97,12 @@ async def test_an_event_sells_out_to_the_last_seat_among_declines_and_cancels(
         fate = dice.random()
         buyer = platform.new_buyer()
         if fate < 0.3:
-            await cancel(buyer, await held(buyer, event, seat))
+            await cancel(buyer, await buyer.held(event, seat))
         if fate > 0.7:
-            booking = await held(buyer, event, seat)
+            booking = await buyer.held(event, seat)
             assert await pay(buyer, booking, DECLINED_CARD) == 402
             await cancel(buyer, booking)
-        assert await pay(buyer, await held(buyer, event, seat)) == 200
+        assert await pay(buyer, await buyer.held(event, seat)) == 200
 
     await asyncio.gather(*map(buy, seats))
     seat_map = (await platform.http.get(f"/v1/events/{event}/seats")).json()

@@ -283,7 +283,7 @@ async def test_while_postgres_hangs_a_webhook_fails_within_two_seconds_and_is_re
     first = await buyer.pay(booking, CARD_WITH_3DS)
     with hanging(stack, "postgres"):
         with watch() as taken:
-            answer = await post(platform.http, settings, message("pi_x"))
+            answer = await post(platform.hasty, settings, message("pi_x"))
         assert answer.status_code == 503
         assert taken.seconds < taken.allows(2)
         await platform.provider.act(first.json()["next_action"]["url"], "approve")
@@ -311,7 +311,7 @@ async def test_a_message_that_was_kept_but_not_handed_on_is_handed_on_when_it_is
     await asyncio.to_thread(stack.kill, "temporal")
     try:
         await platform.provider.act(url, "approve")  # only now: the saga itself asks two seconds after the challenge
-        answer = await post(platform.http, settings, body)
+        answer = await post(platform.hasty, settings, body)
         assert answer.status_code == 503, answer.text
         assert kept(settings, orjson.loads(body)["id"]) == [(booking, "saga")]
     finally:
