@@ -23,7 +23,7 @@ from tests.providers.plan import Plan, Trip, draw
 from tests.scale import FULL, SEED
 from tests.waiting import eventually
 
-BUYERS, KILLS, AT_ONCE = (500, 10, 24) if FULL else (60, 2, 20)
+BUYERS, KILLS, AT_ONCE = (500, 10, 24) if FULL else (30, 1, 20)
 SETTLED_WITHIN = 900.0 if FULL else 300.0
 WORKERS = ("work", "work-random")
 

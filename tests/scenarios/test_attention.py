@@ -61,6 +61,7 @@ async def test_money_captured_while_the_database_goes_down_becomes_tickets(
     assert await platform.provider.kept(booking) == 5000
 
 
+@pytest.mark.thorough
 async def test_holds_that_end_while_the_database_is_away_are_released_afterwards(
     platform: PlatformClient, settings: Settings
 ) -> None:

@@ -16,7 +16,7 @@ from tests.api.people import problem
 from tests.http_client import http_client, patient_client
 from tests.pace import watch
 from tests.platform_client import PlatformClient
-from tests.scale import FULL
+from tests.scale import FULL, sample
 from tests.scenarios.test_rush import pay
 from tests.waiting import eventually
 
@@ -81,7 +81,7 @@ def patient(stack: Stack) -> Iterator[str]:
     stack.stop("api-patient")
 
 
-@pytest.mark.parametrize("server", ["redis", "postgres", "temporal"])
+@pytest.mark.parametrize("server", sample(["redis", "postgres", "temporal"], 1, of="outages during a payment"))
 async def test_a_payment_during_an_outage_ends_in_one_charge(
     platform: PlatformClient, stack: Stack, patient: str, server: str
 ) -> None:
@@ -147,7 +147,7 @@ async def test_without_workers_a_payment_is_unknown_and_never_charged_after_its_
         await asyncio.to_thread(stack.stop, "api-hasty")
 
 
-@pytest.mark.parametrize("operation", ["create", "confirm", "capture"])
+@pytest.mark.parametrize("operation", sample(["create", "confirm", "capture"], 1, of="dead workers"))
 async def test_a_worker_killed_in_the_middle_of_a_payment_leaves_it_to_another(
     platform: PlatformClient, stack: Stack, operation: str
 ) -> None:
@@ -162,6 +162,7 @@ async def test_a_worker_killed_in_the_middle_of_a_payment_leaves_it_to_another(
     assert await platform.provider.kept(booking) == 5000
 
 
+@pytest.mark.thorough
 async def test_an_api_killed_in_the_middle_of_a_hold_has_not_lost_it(platform: PlatformClient, stack: Stack) -> None:
     event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     hold = asyncio.create_task(buyer.hold(event, "A-1-1", key=key))
@@ -217,6 +218,7 @@ async def test_held_and_sold_seats_stay_taken_when_redis_restarts_empty(platform
     assert (await buyer.pay(held)).status_code == 200
 
 
+@pytest.mark.thorough
 async def test_holds_and_bookings_survive_the_restart_of_every_server(platform: PlatformClient, stack: Stack) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     sold, held = (await buyer.bought(event, "A-1-1"))["id"], await buyer.held(event, "A-1-2")
