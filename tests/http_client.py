@@ -28,17 +28,11 @@ def patient_client(base_url: str) -> httpx2.AsyncClient:
 
 class _Patient(httpx2.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return await self._known(request) or await eventually(lambda: self._known(request), within=_KNOWN_WITHIN)
+
+    async def _known(self, request: httpx2.Request) -> httpx2.Response | None:
         response = await super().handle_async_request(request)
         if response.status_code != 503:
             return response
-
-        async def known() -> httpx2.Response | None:
-            again = await super(_Patient, self).handle_async_request(request)
-            return again if again.status_code != 503 else await _closed(again)
-
         await response.aclose()
-        return await eventually(known, within=_KNOWN_WITHIN)
-
-
-async def _closed(response: httpx2.Response) -> None:
-    await response.aclose()
+        return None
