@@ -56,9 +56,10 @@ async def test_a_provider_gets_what_the_buyer_gives_with_the_address_of_the_call
 
 
 async def test_a_payment_without_details_and_one_at_stripe_with_them_go_through(platform: PlatformClient) -> None:
-    person, booking = await held(platform)
+    person, event = await register(platform), await platform.event()
+    booking = await person.held(event, "A-1-1")
     assert (await person.pay(booking, buyer=FULL)).status_code == 200
-    person, booking = await held(platform)
+    booking = await person.held(event, "A-1-2")
     assert (await person.pay(booking, None, provider="iyzico")).status_code == 202
     [intent] = await platform.provider.intents(booking)
     assert intent["buyer"]["name"] == "Ticket"
@@ -82,16 +83,17 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("given", "field"), BAD)
-async def test_bad_details_are_refused_by_name_and_nothing_is_paid(
-    platform: PlatformClient, given: Any, field: str
-) -> None:
-    buyer, event = platform.new_buyer(), await platform.event()
+async def test_bad_details_are_refused_by_name_and_nothing_is_paid(platform: PlatformClient) -> None:
+    (buyer, event), wrong = (platform.new_buyer(), await platform.event()), []
     booking = await buyer.held(event, "A-1-1")
-    answer = await buyer.pay(booking, None, provider="iyzico", buyer=given)
-    assert answer.status_code == 422, answer.text
-    assert [each["field"] for each in answer.json()["errors"]] == [f"body.buyer.{field}".rstrip(".")]
-    assert await buyer.status(booking) == "held"
+    for given, field in BAD:
+        answer = await buyer.pay(booking, None, provider="iyzico", buyer=given)
+        named = [each["field"] for each in answer.json().get("errors", ())]
+        if (answer.status_code, named) != (422, [f"body.buyer.{field}".rstrip(".")]):
+            wrong.append(f"{given}: {answer.text}")
+        if await buyer.status(booking) != "held":
+            wrong.append(f"{given}: the booking is held no more")
+    assert not wrong, "\n".join(wrong)
     assert await platform.provider.intents(booking) == []
 
 
@@ -113,33 +115,29 @@ def a_context(settings: Settings, client: PersonalDataClient, host: str) -> Rese
     return cast(ReservationContext, SimpleNamespace(personal_data=client, recorder=SimpleNamespace(request=request)))
 
 
-@pytest.mark.parametrize(
-    ("host", "ip"),
-    [
-        ("8.8.8.8", "8.8.8.8"),
-        ("::ffff:8.8.8.8", "8.8.8.8"),
-        ("2001:4860:4860::8888", None),
-        ("testclient", None),
-    ],
-)
-async def test_details_open_until_their_owner_is_erased(
-    platform: PlatformClient, settings: Settings, host: str, ip: str | None
-) -> None:
+HOSTS = {"8.8.8.8": "8.8.8.8", "::ffff:8.8.8.8": "8.8.8.8", "2001:4860:4860::8888": None, "testclient": None}
+"""What a provider is told of each address from which a buyer pays."""
+
+
+async def test_details_open_until_their_owner_is_erased(platform: PlatformClient, settings: Settings) -> None:
     person = await register(platform)
     client = PersonalDataClient(settings.identity_address, secret(settings.internal_token))
     caller = cast(Principal, SimpleNamespace(user_id=person.user_id, roles=frozenset({Role.CUSTOMER})))
+    given, kept = BuyerBody(name="Ada"), dict[str, SealedBuyer]()
     try:
-        given = BuyerBody(name="Ada")
-        sealed = await seal_buyer(a_context(settings, client, host), caller, "iyzico", given)
-        assert sealed
-        assert "Ada" not in sealed.model_dump_json()
-        assert await open_buyer(client, sealed) == BuyerDetails(name="Ada", ip=ip)
-        other = SealedBuyer(user_id=uuid4(), sealed=sealed.sealed)
-        assert await open_buyer(client, other) == UNKNOWN
+        for host, ip in HOSTS.items():
+            sealed = await seal_buyer(a_context(settings, client, host), caller, "iyzico", given)
+            assert sealed
+            assert "Ada" not in sealed.model_dump_json()
+            assert await open_buyer(client, sealed) == BuyerDetails(name="Ada", ip=ip), host
+            other = SealedBuyer(user_id=uuid4(), sealed=sealed.sealed)
+            assert await open_buyer(client, other) == UNKNOWN
+            kept[host] = sealed
         await erase(platform, person)
-        assert await open_buyer(client, sealed) == UNKNOWN
-        assert await seal_buyer(a_context(settings, client, host), caller, "iyzico", given) is None
-        assert await client.open(person.user_id, Purpose.PAYMENT_BUYER, [sealed.sealed]) is None
+        for host, sealed in kept.items():
+            assert await open_buyer(client, sealed) == UNKNOWN
+            assert await seal_buyer(a_context(settings, client, host), caller, "iyzico", given) is None
+            assert await client.open(person.user_id, Purpose.PAYMENT_BUYER, [sealed.sealed]) is None
     finally:
         await client.close()
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.buyer import CARD, CARD_WITH_3DS, DECLINED_CARD
 from tests.platform_client import PlatformClient
+from tests.scale import sample
 from tests.waiting import eventually
 
 
@@ -65,14 +66,14 @@ async def test_a_buyer_whose_card_is_declined_keeps_the_seats_and_pays_with_anot
     assert await platform.provider.kept(booking) == 5000
 
 
-@pytest.mark.parametrize(
-    ("card", "code"),
-    [
-        ("pm_card_visa_chargeDeclinedInsufficientFunds", "insufficient_funds"),
-        ("pm_card_visa_chargeDeclinedLostCard", "lost_card"),
-        ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
-    ],
-)
+DECLINES = [
+    ("pm_card_visa_chargeDeclinedInsufficientFunds", "insufficient_funds"),
+    ("pm_card_visa_chargeDeclinedLostCard", "lost_card"),
+    ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
+]
+
+
+@pytest.mark.parametrize(("card", "code"), sample(DECLINES, 1, of="reasons of a decline"))
 async def test_a_decline_has_the_providers_reason(platform: PlatformClient, card: str, code: str) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, quantities={"Standing": 1})
@@ -119,6 +120,7 @@ async def test_three_d_secure_lets_the_buyer_act_and_then_confirms_by_itself(pla
     await buyer.ends_as(booking, "confirmed")
 
 
+@pytest.mark.thorough
 async def test_a_buyer_who_fails_three_d_secure_keeps_the_seats(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
@@ -149,6 +151,7 @@ async def test_support_finds_a_booking_in_temporal_by_status_event_and_id(platfo
     assert attributes["SeatwrightEvent"] == event
 
 
+@pytest.mark.thorough
 async def test_free_places_are_confirmed_without_asking_any_provider(platform: PlatformClient) -> None:
     event, buyer = await platform.event(standing_price=0), platform.new_buyer()
     booking = await buyer.bought(event, quantities={"Standing": 2})

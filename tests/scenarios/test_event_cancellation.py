@@ -202,6 +202,7 @@ async def test_a_cancelled_event_waits_for_a_running_refund_then_refunds_the_res
     assert await platform.provider.kept(booking["id"]) == 1000  # what the policy kept of the first ticket
 
 
+@pytest.mark.thorough
 async def test_a_refund_that_waits_for_an_operator_is_reported_and_the_rest_follows(
     platform: PlatformClient,
 ) -> None:
@@ -244,7 +245,9 @@ async def test_a_repeated_request_continues_a_terminated_event_cancellation(
     assert len(await platform.provider.refunds(booking)) == 1
 
 
-@pytest.mark.parametrize("paused", [False, True], ids=["at work", "paused"])
+@pytest.mark.parametrize(
+    "paused", [pytest.param(False, marks=pytest.mark.thorough, id="at work"), pytest.param(True, id="paused")]
+)
 async def test_an_event_cancellation_without_a_workflow_is_revived_in_its_state(
     platform: PlatformClient, paused: bool
 ) -> None:

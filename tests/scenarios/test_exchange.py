@@ -12,6 +12,7 @@ import pytest
 from domain.identity import Role
 from tests.buyer import DECLINED_CARD, Buyer
 from tests.platform_client import PlatformClient
+from tests.scale import FULL
 from tests.scenarios.test_refunds import accepted, becomes
 from tests.waiting import eventually
 
@@ -93,6 +94,7 @@ async def test_an_equal_seat_moves_no_money_and_needs_no_provider(platform: Plat
     assert await buyer.refunds(booking["id"]) == []
 
 
+@pytest.mark.thorough
 async def test_a_seat_can_be_exchanged_forth_and_back(platform: PlatformClient) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
     await exchanged(buyer, booking, "B-1-1", "A-1-1")
@@ -132,7 +134,7 @@ async def test_a_capture_that_is_refused_leaves_the_old_seat_and_no_money_is_kep
 async def test_of_many_exchanges_for_one_seat_one_succeeds_and_the_others_keep_theirs(
     platform: PlatformClient,
 ) -> None:
-    event, buyers = await platform.event(), [platform.new_buyer() for _ in range(5)]
+    event, buyers = await platform.event(), [platform.new_buyer() for _ in range(5 if FULL else 3)]
     bookings = [await buyer.bought(event, f"B-1-{number}") for number, buyer in enumerate(buyers, start=1)]
 
     answers = await asyncio.gather(
@@ -142,7 +144,7 @@ async def test_of_many_exchanges_for_one_seat_one_succeeds_and_the_others_keep_t
         )
     )
 
-    assert sorted(answer.status_code for answer in answers) == [200] + 4 * [409]
+    assert sorted(answer.status_code for answer in answers) == [200] + (len(buyers) - 1) * [409]
     for answer in answers:
         if answer.status_code == 409:
             assert (refused_as(answer)[1], answer.json()["seats"]) == ("seats-unavailable", ["A-1-1"])
@@ -286,6 +288,7 @@ async def test_the_organizers_figures_follow_the_exchanges(platform: PlatformCli
     await eventually(lambda: counted(1, 2, 9000), within=30)
 
 
+@pytest.mark.thorough
 async def test_a_cancelled_event_also_refunds_the_price_of_the_exchange(platform: PlatformClient) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
     await exchanged(buyer, booking, "B-1-1", "A-1-1")

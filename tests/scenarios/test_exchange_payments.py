@@ -14,6 +14,7 @@ from tests.http_client import http_client
 from tests.iyzico_buyer import APPROVED, pay_with
 from tests.payu_buyer import PayUBuyer
 from tests.platform_client import PlatformClient
+from tests.scale import sample
 from tests.scenarios.test_event_cancellation import finished
 from tests.scenarios.test_exchange import becomes_refunded, bought, exchanged, refused_as, sits, ticket_of
 from tests.waiting import eventually
@@ -107,6 +108,7 @@ async def test_a_buyer_who_abandons_an_exchange_pays_nothing_and_may_start_anoth
     assert refused_as(await buyer.delete(f"/v1/bookings/{booking['id']}/exchanges/{done['id']}"))[0] == 409
 
 
+@pytest.mark.thorough
 async def test_an_exchange_that_is_not_paid_in_time_ends_and_frees_the_new_seat(
     platform: PlatformClient,
 ) -> None:
@@ -158,10 +160,15 @@ async def test_the_difference_is_paid_on_payus_page(platform: PlatformClient) ->
     assert await platform.provider.kept(booking["id"]) == 0
 
 
-@pytest.mark.parametrize(
-    ("operation", "fault"),
-    [("create", "500_saved"), ("confirm", "timeout_after"), ("capture", "timeout_after"), ("capture", "500_before")],
-)
+CHARGING = [
+    ("create", "500_saved"),
+    ("confirm", "timeout_after"),
+    ("capture", "timeout_after"),
+    ("capture", "500_before"),
+]
+
+
+@pytest.mark.parametrize(("operation", "fault"), sample(CHARGING, 2, of="the charge of a difference"))
 async def test_after_a_provider_fault_the_difference_is_charged_once(
     platform: PlatformClient, operation: str, fault: str
 ) -> None:
@@ -172,7 +179,7 @@ async def test_after_a_provider_fault_the_difference_is_charged_once(
     assert await platform.provider.kept(booking["id"]) == 5000
 
 
-@pytest.mark.parametrize("fault", ["500_saved", "timeout_after"])
+@pytest.mark.parametrize("fault", sample(["500_saved", "timeout_after"], 1, of="the refund of a difference"))
 async def test_after_a_provider_fault_the_difference_is_refunded_once(platform: PlatformClient, fault: str) -> None:
     _, buyer, booking = await bought(platform, "A-1-1")
     await platform.provider.will(fault, "refund", booking["id"], delay_seconds=3)
@@ -225,6 +232,7 @@ async def test_an_exchange_that_waits_for_an_operator_is_reported_and_refunded_l
     parked = {"refund_id": None, "exchange_id": exchange["id"], "booking_id": booking["id"], "amount": 1000}
     assert (report["refunded"], report["failed"], report["blocked"]) == (0, 1, 1)
     assert report["stranded"] == [parked]
+    assert [each["needs_attention"] for each in await buyer.exchanges(booking["id"])] == [True]
     await platform.provider.clear_faults(booking["id"])
     await platform.exchange_saga(exchange["id"]).execute_update("operate", "retry")
     await exchange_is(buyer, exchange, "failed")
@@ -232,6 +240,7 @@ async def test_an_exchange_that_waits_for_an_operator_is_reported_and_refunded_l
     assert await platform.provider.kept(booking["id"]) == 0
 
 
+@pytest.mark.thorough
 async def test_an_undo_that_keeps_failing_asks_for_an_operator(platform: PlatformClient) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS)

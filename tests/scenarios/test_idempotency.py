@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import httpx2
@@ -14,32 +14,55 @@ from config.settings import Settings
 from stack import Stack
 from tests.http_client import http_client
 from tests.platform_client import PlatformClient
+from tests.scale import FULL
+
+HOLDS = 50 if FULL else 20
+
+
+@pytest.fixture(scope="module")
+def other_url(stack: Stack) -> Iterator[str]:
+    """A second API process; the tests that use it are neighbours, so that one worker starts it once."""
+    name = f"api-{uuid4().hex[:8]}"
+    spawned = stack.spawn(name, "api")
+    yield f"http://127.0.0.1:{spawned.ports['api']}"
+    stack.stop(name)
 
 
 @pytest.fixture
-async def other_api(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
-    """A second API process."""
-    name = f"api-{uuid4().hex[:8]}"
-    spawned = await asyncio.to_thread(stack.spawn, name, "api")
-    async with http_client(f"http://127.0.0.1:{spawned.ports['api']}") as http:
+async def other_api(other_url: str) -> AsyncIterator[httpx2.AsyncClient]:
+    async with http_client(other_url) as http:
         yield http
-    await asyncio.to_thread(stack.stop, name)
 
 
-async def test_fifty_calls_with_one_key_at_two_apis_make_one_booking_with_one_answer(
+async def test_many_calls_with_one_key_at_two_apis_make_one_booking_with_one_answer(
     platform: PlatformClient, other_api: httpx2.AsyncClient
 ) -> None:
     event, here = await platform.event(), platform.new_buyer()
     there, key = here.at(other_api), str(uuid4())
 
     answers = await asyncio.gather(
-        *((here if index % 2 else there).hold(event, "A-1-1", "A-1-2", key=key) for index in range(50))
+        *((here if index % 2 else there).hold(event, "A-1-1", "A-1-2", key=key) for index in range(HOLDS))
     )
 
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.content for answer in answers}) == 1
     mine = (await here.get("/v1/me/bookings")).json()["bookings"]
     assert [booking["id"] for booking in mine] == [answers[0].json()["id"]]
+
+
+async def test_twenty_clicks_on_pay_with_one_key_charge_once(
+    platform: PlatformClient, other_api: httpx2.AsyncClient
+) -> None:
+    event, here = await platform.event(), platform.new_buyer()
+    there, key, booking = here.at(other_api), str(uuid4()), await here.held(event, "A-1-1")
+
+    answers = await asyncio.gather(*((here if n % 2 else there).pay(booking, key=key) for n in range(20)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert len(await platform.provider.calls(booking, "capture")) == 1
+    assert await platform.provider.kept(booking) == 5000
+    assert (await here.pay(booking, key=key)).content == answers[0].content
 
 
 async def test_the_same_key_with_another_body_is_refused_also_after_the_booking_has_ended(
@@ -96,21 +119,6 @@ async def test_without_a_key_the_server_makes_one_and_returns_it(platform: Platf
     first = await buyer.post("/v1/bookings", body)
     again = await buyer.post("/v1/bookings", body, key=first.headers["Idempotency-Key"])
     assert (again.status_code, again.json()["id"]) == (201, first.json()["id"])
-
-
-async def test_twenty_clicks_on_pay_with_one_key_charge_once(
-    platform: PlatformClient, other_api: httpx2.AsyncClient
-) -> None:
-    event, here = await platform.event(), platform.new_buyer()
-    there, key, booking = here.at(other_api), str(uuid4()), await here.held(event, "A-1-1")
-
-    answers = await asyncio.gather(*((here if n % 2 else there).pay(booking, key=key) for n in range(20)))
-
-    assert {answer.status_code for answer in answers} == {200}
-    assert len({answer.content for answer in answers}) == 1
-    assert len(await platform.provider.calls(booking, "capture")) == 1
-    assert await platform.provider.kept(booking) == 5000
-    assert (await here.pay(booking, key=key)).content == answers[0].content
 
 
 async def test_a_payment_key_with_another_body_is_refused(platform: PlatformClient) -> None:

@@ -16,12 +16,13 @@ from stack import Stack
 from tests.buyer import CARD, Buyer
 from tests.pace import stretched
 from tests.platform_client import PlatformClient
-from tests.scale import sample
+from tests.scale import FULL, sample
 from tests.waiting import eventually
 from tests.webhooks import rows
 
 FAULTS = ("500_before", "500_saved", "500_after", "timeout_before", "timeout_after")
 ON_THE_WAY = [(operation, fault) for operation in ("retrieve", "capture") for fault in FAULTS]
+RIVALS = 3 if FULL else 2  # each of them waits for the end of its hold before the next one holds the seat
 
 
 class Late:
@@ -72,11 +73,14 @@ async def undecided(
     settings: Settings,
     *seats: str,
     event: str | None = None,
-    hold_seconds: int = 3,
+    hold_seconds: float = 1.5,
     silent: bool = False,
     **more: Any,
 ) -> Late:
-    """A held booking with an abandoned payment that the provider cannot close; in an event of its own unless given."""
+    """A booking with an abandoned payment that the provider cannot close; in an event of its own unless given.
+
+    A payment has to begin within the hold; where the hold is short, it may be over when the payment is abandoned.
+    """
     event = event or await platform.event(hold_seconds=stretched(hold_seconds), rows=3, seats_per_row=6)
     buyer = platform.new_buyer()
     booking = await buyer.held(event, *(seats or ("A-1-3",)), **more)
@@ -85,7 +89,8 @@ async def undecided(
     await platform.provider.will("processing", "confirm", booking)
     answer = await buyer.pay(booking)
     assert (answer.status_code, answer.json()["next_action"]) == (202, None), answer.text
-    assert (await buyer.abandon(booking)).json()["status"] == "held"
+    abandoned = await buyer.abandon(booking)
+    assert abandoned.status_code == 200 or await buyer.status(booking) == "expired", abandoned.text
     return Late(platform, settings, buyer, event, booking)
 
 
@@ -117,7 +122,7 @@ async def test_late_money_is_found_without_a_webhook(platform: PlatformClient, s
 async def test_an_undecided_payment_frees_the_seats_and_is_still_settled_later(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await platform.event(hold_seconds=stretched(3)), platform.new_buyer()
+    event, buyer = await platform.event(hold_seconds=stretched(1.5)), platform.new_buyer()
     booking = await buyer.held(event, "A-1-3")
     await platform.provider.will("processing", "confirm", booking)
     assert (await buyer.pay(booking)).status_code == 202
@@ -151,6 +156,7 @@ async def test_a_buyer_who_did_not_agree_to_other_seats_is_refunded(
     assert await late.kept() == 0
 
 
+@pytest.mark.thorough
 async def test_a_buyer_who_agreed_is_refunded_when_no_equal_seats_are_left(
     platform: PlatformClient, settings: Settings
 ) -> None:
@@ -197,13 +203,15 @@ async def test_a_buyer_who_has_already_paid_again_is_refunded_the_late_payment(
 async def test_money_that_turns_up_while_the_booking_is_held_waits_for_its_end(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    late = await undecided(platform, settings, hold_seconds=6)
+    late = await undecided(platform, settings, hold_seconds=4)
+    assert await late.buyer.status(late.booking) == "held"
     await late.money_turns_up()
     await late.buyer.ends_as(late.booking, "confirmed")
     assert await late.is_settled() == "same_places"
     assert await late.kept() == 5000
 
 
+@pytest.mark.thorough
 async def test_late_money_for_a_cancelled_event_is_refunded(platform: PlatformClient, settings: Settings) -> None:
     late = await expired(platform, settings)
     await platform.call_off(late.event)
@@ -233,7 +241,7 @@ async def test_a_capture_that_is_refused_late_undoes_everything_again(
     assert await platform.seat(late.event, "A-1-3") == "available"
 
 
-@pytest.mark.parametrize(("operation", "fault"), sample(ON_THE_WAY, 3, of="the way to the late ticket"))
+@pytest.mark.parametrize(("operation", "fault"), sample(ON_THE_WAY, 1, of="the way to the late ticket"))
 async def test_a_fault_on_the_way_to_the_late_ticket_takes_the_money_once(
     platform: PlatformClient, settings: Settings, operation: str, fault: str
 ) -> None:
@@ -244,7 +252,7 @@ async def test_a_fault_on_the_way_to_the_late_ticket_takes_the_money_once(
     assert await late.kept() == 5000
 
 
-@pytest.mark.parametrize("fault", sample(FAULTS, 2, of="the refund of late money"))
+@pytest.mark.parametrize("fault", sample(FAULTS, 1, of="the refund of late money"))
 async def test_a_fault_during_the_refund_returns_all_money_once(
     platform: PlatformClient, settings: Settings, fault: str
 ) -> None:
@@ -256,6 +264,7 @@ async def test_a_fault_during_the_refund_returns_all_money_once(
     assert await late.kept() == 0
 
 
+@pytest.mark.thorough
 async def test_a_late_refund_that_keeps_failing_is_shown_and_retried_by_an_operator(
     platform: PlatformClient, settings: Settings
 ) -> None:
@@ -301,6 +310,7 @@ async def test_late_money_counts_as_returned_only_when_its_refund_has_succeeded(
     assert await late.kept() == 0
 
 
+@pytest.mark.thorough
 async def test_a_late_payments_workflow_that_was_terminated_is_started_again(
     platform: PlatformClient, settings: Settings
 ) -> None:
@@ -349,12 +359,12 @@ async def _exists(workflow: WorkflowHandle[Any, Any]) -> bool:
     return True
 
 
-async def test_three_late_payments_for_one_seat_sell_it_once(platform: PlatformClient, settings: Settings) -> None:
+async def test_late_payments_for_one_seat_sell_it_once(platform: PlatformClient, settings: Settings) -> None:
     first = await expired(platform, settings)
-    others = [await expired(platform, settings, event=first.event) for _ in range(2)]
+    others = [await expired(platform, settings, event=first.event) for _ in range(RIVALS - 1)]
     await asyncio.gather(*(late.money_turns_up() for late in (first, *others)))
     told = [await late.is_settled() for late in (first, *others)]
-    assert sorted(map(str, told)) == ["returned", "returned", "same_places"]
+    assert sorted(map(str, told)) == [*["returned"] * (RIVALS - 1), "same_places"]
 
 
 @pytest.mark.disruptive

@@ -23,6 +23,7 @@ from domain.problems import ProblemType
 from tests.audit.harness import step
 from tests.platform_client import PlatformClient
 from tests.requests import exchange_request
+from tests.scale import sample
 from tests.waiting import eventually
 
 WINDOW = timedelta(minutes=1)
@@ -69,12 +70,12 @@ async def test_no_tickets_are_issued_for_money_that_is_being_refunded(
     assert await platform.seat(event, "A-1-1") == "available"
 
 
-@pytest.mark.parametrize(("old", "new"), [("A-1-1", "A-1-2"), ("A-1-1", "B-1-1")], ids=["equal", "cheaper"])
+@pytest.mark.parametrize("new", sample(["A-1-2", "B-1-1"], 1, of="an equal seat, and a cheaper one"))
 async def test_a_free_exchange_is_refused_after_the_event_was_cancelled(
-    platform: PlatformClient, exchanging: ExchangeActivities, old: str, new: str
+    platform: PlatformClient, exchanging: ExchangeActivities, new: str
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
-    booking = await buyer.bought(event, old)
+    booking = await buyer.bought(event, "A-1-1")
     request = exchange_request(Booking.model_validate(booking), booking["tickets"][0]["id"], new)
     assert (await step(exchanging.hold_new_seat, request)).exchange
     await platform.cancel(event)
