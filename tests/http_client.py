@@ -28,7 +28,10 @@ def patient_client(base_url: str) -> httpx2.AsyncClient:
 
 class _Patient(httpx2.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        return await self._known(request) or await eventually(lambda: self._known(request), within=_KNOWN_WITHIN)
+        if response := await self._known(request):
+            return response
+        again: httpx2.Response = await eventually(lambda: self._known(request), within=_KNOWN_WITHIN)
+        return again
 
     async def _known(self, request: httpx2.Request) -> httpx2.Response | None:
         response = await super().handle_async_request(request)

@@ -104,7 +104,7 @@ async def test_a_reservation_that_changes_before_its_capture_is_never_confirmed(
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
-    await platform.provider.will("429", "capture", booking, times=1000, retry_after=3)
+    await platform.provider.will("429", "capture", booking, times=1000, retry_after=5)
     page = await waiting_buyer(buyer, booking, provider)
     await acts(platform, provider, page)
     await eventually(lambda: platform.sold(event, "A-1-1"), within=60, every=0.02)

@@ -25,7 +25,7 @@ async def begins(platform: PlatformClient, event: str, *, within: timedelta) -> 
     return starts_at
 
 
-@pytest.mark.parametrize(("hold_seconds", "start", "is_cut"), [(600, 5, True), (2, 60, False)])
+@pytest.mark.parametrize(("hold_seconds", "start", "is_cut"), [(600, 8, True), (2, 60, False)])
 async def test_a_hold_ends_when_its_event_begins_at_the_latest(
     platform: PlatformClient, hold_seconds: int, start: int, is_cut: bool
 ) -> None:
