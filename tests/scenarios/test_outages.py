@@ -122,7 +122,7 @@ async def test_without_workers_a_payment_is_unknown_and_never_charged_after_its_
     platform: PlatformClient, stack: Stack
 ) -> None:
     event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
-    other, operator = await platform.event(), platform.new_buyer(Role.OPERATOR)
+    other, operator = await platform.event(), platform.new_buyer(Role.OPERATOR).at(platform.hasty)
     booking = await buyer.held(event, "A-1-1")
     long = "60" if FULL else "10"  # seconds without any worker
     hasty = await asyncio.to_thread(stack.spawn, "api-hasty", "api", env={"SEATWRIGHT_PAYMENT_WAIT": long})
