@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx2
 import orjson
+import pytest
 
 from adapters.payment.payu.signatures import HEADER
 from sandbox.payu.messages import signature
@@ -66,6 +67,7 @@ async def test_a_buyer_who_pays_at_payu_gets_the_tickets(platform: PlatformClien
     assert (known["face"], known["state"], known["captured"]) == ("payu", "captured", 10000)
 
 
+@pytest.mark.thorough  # the table of tests/providers has a buyer who walks away at each provider
 async def test_a_buyer_who_leaves_payus_page_may_pay_again_after_the_window(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
     booking = await buyer.held(await platform.event(), "A-1-1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.platform_client import PlatformClient
+from tests.scale import sample
 
 FAULTS = (
     "429",
@@ -18,7 +19,7 @@ FAULTS = (
 )
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", sample(FAULTS, 2, of="faults of an undo"))
 async def test_a_capture_with_a_lost_response_is_refunded_despite_refund_faults(
     platform: PlatformClient, fault: str
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from domain.identity import Role
 from tests.buyer import Buyer
 from tests.platform_client import PlatformClient
+from tests.scale import sample
 from tests.scenarios.test_exchange import bought, exchanged, refused_as, ticket_of
 from tests.scenarios.test_refunds import accepted, becomes
 
@@ -54,7 +55,7 @@ async def test_a_refund_does_what_its_quote_says_and_the_quote_changes_nothing(p
     assert (refund["amount"], refund["fee"]) == (quote["amount"], quote["fee"])
 
 
-@pytest.mark.parametrize(("policy", "returns", "fee"), POLICIES)
+@pytest.mark.parametrize(("policy", "returns", "fee"), sample(POLICIES, 2, of="policies of an exchange"))
 async def test_an_exchange_for_a_cheaper_seat_obeys_the_refund_policy_as_quoted(
     platform: PlatformClient, policy: dict[str, int | None], returns: int, fee: int
 ) -> None:
@@ -94,17 +95,19 @@ async def test_a_dearer_seat_is_quoted_with_its_charge_and_needs_no_provider_for
     await nothing_has_changed(buyer, booking)
 
 
+TOO_LITTLE: list[tuple[int, list[str] | None, bool]] = [(4530, ["stripe"], True), (4549, ["stripe"], True)]
+ENOUGH: list[tuple[int, list[str] | None, bool]] = [
+    (4550, ["stripe"], False),
+    (4530, ["stripe", "payu"], False),
+    (4530, None, False),
+    (4500, ["stripe"], False),
+    (4470, ["stripe"], False),
+]
+
+
 @pytest.mark.parametrize(
     ("price", "providers", "refused"),
-    [
-        (4530, ["stripe"], True),
-        (4549, ["stripe"], True),
-        (4550, ["stripe"], False),
-        (4530, ["stripe", "payu"], False),
-        (4530, None, False),
-        (4500, ["stripe"], False),
-        (4470, ["stripe"], False),
-    ],
+    [*sample(TOO_LITTLE, 1, of="charges too small"), *sample(ENOUGH, 1, of="charges large enough")],
 )
 async def test_a_quote_offers_no_charge_that_no_provider_of_the_event_takes(
     platform: PlatformClient, price: int, providers: list[str] | None, refused: bool

@@ -13,6 +13,7 @@ import pytest
 from domain.identity import Role
 from tests.buyer import Buyer
 from tests.platform_client import PlatformClient
+from tests.scale import sample
 from tests.waiting import eventually
 from tests.webhooks import kept, message, post, rows
 
@@ -108,7 +109,7 @@ async def test_free_places_are_refunded_without_a_provider(platform: PlatformCli
     assert await platform.free_places(event, "Standing") == 100
 
 
-@pytest.mark.parametrize("policy", [{"until_hours": None}, {"until_hours": 48}])
+@pytest.mark.parametrize("policy", sample([{"until_hours": None}, {"until_hours": 48}], 1, of="closed refund policies"))
 async def test_outside_the_policy_only_staff_can_refund_and_only_by_waiving_it(
     platform: PlatformClient, policy: dict[str, int | None]
 ) -> None:
@@ -229,6 +230,18 @@ async def needs_attention(buyer: Buyer, booking: str) -> bool:
     return bool((await buyer.refunds(booking))[-1]["state"] == "needs_attention")
 
 
+async def is_seen_to_wait(platform: PlatformClient, refund: str) -> None:
+    """Wait until operators find the refund's workflow, a moment after its row says that it needs attention."""
+
+    async def is_shown() -> bool:
+        found = await platform.refund_saga(refund).describe()
+        shown = {pair.key.name: pair.value for pair in found.typed_search_attributes}
+        return bool(shown["SeatwrightStatus"] == "needs_attention")
+
+    await eventually(is_shown)
+
+
+@pytest.mark.thorough  # test_provider_refunds.py retries one, and the next test looks for it in Temporal
 async def test_a_refund_that_keeps_failing_waits_for_an_operator_to_retry_it(
     platform: PlatformClient,
 ) -> None:
@@ -238,13 +251,7 @@ async def test_a_refund_that_keeps_failing_waits_for_an_operator_to_retry_it(
     refund = await accepted(buyer, booking)
     await eventually(lambda: needs_attention(buyer, booking), within=40)
     assert await buyer.status(booking) == "refunding"
-
-    async def is_shown() -> bool:  # a moment after the row says so
-        found = await platform.refund_saga(refund["id"]).describe()
-        shown = {pair.key.name: pair.value for pair in found.typed_search_attributes}
-        return bool(shown["SeatwrightStatus"] == "needs_attention")
-
-    await eventually(is_shown)
+    await is_seen_to_wait(platform, refund["id"])
 
     await platform.provider.clear_faults(booking)
     await platform.refund_saga(refund["id"]).execute_update("operate", "retry")
@@ -259,6 +266,7 @@ async def test_a_refund_that_an_operator_has_made_by_hand_is_settled(platform: P
     await platform.provider.will("decline", "refund", booking, times=3)
     refund = await accepted(buyer, booking)
     await eventually(lambda: needs_attention(buyer, booking), within=40)
+    await is_seen_to_wait(platform, refund["id"])
     await platform.refund_by_hand(booking)
 
     await platform.refund_saga(refund["id"]).execute_update("operate", "resolve")
@@ -304,6 +312,7 @@ async def test_a_cancel_in_the_temporal_ui_does_not_stop_a_refund(platform: Plat
     await becomes(buyer, booking, "refunded")
 
 
+@pytest.mark.thorough  # test_refund_notifications.py reads the figures, and each audit counts the sales
 async def test_the_organizers_figures_shrink_by_the_refund(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1", "B-1-1")

@@ -11,6 +11,7 @@ import pytest
 from audit.run import audit
 from tests.buyer import CARD_WITH_3DS, DECLINED_CARD, Buyer
 from tests.platform_client import PlatformClient
+from tests.scale import sample
 from tests.waiting import eventually, in_time
 
 
@@ -48,7 +49,10 @@ async def cancelled(platform: PlatformClient, buyer: Buyer, event: str) -> dict[
     return {"id": booking}
 
 
-@pytest.mark.parametrize("gives_up", [refunded, partly_refunded, exchanged, cancelled])
+WAYS = [refunded, partly_refunded, exchanged, cancelled]
+
+
+@pytest.mark.parametrize("gives_up", sample(WAYS, 2, of="ways to give up a place"))
 async def test_a_reset_booking_keeps_no_place_that_it_has_given_up(
     platform: PlatformClient, gives_up: Callable[[PlatformClient, Buyer, str], Awaitable[dict[str, Any]]]
 ) -> None:
@@ -105,6 +109,7 @@ async def test_a_reset_in_3d_secure_undoes_the_payment_and_its_key_says_so(platf
     assert (await platform.new_buyer().hold(event, "A-1-1")).status_code == 201
 
 
+@pytest.mark.thorough  # a reset refund is replayed from tests/histories, too
 async def test_a_reset_refund_that_an_operator_has_made_waits_for_no_operator_again(platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = str((await buyer.bought(event, "A-1-1"))["id"])
