@@ -19,7 +19,7 @@ FAULTS = (
 )
 
 
-@pytest.mark.parametrize("fault", sample(FAULTS, 2, of="faults of an undo"))
+@pytest.mark.parametrize("fault", sample(FAULTS, 1, of="faults of an undo"))
 async def test_a_capture_with_a_lost_response_is_refunded_despite_refund_faults(
     platform: PlatformClient, fault: str
 ) -> None:

@@ -1,4 +1,7 @@
-"""Money that the provider gives back without our request counts, and what is left goes back to the buyer."""
+"""Money that the provider gives back without our request counts, and what is left goes back to the buyer.
+
+How a test leaves its booking is audited at the module's end, as everywhere; an audit of its own is for a state before.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +84,6 @@ async def test_a_refund_in_the_dashboard_is_learned_by_webhook_and_the_rest_goes
     await becomes(buyer, booking["id"], "refunded")
     assert (await buyer.booking(booking["id"]))["refunded"] == 5000
     assert await platform.provider.kept(booking["id"]) == 0
-    await platform.assert_audit_is_clean()
 
 
 async def test_without_its_webhook_it_is_learned_before_the_money_goes_back(platform: PlatformClient) -> None:
@@ -96,7 +98,6 @@ async def test_without_its_webhook_it_is_learned_before_the_money_goes_back(plat
     assert await platform.provider.kept(booking["id"]) == 0
     codes = rows(platform.settings, "SELECT amount, code FROM refunds WHERE booking_id = %s", booking["id"])
     assert sorted(codes, key=str) == [(1000, "by_provider"), (4000, None)]
-    await platform.assert_audit_is_clean()
 
 
 @pytest.mark.parametrize("drop", sample([0, 1], 1, of="webhooks of a refund of everything"))
@@ -111,7 +112,6 @@ async def test_where_nothing_is_left_the_tickets_are_void_and_nothing_waits(
     await becomes(buyer, booking["id"], "refunded")
     assert (await buyer.booking(booking["id"]))["refunded"] == 10000
     assert await platform.provider.kept(booking["id"]) == 0
-    await platform.assert_audit_is_clean()
 
 
 async def test_a_part_is_refunded_in_full_as_long_as_enough_is_left(platform: PlatformClient) -> None:
@@ -124,7 +124,6 @@ async def test_a_part_is_refunded_in_full_as_long_as_enough_is_left(platform: Pl
     assert (await accepted(buyer, booking["id"], second))["amount"] == 4000
     await becomes(buyer, booking["id"], "refunded")
     assert await platform.provider.kept(booking["id"]) == 0
-    await platform.assert_audit_is_clean()
 
 
 async def all_told(platform: PlatformClient, booking: str) -> bool:
@@ -147,7 +146,6 @@ async def test_a_second_refund_in_the_dashboard_is_learned_while_the_first_is(pl
         await eventually(partial(all_told, platform, id))
         busy.rollback()
     await learned(buyer, id, 1500)
-    await platform.assert_audit_is_clean()
 
 
 async def test_a_refund_in_the_dashboard_is_learned_while_a_refund_of_ours_is_pending(platform: PlatformClient) -> None:
@@ -160,7 +158,6 @@ async def test_a_refund_in_the_dashboard_is_learned_while_a_refund_of_ours_is_pe
     await platform.provider.decide(pending, "succeeded")
     await becomes(buyer, booking["id"], "partially_refunded")
     await learned(buyer, booking["id"], 6000)
-    await platform.assert_audit_is_clean()
 
 
 async def test_the_tickets_of_a_quote_add_up_after_a_refund_in_the_dashboard(platform: PlatformClient) -> None:
@@ -182,7 +179,6 @@ async def test_a_refund_that_waits_goes_on_with_what_the_dashboard_has_left(plat
     await becomes(buyer, booking["id"], "refunded")
     assert (await buyer.booking(booking["id"]))["refunded"] == 5000
     assert await platform.provider.kept(booking["id"]) == 0
-    await platform.assert_audit_is_clean()
 
 
 @pytest.mark.thorough  # in test_refunds.py the ledger has a resolved refund once
@@ -196,7 +192,6 @@ async def test_what_an_operator_resolves_is_not_counted_twice_with_its_webhook(p
     await platform.refund_saga(refund["id"]).execute_update("operate", "resolve")
     await becomes(buyer, booking["id"], "refunded")
     assert (await buyer.booking(booking["id"]))["refunded"] == 5000
-    await platform.assert_audit_is_clean()
 
 
 async def test_a_cancelled_event_is_not_stranded_by_a_refund_in_the_dashboard(platform: PlatformClient) -> None:
@@ -233,7 +228,6 @@ async def test_a_failed_exchanges_money_in_the_dashboard_is_no_refund_of_the_boo
     assert await shown(buyer, booking) == [("buyer", 8000, "succeeded")]
     assert (await buyer.booking(booking["id"]))["refunded"] == 8000
     assert await platform.provider.kept(booking["id"]) == 0
-    await platform.assert_audit_is_clean()
 
 
 async def test_after_such_an_exchange_single_tickets_give_back_their_whole_price(platform: PlatformClient) -> None:
@@ -242,7 +236,8 @@ async def test_after_such_an_exchange_single_tickets_give_back_their_whole_price
     for ticket, status in zip(booking["tickets"], ("partially_refunded", "refunded"), strict=True):
         assert (await accepted(buyer, booking["id"], ticket["id"]))["amount"] == 4000
         await becomes(buyer, booking["id"], status)
-        await platform.assert_audit_is_clean()
+        if status == "partially_refunded":
+            await platform.assert_audit_is_clean()
     assert await shown(buyer, booking) == [("buyer", 4000, "succeeded")] * 2
     assert (await buyer.booking(booking["id"]))["refunded"] == 8000
     assert await platform.provider.kept(booking["id"]) == 0

@@ -74,7 +74,6 @@ async def test_an_exchange_for_a_cheaper_seat_obeys_the_refund_policy_as_quoted(
         [(returns, fee)] if returns else []
     )
     assert await platform.provider.kept(booking["id"]) == 5000 - returns
-    await platform.assert_audit_is_clean()
 
 
 async def test_no_exchange_makes_a_refund_cheaper(platform: PlatformClient) -> None:

@@ -125,6 +125,7 @@ async def test_each_providers_refund_notification_is_understood(
     await buyer.ends_as(booking, "refunded", within=60)
 
 
+@pytest.mark.thorough  # test_refunds.py shows that the provider is asked about a pending refund again and again
 async def test_a_lost_refund_notification_only_costs_time(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
     booking, refund, pending = await left_pending(platform, buyer, CHECKOUTS[0], drop=1)
