@@ -18,6 +18,7 @@ from tests.buyer import Buyer
 from tests.conftest import TEST_SETTINGS
 from tests.platform_client import PlatformClient
 from tests.scale import sample
+from tests.scenarios.any_seat import any_seat
 from tests.scenarios.test_exchange import bought
 from tests.scenarios.test_exchange_payments import exchange_is
 from tests.scenarios.test_refunds import accepted, becomes, needs_attention
@@ -25,6 +26,12 @@ from tests.waiting import eventually
 from tests.webhooks import rows
 
 ATTEMPTS = int(TEST_SETTINGS["SEATWRIGHT_COMPENSATION_ATTEMPTS"])
+
+
+async def bought_one(platform: PlatformClient) -> tuple[Buyer, dict[str, Any]]:
+    """A buyer, and a booking of one seat for 5000."""
+    buyer = platform.new_buyer()
+    return buyer, await buyer.bought(*await any_seat(platform))
 
 
 async def learned(buyer: Buyer, booking: str, refunded: int) -> None:
@@ -67,7 +74,7 @@ async def shown(buyer: Buyer, booking: dict[str, Any]) -> list[tuple[str, int, s
 
 
 async def test_a_refund_in_the_dashboard_is_learned_by_webhook_and_the_rest_goes_back(platform: PlatformClient) -> None:
-    _, buyer, booking = await bought(platform, "A-1-1")
+    buyer, booking = await bought_one(platform)
 
     await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=0)
 
@@ -87,7 +94,7 @@ async def test_a_refund_in_the_dashboard_is_learned_by_webhook_and_the_rest_goes
 
 
 async def test_without_its_webhook_it_is_learned_before_the_money_goes_back(platform: PlatformClient) -> None:
-    _, buyer, booking = await bought(platform, "A-1-1")
+    buyer, booking = await bought_one(platform)
     await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=1)
 
     await accepted(buyer, booking["id"])
@@ -131,7 +138,7 @@ async def all_told(platform: PlatformClient, booking: str) -> bool:
 
 
 async def test_a_second_refund_in_the_dashboard_is_learned_while_the_first_is(platform: PlatformClient) -> None:
-    _, buyer, booking = await bought(platform, "A-1-1")
+    buyer, booking = await bought_one(platform)
     id = booking["id"]
     asked = len(await platform.provider.calls(id, "retrieve"))
     with psycopg.connect(secret(platform.settings.postgres_admin_dsn), dbname="seatwright_payment") as busy:
@@ -170,7 +177,7 @@ async def test_the_tickets_of_a_quote_add_up_after_a_refund_in_the_dashboard(pla
 
 
 async def test_a_refund_that_waits_goes_on_with_what_the_dashboard_has_left(platform: PlatformClient) -> None:
-    _, buyer, booking = await bought(platform, "A-1-1")
+    buyer, booking = await bought_one(platform)
     await platform.provider.will("decline", "refund", booking["id"], times=3)
     refund = await accepted(buyer, booking["id"])
     await eventually(lambda: needs_attention(buyer, booking["id"]), within=40)
@@ -183,7 +190,7 @@ async def test_a_refund_that_waits_goes_on_with_what_the_dashboard_has_left(plat
 
 @pytest.mark.thorough  # in test_refunds.py the ledger has a resolved refund once
 async def test_what_an_operator_resolves_is_not_counted_twice_with_its_webhook(platform: PlatformClient) -> None:
-    _, buyer, booking = await bought(platform, "A-1-1")
+    buyer, booking = await bought_one(platform)
     await platform.provider.will("decline", "refund", booking["id"], times=3)
     refund = await accepted(buyer, booking["id"])
     await eventually(lambda: needs_attention(buyer, booking["id"]), within=40)
@@ -209,7 +216,7 @@ async def test_a_cancelled_event_is_not_stranded_by_a_refund_in_the_dashboard(pl
 
 
 async def test_support_sees_in_the_timeline_what_the_provider_gave_back(platform: PlatformClient) -> None:
-    _, buyer, booking = await bought(platform, "A-1-1")
+    buyer, booking = await bought_one(platform)
     await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=0)
     await learned(buyer, booking["id"], 1000)
     answer = await platform.new_buyer(Role.SUPPORT).get(f"/v1/bookings/{booking['id']}/timeline")

@@ -11,6 +11,7 @@ from domain.identity import Role
 from tests.buyer import Buyer
 from tests.platform_client import PlatformClient
 from tests.scale import sample
+from tests.scenarios.any_seat import any_seat
 from tests.scenarios.test_exchange import bought, exchanged, refused_as, ticket_of
 from tests.scenarios.test_refunds import accepted, becomes
 
@@ -132,7 +133,7 @@ async def test_what_is_impossible_is_refused_in_the_quote_as_it_would_be_when_do
     assert refused_as(await buyer.quote_refund(booking["id"])) == (409, "refund-not-allowed")
     assert refused_as(await buyer.quote_exchange(booking["id"], ticket, "B-1-1")) == (409, "exchange-not-allowed")
     assert refused_as(await platform.new_buyer().quote_refund(booking["id"])) == (404, "not-found")
-    held = await buyer.held(await platform.event(), "A-1-1")
+    held = await buyer.held(*await any_seat(platform))
     assert refused_as(await buyer.quote_refund(held)) == (409, "wrong-state")
     await nothing_has_changed(buyer, booking)
 

@@ -14,6 +14,7 @@ from domain.identity import Role
 from tests.buyer import Buyer
 from tests.platform_client import PlatformClient
 from tests.scale import sample
+from tests.scenarios.any_seat import any_seat
 from tests.waiting import eventually
 from tests.webhooks import kept, message, post, rows
 
@@ -192,8 +193,8 @@ async def test_an_impossible_refund_is_refused_and_changes_nothing(platform: Pla
 
 
 async def test_pending_at_the_provider_is_not_refunded_until_it_has_succeeded(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.new_buyer()
-    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    (event, seat), buyer = await any_seat(platform), platform.new_buyer()
+    booking = (await buyer.bought(event, seat))["id"]
     await platform.provider.will("processing", "refund", booking)
     await accepted(buyer, booking)
     [pending] = await eventually(lambda: platform.provider.refunds(booking))
@@ -204,15 +205,15 @@ async def test_pending_at_the_provider_is_not_refunded_until_it_has_succeeded(pl
     await eventually(looked_again)
     now = await buyer.booking(booking)
     assert (now["status"], now["refunded"], now["tickets"]) == ("refunding", 0, [])
-    assert await platform.seat(event, "A-1-1") == "available"
+    assert await platform.seat(event, seat) == "available"
 
     await platform.provider.decide(pending["id"], "succeeded")
     await becomes(buyer, booking, "refunded")
 
 
 async def test_a_refund_that_was_pending_and_failed_is_tried_again_with_a_new_key(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.new_buyer()
-    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    buyer = platform.new_buyer()
+    booking = (await buyer.bought(*await any_seat(platform)))["id"]
     await platform.provider.will("processing", "refund", booking)
     refund = await accepted(buyer, booking)
     [pending] = await eventually(lambda: platform.provider.refunds(booking))
@@ -245,8 +246,8 @@ async def is_seen_to_wait(platform: PlatformClient, refund: str) -> None:
 async def test_a_refund_that_keeps_failing_waits_for_an_operator_to_retry_it(
     platform: PlatformClient,
 ) -> None:
-    event, buyer = await platform.event(), platform.new_buyer()
-    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    buyer = platform.new_buyer()
+    booking = (await buyer.bought(*await any_seat(platform)))["id"]
     await platform.provider.will("decline", "refund", booking, times=1000)
     refund = await accepted(buyer, booking)
     await eventually(lambda: needs_attention(buyer, booking), within=40)
@@ -261,8 +262,8 @@ async def test_a_refund_that_keeps_failing_waits_for_an_operator_to_retry_it(
 
 
 async def test_a_refund_that_an_operator_has_made_by_hand_is_settled(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.new_buyer()
-    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    buyer = platform.new_buyer()
+    booking = (await buyer.bought(*await any_seat(platform)))["id"]
     await platform.provider.will("decline", "refund", booking, times=3)
     refund = await accepted(buyer, booking)
     await eventually(lambda: needs_attention(buyer, booking), within=40)
@@ -282,8 +283,8 @@ async def test_a_refund_that_an_operator_has_made_by_hand_is_settled(platform: P
 async def test_a_refund_paid_elsewhere_is_not_repeated_by_a_late_notification(
     platform: PlatformClient,
 ) -> None:
-    event, buyer = await platform.event(), platform.new_buyer()
-    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    buyer = platform.new_buyer()
+    booking = (await buyer.bought(*await any_seat(platform)))["id"]
     await platform.provider.will("decline", "refund", booking, times=3)
     refund = await accepted(buyer, booking)
     await eventually(lambda: needs_attention(buyer, booking), within=40)
@@ -302,8 +303,8 @@ async def test_a_refund_paid_elsewhere_is_not_repeated_by_a_late_notification(
 
 
 async def test_a_cancel_in_the_temporal_ui_does_not_stop_a_refund(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.new_buyer()
-    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    buyer = platform.new_buyer()
+    booking = (await buyer.bought(*await any_seat(platform)))["id"]
     await platform.provider.will("processing", "refund", booking)
     refund = await accepted(buyer, booking)
     [pending] = await eventually(lambda: platform.provider.refunds(booking))

@@ -18,6 +18,7 @@ from tests.pace import watch
 from tests.platform_client import PlatformClient
 from tests.provider_settings import webhook_secret
 from tests.scale import FULL
+from tests.scenarios.any_seat import any_seat
 from tests.scenarios.test_answers import hanging
 from tests.waiting import eventually
 from tests.webhooks import kept, message, post, signature
@@ -43,7 +44,7 @@ async def test_a_webhook_completes_a_payment_that_the_saga_would_have_asked_abou
     platform: PlatformClient, settings: Settings
 ) -> None:
     buyer = platform.new_buyer()
-    booking = await buyer.held(await platform.event(), "A-1-1")
+    booking = await buyer.held(*await any_seat(platform))
     answer = await buyer.pay(booking, CARD_WITH_3DS)
     await eventually(lambda: platform.provider.calls(booking, "retrieve"))  # now it waits for twice as long
 
@@ -62,7 +63,7 @@ async def test_a_webhook_completes_a_payment_that_the_saga_would_have_asked_abou
 
 
 async def test_a_payment_without_a_challenge_is_not_slowed_down_by_its_webhooks(platform: PlatformClient) -> None:
-    booking = (await platform.new_buyer().bought(await platform.event(), "A-1-1"))["id"]
+    booking = (await platform.new_buyer().bought(*await any_seat(platform)))["id"]
 
     async def all_told() -> bool:
         told = await platform.provider.messages(booking)
@@ -74,8 +75,8 @@ async def test_a_payment_without_a_challenge_is_not_slowed_down_by_its_webhooks(
 
 @pytest.mark.parametrize("seed", range(3 if FULL else 1))
 async def test_doubled_delayed_and_reordered_webhooks_sell_once(platform: PlatformClient, seed: int) -> None:
-    buyer, event = platform.new_buyer(), await platform.event()
-    booking = await buyer.held(event, "A-1-1")
+    buyer = platform.new_buyer()
+    booking = await buyer.held(*await any_seat(platform))
     await platform.provider.send(booking, double=1, delay_seconds=3, seed=seed)
     answer = await buyer.pay(booking, CARD_WITH_3DS)
     await platform.provider.act(answer.json()["next_action"]["url"], "approve")
