@@ -12,6 +12,7 @@ from audit.run import audit
 from tests.buyer import CARD_WITH_3DS, DECLINED_CARD, Buyer
 from tests.platform_client import PlatformClient
 from tests.scale import sample
+from tests.scenarios.any_seat import any_seat
 from tests.waiting import eventually, in_time
 
 
@@ -69,11 +70,11 @@ async def test_a_reset_booking_keeps_no_place_that_it_has_given_up(
 
 
 async def test_a_reset_of_a_sold_booking_keeps_its_places(platform: PlatformClient) -> None:
-    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
-    booking = await buyer.held(event, "A-1-1")
+    (event, seat), buyer, key = await any_seat(platform), platform.new_buyer(), str(uuid4())
+    booking = await buyer.held(event, seat)
     assert (await buyer.pay(booking, key=key)).status_code == 200
     await end(platform, booking)
-    assert await platform.sold(event, "A-1-1")
+    assert await platform.sold(event, seat)
     again = await buyer.pay(booking, key=key)
     assert (again.status_code, again.json()["status"]) == (200, "confirmed")
 
@@ -95,8 +96,8 @@ async def test_a_reset_while_a_refund_is_pending_leaves_the_audit_clean(platform
 
 
 async def test_a_reset_in_3d_secure_undoes_the_payment_and_its_key_says_so(platform: PlatformClient) -> None:
-    event, buyer, declined, key = await platform.event(), platform.new_buyer(), str(uuid4()), str(uuid4())
-    booking = await buyer.held(event, "A-1-1")
+    (event, seat), buyer, declined, key = await any_seat(platform), platform.new_buyer(), str(uuid4()), str(uuid4())
+    booking = await buyer.held(event, seat)
     assert (await buyer.pay(booking, DECLINED_CARD, key=declined)).status_code == 402
     assert (await buyer.pay(booking, CARD_WITH_3DS, key=key)).status_code == 202
     await end(platform, booking)
@@ -105,7 +106,7 @@ async def test_a_reset_in_3d_secure_undoes_the_payment_and_its_key_says_so(platf
         answer = await buyer.pay(booking, method, key=each)
         assert answer.json()["type"].endswith("/booking-failed"), answer.text
     assert await platform.provider.kept(booking) == 0
-    assert (await platform.new_buyer().hold(event, "A-1-1")).status_code == 201
+    assert (await platform.new_buyer().hold(event, seat)).status_code == 201
 
 
 @pytest.mark.thorough  # a reset refund is replayed from tests/histories, too
