@@ -176,6 +176,7 @@ async def test_the_tickets_of_a_quote_add_up_after_a_refund_in_the_dashboard(pla
     assert [(each["amount"], each["fee"]) for each in quote["tickets"]] == [(4500, 0), (3500, 0)]
 
 
+@pytest.mark.thorough  # a first try learns the same above, and test_refund_notifications.py retries one that waits
 async def test_a_refund_that_waits_goes_on_with_what_the_dashboard_has_left(platform: PlatformClient) -> None:
     buyer, booking = await bought_one(platform)
     await platform.provider.will("decline", "refund", booking["id"], times=3)

@@ -232,6 +232,7 @@ async def test_a_refund_that_cannot_be_made_again_needs_attention_and_is_shown_s
     await platform.refund_saga(refund).execute_update("operate", "retry")
 
     await is_shown_as(platform, buyer, booking, "succeeded", "refunded", 4000, 4000)
+    assert await platform.provider.kept(booking["id"]) == 0
 
 
 def charge_refunded(intent: str) -> bytes:

@@ -242,7 +242,7 @@ async def is_seen_to_wait(platform: PlatformClient, refund: str) -> None:
     await eventually(is_shown)
 
 
-@pytest.mark.thorough  # test_provider_refunds.py retries one, and the next test looks for it in Temporal
+@pytest.mark.thorough  # test_refund_notifications.py retries one, and the next test looks for it in Temporal
 async def test_a_refund_that_keeps_failing_waits_for_an_operator_to_retry_it(
     platform: PlatformClient,
 ) -> None:
