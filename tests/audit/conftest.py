@@ -20,7 +20,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.elasticsearch import EventSearch
-from adapters.kafka.client import CONSUMER_GROUPS, PARTITIONS, Publisher, dead_letters
+from adapters.kafka.client import CONSUMER_GROUPS, Publisher, dead_letters
 from adapters.payment.stripe.gateway import StripeGateway
 from adapters.redis.seat_locks import SeatLocks
 from audit.connections import Connections
@@ -32,7 +32,7 @@ from db.engine import open_engine
 from sandbox.testing import API_KEY, SandboxProcess
 from stack import Stack
 from temporal.connection import connect
-from tests.audit.harness import Harness, on_sale
+from tests.audit.harness import PARTITIONS, Harness, on_sale
 from tests.own_redis import own_redis
 
 SERVICES: tuple[Service, ...] = ("reservation", "payment", "catalogue", "analytics")

@@ -6,6 +6,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
+
 from adapters.kafka.client import dead_letters
 from db.outbox import append
 from domain.domain_events import EventCancelled, EventPublished, SectionOnSale, Venue
@@ -33,6 +35,7 @@ async def test_a_sale_that_analytics_missed_is_found_when_it_commits_before_its_
     assert await harness.finds() == {(HEARS, str(booking.id))}
 
 
+@pytest.mark.thorough  # the next sale was published just now, too
 async def test_the_audit_waits_for_a_recent_sale(harness: Harness) -> None:
     await harness.bought("A-1-1")
     told = await harness.relay()

@@ -13,6 +13,7 @@ from domain.bookings import Booking
 from domain.exchanges import LIVE, Exchange, ExchangeRequest, ExchangeState
 from domain.money import Money
 from tests.audit.harness import Harness, step
+from tests.scale import sample
 
 PLACES, STATES = "places belong to live bookings", "states follow from domain events"
 OWED, ONCE, OWNER = "money taken is money owed", "a booking is paid once", "a seat has one owner"
@@ -67,6 +68,7 @@ async def charge(harness: Harness, booking: str) -> None:
     await step(harness.money().capture_difference, payment)
 
 
+@pytest.mark.thorough  # tests/scenarios/test_exchange.py ends with an audit of exchanged seats
 async def test_a_seat_that_is_exchanged_breaks_nothing(harness: Harness) -> None:
     await exchanged(harness)
     told = await harness.relay()
@@ -83,7 +85,7 @@ async def test_an_exchange_without_a_workflow_is_found_but_its_new_seat_is_no_vi
     assert await harness.finds() == {(UNFINISHED, str(booking.id))}
 
 
-@pytest.mark.parametrize("state", LIVE)
+@pytest.mark.parametrize("state", sample(LIVE, 1, of="live exchanges"))
 async def test_an_exchange_that_never_ends_is_found_wherever_it_stands(harness: Harness, state: ExchangeState) -> None:
     booking, _ = await begun(harness)
     await harness.saga(booking)

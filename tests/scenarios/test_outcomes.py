@@ -21,6 +21,7 @@ from tests.buyer import CARD_WITH_3DS, DECLINED_CARD, Buyer
 from tests.http_client import http_client
 from tests.platform_client import PlatformClient
 from tests.proofs import prove_address
+from tests.scenarios.any_seat import any_seat
 from tests.waiting import eventually
 from tests.workers.outside import Read, reading
 
@@ -219,7 +220,7 @@ async def test_a_mail_speaks_the_language_of_its_reader(
 ) -> None:
     changed = await platform.http.patch("/v1/me", json={"language": "de"}, headers=buyer.headers)
     assert changed.status_code == 200, changed.text
-    await buyer.bought(await platform.event(), "A-1-1")
+    await buyer.bought(*await any_seat(platform))
     [mail] = await eventually(lambda: mails_to(mailbox, buyer.email), within=WITHIN)
     assert mail["Subject"].startswith("Ihre Tickets für ")
     assert "Insgesamt bezahlt: 50,00\xa0EUR" in mail["Text"]
@@ -229,7 +230,7 @@ async def test_a_mail_speaks_the_language_of_its_reader(
 async def test_an_unpaid_declined_or_cancelled_booking_sends_no_mail(
     platform: PlatformClient, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
 ) -> None:
-    booking = await buyer.held(await platform.event(), "A-1-1")
+    booking = await buyer.held(*await any_seat(platform))
     assert (await buyer.pay(booking, DECLINED_CARD)).status_code == 402
     assert (await buyer.cancel(booking)).status_code == 200
     await all_is_told(settings, booking, "notification")
@@ -240,7 +241,7 @@ async def test_a_mail_to_an_unknown_person_is_skipped_and_delays_no_other(
     platform: PlatformClient, buyer: Registered, mailbox: httpx2.AsyncClient, settings: Settings
 ) -> None:
     event = await platform.event()
-    forgotten = [(await platform.new_buyer().bought(event, f"A-1-{number}"))["id"] for number in range(1, 5)]
+    forgotten = [(await platform.new_buyer().bought(event, f"A-1-{number}"))["id"] for number in range(1, 3)]
     booking = (await buyer.bought(event, "A-2-1"))["id"]
 
     for each in (*forgotten, booking):
@@ -252,7 +253,7 @@ async def test_a_mail_to_an_unknown_person_is_skipped_and_delays_no_other(
 
 
 async def test_search_finds_a_published_event_and_a_cancelled_one_is_not_on_sale(
-    platform: PlatformClient, buyer: Registered
+    platform: PlatformClient,
 ) -> None:
     event = await platform.event()
     name = (await platform.http.get(f"/v1/events/{event}")).json()["name"]
@@ -290,7 +291,7 @@ async def test_a_sale_is_counted_once_and_stays_so(platform: PlatformClient, set
 async def test_kafka_has_all_domain_events_of_a_booking_in_order(
     platform: PlatformClient, buyer: Registered, settings: Settings
 ) -> None:
-    booking = await buyer.held(await platform.event(), "A-1-1")
+    booking = await buyer.held(*await any_seat(platform))
     assert (await buyer.pay(booking, DECLINED_CARD)).status_code == 402
     assert (await buyer.pay(booking)).status_code == 200
 

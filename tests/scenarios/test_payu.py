@@ -8,12 +8,14 @@ from uuid import uuid4
 
 import httpx2
 import orjson
+import pytest
 
 from adapters.payment.payu.signatures import HEADER
 from sandbox.payu.messages import signature
 from tests.buyer import Buyer
 from tests.payu_buyer import PayUBuyer
 from tests.platform_client import PlatformClient
+from tests.scenarios.any_seat import any_seat
 from tests.waiting import eventually
 
 SLOWLY = 60
@@ -66,9 +68,10 @@ async def test_a_buyer_who_pays_at_payu_gets_the_tickets(platform: PlatformClien
     assert (known["face"], known["state"], known["captured"]) == ("payu", "captured", 10000)
 
 
+@pytest.mark.thorough  # the table of tests/providers has a buyer who walks away at each provider
 async def test_a_buyer_who_leaves_payus_page_may_pay_again_after_the_window(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
-    booking = await buyer.held(await platform.event(), "A-1-1")
+    booking = await buyer.held(*await any_seat(platform))
     page = await sent_to_payu(buyer, booking)
     await asyncio.to_thread(page.pay, "3ds")
     await is_held_again(buyer, booking)
@@ -79,7 +82,7 @@ async def test_a_buyer_who_leaves_payus_page_may_pay_again_after_the_window(plat
 
 async def test_a_buyer_who_cancels_while_on_payus_page_pays_nothing(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
-    booking = await buyer.held(await platform.event(), "A-1-1")
+    booking = await buyer.held(*await any_seat(platform))
     page = await sent_to_payu(buyer, booking)
     assert (await buyer.cancel(booking)).json()["status"] == "cancelled"
     assert await asyncio.to_thread(page.look) == "There is nothing left to pay here"
@@ -88,7 +91,7 @@ async def test_a_buyer_who_cancels_while_on_payus_page_pays_nothing(platform: Pl
 
 async def test_a_payment_method_is_chosen_at_payu_and_not_in_the_request(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
-    booking = await buyer.held(await platform.event(), "A-1-1")
+    booking = await buyer.held(*await any_seat(platform))
     answer = await order(buyer, booking, payment_method="TOKC_KPNZVSLJUNR4DHF5NPVKDPJGMX7")
     assert (answer.status_code, answer.json()["field"]) == (422, "payment_method")
     assert await buyer.status(booking) == "held"
@@ -99,7 +102,7 @@ async def test_a_buyer_who_pays_and_closes_the_browser_is_confirmed_by_notificat
     platform: PlatformClient,
 ) -> None:
     buyer = platform.new_buyer()
-    booking = await buyer.held(await platform.event(), "A-1-1")
+    booking = await buyer.held(*await any_seat(platform))
     page = await sent_to_payu(buyer, booking)
     await asyncio.to_thread(page.pay, "approved")
     await buyer.ends_as(booking, "confirmed", within=SLOWLY)
@@ -114,7 +117,7 @@ async def test_a_buyer_who_pays_and_closes_the_browser_is_confirmed_by_notificat
 
 async def test_a_forged_notification_is_refused_and_changes_nothing(platform: PlatformClient) -> None:
     buyer = platform.new_buyer()
-    booking = await buyer.held(await platform.event(), "A-1-1")
+    booking = await buyer.held(*await any_seat(platform))
     await sent_to_payu(buyer, booking)
     (order_,) = await platform.provider.intents(booking)
     body = orjson.dumps({"order": {"orderId": order_["id"], "status": "COMPLETED"}})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.platform_client import PlatformClient
+from tests.scale import sample
+from tests.scenarios.any_seat import any_seat
 
 FAULTS = (
     "429",
@@ -18,12 +20,12 @@ FAULTS = (
 )
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", sample(FAULTS, 1, of="faults of an undo"))
 async def test_a_capture_with_a_lost_response_is_refunded_despite_refund_faults(
     platform: PlatformClient, fault: str
 ) -> None:
-    event, buyer = await platform.event(), platform.new_buyer()
-    booking = await buyer.held(event, "A-1-1")
+    (event, seat), buyer = await any_seat(platform), platform.new_buyer()
+    booking = await buyer.held(event, seat)
     # Every response to the capture is lost until the saga gives up; a webhook may cause one of the polls.
     await platform.provider.will("reset_after", "capture", booking)
     await platform.provider.will("500_before", "retrieve", booking, times=4)
@@ -33,7 +35,7 @@ async def test_a_capture_with_a_lost_response_is_refunded_despite_refund_faults(
 
     await buyer.ends_as(booking, "failed", within=60)
     assert await platform.provider.kept(booking) == 0
-    assert await platform.seat(event, "A-1-1") == "available"
+    assert await platform.seat(event, seat) == "available"
 
 
 async def test_an_undo_that_keeps_failing_waits_for_an_operator_to_retry_it(platform: PlatformClient) -> None:

@@ -1,4 +1,7 @@
-"""Money that the provider gives back without our request counts, and what is left goes back to the buyer."""
+"""Money that the provider gives back without our request counts, and what is left goes back to the buyer.
+
+How a test leaves its booking is audited at the module's end, as everywhere; an audit of its own is for a state before.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from domain.identity import Role
 from tests.buyer import Buyer
 from tests.conftest import TEST_SETTINGS
 from tests.platform_client import PlatformClient
+from tests.scale import sample
+from tests.scenarios.any_seat import any_seat
 from tests.scenarios.test_exchange import bought
 from tests.scenarios.test_exchange_payments import exchange_is
 from tests.scenarios.test_refunds import accepted, becomes, needs_attention
@@ -21,6 +26,12 @@ from tests.waiting import eventually
 from tests.webhooks import rows
 
 ATTEMPTS = int(TEST_SETTINGS["SEATWRIGHT_COMPENSATION_ATTEMPTS"])
+
+
+async def bought_one(platform: PlatformClient) -> tuple[Buyer, dict[str, Any]]:
+    """A buyer, and a booking of one seat for 5000."""
+    buyer = platform.new_buyer()
+    return buyer, await buyer.bought(*await any_seat(platform))
 
 
 async def learned(buyer: Buyer, booking: str, refunded: int) -> None:
@@ -63,7 +74,7 @@ async def shown(buyer: Buyer, booking: dict[str, Any]) -> list[tuple[str, int, s
 
 
 async def test_a_refund_in_the_dashboard_is_learned_by_webhook_and_the_rest_goes_back(platform: PlatformClient) -> None:
-    _, buyer, booking = await bought(platform, "A-1-1")
+    buyer, booking = await bought_one(platform)
 
     await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=0)
 
@@ -80,11 +91,10 @@ async def test_a_refund_in_the_dashboard_is_learned_by_webhook_and_the_rest_goes
     await becomes(buyer, booking["id"], "refunded")
     assert (await buyer.booking(booking["id"]))["refunded"] == 5000
     assert await platform.provider.kept(booking["id"]) == 0
-    await platform.assert_audit_is_clean()
 
 
 async def test_without_its_webhook_it_is_learned_before_the_money_goes_back(platform: PlatformClient) -> None:
-    _, buyer, booking = await bought(platform, "A-1-1")
+    buyer, booking = await bought_one(platform)
     await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=1)
 
     await accepted(buyer, booking["id"])
@@ -95,10 +105,9 @@ async def test_without_its_webhook_it_is_learned_before_the_money_goes_back(plat
     assert await platform.provider.kept(booking["id"]) == 0
     codes = rows(platform.settings, "SELECT amount, code FROM refunds WHERE booking_id = %s", booking["id"])
     assert sorted(codes, key=str) == [(1000, "by_provider"), (4000, None)]
-    await platform.assert_audit_is_clean()
 
 
-@pytest.mark.parametrize("drop", [0, 1])
+@pytest.mark.parametrize("drop", sample([0, 1], 1, of="webhooks of a refund of everything"))
 async def test_where_nothing_is_left_the_tickets_are_void_and_nothing_waits(
     platform: PlatformClient, drop: float
 ) -> None:
@@ -110,7 +119,6 @@ async def test_where_nothing_is_left_the_tickets_are_void_and_nothing_waits(
     await becomes(buyer, booking["id"], "refunded")
     assert (await buyer.booking(booking["id"]))["refunded"] == 10000
     assert await platform.provider.kept(booking["id"]) == 0
-    await platform.assert_audit_is_clean()
 
 
 async def test_a_part_is_refunded_in_full_as_long_as_enough_is_left(platform: PlatformClient) -> None:
@@ -123,7 +131,6 @@ async def test_a_part_is_refunded_in_full_as_long_as_enough_is_left(platform: Pl
     assert (await accepted(buyer, booking["id"], second))["amount"] == 4000
     await becomes(buyer, booking["id"], "refunded")
     assert await platform.provider.kept(booking["id"]) == 0
-    await platform.assert_audit_is_clean()
 
 
 async def all_told(platform: PlatformClient, booking: str) -> bool:
@@ -131,7 +138,7 @@ async def all_told(platform: PlatformClient, booking: str) -> bool:
 
 
 async def test_a_second_refund_in_the_dashboard_is_learned_while_the_first_is(platform: PlatformClient) -> None:
-    _, buyer, booking = await bought(platform, "A-1-1")
+    buyer, booking = await bought_one(platform)
     id = booking["id"]
     asked = len(await platform.provider.calls(id, "retrieve"))
     with psycopg.connect(secret(platform.settings.postgres_admin_dsn), dbname="seatwright_payment") as busy:
@@ -146,7 +153,6 @@ async def test_a_second_refund_in_the_dashboard_is_learned_while_the_first_is(pl
         await eventually(partial(all_told, platform, id))
         busy.rollback()
     await learned(buyer, id, 1500)
-    await platform.assert_audit_is_clean()
 
 
 async def test_a_refund_in_the_dashboard_is_learned_while_a_refund_of_ours_is_pending(platform: PlatformClient) -> None:
@@ -159,7 +165,6 @@ async def test_a_refund_in_the_dashboard_is_learned_while_a_refund_of_ours_is_pe
     await platform.provider.decide(pending, "succeeded")
     await becomes(buyer, booking["id"], "partially_refunded")
     await learned(buyer, booking["id"], 6000)
-    await platform.assert_audit_is_clean()
 
 
 async def test_the_tickets_of_a_quote_add_up_after_a_refund_in_the_dashboard(platform: PlatformClient) -> None:
@@ -171,8 +176,9 @@ async def test_the_tickets_of_a_quote_add_up_after_a_refund_in_the_dashboard(pla
     assert [(each["amount"], each["fee"]) for each in quote["tickets"]] == [(4500, 0), (3500, 0)]
 
 
+@pytest.mark.thorough  # a first try learns the same above, and test_refund_notifications.py retries one that waits
 async def test_a_refund_that_waits_goes_on_with_what_the_dashboard_has_left(platform: PlatformClient) -> None:
-    _, buyer, booking = await bought(platform, "A-1-1")
+    buyer, booking = await bought_one(platform)
     await platform.provider.will("decline", "refund", booking["id"], times=3)
     refund = await accepted(buyer, booking["id"])
     await eventually(lambda: needs_attention(buyer, booking["id"]), within=40)
@@ -181,11 +187,11 @@ async def test_a_refund_that_waits_goes_on_with_what_the_dashboard_has_left(plat
     await becomes(buyer, booking["id"], "refunded")
     assert (await buyer.booking(booking["id"]))["refunded"] == 5000
     assert await platform.provider.kept(booking["id"]) == 0
-    await platform.assert_audit_is_clean()
 
 
+@pytest.mark.thorough  # in test_refunds.py the ledger has a resolved refund once
 async def test_what_an_operator_resolves_is_not_counted_twice_with_its_webhook(platform: PlatformClient) -> None:
-    _, buyer, booking = await bought(platform, "A-1-1")
+    buyer, booking = await bought_one(platform)
     await platform.provider.will("decline", "refund", booking["id"], times=3)
     refund = await accepted(buyer, booking["id"])
     await eventually(lambda: needs_attention(buyer, booking["id"]), within=40)
@@ -194,7 +200,6 @@ async def test_what_an_operator_resolves_is_not_counted_twice_with_its_webhook(p
     await platform.refund_saga(refund["id"]).execute_update("operate", "resolve")
     await becomes(buyer, booking["id"], "refunded")
     assert (await buyer.booking(booking["id"]))["refunded"] == 5000
-    await platform.assert_audit_is_clean()
 
 
 async def test_a_cancelled_event_is_not_stranded_by_a_refund_in_the_dashboard(platform: PlatformClient) -> None:
@@ -212,7 +217,7 @@ async def test_a_cancelled_event_is_not_stranded_by_a_refund_in_the_dashboard(pl
 
 
 async def test_support_sees_in_the_timeline_what_the_provider_gave_back(platform: PlatformClient) -> None:
-    _, buyer, booking = await bought(platform, "A-1-1")
+    buyer, booking = await bought_one(platform)
     await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=0)
     await learned(buyer, booking["id"], 1000)
     answer = await platform.new_buyer(Role.SUPPORT).get(f"/v1/bookings/{booking['id']}/timeline")
@@ -222,6 +227,7 @@ async def test_support_sees_in_the_timeline_what_the_provider_gave_back(platform
     assert "booking.refunded_by_provider" in [each["type"] for each in timeline["domain_events"]]
 
 
+@pytest.mark.thorough  # the next test gives back the same money in two parts
 async def test_a_failed_exchanges_money_in_the_dashboard_is_no_refund_of_the_booking(platform: PlatformClient) -> None:
     _, buyer, booking = await bought(platform, "B-1-1", "B-1-2")
     await resolved_exchange(platform, buyer, booking)
@@ -230,7 +236,6 @@ async def test_a_failed_exchanges_money_in_the_dashboard_is_no_refund_of_the_boo
     assert await shown(buyer, booking) == [("buyer", 8000, "succeeded")]
     assert (await buyer.booking(booking["id"]))["refunded"] == 8000
     assert await platform.provider.kept(booking["id"]) == 0
-    await platform.assert_audit_is_clean()
 
 
 async def test_after_such_an_exchange_single_tickets_give_back_their_whole_price(platform: PlatformClient) -> None:
@@ -239,6 +244,8 @@ async def test_after_such_an_exchange_single_tickets_give_back_their_whole_price
     for ticket, status in zip(booking["tickets"], ("partially_refunded", "refunded"), strict=True):
         assert (await accepted(buyer, booking["id"], ticket["id"]))["amount"] == 4000
         await becomes(buyer, booking["id"], status)
-        await platform.assert_audit_is_clean()
+        if status == "partially_refunded":
+            await platform.assert_audit_is_clean()
+    assert await shown(buyer, booking) == [("buyer", 4000, "succeeded")] * 2
     assert (await buyer.booking(booking["id"]))["refunded"] == 8000
     assert await platform.provider.kept(booking["id"]) == 0

@@ -10,6 +10,8 @@ import pytest
 from domain.identity import Role
 from tests.buyer import Buyer
 from tests.platform_client import PlatformClient
+from tests.scale import sample
+from tests.scenarios.any_seat import any_seat
 from tests.scenarios.test_exchange import bought, exchanged, refused_as, ticket_of
 from tests.scenarios.test_refunds import accepted, becomes
 
@@ -54,7 +56,7 @@ async def test_a_refund_does_what_its_quote_says_and_the_quote_changes_nothing(p
     assert (refund["amount"], refund["fee"]) == (quote["amount"], quote["fee"])
 
 
-@pytest.mark.parametrize(("policy", "returns", "fee"), POLICIES)
+@pytest.mark.parametrize(("policy", "returns", "fee"), sample(POLICIES, 2, of="policies of an exchange"))
 async def test_an_exchange_for_a_cheaper_seat_obeys_the_refund_policy_as_quoted(
     platform: PlatformClient, policy: dict[str, int | None], returns: int, fee: int
 ) -> None:
@@ -73,7 +75,6 @@ async def test_an_exchange_for_a_cheaper_seat_obeys_the_refund_policy_as_quoted(
         [(returns, fee)] if returns else []
     )
     assert await platform.provider.kept(booking["id"]) == 5000 - returns
-    await platform.assert_audit_is_clean()
 
 
 async def test_no_exchange_makes_a_refund_cheaper(platform: PlatformClient) -> None:
@@ -94,17 +95,19 @@ async def test_a_dearer_seat_is_quoted_with_its_charge_and_needs_no_provider_for
     await nothing_has_changed(buyer, booking)
 
 
+TOO_LITTLE: list[tuple[int, list[str] | None, bool]] = [(4530, ["stripe"], True), (4549, ["stripe"], True)]
+ENOUGH: list[tuple[int, list[str] | None, bool]] = [
+    (4550, ["stripe"], False),
+    (4530, ["stripe", "payu"], False),
+    (4530, None, False),
+    (4500, ["stripe"], False),
+    (4470, ["stripe"], False),
+]
+
+
 @pytest.mark.parametrize(
     ("price", "providers", "refused"),
-    [
-        (4530, ["stripe"], True),
-        (4549, ["stripe"], True),
-        (4550, ["stripe"], False),
-        (4530, ["stripe", "payu"], False),
-        (4530, None, False),
-        (4500, ["stripe"], False),
-        (4470, ["stripe"], False),
-    ],
+    [*sample(TOO_LITTLE, 1, of="charges too small"), *sample(ENOUGH, 1, of="charges large enough")],
 )
 async def test_a_quote_offers_no_charge_that_no_provider_of_the_event_takes(
     platform: PlatformClient, price: int, providers: list[str] | None, refused: bool
@@ -130,7 +133,7 @@ async def test_what_is_impossible_is_refused_in_the_quote_as_it_would_be_when_do
     assert refused_as(await buyer.quote_refund(booking["id"])) == (409, "refund-not-allowed")
     assert refused_as(await buyer.quote_exchange(booking["id"], ticket, "B-1-1")) == (409, "exchange-not-allowed")
     assert refused_as(await platform.new_buyer().quote_refund(booking["id"])) == (404, "not-found")
-    held = await buyer.held(await platform.event(), "A-1-1")
+    held = await buyer.held(*await any_seat(platform))
     assert refused_as(await buyer.quote_refund(held)) == (409, "wrong-state")
     await nothing_has_changed(buyer, booking)
 

@@ -19,6 +19,7 @@ from db.engine import open_engine
 from sandbox.testing import ROOT
 from temporal.connection import connect
 from tests.provider_settings import stripe_settings
+from tests.scale import sample
 from tests.scenarios.reconciliation_harness import ReconciliationHarness, begin_well_before_midnight, today
 from tests.waiting import eventually
 from tests.webhooks import rows
@@ -79,14 +80,14 @@ async def test_the_command_prints_each_difference_and_leaves_with_1(
     assert "missing_" in printed
 
 
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        (("--day", "yesterday"), "--day"),
-        (("--day", str(datetime.now(UTC).date() + timedelta(days=2))), "--day"),
-        (("--provider", "paypal"), "--provider"),
-    ],
-)
+MISTAKES = [
+    (("--day", "yesterday"), "--day"),
+    (("--day", str(datetime.now(UTC).date() + timedelta(days=2))), "--day"),
+    (("--provider", "paypal"), "--provider"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "named"), sample(MISTAKES, 1, of="mistakes in reconcile"))
 async def test_a_mistake_in_the_command_is_named(
     stack_env: dict[str, str], arguments: tuple[str, ...], named: str
 ) -> None:

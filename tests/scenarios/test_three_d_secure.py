@@ -13,18 +13,24 @@ from adapters.redis.return_pauses import PAUSE
 from config.settings import Settings
 from tests.buyer import CARD, CARD_WITH_3DS, Buyer
 from tests.platform_client import PlatformClient
+from tests.scale import sample
+from tests.scenarios.any_seat import any_seat
 from tests.waiting import eventually
 from tests.webhooks import rows
 
 FORBID_TICKETS = "UPDATE bookings SET tickets_forbidden = true WHERE id = %s RETURNING version"
 REFUSED_AFTER_3DS = "pm_card_threeDSecureRequiredChargeDeclined"
+IN_VAIN = [
+    (CARD_WITH_3DS, "fail", "payment_intent_authentication_failure"),
+    (REFUSED_AFTER_3DS, "approve", "generic_decline"),
+]
 
 
 async def challenged(
     platform: PlatformClient, buyer: Buyer, method: str = CARD_WITH_3DS, *, key: str
 ) -> tuple[str, str]:
     """A booking with required action, and the address of the bank's page."""
-    booking = await buyer.held(await platform.event(), "A-1-1")
+    booking = await buyer.held(*await any_seat(platform))
     answer = await buyer.pay(booking, method, key=key)
     assert (answer.status_code, answer.json()["status"]) == (202, "action_required"), answer.text
     return booking, str(answer.json()["next_action"]["url"])
@@ -84,13 +90,7 @@ async def test_a_return_to_an_unknown_booking_is_refused(platform: PlatformClien
     assert answer.status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("method", "choice", "code"),
-    [
-        (CARD_WITH_3DS, "fail", "payment_intent_authentication_failure"),
-        (REFUSED_AFTER_3DS, "approve", "generic_decline"),
-    ],
-)
+@pytest.mark.parametrize(("method", "choice", "code"), sample(IN_VAIN, 1, of="3-D Secure in vain"))
 async def test_a_repeated_call_after_failed_three_d_secure_returns_the_same_code(
     platform: PlatformClient, method: str, choice: str, code: str
 ) -> None:
@@ -159,7 +159,7 @@ async def test_another_persons_payment_cannot_be_abandoned(platform: PlatformCli
     await buyer.cancel(booking)
 
 
-@pytest.mark.parametrize("fault", ["500_before", "timeout_after", "reset_before"])
+@pytest.mark.parametrize("fault", sample(["500_before", "timeout_after", "reset_before"], 1, of="faults of a void"))
 async def test_an_abandoned_payment_is_voided_despite_provider_faults(platform: PlatformClient, fault: str) -> None:
     buyer = platform.new_buyer()
     booking, _ = await challenged(platform, buyer, key=str(uuid4()))
@@ -191,6 +191,7 @@ async def test_a_payment_whose_money_began_to_go_back_is_undone_and_needs_no_ope
 ) -> None:
     buyer, key = platform.new_buyer(), str(uuid4())
     booking, url = await challenged(platform, buyer, key=key)
+    held = await buyer.booking(booking)
     # A task that returns the money does this first. If its worker dies then, the next run of the task goes forward.
     assert rows(settings, FORBID_TICKETS, booking, of="reservation")
 
@@ -199,14 +200,14 @@ async def test_a_payment_whose_money_began_to_go_back_is_undone_and_needs_no_ope
     await buyer.ends_as(booking, "failed")
     assert await platform.provider.kept(booking) == 0
     assert not await platform.provider.calls(booking, "capture")
-    assert await platform.seat((await buyer.booking(booking))["event_id"], "A-1-1") == "available"
+    assert await platform.seat(held["event_id"], held["seats"][0]) == "available"
 
 
 async def test_a_capture_that_meets_money_on_its_way_back_is_refunded_without_an_operator(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    event, buyer = await platform.event(), platform.new_buyer()
-    booking = await buyer.held(event, "A-1-1")
+    (event, seat), buyer = await any_seat(platform), platform.new_buyer()
+    booking = await buyer.held(event, seat)
     await platform.provider.will("slow", "capture", booking, delay_seconds=1)
     paying = asyncio.create_task(buyer.pay(booking))
     await eventually(lambda: platform.provider.in_flight(booking, "capture"), every=0.02)
@@ -217,4 +218,4 @@ async def test_a_capture_that_meets_money_on_its_way_back_is_refunded_without_an
     assert (answer.status_code, answer.json()["type"].rsplit("/", 1)[-1]) == (409, "booking-failed"), answer.text
     await buyer.ends_as(booking, "failed")
     assert await platform.provider.kept(booking) == 0
-    assert await platform.seat(event, "A-1-1") == "available"
+    assert await platform.seat(event, seat) == "available"

@@ -10,13 +10,14 @@ from contextlib import AsyncExitStack
 from domain.identity import Role
 from tests.buyer import DECLINED_CARD
 from tests.platform_client import PlatformClient
+from tests.scenarios.any_seat import any_seat
 from tests.scenarios.test_outcomes import register
 from tests.waiting import eventually, in_time
 
 
 async def test_a_buyer_follows_a_booking_to_its_end(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.new_buyer()
-    booking = await buyer.held(event, "A-1-1")
+    buyer = platform.new_buyer()
+    booking = await buyer.held(*await any_seat(platform))
     statuses: list[str] = []
 
     async def follow() -> None:
@@ -46,8 +47,8 @@ async def test_a_stream_ends_with_the_session_of_its_reader(platform: PlatformCl
 
 
 async def test_a_user_listens_to_a_few_bookings_at_a_time(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.new_buyer()
-    path = f"/v1/bookings/{await buyer.held(event, 'A-1-1')}/stream"
+    buyer = platform.new_buyer()
+    path = f"/v1/bookings/{await buyer.held(*await any_seat(platform))}/stream"
 
     async def listens() -> int:
         async with platform.http.stream("GET", path, headers=buyer.headers) as answer:
@@ -68,8 +69,8 @@ async def _is(got: Awaitable[int], wanted: int) -> bool:
 
 
 async def test_support_reads_every_step_and_a_buyer_may_not(platform: PlatformClient) -> None:
-    event, buyer, support = await platform.event(), platform.new_buyer(), platform.new_buyer(Role.SUPPORT)
-    booking = await buyer.held(event, "A-1-1")
+    buyer, support = platform.new_buyer(), platform.new_buyer(Role.SUPPORT)
+    booking = await buyer.held(*await any_seat(platform))
     await platform.provider.will("500_before", "capture", booking)
     await buyer.pay(booking, DECLINED_CARD)
     await buyer.pay(booking)
@@ -97,8 +98,8 @@ async def test_support_reads_every_step_and_a_buyer_may_not(platform: PlatformCl
 
 
 async def test_a_refund_that_the_provider_refuses_says_why_at_each_try(platform: PlatformClient) -> None:
-    event, buyer, support = await platform.event(), platform.new_buyer(), platform.new_buyer(Role.SUPPORT)
-    booking = (await buyer.bought(event, "A-1-1"))["id"]
+    buyer, support = platform.new_buyer(), platform.new_buyer(Role.SUPPORT)
+    booking = (await buyer.bought(*await any_seat(platform)))["id"]
     await platform.provider.will("500_before", "refund", booking, times=3)
     assert (await buyer.refund(booking)).status_code == 202
 
@@ -116,6 +117,5 @@ async def test_a_refund_that_the_provider_refuses_says_why_at_each_try(platform:
 
 
 async def test_a_stream_of_another_persons_booking_is_refused(platform: PlatformClient) -> None:
-    event = await platform.event()
-    booking = await platform.new_buyer().held(event, "A-1-1")
+    booking = await platform.new_buyer().held(*await any_seat(platform))
     assert (await platform.new_buyer().get(f"/v1/bookings/{booking}/stream")).status_code == 404

@@ -15,6 +15,7 @@ from adapters.internal.contacts import ContactsClient
 from adapters.kafka.client import RETRY_WAITS, Publisher, dead_letters, retries
 from adapters.kafka.subscriber import IncomingMessage, Partition
 from adapters.mail import MailServer
+from tests.scale import sample
 from tests.waiting import eventually
 from tests.workers.conftest import MakeTopic
 from tests.workers.mail_server import LATE, SILENCE, MoodyServer, moody_server
@@ -123,7 +124,10 @@ async def subscription(
     await contacts.close()
 
 
-@pytest.mark.parametrize("mood", ["later", "full", "silent", "hangup", "broken"])
+OUT_OF_REACH = ["later", "full", "hangup", "broken"]
+
+
+@pytest.mark.parametrize("mood", ["silent", *sample(OUT_OF_REACH, 1, of="recipients out of reach")])
 async def test_a_recipient_who_cannot_be_reached_delays_no_other(
     mood: str,
     subscription: Subscription,
@@ -143,7 +147,13 @@ async def test_a_recipient_who_cannot_be_reached_delays_no_other(
     assert [moody.received.count(people.addresses[str(person)]) for person in good] == [1] * 20
 
 
-@pytest.mark.parametrize(("mood", "copies"), [("slow", 2), ("deaf", 1 + MAX_UNCONFIRMED)])
+@pytest.mark.parametrize(
+    ("mood", "copies"),
+    [
+        ("slow", 2),
+        pytest.param("deaf", 1 + MAX_UNCONFIRMED, marks=pytest.mark.thorough),  # so ends the test of a mail in doubt
+    ],
+)
 async def test_a_server_that_accepts_a_mail_late_or_silently_gets_few_copies(
     mood: str,
     copies: int,
@@ -172,7 +182,7 @@ async def test_a_server_that_accepts_a_mail_late_or_silently_gets_few_copies(
     assert moody.received.count(people.addresses[str(person)]) == copies
 
 
-@pytest.mark.parametrize("mood", ["silent", "stuck"])
+@pytest.mark.parametrize("mood", sample(["silent", "stuck"], 1, of="servers that keep a member waiting"))
 async def test_a_member_that_leaves_ends_its_wait_and_the_mail_arrives_once(
     mood: str,
     subscription: Subscription,
@@ -256,7 +266,7 @@ async def test_a_mail_that_is_refused_for_a_while_arrives_once(
     assert moody.tries[people.addresses[str(person)]] == 3
 
 
-@pytest.mark.parametrize("mood", ["later", "broken"])
+@pytest.mark.parametrize("mood", sample(["later", "broken"], 1, of="mails put aside"))
 async def test_a_mail_that_never_arrives_is_put_aside_with_its_place_in_the_stream(
     mood: str, subscription: Subscription, people: People, moody: MoodyServer, bootstrap: str, publisher: Publisher
 ) -> None:

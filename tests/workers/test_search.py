@@ -84,13 +84,14 @@ SEARCHES: dict[str, tuple[SearchQuery, set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("search", SEARCHES)
-async def test_a_search_finds_the_events_that_match(search: str, catalogue: EventSearch) -> None:
-    query, expected = SEARCHES[search]
-    page = await catalogue.search(query)
-    assert set(names(page)) == expected
-    assert page.total == len(expected)
-    assert page.next_cursor is None
+async def test_a_search_finds_the_events_that_match(catalogue: EventSearch) -> None:
+    wrong: list[str] = []
+    for search, (query, expected) in SEARCHES.items():
+        page = await catalogue.search(query)
+        found = (set(names(page)), page.total, page.next_cursor)
+        if found != (expected, len(expected), None):
+            wrong.append(f"{search}: {found}")
+    assert not wrong, "\n".join(wrong)
 
 
 SORTS = {
@@ -100,18 +101,18 @@ SORTS = {
 }
 
 
-@pytest.mark.parametrize("sort", SORTS)
-async def test_pages_have_no_gaps_and_no_repetitions(sort: SearchSort, catalogue: EventSearch) -> None:
+async def test_pages_have_no_gaps_and_no_repetitions(catalogue: EventSearch) -> None:
     near = Place(latitude=UTRECHT.latitude, longitude=UTRECHT.longitude)
-    query = SearchQuery(sort=sort, near=near, radius_km=20_000, size=1)
-    found: list[str] = []
-    while True:
-        page = await catalogue.search(query)
-        found += names(page)
-        if page.next_cursor is None:
-            break
-        query = query.model_copy(update={"cursor": page.next_cursor})
-    assert found == SORTS[sort]
+    found: dict[SearchSort, list[str]] = {sort: [] for sort in SORTS}
+    for sort in SORTS:
+        query = SearchQuery(sort=sort, near=near, radius_km=20_000, size=1)
+        while True:
+            page = await catalogue.search(query)
+            found[sort] += names(page)
+            if page.next_cursor is None:
+                break
+            query = query.model_copy(update={"cursor": page.next_cursor})
+    assert found == SORTS
 
 
 async def test_a_result_has_everything_that_a_list_shows(catalogue: EventSearch) -> None:
@@ -132,13 +133,14 @@ async def test_a_choice_does_not_filter_its_own_facet(catalogue: EventSearch) ->
     assert facets == {"category": {"concert": 3, "dance": 1}, "city": {"Amsterdam": 1}, "currency": {"EUR": 1}}
 
 
-@pytest.mark.parametrize(
-    "cursor", ["x", "e30", "WyJwcmljZSIsMSwyLCJhIl0", "WyJyZWxldmFuY2UiLDFlOTk5LDIsImEiXQ", "W10", "W" * 400]
-)
-async def test_a_cursor_that_is_none_is_invalid(cursor: str, catalogue: EventSearch) -> None:
-    with pytest.raises(Refused) as refused:
-        await catalogue.search(SearchQuery(cursor=cursor))
-    assert refused.value.problem.type is ProblemType.INVALID_REQUEST
+NO_CURSORS = ["x", "e30", "WyJwcmljZSIsMSwyLCJhIl0", "WyJyZWxldmFuY2UiLDFlOTk5LDIsImEiXQ", "W10", "W" * 400]
+
+
+async def test_a_cursor_that_is_none_is_invalid(catalogue: EventSearch) -> None:
+    for cursor in NO_CURSORS:
+        with pytest.raises(Refused) as refused:
+            await catalogue.search(SearchQuery(cursor=cursor))
+        assert refused.value.problem.type is ProblemType.INVALID_REQUEST, cursor
 
 
 async def test_suggestions_complete_words_of_events_on_sale(catalogue: EventSearch) -> None:
