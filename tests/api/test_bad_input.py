@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from tests.api.conftest import Join
+from tests.api.conftest import ByToken
 from tests.api.people import problem
 
 HALF_A_PAIR = "\ud800"
@@ -88,9 +88,9 @@ ODD_BODIES: dict[str, tuple[bytes, int]] = {
 
 @pytest.mark.parametrize("wrong", BAD_EVENTS.values(), ids=BAD_EVENTS)
 async def test_a_bad_event_is_refused_by_field(
-    client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any], wrong: dict[str, Any]
+    client: httpx2.AsyncClient, by_token: ByToken, new_event: dict[str, Any], wrong: dict[str, Any]
 ) -> None:
-    organizer = await join("organizer")
+    organizer = by_token("organizer")
     answer = await _post(client, "/v1/events", new_event | wrong, organizer.headers)
     assert (answer.status_code, problem(answer)) == (422, "invalid-request")
     [error] = answer.json()["errors"]
