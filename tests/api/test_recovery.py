@@ -162,9 +162,10 @@ async def test_the_next_request_on_a_connection_does_not_reveal_whether_there_is
 ) -> None:
     person, (path, body) = await join(), REVEALING[kind]
     waits: list[float] = []
+    a_while_ago = "UPDATE mail_tokens SET created_at = now() - interval '1 hour' WHERE user_id = %s"
 
     async def next_waits(email: str) -> float:
-        superuser.execute("UPDATE mail_tokens SET created_at = now() - interval '1 hour'")
+        superuser.execute(a_while_ago, [person.id])
         await client.post(path, json={"email": email, **body})
         started = monotonic()
         await client.get("/livez")
