@@ -219,11 +219,11 @@ async def test_an_event_carries_the_clock_of_its_venue_beside_utc(
     assert (seen["starts_at"], seen["timezone"], seen["starts_at_local"]) == ("2030-05-01T19:30:00Z", zone, local)
 
 
-@pytest.mark.parametrize("zone", ["", "CEST+2", "europe/istanbul", "Europe/Atlantis", "../../etc/passwd", 3, "\x00"])
 async def test_a_zone_that_does_not_exist_is_refused_by_the_name_of_its_field(
-    client: httpx2.AsyncClient, by_token: ByToken, new_event: Body, zone: Any
+    client: httpx2.AsyncClient, by_token: ByToken, new_event: Body
 ) -> None:
     organizer = by_token("organizer")
-    refused = await client.post("/v1/events", json=new_event | {"timezone": zone}, headers=organizer.headers)
-    assert problem(refused) == "invalid-request"
-    assert [error["field"] for error in refused.json()["errors"]] == ["body.timezone"]
+    for zone in ("", "CEST+2", "europe/istanbul", "Europe/Atlantis", "../../etc/passwd", 3, "\x00"):
+        refused = await client.post("/v1/events", json=new_event | {"timezone": zone}, headers=organizer.headers)
+        assert problem(refused) == "invalid-request", zone
+        assert [error["field"] for error in refused.json()["errors"]] == ["body.timezone"], zone

@@ -179,15 +179,15 @@ async def test_a_form_that_reads_as_something_else_is_no_way_around_it(
     assert [answer.status_code for answer in answers] == [401] * 3 + [429] * 2
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
-        ("PUT", "/v1/me/password", {"password": "another battery staple"}),
-        ("POST", "/v1/me/second-factor", {}),
-        ("DELETE", "/v1/me/second-factor", {"code": "123456"}),
-        ("DELETE", "/v1/me", {}),
-    ],
-)
+ASKED_FOR_THE_PASSWORD: list[tuple[str, str, dict[str, str]]] = [
+    ("PUT", "/v1/me/password", {"password": "another battery staple"}),
+    ("POST", "/v1/me/second-factor", {}),
+    ("DELETE", "/v1/me/second-factor", {"code": "123456"}),
+    ("DELETE", "/v1/me", {}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), sample(ASKED_FOR_THE_PASSWORD, 2, of="asked for the password"))
 async def test_a_stolen_access_token_is_no_way_to_guess_the_password(
     strict: httpx2.AsyncClient, method: str, path: str, body: dict[str, str]
 ) -> None:
