@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from config.settings import settings
 
 
-async def seatwright(commands: Typer, stack_env: Mapping[str, str], *arguments: str) -> str:
-    """Run the command, which must succeed; returns its output."""
+async def seatwright(commands: Typer, stack_env: Mapping[str, str], *arguments: str, exit_code: int = 0) -> str:
+    """Run the command, which must end with this code; returns its output."""
 
     def run() -> str:
         with pytest.MonkeyPatch.context() as patch:
@@ -24,7 +24,7 @@ async def seatwright(commands: Typer, stack_env: Mapping[str, str], *arguments: 
                 result = CliRunner().invoke(commands, arguments)
             finally:
                 settings.cache_clear()
-        assert result.exit_code == 0, result.output
+        assert result.exit_code == exit_code, result.output
         return result.output
 
     return await asyncio.to_thread(run)

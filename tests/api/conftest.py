@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -10,13 +11,16 @@ import httpx2
 import psycopg
 import pytest
 
-from api.identity.demo_accounts import PASSWORD
+from api.auth.tokens import Principal
 from config.settings import Settings, secret
+from domain.identity import Role
 from tests.api.mails import MailBox
 from tests.api.people import Person, log_in
 from tests.http_client import http_client, patient_client
+from tests.tokens import access_tokens
 
 Join = Callable[..., Awaitable[Person]]
+ByToken = Callable[..., Person]
 
 
 @pytest.fixture
@@ -26,7 +30,23 @@ async def client(api_url: str) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @pytest.fixture
-def join(client: httpx2.AsyncClient) -> Join:
+def by_token(settings: Settings) -> ByToken:
+    """A new person with the roles given beside `customer`, who has a token and no account.
+
+    For tests in which a person acts and identity need not know them: to register and log in costs two hashes of a
+    password and a mail.
+    """
+    return partial(_with_a_token, settings)
+
+
+def _with_a_token(settings: Settings, *roles: str) -> Person:
+    user_id, given = uuid4(), frozenset({Role.CUSTOMER, *map(Role, roles)})
+    token = access_tokens(settings).issue(Principal(user_id, given, is_proven=True))
+    return Person(str(user_id), "", "", token, "")
+
+
+@pytest.fixture
+def join(client: httpx2.AsyncClient, settings: Settings) -> Join:
     """Registers a new person, with the roles given beside `customer`; the address is new if none is given."""
 
     async def joined(*roles: str, email: str | None = None) -> Person:
@@ -34,10 +54,8 @@ def join(client: httpx2.AsyncClient) -> Join:
         made = await client.post("/v1/users", json={"email": email, "password": password, "name": "Test Person"})
         assert made.status_code == 201, made.text
         if roles:
-            operator = await log_in(client, "operator@example.test", PASSWORD)
-            changed = await client.put(
-                f"/v1/users/{made.json()['id']}/roles", json={"roles": ["customer", *roles]}, headers=operator.headers
-            )
+            given, operator = {"roles": ["customer", *roles]}, _with_a_token(settings, "operator")
+            changed = await client.put(f"/v1/users/{made.json()['id']}/roles", json=given, headers=operator.headers)
             assert changed.status_code == 200, changed.text
         return await log_in(client, email, password)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 
 import httpx2
+import orjson
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,13 @@ async def log_in(client: httpx2.AsyncClient, email: str, password: str) -> Perso
     answer = await client.post("/v1/sessions", json={"email": email, "password": password})
     assert answer.status_code == 201, answer.text
     tokens = answer.json()
-    me = await client.get("/v1/me", headers={"Authorization": f"Bearer {tokens['access_token']}"})
-    return Person(me.json()["id"], email, password, tokens["access_token"], tokens["refresh_token"])
+    return Person(_subject(tokens["access_token"]), email, password, tokens["access_token"], tokens["refresh_token"])
+
+
+def _subject(token: str) -> str:
+    """Whose token it is, by its own word."""
+    claims = token.split(".")[1]
+    return str(orjson.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["sub"])
 
 
 def problem(answer: httpx2.Response) -> str:

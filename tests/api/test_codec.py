@@ -13,7 +13,7 @@ from temporalio.api.common.v1 import Payload
 
 from config.settings import Settings
 from temporal.encryption import data_converter
-from tests.api.conftest import Join
+from tests.api.conftest import ByToken
 from tests.api.people import problem
 from tests.platform_client import PlatformClient
 
@@ -26,8 +26,8 @@ async def sealed(settings: Settings, value: Any) -> dict[str, Any]:
     return {"payloads": [MessageToDict(payload)]}
 
 
-async def test_support_reads_what_is_sealed(client: httpx2.AsyncClient, join: Join, settings: Settings) -> None:
-    reader = await join("support")
+async def test_support_reads_what_is_sealed(client: httpx2.AsyncClient, by_token: ByToken, settings: Settings) -> None:
+    reader = by_token("support")
     answer = await client.post(DECODE, json=await sealed(settings, "because I say so"), headers=reader.headers)
     assert answer.status_code == 200, answer.text
     [payload] = answer.json()["payloads"]
@@ -36,9 +36,9 @@ async def test_support_reads_what_is_sealed(client: httpx2.AsyncClient, join: Jo
 
 
 async def test_every_payload_of_a_real_booking_can_be_read_by_an_operator(
-    client: httpx2.AsyncClient, join: Join, platform: PlatformClient
+    client: httpx2.AsyncClient, by_token: ByToken, platform: PlatformClient
 ) -> None:
-    event, buyer, operator = await platform.event(), platform.new_buyer(), await join("operator")
+    event, buyer, operator = await platform.event(), platform.new_buyer(), by_token("operator")
     booking = (await buyer.bought(event, "A-1-1"))["id"]
     history = await platform.saga(booking).fetch_history()
     found = _payloads(json.loads(history.to_json()))
@@ -49,8 +49,8 @@ async def test_every_payload_of_a_real_booking_can_be_read_by_an_operator(
     assert b"binary/encrypted" not in plain
 
 
-async def test_other_callers_read_nothing(client: httpx2.AsyncClient, join: Join, settings: Settings) -> None:
-    body, buyer = await sealed(settings, "because I say so"), await join("organizer")
+async def test_other_callers_read_nothing(client: httpx2.AsyncClient, by_token: ByToken, settings: Settings) -> None:
+    body, buyer = await sealed(settings, "because I say so"), by_token("organizer")
     anonymous = await client.post(DECODE, json=body)
     assert (anonymous.status_code, problem(anonymous)) == (401, "unauthenticated")
     other = await client.post(DECODE, json=body, headers=buyer.headers)
@@ -58,9 +58,9 @@ async def test_other_callers_read_nothing(client: httpx2.AsyncClient, join: Join
 
 
 async def test_who_has_read_is_written_down(
-    client: httpx2.AsyncClient, join: Join, settings: Settings, superuser: psycopg.Connection
+    client: httpx2.AsyncClient, by_token: ByToken, settings: Settings, superuser: psycopg.Connection
 ) -> None:
-    reader = await join("support")
+    reader = by_token("support")
     await client.post(DECODE, json=await sealed(settings, "because I say so"), headers=reader.headers)
     written = superuser.execute(
         "SELECT object FROM audit_log WHERE actor = %s AND action = 'payloads.decoded'", [f"user/{reader.id}"]
@@ -68,8 +68,8 @@ async def test_who_has_read_is_written_down(
     assert written.fetchall() == [("payloads/1",)]
 
 
-async def test_what_cannot_be_opened_is_refused(client: httpx2.AsyncClient, join: Join) -> None:
-    reader = await join("support")
+async def test_what_cannot_be_opened_is_refused(client: httpx2.AsyncClient, by_token: ByToken) -> None:
+    reader = by_token("support")
     strange = Payload(metadata={"encoding": b"binary/encrypted", "encryption-key-id": b"lost"}, data=b"x" * 40)
     for payload in (MessageToDict(strange), {"metadata": {"encoding": "no base64!"}}, {"data": "%"}):
         answer = await client.post(DECODE, json={"payloads": [payload]}, headers=reader.headers)

@@ -12,6 +12,7 @@ import pytest
 
 from stack import Stack
 from tests.platform_client import PlatformClient
+from tests.scale import sample
 
 
 def seatwright(stack: Stack, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -37,7 +38,7 @@ def test_what_is_set_by_hand_wins_over_the_stack(stack: Stack) -> None:
     assert "port 1" in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["serve", "work", "relay", "consume"])
+@pytest.mark.parametrize("verb", sample(["serve", "work", "relay", "consume"], 1, of="commands that serve"))
 def test_an_unknown_service_is_named_in_one_line(stack: Stack, verb: str) -> None:
     done = seatwright(stack, verb, "--only", "search,nonsense")
     assert done.returncode == 2

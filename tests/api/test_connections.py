@@ -203,19 +203,24 @@ SLOW: dict[str, tuple[list[bytes], int | None]] = {
 }
 
 
-@pytest.mark.parametrize(("parts", "status"), SLOW.values(), ids=SLOW)
-async def test_a_caller_who_does_not_go_on_is_left_in_time(parts: list[bytes], status: int | None) -> None:
+async def test_a_caller_who_does_not_go_on_is_left_in_time() -> None:
     async with serving() as door:
-        caller = await door.call()
-        sending = asyncio.create_task(caller.sends(*parts, pause=0.05))
-        answer = await caller.gets()
-        if answer and answer.status == 200:
-            answer = await caller.gets()
-        assert (answer.status if answer else None) == status
-        assert answer is None or answer.problem == "request-timeout"
-        assert await caller.is_closed()
-        sending.cancel()
+        left = await asyncio.gather(*(_left(door, parts) for parts, _ in SLOW.values()))
         await eventually(lambda: not door.connections)
+    assert dict(zip(SLOW, left, strict=True)) == {name: status for name, (_, status) in SLOW.items()}
+
+
+async def _left(door: Serving, parts: list[bytes]) -> int | None:
+    """The status with which a caller is left who sends these parts, and no more."""
+    caller = await door.call()
+    sending = asyncio.create_task(caller.sends(*parts, pause=0.05))
+    answer = await caller.gets()
+    if answer and answer.status == 200:
+        answer = await caller.gets()
+    assert answer is None or answer.problem == "request-timeout", parts
+    assert await caller.is_closed(), parts
+    sending.cancel()
+    return answer.status if answer else None
 
 
 async def test_a_caller_who_is_slow_but_in_time_is_served() -> None:

@@ -21,6 +21,7 @@ from domain.identity import Scope
 from tests.api.conftest import Join
 from tests.api.partners import PAGE, Partner, allow, bearer, consent_on, log_in_for, register, told
 from tests.api.people import Person, problem
+from tests.scale import sample
 from tests.waiting import eventually
 
 VERIFIER = "v" * 43
@@ -54,33 +55,32 @@ async def test_a_person_is_asked_once_and_then_logs_in_alone(join: Join, partner
     assert await asks(partner, other)
 
 
-@pytest.mark.parametrize(
-    ("wanted", "is_asked"),
-    [
-        ({}, False),
-        ({"scope": "openid"}, False),
-        ({"scope": "openid email"}, True),
-        ({"scope": "openid profile email bookings:read"}, True),
-        ({"prompt": "consent"}, True),
-        ({"prompt": "login consent"}, True),
-        ({"prompt": "login"}, False),
-    ],
-)
-async def test_the_page_asks_again_for_new_scopes_or_if_the_client_wants_it(
-    join: Join, partner: Partner, wanted: dict[str, str], is_asked: bool
-) -> None:
+WANTED: list[tuple[dict[str, str], bool]] = [
+    ({}, False),
+    ({"scope": "openid"}, False),
+    ({"scope": "openid email"}, True),
+    ({"scope": "openid profile email bookings:read"}, True),
+    ({"prompt": "consent"}, True),
+    ({"prompt": "login consent"}, True),
+    ({"prompt": "login"}, False),
+]
+
+
+async def test_the_page_asks_again_for_new_scopes_or_if_the_client_wants_it(join: Join, partner: Partner) -> None:
     person = await join()
     await partner.tokens_of(person, scope="openid profile")
-    assert await asks(partner, person, **{"scope": "openid profile"} | wanted) is is_asked
+    for wanted, is_asked in WANTED:
+        assert await asks(partner, person, **{"scope": "openid profile"} | wanted) is is_asked, wanted
 
 
-@pytest.mark.parametrize("scope", [" ", "   "])
-async def test_a_request_for_no_scope_at_all_is_refused(join: Join, partner: Partner, scope: str) -> None:
-    answer = await log_in_for(partner.http, await join(), partner.request(VERIFIER, scope=scope))
-    assert told(answer)["error"] == "invalid_scope"
+async def test_a_request_for_no_scope_at_all_is_refused(join: Join, partner: Partner) -> None:
+    person = await join()
+    for scope in (" ", "   "):
+        answer = await log_in_for(partner.http, person, partner.request(VERIFIER, scope=scope))
+        assert told(answer)["error"] == "invalid_scope"
 
 
-@pytest.mark.parametrize("scopes", [set[Scope](), {Scope.OPENID}])
+@pytest.mark.parametrize("scopes", sample([set[Scope](), {Scope.OPENID}], 1, of="few scopes"))
 async def test_a_person_is_asked_first_even_by_a_client_without_scopes(
     settings: Settings, client: httpx2.AsyncClient, join: Join, scopes: set[Scope]
 ) -> None:
@@ -100,7 +100,7 @@ async def test_what_is_allowed_later_comes_on_top(client: httpx2.AsyncClient, jo
     assert (consent["client_id"], consent["client"]) == (str(partner.id), "A <b>partner</b>")
 
 
-@pytest.mark.parametrize("redirect_uri", ["com.example.app:/back", "http://127.0.0.1/back"])
+@pytest.mark.parametrize("redirect_uri", sample(["com.example.app:/back", "http://127.0.0.1/back"], 1, of="apps"))
 async def test_an_app_that_another_can_pretend_to_be_asks_each_time(
     settings: Settings, client: httpx2.AsyncClient, join: Join, redirect_uri: str
 ) -> None:
@@ -138,7 +138,7 @@ async def logged_out(client: httpx2.AsyncClient, person: Person, partner: Partne
     return await client.delete("/v1/me/sessions", headers=person.headers)
 
 
-@pytest.mark.parametrize("end", [withdrawn, grant_ended, logged_out])
+@pytest.mark.parametrize("end", sample([withdrawn, grant_ended, logged_out], 1, of="ends of a client's access"))
 async def test_a_client_asks_again_after_its_person_has_ended_its_access(
     client: httpx2.AsyncClient, join: Join, partner: Partner, end: Callable[..., Awaitable[httpx2.Response]]
 ) -> None:
@@ -198,7 +198,7 @@ async def a_grant_goes_on(partner: Partner, person: Person) -> None:
     await partner.tokens_of(person)
 
 
-@pytest.mark.parametrize("left", [a_page_waits, a_code_is_unused, a_grant_goes_on])
+@pytest.mark.parametrize("left", sample([a_page_waits, a_code_is_unused, a_grant_goes_on], 1, of="what is left"))
 async def test_an_application_that_has_only_a_part_of_its_access_left_loses_it(
     client: httpx2.AsyncClient,
     join: Join,
@@ -265,7 +265,7 @@ async def _erased(client: httpx2.AsyncClient, person: Person) -> None:
     assert (await client.request("DELETE", "/v1/me", json=body, headers=person.headers)).status_code == 204
 
 
-@pytest.mark.parametrize("end", [_password_changed, _logged_out, _erased])
+@pytest.mark.parametrize("end", sample([_password_changed, _logged_out, _erased], 2, of="ends of log-ins"))
 async def test_a_page_that_waits_for_a_decision_ends_with_the_log_ins_of_its_person(
     client: httpx2.AsyncClient, join: Join, partner: Partner, end: Callable[..., Awaitable[None]]
 ) -> None:

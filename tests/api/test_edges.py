@@ -102,13 +102,13 @@ async def test_a_process_that_stops_under_load_answers_every_request(
             held.append(answer.status_code)
 
     async with http_client(url) as http:
-        buyers = [asyncio.create_task(buy(http)) for _ in range(8)]
-        await eventually(lambda: len(held) >= 20)
+        buyers = [asyncio.create_task(buy(http)) for _ in range(4)]
+        await eventually(lambda: len(held) >= 8)
         os.kill(pid, signal.SIGTERM)
         answer = await eventually(lambda: _draining(url))
         assert answer["status"] == "draining"
         so_far = len(held)
-        await eventually(lambda: len(held) >= so_far + 8)
+        await eventually(lambda: len(held) >= so_far + 4)
         turned_away.set()
         await asyncio.gather(*buyers)
     assert set(held) == {201}

@@ -81,13 +81,9 @@ async def at_best(port: int, request: bytes) -> tuple[int, float]:
 
 
 def call(method: str, target: str, body: bytes = b"", *, token: str = "", kind: str = JSON, more: str = "") -> bytes:
-    lines = [
-        f"{method} {target} HTTP/1.1", "Host: a", "Connection: close", f"Content-Type: {kind}",
-        f"Content-Length: {len(body)}", *([f"Authorization: Bearer {token}"] if token else []),
-    ]  # fmt: skip
-    return (
-        "\r\n".join([*lines, f"{more}\r\n" if more else "\r\n"]).encode().replace(b"\r\n\r\n\r\n", b"\r\n\r\n") + body
-    )
+    lines = [f"{method} {target} HTTP/1.1", "Host: a", "Connection: close", f"Content-Type: {kind}"]
+    lines += [f"Content-Length: {len(body)}", f"Authorization: Bearer {token}" if token else "", more]
+    return "\r\n".join([*filter(None, lines), "\r\n"]).encode() + body
 
 
 def nested(size: int, depth: int = 950) -> bytes:

@@ -18,6 +18,7 @@ from tests.api.conftest import Join
 from tests.api.people import Person, log_in, problem
 from tests.api.test_second_factor import complete, enrol
 from tests.http_client import http_client
+from tests.scale import sample
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:authlib")  # of the provider's
 
@@ -88,15 +89,15 @@ async def test_the_first_log_in_with_a_provider_makes_an_account_and_later_ones_
     assert (await browser.post("/v1/oauth/token", data=refreshed)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("registered", "spelling"),
-    [
-        ("ada-{}@example.test", "ADA-{}@EXAMPLE.TEST"),
-        ("ada-{}@b\u00fccher.example", "ada-{}@xn--bcher-kva.example"),
-        ("ada-{}@xn--bcher-kva.example", "ADA-{}@b\u00fccher.example"),
-        ("j\u00fcrgen-{}@example.test", "ju\u0308rgen-{}@example.test"),
-    ],
-)
+SPELLINGS = [
+    ("ada-{}@example.test", "ADA-{}@EXAMPLE.TEST"),
+    ("ada-{}@b\u00fccher.example", "ada-{}@xn--bcher-kva.example"),
+    ("ada-{}@xn--bcher-kva.example", "ADA-{}@b\u00fccher.example"),
+    ("j\u00fcrgen-{}@example.test", "ju\u0308rgen-{}@example.test"),
+]
+
+
+@pytest.mark.parametrize(("registered", "spelling"), sample(SPELLINGS, 1, of="spellings at a provider"))
 async def test_an_existing_account_is_linked_only_after_its_owner_has_logged_in(
     browser: httpx2.AsyncClient, provider: str, join: Join, registered: str, spelling: str
 ) -> None:
@@ -212,10 +213,13 @@ async def test_there_are_no_providers_but_those_in_the_settings(settings: Settin
         assert problem(await client.get(f"/v1/log-in/{name}")) == "not-found"
 
 
-@pytest.fixture(params=[None, b"[]", b"{}", b"<html>"], ids=["nothing", "a list", "too little", "no JSON"])
+ODD: dict[str, bytes | None] = {"nothing": None, "a list": b"[]", "too little": b"{}", "no JSON": b"<html>"}
+
+
+@pytest.fixture(params=sample(list(ODD), 2, of="odd providers"))
 async def odd_provider(request: pytest.FixtureRequest) -> AsyncIterator[str]:
     """The address of a provider that does not answer, or not as one does."""
-    body: bytes | None = request.param
+    body = ODD[request.param]
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

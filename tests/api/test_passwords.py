@@ -164,7 +164,7 @@ async def test_too_many_log_ins_at_once_are_refused_and_delay_no_other_request()
     crowd = [asyncio.ensure_future(check_password("correct horse battery", password_hash)) for _ in range(300)]
     turns = 0
     while not all(each.done() for each in crowd):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0 if turns <= 1000 else 0.05)  # a loop that turns for its own sake takes a core
         turns += 1
     answers = await asyncio.gather(*crowd, return_exceptions=True)
     refused = [answer for answer in answers if isinstance(answer, Refused)]

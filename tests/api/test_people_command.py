@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from uuid import uuid4
 
 import httpx2
 import psycopg
 
-from stack import Stack
+from cli.people import people_app
 from tests.api.conftest import Join
 from tests.api.people import log_in
 from tests.api.test_audit_log import entries
-from tests.api.test_command_line import seatwright
 from tests.api.test_second_factor import challenged, enrol
+from tests.command_line import seatwright
 
 
 async def test_the_first_operator_is_made_where_there_is_none(
-    client: httpx2.AsyncClient, join: Join, stack: Stack, superuser: psycopg.Connection
+    client: httpx2.AsyncClient, join: Join, stack_env: dict[str, str], superuser: psycopg.Connection
 ) -> None:
     person, other = await join(), await join()
-    given = await asyncio.to_thread(
-        seatwright, stack, "people", "roles", person.id, "--role", "customer", "--role", "operator"
-    )
-    assert given.returncode == 0, given.stderr
+    await seatwright(people_app, stack_env, "roles", person.id, "--role", "customer", "--role", "operator")
     operator = await log_in(client, person.email, person.password)
     path, roles = f"/v1/users/{other.id}/roles", {"roles": ["customer", "organizer"]}
     assert (await client.put(path, json=roles, headers=operator.headers)).status_code == 200
@@ -35,18 +31,16 @@ async def test_the_first_operator_is_made_where_there_is_none(
 
 
 async def test_an_operator_lets_a_person_without_phone_and_recovery_codes_log_in_again(
-    client: httpx2.AsyncClient, join: Join, stack: Stack, superuser: psycopg.Connection
+    client: httpx2.AsyncClient, join: Join, stack_env: dict[str, str], superuser: psycopg.Connection
 ) -> None:
     person = await join()
     await enrol(client, person)
     await challenged(client, person)
-    done = await asyncio.to_thread(seatwright, stack, "people", "forget-second-factor", person.id)
-    assert done.returncode == 0, done.stderr
+    await seatwright(people_app, stack_env, "forget-second-factor", person.id)
     await log_in(client, person.email, person.password)
     assert "second-factor.removed" in {action for _, _, action in entries(superuser, f"user/{person.id}")}
 
 
-async def test_an_unknown_person_is_reported_as_unknown(stack: Stack) -> None:
+async def test_an_unknown_person_is_reported_as_unknown(stack_env: dict[str, str]) -> None:
     for arguments in (("roles", str(uuid4()), "--role", "support"), ("forget-second-factor", str(uuid4()))):
-        done = await asyncio.to_thread(seatwright, stack, "people", *arguments)
-        assert (done.returncode, "there is no person" in done.stderr) == (1, True)
+        assert "there is no person" in await seatwright(people_app, stack_env, *arguments, exit_code=1)

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from adapters.payment.registry import PROVIDERS
-from tests.api.conftest import Join
+from tests.api.conftest import ByToken
 from tests.api.people import problem
 
 Body = dict[str, Any]
@@ -51,14 +51,14 @@ def priced(new_event: Body, currency: str, price: int, providers: list[str] | No
 )
 async def test_a_price_that_cannot_be_paid_is_refused_with_its_section_and_limits(
     client: httpx2.AsyncClient,
-    join: Join,
+    by_token: ByToken,
     new_event: Body,
     currency: str,
     price: int,
     providers: list[str] | None,
     words: str,
 ) -> None:
-    organizer = await join("organizer")
+    organizer = by_token("organizer")
     body = priced(new_event, currency, price, providers)
     answer = await client.post("/v1/events", json=body, headers=organizer.headers)
     if not words:
@@ -74,9 +74,9 @@ async def test_a_price_that_cannot_be_paid_is_refused_with_its_section_and_limit
 
 @pytest.mark.parametrize("currency", ["ZZZ", "XXX", "XTS", "XAU", "BGN", "DEM"])
 async def test_a_code_that_is_no_currency_to_pay_in_is_refused(
-    client: httpx2.AsyncClient, join: Join, new_event: Body, currency: str
+    client: httpx2.AsyncClient, by_token: ByToken, new_event: Body, currency: str
 ) -> None:
-    organizer = await join("organizer")
+    organizer = by_token("organizer")
     for price in (4500, 0):
         body = priced(new_event, currency, price)
         answer = await client.post("/v1/events", json=body, headers=organizer.headers)
@@ -84,9 +84,9 @@ async def test_a_code_that_is_no_currency_to_pay_in_is_refused(
 
 
 async def test_every_section_that_cannot_be_paid_is_named(
-    client: httpx2.AsyncClient, join: Join, new_event: Body
+    client: httpx2.AsyncClient, by_token: ByToken, new_event: Body
 ) -> None:
-    organizer = await join("organizer")
+    organizer = by_token("organizer")
     seated, general = new_event["sections"]
     cheap = new_event | {"sections": [seated | {"price": 25}, general | {"price": 30}]}
     answer = await client.post("/v1/events", json=cheap, headers=organizer.headers)

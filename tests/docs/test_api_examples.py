@@ -63,12 +63,18 @@ def test_the_readme_shows_what_a_first_demo_prints() -> None:
         assert line.split(maxsplit=1) in shown, line
 
 
+@pytest.fixture(scope="module")
+def demo(stack_env: dict[str, str]) -> None:
+    """The events that the pages speak of."""
+    made = run([sys.executable, "-m", "cli", "demo"], stack_env)
+    assert made.returncode == 0, made.stdout + made.stderr
+
+
+@pytest.mark.usefixtures("demo")
 @pytest.mark.parametrize(("page", "declined"), [(README, 0), (PAGE, 1)], ids=["README", "api"])
 def test_every_shell_example_for_integrators_works(
     page: Path, declined: int, stack_env: dict[str, str], api_url: str, tmp_path: Path
 ) -> None:
-    demo = run([sys.executable, "-m", "cli", "demo"], stack_env)  # it makes the events that the pages speak of
-    assert demo.returncode == 0, demo.stdout + demo.stderr
     shown = run(["bash", "-c", script(page, api_url, tmp_path)], stack_env)
     assert shown.returncode == 0, shown.stdout + shown.stderr
     statuses = re.findall(r"status=(\d+)", shown.stderr)
