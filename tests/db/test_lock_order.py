@@ -108,8 +108,21 @@ async def leave_the_team(connection: AsyncConnection, of: Belongings) -> object:
     return None
 
 
-@pytest.mark.parametrize("end", [sessions.end_all, erasure.erase])
-@pytest.mark.parametrize("go_on", [refresh, refresh_for_a_client, exchange, decide, leave_the_team])
+PAIRS: list[tuple[GoOn, End]] = [
+    (refresh, sessions.end_all),
+    (refresh_for_a_client, erasure.erase),
+    (exchange, sessions.end_all),
+    (decide, erasure.erase),
+    (leave_the_team, sessions.end_all),
+]
+"""Each that goes on, and the way in which all ends beside it in `make test`; `make prove` has the other one, too."""
+OTHER_END = {sessions.end_all: erasure.erase, erasure.erase: sessions.end_all}
+
+
+@pytest.mark.parametrize(
+    ("go_on", "end"),
+    [*PAIRS, *(pytest.param(go_on, OTHER_END[end], marks=pytest.mark.thorough) for go_on, end in PAIRS)],
+)
 async def test_what_goes_on_waits_for_who_ends_it_and_then_finds_it_ended(
     identity: AsyncEngine, identity_by_hand: psycopg.Connection, belongings: Belongings, go_on: GoOn, end: End
 ) -> None:
