@@ -238,14 +238,14 @@ def test_a_spawned_process_has_its_own_port_and_is_forgotten_by_down(stack: Stac
 
 
 def test_a_spawned_server_is_not_ready_because_the_one_that_it_is_like_is(stack: Stack) -> None:
-    stack.up("redis")
-    stack.spawn("redis-2", "redis")
-    pid = stack.pid("redis-2")
+    stack.up("toxiproxy")  # Redis would be asked again and again
+    stack.spawn("toxiproxy-2", "toxiproxy")
+    pid = stack.pid("toxiproxy-2")
     assert pid
     os.kill(pid, signal.SIGSTOP)
     states = {seen.name: seen.state for seen in stack.status()}
     os.kill(pid, signal.SIGCONT)
-    assert (states["redis"], states["redis-2"]) == ("ready", "not ready")
+    assert (states["toxiproxy"], states["toxiproxy-2"]) == ("ready", "not ready")
 
 
 def test_status_tells_ready_died_and_stopped_apart(stack: Stack) -> None:

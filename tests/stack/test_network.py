@@ -21,6 +21,12 @@ from tests.pace import watch
 
 
 @pytest.fixture
+def stack(lasting: Stack) -> Stack:
+    """Its servers are started once; each test has lines of its own."""
+    return lasting
+
+
+@pytest.fixture
 async def line(stack: Stack, network: Network) -> Line:
     await asyncio.to_thread(stack.up, "redis")
     return await network.line("redis")
