@@ -11,19 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.reservation.bookings import ReservationActivities
 from adapters.redis.hold_quota import UNLIMITED, HoldQuota
 from adapters.redis.seat_locks import SeatLocks
-from tests.db.conftest import databases, reservation, reservation_url, service_database, templates
+from tests.db.conftest import reservation, shared_database, templates
+from tests.db.sharing import reservation_url
 from tests.own_redis import redis, redis_url
 
 WINDOW = timedelta(minutes=10)
 
 __all__ = [
     "WINDOW",
-    "databases",
     "redis",
     "redis_url",
     "reservation",
     "reservation_url",
-    "service_database",
+    "shared_database",
     "templates",
 ]
 

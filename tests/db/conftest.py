@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
 
 import psycopg
 import pytest
@@ -10,9 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.engine import open_engine
 from tests.db.old_databases import plain
-from tests.workers.conftest import ServiceDatabase, databases, service_database, templates
+from tests.workers.conftest import ServiceDatabase, _Databases, databases, service_database, templates
 
-__all__ = ["databases", "service_database", "templates"]
+__all__ = ["databases", "service_database", "shared_database", "templates"]
+
+
+@pytest.fixture(scope="module")
+def shared_database(stack_env: dict[str, str], templates: Callable[[str], str]) -> Iterator[ServiceDatabase]:
+    """As `service_database`, but the module's tests share what they get: for tests that look at their own rows only.
+
+    To copy and drop a database costs more than most of them do.
+    """
+    made = _Databases(stack_env["SEATWRIGHT_POSTGRES_ADMIN_DSN"])
+    yield cache(lambda service: made.make(templates(service)))
+    made.close()
 
 
 @pytest.fixture

@@ -47,8 +47,8 @@ WAYS = {
 
 
 @pytest.fixture
-async def payment(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(service_database("payment"), serves_callers=False)
+async def payment(shared_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(shared_database("payment"), serves_callers=False)
     yield engine
     await engine.dispose()
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -102,35 +103,38 @@ def revoked(identity_by_hand: psycopg.Connection) -> set[UUID]:
     return {subject for (subject,) in identity_by_hand.execute("SELECT subject FROM revocations").fetchall()}
 
 
-@pytest.mark.parametrize("before", [0, 1, MOST - 1, MOST, MOST + 1, 3 * MOST])
 async def test_a_further_log_in_ends_the_sessions_that_were_used_longest_ago(
-    identity: AsyncEngine, identity_by_hand: psycopg.Connection, person: UUID, before: int
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection
 ) -> None:
-    other = await registered(identity)
-    identity_by_hand.execute(_SESSIONS, [person, before])
-    identity_by_hand.execute(_SESSIONS, [other, MOST])
-    async with identity.begin() as connection:
-        await log_in(connection, person)
-        listed = await sessions.live(connection, person)
-    assert open_ages(identity_by_hand, "sessions", person) == [0, *range(1, min(before, MOST - 1) + 1)]
-    assert open_ages(identity_by_hand, "sessions", other) == [*range(1, MOST + 1)]
-    assert len(listed) == min(before + 1, MOST)
+    for before in (0, 1, MOST - 1, MOST, MOST + 1, 3 * MOST):
+        person, other = await registered(identity), await registered(identity)
+        identity_by_hand.execute(_SESSIONS, [person, before])
+        identity_by_hand.execute(_SESSIONS, [other, MOST])
+        async with identity.begin() as connection:
+            await log_in(connection, person)
+            listed = await sessions.live(connection, person)
+        left = [0, *range(1, min(before, MOST - 1) + 1)]
+        assert open_ages(identity_by_hand, "sessions", person) == left, before
+        assert open_ages(identity_by_hand, "sessions", other) == [*range(1, MOST + 1)], before
+        assert len(listed) == min(before + 1, MOST), before
 
 
-@pytest.mark.parametrize("before", [0, MOST - 1, MOST, 3 * MOST])
 async def test_a_further_grant_to_a_client_ends_those_of_it_that_were_used_longest_ago(
-    identity: AsyncEngine, identity_by_hand: psycopg.Connection, person: UUID, client_id: UUID, before: int
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection
 ) -> None:
-    other_client, other_person = await application(identity), await registered(identity)
-    identity_by_hand.execute(_FAMILIES, [person, client_id, before])
-    identity_by_hand.execute(_FAMILIES, [other_person, client_id, MOST])
-    async with identity.begin() as connection:
-        await exchange(connection, await add_code(connection, person, client_id), client_id)
-    assert open_ages(identity_by_hand, "refresh_families", person) == [0, *range(1, min(before, MOST - 1) + 1)]
-    async with identity.begin() as connection:
-        await exchange(connection, await add_code(connection, person, other_client), other_client)
-    assert len(open_ages(identity_by_hand, "refresh_families", person)) == min(before + 1, MOST) + 1
-    assert len(open_ages(identity_by_hand, "refresh_families", other_person)) == MOST
+    for before in (0, MOST - 1, MOST, 3 * MOST):
+        client_id, other_client = await application(identity), await application(identity)
+        person, other_person = await registered(identity), await registered(identity)
+        identity_by_hand.execute(_FAMILIES, [person, client_id, before])
+        identity_by_hand.execute(_FAMILIES, [other_person, client_id, MOST])
+        async with identity.begin() as connection:
+            await exchange(connection, await add_code(connection, person, client_id), client_id)
+        left = [0, *range(1, min(before, MOST - 1) + 1)]
+        assert open_ages(identity_by_hand, "refresh_families", person) == left, before
+        async with identity.begin() as connection:
+            await exchange(connection, await add_code(connection, person, other_client), other_client)
+        assert len(open_ages(identity_by_hand, "refresh_families", person)) == min(before + 1, MOST) + 1, before
+        assert len(open_ages(identity_by_hand, "refresh_families", other_person)) == MOST, before
 
 
 Begin = Callable[[AsyncConnection], Awaitable[object]]
@@ -199,27 +203,26 @@ async def test_what_ends_beside_all_of_another_person_or_later_has_its_own_revoc
                 await sessions.end_all(connection, person)
 
 
-_ENDS = {"update": "UPDATE {table} SET ended_at = now()", "delete": "DELETE FROM {table}"}
+_ENDS = ("UPDATE {table} SET ended_at = now()", "DELETE FROM {table}")
+_AGES = {0: True, 14: True, 16: True, 21: False, 1000: False}
+"""Whether what was used so many minutes ago is revoked when it ends."""
 
 
-@pytest.mark.parametrize("end", _ENDS.values(), ids=_ENDS)
-@pytest.mark.parametrize("table", ["sessions", "refresh_families"])
-@pytest.mark.parametrize(("minutes", "is_revoked"), [(0, True), (14, True), (16, True), (21, False), (1000, False)])
 async def test_only_what_may_have_a_valid_access_token_is_revoked(
-    identity_by_hand: psycopg.Connection,
-    person: UUID,
-    client_id: UUID,
-    table: str,
-    minutes: int,
-    is_revoked: bool,
-    end: str,
+    identity_by_hand: psycopg.Connection, person: UUID, client_id: UUID
 ) -> None:
-    identity_by_hand.execute(_SESSIONS, [person, 1])
-    identity_by_hand.execute(_FAMILIES, [person, client_id, 1])
-    used = f"UPDATE {table} SET last_used_at = now() - make_interval(mins => %s) RETURNING id"
-    [(id_,)] = identity_by_hand.execute(used, [minutes]).fetchall()
-    identity_by_hand.execute(end.format(table=table))
-    assert revoked(identity_by_hand) == ({id_} if is_revoked else set())
+    wrong = []
+    for table, end, minutes in product(("sessions", "refresh_families"), _ENDS, _AGES):
+        for used_before in ("sessions", "refresh_families", "revocations"):
+            identity_by_hand.execute(f"DELETE FROM {used_before}")
+        identity_by_hand.execute(_SESSIONS, [person, 1])
+        identity_by_hand.execute(_FAMILIES, [person, client_id, 1])
+        used = f"UPDATE {table} SET last_used_at = now() - make_interval(mins => %s) RETURNING id"
+        [(id_,)] = identity_by_hand.execute(used, [minutes]).fetchall()
+        identity_by_hand.execute(end.format(table=table))
+        if revoked(identity_by_hand) != ({id_} if _AGES[minutes] else set()):
+            wrong.append(f"{end.format(table=table)} after {minutes} minutes")
+    assert not wrong, "\n".join(wrong)
 
 
 async def test_a_new_refresh_token_is_a_use_of_its_grant_whatever_version_adds_it(

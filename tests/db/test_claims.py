@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.bookings import Booking, BookingStatus
 from domain.problems import ProblemType, Refused
 from tests.db.booking_steps import claim, confirm, find, give_back, move, on_sale
+from tests.scale import FULL
 
 
 def places_taken(by_hand: psycopg.Connection) -> tuple[int, int, int]:
@@ -55,7 +56,7 @@ async def test_claims_of_the_same_seats_in_opposite_orders_never_deadlock(
     seats = [f"A-1-{number}" for number in range(1, 11)]
     dice = random.Random(20261123)
     won = 0
-    for _ in range(8):
+    for _ in range(8 if FULL else 4):
         event = await on_sale(reservation, standing=4)
         wishes = [dice.sample(seats, 4) for _ in range(6)]
         wishes += [wish[::-1] for wish in wishes]
@@ -81,7 +82,7 @@ async def test_claiming_and_giving_back_at_the_same_time_never_deadlocks_and_los
     by_hand.execute("UPDATE sections SET price = price WHERE name = 'Garden'")  # now it lies behind Standing
 
     async def come_and_go() -> None:
-        for _ in range(12):
+        for _ in range(12 if FULL else 4):
             with suppress(Refused):
                 await give_back(reservation, await claim(reservation, event, "A-1-1", "A-1-2", Standing=2, Garden=2))
             with suppress(Refused):

@@ -11,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from config.settings import Settings
 from domain.bookings import EDGES, BookingStatus
 from tests.db.booking_steps import claim, on_sale
+from tests.db.sharing import reservation_url
+
+__all__ = ["reservation_url"]
 
 
 def test_the_database_knows_the_same_edges_as_the_domain(settings: Settings) -> None:

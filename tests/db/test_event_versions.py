@@ -22,8 +22,8 @@ Mark = Callable[[AsyncConnection, EventChange], Awaitable[EventStatus]]
 
 
 @pytest.fixture
-async def catalogue(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(service_database("catalogue"), serves_callers=False)
+async def catalogue(shared_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(shared_database("catalogue"), serves_callers=False)
     yield engine
     await engine.dispose()
 

@@ -16,6 +16,9 @@ from domain.bookings import Booking, BookingStatus
 from domain.exchanges import MOST_EXCHANGES, MOST_SHOWN, Exchange, ExchangeRequest, ExchangeState
 from domain.problems import Problem, ProblemType, Refused
 from tests.db.booking_steps import claim, confirm, find, move, on_sale
+from tests.db.sharing import reservation_url
+
+__all__ = ["reservation_url"]
 
 SEATS = ("A-1-1", "A-1-2")
 

@@ -10,6 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.reservation.bookings import begun_payment, last_payment
 from domain.bookings import Booking, BookingStatus, PaymentId
 from tests.db.booking_steps import claim, move, on_sale
+from tests.db.sharing import reservation_url
+
+__all__ = ["reservation_url"]
 
 _S = BookingStatus
 FIRST, SECOND = (PaymentId(command=each, body_sha256=f"body of {each}") for each in ("first", "second"))

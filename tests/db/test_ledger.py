@@ -28,8 +28,8 @@ PRICE = 5000
 
 
 @pytest.fixture
-async def payment(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(service_database("payment"), serves_callers=False)
+async def payment(shared_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(shared_database("payment"), serves_callers=False)
     yield engine
     await engine.dispose()
 
@@ -271,14 +271,14 @@ async def fee(engine: AsyncEngine, attempt: Attempt, under: str, amount: int, cu
 
 
 async def test_a_fee_is_booked_once_however_often_it_is_reported(payment: AsyncEngine) -> None:
-    attempt = await moved(payment, AUTHORIZED, CAPTURED)
+    attempt, under = await moved(payment, AUTHORIZED, CAPTURED), f"txn_{uuid4().hex}"
     for _ in range(2):
-        await fee(payment, attempt, "txn_1", 100)
+        await fee(payment, attempt, under, 100)
     assert await balances(payment, attempt) == TAKEN | {"provider_clearing": PRICE - 100, "provider_fees": 100}
 
 
 async def test_a_fee_does_not_make_a_refund_smaller(payment: AsyncEngine) -> None:
     attempt = await moved(payment, AUTHORIZED, CAPTURED)
-    await fee(payment, attempt, "txn_1", 100)
+    await fee(payment, attempt, f"txn_{uuid4().hex}", 100)
     assert await reach(payment, attempt, REFUNDED)
     assert await balances(payment, attempt) == GIVEN_BACK | {"provider_clearing": -100, "provider_fees": 100}

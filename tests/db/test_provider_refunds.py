@@ -23,15 +23,18 @@ from domain.payments import RefundByProvider
 from domain.rebuilding import rebuild
 from domain.refunds import RefundCause, RefundRequest
 from tests.db.booking_steps import claim, confirm, find, history, move, on_sale
+from tests.db.sharing import reservation_url
 from tests.db.test_attempts import reach
 from tests.db.test_ledger import AUTHORIZED, CAPTURED, GIVEN_BACK, PRICE, balances, moved
 from tests.requests import exchange_request
 from tests.workers.conftest import ServiceDatabase
 
+__all__ = ["reservation_url"]
+
 
 @pytest.fixture
-async def payment(service_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(service_database("payment"), serves_callers=False)
+async def payment(shared_database: ServiceDatabase) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(shared_database("payment"), serves_callers=False)
     yield engine
     await engine.dispose()
 

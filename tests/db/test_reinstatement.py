@@ -14,6 +14,9 @@ from domain.bookings import Booking, BookingStatus
 from domain.problems import Refused
 from domain.rebuilding import rebuild
 from tests.db.booking_steps import claim, find, give_back, history, move, on_sale
+from tests.db.sharing import reservation_url
+
+__all__ = ["reservation_url"]
 
 WINDOW = timedelta(seconds=60)
 

@@ -97,7 +97,7 @@ def test_faults_are_listed_and_removed(shop: Shop, sandbox: SandboxProcess) -> N
     assert shop.open().status == "requires_payment_method"
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.thorough), signal.SIGKILL])
 def test_faults_outlive_a_restart(own_sandbox: SandboxProcess, how: signal.Signals) -> None:
     shop = Shop(own_sandbox)
     own_sandbox.fault("429", shop.booking_id, times=2)

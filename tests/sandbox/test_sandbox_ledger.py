@@ -20,6 +20,7 @@ from sandbox.stripe.api import IDS
 from sandbox.stripe.cards import failure
 from sandbox.testing import ControlError, SandboxProcess
 from tests.sandbox.shop import Shop
+from tests.scale import FULL
 
 AMOUNT = 1000
 KILLED_AFTER = 20
@@ -51,7 +52,7 @@ def steps_of(intents: Intents, intent_id: str) -> dict[str, Callable[[int | None
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150 if FULL else 50, deadline=None)
 @given(manual=st.booleans(), sequence=st.lists(STEPS, max_size=12))
 def test_no_sequence_of_calls_captures_or_refunds_too_much(
     manual: bool, sequence: list[tuple[str, int | None]]
@@ -143,7 +144,7 @@ def test_completed_effects_survive_a_kill(own_sandbox: SandboxProcess) -> None:
 
 
 def test_a_kill_in_the_middle_loses_no_acknowledged_hold_and_doubles_none(own_sandbox: SandboxProcess) -> None:
-    shops = {str(uuid4()): Shop(own_sandbox) for _ in range(200)}
+    shops = {str(uuid4()): Shop(own_sandbox) for _ in range(200 if FULL else 80)}
     acknowledged: dict[str, str] = {}
 
     def hold(key: str) -> None:

@@ -86,6 +86,7 @@ async def test_a_new_key_is_published_first_and_takes_over_without_losing_a_toke
             assert answer.status_code == 200
 
 
+@pytest.mark.thorough
 async def test_a_new_key_for_id_tokens_takes_over_too(
     settings: Settings, stack_env: dict[str, str], client: httpx2.AsyncClient, join: Join
 ) -> None:

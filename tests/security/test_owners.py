@@ -127,7 +127,11 @@ async def test_another_persons_object_is_answered_like_an_unknown_one(
     client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any]
 ) -> None:
     owner, thief = await join("organizer"), await join("organizer")
-    ids = await objects(client, owner, await join(), new_event)
+    draft, on_sale = [(await post(client, owner, "/v1/events", new_event))["id"] for _ in range(2)]
+    await post(client, owner, f"/v1/events/{on_sale}/publish")
+    booking = await post(client, owner, "/v1/bookings", {"event_id": on_sale, "seats": ["A-1-1"]})
+    team = await post(client, owner, "/v1/teams", {"name": "Globe"})
+    ids = {"booking_id": booking["id"], "event_id": draft, "team_id": team["id"]}
     nothing = {key: str(uuid4()) for key in ids}
     for path in ("/v1/bookings/{booking_id}", "/v1/events/{event_id}", "/v1/teams/{team_id}"):
         answers = [await client.get(path.format(**each), headers=thief.headers) for each in (ids, nothing)]
@@ -136,24 +140,24 @@ async def test_another_persons_object_is_answered_like_an_unknown_one(
         assert bodies[0] == bodies[1]
 
 
+async def post(client: httpx2.AsyncClient, person: Person, path: str, body: Any = None) -> dict[str, Any]:
+    """What the person makes."""
+    answer = await client.post(path, json=body, headers=person.headers | {"Idempotency-Key": str(uuid4())})
+    assert answer.status_code < 300, answer.text
+    return dict(answer.json())
+
+
 async def objects(
     client: httpx2.AsyncClient, owner: Person | None, other: Person, new_event: dict[str, Any]
 ) -> dict[str, str]:
     """A draft, an event that was cancelled, a booking that waits for payment, a team, a log-in; all the owner's."""
     assert owner is not None
-
-    async def post(path: str, body: Any = None) -> dict[str, Any]:
-        key = {"Idempotency-Key": str(uuid4())}
-        answer = await client.post(path, json=body, headers=owner.headers | key)
-        assert answer.status_code < 300, answer.text
-        return dict(answer.json())
-
-    drafts = [(await post("/v1/events", new_event))["id"] for _ in range(3)]
+    drafts = [(await post(client, owner, "/v1/events", new_event))["id"] for _ in range(3)]
     for published in drafts[1:]:
-        await post(f"/v1/events/{published}/publish")
-    booking = await post("/v1/bookings", {"event_id": drafts[2], "seats": ["A-1-1"]})
-    await post(f"/v1/events/{drafts[1]}/cancel")
-    team = await post("/v1/teams", {"name": "Globe"})
+        await post(client, owner, f"/v1/events/{published}/publish")
+    booking = await post(client, owner, "/v1/bookings", {"event_id": drafts[2], "seats": ["A-1-1"]})
+    await post(client, owner, f"/v1/events/{drafts[1]}/cancel")
+    team = await post(client, owner, "/v1/teams", {"name": "Globe"})
     elsewhere = await log_in(client, owner.email, owner.password)
     listed = (await client.get("/v1/me/sessions", headers=elsewhere.headers)).json()["sessions"]
     session = next(each["id"] for each in listed if each["current"])

@@ -84,7 +84,7 @@ async def test_staff_with_the_role_of_an_organizer_is_still_staff(
     assert problem(await client.put(path, json={"role": "owner"}, headers=staff.headers)) == "forbidden"
 
 
-@pytest.mark.parametrize("by_themselves", [False, True])
+@pytest.mark.parametrize("by_themselves", [False, pytest.param(True, marks=pytest.mark.thorough)])
 async def test_who_leaves_a_team_loses_sight_of_it_within_seconds(
     client: httpx2.AsyncClient, join: Join, new_event: dict[str, Any], by_themselves: bool
 ) -> None:

@@ -29,6 +29,17 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     tiny.clean()
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A tiny stack that a module's tests share: to make the files of Postgres anew takes longer than most of them.
+
+    Each starts what it needs, whatever the test before has left running.
+    """
+    tiny = Stack("tiny", ports="free", home=tmp_path_factory.mktemp("lasting"), console=Console(file=StringIO()))
+    yield tiny
+    tiny.clean()
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left(tmp_path: Path) -> Iterator[None]:
     """Stacks that a test made by itself are stopped too, also when it failed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from time import perf_counter
 from typing import Any
@@ -17,6 +18,12 @@ from redis.exceptions import TimeoutError as NoAnswer
 from stack import Stack
 from tests.network import Line, Network
 from tests.pace import watch
+
+
+@pytest.fixture
+def stack(lasting: Stack) -> Stack:
+    """Its servers are started once; each test has lines of its own."""
+    return lasting
 
 
 @pytest.fixture
@@ -67,11 +74,19 @@ async def test_a_healed_line_is_like_new(line: Line, redis: Redis, trouble: str)
     assert taken.seconds < taken.allows(1)
 
 
-async def test_a_kafka_client_that_comes_through_the_line_stays_behind_it(stack: Stack, network: Network) -> None:
-    await asyncio.to_thread(stack.up, "kafka")
-    line = await network.line("kafka")
+@pytest.fixture
+async def common() -> AsyncIterator[Network]:
+    """Lines of the stack that has Kafka for all tests: to start another one takes longer than all tests here."""
+    running = Stack(os.environ.get("SEATWRIGHT_STACK", "test"), ports="free")
+    await asyncio.to_thread(running.up, "kafka", "toxiproxy")
+    async with Network(running) as made:
+        yield made
+
+
+async def test_a_kafka_client_that_comes_through_the_line_stays_behind_it(common: Network) -> None:
+    line = await common.line("kafka")
     quiet: dict[str, Any] = {"error_cb": lambda error: None, "log_level": 0, "socket.timeout.ms": 1000}
-    client = AdminClient(quiet | {"bootstrap.servers": network.env["SEATWRIGHT_KAFKA_BOOTSTRAP"]})
+    client = AdminClient(quiet | {"bootstrap.servers": common.env["SEATWRIGHT_KAFKA_BOOTSTRAP"]})
     brokers = (await asyncio.to_thread(client.list_topics, timeout=60)).brokers
     assert {broker.port for broker in brokers.values()} == {line.port}
     await line.cut()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from time import sleep
 from typing import Protocol
 from uuid import uuid4
@@ -18,9 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.elasticsearch import EventSearch
 from adapters.kafka.client import Publisher, dead_letters
-from db.databases import migrate
 from db.engine import open_engine
 from db.migration_helpers import OUTBOX_DDL
+from tests.db.templates import template
 
 MakeDatabase = Callable[[str], str]
 ServiceDatabase = Callable[[str], str]
@@ -67,18 +67,9 @@ def databases(stack_env: dict[str, str]) -> Iterator[_Databases]:
 
 
 @pytest.fixture(scope="session")
-def templates(stack_env: dict[str, str]) -> Iterator[Callable[[str], str]]:
+def templates(stack_env: dict[str, str]) -> Callable[[str], str]:
     """A migrated database of each service, made once, to be copied."""
-    made = _Databases(stack_env["SEATWRIGHT_POSTGRES_ADMIN_DSN"])
-
-    @cache
-    def template(service: str) -> str:
-        url = made.make()
-        migrate(service, url)
-        return str(make_url(url).database)
-
-    yield template
-    made.close()
+    return cache(partial(template, stack_env["SEATWRIGHT_POSTGRES_ADMIN_DSN"]))
 
 
 @pytest.fixture

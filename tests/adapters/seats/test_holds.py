@@ -184,7 +184,7 @@ class Model:
         return sum(held.get(section, 0) for held in self.held.values())
 
 
-@settings(max_examples=150 if FULL else 50, deadline=None)
+@settings(max_examples=150 if FULL else 20, deadline=None)
 @given(operations=OPERATIONS)
 def test_counters_equal_places_and_all_keys_end_after_any_operations(
     redis_url: str, operations: list[Operation]
