@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx2
+import orjson
 
 from tests.waiting import eventually
 
 _ANSWER_SECONDS = 90
-_KNOWN_WITHIN = 120
+_AVAILABLE_WITHIN = 120
 """Seconds of a quiet machine after which a server that was stopped answers again."""
+_PAUSES = (0.2, 0.5, 1, 2)
+"""Between calls whose outcome is unknown: each of them waits for it; one that waits for an operator stays unknown."""
 
 
 def http_client(base_url: str = "", *, timeout: float = _ANSWER_SECONDS, **more: Any) -> httpx2.AsyncClient:
@@ -28,14 +32,28 @@ def patient_client(base_url: str) -> httpx2.AsyncClient:
 
 class _Patient(httpx2.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if response := await self._known(request):
+        for pause in _PAUSES:
+            response = await self._available(request)
+            if response.status_code != 503:
+                return response
+            await asyncio.sleep(pause)
+        return await self._available(request)
+
+    async def _available(self, request: httpx2.Request) -> httpx2.Response:
+        """The answer of an API whose servers answer; it may be that the outcome is unknown."""
+        if response := await self._unless_unavailable(request):
             return response
-        again: httpx2.Response = await eventually(lambda: self._known(request), within=_KNOWN_WITHIN)
+        again: httpx2.Response = await eventually(lambda: self._unless_unavailable(request), within=_AVAILABLE_WITHIN)
         return again
 
-    async def _known(self, request: httpx2.Request) -> httpx2.Response | None:
+    async def _unless_unavailable(self, request: httpx2.Request) -> httpx2.Response | None:
         response = await super().handle_async_request(request)
-        if response.status_code != 503:
-            return response
-        await response.aclose()
-        return None
+        if response.status_code == 503 and await _problem(response) != "outcome-unknown":
+            return None
+        return response
+
+
+async def _problem(response: httpx2.Response) -> str:
+    body = await response.aread()
+    is_problem = response.headers.get("content-type", "").startswith("application/problem")
+    return str(orjson.loads(body)["type"]).rpartition("/")[2] if is_problem else ""

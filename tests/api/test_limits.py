@@ -13,6 +13,7 @@ import httpx2
 import orjson
 import psycopg
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from adapters.redis.hold_quota import UNLIMITED, Hold, HoldQuota
@@ -25,7 +26,6 @@ from tests.api.test_boundaries import serving
 from tests.api.test_recovery import mailed_token
 from tests.api.test_second_factor import enrol
 from tests.buyer import CARD_WITH_3DS, DECLINED_CARD, Buyer
-from tests.conftest import settings_of
 from tests.http_client import http_client
 from tests.pace import stretched
 from tests.platform_client import PlatformClient
@@ -34,9 +34,9 @@ from tests.waiting import eventually
 
 # Windows that do not end while a test runs.
 TIGHT = {"read": "4/month", "log-in-failures": "3/month", "log-in-failures-of-account": "5/month"}
-LIMITS = orjson.dumps({name: TIGHT.get(name, "1000/month") for name in RATE_LIMITS}).decode()
+LIMITS = {name: TIGHT.get(name, "1000/month") for name in RATE_LIMITS}
 STRICT = {
-    "SEATWRIGHT_RATE_LIMITS": LIMITS,
+    "SEATWRIGHT_RATE_LIMITS": orjson.dumps(LIMITS).decode(),
     "SEATWRIGHT_LIVE_HOLDS": "2",
     "SEATWRIGHT_UNPAID_HOLDS": "4",
     "SEATWRIGHT_ADDRESS_PLACES": "20",
@@ -441,11 +441,11 @@ CHANGE = {"old_password": "a wrong guess", "password": "another battery staple"}
 
 
 async def test_without_redis_sessions_go_on_and_passwords_cannot_be_guessed(
-    stack_env: dict[str, str], platform: PlatformClient, join: Join
+    settings: Settings, platform: PlatformClient, join: Join
 ) -> None:
     event, person = await platform.event(), await join()
-    nowhere = stack_env | STRICT | {"SEATWRIGHT_REDIS_URL": "redis://127.0.0.1:9/0"}
-    async with serving(settings_of(nowhere), "identity", "catalogue") as http:
+    nowhere = {"rate_limits": LIMITS, "redis_url": SecretStr("redis://127.0.0.1:9/0")}
+    async with serving(settings.model_copy(update=nowhere), "identity", "catalogue") as http:
         assert {(await http.get(f"/v1/events/{event}")).status_code for _ in range(6)} == {200}
         answer = await http.post("/v1/sessions", json={"email": "a@example.test", "password": "a wrong guess"})
         assert (answer.status_code, problem(answer)) == (503, "unavailable")
