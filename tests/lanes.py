@@ -25,6 +25,7 @@ _SECONDS = {
     "api/test_schema.py": 110,
     "audit/test_at_scale.py": 25,
     "chaos/test_chaos.py": 130,
+    "docs/test_operations_examples.py": 150,
     "faults/test_clocks.py": 45,
     "faults/test_early_commands.py": 20,
     "faults/test_exchanges.py": 85,

@@ -46,6 +46,16 @@ def test_the_operators_manual_lists_every_metric() -> None:
         assert re.search(rf"^\| `\w+-metrics` \| {re.escape(shown)} \|", manual, re.MULTILINE), shown
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_with_commands_for_the_product_has_a_language(page: Path) -> None:
+    """The tests of the examples run blocks in `sh` and `sql`: one without a language would rot."""
+    blocks = re.findall(r"^ *```(.*)\n([\s\S]*?)^ *```$", page.read_text(), re.MULTILINE)
+    commands = r"^ *(\.venv/bin/(seatwright|temporal)|curl|psql|pg_dump|SELECT|UPDATE|DELETE|INSERT)\b"
+    for language, text in blocks:
+        assert language or not re.search(commands, text, re.MULTILINE), text
+        assert language or page != MANUAL, text
+
+
 def test_every_test_that_the_field_reports_name_exists() -> None:
     named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", (ROOT / "docs" / "proof" / "field-reports.md").read_text())
     assert len(named) > 60

@@ -47,13 +47,13 @@ async def refunded_in_its_dashboard(platform: PlatformClient, booking: str, amou
     await platform.refund_by_hand(booking, amount=amount)
 
 
-async def resolved_exchange(platform: PlatformClient, buyer: Buyer, booking: dict[str, Any]) -> None:
-    """An exchange that took 1000 and failed; an operator gave that back in the dashboard and resolved the undo."""
+async def exchange_undone_by_hand(platform: PlatformClient, buyer: Buyer, booking: dict[str, Any]) -> str:
+    """An exchange that took 1000 and cannot return it; an operator gave that back in the dashboard."""
     id = booking["id"]
     await platform.provider.will("500_after", "capture", id)
     await platform.provider.will("500_before", "retrieve", id, times=ATTEMPTS - 1)
     await platform.provider.will("500_before", "refund", id, times=1000)
-    asked = asyncio.create_task(buyer.exchange(id, booking["tickets"][0]["id"], "A-1-1"))
+    asked = asyncio.create_task(buyer.at(platform.hasty).exchange(id, booking["tickets"][0]["id"], "A-1-1"))
 
     async def parked() -> str | None:
         exchanges = await buyer.exchanges(id)
@@ -65,8 +65,14 @@ async def resolved_exchange(platform: PlatformClient, buyer: Buyer, booking: dic
     [intent] = [each["id"] for each in await platform.provider.intents(id) if each["amount"] == 1000]
     form = {"payment_intent": intent}
     assert (await platform.provider.as_stripe("/v1/refunds", form, platform.settings)).status_code == 200
+    return exchange
+
+
+async def resolved_exchange(platform: PlatformClient, buyer: Buyer, booking: dict[str, Any]) -> None:
+    """An exchange that took 1000 and failed; an operator gave that back in the dashboard and resolved the undo."""
+    exchange = await exchange_undone_by_hand(platform, buyer, booking)
     await platform.exchange_saga(exchange).execute_update("operate", "resolve")
-    await exchange_is(buyer, {"id": exchange, "booking_id": id}, "failed")
+    await exchange_is(buyer, {"id": exchange, "booking_id": booking["id"]}, "failed")
 
 
 async def shown(buyer: Buyer, booking: dict[str, Any]) -> list[tuple[str, int, str]]:
