@@ -100,7 +100,7 @@ class Buyer:
     async def status(self, booking: str) -> str:
         return str((await self.booking(booking))["status"])
 
-    async def ends_as(self, booking: str, *statuses: str, within: float = 30) -> str:
+    async def ends_as(self, booking: str, *statuses: str, within: float = 90) -> str:
         """Wait until the booking has one of these states."""
 
         async def there() -> str | None:

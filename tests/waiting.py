@@ -40,11 +40,11 @@ class Patience:
 
 @overload
 async def eventually(
-    condition: Callable[[], Awaitable[T | None]], *, within: float = 20, every: float | None = None
+    condition: Callable[[], Awaitable[T | None]], *, within: float = 60, every: float | None = None
 ) -> T: ...
 @overload
-async def eventually(condition: Callable[[], T | None], *, within: float = 20, every: float | None = None) -> T: ...
-async def eventually(condition: Callable[[], object], *, within: float = 20, every: float | None = None) -> object:
+async def eventually(condition: Callable[[], T | None], *, within: float = 60, every: float | None = None) -> T: ...
+async def eventually(condition: Callable[[], object], *, within: float = 60, every: float | None = None) -> object:
     """Call `condition` until its answer is true and raises no AssertionError; answer that, or fail after `within` s.
 
     A workflow that Temporal does not have is no answer yet: a webhook or a schedule may start it later.
@@ -70,7 +70,7 @@ async def eventually(condition: Callable[[], object], *, within: float = 20, eve
         pause = every or min(pause * 1.3, _LONGEST_PAUSE)
 
 
-async def in_time(work: Awaitable[T], *, within: float = 20) -> T:
+async def in_time(work: Awaitable[T], *, within: float = 60) -> T:
     """The result of the work, which is cancelled if it has none `within` s."""
     task, patience = asyncio.ensure_future(work), Patience(within)
     try:
