@@ -25,6 +25,7 @@ RETRY_WAITS: Final = {"1m": 60.0, "10m": 600.0, "1h": 3600.0}
 
 PARTITIONS = 6
 _DAY_MS = 86_400_000
+_IDLE = 5.0  # seconds between two reads of a producer's errors, while it has nothing to send
 LOG_CRITICAL = 2  # the library logs every failed attempt to connect; `error_cb` gets the important errors
 
 log = structlog.get_logger()
@@ -122,6 +123,7 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._delivered: list[tuple[asyncio.Future[None], KafkaError | None]] = []
         self._closing = False
+        self._wanted = threading.Event()
         self._thread = threading.Thread(target=self._poll, name=f"kafka-{name}", daemon=True)
 
     async def __aenter__(self) -> Self:
@@ -133,6 +135,7 @@ class Publisher:
     ) -> None:
         self.drop()
         self._closing = True
+        self._wanted.set()
         await asyncio.to_thread(self._thread.join)
 
     async def publish(self, message: OutgoingMessage) -> None:
@@ -154,6 +157,7 @@ class Publisher:
             raise NotDelivered(KafkaError(KafkaError._QUEUE_FULL)) from error
         except KafkaException as error:
             raise NotDelivered(error.args[0]) from error
+        self._wanted.set()
         await future
 
     def drop(self) -> None:
@@ -165,7 +169,11 @@ class Publisher:
 
     def _poll(self) -> None:
         while not self._closing or len(self._producer):
-            self._producer.poll(0.5)
+            if not len(self._producer):
+                # The client's own wait wakes up five times a second, although nothing can arrive.
+                self._wanted.wait(_IDLE)
+                self._wanted.clear()
+            self._producer.poll(0.5 if len(self._producer) else 0)
             if self._delivered:
                 delivered, self._delivered = self._delivered, []
                 with suppress(RuntimeError):  # the loop may be closed when the process ends

@@ -17,7 +17,8 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from adapters.kafka.client import LOG_CRITICAL, ErrorLog, Headers
 
-_POLL = 0.5
+_POLL = 0.5  # seconds, while partitions are paused: they go on, and offsets are committed, at the next poll
+_IDLE_POLL = 1.0  # a message ends it at once; a stop does not
 _BATCH = 100
 _GATHER = 0.2  # seconds after a message, so that those that follow it closely share a round and a commit
 _LAG_EVERY = 5.0  # seconds
@@ -118,7 +119,7 @@ class Subscriber:
         self._commit({**self._to_commit_again(), **commit}, wait=False)
         self._pause(paused)
         self._measure_lag()
-        first = self._consumer.poll(_POLL)
+        first = self._consumer.poll(_POLL if paused else _IDLE_POLL)
         if first is None:
             return []
         messages = [first, *self._consumer.consume(_BATCH - 1, _GATHER)]

@@ -11,7 +11,7 @@ from typing import Final
 
 from prometheus_client import Gauge
 
-_EVERY: Final = 0.02  # seconds; a stall is seen if it is longer
+_EVERY: Final = 0.1  # seconds; a stall may be seen as that much shorter, and each wake-up costs an idle process
 _SPAN: Final = 60  # seconds: longer than the pause between two reads of the metrics
 
 _LONGEST: Final = Gauge(

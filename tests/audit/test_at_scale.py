@@ -21,6 +21,7 @@ EVENTS = 5
 LONGEST = 60  # seconds
 
 
+@pytest.mark.thorough
 @pytest.mark.disruptive
 async def test_a_hundred_thousand_bookings_are_audited_within_a_minute(settings: Settings, stack: Stack) -> None:
     async with PlatformClient(settings) as platform:

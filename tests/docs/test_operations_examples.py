@@ -296,6 +296,7 @@ async def asks_iyzico(operator: Operator, settings: Settings) -> None:
     assert json.loads(await operator.runs("IyzicoGateway"))["status"] == "success"
 
 
+@pytest.mark.thorough
 async def test_every_example_of_the_operators_manual_does_what_it_says(
     platform: PlatformClient, settings: Settings, stack: Stack, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from tests.faults.report import Outcome, outcome
 from tests.faults.scenarios import WITHIN, Scenario
 from tests.faults.test_saga import LANES
 from tests.platform_client import PlatformClient
+from tests.scale import sample
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive
@@ -75,7 +76,7 @@ EFFECTS = (
     Effect("let the new seat go", "fail_exchange", "commit", IN_VAIN, together=True),
     Effect("let the new seat go in Redis", "show_seats", "redis release", IN_VAIN, last=True),
 )
-CELLS = chosen(EFFECTS)
+CELLS = sample(chosen(EFFECTS), 10, of="faults of an exchange")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,12 +24,13 @@ from tests.faults.lanes import Lane, lane
 from tests.faults.plan import Fault, Point
 from tests.faults.report import Outcome, outcome
 from tests.faults.scenarios import WITHIN
+from tests.lanes import CORES
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive  # it breaks nothing of others, but runs all its lanes at once
 
-LANES = 3 * (os.cpu_count() or 1)  # a lane mostly waits until Temporal detects a dead worker
+LANES = 2 * CORES  # a lane mostly waits until Temporal detects a dead worker
 CELLS = chosen(SAGA)
 
 

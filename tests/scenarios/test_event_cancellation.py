@@ -27,7 +27,7 @@ from workflows.event_cancellation import CancelEvent
 from workflows.ids import event_cancellation_workflow_id
 
 PAID, IN_FLIGHT, FAILING = (1900, 100, 100) if FULL else (30, 6, 3)
-BOUGHT = 60  # by living through their sagas; the others are written down as such sagas leave them
+BOUGHT = min(60, PAID)  # by living through their sagas; the others are written down as such sagas leave them
 PATIENCE = 1800 if FULL else 120
 PRICE = 3000
 

@@ -219,6 +219,7 @@ async def test_an_unknown_service_is_refused(settings: Settings) -> None:
         await relay.run(settings, ["search"], asyncio.Event(), asyncio.Event())
 
 
+@pytest.mark.thorough
 @pytest.mark.disruptive
 async def test_messages_wait_while_kafka_is_down(outbox_url: str, topic: str, bootstrap: str, stack: Stack) -> None:
     aggregate = uuid4()

@@ -287,6 +287,7 @@ async def test_an_unknown_consumer_is_refused(settings: Settings) -> None:
         await consumers.run(settings, ["payment"], asyncio.Event(), asyncio.Event())
 
 
+@pytest.mark.thorough
 @pytest.mark.disruptive
 async def test_a_consumer_continues_when_kafka_is_back(
     subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher, stack: Stack
