@@ -74,7 +74,10 @@ class KeySync:
     async def close(self) -> None:
         """Let a read end, so that no connection of it is left open, and close the HTTP clients."""
         if self._reading:
-            await asyncio.wait({self._reading}, timeout=DEADLINE)
+            _, late = await asyncio.wait({self._reading}, timeout=DEADLINE)
+            for reading in late:  # the first one may take longer, and would open connections that nothing closes
+                reading.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         await self._http.aclose()
         if self._identity:
             await self._identity.close()
