@@ -31,7 +31,7 @@ async def client(api_url: str) -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.fixture
 def by_token(settings: Settings) -> ByToken:
-    """A new person with the roles given beside `customer`, who has a token and no account.
+    """A new person with a token and without an account; the roles are added to `customer`.
 
     For tests in which a person acts and identity need not know them: to register and log in costs two hashes of a
     password and a mail.

@@ -26,7 +26,8 @@ from tests.scenarios.test_answers import parked
 from tests.scenarios.test_event_cancellation import finished
 from tests.scenarios.test_exchange import bought, sits
 from tests.scenarios.test_exchange_payments import exchange_is, waiting
-from tests.scenarios.test_late_payments import Late, _needs_attention, undecided
+from tests.scenarios.test_late_payments import Late
+from tests.scenarios.test_late_payments import parked as parked_late_payment
 from tests.scenarios.test_outcomes import register
 from tests.scenarios.test_provider_refunds import exchange_undone_by_hand
 from tests.scenarios.test_refunds import accepted, becomes, needs_attention
@@ -96,16 +97,6 @@ async def undone_exchange(platform: PlatformClient) -> Exchanged:
     event, buyer, booking = await bought(platform, "B-1-1")
     exchange = await exchange_undone_by_hand(platform, buyer, booking)
     return Exchanged(exchange, buyer, event, booking)
-
-
-async def parked_late_payment(platform: PlatformClient, settings: Settings) -> Late:
-    late = await undecided(platform, settings, hold_seconds=120)
-    await late.buyer.cancel(late.booking)
-    await platform.provider.will("500_before", "cancel", late.booking, times=1000)
-    await late.money_turns_up()
-    workflow = await late.workflow()
-    await eventually(lambda: _needs_attention(workflow), within=60)
-    return late
 
 
 async def terminated_hold(platform: PlatformClient) -> Waiting:

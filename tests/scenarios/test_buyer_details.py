@@ -116,7 +116,7 @@ def a_context(settings: Settings, client: PersonalDataClient, host: str) -> Rese
 
 
 HOSTS = {"8.8.8.8": "8.8.8.8", "::ffff:8.8.8.8": "8.8.8.8", "2001:4860:4860::8888": None, "testclient": None}
-"""What a provider is told of each address from which a buyer pays."""
+"""What each provider gets for an address from which a buyer pays."""
 
 
 async def test_details_open_until_their_owner_is_erased(platform: PlatformClient, settings: Settings) -> None:

@@ -264,18 +264,24 @@ async def test_a_fault_during_the_refund_returns_all_money_once(
     assert await late.kept() == 0
 
 
-@pytest.mark.thorough
-async def test_a_late_refund_that_keeps_failing_is_shown_and_retried_by_an_operator(
-    platform: PlatformClient, settings: Settings
-) -> None:
+async def parked(platform: PlatformClient, settings: Settings) -> Late:
+    """Late money that waits for an operator, since it cannot be returned."""
     late = await undecided(platform, settings, hold_seconds=120)
     await late.buyer.cancel(late.booking)
     await platform.provider.will("500_before", "cancel", late.booking, times=1000)
     await late.money_turns_up()
     workflow = await late.workflow()
     await eventually(lambda: _needs_attention(workflow), within=60)
+    return late
+
+
+@pytest.mark.thorough
+async def test_a_late_refund_that_keeps_failing_is_shown_and_retried_by_an_operator(
+    platform: PlatformClient, settings: Settings
+) -> None:
+    late = await parked(platform, settings)
     await platform.provider.clear_faults(late.booking)
-    await workflow.signal("provider_has_news")
+    await (await late.workflow()).signal("provider_has_news")
     assert await late.is_settled() == "returned"
 
 
