@@ -96,7 +96,7 @@ def _start_beside(lane: Lane) -> None:
 def _compile_tests() -> None:
     """Leave every test compiled, which each process of a lane would do anew; what is wrong, the lanes report."""
     command = [sys.executable, "-m", "pytest", "--collect-only"]
-    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=600)
 
 
 def _lint_beside() -> int:

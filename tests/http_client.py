@@ -34,7 +34,7 @@ class _Patient(httpx2.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         for pause in _PAUSES:
             response = await self._available(request)
-            if response.status_code != 503:
+            if response.status_code != 503 or await _problem(response) != "outcome-unknown":
                 return response
             await asyncio.sleep(pause)
         return await self._available(request)
@@ -48,9 +48,9 @@ class _Patient(httpx2.AsyncHTTPTransport):
 
     async def _unless_unavailable(self, request: httpx2.Request) -> httpx2.Response | None:
         response = await super().handle_async_request(request)
-        if response.status_code == 503 and await _problem(response) != "outcome-unknown":
-            return None
-        return response
+        # A 503 that does not say what to do is for the test to see.
+        is_to_be_repeated = response.status_code == 503 and "Retry-After" in response.headers
+        return None if is_to_be_repeated and await _problem(response) == "unavailable" else response
 
 
 async def _problem(response: httpx2.Response) -> str:

@@ -103,7 +103,7 @@ async def test_bookings_do_not_notice_that_kafka_search_mail_and_consumers_are_d
     platform: PlatformClient, stack: Stack
 ) -> None:
     async with without(stack, "consume", "relay", "kafka", "elasticsearch", "mail"):
-        event, buyer = await platform.event(), platform.new_buyer()
+        event, buyer = await platform.event(), platform.new_buyer().at(platform.hasty)
         booking = await buyer.bought(event, "A-1-1")
         assert booking["status"] == "confirmed"
 
@@ -181,7 +181,7 @@ async def test_seats_freed_during_an_outage_of_redis_are_on_sale_soon_after_it(
     event, buyer, other = await platform.event(), platform.new_buyer(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     async with without(stack, "redis"):
-        assert (await buyer.cancel(booking)).json()["status"] == "cancelled"
+        assert (await buyer.at(platform.hasty).cancel(booking)).json()["status"] == "cancelled"
 
     async def free_again() -> bool:
         return (await other.hold(event, "A-1-1")).status_code == 201
