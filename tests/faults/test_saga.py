@@ -30,7 +30,7 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive  # it breaks nothing of others, but runs all its lanes at once
 
-LANES = 2 * CORES  # a lane mostly waits until Temporal detects a dead worker
+LANES = 3 * CORES  # a lane mostly waits until Temporal detects a dead worker
 CELLS = chosen(SAGA)
 
 

@@ -24,6 +24,7 @@ from tests.scale import FULL, SEED
 from tests.waiting import eventually
 
 BUYERS, KILLS, AT_ONCE = (500, 10, 24) if FULL else (30, 1, 20)
+HOLD_SECONDS = 40 if FULL else 20
 SETTLED_WITHIN = 900.0 if FULL else 300.0
 WORKERS = ("work", "work-random")
 
@@ -41,7 +42,7 @@ async def test_nothing_is_lost_or_left_unfinished_whatever_happens_by_chance(sta
     print(f"\nseed {plan.seed}: SEATWRIGHT_SEED={plan.seed} repeats these {BUYERS} bookings and {KILLS} kills")
     started = monotonic()
     async with PlatformClient(settings) as platform, second_worker(stack):
-        event = await platform.event(rows=10, seats_per_row=10, standing=2 * BUYERS, hold_seconds=40)
+        event = await platform.event(rows=10, seats_per_row=10, standing=2 * BUYERS, hold_seconds=HOLD_SECONDS)
         bookings = await sell(platform, stack, event, plan)
         sold = monotonic() - started
         await eventually(lambda: is_over(platform, event, plan), within=SETTLED_WITHIN, every=1)
