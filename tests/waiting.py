@@ -16,6 +16,9 @@ T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.03, 0.5
 
+RECOVERY = 20
+"""Seconds of a quiet machine within which the API serves a call again after a server has come back."""
+
 
 class Patience:
     """A limit of time that is stretched once it is reached, by how slow the machine is then."""

@@ -13,10 +13,9 @@ from stack import Stack
 from tests.audit import bulk
 from tests.pace import watch
 from tests.platform_client import PlatformClient
-from tests.scale import FULL
 from tests.waiting import eventually
 
-BOOKINGS, SAGAS = (100_000, 2_000) if FULL else (2_000, 20)
+BOOKINGS, SAGAS = 100_000, 2_000
 EVENTS = 5
 LONGEST = 60  # seconds
 

@@ -12,7 +12,8 @@ from sqlalchemy import make_url
 
 from db.databases import migrate
 
-SOURCES = Path(__file__).parents[2] / "db"
+ROOT = Path(__file__).parents[2]
+SOURCES = (ROOT / "db", ROOT / "domain")  # migrations use both
 
 
 def template(admin_dsn: str, service: str) -> str:
@@ -38,6 +39,6 @@ def _make(admin: psycopg.Connection, admin_dsn: str, service: str, name: str) ->
 def _version() -> str:
     """Of what makes the tables."""
     digest = hashlib.sha256()
-    for path in sorted(SOURCES.rglob("*.py")):
-        digest.update(path.relative_to(SOURCES).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted(path for folder in SOURCES for path in folder.rglob("*.py")):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

@@ -18,7 +18,7 @@ from tests.pace import watch
 from tests.platform_client import PlatformClient
 from tests.scale import FULL, sample
 from tests.scenarios.test_rush import pay
-from tests.waiting import eventually
+from tests.waiting import RECOVERY, eventually
 
 pytestmark = pytest.mark.disruptive
 
@@ -68,7 +68,9 @@ async def test_a_hold_without_a_server_fails_within_two_seconds_and_works_later(
         assert "Retry-After" in answer.headers
         assert taken.seconds < taken.allows(2)
 
-    booking = (await buyer.hold(event, "A-1-1", key=key)).json()["id"]
+    with watch() as recovery:
+        booking = (await buyer.hold(event, "A-1-1", key=key)).json()["id"]
+    assert recovery.seconds < recovery.allows(RECOVERY)
     assert await pay(buyer, booking) == 200
 
 
