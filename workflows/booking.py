@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import partial
 
 from temporalio import workflow
@@ -49,8 +48,6 @@ class BookingWorkflow(OperatorGate):
         )
         self._saga = Saga()
         self._commands = BuyerCommands()
-        self._hold: HoldOutcome | None = None
-        self._buyer_had_to_act = False
 
     # The life of a booking
 
@@ -63,12 +60,12 @@ class BookingWorkflow(OperatorGate):
         """
         await shielded(self._live(), on_cancel=self._commands.request_cancel)
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return self._reservation.known or await self._known_hold()
+        return self._reservation.known or await self._reservation.known_hold()
 
     async def _live(self) -> None:
-        self._hold = await self._reservation.hold(self._request)
-        if self._hold.problem:
-            await problems.refuse(self._hold.problem)
+        hold = await self._reservation.hold(self._request)
+        if hold.problem:
+            await problems.refuse(hold.problem)
             return
         is_new = self._booking.status is BookingStatus.HELD
         self._show(f"Held until {self._booking.expires_at:%H:%M:%S} UTC" if is_new else "Begun by an earlier workflow")
@@ -79,10 +76,7 @@ class BookingWorkflow(OperatorGate):
                 await self._resync()
         if self._commands.pending:
             self._reply(self._commands.pending, problems.already_ended(self._booking))
-        if self._buyer_had_to_act:
-            # Where a signal arrives during a task that ends its workflow, the server drops that task and its answers. A
-            # provider that challenges a buyer sends notifications, so here the answer gets a task of its own.
-            await workflow.sleep(timedelta(milliseconds=1), summary="the command is answered before the end")
+        await self._commands.deliver_answer()
 
     async def _next_transition(self) -> None:
         if self._booking.status is not BookingStatus.HELD:
@@ -115,7 +109,7 @@ class BookingWorkflow(OperatorGate):
                 self._commands.heed_cancel()
                 if not is_free:
                     await self._payments.capture()  # undone as the authorization is: what is taken is refunded
-                await self.must(ISSUE_TICKETS, self._reservation.issue, compensate=self._fence_step)
+                await self.must(ISSUE_TICKETS, self._reservation.issue, compensate=self._reservation.fence_issue)
         except NotPaid as why:
             await self._reservation.keep_hold(why.problem)
             self._reply(payment, why.problem)
@@ -128,7 +122,7 @@ class BookingWorkflow(OperatorGate):
 
     async def _authorize(self, payment: PendingPayment) -> None:
         async def require_action(action_url: str | None) -> None:
-            self._buyer_had_to_act, self._commands.abandon_requested = True, False
+            self._commands.begin_challenge()
             await self._reservation.require_action(action_url)
             self._reply(payment, action_url=action_url)
 
@@ -174,13 +168,6 @@ class BookingWorkflow(OperatorGate):
             give_back = partial(self._reservation.resyncing, self._payments.return_money)
             await self.must(RETURN_MONEY, give_back, resolve=done_by_hand)
 
-    async def _fence_step(self) -> None:
-        """Let no late try issue tickets while all is undone; a booking that turns out to be confirmed stays so."""
-        await self._reservation.flag(ISSUE_TICKETS, max_attempts=0)  # a new version, for which such a try is stale
-        await self._reservation.adopt()
-        if not self._reservation.is_over:
-            raise Aborted(problems.UNDONE)
-
     async def _resync(self) -> None:
         """Go on from the row: it has changed without this saga, after a reset, or when an answer was lost for good."""
         has_changed = await self._reservation.adopt()
@@ -200,37 +187,38 @@ class BookingWorkflow(OperatorGate):
     @workflow.update
     async def hold(self, asked_by: str) -> HoldOutcome:
         """Answer what became of the hold that the workflow was started for."""
-        hold = await self._known_hold()
+        hold = await self._reservation.known_hold()
         return hold.model_copy(update={"asked_by": asked_by})
 
     @workflow.update
     async def pay(self, command: PaymentCommand) -> PaymentOutcome:
         """Pay for what is held; one payment at a time."""
-        if not self._hold:
-            await self._known_hold()
-            if self._was_begun_before() and workflow.patched("the row answers a payment of an earlier workflow"):
+        if not self._reservation.hold_outcome:
+            await self._reservation.known_hold()
+            was_begun = self._reservation.was_begun_before
+            if was_begun and workflow.patched("the row answers a payment of an earlier workflow"):
                 return await self._outcome_by_row(command)
             self._may_pay(command)
         return await self._commands.accept(command)
 
     @pay.validator
     def _may_pay(self, command: PaymentCommand) -> None:
-        if self._hold:
+        if self._reservation.hold_outcome:
             self._commands.check(self._reservation.known, command)
 
     @workflow.update
     async def cancel(self) -> CancelOutcome:
         """Cancel the booking; a payment under way is waited for and undone, unless its money is being taken already."""
         self._commands.request_cancel()
-        if not self._hold:
-            await self._known_hold()
+        if not self._reservation.hold_outcome:
+            await self._reservation.known_hold()
             self._may_cancel()
         await workflow.wait_condition(lambda: self._reservation.is_over or self.waits_at is not None)
-        return self._cancel_outcome(BookingStatus.CANCELLED)
+        return self._reservation.cancel_outcome(BookingStatus.CANCELLED)
 
     @cancel.validator
     def _may_cancel(self) -> None:
-        if self._hold:
+        if self._reservation.hold_outcome:
             self._reservation.check_status(() if self.waits_at else UNFINISHED, "The booking cannot be cancelled.")
 
     @workflow.update
@@ -239,7 +227,7 @@ class BookingWorkflow(OperatorGate):
         self._commands.abandon_requested = True
         paying = (BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED)
         await workflow.wait_condition(lambda: self._booking.status not in paying or self.waits_at is not None)
-        return self._cancel_outcome(BookingStatus.HELD)
+        return self._reservation.cancel_outcome(BookingStatus.HELD)
 
     @abandon.validator
     def _may_abandon(self) -> None:
@@ -253,25 +241,10 @@ class BookingWorkflow(OperatorGate):
 
     # What the commands and the life share
 
-    async def _known_hold(self) -> HoldOutcome:
-        """The row may be seen, and paid, before its workflow knows it: where the answer to the hold was lost."""
-        await workflow.wait_condition(lambda: self._hold is not None)
-        assert self._hold is not None
-        return self._hold
-
-    def _was_begun_before(self) -> bool:
-        """Whether an earlier workflow of this booking, which was reset or terminated, has gone beyond the hold."""
-        return self._reservation.known is not None and self._booking.status is not BookingStatus.HELD
-
     async def _outcome_by_row(self, command: PaymentCommand) -> PaymentOutcome:
         """Where the payment was an earlier workflow's, the caller finds its outcome in the row, once there is one."""
         await workflow.wait_condition(lambda: self._reservation.is_over or self.waits_at is not None)
         return PaymentOutcome(body_sha256=command.body_sha256, problem=problems.OUTCOME_UNKNOWN)
-
-    def _cancel_outcome(self, expected: BookingStatus) -> CancelOutcome:
-        if self._booking.status is expected:
-            return CancelOutcome(booking=self._booking)
-        return CancelOutcome(problem=problems.why_not_cancelled(self._booking))
 
     def _is_called(self) -> bool:
         return self._commands.pending is not None or self._commands.cancel_requested or self.notification.has_arrived

@@ -22,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
         StartPayment,
         Step,
     )
-    from domain.bookings import OVER, Booking, BookingRequest, BookingStatus, HoldOutcome, PaymentId
+    from domain.bookings import OVER, Booking, BookingRequest, BookingStatus, CancelOutcome, HoldOutcome, PaymentId
     from domain.problems import Problem, ProblemType
     from temporal.saga import Aborted, aborting
     from workflows.support import problems
@@ -42,6 +42,7 @@ class BookingState:
 
     Attributes:
         known: The booking as of the last step with an answer; None until it is held.
+        hold_outcome: What became of the hold; None until that is known.
     """
 
     def __init__(self, booking_id: UUID, max_attempts: int, changed: Callable[[str], None] = _ignore) -> None:
@@ -53,6 +54,7 @@ class BookingState:
             changed: Called after each step of a payment, with a sentence that says what is done.
         """
         self.known: Booking | None = None
+        self.hold_outcome: HoldOutcome | None = None
         self._id = booking_id
         self._max_attempts = max_attempts
         self._changed = changed
@@ -69,11 +71,25 @@ class BookingState:
         """Whether the booking's saga has nothing more to do."""
         return self.booking.status in OVER
 
+    @property
+    def was_begun_before(self) -> bool:
+        """Whether an earlier workflow of this booking, which was reset or terminated, has gone beyond the hold."""
+        return self.known is not None and self.known.status is not BookingStatus.HELD
+
     async def hold(self, request: BookingRequest) -> HoldOutcome:
         """Hold the places, or answer why that is impossible."""
         outcome = await local_step(ReservationActivities.hold, request, "hold seats")
-        self.known = outcome.booking
+        self.known, self.hold_outcome = outcome.booking, outcome
         return outcome
+
+    async def known_hold(self) -> HoldOutcome:
+        """What became of the hold, once that is known.
+
+        The row may be seen, and paid, before its workflow knows it: where the answer to the hold was lost.
+        """
+        await workflow.wait_condition(lambda: self.hold_outcome is not None)
+        assert self.hold_outcome is not None
+        return self.hold_outcome
 
     async def wait_while_held(self, *, unless: Callable[[], bool]) -> None:
         """Wait until the hold ends, or `unless` is true.
@@ -138,6 +154,17 @@ class BookingState:
             Aborted: The money is being returned. An earlier run of this task began that, and was lost with its worker.
         """
         await self.resyncing(self._issue)
+
+    async def fence_issue(self) -> None:
+        """Let no late try issue tickets while all is undone; a booking that turns out to be confirmed stays so.
+
+        Raises:
+            Aborted: It is not confirmed.
+        """
+        await self.flag(ISSUE_TICKETS, max_attempts=0)  # a new version, for which such a try is stale
+        await self.adopt()
+        if not self.is_over:
+            raise Aborted(problems.UNDONE)
 
     async def release(
         self,
@@ -220,6 +247,12 @@ class BookingState:
         """
         if self.known is None or self.known.status not in allowed:
             raise ApplicationError(refusal, type=ProblemType.WRONG_STATE)
+
+    def cancel_outcome(self, expected: BookingStatus) -> CancelOutcome:
+        """The answer to a command that was to bring the booking to this status."""
+        if self.booking.status is expected:
+            return CancelOutcome(booking=self.booking)
+        return CancelOutcome(problem=problems.why_not_cancelled(self.booking))
 
     @property
     def _step(self) -> Step:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
@@ -45,6 +47,7 @@ class BuyerCommands:
         """None was handed in yet."""
         self.cancel_requested = self.abandon_requested = False
         self._latest: PendingPayment | None = None
+        self._buyer_had_to_act = False
         self._failed_later: dict[str, Problem] = {}  # after an answer that said that the buyer has to act, by id
 
     @property
@@ -55,6 +58,10 @@ class BuyerCommands:
     def request_cancel(self) -> None:
         """Cancel the booking as soon as that can be done."""
         self.cancel_requested = True
+
+    def begin_challenge(self) -> None:
+        """From now on the buyer has to act at the provider, and may abandon the payment instead."""
+        self._buyer_had_to_act, self.abandon_requested = True, False
 
     def heed_cancel(self) -> None:
         """Stop a payment if its buyer has cancelled the booking.
@@ -104,6 +111,15 @@ class BuyerCommands:
                 problem=problem,
                 action_url=action_url,
             )
+
+    async def deliver_answer(self) -> None:
+        """Let the last answer leave before the workflow ends, where a signal could prevent that.
+
+        Where a signal arrives during a task that ends its workflow, the server drops that task and its answers. A
+        provider that challenges a buyer sends notifications, so there the answer gets a task of its own.
+        """
+        if self._buyer_had_to_act:
+            await workflow.sleep(timedelta(milliseconds=1), summary="the command is answered before the end")
 
     def why_not_paid(self, id: str) -> Problem | None:
         """Why a payment failed whose buyer had to act, if it did; by its update's id."""
