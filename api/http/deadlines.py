@@ -14,6 +14,7 @@ DEADLINE: Final = 1.5
 CHANGE_WAIT: Final = 20.0
 """Seconds for an event's workflow to publish or cancel it; the workflow goes on when the API stops waiting."""
 
+_LAST_WAIT: Final = 5.0
 _abandoned: set[asyncio.Future[Any]] = set()
 
 
@@ -39,6 +40,13 @@ async def with_deadline(call: Awaitable[T], seconds: float = DEADLINE) -> T:
     if not running.done():
         raise TimeoutError
     return running.result()
+
+
+async def abandoned_calls_ended() -> None:
+    """Wait until what was cancelled too late has ended, or for some seconds: before the connections are closed."""
+    loop = asyncio.get_running_loop()
+    if running := {call for call in _abandoned if call.get_loop() is loop}:
+        await asyncio.wait(running, timeout=_LAST_WAIT)
 
 
 def _abandon(running: asyncio.Future[Any]) -> None:

@@ -20,6 +20,7 @@ from temporalio.client import Client
 
 from adapters.internal.audit_log import AuditLogClient
 from adapters.internal.personal_data import PersonalDataClient
+from api.http.deadlines import abandoned_calls_ended
 from config.settings import Service, Settings, secret
 from db.engine import open_engine
 from temporal.connection import connect
@@ -74,6 +75,7 @@ async def open_resources(
         redis = open_redis(settings)
         stack.push_async_callback(redis.aclose)
         parts = [await opening(settings, redis, stack) for opening in openings]
+        stack.push_async_callback(abandoned_calls_ended)
         yield Resources(settings, engines, redis, {type(part): part for part in parts})
 
 

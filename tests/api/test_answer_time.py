@@ -140,3 +140,20 @@ def test_every_route_has_a_bound_and_only_sagas_a_long_one() -> None:
     ]:
         assert calls[call] >= wait + 2 * answer_time._SECONDS, call
     assert "AnswerTime" in {getattr(middleware.cls, "__name__", "") for middleware in app.user_middleware}
+
+
+async def test_connections_stay_open_until_no_abandoned_call_uses_them() -> None:
+    has_ended = asyncio.Event()
+
+    async def hangs_on() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.1)
+            has_ended.set()
+            raise
+
+    with pytest.raises(TimeoutError):
+        await deadlines.with_deadline(hangs_on(), 0.01)
+    await deadlines.abandoned_calls_ended()
+    assert has_ended.is_set()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +17,7 @@ from sqlalchemy import make_url
 from config.settings import Settings
 from stack import Stack
 from tests.buyer import CARD_WITH_3DS, Buyer
+from tests.freezing import freeze, thaw
 from tests.http_client import http_client
 from tests.pace import watch
 from tests.platform_client import PlatformClient
@@ -224,15 +223,15 @@ def hanging(stack: Stack, server: str) -> Iterator[None]:
     """Run the body while the server accepts connections but never responds."""
     leader = stack.pid(server)
     assert leader is not None
-    os.kill(leader, signal.SIGSTOP)  # first, so that it makes no child that we do not know
+    freeze(leader)  # first, so that it makes no child that we do not know
     children = children_of(leader)
     for pid in children:
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
     try:
         yield
     finally:
         for pid in (*children, leader):
-            os.kill(pid, signal.SIGCONT)
+            thaw(pid)
 
 
 def children_of(parent: int) -> list[int]:

@@ -175,14 +175,20 @@ async def test_an_abandoned_payment_is_voided_despite_provider_faults(platform: 
 async def test_the_provider_is_queried_once_more_before_a_payment_times_out(platform: PlatformClient) -> None:
     """Without webhook and browser only the query at the end of the window finds it."""
     buyer = platform.new_buyer()
-    booking, url = await challenged(platform, buyer, key=str(uuid4()))
-    await platform.provider.send(booking, drop=1)
 
-    async def has_been_asked_three_times() -> bool:  # after 2, 6 and 14 seconds; the window closes after 20
-        return len(await platform.provider.calls(booking, "retrieve")) >= 3
+    async def approved_after_the_last_poll() -> str | None:
+        """Or None where the window, on a busy machine, closed first."""
+        booking, url = await challenged(platform, buyer, key=str(uuid4()))
+        await platform.provider.send(booking, drop=1)
 
-    await eventually(has_been_asked_three_times, within=40)
-    await platform.provider.act(url, "approve")
+        async def has_been_asked_three_times() -> bool:  # after 2, 6 and 14 seconds; the window closes after 20
+            return len(await platform.provider.calls(booking, "retrieve")) >= 3
+
+        await eventually(has_been_asked_three_times, within=40)
+        await platform.provider.act(url, "approve")
+        return booking if await buyer.status(booking) == "action_required" else None
+
+    booking = await eventually(approved_after_the_last_poll)
     await buyer.ends_as(booking, "confirmed")
 
 

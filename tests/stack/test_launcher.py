@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import redis
 
 from stack import Stack, StackError, environment, exec_wrapper, ports
 from stack.paths import CHECKOUT
+from tests.freezing import freeze, thaw
 from tests.pace import watch
 from tests.scale import sample
 
@@ -218,7 +218,7 @@ def test_a_frozen_server_is_killed_in_the_end_with_all_its_children(
     monkeypatch.setattr("stack.launcher.STOP_SECONDS", 0.3)
     pid = lasting.pid("postgres")
     assert pid
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     lasting.stop("postgres")
     assert commands_with(str(lasting.paths.folder)) == []
     lasting.start("postgres")
@@ -242,9 +242,9 @@ def test_a_spawned_server_is_not_ready_because_the_one_that_it_is_like_is(stack:
     stack.spawn("toxiproxy-2", "toxiproxy")
     pid = stack.pid("toxiproxy-2")
     assert pid
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     states = {seen.name: seen.state for seen in stack.status()}
-    os.kill(pid, signal.SIGCONT)
+    thaw(pid)
     assert (states["toxiproxy"], states["toxiproxy-2"]) == ("ready", "not ready")
 
 
