@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
@@ -28,6 +29,21 @@ def patient_client(base_url: str) -> httpx2.AsyncClient:
     On a slow machine one of our servers may answer later than the API waits for it.
     """
     return http_client(base_url, transport=_Patient(verify=False, limits=httpx2.Limits(max_connections=400)))
+
+
+async def carried_out(call: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+    """The first answer of a call that was carried out; a busy API refuses some before that. The call keeps its key."""
+    answer = await call()
+    while answer.status_code == 503 and await _problem(answer) == "unavailable":
+        answer = await call()
+    return answer
+
+
+async def is_ready(client: httpx2.AsyncClient) -> bool:
+    """Or AssertionError: on a busy machine the first connections may take longer than a check waits."""
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ready"), answer.text
+    return True
 
 
 class _Patient(httpx2.AsyncHTTPTransport):

@@ -19,6 +19,7 @@ from adapters.payment.stripe.gateway import StripeGateway
 from db.engine import open_engine
 from domain.money import Money
 from sandbox.testing import API_KEY, ROOT, SandboxProcess, free_port
+from tests.pace import stretched
 from tests.workers.conftest import ServiceDatabase, databases, service_database, templates
 
 __all__ = ["databases", "service_database", "templates"]
@@ -155,10 +156,10 @@ async def test_a_saturated_limit_fails_no_booking_and_costs_no_try(
 async def test_who_waited_for_the_limit_until_the_deadline_is_not_charged_after_it(
     sandbox: SandboxProcess, redis: Redis, payment: AsyncEngine
 ) -> None:
-    gateway = StripeGateway(API_KEY, base_url=sandbox.url, limit=CallLimit(redis, "stripe", 1 / 3))
-    paid = order(
-        datetime.now(UTC) + timedelta(seconds=2)
-    )  # the opening has a turn at once, the charge a second too late
+    seconds = stretched(2)
+    gateway = StripeGateway(API_KEY, base_url=sandbox.url, limit=CallLimit(redis, "stripe", 1 / (seconds + 1)))
+    # The opening has a turn at once, the charge a second too late.
+    paid = order(datetime.now(UTC) + timedelta(seconds=seconds))
     done = await ActivityEnvironment().run(PaymentActivities(payment, {"stripe": gateway}).authorize, paid)
     await gateway.close()
     assert done.result is AuthorizationResult.LAPSED

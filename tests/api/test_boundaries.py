@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -23,9 +24,11 @@ from db.databases import ServiceDatabase, prepare
 from db.engine import open_engine
 from tests.api.conftest import ByToken
 from tests.api.people import problem
+from tests.http_client import is_ready
 from tests.pace import watch
 from tests.provider_settings import given, provider_secrets
 from tests.scale import sample
+from tests.waiting import eventually
 from workers import consumers, relay
 from workers.process import Work
 from workers.temporal import worker
@@ -123,8 +126,7 @@ def own_settings(settings: Settings, verb: Verb, service: str) -> Settings:
 @pytest.mark.parametrize("service", NEEDS["serve"])
 async def test_each_service_of_the_api_is_ready_with_its_own_secrets_alone(settings: Settings, service: str) -> None:
     async with serving(own_settings(settings, "serve", service), service) as client:
-        answer = await client.get("/readyz")
-        assert (answer.status_code, answer.json()["status"]) == (200, "ready"), answer.text
+        await eventually(partial(is_ready, client))
 
 
 RUNS: Mapping[Verb, Work] = {"work": worker.run, "relay": relay.run, "consume": consumers.run}
@@ -179,8 +181,7 @@ async def test_without_temporal_publishing_is_503_within_two_seconds(
 
 async def test_readiness_names_what_is_down_within_two_seconds(settings: Settings) -> None:
     async with serving(settings, "catalogue") as client:
-        ready = await client.get("/readyz")
-        assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+        await eventually(partial(is_ready, client))
     down = settings.model_copy(
         update={"postgres_port": CLOSED_PORT, "redis_url": SecretStr(f"redis://127.0.0.1:{CLOSED_PORT}")}
         | {"temporal_address": f"127.0.0.1:{CLOSED_PORT}", "identity_url": f"http://127.0.0.1:{CLOSED_PORT}"}
@@ -199,9 +200,14 @@ async def test_readiness_names_what_is_down_within_two_seconds(settings: Setting
 async def test_a_process_that_can_check_no_token_is_not_ready(settings: Settings) -> None:
     alone = settings.model_copy(update={"identity_url": f"http://127.0.0.1:{CLOSED_PORT}"})
     async with serving(alone, "catalogue") as client:
-        answer = await client.get("/readyz")
-        assert (answer.status_code, answer.json()["status"]) == (503, "not ready")
-        assert {name for name, outcome in answer.json()["checks"].items() if outcome != "ok"} == {"keys"}
+
+        async def lacks_keys_alone() -> bool:
+            answer = await client.get("/readyz")
+            assert (answer.status_code, answer.json()["status"]) == (503, "not ready")
+            assert {name for name, outcome in answer.json()["checks"].items() if outcome != "ok"} == {"keys"}
+            return True
+
+        await eventually(lacks_keys_alone)
 
 
 async def test_an_unexpected_error_is_a_500_that_reveals_nothing(

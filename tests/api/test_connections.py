@@ -224,7 +224,7 @@ async def _left(door: Serving, parts: list[bytes]) -> int | None:
 
 
 async def test_a_caller_who_is_slow_but_in_time_is_served() -> None:
-    async with serving() as door:
+    async with serving(QUICK._replace(head_seconds=10, body_seconds=10)) as door:
         caller = await door.call()
         for _ in range(2):
             await caller.sends(*_bytes_of(POST + b"Content-Length: 4\r\n\r\nbody"), pause=0.002)

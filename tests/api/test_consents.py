@@ -27,6 +27,12 @@ from tests.waiting import eventually
 VERIFIER = "v" * 43
 
 
+def age_page(superuser: psycopg.Connection, partner: Partner, age: str) -> None:
+    """Let the client's page of the decision wait for so long."""
+    aged = "UPDATE pending_consents SET logged_in_at = logged_in_at - %s::interval WHERE client_id = %s"
+    superuser.execute(aged, [age, partner.id])
+
+
 @pytest.fixture
 async def partner(settings: Settings, client: httpx2.AsyncClient) -> Partner:
     return await register(settings, client)
@@ -289,7 +295,7 @@ async def test_a_decision_is_made_once_in_time_and_for_its_client(
     assert (await allow(client, page, asked)).status_code == 302
     assert (await allow(client, page, asked)).status_code == 401, "once"
     late = await log_in_for(client, person, asked | {"prompt": "consent"})
-    superuser.execute("UPDATE pending_consents SET logged_in_at = logged_in_at - interval '11 minutes'")
+    age_page(superuser, partner, "11 minutes")
     assert (await allow(client, late, asked)).status_code == 401, "too late"
 
 
@@ -329,7 +335,7 @@ async def test_an_id_token_says_when_its_person_has_logged_in_and_not_when_they_
 ) -> None:
     person, asked = await join(), partner.request(VERIFIER)
     page = await log_in_for(client, person, asked)
-    superuser.execute("UPDATE pending_consents SET logged_in_at = logged_in_at - interval '5 minutes'")
+    age_page(superuser, partner, "5 minutes")
     code = told(await allow(client, page, asked))["code"]
     token = (await partner.exchange(code, VERIFIER)).json()["id_token"].split(".")[1]
     said = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))

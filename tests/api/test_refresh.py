@@ -48,8 +48,11 @@ async def test_another_second_use_ends_the_family(
 ) -> None:
     person = await join()
     newest = successor(await refresh(client, person.refresh_token))
-    aged = "UPDATE refresh_tokens SET used_at = used_at - make_interval(secs => %s) WHERE used_at IS NOT NULL"
-    superuser.execute(aged, [later])
+    aged = (
+        "UPDATE refresh_tokens SET used_at = used_at - make_interval(secs => %s)"
+        " WHERE used_at IS NOT NULL AND family IN (SELECT id FROM sessions WHERE user_id = %s)"
+    )
+    superuser.execute(aged, [later, person.id])
     again = await refresh(client, person.refresh_token, program)
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
     assert (await refresh(client, newest)).status_code == 400, "the family has ended"

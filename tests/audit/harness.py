@@ -32,6 +32,7 @@ from domain.money import Money
 from domain.payment_gateway import PaymentGateway
 from temporal import search_attributes
 from tests.db import booking_steps
+from tests.waiting import eventually
 from workers.consumers.analytics import Analytics
 from workflows.ids import booking_workflow_id
 
@@ -148,9 +149,19 @@ class Harness(NamedTuple):
                 SearchAttributePair(search_attributes.BOOKING, str(booking.id)),
             ]
         )
-        return await self.temporal.start_workflow(
+        saga: WorkflowHandle[Any, Any] = await self.temporal.start_workflow(
             "Booking", booking, id=booking_workflow_id(booking.id), task_queue=self.prefix, search_attributes=found
         )
+        await self.listed(f"WorkflowId = '{saga.id}'")
+        return saga
+
+    async def listed(self, query: str) -> None:
+        """Wait until Temporal's list, which lags a little, has the workflow."""
+
+        async def is_listed() -> bool:
+            return (await self.temporal.count_workflows(query)).count > 0
+
+        await eventually(is_listed)
 
     # The way of a domain event
 

@@ -34,6 +34,7 @@ async def test_an_open_booking_with_a_terminated_saga_is_found(harness: Harness)
     saga = await harness.saga(booking)
     assert await harness.finds() == set()
     await saga.terminate()
+    await harness.listed(f"WorkflowId = '{saga.id}' AND ExecutionStatus = 'Terminated'")
     await harness.sql("reservation", "UPDATE bookings SET updated_at = now() - interval '3 seconds'")
     assert await harness.finds() == {(FINISHED, str(booking.id))}
 
@@ -66,7 +67,9 @@ async def test_a_saga_that_has_ended_otherwise_than_its_booking_is_found(harness
     async with Worker(
         client, task_queue=harness.prefix, workflows=[Mistaken], workflow_runner=UnsandboxedWorkflowRunner()
     ):
-        await (await harness.saga(booking, shows=BookingStatus.CONFIRMED)).result()
+        saga = await harness.saga(booking, shows=BookingStatus.CONFIRMED)
+        await saga.result()
+        await harness.listed(f"WorkflowId = '{saga.id}' AND ExecutionStatus = 'Completed'")
     assert await harness.finds() == {(AGREE, str(booking.id))}
 
 

@@ -26,6 +26,7 @@ async def test_a_payment_in_flight_is_waited_for_and_undone(platform: PlatformCl
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("timeout_after", "confirm", booking, delay_seconds=1.5)
+    await platform.provider.will("429", "retrieve", booking, retry_after=5)  # the saga learns of it only then
     payment = asyncio.create_task(buyer.pay(booking))
     await buyer.ends_as(booking, "paying")
 
@@ -86,7 +87,7 @@ async def test_a_cancel_in_the_temporal_ui_waits_for_the_payment_and_undoes_it(
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
-    await platform.provider.will("500_before", "confirm", booking, times=3)
+    await platform.provider.will("429", "confirm", booking, retry_after=5)
     payment = asyncio.create_task(buyer.pay(booking))
     await buyer.ends_as(booking, "paying")
 

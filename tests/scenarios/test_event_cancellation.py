@@ -14,6 +14,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from api.catalogue import changes
 from db.engine import open_engine
 from domain.identity import Role
+from domain.problems import Refused
 from stack import Stack
 from temporal.search_attributes import REFUSED, STATUS
 from tests.buyer import CARD_WITH_3DS, Buyer
@@ -242,10 +243,12 @@ async def test_a_repeated_request_continues_a_terminated_event_cancellation(
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = (await buyer.bought(event, "A-1-1"))["id"]
-    await platform.provider.will("slow", "refund", booking, delay_seconds=1.5)
+    await platform.provider.will("processing", "refund", booking)
     await platform.cancel(event)
     await saga(platform, event).terminate("by mistake")
     await platform.cancel(event)
+    [pending] = await eventually(lambda: platform.provider.refunds(booking))
+    await platform.provider.decide(pending["id"], "succeeded")
     assert (await finished(platform, event))["refunded"] == 1
     assert len(await platform.provider.refunds(booking)) == 1
 
@@ -283,12 +286,25 @@ async def test_an_event_cancellation_without_a_workflow_is_revived_in_its_state(
     assert [each["status"] for each in await platform.provider.refunds(booking["id"])] == ["succeeded"] * 2
 
 
+async def cancels(platform: PlatformClient, command: CancelEvent) -> None:
+    """Order it as the API does; a caller repeats it where Temporal takes longer than two seconds."""
+
+    async def is_taken() -> bool:
+        try:
+            await changes.cancel(platform.temporal, command, again=False)
+        except Refused:
+            return False
+        return True
+
+    await eventually(is_taken)
+
+
 async def test_a_cancel_of_a_draft_leaves_the_event_on_sale_that_was_published_since(platform: PlatformClient) -> None:
     """The publication comes after the API has compared `If-Match` with the draft, and before the workflow starts."""
     event, buyer = await platform.event(), platform.new_buyer()
     command = CancelEvent(event_id=UUID(event), requested_by=UUID(int=1), attempts=1, if_version=1)
 
-    await changes.cancel(platform.temporal, command, again=False)
+    await cancels(platform, command)
 
     assert await saga(platform, event).result() is None
     shown = await saga(platform, event).describe()
@@ -303,7 +319,7 @@ async def test_a_cancel_of_the_version_that_was_read_stops_its_sales(platform: P
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.bought(event, "A-1-1")
     command = CancelEvent(event_id=UUID(event), requested_by=UUID(int=1), attempts=4, if_version=2)
-    await changes.cancel(platform.temporal, command, again=False)
+    await cancels(platform, command)
     assert (await buyer.hold(event, "A-1-2")).json()["type"].endswith("/event-not-on-sale")
     assert (await finished(platform, event))["refunded"] == 1
     await buyer.ends_as(booking["id"], "refunded")

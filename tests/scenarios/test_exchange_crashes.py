@@ -21,6 +21,7 @@ from db.engine import open_engine
 from stack import Stack
 from temporal.policies import booking_policy
 from tests.buyer import CARD_WITH_3DS, Buyer
+from tests.http_client import carried_out
 from tests.platform_client import PlatformClient
 from tests.scale import sample
 from tests.scenarios.test_attention import SLOW, locked_out
@@ -50,7 +51,7 @@ class Ordered:
     def __init__(self, platform: PlatformClient, buyer: Buyer, booking: dict[str, Any], new: str) -> None:
         self.platform, self.buyer, self.booking, self.new, self.key = platform, buyer, booking, new, str(uuid4())
         # A repeated call would start the workflow anew that a test has terminated.
-        self.order = asyncio.create_task(self.by(buyer.at(platform.hasty)))
+        self.order = asyncio.create_task(carried_out(lambda: self.by(buyer.at(platform.hasty))))
 
     async def by(self, buyer: Buyer) -> httpx2.Response:
         [old] = self.booking["tickets"]
@@ -99,7 +100,7 @@ async def test_an_outage_during_the_capture_of_a_difference_waits_for_an_operato
     platform: PlatformClient, settings: Settings
 ) -> None:
     event, buyer, booking = await bought(platform, "B-1-1")
-    await platform.provider.will("slow", "capture", booking["id"], delay_seconds=SLOW)
+    await platform.provider.will("429", "capture", booking["id"], retry_after=5)
     ordered = Ordered(platform, buyer, booking, "A-1-1")
     await eventually(ordered.is_committed, every=0.01)
     exchange = await ordered.exists()

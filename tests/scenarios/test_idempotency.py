@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from config.settings import Settings
 from stack import Stack
-from tests.http_client import http_client
+from tests.http_client import patient_client
 from tests.platform_client import PlatformClient
 from tests.scale import FULL
 
@@ -30,7 +30,7 @@ def other_url(stack: Stack) -> Iterator[str]:
 
 @pytest.fixture
 async def other_api(other_url: str) -> AsyncIterator[httpx2.AsyncClient]:
-    async with http_client(other_url) as http:
+    async with patient_client(other_url) as http:
         yield http
 
 

@@ -78,7 +78,7 @@ async def checkout(platform: PlatformClient, settings: Settings) -> AsyncIterato
         own.api_key.get_secret_value(),
         own.secret_key.get_secret_value(),
         base_url=own.api_base,
-        total_seconds=2,
+        total_seconds=30,  # nothing here repeats a step that a busy machine delays
     )
     engine = open_engine(settings.database_url("payment"), serves_callers=False)
     yield Checkout(PaymentActivities(engine, {IYZICO.name: gateway}), platform)

@@ -332,7 +332,7 @@ async def test_a_late_payment_without_its_workflow_keeps_neither_seats_nor_money
     platform: PlatformClient, settings: Settings
 ) -> None:
     late = await expired(platform, settings)
-    await platform.provider.will("500_before", "capture", late.booking, times=1000)
+    await platform.provider.will("timeout_before", "capture", late.booking, times=1000)  # tries that fail after a while
     await late.money_turns_up()
     await late.buyer.ends_as(late.booking, "paying")
     await (await late.workflow()).terminate("by mistake")

@@ -52,10 +52,10 @@ async def test_no_tickets_are_issued_for_money_that_is_being_refunded(
 ) -> None:
     event, buyer = await platform.event(), platform.new_buyer()
     booking = await buyer.held(event, "A-1-1")
-    await platform.provider.will("slow", "confirm", booking, delay_seconds=1)
-    await platform.provider.will("500_before", "cancel", booking, times=1000)
+    await platform.provider.will("429", "confirm", booking, retry_after=5)
+    await platform.provider.will("429", "cancel", booking, times=1000, retry_after=5)
     paying = asyncio.create_task(buyer.pay(booking))
-    await eventually(lambda: platform.provider.in_flight(booking, "confirm"), every=0.02)
+    await eventually(lambda: platform.provider.calls(booking, "confirm"), every=0.02)
     cancelling = asyncio.create_task(buyer.cancel(booking))
     await eventually(lambda: platform.provider.calls(booking, "cancel"), every=0.02)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 
 from stack import Stack
+from tests.http_client import carried_out
 from tests.platform_client import PlatformClient
 from tests.scale import FULL
 from tests.scenarios.test_outages import without
@@ -22,9 +24,9 @@ async def test_a_late_command_of_a_dead_worker_is_undone_before_the_seats_are_fr
     it after its deadline: the payment is in no history, only in the row and at the provider."""
     hold_seconds = 120 if buyer_cancels else 20
     event, buyer = await platform.event(hold_seconds=hold_seconds), platform.new_buyer()
-    booking = await buyer.held(event, "A-1-1")
+    booking, key = await buyer.held(event, "A-1-1"), str(uuid4())
     await platform.provider.will("slow", "capture", booking, delay_seconds=1.5)
-    paying = asyncio.create_task(buyer.at(platform.hasty).pay(booking))
+    paying = asyncio.create_task(carried_out(lambda: buyer.at(platform.hasty).pay(booking, key=key)))
     await eventually(lambda: platform.provider.kept(booking), every=0.01)
     async with without(stack, "work"):
         assert (await paying).status_code == 503

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -36,6 +37,7 @@ from tests.api.conftest import Join
 from tests.api.partners import register
 from tests.api.people import log_in
 from tests.command_line import seatwright
+from tests.http_client import is_ready
 from tests.waiting import eventually
 
 RSA = bytes.fromhex("2a864886f70d010101")  # the object identifier of an RSA key, as DER has it
@@ -81,6 +83,7 @@ async def test_a_new_key_is_published_first_and_takes_over_without_losing_a_toke
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=transport, base_url="http://api") as other,
     ):
+        await eventually(partial(is_ready, other))
         for token in (new, person.access_token):
             answer = await other.get("/v1/me/bookings", headers={"Authorization": f"Bearer {token}"})
             assert answer.status_code == 200

@@ -13,7 +13,7 @@ from config.settings import Settings
 from tests.api.conftest import Join
 from tests.api.partners import register
 from tests.api.people import Person, log_in, problem
-from tests.http_client import http_client
+from tests.http_client import patient_client
 from tests.security.permissions import Route, application, routes
 
 EVERYONE = {"anonymous", "another", "another organizer", "support", "operator", "owner"}
@@ -88,7 +88,7 @@ def name(route: Route) -> str:
 @pytest.fixture
 async def client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """At the internal port, which serves the internal routes besides all others."""
-    async with http_client(settings.identity_address) as opened:
+    async with patient_client(settings.identity_address) as opened:
         yield opened
 
 

@@ -24,6 +24,7 @@ from config.settings import Settings
 from db.engine import open_engine
 from tests.api.conftest import Join
 from tests.api.people import Person, log_in
+from tests.http_client import is_ready
 from tests.network import Line, Network
 from tests.waiting import eventually
 
@@ -45,6 +46,7 @@ async def reservation_alone(settings: Settings) -> AsyncIterator[httpx2.AsyncCli
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://api") as client,
     ):
+        await eventually(partial(is_ready, client))
         yield client
 
 

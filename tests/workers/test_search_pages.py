@@ -191,6 +191,7 @@ async def test_an_index_of_the_version_before_is_taken_over(events: EventSearch)
     await client.indices.refresh(index=earlier)
 
     search = EventSearch(_url(events), alias)
+    search._client = search._slow
     try:
         for _ in range(2):
             await search.ensure_index()
