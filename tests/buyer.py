@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,6 +14,17 @@ CARD = "pm_card_visa"
 DECLINED_CARD = "pm_card_visa_chargeDeclined"
 CARD_WITH_3DS = "pm_card_threeDSecure2Required"
 UNFINISHED = {"held", "paying", "action_required"}
+
+
+async def with_reason(order: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+    """What a repeated order that came to nothing is told; a saga too busy to say why in time gives no reason."""
+
+    async def answer() -> httpx2.Response:
+        told = await order()
+        assert "The payment was not completed." not in told.text, told.text
+        return told
+
+    return await eventually(answer)
 
 
 class Buyer:

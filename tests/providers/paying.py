@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import httpx2
 
+from tests.buyer import with_reason
 from tests.faults.scenarios import WITHIN
 from tests.providers.checkouts import Card, Visit
 from tests.waiting import eventually
@@ -29,7 +30,7 @@ async def pays(visit: Visit) -> str:
 async def _came_to_nothing(visit: Visit, card: Card, key: str) -> httpx2.Response:
     """What the order's repetition says when the seats are held again."""
     await visit.buyer.ends_as(visit.booking, "held", within=WITHIN)
-    return await visit.order(card, key)
+    return await with_reason(lambda: visit.order(card, key))
 
 
 def is_declined(why: str) -> Act:
@@ -181,7 +182,7 @@ async def is_refused_the_capture(visit: Visit) -> str:
 
 async def loses_what_the_bank_reserved(visit: Visit) -> str:
     """The bank takes its hold back between authorization and capture."""
-    await visit.will("slow", "capture", times=3, delay_seconds=LOST_FOR)
+    await visit.will("slow", "capture", times=3, delay_seconds=5 * LOST_FOR)
     provider = visit.platform.provider
 
     async def reserved() -> str | None:

@@ -19,8 +19,8 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive
 
-SLOW = 1.7
 ROLE = "seatwright_reservation"
+SLOW = 1.7
 """Seconds in which the database must go down during a provider call, within the call's limit of 2 s."""
 
 

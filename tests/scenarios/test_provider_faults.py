@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 
+from tests.http_client import carried_out
 from tests.platform_client import PlatformClient
 from tests.scale import sample
 from tests.scenarios.any_seat import any_seat
@@ -39,12 +42,12 @@ async def test_a_capture_with_a_lost_response_is_refunded_despite_refund_faults(
 
 
 async def test_an_undo_that_keeps_failing_waits_for_an_operator_to_retry_it(platform: PlatformClient) -> None:
-    event, buyer = await platform.event(), platform.new_buyer()
+    event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     await platform.call_off(event)
     await platform.provider.will("500_before", "cancel", booking, times=1000)
 
-    answer = await buyer.at(platform.hasty).pay(booking)
+    answer = await carried_out(lambda: buyer.at(platform.hasty).pay(booking, key=key))
 
     assert answer.status_code == 503
     assert answer.json()["type"].endswith("/outcome-unknown")

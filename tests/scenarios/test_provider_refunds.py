@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -16,6 +17,7 @@ from config.settings import secret
 from domain.identity import Role
 from tests.buyer import Buyer
 from tests.conftest import TEST_SETTINGS
+from tests.http_client import carried_out
 from tests.platform_client import PlatformClient
 from tests.scale import sample
 from tests.scenarios.any_seat import any_seat
@@ -49,11 +51,12 @@ async def refunded_in_its_dashboard(platform: PlatformClient, booking: str, amou
 
 async def exchange_undone_by_hand(platform: PlatformClient, buyer: Buyer, booking: dict[str, Any]) -> str:
     """An exchange that took 1000 and cannot return it; an operator gave that back in the dashboard."""
-    id = booking["id"]
+    id, ticket, key = booking["id"], booking["tickets"][0]["id"], str(uuid4())
     await platform.provider.will("500_after", "capture", id)
     await platform.provider.will("500_before", "retrieve", id, times=ATTEMPTS - 1)
     await platform.provider.will("500_before", "refund", id, times=1000)
-    asked = asyncio.create_task(buyer.at(platform.hasty).exchange(id, booking["tickets"][0]["id"], "A-1-1"))
+    asking = carried_out(lambda: buyer.at(platform.hasty).exchange(id, ticket, "A-1-1", key=key))
+    asked = asyncio.create_task(asking)
 
     async def parked() -> str | None:
         exchanges = await buyer.exchanges(id)

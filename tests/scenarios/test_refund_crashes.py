@@ -20,14 +20,17 @@ from db.engine import open_engine
 from stack import Stack
 from temporal.policies import booking_policy
 from tests.buyer import Buyer
+from tests.http_client import patient_client
 from tests.platform_client import PlatformClient
 from tests.scale import sample
 from tests.scenarios.test_attention import SLOW, locked_out
-from tests.scenarios.test_outages import without
+from tests.scenarios.test_outages import patient, without
 from tests.scenarios.test_refunds import accepted, becomes, needs_attention
 from tests.waiting import eventually
 from workers.sweepers.workflow_recovery import recover_workflows
 from workflows.ids import refund_taken_back_workflow_id
+
+__all__ = ["patient"]
 
 pytestmark = pytest.mark.disruptive
 
@@ -81,11 +84,12 @@ async def test_workers_killed_as_soon_as_the_tickets_are_void(platform: Platform
 
 
 async def test_an_outage_of_the_payment_database_after_a_refund_loses_nothing(
-    platform: PlatformClient, settings: Settings
+    platform: PlatformClient, settings: Settings, patient: str
 ) -> None:
     _, buyer, booking = await a_booking(platform)
     await platform.provider.will("slow", "refund", booking, delay_seconds=SLOW)
-    await accepted(buyer, booking)
+    async with patient_client(patient) as http:
+        await accepted(buyer.at(http), booking)
     role, database = sql.Identifier("seatwright_payment"), "seatwright_payment"
     dsn = secret(settings.postgres_admin_dsn)
     async with await psycopg.AsyncConnection.connect(dsn, dbname=database, autocommit=True) as admin:

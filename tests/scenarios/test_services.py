@@ -15,7 +15,7 @@ from config.settings import Settings, secret
 from domain.identity import Role
 from stack import Stack
 from tests.buyer import Buyer
-from tests.http_client import http_client
+from tests.http_client import http_client, patient_client
 from tests.platform_client import PlatformClient
 from tests.proofs import prove_address
 from tests.waiting import eventually
@@ -73,7 +73,7 @@ def addresses(stack: Stack) -> Iterator[dict[str, str]]:
 async def services(addresses: dict[str, str]) -> AsyncIterator[dict[str, httpx2.AsyncClient]]:
     async with AsyncExitStack() as opened:
         yield {
-            service: await opened.enter_async_context(http_client(address)) for service, address in addresses.items()
+            service: await opened.enter_async_context(patient_client(address)) for service, address in addresses.items()
         }
 
 

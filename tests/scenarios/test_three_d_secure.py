@@ -11,7 +11,7 @@ import pytest
 
 from adapters.redis.return_pauses import PAUSE
 from config.settings import Settings
-from tests.buyer import CARD, CARD_WITH_3DS, Buyer
+from tests.buyer import CARD, CARD_WITH_3DS, Buyer, with_reason
 from tests.platform_client import PlatformClient
 from tests.scale import sample
 from tests.scenarios.any_seat import any_seat
@@ -46,6 +46,7 @@ async def test_the_buyers_return_completes_the_payment_without_a_webhook(platfor
     buyer, key = platform.new_buyer(), str(uuid4())
     booking, url = await challenged(platform, buyer, key=key)
     await platform.provider.send(booking, drop=1)
+    await eventually(lambda: platform.provider.calls(booking, "retrieve"))  # now the saga waits for four seconds
 
     back = await platform.http.post(url, data={"outcome": "approve"}, follow_redirects=False)
     page = await platform.http.get(back.headers["location"])
@@ -100,7 +101,7 @@ async def test_a_repeated_call_after_failed_three_d_secure_returns_the_same_code
     await buyer.ends_as(booking, "held")
 
     for _ in range(2):
-        told = await buyer.pay(booking, method, key=key)
+        told = await with_reason(lambda: buyer.pay(booking, method, key=key))
         assert (told.status_code, told.json()["code"], told.json()["booking_status"]) == (402, code, "held"), told.text
 
     assert (await buyer.pay(booking, CARD)).status_code == 200
@@ -118,7 +119,7 @@ async def test_a_buyer_abandons_the_bank_and_pays_with_another_card(platform: Pl
     assert (answer.status_code, answer.json()["status"]) == (200, "held"), answer.text
     assert await live_intents(platform, booking) == 0
     assert (await buyer.abandon(booking)).json()["status"] == "held"
-    told = await buyer.pay(booking, CARD_WITH_3DS, key=key)
+    told = await with_reason(lambda: buyer.pay(booking, CARD_WITH_3DS, key=key))
     assert (told.status_code, told.json()["detail"][:25]) == (409, "The payment was abandoned")
     assert (await buyer.pay(booking, CARD)).json()["status"] == "confirmed"
     await platform.provider.act(url, "approve")
@@ -214,9 +215,9 @@ async def test_a_capture_that_meets_money_on_its_way_back_is_refunded_without_an
 ) -> None:
     (event, seat), buyer = await any_seat(platform), platform.new_buyer()
     booking = await buyer.held(event, seat)
-    await platform.provider.will("slow", "capture", booking, delay_seconds=1)
+    await platform.provider.will("429", "capture", booking, retry_after=5)
     paying = asyncio.create_task(buyer.pay(booking))
-    await eventually(lambda: platform.provider.in_flight(booking, "capture"), every=0.02)
+    await eventually(lambda: platform.provider.calls(booking, "capture"), every=0.02)
     assert rows(settings, FORBID_TICKETS, booking, of="reservation")  # as a worker left behind does
 
     answer = await paying
