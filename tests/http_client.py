@@ -18,6 +18,10 @@ _PAUSES = (0.2, 0.5, 1, 2)
 """Between calls whose outcome is unknown: each of them waits for it; one that waits for an operator stays unknown."""
 
 
+REPEATED: set[str] = set()
+"""Ids of the requests that were repeated after a 503; what such a request has noted may be noted again by the next."""
+
+
 def http_client(base_url: str = "", *, timeout: float = _ANSWER_SECONDS, **more: Any) -> httpx2.AsyncClient:
     """Nothing here speaks TLS, and to load the machine's certificates would cost every test 25 ms."""
     return httpx2.AsyncClient(base_url=base_url, timeout=timeout, verify=False, **more)
@@ -66,7 +70,10 @@ class _Patient(httpx2.AsyncHTTPTransport):
         response = await super().handle_async_request(request)
         # A 503 that does not say what to do is for the test to see.
         is_to_be_repeated = response.status_code == 503 and "Retry-After" in response.headers
-        return None if is_to_be_repeated and await _problem(response) == "unavailable" else response
+        if is_to_be_repeated and await _problem(response) == "unavailable":
+            REPEATED.add(response.headers["X-Request-Id"])
+            return None
+        return response
 
 
 async def _problem(response: httpx2.Response) -> str:
