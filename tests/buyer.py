@@ -17,7 +17,7 @@ UNFINISHED = {"held", "paying", "action_required"}
 
 
 async def with_reason(order: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
-    """What a repeated order that came to nothing is told; a saga too busy to say why in time gives no reason."""
+    """Repeat an order that failed until the answer says why. A busy saga may be too late to say it."""
 
     async def answer() -> httpx2.Response:
         told = await order()

@@ -1,4 +1,4 @@
-"""Stops processes that go on later, as SIGSTOP does, but returns only when they stand still."""
+"""Pauses processes with SIGSTOP, and returns only when all their threads have stopped."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import signal
 import time
 from pathlib import Path
 
-_STOPPED = "T"
+_STOPPED = "TZX"  # or it has ended
+_LONGEST = 60  # seconds; only a process that cannot be stopped takes so long
 
 
 def freeze(pid: int) -> None:
     """Stop all threads of a process; the signal alone may return while some of them still run."""
     os.kill(pid, signal.SIGSTOP)
-    while not all(_state(task) == _STOPPED for task in Path(f"/proc/{pid}/task").iterdir()):
+    until = time.monotonic() + _LONGEST
+    while not all(_state(task) in _STOPPED for task in Path(f"/proc/{pid}/task").iterdir()):
+        assert time.monotonic() < until, f"process {pid} does not stand still"
         time.sleep(0.005)
 
 
@@ -23,4 +26,7 @@ def thaw(pid: int) -> None:
 
 
 def _state(task: Path) -> str:
-    return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"

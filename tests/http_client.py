@@ -36,11 +36,15 @@ def patient_client(base_url: str) -> httpx2.AsyncClient:
 
 
 async def carried_out(call: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
-    """The first answer of a call that was carried out; a busy API refuses some before that. The call keeps its key."""
-    answer = await call()
-    while answer.status_code == 503 and await _problem(answer) == "unavailable":
-        answer = await call()
-    return answer
+    """Repeat a call, with its key, while a busy API answers `unavailable`; returns the first other answer."""
+
+    async def answer() -> list[httpx2.Response]:  # a list, since an answer that is an error would be false
+        given = await call()
+        assert given.status_code != 503 or await _problem(given) != "unavailable", given.text
+        return [given]
+
+    [found] = await eventually(answer)
+    return found
 
 
 async def is_ready(client: httpx2.AsyncClient) -> bool:

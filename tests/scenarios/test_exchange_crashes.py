@@ -21,7 +21,6 @@ from db.engine import open_engine
 from stack import Stack
 from temporal.policies import booking_policy
 from tests.buyer import CARD_WITH_3DS, Buyer
-from tests.http_client import carried_out
 from tests.platform_client import PlatformClient
 from tests.scale import sample
 from tests.scenarios.test_attention import SLOW, locked_out
@@ -51,7 +50,7 @@ class Ordered:
     def __init__(self, platform: PlatformClient, buyer: Buyer, booking: dict[str, Any], new: str) -> None:
         self.platform, self.buyer, self.booking, self.new, self.key = platform, buyer, booking, new, str(uuid4())
         # A repeated call would start the workflow anew that a test has terminated.
-        self.order = asyncio.create_task(carried_out(lambda: self.by(buyer.at(platform.hasty))))
+        self.order = asyncio.create_task(self.by(buyer.at(platform.hasty)))
 
     async def by(self, buyer: Buyer) -> httpx2.Response:
         [old] = self.booking["tickets"]

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-SILENCE = 400.0  # seconds: far beyond what the rest takes on a busy machine
+SILENCE = 40.0  # seconds
 LATE = 1.5
 
 

@@ -57,7 +57,6 @@ def subscription(group: str, topic: str, effects: Effects) -> Subscription:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "LONGEST_BACKOFF", 0.2)
-    monkeypatch.setattr(runner, "HANDLER_TIMEOUT", 300.0)  # far beyond what a rebalance takes on a busy machine
 
 
 def unavailable() -> Refused:
