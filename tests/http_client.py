@@ -15,30 +15,29 @@ _ANSWER_SECONDS = 90
 _AVAILABLE_WITHIN = 120
 """Seconds of a quiet machine after which a server that was stopped answers again."""
 _PAUSES = (0.2, 0.5, 1, 2)
-"""Between calls whose outcome is unknown: each of them waits for it; one that waits for an operator stays unknown."""
-
+"""Between calls whose outcome is unknown. Each call waits for it; a saga that waits for an operator stays unknown."""
 
 REPEATED: set[str] = set()
-"""Ids of the requests that were repeated after a 503; what such a request has noted may be noted again by the next."""
+"""Ids of the requests that were repeated after a 503. What such a request has noted may be noted again by the next."""
 
 
 def http_client(base_url: str = "", *, timeout: float = _ANSWER_SECONDS, **more: Any) -> httpx2.AsyncClient:
-    """Nothing here speaks TLS, and to load the machine's certificates would cost every test 25 ms."""
+    """A client without TLS, whose certificates would cost every test 25 ms."""
     return httpx2.AsyncClient(base_url=base_url, timeout=timeout, verify=False, **more)
 
 
 def patient_client(base_url: str) -> httpx2.AsyncClient:
     """A client that repeats a call whose answer is 503, as every client should: with the same key, after a pause.
 
-    On a slow machine one of our servers may answer later than the API waits for it.
+    On a slow machine one of our servers may answer later than the API allows.
     """
     return http_client(base_url, transport=_Patient(verify=False, limits=httpx2.Limits(max_connections=400)))
 
 
-async def carried_out(call: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+async def unless_unavailable(call: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
     """Repeat a call, with its key, while a busy API answers `unavailable`; returns the first other answer."""
 
-    async def answer() -> list[httpx2.Response]:  # a list, since an answer that is an error would be false
+    async def answer() -> list[httpx2.Response]:  # a list: a response with an error is false
         given = await call()
         assert given.status_code != 503 or await _problem(given) != "unavailable", given.text
         return [given]
@@ -48,7 +47,11 @@ async def carried_out(call: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.
 
 
 async def is_ready(client: httpx2.AsyncClient) -> bool:
-    """Or AssertionError: on a busy machine the first connections may take longer than a check waits."""
+    """Say that the process is ready.
+
+    Raises:
+        AssertionError: It is not ready yet. On a busy machine the first connections may be later than a check waits.
+    """
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (200, "ready"), answer.text
     return True
@@ -64,13 +67,13 @@ class _Patient(httpx2.AsyncHTTPTransport):
         return await self._available(request)
 
     async def _available(self, request: httpx2.Request) -> httpx2.Response:
-        """The answer of an API whose servers answer; it may be that the outcome is unknown."""
-        if response := await self._unless_unavailable(request):
+        """The first answer that is not `unavailable`; it may be `outcome-unknown`."""
+        if response := await self._sent_on(request):
             return response
-        again: httpx2.Response = await eventually(lambda: self._unless_unavailable(request), within=_AVAILABLE_WITHIN)
+        again: httpx2.Response = await eventually(lambda: self._sent_on(request), within=_AVAILABLE_WITHIN)
         return again
 
-    async def _unless_unavailable(self, request: httpx2.Request) -> httpx2.Response | None:
+    async def _sent_on(self, request: httpx2.Request) -> httpx2.Response | None:
         response = await super().handle_async_request(request)
         # A 503 that does not say what to do is for the test to see.
         is_to_be_repeated = response.status_code == 503 and "Retry-After" in response.headers

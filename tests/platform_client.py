@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, cast
@@ -16,12 +17,15 @@ from temporalio.api.enums.v1 import ResetReapplyExcludeType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 
+from activities.catalogue.events import CatalogueActivities
+from activities.reservation.inventory import InventoryActivities
 from api.auth.tokens import Principal
 from audit.invariants import INVARIANTS
 from audit.run import audit
 from audit.snapshot import Invariant
-from config.settings import Settings
+from config.settings import Service, Settings
 from db.engine import open_engine
+from domain.catalogue import EventChange, EventStatus
 from domain.identity import Role
 from temporal.connection import connect_patiently
 from temporal.policies import booking_policy
@@ -80,7 +84,20 @@ class PlatformClient:
         token = self._tokens.issue(Principal(user_id, frozenset(roles or (Role.CUSTOMER,)), is_proven=is_proven))
         return Buyer(self.http, user_id, token)
 
-    async def event(
+    async def event(self, **more: Any) -> str:
+        """A published event; what it is like, `draft` says.
+
+        The workflow's activities publish it without the workflow, which would cost as much as a booking.
+        """
+        event = await self.draft(**more)
+        async with self._engine("catalogue") as catalogue, self._engine("reservation") as reservation:
+            steps = CatalogueActivities(catalogue)
+            await InventoryActivities(reservation).put_on_sale(await steps.read_event(UUID(event)))
+            assert await steps.mark_published(EventChange(event_id=UUID(event))) is EventStatus.PUBLISHED
+        self.events.append(event)
+        return event
+
+    async def draft(
         self,
         *,
         hold_seconds: int = 120,
@@ -96,7 +113,7 @@ class PlatformClient:
         exchange_policy: Mapping[str, int | None] | None = None,
         providers: list[str] | None = None,
     ) -> str:
-        """A published event with the seated sections A and B and the general-admission section Standing."""
+        """An event with the seated sections A and B and the general-admission section Standing."""
         seated = {"kind": "seated", "rows": rows, "seats_per_row": seats_per_row}
         body = {
             "name": f"Event {uuid4()}",
@@ -116,18 +133,12 @@ class PlatformClient:
         }
         created = await self._organizer.post("/v1/events", body)
         assert created.status_code == 201, created.text
-        event = str(created.json()["id"])
-        published = await self._organizer.post(f"/v1/events/{event}/publish")
-        assert published.status_code == 200, published.text
-        self.events.append(event)
-        return event
+        return str(created.json()["id"])
 
     async def call_off(self, event: str) -> None:
         """Mark an event as cancelled in the database, without notifying its bookings."""
-        engine = open_engine(self.settings.database_url("reservation"), pool_size=1, serves_callers=False)
-        async with engine.begin() as connection:
+        async with self._engine("reservation") as engine, engine.begin() as connection:
             await connection.execute(text("UPDATE events SET status = 'cancelled' WHERE id = :id"), {"id": event})
-        await engine.dispose()
 
     async def cancel(self, event: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Cancel an event, or with `dry_run` report the effect."""
@@ -219,14 +230,20 @@ class PlatformClient:
 
     async def sales(self, event: str) -> tuple[int, int, int] | None:
         """The organizer's figures: bookings, tickets, revenue."""
-        engine = open_engine(self.settings.database_url("analytics"), pool_size=1, serves_callers=False)
-        async with engine.connect() as connection:
+        async with self._engine("analytics") as engine, engine.connect() as connection:
             found = await connection.execute(
                 text("SELECT bookings, tickets, revenue FROM sales WHERE event_id = :id"), {"id": event}
             )
             row = found.one_or_none()
-        await engine.dispose()
         return (row.bookings, row.tickets, row.revenue) if row else None
+
+    @asynccontextmanager
+    async def _engine(self, service: Service) -> AsyncIterator[AsyncEngine]:
+        engine = open_engine(self.settings.database_url(service), pool_size=1, serves_callers=False)
+        try:
+            yield engine
+        finally:
+            await engine.dispose()
 
     async def assert_audit_is_clean(self, invariants: Sequence[Invariant] = INVARIANTS) -> None:
         """Audit what this client has published, at this moment."""

@@ -109,7 +109,7 @@ class BookingWorkflow(OperatorGate):
                 self._commands.heed_cancel()
                 if not is_free:
                     await self._payments.capture()  # undone as the authorization is: what is taken is refunded
-                await self.must(ISSUE_TICKETS, self._reservation.issue, compensate=self._reservation.fence_issue)
+                await self.must(ISSUE_TICKETS, self._reservation.issue, compensate=self._reservation.forbid_late_issue)
         except NotPaid as why:
             await self._reservation.keep_hold(why.problem)
             self._reply(payment, why.problem)

@@ -21,7 +21,7 @@ from adapters.internal.revocations import RevocationsClient
 from adapters.redis.revocations import RevocationBoard
 from api.auth.key_ring import read_ring
 from api.auth.tokens import ALGORITHM, LIFETIME, AccessTokens, KeyRing
-from api.http.deadlines import DEADLINE, with_deadline
+from api.http.deadlines import DEADLINE, abandoned_calls_ended, with_deadline
 from api.http.resources import Resources
 from config.settings import Settings, secret
 from db.engine import autocommit
@@ -78,6 +78,7 @@ class KeySync:
             for reading in late:  # the first one may take longer, and would open connections that nothing closes
                 reading.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await abandoned_calls_ended()
         await self._http.aclose()
         if self._identity:
             await self._identity.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -14,7 +15,9 @@ DEADLINE: Final = 1.5
 CHANGE_WAIT: Final = 20.0
 """Seconds for an event's workflow to publish or cancel it; the workflow goes on when the API stops waiting."""
 
-_LAST_WAIT: Final = 5.0
+_WAIT_AT_THE_END: Final = 5.0
+"""Seconds for calls that were given up; one that a hanging server keeps longer ends with the process."""
+
 _abandoned: set[asyncio.Future[Any]] = set()
 
 
@@ -43,10 +46,15 @@ async def with_deadline(call: Awaitable[T], seconds: float = DEADLINE) -> T:
 
 
 async def abandoned_calls_ended() -> None:
-    """Wait until what was cancelled too late has ended, or for some seconds: before the connections are closed."""
+    """Wait until the calls that were given up have ended, at most five seconds.
+
+    Call it before the connections are closed.
+    """
     loop = asyncio.get_running_loop()
-    if running := {call for call in _abandoned if call.get_loop() is loop}:
-        await asyncio.wait(running, timeout=_LAST_WAIT)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_WAIT_AT_THE_END):
+            while running := {call for call in _abandoned if call.get_loop() is loop}:
+                await asyncio.wait(running)
 
 
 def _abandon(running: asyncio.Future[Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx2
@@ -13,12 +14,14 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute, iter_route_contexts
+from redis.asyncio import Redis
 
 from api.app import create_app
 from api.edge import answer_time
 from api.edge.answer_time import AnswerTime
 from api.edge.request_context import RequestContext
 from api.http import deadlines
+from api.http.resources import open_resources
 from config.settings import Settings
 from tests.api.people import problem
 
@@ -143,17 +146,29 @@ def test_every_route_has_a_bound_and_only_sagas_a_long_one() -> None:
 
 
 async def test_connections_stay_open_until_no_abandoned_call_uses_them() -> None:
-    has_ended = asyncio.Event()
+    order = list[str]()
 
-    async def hangs_on() -> None:
+    async def hangs_on(calls: int) -> None:
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             await asyncio.sleep(0.1)
-            has_ended.set()
+            order.append("a call ends")
+            if calls > 1:
+                await given_up(calls - 1)
             raise
 
-    with pytest.raises(TimeoutError):
-        await deadlines.with_deadline(hangs_on(), 0.01)
-    await deadlines.abandoned_calls_ended()
-    assert has_ended.is_set()
+    async def given_up(calls: int) -> None:
+        with pytest.raises(TimeoutError):
+            await deadlines.with_deadline(hangs_on(calls), 0.01)
+
+    async def close() -> None:
+        order.append("its connection closes")
+
+    async def opening(_: Settings, __: Redis, stack: AsyncExitStack) -> object:
+        stack.push_async_callback(close)
+        return object()
+
+    async with open_resources(DEVELOPMENT, (), [opening]):
+        await given_up(calls=2)
+    assert order == ["a call ends", "a call ends", "its connection closes"]

@@ -18,7 +18,7 @@ from config.settings import Settings
 from stack import Stack
 from tests.buyer import CARD_WITH_3DS, Buyer
 from tests.freezing import freeze, thaw
-from tests.http_client import carried_out, http_client
+from tests.http_client import http_client, unless_unavailable
 from tests.pace import watch
 from tests.platform_client import PlatformClient
 from tests.scale import sample
@@ -35,7 +35,7 @@ async def parked(platform: PlatformClient, buyer: Buyer, key: str) -> str:
     booking = await buyer.held(event, "A-1-1")
     await platform.call_off(event)
     await platform.provider.will("500_before", "cancel", booking, times=1000)
-    answer = await carried_out(lambda: buyer.at(platform.hasty).pay(booking, key=key))
+    answer = await unless_unavailable(lambda: buyer.at(platform.hasty).pay(booking, key=key))
     assert problem(answer) == (503, "outcome-unknown"), answer.text
     assert answer.json()["booking_id"] == booking
     await buyer.ends_as(booking, "needs_attention")
@@ -46,7 +46,7 @@ async def test_an_unknown_outcome_is_returned_as_soon_as_it_is_known(platform: P
     buyer, key = platform.new_buyer(), str(uuid4())
     booking = await parked(platform, buyer, key)
 
-    still = await carried_out(lambda: buyer.at(platform.hasty).pay(booking, key=key))
+    still = await unless_unavailable(lambda: buyer.at(platform.hasty).pay(booking, key=key))
     assert problem(still) == (503, "outcome-unknown")
     assert still.json()["booking_id"] == booking
     assert "Retry-After" in still.headers
@@ -80,7 +80,7 @@ async def test_a_stuck_cancel_is_answered_as_soon_as_it_completes(platform: Plat
     assert (await buyer.pay(booking, CARD_WITH_3DS)).status_code == 202
     await platform.provider.will("500_before", "cancel", booking, times=1000)
 
-    stuck = await carried_out(lambda: buyer.at(platform.hasty).cancel(booking))
+    stuck = await unless_unavailable(lambda: buyer.at(platform.hasty).cancel(booking))
     assert stuck.status_code in (409, 503), stuck.text
     assert stuck.json()["booking_id"] == booking
     await buyer.ends_as(booking, "needs_attention")
@@ -298,7 +298,7 @@ async def test_a_buyer_gets_the_tickets_when_a_signal_arrives_as_the_saga_ends(
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("slow", "capture", booking, delay_seconds=1.5)
     # An outcome that is unknown would be the fault which is tested.
-    payment = asyncio.create_task(carried_out(lambda: buyer.at(platform.hasty).pay(booking, key=key)))
+    payment = asyncio.create_task(unless_unavailable(lambda: buyer.at(platform.hasty).pay(booking, key=key)))
     await eventually(lambda: platform.provider.calls(booking, "confirm"))
 
     # The server drops the task that ends the saga, and the answer with it.

@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from config.settings import Settings, secret
-from tests.http_client import carried_out
+from tests.http_client import unless_unavailable
 from tests.pace import stretched
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
@@ -49,7 +49,7 @@ async def test_money_captured_while_the_database_goes_down_becomes_tickets(
     event, buyer, key = await platform.event(), platform.new_buyer(), str(uuid4())
     booking = await buyer.held(event, "A-1-1")
     await platform.provider.will("429", "capture", booking, retry_after=5)
-    payment = asyncio.create_task(carried_out(lambda: buyer.at(platform.hasty).pay(booking, key=key)))
+    payment = asyncio.create_task(unless_unavailable(lambda: buyer.at(platform.hasty).pay(booking, key=key)))
     await eventually(lambda: platform.provider.calls(booking, "confirm"))
     await eventually(lambda: platform.sold(event, "A-1-1"), every=0.02)
     async with locked_out(settings):

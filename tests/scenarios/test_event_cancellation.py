@@ -14,7 +14,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from api.catalogue import changes
 from db.engine import open_engine
 from domain.identity import Role
-from domain.problems import Refused
+from domain.problems import ProblemType, Refused
 from stack import Stack
 from temporal.search_attributes import REFUSED, STATUS
 from tests.buyer import CARD_WITH_3DS, Buyer
@@ -292,7 +292,9 @@ async def cancels(platform: PlatformClient, command: CancelEvent) -> None:
     async def is_taken() -> bool:
         try:
             await changes.cancel(platform.temporal, command, again=False)
-        except Refused:
+        except Refused as refused:
+            if refused.problem.type not in {ProblemType.OUTCOME_UNKNOWN, ProblemType.UNAVAILABLE}:
+                raise
             return False
         return True
 

@@ -66,6 +66,7 @@ async def test_a_buyer_who_approves_gets_the_new_seat_also_by_the_same_key(
     assert await platform.provider.kept(booking["id"]) == 5000
     told = await buyer.exchange(booking["id"], ticket_of(booking, "B-1-1"), "A-1-1", key=key, method=CARD_WITH_3DS)
     assert (told.status_code, told.json()["state"]) == (200, "completed")
+    await platform.assert_audit_is_clean()
 
 
 async def test_a_webhook_alone_wakes_the_exchange(platform: PlatformClient, settings: Settings) -> None:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from stack import Stack
-from tests.http_client import carried_out
+from tests.http_client import unless_unavailable
 from tests.platform_client import PlatformClient
 from tests.scale import FULL
 from tests.scenarios.test_outages import without
@@ -26,7 +26,7 @@ async def test_a_late_command_of_a_dead_worker_is_undone_before_the_seats_are_fr
     event, buyer = await platform.event(hold_seconds=hold_seconds), platform.new_buyer()
     booking, key = await buyer.held(event, "A-1-1"), str(uuid4())
     await platform.provider.will("slow", "capture", booking, delay_seconds=1.5)
-    paying = asyncio.create_task(carried_out(lambda: buyer.at(platform.hasty).pay(booking, key=key)))
+    paying = asyncio.create_task(unless_unavailable(lambda: buyer.at(platform.hasty).pay(booking, key=key)))
     await eventually(lambda: platform.provider.kept(booking), every=0.01)
     async with without(stack, "work"):
         assert (await paying).status_code == 503

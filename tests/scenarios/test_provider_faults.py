@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.http_client import carried_out
+from tests.http_client import unless_unavailable
 from tests.platform_client import PlatformClient
 from tests.scale import sample
 from tests.scenarios.any_seat import any_seat
@@ -47,7 +47,7 @@ async def test_an_undo_that_keeps_failing_waits_for_an_operator_to_retry_it(plat
     await platform.call_off(event)
     await platform.provider.will("500_before", "cancel", booking, times=1000)
 
-    answer = await carried_out(lambda: buyer.at(platform.hasty).pay(booking, key=key))
+    answer = await unless_unavailable(lambda: buyer.at(platform.hasty).pay(booking, key=key))
 
     assert answer.status_code == 503
     assert answer.json()["type"].endswith("/outcome-unknown")

@@ -17,7 +17,7 @@ from config.settings import secret
 from domain.identity import Role
 from tests.buyer import Buyer
 from tests.conftest import TEST_SETTINGS
-from tests.http_client import carried_out
+from tests.http_client import unless_unavailable
 from tests.platform_client import PlatformClient
 from tests.scale import sample
 from tests.scenarios.any_seat import any_seat
@@ -55,7 +55,7 @@ async def exchange_undone_by_hand(platform: PlatformClient, buyer: Buyer, bookin
     await platform.provider.will("500_after", "capture", id)
     await platform.provider.will("500_before", "retrieve", id, times=ATTEMPTS - 1)
     await platform.provider.will("500_before", "refund", id, times=1000)
-    asking = carried_out(lambda: buyer.at(platform.hasty).exchange(id, ticket, "A-1-1", key=key))
+    asking = unless_unavailable(lambda: buyer.at(platform.hasty).exchange(id, ticket, "A-1-1", key=key))
     asked = asyncio.create_task(asking)
 
     async def parked() -> str | None:

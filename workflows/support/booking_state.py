@@ -155,7 +155,7 @@ class BookingState:
         """
         await self.resyncing(self._issue)
 
-    async def fence_issue(self) -> None:
+    async def forbid_late_issue(self) -> None:
         """Let no late try issue tickets while all is undone; a booking that turns out to be confirmed stays so.
 
         Raises:

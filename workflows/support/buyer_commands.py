@@ -113,10 +113,10 @@ class BuyerCommands:
             )
 
     async def deliver_answer(self) -> None:
-        """Let the last answer leave before the workflow ends, where a signal could prevent that.
+        """Answer the last command before the workflow ends, where a signal may arrive.
 
-        Where a signal arrives during a task that ends its workflow, the server drops that task and its answers. A
-        provider that challenges a buyer sends notifications, so there the answer gets a task of its own.
+        If a signal arrives during the task that ends a workflow, the server drops that task with its answers. A
+        provider that challenges a buyer sends notifications. After a challenge, the answer has a task of its own.
         """
         if self._buyer_had_to_act:
             await workflow.sleep(timedelta(milliseconds=1), summary="the command is answered before the end")

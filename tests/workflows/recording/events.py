@@ -10,6 +10,7 @@ from temporalio.client import WorkflowHistory
 
 from api.catalogue import changes
 from config.settings import Settings
+from domain.catalogue import EventChange
 from temporal.encryption import data_converter
 from tests.platform_client import PlatformClient
 from tests.waiting import eventually
@@ -23,7 +24,8 @@ from workflows.ids import event_cancellation_workflow_id
 
 async def record(platform: PlatformClient) -> AsyncIterator[tuple[str, WorkflowHistory]]:
     """Yield the name of each run, and its history."""
-    event, buyer = await platform.event(standing=60), platform.new_buyer()
+    event, buyer = await platform.draft(standing=60), platform.new_buyer()
+    await changes.publish(platform.temporal, EventChange(event_id=UUID(event)))
     yield "event-published", await ended(platform, f"publish-{event}")
     bookings = [await buyer.bought(event, quantities={"Standing": 1}) for _ in range(52)]
     slow = str(bookings[0]["id"])
