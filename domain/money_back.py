@@ -83,10 +83,15 @@ def money_back(terms: RefundTerms, changes: Sequence[PriceChange], left: int) ->
         left: Minor units that the buyer has paid and not got back. It is less than the tickets' prices where the
             provider has given money back without our request.
     """
-    backs = [_of_one(terms, change) for change in changes if change.after < change.before]
+    backs = [_of_one(terms, change) for change in changes if _gives_back(terms, change)]
     amount = min(sum(back.amount for back in backs), left)
     fee = min(sum(back.fee for back in backs), left - amount)
     return MoneyBack(amount=amount, fee=fee, until=terms.until if backs else None)
+
+
+def _gives_back(terms: RefundTerms, change: PriceChange) -> bool:
+    """A waiver gives back what an exchange has kept, also where the ticket is for a free place now."""
+    return change.after < change.before or (terms.is_waived and change.kept > 0 and change.after == change.before)
 
 
 def shares(terms: RefundTerms, changes: Sequence[PriceChange], whole: MoneyBack) -> list[MoneyBack]:

@@ -15,12 +15,17 @@ _KIB: Final = 1024
 TARGET_LIMIT: Final = 8 * _KIB
 """Bytes of the address, as it is sent."""
 
+UNCOUNTED_TARGET_LIMIT: Final = 1 * _KIB
+"""The same for calls that no rate limit counts: to search an address for card numbers takes its time."""
+
 FIELDS_LIMIT: Final = 100
 """Parameters of a query, and fields of a form."""
 
 
 SIGNED: Final = "/v1/webhooks/"
 """Bodies of webhooks are not searched for card numbers: they are full of ids, and are neither logged nor stored."""
+
+_HEALTH: Final = frozenset({"/livez", "/readyz"})
 
 
 class Bounds(NamedTuple):
@@ -44,6 +49,12 @@ _HOLD: Final = Bounds(32 * _KIB)  # fifty seats with long names in JSON's escape
 _WEBHOOK: Final = Bounds(512 * _KIB)
 _CODEC: Final = Bounds(1024 * _KIB, items=25_000)  # a page of a history
 _STAFF: Final = frozenset({Role.SUPPORT, Role.OPERATOR})
+
+
+def is_counted(scope: Scope) -> bool:
+    """Whether rate limits count a call of the public port."""
+    path = scope["path"]
+    return not (path in _HEALTH or path.startswith(SIGNED) or scope["method"] == "OPTIONS")
 
 
 def bounds_of(scope: Scope, caller: Principal | None) -> Bounds:
@@ -71,8 +82,9 @@ def body_too_large(bounds: Bounds, caller: Principal | None) -> Problem:
 def target_refused(scope: Scope) -> Problem | None:
     """The answer to an address that is too long, or has too many parameters."""
     query: bytes = scope["query_string"]
-    if len(scope.get("raw_path") or scope["path"]) + len(query) > TARGET_LIMIT:
-        return _refused("path", f"has more than {TARGET_LIMIT} bytes, query included")
+    limit = TARGET_LIMIT if is_counted(scope) else UNCOUNTED_TARGET_LIMIT
+    if len(scope.get("raw_path") or scope["path"]) + len(query) > limit:
+        return _refused("path", f"has more than {limit} bytes, query included")
     if query.count(b"&") >= FIELDS_LIMIT:
         return _refused("query", f"has more than {FIELDS_LIMIT} parameters")
     return None

@@ -17,6 +17,7 @@ from limits import RateLimitItem, parse
 from redis.exceptions import RedisError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.edge.bounds import is_counted
 from api.edge.caller import caller_of
 from api.edge.rate_counters import Allowance, Counters, LocalCounter
 from api.http.problems import UNAVAILABLE, respond
@@ -46,7 +47,7 @@ _PAYING: Final = ("/payment", "/refund", "/exchange")
 _SEATS: Final = re.compile(r"/v1/events/[^/]*/seats")
 _OF_THE_ADDRESS: Final = {"log-in", "register"}
 _NEVER_OPEN: Final = {"log-in", "register"}
-_UNLIMITED: Final = ("/v1/webhooks/", "/internal/", "/livez", "/readyz")
+_INTERNAL: Final = "/internal/"
 
 
 class Limits:
@@ -101,12 +102,14 @@ def address_of(scope: Scope) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         return str(host)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped  # as a socket for both versions shows a caller of IPv4
     return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
 
 
 def _class_of(scope: Scope) -> Class | None:
     method, path = scope["method"], scope["path"]
-    if path.startswith(_UNLIMITED) or method == "OPTIONS":
+    if path.startswith(_INTERNAL) or not is_counted(scope):
         return None
     known = _BY_CALL.get((method, path))
     if known:

@@ -109,9 +109,12 @@ async def create_team(
 
 @router.get("/{team_id}", name="get_team", summary="Read a team (its members)", responses=_PROBLEMS)
 async def get_team(team_id: UUID, caller: Caller, context: Identity, response: Response) -> TeamBody:
-    """Callers who do not belong to the team get 404, except operators."""
-    async with context.engine.connect() as connection:
-        return tagged(response, _body(_theirs(caller, await teams.find(connection, team_id))))
+    """Callers who do not belong to the team get 404, except operators, of whom the audit log has each read."""
+    async with context.engine.begin() as connection:
+        team = _theirs(caller, await teams.find(connection, team_id))
+        if caller.user_id not in _members(team):
+            await context.record(connection, caller, "team.looked-at", f"team/{team_id}")
+    return tagged(response, _body(team))
 
 
 @router.put(
@@ -213,10 +216,13 @@ def _theirs(caller: Principal, team: Team | None) -> Team:
     """The team, if the caller belongs to it or is an operator; other callers get 404."""
     if team is None:
         raise _no_such_team()
-    members = {member.user_id for member in team.members if member.accepted}
-    if caller.user_id not in members and Role.OPERATOR not in caller.roles:
+    if caller.user_id not in _members(team) and Role.OPERATOR not in caller.roles:
         raise _no_such_team()
     return team
+
+
+def _members(team: Team) -> set[UUID]:
+    return {member.user_id for member in team.members if member.accepted}
 
 
 def _owned(caller: Principal, team: Team | None) -> Team:

@@ -39,7 +39,8 @@ _PROBLEMS = documented(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE)
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100), Storable]
 Question = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), Storable]
-MAX_PRICE = 2**31 - 1
+MAX_PRICE = 999_999_999_999
+"""The highest price of a draft: see `MinorUnits`."""
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = TypeAdapter[datetime](AwareDatetime)

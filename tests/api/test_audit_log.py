@@ -102,6 +102,21 @@ async def test_support_reading_a_draft_is_recorded_and_reading_public_events_is_
     assert looked == [[user(support)], []]
 
 
+async def test_an_operators_look_at_a_team_of_others_is_in_the_audit_log_and_a_members_is_not(
+    client: httpx2.AsyncClient, join: Join, by_token: ByToken, superuser: psycopg.Connection
+) -> None:
+    owner, operator = await join("organizer"), by_token("operator")
+    team = (await client.post("/v1/teams", json={"name": "Globe"}, headers=owner.headers)).json()["id"]
+    for person in (owner, operator):
+        answer = await client.get(f"/v1/teams/{team}", headers=person.headers)
+        assert answer.status_code == 200, answer.text
+    found = entries(superuser, f"team/{team}")
+    assert [(actor, action) for actor, _, action in found] == [
+        (user(owner), "team.made"),
+        (user(operator), "team.looked-at"),
+    ]
+
+
 async def test_what_an_organizer_does_to_an_event_is_noted(
     client: httpx2.AsyncClient, by_token: ByToken, new_event: dict[str, Any], superuser: psycopg.Connection
 ) -> None:

@@ -123,6 +123,9 @@ TARGETS = [
     ("/v1/search?q=" + "a" * 8 * KIB, "path"),
     ("/v1/" + "a" * 8 * KIB, "path"),
     ("/v1/search?" + "&".join("a" * 101), "query"),
+    ("/livez?a=" + "a" * KIB, "path"),
+    ("/readyz?a=" + "a" * KIB, "path"),
+    ("/v1/webhooks/stripe?a=" + "a" * KIB, "path"),
 ]
 
 

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from adapters.redis.hold_quota import UNLIMITED, Hold, HoldQuota
+from api.edge.rate_limits import address_of
 from config.settings import RATE_LIMITS, Settings, secret
 from stack import Stack
 from tests.api.conftest import Join
@@ -64,6 +65,19 @@ async def strict(strict_url: str) -> AsyncIterator[httpx2.AsyncClient]:
 def from_somewhere() -> dict[str, str]:
     """The header by which the proxy in front of us, which is on this machine, names the caller's address."""
     return {"X-Forwarded-For": f"10.{random.randrange(256)}.{random.randrange(256)}.{random.randrange(1, 255)}"}
+
+
+@pytest.mark.parametrize(
+    ("host", "subject"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_a_limit_is_of_an_ipv4_address_or_an_ipv6_network(host: str, subject: str) -> None:
+    assert address_of({"client": (host, 0)}) == subject
 
 
 async def test_a_caller_beyond_the_limit_gets_retry_after_and_no_other_caller_does(

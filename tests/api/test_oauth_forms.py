@@ -32,3 +32,14 @@ async def test_a_form_by_another_name_is_a_415(client: httpx2.AsyncClient, path:
     form = {"Content-Type": "text/plain"}
     answer = await client.post(f"/v1/oauth/{path}", content=b"grant_type=client_credentials", headers=form)
     assert (answer.status_code, problem(answer)) == (415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize(("field", "most"), [("email", 254), ("password", 200), ("second_factor", 100)])
+async def test_the_pages_own_fields_are_as_short_as_those_of_a_log_in(
+    client: httpx2.AsyncClient, field: str, most: int
+) -> None:
+    """To normalize a name of 15 KB of combining marks held the event loop for 0.1 s."""
+    for length, tells in ((most, False), (most + 1, True)):
+        answer = await client.post("/v1/oauth/authorize", data={"decision": "allow", field: "\u0301" * length})
+        assert (answer.status_code, problem(answer)) == (400, "invalid-request")
+        assert (field in answer.json().get("error_description", "")) is tells, answer.text

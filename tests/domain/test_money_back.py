@@ -81,6 +81,14 @@ def test_a_waiver_gives_back_what_exchanges_of_the_ticket_have_kept(waived: bool
     assert money_back(terms, [PriceChange(100, kept=9900)], left).amount == amount
 
 
+@pytest.mark.parametrize(("waived", "amount"), [(True, 4500), (False, 0)])
+def test_a_waiver_gives_back_what_the_exchange_for_a_free_seat_has_kept(waived: bool, amount: int) -> None:
+    terms, changes = RefundTerms(NO_REFUNDS, START, EARLY, 1, waived), [PriceChange(0, kept=4500)]
+    whole = money_back(terms, changes, 4500)
+    assert (whole.amount, whole.fee) == (amount, 0)
+    assert [each.amount for each in shares(terms, changes, whole)] == [amount]
+
+
 @pytest.mark.parametrize(("left", "amount", "fee"), [(5000, 4500, 500), (4800, 4500, 300), (4000, 4000, 0), (0, 0, 0)])
 def test_no_more_goes_back_than_is_left_of_what_was_paid(left: int, amount: int, fee: int) -> None:
     terms = RefundTerms(RefundPolicy(fee_percent=10), START, EARLY, 1)

@@ -208,6 +208,18 @@ async def test_a_cancelled_event_waits_for_a_running_refund_then_refunds_the_res
     assert await platform.provider.kept(booking["id"]) == 1000  # what the policy kept of the first ticket
 
 
+async def test_a_cancelled_event_gives_back_what_an_exchange_for_a_free_seat_has_kept(platform: PlatformClient) -> None:
+    event, buyer = await platform.event(cheaper=0, refund_policy={"until_hours": None}), platform.new_buyer()
+    booking = await buyer.bought(event, "A-1-1")
+    exchanged = await buyer.exchange(booking["id"], booking["tickets"][0]["id"], "B-1-1", method=None)
+    assert exchanged.status_code == 200, exchanged.text
+    assert await platform.provider.kept(booking["id"]) == 5000
+    assert (await platform.cancel(event, dry_run=True))["amount"] == 5000
+    await platform.cancel(event)
+    assert (await finished(platform, event))["amount"] == 5000
+    assert await platform.provider.kept(booking["id"]) == 0
+
+
 @pytest.mark.thorough
 async def test_a_refund_that_waits_for_an_operator_is_reported_and_the_rest_follows(
     platform: PlatformClient,

@@ -81,6 +81,12 @@ def test_a_preference_leads_to_a_language_that_there_is(tag: str, code: str) -> 
     assert language_of(tag).code == code
 
 
+@pytest.mark.parametrize(("invented", "known"), [("de-Abcd-XX", "de"), ("de-Abce-XY", "de"), ("de-Abcd-AT", "de-AT")])
+def test_a_language_is_kept_once_whatever_tags_people_invent(invented: str, known: str) -> None:
+    """Kept by their tags, languages filled the memory of the worker."""
+    assert language_of(invented) is language_of(known)
+
+
 @pytest.mark.parametrize(
     ("tag", "zone", "said"),
     [

@@ -20,6 +20,7 @@ _TYPES: Final = {401: ProblemType.UNAUTHENTICATED, 403: ProblemType.FORBIDDEN}
 _FORM: Final = "application/x-www-form-urlencoded"
 _JSON: Final = "application/json"
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]{0,2000}")
+_NONE: Final[Mapping[str, int]] = {}
 _DEFAULT_DETAIL: Final = {"invalid_grant": "The code or token is invalid or has expired."}
 
 
@@ -27,12 +28,12 @@ class BadForm(Exception):
     """The body is not a form that OAuth allows."""
 
 
-async def form_of(request: Request, *, free: frozenset[str] = frozenset()) -> dict[str, str]:
+async def form_of(request: Request, *, free: Mapping[str, int] = _NONE) -> dict[str, str]:
     """The body: a form, or JSON as everywhere else here. Unknown fields do no harm (RFC 6749, 3.2).
 
     Args:
         request: Its body may be read already.
-        free: Fields that may hold any characters.
+        free: Fields that may hold any characters, with the most characters of each.
 
     Raises:
         BadForm: A field is repeated, too long, or has characters that OAuth does not allow.
@@ -54,15 +55,18 @@ async def form_of(request: Request, *, free: frozenset[str] = frozenset()) -> di
 
 def query_of(request: Request) -> dict[str, str]:
     """The query string, under the same conditions as a form."""
-    return _checked(request.query_params.multi_items(), frozenset())
+    return _checked(request.query_params.multi_items(), _NONE)
 
 
-def _checked(pairs: list[tuple[str, Any]], free: frozenset[str]) -> dict[str, str]:
+def _checked(pairs: list[tuple[str, Any]], free: Mapping[str, int]) -> dict[str, str]:
     given = dict(pairs)
     if len(given) < len(pairs):
         raise BadForm("A field must not be repeated.")
     for name, value in given.items():
-        if not isinstance(value, str) or not (name in free or _PRINTABLE.fullmatch(value)):
+        if isinstance(value, str) and name in free:
+            if len(value) > free[name]:
+                raise BadForm(f"The field {name} has at most {free[name]} characters.")
+        elif not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
             raise BadForm("Fields are printable ASCII of at most 2,000 characters.")
     return given
 

@@ -56,25 +56,31 @@ class Language:
         return f"{day}, {time} ({get_timezone_name(local, 'long', locale=self.locale)}, {offset})"
 
 
-@cache
 def language_of(tag: str) -> Language:
     """The language of a BCP 47 tag such as `de-AT`; English where there are no texts in it."""
     code = tag.partition("-")[0].lower()
     if code not in LANGUAGES:
         code = tag = SOURCE
-    return Language(code, _texts(code), _locale(tag) or Locale.parse(_USUAL_LOCALES[code]))
+    return _language(code, _known_locale(tag) or _USUAL_LOCALES[code])
 
 
-def _locale(tag: str) -> Locale | None:
+def _known_locale(tag: str) -> str | None:
     """The locale of a tag with a region; None for a language alone, or a region that is not known."""
     if "-" not in tag:
         return None
     try:
-        return Locale.parse(tag, sep="-")
+        return str(Locale.parse(tag, sep="-"))
     except (UnknownLocaleError, ValueError):
         return None
 
 
+# By what is known, never by the tag: persons may invent any number of tags.
+@cache
+def _language(code: str, locale: str) -> Language:
+    return Language(code, _texts(code), Locale.parse(locale))
+
+
+@cache
 def _texts(code: str) -> NullTranslations:
     """The translated texts of a language; the templates hold those of `SOURCE`."""
     if code == SOURCE:
