@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any
 
 import httpx2
 import orjson
 
-from tests.waiting import eventually
+from tests.waiting import Patience, eventually
 
 _ANSWER_SECONDS = 90
 _AVAILABLE_WITHIN = 120
 """Seconds of a quiet machine after which a server that was stopped answers again."""
 _PAUSES = (0.2, 0.5, 1, 2)
-"""Between calls whose outcome is unknown. Each call waits for it; a saga that waits for an operator stays unknown."""
+"""Between calls that answer at once that the outcome is unknown: a saga that waits for an operator stays so."""
+_AT_ONCE = 5
+"""Seconds after which the API has waited for an outcome that may still come."""
+_KNOWN_WITHIN = 600
+"""Seconds of a quiet machine after which no outcome comes any more."""
 
 REPEATED: set[str] = set()
 """Ids of the requests that were repeated after a 503. What such a request has noted may be noted again by the next."""
@@ -59,12 +64,16 @@ async def is_ready(client: httpx2.AsyncClient) -> bool:
 
 class _Patient(httpx2.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        for pause in _PAUSES:
+        pauses, patience = iter((*_PAUSES, None)), Patience(_KNOWN_WITHIN)
+        while True:
+            asked = monotonic()
             response = await self._available(request)
             if response.status_code != 503 or await _problem(response) != "outcome-unknown":
                 return response
+            pause = 0 if monotonic() - asked > _AT_ONCE and not await patience.is_over() else next(pauses)
+            if pause is None:
+                return response
             await asyncio.sleep(pause)
-        return await self._available(request)
 
     async def _available(self, request: httpx2.Request) -> httpx2.Response:
         """The first answer that is not `unavailable`; it may be `outcome-unknown`."""

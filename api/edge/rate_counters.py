@@ -9,6 +9,7 @@ from typing import NamedTuple
 from limits import RateLimitItem
 from limits.aio.storage import RedisStorage
 
+from adapters.redis.retry import RetryOnce
 from config.settings import Settings
 
 
@@ -37,6 +38,7 @@ class Counters:
         self._storage = RedisStorage(
             f"async+{url}", implementation="redispy", key_prefix="seatwright:limits",
             socket_timeout=0.5, socket_connect_timeout=0.5,
+            retry=RetryOnce(),  # type: ignore[arg-type]  # what it does not know, it passes on to redis-py
         )  # fmt: skip
 
     async def spend(self, limit: RateLimitItem, *subject: str, amount: int = 1) -> Allowance:

@@ -13,13 +13,12 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from adapters.internal.audit_log import AuditLogClient
 from adapters.internal.personal_data import PersonalDataClient
+from adapters.redis.retry import RetryOnce
 from api.http.deadlines import abandoned_calls_ended
 from config.settings import Service, Settings, secret
 from db.engine import open_engine
@@ -106,7 +105,7 @@ def open_redis(settings: Settings) -> Redis:
         timeout=0.7,
         socket_timeout=0.7,
         socket_connect_timeout=0.7,
-        retry=Retry(NoBackoff(), 1),  # once, for a connection that has died in the pool
+        retry=RetryOnce(),
     )
     return Redis.from_pool(pool)
 

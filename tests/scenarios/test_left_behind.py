@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -24,17 +23,8 @@ from tests.audit.harness import step
 from tests.platform_client import PlatformClient
 from tests.requests import exchange_request
 from tests.scale import sample
+from tests.scenarios.conftest import WINDOW
 from tests.waiting import eventually
-
-WINDOW = timedelta(minutes=1)
-
-
-@pytest.fixture
-async def left_behind(settings: Settings) -> AsyncIterator[ReservationActivities]:
-    engine = open_engine(settings.database_url("reservation"), pool_size=1, serves_callers=False)
-    async with Redis.from_url(secret(settings.redis_url)) as redis:
-        yield ReservationActivities(engine, SeatLocks(redis), HoldQuota(redis, UNLIMITED), WINDOW)
-    await engine.dispose()
 
 
 @pytest.fixture

@@ -60,12 +60,16 @@ async def _pay(
     context: ReservationContext, booking_id: UUID, command: PaymentCommand, command_key: str
 ) -> Answer[BookingDetails]:
     wait = context.settings.payment_wait
+    payment = PaymentId(command=command_key, body_sha256=command.body_sha256)
     try:
         outcome = await booking_saga.pay(context.temporal, booking_id, command, key=command_key, wait=wait)
     except WorkflowClosed:
-        return await _answer_by_row(
-            context, booking_id, PaymentId(command=command_key, body_sha256=command.body_sha256)
-        )
+        return await _answer_by_row(context, booking_id, payment)
+    except Refused as refused:
+        # The saga forgets a payment whose task is lost, and may have learned since that the booking is over.
+        if refused.problem.type is ProblemType.WRONG_STATE and await _is_last_payment(context, booking_id, payment):
+            return await _answer_by_row(context, booking_id, payment)
+        raise
     refuse_other_body(outcome.body_sha256, command.body_sha256)
     return await _answer(context, booking_id, outcome, command_key)
 
@@ -85,6 +89,11 @@ async def _answer_by_row(context: ReservationContext, booking_id: UUID, payment:
     if problem and booking.status in ENDED:
         raise _explained(booking, problem)
     raise closed(booking)
+
+
+async def _is_last_payment(context: ReservationContext, booking_id: UUID, payment: PaymentId) -> bool:
+    last = (await _last_payment(context, booking_id)).payment
+    return last is not None and last.command == payment.command
 
 
 async def _last_payment(context: ReservationContext, booking_id: UUID) -> LastPayment:
