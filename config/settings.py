@@ -164,6 +164,12 @@ class Settings(BaseSettings):
         le=65535,
         description="Port for the metrics of a process, and for the readiness of a worker, relay or consumer. 0: none.",
     )
+    temporal_metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port for the metrics of Temporal's SDK and of the sagas in a worker. 0: none.",
+    )
     rate_limits: dict[str, str] = Field(
         default=RATE_LIMITS,
         description="A limit such as `30/minute` for each class of calls, as JSON; `{}` for no limits, as in "

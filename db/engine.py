@@ -6,6 +6,8 @@ from functools import lru_cache
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from db.statements import measure
+
 
 def open_engine(url: str, *, pool_size: int = 10, serves_callers: bool = True) -> AsyncEngine:
     """An engine for one service's database; use `engine.begin()` for a transaction.
@@ -16,7 +18,7 @@ def open_engine(url: str, *, pool_size: int = 10, serves_callers: bool = True) -
     waits (`serves_callers` is false), a server may be slow, and a statement may read whole tables.
     """
     connect_timeout, statement_timeout, idle_timeout = (2, "20s", "15s") if serves_callers else (20, "300s", "60s")
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
@@ -28,6 +30,8 @@ def open_engine(url: str, *, pool_size: int = 10, serves_callers: bool = True) -
             f" -c idle_in_transaction_session_timeout={idle_timeout}",
         },
     )
+    measure(engine, limit=2 * pool_size)
+    return engine
 
 
 def autocommit(engine: AsyncEngine) -> AsyncConnection:

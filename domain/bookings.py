@@ -109,6 +109,11 @@ class Booking(_Frozen):
     refunded: int = 0
     tickets: tuple[Ticket, ...] = ()
 
+    @property
+    def size(self) -> int:
+        """How many places it has, seats and general admission together."""
+        return len(self.seats) + sum(self.quantities.values())
+
 
 class BookingPolicy(_Frozen):
     """The limits that a booking started with; recorded in its history, so that a later change cannot rewrite it.

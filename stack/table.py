@@ -188,7 +188,13 @@ APPLICATIONS = (
         page="api",
         env={"SEATWRIGHT_INTERNAL_PORT": "{ports[api-internal]}"},
     ),
-    _application("work", "work", {"work-metrics": 18101}, probes.http("work-metrics", "/readyz")),
+    _application(
+        "work",
+        "work",
+        {"work-metrics": 18101, "sagas-metrics": 18104},
+        probes.http("work-metrics", "/readyz"),
+        env={"SEATWRIGHT_TEMPORAL_METRICS_PORT": "{ports[sagas-metrics]}"},
+    ),
     _application("relay", "relay", {"relay-metrics": 18102}, probes.http("relay-metrics", "/readyz")),
     _application("consume", "consume", {"consume-metrics": 18103}, probes.http("consume-metrics", "/readyz")),
 )

@@ -52,5 +52,5 @@ async def _connect(
         connect_timeout=connect_timeout,
         plugins=[OpenTelemetryPlugin()],
         retry_config=retry_config,
-        runtime=runtime(),
+        runtime=runtime(settings.temporal_metrics_port),
     )

@@ -13,6 +13,7 @@ from temporalio.exceptions import FailureError
 
 from domain.bookings import BookingStatus
 from domain.problems import Problem
+from temporal.metrics import count_compensation
 
 T = TypeVar("T")
 Undo = Callable[[], Awaitable[None]]
@@ -107,6 +108,7 @@ class Saga:
             latest = self._compensations[-1]
             if workflow.in_workflow():
                 workflow.logger.info("undoing a step", extra={"step": latest.step})
+                count_compensation(latest.step)
             await latest.undo()
             self._compensations.pop()
 

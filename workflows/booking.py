@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.money import Money
     from domain.problems import Problem
+    from temporal.metrics import count_booking
     from temporal.saga import Aborted, NoEffect, Saga, shielded
     from workflows.support import problems
     from workflows.support.booking_state import BookingState, StateConflict
@@ -65,6 +66,7 @@ class BookingWorkflow(OperatorGate):
     async def _live(self) -> None:
         hold = await self._reservation.hold(self._request)
         if hold.problem:
+            count_booking("refused", seats=0)
             await problems.refuse(hold.problem)
             return
         is_new = self._booking.status is BookingStatus.HELD
@@ -76,6 +78,7 @@ class BookingWorkflow(OperatorGate):
                 await self._resync()
         if self._commands.pending:
             self._reply(self._commands.pending, problems.already_ended(self._booking))
+        count_booking(self._booking.status, self._booking.size)
         await self._commands.deliver_answer()
 
     async def _next_transition(self) -> None:
@@ -118,6 +121,7 @@ class BookingWorkflow(OperatorGate):
             self._reply(payment, None if self._booking.status in PAID else why.problem)
         else:
             self._show("Confirmed")
+            self._commands.observe_confirmation(payment)
             self._reply(payment)
 
     async def _authorize(self, payment: PendingPayment) -> None:

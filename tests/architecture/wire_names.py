@@ -29,6 +29,7 @@ from api.app import create_app
 from config.settings import Settings
 from domain.domain_events import DomainEvent
 from domain.problems import ProblemType
+from temporal import metrics as saga_metrics
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -160,6 +161,10 @@ def metric_names() -> Iterator[str]:
             if metric.name.startswith(OWN_PREFIX):
                 labels = ",".join(getattr(collector, "_labelnames", ()))
                 yield f"metric {metric.name} {metric.type} {{{labels}}}"
+    for counter in saga_metrics.COUNTERS:
+        yield f"metric {counter.name.removesuffix('_total')} counter {{{counter.label}}}"
+    for histogram in saga_metrics.HISTOGRAMS:
+        yield f"metric {histogram.name} histogram {{{histogram.label}}}"
 
 
 # Redis

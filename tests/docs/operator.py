@@ -113,6 +113,7 @@ class Operator:
             ":18101/": f":{ports['work-metrics']}/",
             ":18102/": f":{ports['relay-metrics']}/",
             ":18103/": f":{ports['consume-metrics']}/",
+            ":18104/": f":{ports['sagas-metrics']}/",
         }
         for of_the_demo, own in there.items():
             text = text.replace(of_the_demo, own)

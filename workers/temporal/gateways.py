@@ -14,6 +14,7 @@ from adapters.payment.registry import ADAPTERS
 from adapters.payment.settings import GatewaySettings
 from config.settings import Settings
 from domain.payment_gateway import PaymentGateway
+from workers.temporal.measured_gateway import MeasuredGateway
 
 
 def read_gateway_settings(settings: Settings) -> Mapping[str, GatewaySettings]:
@@ -33,7 +34,7 @@ async def open_gateways(settings: Settings) -> AsyncIterator[Mapping[str, Paymen
         stack.push_async_callback(redis.aclose)
         gateways: dict[str, PaymentGateway] = {}
         for name, own in read_gateway_settings(settings).items():
-            gateways[name] = ADAPTERS[name].open_gateway(own, _options(settings, redis, name, own))
+            gateways[name] = MeasuredGateway(ADAPTERS[name].open_gateway(own, _options(settings, redis, name, own)))
             stack.push_async_callback(gateways[name].close)
         yield gateways
 

@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from domain.bookings import OVER, Booking, BookingStatus, PaymentCommand, PaymentId, PaymentOutcome
     from domain.problems import Problem, ProblemType
+    from temporal.metrics import observe_confirmation
     from temporal.saga import Aborted
     from workflows.support import problems
 
@@ -28,6 +29,12 @@ class PendingPayment:
         self.id = id
         self.command = command
         self.outcome: PaymentOutcome | None = None
+        self._accepted_at = workflow.now()
+
+    @property
+    def age(self) -> timedelta:
+        """The time since it was accepted."""
+        return workflow.now() - self._accepted_at
 
     @property
     def stored_id(self) -> PaymentId:
@@ -49,6 +56,10 @@ class BuyerCommands:
         self._latest: PendingPayment | None = None
         self._buyer_had_to_act = False
         self._failed_later: dict[str, Problem] = {}  # after an answer that said that the buyer has to act, by id
+
+    def observe_confirmation(self, payment: PendingPayment) -> None:
+        """Measure a payment that has ended in tickets."""
+        observe_confirmation(payment.age, buyer_acted=self._buyer_had_to_act)
 
     @property
     def pending(self) -> PendingPayment | None:

@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 with workflow.unsafe.imports_passed_through():
     from domain.bookings import BookingStatus, OperatorAction
     from domain.problems import ProblemType
+    from temporal.metrics import count_attention
     from temporal.search_attributes import STATUS
     from workflows.support.polling import Notification, doubling
 
@@ -116,6 +117,7 @@ class OperatorGate:
     ) -> OperatorAction | None:
         """The operator's decision; None where there is none in time."""
         workflow.logger.error("a saga needs attention", exc_info=failure, extra={"step": step})
+        count_attention(step)
         self.waits_at, self._choices, self._decision = step, choices, None
         workflow.set_current_details(f"NEEDS ATTENTION: {step} keeps failing ({failure.__cause__ or failure})")
         self.show_status(BookingStatus.NEEDS_ATTENTION)

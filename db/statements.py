@@ -1,0 +1,48 @@
+"""Measures a database's statements, and the connections of its pool that are in use."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from prometheus_client import Gauge, Histogram
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+_STATEMENTS: Final = Histogram(
+    "seatwright_sql_statement_seconds",
+    "Statements by database, as the process waits for them",
+    ["database"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+_IN_USE: Final = Gauge("seatwright_sql_connections_in_use", "Connections that statements use", ["database"])
+_LIMIT: Final = Gauge("seatwright_sql_connections_limit", "Connections that the pool may open", ["database"])
+_BEGAN: Final = "seatwright_began"
+
+
+def measure(engine: AsyncEngine, *, limit: int) -> None:
+    """Publish a process's use of a database as metrics.
+
+    Args:
+        engine: Just opened.
+        limit: Connections that its pool may open.
+    """
+    database = (engine.url.database or "").removeprefix("seatwright_")
+    statements, in_use = _STATEMENTS.labels(database), _IN_USE.labels(database)
+    _LIMIT.labels(database).set(limit)
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def begin(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        connection.info[_BEGAN] = time.perf_counter()
+
+    @event.listens_for(engine.sync_engine, "after_cursor_execute")
+    def end(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        statements.observe(time.perf_counter() - connection.info[_BEGAN])
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def take(connection: Any, record: Any, proxy: Any) -> None:
+        in_use.inc()
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def give_back(connection: Any, record: Any) -> None:
+        in_use.dec()
