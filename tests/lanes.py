@@ -23,26 +23,28 @@ _WORKERS = min(CORES + 3, 7)  # a test that disturbs no other one waits more tha
 _DISRUPTIVE = ("-a", "-b", "-c")[: max(2, CORES)]
 # Seconds that the long ones took once on two cores, so that the lanes end at about the same time.
 _SECONDS = {
-    "api/test_schema.py": 90,
-    "chaos/test_chaos.py": 60,
-    "faults/test_clocks.py": 35,
-    "faults/test_early_commands.py": 25,
-    "faults/test_exchanges.py": 90,
-    "faults/test_network.py": 25,
-    "faults/test_outside.py": 35,
-    "faults/test_saga.py": 80,
-    "providers/test_random.py": 25,
-    "providers/test_table.py": 75,
-    "scenarios/test_answers.py": 15,
-    "scenarios/test_call_limits.py": 35,
-    "scenarios/test_event_cancellation.py": 30,
-    "scenarios/test_exchange_crashes.py": 20,
-    "scenarios/test_outages.py": 190,
-    "scenarios/test_refund_crashes.py": 20,
-    "scenarios/test_services.py": 120,
-    "scenarios/test_webhooks.py": 25,
+    "api/test_schema.py": 28,
+    "chaos/test_chaos.py": 47,
+    "faults/test_commits.py": 21,
+    "faults/test_early_commands.py": 14,
+    "faults/test_exchanges.py": 34,
+    "faults/test_network.py": 21,
+    "faults/test_outside.py": 15,
+    "faults/test_saga.py": 60,
+    "providers/test_random.py": 28,
+    "providers/test_table.py": 53,
+    "scenarios/test_attention.py": 25,
+    "scenarios/test_event_cancellation.py": 51,
+    "scenarios/test_exchange_crashes.py": 18,
+    "scenarios/test_late_payments.py": 23,
+    "scenarios/test_logs.py": 12,
+    "scenarios/test_lost_commands.py": 21,
+    "scenarios/test_outages.py": 70,
+    "scenarios/test_refund_crashes.py": 26,
+    "scenarios/test_services.py": 27,
+    "scenarios/test_webhooks.py": 12,
 }
-_OTHERS = 15
+_OTHERS = 8
 _NO_TESTS = 5
 
 
