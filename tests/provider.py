@@ -108,12 +108,11 @@ class Provider:
         found: list[dict[str, Any]] = answer.raise_for_status().json()["messages"]
         return found
 
-    async def settle(self, booking: str, outcome: str = "approved") -> None:
-        """Decide a processing intent."""
-        for intent in await self.intents(booking):
-            if intent["state"] == "processing":
-                answer = await self._http.post(f"/_sandbox/intents/{intent['id']}/settle", json={"outcome": outcome})
-                assert answer.status_code == 200, answer.text
+    async def settle(self, booking: str, outcome: str = "approved", *, most: int | None = None) -> None:
+        """Decide its processing intents, or so many of them."""
+        for intent in [each for each in await self.intents(booking) if each["state"] == "processing"][:most]:
+            answer = await self._http.post(f"/_sandbox/intents/{intent['id']}/settle", json={"outcome": outcome})
+            assert answer.status_code == 200, answer.text
 
     async def alter(self, booking: str, **change: Any) -> None:
         """Let the booking's latest intent be of another `amount` or `currency` than was asked for."""

@@ -51,6 +51,7 @@ class LatePaymentWorkflow(OperatorGate):
         self._reservation = BookingState(late.booking_id, max_attempts)
         self._payments = PaymentSteps(late.booking_id, max_attempts)
         self._settlement: LateSettlement | None = None
+        self._is_anothers = False
 
     # The life of a late payment
 
@@ -80,14 +81,15 @@ class LatePaymentWorkflow(OperatorGate):
         """The seats again, or equal ones, for a buyer who was too slow; in all other cases the money goes back."""
         before = self._booking
         if before.status is BookingStatus.EXPIRED and is_owed:
-            await self._sell_after_all()
-            if self._booking.status in PAID:
+            sold = await self._sell_after_all()
+            if self._booking.status in PAID and (sold or await self._has_paid()):
                 same = self._booking.seats == before.seats
                 return LateSettlement.SAME_PLACES if same else LateSettlement.OTHER_SEATS
         await poll(self._give_money_back, longest=_AN_HOUR, wait=self.notification.wait)
         return LateSettlement.RETURNED
 
-    async def _sell_after_all(self) -> None:
+    async def _sell_after_all(self) -> bool:
+        """Whether this run has sold the places for this money; the booking may be paid by another payment."""
         with suppress(Aborted, FailureError):
             async with Saga() as saga:
                 await saga.step("hold the seats again", self._reinstate(), undo=self._release)
@@ -95,6 +97,16 @@ class LatePaymentWorkflow(OperatorGate):
                 await self._reservation.commit()  # undone as the hold is: the release gives back held and sold seats
                 await self._payments.capture()  # undone as taking it up is: what is taken is refunded
                 await self.must(ISSUE_TICKETS, self._reservation.issue)
+                if self._booking.status not in PAID:
+                    raise Aborted  # the booking was undone while its payment ran: what is taken goes back
+            return True
+        return False
+
+    async def _has_paid(self) -> bool:
+        """Whether an earlier run has sold the places for this money: then none of it waits any more."""
+        if not workflow.patched("only its own money buys a late payment's places"):
+            return True
+        return await self._examine() is LateMoney.NONE
 
     # What it waits for
 
@@ -135,6 +147,7 @@ class LatePaymentWorkflow(OperatorGate):
 
     async def _take_up(self) -> None:
         if not await self._payment_step(LatePaymentActivities.take_up, "make the attempt the live one"):
+            self._is_anothers = workflow.patched("the places of another late payment are not released")
             raise NoEffect  # another attempt is the live one, and its money is not to be returned
 
     async def _give_money_back(self) -> ProviderRefundState | None:
@@ -157,6 +170,10 @@ class LatePaymentWorkflow(OperatorGate):
         await self.must(RETURN_MONEY, self._payments.return_money)
 
     async def _release(self) -> None:
+        """Not where another late payment of this booking takes the places, which is the one that holds them again."""
+        if self._is_anothers:
+            return
+
         async def release() -> None:
             await self._reservation.adopt()
             if not self._reservation.is_over:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError
 
 from config.settings import Settings
 from db.engine import open_engine
 from stack import Stack
+from temporal.search_attributes import EVENT
 from tests.buyer import CARD, Buyer
 from tests.pace import stretched
 from tests.platform_client import PlatformClient
@@ -198,6 +200,38 @@ async def test_a_buyer_who_has_already_paid_again_is_refunded_the_late_payment(
     assert await late.is_settled() == "returned"
     assert await late.seats() == ["A-1-3"]
     assert await late.kept() == 5000
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one after the other", "at once"])
+async def test_of_two_late_payments_of_one_booking_one_buys_and_the_other_goes_back(
+    platform: PlatformClient, settings: Settings, together: bool
+) -> None:
+    late = await undecided(platform, settings, hold_seconds=6)
+    await platform.provider.will("processing", "confirm", late.booking)
+    assert (await late.buyer.pay(late.booking)).status_code == 202
+    await late.buyer.abandon(late.booking)
+    await late.buyer.ends_as(late.booking, "expired")
+    workflows = [
+        platform.temporal.get_workflow_handle(f"late-payment-{intent['id']}")
+        for intent in await platform.provider.intents(late.booking)
+    ]
+    assert len(workflows) == 2
+    for workflow in workflows:  # the next run knows the booking as expired from its beginning
+        await eventually(partial(has_read_the_booking, workflow))
+        await workflow.terminate("it has read the booking too early")
+        await eventually(partial(has_read_the_booking, workflow))
+    for most in (None,) if together else (1, 1):
+        await platform.provider.settle(late.booking, most=most)
+        await late.buyer.ends_as(late.booking, "confirmed")
+    assert sorted([str(await each.result()) for each in workflows]) == ["returned", "same_places"]
+    assert await late.seats() == ["A-1-3"]
+    assert await late.kept() == 5000
+
+
+async def has_read_the_booking(late: WorkflowHandle[Any, Any]) -> bool:
+    """It shows its event as soon as it has."""
+    shown = await late.describe()
+    return shown.status is WorkflowExecutionStatus.RUNNING and shown.typed_search_attributes.get(EVENT) is not None
 
 
 async def test_money_that_turns_up_while_the_booking_is_held_waits_for_its_end(
