@@ -19,22 +19,21 @@ ROOT = Path(__file__).resolve().parent.parent
 
 CORES = len(os.sched_getaffinity(0))
 _WORKERS = min(CORES + 3, 7)  # a test that disturbs no other one waits more than half of its time
-# They wait for servers that start, and for timeouts; but a stack costs half a core also where nothing happens.
+# They wait for servers that start, and for timeouts, but a third one at a time would leave no core for that.
 _DISRUPTIVE = ("-a", "-b", "-c")[: max(2, CORES)]
 # Seconds that the long ones took once on two cores, so that the lanes end at about the same time.
 _SECONDS = {
     "api/test_schema.py": 28,
-    "chaos/test_chaos.py": 47,
+    "chaos/test_chaos.py": 38,
     "faults/test_commits.py": 21,
     "faults/test_early_commands.py": 14,
-    "faults/test_exchanges.py": 34,
+    "faults/test_exchanges.py": 25,
     "faults/test_network.py": 21,
     "faults/test_outside.py": 15,
     "faults/test_saga.py": 60,
-    "providers/test_random.py": 28,
-    "providers/test_table.py": 53,
+    "providers/test_table.py": 40,
     "scenarios/test_attention.py": 25,
-    "scenarios/test_event_cancellation.py": 51,
+    "scenarios/test_event_cancellation.py": 42,
     "scenarios/test_exchange_crashes.py": 18,
     "scenarios/test_late_payments.py": 23,
     "scenarios/test_logs.py": 12,

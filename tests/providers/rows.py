@@ -12,6 +12,8 @@ from tests.scale import FULL, sample
 
 A_MINUTE = 60.0 if FULL else 4.0
 """For how long a provider is away (seconds)."""
+SHORT = 45 if FULL else 25
+"""How long a short hold lasts (seconds): so long that a payment begins in it, beside the other rows."""
 
 TIMEOUTS = ("timeout_before", "timeout_after")
 OTHER_FAULTS = ("429", "500_before", "500_saved", "500_after", "reset_before", "reset_after")
@@ -96,8 +98,8 @@ ROWS: tuple[Row, ...] = (
     Row("provider away at the capture", paying.finds_provider_away(A_MINUTE, "capture")),
     Row("capture refused", paying.is_refused_the_capture),
     Row("the bank's hold lost before the capture", paying.loses_what_the_bank_reserved),
-    Row("seats' hold over in mid-payment", paying.outlasts_the_hold, hold_seconds=45),
-    Row("late success", paying.pays_late, {"payu": CANCELLED_ORDER}, hold_seconds=45),
+    Row("seats' hold over in mid-payment", paying.outlasts_the_hold, hold_seconds=SHORT),
+    Row("late success", paying.pays_late, {"payu": CANCELLED_ORDER}, hold_seconds=SHORT),
     Row("refunded", refunding.is_refunded),
     Row("refund pending, failed, retried", refunding.waits_fails_and_succeeds),
 )

@@ -20,12 +20,12 @@ from tests.chaos.settling import operate
 from tests.platform_client import PlatformClient
 from tests.providers.crowd import OVER, travel
 from tests.providers.plan import Plan, Trip, draw
-from tests.scale import FULL, SEED
+from tests.scale import SEED
 from tests.waiting import eventually
 
-BUYERS, KILLS, AT_ONCE = (500, 10, 24) if FULL else (30, 1, 20)
-HOLD_SECONDS = 40 if FULL else 20
-SETTLED_WITHIN = 900.0 if FULL else 300.0
+BUYERS, KILLS, AT_ONCE = 500, 10, 24
+HOLD_SECONDS = 40
+SETTLED_WITHIN = 900.0
 WORKERS = ("work", "work-random")
 
 
@@ -37,6 +37,7 @@ def test_the_same_seed_draws_the_same_run() -> None:
 
 
 @pytest.mark.disruptive
+@pytest.mark.thorough  # beside chaos and the table of providers
 async def test_nothing_is_lost_or_left_unfinished_whatever_happens_by_chance(stack: Stack, settings: Settings) -> None:
     plan = draw(int(SEED), BUYERS, KILLS)
     print(f"\nseed {plan.seed}: SEATWRIGHT_SEED={plan.seed} repeats these {BUYERS} bookings and {KILLS} kills")
