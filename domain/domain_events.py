@@ -328,16 +328,18 @@ class LateSettlement(StrEnum):
 
 
 class LatePaymentSettled(PaymentEvent):
-    """A payment arrived after its booking had ended, and was settled.
+    """A payment arrived after its booking or exchange had ended, and was settled.
 
     Attributes:
         seats: The buyer's seats, if there are any.
+        exchange_id: The exchange that it was for; None if it was for the booking.
     """
 
     type: Literal["payment.late_settled"] = "payment.late_settled"
     user_id: UUID
     settlement: LateSettlement
     seats: tuple[str, ...] = ()
+    exchange_id: UUID | None = None
 
 
 class CatalogueEvent(DomainEvent):

@@ -116,7 +116,10 @@ class Provider:
 
     async def alter(self, booking: str, **change: Any) -> None:
         """Let the booking's latest intent be of another `amount` or `currency` than was asked for."""
-        intent = (await self.intents(booking))[-1]
+        await self.alter_intent((await self.intents(booking))[-1], **change)
+
+    async def alter_intent(self, intent: dict[str, Any], **change: Any) -> None:
+        """As `alter`, for one of a booking's intents."""
         answer = await self._http.post(f"/_sandbox/intents/{intent['id']}/alter", json=change)
         assert answer.status_code == 200, answer.text
 

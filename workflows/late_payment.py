@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from temporalio import workflow
@@ -35,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
 _WATCHED_FOR = timedelta(days=14)
 """Longer than any payment stays undecided, as far as is known; a later notification starts another workflow."""
 
+_THERE = (LateMoney.THERE, LateMoney.DIFFERS)
 _AN_HOUR, _A_MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
@@ -67,9 +69,19 @@ class LatePaymentWorkflow(OperatorGate):
         workflow.upsert_search_attributes([EVENT.value_set(str(self._booking.event_id))])
         if self._late.exchange_id:
             await self._wait_for_exchange(self._late.exchange_id)
+        is_told = True
+        while is_told:
+            self.notification.has_arrived = False
+            await self._follow()
+            # A notification during the last step may be about money that came after the provider was asked.
+            is_told = self.notification.has_arrived and _is_careful()
+
+    async def _follow(self) -> None:
+        """Follow the money to where it stays, and inform the buyer."""
         money = await self._decided_money()
-        if money in (LateMoney.THERE, LateMoney.DIFFERS):
-            await poll(self._ended_booking, longest=_A_MINUTE, wait=self.notification.wait)
+        while money in _THERE and await self._waits_for_booking():
+            money = await self._decided_money()  # it may have gone back in that time
+        if money in _THERE:
             self._settlement = await self._settle(is_owed=money is LateMoney.THERE)
         await self.must("notify the buyer", self._notify_buyer)  # before an operator acts, which may take days
         if money is LateMoney.DIFFERS:
@@ -92,21 +104,20 @@ class LatePaymentWorkflow(OperatorGate):
         """Whether this run has sold the places for this money; the booking may be paid by another payment."""
         with suppress(Aborted, FailureError):
             async with Saga() as saga:
+                await self._check_buyer()
                 await saga.step("hold the seats again", self._reinstate(), undo=self._release)
                 await saga.step("make the attempt the live one", self._take_up(), undo=self._return_money)
                 await self._reservation.commit()  # undone as the hold is: the release gives back held and sold seats
                 await self._payments.capture()  # undone as taking it up is: what is taken is refunded
                 await self.must(ISSUE_TICKETS, self._reservation.issue)
-                if self._booking.status not in PAID:
+                if self._booking.status not in PAID and _is_careful():
                     raise Aborted  # the booking was undone while its payment ran: what is taken goes back
             return True
         return False
 
     async def _has_paid(self) -> bool:
-        """Whether an earlier run has sold the places for this money: then none of it waits any more."""
-        if not workflow.patched("only its own money buys a late payment's places"):
-            return True
-        return await self._examine() is LateMoney.NONE
+        """Whether an earlier run has sold the places for this money."""
+        return not _is_careful() or await self._payment_step(LatePaymentActivities.has_paid, "look at the attempt")
 
     # What it waits for
 
@@ -132,13 +143,32 @@ class LatePaymentWorkflow(OperatorGate):
     async def _examine(self) -> LateMoney:
         return await self._payment_step(LatePaymentActivities.examine, "ask the provider")
 
+    async def _waits_for_booking(self) -> bool:
+        """Wait until the booking has ended; whether that took time."""
+        looks = 0
+
+        async def ended_booking() -> Booking | None:
+            nonlocal looks
+            looks += 1
+            return await self._ended_booking()
+
+        await poll(ended_booking, longest=_A_MINUTE, wait=self.notification.wait)
+        return looks > 1 and _is_careful()
+
     async def _ended_booking(self) -> Booking | None:
-        """None while the booking's own saga lives, which decides: it may be paid by another payment."""
-        if self._booking.status in UNFINISHED:
+        """None while a saga acts for the booking, its own or another late payment's: it may be paid by that."""
+        if self._booking.status in UNFINISHED or _is_careful():
             await self._reservation.adopt()
         return None if self._booking.status in UNFINISHED else self._booking
 
     # Its steps
+
+    async def _check_buyer(self) -> None:
+        if not _is_careful():
+            return
+        user_id, attempts = self._booking.user_id, self._late.policy.compensation_attempts
+        if await provider_step(LatePaymentActivities.is_erased, user_id, "look for the buyer's account", attempts):
+            raise Aborted  # an erased person would pay for tickets that cannot be sent
 
     async def _reinstate(self) -> None:
         if not await self._reservation.reinstate(self._late.policy.payment_window):
@@ -147,7 +177,7 @@ class LatePaymentWorkflow(OperatorGate):
 
     async def _take_up(self) -> None:
         if not await self._payment_step(LatePaymentActivities.take_up, "make the attempt the live one"):
-            self._is_anothers = workflow.patched("the places of another late payment are not released")
+            self._is_anothers = _is_careful()
             raise NoEffect  # another attempt is the live one, and its money is not to be returned
 
     async def _give_money_back(self) -> ProviderRefundState | None:
@@ -167,7 +197,13 @@ class LatePaymentWorkflow(OperatorGate):
     # Going back
 
     async def _return_money(self) -> None:
-        await self.must(RETURN_MONEY, self._payments.return_money)
+        """No buyer gets both the tickets and the money; what another payment of the booking has paid stays."""
+        if not _is_careful():
+            await self.must(RETURN_MONEY, self._payments.return_money)
+            return
+        await self._reservation.forbid_tickets()
+        if self._booking.status not in PAID:
+            await self.must(RETURN_MONEY, partial(self._payments.return_money, late=self._late))
 
     async def _release(self) -> None:
         """Not where another late payment of this booking takes the places, which is the one that holds them again."""
@@ -191,3 +227,8 @@ class LatePaymentWorkflow(OperatorGate):
 
     async def _payment_step(self, activity: Activity[LatePayment, Result], summary: str) -> Result:
         return await provider_step(activity, self._late, summary, self._late.policy.compensation_attempts)
+
+
+def _is_careful() -> bool:
+    """False for a workflow of version 0.1.0, which took the booking's live payment for its own."""
+    return workflow.patched("a late payment acts for its own money alone")

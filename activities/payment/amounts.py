@@ -25,14 +25,15 @@ log = structlog.get_logger()
 
 
 def is_owed(attempt: Attempt, intent: Intent) -> bool:
-    """Whether an intent has the amount and currency that its attempt owes, and captured all of it if it is captured.
+    """Whether an intent has the amount and currency that its attempt owes; if it is captured, all of it is there.
 
-    An intent whose provider does not report the amount yet passes, unless money is reserved or captured.
+    What the provider has given back already, for example by its dashboard, pays for nothing. An intent whose provider
+    does not report the amount yet passes, unless money is reserved or captured.
     """
     has_money = intent.state in (IntentState.AUTHORIZED, IntentState.CAPTURED)
     is_asked = intent.amount == attempt.amount or (intent.amount is None and not has_money)
-    is_taken = intent.state is not IntentState.CAPTURED or intent.captured == attempt.amount.amount
-    return is_asked and is_taken
+    is_there = intent.state is not IntentState.CAPTURED or intent.captured - intent.refunded == attempt.amount.amount
+    return is_asked and is_there
 
 
 def check_payment(attempt: Attempt, intent: Intent, step: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from db.payment import late_payments
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import LatePaymentSettled, LateSettlement, PaymentEvent, PaymentRefunded, PaymentVoided
 from domain.payment_gateway import PaymentGateway
-from domain.payments import IntentState, LatePayment, PaymentRejected, PaymentUnknown, ProviderRefundState
+from domain.payments import Intent, IntentState, LatePayment, PaymentRejected, PaymentUnknown, ProviderRefundState
 
 
 class LateMoney(StrEnum):
@@ -46,20 +46,42 @@ class Settled(BaseModel):
 
 
 class LatePaymentActivities:
-    """Each of them looks the intent up before it changes anything, so that it may be repeated."""
+    """Each of them looks the intent up before it changes anything, so that it may be repeated.
 
-    def __init__(self, engine: AsyncEngine, gateways: Mapping[str, PaymentGateway]) -> None:
+    Args:
+        engine: The payment service's database.
+        gateways: By the providers' names.
+        is_erased: Asks identity whether a person's account was erased.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        gateways: Mapping[str, PaymentGateway],
+        is_erased: Callable[[UUID], Awaitable[bool]],
+    ) -> None:
         self._engine = engine
         self._gateways = gateways
+        self._is_erased = is_erased
 
     @activity.defn
     async def examine(self, late: LatePayment) -> LateMoney:
-        """Ask the provider. Money that the booking's live attempt has taken is no late money."""
+        """Ask the provider. Money that the booking's live attempt has taken is no late money.
+
+        The attempt is watched from here on, unless there is nothing to wait for.
+        """
         async with conversation():
             attempt = await self._find(late)
             if attempt.state is AttemptState.CAPTURED:
                 return LateMoney.NONE
             intent = await self._gateways[late.provider].retrieve(late.intent_id)
+        money = await self._money(attempt, intent)
+        if money is not LateMoney.NONE:
+            async with self._engine.begin() as connection:
+                await late_payments.watch(connection, attempt)
+        return money
+
+    async def _money(self, attempt: Attempt, intent: Intent) -> LateMoney:
         if intent.kept:
             if is_owed(attempt, intent):
                 return LateMoney.THERE
@@ -70,11 +92,22 @@ class LatePaymentActivities:
         return LateMoney.UNDECIDED if undecided else LateMoney.NONE
 
     @activity.defn
+    async def is_erased(self, user_id: UUID) -> bool:
+        """Whether the buyer's account was erased."""
+        return await self._is_erased(user_id)
+
+    @activity.defn
+    async def has_paid(self, late: LatePayment) -> bool:
+        """Whether the attempt's money was taken for the booking."""
+        return (await self._find(late)).state is AttemptState.CAPTURED
+
+    @activity.defn
     async def take_up(self, late: LatePayment) -> bool:
         """Make the attempt the booking's live one again; False where another one lives."""
-        attempt = await self._find(late)
-        async with self._engine.begin() as connection:
-            return await late_payments.take_up(connection, attempt)
+        async with conversation():
+            attempt = await self._find(late)
+            async with self._engine.begin() as connection:
+                return await late_payments.take_up(connection, attempt)
 
     @activity.defn
     async def give_back(self, late: LatePayment) -> ProviderRefundState:
@@ -118,7 +151,7 @@ class LatePaymentActivities:
         event = None
         if settled.settlement:
             told = settled.model_dump(include={"user_id", "settlement", "seats"})
-            event = LatePaymentSettled(**attempt.facts(), **told)
+            event = LatePaymentSettled(**attempt.facts(), **told, exchange_id=attempt.exchange_id)
         async with self._engine.begin() as connection:
             await late_payments.settle(connection, attempt, event)
 

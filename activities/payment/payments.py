@@ -11,15 +11,15 @@ from enum import StrEnum
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.payment.amounts import alarm, check_payment
 from activities.payment.conversations import conversation
 from db.engine import autocommit
-from db.payment import attempts
-from db.payment.attempts import Attempt, AttemptState
+from db.payment import attempts, late_payments
+from db.payment.attempts import CLOSED, Attempt, AttemptState
 from domain.buyers import UNKNOWN, BuyerDetails, SealedBuyer
 from domain.domain_events import (
     PaymentAuthorized,
@@ -35,6 +35,7 @@ from domain.payments import (
     AmountRejected,
     Intent,
     IntentState,
+    LatePayment,
     PaymentDeclined,
     PaymentRejected,
     PaymentUnknown,
@@ -289,17 +290,27 @@ class PaymentActivities:
     @activity.defn
     async def return_money(self, booking_id: UUID) -> None:
         """Void or refund, whichever the provider's own state calls for, until nothing of the buyer's is kept."""
-        await self._return_money(booking_id)
+        await self._return_money(lambda connection: attempts.live(connection, booking_id))
+
+    @activity.defn
+    async def return_late_money(self, late: LatePayment) -> None:
+        """As `return_money`, for this attempt alone: another payment of the booking is left as it is."""
+
+        async def unless_closed(connection: AsyncConnection) -> Attempt | None:
+            found = await late_payments.find(connection, late.provider, late.intent_id)
+            return found[0] if found and found[0].state not in CLOSED else None
+
+        await self._return_money(unless_closed)
 
     @activity.defn
     async def return_difference(self, payment: OfExchange) -> None:
         """As `return_money`, for what an exchange costs; the booking's own payment is left alone."""
-        await self._return_money(payment.booking_id, payment.exchange_id)
+        await self._return_money(lambda connection: attempts.live(connection, payment.booking_id, payment.exchange_id))
 
-    async def _return_money(self, booking_id: UUID, exchange_id: UUID | None = None) -> None:
+    async def _return_money(self, find: Callable[[AsyncConnection], Awaitable[Attempt | None]]) -> None:
         async with conversation():
             async with autocommit(self._engine) as connection:
-                attempt = await attempts.live(connection, booking_id, exchange_id)
+                attempt = await find(connection)
             if attempt is None:
                 return
             try:

@@ -31,8 +31,14 @@ class Words(BaseModel):
     texts: tuple[str, ...]
 
 
+class Erasure(BaseModel):
+    """Attributes: is_erased: the account existed, and was erased."""
+
+    is_erased: bool
+
+
 class PersonalDataClient:
-    """The identity service's `POST /internal/v1/users/{user_id}/sealed` and `…/opened`."""
+    """The identity service's `POST /internal/v1/users/{user_id}/sealed`, `…/opened`, and `GET …/erasure`."""
 
     def __init__(self, identity_url: str, token: str, *, seconds: float = 1.5) -> None:
         """Open the client; `seconds` is the most that a call may take."""
@@ -65,6 +71,14 @@ class PersonalDataClient:
                 return None
             opened += part
         return tuple(opened)
+
+    async def is_erased(self, user_id: UUID) -> bool:
+        """Whether the person's account was erased.
+
+        Raises:
+            Refused: UNAVAILABLE: The identity service gives no proper answer.
+        """
+        return (await self._identity.get(f"/internal/v1/users/{user_id}/erasure", Erasure)).is_erased
 
     async def _ask(self, user_id: UUID, route: str, words: Words) -> Sequence[str] | None:
         answer = await self._identity.ask(f"/internal/v1/users/{user_id}/{route}", words, Words)

@@ -8,7 +8,7 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from fastapi import APIRouter
 
-from adapters.internal.personal_data import Purpose, Words
+from adapters.internal.personal_data import Erasure, Purpose, Words
 from api.auth.guards import OUR_PROCESSES
 from api.identity.context import Identity, IdentityContext
 from db.identity import accounts
@@ -30,6 +30,13 @@ async def open_sealed(user_id: UUID, given: Words, context: Identity) -> Words:
     """Open what was sealed for this person and purpose; 404 for an erased person."""
     key = await _key_of(context, user_id)
     return Words(purpose=given.purpose, texts=tuple(_opened_text(key, given.purpose, text) for text in given.texts))
+
+
+@router.get("/erasure")
+async def erasure(user_id: UUID, context: Identity) -> Erasure:
+    """Whether the person's account was erased; also for a person who never had one, who was not."""
+    async with context.engine.connect() as connection:
+        return Erasure(is_erased=await accounts.is_erased(connection, user_id))
 
 
 def sealed_text(key: PersonalKey, purpose: Purpose, text: str) -> str:

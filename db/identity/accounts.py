@@ -191,6 +191,12 @@ async def key_of(connection: AsyncConnection, vault: Vault, user_id: UUID) -> Pe
     return vault.unwrap(user_id, wrapped) if wrapped else None
 
 
+async def is_erased(connection: AsyncConnection, user_id: UUID) -> bool:
+    """Whether the account existed, and was erased."""
+    erased = select(UserRow.id).where(UserRow.id == user_id, UserRow.erased_at.is_not(None))
+    return await connection.scalar(erased) is not None
+
+
 async def credentials(connection: AsyncConnection, vault: Vault, email: str) -> Credentials | None:
     """The credentials of the account with this address, in any spelling."""
     return await _credentials(connection, UserRow.address_hash == vault.address_hash(email))

@@ -49,7 +49,9 @@ async def watched(connection: AsyncConnection, *, limit: int) -> list[LatePaymen
 
 
 async def take_up(connection: AsyncConnection, attempt: Attempt) -> bool:
-    """Make a closed attempt live again, because its payment arrived; repeated, no change.
+    """Make a closed attempt that is watched live again, because its payment arrived; repeated, no change.
+
+    An attempt that has changed since it was read is left alone: a try that was left behind must not open it again.
 
     Returns:
         False if the booking has another live attempt.
@@ -58,7 +60,8 @@ async def take_up(connection: AsyncConnection, attempt: Attempt) -> bool:
     lives = exists().where(other.booking_id == attempt.booking_id, other.closed_at.is_(None))
     changed = await connection.execute(
         update(AttemptRow)
-        .where(*_same(attempt), AttemptRow.closed_at.is_not(None), ~lives)
+        .where(*_same(attempt), AttemptRow.state == attempt.state, AttemptRow.watched)
+        .where(AttemptRow.closed_at.is_not(None), ~lives)
         .values(state=AttemptState.AUTHORIZED, closed_at=None, decline_code=None)
         .returning(AttemptRow)
     )

@@ -21,9 +21,11 @@ OPEN, ACTS, HELD, TAKEN, VOIDED = (
 )  # fmt: skip
 
 
-def intent(state: IntentState, amount: int | None, currency: str = "EUR", captured: int = 0) -> Intent:
+def intent(
+    state: IntentState, amount: int | None, currency: str = "EUR", captured: int = 0, refunded: int = 0
+) -> Intent:
     money = None if amount is None else Money(amount=amount, currency=currency)
-    return Intent(id="intent", state=state, amount=money, captured=captured)
+    return Intent(id="intent", state=state, amount=money, captured=captured, refunded=refunded)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,8 @@ def intent(state: IntentState, amount: int | None, currency: str = "EUR", captur
         (intent(TAKEN, None, captured=4500), False),
         (intent(TAKEN, 4500, captured=4499), False),
         (intent(TAKEN, 4500, captured=0), False),
+        (intent(TAKEN, 4500, captured=4500, refunded=1), False),
+        (intent(TAKEN, 4500, captured=4500, refunded=4500), False),
         (intent(TAKEN, 4501, captured=4500), False),
         (intent(TAKEN, 4500, "JPY", captured=4500), False),
     ],

@@ -138,6 +138,21 @@ async def test_an_attempt_that_was_left_can_be_taken_up_unless_another_lives(pay
     assert (live.number, live.state) == (1, AUTHORIZED)
 
 
+async def test_a_worker_that_was_left_behind_does_not_open_a_settled_attempt(payment: AsyncEngine) -> None:
+    attempt = await opened(payment)
+    async with payment.begin() as connection:
+        noted = await attempts.note_intent(connection, attempt, f"pi_{uuid4().hex}")
+    assert noted
+    left = await reach(payment, noted, LEFT)
+    assert left
+    async with payment.begin() as connection:  # another worker takes it up, and its capture is refused
+        assert await late_payments.take_up(connection, left)
+        await late_payments.close(connection, left, VOIDED, PaymentVoided(**left.facts()))
+    async with payment.begin() as connection:
+        assert not await late_payments.take_up(connection, left)
+        assert await attempts.live(connection, attempt.booking_id) is None
+
+
 async def test_what_became_of_late_money_is_told_once(payment: AsyncEngine) -> None:
     attempt = await opened(payment)
     assert await reach(payment, attempt, LEFT)

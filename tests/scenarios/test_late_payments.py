@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 
 from config.settings import Settings
 from db.engine import open_engine
 from stack import Stack
-from temporal.search_attributes import EVENT
 from tests.buyer import CARD, Buyer
 from tests.pace import stretched
 from tests.platform_client import PlatformClient
@@ -77,6 +75,7 @@ async def undecided(
     event: str | None = None,
     hold_seconds: float = 3,
     silent: bool = False,
+    buyer: Buyer | None = None,
     **more: Any,
 ) -> Late:
     """A booking with an abandoned payment that the provider cannot close; in an event of its own unless given.
@@ -84,7 +83,7 @@ async def undecided(
     A payment has to begin within the hold; where the hold is short, it may be over when the payment is abandoned.
     """
     event = event or await platform.event(hold_seconds=stretched(hold_seconds), rows=3, seats_per_row=6)
-    buyer = platform.new_buyer()
+    buyer = buyer or platform.new_buyer()
     booking = await buyer.held(event, *(seats or ("A-1-3",)), **more)
     if silent:
         await platform.provider.send(booking, drop=1)
@@ -202,38 +201,6 @@ async def test_a_buyer_who_has_already_paid_again_is_refunded_the_late_payment(
     assert await late.kept() == 5000
 
 
-@pytest.mark.parametrize("together", [False, True], ids=["one after the other", "at once"])
-async def test_of_two_late_payments_of_one_booking_one_buys_and_the_other_goes_back(
-    platform: PlatformClient, settings: Settings, together: bool
-) -> None:
-    late = await undecided(platform, settings, hold_seconds=6)
-    await platform.provider.will("processing", "confirm", late.booking)
-    assert (await late.buyer.pay(late.booking)).status_code == 202
-    await late.buyer.abandon(late.booking)
-    await late.buyer.ends_as(late.booking, "expired")
-    workflows = [
-        platform.temporal.get_workflow_handle(f"late-payment-{intent['id']}")
-        for intent in await platform.provider.intents(late.booking)
-    ]
-    assert len(workflows) == 2
-    for workflow in workflows:  # the next run knows the booking as expired from its beginning
-        await eventually(partial(has_read_the_booking, workflow))
-        await workflow.terminate("it has read the booking too early")
-        await eventually(partial(has_read_the_booking, workflow))
-    for most in (None,) if together else (1, 1):
-        await platform.provider.settle(late.booking, most=most)
-        await late.buyer.ends_as(late.booking, "confirmed")
-    assert sorted([str(await each.result()) for each in workflows]) == ["returned", "same_places"]
-    assert await late.seats() == ["A-1-3"]
-    assert await late.kept() == 5000
-
-
-async def has_read_the_booking(late: WorkflowHandle[Any, Any]) -> bool:
-    """It shows its event as soon as it has."""
-    shown = await late.describe()
-    return shown.status is WorkflowExecutionStatus.RUNNING and shown.typed_search_attributes.get(EVENT) is not None
-
-
 async def test_money_that_turns_up_while_the_booking_is_held_waits_for_its_end(
     platform: PlatformClient, settings: Settings
 ) -> None:
@@ -305,7 +272,7 @@ async def parked(platform: PlatformClient, settings: Settings) -> Late:
     await platform.provider.will("500_before", "cancel", late.booking, times=1000)
     await late.money_turns_up()
     workflow = await late.workflow()
-    await eventually(lambda: _needs_attention(workflow), within=60)
+    await eventually(lambda: needs_attention(workflow), within=60)
     return late
 
 
@@ -330,7 +297,7 @@ async def test_late_money_counts_as_returned_only_when_its_refund_has_succeeded(
     taken = await platform.provider.as_stripe(f"/v1/payment_intents/{intent['id']}/capture", {}, settings)
     assert taken.status_code == 200, taken.text
     workflow = await late.workflow()
-    await eventually(lambda: _needs_attention(workflow), within=60)
+    await eventually(lambda: needs_attention(workflow), within=60)
     await platform.provider.clear_faults(late.booking)
     await platform.provider.will("processing", "refund", late.booking)
     await workflow.signal("provider_has_news")
@@ -341,7 +308,7 @@ async def test_late_money_counts_as_returned_only_when_its_refund_has_succeeded(
 
     await eventually(looked_again, within=60)
     assert rows(settings, "SELECT watched FROM attempts WHERE booking_id = %s", late.booking) == [(True,)]
-    assert not await _needs_attention(workflow)
+    assert not await needs_attention(workflow)
 
     await platform.provider.decide(str(pending), "failed")
 
@@ -383,7 +350,7 @@ async def test_a_late_payment_without_its_workflow_keeps_neither_seats_nor_money
     assert await platform.seat(late.event, "A-1-3") == "available"
 
 
-async def _needs_attention(workflow: WorkflowHandle[Any, Any]) -> bool:
+async def needs_attention(workflow: WorkflowHandle[Any, Any]) -> bool:
     try:
         found = (await workflow.describe()).typed_search_attributes
     except RPCError:

@@ -48,7 +48,7 @@ def test_powerful_routes_are_for_few_roles() -> None:
     assert table["POST /v1/events/{event_id}/cancel"] == {"organizer", "operator"}
     assert table["POST /v1/teams"] == {"organizer"}
     internal = {name for name in table if " /internal/" in name}
-    assert len(internal) == 6
+    assert len(internal) == 7
     assert all(table[name] == {"our processes"} for name in internal)
     public = {name for name, admitted in table.items() if "anonymous" in admitted}
     assert not {name for name in public if name.startswith(("PUT", "PATCH", "DELETE"))}

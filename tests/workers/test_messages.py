@@ -68,7 +68,7 @@ def a_failed_exchange(reason: str) -> TicketExchangeFailed:
     )  # fmt: skip
 
 
-def a_late_payment(settlement: LateSettlement) -> LatePaymentSettled:
+def a_late_payment(settlement: LateSettlement, exchange_id: UUID | None = None) -> LatePaymentSettled:
     return LatePaymentSettled(
         booking_id=uuid4(),
         provider="stripe",
@@ -78,6 +78,7 @@ def a_late_payment(settlement: LateSettlement) -> LatePaymentSettled:
         user_id=uuid4(),
         settlement=settlement,
         seats=("A-1-2",),
+        exchange_id=exchange_id,
     )
 
 
@@ -176,6 +177,12 @@ CASES = {
         "Your payment arrived too late, and you get it back",
         ("EUR 50.00", "full amount back"),
         ("A-1-2", "separate email"),
+    ),
+    "late, for an exchange": Case(
+        a_late_payment(LateSettlement.RETURNED, uuid4()),
+        "Your payment arrived too late, and you get it back",
+        ("EUR 50.00", "the exchange of your ticket had already ended", "full amount back"),
+        ("A-1-2", "separate email", "booking had already ended"),
     ),
     "exchanged for a dearer seat": Case(
         an_exchange(1000, 0),

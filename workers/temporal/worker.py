@@ -177,14 +177,15 @@ class _Paying(NamedTuple):
     payments: PaymentActivities
     engine: AsyncEngine
     gateways: Mapping[str, PaymentGateway]
+    identity: PersonalDataClient
 
 
 @asynccontextmanager
 async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
-    async with _payment_connections(settings) as (payments, engine, gateways):
+    async with _payment_connections(settings) as (payments, engine, gateways, identity):
         activities = [
             *methods_of(payments),
-            *methods_of(LatePaymentActivities(engine, gateways)),
+            *methods_of(LatePaymentActivities(engine, gateways, identity.is_erased)),
             *methods_of(RefundActivities(engine, gateways)),
             *methods_of(ReconciliationActivities(engine, gateways)),
         ]
@@ -205,7 +206,8 @@ async def _payment_connections(settings: Settings) -> AsyncIterator[_Paying]:
         identity = PersonalDataClient(settings.identity_address, secret(settings.internal_token))
         stack.push_async_callback(identity.close)
         gateways = await stack.enter_async_context(open_gateways(settings))
-        yield _Paying(PaymentActivities(engine, gateways, partial(open_buyer, identity)), engine, gateways)
+        payments = PaymentActivities(engine, gateways, partial(open_buyer, identity))
+        yield _Paying(payments, engine, gateways, identity)
 
 
 _WORKERS = {queues.CATALOGUE: _catalogue, queues.RESERVATION: _reservation, queues.PAYMENT: _payment}

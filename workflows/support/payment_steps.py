@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.bookings import PaymentCommand
     from domain.exchanges import Payment
     from domain.money import Money
+    from domain.payments import LatePayment
     from temporal.saga import Aborted
     from workflows.support import problems
     from workflows.support.operator_gate import done_by_hand, once_known
@@ -140,14 +141,19 @@ class PaymentSteps:
         if refusal:
             raise Aborted(problems.difference_refused(refusal) if self._exchange else problems.capture_refused(refusal))
 
-    async def return_money(self) -> None:
+    async def return_money(self, late: LatePayment | None = None) -> None:
         """Void or refund until nothing of the buyer's is kept.
+
+        Args:
+            late: Of this late payment alone; None for the live payment.
 
         Raises:
             FailureError: It has been tried often enough.
             NeedsOperator: All has gone back, and a person has to know why: the amount was not the one that was owed.
         """
-        if self._exchange:
+        if late:
+            await provider_step(PaymentActivities.return_late_money, late, "void or refund", self._max_attempts)
+        elif self._exchange:
             activity = PaymentActivities.return_difference
             await provider_step(activity, self._exchange, "void or refund", self._max_attempts)
         else:

@@ -12,8 +12,9 @@ from db.reservation.bookings.bookings import claim_places, identity, move
 from db.reservation.offers import find_sale
 from db.reservation.tables import BookingRow, SeatRow
 from domain.alternatives import nearest_equal
-from domain.bookings import Booking, BookingStatus
+from domain.bookings import PAID, Booking, BookingStatus
 from domain.domain_events import BookingEvent, BookingReinstated
+from domain.problems import ProblemType, Refused
 
 
 async def reinstate(connection: AsyncConnection, booking: Booking, seats: Sequence[str], window: timedelta) -> Booking:
@@ -26,10 +27,13 @@ async def reinstate(connection: AsyncConnection, booking: Booking, seats: Sequen
         window: How long the remaining steps may take before the booking counts as overdue.
 
     Raises:
-        Refused: The event is not on sale, or other bookings have the places; then nothing is changed.
+        Refused: The event is not on sale, the buyer has paid for a later booking of it, or other bookings have the
+            places; then nothing is changed.
         StaleStep: As for `move`.
     """
     await find_sale(connection, booking.event_id, lock=True)
+    if await _has_booked_again(connection, booking):
+        raise Refused(ProblemType.WRONG_STATE, "The buyer has paid for a later booking of this event.")
     changed = await connection.execute(
         update(BookingRow)
         .where(BookingRow.id == booking.id, BookingRow.version == booking.version)
@@ -39,6 +43,17 @@ async def reinstate(connection: AsyncConnection, booking: Booking, seats: Sequen
     if changed.rowcount:
         await claim_places(connection, booking.model_copy(update={"seats": tuple(seats)}))
     return await move(connection, booking.id, version=booking.version, to=BookingStatus.PAYING, tells=_reinstated)
+
+
+async def _has_booked_again(connection: AsyncConnection, booking: Booking) -> bool:
+    """Whether the buyer has helped themselves since: they would pay twice for what they wanted once."""
+    later = select(BookingRow.id).where(
+        BookingRow.user_id == booking.user_id,
+        BookingRow.created_at > select(BookingRow.created_at).where(BookingRow.id == booking.id).scalar_subquery(),
+        BookingRow.event_id == booking.event_id,
+        BookingRow.status.in_(PAID),
+    )
+    return await connection.scalar(later.limit(1)) is not None
 
 
 def _reinstated(booking: Booking) -> BookingEvent:
