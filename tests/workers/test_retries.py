@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from aiohttp import web
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # `__all__` lacks most of them
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+from prometheus_client import REGISTRY
 
 from adapters.internal.contacts import ContactsClient
 from adapters.kafka.client import RETRY_WAITS, Publisher, dead_letters, retries
@@ -20,6 +29,7 @@ from tests.waiting import eventually
 from tests.workers.conftest import MakeTopic
 from tests.workers.mail_server import LATE, SILENCE, MoodyServer, moody_server
 from tests.workers.outside import a_confirmed_booking, consuming, publish, reading
+from workers.consumers import runner
 from workers.consumers.notification import notifier
 from workers.consumers.notification.channels import EmailChannel, Patience
 from workers.consumers.notification.notifier import Notifier
@@ -181,6 +191,42 @@ async def test_a_server_that_accepts_a_mail_late_or_silently_gets_few_copies(
             await eventually(lambda: moody.received.count(people.addresses[str(person)]) >= copies, within=30)
             await asyncio.sleep(4 * LATE)  # no further copy comes
     assert moody.received.count(people.addresses[str(person)]) == copies
+
+
+async def test_a_mail_in_doubt_is_not_sent_again_while_its_retry_topic_cannot_be_written(
+    subscription: Subscription,
+    people: People,
+    moody: MoodyServer,
+    bootstrap: str,
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for patience in ("_IN_THE_STREAM", "_BESIDE_THE_STREAM"):
+        monkeypatch.setattr(notifier, patience, Patience(0.5, accepting=0.5))
+    monkeypatch.setattr(runner, "LONGEST_BACKOFF", 0.2)
+    person = people.add("deaf")
+    await _limit_messages(bootstrap, retries(subscription.group, "1m"), "1")
+    refused = partial(REGISTRY.get_sample_value, "seatwright_consumer_failed_total")
+    labels = {"consumer": subscription.group, "error": "NotDelivered"}
+    async with (
+        reading(bootstrap, dead_letters(subscription.group)) as letters,
+        consuming(subscription, bootstrap, publisher),
+    ):
+        await publish(publisher, subscription.topics[0], a_confirmed_booking(user_id=person))
+        await eventually(lambda: (refused(labels) or 0) >= 5)
+        assert moody.received == [people.addresses[str(person)]]
+        await _limit_messages(bootstrap, retries(subscription.group, "1m"), "1000000")
+        await eventually(lambda: asyncio.to_thread(letters.poll), within=30)
+    assert moody.received == [people.addresses[str(person)]] * (1 + MAX_UNCONFIRMED)
+
+
+async def _limit_messages(bootstrap: str, topic: str, size: str) -> None:
+    """Let the broker refuse messages of the topic that have more bytes."""
+    entry = ConfigEntry("max.message.bytes", size, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for altered in admin.incremental_alter_configs([resource]).values():
+        await asyncio.to_thread(altered.result, 60)
 
 
 @pytest.mark.parametrize("mood", sample(["silent", "stuck"], 1, of="servers that keep a member waiting"))

@@ -67,6 +67,15 @@ class Subscription:
         return self.topics + (self.retries.topics(self.group) if self.retries else ())
 
 
+@dataclass(frozen=True)
+class _Aside:
+    """A message that is put aside: for a retry, or with the dead letters; and the error for which it is."""
+
+    outgoing: OutgoingMessage
+    error: Exception
+    is_retry: bool
+
+
 class _Lane:
     """One partition's waiting messages.
 
@@ -175,21 +184,27 @@ class Runner:
             lane.next_offset = lane.messages.popleft().offset + 1
 
     async def _settle(self, message: IncomingMessage, lane: _Lane) -> bool:
-        """Handle a message or move it to the dead letters, with retries; False if the partition was given up before."""
-        attempt, closing = 0, lane.closing
+        """Handle a message or put it aside, with retries; False if the partition was given up before.
+
+        What cannot be published at once is published later, and not handled again: its effect may have taken place.
+        """
+        attempt, closing, aside = 0, lane.closing, None
         if (seconds := wait_of(message)) > 0:
             await pause(closing, seconds)
         while not closing.is_set():
             attempt += 1
             try:
-                await self._handle_or_dead_letter(message, attempt, lane)
+                aside = aside or await self._handle_or_put_aside(message, attempt, lane)
+                if aside:
+                    await self._publish(aside, message)
                 return True
             except Exception as error:
                 self._log_failure(message, error, attempt)
                 await pause(closing, backoff(attempt, longest=LONGEST_BACKOFF))
         return False
 
-    async def _handle_or_dead_letter(self, message: IncomingMessage, attempt: int, lane: _Lane) -> None:
+    async def _handle_or_put_aside(self, message: IncomingMessage, attempt: int, lane: _Lane) -> _Aside | None:
+        """None if the message is handled."""
         try:
             event = read_cloud_event(message)
             if event is None:
@@ -197,13 +212,14 @@ class Runner:
             else:
                 await self._handle(event, lane, is_retry=retries_of(message) > 0)
         except TryLater as error:
-            await self._retry_later(message, error)
+            return self._retry_later(message, error) or self._dead_letter(message, error)
         except (Undecodable, Impossible) as error:
-            await self._dead_letter(message, error)
+            return self._dead_letter(message, error)
         except Exception as error:
             if attempt < MAX_ATTEMPTS or _is_transient(error):
                 raise
-            await self._dead_letter(message, error)
+            return self._dead_letter(message, error)
+        return None
 
     async def _handle(self, event: CloudEvent, lane: _Lane, *, is_retry: bool) -> None:
         cause = propagate.extract({"traceparent": event.traceparent} if event.traceparent else {})
@@ -220,25 +236,29 @@ class Runner:
                 await (retries or self._subscription).handle(event)
         _handled.labels(self._subscription.group, event.data.type).inc()
 
-    async def _retry_later(self, message: IncomingMessage, error: TryLater) -> None:
+    def _retry_later(self, message: IncomingMessage, error: TryLater) -> _Aside | None:
+        """None if there have been enough retries."""
         policy, group = self._subscription.retries, self._subscription.group
         doubt = error.may_have_arrived
         again = policy.next(group, message, time.time(), may_have_arrived=doubt) if policy else None
-        if again is None:
-            await self._dead_letter(message, error)
-            return
-        await self._publisher.publish(again)
-        _retried.labels(group).inc()
-        log.warning("retried_later", consumer=group, retry_topic=again.topic, error=str(error), **_where(message))
+        return _Aside(again, error, is_retry=True) if again else None
 
-    async def _dead_letter(self, message: IncomingMessage, error: Exception) -> None:
+    def _dead_letter(self, message: IncomingMessage, error: Exception) -> _Aside:
         origin = {name.replace("origin", "dead_letter"): value for name, value in origin_of(message).items()}
         why = origin | {"dead_letter_error": _describe(error)}
         headers = message.headers + tuple((name, value.encode()) for name, value in why.items())
         topic = dead_letters(self._subscription.group)
-        await self._publisher.publish(OutgoingMessage(topic, message.key, message.value, headers))
-        _dead.labels(self._subscription.group).inc()
-        log.error("dead_letter", consumer=self._subscription.group, error=_describe(error), **_where(message))
+        return _Aside(OutgoingMessage(topic, message.key, message.value, headers), error, is_retry=False)
+
+    async def _publish(self, aside: _Aside, message: IncomingMessage) -> None:
+        group, topic, error = self._subscription.group, aside.outgoing.topic, aside.error
+        await self._publisher.publish(aside.outgoing)
+        if aside.is_retry:
+            _retried.labels(group).inc()
+            log.warning("retried_later", consumer=group, retry_topic=topic, error=str(error), **_where(message))
+        else:
+            _dead.labels(group).inc()
+            log.error("dead_letter", consumer=group, error=_describe(error), **_where(message))
 
     def _log_failure(self, message: IncomingMessage, error: Exception, attempt: int) -> None:
         _failed.labels(self._subscription.group, type(error).__name__).inc()
