@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
@@ -20,6 +19,7 @@ from temporalio import activity
 
 from activities.reservation.cold_events import REDIS_OUTLASTS_HOLD, load_event
 from activities.reservation.event_starts import EventStarts
+from activities.reservation.shown_places import ShownPlaces, places_of
 from adapters.redis.hold_quota import HoldQuota
 from adapters.redis.seat_locks import ColdEvent, Places, SeatLocks
 from db.engine import autocommit
@@ -28,7 +28,6 @@ from db.reservation.bookings import begun_payment, bookings, outcomes, reinstate
 from db.reservation.bookings.bookings import identity
 from domain.bookings import (
     OVER,
-    PAID,
     Booking,
     BookingRequest,
     BookingStatus,
@@ -122,6 +121,7 @@ class ReservationActivities:
         self._payment_window = payment_window
         self._locks = locks
         self._quota = quota
+        self._shown = ShownPlaces(engine, locks)
         self._starts = EventStarts(engine)
 
     @activity.defn
@@ -153,8 +153,7 @@ class ReservationActivities:
                 raise
             booking = known  # claimed by an earlier try whose result was lost
         if booking.status in OVER:  # an old worker repeats its hold: leave nothing behind
-            await self._locks.release(_without(places, _valid_places(booking)))
-            await self._follow(booking)
+            await self._shown.show(booking, *request.seats)
         return booking
 
     async def admit(self, places: Places, ttl: timedelta) -> None:
@@ -187,13 +186,6 @@ class ReservationActivities:
         async with self._engine.begin() as connection:
             return await bookings.claim(connection, request)
 
-    async def _follow(self, booking: Booking) -> None:
-        """Give Redis what Postgres has of a booking that is over."""
-        if booking.status in PAID:
-            await self._locks.sell(_valid_places(booking), await self._starts.of(booking.event_id))
-        else:
-            await self._locks.release(_places(booking))
-
     @activity.defn
     async def look(self, booking_id: UUID) -> Booking:
         """The booking as its row has it."""
@@ -222,7 +214,7 @@ class ReservationActivities:
             async with self._engine.begin() as connection:
                 await begun_payment.remember(connection, order.booking.id, order.booking.version, order.payment)
         starts_at = await self._starts.of(booking.event_id)
-        extending = self._locks.extend(_places(booking), order.window + REDIS_OUTLASTS_HOLD, starts_at)
+        extending = self._locks.extend(places_of(booking), order.window + REDIS_OUTLASTS_HOLD, starts_at)
         if not await self._reaches_redis(extending):
             activity.logger.warning("redis keeps the hold no longer than it did; Postgres keeps it all the same")
         return booking
@@ -360,19 +352,17 @@ class ReservationActivities:
         async with self._engine.connect() as connection:
             missed = await redis_sync.find(connection, limit=_TOLD_AT_ONCE)
         for booking_id in missed:
-            booking = await self._find(booking_id)
-            if booking and booking.status in OVER:
-                await self._follow(booking)
+            booking = await self._shown.show_now(booking_id)
             async with self._engine.begin() as connection:
-                await redis_sync.forget(connection, booking_id)
+                await redis_sync.forget(connection, booking_id, booking.version)
 
     async def _tell_end(self, booking: Booking) -> None:
-        if not await self._reaches_redis(self._follow(booking)):
+        if not await self._reaches_redis(self._shown.show(booking)):
             async with self._engine.begin() as connection:
                 await redis_sync.note(connection, booking.id)
             activity.logger.warning("redis was not told of the end; it will be when it is back")
 
-    async def _reaches_redis(self, telling: Awaitable[None]) -> bool:
+    async def _reaches_redis(self, telling: Awaitable[object]) -> bool:
         """Whether Redis has received it; after a few tries of the activity it is given up."""
         try:
             await telling
@@ -381,20 +371,3 @@ class ReservationActivities:
                 raise
             return False
         return True
-
-
-def _places(booking: Booking) -> Places:
-    return Places(booking.event_id, booking.id, booking.seats, booking.quantities)
-
-
-def _valid_places(booking: Booking) -> Places:
-    """The places of its valid tickets; those of refunded tickets may be another booking's by now."""
-    seats = [ticket.seat for ticket in booking.tickets if ticket.seat]
-    in_sections = Counter(ticket.section for ticket in booking.tickets if not ticket.seat)
-    return Places(booking.event_id, booking.id, seats, in_sections)
-
-
-def _without(places: Places, kept: Places) -> Places:
-    seats = [seat for seat in places.seats if seat not in kept.seats]
-    quantities = {section: count for section, count in places.quantities.items() if section not in kept.quantities}
-    return Places(places.event_id, places.booking_id, seats, quantities)

@@ -14,9 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from activities.reservation.cold_events import REDIS_OUTLASTS_HOLD
-from activities.reservation.event_starts import EventStarts
+from activities.reservation.shown_places import ShownPlaces
 from adapters.redis.seat_locks import Places, SeatLocks
-from db.reservation.bookings import bookings
 from db.reservation.exchanges import exchanges, plans
 from domain.exchanges import Exchange, ExchangeOutcome, ExchangeRequest
 from domain.problems import Problem, Refused
@@ -48,9 +47,8 @@ class ExchangeActivities:
 
     def __init__(self, engine: AsyncEngine, locks: SeatLocks, admit: Admit) -> None:
         self._engine = engine
-        self._locks = locks
+        self._shown = ShownPlaces(engine, locks)
         self._admit = admit
-        self._starts = EventStarts(engine)
 
     @activity.defn
     async def hold_new_seat(self, request: ExchangeRequest) -> ExchangeOutcome:
@@ -79,7 +77,7 @@ class ExchangeActivities:
                 return await exchanges.begin(connection, request)
         except Refused:
             if await self._find(request.id) is None:
-                await self._locks.release(seat)
+                await self._shown.show_now(request.booking_id, request.seat)
             raise
 
     async def _find(self, exchange_id: UUID) -> Exchange | None:
@@ -119,16 +117,7 @@ class ExchangeActivities:
     async def show_seats(self, exchange_id: UUID) -> None:
         """Show in Redis which of the two seats the booking has."""
         exchange = await self._known(exchange_id)
-        async with self._engine.connect() as connection:
-            booking = await bookings.find(connection, exchange.booking_id)
-        assert booking
-        own = {ticket.seat for ticket in booking.tickets}
-        for seat in (exchange.old_seat, exchange.seat):
-            place = Places(booking.event_id, booking.id, [seat], {})
-            if seat in own:
-                await self._locks.sell(place, await self._starts.of(booking.event_id))
-            else:
-                await self._locks.release(place)
+        await self._shown.show_now(exchange.booking_id, exchange.old_seat, exchange.seat)
 
     @activity.defn
     async def fail_exchange(self, order: Fail) -> Exchange:

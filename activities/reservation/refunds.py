@@ -13,11 +13,9 @@ from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from activities.reservation.event_starts import EventStarts
-from adapters.redis.seat_locks import Places, SeatLocks
-from db.reservation.bookings import bookings
+from activities.reservation.shown_places import ShownPlaces
+from adapters.redis.seat_locks import SeatLocks
 from db.reservation.refunds import by_provider, refunds, taken_back
-from domain.bookings import Booking
 from domain.payments import RefundByProvider
 from domain.problems import Refused
 from domain.refunds import Refund, RefundOutcome, RefundRequest, RefundState
@@ -46,8 +44,7 @@ class ReturnedTickets:
 
     def __init__(self, engine: AsyncEngine, locks: SeatLocks) -> None:
         self._engine = engine
-        self._locks = locks
-        self._starts = EventStarts(engine)
+        self._shown = ShownPlaces(engine, locks)
 
     @activity.defn
     async def accept_refund(self, request: RefundRequest) -> RefundOutcome:
@@ -59,7 +56,7 @@ class ReturnedTickets:
         except Refused as refusal:
             return RefundOutcome(body_sha256=request.body_sha256, problem=refusal.problem)
         try:
-            await self._show_places(booking)
+            await self._shown.show(booking)
             shown = True
         except RedisError:
             shown = False
@@ -81,21 +78,7 @@ class ReturnedTickets:
     @activity.defn
     async def show_places(self, booking_id: UUID) -> None:
         """Show in Redis which places a booking has left."""
-        async with self._engine.connect() as connection:
-            booking = await bookings.find(connection, booking_id)
-        assert booking
-        await self._show_places(booking)
-
-    async def _show_places(self, booking: Booking) -> None:
-        kept = {ticket.seat for ticket in booking.tickets}
-        left = {name: sum(ticket.section == name for ticket in booking.tickets) for name in booking.quantities}
-        gone = [seat for seat in booking.seats if seat not in kept]
-        none = {section: 0 for section, quantity in left.items() if not quantity}
-        await self._locks.release(Places(booking.event_id, booking.id, gone, none))
-        some = {section: quantity for section, quantity in left.items() if quantity}
-        if some:
-            sold = Places(booking.event_id, booking.id, (), some)
-            await self._locks.sell(sold, await self._starts.of(booking.event_id))
+        await self._shown.show_now(booking_id)
 
     @activity.defn
     async def settled_payments(self, booking_id: UUID) -> list[UUID | None]:

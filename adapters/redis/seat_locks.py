@@ -7,6 +7,7 @@ Every key of an event starts with `seatwright:{event id}`, so that an event live
     …:loading                  the process that loads the event, with a TTL
     …:seat:<name>              booking id; ends with the hold, or with the event when sold
     …:ended:<booking>          for a day: this booking has released its places, so repeated requests are recognized
+    …:versions                 hash: booking that has bought places → its version when they were last shown here
     …:capacity                 hash: section → places of a general-admission section
     …:general:<section>:places hash: booking → places held or sold
     …:general:<section>:until  sorted set: booking → end of its hold in ms by Redis's clock, infinite when sold
@@ -20,7 +21,7 @@ while the event is warm.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -72,8 +73,8 @@ class SeatLocks:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._me = str(uuid4())
-        self._hold, self._withdraw, self._keep, self._release = (
-            redis.register_script(_LUA[name]) for name in ("hold", "withdraw", "keep", "release")
+        self._hold, self._withdraw, self._extend, self._show = (
+            redis.register_script(_LUA[name]) for name in ("hold", "withdraw", "extend", "show")
         )
         self._may_load, self._stop_loading, self._load = (
             redis.register_script(_LUA[name]) for name in ("may_load", "stop_loading", "load")
@@ -133,19 +134,41 @@ class SeatLocks:
         Raises:
             ValueError: `ttl` is less than a millisecond.
         """
-        await self._keep(keys=[_prefix(places.event_id)], args=_with(places, _ms(ttl), keys_end(starts_at)))
+        await self._extend(keys=[_prefix(places.event_id)], args=_with(places, _ms(ttl), keys_end(starts_at)))
 
-    async def sell(self, places: Places, starts_at: datetime) -> None:
-        """Mark as sold the places that Postgres has sold to the booking; they end with the event's keys.
+    async def show(self, bought: Places, version: int, starts_at: datetime, *, free: Iterable[str] = ()) -> bool:
+        """Show what a booking has bought, until the event's keys end; what it has not any more is free.
 
-        Another booking's hold is replaced, because Postgres does not have it; another booking's sale stays.
+        Another booking's hold of a bought place is replaced, because Postgres does not have it; another booking's sale
+        stays. A call about an earlier version than was shown before changes nothing.
+
+        Args:
+            bought: All places that it has at this version; those of a section with 0 places are free.
+            version: The booking's version, as it was read from Postgres.
+            starts_at: The start of the event.
+            free: Seats that it does not have.
+
+        Returns:
+            False if a later version may be known: read the booking again, and show it if its version has changed.
         """
-        await self._keep(keys=[_prefix(places.event_id)], args=_with(places, 0, keys_end(starts_at)))
+        return await self._shown(bought, version, keys_end(starts_at), list(free))
 
-    async def release(self, places: Places) -> None:
-        """Release those of the places that the booking owns."""
-        arguments: list[str | int] = [str(places.booking_id), len(places.seats), *places.seats, *places.quantities]
-        await self._release(keys=[_prefix(places.event_id)], args=arguments)
+    async def release(self, places: Places, version: int = 0) -> bool:
+        """Release those of the places that the booking owns, and has not bought.
+
+        Args:
+            places: What it may have.
+            version: That of a booking which has ended without a sale; 0 for a hold that came to nothing.
+
+        Returns:
+            False if it has bought places at a later version: then this call is late, and nothing is changed.
+        """
+        nothing = places._replace(seats=(), quantities=dict.fromkeys(places.quantities, 0))
+        return await self._shown(nothing, version, 0, places.seats)
+
+    async def _shown(self, bought: Places, version: int, ends: int, free: Sequence[str]) -> bool:
+        arguments = _with(bought, version, ends, len(free), *free)
+        return bool(await self._show(keys=[_prefix(bought.event_id)], args=arguments))
 
     async def latest_change(self, event_id: UUID) -> str:
         """A token for `load`: read it before you read Postgres."""
@@ -209,7 +232,7 @@ def keys_end(starts_at: datetime) -> int:
     return (starts_at + _EPOCH_OUTLASTS_START + _PLACES_OUTLAST_EPOCH - _UNIX_EPOCH) // timedelta(milliseconds=1)
 
 
-def _with(places: Places, *options: int) -> list[str | int]:
+def _with(places: Places, *options: str | int) -> list[str | int]:
     """A script's arguments: booking, options, number of seats, seats, then pairs of section and quantity."""
     sections: list[str | int] = [part for section in places.quantities.items() for part in section]
     return [str(places.booking_id), *options, len(places.seats), *places.seats, *sections]

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reservation.tables import PendingRedisUpdateRow
+from db.reservation.tables import BookingRow, PendingRedisUpdateRow
 
 
 async def note(connection: AsyncConnection, booking_id: UUID) -> None:
@@ -21,6 +21,7 @@ async def find(connection: AsyncConnection, *, limit: int) -> list[UUID]:
     return list(await connection.scalars(select(PendingRedisUpdateRow.booking_id).limit(limit)))
 
 
-async def forget(connection: AsyncConnection, booking_id: UUID) -> None:
-    """Record that Redis is up to date for the booking."""
-    await connection.execute(delete(PendingRedisUpdateRow).where(PendingRedisUpdateRow.booking_id == booking_id))
+async def forget(connection: AsyncConnection, booking_id: UUID, version: int) -> None:
+    """Record that Redis is up to date for the booking, unless it has a later version, which Redis may miss."""
+    shown = select(BookingRow.id).where(BookingRow.id == booking_id, BookingRow.version == version)
+    await connection.execute(delete(PendingRedisUpdateRow).where(PendingRedisUpdateRow.booking_id.in_(shown)))

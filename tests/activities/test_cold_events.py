@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from itertools import permutations
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -21,6 +19,7 @@ from adapters.redis.seat_locks import ColdEvent, Places, SeatLocks, seat_key
 from domain.bookings import Booking, BookingStatus
 from domain.problems import ProblemType, Refused
 from tests.activities.conftest import WINDOW
+from tests.activities.stopping import Stopped
 from tests.adapters.seats.places import MINUTE, ends_in, forget, wants
 from tests.audit.harness import step
 from tests.db.booking_steps import claim, confirm, move, on_sale
@@ -36,26 +35,6 @@ WAYS = [(STATUS.PAYING,), (STATUS.PAYING, STATUS.ACTION_REQUIRED), (STATUS.PAYIN
 def about(wanted: timedelta, found: int) -> bool:
     """Whether so many milliseconds are this time, or some seconds less."""
     return wanted - MINUTE < timedelta(milliseconds=found) <= wanted
-
-
-class Stopped:
-    """Stops calls of one script of Redis, right before it is sent."""
-
-    def __init__(self, locks: SeatLocks, script: str) -> None:
-        self._send: Callable[..., Awaitable[Any]] = getattr(locks, f"_{script}")
-        self._may_go, self.has_come, self.is_done = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        setattr(locks, f"_{script}", self)
-
-    async def __call__(self, **arguments: Any) -> Any:
-        self.has_come.set()
-        await self._may_go.wait()
-        answer = await self._send(**arguments)
-        self.is_done.set()
-        return answer
-
-    async def go(self) -> None:
-        self._may_go.set()
-        await self.is_done.wait()
 
 
 async def refused(steps: ReservationActivities, places: Places) -> list[str]:

@@ -89,7 +89,7 @@ SAGA = (
     Effect("capture the money", "capture", "provider capture", BUYS, refused="failed", more=True),
     Effect("note the capture", "capture", "commit .*UPDATE attempts SET state", BUYS, together=True),
     Effect("issue the tickets", "issue", "commit", BUYS, more=True),
-    Effect("mark as sold in Redis", "issue", "redis sell", BUYS, last=True),
+    Effect("mark as sold in Redis", "issue", "redis show", BUYS, last=True),
     Effect("note that the buyer has to act", "authorize", "commit .*UPDATE attempts SET state", ACTS, together=True),
     Effect("let the booking wait for the buyer", "require_action", "commit", ACTS),
     Effect("let the booking go on", "resume_payment", "commit", ACTS, together=True),

@@ -51,7 +51,7 @@ def hand_to(striker: Striker) -> None:
 
 
 def _redis(striker: Striker) -> None:
-    for name in ("hold", "extend", "sell", "release", "load"):
+    for name in ("hold", "extend", "show", "release", "load"):
         striker.wrap(
             SeatLocks,
             name,

@@ -69,12 +69,11 @@ EFFECTS = (
     Effect("note the capture", "capture_difference", "commit .*UPDATE attempts SET state", DEARER),
     Effect("swap the seats", "swap_seats", "commit", DEARER, together=True),
     Effect("swap the seats and owe the difference", "swap_seats", "commit", CHEAPER),
-    Effect("let the old seat go in Redis", "show_seats", "redis release", DEARER, more=True),
-    Effect("mark the new seat as sold in Redis", "show_seats", "redis sell", DEARER, last=True),
+    Effect("show the seats in Redis", "show_seats", "redis show", DEARER, last=True),
     Effect("void the difference", "return_difference", "provider void", IN_VAIN, more=True),
     Effect("note the void", "return_difference", "commit .*UPDATE attempts SET state", IN_VAIN),
     Effect("let the new seat go", "fail_exchange", "commit", IN_VAIN, together=True),
-    Effect("let the new seat go in Redis", "show_seats", "redis release", IN_VAIN, last=True),
+    Effect("let the new seat go in Redis", "show_seats", "redis show", IN_VAIN, last=True),
 )
 CELLS = sample(chosen(EFFECTS), 7, of="faults of an exchange")
 

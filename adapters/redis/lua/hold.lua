@@ -52,14 +52,17 @@ for _, key in ipairs(later) do
 end
 for i = last_seat + 1, #ARGV, 2 do
     local section = prefix .. ':general:' .. ARGV[i]
-    local mine = tonumber(call('HGET', section .. ':places', booking) or 0)
-    call('ZADD', section .. ':until', 'GT', now + ttl, booking)
-    call('HSET', section .. ':places', booking, ARGV[i + 1])
-    call('INCRBY', section .. ':count', tonumber(ARGV[i + 1]) - mine)
-    local epoch_ends = call('PEXPIRETIME', prefix .. ':epoch')
-    if epoch_ends > 0 and call('PEXPIRETIME', section .. ':until') == -1 then
-        local ends = string.format('%d', epoch_ends + ARGV[4])
-        for _, part in ipairs({':until', ':places', ':count'}) do call('PEXPIREAT', section .. part, ends) end
+    -- What the booking has bought does not change: it may have given places back since it asked for them.
+    if call('ZSCORE', section .. ':until', booking) ~= 'inf' then
+        local mine = tonumber(call('HGET', section .. ':places', booking) or 0)
+        call('ZADD', section .. ':until', 'GT', now + ttl, booking)
+        call('HSET', section .. ':places', booking, ARGV[i + 1])
+        call('INCRBY', section .. ':count', tonumber(ARGV[i + 1]) - mine)
+        local epoch_ends = call('PEXPIRETIME', prefix .. ':epoch')
+        if epoch_ends > 0 and call('PEXPIRETIME', section .. ':until') == -1 then
+            local ends = string.format('%d', epoch_ends + ARGV[4])
+            for _, part in ipairs({':until', ':places', ':count'}) do call('PEXPIREAT', section .. part, ends) end
+        end
     end
 end
 return 'held'

@@ -18,7 +18,7 @@ from tests.waiting import eventually
 async def test_a_cold_event_admits_no_booking_until_it_is_loaded(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     sold, held = wants(event, "A-1-1", Standing=3), wants(event, "A-1-2", Garden=1)
     await locks.hold(sold, MINUTE)
-    await locks.sell(sold, STARTS)
+    await locks.show(sold, 1, STARTS)
     await locks.hold(held, MINUTE)
     await forget(redis, event)
 
@@ -116,7 +116,7 @@ async def test_a_sale_made_while_the_event_was_cold_survives_the_load(locks: Sea
         CAPACITY, [("A-1-1", sold.booking_id, MINUTE)], [("Standing", sold.booking_id, 2, timedelta(milliseconds=1))]
     )
     change = await locks.latest_change(event)
-    await locks.sell(sold, STARTS)
+    await locks.show(sold, 1, STARTS)
     assert await locks.load(event, change, before, STARTS)
     assert await is_sold(redis, sold, "A-1-1")
     assert await locks.hold(wants(event, Standing=9), MINUTE) == ("Standing",)
@@ -138,7 +138,7 @@ async def test_a_late_withdrawal_leaves_the_seat_to_its_booking(locks: SeatLocks
     assert await locks.load(event, "", NOTHING, STARTS)
     assert await locks.hold(places, MINUTE) == ()  # by another worker
     if claim != "held":
-        await locks.sell(places, STARTS)
+        await locks.show(places, 1, STARTS)
         await redis.delete(epoch_key(event))
     if claim == "sold without an end":
         await redis.persist(seat_key(event, "A-1-1"))

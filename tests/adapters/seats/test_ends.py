@@ -29,7 +29,7 @@ CALLS: dict[str, Call] = {
     "hold": lambda locks, places: locks.hold(places, MINUTE),
     "peek": lambda locks, places: locks.peek(places),
     "extend": lambda locks, places: locks.extend(places, MINUTE, STARTS),
-    "sell": lambda locks, places: locks.sell(places, STARTS),
+    "show": lambda locks, places: locks.show(places, 1, STARTS, free=["B-1-9"]),
     "release": lambda locks, places: locks.release(places),
     "turn": lambda locks, places: locks.may_load(places.event_id),
 }
@@ -55,13 +55,13 @@ async def test_no_call_leaves_a_key_without_an_end(locks: SeatLocks, redis: Redi
 async def test_all_places_of_a_warm_event_outlast_its_epoch(locks: SeatLocks, redis: Redis) -> None:
     event = uuid4()
     await load(locks, event)
-    await locks.sell(wants(event, "B-1-1", Standing=1), STARTS)
+    await locks.show(wants(event, "B-1-1", Standing=1), 1, STARTS)
     await locks.hold(wants(event, "B-1-2", Garden=1), MINUTE)
     ends = await ends_of_keys(redis, event)
     lasting = {key for key, end in ends.items() if end == keys_end(STARTS)}
     assert ends["epoch"] == keys_end(STARTS - HOUR)
     parts = {f"general:{section}:{part}" for section in CAPACITY for part in ("places", "until", "count")}
-    assert lasting == {"seat:A-1-1", "seat:B-1-1", "capacity", *parts}
+    assert lasting == {"seat:A-1-1", "seat:B-1-1", "capacity", "versions", *parts}
 
 
 async def test_a_place_whose_events_epoch_has_ended_is_not_free(locks: SeatLocks, redis: Redis) -> None:
@@ -82,7 +82,7 @@ async def test_a_place_whose_events_epoch_has_ended_is_not_free(locks: SeatLocks
 async def test_no_key_is_set_for_an_event_whose_keys_have_ended(locks: SeatLocks, redis: Redis) -> None:
     event, long_ago = uuid4(), datetime.now(UTC) - WEEK - HOUR
     places = wants(event, "A-1-1", Standing=2)
-    await locks.sell(places, long_ago)
+    await locks.show(places, 1, long_ago)
     await locks.extend(places, MINUTE, long_ago)
     assert await ends_of_keys(redis, event) == {}
 
@@ -91,7 +91,7 @@ async def test_a_sale_without_an_end_is_still_a_sale(locks: SeatLocks, redis: Re
     """Such keys are from before they had an end."""
     owner, late = wants(event, "A-1-1"), wants(event, "A-1-1")
     await redis.set(seat_key(event, "A-1-1"), str(owner.booking_id))
-    await locks.sell(late, STARTS)
+    await locks.show(late, 1, STARTS)
     await redis.delete(epoch_key(event))
     assert await locks.load(event, "", Claims(CAPACITY, [("A-1-1", late.booking_id, None)], []), STARTS)
     assert await redis.get(seat_key(event, "A-1-1")) == str(owner.booking_id).encode()

@@ -109,7 +109,7 @@ async def test_sold_places_stay_sold_after_any_call_of_their_booking(
 ) -> None:
     places = wants(event, "A-1-1", Standing=2)
     await locks.hold(places, MINUTE)
-    await locks.sell(places, STARTS)
+    await locks.show(places, 1, STARTS)
     for late in (locks.hold, partial(locks.extend, starts_at=STARTS)):
         await late(places, timedelta(milliseconds=1))
         assert await is_sold(redis, places, "A-1-1")
@@ -121,7 +121,7 @@ async def test_sold_places_stay_sold_after_any_call_of_their_booking(
 async def test_a_sale_replaces_whatever_redis_has(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     hold, sale = wants(event, "A-1-1"), wants(event, "A-1-1")
     await locks.hold(hold, MINUTE)
-    await locks.sell(sale, STARTS)
+    await locks.show(sale, 1, STARTS)
     await locks.release(hold)
     assert await locks.hold(hold, MINUTE) == ("A-1-1",)
     assert await is_sold(redis, sale, "A-1-1")
@@ -129,11 +129,11 @@ async def test_a_sale_replaces_whatever_redis_has(locks: SeatLocks, redis: Redis
 
 async def test_a_late_sale_does_not_take_a_seat_that_was_resold(locks: SeatLocks, redis: Redis, event: UUID) -> None:
     late, owner = wants(event, "A-1-1", "A-1-2"), wants(event, "A-1-1")
-    await locks.sell(owner, STARTS)
-    await locks.sell(late, STARTS)
+    await locks.show(owner, 1, STARTS)
+    await locks.show(late, 1, STARTS)
     assert await redis.get(f"seatwright:{{{event}}}:seat:A-1-1") == str(owner.booking_id).encode()
     assert await redis.get(f"seatwright:{{{event}}}:seat:A-1-2") == str(late.booking_id).encode()
-    await locks.release(late)
+    await locks.release(late, 1)
     assert await locks.hold(wants(event, "A-1-1", "A-1-2"), MINUTE) == ("A-1-1",)
 
 
@@ -208,7 +208,7 @@ async def _run_all(redis: Redis, operations: Sequence[Operation]) -> None:
             assert counted == found, operation
             assert model.total(section) <= counted <= capacity, operation
     for booking in ids:
-        await locks.release(Places(event, booking, (), CAPACITY))
+        await locks.release(Places(event, booking, (), CAPACITY), 1)
     assert [await count(redis, event, section) for section in CAPACITY] == [(0, 0)] * len(CAPACITY)
 
 
@@ -225,10 +225,10 @@ async def _run_one(locks: SeatLocks, redis: Redis, model: Model, operation: Oper
         case "extend" if mine:
             await locks.extend(places._replace(quantities=mine), MINUTE, STARTS)
         case "sell" if mine:
-            await locks.sell(places._replace(quantities=mine), STARTS)
+            await locks.show(places._replace(quantities=mine), 1, STARTS)
             model.sold.add(operation.booking)
         case "release":
-            await locks.release(places._replace(quantities=CAPACITY))
+            await locks.release(places._replace(quantities=CAPACITY), 1)
             model.held.pop(operation.booking, None)
             model.sold.discard(operation.booking)
         case "lapse" if mine and operation.booking not in model.sold:
