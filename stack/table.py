@@ -69,7 +69,8 @@ SERVERS = (
     ),
     Process(
         "redis",
-        "{server} --bind 127.0.0.1 --port {ports[redis]} --dir {data} --appendonly yes --save '' --set-proc-title no",
+        # It must begin empty after a restart: see "Redis" in docs/operations.md.
+        "{server} --bind 127.0.0.1 --port {ports[redis]} --dir {data} --save '' --appendonly no --set-proc-title no",
         ports={"redis": 16379},
         locate=wheels.redis,
         ready=probes.redis,

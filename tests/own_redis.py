@@ -15,12 +15,16 @@ from stack import Stack
 @contextmanager
 def own_redis(stack: Stack, name: str) -> Iterator[str]:
     """The URL of a Redis that no other test uses."""
-    name = f"redis-{name}-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-    spawned = stack.spawn(name, "redis")
+    spawned = stack.spawn(process_of(name), "redis")
     try:
         yield f"redis://127.0.0.1:{spawned.ports['redis']}/0"
     finally:
-        stack.stop(name)
+        stack.stop(process_of(name))
+
+
+def process_of(name: str) -> str:
+    """What the stack calls that Redis."""
+    return f"redis-{name}-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def test_a_service_is_waited_for_as_those_that_need_it_say() -> None:
 
 
 def test_commands_environment_and_health_are_read_as_compose_reads_them() -> None:
-    assert NAMED["redis"].command == ["redis-server", "--appendonly", "yes", "--save", ""]
+    assert NAMED["redis"].command == ["redis-server", "--save", "", "--appendonly", "no"]
     assert NAMED["redis"].health == ["/bin/sh", "-c", "redis-cli ping | grep -q PONG"]
     assert NAMED["postgres"].health[0] == "psql"
     assert NAMED["api"].environment["SEATWRIGHT_METRICS_PORT"] == "18100"

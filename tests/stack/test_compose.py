@@ -1,6 +1,7 @@
 """docker-compose.yml and the launcher's table describe the same stack."""
 
 import re
+import shlex
 from importlib.metadata import version
 from typing import Any
 
@@ -124,6 +125,13 @@ def test_each_waits_for_what_it_needs(row: Process) -> None:
 )
 def test_what_has_a_probe_has_a_health_check(row: Process) -> None:
     assert SERVICES[row.name]["healthcheck"]["test"]
+
+
+def test_redis_writes_nothing_to_disk_and_begins_empty() -> None:
+    for command in (SERVICES["redis"]["command"], TABLE["redis"].command):
+        words = shlex.split(command)
+        assert [words[words.index(name) + 1] for name in ("--save", "--appendonly")] == ["", "no"]
+    assert "volumes" not in SERVICES["redis"]
 
 
 def test_volumes_are_declared_and_used() -> None:
