@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 from time import monotonic
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -21,6 +22,7 @@ from temporalio import activity
 
 from activities.payment.heartbeats import heartbeating
 from db.payment import reconciliation
+from db.payment.reconciliation import Listed
 from domain.payment_gateway import PaymentGateway
 from domain.payments import Intent, IntentNotFound
 from domain.reconciliation import (
@@ -131,23 +133,28 @@ class ReconciliationActivities:
         async with self._engine.connect() as connection:
             payments = await reconciliation.payments(connection, order.provider, booking)
             listed = await reconciliation.listed(connection, order.provider, order.day, booking)
-        found, taken, back, held = list[Difference](), 0, 0, 0
+        found, unlisted = list[Difference](), list[_Amounts]()
         for payment in payments:
-            if payment.intent_id is None:
+            intent_id = payment.attempt.intent_id
+            if intent_id is None:
                 continue
-            theirs = await self._retrieve(order.provider, payment.intent_id)
+            theirs = await self._retrieve(order.provider, intent_id)
             kind = compare(payment.amounts, theirs)
             if kind:
                 ours = _in_words(payment.amounts)
-                found.append(_difference(order, str(booking), kind, ours, _told(theirs, payment.intent_id)))
-            if theirs:
-                taken, back = taken + theirs.captured, back + theirs.refunded
-                held += theirs.amount.amount if theirs.amount else 0
-        is_more = listed.captured > taken or listed.refunded > back or listed.held > held
-        if not found and (is_more or listed.is_strange):
+                found.append(_difference(order, str(booking), kind, ours, _told(theirs, intent_id)))
+            if not payment.is_listed:
+                unlisted.append(_of_life(theirs, payment.amounts))
+        strange = [intent for intent in listed.strange_intents if await self._keeps_money(order.provider, intent)]
+        if strange or _is_unexplained(listed, unlisted):
             unknown = "payments that we know do not make it up"
             found.append(_difference(order, str(booking), DifferenceKind.MISSING_HERE, unknown, listed.words))
-        return found
+        return _one_of_each_kind(found)
+
+    async def _keeps_money(self, provider: str, intent_id: str) -> bool:
+        """Whether a payment that we do not know still has the buyer's money, so that an operator has to act."""
+        theirs = await self._retrieve(provider, intent_id)
+        return theirs is None or theirs.kept > 0
 
     async def _retrieve(self, provider: str, intent_id: str) -> Intent | None:
         try:
@@ -183,6 +190,39 @@ def _progress() -> list[str]:
 
 def _difference(order: ReconcileDay, subject: str, kind: DifferenceKind, ours: str, theirs: str) -> Difference:
     return Difference(provider=order.provider, day=order.day, subject=subject, kind=kind, ours=ours, theirs=theirs)
+
+
+def _one_of_each_kind(found: list[Difference]) -> list[Difference]:
+    """Two differences of a kind about one booking are one row, which names both."""
+    merged: dict[DifferenceKind, Difference] = {}
+    for each in found:
+        known = merged.setdefault(each.kind, each)
+        if known is not each:
+            both = {"ours": f"{known.ours}; {each.ours}", "theirs": f"{known.theirs}; {each.theirs}"}
+            merged[each.kind] = known.model_copy(update=both)
+    return list(merged.values())
+
+
+class _Amounts(NamedTuple):
+    """What was ever captured, refunded and reserved of a payment, in minor units."""
+
+    captured: int
+    refunded: int
+    held: int
+
+
+def _of_life(theirs: Intent | None, ours: LedgerAmounts) -> _Amounts:
+    """According to the provider; to the ledger where the provider does not know the payment, which is reported."""
+    if theirs is None:
+        return _Amounts(ours.captured, ours.refunded, ours.held + ours.captured)
+    return _Amounts(theirs.captured, theirs.refunded, theirs.amount.amount if theirs.amount else 0)
+
+
+def _is_unexplained(listed: Listed, known: list[_Amounts]) -> bool:
+    """Whether more is listed than the known payments make up, and than was given back of the rest."""
+    captured = max(0, listed.captured - sum(each.captured for each in known))
+    refunded = max(0, listed.refunded - sum(each.refunded for each in known))
+    return captured != refunded or listed.held - sum(each.held for each in known) > captured
 
 
 def _in_words(amounts: LedgerAmounts) -> str:

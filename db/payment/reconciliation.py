@@ -10,28 +10,39 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.payment.attempts import Attempt, read_attempt
 from domain.reconciliation import Difference, LedgerAmounts, Movement
 
 
 class Payment(NamedTuple):
-    """One attempt of a booking at a provider, according to the ledger."""
+    """One attempt of a booking at a provider.
 
-    intent_id: str | None
+    Attributes:
+        amounts: According to the ledger now.
+        is_listed: Whether a line that is still kept names its intent.
+    """
+
+    attempt: Attempt
     amounts: LedgerAmounts
+    is_listed: bool
 
 
 class Listed(NamedTuple):
-    """What a provider's report of a day has about one booking, in minor units; in words for an operator.
+    """What a provider has listed about one booking.
+
+    The amounts are in minor units, of lines without an intent, over all days: what the provider says of a payment is of
+    its whole life, too. For the time before the first line that is still kept, the ledger stands in.
 
     Attributes:
-        held: Without the lines that name an intent.
-        is_strange: A line authorizes money on an unknown intent.
+        held: What was ever reserved.
+        strange_intents: The intents of the day's lines that no attempt has.
+        words: The lines of no payment that we know, for an operator.
     """
 
     captured: int
     refunded: int
     held: int
-    is_strange: bool
+    strange_intents: tuple[str, ...]
     words: str
 
 
@@ -100,14 +111,24 @@ async def strangers(connection: AsyncConnection, provider: str, day: date) -> li
     return [(row.reference, row.words) for row in found]
 
 
-# An authorization with an unknown intent, even if the booking is known.
+# A line of an intent that no attempt has, even if the booking is known.
 _IS_STRANGE = """
-    line.kind = 'held' AND line.intent_id IS NOT NULL AND NOT EXISTS (
+    line.intent_id IS NOT NULL AND NOT EXISTS (
         SELECT FROM attempts a WHERE a.provider = line.provider AND a.intent_id = line.intent_id)
+"""
+
+_BOOKED = """
+    coalesce(sum(e.amount) FILTER (WHERE t.kind = 'authorized' AND account = 'provider_holds'), 0) AS authorized,
+    coalesce(-sum(e.amount) FILTER (WHERE account = 'booking_revenue'), 0) AS taken,
+    coalesce(sum(e.amount) FILTER (WHERE account = 'refunds'), 0) AS given
 """
 
 # Bookings without any doubt are left out here; the others are retrieved from the provider, one by one. A day's end
 # is in the middle of some bookings: they are retrieved, and then are correct.
+# A `held` line with an intent is there only while the money is reserved, and one without an intent stays for ever. So
+# the first is compared with what the ledger reserves now, and the second with what it ever reserved. A payment of
+# another day must not hide an unknown one of this day: so lines without an intent are compared over one day and over
+# all days. A reservation that is released has no line, and is retrieved.
 _SUSPECTS = text(
     f"""
     WITH theirs AS (
@@ -115,32 +136,42 @@ _SUSPECTS = text(
                coalesce(sum(amount) FILTER (WHERE kind = 'captured'), 0) AS captured,
                coalesce(sum(amount) FILTER (WHERE kind = 'refunded'), 0)
                  - coalesce(sum(amount) FILTER (WHERE kind = 'refund_failed'), 0) AS refunded,
-               coalesce(sum(amount) FILTER (WHERE kind = 'held'), 0) AS held, bool_or({_IS_STRANGE}) AS is_strange
+               coalesce(sum(amount) FILTER (WHERE kind = 'held' AND intent_id IS NULL), 0) AS held,
+               coalesce(sum(amount) FILTER (WHERE kind = 'held' AND intent_id IS NOT NULL), 0) AS held_now,
+               bool_or({_IS_STRANGE}) AS is_strange
         FROM provider_movements line
         WHERE provider = :provider AND day = :day AND booking_id > :after GROUP BY booking_id, currency
+    ), kept AS (
+        SELECT booking_id, currency,
+               coalesce(sum(amount) FILTER (WHERE kind = 'captured'), 0) AS all_captured,
+               coalesce(sum(amount) FILTER (WHERE kind = 'held'), 0) AS all_held
+        FROM provider_movements
+        WHERE provider = :provider AND intent_id IS NULL AND booking_id IN (SELECT booking_id FROM theirs)
+        GROUP BY booking_id, currency
     ), ours AS (
-        SELECT t.booking_id, e.currency,
-               coalesce(-sum(e.amount) FILTER (WHERE account = 'booking_revenue'), 0) AS captured,
-               coalesce(sum(e.amount) FILTER (WHERE account = 'refunds'), 0) AS refunded,
-               bool_or(t.kind = 'authorized') AS held
+        SELECT t.booking_id, e.currency, {_BOOKED}, bool_or(t.kind = 'voided') AS is_released
         FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
         WHERE t.provider = :provider AND t.kind <> 'fee' AND t.booking_id > :after
           AND t.booked_at >= CAST(:day AS date)::timestamp AT TIME ZONE 'UTC'
           AND t.booked_at < (CAST(:day AS date) + 1)::timestamp AT TIME ZONE 'UTC'
         GROUP BY t.booking_id, e.currency
-    )
-    SELECT DISTINCT booking_id FROM theirs FULL JOIN ours USING (booking_id, currency)
+    ), that_day AS (SELECT * FROM theirs FULL JOIN ours USING (booking_id, currency))
+    SELECT DISTINCT that_day.booking_id FROM that_day LEFT JOIN kept USING (booking_id, currency), LATERAL (
+        SELECT {_BOOKED}, coalesce(sum(e.amount) FILTER (WHERE account = 'provider_holds'), 0) AS reserved
+        FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
+        WHERE t.booking_id = that_day.booking_id AND t.provider = :provider AND t.kind <> 'fee'
+          AND e.currency = that_day.currency
+    ) ever
     WHERE NOT :has_list
-       OR coalesce(theirs.captured, 0) <> coalesce(ours.captured, 0)
-       OR coalesce(theirs.refunded, 0) <> coalesce(ours.refunded, 0)
-       OR theirs.is_strange
-       OR theirs.held > (
-              SELECT coalesce(sum(e.amount), 0) FROM ledger_transactions t JOIN ledger_entries e ON transaction_id = id
-              WHERE t.booking_id = theirs.booking_id AND t.provider = :provider
-                AND t.kind = 'authorized' AND account = 'provider_holds')
-       OR ours.held AND 0 <> (
-              SELECT coalesce(sum(e.amount), 0) FROM ledger_transactions t JOIN ledger_entries e ON transaction_id = id
-              WHERE t.booking_id = ours.booking_id AND account = 'provider_holds')
+       OR coalesce(captured, 0) <> coalesce(that_day.taken, 0)
+       OR coalesce(refunded, 0) <> coalesce(that_day.given, 0)
+       OR is_strange
+       OR is_released
+       OR that_day.authorized > 0 AND ever.reserved <> 0
+       OR held_now > ever.reserved
+       OR held > coalesce(that_day.authorized, 0)
+       OR all_captured > ever.taken
+       OR all_held > ever.authorized
     ORDER BY booking_id LIMIT :limit
     """
 )
@@ -154,9 +185,15 @@ async def suspects(
     return list((await connection.execute(_SUSPECTS, values)).scalars())
 
 
+# So that what the provider says about such a payment does not count for lines without an intent as well.
+_HAS_LINE = """
+    EXISTS (SELECT FROM provider_movements line WHERE (line.provider, line.booking_id, line.intent_id)
+                                                    = (a.provider, a.booking_id, a.intent_id))
+"""
+
 _PAYMENTS = text(
-    """
-    SELECT a.intent_id, a.currency, booked.id IS NOT NULL AS is_known,
+    f"""
+    SELECT a.*, booked.id IS NOT NULL AS is_known, {_HAS_LINE} AS is_listed,
            coalesce(booked.held, 0) AS held, coalesce(booked.captured, 0) AS captured,
            coalesce(booked.refunded, 0) AS refunded, coalesce(pending.amount, 0) AS pending
     FROM attempts a
@@ -181,7 +218,7 @@ async def payments(connection: AsyncConnection, provider: str, booking_id: UUID)
     rows = await connection.execute(_PAYMENTS, {"provider": provider, "booking_id": booking_id})
     return [
         Payment(
-            row.intent_id,
+            read_attempt(row),
             LedgerAmounts(
                 currency=row.currency,
                 is_known=row.is_known,
@@ -190,29 +227,46 @@ async def payments(connection: AsyncConnection, provider: str, booking_id: UUID)
                 refunded=row.refunded,
                 pending=row.pending,
             ),
+            row.is_listed,
         )
         for row in rows
     ]
 
 
+# The ledger may post a payment up to a day before the day under which the provider lists it: time zones differ.
 _LISTED = text(
     f"""
-    SELECT coalesce(sum(amount) FILTER (WHERE kind = 'captured'), 0)::bigint AS captured,
-           (coalesce(sum(amount) FILTER (WHERE kind = 'refunded'), 0)
-             - coalesce(sum(amount) FILTER (WHERE kind = 'refund_failed'), 0))::bigint AS refunded,
-           coalesce(sum(amount) FILTER (WHERE kind = 'held' AND intent_id IS NULL), 0)::bigint AS held,
-           coalesce(bool_or({_IS_STRANGE}), false) AS is_strange,
-           string_agg(kind || ' ' || amount || ' ' || currency || ' (' || reference || ')', ', ' ORDER BY reference)
-             AS words
-    FROM provider_movements line WHERE provider = :provider AND day = :day AND booking_id = :booking_id
+    WITH lines AS (
+        SELECT *, {_IS_STRANGE} AND day = :day AS is_strange FROM provider_movements line
+        WHERE provider = :provider AND booking_id = :booking_id
+    ), earlier AS (
+        SELECT {_BOOKED} FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
+        JOIN attempts a ON (a.booking_id, a.number) = (t.booking_id, t.attempt)
+        WHERE t.booking_id = :booking_id AND t.provider = :provider AND t.kind <> 'fee' AND NOT {_HAS_LINE}
+          AND t.booked_at < (SELECT min(day) - 1 FROM lines WHERE intent_id IS NULL)::timestamp AT TIME ZONE 'UTC'
+    ), listed AS (
+        SELECT coalesce(sum(amount) FILTER (WHERE kind = 'captured'), 0) AS captured,
+               coalesce(sum(amount) FILTER (WHERE kind = 'refunded'), 0)
+                 - coalesce(sum(amount) FILTER (WHERE kind = 'refund_failed'), 0) AS refunded,
+               coalesce(sum(amount) FILTER (WHERE kind = 'held'), 0) AS held
+        FROM lines WHERE intent_id IS NULL
+    )
+    SELECT (captured + taken)::bigint AS captured, (refunded + given)::bigint AS refunded,
+           (held + authorized)::bigint AS held,
+           (SELECT coalesce(array_agg(DISTINCT intent_id), '{{}}') FROM lines WHERE is_strange) AS strange_intents,
+           (SELECT string_agg(format('%s %s %s (%s)', kind, amount, currency,
+                                     concat_ws(' of ', reference, nullif(intent_id, reference))),
+                              ', ' ORDER BY day, reference)
+            FROM lines WHERE intent_id IS NULL OR is_strange) AS words
+    FROM listed, earlier
     """
 )
 
 
 async def listed(connection: AsyncConnection, provider: str, day: date, booking_id: UUID) -> Listed:
-    """What the provider's report of that day has about a booking."""
+    """What the provider's reports have about a booking, of which that day's is one."""
     row = (await connection.execute(_LISTED, {"provider": provider, "day": day, "booking_id": booking_id})).one()
-    return Listed(row.captured, row.refunded, row.held, row.is_strange, row.words or "")
+    return Listed(row.captured, row.refunded, row.held, tuple(row.strange_intents), row.words or "")
 
 
 _NOTE = text(

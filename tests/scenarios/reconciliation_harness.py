@@ -17,7 +17,7 @@ from activities.payment.reconciliation import ReconciliationActivities
 from activities.payment.refunds import GiveBack, RefundActivities
 from db.payment import attempts
 from db.payment.attempts import Attempt, AttemptState
-from domain.domain_events import PaymentCaptured
+from domain.domain_events import PaymentCaptured, PaymentVoided
 from domain.money import Money
 from domain.payment_gateway import PaymentGateway
 from domain.payments import GivenRefund, Intent
@@ -114,6 +114,13 @@ class ReconciliationHarness:
             await attempts.reach(connection, noted, AttemptState.CAPTURED, PaymentCaptured(**noted.facts()))
         return booking
 
+    async def released_here(self, booking: UUID) -> Attempt:
+        """Record a void in the rows only."""
+        attempt = await self.attempt(booking)
+        async with self.engine.begin() as connection:
+            await attempts.reach(connection, attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
+        return attempt
+
     async def attempt(self, booking: UUID) -> Attempt:
         async with self.engine.connect() as connection:
             found = await attempts.live(connection, booking)
@@ -127,11 +134,15 @@ class ReconciliationHarness:
 
     # Reconciling
 
+    @property
+    def of_today(self) -> ReconcileDay:
+        """The order to reconcile today, up to now."""
+        return ReconcileDay(provider=self.provider, day=today())
+
     async def reconciled(self) -> Reconciliation:
         """Reconcile today, up to now."""
-        order = ReconcileDay(provider=self.provider, day=today())
-        await step(self.steps.fetch_list, order)
-        return await step(self.steps.find_differences, order)
+        await step(self.steps.fetch_list, self.of_today)
+        return await step(self.steps.find_differences, self.of_today)
 
     async def differ(self, *bookings: UUID) -> list[DifferenceKind]:
         """The differences about these bookings."""
