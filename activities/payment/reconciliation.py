@@ -76,18 +76,27 @@ class ReconciliationActivities:
 
     @activity.defn
     async def fetch_list(self, order: ReconcileDay) -> None:
-        """Keep what the provider lists of the day, page by page, and post the fees in it."""
-        progress = _progress()
+        """Keep what the provider lists of the day, page by page, and post the fees in it.
+
+        Lines of an earlier fetch that are not listed any more go, such as that of a reservation that was released.
+        """
+        progress = _progress() or ["", await self._now()]
+        page, *began = progress  # a worker of an earlier version leaves the page alone
         async with heartbeating(progress):
-            page = progress[0] if progress else None
             while True:
-                found = await self._gateways[order.provider].movements(order.day, page)
+                found = await self._gateways[order.provider].movements(order.day, page or None)
                 async with self._engine.begin() as connection:
                     await reconciliation.keep(connection, order.provider, order.day, found.movements)
-                page = found.next_page
-                if page is None:
-                    return
-                progress[:] = [page]
+                    if found.next_page is None:
+                        for since in began:
+                            await reconciliation.drop_older(connection, order.provider, order.day, since)
+                        return
+                progress[0] = page = found.next_page
+
+    async def _now(self) -> str:
+        """The database's time, by which it also says when a line was kept."""
+        async with self._engine.connect() as connection:
+            return await reconciliation.now(connection)
 
     @activity.defn(name="compare_books")  # by which workflows that are running know it
     async def find_differences(self, order: ReconcileDay) -> Reconciliation:

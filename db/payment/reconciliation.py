@@ -91,6 +91,24 @@ async def keep(connection: AsyncConnection, provider: str, day: date, movements:
             await connection.execute(_BOOK_FEE, fee | {name: values[name] for name in names})
 
 
+async def now(connection: AsyncConnection) -> str:
+    """The database's time as text; what is kept afterwards is not older."""
+    return str((await connection.execute(text("SELECT now()"))).scalar_one())
+
+
+async def drop_older(connection: AsyncConnection, provider: str, day: date, since: str) -> None:
+    """Delete the day's lines that were last listed before `since`: a fetch that began then has not found them."""
+    await connection.execute(
+        text(
+            """
+            DELETE FROM provider_movements
+            WHERE provider = :provider AND day = :day AND kept_at < CAST(CAST(:since AS text) AS timestamptz)
+            """
+        ),
+        {"provider": provider, "day": day, "since": since},
+    )
+
+
 async def count(connection: AsyncConnection, provider: str, day: date) -> int:
     """How many lines the report of that day had."""
     found = text("SELECT count(*) FROM provider_movements WHERE provider = :provider AND day = :day")
