@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
@@ -29,31 +29,49 @@ def reconcile(
     day: Annotated[str, typer.Option(help="A UTC date such as 2026-11-23; yesterday if omitted.")] = "",
     provider: Annotated[str, typer.Option(help=f"One of {', '.join(PROVIDERS)}; all if omitted.")] = "",
 ) -> None:
-    """Compare the ledger with the providers; the exit code is 1 if they differ."""
+    """Compare the ledger with the providers; the exit code is 1 if they differ, and 2 if one could not be compared."""
     chosen, providers = _day(day), _providers(provider)
     try:
-        results = asyncio.run(_reconcile(chosen, providers))
+        results, failures = asyncio.run(_reconcile(chosen, providers))
     except (RPCError, RuntimeError) as error:
         typer.echo(f"Temporal cannot be reached: {error}", err=True)
         raise typer.Exit(2) from error
     show(results)
-    raise typer.Exit(1 if any(result.count for result in results) else 0)
+    for failure in failures:
+        typer.echo(failure, err=True)
+    raise typer.Exit(2 if failures else 1 if any(result.count for result in results) else 0)
 
 
-async def _reconcile(day: date, providers: list[str]) -> list[Reconciliation]:
-    client = await connect(settings())
-    return list(await asyncio.gather(*(_run(client, ReconcileDay(provider=each, day=day)) for each in providers)))
+async def _reconcile(day: date, providers: list[str]) -> tuple[list[Reconciliation], list[str]]:
+    return await compare_all(await connect(settings()), day, providers)
 
 
-async def _run(client: Client, request: ReconcileDay) -> Reconciliation:
-    return await client.execute_workflow(
-        ReconciliationWorkflow.run,
-        request,
-        id=reconciliation_workflow_id(request.provider, request.day),
-        task_queue=PAYMENT,
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-    )
+async def compare_all(client: Client, day: date, providers: list[str]) -> tuple[list[Reconciliation], list[str]]:
+    """Compare with each provider; returns the results, and in words what failed at the others."""
+    ended = await asyncio.gather(*(_run(client, ReconcileDay(provider=each, day=day)) for each in providers))
+    results = [each for each in ended if isinstance(each, Reconciliation)]
+    return results, [each for each in ended if isinstance(each, str)]
+
+
+async def _run(client: Client, request: ReconcileDay) -> Reconciliation | str:
+    try:
+        return await client.execute_workflow(
+            ReconciliationWorkflow.run,
+            request,
+            id=reconciliation_workflow_id(request.provider, request.day),
+            task_queue=PAYMENT,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+    except WorkflowFailureError as failure:
+        return f"{request.provider} {request.day}: could not be compared: {_root(failure)}"
+
+
+def _root(error: BaseException) -> BaseException:
+    """The error that the others only report."""
+    while error.__cause__:
+        error = error.__cause__
+    return error
 
 
 def show(results: list[Reconciliation]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TypedDict
 
@@ -14,6 +15,9 @@ from temporal.queues import PAYMENT
 NEVER_RETRIED = ["ValueError", "TypeError", "StaleStep", "TicketsForbidden", "Refused", "ValidationError"]
 """Errors that no retry removes: they name a bug or a decision, not a passing fault."""
 
+
+REPORT_TRIED = timedelta(hours=20)
+"""How long one night tries to reconcile a provider's day."""
 
 _PROVIDER_CALLS = timedelta(seconds=120)
 """A few calls with timeouts of their own, and the wait for the provider's rate limit, which must not cost a try."""
@@ -92,21 +96,24 @@ class ReportOptions(RemoteOptions):
 
 
 def settlement_report() -> ReportOptions:
-    """The calls for a provider's whole day: they may take hours, and are tried until the next day's are due."""
+    """The calls for a provider's whole day: they may take hours, and are tried until the next day's are due.
+
+    Nothing is in doubt when the provider refuses them, as it does with revoked keys: no retry changes that.
+    """
     return {
         "start_to_close_timeout": timedelta(hours=6),
-        "schedule_to_close_timeout": timedelta(hours=20),
+        "schedule_to_close_timeout": REPORT_TRIED,
         "heartbeat_timeout": timedelta(seconds=30),
         "task_queue": PAYMENT,
-        "retry_policy": _backoff(0, longest=timedelta(minutes=5)),
+        "retry_policy": _backoff(0, longest=timedelta(minutes=5), final=("PaymentRejected",)),
     }
 
 
-def _backoff(max_attempts: int, *, longest: timedelta) -> RetryPolicy:
+def _backoff(max_attempts: int, *, longest: timedelta, final: Sequence[str] = ()) -> RetryPolicy:
     return RetryPolicy(
         initial_interval=timedelta(milliseconds=200),
         backoff_coefficient=2.0,
         maximum_interval=longest,
         maximum_attempts=max_attempts,
-        non_retryable_error_types=NEVER_RETRIED,
+        non_retryable_error_types=[*NEVER_RETRIED, *final],
     )

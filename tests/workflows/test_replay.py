@@ -78,7 +78,8 @@ def test_there_are_histories_of_events_and_of_reconciliation() -> None:
         "event-cancellation-second-run", "event-cancellation-last-run", "reconciliation-of-a-day",
         "reconciliation-of-all-days-due", "event-cancellation-of-the-version-that-was-read",
         "event-cancellation-refused-for-another-version", "event-cancellation-that-asks-for-help",
-        "event-cancellation-that-needs-no-help-any-more",
+        "event-cancellation-that-needs-no-help-any-more", "reconciliation-of-a-provider-that-was-away",
+        "reconciliation-that-went-on-after-a-long-failure",
     }  # fmt: skip
 
 

@@ -36,7 +36,7 @@ async def main() -> None:
             "refunds": refunds.record(platform),
             "provider_refunds": provider_refunds.record(platform),
             "events": events.record(platform),
-            "reconciliation": reconciliation.record(platform),
+            "reconciliation": reconciliation.record(platform, stack),
             "differing_amounts": differing_amounts.record(platform, settings),
             "forbidden_tickets": forbidden_tickets.record(platform, settings),
         }
