@@ -14,7 +14,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 import structlog
-from prometheus_client import Gauge
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -22,9 +21,9 @@ from temporalio import activity
 
 from activities.payment.heartbeats import heartbeating
 from db.payment import reconciliation
-from db.payment.reconciliation import Listed
+from db.payment.reconciliation import Listed, Payment
 from domain.payment_gateway import PaymentGateway
-from domain.payments import Intent, IntentNotFound
+from domain.payments import Intent, IntentNotFound, ProviderRefundState
 from domain.reconciliation import (
     SHOWN,
     Difference,
@@ -41,13 +40,6 @@ _KEPT = timedelta(days=2 * _MOST_DAYS)  # lines of a report: longer than any day
 _PRUNED_AT_ONCE = 1000  # lines
 _PRUNING = 60.0  # seconds
 _NO_BOOKING = UUID(int=0)
-
-_open = Gauge(
-    "seatwright_reconciliation_differences",
-    "Differences between the ledger and a provider: alert on any",
-    ["provider", "kind"],
-)
-_last = Gauge("seatwright_reconciliation_last_day", "The latest reconciled day, as Unix seconds", ["provider"])
 
 log = structlog.get_logger()
 
@@ -149,7 +141,7 @@ class ReconciliationActivities:
                 continue
             theirs = await self._retrieve(order.provider, intent_id)
             kind = compare(payment.amounts, theirs)
-            if kind:
+            if kind and not await self._is_being_undone(order.provider, payment, theirs):
                 ours = _in_words(payment.amounts)
                 found.append(_difference(order, str(booking), kind, ours, _told(theirs, intent_id)))
             if not payment.is_listed:
@@ -159,6 +151,16 @@ class ReconciliationActivities:
             unknown = "payments that we know do not make it up"
             found.append(_difference(order, str(booking), DifferenceKind.MISSING_HERE, unknown, listed.words))
         return _one_of_each_kind(found)
+
+    async def _is_being_undone(self, provider: str, payment: Payment, theirs: Intent | None) -> bool:
+        """Whether all that differs is our own pending refund of a payment that is undone, for which there is no row."""
+        if theirs is None or theirs.refunded <= payment.amounts.refunded:
+            return False
+        given = await self._gateways[provider].retrieve_refund(theirs.id, key=payment.attempt.key("refund"))
+        if given is None or given.amount is None or given.state is not ProviderRefundState.PENDING:
+            return False
+        pending = payment.amounts.pending + given.amount.amount
+        return compare(payment.amounts.model_copy(update={"pending": pending}), theirs) is None
 
     async def _keeps_money(self, provider: str, intent_id: str) -> bool:
         """Whether a payment that we do not know still has the buyer's money, so that an operator has to act."""
@@ -174,11 +176,8 @@ class ReconciliationActivities:
     async def _finish(self, order: ReconcileDay, found: list[Difference], looked_up: int) -> Reconciliation:
         async with self._engine.begin() as connection:
             await reconciliation.note(connection, found)
-            still = await reconciliation.finish(connection, order.provider, order.day, found)
+            await reconciliation.finish(connection, order.provider, order.day, found)
             lines = await reconciliation.count(connection, order.provider, order.day)
-        for kind in DifferenceKind:
-            _open.labels(order.provider, kind).set(still.get(kind, 0))
-        _last.labels(order.provider).set((order.day - date(1970, 1, 1)).total_seconds())
         for difference in found[:SHOWN]:
             log.error("reconciliation_difference", **difference.model_dump(mode="json"))
         log.info("reconciled", provider=order.provider, day=str(order.day), lines=lines, differences=len(found))

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.payment.attempts import Attempt, read_attempt
+from db.payment.attempts import COLUMNS, Attempt, read_attempt
 from domain.reconciliation import Difference, LedgerAmounts, Movement
 
 
@@ -173,7 +173,11 @@ _SUSPECTS = text(
           AND t.booked_at >= CAST(:day AS date)::timestamp AT TIME ZONE 'UTC'
           AND t.booked_at < (CAST(:day AS date) + 1)::timestamp AT TIME ZONE 'UTC'
         GROUP BY t.booking_id, e.currency
-    ), that_day AS (SELECT * FROM theirs FULL JOIN ours USING (booking_id, currency))
+    ), that_day AS (
+        SELECT booking_id, currency, captured, refunded, held, held_now, is_strange,
+               authorized, taken, given, is_released
+        FROM theirs FULL JOIN ours USING (booking_id, currency)
+    )
     SELECT DISTINCT that_day.booking_id FROM that_day LEFT JOIN kept USING (booking_id, currency), LATERAL (
         SELECT {_BOOKED}, coalesce(sum(e.amount) FILTER (WHERE account = 'provider_holds'), 0) AS reserved
         FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
@@ -209,9 +213,11 @@ _HAS_LINE = """
                                                     = (a.provider, a.booking_id, a.intent_id))
 """
 
+_OF_ATTEMPT = ", ".join(f"a.{column}" for column in COLUMNS.split(", "))
+
 _PAYMENTS = text(
     f"""
-    SELECT a.*, booked.id IS NOT NULL AS is_known, {_HAS_LINE} AS is_listed,
+    SELECT {_OF_ATTEMPT}, booked.id IS NOT NULL AS is_known, {_HAS_LINE} AS is_listed,
            coalesce(booked.held, 0) AS held, coalesce(booked.captured, 0) AS captured,
            coalesce(booked.refunded, 0) AS refunded, coalesce(pending.amount, 0) AS pending
     FROM attempts a
@@ -255,7 +261,8 @@ async def payments(connection: AsyncConnection, provider: str, booking_id: UUID)
 _LISTED = text(
     f"""
     WITH lines AS (
-        SELECT *, {_IS_STRANGE} AND day = :day AS is_strange FROM provider_movements line
+        SELECT reference, kind, day, intent_id, amount, currency, {_IS_STRANGE} AND day = :day AS is_strange
+        FROM provider_movements line
         WHERE provider = :provider AND booking_id = :booking_id
     ), earlier AS (
         SELECT {_BOOKED} FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
@@ -287,6 +294,8 @@ async def listed(connection: AsyncConnection, provider: str, day: date, booking_
     return Listed(row.captured, row.refunded, row.held, tuple(row.strange_intents), row.words or "")
 
 
+_HAD_ENDED = "finished_at >= (day + 1)::timestamp AT TIME ZONE 'UTC'"
+
 _NOTE = text(
     """
     INSERT INTO reconciliation_differences (provider, day, subject, kind, ours, theirs)
@@ -303,12 +312,8 @@ async def note(connection: AsyncConnection, found: Sequence[Difference]) -> None
         await connection.execute(_NOTE, difference.model_dump())
 
 
-async def finish(connection: AsyncConnection, provider: str, day: date, found: Sequence[Difference]) -> dict[str, int]:
-    """Resolve the differences that this run did not find again, and record the run.
-
-    Returns:
-        How many differences the provider has open now, over all days, by kind.
-    """
+async def finish(connection: AsyncConnection, provider: str, day: date, found: Sequence[Difference]) -> None:
+    """Resolve the differences that this run did not find again, and record the run."""
     of_day = {"provider": provider, "day": day}
     seen = {"subjects": [each.subject for each in found], "kinds": [str(each.kind) for each in found]}
     await connection.execute(
@@ -330,16 +335,18 @@ async def finish(connection: AsyncConnection, provider: str, day: date, found: S
         ),
         of_day,
     )
-    still = await connection.execute(
-        text(
-            """
-            SELECT kind, count(*) AS so_many FROM reconciliation_differences
-            WHERE provider = :provider AND resolved_at IS NULL GROUP BY kind
-            """
-        ),
-        {"provider": provider},
-    )
-    return {row.kind: row.so_many for row in still}
+
+
+async def count_open(connection: AsyncConnection) -> dict[tuple[str, str], int]:
+    """How many differences are open over all days, by provider and kind."""
+    still = "SELECT provider, kind, count(*) FROM reconciliation_differences WHERE resolved_at IS NULL GROUP BY 1, 2"
+    return {(provider, kind): so_many for provider, kind, so_many in await connection.execute(text(still))}
+
+
+async def last_days(connection: AsyncConnection) -> dict[str, date]:
+    """The latest day of each provider that was reconciled after its end."""
+    last = f"SELECT provider, max(day) AS day FROM reconciled_days WHERE {_HAD_ENDED} GROUP BY provider"
+    return {row.provider: row.day for row in await connection.execute(text(last))}
 
 
 # A day that is fetched once more, as for an operator, keeps its lines until it is compared once more.
@@ -373,9 +380,8 @@ async def days_due(connection: AsyncConnection, provider: str, until: date, at_m
     """The days up to `until` that were not reconciled after their end, oldest first, within a limit."""
     done = await connection.execute(
         text(
-            """
-            SELECT day FROM reconciled_days WHERE provider = :provider AND day > :since
-              AND finished_at >= (day + 1)::timestamp AT TIME ZONE 'UTC'
+            f"""
+            SELECT day FROM reconciled_days WHERE provider = :provider AND day > :since AND {_HAD_ENDED}
             """
         ),
         {"provider": provider, "since": until - timedelta(days=at_most)},

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, ScheduleOverlapPolicy
 
@@ -17,7 +18,9 @@ from adapters.payment.stripe.gateway import StripeGateway
 from config.settings import Settings
 from db.engine import open_engine
 from sandbox.testing import ROOT
+from stack import Stack
 from temporal.connection import connect
+from tests.metrics import value
 from tests.provider_settings import stripe_settings
 from tests.scale import sample
 from tests.scenarios.reconciliation_harness import ReconciliationHarness, begin_well_before_midnight, today
@@ -127,3 +130,37 @@ async def test_the_schedule_reconciles_all_that_is_due(temporal: Client, setting
         return {provider for provider, days in found if days >= 14} == set(PROVIDERS)
 
     await eventually(done, within=60, every=0.5)
+
+
+async def test_every_worker_shows_the_open_differences_and_the_last_day(
+    stack: Stack, engine: AsyncEngine, stack_env: dict[str, str]
+) -> None:
+    """Whichever worker found or resolved them, and whichever day was reconciled last."""
+    name, of = "seatwright_reconciliation_differences", {"provider": "payu", "kind": "currency"}
+    noted = """
+        INSERT INTO reconciliation_differences (provider, day, subject, kind, ours, theirs)
+        VALUES (:provider, '2020-02-29', :subject, :kind, '', '')
+    """
+    subject = {"subject": f"by another worker {uuid4()}"}
+    before = await value(stack, "work", name, **of)
+    async with engine.begin() as connection:
+        await connection.execute(text(noted), of | subject)
+
+    async def shows(so_many: float) -> bool:
+        return await value(stack, "work", name, **of) == so_many
+
+    await eventually(lambda: shows(before + 1))
+    resolved = "UPDATE reconciliation_differences SET resolved_at = now() WHERE subject = :subject"
+    async with engine.begin() as connection:
+        await connection.execute(text(resolved), subject)
+    await eventually(lambda: shows(before))
+
+    yesterday = str(today() - timedelta(days=1))
+    for day in (yesterday, str(today()), LONG_AGO):
+        await reconcile(stack_env, "--day", day, "--provider", "payu")
+
+    async def has_come_to() -> bool:
+        last = await value(stack, "work", "seatwright_reconciliation_last_day", provider="payu")
+        return str(datetime.fromtimestamp(last, UTC).date()) == yesterday
+
+    await eventually(has_come_to)

@@ -46,6 +46,7 @@ from temporal import queues
 from temporal.connection import connect_worker
 from temporal.policies import booking_policy
 from workers.sweepers.late_payments import keep_sweeping_late_payments
+from workers.sweepers.reconciliation_gauges import keep_counting_differences
 from workers.sweepers.redis_backfill import keep_backfilling_redis
 from workers.sweepers.workflow_recovery import keep_recovering_workflows
 from workers.temporal.gateways import open_gateways, read_gateway_settings
@@ -191,11 +192,13 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
         ]
         await schedule_reconciliation(client)
         sweeping = asyncio.create_task(keep_sweeping_late_payments(engine, client, booking_policy(settings)))
+        counting = asyncio.create_task(keep_counting_differences(engine, tuple(gateways)))
         try:
             limit = total_calls_per_second(read_gateway_settings(settings))
             yield worker(client, queues.PAYMENT, PAYMENT_WORKFLOWS, activities, limit)
         finally:
             sweeping.cancel()
+            counting.cancel()
 
 
 @asynccontextmanager

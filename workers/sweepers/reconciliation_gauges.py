@@ -1,0 +1,49 @@
+"""Shows in the metrics what reconciliation has found: each worker reads it from the tables, whichever one ran it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+from datetime import date
+
+import structlog
+from prometheus_client import Gauge
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.payment import reconciliation
+from domain.reconciliation import DifferenceKind
+
+_EVERY = (5.0, 10.0)  # seconds
+
+_open = Gauge(
+    "seatwright_reconciliation_differences",
+    "Differences between the ledger and a provider: alert on any",
+    ["provider", "kind"],
+)
+_last = Gauge("seatwright_reconciliation_last_day", "The latest reconciled day, as Unix seconds", ["provider"])
+
+log = structlog.get_logger()
+
+
+async def keep_counting_differences(engine: AsyncEngine, providers: Iterable[str]) -> None:
+    """Count every 5 to 10 seconds, until cancelled."""
+    while True:
+        try:
+            await count_differences(engine, providers)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("differences_not_counted", error=type(error).__name__)
+        await asyncio.sleep(random.uniform(*_EVERY))
+
+
+async def count_differences(engine: AsyncEngine, providers: Iterable[str]) -> None:
+    """Set both metrics; a provider of which no day is reconciled has no last day."""
+    async with engine.connect() as connection:
+        found = await reconciliation.count_open(connection)
+        last = await reconciliation.last_days(connection)
+    for provider in providers:
+        for kind in DifferenceKind:
+            _open.labels(provider, kind).set(found.get((provider, kind), 0))
+        if provider in last:
+            _last.labels(provider).set((last[provider] - date(1970, 1, 1)).total_seconds())
