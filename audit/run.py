@@ -21,6 +21,9 @@ _TRANSACTION = 1.5  # seconds; longer than any transaction during which two syst
 _MESSAGE = 0.5  # seconds; most messages arrive within this time
 
 
+_Place = tuple[str, str]
+
+
 class Finding(NamedTuple):
     """A broken invariant, and what breaks it.
 
@@ -31,6 +34,11 @@ class Finding(NamedTuple):
     invariant: str
     subject: str
     detail: str
+
+    @property
+    def place(self) -> _Place:
+        """What stays the same from one check to the next: the details may have changed."""
+        return self.invariant, self.subject
 
 
 class Report(NamedTuple):
@@ -65,18 +73,32 @@ async def find_violations(
 ) -> list[Finding]:
     """Find what two checks in a row, `again_after` seconds apart, report; repeat while messages may still arrive.
 
-    What two checks have confirmed stays found, also if it is gone while the messages of another booking are waited for.
+    Two checks agree on what breaks an invariant, not on the details: a number in them may grow with each sale. The
+    latest are reported. What two checks have confirmed stays found, also if it is gone while the messages of another
+    booking are waited for.
     """
-    found, confirmed = await _check(connections, invariants), set[Finding]()
+    found, confirmed = await _check(connections, invariants), dict[_Place, list[Finding]]()
     while found:
         await asyncio.sleep(_MESSAGE if all(found.values()) else again_after)
         suspects = {finding.invariant for finding in found}
         again = await _check(connections, (each for each in invariants if name_of(each) in suspects))
-        before, found = found, {finding: is_early for finding, is_early in again.items() if finding in found}
-        confirmed |= {finding for finding, is_early in found.items() if not (is_early or before[finding])}
+        before, firm_before = _by_place(found), _by_place(_firm(found))
+        found = {finding: is_early for finding, is_early in again.items() if finding.place in before}
+        confirmed |= {place: firm for place, firm in _by_place(_firm(found)).items() if place in firm_before}
         if not any(found.values()):
             break
-    return sorted(confirmed | found.keys())
+    return sorted(finding for findings in (confirmed | _by_place(found)).values() for finding in findings)
+
+
+def _firm(found: Mapping[Finding, bool]) -> Iterable[Finding]:
+    return (finding for finding, is_early in found.items() if not is_early)
+
+
+def _by_place(findings: Iterable[Finding]) -> dict[_Place, list[Finding]]:
+    by_place: dict[_Place, list[Finding]] = {}
+    for finding in findings:
+        by_place.setdefault(finding.place, []).append(finding)
+    return by_place
 
 
 async def _check(connections: Connections, invariants: Iterable[Invariant]) -> dict[Finding, bool]:

@@ -66,3 +66,26 @@ async def test_what_two_checks_confirm_stays_found_while_messages_of_others_arri
     found = await find_violations(nothing_is_read, (heals, arrives), again_after=0.01)
     assert [each.subject for each in found] == ["a firm one"]
     assert checks["arrives"] == 4
+
+
+async def test_a_fault_whose_figures_grow_with_each_sale_is_found_with_its_latest_figures() -> None:
+    sold = Counter[str]()
+
+    async def counts_one_too_many(snapshot: Snapshot) -> list[Violation]:
+        sold["places"] += 1
+        return [Violation("a section", f"{sold['places'] + 1} counted, {sold['places']} found")]
+
+    nothing_is_read = cast("Connections", None)
+    [found] = await find_violations(nothing_is_read, (counts_one_too_many,), again_after=0.01)
+    assert (found.subject, found.detail) == ("a section", "3 counted, 2 found")
+
+
+async def test_each_check_finding_another_booking_is_a_live_system_and_no_fault() -> None:
+    checks = Counter[str]()
+
+    async def passes_by(snapshot: Snapshot) -> list[Violation]:
+        checks["number"] += 1
+        return [Violation(f"booking {checks['number']}", "kept 5000 EUR, owed nothing")]
+
+    nothing_is_read = cast("Connections", None)
+    assert await find_violations(nothing_is_read, (passes_by,), again_after=0.01) == []
