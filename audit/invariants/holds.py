@@ -10,7 +10,7 @@ from sqlalchemy import Row
 
 from audit import queries
 from audit.connections import EVENT_FILTER
-from audit.probes.seat_records import EventRecord, SeatOwner
+from audit.probes.seat_records import EventRecord, SeatOwner, SectionRecord
 from audit.snapshot import Snapshot, Violation
 from domain.bookings import BookingStatus
 
@@ -113,13 +113,15 @@ _CAPACITIES = f"""
 
 async def redis_counts_every_place(snapshot: Snapshot) -> list[Violation]:
     """If an event is loaded, Redis has each section's capacity, and its count is the sum of the bookings' places."""
-    capacities = {(row.event, row.name): row.capacity for row in await snapshot.rows(_CAPACITIES)}
+    events = await snapshot.read(queries.seat_records)
     return [
-        Violation(f"{event} {name}", f"capacity {section.capacity}, {section.counted} counted, {kept} found")
-        for event, record in (await snapshot.read(queries.seat_records)).items()
-        for name, section in record.sections.items()
-        if record.loaded_at is not None and (event, name) in capacities
-        for kept in [sum(section.places.values())]
-        if (section.capacity, section.counted) != (capacities[event, name], kept)
-        or section.listed != section.places.keys()
+        Violation(f"{row.event} {row.name}", f"capacity {capacity}, {section.counted} counted, {kept} found")
+        for row in await snapshot.rows(_CAPACITIES)
+        if (record := events.get(row.event)) and record.loaded_at is not None
+        for section in [record.sections.get(row.name, _WITHOUT_HOLDS)]
+        for capacity, kept in [(record.capacities.get(row.name), sum(section.places.values()))]
+        if (capacity, section.counted) != (row.capacity, kept) or section.listed != section.places.keys()
     ]
+
+
+_WITHOUT_HOLDS = SectionRecord(counted=0, places={}, owners=[], listed=set())

@@ -36,17 +36,15 @@ class SeatOwner(NamedTuple):
 
 
 class SectionRecord(NamedTuple):
-    """A general-admission section.
+    """A general-admission section that has had a hold.
 
     Attributes:
-        capacity: The number of places; None if Redis does not have it.
         counted: The number of taken places in the counter of the scripts.
         places: The number of places by booking.
         owners: The bookings whose places have not expired.
         listed: All bookings with an expiry, including expired ones that wait for removal.
     """
 
-    capacity: int | None
     counted: int
     places: dict[str, int]
     owners: list[SeatOwner]
@@ -59,10 +57,12 @@ class EventRecord:
 
     Attributes:
         loaded_at: Time of the load from Postgres (ms since the epoch); None before the load.
+        capacities: The number of places of each general-admission section; empty before the load.
         endless: The keys that do not expire.
     """
 
     loaded_at: int | None = None
+    capacities: dict[str, int] = field(default_factory=dict)
     seats: dict[str, SeatOwner] = field(default_factory=dict)
     sections: dict[str, SectionRecord] = field(default_factory=dict)
     endless: list[str] = field(default_factory=list)
@@ -71,6 +71,7 @@ class EventRecord:
 async def read_events(redis: Redis, event_ids: list[UUID] | None) -> dict[str, EventRecord]:
     """Read the records of some events or of all events, by event; `redis` must decode its replies to text."""
     events: dict[str, EventRecord] = defaultdict(EventRecord)
+    loaded: list[str] = []
     sections: set[tuple[str, str]] = set()
     seats: dict[str, list[str]] = defaultdict(list)
     others: dict[str, list[str]] = defaultdict(list)
@@ -86,9 +87,12 @@ async def read_events(redis: Redis, event_ids: list[UUID] | None) -> dict[str, E
             continue
         others[event].append(str(key))
         if kind == "epoch":
-            events[event].loaded_at = int(await redis.get(key) or 0)
+            loaded.append(event)
         elif kind == "general":
             sections.add((event, rest[0].rpartition(":")[0]))
+    for some in _batches(loaded):
+        for event, (loaded_at, capacities) in (await _loads(redis, some)).items():
+            events[event].loaded_at, events[event].capacities = loaded_at, capacities
     for event, names in seats.items():
         for some in _batches(names):
             events[event].seats |= await _owners(redis, event, some)
@@ -102,6 +106,20 @@ async def read_events(redis: Redis, event_ids: list[UUID] | None) -> dict[str, E
 
 def _batches(names: list[str]) -> Iterable[list[str]]:
     return (names[start : start + _BATCH] for start in range(0, len(names), _BATCH))
+
+
+async def _loads(redis: Redis, events: list[str]) -> dict[str, tuple[int | None, dict[str, int]]]:
+    """When each event was loaded, and its capacities, in one step, since a load sets both together."""
+    async with redis.pipeline(transaction=True) as together:
+        for event in events:
+            prefix = f"seatwright:{{{event}}}"
+            together.get(f"{prefix}:epoch")
+            together.hgetall(f"{prefix}:capacity")
+        found = await together.execute()
+    return {
+        event: (None if epoch is None else int(epoch), {section: int(places) for section, places in capacity.items()})
+        for event, epoch, capacity in zip(events, found[::2], found[1::2], strict=True)
+    }
 
 
 async def _endless(redis: Redis, keys: list[str]) -> list[str]:
@@ -120,13 +138,11 @@ async def _section(redis: Redis, event: str, section: str) -> SectionRecord:
     prefix = f"seatwright:{{{event}}}"
     async with redis.pipeline(transaction=True) as together:
         together.time()
-        together.hget(f"{prefix}:capacity", section)
         together.get(f"{prefix}:general:{section}:count")
         together.hgetall(f"{prefix}:general:{section}:places")
         together.zrange(f"{prefix}:general:{section}:until", 0, -1, withscores=True)
-        (seconds, _), capacity, count, places, ends = await together.execute()
+        (seconds, _), count, places, ends = await together.execute()
     return SectionRecord(
-        capacity=None if capacity is None else int(capacity),
         counted=int(count or 0),
         places={booking: int(quantity) for booking, quantity in places.items()},
         owners=list(_unexpired(ends, int(seconds) * 1000)),

@@ -111,6 +111,16 @@ async def test_places_that_leak_from_the_count_are_found(harness: Harness, cut: 
     assert await harness.finds() == {(COUNTED, f"{harness.event} Standing")}
 
 
+async def test_a_section_without_capacity_that_refuses_everybody_is_found(harness: Harness) -> None:
+    await harness.cancelled("A-1-1")
+    assert await harness.finds() == set()
+    await harness.redis.hdel(f"seatwright:{{{harness.event}}}:capacity", "Standing")
+    assert await harness.hold(Standing=1) is None
+    assert await harness.finds() == {(COUNTED, f"{harness.event} Standing")}
+    await harness.redis.delete(f"seatwright:{{{harness.event}}}:capacity")
+    assert await harness.finds() == {(COUNTED, f"{harness.event} {name}") for name in ("Standing", "Garden")}
+
+
 async def test_a_cold_event_is_not_held_against_redis(harness: Harness) -> None:
     booking = await harness.held("A-1-1")
     await harness.saga(booking)
