@@ -31,12 +31,13 @@ class BookingFacts(NamedTuple):
     """The columns of a booking that the invariants compare.
 
     Attributes:
-        amount: In minor units, like `refunded`.
+        amount: In minor units of `currency`, like `refunded`.
         has_just_changed: Redis and the consumers may not have the change yet.
     """
 
     status: str
     amount: int
+    currency: str
     refunded: int
     has_just_changed: bool
 
@@ -44,11 +45,12 @@ class BookingFacts(NamedTuple):
 async def bookings(connections: Connections) -> dict[str, BookingFacts]:
     """Every audited booking, by id."""
     statement = f"""
-        SELECT id::text, status, amount, refunded, updated_at > now() - CAST(:lag AS interval) AS has_just_changed
+        SELECT id::text, status, amount, currency, refunded,
+               updated_at > now() - CAST(:lag AS interval) AS has_just_changed
         FROM bookings WHERE {EVENT_FILTER.format("event_id")}
     """
     return {
-        row.id: BookingFacts(row.status, row.amount, row.refunded, row.has_just_changed)
+        row.id: BookingFacts(row.status, row.amount, row.currency, row.refunded, row.has_just_changed)
         async for row in connections.stream(statement)
     }
 

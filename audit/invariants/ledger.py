@@ -38,13 +38,13 @@ _ATTEMPTS_AND_LEDGER = """
             GROUP BY 1, 2
         ) r ON r.booking_id = a.booking_id AND r.attempt = a.number
         LEFT JOIN (
-            SELECT booking_id, attempt, sum(amount) FILTER (WHERE account = 'provider_holds') AS held,
+            SELECT booking_id, attempt, currency, sum(amount) FILTER (WHERE account = 'provider_holds') AS held,
                    -sum(amount) FILTER (WHERE account = 'booking_revenue') AS captured,
                    sum(amount) FILTER (WHERE account = 'refunds') AS refunded
             FROM ledger_transactions JOIN ledger_entries ON transaction_id = id
             WHERE kind <> 'fee' AND (CAST(:ids AS uuid[]) IS NULL OR booking_id = ANY (CAST(:ids AS uuid[])))
-            GROUP BY 1, 2
-        ) l ON l.booking_id = a.booking_id AND l.attempt = a.number
+            GROUP BY 1, 2, 3
+        ) l ON l.booking_id = a.booking_id AND l.attempt = a.number AND l.currency = a.currency
         WHERE a.state <> 'left' AND (CAST(:ids AS uuid[]) IS NULL OR a.booking_id = ANY (CAST(:ids AS uuid[])))
     ) both_sides
     WHERE (held, captured, refunded) <> (posted_held, posted_captured, posted_refunded)
@@ -52,7 +52,7 @@ _ATTEMPTS_AND_LEDGER = """
 
 
 async def the_ledger_matches_attempts_and_refunds(snapshot: Snapshot) -> list[Violation]:
-    """The postings of each attempt equal the amounts of its row and of its refunds' rows."""
+    """The postings of each attempt, in its currency, equal the amounts of its row and of its refunds' rows."""
     bookings = await snapshot.read(queries.bookings)
     return [
         Violation(
@@ -66,27 +66,38 @@ async def the_ledger_matches_attempts_and_refunds(snapshot: Snapshot) -> list[Vi
 
 
 _POSTED = """
-    SELECT booking_id::text AS booking, coalesce(sum(amount) FILTER (WHERE account = 'provider_holds'), 0) AS held,
+    SELECT booking_id::text AS booking, currency,
+           coalesce(sum(amount) FILTER (WHERE account = 'provider_holds'), 0) AS held,
            coalesce(sum(amount) FILTER (WHERE account = 'provider_clearing'), 0) AS kept
     FROM ledger_transactions JOIN ledger_entries ON transaction_id = id
     WHERE kind <> 'fee' AND (CAST(:ids AS uuid[]) IS NULL OR booking_id = ANY (CAST(:ids AS uuid[])))
-    GROUP BY booking_id
+    GROUP BY booking_id, currency
 """
 
 
 async def the_ledger_matches_the_provider(snapshot: Snapshot) -> list[Violation]:
-    """For each booking the ledger and the provider have the same amounts reserved and kept (captured less refunded)."""
+    """By booking and currency, ledger and provider have the same amounts reserved and kept (captured less refunded)."""
     bookings, moving = await snapshot.read(queries.bookings), await snapshot.read(queries.unsettled)
     ids = await snapshot.read(queries.booking_ids)
-    posted = {row.booking: (int(row.held), int(row.kept)) async for row in snapshot.stream(_POSTED, "payment", ids=ids)}
-    there = {
-        booking: (sum(each.held for each in intents), sum(each.captured - each.refunded for each in intents))
-        for booking, intents in (await snapshot.read(queries.intents)).items()
+    posted = {
+        (row.booking, row.currency): (int(row.held), int(row.kept))
+        async for row in snapshot.stream(_POSTED, "payment", ids=ids)
     }
+    there = await _at_provider(snapshot)
     nothing = (0, 0)
     return [
-        Violation(booking, f"reserved and kept: the ledger has {ledger}, the provider {provider}")
-        for booking in posted.keys() | there.keys()
+        Violation(booking, f"reserved and kept in {currency}: the ledger has {ledger}, the provider {provider}")
+        for booking, currency in posted.keys() | there.keys()
         if booking in bookings and booking not in moving
-        if (ledger := posted.get(booking, nothing)) != (provider := there.get(booking, nothing))
+        if (ledger := posted.get((booking, currency), nothing)) != (provider := there.get((booking, currency), nothing))
     ]
+
+
+async def _at_provider(snapshot: Snapshot) -> dict[tuple[str, str], tuple[int, int]]:
+    """What is reserved and kept, by booking and currency."""
+    there: dict[tuple[str, str], tuple[int, int]] = {}
+    for booking, intents in (await snapshot.read(queries.intents)).items():
+        for each in intents:
+            held, kept = there.get((booking, each.currency), (0, 0))
+            there[booking, each.currency] = (held + each.held, kept + each.captured - each.refunded)
+    return there

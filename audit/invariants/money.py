@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 
 from audit import queries
 from audit.connections import EVENT_FILTER
@@ -19,14 +19,16 @@ def owed(booking: BookingFacts) -> int:
 
 
 async def money_taken_is_money_owed(snapshot: Snapshot) -> list[Violation]:
-    """The provider's captures less refunds equal what the booking owes: nothing unless it is paid."""
+    """The provider's captures less refunds equal what the booking owes, in its currency: nothing unless it is paid."""
     bookings, moving = await snapshot.read(queries.bookings), await snapshot.read(queries.unsettled)
     kept = {booking: _kept(intents) for booking, intents in (await snapshot.read(queries.intents)).items()}
-    owes = {id: owed(booking) for id, booking in bookings.items()}
+    owes = {id: {booking.currency: amount} for id, booking in bookings.items() if (amount := owed(booking))}
+    nothing: dict[str, int] = {}
     return [
-        Violation(booking, f"kept {kept.get(booking, 0)}, owed {owes.get(booking, 0)}")
+        Violation(booking, f"kept {_text(takes)}, owed {_text(should)}")
         for booking in owes.keys() | kept.keys()
-        if booking not in moving and kept.get(booking, 0) != owes.get(booking, 0)
+        if booking not in moving
+        if (takes := kept.get(booking, nothing)) != (should := owes.get(booking, nothing))
     ]
 
 
@@ -117,20 +119,24 @@ async def attempts_match_the_provider(snapshot: Snapshot) -> list[Violation]:
     return violations
 
 
-_PAID = """
-    SELECT booking_id::text AS booking, number, amount, currency, intent_id FROM attempts
-    WHERE state IN ('authorized', 'captured')
-      AND (CAST(:ids AS uuid[]) IS NULL OR booking_id = ANY (CAST(:ids AS uuid[])))
+_OWED_BY_ATTEMPTS = """
+    SELECT booking_id::text AS booking, number, amount, currency, intent_id,
+           state IN ('authorized', 'captured') AS has_money FROM attempts
+    WHERE CAST(:ids AS uuid[]) IS NULL OR booking_id = ANY (CAST(:ids AS uuid[]))
 """
 
 
 async def money_is_of_the_amount_and_currency_owed(snapshot: Snapshot) -> list[Violation]:
-    """What the provider has reserved or captured for a payment attempt is what the attempt owes, in its currency."""
-    moving = await snapshot.read(queries.unsettled)
+    """Each payment attempt is in its booking's currency, and the provider has reserved or captured what it owes."""
+    bookings, moving = await snapshot.read(queries.bookings), await snapshot.read(queries.unsettled)
     at_provider = {each.id: each for intents in (await snapshot.read(queries.intents)).values() for each in intents}
     violations = []
-    async for row in snapshot.stream(_PAID, "payment", ids=await snapshot.read(queries.booking_ids)):
-        intent = at_provider.get(row.intent_id)
+    async for row in snapshot.stream(_OWED_BY_ATTEMPTS, "payment", ids=await snapshot.read(queries.booking_ids)):
+        booking = bookings.get(row.booking)
+        if booking and booking.currency != row.currency:  # also of a booking whose money moves: neither ever changes
+            detail = f"attempt {row.number} is in {row.currency}, its booking in {booking.currency}"
+            violations.append(Violation(row.booking, detail))
+        intent = at_provider.get(row.intent_id) if row.has_money else None
         if intent is None or row.booking in moving:
             continue
         theirs = (intent.held + intent.captured, intent.currency)
@@ -152,5 +158,13 @@ def _agree(state: str, amount: int, intent_id: str | None, intent: RecordedInten
             return not intent.captured and not intent.held
 
 
-def _kept(intents: Iterable[RecordedIntent]) -> int:
-    return sum(intent.captured - intent.refunded for intent in intents)
+def _kept(intents: Iterable[RecordedIntent]) -> dict[str, int]:
+    """What is not zero, by currency."""
+    kept = Counter[str]()
+    for intent in intents:
+        kept[intent.currency] += intent.captured - intent.refunded
+    return {currency: amount for currency, amount in kept.items() if amount}
+
+
+def _text(amounts: Mapping[str, int]) -> str:
+    return " and ".join(f"{amount} {currency}" for currency, amount in sorted(amounts.items())) or "nothing"

@@ -108,17 +108,17 @@ class Harness(NamedTuple):
         assert booking
         return booking
 
-    async def authorized(self, *seats: str, gateway: PaymentGateway | None = None) -> Booking:
-        """Hold and reserve the money."""
+    async def authorized(self, *seats: str, gateway: PaymentGateway | None = None, currency: str = "") -> Booking:
+        """Hold and reserve the money, in the booking's currency or in another one."""
         booking = await self.held(*seats)
         booking = await step(self.seats().start_payment, StartPayment(booking=booking, window=timedelta(minutes=1)))
-        await self.authorize(booking, gateway)
+        await self.authorize(booking, gateway, currency)
         return booking
 
-    async def authorize(self, booking: Booking, gateway: PaymentGateway | None = None) -> None:
+    async def authorize(self, booking: Booking, gateway: PaymentGateway | None = None, currency: str = "") -> None:
         order = Authorize(
             booking_id=booking.id,
-            amount=Money(amount=booking.amount, currency=booking.currency),
+            amount=Money(amount=booking.amount, currency=currency or booking.currency),
             provider="stripe",
             payment_method="pm_card_visa",
             return_url="https://shop.example.test/",

@@ -46,6 +46,18 @@ async def test_money_that_was_moved_and_not_booked_is_found(harness: Harness) ->
     assert await harness.finds() == {(ATTEMPTS, str(booking.id)), (PROVIDER, str(booking.id))}
 
 
+async def test_money_that_is_booked_in_another_currency_is_found(harness: Harness) -> None:
+    booking = await harness.bought("A-1-1")
+    async with without(harness, "ledger_entries_are_append_only", "ledger_entries"):
+        await harness.sql(
+            "payment",
+            "UPDATE ledger_entries SET currency = 'TRY'"
+            " WHERE transaction_id IN (SELECT id FROM ledger_transactions WHERE booking_id = :id)",
+            id=booking.id,
+        )
+    assert await harness.finds() == {(ATTEMPTS, str(booking.id)), (PROVIDER, str(booking.id))}
+
+
 async def test_a_refund_that_was_given_and_not_booked_is_found(harness: Harness) -> None:
     booking = await harness.authorized("A-1-1")
     assert await step(harness.seats().commit, Step(booking=booking)) is None

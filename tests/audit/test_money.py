@@ -152,7 +152,7 @@ async def test_an_open_payment_is_found_when_places_are_released_before_the_mone
 
 
 OTHER_MONEY: list[tuple[type[StripeGateway], set[str]]] = [
-    (InDollars, {AMOUNT}),
+    (InDollars, {AMOUNT, OWED, PROVIDER}),
     (Misreading, {AMOUNT, OWED, ATTEMPTS, PROVIDER}),
     (TakesLess, {AMOUNT, OWED, ATTEMPTS, PROVIDER}),
 ]
@@ -186,6 +186,18 @@ async def test_other_money_than_is_owed_is_never_taken(
     await gateway.close()
     await harness.end(booking)
     assert await harness.finds() == set()
+
+
+async def test_an_attempt_in_another_currency_than_its_bookings_is_found(harness: Harness) -> None:
+    booking = await harness.authorized("A-1-1", currency="TRY")
+    saga = await harness.saga(booking)
+    assert await harness.finds() == {(AMOUNT, str(booking.id))}  # before the money is taken
+    await saga.terminate()
+    await harness.listed(f"WorkflowId = '{saga.id}' AND ExecutionStatus = 'Terminated'")
+    assert await step(harness.seats().commit, Step(booking=booking)) is None
+    await step(harness.money().capture, booking.id)
+    await step(harness.seats().issue, Step(booking=booking))
+    assert await harness.finds() == {(AMOUNT, str(booking.id)), (OWED, str(booking.id))}
 
 
 async def test_less_than_is_owed_is_never_taken_for_all(harness: Harness, sandbox: SandboxProcess) -> None:
