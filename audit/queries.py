@@ -98,12 +98,28 @@ async def sagas(connections: Connections) -> dict[str, WorkflowExecution]:
     return found
 
 
+_BROUGHT_BACK = """
+    SELECT b.id::text FROM bookings b JOIN domain_events e ON e.aggregate_id = b.id AND e.sequence = b.version
+    WHERE b.id = ANY (:ids) AND e.type = 'booking.reinstated'
+"""
+
+
 async def running(connections: Connections) -> set[str]:
-    """The bookings for which a workflow of any type is running."""
-    found = connections.temporal.list_workflows(
+    """The bookings for which a saga is running.
+
+    A late payment's workflow is a booking's saga only while the booking is back for its money. Before and after that it
+    watches its intent, for days, whatever becomes of the booking. The booking's last domain event tells: its workflow
+    shows no status for this, or still shows one for which it waited before.
+    """
+    listed = connections.temporal.list_workflows(
         f"ExecutionStatus = 'Running' AND {_workflows_of(connections)}", page_size=1000
     )
-    return {str(workflow.typed_search_attributes.get(BOOKING)) async for workflow in found}
+    found, late = set[str](), set[str]()
+    async for workflow in listed:
+        of_its_kind = late if workflow.workflow_type == "LatePayment" else found
+        of_its_kind.add(str(workflow.typed_search_attributes.get(BOOKING)))
+    watched = [UUID(booking) for booking in late - found]
+    return found | {row.id for row in (await connections.rows(_BROUGHT_BACK, ids=watched) if watched else ())}
 
 
 def _workflows_of(connections: Connections) -> str:

@@ -16,7 +16,7 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.testing import ActivityEnvironment
 
 from activities.payment.payments import Authorize, PaymentActivities
-from activities.reservation.bookings import Release, ReservationActivities, StartPayment, Step
+from activities.reservation.bookings import Reinstate, Release, ReservationActivities, StartPayment, Step
 from adapters.kafka.client import OutgoingMessage, Publisher
 from adapters.kafka.cloud_events import cloud_event_headers, read_cloud_event
 from adapters.kafka.subscriber import IncomingMessage, Partition
@@ -34,7 +34,7 @@ from temporal import search_attributes
 from tests.db import booking_steps
 from tests.waiting import eventually
 from workers.consumers.analytics import Analytics
-from workflows.ids import booking_workflow_id
+from workflows.ids import booking_workflow_id, late_payment_workflow_id
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -133,24 +133,41 @@ class Harness(NamedTuple):
         await step(self.money(gateway).capture, booking.id)
         return await step(self.seats().issue, Step(booking=booking))
 
-    async def end(self, booking: Booking, locks: SeatLocks | None = None) -> Booking:
+    async def end(
+        self, booking: Booking, locks: SeatLocks | None = None, to: BookingStatus = STATUS.CANCELLED
+    ) -> Booking:
         """Release the places, as for a buyer who cancels."""
-        return await step(self.seats(locks).release, Release(booking=booking, to=STATUS.CANCELLED))
+        return await step(self.seats(locks).release, Release(booking=booking, to=to))
+
+    async def reinstated(self, *seats: str) -> Booking:
+        """An expired booking that is back, as its late payment brings it back before it takes the money."""
+        expired = await self.end(await self.held(*seats), to=STATUS.EXPIRED)
+        back = await step(self.seats().reinstate, Reinstate(booking=expired, window=timedelta(minutes=1)))
+        assert back.booking
+        return back.booking
 
     async def cancelled(self, *seats: str, **quantities: int) -> Booking:
         return await self.end(await self.held(*seats, locks=None, **quantities))
 
     async def saga(self, booking: Booking, *, shows: BookingStatus | None = None) -> WorkflowHandle[Any, Any]:
         """Start a workflow for the booking on a queue without workers: it runs, and does nothing."""
-        found = TypedSearchAttributes(
-            [
-                SearchAttributePair(search_attributes.STATUS, shows or booking.status),
-                SearchAttributePair(search_attributes.EVENT, str(booking.event_id)),
-                SearchAttributePair(search_attributes.BOOKING, str(booking.id)),
-            ]
-        )
+        return await self._idle("Booking", booking_workflow_id(booking.id), booking, shows or booking.status)
+
+    async def late_payment(self, booking: Booking, *, shows: BookingStatus | None = None) -> WorkflowHandle[Any, Any]:
+        """As `saga`, a workflow that watches an intent of the booking; it shows a status if it has waited once."""
+        return await self._idle("LatePayment", late_payment_workflow_id(f"pi_{uuid4().hex}"), booking, shows)
+
+    async def _idle(
+        self, workflow: str, id: str, booking: Booking, shows: BookingStatus | None
+    ) -> WorkflowHandle[Any, Any]:
+        found = [
+            SearchAttributePair(search_attributes.EVENT, str(booking.event_id)),
+            SearchAttributePair(search_attributes.BOOKING, str(booking.id)),
+        ]
+        if shows:
+            found.append(SearchAttributePair(search_attributes.STATUS, shows))
         saga: WorkflowHandle[Any, Any] = await self.temporal.start_workflow(
-            "Booking", booking, id=booking_workflow_id(booking.id), task_queue=self.prefix, search_attributes=found
+            workflow, booking, id=id, task_queue=self.prefix, search_attributes=TypedSearchAttributes(found)
         )
         await self.listed(f"WorkflowId = '{saga.id}'")
         return saga

@@ -7,6 +7,7 @@ from temporalio import workflow
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from audit import queries
 from audit.invariants.sagas import may_have_become
 from config.settings import Settings
 from domain.bookings import Booking, BookingStatus
@@ -18,6 +19,7 @@ FINISHED, WINDOW, AGREE = (
     "no booking outlasts its window",
     "temporal and postgres agree",
 )
+AUTHORIZED = "no money stays authorized"
 
 
 @workflow.defn(name="Booking", sandboxed=False)
@@ -37,6 +39,30 @@ async def test_an_open_booking_with_a_terminated_saga_is_found(harness: Harness)
     await harness.listed(f"WorkflowId = '{saga.id}' AND ExecutionStatus = 'Terminated'")
     await harness.sql("reservation", "UPDATE bookings SET updated_at = now() - interval '3 seconds'")
     assert await harness.finds() == {(FINISHED, str(booking.id))}
+
+
+@pytest.mark.parametrize("shows", [None, BookingStatus.PAYING], ids=["from the start", "after an outage"])
+async def test_a_lost_saga_is_found_while_a_late_payment_watches(harness: Harness, shows: BookingStatus | None) -> None:
+    booking = await harness.authorized("A-1-1")
+    await harness.late_payment(booking, shows=shows)
+    await harness.sql("reservation", "UPDATE bookings SET updated_at = now() - interval '3 seconds'")
+    assert await harness.finds() == {(FINISHED, str(booking.id)), (AUTHORIZED, str(booking.id))}
+    assert await queries.excused(harness.connections) == {}
+
+
+async def test_the_late_payment_that_brings_a_booking_back_is_its_saga(harness: Harness) -> None:
+    booking = await harness.reinstated("A-1-1")
+    late = await harness.late_payment(booking)
+    await harness.authorize(booking)
+    await harness.sql("reservation", "UPDATE bookings SET updated_at = now() - interval '3 seconds'")
+    told = await harness.relay()
+    harness.notify()
+    await harness.analyse(told)
+    assert await harness.finds() == set()
+    assert await queries.excused(harness.connections) == {"paying": 1}
+    await late.terminate()
+    await harness.listed(f"WorkflowId = '{late.id}' AND ExecutionStatus = 'Terminated'")
+    assert await harness.finds() == {(FINISHED, str(booking.id)), (AUTHORIZED, str(booking.id))}
 
 
 async def test_a_hold_that_no_timer_ends_is_found(harness: Harness) -> None:
