@@ -6,7 +6,9 @@ as missing.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -167,6 +169,7 @@ class Deliveries(NamedTuple):
         outcomes: The outcome events, and the events of exchanges and of refunds that succeeded or were taken back;
             `waits`: it is still in the outbox; `is_early`: it is too recent for a verdict.
         published: The outcomes on Kafka by id, each at its first offset.
+        unrecorded: Those of them that Postgres does not have.
         complete_since: Kafka may have deleted messages that are older than this (UTC).
         dead_letters: The outcomes that a consumer moved to its dead letters.
     """
@@ -175,6 +178,7 @@ class Deliveries(NamedTuple):
     counted: set[str]
     outcomes: list[Row[Any]]
     published: dict[str, Envelope]
+    unrecorded: list[Envelope]
     complete_since: datetime
     dead_letters: list[Envelope]
 
@@ -209,6 +213,7 @@ async def deliveries(connections: Connections) -> Deliveries:
     """Read analytics, then Postgres, then Kafka.
 
     In this order, everything that analytics has counted and everything that has left the outbox is already on Kafka.
+    What Kafka has beyond that may have been committed in between, so Postgres is asked for it once more.
     """
     async with connections.read_only("analytics") as analytics:
         sales = list(await analytics.execute(text(_SALES), connections.parameters(_SALES)))
@@ -219,26 +224,48 @@ async def deliveries(connections: Connections) -> Deliveries:
         else:
             inbox = await analytics.execute(text(_INBOX))
         counted = {row.id for row in inbox}
-    published, complete_since, dead = await _on_kafka(connections, outcomes)
-    return Deliveries(sales, counted, outcomes, published, complete_since, dead)
+    published, complete_since, dead = await _on_kafka(connections)
+    unrecorded = await _unrecorded(connections, published.values(), outcomes)
+    return Deliveries(sales, counted, outcomes, published, unrecorded, complete_since, dead)
 
 
-async def _on_kafka(
-    connections: Connections, outcomes: list[Row[Any]]
-) -> tuple[dict[str, Envelope], datetime, list[Envelope]]:
-    known = {outcome.booking for outcome in outcomes}
-    if not known:
+_EARLIEST = f"SELECT min(created_at) AS at FROM bookings WHERE {EVENT_FILTER.format('event_id')}"
+_BEGINNING = datetime.fromtimestamp(0, UTC)
+
+
+async def _on_kafka(connections: Connections) -> tuple[dict[str, Envelope], datetime, list[Envelope]]:
+    """The outcomes of the audited bookings, or all: also of a booking that has none in Postgres, or is not there."""
+    ids = await booking_ids(connections)
+    if ids == []:
         return {}, datetime.now(UTC), []
-    since = min(outcome.occurred_at for outcome in outcomes) - _MAX_CLOCK_SKEW
+    audited = None if ids is None else {str(id) for id in ids}
+    [earliest] = await connections.rows(_EARLIEST)
+    since = earliest.at - _MAX_CLOCK_SKEW if earliest.at else _BEGINNING
     topics = [BookingEvent.topic, *(dead_letters(group) for group in CONSUMER_GROUPS)]
     reading = await connections.kafka.read(topics, since, _DELIVERED_TYPES.__contains__)
     published: dict[str, Envelope] = {}
     dead = []
     for envelope in reading.messages:
-        if envelope.subject not in known:
+        if audited is not None and envelope.subject not in audited:
             continue
         if envelope.topic == BookingEvent.topic:
             published.setdefault(envelope.id, envelope)
         else:
             dead.append(envelope)
     return published, reading.complete_since, dead
+
+
+_RECORDED = "SELECT id::text, aggregate_id::text AS booking FROM domain_events WHERE id = ANY (:ids)"
+
+
+async def _unrecorded(
+    connections: Connections, published: Iterable[Envelope], outcomes: Iterable[Row[Any]]
+) -> list[Envelope]:
+    known = {(outcome.id, outcome.booking) for outcome in outcomes}
+    suspects = [envelope for envelope in published if (envelope.id, envelope.subject) not in known]
+    ids = [UUID(envelope.id) for envelope in suspects if _UUID.fullmatch(envelope.id)]
+    newer = {(row.id, row.booking) for row in (await connections.rows(_RECORDED, ids=ids) if ids else ())}
+    return [envelope for envelope in suspects if (envelope.id, envelope.subject) not in newer]
+
+
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
