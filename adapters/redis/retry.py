@@ -30,6 +30,8 @@ class RetryOnce(Retry):
             try:
                 return await do()
             except RuntimeError as error:
+                if type(error) is not RuntimeError:
+                    raise  # a fault in our own code, such as RecursionError
                 raise ConnectionError(str(error)) from error
 
         return await super().call_with_retry(done, *args, **options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from fastapi import Request
@@ -9,19 +11,47 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.auth.tokens import Principal
 from api.edge.bounds import SIGNED, Bounds, body_too_large, bounds_of, form_refused, json_refused, target_refused
 from api.edge.caller import caller_of
 from api.edge.card_numbers import find_card_number, refusal
 from api.edge.json_body import parsed
 from api.http.off_loop import Queue
 from api.http.problems import respond
-from domain.problems import Problem, Refused
+from domain.problems import Problem, ProblemType, Refused
 
 _BODY: Final = "seatwright.body"
 _DRAINED: Final = 8 * 1024 * 1024
 _AT_ONCE: Final = 4 * 1024  # bytes that are scanned on the event loop: at most some milliseconds
 _WAITING: Final = 100  # longer requests
 _SECONDS: Final = 2.0  # that each of them may wait
+_SHORT: Final = 16 * 1024  # bytes of a body that are not counted: what anyone may send to most routes
+_TOGETHER: Final = 32 * 1024 * 1024  # bytes that the rests of all long bodies without a log-in may take at a time
+
+
+class _Room:
+    """The memory for long bodies without a log-in: anyone can send them, on many connections, and slowly."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    @contextmanager
+    def entered(self) -> Iterator[Callable[[int], bool]]:
+        """Gives a function that takes bytes until the block ends; False if there are not enough."""
+        taken = 0
+
+        def take(count: int) -> bool:
+            nonlocal taken
+            if count > self._left:
+                return False
+            self._left -= count
+            taken += count
+            return True
+
+        try:
+            yield take
+        finally:
+            self._left += taken
 
 
 class BodyGuard:
@@ -30,22 +60,27 @@ class BodyGuard:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._scans = Queue(_WAITING, _SECONDS)
+        self._room = _Room(_TOGETHER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request with its body read, or refuse it; a caller who leaves before its end is not served."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        with self._room.entered() as take:
+            await self._serve(scope, receive, send, take)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, take: Callable[[int], bool]) -> None:
         caller = caller_of(scope)
         bounds = bounds_of(scope, caller)
         try:
-            body = await _read(receive, bounds.size)
+            body = await _read(receive, bounds, caller, take)
         except ClientDisconnect:
             return
-        if body is None:
-            too_large = respond(body_too_large(bounds, caller), Request(scope), headers={"Connection": "close"})
-            await too_large(scope, receive, send)
-        elif problem := await self._problem(scope, body, bounds):
+        except Refused as refused:
+            await respond(refused.problem, Request(scope), headers={"Connection": "close"})(scope, receive, send)
+            return
+        if problem := await self._problem(scope, body, bounds):
             await respond(problem, Request(scope))(scope, receive, send)
         else:
             scope[_BODY] = body
@@ -84,15 +119,18 @@ def _is_form(scope: Scope) -> bool:
     return "form" in Headers(scope=scope).get("content-type", "").lower()
 
 
-async def _read(receive: Receive, limit: int) -> bytes | None:
-    """The whole body; None if it is larger than `limit` bytes.
+async def _read(receive: Receive, bounds: Bounds, caller: Principal | None, take: Callable[[int], bool]) -> bytes:
+    """The whole body.
 
-    Some way beyond the limit it is still taken in: a connection closed while the client sends would lose our answer.
+    A body that is refused is still taken in for some way: a connection closed while the client sends would lose our
+    answer.
 
     Raises:
         ClientDisconnect: The caller has left before the end of the body.
+        Refused: BODY_TOO_LARGE: It has too many bytes. UNAVAILABLE: All such bodies together have too many.
     """
     parts: list[bytes] = []
+    refusal: Refused | None = None
     size, more = 0, True
     while more and size <= _DRAINED:
         message = await receive()
@@ -100,9 +138,16 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
             raise ClientDisconnect
         part = message.get("body", b"")
         size, more = size + len(part), message.get("more_body", False)
-        if size <= limit:
-            parts.append(part)
-    return b"".join(parts) if size <= limit else None
+        if size > bounds.size:
+            refusal = body_too_large(bounds, caller)
+        elif not (caller or refusal) and size > _SHORT and not take(len(part)):
+            refusal = Refused(ProblemType.UNAVAILABLE, "Too many long messages arrive. Send it again in a moment.")
+        parts.append(part)
+        if refusal:
+            parts.clear()
+    if refusal:
+        raise refusal
+    return b"".join(parts)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

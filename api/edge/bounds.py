@@ -9,7 +9,7 @@ from starlette.types import Scope
 from api.auth.tokens import Principal
 from api.edge.json_body import TOO_DEEP
 from domain.identity import Role
-from domain.problems import Problem, ProblemType
+from domain.problems import Problem, ProblemType, Refused
 
 _KIB: Final = 1024
 TARGET_LIMIT: Final = 8 * _KIB
@@ -71,12 +71,10 @@ def bounds_of(scope: Scope, caller: Principal | None) -> Bounds:
     return _HOLD if path == "/v1/bookings" else _LOGGED_IN
 
 
-def body_too_large(bounds: Bounds, caller: Principal | None) -> Problem:
+def body_too_large(bounds: Bounds, caller: Principal | None) -> Refused:
     """The answer to a body that has too many bytes."""
     more = "" if caller else " without a log-in"
-    return Problem(
-        type=ProblemType.BODY_TOO_LARGE, detail=f"The body of this call may have at most {bounds.size} bytes{more}."
-    )
+    return Refused(ProblemType.BODY_TOO_LARGE, f"The body of this call may have at most {bounds.size} bytes{more}.")
 
 
 def target_refused(scope: Scope) -> Problem | None:

@@ -18,7 +18,7 @@ from api.auth.audit import origin_of, readable_request_id
 from api.auth.tokens import Principal
 from api.edge.rate_limits import address_of
 from api.http.resources import IdentityDatabase, Open
-from api.identity.even_time import until_even
+from api.identity.even_time import STEP, next_step, until
 from api.identity.login_throttle import LogInThrottle, TooOften
 from api.identity.passwords import Verdict, check_password
 from config.settings import Settings, secret
@@ -73,16 +73,17 @@ class IdentityContext(NamedTuple):
         """Surround a proof of identity, with its transaction: a refusal is recorded, and its time reveals nothing.
 
         Refusals are recorded before the answer: no entry is lost, and the caller's next request does not wait for the
-        entry of an account that exists.
+        entry of an account that exists. The time of the answer is fixed before that, with a whole step to record in.
         """
         started = monotonic()
         self.request.state.refusals = refusals = list[tuple[Entry, UUID]]()
         try:
             yield
         except Refused:
+            answer_at = next_step(started) + STEP
             for entry, user_id in refusals:
                 await self._record_refusal(entry, user_id)
-            await until_even(started)
+            await until(answer_at)
             raise
 
     def record_refusal(self, action: str, user_id: UUID, *, actor: str = NOBODY) -> None:

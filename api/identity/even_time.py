@@ -18,9 +18,14 @@ async def in_even_time() -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await until_even(started)
+        await until(next_step(started))
 
 
-async def until_even(started: float) -> None:
-    """Wait until a whole multiple of `STEP` has passed since a time of `monotonic`."""
-    await asyncio.sleep(STEP - (monotonic() - started) % STEP)
+def next_step(started: float) -> float:
+    """The next time of `monotonic` at which a whole multiple of `STEP` has passed since `started`."""
+    return started + STEP * ((monotonic() - started) // STEP + 1)
+
+
+async def until(step: float) -> None:
+    """Wait for a time of `monotonic`; where it has passed, for the next whole multiple of `STEP` after it."""
+    await asyncio.sleep(max(step, next_step(step)) - monotonic())

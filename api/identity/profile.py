@@ -99,11 +99,14 @@ async def change_profile(
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         second_factor = await second_factors.is_in_force(connection, account.id)
-        if_match.check(seen_by_owner(account, second_factor))
+        before = seen_by_owner(account, second_factor)
+        if_match.check(before)
         await accounts.change_profile(connection, context.vault, account, **body.model_dump(exclude_unset=True))
         changed = require_account(await accounts.find(connection, context.vault, account.id))
-        await context.record(connection, caller, "profile.changed", of_user(account.id))
-    return tagged(response, seen_by_owner(changed, second_factor))
+        after = seen_by_owner(changed, second_factor)
+        if after != before:  # the log would grow by changes that change nothing
+            await context.record(connection, caller, "profile.changed", of_user(account.id))
+    return tagged(response, after)
 
 
 def seen_by_owner(account: Account, second_factor: bool) -> Me:

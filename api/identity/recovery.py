@@ -87,7 +87,7 @@ async def verify_address(body: Verification, context: Identity) -> None:
     responses=documented(ProblemType.UNAUTHENTICATED),
 )
 async def ask_for_verification(caller: Caller, context: Identity) -> Response:
-    """At most one mail a minute; none for an address that is confirmed already."""
+    """No mail for an address that is confirmed already. The pause between two mails grows, from one minute on."""
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         if account.verified_at is None:
@@ -105,7 +105,7 @@ async def ask_for_verification(caller: Caller, context: Identity) -> Response:
     responses=documented(ProblemType.INVALID_REQUEST),
 )
 async def ask_for_reset(body: ResetRequest, context: Identity) -> Response:
-    """The answer is the same whether or not the account exists. At most one mail a minute is sent."""
+    """The answer is the same whether or not the account exists. The pause between two mails grows, from a minute on."""
     # Nothing is left for after the answer: the next request on the connection would wait for it.
     async with in_even_time(), context.engine.begin() as connection:
         await _send_reset(connection, context, body.email)
@@ -159,7 +159,7 @@ async def reset_password(body: Reset, context: Identity) -> None:
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.FORBIDDEN, ProblemType.INVALID_REQUEST),
 )
 async def change_password(body: PasswordChange, caller: Caller, context: Identity) -> None:
-    """All sessions end, including this one: log in with the new password.
+    """All sessions end, including this one: log in with the new password. Mailed tokens for a reset end, too.
 
     A person who registered with an outside provider sets a first password by a `proof_token`.
     """
@@ -168,6 +168,7 @@ async def change_password(body: PasswordChange, caller: Caller, context: Identit
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         await accounts.set_password(connection, account.id, password_hash)
+        await mail_tokens.end_all(connection, account.id, Purpose.PASSWORD_RESET)
         await sessions.end_all(connection, account.id)
         await second_factors.end_challenges(connection, account.id)
         await append(connection, account.id, UserPasswordChanged(user_id=account.id))

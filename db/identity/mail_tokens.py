@@ -27,7 +27,8 @@ class Purpose(StrEnum):
 
 
 _LIFETIMES: Final = {Purpose.VERIFICATION: timedelta(days=3), Purpose.PASSWORD_RESET: timedelta(hours=1)}
-_PAUSE: Final = timedelta(minutes=1)
+_FIRST_PAUSE: Final = timedelta(minutes=1)
+_COUNTED: Final = timedelta(days=1)
 
 
 async def send(
@@ -37,7 +38,10 @@ async def send(
     purpose: Purpose,
     asked: Callable[[UUID, UUID], DomainEvent] | None = None,
 ) -> bool:
-    """Request a mail with a token to a locked account; False if one was requested within the last minute.
+    """Request a mail with a token to a locked account; False if it is too early for another one.
+
+    Anyone can request mails to another person's address. So the pause doubles with each mail of a day, up to the life
+    of a token: within it the token of the last mail is still valid, and the owner is never without one.
 
     Earlier tokens stay valid, so that the order in which mails are read does not matter.
 
@@ -48,10 +52,7 @@ async def send(
         purpose: What the token allows.
         asked: Makes the domain event that leads to the mail, of the person's and the token's id.
     """
-    recent = select(MailTokenRow.id).where(
-        MailTokenRow.user_id == user_id, MailTokenRow.purpose == purpose, MailTokenRow.created_at > func.now() - _PAUSE
-    )
-    if await connection.scalar(recent.limit(1)):
+    if await _is_too_early(connection, user_id, purpose):
         return False
     token_id = uuid7()
     await connection.execute(
@@ -65,6 +66,15 @@ async def send(
     )
     await append(connection, user_id, asked(user_id, token_id) if asked else _asked(user_id, token_id, purpose))
     return True
+
+
+async def _is_too_early(connection: AsyncConnection, user_id: UUID, purpose: Purpose) -> bool:
+    row = MailTokenRow
+    of_today = select(func.count(), func.now() - func.max(row.created_at)).where(
+        row.user_id == user_id, row.purpose == purpose, row.created_at > func.now() - _COUNTED
+    )
+    count, since_last = (await connection.execute(of_today)).one()
+    return count > 0 and since_last < min(_FIRST_PAUSE * 2 ** (count - 1), _LIFETIMES[purpose])
 
 
 async def to_mail(connection: AsyncConnection, vault: Vault, user_id: UUID, token_id: UUID) -> str | None:
@@ -96,10 +106,15 @@ async def use(connection: AsyncConnection, token: str, purpose: Purpose) -> UUID
         delete(MailTokenRow).where(_is_good(token, purpose)).returning(MailTokenRow.user_id)
     )
     if user_id is not None:
-        await connection.execute(
-            delete(MailTokenRow).where(MailTokenRow.user_id == user_id, MailTokenRow.purpose == purpose)
-        )
+        await end_all(connection, user_id, purpose)
     return user_id
+
+
+async def end_all(connection: AsyncConnection, user_id: UUID, purpose: Purpose) -> None:
+    """Make all tokens of a locked account for this purpose invalid."""
+    await connection.execute(
+        delete(MailTokenRow).where(MailTokenRow.user_id == user_id, MailTokenRow.purpose == purpose)
+    )
 
 
 def _asked(user_id: UUID, token_id: UUID, purpose: Purpose) -> DomainEvent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from api.edge.json_body import parsed
 from config.settings import Settings
 from domain.identity import Role
 from tests.api.people import problem
+from tests.waiting import eventually
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 KIB = 1024
@@ -73,6 +75,30 @@ async def test_the_size_of_a_body_is_bounded_by_route_and_by_caller(
     refused = await door.http.request(method, path, content=b" " * (kib * KIB + 1), headers=given)
     assert (refused.status_code, problem(refused)) == (413, "body-too-large")
     assert str(kib * KIB) in refused.json()["detail"]
+
+
+async def test_long_bodies_without_a_log_in_have_a_bound_together(door: Door) -> None:
+    arrived, may_end = 0, asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        nonlocal arrived
+        yield b" " * 500 * KIB
+        arrived += 1
+        await may_end.wait()
+        yield b" "
+
+    async def send(kib: int, role: str | None = None) -> str:
+        path, given = "/v1/profile" if role else "/v1/webhooks/none", door.headers(role)
+        return problem(await door.http.post(path, content=b" " * kib * KIB, headers=given))
+
+    slow = [asyncio.create_task(door.http.post("/v1/webhooks/none", content=slowly())) for _ in range(65)]
+    await eventually(lambda: arrived == len(slow))
+    assert await send(300) == "unavailable"
+    assert await send(16) == "not-found", "what is short needs no room"
+    assert await send(64, "customer") == "not-found", "nor does a caller who is known"
+    may_end.set()
+    assert {problem(answer) for answer in await asyncio.gather(*slow)} == {"not-found"}
+    assert await send(300) == "not-found"
 
 
 async def test_a_forged_token_gives_no_larger_body(door: Door) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from statistics import median
 from time import monotonic
 from typing import Any
@@ -119,7 +120,7 @@ async def test_only_our_own_processes_are_told_a_token(
     assert problem(other) == "not-found", "it is bound to its owner"
 
 
-async def test_not_more_than_one_mail_a_minute_goes_to_an_account(
+async def test_earlier_mails_stay_valid_until_one_of_them_is_used(
     client: httpx2.AsyncClient, join: Join, mailbox: MailBox, superuser: psycopg.Connection
 ) -> None:
     person = await join()
@@ -132,6 +133,39 @@ async def test_not_more_than_one_mail_a_minute_goes_to_an_account(
     assert len(tokens) == 2
     assert (await reset(client, first)).status_code == 204, "the first mail is as good as the second"
     assert {problem(await reset(client, token)) for token in tokens} == {"token-not-valid"}
+
+
+async def test_the_pause_between_mails_doubles_until_the_last_token_has_expired(
+    client: httpx2.AsyncClient, join: Join, superuser: psycopg.Connection
+) -> None:
+    person = await join()
+
+    async def mails_after(pause: timedelta) -> int:
+        passes = "UPDATE mail_tokens SET created_at = created_at - %s WHERE user_id = %s"
+        superuser.execute(passes, [pause, person.id])
+        await ask(client, person.email)
+        count = "SELECT count(*) FROM mail_tokens WHERE user_id = %s AND purpose = 'password_reset'"
+        [(found,)] = superuser.execute(count, [person.id]).fetchall()
+        return int(found)
+
+    margin = timedelta(seconds=40)
+    assert await mails_after(timedelta()) == 1
+    for before, minutes in enumerate([1, 2, 4, 8, 16, 32, 60, 60], start=1):
+        assert await mails_after(timedelta(minutes=minutes) - margin) == before
+        assert await mails_after(margin) == before + 1
+    assert await mails_after(timedelta(days=1)) == 10
+    assert await mails_after(timedelta(minutes=1)) == 11, "yesterday's mails do not count"
+
+
+async def test_a_changed_password_ends_the_tokens_of_earlier_mails(
+    client: httpx2.AsyncClient, join: Join, settings: Settings, superuser: psycopg.Connection
+) -> None:
+    person = await join()
+    await ask(client, person.email)
+    token = await mailed_token(client, settings, superuser, person.id)
+    change = {"old_password": person.password, "password": NEW}
+    assert (await client.put("/v1/me/password", json=change, headers=person.headers)).status_code == 204
+    assert problem(await reset(client, token, "yet another battery staple")) == "token-not-valid"
 
 
 async def test_a_password_reset_does_not_reveal_whether_there_is_an_account(

@@ -299,7 +299,8 @@ def test_an_email_says_what_happened_and_what_to_do(case: Case) -> None:
     assert mail.subject == case.subject
     for content in (" ".join(mail.text.split()), words(mail.html)):
         assert [each for each in case.says if each not in content] == []
-        assert [each for each in case.leaves_out if each in content] == []
+        # Whole words: an id may have the letters of one.
+        assert [each for each in case.leaves_out if re.search(rf"\b{re.escape(each)}\b", content)] == []
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
