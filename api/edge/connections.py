@@ -6,6 +6,7 @@ Trailers (RFC 9110, section 6.5) are dropped: what stands behind a body was in n
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from enum import StrEnum, auto
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
@@ -13,9 +14,11 @@ from typing import Any, Final, NamedTuple
 import httptools
 import uvicorn
 from prometheus_client import Counter
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.edge.unread import Unread
 from api.http.problems import raw_response
 from domain.problems import Problem, ProblemType
 
@@ -50,6 +53,7 @@ class ConnectionBounds(NamedTuple):
         head_seconds: From the connection, or the first byte of a further request, to the last header.
         body_seconds: From the last header to the end of the body.
         read_seconds: How long a caller may leave an answer unread.
+        unread_bytes: Of all answers together, as they are in memory. Beyond it the one that is unread longest ends.
     """
 
     connections: int = 1000
@@ -58,6 +62,7 @@ class ConnectionBounds(NamedTuple):
     head_seconds: float = 10.0
     body_seconds: float = 30.0
     read_seconds: float = 60.0
+    unread_bytes: int = 128 * 1024 * 1024
 
 
 class BoundedConfig(uvicorn.Config):
@@ -68,6 +73,7 @@ class BoundedConfig(uvicorn.Config):
         self.bounds = bounds
         self.waiting: dict[BoundedProtocol, None] = {}
         """The connections that wait for their callers: the longest wait comes first."""
+        self.unread: Unread[BoundedProtocol] = Unread(bounds.unread_bytes)
 
 
 class _Turn(StrEnum):
@@ -82,7 +88,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, config: uvicorn.Config, *args: Any, **named: Any) -> None:
         super().__init__(config, *args, **named)
         assert isinstance(config, BoundedConfig)
-        self._bounds, self._waiting = config.bounds, config.waiting
+        self._bounds, self._waiting, self._answers = config.bounds, config.waiting, config.unread
+        self._inner: ASGIApp = self.app
+        self.app = self._serve
+        self._written = b""
         self._turn = _Turn.HEAD
         self._message = 0
         self._timed: tuple[int, _Turn] | None = None
@@ -98,6 +107,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Admit the connection, if need be in place of one that waits."""
         super().connection_made(transport)
+        # So `pause_writing` is called as soon as the kernel takes no more, and `resume_writing` when it has all.
+        transport.set_write_buffer_limits(high=0)
         if len(self.connections) > self._bounds.connections:
             if not self._waiting:
                 self._refuse(Refusal.TOO_MANY)
@@ -107,8 +118,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._stop_timers()
-        self._unread = b""
+        self._stop_timer()
+        self._stop_reader_timer()
+        self._leave()
+        self._unread, self.app = b"", self._inner
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -116,9 +129,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_refused:
             return
         self._unread += data
-        if self.pipeline and len(self._unread) > self._bounds.head_bytes:
-            self._refuse(Refusal.LARGE_HEAD)  # more requests than are answered one after another
-            return
         self._parse()
 
     def _parse(self) -> None:
@@ -133,7 +143,11 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._silent > self._bounds.head_bytes:
                 self._refuse(Refusal.LARGE_HEAD)
         self._unread = bytes(given[at:])
-        if not self._is_over():
+        if self._is_over():
+            return
+        if len(self._unread) > self._bounds.head_bytes:
+            self._refuse(Refusal.LARGE_HEAD)  # more requests than are answered one after another
+        else:
             self._watch()
 
     def _is_over(self) -> bool:
@@ -194,12 +208,26 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # Of the answer
 
+    def _serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve a request, and know what is being written: `pause_writing` is called in the middle of that."""
+
+        def written(message: Message) -> Awaitable[None]:
+            self._written = message.get("body", b"")
+            return send(message)
+
+        return self._inner(scope, receive, written)
+
     def on_response_complete(self) -> None:
         """The answer is written: go on with the requests that came with it."""
         super().on_response_complete()
-        if self._unread and not self.pipeline:
+        self._written = b""
+        if self.transport.is_closing():
+            return
+        if self._is_refused:
+            self._linger()
+        elif self._unread and not self.pipeline:
             self.loop.call_soon(self._parse_rest)
-        elif not self._is_over():
+        else:
             self._watch()
 
     def _parse_rest(self) -> None:
@@ -207,54 +235,64 @@ class BoundedProtocol(HttpToolsProtocol):
             self._parse()
 
     def pause_writing(self) -> None:
-        """The caller does not read as fast as the answer is written."""
+        """The caller leaves a part of the answer unread. A closed connection, too, stays open until it is read."""
         super().pause_writing()
         self._reader_timer = self.loop.call_later(self._bounds.read_seconds, self._end, Refusal.SLOW_READER)
+        self._note()
+        self._answers.add(self, self._written)
+        while longest := self._answers.one_too_many():
+            longest._end(Refusal.SLOW_READER)
 
     def resume_writing(self) -> None:
-        """The caller has read nearly all."""
+        """The kernel has taken the whole answer."""
         super().resume_writing()
-        if self._reader_timer:
-            self._reader_timer.cancel()
-            self._reader_timer = None
+        self._answers.remove(self)
+        self._stop_reader_timer()
+        self._note()
 
     # Of the time
 
     def _watch(self) -> None:
         """Bound the time of the caller's turn, and note whether the connection waits for its caller."""
-        self._waiting.pop(self, None)
-        if self._waits():
-            self._waiting[self] = None
+        self._note()
         turn = (self._message, self._turn)
         if turn == self._timed:
             return
         self._timed = turn
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
         if self._turn is not _Turn.OURS:
             self._timer = self.loop.call_later(self._granted(), self._too_slow)
 
+    def _note(self) -> None:
+        self._waiting.pop(self, None)
+        if self._waits():
+            self._waiting[self] = None
+
     def _waits(self) -> bool:
         cycle = self.cycle
-        return not self.pipeline and (cycle is None or cycle.response_complete or cycle.more_body)
+        is_ours = self._is_refused or self.pipeline
+        return self.flow.write_paused or (not is_ours and (cycle is None or cycle.response_complete or cycle.more_body))
 
     def _granted(self) -> float:
         return self._bounds.head_seconds if self._turn is _Turn.HEAD else self._bounds.body_seconds
 
     def _too_slow(self) -> None:
-        if self.flow.read_paused:  # it is we who do not read
+        if self.flow.read_paused or self.pipeline:  # it is we who do not read
             self._timer = self.loop.call_later(self._granted(), self._too_slow)
         elif self._has_begun:
             self._refuse(Refusal.SLOW_HEAD if self._turn is _Turn.HEAD else Refusal.SLOW_BODY)
         else:
             self._end(Refusal.SLOW_HEAD)
 
-    def _stop_timers(self) -> None:
-        self._waiting.pop(self, None)
-        for timer in (self._timer, self._reader_timer):
-            if timer:
-                timer.cancel()
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _stop_reader_timer(self) -> None:
+        if self._reader_timer:
+            self._reader_timer.cancel()
+            self._reader_timer = None
 
     # Of the end
 
@@ -265,11 +303,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, why: Refusal) -> None:
         """Answer with a problem, and close. If another answer is under way, the connection ends with that one."""
         cycle, self._is_refused, self._unread = self.cycle, True, b""
-        self._stop_timers()
+        self._stop_timer()
+        self._note()
         _REFUSED.labels(why).inc()
         is_under_way = cycle is not None and not cycle.response_complete
-        if is_under_way and (cycle.response_started or not cycle.more_body):
-            cycle.keep_alive = False
+        if is_under_way and (self.pipeline or cycle.response_started or not cycle.more_body):
+            cycle.keep_alive = False  # of a queue it is the last one: then `on_response_complete` ends the connection
             self.pipeline.clear()
             return
         status = HTTPStatus.BAD_REQUEST if why is Refusal.MALFORMED else None
@@ -277,18 +316,22 @@ class BoundedProtocol(HttpToolsProtocol):
         if is_under_way:
             cycle.disconnected = True
             cycle.message_event.set()
+        self._linger()
+
+    def _linger(self) -> None:
         self.transport.write_eof()
         self.flow.resume_reading()
         self.loop.call_later(_LINGER, self.transport.close)
 
     def _end(self, why: Refusal) -> None:
-        """Close without an answer: the caller does not read one, or has sent nothing."""
-        self._waiting.pop(self, None)
+        """End without an answer: the caller does not read one, or has sent nothing."""
+        self._leave()
         _REFUSED.labels(why).inc()
-        if why is Refusal.SLOW_READER:
-            self.transport.abort()
-        else:
-            self.transport.close()
+        self.transport.abort()  # `close` waits for the caller to read what is written
+
+    def _leave(self) -> None:
+        self._waiting.pop(self, None)
+        self._answers.remove(self)
 
 
 _LARGE, _SLOW = ProblemType.HEADERS_TOO_LARGE, ProblemType.REQUEST_TIMEOUT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -19,17 +20,20 @@ from tests.waiting import eventually
 
 QUICK = ConnectionBounds(connections=20, head_seconds=0.4, body_seconds=0.4, read_seconds=0.4)
 LARGE = 8 * 1024 * 1024
+MIDDLING = 48 * 1024
+SMALL_BUFFER = 4096
+SHARED = b"x" * 1024 * 1024
 
 
 def test_a_process_serves_a_thousand_callers_and_waits_seconds_for_each() -> None:
     bounds = {"connections": 1000, "head_bytes": 16_384, "headers": 100}
     times = {"head_seconds": 10, "body_seconds": 30, "read_seconds": 60}
-    assert ConnectionBounds()._asdict() == bounds | times
+    assert ConnectionBounds()._asdict() == bounds | times | {"unread_bytes": 128 * 1024 * 1024}
     assert Settings(mode="development").connections == 1000
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with what it has got: its headers after the body, and the body's size. `/large` is a large answer."""
+    """Answers with what it has got: its headers after the body, and the body's size; other paths by their names."""
     size, more = 0, True
     while more:
         message = await receive()
@@ -37,7 +41,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             return
         size, more = size + len(message["body"]), message["more_body"]
     names = [name.decode() for name, _ in scope["headers"]]
-    body = b"x" * LARGE if scope["path"] == "/large" else orjson.dumps({"headers": names, "size": size})
+    sized = {"/large": LARGE, "/middling": MIDDLING}.get(scope["path"])
+    body = b"x" * sized if sized else orjson.dumps({"headers": names, "size": size})
+    body = SHARED if scope["path"] == "/shared" else body
     await asyncio.sleep(0.8 if scope["path"] == "/slow" else 0)
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -96,27 +102,51 @@ class Serving(NamedTuple):
     callers: list[Caller]
 
     async def call(self, *parts: bytes) -> Caller:
-        port = self.server.servers[0].sockets[0].getsockname()[1]
-        self.callers.append(Caller(*await asyncio.open_connection("127.0.0.1", port)))
+        self.callers.append(Caller(*await asyncio.open_connection("127.0.0.1", self.port)))
         await self.callers[-1].sends(*parts)
         return self.callers[-1]
+
+    async def call_without_reading(self, request: bytes) -> socket.socket:
+        """Of an answer the caller's system takes a few KiB, and the caller none."""
+        caller = socket.socket()
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+        caller.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(caller, ("127.0.0.1", self.port))
+        await loop.sock_sendall(caller, request)
+        return caller
+
+    @property
+    def port(self) -> int:
+        return int(self.server.servers[0].sockets[0].getsockname()[1])
 
     @property
     def connections(self) -> int:
         return len(self.server.server_state.connections)
 
+    @property
+    def answers(self) -> int:
+        return self.server.server_state.total_requests
+
 
 @asynccontextmanager
-async def serving(bounds: ConnectionBounds = QUICK) -> AsyncIterator[Serving]:
-    server = uvicorn.Server(BoundedConfig(application, bounds, port=0, lifespan="off", log_config=None))
-    running = asyncio.create_task(server._serve())
+async def serving(bounds: ConnectionBounds = QUICK, send_buffer: int | None = None) -> AsyncIterator[Serving]:
+    server = uvicorn.Server(BoundedConfig(application, bounds, lifespan="off", log_config=None))
+    listening = socket.create_server(("127.0.0.1", 0), backlog=100)
+    if send_buffer:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+    running = asyncio.create_task(server._serve([listening]))
     await eventually(lambda: server.started)
     made = Serving(server, [])
-    yield made
-    for caller in made.callers:
-        caller.writer.close()
-    server.should_exit = server.force_exit = True
-    await running
+    try:
+        yield made
+    finally:
+        for caller in made.callers:
+            caller.writer.close()
+        for connection in server.server_state.connections:
+            connection.transport.abort()
+        server.should_exit = server.force_exit = True
+        await running
 
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
@@ -278,18 +308,29 @@ async def test_a_connection_that_is_being_served_is_never_closed_for_another() -
     assert [answer.status for answer in answers if answer] == [200] * 3
 
 
-async def test_requests_that_come_together_are_answered_in_order_however_many() -> None:
+async def test_requests_that_come_together_are_answered_in_order() -> None:
     async with serving() as door:
-        caller = await door.call()
-        count = 2000
-        sending = asyncio.create_task(caller.sends(b"".join(GET + f"X-{n}: a\r\n\r\n".encode() for n in range(count))))
+        count = 400  # nearly 16 KiB
+        caller = await door.call(b"".join(GET + f"X-{n}: a\r\n\r\n".encode() for n in range(count)))
         for n in range(count):
             answer = await caller.gets()
-            if answer is None:
-                assert n > 100, "only a long queue is cut"
-                break
+            assert answer
             assert orjson.loads(answer.body)["headers"] == ["host", f"x-{n}"]
-        sending.cancel()
+
+
+@pytest.mark.parametrize("last", [GET, POST + b"Content-Length: 10\r\n"], ids=["reads", "and a write"])
+async def test_a_queue_of_more_than_16_kib_is_cut_behind_the_answer_under_way(last: bytes) -> None:
+    async with serving(QUICK._replace(head_seconds=10, body_seconds=10)) as door:
+        loop = asyncio.get_running_loop()
+        with await door.call_without_reading(
+            b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" + last + b"\r\n" + (GET + b"\r\n") * 2000
+        ) as caller:
+            answer = b""
+            while piece := await loop.sock_recv(caller, 4096):
+                answer += piece
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        await eventually(lambda: not door.connections)
 
 
 def _bytes_of(text: bytes) -> Iterable[bytes]:
