@@ -13,6 +13,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from api.auth.bearer import bearer_token
 from api.auth.tokens import AccessTokens, Principal, UnknownKey
 from config.settings import secret
 from domain.identity import Role, Scope
@@ -158,7 +159,7 @@ def is_still_good(request: Request) -> bool:
     """Whether the token of a long answer is still valid."""
     tokens: AccessTokens = request.app.state.tokens
     try:
-        tokens.read(request.headers["authorization"].partition(" ")[2])
+        tokens.read(bearer_token(request.headers))
     except Refused:
         return False
     return True

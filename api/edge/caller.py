@@ -7,6 +7,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from api.auth.bearer import bearer_token
 from api.auth.tokens import Principal
 from domain.problems import Refused
 
@@ -22,8 +23,8 @@ def caller_of(scope: Scope) -> Principal | None:
 
 
 def _read(scope: Scope) -> Principal | None:
-    scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
+    token = bearer_token(Headers(scope=scope))
+    if not token:
         return None
     try:
         caller: Principal = scope["app"].state.tokens.read(token)

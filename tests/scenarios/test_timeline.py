@@ -7,6 +7,8 @@ import json
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 
+import pytest
+
 from domain.identity import Role
 from tests.buyer import DECLINED_CARD
 from tests.platform_client import PlatformClient
@@ -15,13 +17,15 @@ from tests.scenarios.test_outcomes import register
 from tests.waiting import eventually, in_time
 
 
-async def test_a_buyer_follows_a_booking_to_its_end(platform: PlatformClient) -> None:
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer  "], ids=["as usual", "with two spaces"])
+async def test_a_buyer_follows_a_booking_to_its_end(platform: PlatformClient, scheme: str) -> None:
     buyer = platform.new_buyer()
+    headers = buyer.headers | {"Authorization": buyer.headers["Authorization"].replace("Bearer ", scheme)}
     booking = await buyer.held(*await any_seat(platform))
     statuses: list[str] = []
 
     async def follow() -> None:
-        async with platform.http.stream("GET", f"/v1/bookings/{booking}/stream", headers=buyer.headers) as answer:
+        async with platform.http.stream("GET", f"/v1/bookings/{booking}/stream", headers=headers) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             async for line in answer.aiter_lines():
                 if line.startswith("data:"):
