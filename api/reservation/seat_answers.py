@@ -1,7 +1,7 @@
 """Keeps the answers about large venues for a moment, so that an event costs a tenth of a core at most.
 
-An answer is kept for ten times as long as it took to make: about a second for 100,000 seats, and hardly at all for a
-small venue.
+An answer is kept for ten times as long as it took to make: about a second for 100,000 seats, and not at all for a small
+venue. What is out of date goes when the next answer is made, at the latest behind those that were made before it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, NamedTuple, TypeVar
 
@@ -18,7 +17,9 @@ from api.http.off_loop import off_loop
 Source = TypeVar("Source")
 
 _SHARE: Final = 10  # an answer is kept for so many times the seconds of CPU that it took
+_SHORTEST: Final = 0.05  # seconds: what is kept for less saves nothing, and every tiny event would have an entry
 _MOST_BYTES: Final = 64 * 1024 * 1024
+_OVERHEAD: Final = 1024  # bytes of an entry beside its body
 
 
 class SeatAnswer(NamedTuple):
@@ -30,10 +31,16 @@ class SeatAnswer(NamedTuple):
 
 
 class SeatAnswers:
-    """The answers of one process. Callers who come while an answer is made share it."""
+    """The answers of one process. Callers who come while an answer is made share it.
 
-    def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, tuple[SeatAnswer, float]] = OrderedDict()
+    Attributes:
+        bytes_kept: The memory of what is kept.
+    """
+
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        self._kept: dict[Hashable, tuple[SeatAnswer, float]] = {}
+        self._most_bytes = most_bytes
+        self.bytes_kept = 0
         self._being_made: dict[Hashable, asyncio.Task[SeatAnswer | None]] = {}
 
     async def answer(
@@ -62,14 +69,25 @@ class SeatAnswers:
         if source is None:
             return None
         made = await off_loop(_encoded, source, encode)
-        self._keep(key, made, time.monotonic() + _SHARE * made.cpu_seconds)
+        self._keep(key, made, _SHARE * made.cpu_seconds)
         return made
 
-    def _keep(self, key: Hashable, made: SeatAnswer, until: float) -> None:
-        self._kept.pop(key, None)
-        self._kept[key] = (made, until)
-        while sum(len(answer.body) for answer, _ in self._kept.values()) > _MOST_BYTES:
-            self._kept.popitem(last=False)
+    def _keep(self, key: Hashable, made: SeatAnswer, seconds: float) -> None:
+        now = time.monotonic()
+        self._drop(key)
+        if seconds >= _SHORTEST:
+            self._kept[key] = (made, now + seconds)
+            self.bytes_kept += len(made.body) + _OVERHEAD
+        while self._kept:
+            oldest, (_, until) = next(iter(self._kept.items()))
+            if self.bytes_kept <= self._most_bytes and now < until:
+                break
+            self._drop(oldest)
+
+    def _drop(self, key: Hashable) -> None:
+        kept = self._kept.pop(key, None)
+        if kept:
+            self.bytes_kept -= len(kept[0].body) + _OVERHEAD
 
 
 def _encoded(source: Source, encode: Callable[[Source], bytes]) -> SeatAnswer:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from api.reservation.seat_answers import SeatAnswers
+from tests.waiting import eventually
 
 
 class Venue:
@@ -73,3 +74,32 @@ async def test_an_unknown_event_and_a_failure_are_not_kept() -> None:
     with pytest.raises(TimeoutError):
         await answers.answer(event, failing, venue.encode)
     assert await asked(answers, event, venue) == b"state 1"
+
+
+async def test_small_venues_leave_no_memory_behind() -> None:
+    answers, venue = SeatAnswers(), Venue(0.0)
+    for _ in range(500):
+        await asked(answers, uuid4(), venue)
+    assert answers.bytes_kept == 0
+
+
+async def test_each_answer_counts_with_the_memory_of_its_entry() -> None:
+    answers, venue = SeatAnswers(most_bytes=3000), Venue(0.1)
+    first, second, third = uuid4(), uuid4(), uuid4()
+    for event in (first, second, third):
+        await asked(answers, event, venue)
+    assert answers.bytes_kept <= 3000
+    await asked(answers, first, venue)
+    assert venue.reads == 4, "only two have room"
+
+
+async def test_what_is_out_of_date_goes_with_the_next_answer() -> None:
+    answers, venue = SeatAnswers(), Venue(0.02)
+    for _ in range(3):
+        await asked(answers, uuid4(), venue)
+
+    async def has_one_entry() -> bool:
+        await asked(answers, uuid4(), venue)
+        return answers.bytes_kept < 2048
+
+    await eventually(has_one_entry)
