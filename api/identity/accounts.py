@@ -179,9 +179,9 @@ async def log_in(body: LogIn, response: Response, context: Identity) -> Tokens:
 )
 async def complete_log_in(body: SecondStep, response: Response, context: Identity) -> Tokens:
     """Send a code of the authenticator, or a recovery code. A challenge allows five tries."""
-    user_id = await login.try_challenge(context, body.challenge)
+    tried = await login.try_challenge(context, body.challenge)
     async with context.proving(), context.engine.begin() as connection:
-        account = await login.admit_by_code(connection, context, user_id, body.code)
+        account = await login.admit_by_code(connection, context, tried, body.code)
         tokens = await login.open_session(connection, context, account)
     response.headers.update(NO_STORE)
     return tokens

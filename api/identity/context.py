@@ -15,14 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.internal.bookings import BookingHistoryClient
 from api.auth.audit import origin_of, readable_request_id
-from api.auth.tokens import Principal
+from api.auth.tokens import Principal, invalid_token
 from api.edge.rate_limits import address_of
 from api.http.resources import IdentityDatabase, Open
 from api.identity.even_time import STEP, next_step, until
 from api.identity.login_throttle import LogInThrottle, TooOften
 from api.identity.passwords import Verdict, check_password
 from config.settings import Settings, secret
-from db.identity import accounts
+from db.identity import accounts, sessions
 from db.identity.accounts import Account, Credentials
 from db.identity.audit_log import NOBODY, ORIGIN, AuditLog, Entry, of_user
 from db.identity.vault import PersonalKey, Vault
@@ -112,8 +112,21 @@ class IdentityContext(NamedTuple):
         """
         return require_account(await accounts.locked(connection, self.vault, user_id))
 
-    async def prove_password(self, user_id: UUID, password: str) -> None:
-        """Check the password of a person who is logged in.
+    async def account_of_session(self, connection: AsyncConnection, caller: Principal) -> Account:
+        """The caller's account, locked until the transaction ends, if the caller's session goes on.
+
+        For what outlives the session: the end of all sessions may have come after the access token was checked.
+
+        Raises:
+            Refused: NOT_FOUND: The account has been erased. UNAUTHENTICATED: The session has ended.
+        """
+        account = await self.account(connection, caller.user_id)
+        if not (caller.session_id and await sessions.goes_on(connection, account.id, caller.session_id)):
+            raise invalid_token()
+        return account
+
+    async def prove_password(self, user_id: UUID, password: str) -> Credentials:
+        """Check the password of a person who is logged in; return what it was checked against.
 
         Raises:
             Refused: FORBIDDEN: The password is wrong. RATE_LIMITED: Too many tries have failed.
@@ -122,9 +135,11 @@ class IdentityContext(NamedTuple):
             account = require_account(await accounts.find(connection, self.vault, user_id))
             credentials = await accounts.credentials_of(connection, user_id)
         async with self.proving():
-            if not (await self.check_password(account.profile.email, password, credentials)).fits:
+            verdict = await self.check_password(account.profile.email, password, credentials)
+            if credentials is None or not verdict.fits:
                 self.record_refusal("password.refused", user_id, actor=of_user(user_id))
                 raise Refused(ProblemType.FORBIDDEN, "The password is wrong.")
+        return credentials
 
     async def check_password(self, email: str, password: str, credentials: Credentials | None) -> Verdict:
         """Whether the password fits the account with this address, which may not exist; failures are counted.

@@ -20,7 +20,7 @@ from api.identity.grants import Consent, Grant, OutsideAccount, consent_of
 from api.identity.grants import seen_by_owner as grant_of
 from api.identity.profile import Me
 from api.identity.profile import seen_by_owner as profile_of
-from api.identity.proofs import Proof, prove_fully
+from api.identity.proofs import Proof, admit, prove_fully
 from api.identity.sessions import SessionSeen
 from api.identity.sessions import seen_by_owner as session_of
 from api.identity.teams import OwnPart
@@ -155,10 +155,10 @@ async def erase(body: Farewell, caller: Caller, context: Identity) -> None:
     A team without another member is deleted with its name. If you are the only owner of a team with other members, the
     answer is 409, and `teams` names it: make another member an owner first.
     """
-    await prove_fully(context, caller.user_id, body, body.code)
+    proven = await prove_fully(context, caller.user_id, body, body.code)
     async with context.engine.begin() as connection:
         held = await teams.hold_all(connection, caller.user_id)
-        account = await context.account(connection, caller.user_id)
+        account = await admit(connection, context, proven)
         await teams.dissolve_own(connection, account.id, held)
         await erasure.erase(connection, account.id)
         await context.record(connection, caller, "account.erased", of_user(account.id))

@@ -176,7 +176,7 @@ async def link_outside_account(body: Link, caller: Caller, request: Request, con
     except ValueError:
         raise _bad_link() from None
     async with context.engine.begin() as connection:
-        account = await context.account(connection, caller.user_id)
+        account = await context.account_of_session(connection, caller)
         if not await outside_accounts.has_address(connection, context.vault, account.id, who.email):
             raise _bad_link()
         if await outside_accounts.link(connection, who.provider, who.subject, account.id) != account.id:
@@ -191,8 +191,8 @@ async def _account_of(
     known = await outside_accounts.owner(connection, who.provider, who.subject)
     if known is not None:
         account = await accounts.locked(connection, context.vault, known)
-        if account is None:
-            raise Refused(ProblemType.UNAUTHENTICATED, "The account has just been erased.")
+        if account is None or await outside_accounts.owner(connection, who.provider, who.subject) != account.id:
+            raise Refused(ProblemType.UNAUTHENTICATED, "The account has just been erased or unlinked.")
         return account
     profile = Profile(email=who.email, name=who.name)
     made = await accounts.register(

@@ -74,8 +74,15 @@ async def challenge(connection: AsyncConnection, account: Account) -> str | None
     return await second_factors.challenge(connection, account.id)
 
 
-async def try_challenge(context: IdentityContext, word: str) -> UUID:
-    """Count one try of a code for a log-in that waits; return its user.
+class Tried(NamedTuple):
+    """A try of a code that has just been counted: for whom, and for which challenge."""
+
+    user_id: UUID
+    word: str
+
+
+async def try_challenge(context: IdentityContext, word: str) -> Tried:
+    """Count one try of a code for a log-in that waits; go on with `admit_by_code`.
 
     Raises:
         Refused: UNAUTHENTICATED: The challenge is unknown, too old, or tried too often.
@@ -84,18 +91,20 @@ async def try_challenge(context: IdentityContext, word: str) -> UUID:
         user_id = await second_factors.try_challenge(connection, word)
     if user_id is None:
         raise wrong_code()
-    return user_id
+    return Tried(user_id, word)
 
 
-async def admit_by_code(connection: AsyncConnection, context: IdentityContext, user_id: UUID, code: str) -> Account:
+async def admit_by_code(connection: AsyncConnection, context: IdentityContext, tried: Tried, code: str) -> Account:
     """The account whose challenge was tried, locked until the transaction ends; the code is used up.
 
     Raises:
-        Refused: UNAUTHENTICATED: The code is wrong, or was used before.
+        Refused: UNAUTHENTICATED: The code is wrong, or was used before; or the challenge has ended since: another
+            log-in has used it, or the password has changed.
     """
-    account = await accounts.locked(connection, context.vault, user_id)
-    if account is None or not await second_factors.use(connection, account, code):
-        context.record_refusal("code.refused", user_id)
+    account = await accounts.locked(connection, context.vault, tried.user_id)
+    is_waiting = await second_factors.is_waiting(connection, tried.user_id, tried.word)
+    if account is None or not is_waiting or not await second_factors.use(connection, account, code):
+        context.record_refusal("code.refused", tried.user_id)
         raise wrong_code()
     await second_factors.end_challenges(connection, account.id)
     return account

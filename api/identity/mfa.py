@@ -11,7 +11,7 @@ from api.auth.guards import Caller
 from api.http.problems import documented
 from api.http.schemas import Code, RequestModel
 from api.identity.context import Identity
-from api.identity.proofs import Proof, prove, prove_fully
+from api.identity.proofs import Proof, admit, prove, prove_fully
 from db.identity import second_factors
 from db.identity.audit_log import of_user
 from domain.problems import ProblemType, Refused
@@ -54,9 +54,9 @@ class RecoveryCodeList(BaseModel):
 )
 async def begin(body: Proof, caller: Caller, context: Identity, response: Response) -> Enrolment:
     """Log-in does not ask for a code before you confirm the first one."""
-    await prove(context, caller.user_id, body.password, body.proof_token)
+    proven = await prove(context, caller.user_id, body.password, body.proof_token)
     async with context.engine.begin() as connection:
-        account = await context.account(connection, caller.user_id)
+        account = await admit(connection, context, proven)
         if await second_factors.is_in_force(connection, account.id):
             raise Refused(ProblemType.WRONG_STATE, "There is a second factor already. Remove it first.")
         uri = await second_factors.begin(connection, account)
@@ -73,7 +73,7 @@ async def begin(body: Proof, caller: Caller, context: Identity, response: Respon
 async def confirm(body: FirstCode, caller: Caller, context: Identity, response: Response) -> RecoveryCodeList:
     """From now on log-in needs a code. The recovery codes are shown only here."""
     async with context.engine.begin() as connection:
-        account = await context.account(connection, caller.user_id)
+        account = await context.account_of_session(connection, caller)
         codes = await second_factors.confirm(connection, account, body.code)
         if codes is None:
             raise Refused(
@@ -94,8 +94,8 @@ async def confirm(body: FirstCode, caller: Caller, context: Identity, response: 
 )
 async def remove(body: FullProof, caller: Caller, context: Identity) -> None:
     """Log-in needs no code afterwards. The recovery codes stop working."""
-    await prove_fully(context, caller.user_id, body, body.code)
+    proven = await prove_fully(context, caller.user_id, body, body.code)
     async with context.engine.begin() as connection:
-        account = await context.account(connection, caller.user_id)
+        account = await admit(connection, context, proven)
         await second_factors.remove(connection, account.id)
         await context.record(connection, caller, "second-factor.removed", of_user(account.id))

@@ -14,7 +14,7 @@ from api.http.schemas import GivenAddress, RequestModel, Storable
 from api.identity.context import Identity, IdentityContext
 from api.identity.even_time import in_even_time
 from api.identity.passwords import GivenPassword, NewPassword, hash_new_password
-from api.identity.proofs import ProofToken, one_proof, prove
+from api.identity.proofs import ProofToken, admit, one_proof, prove
 from db.identity import accounts, mail_tokens, second_factors, sessions
 from db.identity.audit_log import of_user
 from db.identity.mail_tokens import Purpose
@@ -163,10 +163,10 @@ async def change_password(body: PasswordChange, caller: Caller, context: Identit
 
     A person who registered with an outside provider sets a first password by a `proof_token`.
     """
-    await prove(context, caller.user_id, body.old_password, body.proof_token)
+    proven = await prove(context, caller.user_id, body.old_password, body.proof_token)
     password_hash = await hash_new_password(body.password)
     async with context.engine.begin() as connection:
-        account = await context.account(connection, caller.user_id)
+        account = await admit(connection, context, proven)
         await accounts.set_password(connection, account.id, password_hash)
         await mail_tokens.end_all(connection, account.id, Purpose.PASSWORD_RESET)
         await sessions.end_all(connection, account.id)

@@ -121,6 +121,13 @@ async def try_challenge(connection: AsyncConnection, word: str) -> UUID | None:
     return tried.scalar_one_or_none()
 
 
+async def is_waiting(connection: AsyncConnection, user_id: UUID, word: str) -> bool:
+    """Whether the person's log-in with this challenge still waits; the caller has locked the person's row."""
+    row = LogInChallengeRow
+    waiting = select(row.hash).where(row.hash == _digest(word), row.user_id == user_id)
+    return await connection.scalar(waiting) is not None
+
+
 async def count_try(connection: AsyncConnection, user_id: UUID) -> None:
     """Count a code as wrong before it is checked. Commit that first, so that parallel attempts gain nothing."""
     await connection.execute(

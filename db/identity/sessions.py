@@ -79,6 +79,12 @@ async def live(connection: AsyncConnection, user_id: UUID) -> list[Session]:
     return [Session(*row) for row in found]
 
 
+async def goes_on(connection: AsyncConnection, user_id: UUID, session_id: UUID) -> bool:
+    """Whether the user's session has not ended."""
+    found = await connection.scalar(select(SessionRow.id).where(_goes_on(user_id), SessionRow.id == session_id))
+    return found is not None
+
+
 async def end(connection: AsyncConnection, user_id: UUID, session_id: UUID) -> bool:
     """End one session of the user; False if there is no such valid session."""
     ended = await connection.execute(

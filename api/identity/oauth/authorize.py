@@ -161,12 +161,12 @@ async def _log_in(context: IdentityContext, asked: Mapping[str, str], email: str
 async def _log_in_by_code(context: IdentityContext, asked: Mapping[str, str], challenge: str, code: str) -> Response:
     """On to the decision or back to the client, after a code of the second factor."""
     try:
-        user_id = await login.try_challenge(context, challenge)
+        tried = await login.try_challenge(context, challenge)
     except Refused as refusal:
         return await _page(context, asked, _Form(_failure(refusal)))
     try:
         async with context.proving(), context.engine.begin() as connection:
-            account = await login.admit_by_code(connection, context, user_id, code)
+            account = await login.admit_by_code(connection, context, tried, code)
             return await _go_on(connection, context, asked, account)
     except Refused as refusal:
         return await _page(context, asked, _Form(_failure(refusal), challenge))
