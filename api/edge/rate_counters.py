@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from limits import RateLimitItem
 from limits.aio.storage import RedisStorage
+from redis.asyncio import Redis
 
 from adapters.redis.retry import RetryOnce
 from config.settings import Settings
+
+_PREFIX: Final = "seatwright:limits"
 
 
 class Allowance(NamedTuple):
@@ -35,11 +38,15 @@ class Counters:
 
     def __init__(self, settings: Settings) -> None:
         url = settings.redis_url.get_secret_value()
+        self._redis = Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=RetryOnce())
         self._storage = RedisStorage(
-            f"async+{url}", implementation="redispy", key_prefix="seatwright:limits",
-            socket_timeout=0.5, socket_connect_timeout=0.5,
-            retry=RetryOnce(),  # type: ignore[arg-type]  # what it does not know, it passes on to redis-py
+            f"async+{url}", implementation="redispy", key_prefix=_PREFIX,
+            connection_pool=self._redis.connection_pool,  # type: ignore[arg-type]  # it passes it on to redis-py
         )  # fmt: skip
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
 
     async def spend(self, limit: RateLimitItem, *subject: str, amount: int = 1) -> Allowance:
         """Count one more, also beyond the limit; a negative amount gives back.
@@ -53,8 +60,8 @@ class Counters:
         return Allowance(limit.amount, window, limit.amount - count, max(1, int(window - now % window)))
 
     async def mark(self, seconds: int, *subject: str) -> None:
-        """Remember a subject for some seconds."""
-        await self._storage.incr("/".join(subject), seconds)
+        """Remember a subject for some seconds from now on, however long it was remembered before."""
+        await self._redis.set(f"{_PREFIX}:{'/'.join(subject)}", 1, ex=seconds)
 
     async def is_marked(self, *subject: str) -> bool:
         """Whether `mark` was called for the subject and its time has not ended."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
@@ -17,7 +18,9 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from adapters.redis.hold_quota import UNLIMITED, Hold, HoldQuota
+from api.edge.rate_counters import Counters
 from api.edge.rate_limits import address_of
+from api.identity.login_throttle import LogInThrottle
 from config.settings import RATE_LIMITS, Settings, secret
 from stack import Stack
 from tests.api.conftest import Join
@@ -263,6 +266,19 @@ async def test_guessing_from_many_addresses_ends_and_does_not_lock_the_owner_out
     guesses = [await account.log_in(from_somewhere(), "a wrong guess") for _ in range(8)]
     assert guesses == [401] * 5 + [429] * 3
     assert await account.log_in(home) == 201
+
+
+async def test_an_address_is_known_for_90_days_from_the_last_log_in_there(settings: Settings) -> None:
+    limited = settings.model_copy(update={"rate_limits": LIMITS})
+    counters, account, address = Counters(limited), uuid4().bytes, "192.0.2.7"
+    throttle, day = LogInThrottle(limited, counters), timedelta(days=1)
+    key = f"seatwright:limits:home/{sha256(account + address.encode()).hexdigest()}"
+    async with Redis.from_url(secret(settings.redis_url)) as redis:
+        for _ in range(2):
+            await throttle.is_at_home(account, address)
+            assert await redis.ttl(key) > 89 * day.total_seconds()
+            await redis.expire(key, day)  # as it is 89 days later
+    await counters.close()
 
 
 async def test_logging_in_again_and_again_is_no_guessing(strict: httpx2.AsyncClient) -> None:
