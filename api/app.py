@@ -43,6 +43,7 @@ from api.identity import (
 )
 from api.identity.context import open_identity
 from api.identity.login_throttle import LogInThrottle
+from api.identity.mail_requests import MailRequests
 from api.identity.oauth import authorize, routes
 from api.operations import codec, health
 from api.operations.loop_stalls import stalls_watched
@@ -156,6 +157,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     problems.install(app)
     counters = Counters(settings) if settings.rate_limits else None
     app.state.log_in_throttle = LogInThrottle(settings, counters)
+    app.state.mail_requests = MailRequests(counters)
     app.add_middleware(AnswerTime, settings=settings)
     _add_limits(app, settings, counters, inside=True)
     if "reservation" in parts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from limits import RateLimitItem
 from limits.aio.storage import RedisStorage
@@ -12,8 +12,6 @@ from redis.asyncio import Redis
 
 from adapters.redis.retry import RetryOnce
 from config.settings import Settings
-
-_PREFIX: Final = "seatwright:limits"
 
 
 class Allowance(NamedTuple):
@@ -40,7 +38,7 @@ class Counters:
         url = settings.redis_url.get_secret_value()
         self._redis = Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=RetryOnce())
         self._storage = RedisStorage(
-            f"async+{url}", implementation="redispy", key_prefix=_PREFIX,
+            f"async+{url}", implementation="redispy", key_prefix="seatwright:limits",
             connection_pool=self._redis.connection_pool,  # type: ignore[arg-type]  # it passes it on to redis-py
         )  # fmt: skip
 
@@ -61,7 +59,7 @@ class Counters:
 
     async def mark(self, seconds: int, *subject: str) -> None:
         """Remember a subject for some seconds from now on, however long it was remembered before."""
-        await self._redis.set(f"{_PREFIX}:{'/'.join(subject)}", 1, ex=seconds)
+        await self._redis.set(self._storage.bridge.prefixed_key("/".join(subject)), 1, ex=seconds)
 
     async def is_marked(self, *subject: str) -> bool:
         """Whether `mark` was called for the subject and its time has not ended."""

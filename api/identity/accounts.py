@@ -113,8 +113,9 @@ async def register(body: Registration, context: Identity) -> User:
     id, profile = uuid7(), Profile(email=body.email, name=body.name)
     async with in_even_time():
         password_hash = await hash_new_password(body.password)
-        async with context.engine.begin() as connection:
-            if not await _made(connection, context, id, profile, password_hash):
+        # Counted before, so that it is the same whether or not the address has an account.
+        async with context.mail_request("registration", body.email) as is_first, context.engine.begin() as connection:
+            if not await _made(connection, context, id, profile, password_hash) and is_first:
                 await _notify_owner(connection, context, profile.email)
     return User(id=id, email=profile.email, name=profile.name, roles=[Role.CUSTOMER])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from time import monotonic
 from typing import Annotated, NamedTuple
@@ -20,6 +20,7 @@ from api.edge.rate_limits import address_of
 from api.http.resources import IdentityDatabase, Open
 from api.identity.even_time import STEP, next_step, until
 from api.identity.login_throttle import LogInThrottle, TooOften
+from api.identity.mail_requests import MailRequests
 from api.identity.passwords import Verdict, check_password
 from config.settings import Settings, secret
 from db.identity import accounts, sessions
@@ -157,6 +158,11 @@ class IdentityContext(NamedTuple):
                 self.record_refusal("log-in.throttled", credentials.user_id)
             raise
         return verdict
+
+    def mail_request(self, kind: str, email: str) -> AbstractAsyncContextManager[bool]:
+        """Surround a request that may send a mail to an address: only the first of some seconds does it."""
+        requests: MailRequests = self.request.app.state.mail_requests
+        return requests.counted(kind, self.vault.address_hash(email))
 
     async def is_at_home(self, email: str) -> None:
         """Remember that the account's owner uses the address that the request comes from."""

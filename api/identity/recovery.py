@@ -102,13 +102,15 @@ async def ask_for_verification(caller: Caller, context: Identity) -> Response:
     status_code=status.HTTP_202_ACCEPTED,
     response_class=Response,  # without a body
     summary="Request a mail to reset a password",
-    responses=documented(ProblemType.INVALID_REQUEST),
+    responses=documented(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
 )
 async def ask_for_reset(body: ResetRequest, context: Identity) -> Response:
     """The answer is the same whether or not the account exists. The pause between two mails grows, from a minute on."""
     # Nothing is left for after the answer: the next request on the connection would wait for it.
-    async with in_even_time(), context.engine.begin() as connection:
-        await _send_reset(connection, context, body.email)
+    async with in_even_time(), context.mail_request("reset", body.email) as is_first:
+        if is_first:
+            async with context.engine.begin() as connection:
+                await _send_reset(connection, context, body.email)
     return Response(status_code=status.HTTP_202_ACCEPTED)
 
 
