@@ -52,6 +52,18 @@ async def asks(partner: Partner, person: Person, **other: str | None) -> bool:
     return bool(consent_on(answer))
 
 
+@pytest.mark.parametrize("spelling", ["{}", "urn:uuid:{{{}}}"])
+async def test_the_audit_log_names_the_client_by_its_id_however_the_request_spells_it(
+    join: Join, partner: Partner, superuser: psycopg.Connection, spelling: str
+) -> None:
+    person, spelled = await join(), spelling.format(partner.id).upper().replace("URN:UUID", "urn:uuid")
+    for _ in range(2):
+        await partner.ask(person, VERIFIER, client_id=spelled)
+    query = "SELECT action, object FROM audit_log WHERE actor = %s AND action LIKE 'client.%%' ORDER BY number"
+    noted = superuser.execute(query, [f"user/{person.id}"]).fetchall()
+    assert noted == [(action, f"client/{partner.id}") for action in ("client.allowed", "client.entered")]
+
+
 async def test_a_person_is_asked_once_and_then_logs_in_alone(join: Join, partner: Partner) -> None:
     person, other = await join(), await join()
     assert await asks(partner, person)

@@ -29,6 +29,7 @@ from api.identity.oauth.forms import BadForm, answered, bad_form, failed, form_o
 from api.identity.oauth.server import Answer, OAuthServer, serve_within
 from db.identity import accounts, consents
 from db.identity.accounts import Account
+from db.identity.audit_log import of_client
 from db.identity.clients import Client
 from db.identity.consents import LoggedIn
 from domain.identity import Scope
@@ -186,7 +187,7 @@ async def _go_on(
     wishes = await _wishes(connection, context, asked)
     client = wishes.client
     if not wishes.asks_always and await consents.covers(connection, account.id, client.id, wishes.scopes):
-        return await _back(connection, context, asked, LoggedIn(account.id), account, "client.entered")
+        return await _back(connection, context, asked, LoggedIn(account.id), account, client, "client.entered")
     word = await consents.wait(connection, account.id, client.id)
     return _rendered(wishes, asked, _Form(consent=word, email=account.profile.email))
 
@@ -216,7 +217,7 @@ async def _allow(context: IdentityContext, asked: Mapping[str, str], word: str) 
         if account and logged_in:
             if wishes.is_itself:
                 await consents.give(connection, account.id, wishes.client.id, wishes.scopes)
-            return await _back(connection, context, asked, logged_in, account, "client.allowed")
+            return await _back(connection, context, asked, logged_in, account, wishes.client, "client.allowed")
     return await _page(context, asked, _Form("Your log-in has expired. Log in again."))
 
 
@@ -259,11 +260,12 @@ async def _back(
     asked: Mapping[str, str],
     logged_in: LoggedIn,
     account: Account,
+    client: Client,
     action: str,
 ) -> Response:
     """Back to the client with a code, in the transaction that has locked the person: no reset can come between."""
     answer = await serve_within(connection, context, lambda server: _answer(server, context.request, asked, logged_in))
-    await context.record(connection, Principal(account.id, account.roles), action, f"client/{asked.get('client_id')}")
+    await context.record(connection, Principal(account.id, account.roles), action, of_client(client.id))
     return answered(answer, context.request)
 
 
