@@ -33,7 +33,7 @@ class AuditRecorder(NamedTuple):
             action: Such as `refund.ordered`.
             object: Such as `booking/<id>`. It is never erased: nothing that a person has typed may be in it.
             reason: Why, in the person's own words. It may be personal data, so it is sealed with the origin.
-            typed: What the person searched for, which is sealed, too.
+            typed: What the person searched for, or digests of what they read. It is sealed, too.
 
         Raises:
             Refused: UNAVAILABLE: identity cannot record it.

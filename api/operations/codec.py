@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from hashlib import sha256
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -19,6 +20,7 @@ from temporal.encryption import Undecryptable
 router = APIRouter(prefix="/v1/codec", tags=["operations"])
 
 _AT_ONCE = 1000
+_DIGITS = 12
 
 
 class SealedPayload(BaseModel):
@@ -49,11 +51,18 @@ async def decode(body: PayloadList, reader: Staff, temporal: Temporal, recorder:
     codec = temporal.data_converter.payload_codec
     assert codec is not None
     try:
-        opened_payloads = await codec.decode([_from_json(each) for each in body.payloads])
+        sealed_payloads = [_from_json(each) for each in body.payloads]
+        opened_payloads = await codec.decode(sealed_payloads)
     except Undecryptable as error:
         raise Refused(ProblemType.INVALID_REQUEST, f"payloads: {error}.", field="payloads") from error
-    await recorder.record(reader, "payloads.decoded", f"payloads/{len(body.payloads)}")
+    digests = " ".join(map(_digest, sealed_payloads))
+    await recorder.record(reader, "payloads.decoded", f"payloads/{len(body.payloads)}", typed=digests)
     return PayloadList(payloads=[_as_json(each) for each in opened_payloads])
+
+
+def _digest(payload: Payload) -> str:
+    """What the audit log keeps of a payload, to find it in a history: short, since one call may have a thousand."""
+    return sha256(payload.data).hexdigest()[:_DIGITS]
 
 
 def _from_json(given: SealedPayload) -> Payload:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import psycopg
 from google.protobuf.json_format import MessageToDict
 from temporalio.api.common.v1 import Payload
 
+from api.identity.context import open_vault
 from config.settings import Settings
 from temporal.encryption import data_converter
-from tests.api.conftest import ByToken
+from tests.api.conftest import ByToken, Join
 from tests.api.people import problem
 from tests.platform_client import PlatformClient
 
@@ -57,15 +60,27 @@ async def test_other_callers_read_nothing(client: httpx2.AsyncClient, by_token: 
     assert (other.status_code, problem(other)) == (403, "forbidden")
 
 
-async def test_who_has_read_is_written_down(
-    client: httpx2.AsyncClient, by_token: ByToken, settings: Settings, superuser: psycopg.Connection
+async def test_who_has_read_what_is_written_down(
+    client: httpx2.AsyncClient, join: Join, settings: Settings, superuser: psycopg.Connection
 ) -> None:
-    reader = by_token("support")
-    await client.post(DECODE, json=await sealed(settings, "because I say so"), headers=reader.headers)
-    written = superuser.execute(
-        "SELECT object FROM audit_log WHERE actor = %s AND action = 'payloads.decoded'", [f"user/{reader.id}"]
-    )
-    assert written.fetchall() == [("payloads/1",)]
+    reader = await join("support")
+    payloads = [payload for word in ("one", "other") for payload in (await sealed(settings, word))["payloads"]]
+    assert (await client.post(DECODE, json={"payloads": payloads}, headers=reader.headers)).status_code == 200
+    [(object_, origin)] = superuser.execute(
+        "SELECT object, origin FROM audit_log WHERE actor = %s AND action = 'payloads.decoded'", [f"user/{reader.id}"]
+    ).fetchall()
+    [(wrapped,)] = superuser.execute("SELECT wrapped FROM user_keys WHERE user_id = %s", [reader.id]).fetchall()
+    read = json.loads(open_vault(settings).unwrap(UUID(reader.id), wrapped).open("origin", origin))["typed"]
+    assert object_ == "payloads/2"
+    assert read.split() == [sha256(base64.b64decode(each["data"])).hexdigest()[:12] for each in payloads]
+
+
+async def test_a_call_with_as_many_payloads_as_are_allowed_is_written_down(
+    client: httpx2.AsyncClient, by_token: ByToken
+) -> None:
+    body = {"payloads": [{"data": "YQ=="}] * 1000}
+    answer = await client.post(DECODE, json=body, headers=by_token("support").headers)
+    assert (answer.status_code, len(answer.json()["payloads"])) == (200, 1000), answer.text
 
 
 async def test_what_cannot_be_opened_is_refused(client: httpx2.AsyncClient, by_token: ByToken) -> None:
