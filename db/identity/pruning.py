@@ -1,4 +1,9 @@
-"""Deletes sessions and grants that ended some time ago, with their refresh tokens; the audit log keeps its entries."""
+"""Deletes sessions and grants that ended some time ago, with their refresh tokens; the audit log keeps its entries.
+
+Of those that go on it deletes expired tokens that were used. A second use of a token shows a theft for as long as the
+token could be valid; after that it is refused as an unknown one is. An expired token that was not used was the newest
+one: its session or grant cannot go on, and is ended.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +27,25 @@ _FAMILIES: Final = """
         LIMIT {most} FOR UPDATE SKIP LOCKED
     )
 """
+_ABANDONED: Final = """
+    UPDATE {families} SET ended_at = now() WHERE id IN (
+        SELECT id FROM {tokens} JOIN {families} ON {families}.id = family
+        WHERE expires_at < {expired} AND used_at IS NULL AND ended_at IS NULL LIMIT {most}
+        FOR UPDATE OF {families} SKIP LOCKED
+    )
+"""
+_EXPIRED_TOKENS: Final = """
+    DELETE FROM {tokens} WHERE hash IN (
+        SELECT hash FROM {tokens} WHERE expires_at < {expired} AND used_at IS NOT NULL LIMIT {most}
+        FOR UPDATE SKIP LOCKED
+    )
+"""
+# A refresh that began before the end of its token may take some time.
+_EXPIRED: Final = "now() - interval '1 hour'"
 _STATEMENTS: Final = tuple(
-    text(statement.format(families=families, tokens=tokens, ended=_ENDED, most=_MOST))
+    text(statement.format(families=families, tokens=tokens, ended=_ENDED, expired=_EXPIRED, most=_MOST))
     for families, tokens in (("sessions", "refresh_tokens"), ("refresh_families", "family_tokens"))
-    for statement in (_TOKENS, _FAMILIES)
+    for statement in (_ABANDONED, _EXPIRED_TOKENS, _TOKENS, _FAMILIES)
 )
 
 

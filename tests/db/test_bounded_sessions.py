@@ -276,6 +276,65 @@ async def test_what_ended_an_hour_ago_is_deleted_and_all_else_stays(
     assert revoked(identity_by_hand) == set()
 
 
+_TOKEN = """
+INSERT INTO {tokens} (hash, family, expires_at, used_at)
+SELECT sha256(%s), id, now() - make_interval(mins => %s), CASE WHEN %s THEN now() - interval '20 days' END
+FROM {families} WHERE last_used_at {when} now() - interval '30 days'
+"""
+
+
+@pytest.mark.parametrize(
+    ("families", "tokens"), [("sessions", "refresh_tokens"), ("refresh_families", "family_tokens")]
+)
+async def test_expired_tokens_are_deleted_and_what_was_not_used_for_30_days_ends(
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection, person: UUID, client_id: UUID,
+    families: str, tokens: str,
+) -> None:  # fmt: skip
+    identity_by_hand.execute(_SESSIONS, [person, 2])
+    identity_by_hand.execute(_FAMILIES, [person, client_id, 2])
+    newest = f"SELECT id FROM {families} ORDER BY last_used_at DESC LIMIT 1"
+    aged = f"UPDATE {families} SET last_used_at = now() - interval '31 days' WHERE id <> ({newest})"
+    identity_by_hand.execute(f"ALTER TABLE {tokens} DISABLE TRIGGER USER")  # it would note a use
+    identity_by_hand.execute(aged)
+    one_day = 24 * 60
+    given = {"expired": (120, True), "just expired": (30, True), "used": (-one_day, True), "newest": (-one_day, False)}
+    for name, (age, used) in given.items():
+        identity_by_hand.execute(_TOKEN.format(tokens=tokens, families=families, when=">"), [name.encode(), age, used])
+    for name, used in (("old", True), ("last", False)):
+        identity_by_hand.execute(
+            _TOKEN.format(tokens=tokens, families=families, when="<"), [name.encode(), one_day, used]
+        )
+    async with identity.begin() as connection:
+        await pruning.prune(connection)
+    left = f"SELECT hash FROM {tokens} WHERE hash = ANY (SELECT sha256(n::bytea) FROM unnest(%s::text[]) AS n)"
+    assert len(identity_by_hand.execute(left, [["just expired", "used", "newest", "last"]]).fetchall()) == 4
+    assert identity_by_hand.execute(left, [["expired", "old"]]).fetchall() == []
+    ended = f"SELECT ended_at IS NOT NULL FROM {families} ORDER BY last_used_at DESC"
+    assert identity_by_hand.execute(ended).fetchall() == [(False,), (True,)]
+    assert revoked(identity_by_hand) == set(), "no access token is that old"
+
+
+async def test_a_session_that_goes_on_keeps_what_shows_a_theft(
+    identity: AsyncEngine, identity_by_hand: psycopg.Connection, person: UUID
+) -> None:
+    async with identity.begin() as connection:
+        assert await accounts.locked(connection, VAULT, person)
+        stolen = (await sessions.begin(connection, person, b"")).refresh_token
+        token = stolen
+        for _ in range(3):
+            refreshed = await sessions.rotate(connection, VAULT, token, "Tab/1.0")
+            assert refreshed
+            token = refreshed.refresh_token
+    identity_by_hand.execute(
+        "UPDATE refresh_tokens SET used_at = used_at - interval '29 days' WHERE used_at IS NOT NULL"
+    )
+    async with identity.begin() as connection:
+        await pruning.prune(connection)
+    async with identity.begin() as connection:
+        assert await sessions.rotate(connection, VAULT, stolen, "Tab/1.0") is None
+    assert open_ages(identity_by_hand, "sessions", person) == []
+
+
 async def test_a_round_of_the_upkeep_deletes_more_than_one_batch(
     identity: AsyncEngine, identity_by_hand: psycopg.Connection, person: UUID
 ) -> None:
