@@ -53,6 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "PUT /v1/users/{user_id}/roles": {"operator"},
     "GET /internal/v1/users/{user_id}/contact": set(),
     "GET /internal/v1/users/{user_id}/mail-tokens/{token_id}": set(),
+    "GET /internal/v1/users/{user_id}/erasure": set(),
     "POST /internal/v1/users/{user_id}/sealed": set(),
     "POST /internal/v1/users/{user_id}/opened": set(),
 }
