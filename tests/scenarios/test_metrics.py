@@ -6,6 +6,7 @@ from stack import Stack
 from tests.buyer import DECLINED_CARD
 from tests.metrics import value
 from tests.platform_client import PlatformClient
+from tests.scenarios.test_refunds import needs_attention
 from tests.waiting import eventually
 
 Sample = tuple[str, str, tuple[tuple[str, str], ...]]
@@ -71,6 +72,7 @@ async def test_undone_steps_and_waiting_sagas_are_counted_by_their_step(platform
     await platform.provider.will("decline", "capture", failing)
     assert (await buyer.pay(failing)).status_code in (402, 409)
     await grow(stack, counted, before)
+    await eventually(lambda: needs_attention(buyer, booking["id"]), within=60)  # another test's may be what is counted
     await platform.provider.clear_faults(booking["id"])
     await platform.refund_saga((await buyer.refunds(booking["id"]))[0]["id"]).execute_update("operate", "retry")
     await buyer.ends_as(booking["id"], "refunded")
