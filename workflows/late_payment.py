@@ -37,6 +37,7 @@ _WATCHED_FOR = timedelta(days=14)
 """Longer than any payment stays undecided, as far as is known; a later notification starts another workflow."""
 
 _THERE = (LateMoney.THERE, LateMoney.DIFFERS)
+_FIND_BUYER = "look for the buyer's account"
 _AN_HOUR, _A_MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
@@ -81,9 +82,10 @@ class LatePaymentWorkflow(OperatorGate):
         money = await self._decided_money()
         while money in _THERE and await self._waits_for_booking():
             money = await self._decided_money()  # it may have gone back in that time
-        if money in _THERE:
-            self._settlement = await self._settle(is_owed=money is LateMoney.THERE)
-        await self.must("notify the buyer", self._notify_buyer)  # before an operator acts, which may take days
+        settlement = await self._settle(is_owed=money is LateMoney.THERE) if money in _THERE else None
+        self._settlement = settlement or self._settlement
+        # Before an operator acts, which may take days.
+        await self.must("notify the buyer", partial(self._notify_buyer, settlement))
         if money is LateMoney.DIFFERS:
             why = "the provider reported another amount than was owed; all of it has gone back"
             await self.must(RETURN_MONEY, once_known(why), resolve=done_by_hand)
@@ -92,7 +94,7 @@ class LatePaymentWorkflow(OperatorGate):
     async def _settle(self, *, is_owed: bool) -> LateSettlement:
         """The seats again, or equal ones, for a buyer who was too slow; in all other cases the money goes back."""
         before = self._booking
-        if before.status is BookingStatus.EXPIRED and is_owed:
+        if before.status is BookingStatus.EXPIRED and is_owed and not await self._is_buyer_erased():
             sold = await self._sell_after_all()
             if self._booking.status in PAID and (sold or await self._has_paid()):
                 same = self._booking.seats == before.seats
@@ -104,7 +106,6 @@ class LatePaymentWorkflow(OperatorGate):
         """Whether this run has sold the places for this money; the booking may be paid by another payment."""
         with suppress(Aborted, FailureError):
             async with Saga() as saga:
-                await self._check_buyer()
                 await saga.step("hold the seats again", self._reinstate(), undo=self._release)
                 await saga.step("make the attempt the live one", self._take_up(), undo=self._return_money)
                 await self._reservation.commit()  # undone as the hold is: the release gives back held and sold seats
@@ -163,12 +164,14 @@ class LatePaymentWorkflow(OperatorGate):
 
     # Its steps
 
-    async def _check_buyer(self) -> None:
-        if not _is_careful():
-            return
-        user_id, attempts = self._booking.user_id, self._late.policy.compensation_attempts
-        if await provider_step(LatePaymentActivities.is_erased, user_id, "look for the buyer's account", attempts):
-            raise Aborted  # an erased person would pay for tickets that cannot be sent
+    async def _is_buyer_erased(self) -> bool:
+        """Whether the buyer would pay for tickets that cannot be sent; tried until identity answers."""
+
+        async def is_erased() -> bool:
+            user_id, attempts = self._booking.user_id, self._late.policy.compensation_attempts
+            return await provider_step(LatePaymentActivities.is_erased, user_id, _FIND_BUYER, attempts)
+
+        return _is_careful() and await self.must(_FIND_BUYER, is_erased)
 
     async def _reinstate(self) -> None:
         if not await self._reservation.reinstate(self._late.policy.payment_window):
@@ -188,9 +191,9 @@ class LatePaymentWorkflow(OperatorGate):
     async def _void_or_refund(self) -> ProviderRefundState:
         return await self._payment_step(LatePaymentActivities.give_back, "void or refund")
 
-    async def _notify_buyer(self) -> None:
-        seats = () if self._settlement is LateSettlement.RETURNED else self._booking.seats
-        settled = Settled(late=self._late, user_id=self._booking.user_id, settlement=self._settlement, seats=seats)
+    async def _notify_buyer(self, settlement: LateSettlement | None) -> None:
+        seats = () if settlement is LateSettlement.RETURNED else self._booking.seats
+        settled = Settled(late=self._late, user_id=self._booking.user_id, settlement=settlement, seats=seats)
         attempts = self._late.policy.compensation_attempts
         await provider_step(LatePaymentActivities.settle, settled, "notify the buyer", attempts)
 

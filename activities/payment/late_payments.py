@@ -18,6 +18,7 @@ from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import LatePaymentSettled, LateSettlement, PaymentEvent, PaymentRefunded, PaymentVoided
 from domain.payment_gateway import PaymentGateway
 from domain.payments import Intent, IntentState, LatePayment, PaymentRejected, PaymentUnknown, ProviderRefundState
+from domain.problems import Refused
 
 
 class LateMoney(StrEnum):
@@ -93,8 +94,11 @@ class LatePaymentActivities:
 
     @activity.defn
     async def is_erased(self, user_id: UUID) -> bool:
-        """Whether the buyer's account was erased."""
-        return await self._is_erased(user_id)
+        """Whether the buyer's account was erased; tried again while identity gives no proper answer."""
+        try:
+            return await self._is_erased(user_id)
+        except Refused as refused:
+            raise ConnectionError(refused.problem.detail) from refused  # a refusal would be final
 
     @activity.defn
     async def has_paid(self, late: LatePayment) -> bool:

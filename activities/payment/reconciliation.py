@@ -21,6 +21,7 @@ from temporalio import activity
 
 from activities.payment.heartbeats import heartbeating
 from db.payment import reconciliation
+from db.payment.attempts import CLOSED
 from db.payment.reconciliation import Listed, Payment
 from domain.payment_gateway import PaymentGateway
 from domain.payments import Intent, IntentNotFound, ProviderRefundState
@@ -153,11 +154,11 @@ class ReconciliationActivities:
         return _one_of_each_kind(found)
 
     async def _is_being_undone(self, provider: str, payment: Payment, theirs: Intent | None) -> bool:
-        """Whether all that differs is our own pending refund of a payment that is undone, for which there is no row."""
-        if theirs is None or theirs.refunded <= payment.amounts.refunded:
+        """Whether all that differs is our own refund of a payment that is being undone, which has no row yet."""
+        if theirs is None or theirs.refunded <= payment.amounts.refunded or payment.attempt.state in CLOSED:
             return False
         given = await self._gateways[provider].retrieve_refund(theirs.id, key=payment.attempt.key("refund"))
-        if given is None or given.amount is None or given.state is not ProviderRefundState.PENDING:
+        if given is None or given.amount is None or given.state is ProviderRefundState.FAILED:
             return False
         pending = payment.amounts.pending + given.amount.amount
         return compare(payment.amounts.model_copy(update={"pending": pending}), theirs) is None

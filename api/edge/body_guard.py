@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -16,6 +17,7 @@ from api.edge.bounds import SIGNED, Bounds, body_too_large, bounds_of, form_refu
 from api.edge.caller import caller_of
 from api.edge.card_numbers import find_card_number, refusal
 from api.edge.json_body import parsed
+from api.edge.rate_limits import address_of
 from api.http.off_loop import Queue
 from api.http.problems import respond
 from domain.problems import Problem, ProblemType, Refused
@@ -27,31 +29,37 @@ _WAITING: Final = 100  # longer requests
 _SECONDS: Final = 2.0  # that each of them may wait
 _SHORT: Final = 16 * 1024  # bytes of a body that are not counted: what anyone may send to most routes
 _TOGETHER: Final = 32 * 1024 * 1024  # bytes that the rests of all long bodies without a log-in may take at a time
+_SHARES: Final = 8  # into which this is divided: an address has one of them at most
 
 
 class _Room:
     """The memory for long bodies without a log-in: anyone can send them, on many connections, and slowly."""
 
     def __init__(self, size: int) -> None:
-        self._left = size
+        self._size, self._taken = size, 0
+        self._of_address = Counter[str]()
 
     @contextmanager
-    def entered(self) -> Iterator[Callable[[int], bool]]:
+    def entered(self, address: str) -> Iterator[Callable[[int], bool]]:
         """Gives a function that takes bytes until the block ends; False if there are not enough."""
         taken = 0
 
         def take(count: int) -> bool:
             nonlocal taken
-            if count > self._left:
+            if self._taken + count > self._size or self._of_address[address] + count > self._size // _SHARES:
                 return False
-            self._left -= count
             taken += count
+            self._taken += count
+            self._of_address[address] += count
             return True
 
         try:
             yield take
         finally:
-            self._left += taken
+            self._taken -= taken
+            self._of_address[address] -= taken
+            if not self._of_address[address]:
+                del self._of_address[address]
 
 
 class BodyGuard:
@@ -67,7 +75,7 @@ class BodyGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with self._room.entered() as take:
+        with self._room.entered(address_of(scope)) as take:
             await self._serve(scope, receive, send, take)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, take: Callable[[int], bool]) -> None:

@@ -308,7 +308,9 @@ class BoundedProtocol(HttpToolsProtocol):
         _REFUSED.labels(why).inc()
         is_under_way = cycle is not None and not cycle.response_complete
         if is_under_way and (self.pipeline or cycle.response_started or not cycle.more_body):
-            cycle.keep_alive = False  # of a queue it is the last one: then `on_response_complete` ends the connection
+            # If requests are queued, this is the last of them, and not the one being answered: then
+            # `on_response_complete` ends the connection.
+            cycle.keep_alive = False
             self.pipeline.clear()
             return
         status = HTTPStatus.BAD_REQUEST if why is Refusal.MALFORMED else None

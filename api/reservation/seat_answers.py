@@ -1,7 +1,7 @@
 """Keeps the answers about large venues for a moment, so that an event costs a tenth of a core at most.
 
 An answer is kept for ten times as long as it took to make: about a second for 100,000 seats, and not at all for a small
-venue. What is out of date goes when the next answer is made, at the latest behind those that were made before it.
+venue. Each new answer removes outdated ones, the oldest first; one stays until all older ones are outdated, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from api.http.off_loop import off_loop
 Source = TypeVar("Source")
 
 _SHARE: Final = 10  # an answer is kept for so many times the seconds of CPU that it took
-_SHORTEST: Final = 0.05  # seconds: what is kept for less saves nothing, and every tiny event would have an entry
+_SHORTEST: Final = 0.005  # seconds: what is kept for less saves little, and every tiny event would have an entry
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _OVERHEAD: Final = 1024  # bytes of an entry beside its body
 

@@ -40,8 +40,8 @@ async def send(
 ) -> bool:
     """Request a mail with a token to a locked account; False if it is too early for another one.
 
-    Anyone can request mails to another person's address. So the pause doubles with each mail of a day, up to the life
-    of a token: within it the token of the last mail is still valid, and the owner is never without one.
+    Anyone can request mails to another person's address. So the pause doubles with each mail of a day, and is never
+    longer than that day or the life of a token: within it the token of the last mail is still valid.
 
     Earlier tokens stay valid, so that the order in which mails are read does not matter.
 
@@ -74,7 +74,7 @@ async def _is_too_early(connection: AsyncConnection, user_id: UUID, purpose: Pur
         row.user_id == user_id, row.purpose == purpose, row.created_at > func.now() - _COUNTED
     )
     count, since_last = (await connection.execute(of_today)).one()
-    return count > 0 and since_last < min(_FIRST_PAUSE * 2 ** (count - 1), _LIFETIMES[purpose])
+    return count > 0 and since_last < min(_FIRST_PAUSE * 2 ** min(count - 1, 12), _LIFETIMES[purpose])
 
 
 async def to_mail(connection: AsyncConnection, vault: Vault, user_id: UUID, token_id: UUID) -> str | None:

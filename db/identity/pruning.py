@@ -1,8 +1,8 @@
 """Deletes sessions and grants that ended some time ago, with their refresh tokens; the audit log keeps its entries.
 
-Of those that go on it deletes expired tokens that were used. A second use of a token shows a theft for as long as the
-token could be valid; after that it is refused as an unknown one is. An expired token that was not used was the newest
-one: its session or grant cannot go on, and is ended.
+Of those that go on it deletes expired tokens that were used. Until a token expires, a second use of it is a sign of
+theft and ends the session or grant; after that it is only refused, as an unknown one is. An expired token that was not
+used was the newest one: its session or grant cannot go on, and is ended.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _EXPIRED: Final = "now() - interval '1 hour'"
 _STATEMENTS: Final = tuple(
     text(statement.format(families=families, tokens=tokens, ended=_ENDED, expired=_EXPIRED, most=_MOST))
     for families, tokens in (("sessions", "refresh_tokens"), ("refresh_families", "family_tokens"))
-    for statement in (_ABANDONED, _EXPIRED_TOKENS, _TOKENS, _FAMILIES)
+    for statement in (_EXPIRED_TOKENS, _TOKENS, _FAMILIES, _ABANDONED)
 )
 
 

@@ -377,7 +377,11 @@ async def prune(connection: AsyncConnection, provider: str, age: timedelta, limi
 
 
 async def days_due(connection: AsyncConnection, provider: str, until: date, at_most: int) -> list[date]:
-    """The days up to `until` that were not reconciled after their end, oldest first, within a limit."""
+    """The days up to `until` that were not reconciled after their end, within a limit.
+
+    The newest comes first: a day that cannot be reconciled, and takes hours to find that out, keeps older ones waiting
+    at most.
+    """
     done = await connection.execute(
         text(
             f"""
@@ -388,4 +392,4 @@ async def days_due(connection: AsyncConnection, provider: str, until: date, at_m
     )
     known = set(done.scalars())
     days = [until - timedelta(days=back) for back in range(at_most)]
-    return sorted(day for day in days if day not in known)
+    return [day for day in days if day not in known]

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from joserfc.jwk import OKPKey
 
 from api.app import create_app
@@ -31,6 +32,12 @@ class Door(NamedTuple):
 
     http: httpx2.AsyncClient
     tokens: AccessTokens
+    app: FastAPI
+
+    def from_address(self, address: str) -> httpx2.AsyncClient:
+        """A client with another address."""
+        transport = httpx2.ASGITransport(self.app, raise_app_exceptions=False, client=(address, 1))
+        return httpx2.AsyncClient(transport=transport, base_url="http://api")
 
     def headers(self, role: str | None, kind: str = JSON) -> dict[str, str]:
         """Of a caller with this role; None for one without a log-in."""
@@ -49,7 +56,7 @@ async def door() -> AsyncIterator[Door]:
     app.state.tokens.ring = KeyRing((public,), key)
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://api") as opened:
-        yield Door(opened, app.state.tokens)
+        yield Door(opened, app.state.tokens, app)
 
 
 SIZES = [
@@ -82,18 +89,21 @@ async def test_long_bodies_without_a_log_in_have_a_bound_together(door: Door) ->
 
     async def slowly() -> AsyncIterator[bytes]:
         nonlocal arrived
-        yield b" " * 500 * KIB
+        yield b" " * 508 * KIB
         arrived += 1
         await may_end.wait()
         yield b" "
 
-    async def send(kib: int, role: str | None = None) -> str:
+    async def send(kib: int, role: str | None = None, caller: httpx2.AsyncClient = door.http) -> str:
         path, given = "/v1/profile" if role else "/v1/webhooks/none", door.headers(role)
-        return problem(await door.http.post(path, content=b" " * kib * KIB, headers=given))
+        return problem(await caller.post(path, content=b" " * kib * KIB, headers=given))
 
-    slow = [asyncio.create_task(door.http.post("/v1/webhooks/none", content=slowly())) for _ in range(65)]
+    others = [door.from_address(f"203.0.113.{number}") for number in range(8)]
+    slow = [asyncio.create_task(each.post("/v1/webhooks/none", content=slowly())) for each in others for _ in range(8)]
     await eventually(lambda: arrived == len(slow))
-    assert await send(300) == "unavailable"
+    assert await send(200, caller=others[0]) == "unavailable", "it has its share"
+    assert await send(200) == "not-found", "another address finds room"
+    assert await send(300) == "unavailable", "until too little is left"
     assert await send(16) == "not-found", "what is short needs no room"
     assert await send(64, "customer") == "not-found", "nor does a caller who is known"
     may_end.set()

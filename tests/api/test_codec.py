@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from hashlib import sha256
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from temporalio.api.common.v1 import Payload
 
 from api.identity.context import open_vault
 from config.settings import Settings
+from domain.card_numbers import has_card_number
 from temporal.encryption import data_converter
 from tests.api.conftest import ByToken, Join
 from tests.api.people import problem
@@ -72,7 +74,7 @@ async def test_who_has_read_what_is_written_down(
     [(wrapped,)] = superuser.execute("SELECT wrapped FROM user_keys WHERE user_id = %s", [reader.id]).fetchall()
     read = json.loads(open_vault(settings).unwrap(UUID(reader.id), wrapped).open("origin", origin))["typed"]
     assert object_ == "payloads/2"
-    assert read.split() == [sha256(base64.b64decode(each["data"])).hexdigest()[:12] for each in payloads]
+    assert read.split() == ["x" + sha256(base64.b64decode(each["data"])).hexdigest()[:12] for each in payloads]
 
 
 async def test_a_call_with_as_many_payloads_as_are_allowed_is_written_down(
@@ -81,6 +83,18 @@ async def test_a_call_with_as_many_payloads_as_are_allowed_is_written_down(
     body = {"payloads": [{"data": "YQ=="}] * 1000}
     answer = await client.post(DECODE, json=body, headers=by_token("support").headers)
     assert (answer.status_code, len(answer.json()["payloads"])) == (200, 1000), answer.text
+
+
+async def test_digests_that_look_like_a_cards_number_together_are_written_down(
+    client: httpx2.AsyncClient, by_token: ByToken
+) -> None:
+    def digest(number: int) -> str:
+        return sha256(str(number).encode()).hexdigest()[:12]
+
+    first = next(number for number in count() if has_card_number(f"{digest(number)} {digest(number + 1)}"))
+    body = {"payloads": [{"data": base64.b64encode(str(first + more).encode()).decode()} for more in (0, 1)]}
+    answer = await client.post(DECODE, json=body, headers=by_token("support").headers)
+    assert answer.status_code == 200, answer.text
 
 
 async def test_what_cannot_be_opened_is_refused(client: httpx2.AsyncClient, by_token: ByToken) -> None:

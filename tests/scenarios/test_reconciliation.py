@@ -336,12 +336,12 @@ async def test_a_fetch_with_a_killed_worker_continues_at_its_page(
 async def test_a_day_is_due_until_it_was_reconciled_after_its_end(harness: ReconciliationHarness) -> None:
     yesterday = today() - timedelta(days=1)
     due = await step(harness.steps.days_due, DaysDue(provider="stripe", until=yesterday))
-    assert due[-1] == yesterday
+    assert due[0] == yesterday
     assert len(due) == 14
     await step(harness.steps.find_differences, ReconcileDay(provider="stripe", day=yesterday))
-    assert await step(harness.steps.days_due, DaysDue(provider="stripe", until=yesterday)) == due[:-1]
+    assert await step(harness.steps.days_due, DaysDue(provider="stripe", until=yesterday)) == due[1:]
     await step(harness.steps.find_differences, ReconcileDay(provider="stripe", day=today()))  # it has not ended yet
-    assert await step(harness.steps.days_due, DaysDue(provider="stripe", until=today())) == [*due[1:-1], today()]
+    assert await step(harness.steps.days_due, DaysDue(provider="stripe", until=today())) == [today(), *due[1:-1]]
 
 
 @pytest.mark.parametrize("harness", sample(["iyzico", "payu"], 1, of="the other provider"), indirect=True)

@@ -24,11 +24,17 @@ __all__ = ["skipping"]
 
 
 class CancelledBooking:
-    """The activities for a cancelled booking, whose money arrives, with a message, while its workflow ends."""
+    """The activities for a cancelled booking, about whose payment a message comes while its workflow ends.
 
-    def __init__(self, client: Client) -> None:
+    Args:
+        client: Of the server that runs the workflow.
+        money: What the provider says at first.
+        news: What it says from the message on.
+    """
+
+    def __init__(self, client: Client, money: LateMoney, news: LateMoney) -> None:
         self._client = client
-        self._money = LateMoney.NONE
+        self._money, self._news = money, news
         self.settled: list[LateSettlement | None] = []
 
     @activity.defn
@@ -51,13 +57,12 @@ class CancelledBooking:
     async def settle(self, settled: Settled) -> None:
         self.settled.append(settled.settlement)
         if len(self.settled) == 1:
-            self._money = LateMoney.THERE
+            self._money = self._news
             running = self._client.get_workflow_handle(activity.info().workflow_id or "")
             await running.signal("provider_has_news")
 
 
-async def test_money_that_comes_while_its_workflow_ends_goes_back(skipping: WorkflowEnvironment) -> None:
-    booking = CancelledBooking(skipping.client)
+async def ended(skipping: WorkflowEnvironment, booking: CancelledBooking) -> LateSettlement | None:
     late = LatePayment(provider="stripe", intent_id="pi_1", booking_id=uuid4())
     async with (
         Worker(skipping.client, task_queue=queues.PAYMENT, activities=methods_of(booking)),
@@ -69,8 +74,18 @@ async def test_money_that_comes_while_its_workflow_ends_goes_back(skipping: Work
             workflow_runner=WORKFLOW_RUNNER,
         ),
     ):
-        outcome = await skipping.client.execute_workflow(
+        return await skipping.client.execute_workflow(
             LatePaymentWorkflow.run, late, id="late-payment-pi_1", task_queue=queues.RESERVATION
         )
-    assert outcome is LateSettlement.RETURNED
+
+
+async def test_money_that_comes_while_its_workflow_ends_goes_back(skipping: WorkflowEnvironment) -> None:
+    booking = CancelledBooking(skipping.client, LateMoney.NONE, LateMoney.THERE)
+    assert await ended(skipping, booking) is LateSettlement.RETURNED
     assert booking.settled == [None, LateSettlement.RETURNED]
+
+
+async def test_a_buyer_is_informed_once_whatever_the_provider_repeats(skipping: WorkflowEnvironment) -> None:
+    booking = CancelledBooking(skipping.client, LateMoney.THERE, LateMoney.NONE)
+    assert await ended(skipping, booking) is LateSettlement.RETURNED
+    assert booking.settled == [LateSettlement.RETURNED, None]

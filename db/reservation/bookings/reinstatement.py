@@ -46,12 +46,12 @@ async def reinstate(connection: AsyncConnection, booking: Booking, seats: Sequen
 
 
 async def _has_booked_again(connection: AsyncConnection, booking: Booking) -> bool:
-    """Whether the buyer has helped themselves since: they would pay twice for what they wanted once."""
+    """Whether the buyer has paid, and keeps, a later booking: they would pay twice for what they wanted once."""
     later = select(BookingRow.id).where(
         BookingRow.user_id == booking.user_id,
         BookingRow.created_at > select(BookingRow.created_at).where(BookingRow.id == booking.id).scalar_subquery(),
         BookingRow.event_id == booking.event_id,
-        BookingRow.status.in_(PAID),
+        BookingRow.status.in_(PAID - {BookingStatus.REFUNDED}),
     )
     return await connection.scalar(later.limit(1)) is not None
 

@@ -7,8 +7,10 @@ down_revision = "0008"
 
 # `db/identity/pruning.py` finds by these what has expired.
 PRUNING = """
-CREATE INDEX refresh_tokens_by_expiry ON refresh_tokens (expires_at);
-CREATE INDEX family_tokens_by_expiry ON family_tokens (expires_at);
+CREATE INDEX refresh_tokens_used ON refresh_tokens (expires_at) WHERE used_at IS NOT NULL;
+CREATE INDEX refresh_tokens_unused ON refresh_tokens (expires_at) WHERE used_at IS NULL;
+CREATE INDEX family_tokens_used ON family_tokens (expires_at) WHERE used_at IS NOT NULL;
+CREATE INDEX family_tokens_unused ON family_tokens (expires_at) WHERE used_at IS NULL;
 """
 
 
