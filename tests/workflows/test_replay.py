@@ -51,6 +51,8 @@ def test_there_are_histories_of_every_way_a_booking_ends() -> None:
 def test_there_are_histories_of_late_payments() -> None:
     assert set(HISTORIES) >= {
         "late-payment-gets-its-seats", "late-payment-goes-back", "late-payment-goes-back-after-a-pending-refund",
+        "late-payment-gets-its-seats-for-its-own-money", "late-payment-goes-back-for-its-own-money",
+        "late-payment-goes-back-after-a-pending-refund-for-its-own-money",
     }  # fmt: skip
 
 
