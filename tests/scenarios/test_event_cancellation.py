@@ -27,7 +27,7 @@ from tests.waiting import eventually
 from workflows.event_cancellation import CancelEvent
 from workflows.ids import event_cancellation_workflow_id
 
-PAID, IN_FLIGHT, FAILING = (1900, 100, 100) if FULL else (40, 6, 3)  # 20 are refunded at a time
+PAID, IN_FLIGHT, FAILING = (1900, 100, 100) if FULL else (60, 6, 3)  # 20 are refunded at a time
 BOUGHT = 60 if FULL else 10  # by living through their sagas; the others are written down as such sagas leave them
 PATIENCE = 1800 if FULL else 120
 PRICE = 3000
