@@ -127,6 +127,10 @@ class OfExchange(BaseModel):
     exchange_id: UUID
 
 
+_UNDECIDED = (IntentState.ACTION_REQUIRED, IntentState.PROCESSING)
+_WITH_MONEY = (AttemptState.AUTHORIZED, AttemptState.CAPTURED)
+
+
 class _VoidRefused(PaymentUnknown):
     """The provider does not void the intent as it stands; the refusal is kept under its key, which is spent by that."""
 
@@ -187,7 +191,7 @@ class PaymentActivities:
                 raise
 
     async def _authorize(self, order: Authorize, attempt: Attempt) -> Authorization:
-        gateway = self._gateways[attempt.provider]
+        gateway, intent = self._gateways[attempt.provider], None
         if attempt.intent_id is None:
             buyer = await self._open_buyer(order.buyer) if order.buyer else UNKNOWN
             key = attempt.key("create")
@@ -199,7 +203,8 @@ class PaymentActivities:
                 await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
                 return _rejected(attempt, rejected)
             attempt = await self._note_intent(attempt, intent)
-        else:
+        assert attempt.intent_id
+        if intent is None or intent.id != attempt.intent_id:
             intent = await gateway.retrieve(attempt.intent_id)
         check_payment(attempt, intent, "authorize")
         method = order.payment_method
@@ -281,6 +286,8 @@ class PaymentActivities:
                 refusal = refused.code
             else:
                 refusal = f"intent_{intent.state}"
+            if intent.state in _UNDECIDED:
+                raise PaymentUnknown(f"the intent is {intent.state} after its capture was asked for")
             if intent.state is not IntentState.CAPTURED:
                 return refusal
             check_payment(attempt, intent, "capture")
@@ -326,6 +333,8 @@ class PaymentActivities:
             return
         gateway = self._gateways[attempt.provider]
         intent = await gateway.retrieve(attempt.intent_id)
+        if intent.state is IntentState.ACTION_REQUIRED and attempt.state in _WITH_MONEY:
+            raise PaymentUnknown("the provider does not know of money that it has reserved or taken")
         if intent.state is not IntentState.CAPTURED:
             await self._void(attempt, intent)
             return
@@ -349,8 +358,7 @@ class PaymentActivities:
             if not await self._is_undecided(attempt, intent.id):
                 raise
             # The provider can neither take it back nor says what becomes of it: seats are not kept for that.
-            async with self._engine.begin() as connection:
-                await attempts.reach(connection, attempt, AttemptState.LEFT, None)
+            await self._close(attempt, AttemptState.LEFT, None)
             return
         await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
 
@@ -365,11 +373,15 @@ class PaymentActivities:
 
     async def _is_undecided(self, attempt: Attempt, intent_id: str) -> bool:
         intent = await self._gateways[attempt.provider].retrieve(intent_id)
-        return intent.state in (IntentState.ACTION_REQUIRED, IntentState.PROCESSING)
+        return intent.state in _UNDECIDED
 
     async def _note_intent(self, attempt: Attempt, intent: Intent) -> Attempt:
+        """The attempt with its intent: another one, if another worker was faster."""
         async with autocommit(self._engine) as connection:
             noted = await attempts.note_intent(connection, attempt, intent.id, intent.action_url)
+            if noted is None:
+                live = await attempts.live(connection, attempt.booking_id, attempt.exchange_id)
+                noted = live if live and live.number == attempt.number else None
         if noted is None:
             raise ApplicationError("the attempt has been closed since", type="StaleStep", non_retryable=True)
         return noted
@@ -378,9 +390,14 @@ class PaymentActivities:
         async with self._engine.begin() as connection:
             await attempts.reach(connection, attempt, state, event(**attempt.facts()) if event else None)
 
-    async def _close(self, attempt: Attempt, state: AttemptState, event: PaymentEvent) -> None:
+    async def _close(self, attempt: Attempt, state: AttemptState, event: PaymentEvent | None) -> None:
+        """Close the attempt; it may be closed already, but not stay open."""
         async with self._engine.begin() as connection:
-            await attempts.reach(connection, attempt, state, event)
+            if await attempts.reach(connection, attempt, state, event):
+                return
+            live = await attempts.live(connection, attempt.booking_id, attempt.exchange_id)
+        if live and live.number == attempt.number:
+            raise PaymentUnknown(f"the attempt is {live.state}, and cannot become {state}")
 
     async def _mint_if_spent(self, attempt: Attempt, unknown: PaymentUnknown) -> None:
         if unknown.replayed:

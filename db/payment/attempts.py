@@ -193,7 +193,10 @@ _IN_TIME = text("SELECT :deadline > now()")
 async def note_intent(
     connection: AsyncConnection, attempt: Attempt, intent_id: str, action_url: str | None = None
 ) -> Attempt | None:
-    """Store the provider's id before any money moves; None if the attempt is closed."""
+    """Store the provider's id before any money moves; None if the attempt is closed, or has another id by now.
+
+    A worker that was left behind must not replace the id: the buyer may be on the page of the one that is stored.
+    """
     return await _change(connection, attempt, _NOTE_INTENT, noted_intent=intent_id, noted_url=action_url)
 
 
@@ -246,7 +249,10 @@ def _changing(values: dict[str, Any], *conditions: ColumnElement[bool]) -> Retur
     return update(AttemptRow).where(*_IS_OPEN, same, *conditions).values(values).returning(AttemptRow)
 
 
-_NOTE_INTENT = _changing({"intent_id": bindparam("noted_intent"), "action_url": bindparam("noted_url")})
+_NOTE_INTENT = _changing(
+    {"intent_id": bindparam("noted_intent"), "action_url": bindparam("noted_url")},
+    or_(AttemptRow.intent_id.is_(None), AttemptRow.intent_id == bindparam("noted_intent")),
+)
 
 
 async def _change(

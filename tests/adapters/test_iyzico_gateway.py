@@ -388,6 +388,7 @@ async def test_a_provider_that_is_down_is_unknown(booking_id: UUID) -> None:
         '{"status": "failure", "errorCode": 50000, "errorMessage": "Request Limit Exceeded", "locale": "en"}',
         "[]",
         "<html>gateway timeout</html>",
+        '{"message": "Forbidden"}',
     ],
 )
 async def test_an_answer_that_is_not_signed_or_no_answer_at_all_is_not_believed(answer: str) -> None:

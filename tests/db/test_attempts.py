@@ -116,6 +116,17 @@ async def test_an_attempt_moves_forward_and_no_late_worker_moves_it_back_or_misr
             assert (now, told) == before
 
 
+async def test_the_intent_of_an_attempt_is_not_replaced(payment: AsyncEngine) -> None:
+    attempt, first, other = await opened(payment), f"pi_{uuid4().hex}", f"pi_{uuid4().hex}"
+    async with payment.begin() as connection:
+        for _ in range(2):
+            assert await attempts.note_intent(connection, attempt, first)
+        assert await attempts.note_intent(connection, attempt, other) is None
+        live = await attempts.live(connection, attempt.booking_id)
+    assert live
+    assert live.intent_id == first
+
+
 async def test_an_attempt_that_was_left_can_be_taken_up_unless_another_lives(payment: AsyncEngine) -> None:
     attempt = await opened(payment)
     async with payment.begin() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -17,6 +18,7 @@ from adapters.payment.iyzico.gateway import IyzicoGateway
 from config.settings import Settings
 from db.engine import open_engine
 from domain.money import Money
+from domain.payments import Intent, IntentState
 from tests.iyzico_buyer import APPROVED, pay_with
 from tests.platform_client import PlatformClient
 from tests.provider_settings import iyzico_settings
@@ -34,8 +36,8 @@ def faults(*, of: str) -> list[str]:
 class Checkout:
     """One booking's payment, step by step."""
 
-    def __init__(self, activities: PaymentActivities, platform: PlatformClient) -> None:
-        self.activities = activities
+    def __init__(self, activities: PaymentActivities, gateway: IyzicoGateway, platform: PlatformClient) -> None:
+        self.activities, self.gateway = activities, gateway
         self.booking = uuid4()
         self._provider = platform.provider
 
@@ -81,7 +83,7 @@ async def checkout(platform: PlatformClient, settings: Settings) -> AsyncIterato
         total_seconds=30,  # nothing here repeats a step that a busy machine delays
     )
     engine = open_engine(settings.database_url("payment"), serves_callers=False)
-    yield Checkout(PaymentActivities(engine, {IYZICO.name: gateway}), platform)
+    yield Checkout(PaymentActivities(engine, {IYZICO.name: gateway}), gateway, platform)
     await gateway.close()
     await engine.dispose()
 
@@ -93,6 +95,57 @@ async def test_a_repeated_step_returns_the_same_page_and_opens_no_second_form(ch
     assert await checkout.money() == (1, 0, 0, 0)
     await asyncio.to_thread(pay_with, first.action_url, APPROVED)
     await checkout.return_money()
+
+
+async def test_a_worker_that_was_left_behind_does_not_replace_the_page_of_the_buyer(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, may_go_on, create = asyncio.Event(), asyncio.Event(), checkout.gateway.create
+
+    async def standing_still(*args: Any, **options: Any) -> Intent:
+        intent = await create(*args, **options)
+        made.set()
+        await may_go_on.wait()
+        return intent
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkout.gateway, "create", standing_still)
+        left_behind = asyncio.create_task(checkout.authorize())
+        await made.wait()
+    page = (await checkout.authorize()).action_url
+    may_go_on.set()
+    assert (await left_behind).action_url == page
+    await asyncio.to_thread(pay_with, str(page), APPROVED)
+    assert (await checkout.authorize()).result is AuthorizationResult.AUTHORIZED
+    assert await checkout.money() == (2, 0, 0, 5000)
+    await checkout.return_money()
+    assert await checkout.money() == (2, 0, 0, 0)
+
+
+async def test_money_that_is_known_is_not_given_up_when_the_provider_denies_it(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unpaid(intent_id: str) -> Intent:
+        return Intent(id=intent_id, state=IntentState.ACTION_REQUIRED)
+
+    await checkout.authorized()
+    await checkout.will("timeout_after", "capture")
+    with pytest.raises(ApplicationError):
+        await checkout.capture()
+    with monkeypatch.context() as patched:
+        patched.setattr(checkout.gateway, "retrieve", unpaid)
+        with pytest.raises(ApplicationError, match="action_required"):
+            await checkout.capture()
+        with pytest.raises(ApplicationError, match="does not know"):
+            await checkout.return_money()
+    assert await checkout.capture() is None
+    assert await checkout.money() == (1, 5000, 0, 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(checkout.gateway, "retrieve", unpaid)
+        with pytest.raises(ApplicationError, match="does not know"):
+            await checkout.return_money()
+    await checkout.return_money()
+    assert await checkout.money() == (1, 5000, 5000, 0)
 
 
 async def test_a_form_with_a_lost_response_is_replaced_and_never_paid(checkout: Checkout) -> None:

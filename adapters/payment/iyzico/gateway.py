@@ -220,8 +220,8 @@ class IyzicoGateway:
             return await self._report(token, str(answer["paymentId"]))
         if status is None:
             # iyzico documents no code for a form that is not paid: it is any that names no wrong call and no fault
-            # of iyzico.
-            if code_of(answer) in SYSTEM_ERRORS | WRONG_CALLS:
+            # of iyzico. An answer without a code is not iyzico's, but that of a server in between.
+            if code_of(answer) in SYSTEM_ERRORS | WRONG_CALLS | {""}:
                 raise refusal(answer)
             return Intent(id=token, state=IntentState.ACTION_REQUIRED)
         visit_over = status == "FAILURE" and answer.get("mdStatus") is not None
