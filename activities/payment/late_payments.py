@@ -12,7 +12,7 @@ from temporalio import activity
 
 from activities.payment.amounts import alarm, is_owed
 from activities.payment.conversations import conversation
-from activities.payment.payments import refund_rest
+from activities.payment.remaining_money import refund_rest
 from db.payment import late_payments
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import LatePaymentSettled, LateSettlement, PaymentEvent, PaymentRefunded, PaymentVoided

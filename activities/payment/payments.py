@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.payment.amounts import alarm, check_payment
+from activities.payment.amounts import check_payment
 from activities.payment.conversations import conversation
+from activities.payment.remaining_money import refund_rest
 from db.engine import autocommit
 from db.payment import attempts, late_payments
 from db.payment.attempts import CLOSED, Attempt, AttemptState
@@ -39,29 +40,8 @@ from domain.payments import (
     PaymentDeclined,
     PaymentRejected,
     PaymentUnknown,
-    ProviderRefund,
     ProviderRefundState,
 )
-
-
-async def refund_rest(gateway: PaymentGateway, intent: Intent, attempt: Attempt, *, key: str) -> ProviderRefund | None:
-    """Refund the captured money that is left, once under this key; returns the refund, or None if nothing was left.
-
-    Raises:
-        ApplicationError: The refund has succeeded, and the provider keeps a part of the money all the same.
-    """
-    given = await gateway.retrieve_refund(intent.id, key=key)
-    # In the currency that was taken, which may not be the one that was owed.
-    currency = intent.amount.currency if intent.amount else attempt.amount.currency
-    rest = Money(amount=intent.captured - intent.refunded, currency=currency)
-    if given is None and rest.amount:
-        await gateway.refund(intent.id, rest, key=key)
-        given = await gateway.retrieve_refund(intent.id, key=key)
-    if given and given.state is ProviderRefundState.SUCCEEDED:
-        now = await gateway.retrieve(intent.id)
-        if now.captured != now.refunded:
-            raise alarm(attempt, now, "refund")
-    return given
 
 
 class AuthorizationResult(StrEnum):
