@@ -8,17 +8,18 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 
-def _not_blank(secret: SecretStr) -> SecretStr:
-    if not secret.get_secret_value().strip():
+def _stripped(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value().strip()  # people write a space after a comma, and files end with a line break
+    if not text:
         raise ValueError("must not be blank")
-    return secret
+    return SecretStr(text)
 
 
 def _split(value: object) -> object:
     return value.split(",") if isinstance(value, str) else value
 
 
-Secret = Annotated[SecretStr, AfterValidator(_not_blank)]
+Secret = Annotated[SecretStr, AfterValidator(_stripped)]
 RotatedSecrets = Annotated[tuple[Secret, ...], BeforeValidator(_split)]
 """Secrets with a comma between them: one, or two while one is being replaced."""
 
@@ -70,7 +71,8 @@ def read(
     named = {field: variables.get(f"{provider}_{field}") for field in model.model_fields}
     values = {field: secret.get_secret_value() for field, secret in named.items() if secret is not None}
     secrets = {field for field, info in model.model_fields.items() if "SecretStr" in str(info.annotation)}
-    if known := [field for field in secrets & values.keys() if not set(values[field].split(",")).isdisjoint(published)]:
+    given = {field: {each.strip() for each in values[field].split(",")} for field in secrets & values.keys()}
+    if known := [field for field, each in given.items() if not each.isdisjoint(published)]:
         names = ", ".join(f"SEATWRIGHT_{provider}_{field}".upper() for field in sorted(known))
         raise ValueError(f"{names}: everyone knows the secrets of development mode; use your own")
     try:

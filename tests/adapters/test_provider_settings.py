@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import SecretStr
 
@@ -15,7 +16,9 @@ from adapters.payment.registry import (
     total_calls_per_second,
 )
 from config.settings import Settings
+from sandbox.payu.messages import signature as payu_signature
 from tests.provider_settings import given, provider_secrets, secrets_of, webhook_secret
+from tests.webhooks import message, signature
 
 SANDBOX = "http://127.0.0.1:8900"
 Read = Callable[[Mapping[str, SecretStr], str | None], Mapping[str, Any]]
@@ -66,6 +69,27 @@ def test_none_of_several_secrets_of_a_provider_is_blank(name: str, several: str)
     with pytest.raises(ValueError, match=f"SEATWRIGHT_{name.upper()}"):
         open_webhook_verifiers(with_secrets("serve", **{name: several}), None)
     assert open_webhook_verifiers(with_secrets("serve", **{name: "new,old"}), None)
+
+
+@pytest.mark.parametrize("two", ["new,old", "new, old", " new ,\told\n"])
+def test_spaces_around_a_comma_are_no_part_of_a_secret(two: str) -> None:
+    verifiers = open_webhook_verifiers(with_secrets("serve", **dict.fromkeys(ROTATED, two)), None)
+    of_payu = orjson.dumps({"order": {"orderId": "O1", "extOrderId": "b:create:1", "status": "COMPLETED"}})
+    of_stripe = message("pi_1")
+    for secret in ("new", "old"):
+        headers = {name.lower(): text for name, text in signature(of_stripe, secret).items()}
+        assert verifiers["stripe"].verify(of_stripe, headers)
+        assert verifiers["payu"].verify(of_payu, {"openpayu-signature": payu_signature(of_payu, secret)})
+
+
+@pytest.mark.parametrize("space", ["", " ", "\n"])
+@pytest.mark.parametrize(("verb", "name"), SECRETS)
+def test_a_secret_that_everyone_knows_is_refused_with_spaces_around_it(verb: str, name: str, space: str) -> None:
+    provider, _, field = name.partition("_")
+    published = ADAPTERS[provider].development[field]
+    several = f"own,{space}{published}" if name in ROTATED else f"{space}{published}"
+    with pytest.raises(ValueError, match=f"SEATWRIGHT_{name.upper()}: everyone knows"):
+        READ[verb](with_secrets(verb, **{name: several}), None)
 
 
 def test_settings_keep_their_secrets_to_themselves() -> None:
