@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.payment.late_payments import LateMoney, LatePaymentActivities, Settled
+    from activities.payment.late_payments import REFUND_REFUSED, LateMoney, LatePaymentActivities, Settled
     from activities.reservation.exchanges import ExchangeActivities
     from domain.bookings import PAID, UNFINISHED, Booking, BookingStatus
     from domain.domain_events import LateSettlement
@@ -25,18 +25,22 @@ with workflow.unsafe.imports_passed_through():
         ISSUE_TICKETS,
         RELEASE_SEATS,
         RETURN_MONEY,
+        NeedsOperator,
         OperatorGate,
         done_by_hand,
         once_known,
     )
     from workflows.support.payment_steps import PaymentSteps
-    from workflows.support.polling import poll
-    from workflows.support.steps import Activity, Result, local_step, provider_step
+    from workflows.support.polling import FIRST_PAUSE, doubling, poll
+    from workflows.support.steps import Activity, Result, failed_as, local_step, provider_step
 
 _WATCHED_FOR = timedelta(days=14)
 """Longer than any payment stays undecided, as far as is known; a later notification starts another workflow."""
 
 _THERE = (LateMoney.THERE, LateMoney.DIFFERS)
+_REFUNDS = 3
+"""So many in a row may fail; a card that is closed takes none."""
+
 _FIND_BUYER = "look for the buyer's account"
 _AN_HOUR, _A_MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
@@ -185,11 +189,27 @@ class LatePaymentWorkflow(OperatorGate):
 
     async def _give_money_back(self) -> ProviderRefundState | None:
         """None while it is pending, for then it has not gone back."""
-        state = await self.must("give the money back", self._void_or_refund)
+        state = await self.must("give the money back", self._void_or_refund, resolve=_by_hand)
         return None if state is ProviderRefundState.PENDING else state
 
     async def _void_or_refund(self) -> ProviderRefundState:
-        return await self._payment_step(LatePaymentActivities.give_back, "void or refund")
+        """Void, or refund by some tries.
+
+        Raises:
+            NeedsOperator: The provider refuses again and again; only a person can end that.
+            FailureError: The provider cannot be reached.
+        """
+        pauses, tries_left = doubling(FIRST_PAUSE, _A_MINUTE), _REFUNDS
+        while True:
+            try:
+                return await self._payment_step(LatePaymentActivities.give_back, "void or refund")
+            except FailureError as error:
+                if not failed_as(REFUND_REFUSED, error):
+                    raise
+                tries_left -= 1
+                if not tries_left:
+                    raise NeedsOperator(str(error.cause or error)) from error
+            await workflow.sleep(next(pauses))
 
     async def _notify_buyer(self, settlement: LateSettlement | None) -> None:
         seats = () if settlement is LateSettlement.RETURNED else self._booking.seats
@@ -230,6 +250,11 @@ class LatePaymentWorkflow(OperatorGate):
 
     async def _payment_step(self, activity: Activity[LatePayment, Result], summary: str) -> Result:
         return await provider_step(activity, self._late, summary, self._late.policy.compensation_attempts)
+
+
+async def _by_hand() -> ProviderRefundState:
+    """What takes the place of the refund where an operator has given the money back."""
+    return ProviderRefundState.SUCCEEDED
 
 
 def _is_careful() -> bool:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.payment.amounts import alarm, is_owed
 from activities.payment.conversations import conversation
-from activities.payment.remaining_money import refund_rest
+from activities.payment.remaining_money import RefundRefused, refund_rest
 from db.payment import late_payments
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import LatePaymentSettled, LateSettlement, PaymentEvent, PaymentRefunded, PaymentVoided
 from domain.payment_gateway import PaymentGateway
 from domain.payments import Intent, IntentState, LatePayment, PaymentRejected, PaymentUnknown, ProviderRefundState
 from domain.problems import Refused
+
+REFUND_REFUSED: Final = "RefundRefused"
+"""The type of the error of `give_back` where a refund has failed for good; the next one has a key of its own."""
 
 
 class LateMoney(StrEnum):
@@ -119,6 +124,9 @@ class LatePaymentActivities:
 
         Returns:
             PENDING while the provider may still fail to give the money back; else SUCCEEDED.
+
+        Raises:
+            ApplicationError: The provider refuses the refund (`REFUND_REFUSED`).
         """
         async with conversation():
             attempt = await self._find(late)
@@ -126,6 +134,9 @@ class LatePaymentActivities:
                 return ProviderRefundState.SUCCEEDED
             try:
                 return await self._give_back(attempt, late.intent_id)
+            except RefundRefused as refused:
+                await self._mint(attempt)
+                raise ApplicationError(str(refused), type=REFUND_REFUSED, non_retryable=True) from refused
             except (PaymentUnknown, PaymentRejected) as failure:
                 # A refusal is saved under its key like any answer, and the intent may be elsewhere at the next try.
                 if isinstance(failure, PaymentRejected) or failure.replayed:
@@ -138,7 +149,7 @@ class LatePaymentActivities:
         if intent.state is IntentState.CAPTURED:
             given = await refund_rest(gateway, intent, attempt, key=attempt.key("late-refund"))
             if given and given.state is ProviderRefundState.FAILED:
-                raise PaymentUnknown(f"the refund failed: {given.code}", replayed=True)
+                raise RefundRefused(given.code or "the provider does not say why")
             if given and given.state is ProviderRefundState.PENDING:
                 return given.state
             await self._close(attempt, AttemptState.REFUNDED, PaymentRefunded(**attempt.facts()))

@@ -16,11 +16,19 @@ from domain.payments import (
 )
 
 
+class RefundRefused(PaymentUnknown):
+    """The provider has refused the refund under this key, which is spent by that."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the refund was refused: {why}", replayed=True)
+
+
 async def refund_rest(gateway: PaymentGateway, intent: Intent, attempt: Attempt, *, key: str) -> ProviderRefund | None:
     """Refund the captured money that is left, once under this key; returns the refund, or None if nothing was left.
 
     Raises:
-        PaymentUnknown: The outcome is unknown; or the refund was refused, and then the key is spent (`replayed`).
+        PaymentUnknown: The outcome is unknown.
+        RefundRefused: There is no refund under this key, and there will be none.
         ApplicationError: The refund has succeeded, and the provider keeps a part of the money all the same.
     """
     given = await gateway.retrieve_refund(intent.id, key=key)
@@ -45,5 +53,5 @@ async def _refund(gateway: PaymentGateway, intent_id: str, amount: Money, key: s
     given = await gateway.retrieve_refund(intent_id, key=key)
     if refused and given is None:
         # Something else was refunded since the intent was read. The provider repeats the refusal under this key.
-        raise PaymentUnknown(f"the refund was refused: {refused.code}: {refused}", replayed=True) from refused
+        raise RefundRefused(f"{refused.code}: {refused}") from refused
     return given

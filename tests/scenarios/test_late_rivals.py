@@ -134,3 +134,32 @@ async def test_late_money_of_an_erased_person_goes_back(platform: PlatformClient
     assert await late.is_settled() == "returned"
     assert await late.kept() == 0
     assert await platform.seat(late.event, "A-1-3") == "available"
+
+
+async def test_late_money_that_the_provider_does_not_refund_waits_for_an_operator(
+    platform: PlatformClient, settings: Settings
+) -> None:
+    late = await undecided(platform, settings, hold_seconds=120, silent=True)
+    await late.buyer.cancel(late.booking)
+    await platform.provider.will("500_before", "retrieve", late.booking, times=1000)
+    await late.money_turns_up()
+    [intent] = await platform.provider.intents(late.booking)
+    taken = await platform.provider.as_stripe(f"/v1/payment_intents/{intent['id']}/capture", {}, settings)
+    assert taken.status_code == 200, taken.text
+    workflow = await late.workflow()
+    await eventually(lambda: needs_attention(workflow), within=60)  # it cannot ask
+    await platform.provider.clear_faults(late.booking)
+    await platform.provider.will("decline", "refund", late.booking, times=1000)
+    await workflow.signal("provider_has_news")
+
+    async def is_refused() -> bool:
+        asked = await platform.provider.calls(late.booking, "refund")
+        return len(asked) == 3 and await needs_attention(workflow)
+
+    await eventually(is_refused, within=90)
+    await platform.provider.clear_faults(late.booking)
+    by_hand = await platform.provider.as_stripe("/v1/refunds", {"payment_intent": intent["id"]}, settings)
+    assert by_hand.status_code == 200, by_hand.text
+    await workflow.execute_update("operate", "resolve")
+    assert await late.is_settled() == "returned"
+    assert await late.kept() == 0
