@@ -63,29 +63,33 @@ async def no_money_stays_authorized(snapshot: Snapshot) -> list[Violation]:
 
 
 _KEPT_BY_CANCELLED = f"""
-    WITH RECURSIVE earlier AS (  -- tickets that were given back before the cancellation, and those exchanged for them
-        SELECT t.booking_id, t.id AS ticket FROM tickets t JOIN refunds r ON r.id = t.refund_id
-        JOIN bookings b ON b.id = t.booking_id
-        WHERE r.cause <> 'event_cancelled' AND {EVENT_FILTER.format("b.event_id")}
+    WITH RECURSIVE known AS (  -- all refunds; late is what came after the cancellation began, also by a buyer
+        SELECT r.id, r.booking_id, r.cause, r.fee,
+               r.cause = 'event_cancelled' OR coalesce(r.created_at >= c.started_at, false) AS is_late
+        FROM refunds r JOIN bookings b ON b.id = r.booking_id LEFT JOIN cancellations c ON c.event_id = b.event_id
+        WHERE {EVENT_FILTER.format("b.event_id")}
+    ), earlier AS (  -- tickets that were given back before the cancellation, and those exchanged for them
+        SELECT t.booking_id, t.id AS ticket FROM tickets t JOIN known r ON r.id = t.refund_id
+        WHERE NOT r.is_late
         UNION ALL
         SELECT e.booking_id, e.ticket FROM earlier
         JOIN exchanges e ON e.booking_id = earlier.booking_id AND e.new_ticket = earlier.ticket
     ), refunded AS (
         SELECT b.id, b.amount - b.refunded AS kept,
-               (SELECT coalesce(sum(r.fee), 0) FROM refunds r
-                WHERE r.booking_id = b.id AND r.cause IN ('buyer', 'staff'))
+               (SELECT coalesce(sum(r.fee), 0) FROM known r
+                WHERE r.booking_id = b.id AND r.cause IN ('buyer', 'staff') AND NOT r.is_late)
                + (SELECT coalesce(sum(e.fee), 0) FROM exchanges e JOIN earlier ON earlier.ticket = e.new_ticket
                   WHERE e.booking_id = b.id) AS fees
         FROM bookings b
         WHERE b.status = 'refunded' AND {EVENT_FILTER.format("b.event_id")}
-          AND EXISTS (SELECT FROM refunds r WHERE r.booking_id = b.id AND r.cause = 'event_cancelled')
+          AND EXISTS (SELECT FROM known r WHERE r.booking_id = b.id AND r.is_late)
     )
     SELECT id::text, kept, fees FROM refunded WHERE kept > fees
 """
 
 
 async def a_cancelled_event_keeps_only_earlier_fees(snapshot: Snapshot) -> list[Violation]:
-    """A booking that was refunded for its event's cancellation keeps only fees of tickets that were given back before.
+    """A booking refunded after its event's cancellation, by anyone, keeps only fees of tickets given back before.
 
     Exchanges of those tickets are among them; the fees of all other exchanges have gone back.
     """

@@ -38,7 +38,10 @@ class Policies(NamedTuple):
 
 
 async def find_policies(connection: AsyncConnection, event_id: UUID, *, waived: bool = False) -> Policies:
-    """The policies of an event that was on sale once; with `waived`, money goes back in full at any time."""
+    """The policies of an event that was on sale once.
+
+    With `waived`, and of a cancelled event, money goes back in full at any time.
+    """
     chosen = select(EventRow, func.now().label("now")).where(EventRow.id == event_id)
     event = (await connection.execute(chosen)).one()
     refund = RefundPolicy(
@@ -46,5 +49,7 @@ async def find_policies(connection: AsyncConnection, event_id: UUID, *, waived: 
         fee_percent=event.refund_fee_percent,
         fee_fixed=event.refund_fee_fixed,
     )
-    terms = RefundTerms(refund, event.starts_at, event.now, event.amount_step, waived)
+    # The cancellation's own refunds may take hours; a buyer who comes first is owed the same.
+    is_waived = waived or event.status == "cancelled"
+    terms = RefundTerms(refund, event.starts_at, event.now, event.amount_step, is_waived)
     return Policies(terms, ExchangePolicy(until_hours=event.exchange_until_hours))

@@ -124,6 +124,16 @@ async def test_a_fee_that_a_cancelled_event_keeps_is_found_and_a_buyers_is_not(h
     assert await harness.finds() == {("a cancelled event keeps only earlier fees", booking)}
 
 
+async def test_a_fee_of_a_buyers_own_refund_after_the_cancellation_is_found(harness: Harness) -> None:
+    await harness.sql("reservation", "UPDATE events SET refund_fee_percent = 10")
+    await refunded(harness, "A-1-1")
+    begun = "INSERT INTO cancellations (event_id, requested_by) VALUES (:event, :event)"
+    await harness.sql("reservation", begun, event=harness.event)
+    booking = await refunded(harness, "A-1-2")  # the guard is broken: the event is still on sale
+    found = {each for each in await harness.finds() if each[0] == "a cancelled event keeps only earlier fees"}
+    assert found == {("a cancelled event keeps only earlier fees", booking)}
+
+
 async def test_a_ticket_that_is_valid_again_after_its_refund_is_found(harness: Harness) -> None:
     booking = await refunded(harness, "A-1-1", "A-1-2", give_back=1)
     change = "UPDATE tickets SET status = 'valid' WHERE booking_id = :id"

@@ -220,6 +220,34 @@ async def test_a_cancelled_event_gives_back_what_an_exchange_for_a_free_seat_has
     assert await platform.provider.kept(booking["id"]) == 0
 
 
+@pytest.mark.parametrize("policy", [{"fee_percent": 10}, {"until_hours": None}], ids=["a fee", "no refunds"])
+async def test_a_buyer_who_refunds_before_the_cancellation_does_gets_everything(
+    platform: PlatformClient, policy: dict[str, int | None]
+) -> None:
+    event, buyer, support = await platform.event(refund_policy=policy), platform.new_buyer(), Role.SUPPORT
+    booking = await buyer.bought(event, "A-1-1", "A-1-2")
+    await platform.provider.will("processing", "refund", booking["id"])
+    first = await platform.new_buyer(support).refund(booking["id"], booking["tickets"][0]["id"], waive_policy=True)
+    assert first.status_code == 202, first.text
+    pending = str(await eventually(lambda: platform.provider.left_pending(booking["id"])))
+    await platform.cancel(event)  # which waits for that refund, and is then paused before it gives back the other seat
+    await saga(platform, event).execute_update("pause")
+    await eventually(lambda: is_paused_and_quiet(platform, event))
+    await platform.provider.decide(pending, "succeeded")
+    await buyer.ends_as(booking["id"], "partially_refunded")
+
+    quote = (await buyer.quote_refund(booking["id"])).json()
+    assert (quote["amount"], quote["fee"], quote["until"]) == (5000, 0, None)
+    own = await buyer.refund(booking["id"])
+
+    assert own.status_code == 202, own.text
+    assert (own.json()["amount"], own.json()["fee"]) == (5000, 0)
+    await buyer.ends_as(booking["id"], "refunded")
+    await saga(platform, event).execute_update("resume")
+    await finished(platform, event)
+    assert await platform.provider.kept(booking["id"]) == 0
+
+
 @pytest.mark.thorough
 async def test_a_refund_that_waits_for_an_operator_is_reported_and_the_rest_follows(
     platform: PlatformClient,
