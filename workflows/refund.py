@@ -122,6 +122,7 @@ class RefundWorkflow(OperatorGate):
             amount=self._refund.amount,
             number=self._number,
             payments=self._accepted.payments,
+            accepted_at=self._refund.created_at,
         )
 
     async def _settle(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -51,6 +51,7 @@ class GiveBack(BaseModel):
         number: Which try, from 1; the next one may begin only when this one, or a part of it, has failed.
         payments: From which payments of the booking: those of these exchanges, and with None its own. None as a whole
             in old histories: from all.
+        accepted_at: When the refund was accepted; None in old histories.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,6 +61,7 @@ class GiveBack(BaseModel):
     amount: int
     number: int
     payments: tuple[UUID | None, ...] | None = None
+    accepted_at: AwareDatetime | None = None
 
 
 class LearnRefunds(BaseModel):
@@ -187,7 +189,13 @@ class RefundActivities:
             by_provider = await provider_refunds.of_booking(connection, order.booking_id, order.payments)
             lacking = provider_refunds.total(by_provider)
             amount = await refunds.note_by_hand(
-                connection, order.refund_id, order.booking_id, order.amount, lacking, order.payments
+                connection,
+                order.refund_id,
+                order.booking_id,
+                order.amount,
+                lacking,
+                order.payments,
+                order.accepted_at,
             )
             return GivenRefund(state=_SUCCEEDED, amount=amount, by_provider=by_provider)
 

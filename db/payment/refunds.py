@@ -7,7 +7,8 @@ that it uses, and each part has its own tries; `number` counts the tries of all 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -79,6 +80,7 @@ async def open_tries(
     amount: int,
     lacking: int = 0,
     payments: Collection[UUID | None] | None = None,
+    covered: Mapping[int, int] | None = None,
 ) -> list[Try]:
     """The latest try of each part; a new one if there is none yet or it has failed.
 
@@ -91,6 +93,7 @@ async def open_tries(
         lacking: Minor units of it that may be missing, because the provider has given them back without our request.
         payments: From which payments of the booking: those of these exchanges, and with None its own. None as a whole:
             from all.
+        covered: Minor units of parts that have failed which need no further try, by attempt.
 
     Returns:
         An empty list if the booking does not have enough money left. A part of which nothing is left is left out.
@@ -98,7 +101,7 @@ async def open_tries(
     await _lock_all(connection, booking_id)
     known = await _tries(connection, refund_id)
     if known:
-        parts = await _again(connection, known, number)
+        parts = await _again(connection, known, number, covered or {})
     else:
         parts = await _first(connection, booking_id, amount, lacking, payments)
     opened = [
@@ -114,11 +117,14 @@ async def open_tries(
     return [each._replace(is_new=each.number in new) for each in latest if parts.get(each.attempt) != 0]
 
 
-async def _again(connection: AsyncConnection, known: Sequence[Try], number: int) -> dict[int, int]:
+async def _again(
+    connection: AsyncConnection, known: Sequence[Try], number: int, covered: Mapping[int, int]
+) -> dict[int, int]:
     """What the parts that have failed try again, by attempt; 0 where nothing is left."""
     left = await _left(connection, known[0].booking_id)
     failed = [each for each in _latest(known) if _may_follow(each, known, number)]
-    return {each.attempt: min(each.amount.amount, left.get(each.attempt, 0)) for each in failed}
+    owed = {each.attempt: max(each.amount.amount - covered.get(each.attempt, 0), 0) for each in failed}
+    return {attempt: min(amount, left.get(attempt, 0)) for attempt, amount in owed.items()}
 
 
 def _latest(tries: Sequence[Try]) -> list[Try]:
@@ -207,18 +213,37 @@ async def note_by_hand(
     amount: int,
     lacking: int = 0,
     payments: Collection[UUID | None] | None = None,
+    accepted_at: datetime | None = None,
 ) -> int:
     """Post what the tries of a refund have not paid, because an operator confirms all of it; repeated, no change.
 
-    A pending try counts as paid: the operator is responsible for that.
+    A pending try counts as paid: the operator is responsible for that. What the provider has given back without our
+    request since the first try, or since `accepted_at` if there was none, is what the operator speaks of: it is posted
+    already, and only the rest is posted by hand.
 
     Returns:
         Minor units of all the refund's tries together.
     """
-    tries = await open_tries(connection, refund_id, booking_id, sys.maxsize, amount, lacking, payments)
+    await _lock_all(connection, booking_id)
+    covered = await _by_provider_since(connection, refund_id, booking_id, accepted_at)
+    first = amount - sum(covered[each] for each in covered.keys() & await _left(connection, booking_id, payments))
+    tries = await open_tries(connection, refund_id, booking_id, sys.maxsize, first, lacking, payments, covered)
     for given in tries:
         await note(connection, given, TryState.SUCCEEDED, BY_HAND)
     return sum(given.amount.amount for given in tries)
+
+
+async def _by_provider_since(
+    connection: AsyncConnection, refund_id: UUID, booking_id: UUID, accepted_at: datetime | None
+) -> dict[int, int]:
+    first_try = select(func.min(RefundRow.opened_at)).where(RefundRow.refund_id == refund_id).scalar_subquery()
+    rows = await connection.execute(
+        select(RefundRow.attempt, func.sum(RefundRow.amount).label("amount"))
+        .where(RefundRow.booking_id == booking_id, RefundRow.code == BY_PROVIDER)
+        .where(RefundRow.state == TryState.SUCCEEDED, RefundRow.opened_at > func.coalesce(first_try, accepted_at))
+        .group_by(RefundRow.attempt)
+    )
+    return {row.attempt: int(row.amount) for row in rows}
 
 
 async def succeeded(connection: AsyncConnection, refund_id: UUID) -> list[Try]:

@@ -120,6 +120,42 @@ async def test_a_further_try_is_for_what_is_left_by_then(payment: AsyncEngine) -
     assert await tries(payment, attempt, refund_id, PRICE, 3, PRICE) == []
 
 
+async def by_hand(
+    engine: AsyncEngine, attempt: Attempt, refund_id: UUID, amount: int, accepted_at: datetime | None = None
+) -> int:
+    async with engine.begin() as connection:
+        lacking = provider_refunds.total(await provider_refunds.of_booking(connection, attempt.booking_id))
+        of = (connection, refund_id, attempt.booking_id, amount, lacking, None, accepted_at)
+        return await refunds.note_by_hand(*of)
+
+
+@pytest.mark.parametrize(("in_dashboard", "posted"), [(1000, 1000), (500, 1500), (1500, 500), (3000, 0)])
+async def test_an_operator_confirms_what_the_dashboard_did_not_give_after_the_first_try(
+    payment: AsyncEngine, in_dashboard: int, posted: int
+) -> None:
+    attempt, refund_id = await moved(payment, AUTHORIZED, CAPTURED), uuid4()
+    await learn(payment, attempt, 1000)  # a gift from before
+    [first] = await tries(payment, attempt, refund_id, 2000)
+    await note(payment, first, TryState.FAILED)
+    await learn(payment, attempt, 1000 + in_dashboard)
+    for _ in range(2):
+        assert await by_hand(payment, attempt, refund_id, 2000) == posted
+    async with payment.connect() as connection:
+        assert await provider_refunds.ours(connection, attempt) == 1000 + in_dashboard + posted
+
+
+async def test_of_a_refund_that_was_never_tried_the_dashboards_part_counts_since_it_was_accepted(
+    payment: AsyncEngine,
+) -> None:
+    attempt, refund_id = await moved(payment, AUTHORIZED, CAPTURED), uuid4()
+    await learn(payment, attempt, 1000)  # a gift from before
+    async with payment.connect() as connection:
+        accepted_at = await connection.scalar(text("SELECT clock_timestamp()"))
+    await learn(payment, attempt, 1500)
+    for _ in range(2):
+        assert await by_hand(payment, attempt, refund_id, 2000, accepted_at) == 1500
+
+
 async def test_payments_of_failed_exchanges_neither_count_nor_give_back(payment: AsyncEngine) -> None:
     own = await moved(payment, AUTHORIZED, CAPTURED)
     kept, failed = [await of_exchange(payment, own) for _ in range(2)]

@@ -211,6 +211,27 @@ async def test_what_an_operator_resolves_is_not_counted_twice_with_its_webhook(p
     assert (await buyer.booking(booking["id"]))["refunded"] == 5000
 
 
+async def test_a_ticket_refunded_in_the_dashboard_and_resolved_leaves_the_other_ones_money(
+    platform: PlatformClient,
+) -> None:
+    _, buyer, booking = await bought(platform, "A-1-1", "A-1-2")
+    first, second = (each["id"] for each in booking["tickets"])
+    await platform.provider.will("decline", "refund", booking["id"], times=3)
+    refund = await accepted(buyer, booking["id"], first)
+    await eventually(lambda: needs_attention(buyer, booking["id"]), within=40)
+    await refunded_in_its_dashboard(platform, booking["id"], 5000, drop=0)
+    await learned(buyer, booking["id"], 5000)
+
+    await platform.refund_saga(refund["id"]).execute_update("operate", "resolve")
+
+    await becomes(buyer, booking["id"], "partially_refunded")
+    assert (await buyer.booking(booking["id"]))["refunded"] == 5000
+    await platform.assert_audit_is_clean()
+    assert (await accepted(buyer, booking["id"], second))["amount"] == 5000
+    await becomes(buyer, booking["id"], "refunded")
+    assert await platform.provider.kept(booking["id"]) == 0
+
+
 async def test_a_cancelled_event_is_not_stranded_by_a_refund_in_the_dashboard(platform: PlatformClient) -> None:
     event, buyer, booking = await bought(platform, "A-1-1")
     await refunded_in_its_dashboard(platform, booking["id"], 1000, drop=1)
