@@ -15,6 +15,7 @@ from temporalio import activity
 
 from activities.reservation.shown_places import ShownPlaces
 from adapters.redis.seat_locks import SeatLocks
+from db.reservation import redis_sync
 from db.reservation.refunds import by_provider, refunds, taken_back
 from domain.payments import RefundByProvider
 from domain.problems import Refused
@@ -60,6 +61,9 @@ class ReturnedTickets:
             shown = True
         except RedisError:
             shown = False
+            # The money may take days. The sweeper tells Redis before that.
+            async with self._engine.begin() as connection:
+                await redis_sync.note(connection, booking.id)
         return RefundOutcome(
             body_sha256=request.body_sha256, refund=refund, booking=booking, places_shown=shown, payments=payments
         )

@@ -324,6 +324,27 @@ async def test_a_sweeper_that_wakes_late_neither_hides_a_seat_nor_loses_an_updat
     assert await is_sold(reservation, redis, event, "A-1-1")
 
 
+async def test_seats_refunded_while_redis_is_away_are_sold_before_the_money_is_back(
+    reservation: AsyncEngine, steps: ReservationActivities, redis: Redis
+) -> None:
+    event = await on_sale(reservation)
+    booking = await bought(steps, event, "A-1-1", "A-1-2")
+    async with Redis.from_url("redis://127.0.0.1:1") as away:
+        refunds = ReturnedTickets(reservation, SeatLocks(away))
+        outcome = await step(refunds.accept_refund, refund_request(booking, [booking.tickets[0].id]))
+    assert outcome.refund
+    assert not outcome.places_shown
+    assert await owner(redis, event, "A-1-1") == str(booking.id)
+
+    await steps.send_pending_redis_updates()
+
+    assert (await find(reservation, booking)).status is STATUS.REFUNDING
+    assert await noted(reservation) == []
+    assert (await step(steps.hold, booking_request(event, "A-1-1"))).booking
+    assert await is_sold(reservation, redis, event, "A-1-2")
+    assert await owner(redis, event, "A-1-2") == str(booking.id)
+
+
 async def test_a_sweeper_that_wakes_late_shows_the_booking_as_it_is_then(
     reservation: AsyncEngine, steps: ReservationActivities, refunds: ReturnedTickets, late: Late, redis: Redis
 ) -> None:
