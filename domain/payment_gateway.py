@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -19,9 +19,14 @@ class PaymentGateway(Protocol):
 
     A method that has an effect must not have it twice under the same key; a gateway whose provider has no idempotency
     keys retrieves the payment before each effect. `create` alone may be repeated and then open a second intent.
+
+    Attributes:
+        quiet: How long a request for a refund may run after it was sent. Where the provider has no idempotency keys, a
+            second one in that time might have an effect of its own. None where the same key is the same refund.
     """
 
     provider: Provider
+    quiet: timedelta | None
 
     async def close(self) -> None:
         """Close the connections; the gateway cannot be used afterwards."""

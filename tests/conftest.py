@@ -24,6 +24,7 @@ TEST_SETTINGS = {
     "SEATWRIGHT_COMPENSATION_ATTEMPTS": "4",  # so that a saga asks for an operator within seconds
     "SEATWRIGHT_PAYMENT_WINDOW": "20",
     "SEATWRIGHT_PAYMENT_TIMEOUT": "2",
+    "SEATWRIGHT_IYZICO_QUIET_SECONDS": "6",  # longer than any test lets a refund run there
 }
 
 # structlog's default draws every exception with all local variables, which takes seconds.

@@ -85,6 +85,11 @@ class Provider:
         steps = {"confirm": "create", "capture": "confirm"}
         return bool(await self.calls(booking, steps[operation]))
 
+    async def has_met_its_faults(self, booking: str) -> bool:
+        """Whether calls have met all faults of this booking; one that is `slow` may still run."""
+        faults = (await self._http.get("/_sandbox/faults")).json()["faults"]
+        return all(fault["booking_id"] != booking for fault in faults)
+
     async def clear_faults(self, booking: str) -> None:
         """Remove every fault of this booking, so that the provider works again."""
         faults = (await self._http.get("/_sandbox/faults")).json()["faults"]

@@ -6,6 +6,8 @@ The provider's first answer is never taken for the end: whether money has gone b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import NoReturn
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -231,12 +233,17 @@ class RefundActivities:
         if known:
             return known
         gateway = self._gateways[given.provider]
+        if gateway.quiet:
+            await gateway.keep_turn()  # so that as little time as possible is between the note and the request
+            await self._begin_asking(given, gateway.quiet)
         try:
             await gateway.refund(given.intent_id, given.amount, key=given.key)
         except (PaymentRejected, PaymentDeclined) as refused:
             state = ProviderRefundState.FAILED
             return await self._look_up(given) or ProviderRefund(state=state, code=refused.code, message=str(refused))
         except PaymentUnknown as unknown:
+            if gateway.quiet:
+                return await self._look_up(given) or _wait(given, gateway.quiet)
             if unknown.replayed and not await self._look_up(given):
                 async with self._engine.begin() as connection:
                     await refunds.mint_key(connection, given)
@@ -246,5 +253,18 @@ class RefundActivities:
             raise PaymentUnknown("the provider does not know the refund that it has just made")
         return answer
 
+    async def _begin_asking(self, given: Try, quiet: timedelta) -> None:
+        """Without idempotency keys nothing but time tells that an earlier request has ended without an effect."""
+        async with self._engine.begin() as connection:
+            wait = await refunds.begin_asking(connection, given, quiet)
+        if wait:
+            _wait(given, wait)
+
     async def _look_up(self, given: Try) -> ProviderRefund | None:
         return await self._gateways[given.provider].retrieve_refund(given.intent_id, key=given.key)
+
+
+def _wait(given: Try, wait: timedelta) -> NoReturn:
+    """Raises: ApplicationError: A request may still run. No seat waits for this, so the wait may be long."""
+    message = f"a request to {given.provider} may still run"
+    raise ApplicationError(message, type="PaymentUnknown", next_retry_delay=wait)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -274,6 +274,29 @@ async def take_back(connection: AsyncConnection, given: Try, code: str | None) -
             .values(state=AttemptState.CAPTURED, closed_at=None)
         )
         await append(connection, given.booking_id, PaymentRefundFailed(**_facts(given)))
+
+
+async def begin_asking(connection: AsyncConnection, given: Try, quiet: timedelta) -> timedelta:
+    """Note that the provider is about to be asked, unless an earlier request may still run; the database's clock.
+
+    Args:
+        connection: In a transaction of the payment service's database.
+        given: Whose money to ask for.
+        quiet: How long a request may run.
+
+    Returns:
+        Zero if the provider may be asked, else how long to wait.
+    """
+    same = (RefundRow.refund_id == given.refund_id, RefundRow.number == given.number)
+    asked = select(RefundRow.asked_at, func.clock_timestamp().label("now")).where(*same).with_for_update()
+    row = (await connection.execute(asked)).one()
+    # A worker of an earlier version may have asked, which leaves no time: then now counts as that time.
+    since: datetime = row.asked_at or row.now
+    never = given.is_new and row.asked_at is None
+    wait = timedelta() if never else max(since + quiet - row.now, timedelta())
+    if row.asked_at is None or not wait:
+        await connection.execute(update(RefundRow).where(*same).values(asked_at=func.clock_timestamp()))
+    return wait
 
 
 async def mint_key(connection: AsyncConnection, given: Try) -> None:

@@ -71,7 +71,8 @@ class WebhookRow(Base):
 class RefundRow(Base):
     """One try of a refund, or of its part at one attempt.
 
-    `keys_minted` counts the idempotency keys that proved to be spent.
+    `keys_minted` counts the idempotency keys that proved to be spent. `asked_at` is just before the latest request;
+    only at a provider without idempotency keys.
     """
 
     __tablename__ = "refunds"
@@ -85,6 +86,7 @@ class RefundRow(Base):
     state: Mapped[str] = mapped_column(server_default=text("'open'"))
     code: Mapped[str | None]
     keys_minted: Mapped[int] = mapped_column(server_default=text("0"))
+    asked_at: Mapped[datetime | None]
     opened_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     settled_at: Mapped[datetime | None]
 

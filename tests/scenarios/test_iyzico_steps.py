@@ -6,23 +6,25 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.payment.payments import Authorization, AuthorizationResult, Authorize, PaymentActivities
+from activities.payment.refunds import GiveBack, RefundActivities
 from adapters.payment.iyzico import IYZICO
 from adapters.payment.iyzico.gateway import IyzicoGateway
 from config.settings import Settings
 from db.engine import open_engine
 from domain.money import Money
-from domain.payments import Intent, IntentState
+from domain.payments import GivenRefund, Intent, IntentState, ProviderRefundState
 from tests.iyzico_buyer import APPROVED, pay_with
 from tests.platform_client import PlatformClient
 from tests.provider_settings import iyzico_settings
 from tests.scale import sample
+from tests.waiting import eventually
 
 EFFECT_LOST = ("500_after", "reset_after", "timeout_after")
 NO_EFFECT = ("429", "500_before", "reset_before")
@@ -36,8 +38,15 @@ def faults(*, of: str) -> list[str]:
 class Checkout:
     """One booking's payment, step by step."""
 
-    def __init__(self, activities: PaymentActivities, gateway: IyzicoGateway, platform: PlatformClient) -> None:
+    def __init__(
+        self,
+        activities: PaymentActivities,
+        refunds: RefundActivities,
+        gateway: IyzicoGateway,
+        platform: PlatformClient,
+    ) -> None:
         self.activities, self.gateway = activities, gateway
+        self._refunds = refunds
         self.booking = uuid4()
         self._provider = platform.provider
 
@@ -63,6 +72,14 @@ class Checkout:
     async def return_money(self) -> None:
         await ActivityEnvironment().run(self.activities.return_money, self.booking)
 
+    async def give_back(self, refund_id: UUID, amount: int) -> GivenRefund:
+        order = GiveBack(refund_id=refund_id, booking_id=self.booking, amount=amount, number=1)
+        return await ActivityEnvironment().run(self._refunds.give_refund, order)
+
+    async def is_asked(self) -> bool:
+        """Whether iyzico has begun with the call that a fault was waiting for."""
+        return await self._provider.has_met_its_faults(str(self.booking))
+
     async def will(self, fault: str, operation: str) -> None:
         await self._provider.will(fault, operation, str(self.booking), face="iyzico", delay_seconds=3)
 
@@ -83,7 +100,8 @@ async def checkout(platform: PlatformClient, settings: Settings) -> AsyncIterato
         total_seconds=30,  # nothing here repeats a step that a busy machine delays
     )
     engine = open_engine(settings.database_url("payment"), serves_callers=False)
-    yield Checkout(PaymentActivities(engine, {IYZICO.name: gateway}), gateway, platform)
+    gateways = {IYZICO.name: gateway}
+    yield Checkout(PaymentActivities(engine, gateways), RefundActivities(engine, gateways), gateway, platform)
     await gateway.close()
     await engine.dispose()
 
@@ -179,6 +197,30 @@ async def test_a_refund_with_a_lost_response_happens_once(checkout: Checkout, fa
         await checkout.return_money()
     await checkout.return_money()
     await checkout.return_money()
+    assert await checkout.money() == (1, 5000, 5000, 0)
+
+
+async def test_a_part_that_a_dead_worker_has_asked_for_is_not_asked_for_again(checkout: Checkout) -> None:
+    await checkout.authorized()
+    await checkout.capture()
+    await checkout.will("slow", "refund")
+    refund = uuid4()
+    dies = asyncio.ensure_future(checkout.give_back(refund, 1000))
+    await eventually(checkout.is_asked, every=0.01)
+    dies.cancel()
+    await asyncio.wait([dies])
+
+    with pytest.raises(ApplicationError) as waits:
+        await checkout.give_back(refund, 1000)
+    assert waits.value.next_retry_delay
+    assert timedelta(minutes=4) < waits.value.next_retry_delay <= timedelta(minutes=5)
+
+    async def is_given() -> bool:
+        assert (await checkout.money())[2]
+        return (await checkout.give_back(refund, 1000)).state is ProviderRefundState.SUCCEEDED
+
+    await eventually(is_given)
+    await checkout.give_back(uuid4(), 4000)
     assert await checkout.money() == (1, 5000, 5000, 0)
 
 

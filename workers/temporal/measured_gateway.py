@@ -32,6 +32,7 @@ class MeasuredGateway:
     def __init__(self, gateway: PaymentGateway) -> None:
         self._gateway = gateway
         self.provider = gateway.provider
+        self.quiet = gateway.quiet
 
     async def close(self) -> None:
         """Not a call to the provider."""

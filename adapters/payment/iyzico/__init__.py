@@ -39,6 +39,12 @@ class IyzicoGatewaySettings(IyzicoWebhookSettings, GatewaySettings):
         description="The address of iyzico's API, without a path, which is signed; in development mode the sandbox.",
     )
     api_key: Secret = Field(description="The API key of the merchant.")
+    quiet_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        description="How long a refund without an answer may run at iyzico. Until then it is not asked for again.",
+        json_schema_extra={"unit": "s"},
+    )
 
 
 def _open_gateway(settings: IyzicoGatewaySettings, options: GatewayOptions) -> PaymentGateway:
@@ -49,6 +55,7 @@ def _open_gateway(settings: IyzicoGatewaySettings, options: GatewayOptions) -> P
         settings.secret_key.get_secret_value(),
         base_url=settings.api_base,
         total_seconds=options.total_seconds,
+        quiet_seconds=settings.quiet_seconds,
         limit=options.limit,
     )
 

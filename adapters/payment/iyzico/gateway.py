@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
@@ -64,6 +64,9 @@ class IyzicoGateway:
     the token each time. Nothing is idempotent at iyzico: so every effect on a payment looks first, and is not repeated
     when it was made. Only `create` may be repeated and then makes a second form, and no buyer knows the first.
 
+    What is under way cannot be seen. A capture, a cancel and a refund of all that is left are refused by iyzico the
+    second time; a refund of a part is not. So it is not asked for again during the time `quiet`.
+
     A form that is not paid cannot be withdrawn: it can be paid until it expires by itself.
 
     Every method raises `PaymentUnknown` when the outcome is not known, and `PaymentRejected` when iyzico refuses the
@@ -80,6 +83,7 @@ class IyzicoGateway:
         base_url: str = "https://api.iyzipay.com",
         connect_seconds: float = 2.0,
         total_seconds: float = 10.0,
+        quiet_seconds: float = 300.0,
         limit: CallLimit | None = None,
     ) -> None:
         """Connect to nothing yet; must be called inside the event loop.
@@ -90,8 +94,10 @@ class IyzicoGateway:
             base_url: Where the API is served, without a path.
             connect_seconds: Longest wait for a TCP and TLS connection.
             total_seconds: Longest wait for a whole answer, connection included.
+            quiet_seconds: How long a request may run at iyzico after it was sent.
             limit: Whose turns the calls wait for.
         """
+        self.quiet: timedelta | None = timedelta(seconds=quiet_seconds)
         self._limit = limit
         self._api_key = api_key
         self._secret_key = secret_key

@@ -68,14 +68,18 @@ def amount_of(price: Any, currency: str) -> Money:
 def given_back(refunds: list[Json], currency: str) -> dict[str, ProviderRefund]:
     """Refunds by the key that each was asked for under; one that was done counts, whatever failed before it.
 
-    iyzico documents what is done and what has failed. Anything else is pending: iyzico goes on trying.
+    iyzico documents what is done and what has failed. Anything else is pending: iyzico goes on trying. If one key has
+    given money back twice, the amount is that of both: it differs from what is owed, which is noticed.
     """
     by_key: dict[str, ProviderRefund] = {}
     for state in (ProviderRefundState.FAILED, ProviderRefundState.PENDING, ProviderRefundState.SUCCEEDED):
         for refund in refunds:
             if REFUND_STATES.get(refund["refundStatus"], ProviderRefundState.PENDING) is state:
-                amount = amount_of(refund["refundPrice"], currency)
-                by_key[str(refund.get("refundConversationId"))] = ProviderRefund(state=state, amount=amount)
+                amount, key = amount_of(refund["refundPrice"], currency), str(refund.get("refundConversationId"))
+                before = by_key.get(key)
+                if before and before.amount and before.state is not ProviderRefundState.FAILED:
+                    amount = before.amount + amount
+                by_key[key] = ProviderRefund(state=state, amount=amount)
     return by_key
 
 

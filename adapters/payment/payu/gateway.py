@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -69,6 +69,7 @@ class PayUGateway:
     """
 
     provider = PAYU
+    quiet: timedelta | None = None
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -90,6 +90,7 @@ class StripeGateway:
     """
 
     provider = STRIPE
+    quiet: timedelta | None = None
 
     def __init__(
         self,
