@@ -33,7 +33,7 @@ async def main() -> None:
             "bookings": bookings.record(platform, stack),
             "late_payments": late_payments.record(platform, settings),
             "exchanges": exchanges.record(platform),
-            "refunds": refunds.record(platform),
+            "refunds": refunds.record(platform, settings),
             "provider_refunds": provider_refunds.record(platform),
             "events": events.record(platform),
             "reconciliation": reconciliation.record(platform, stack),
