@@ -31,8 +31,12 @@ class PaymentGateway(Protocol):
     async def close(self) -> None:
         """Close the connections; the gateway cannot be used afterwards."""
 
-    async def keep_turn(self) -> None:
-        """Wait until the call limit allows the next call, which then does not wait."""
+    async def keep_turn(self, *, begins: bool = False) -> None:
+        """Wait until the call limit allows the next call, which then does not wait.
+
+        Args:
+            begins: The call is `create`, which lets the calls of payments that were begun go first.
+        """
 
     async def create(
         self, booking_id: UUID, amount: Money, *, key: str, return_url: str, buyer: BuyerDetails = UNKNOWN

@@ -6,8 +6,10 @@ provider says. The idempotency keys are ours, made of booking, step and attempt;
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -42,6 +44,9 @@ from domain.payments import (
     PaymentUnknown,
     ProviderRefundState,
 )
+
+_WAIT_TO_BEGIN: Final = 2 / 3
+"""The share of a charge's time that may pass before its first call; opening and confirming it take time as well."""
 
 
 class AuthorizationResult(StrEnum):
@@ -175,6 +180,9 @@ class PaymentActivities:
         if attempt.intent_id is None:
             buyer = await self._open_buyer(order.buyer) if order.buyer else UNKNOWN
             key = attempt.key("create")
+            if not await self._may_create(order, attempt):
+                await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
+                return Authorization(result=AuthorizationResult.LAPSED)
             try:
                 intent = await gateway.create(
                     order.booking_id, order.amount, key=key, return_url=order.return_url, buyer=buyer
@@ -201,13 +209,26 @@ class PaymentActivities:
             check_payment(attempt, intent, "authorize")
         return await self._conclude(attempt, intent)
 
+    async def _may_create(self, order: Authorize, attempt: Attempt) -> bool:
+        """Wait for a turn, unless too little time would be left for the charge: then no call is spent on it."""
+        left = await self._seconds_left(order)
+        try:
+            async with asyncio.timeout(left * _WAIT_TO_BEGIN):
+                await self._gateways[attempt.provider].keep_turn(begins=True)
+        except TimeoutError:
+            return False
+        return left > 0
+
     async def _may_confirm(self, order: Authorize, attempt: Attempt) -> bool:
         if attempt.decline_code or attempt.state is AttemptState.ACTION_REQUIRED:
             return False
         # Wait first: if the deadline were checked before the wait for a turn, the charge could come too late.
         await self._gateways[attempt.provider].keep_turn()
+        return await self._seconds_left(order) > 0
+
+    async def _seconds_left(self, order: Authorize) -> float:
         async with autocommit(self._engine) as connection:
-            return await attempts.in_time(connection, order.deadline)
+            return await attempts.seconds_left(connection, order.deadline)
 
     async def _conclude(self, attempt: Attempt, intent: Intent) -> Authorization:
         if intent.state in (IntentState.AUTHORIZED, IntentState.CAPTURED):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from pathlib import Path
 from time import monotonic
@@ -21,12 +22,51 @@ from redis.exceptions import RedisError
 
 _SCRIPT = Path(__file__).with_name("take_turns.lua").read_text()
 
-_AHEAD = 1.0  # seconds; turns further off are not taken, so that a task that gives up leaves none unused
+_AHEAD = 1.0  # seconds; turns further off are not taken, so that few are left unused by tasks that give up
+_AHEAD_TO_BEGIN = 0.5  # the same for a new payment: it gets no turn while others are taken further ahead
+_PAUSE = (0.25, 0.5)  # parts of these, after which turns are asked for again: before new payments can get theirs
 _AT_ONCE = 50
 _PATIENCE = 0.5  # seconds for Redis's answer
 _AWAY = 2.0  # seconds that Redis is left alone after it failed
 
+Take = Callable[[int, float], Awaitable[tuple[int, float]]]
+
 log = structlog.get_logger()
+
+
+class _Line:
+    """Tasks of this process that wait for their turns in order, and ask for them together."""
+
+    def __init__(self, take: Take, interval: float, ahead: float) -> None:
+        self._take = take
+        self._interval = interval
+        self._ahead = ahead
+        self._waiting: deque[asyncio.Future[float]] = deque()
+        self._asking: asyncio.Task[None] | None = None
+
+    async def wait(self) -> None:
+        """Wait for a turn of this task."""
+        turn: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        delay = await turn - monotonic()
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+    async def _ask(self) -> None:
+        """Take turns for all tasks that wait, until none does."""
+        while self._without_those_who_gave_up():
+            wanted = min(len(self._waiting), _AT_ONCE)
+            granted, first = await self._take(wanted, self._ahead)
+            for place in range(min(granted, self._without_those_who_gave_up())):
+                self._waiting.popleft().set_result(first + place * self._interval)
+            if granted < wanted:
+                await asyncio.sleep(self._ahead * random.uniform(*_PAUSE))
+
+    def _without_those_who_gave_up(self) -> int:
+        self._waiting = deque(turn for turn in self._waiting if not turn.done())
+        return len(self._waiting)
 
 
 class CallLimit:
@@ -42,19 +82,22 @@ class CallLimit:
         self._key = f"seatwright:calls:{provider}"
         self._provider = provider
         self._interval = 1 / calls_per_second
-        self._waiting: deque[asyncio.Future[float]] = deque()
-        self._asking: asyncio.Task[None] | None = None
+        self._begun = _Line(self._take, self._interval, _AHEAD)
+        self._new = _Line(self._take, self._interval, _AHEAD_TO_BEGIN)
         self._own_next = 0.0  # monotonic; the next turn without Redis
         self._redis_away_until = 0.0
         self._kept: ContextVar[bool] = ContextVar(f"turn at {provider}", default=False)
 
-    async def keep_turn(self) -> None:
+    async def keep_turn(self, *, begins: bool = False) -> None:
         """Wait for a turn for this task's next call, which then need not wait.
 
         It is for a caller that reads the clock between the wait and the call.
+
+        Args:
+            begins: The call begins a payment. It comes after the calls of payments that were begun.
         """
         if not self._kept.get():
-            await self._wait()
+            await (self._new if begins else self._begun).wait()
             self._kept.set(True)
 
     async def turn(self) -> None:
@@ -62,33 +105,12 @@ class CallLimit:
         if self._kept.get():
             self._kept.set(False)
         else:
-            await self._wait()
+            await self._begun.wait()
 
-    async def _wait(self) -> None:
-        turn: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask())
-        delay = await turn - monotonic()
-        if delay > 0:
-            await asyncio.sleep(delay)
-
-    async def _ask(self) -> None:
-        """Take turns for all tasks that wait, until none does."""
-        while self._waiting:
-            wanted = min(len(self._waiting), _AT_ONCE)
-            granted, first = await self._take(wanted)
-            for place in range(granted):
-                turn = self._waiting.popleft()
-                if not turn.done():  # its task may have been cancelled since
-                    turn.set_result(first + place * self._interval)
-            if granted < wanted:
-                await asyncio.sleep(_AHEAD * random.uniform(0.25, 0.75))
-
-    async def _take(self, wanted: int) -> tuple[int, float]:
+    async def _take(self, wanted: int, ahead: float) -> tuple[int, float]:
         """How many turns were taken, and when the first of them is (monotonic)."""
         if monotonic() >= self._redis_away_until:
-            asked = self._script(keys=[self._key], args=[round(self._interval * 1e6), wanted, round(_AHEAD * 1e6)])
+            asked = self._script(keys=[self._key], args=[round(self._interval * 1e6), wanted, round(ahead * 1e6)])
             try:
                 granted, micros = cast("list[int]", await asyncio.wait_for(asked, _PATIENCE))
             except (RedisError, OSError, TimeoutError) as error:
@@ -97,6 +119,6 @@ class CallLimit:
             else:
                 return granted, monotonic() + micros / 1e6
         first = max(self._own_next, monotonic())
-        granted = min(wanted, max(0, 1 + int((monotonic() + _AHEAD - first) / self._interval)))
+        granted = min(wanted, max(0, 1 + int((monotonic() + ahead - first) / self._interval)))
         self._own_next = first + granted * self._interval
         return granted, first

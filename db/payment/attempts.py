@@ -182,12 +182,12 @@ async def open_attempt(
     return read_attempt(row) if row else None
 
 
-async def in_time(connection: AsyncConnection, deadline: datetime) -> bool:
-    """Whether a charge may still be started, by the database's clock."""
-    return bool((await connection.execute(_IN_TIME, {"deadline": deadline})).scalar_one())
+async def seconds_left(connection: AsyncConnection, deadline: datetime) -> float:
+    """How long a charge may still be started, by the database's clock; 0 or less where it may not."""
+    return float((await connection.execute(_SECONDS_LEFT, {"deadline": deadline})).scalar_one())
 
 
-_IN_TIME = text("SELECT :deadline > now()")
+_SECONDS_LEFT = text("SELECT extract(epoch FROM CAST(:deadline AS timestamptz) - now())")
 
 
 async def note_intent(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -17,9 +18,11 @@ from activities.payment.payments import AuthorizationResult, Authorize, PaymentA
 from adapters.payment.call_limit import CallLimit
 from adapters.payment.stripe.gateway import StripeGateway
 from db.engine import open_engine
+from db.payment import attempts
 from domain.money import Money
 from sandbox.testing import API_KEY, ROOT, SandboxProcess, free_port
 from tests.pace import stretched
+from tests.waiting import eventually
 from tests.workers.conftest import ServiceDatabase, databases, service_database, templates
 
 __all__ = ["databases", "service_database", "templates"]
@@ -126,6 +129,29 @@ async def test_a_turn_that_was_kept_serves_one_call(redis: Redis) -> None:
     assert loop.time() - before >= 0.5
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_payments_that_were_begun_do_not_wait_for_those_that_begin(redis: Redis, processes: int) -> None:
+    """Two objects hold a limit as two processes do."""
+    limits = [CallLimit(redis, "stripe", 10) for _ in range(processes)]
+    new = [asyncio.create_task(limits[0].keep_turn(begins=True)) for _ in range(60)]
+    await eventually(lambda: sum(each.done() for each in new) > 3)
+    await asyncio.gather(*(limits[-1].turn() for _ in range(20)))
+    assert sum(each.done() for each in new) < 20
+    for each in new:
+        each.cancel()
+
+
+async def test_a_caller_that_gives_up_leaves_its_turn_to_the_next(redis: Redis) -> None:
+    limit, loop = CallLimit(redis, "stripe", 2), asyncio.get_running_loop()
+    given_up = [asyncio.create_task(limit.turn()) for _ in range(60)]
+    await eventually(given_up[0].done)
+    for each in given_up:
+        each.cancel()
+    before = loop.time()
+    await limit.turn()
+    assert loop.time() - before < 15  # half a minute behind the others
+
+
 def order(deadline: datetime) -> Authorize:
     return Authorize(
         booking_id=uuid4(),
@@ -166,3 +192,37 @@ async def test_who_waited_for_the_limit_until_the_deadline_is_not_charged_after_
     [intent] = sandbox.intents(str(paid.booking_id))
     assert (intent["held"], intent["captured"]) == (0, 0)
     assert not sandbox.requests(str(paid.booking_id), "confirm")
+
+
+async def test_a_payment_that_waits_too_long_for_its_first_call_costs_none(
+    sandbox: SandboxProcess, redis: Redis, payment: AsyncEngine
+) -> None:
+    seconds = stretched(2)
+    limit = CallLimit(redis, "stripe", 1 / (4 * seconds))
+    gateway = StripeGateway(API_KEY, base_url=sandbox.url, limit=limit)
+    await limit.turn()
+    paid = order(datetime.now(UTC) + timedelta(seconds=seconds))
+    before = await redis.get("seatwright:calls:stripe")
+    done = await ActivityEnvironment().run(PaymentActivities(payment, {"stripe": gateway}).authorize, paid)
+    await gateway.close()
+    assert done.result is AuthorizationResult.LAPSED
+    assert not sandbox.intents(str(paid.booking_id))
+    assert await redis.get("seatwright:calls:stripe") == before, "a turn was taken"
+    async with payment.connect() as connection:
+        assert await attempts.live(connection, paid.booking_id) is None
+
+
+async def test_overload_leaves_the_provider_to_the_payments_that_succeed(
+    sandbox: SandboxProcess, redis: Redis, payment: AsyncEngine
+) -> None:
+    seconds = stretched(4)
+    # The first calls of all payments alone would take a quarter more time than there is.
+    gateway = StripeGateway(API_KEY, base_url=sandbox.url, limit=CallLimit(redis, "stripe", 24 / seconds))
+    steps = PaymentActivities(payment, {"stripe": gateway})
+    orders = [order(datetime.now(UTC) + timedelta(seconds=seconds)) for _ in range(30)]
+    done = await asyncio.gather(*(ActivityEnvironment().run(steps.authorize, each) for each in orders))
+    await gateway.close()
+    results = Counter(each.result for each in done)
+    assert set(results) == {AuthorizationResult.AUTHORIZED, AuthorizationResult.LAPSED}
+    assert results[AuthorizationResult.AUTHORIZED] >= 4
+    assert sum(bool(sandbox.intents(str(each.booking_id))) for each in orders) < 15

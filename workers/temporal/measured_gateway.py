@@ -38,9 +38,9 @@ class MeasuredGateway:
         """Not a call to the provider."""
         await self._gateway.close()
 
-    async def keep_turn(self) -> None:
+    async def keep_turn(self, *, begins: bool = False) -> None:
         """Not a call to the provider."""
-        await self._gateway.keep_turn()
+        await self._gateway.keep_turn(begins=begins)
 
     async def create(
         self, booking_id: UUID, amount: Money, *, key: str, return_url: str, buyer: BuyerDetails = UNKNOWN

@@ -109,10 +109,10 @@ class PayUGateway:
         """Close the connections; the gateway cannot be used afterwards."""
         await self._http.close()
 
-    async def keep_turn(self) -> None:
+    async def keep_turn(self, *, begins: bool = False) -> None:
         """Wait until the next call may be made."""
         if self._limit:
-            await self._limit.keep_turn()
+            await self._limit.keep_turn(begins=begins)
 
     async def create(
         self, booking_id: UUID, amount: Money, *, key: str, return_url: str, buyer: BuyerDetails = UNKNOWN
