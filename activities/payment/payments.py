@@ -22,7 +22,7 @@ from activities.payment.conversations import conversation
 from activities.payment.remaining_money import refund_rest
 from db.engine import autocommit
 from db.payment import attempts, late_payments
-from db.payment.attempts import CLOSED, Attempt, AttemptState
+from db.payment.attempts import Attempt, AttemptState
 from domain.buyers import UNKNOWN, BuyerDetails, SealedBuyer
 from domain.domain_events import (
     PaymentAuthorized,
@@ -121,8 +121,7 @@ class _VoidRefused(PaymentUnknown):
 
 
 def _declined(attempt: Attempt, code: str | None, message: str | None = None) -> Authorization:
-    result = AuthorizationResult.DECLINED
-    return Authorization(result=result, code=code, provider=attempt.provider, message=message)
+    return Authorization(result=AuthorizationResult.DECLINED, code=code, provider=attempt.provider, message=message)
 
 
 def _rejected(attempt: Attempt, rejected: PaymentRejected) -> Authorization:
@@ -303,12 +302,7 @@ class PaymentActivities:
     @activity.defn
     async def return_late_money(self, late: LatePayment) -> None:
         """As `return_money`, for this attempt alone: another payment of the booking is left as it is."""
-
-        async def unless_closed(connection: AsyncConnection) -> Attempt | None:
-            found = await late_payments.find(connection, late.provider, late.intent_id)
-            return found[0] if found and found[0].state not in CLOSED else None
-
-        await self._return_money(unless_closed)
+        await self._return_money(lambda connection: late_payments.live(connection, late))
 
     @activity.defn
     async def return_difference(self, payment: OfExchange) -> None:

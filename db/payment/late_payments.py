@@ -25,6 +25,12 @@ async def find(connection: AsyncConnection, provider: str, intent_id: str) -> tu
     return (read_attempt(row), row.watched) if row else None
 
 
+async def live(connection: AsyncConnection, late: LatePayment) -> Attempt | None:
+    """The attempt of a late payment, unless it is closed."""
+    found = await find(connection, late.provider, late.intent_id)
+    return found[0] if found and found[0].state not in CLOSED else None
+
+
 async def is_older_than(connection: AsyncConnection, attempt: Attempt, age: timedelta) -> bool:
     """Whether the attempt is older than `age`, by the database's clock."""
     found = await connection.execute(select(AttemptRow.opened_at < func.now() - age).where(*_same(attempt)))
