@@ -49,7 +49,7 @@ async def find_policies(connection: AsyncConnection, event_id: UUID, *, waived: 
         fee_percent=event.refund_fee_percent,
         fee_fixed=event.refund_fee_fixed,
     )
-    # The cancellation's own refunds may take hours; a buyer who comes first is owed the same.
+    # The cancellation's own refunds may take hours; a buyer's own refund before them is owed the same.
     is_waived = waived or event.status == "cancelled"
     terms = RefundTerms(refund, event.starts_at, event.now, event.amount_step, is_waived)
     return Policies(terms, ExchangePolicy(until_hours=event.exchange_until_hours))

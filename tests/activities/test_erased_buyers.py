@@ -14,7 +14,7 @@ from temporal.policies import NEVER_RETRIED
 
 @pytest.fixture
 def nowhere() -> AsyncEngine:
-    return create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
+    return create_async_engine("postgresql+psycopg://none@127.0.0.1:9/nothing")
 
 
 async def test_an_identity_without_an_answer_is_asked_again(nowhere: AsyncEngine) -> None:

@@ -286,9 +286,8 @@ async def test_a_late_refund_that_keeps_failing_is_shown_and_retried_by_an_opera
     assert await late.is_settled() == "returned"
 
 
-async def test_late_money_counts_as_returned_only_when_its_refund_has_succeeded(
-    platform: PlatformClient, settings: Settings
-) -> None:
+async def taken_by_hand(platform: PlatformClient, settings: Settings) -> tuple[Late, str]:
+    """Late money of a cancelled booking that staff have taken, while its workflow could not ask; and its intent."""
     late = await undecided(platform, settings, hold_seconds=120, silent=True)
     await late.buyer.cancel(late.booking)
     await platform.provider.will("500_before", "retrieve", late.booking, times=1000)
@@ -299,6 +298,14 @@ async def test_late_money_counts_as_returned_only_when_its_refund_has_succeeded(
     workflow = await late.workflow()
     await eventually(lambda: needs_attention(workflow), within=60)
     await platform.provider.clear_faults(late.booking)
+    return late, str(intent["id"])
+
+
+async def test_late_money_counts_as_returned_only_when_its_refund_has_succeeded(
+    platform: PlatformClient, settings: Settings
+) -> None:
+    late, _ = await taken_by_hand(platform, settings)
+    workflow = await late.workflow()
     await platform.provider.will("processing", "refund", late.booking)
     await workflow.signal("provider_has_news")
     pending = await eventually(lambda: platform.provider.left_pending(late.booking), within=60)

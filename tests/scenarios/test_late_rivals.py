@@ -14,7 +14,7 @@ from config.settings import Settings
 from temporal.search_attributes import EVENT
 from tests.pace import stretched
 from tests.platform_client import PlatformClient
-from tests.scenarios.test_late_payments import Late, expired, needs_attention, undecided
+from tests.scenarios.test_late_payments import Late, expired, needs_attention, taken_by_hand, undecided
 from tests.scenarios.test_outcomes import register
 from tests.waiting import eventually
 from tests.webhooks import rows
@@ -139,16 +139,8 @@ async def test_late_money_of_an_erased_person_goes_back(platform: PlatformClient
 async def test_late_money_that_the_provider_does_not_refund_waits_for_an_operator(
     platform: PlatformClient, settings: Settings
 ) -> None:
-    late = await undecided(platform, settings, hold_seconds=120, silent=True)
-    await late.buyer.cancel(late.booking)
-    await platform.provider.will("500_before", "retrieve", late.booking, times=1000)
-    await late.money_turns_up()
-    [intent] = await platform.provider.intents(late.booking)
-    taken = await platform.provider.as_stripe(f"/v1/payment_intents/{intent['id']}/capture", {}, settings)
-    assert taken.status_code == 200, taken.text
+    late, intent = await taken_by_hand(platform, settings)
     workflow = await late.workflow()
-    await eventually(lambda: needs_attention(workflow), within=60)  # it cannot ask
-    await platform.provider.clear_faults(late.booking)
     await platform.provider.will("decline", "refund", late.booking, times=1000)
     await workflow.signal("provider_has_news")
 
@@ -158,7 +150,7 @@ async def test_late_money_that_the_provider_does_not_refund_waits_for_an_operato
 
     await eventually(is_refused, within=90)
     await platform.provider.clear_faults(late.booking)
-    by_hand = await platform.provider.as_stripe("/v1/refunds", {"payment_intent": intent["id"]}, settings)
+    by_hand = await platform.provider.as_stripe("/v1/refunds", {"payment_intent": intent}, settings)
     assert by_hand.status_code == 200, by_hand.text
     await workflow.execute_update("operate", "resolve")
     assert await late.is_settled() == "returned"

@@ -66,7 +66,7 @@ async def reconciled(engine: AsyncEngine, provider: str) -> int:
         return int((await connection.execute(text(counted), {"provider": provider})).scalar_one())
 
 
-async def test_a_provider_that_refuses_our_keys_holds_nobody_up(
+async def test_a_provider_that_refuses_our_keys_delays_no_other_provider(
     skipping: WorkflowEnvironment, engine: AsyncEngine, stripe: StripeGateway, revoked: IyzicoGateway
 ) -> None:
     with skipping.auto_time_skipping_disabled():  # the clock jumps also beside a call, whose heartbeat is then missed
