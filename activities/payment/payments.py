@@ -180,14 +180,14 @@ class PaymentActivities:
             buyer = await self._open_buyer(order.buyer) if order.buyer else UNKNOWN
             key = attempt.key("create")
             if not await self._may_create(order, attempt):
-                await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
+                await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()), is_unopened=True)
                 return Authorization(result=AuthorizationResult.LAPSED)
             try:
                 intent = await gateway.create(
                     order.booking_id, order.amount, key=key, return_url=order.return_url, buyer=buyer
                 )
             except PaymentRejected as rejected:
-                await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
+                await self._close(attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()), is_unopened=True)
                 return _rejected(attempt, rejected)
             attempt = await self._note_intent(attempt, intent)
         assert attempt.intent_id
@@ -385,14 +385,14 @@ class PaymentActivities:
         async with self._engine.begin() as connection:
             await attempts.reach(connection, attempt, state, event(**attempt.facts()) if event else None)
 
-    async def _close(self, attempt: Attempt, state: AttemptState, event: PaymentEvent | None) -> None:
+    async def _close(self, attempt: Attempt, to: AttemptState, event: PaymentEvent | None, **only_if: bool) -> None:
         """Close the attempt; it may be closed already, but not stay open."""
         async with self._engine.begin() as connection:
-            if await attempts.reach(connection, attempt, state, event):
+            if await attempts.reach(connection, attempt, to, event, **only_if):
                 return
             live = await attempts.live(connection, attempt.booking_id, attempt.exchange_id)
         if live and live.number == attempt.number:
-            raise PaymentUnknown(f"the attempt is {live.state}, and cannot become {state}")
+            raise PaymentUnknown(f"the attempt is {live.state}, and cannot become {to}")
 
     async def _mint_if_spent(self, attempt: Attempt, unknown: PaymentUnknown) -> None:
         if unknown.replayed:

@@ -221,27 +221,40 @@ async def mint_keys(connection: AsyncConnection, attempt: Attempt) -> Attempt | 
 
 
 async def reach(
-    connection: AsyncConnection, attempt: Attempt, state: AttemptState, event: PaymentEvent | None
+    connection: AsyncConnection,
+    attempt: Attempt,
+    state: AttemptState,
+    event: PaymentEvent | None,
+    *,
+    is_unopened: bool = False,
 ) -> Attempt | None:
     """Bring the attempt to a state and append its domain event.
+
+    Args:
+        connection: In a transaction of the payment service's database.
+        attempt: Which attempt.
+        state: Where to.
+        event: What happened.
+        is_unopened: Only while it has no intent: another worker may have sent the buyer to the page of one.
 
     Returns:
         None, without any change, if the attempt has reached that state or a later one already.
     """
-    changed = await _change(connection, attempt, _reaching(state))
+    changed = await _change(connection, attempt, _reaching(state, is_unopened=is_unopened))
     if changed and event:
         await append(connection, attempt.booking_id, event)
     return changed
 
 
 @cache
-def _reaching(state: AttemptState) -> ReturningUpdate[Any]:
+def _reaching(state: AttemptState, *, is_unopened: bool) -> ReturningUpdate[Any]:
     values: dict[str, Any] = {"state": state}
     if state in CLOSED:
         values["closed_at"] = func.now()
     if state is AttemptState.LEFT:
         values["watched"] = True
-    return _changing(values, AttemptRow.state.in_(_COMES_FROM[state]))
+    unopened = [AttemptRow.intent_id.is_(None)] if is_unopened else []
+    return _changing(values, AttemptRow.state.in_(_COMES_FROM[state]), *unopened)
 
 
 def _changing(values: dict[str, Any], *conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:

@@ -127,6 +127,17 @@ async def test_the_intent_of_an_attempt_is_not_replaced(payment: AsyncEngine) ->
     assert live.intent_id == first
 
 
+async def test_a_late_worker_does_not_close_an_attempt_whose_page_another_opened(payment: AsyncEngine) -> None:
+    attempt, voided = await opened(payment), AttemptState.VOIDED
+    async with payment.begin() as connection:
+        assert await attempts.note_intent(connection, attempt, f"pi_{uuid4().hex}")
+        assert await attempts.reach(connection, attempt, voided, None, is_unopened=True) is None
+        assert await attempts.live(connection, attempt.booking_id)
+    unopened = await opened(payment)
+    async with payment.begin() as connection:
+        assert await attempts.reach(connection, unopened, voided, None, is_unopened=True)
+
+
 async def test_an_attempt_that_was_left_can_be_taken_up_unless_another_lives(payment: AsyncEngine) -> None:
     attempt = await opened(payment)
     async with payment.begin() as connection:
