@@ -50,31 +50,29 @@ def main(arguments: list[str]) -> int:
 
 def _lint_and_test() -> int:
     started = time.monotonic()
-    ended = Ended(1, Counter(), [])
-    try:
-        with ThreadPoolExecutor() as together:  # each of them alone would leave cores without work
-            linted = together.submit(_lint_beside)
-            together.submit(_compile_tests)
+    ended: list[Ended] = []
+    with ThreadPoolExecutor() as beside:
+        linted = beside.submit(_lint_beside)
+        try:
+            compiled = beside.submit(_compile_tests)
             _start(LANES[0])  # before the others, since it installs what is missing
-        if code := linted.result():
-            return code
-        ended = joined(_turn(lanes) for lanes in turns(LANES))
-    except subprocess.CalledProcessError as failed:
-        print(f"failed: {failed}", file=sys.stderr)
-    finally:
-        for lane in LANES:
-            _down(lane)
+            compiled.result()
+            for lanes in turns(LANES):
+                if linted.done() and linted.result():
+                    break
+                ended.append(run(lanes, environment={}, before=_start_beside, after=_down))
+        except subprocess.CalledProcessError as failed:
+            ended.append(Ended(1, Counter(), [f"failed: {failed}"]))
+        finally:
+            for lane in LANES:
+                _down(lane)
     seconds = time.monotonic() - started
     names = ", ".join(lane.stack for lane in LANES)
     print(f"\nThe whole suite took {seconds:.0f} s on the stacks {names}; their logs: .seatwright/<stack>/logs")
-    print(*ended.broken[-60:], _closing_line(ended.counts, seconds), sep="\n")
-    return ended.code
-
-
-def _turn(lanes: list[Lane]) -> Ended:
-    with ThreadPoolExecutor() as together:
-        list(together.map(_start_beside, [lane for lane in lanes if lane is not LANES[0]]))
-    return run(lanes, environment={}, after=_down)
+    tests = joined(ended)
+    broken = [*tests.broken[-60:], *(["failed: lint, see [lint] above"] if linted.result() else [])]
+    print(*broken, _closing_line(tests.counts, seconds), sep="\n")
+    return linted.result() or tests.code
 
 
 def _start(lane: Lane, out: IO[str] | None = None) -> None:
@@ -89,6 +87,8 @@ def _down(lane: Lane) -> None:
 
 
 def _start_beside(lane: Lane) -> None:
+    if lane is LANES[0]:
+        return  # it runs already
     with _in_one_piece(lane.stack) as said:
         _start(lane, said)
 
@@ -97,11 +97,6 @@ def _compile_tests() -> None:
     """Leave every test compiled, which each process of a lane would do anew; what is wrong, the lanes report."""
     command = [sys.executable, "-m", "pytest", "--collect-only"]
     subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=600)
-
-
-def _lint_beside() -> int:
-    with _in_one_piece("lint") as said:
-        return _lint(said)
 
 
 @contextmanager
@@ -117,6 +112,12 @@ def _in_one_piece(name: str) -> Iterator[IO[str]]:
 
 def _lint(out: IO[str] | None = None) -> int:
     return next((code for code in (_run(command, out) for command in LINT) if code), 0)
+
+
+def _lint_beside() -> int:
+    """Lint with what tests leave of the processor."""
+    with _in_one_piece("lint") as said:
+        return _run(("nice", "-n", "15", sys.executable, __file__, "--lint"), said)
 
 
 def _closing_line(tally: Counter[str], seconds: float) -> str:

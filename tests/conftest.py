@@ -16,9 +16,10 @@ from audit.run import audit
 from config import memory
 from config.settings import Settings
 from stack import Stack
+from tests.lanes import in_turn
 from tests.network import Network
 from tests.platform_client import PlatformClient
-from tests.scale import FULL
+from tests.scale import FULL, SEED
 
 TEST_SETTINGS = {
     "SEATWRIGHT_COMPENSATION_ATTEMPTS": "4",  # so that a saga asks for an operator within seconds
@@ -102,6 +103,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         thorough = [item for item in items if item.get_closest_marker("thorough")]
         config.hook.pytest_deselected(items=thorough)
         items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: in_turn(item.nodeid.partition("::")[0], SEED))
 
 
 def pytest_collection_finish() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import pytest
@@ -36,8 +37,25 @@ POINT = POINTS["300746"]
 MISSING_HERE, MISSING_THERE = DifferenceKind.MISSING_HERE, DifferenceKind.MISSING_THERE
 AMOUNT, CURRENCY, STATE = DifferenceKind.AMOUNT, DifferenceKind.CURRENCY, DifferenceKind.STATE
 
-everywhere = pytest.mark.parametrize("harness", ["stripe", "iyzico", "payu"], indirect=True)
-with_a_list = pytest.mark.parametrize("harness", ["stripe", "iyzico"], indirect=True)
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+
+def everywhere(test: Test) -> Test:
+    """Run the test at all providers; `make test` chooses one."""
+    return _at(test, ["stripe", "iyzico", "payu"])
+
+
+def with_a_list(test: Test) -> Test:
+    """Run the test at all providers that list their payments; `make test` chooses one."""
+    return _at(test, ["stripe", "iyzico"])
+
+
+def _at(test: Test, providers: list[str]) -> Test:
+    chosen = sample(providers, 1, of=test.__name__)
+    marked: Test = pytest.mark.parametrize("harness", chosen, indirect=True)(test)
+    return marked
+
+
 at_stripe = pytest.mark.parametrize("harness", ["stripe"], indirect=True)
 
 
