@@ -6,10 +6,11 @@ import asyncio
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from time import monotonic
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -24,7 +25,9 @@ RETRY_WAITS: Final = {"1m": 60.0, "10m": 600.0, "1h": 3600.0}
 """Seconds before a retry beside the stream, by the name that the topic has for it."""
 
 PARTITIONS = 6
-_DAY_MS = 86_400_000
+EVENTS_KEPT: Final = timedelta(days=30)
+"""How long a topic keeps domain events and retries, and so how long a consumer can be down."""
+
 _IDLE = 5.0  # seconds between two reads of a producer's errors, while it has nothing to send
 LOG_CRITICAL = 2  # the library logs every failed attempt to connect; `error_cb` gets the important errors
 
@@ -44,11 +47,11 @@ def retries(group: str, wait: str) -> str:
 def create_topics(bootstrap: str) -> None:
     """Create the missing topics; existing topics do not change.
 
-    Domain events stay for thirty days, so that a consumer can be down for a long time, and so do retries. Dead letters
-    stay for ever.
+    Dead letters stay for ever.
     """
     waiting = [retries(group, wait) for group in GROUPS_WITH_RETRIES for wait in RETRY_WAITS]
-    events = [(topic, {"retention.ms": str(30 * _DAY_MS)}) for topic in (*TOPICS, *waiting)]
+    kept = str(EVENTS_KEPT // timedelta(milliseconds=1))
+    events = [(topic, {"retention.ms": kept}) for topic in (*TOPICS, *waiting)]
     letters = [(dead_letters(group), {"retention.ms": "-1"}) for group in CONSUMER_GROUPS]
     topics = [NewTopic(name, num_partitions=PARTITIONS, config=config) for name, config in events + letters]
     admin = AdminClient(
@@ -103,23 +106,26 @@ class Publisher:
     """An idempotent producer whose `publish` returns when all in-sync replicas have the message.
 
     Messages that are published at the same time share batches. Leaving the context drops unacknowledged messages.
+
+    The client gives up for good when the broker contradicts what it has acknowledged, for example after it has lost the
+    end of its log. Then another client takes its place: what it publishes is a new series of messages to the broker.
     """
 
     def __init__(self, bootstrap: str, name: str) -> None:
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "client.id": name,
-                "enable.idempotence": True,
-                "acks": "all",
-                "compression.type": "lz4",
-                "linger.ms": 2,
-                "message.timeout.ms": 10_000,
-                "reconnect.backoff.max.ms": 1_000,
-                "error_cb": ErrorLog(name),
-                "log_level": LOG_CRITICAL,
-            }
-        )
+        self._log = ErrorLog(name)
+        self._config: dict[str, Any] = {
+            "bootstrap.servers": bootstrap,
+            "client.id": name,
+            "enable.idempotence": True,
+            "acks": "all",
+            "compression.type": "lz4",
+            "linger.ms": 2,
+            "message.timeout.ms": 10_000,
+            "reconnect.backoff.max.ms": 1_000,
+            "error_cb": self._log,
+            "log_level": LOG_CRITICAL,
+        }
+        self._producer = Producer(self._config)
         self._loop = asyncio.get_running_loop()
         self._delivered: list[tuple[asyncio.Future[None], KafkaError | None]] = []
         self._closing = False
@@ -156,9 +162,18 @@ class Publisher:
         except BufferError as error:
             raise NotDelivered(KafkaError(KafkaError._QUEUE_FULL)) from error
         except KafkaException as error:
+            if error.args[0].code() == KafkaError._FATAL:
+                self._replace()
             raise NotDelivered(error.args[0]) from error
         self._wanted.set()
         await future
+
+    def _replace(self) -> None:
+        """Publish with a new client from now on; the messages that the old one has are not delivered."""
+        log.error("producer_replaced", client=self._config["client.id"])
+        self.drop()
+        self._producer = Producer(self._config)
+        self._wanted.set()
 
     def drop(self) -> None:
         """Give up unacknowledged messages: their `publish` raises `NotDelivered`."""
@@ -168,12 +183,18 @@ class Publisher:
         self._delivered.append((future, error))
 
     def _poll(self) -> None:
-        while not self._closing or len(self._producer):
-            if not len(self._producer):
+        producer = self._producer
+        while not self._closing or len(producer) or producer is not self._producer:
+            if not len(producer):
+                producer = self._producer  # it may be another one, now that the one before it has reported all
+            if not len(producer):
                 # The client's own wait wakes up five times a second, although nothing can arrive.
                 self._wanted.wait(_IDLE)
                 self._wanted.clear()
-            self._producer.poll(0.5 if len(self._producer) else 0)
+            try:
+                producer.poll(0.5 if len(producer) else 0)
+            except KafkaException as error:  # the client has given up; it still reports the messages that it has
+                self._log(error.args[0])
             if self._delivered:
                 delivered, self._delivered = self._delivered, []
                 with suppress(RuntimeError):  # the loop may be closed when the process ends

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,7 +12,7 @@ from typing import NamedTuple, cast
 from uuid import UUID, uuid4
 
 import psycopg
-from confluent_kafka import Consumer, Message
+from confluent_kafka import Consumer, KafkaError, Message, cimpl
 from sqlalchemy import make_url
 
 from adapters.kafka.client import Headers, OutgoingMessage, Publisher
@@ -129,6 +131,16 @@ async def consuming(subscription: Subscription, bootstrap: str, publisher: Publi
     finally:
         stop.set()
         await in_time(runner, within=60)
+
+
+def break_for_good(publisher: Publisher) -> None:
+    """Let the client fail as after a broker that has lost the end of its log: all of its later messages are refused.
+
+    The library has this function for tests. Its Python object begins with its header, then comes the client's address.
+    """
+    client = ctypes.c_void_p.from_address(id(publisher._producer) + sys.getsizeof(object()))
+    fail = ctypes.CDLL(cimpl.__file__).rd_kafka_test_fatal_error
+    fail(client, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, b"the broker has lost messages")
 
 
 async def publish(

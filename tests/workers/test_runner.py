@@ -14,13 +14,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from adapters.kafka.client import OutgoingMessage, Publisher, dead_letters
+from adapters.kafka.client import NotDelivered, OutgoingMessage, Publisher, dead_letters
 from adapters.kafka.cloud_events import CloudEvent
 from config.settings import Settings
 from domain.problems import ProblemType, Refused
 from stack import Stack
-from tests.waiting import eventually
-from tests.workers.outside import a_confirmed_booking, consuming, headers, publish, reading
+from tests.waiting import eventually, in_time
+from tests.workers.outside import a_confirmed_booking, break_for_good, consuming, headers, publish, reading
 from workers import consumers
 from workers.consumers import runner
 from workers.consumers.runner import Impossible, Subscription
@@ -114,6 +114,44 @@ async def test_a_message_that_can_never_be_handled_is_dead_lettered(
         str(refused): "Impossible: no such recipient",
         str(buggy): "KeyError",
     }
+
+
+async def test_dead_letters_and_later_messages_go_on_after_the_producer_has_failed_for_good(
+    subscription: Subscription, effects: Effects, topic: str, bootstrap: str, publisher: Publisher
+) -> None:
+    key = uuid4()
+
+    async def fail_and_go_on(broken: Publisher) -> None:
+        break_for_good(broken)
+        impossible, good = uuid4(), uuid4()
+        effects.failures[impossible] = [Impossible("no such recipient")]
+        for id in (impossible, good):
+            await publish(publisher, topic, a_confirmed_booking(), id=id, key=key)
+        await eventually(lambda: good in effects.ids())
+
+    async with (
+        Publisher(bootstrap, "broken") as broken,
+        consuming(subscription, bootstrap, broken),
+        reading(bootstrap, dead_letters(subscription.group)) as reader,
+    ):
+        await fail_and_go_on(broken)
+        await fail_and_go_on(broken)
+        await eventually(lambda: len(reader.poll()) == 2)
+
+
+async def test_messages_on_their_way_are_settled_when_the_producer_fails_for_good(topic: str, bootstrap: str) -> None:
+    async with Publisher(bootstrap, "broken") as broken:
+        await publish(broken, topic, a_confirmed_booking())
+        tries = asyncio.gather(
+            *(publish(broken, topic, a_confirmed_booking()) for _ in range(3)), return_exceptions=True
+        )
+        await asyncio.sleep(0)  # now the client has them
+        break_for_good(broken)
+        refused = await asyncio.gather(publish(broken, topic, a_confirmed_booking()), return_exceptions=True)
+        for outcome in (*await in_time(tries), *refused):
+            assert isinstance(outcome, UUID) or (isinstance(outcome, NotDelivered) and not outcome.permanent), outcome
+        assert isinstance(refused[0], NotDelivered)
+        await in_time(publish(broken, topic, a_confirmed_booking()))
 
 
 async def test_an_event_type_of_a_newer_producer_is_skipped(
