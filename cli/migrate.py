@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.elasticsearch import EventSearch
 from adapters.internal.personal_data import Purpose
+from adapters.kafka.brokers import fault_of_offsets
 from adapters.kafka.client import create_topics
 from api.auth.key_ring import ensure_keys
 from api.identity.context import open_vault
@@ -46,6 +47,8 @@ async def migrate(settings: Settings) -> None:
     await seal_reasons(settings)
     create_topics(settings.kafka_bootstrap)
     console.print("topics: ready")
+    if fault := fault_of_offsets(settings.kafka_bootstrap):
+        Console(stderr=True, soft_wrap=True).print(f"warning: {fault}")
     await _index(settings)
     console.print("search index: ready")
     await _signing_keys(settings)

@@ -2,12 +2,14 @@
 
 import re
 import shlex
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 import yaml
 
+from adapters.kafka.brokers import OFFSETS_KEPT
 from stack.environment import computed
 from stack.paths import CHECKOUT
 from stack.probes import SEARCH_ATTRIBUTES
@@ -90,6 +92,13 @@ def test_the_poms_ask_for_those_versions() -> None:
         assert f".version>{expected}</" in (source / "pom.xml").read_text()
     for descriptor in elasticsearch.SOURCE.rglob("plugin-descriptor.properties"):
         assert f"elasticsearch.version={elasticsearch.VERSION}" in descriptor.read_text()
+
+
+def test_both_brokers_keep_offsets_longer_than_events() -> None:
+    settings = (kafka.SOURCE / "server.properties").read_text()
+    minutes = OFFSETS_KEPT // timedelta(minutes=1)
+    assert f"offsets.retention.minutes={minutes}\n" in settings
+    assert SERVICES["kafka"]["environment"]["KAFKA_OFFSETS_RETENTION_MINUTES"] == str(minutes)
 
 
 @pytest.mark.parametrize("row", OURS, ids=lambda row: row.name)
