@@ -32,6 +32,7 @@ _ON_DEMAND = {
     "keys": "cli.keys:keys_app",
     "people": "cli.people:people_app",
     "reconcile": "cli.reconcile:reconcile_app",
+    "rebuild": "cli.rebuild:rebuild_app",
 }
 """Commands in modules of their own, which are imported only when they run: together they slow every start by 1 s."""
 

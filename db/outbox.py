@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -110,6 +110,46 @@ async def append(connection: AsyncConnection, aggregate_id: UUID, event: DomainE
             "traceparent": carrier.get("traceparent"),
         },
     )
+
+
+class Logged(NamedTuple):
+    """A domain event in the log."""
+
+    id: UUID
+    aggregate_id: UUID
+    sequence: int
+    type: str
+    data: dict[str, Any]
+    occurred_at: datetime
+
+
+BEGINNING = (UUID(int=0), 0)
+"""The place before the first domain event of the log."""
+
+
+async def logged(
+    connection: AsyncConnection, types: Iterable[str], *, after: tuple[UUID, int], limit: int
+) -> list[Logged]:
+    """The next domain events of these types, by aggregate and sequence.
+
+    Args:
+        connection: To the database of a service.
+        types: Their names on the wire.
+        after: Aggregate and sequence of the last one that was read, or `BEGINNING`.
+        limit: The most that are read.
+    """
+    aggregate, sequence = after
+    parameters = {"types": list(types), "aggregate": aggregate, "sequence": sequence, "limit": limit}
+    return [Logged(*row) for row in await connection.execute(_LOGGED, parameters)]
+
+
+_LOGGED = text(
+    """
+    SELECT id, aggregate_id, sequence, type, data, occurred_at FROM domain_events
+    WHERE (aggregate_id, sequence) > (:aggregate, :sequence) AND type = ANY (CAST(:types AS text[]))
+    ORDER BY aggregate_id, sequence LIMIT :limit
+    """
+)
 
 
 # The relay's statements. Its connection is in autocommit: each statement stands alone; locks belong to the session.

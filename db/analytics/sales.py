@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import delete, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,63 +29,93 @@ async def is_new(connection: AsyncConnection, consumer: str, domain_event_id: UU
     return (await connection.execute(statement.returning(InboxRow.domain_event_id))).first() is not None
 
 
-async def count_booking(connection: AsyncConnection, booking: BookingConfirmed, day: date) -> None:
-    """Add a confirmed booking to its event's totals."""
-    await _add(connection, booking, day, bookings=1, tickets=len(booking.tickets), revenue=booking.amount)
+class Figures(NamedTuple):
+    """A row of figures: those of an event in all, or of one day (UTC)."""
+
+    table: type[SalesRow | DailySalesRow | DailyRefundsRow]
+    event_id: UUID
+    currency: str
+    day: date | None = None
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The row's primary key."""
+        return {"event_id": self.event_id, "currency": self.currency} | ({"day": self.day} if self.day else {})
 
 
-async def count_exchange(connection: AsyncConnection, exchange: TicketExchanged, day: date) -> None:
-    """Add the extra charge for a more expensive seat; the difference to a cheaper one counts when it is refunded."""
-    if exchange.amount:
-        await _add(connection, exchange, day, bookings=0, tickets=0, revenue=exchange.amount)
+Changes = Mapping[Figures, Mapping[str, int]]
+Sale = BookingConfirmed | TicketExchanged | BookingMoneyReturned | BookingRefundTakenBack
 
 
-async def _add(connection: AsyncConnection, sold: BookingConfirmed | TicketExchanged, day: date, **totals: int) -> None:
-    for table, key in ((SalesRow, {}), (DailySalesRow, {"day": day})):
-        statement = insert(table).values(event_id=sold.event_id, currency=sold.currency, **key, **totals)
-        added = {name: getattr(table, name) + statement.excluded[name] for name in totals}
-        await connection.execute(statement.on_conflict_do_update(constraint=f"{table.__tablename__}_pkey", set_=added))
-
-
-async def count_refund(connection: AsyncConnection, refund: BookingMoneyReturned, day: date) -> None:
-    """Subtract a refund from its event's totals; a booking is subtracted when all its tickets are refunded.
+def changes_of(sale: Sale, day: date) -> Changes:
+    """What a domain event adds to the figures, by their columns; less than 0 where it takes something out.
 
     A booking's refunds follow its confirmation on the same partition, so the totals contain the booking.
     """
-    await _take_out(connection, refund, gone=int(isinstance(refund, BookingRefunded)), sign=1)
-    totals = {"refunds": 1, "tickets": refund.tickets, "amount": refund.amount}
-    statement = insert(DailyRefundsRow).values(event_id=refund.event_id, currency=refund.currency, day=day, **totals)
-    added = {name: getattr(DailyRefundsRow, name) + statement.excluded[name] for name in totals}
-    await connection.execute(statement.on_conflict_do_update(constraint="daily_refunds_pkey", set_=added))
+    total = Figures(SalesRow, sale.event_id, sale.currency)
+    match sale:
+        case BookingConfirmed():
+            sold = {"bookings": 1, "tickets": len(sale.tickets), "revenue": sale.amount}
+            return {total: sold, Figures(DailySalesRow, sale.event_id, sale.currency, day): sold}
+        case TicketExchanged():
+            # The extra charge for a more expensive seat; the difference to a cheaper one counts when it is refunded.
+            sold = {"bookings": 0, "tickets": 0, "revenue": sale.amount}
+            return {total: sold, Figures(DailySalesRow, sale.event_id, sale.currency, day): sold} if sale.amount else {}
+        case BookingMoneyReturned():
+            gone = int(isinstance(sale, BookingRefunded))  # when all its tickets are refunded
+            return _refund(sale, day, gone=gone, sign=1)
+        case BookingRefundTakenBack():
+            # On the day of the refund. The refund is counted again when it is paid.
+            return _refund(sale, sale.returned_at.astimezone(UTC).date(), gone=int(sale.was_refunded), sign=-1)
 
 
-async def uncount_refund(connection: AsyncConnection, refund: BookingRefundTakenBack) -> None:
-    """Undo `count_refund`, on the day of the refund. The refund is counted again when it is paid."""
-    await _take_out(connection, refund, gone=int(refund.was_refunded), sign=-1)
-    await connection.execute(
-        update(DailyRefundsRow)
-        .where(DailyRefundsRow.event_id == refund.event_id, DailyRefundsRow.currency == refund.currency)
-        .where(DailyRefundsRow.day == refund.returned_at.astimezone(UTC).date())
-        .values(
-            refunds=DailyRefundsRow.refunds - 1,
-            tickets=DailyRefundsRow.tickets - refund.tickets,
-            amount=DailyRefundsRow.amount - refund.amount,
-        )
-    )
+def _refund(sale: BookingMoneyReturned | BookingRefundTakenBack, day: date, *, gone: int, sign: int) -> Changes:
+    total = Figures(SalesRow, sale.event_id, sale.currency)
+    of_day = Figures(DailyRefundsRow, sale.event_id, sale.currency, day)
+    return {
+        total: {"bookings": -sign * gone, "tickets": -sign * sale.tickets, "revenue": -sign * sale.amount},
+        of_day: {"refunds": sign, "tickets": sign * sale.tickets, "amount": sign * sale.amount},
+    }
 
 
-async def _take_out(
-    connection: AsyncConnection, refund: BookingMoneyReturned | BookingRefundTakenBack, *, gone: int, sign: int
-) -> None:
-    await connection.execute(
-        update(SalesRow)
-        .where(SalesRow.event_id == refund.event_id, SalesRow.currency == refund.currency)
-        .values(
-            bookings=SalesRow.bookings - sign * gone,
-            tickets=SalesRow.tickets - sign * refund.tickets,
-            revenue=SalesRow.revenue - sign * refund.amount,
-        )
-    )
+async def add(connection: AsyncConnection, changes: Changes) -> None:
+    """Add what one domain event changes."""
+    for figures, added in changes.items():
+        table, key = figures.table, figures.key
+        if min(added.values()) < 0:  # the row is there, and an insert of less than 0 is refused even so
+            sums = {name: getattr(table, name) + value for name, value in added.items()}
+            await connection.execute(update(table).filter_by(**key).values(sums))
+        else:
+            statement = insert(table).values(**key, **added)
+            sums = {name: getattr(table, name) + statement.excluded[name] for name in added}
+            constraint = f"{table.__tablename__}_pkey"
+            await connection.execute(statement.on_conflict_do_update(constraint=constraint, set_=sums))
+
+
+async def lock(connection: AsyncConnection) -> None:
+    """Keep the figures and the inbox for this transaction alone: readers see the old ones, and consumers wait."""
+    await connection.execute(text("LOCK TABLE inbox, sales, daily_sales, daily_refunds IN EXCLUSIVE MODE"))
+
+
+async def note_all(connection: AsyncConnection, consumer: str, domain_event_ids: Sequence[UUID]) -> None:
+    """Note domain events in the inbox, unless they are there."""
+    await connection.execute(_NOTE_ALL, {"consumer": consumer, "ids": list(domain_event_ids)})
+
+
+_NOTE_ALL = text(
+    """
+    INSERT INTO inbox (consumer, domain_event_id) SELECT :consumer, unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING
+    """
+)
+
+
+async def replace_all(connection: AsyncConnection, figures: Changes) -> None:
+    """Replace all figures by these."""
+    for table in (SalesRow, DailySalesRow, DailyRefundsRow):
+        await connection.execute(delete(table))
+        rows = [{**row.key, **sums} for row, sums in figures.items() if row.table is table]
+        if rows:
+            await connection.execute(insert(table), rows)
 
 
 async def note_published(connection: AsyncConnection, event: EventPublished) -> None:

@@ -244,6 +244,8 @@ async def reads_messages(operator: Operator, settings: Settings, work: Work) -> 
     body = f'{{"user_id": "{uuid4()}"}}'
     await asyncio.to_thread(put_aside, settings, body)
     assert body in await operator.runs("dead-letters")
+    rebuilt = await operator.runs("rebuild search")
+    assert re.search(r"^\d+ domain events counted\n\d+ domain events indexed$", rebuilt, re.MULTILINE), rebuilt
     operator.variables["BOOKING"] = work.terminated.id
     shown = await operator.runs("--codec-endpoint")
     assert f"user_id: {work.terminated.buyer.user_id}" in shown

@@ -10,21 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.kafka.cloud_events import CloudEvent
 from config.settings import Settings
 from db.analytics import sales
+from db.analytics.sales import Sale
 from db.engine import open_engine
-from domain.domain_events import (
-    BookingConfirmed,
-    BookingMoneyReturned,
-    BookingRefundTakenBack,
-    EventCancelled,
-    EventPublished,
-    TicketExchanged,
-)
+from domain.domain_events import BookingConfirmed, EventCancelled, EventPublished
 from workers.consumers.runner import Subscription
 
 GROUP = "analytics"
-_TYPES = (
-    BookingConfirmed | BookingMoneyReturned | BookingRefundTakenBack | TicketExchanged | EventPublished | EventCancelled
-)
+_TYPES = Sale | EventPublished | EventCancelled
 
 
 @asynccontextmanager
@@ -51,15 +43,9 @@ class Analytics:
             if not await sales.is_new(connection, GROUP, event.id):
                 return
             match event.data:
-                case BookingConfirmed() as booking:
-                    await sales.count_booking(connection, booking, event.time.date())
-                case BookingMoneyReturned() as refund:
-                    await sales.count_refund(connection, refund, event.time.date())
-                case BookingRefundTakenBack() as failed:
-                    await sales.uncount_refund(connection, failed)
-                case TicketExchanged() as exchange:
-                    await sales.count_exchange(connection, exchange, event.time.date())
                 case EventPublished() as published:
                     await sales.note_published(connection, published)
                 case EventCancelled() as cancelled:
                     await sales.note_cancelled(connection, cancelled)
+                case sale:
+                    await sales.add(connection, sales.changes_of(sale, event.time.date()))
