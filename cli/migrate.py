@@ -15,12 +15,11 @@ from api.auth.key_ring import ensure_keys
 from api.identity.context import open_vault
 from api.identity.demo_accounts import seed_accounts
 from api.identity.personal_data import sealed_text
+from cli.copies import complete_copies
 from config.settings import SERVICES_WITH_DATABASE, Settings, secret
-from db.catalogue import events
 from db.databases import ServiceDatabase, prepare
 from db.engine import open_engine
 from db.identity import accounts
-from db.reservation import inventory
 from db.reservation.refunds import reasons
 
 _REASONS_AT_ONCE: Final = 500
@@ -43,7 +42,7 @@ async def migrate(settings: Settings) -> None:
     }
     prepare(secret(settings.postgres_admin_dsn), urls)
     console.print(f"databases: {', '.join(SERVICES_WITH_DATABASE)}")
-    await copy_venues(settings)
+    await complete_copies(settings)
     await seal_reasons(settings)
     create_topics(settings.kafka_bootstrap)
     console.print("topics: ready")
@@ -58,27 +57,10 @@ async def migrate(settings: Settings) -> None:
         console.print("demo accounts: buyer@, organizer@, support@ and operator@example.test")
 
 
-async def copy_venues(settings: Settings) -> None:
-    """Add venue and time zone to events that the reservation service copied without them.
-
-    The one place that may reach both databases; no statement crosses them.
-    """
-    reservation = open_engine(settings.database_url("reservation"), pool_size=1)
-    catalogue = open_engine(settings.database_url("catalogue"), pool_size=1)
-    try:
-        async with reservation.begin() as copies, catalogue.connect() as originals:
-            for event_id in await inventory.without_venue(copies):
-                if event := await events.find(originals, event_id):
-                    await inventory.copy_venue(copies, event)
-    finally:
-        await reservation.dispose()
-        await catalogue.dispose()
-
-
 async def seal_reasons(settings: Settings) -> None:
     """Seal the reasons of refunds that an earlier version stored in clear; those of erased buyers go.
 
-    As `copy_venues`, it reaches two databases.
+    As `complete_copies`, it reaches two databases.
     """
     reservation = open_engine(settings.database_url("reservation"), pool_size=1)
     identity = open_engine(settings.database_url("identity"), pool_size=1)

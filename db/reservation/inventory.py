@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -78,7 +78,8 @@ async def put_on_sale(connection: AsyncConnection, event: Event, *, amount_step:
 
 async def without_venue(connection: AsyncConnection) -> Sequence[UUID]:
     """The events that were copied before their venue and time zone were part of the copy."""
-    return (await connection.execute(select(EventRow.id).where(EventRow.timezone.is_(None)))).scalars().all()
+    found = select(EventRow.id).where(EventRow.timezone.is_(None)).order_by(EventRow.id)
+    return (await connection.execute(found)).scalars().all()
 
 
 async def copy_venue(connection: AsyncConnection, event: Event) -> None:
@@ -86,6 +87,20 @@ async def copy_venue(connection: AsyncConnection, event: Event) -> None:
     columns = _event_columns(event)
     venue = {name: columns[name] for name in ("timezone", "venue_name", "venue_city", "venue_country")}
     await connection.execute(update(EventRow).where(EventRow.id == event.id).values(venue))
+
+
+async def with_the_finest_step(
+    connection: AsyncConnection, currencies: Collection[str]
+) -> Sequence[tuple[UUID, str, list[str] | None]]:
+    """The events in these currencies whose step is 1: id, currency and admitted providers."""
+    finest = select(EventRow.id, EventRow.currency, EventRow.providers).where(EventRow.amount_step == 1)
+    found = await connection.execute(finest.where(EventRow.currency.in_(currencies)))
+    return [(row.id, row.currency, row.providers) for row in found]
+
+
+async def set_amount_step(connection: AsyncConnection, event_id: UUID, step: int) -> None:
+    """Set the step of what an event's providers can refund; nothing else of it changes."""
+    await connection.execute(update(EventRow).where(EventRow.id == event_id).values(amount_step=step))
 
 
 async def stop_selling(connection: AsyncConnection, event: Event) -> None:
