@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import typer
-from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.audit_log import record
@@ -43,6 +43,8 @@ late_payment_app = typer.Typer(
 event_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Pause and resume the cancellation of an event."
 )
+
+_LONGEST_WAIT: Final = 30.0  # seconds; a workflow answers a decision at once, unless no worker runs it
 
 Action = Annotated[OperatorAction, typer.Argument(help="What to do with the step that fails.")]
 
@@ -109,6 +111,8 @@ def operate_late_payment(
     action: Action,
 ) -> None:
     """Retry or resolve the failed step of a late payment."""
+    if "@" in intent_id:  # the audit log keeps it for ever
+        raise typer.BadParameter("this is the address of a person, and no payment", param_hint="INTENT_ID")
 
     async def decide(client: Client) -> None:
         handle = client.get_workflow_handle(late_payment_workflow_id(intent_id))
@@ -148,25 +152,32 @@ def _update_cancellation(event_id: UUID, update: Any, action: str) -> None:
 def _send(decide: Callable[[Client], Awaitable[None]], to: str, action: str, object: str) -> None:
     """Record a decision in the audit log and send it to the workflow.
 
-    Exits with 1 if the workflow refuses it, and with 2 if no workflow is there to receive it.
+    Exits with 1 if the workflow refuses it, and with 2 if no workflow is there to receive it, or if it is not known
+    whether the workflow has received it.
     """
 
     async def connected() -> None:
         client = await connect(settings())
         await record(settings(), action, object)
-        await decide(client)
+        await asyncio.wait_for(decide(client), _LONGEST_WAIT)
 
     try:
         asyncio.run(connected())
     except WorkflowUpdateFailedError as error:
         typer.echo(f"refused: {error.cause}", err=True)
         raise typer.Exit(1) from error
-    except (RPCError, RuntimeError) as error:
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError, RPCError) as error:
         typer.echo(_why(error, to), err=True)
+        raise typer.Exit(2) from error
+    except RuntimeError as error:
+        typer.echo(f"Temporal cannot be reached: {error}", err=True)
         raise typer.Exit(2) from error
 
 
-def _why(error: RPCError | RuntimeError, to: str) -> str:
+def _why(error: Exception, to: str) -> str:
     if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
         return f"{to} has no running workflow: it does not exist, or it has ended"
-    return f"Temporal cannot be reached: {error}"
+    return (
+        f"unknown: Temporal does not say whether {to} has received it, or will. Look at the workflow before you repeat "
+        f"the command. ({type(error).__name__}: {error})"
+    )
