@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
+import os
+import pwd
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import orjson
 import typer
@@ -21,6 +23,14 @@ audit_log_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Read the audit log, and verify that it is unchanged."
 )
 T = TypeVar("T")
+
+_UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+NAMED: Final = re.compile(
+    rf"[a-z-]+/{_UUID}|(user|payment)/unknown|key/[\w-]+|late-payment/[^@\s]+|payloads/\d+|shell/[\w.-]+"
+    "|service/[a-z]+|nobody|users|user_keys",
+    re.ASCII,
+)
+"""Every form of an actor and an object. What is typed is written into the log for ever, so it may be nothing else."""
 
 
 @audit_log_app.callback()
@@ -48,6 +58,8 @@ def show(
     whom: Annotated[str, typer.Argument(help="`user/<id>`, `booking/<id>`, `client/<id>` and so on.")],
 ) -> None:
     """Show the entries with this actor or object; the log records the reading."""
+    if not NAMED.fullmatch(whom):
+        raise typer.BadParameter("expected an actor or object of the audit log, such as user/<id>", param_hint="WHOM")
     for line in asyncio.run(in_identity(settings(), partial(_read, settings(), whom))):
         typer.echo(line)
 
@@ -70,7 +82,16 @@ async def record(settings: Settings, action: str, object: str) -> None:
 
 async def append(connection: AsyncConnection, settings: Settings, action: str, object: str) -> None:
     """Record an action in the transaction that performs it; call this as its last statement."""
-    await _log(settings).append(connection, Entry(f"shell/{getpass.getuser()}", action, object))
+    await _log(settings).append(connection, Entry(f"shell/{_operator()}", action, object))
+
+
+def _operator() -> str:
+    """The name of the process's owner, or the number where it has no name; no variable can say another one."""
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 async def _walk(settings: Settings, head: str) -> tuple[Walk, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
@@ -15,8 +16,8 @@ from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from api.identity.demo_accounts import PASSWORD
-from cli.audit_log import audit_log_app
-from cli.operate import booking_app
+from cli.audit_log import NAMED, audit_log_app
+from cli.operate import booking_app, late_payment_app
 from config.settings import Settings, secret
 from db.identity.audit_log import AuditLog
 from domain.identity import Role, Scope
@@ -412,3 +413,39 @@ async def test_an_operators_command_is_noted_before_it_is_carried_out(
     [(actor, roles, action)] = entries(superuser, f"booking/{booking}")
     assert actor.startswith("shell/")
     assert (roles, action) == ("", "booking.retry")
+
+
+async def test_what_is_no_actor_or_object_is_refused_and_not_written_into_the_log(
+    stack_env: dict[str, str], superuser: psycopg.Connection
+) -> None:
+    for odd in ("someone@example.com", "user/someone@example.com", "late-payment/a@example.com", "Ada Lovelace", ""):
+        await seatwright(audit_log_app, stack_env, "show", odd, exit_code=2)
+        assert entries(superuser, odd) == []
+    await seatwright(late_payment_app, stack_env, "operate", "a@example.com", "retry", exit_code=2)
+    assert entries(superuser, "late-payment/a@example.com") == []
+
+
+async def test_every_actor_and_object_that_the_log_has_can_be_shown(
+    stack_env: dict[str, str], superuser: psycopg.Connection
+) -> None:
+    found = superuser.execute("SELECT actor FROM audit_log UNION SELECT object FROM audit_log").fetchall()
+    named = [f"{kind}/{uuid4()}" for kind in ("user", "client", "team", "late-payment")] + ["service/search", "users"]
+    assert not [name for (name,) in found if not NAMED.fullmatch(name)]
+    for name in (*named, "late-payment/pi_3Q", "payloads/12", f"key/{'-a' * 20}", "nobody"):
+        await seatwright(audit_log_app, stack_env, "show", name)
+
+
+@pytest.mark.parametrize(("number", "name"), [(0, "root"), (54321, "54321")])
+async def test_the_actor_of_a_command_is_the_owner_of_its_process_whatever_a_variable_says(
+    stack_env: dict[str, str],
+    superuser: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    name: str,
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: number)  # 54321: as in a container whose user has no name
+    booking = f"booking/{uuid4()}"
+    for variable in ("LOGNAME", "USER"):
+        monkeypatch.setenv(variable, "mallory")
+    await seatwright(audit_log_app, stack_env, "show", booking)
+    assert entries(superuser, booking) == [(f"shell/{name}", "", "audit-log.read")]
