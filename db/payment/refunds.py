@@ -13,14 +13,14 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, ScalarSelect, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.outbox import append
 from db.payment import attempts
 from db.payment.attempts import AttemptState
-from db.payment.tables import AttemptRow, RefundRow
+from db.payment.tables import AttemptRow, LedgerTransactionRow, RefundRow
 from domain.domain_events import PaymentRefunded, PaymentRefundFailed
 from domain.money import Money
 
@@ -41,6 +41,9 @@ BY_PROVIDER = "by_provider"
 """The code of a refund that the provider made without our request."""
 
 _NOT_OURS = (BY_HAND, BY_PROVIDER)
+
+GIVEN_OTHERWISE = "given_otherwise"
+"""The code of a try that has failed and has no successor, because its money has gone back without one."""
 
 SETTLED = frozenset({TryState.SUCCEEDED, TryState.FAILED})
 
@@ -63,6 +66,11 @@ class Try(NamedTuple):
     code: str | None
     keys_minted: int
     is_new: bool = False
+
+    @property
+    def is_owed(self) -> bool:
+        """It has failed, and its money has not gone back otherwise."""
+        return self.state is TryState.FAILED and self.code != GIVEN_OTHERWISE
 
     @property
     def key(self) -> str:
@@ -114,6 +122,7 @@ async def open_tries(
         once = insert(RefundRow).values(opened).on_conflict_do_nothing().returning(RefundRow.number)
         new = set((await connection.execute(once)).scalars())
     latest = _latest(await _tries(connection, refund_id))
+    parts |= {each.attempt: 0 for each in latest if each.code == GIVEN_OTHERWISE}
     return [each._replace(is_new=each.number in new) for each in latest if parts.get(each.attempt) != 0]
 
 
@@ -132,7 +141,7 @@ def _latest(tries: Sequence[Try]) -> list[Try]:
 
 
 def _may_follow(last: Try, tries: Sequence[Try], number: int) -> bool:
-    return last.state is TryState.FAILED and sum(each.attempt == last.attempt for each in tries) < number
+    return last.is_owed and sum(each.attempt == last.attempt for each in tries) < number
 
 
 async def opens_tries(connection: AsyncConnection, refund_id: UUID, number: int) -> bool:
@@ -219,7 +228,8 @@ async def note_by_hand(
 
     A pending try counts as paid: the operator is responsible for that. What the provider has given back without our
     request since the first try, or since `accepted_at` if there was none, is what the operator speaks of: it is posted
-    already, and only the rest is posted by hand.
+    already, and only the rest is posted by hand. If the provider has taken the money back, it counts from then on:
+    what was given while the refund had succeeded was given for another reason.
 
     Returns:
         Minor units of all the refund's tries together.
@@ -230,20 +240,46 @@ async def note_by_hand(
     tries = await open_tries(connection, refund_id, booking_id, sys.maxsize, first, lacking, payments, covered)
     for given in tries:
         await note(connection, given, TryState.SUCCEEDED, BY_HAND)
+    await owe_no_more(connection, refund_id, tries)
     return sum(given.amount.amount for given in tries)
+
+
+async def owe_no_more(connection: AsyncConnection, refund_id: UUID, tries: Sequence[Try]) -> None:
+    """End the parts that have failed and are not among these tries: nothing was left of them to give back.
+
+    Otherwise the refund would seem owed for ever, and the next look at it would open them again.
+    """
+    parts = {given.attempt for given in tries}
+    latest = _latest(await _tries(connection, refund_id))
+    ended = [each.number for each in latest if each.is_owed and each.attempt not in parts]
+    same = (RefundRow.refund_id == refund_id, RefundRow.number.in_(ended))
+    await connection.execute(update(RefundRow).where(*same).values(code=GIVEN_OTHERWISE))
 
 
 async def _by_provider_since(
     connection: AsyncConnection, refund_id: UUID, booking_id: UUID, accepted_at: datetime | None
 ) -> dict[int, int]:
-    first_try = select(func.min(RefundRow.opened_at)).where(RefundRow.refund_id == refund_id).scalar_subquery()
+    first_try = select(func.min(RefundRow.opened_at)).where(RefundRow.refund_id == refund_id)
+    since = func.coalesce(_taken_back_at(refund_id), first_try.scalar_subquery(), accepted_at)
     rows = await connection.execute(
         select(RefundRow.attempt, func.sum(RefundRow.amount).label("amount"))
         .where(RefundRow.booking_id == booking_id, RefundRow.code == BY_PROVIDER)
-        .where(RefundRow.state == TryState.SUCCEEDED, RefundRow.opened_at > func.coalesce(first_try, accepted_at))
+        .where(RefundRow.state == TryState.SUCCEEDED, RefundRow.opened_at > since)
         .group_by(RefundRow.attempt)
     )
     return {row.attempt: int(row.amount) for row in rows}
+
+
+def _taken_back_at(refund_id: UUID) -> ScalarSelect[datetime]:
+    """When the provider took a try at the attempt of the enclosing query back, as the ledger has it."""
+    booked = LedgerTransactionRow
+    return (
+        select(func.max(booked.booked_at))
+        .where(booked.booking_id == RefundRow.booking_id, booked.attempt == RefundRow.attempt)
+        .where(booked.kind == "refund_failed", booked.reference.startswith(f"{refund_id}:"))
+        .correlate(RefundRow)
+        .scalar_subquery()
+    )
 
 
 async def succeeded(connection: AsyncConnection, refund_id: UUID) -> list[Try]:
@@ -253,8 +289,8 @@ async def succeeded(connection: AsyncConnection, refund_id: UUID) -> list[Try]:
 
 
 async def is_owed(connection: AsyncConnection, refund_id: UUID) -> bool:
-    """Whether a part of a refund has failed and was not paid since."""
-    return any(each.state is TryState.FAILED for each in _latest(await _tries(connection, refund_id)))
+    """Whether a part of a refund has failed and has not gone back since."""
+    return any(each.is_owed for each in _latest(await _tries(connection, refund_id)))
 
 
 async def take_back(connection: AsyncConnection, given: Try, code: str | None) -> None:

@@ -156,6 +156,55 @@ async def test_of_a_refund_that_was_never_tried_the_dashboards_part_counts_since
         assert await by_hand(payment, attempt, refund_id, 2000, accepted_at) == 1500
 
 
+async def test_after_a_take_back_only_what_the_dashboard_gives_from_then_on_counts(
+    payment: AsyncEngine,
+) -> None:
+    attempt, refund_id = await moved(payment, AUTHORIZED, CAPTURED), uuid4()
+    [first] = await tries(payment, attempt, refund_id, 2000)
+    await note(payment, first, TryState.SUCCEEDED)
+    await learn(payment, attempt, 2500)  # a gift of 500
+    async with payment.begin() as connection:
+        await refunds.take_back(connection, first, "lost_or_stolen_card")
+    await learn(payment, attempt, 1200)
+    for _ in range(2):
+        assert await by_hand(payment, attempt, refund_id, 2000) == 1300
+
+
+@pytest.mark.parametrize("posted", [0, 400])
+async def test_what_the_dashboard_gave_of_a_part_that_failed_is_owed_no_more(payment: AsyncEngine, posted: int) -> None:
+    own, refund_id = await moved(payment, AUTHORIZED, CAPTURED), uuid4()
+    dearer = await of_exchange(payment, own)
+    paid, failing = await tries(payment, own, refund_id, PRICE + 2000)
+    await note(payment, paid, TryState.SUCCEEDED)
+    await note(payment, failing, TryState.FAILED)
+    await learn(payment, dearer, 2000 - posted)
+
+    for _ in range(2):
+        assert await by_hand(payment, own, refund_id, PRICE + 2000) == PRICE + posted
+
+    async with payment.begin() as connection:
+        assert not await refunds.is_owed(connection, refund_id)
+        assert not await refunds.opens_tries(connection, refund_id, 99)
+        again = await refunds.open_tries(connection, refund_id, own.booking_id, 99, PRICE + posted)
+        assert sum(each.amount.amount for each in again) == PRICE + posted
+        assert await provider_refunds.ours(connection, dearer) == 2000
+
+
+async def test_a_part_that_was_paid_fails_later_without_the_one_that_the_dashboard_gave(payment: AsyncEngine) -> None:
+    own, refund_id = await moved(payment, AUTHORIZED, CAPTURED), uuid4()
+    dearer = await of_exchange(payment, own)
+    paid, failing = await tries(payment, own, refund_id, PRICE + 2000)
+    await note(payment, paid, TryState.SUCCEEDED)
+    await note(payment, failing, TryState.FAILED)
+    await learn(payment, dearer, 2000)
+    await by_hand(payment, own, refund_id, PRICE + 2000)
+    async with payment.begin() as connection:
+        await refunds.take_back(connection, paid, "lost_or_stolen_card")
+        assert await refunds.is_owed(connection, refund_id)
+    again = await tries(payment, own, refund_id, PRICE, 2)
+    assert [(each.attempt, each.amount.amount, each.is_new) for each in again] == [(own.number, PRICE, True)]
+
+
 async def test_payments_of_failed_exchanges_neither_count_nor_give_back(payment: AsyncEngine) -> None:
     own = await moved(payment, AUTHORIZED, CAPTURED)
     kept, failed = [await of_exchange(payment, own) for _ in range(2)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 import pytest
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from adapters.payment.payu.signatures import HEADER
 from config.settings import Settings
@@ -20,8 +21,10 @@ from tests.provider_settings import iyzico_settings, payu_settings, webhook_secr
 from tests.providers.checkouts import CHECKOUTS, Checkout, Visit
 from tests.scale import sample
 from tests.scenarios.any_seat import any_seat
+from tests.scenarios.test_refunds import needs_attention
 from tests.waiting import eventually
-from tests.webhooks import post, rows, signature
+from tests.webhooks import message, post, rows, signature
+from workflows.ids import refund_taken_back_workflow_id
 
 SIGNALED = 26
 TELLS = {
@@ -233,6 +236,43 @@ async def test_a_refund_that_cannot_be_made_again_needs_attention_and_is_shown_s
 
     await is_shown_as(platform, buyer, booking, "succeeded", "refunded", 4000, 4000)
     assert await platform.provider.kept(booking["id"]) == 0
+
+
+@pytest.mark.parametrize("action", sample(["resolve", "retry"], 1, of="an operator's answers to a part that failed"))
+async def test_a_part_that_the_dashboard_gave_is_not_owed_again_by_late_news(
+    platform: PlatformClient, action: str
+) -> None:
+    buyer = platform.new_buyer()
+    bought = await buyer.bought(await platform.event(), "B-1-1")
+    id = bought["id"]
+    assert (await buyer.exchange(id, bought["tickets"][0]["id"], "A-1-1")).status_code == 200
+    refund = (await buyer.refund(id)).json()["id"]
+    await buyer.ends_as(id, "refunded", within=60)
+    [part] = [each["id"] for each in await platform.provider.refunds(id) if each["amount"] == 1000]
+    await platform.provider.will("decline", "refund", id, times=1000)
+    await platform.provider.decide(part, "failed")
+    await eventually(lambda: needs_attention(buyer, id), within=60)
+    await platform.provider.clear_faults(id)
+    [intent] = [each["id"] for each in await platform.provider.intents(id) if each["amount"] == 1000]
+    await platform.provider.as_stripe("/v1/refunds", {"payment_intent": intent}, platform.settings)
+    await eventually(lambda: rows(platform.settings, _BY_PROVIDER, id) == [(1000,)], within=30)
+    await platform.refund_saga(refund).execute_update("operate", action)
+    await buyer.ends_as(id, "refunded", within=60)
+
+    await post(platform.http, platform.settings, message(intent, "refund.failed"))
+
+    check = platform.temporal.get_workflow_handle(refund_taken_back_workflow_id(UUID(refund)))
+    await eventually(lambda: has_ended(check), within=60)
+    events = "SELECT count(*)::int FROM domain_events WHERE aggregate_id = %s AND type = 'booking.refund_taken_back'"
+    assert rows(platform.settings, events, id, of="reservation") == [(1,)]
+    assert await buyer.status(id) == "refunded"
+
+
+async def has_ended(workflow: WorkflowHandle[Any, Any]) -> bool:
+    return (await workflow.describe()).status is not WorkflowExecutionStatus.RUNNING
+
+
+_BY_PROVIDER = "SELECT amount FROM refunds WHERE booking_id = %s AND code = 'by_provider'"
 
 
 def charge_refunded(intent: str) -> bytes:
