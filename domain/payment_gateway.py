@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import date, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -12,6 +13,12 @@ from domain.money import Money
 from domain.payments import Intent, ProviderNotification, ProviderRefund
 from domain.providers import Provider
 from domain.reconciliation import MovementPage
+
+IS_URGENT: ContextVar[bool] = ContextVar("calls are urgent", default=False)
+"""Whether a task's calls belong to a payment that was begun: a buyer and seats wait for it.
+
+The call limit lets all other calls wait, also for the beginning of payments.
+"""
 
 
 class PaymentGateway(Protocol):
@@ -35,7 +42,8 @@ class PaymentGateway(Protocol):
         """Wait until the call limit allows the next call, which then does not wait.
 
         Args:
-            begins: The call is `create`, which lets the calls of payments that were begun go first.
+            begins: The call is `create`, which lets the calls of payments that were begun go first, and goes before all
+                calls that are not urgent.
         """
 
     async def create(

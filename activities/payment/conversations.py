@@ -9,14 +9,20 @@ from datetime import timedelta
 from temporalio.exceptions import ApplicationError
 
 from activities.payment.heartbeats import heartbeating
+from domain.payment_gateway import IS_URGENT
 from domain.payments import PaymentUnknown
 
 _LONGEST_ASKED_DELAY = 20.0  # seconds
 
 
 @asynccontextmanager
-async def conversation() -> AsyncIterator[None]:
-    """Heartbeat while we wait for the provider, and come back no sooner than it asks."""
+async def conversation(*, is_urgent: bool = False) -> AsyncIterator[None]:
+    """Heartbeat while we wait for the provider, and come back no sooner than it asks.
+
+    Args:
+        is_urgent: A buyer and seats wait for it, so that its calls go first where the provider's calls are limited.
+    """
+    before = IS_URGENT.set(is_urgent)
     try:
         async with heartbeating():
             yield
@@ -24,6 +30,8 @@ async def conversation() -> AsyncIterator[None]:
         raise ApplicationError(
             str(unknown), type="PaymentUnknown", next_retry_delay=_asked_delay(unknown.retry_after)
         ) from unknown
+    finally:
+        IS_URGENT.reset(before)
 
 
 def _asked_delay(seconds: float | None) -> timedelta | None:

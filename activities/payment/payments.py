@@ -159,7 +159,7 @@ class PaymentActivities:
 
         Repeated after its deadline it starts no new charge: it only reads, and voids what is not authorized.
         """
-        async with conversation():
+        async with conversation(is_urgent=True):
             async with autocommit(self._engine) as connection:
                 attempt = await attempts.open_attempt(
                     connection, order.booking_id, order.provider, order.amount, order.deadline, order.exchange_id
@@ -265,7 +265,7 @@ class PaymentActivities:
         return await self._capture(payment.booking_id, payment.exchange_id)
 
     async def _capture(self, booking_id: UUID, exchange_id: UUID | None = None) -> str | None:
-        async with conversation():
+        async with conversation(is_urgent=True):
             async with autocommit(self._engine) as connection:
                 attempt = await attempts.begin_capture(connection, booking_id, exchange_id)
             if attempt is None or attempt.intent_id is None:
@@ -310,7 +310,7 @@ class PaymentActivities:
         await self._return_money(lambda connection: attempts.live(connection, payment.booking_id, payment.exchange_id))
 
     async def _return_money(self, find: Callable[[AsyncConnection], Awaitable[Attempt | None]]) -> None:
-        async with conversation():
+        async with conversation(is_urgent=True):  # seats are free only afterwards
             async with autocommit(self._engine) as connection:
                 attempt = await find(connection)
             if attempt is None:

@@ -12,6 +12,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import cast
@@ -20,11 +21,15 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from domain.payment_gateway import IS_URGENT
+
 _SCRIPT = Path(__file__).with_name("take_turns.lua").read_text()
 
 _AHEAD = 1.0  # seconds; turns further off are not taken, so that few are left unused by tasks that give up
 _AHEAD_TO_BEGIN = 0.5  # the same for a new payment: it gets no turn while others are taken further ahead
-_PAUSE = (0.25, 0.5)  # parts of these, after which turns are asked for again: before new payments can get theirs
+_AHEAD_OF_THE_REST = 0.25  # the same for calls that no buyer waits for: they get no turn while a new payment waits
+_PAUSE = (0.25, 0.5)  # parts of these, after which turns are asked for again: before the next line can get them
+_LEAST = 20  # the rest of a process gets one of so many turns, also while all the others are wanted by payments
 _AT_ONCE = 50
 _PATIENCE = 0.5  # seconds for Redis's answer
 _AWAY = 2.0  # seconds that Redis is left alone after it failed
@@ -35,12 +40,20 @@ log = structlog.get_logger()
 
 
 class _Line:
-    """Tasks of this process that wait for their turns in order, and ask for them together."""
+    """Tasks of this process that wait for their turns in order, and ask for them together.
 
-    def __init__(self, take: Take, interval: float, ahead: float) -> None:
+    Args:
+        take: Asks for turns.
+        interval: Between two turns, in seconds.
+        ahead: How far ahead turns are taken, in seconds.
+        patience: So many seconds without a turn, and one is taken as far ahead as any.
+    """
+
+    def __init__(self, take: Take, interval: float, ahead: float, patience: float = inf) -> None:
         self._take = take
         self._interval = interval
         self._ahead = ahead
+        self._patience = patience
         self._waiting: deque[asyncio.Future[float]] = deque()
         self._asking: asyncio.Task[None] | None = None
 
@@ -56,9 +69,13 @@ class _Line:
 
     async def _ask(self) -> None:
         """Take turns for all tasks that wait, until none does."""
+        last = monotonic()
         while self._without_those_who_gave_up():
-            wanted = min(len(self._waiting), _AT_ONCE)
-            granted, first = await self._take(wanted, self._ahead)
+            is_due = monotonic() - last > self._patience
+            wanted = 1 if is_due else min(len(self._waiting), _AT_ONCE)
+            granted, first = await self._take(wanted, _AHEAD if is_due else self._ahead)
+            if granted:
+                last = monotonic()
             for place in range(min(granted, self._without_those_who_gave_up())):
                 self._waiting.popleft().set_result(first + place * self._interval)
             if granted < wanted:
@@ -84,6 +101,7 @@ class CallLimit:
         self._interval = 1 / calls_per_second
         self._begun = _Line(self._take, self._interval, _AHEAD)
         self._new = _Line(self._take, self._interval, _AHEAD_TO_BEGIN)
+        self._rest = _Line(self._take, self._interval, _AHEAD_OF_THE_REST, _LEAST * self._interval)
         self._own_next = 0.0  # monotonic; the next turn without Redis
         self._redis_away_until = 0.0
         self._kept: ContextVar[bool] = ContextVar(f"turn at {provider}", default=False)
@@ -94,10 +112,11 @@ class CallLimit:
         It is for a caller that reads the clock between the wait and the call.
 
         Args:
-            begins: The call begins a payment. It comes after the calls of payments that were begun.
+            begins: The call begins a payment. It comes after the calls of payments that were begun, and before those
+                that no buyer waits for.
         """
         if not self._kept.get():
-            await (self._new if begins else self._begun).wait()
+            await (self._new if begins else self._line).wait()
             self._kept.set(True)
 
     async def turn(self) -> None:
@@ -105,7 +124,11 @@ class CallLimit:
         if self._kept.get():
             self._kept.set(False)
         else:
-            await self._begun.wait()
+            await self._line.wait()
+
+    @property
+    def _line(self) -> _Line:
+        return self._begun if IS_URGENT.get() else self._rest
 
     async def _take(self, wanted: int, ahead: float) -> tuple[int, float]:
         """How many turns were taken, and when the first of them is (monotonic)."""

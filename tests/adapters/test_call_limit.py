@@ -20,6 +20,7 @@ from adapters.payment.stripe.gateway import StripeGateway
 from db.engine import open_engine
 from db.payment import attempts
 from domain.money import Money
+from domain.payment_gateway import IS_URGENT
 from sandbox.testing import API_KEY, ROOT, SandboxProcess, free_port
 from tests.pace import stretched
 from tests.waiting import eventually
@@ -135,9 +136,31 @@ async def test_payments_that_were_begun_do_not_wait_for_those_that_begin(redis: 
     limits = [CallLimit(redis, "stripe", 10) for _ in range(processes)]
     new = [asyncio.create_task(limits[0].keep_turn(begins=True)) for _ in range(60)]
     await eventually(lambda: sum(each.done() for each in new) > 3)
+    IS_URGENT.set(True)
     await asyncio.gather(*(limits[-1].turn() for _ in range(20)))
     assert sum(each.done() for each in new) < 20
     for each in new:
+        each.cancel()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_refunds_wait_for_payments_that_begin_and_get_a_turn_all_the_same(redis: Redis, processes: int) -> None:
+    limits = [CallLimit(redis, "stripe", 10) for _ in range(processes)]
+    refunded = 0
+
+    async def refunds() -> None:
+        nonlocal refunded
+        while True:
+            await limits[-1].turn()
+            refunded += 1
+
+    under_way = [asyncio.create_task(refunds()) for _ in range(20)]
+    await eventually(lambda: refunded > 5)
+    before = refunded
+    new = [asyncio.create_task(limits[0].keep_turn(begins=True)) for _ in range(40)]
+    await eventually(lambda: all(each.done() for each in new), within=20)
+    assert 1 <= refunded - before <= 15
+    for each in under_way:
         each.cancel()
 
 
