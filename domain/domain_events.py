@@ -137,6 +137,7 @@ class BookingRefunding(BookingEvent):
         tickets: Which tickets.
         amount: The refund; `fee` is the part of the tickets' price that is kept.
         cause: `buyer`, `staff`, `event_cancelled`, or `exchange` if it is for no ticket.
+        by_provider: The part of the tickets' price that the provider had given back before, without our request.
     """
 
     type: Literal["booking.refunding"] = "booking.refunding"
@@ -146,16 +147,18 @@ class BookingRefunding(BookingEvent):
     fee: int
     currency: Currency
     cause: str
+    by_provider: int = 0
 
 
 class BookingMoneyReturned(BookingEvent):
     """The buyer has the money of a refund for certain.
 
     Attributes:
-        amount: The money of this refund; 0 if the tickets were free, or `fee` is all of their price.
+        amount: The money of this refund; 0 if the tickets were free, or `fee` and `by_provider` are all of their price.
         refunded: The money of all refunds of the booking together.
         tickets: How many tickets it was for, whose `fee` is kept.
         cause: `buyer`, `staff`, `event_cancelled`; `exchange` or `provider` if it is for no ticket.
+        by_provider: What the provider gave back in place of this refund, without our request.
     """
 
     refund_id: UUID
@@ -167,6 +170,7 @@ class BookingMoneyReturned(BookingEvent):
     tickets: int
     currency: Currency
     cause: str
+    by_provider: int = 0
 
 
 class BookingPartiallyRefunded(BookingMoneyReturned):
@@ -256,6 +260,7 @@ class TicketExchangeFailed(BookingEvent):
 
 OUTCOME_TYPES = types_of(BookingOutcome)
 REFUND_TYPES = types_of(BookingMoneyReturned)
+(REFUNDING_TYPE,) = types_of(BookingRefunding)
 (TAKEN_BACK_TYPE,) = types_of(BookingRefundTakenBack)
 (EXCHANGE_TYPE,) = types_of(TicketExchanged)
 

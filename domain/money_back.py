@@ -65,6 +65,7 @@ class MoneyBack(BaseModel):
         amount: Minor units that go back.
         fee: Minor units that the tickets are worth less after the change, and that are kept.
         until: Until when the same change gives back the same; None if nothing goes back, or by a waiver at any time.
+        given_before: What the tickets are worth besides: the provider has given it back before, without our request.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,6 +73,7 @@ class MoneyBack(BaseModel):
     amount: int
     fee: int
     until: AwareDatetime | None = None
+    given_before: int = 0
 
 
 def money_back(terms: RefundTerms, changes: Sequence[PriceChange], left: int) -> MoneyBack:
@@ -86,7 +88,8 @@ def money_back(terms: RefundTerms, changes: Sequence[PriceChange], left: int) ->
     backs = [_of_one(terms, change) for change in changes if _gives_back(terms, change)]
     amount = min(sum(back.amount for back in backs), left)
     fee = min(sum(back.fee for back in backs), left - amount)
-    return MoneyBack(amount=amount, fee=fee, until=terms.until if backs else None)
+    given_before = sum(back.amount + back.fee for back in backs) - amount - fee
+    return MoneyBack(amount=amount, fee=fee, until=terms.until if backs else None, given_before=given_before)
 
 
 def _gives_back(terms: RefundTerms, change: PriceChange) -> bool:

@@ -22,6 +22,7 @@ COMMON: Final[Mapping[str, str]] = {
     "bookings": "The bookings, newest first.",
     "bookings_in_flight": "Bookings that are held or being paid.",
     "bookings_to_refund": "Paid bookings with valid tickets.",
+    "by_provider": "Minor units that the provider gave back instead, without our request.",
     "capacity": "How many places there are.",
     "category": "What kind of event it is, such as `theatre`.",
     "cause": "What started the refund.",

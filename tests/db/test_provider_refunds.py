@@ -19,6 +19,7 @@ from db.reservation.exchanges import exchanges
 from db.reservation.refunds import by_provider
 from db.reservation.refunds import refunds as returned
 from domain.bookings import Booking, BookingStatus
+from domain.domain_events import BookingRefunded
 from domain.payments import RefundByProvider
 from domain.rebuilding import rebuild
 from domain.refunds import RefundCause, RefundRequest
@@ -248,9 +249,26 @@ async def test_a_refund_by_the_provider_is_counted_once_and_bounds_what_goes_bac
         assert await by_provider.settled_payments(connection, booking.id) == (None,)
 
 
-async def test_a_refund_under_way_is_lowered_and_settled_with_what_was_left(reservation: AsyncEngine) -> None:
-    booking = await bought(reservation, "A-1-1")
-    request = RefundRequest(
+@pytest.mark.parametrize("is_known", [False, True], ids=["learned later", "known before"])
+async def test_an_outcome_says_what_the_provider_gave_back_in_its_place(
+    reservation: AsyncEngine, is_known: bool
+) -> None:
+    booking, made = await bought(reservation, "A-1-1"), RefundByProvider(refund_id=uuid4(), amount=5000)
+    async with reservation.begin() as connection:
+        if is_known:
+            await by_provider.note(connection, booking.id, made)
+        refund, _ = await returned.accept(connection, of_all(booking))
+        if not is_known:
+            await by_provider.note(connection, booking.id, made)
+            await by_provider.lower(connection, refund.id, 0)
+        await returned.settle(connection, refund.id)
+    told = (await history(reservation, booking))[-1]
+    assert isinstance(told, BookingRefunded)
+    assert (told.amount, told.fee, told.by_provider) == (0, 0, 5000)
+
+
+def of_all(booking: Booking) -> RefundRequest:
+    return RefundRequest(
         id=uuid4(),
         booking_id=booking.id,
         event_id=booking.event_id,
@@ -259,8 +277,12 @@ async def test_a_refund_under_way_is_lowered_and_settled_with_what_was_left(rese
         reason="We cannot come.",
         body_sha256="",
     )
+
+
+async def test_a_refund_under_way_is_lowered_and_settled_with_what_was_left(reservation: AsyncEngine) -> None:
+    booking = await bought(reservation, "A-1-1")
     async with reservation.begin() as connection:
-        refund, _ = await returned.accept(connection, request)
+        refund, _ = await returned.accept(connection, of_all(booking))
         assert refund.amount == 5000
         await by_provider.note(connection, booking.id, RefundByProvider(refund_id=uuid4(), amount=1000))
         await by_provider.lower(connection, refund.id, 4000)

@@ -82,6 +82,14 @@ async def shown(buyer: Buyer, booking: dict[str, Any]) -> list[tuple[str, int, s
     return [(each["cause"], each["amount"], each["state"]) for each in await buyer.refunds(booking["id"])]
 
 
+def told_of_the_provider(platform: PlatformClient, booking: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What the mail about a refund says that the provider gave back itself."""
+    told = """
+        SELECT (data->>'by_provider')::int FROM domain_events WHERE aggregate_id = %s AND type = 'booking.refunded'
+    """
+    return rows(platform.settings, told, booking["id"], of="reservation")
+
+
 async def test_a_refund_in_the_dashboard_is_learned_by_webhook_and_the_rest_goes_back(platform: PlatformClient) -> None:
     buyer, booking = await bought_one(platform)
 
@@ -128,6 +136,7 @@ async def test_where_nothing_is_left_the_tickets_are_void_and_nothing_waits(
     await becomes(buyer, booking["id"], "refunded")
     assert (await buyer.booking(booking["id"]))["refunded"] == 10000
     assert await platform.provider.kept(booking["id"]) == 0
+    assert told_of_the_provider(platform, booking) == [(10000,)]
 
 
 async def test_a_part_is_refunded_in_full_as_long_as_enough_is_left(platform: PlatformClient) -> None:
@@ -209,6 +218,7 @@ async def test_what_an_operator_resolves_is_not_counted_twice_with_its_webhook(p
     await platform.refund_saga(refund["id"]).execute_update("operate", "resolve")
     await becomes(buyer, booking["id"], "refunded")
     assert (await buyer.booking(booking["id"]))["refunded"] == 5000
+    assert told_of_the_provider(platform, booking) == [(5000,)]
 
 
 async def test_a_ticket_refunded_in_the_dashboard_and_resolved_leaves_the_other_ones_money(

@@ -246,6 +246,34 @@ CASES = {
         ("Your ticket to Sad & Happy is no longer valid", "There is no money to refund", "stay valid"),
         ("EUR", "cancelled"),
     ),
+    "returned after the provider gave the money back": Case(
+        a_refund(
+            BookingRefunded, BookingStatus.REFUNDED, amount=0, refunded=4050, fee=450, tickets=1, by_provider=4050
+        ),
+        "Your returned ticket for Sad & Happy",
+        ("Your ticket to Sad & Happy is no longer valid", "already gone back to you: EUR 40.50", "a fee of EUR 4.50"),
+        ("no money", "EUR 0.00", "We refunded"),
+    ),
+    "refunded after the provider gave a part back": Case(
+        a_refund(BookingRefunded, BookingStatus.REFUNDED, amount=3350, by_provider=1000),
+        "Your refund for Sad & Happy",
+        ("We refunded EUR 33.50", "Before that, EUR 10.00 had already gone back to you"),
+    ),
+    "difference that the provider gave back": Case(
+        a_refund(
+            BookingDifferenceReturned, BookingStatus.CONFIRMED, amount=0, tickets=0, cause="exchange", by_provider=1000
+        ),
+        "Your refund for Sad & Happy",
+        ("costs less than your old one", "already gone back to you: EUR 10.00", "Your tickets stay valid"),
+        ("EUR 0.00", "We refunded", "Your bank"),
+    ),
+    "difference of which the provider gave a part back": Case(
+        a_refund(
+            BookingDifferenceReturned, BookingStatus.CONFIRMED, amount=600, tickets=0, cause="exchange", by_provider=400
+        ),
+        "Your refund for Sad & Happy",
+        ("We refunded EUR 6.00", "Before that, EUR 4.00 had already gone back to you", "Your bank"),
+    ),
     "difference refunded": Case(
         a_refund(BookingDifferenceReturned, BookingStatus.CONFIRMED, amount=1000, tickets=0, cause="exchange"),
         "Your refund for Sad & Happy",

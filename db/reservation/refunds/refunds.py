@@ -18,6 +18,7 @@ from db.reservation.exchanges.history import kept_for
 from db.reservation.policies import find_policies
 from db.reservation.tables import (
     BookingRow,
+    DomainEventRow,
     ExchangeRow,
     GeneralClaimRow,
     RefundRow,
@@ -27,6 +28,7 @@ from db.reservation.tables import (
 )
 from domain.bookings import Booking, BookingStatus, Ticket
 from domain.domain_events import (
+    REFUNDING_TYPE,
     BookingDifferenceReturned,
     BookingMoneyReturned,
     BookingPartiallyRefunded,
@@ -144,7 +146,7 @@ async def accept(connection: AsyncConnection, request: RefundRequest) -> tuple[R
     )
     await _make_void(connection, request.id, chosen)
     await _free_places(connection, booking, chosen)
-    refund = await _begin(connection, booking, request.id, chosen)
+    refund = await _begin(connection, booking, request.id, chosen, planned.back.given_before)
     now = await bookings.find(connection, booking.id)
     assert now
     return refund, now
@@ -170,7 +172,9 @@ async def owe_difference(
     await _begin(connection, booking, refund_id, ())
 
 
-async def _begin(connection: AsyncConnection, booking: Booking, refund_id: UUID, tickets: tuple[Ticket, ...]) -> Refund:
+async def _begin(
+    connection: AsyncConnection, booking: Booking, refund_id: UUID, tickets: tuple[Ticket, ...], by_provider: int = 0
+) -> Refund:
     refund = await find(connection, refund_id)
     assert refund
 
@@ -183,6 +187,7 @@ async def _begin(connection: AsyncConnection, booking: Booking, refund_id: UUID,
             fee=refund.fee,
             currency=now.currency,
             cause=refund.cause,
+            by_provider=by_provider,
         )
 
     await bookings.move(connection, booking.id, version=booking.version, to=BookingStatus.REFUNDING, tells=refunding)
@@ -249,6 +254,7 @@ async def settle(connection: AsyncConnection, refund_id: UUID) -> Refund:
 async def _tell(connection: AsyncConnection, refund: Refund, version: int, event: EventSummary) -> None:
     to = await _goes_to(connection, refund)
     kind = BookingDifferenceReturned if refund.cause is RefundCause.EXCHANGE else _TELLS[to]
+    by_provider = await _given_by_provider(connection, refund)
 
     def returned(now: Booking) -> BookingMoneyReturned:
         return kind(
@@ -262,9 +268,20 @@ async def _tell(connection: AsyncConnection, refund: Refund, version: int, event
             tickets=len(refund.tickets),
             currency=now.currency,
             cause=refund.cause,
+            by_provider=by_provider,
         )
 
     await bookings.move(connection, refund.booking_id, version=version, to=to, tells=returned)
+
+
+async def _given_by_provider(connection: AsyncConnection, refund: Refund) -> int:
+    """What the provider gave back in place of a refund: before it began, and by how much it was lowered since."""
+    begun = await connection.scalar(
+        select(DomainEventRow.data)
+        .where(DomainEventRow.aggregate_id == refund.booking_id, DomainEventRow.type == REFUNDING_TYPE)
+        .where(DomainEventRow.data.contains({"refund_id": str(refund.id)}))
+    )
+    return int(begun["amount"] + begun.get("by_provider", 0) - refund.amount) if begun else 0
 
 
 _TELLS: dict[BookingStatus, type[BookingMoneyReturned]] = {
