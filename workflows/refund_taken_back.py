@@ -5,7 +5,8 @@ while it was pending. The refund's own workflow runs once more: it finds its las
 new key, and waits for an operator as always.
 
 Its first run may not have ended yet: it knows that the provider has paid, and waits for the reservation database to
-settle the refund. So the check goes on until that run has ended, or has made the refund again itself.
+settle the refund. It may do so between two steps of this check, and the run that is started then finds the refund
+settled and makes none. So the check goes on until nothing is owed.
 """
 
 from __future__ import annotations
@@ -32,24 +33,31 @@ _LONGEST_PAUSE = timedelta(hours=1)  # the booking's other refund or exchange ma
 class RefundTakenBack(LooksAgain):
     """Asks the provider first: its notification is only a reason to ask."""
 
+    @workflow.init
+    def __init__(self, refund_id: UUID) -> None:
+        """Nothing is started yet."""
+        super().__init__()
+        self._has_started = False
+
     @workflow.run
     async def run(self, refund_id: UUID) -> bool:
         """Whether the refund's workflow was started again."""
-        return await self.until_no_news(partial(self._look, refund_id))
+        await self.until_no_news(partial(self._look, refund_id))
+        return self._has_started
 
     async def _look(self, refund_id: UUID) -> bool:
         start = partial(self._start_again, refund_id)
         return await poll(start, longest=_LONGEST_PAUSE, wait=workflow.sleep)
 
     async def _start_again(self, refund_id: UUID) -> bool | None:
-        """Whether the money is owed and the refund's workflow is started; None while its last run has not ended."""
+        """Start the refund's workflow if the money is owed; True when nothing is owed, None while something may be."""
         if not await provider_step(RefundActivities.take_back, refund_id, "check it again", 0):
-            return False
+            return True
         take_back = partial(local_step, ReturnedTickets.take_back_refund, refund_id, "it is pending again")
         request = await poll(take_back, longest=_LONGEST_PAUSE, wait=workflow.sleep)
         try:
             await start_refund(request)
         except WorkflowAlreadyStartedError:
-            if workflow.patched("a refund whose workflow runs is checked again"):
-                return None
-        return True
+            return None if workflow.patched("a refund whose workflow runs is checked again") else True
+        self._has_started = True
+        return None if workflow.patched("a refund that is started again is checked until nothing is owed") else True

@@ -60,7 +60,8 @@ def test_there_are_histories_of_refunds() -> None:
     assert set(HISTORIES) >= {
         "refund-succeeded", "refund-succeeded-at-its-second-try", "refund-succeeded-after-an-operators-retry",
         "refund-made-by-an-operator", "refund-succeeded-after-it-was-pending", "refund-made-again",
-        "refund-made-again-after-its-workflow-had-ended",
+        "refund-made-again-after-its-workflow-had-ended", "refund-made-again-and-checked-afterwards",
+        "refund-made-again-after-its-workflow-had-ended-and-checked-afterwards",
         "refund-refused-because-its-tickets-were-void", "refund-refused", "refund-reset-after-it-succeeded",
         "provider-refund-learned", "refund-of-what-the-provider-left",
     }  # fmt: skip

@@ -29,8 +29,9 @@ async def record(platform: PlatformClient, settings: Settings) -> AsyncIterator[
     yield "refund-succeeded-after-an-operators-retry", await _operated(platform, buyer, stuck, "retry")
     yield "refund-made-by-an-operator", await _operated(platform, buyer, by_hand, "resolve")
     yield "refund-succeeded-after-it-was-pending", await _pending(platform, buyer, pending)
-    yield "refund-made-again", await _taken_back(platform, whole)
-    yield "refund-made-again-after-its-workflow-had-ended", await _unsettled(platform, buyer, unsettled, settings)
+    yield "refund-made-again-and-checked-afterwards", await _taken_back(platform, whole)
+    made_again = await _unsettled(platform, buyer, unsettled, settings)
+    yield "refund-made-again-after-its-workflow-had-ended-and-checked-afterwards", made_again
     yield "refund-refused", await refused(platform, "refund")
     done = await _refund(buyer, again)
     await ended(platform, done)

@@ -1,0 +1,104 @@
+"""A refund that the provider takes back is made again, whatever its first run does at that moment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+from temporalio import activity
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.payment.refunds import GiveBack
+from domain.payments import GivenRefund, ProviderRefundState
+from domain.refunds import Refund, RefundCause, RefundOutcome, RefundRequest, RefundState
+from temporal import queues
+from tests.workflows.sandbox import WORKFLOW_RUNNER
+from tests.workflows.test_time import skipping
+from workers.temporal.worker import methods_of
+from workflows.ids import refund_taken_back_workflow_id
+from workflows.refund import RefundWorkflow
+from workflows.refund_taken_back import RefundTakenBack
+
+__all__ = ["skipping"]
+
+
+class FailedRefund:
+    """The activities for a refund whose payment has failed, and whose first run has not settled it.
+
+    Args:
+        settles: The first run settles it after the check has looked at it, and ends.
+    """
+
+    def __init__(self, *, settles: bool) -> None:
+        self._settles = settles
+        self._state = RefundState.PENDING
+        self._request = RefundRequest(
+            id=uuid4(), booking_id=uuid4(), event_id=uuid4(), requested_by=uuid4(), cause=RefundCause.BUYER, reason="",
+            body_sha256="",
+        )  # fmt: skip
+        self.is_owed = True
+        self.looks = 0
+
+    @property
+    def id(self) -> UUID:
+        return self._request.id
+
+    @activity.defn
+    async def take_back(self, refund_id: UUID) -> bool:
+        self.looks += 1
+        return self.is_owed
+
+    @activity.defn
+    async def find_request(self, refund_id: UUID) -> RefundRequest:
+        self._state = RefundState.PENDING
+        if self._settles:
+            self._state, self._settles = RefundState.SUCCEEDED, False
+        return self._request
+
+    @activity.defn
+    async def accept_refund(self, request: RefundRequest) -> RefundOutcome:
+        return RefundOutcome(body_sha256="", refund=self._refund())
+
+    @activity.defn
+    async def give_refund(self, order: GiveBack) -> GivenRefund:
+        self.is_owed = False
+        return GivenRefund(state=ProviderRefundState.SUCCEEDED, amount=order.amount)
+
+    @activity.defn
+    async def settle_refund(self, refund_id: UUID) -> Refund:
+        self._state = RefundState.SUCCEEDED
+        return self._refund()
+
+    def _refund(self) -> Refund:
+        return Refund(
+            id=self.id, booking_id=self._request.booking_id, state=self._state, cause=RefundCause.BUYER, reason="",
+            amount=5000, fee=0, currency="EUR", tickets=(), created_at=datetime.now(UTC),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("settles", [False, True], ids=["first run has ended", "first run settles it"])
+async def test_a_refund_that_failed_is_made_again_although_its_first_run_settles_it(
+    skipping: WorkflowEnvironment, settles: bool
+) -> None:
+    refund = FailedRefund(settles=settles)
+    async with (
+        Worker(skipping.client, task_queue=queues.PAYMENT, activities=methods_of(refund)),
+        Worker(
+            skipping.client,
+            task_queue=queues.RESERVATION,
+            workflows=[RefundTakenBack, RefundWorkflow],
+            activities=methods_of(refund),
+            workflow_runner=WORKFLOW_RUNNER,
+        ),
+    ):
+        was_started = await skipping.client.execute_workflow(
+            RefundTakenBack.run,
+            refund.id,
+            id=refund_taken_back_workflow_id(refund.id),
+            task_queue=queues.RESERVATION,
+        )
+    assert was_started
+    assert not refund.is_owed
+    assert refund.looks >= 2 + settles
