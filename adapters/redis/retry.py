@@ -1,4 +1,4 @@
-"""How a caller's Redis commands are repeated: once, where a connection has died in the pool."""
+"""How Redis commands are repeated, and how a connection that has died is recognized."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from redis.exceptions import ConnectionError
 T = TypeVar("T")
 
 
-class RetryOnce(Retry):
-    """Repeats a command once, and takes uvloop's error for a closed connection as what it is.
+class _Recognizing(Retry):
+    """Takes uvloop's error for a closed connection as what it is.
 
     redis-py knows the errors of asyncio's own loop only: uvloop raises RuntimeError when it writes to a connection that
-    the server has just closed, which a caller would see as a 500.
+    the server has just closed. No code that expects Redis to be away would recognize that.
     """
 
-    def __init__(self) -> None:
-        """Without a pause: a caller waits."""
-        super().__init__(NoBackoff(), 1)
+    def __init__(self, repeats: int) -> None:
+        """Without a pause: a caller waits, or a workflow repeats the whole step."""
+        super().__init__(NoBackoff(), repeats)
 
     async def call_with_retry(self, do: Callable[[], Awaitable[T]], *args: Any, **options: Any) -> T:
         """As redis-py does it."""
@@ -35,3 +35,19 @@ class RetryOnce(Retry):
                 raise ConnectionError(str(error)) from error
 
         return await super().call_with_retry(done, *args, **options)
+
+
+class RetryOnce(_Recognizing):
+    """Repeats a command once, for a caller who would otherwise see that a connection has died in the pool."""
+
+    def __init__(self) -> None:
+        """See the class."""
+        super().__init__(repeats=1)
+
+
+class NoRetry(_Recognizing):
+    """Repeats nothing, for a worker: its workflows repeat their steps."""
+
+    def __init__(self) -> None:
+        """See the class."""
+        super().__init__(repeats=0)

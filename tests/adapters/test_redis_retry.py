@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterator
+from threading import Thread
+
 import pytest
+import uvloop
+from pydantic import SecretStr
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError
 
-from adapters.redis.retry import RetryOnce
+from adapters.redis.retry import NoRetry, RetryOnce
+from config.settings import Settings
+from workers.temporal.redis_clients import open_for_limits, open_for_seats
 
 
 class Server:
@@ -37,7 +49,48 @@ async def test_a_second_failure_is_a_lost_connection_and_no_error_of_ours() -> N
         await RetryOnce().call_with_retry(server.ask, server.disconnect)
 
 
+async def test_a_workers_command_is_not_repeated() -> None:
+    server = Server(failures=1)
+    with pytest.raises(ConnectionError, match="closed"):
+        await NoRetry().call_with_retry(server.ask, server.disconnect)
+
+
 async def test_a_fault_of_our_own_code_is_no_lost_connection() -> None:
     server = Server(failures=1, kind=RecursionError)
     with pytest.raises(RecursionError):
         await RetryOnce().call_with_retry(server.ask, server.disconnect)
+
+
+@pytest.fixture
+def resetting() -> Iterator[Settings]:
+    """A server in Redis's place that resets each connection as soon as it is made."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def reset_all() -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+    thread = Thread(target=reset_all, daemon=True)
+    thread.start()
+    yield Settings(redis_url=SecretStr(f"redis://127.0.0.1:{server.getsockname()[1]}/0"))
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join()
+
+
+@pytest.mark.parametrize("opens", [open_for_seats, open_for_limits])
+def test_a_worker_knows_a_reset_connection_as_an_error_of_redis(
+    opens: Callable[[Settings], Redis], resetting: Settings
+) -> None:
+    async def errors() -> Counter[type[object]]:
+        async with opens(resetting) as redis:
+            # Many at once, so that a reset is noticed before the first command is sent.
+            found = [await asyncio.gather(*(redis.ping() for _ in range(40)), return_exceptions=True) for _ in range(5)]
+        return Counter(type(error) for each in found for error in each)
+
+    assert uvloop.run(errors()) == {ConnectionError: 200}  # as a worker runs

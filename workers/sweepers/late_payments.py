@@ -6,20 +6,16 @@ away when the webhook came, does no harm.
 
 from __future__ import annotations
 
-import asyncio
-import random
-
 import structlog
 from prometheus_client import Gauge
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
 from db.payment import late_payments
 from domain.bookings import BookingPolicy
 from domain.payments import LatePayment
+from workers.sweepers.loop import keep_sweeping
 from workflows.ids import start_late_payment
 from workflows.late_payment import LatePaymentWorkflow
 
@@ -34,13 +30,12 @@ log = structlog.get_logger()
 
 async def keep_sweeping_late_payments(engine: AsyncEngine, client: Client, policy: BookingPolicy) -> None:
     """Sweep every 5 to 10 seconds, until cancelled."""
-    while True:
-        try:
-            await sweep_late_payments(engine, client, policy)
-            _parked.set((await client.count_workflows(_PARKED)).count)
-        except (SQLAlchemyError, RPCError, OSError) as error:
-            log.warning("late_payment_sweep_interrupted", error=type(error).__name__)
-        await asyncio.sleep(random.uniform(*_EVERY))
+
+    async def sweep() -> None:
+        await sweep_late_payments(engine, client, policy)
+        _parked.set((await client.count_workflows(_PARKED)).count)
+
+    await keep_sweeping(sweep, _EVERY, interrupted="late_payment_sweep_interrupted")
 
 
 async def sweep_late_payments(engine: AsyncEngine, client: Client, policy: BookingPolicy) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Iterable
 from datetime import date
+from functools import partial
 
-import structlog
 from prometheus_client import Gauge
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.payment import reconciliation
 from domain.reconciliation import DifferenceKind
+from workers.sweepers.loop import keep_sweeping
 
 _EVERY = (5.0, 10.0)  # seconds
 
@@ -24,17 +22,10 @@ _open = Gauge(
 )
 _last = Gauge("seatwright_reconciliation_last_day", "The latest reconciled day, as Unix seconds", ["provider"])
 
-log = structlog.get_logger()
-
 
 async def keep_counting_differences(engine: AsyncEngine, providers: Iterable[str]) -> None:
     """Count every 5 to 10 seconds, until cancelled."""
-    while True:
-        try:
-            await count_differences(engine, providers)
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("differences_not_counted", error=type(error).__name__)
-        await asyncio.sleep(random.uniform(*_EVERY))
+    await keep_sweeping(partial(count_differences, engine, providers), _EVERY, interrupted="differences_not_counted")
 
 
 async def count_differences(engine: AsyncEngine, providers: Iterable[str]) -> None:

@@ -7,20 +7,17 @@ nothing while that workflow runs. The new workflow reads the row and completes i
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter, Gauge
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
 from db.reservation import event_cancellations
 from db.reservation.bookings import requests
@@ -31,6 +28,7 @@ from domain.bookings import BookingPolicy, BookingRequest
 from domain.event_cancellations import Failing
 from domain.exchanges import ExchangeRequest
 from domain.refunds import RefundRequest
+from workers.sweepers.loop import keep_sweeping
 from workflows.booking import BookingWorkflow
 from workflows.event_cancellation import CancelEvent, EventCancellation
 from workflows.exchange import ExchangeWorkflow
@@ -52,12 +50,8 @@ log = structlog.get_logger()
 
 async def keep_recovering_workflows(engine: AsyncEngine, client: Client, policy: BookingPolicy) -> None:
     """Recover workflows every 20 to 40 seconds, until cancelled."""
-    while True:
-        try:
-            await recover_workflows(engine, client, policy)
-        except (SQLAlchemyError, RPCError, OSError) as error:
-            log.warning("workflow_recovery_interrupted", error=type(error).__name__)
-        await asyncio.sleep(random.uniform(*_EVERY))
+    recover = partial(recover_workflows, engine, client, policy)
+    await keep_sweeping(recover, _EVERY, interrupted="workflow_recovery_interrupted")
 
 
 async def recover_workflows(

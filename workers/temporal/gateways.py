@@ -15,6 +15,7 @@ from adapters.payment.settings import GatewaySettings
 from config.settings import Settings
 from domain.payment_gateway import PaymentGateway
 from workers.temporal.measured_gateway import MeasuredGateway
+from workers.temporal.redis_clients import open_for_limits
 
 
 def read_gateway_settings(settings: Settings) -> Mapping[str, GatewaySettings]:
@@ -30,7 +31,7 @@ def read_gateway_settings(settings: Settings) -> Mapping[str, GatewaySettings]:
 async def open_gateways(settings: Settings) -> AsyncIterator[Mapping[str, PaymentGateway]]:
     """The gateways by name; each keeps its connections until the end."""
     async with AsyncExitStack() as stack:
-        redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=1)
+        redis = open_for_limits(settings)
         stack.push_async_callback(redis.aclose)
         gateways: dict[str, PaymentGateway] = {}
         for name, own in read_gateway_settings(settings).items():

@@ -11,7 +11,6 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from redis.asyncio import BlockingConnectionPool, Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.worker import (
@@ -50,6 +49,7 @@ from workers.sweepers.reconciliation_gauges import keep_counting_differences
 from workers.sweepers.redis_backfill import keep_backfilling_redis
 from workers.sweepers.workflow_recovery import keep_recovering_workflows
 from workers.temporal.gateways import open_gateways, read_gateway_settings
+from workers.temporal.redis_clients import open_for_seats
 from workers.temporal.schedules import schedule_reconciliation
 from workflows.booking import BookingWorkflow
 from workflows.event_cancellation import EstimateCancellation, EventCancellation
@@ -147,14 +147,10 @@ async def _catalogue(settings: Settings, client: Client) -> AsyncIterator[Worker
 
 @asynccontextmanager
 async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Worker]:
-    # In a rush, wait for a connection: the default pool of redis-py fails instead.
-    pool = BlockingConnectionPool.from_url(
-        settings.redis_url.get_secret_value(), max_connections=50, timeout=2, socket_timeout=2, socket_connect_timeout=1
-    )
     async with AsyncExitStack() as stack:
         engine = open_engine(settings.database_url("reservation"))
         stack.push_async_callback(engine.dispose)
-        redis = await stack.enter_async_context(Redis.from_pool(pool))
+        redis = await stack.enter_async_context(open_for_seats(settings))
         locks = SeatLocks(redis)
         policy = booking_policy(settings)
         reservation = ReservationActivities(engine, locks, HoldQuota(redis, UNLIMITED), policy.payment_window)
