@@ -220,7 +220,8 @@ class Settings(BaseSettings):
     payment_steps: Literal["local", "remote"] = Field(
         default="local",
         description="Where the payment steps of a booking run. `local`: in the reservation worker, which saves a sixth "
-        "of a booking's cost. `remote`: in a payment worker, so that reservation workers need no payment secrets.",
+        "of a booking's cost. `remote`: in a payment worker, so that reservation workers need no payment secrets. An "
+        "open booking keeps it: change it in the two phases below.",
     )
     payment_timeout: Seconds = Field(default=8.0, description="Longest wait for one call to a payment provider.")
     hold_wait: Seconds = Field(

@@ -38,6 +38,7 @@ from adapters.internal.personal_data import PersonalDataClient
 from adapters.payment.registry import total_calls_per_second
 from adapters.redis.hold_quota import UNLIMITED, HoldQuota
 from adapters.redis.seat_locks import SeatLocks
+from config.needs import needs_of
 from config.settings import Settings, secret
 from db.engine import open_engine
 from domain.payment_gateway import PaymentGateway
@@ -161,11 +162,26 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
             *methods_of(InventoryActivities(engine)),
             *methods_of(CancellationActivities(engine)),
         ]
-        if settings.payment_steps == "local":
+        if _may_pay(settings):
             activities += methods_of((await stack.enter_async_context(_payment_connections(settings))).payments)
         stack.callback(asyncio.create_task(keep_recovering_workflows(engine, client, policy)).cancel)
         stack.callback(asyncio.create_task(keep_backfilling_redis(reservation)).cancel)
         yield worker(client, queues.RESERVATION, RESERVATION_WORKFLOWS, activities)
+
+
+def _may_pay(settings: Settings) -> bool:
+    """Whether the workers of the reservation service do payment steps, too.
+
+    Each booking keeps where its steps run. So they do them wherever they can, whatever is set for new bookings: without
+    them not even a cancelled booking could end that was begun under `local`.
+    """
+    needs = needs_of(settings, "work", [queues.PAYMENT])
+    try:
+        settings.require(needs.secrets, needs.databases)
+        read_gateway_settings(settings)
+    except ValueError:
+        return settings.payment_steps == "local"  # then the start fails, and names what is missing
+    return True
 
 
 class _Paying(NamedTuple):
