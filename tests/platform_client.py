@@ -207,15 +207,21 @@ class PlatformClient:
         only = cast(Client, _Starting(self.temporal, saga.id))
         await recover_workflows(engine, only, booking_policy(self.settings), overdue)
 
-    async def reset(self, handle: WorkflowHandle[Any, Any], *, without_updates: bool = False) -> None:
-        """Reset a workflow to its beginning, as an operator can; its updates come again unless they are left out."""
+    async def reset(self, handle: WorkflowHandle[Any, Any], *, task: int = 4, without_updates: bool = False) -> None:
+        """Reset a workflow to a task, as an operator can; its updates come again unless they are left out.
+
+        Args:
+            handle: Its latest run.
+            task: The event that completed the task; by default that of the first one.
+            without_updates: Whether they are left out.
+        """
         left_out = [ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE] if without_updates else []
         await self.temporal.workflow_service.reset_workflow_execution(
             ResetWorkflowExecutionRequest(
                 namespace=self.settings.temporal_namespace,
                 workflow_execution=WorkflowExecution(workflow_id=handle.id),
                 reason="an operator wants another try",
-                workflow_task_finish_event_id=4,
+                workflow_task_finish_event_id=task,
                 request_id=str(uuid4()),
                 reset_reapply_exclude_types=left_out,
             )

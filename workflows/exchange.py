@@ -79,7 +79,8 @@ class ExchangeWorkflow(OperatorGate):
                     await self._payments.capture()  # undone as the authorization is: what is taken is refunded
                 await self.must(SWAP_SEATS, self._swap)
         except Aborted as why:
-            await self.must(RELEASE_SEATS, partial(self._release, why.problem or problems.EXCHANGE_UNDONE))
+            if self._exchange.state is not ExchangeState.COMPLETED:
+                await self.must(RELEASE_SEATS, partial(self._release, why.problem or problems.EXCHANGE_UNDONE))
 
     # Its steps
 
@@ -141,6 +142,12 @@ class ExchangeWorkflow(OperatorGate):
     # Going back
 
     async def _return_money(self) -> None:
+        """Unless the exchange is completed, by this workflow before it was reset: no buyer gets both seat and money."""
+        if workflow.patched("a completed exchange is not undone"):
+            known = await local_step(ExchangeActivities.look_at_exchange, self._request.id, "look at the row")
+            if known.state is ExchangeState.COMPLETED:
+                self._show(known)
+                return
         await self.must(RETURN_MONEY, self._payments.return_money, resolve=done_by_hand)
 
     async def _release(self, problem: Problem) -> None:
@@ -170,9 +177,10 @@ class ExchangeWorkflow(OperatorGate):
 
     @workflow.update
     async def abandon(self) -> ExchangeOutcome:
-        """Give up for the buyer; what is too late for that is completed. Answers how it ended."""
+        """Give up for the buyer; what is too late for that is completed. Answers how it ended, or that it is parked."""
         self._abandon()
-        await workflow.wait_condition(self._is_over)
+        is_answered_parked = workflow.patched("an abandoned exchange that waits for an operator is answered")
+        await workflow.wait_condition(lambda: self._is_over() or (is_answered_parked and self.waits_at is not None))
         assert self._outcome
         return self._outcome
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 
 from config.settings import Settings
@@ -24,10 +25,10 @@ from tests.buyer import CARD_WITH_3DS, Buyer
 from tests.platform_client import PlatformClient
 from tests.scale import sample
 from tests.scenarios.test_attention import SLOW, locked_out
-from tests.scenarios.test_exchange import bought, exchanged, sits, ticket_of
+from tests.scenarios.test_exchange import bought, exchanged, refused_as, sits, ticket_of
 from tests.scenarios.test_exchange_payments import exchange_is, waiting
 from tests.scenarios.test_outages import without
-from tests.waiting import eventually
+from tests.waiting import eventually, in_time
 from tests.webhooks import rows
 from workers.sweepers.workflow_recovery import recover_workflows
 from workflows.ids import late_payment_workflow_id
@@ -159,6 +160,22 @@ async def test_an_exchange_terminated_during_the_capture_is_completed(
     await sits(platform, buyer, event, booking, on="A-1-1", not_on="B-1-1")
 
 
+async def test_to_abandon_an_exchange_whose_saga_is_lost_is_no_success(
+    platform: PlatformClient, engine: AsyncEngine, settings: Settings
+) -> None:
+    _, buyer, booking = await bought(platform, "B-1-1")
+    exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS)
+    await platform.exchange_saga(exchange["id"]).terminate("by mistake")
+    path = f"/v1/bookings/{booking['id']}/exchanges/{exchange['id']}"
+
+    told = await buyer.at(platform.hasty).delete(path)
+
+    assert refused_as(told) == (503, "outcome-unknown")
+    await revived(platform, engine, settings, exchange["id"])
+    await exchange_is(buyer, exchange, "failed")
+    assert (await buyer.delete(path)).status_code == 200
+
+
 async def test_the_money_of_an_open_exchange_is_not_treated_as_a_late_payment(
     platform: PlatformClient, engine: AsyncEngine, settings: Settings
 ) -> None:
@@ -211,6 +228,26 @@ async def test_a_reset_exchange_moves_money_and_seats_once(
     await sits(platform, buyer, event, booking, on=new, not_on=old)
     assert await platform.provider.kept(booking["id"]) == kept
     assert ticket_of(await buyer.booking(booking["id"]), new) == exchange["new_ticket"]
+
+
+async def reset_to_second_task(platform: PlatformClient, saga: WorkflowHandle[Any, Any]) -> None:
+    """Reset an exchange that has ended to the task after its authorization, which knows its hold from before."""
+    await saga.result()
+    steps = [step async for step in saga.fetch_history_events()]
+    completed = [step.event_id for step in steps if step.HasField("workflow_task_completed_event_attributes")]
+    await platform.reset(saga, task=completed[1])
+
+
+async def test_an_exchange_that_is_reset_to_after_its_hold_keeps_seat_and_money(platform: PlatformClient) -> None:
+    event, buyer, booking = await bought(platform, "B-1-1")
+    exchange = await exchanged(buyer, booking, "B-1-1", "A-1-1")
+    saga = platform.exchange_saga(exchange["id"])
+
+    await reset_to_second_task(platform, saga)
+    await in_time(saga.result(), within=60)
+
+    await sits(platform, buyer, event, booking, on="A-1-1", not_on="B-1-1")
+    assert await platform.provider.kept(booking["id"]) == 5000
 
 
 @pytest.mark.thorough

@@ -73,6 +73,7 @@ def test_there_are_histories_of_exchanges() -> None:
         "exchange-after-3d-secure", "exchange-failed-by-a-decline", "exchange-failed-by-its-capture",
         "exchange-abandoned", "exchange-abandoned-after-an-operators-retry",
         "exchange-refused-because-its-seat-was-taken", "exchange-refused",
+        "exchange-abandoned-and-answered-while-it-waits", "exchange-reset-after-it-was-completed",
     }  # fmt: skip
 
 

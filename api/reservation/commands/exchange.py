@@ -51,7 +51,7 @@ async def exchange(
     """
     request = _request(context, buyer, booking, body, key, await with_deadline(_now(context)))
     known = await with_deadline(_prepare(context, request))
-    if known is None or not (known.is_over or known.state is ExchangeState.ACTION_REQUIRED):
+    if known is None or not (known.is_over or known.needs_attention or known.state is ExchangeState.ACTION_REQUIRED):
         known = await _charge(context, await _with_buyer(context, buyer, request, body))
     return _answer(known)
 
@@ -59,17 +59,21 @@ async def exchange(
 async def abandon_exchange(context: ReservationContext, booking_id: UUID, exchange_id: UUID) -> Exchange:
     """End an exchange whose payment waits for the buyer. One that has failed is answered as it is.
 
+    All calls share one command: Temporal refuses every further one, also an operator's, where ten have no answer.
+
     Raises:
         Refused: There is no such exchange, it is completed, or the outcome is not known.
     """
     found = await require_exchange(context, booking_id, exchange_id)
     if not found.is_over:
         saga = context.temporal.get_workflow_handle(exchange_workflow_id(exchange_id))
-        update = saga.execute_update(ExchangeWorkflow.abandon)
-        with suppress(WorkflowClosed):  # it has just ended by itself
+        update = saga.execute_update(ExchangeWorkflow.abandon, id="abandon")
+        with suppress(WorkflowClosed):  # it has just ended by itself, or it is lost
             await answer(update, about=about(booking_id), wait=context.settings.payment_wait)
         with after_order(about(booking_id)):
             found = await require_exchange(context, booking_id, exchange_id)
+    if not found.is_over:
+        raise unknown(about(booking_id))  # it waits for an operator, or for workflow recovery
     if found.state is ExchangeState.COMPLETED:
         raise Refused(ProblemType.WRONG_STATE, "The exchange is completed.", exchange_id=str(exchange_id))
     return found
@@ -203,7 +207,7 @@ def _answer(exchange: Exchange) -> Answer[dict[str, Any]]:
     members = about(exchange.booking_id) | {"exchange_id": str(exchange.id)}
     if exchange.problem:
         raise refusal(exchange.problem, **members)
-    if exchange.state is ExchangeState.ACTION_REQUIRED:
+    if exchange.state is ExchangeState.ACTION_REQUIRED and not exchange.needs_attention:
         return Answer(exchange.answer(), HTTPStatus.ACCEPTED)
     if exchange.state is not ExchangeState.COMPLETED:
         raise refusal(OUTCOME_UNKNOWN, **members)

@@ -9,6 +9,7 @@ from temporalio.client import WorkflowHistory
 
 from tests.buyer import CARD_WITH_3DS, DECLINED_CARD, Buyer
 from tests.platform_client import PlatformClient
+from tests.scenarios.test_exchange_crashes import reset_to_second_task
 from tests.waiting import eventually
 from tests.workflows.recording.shared import ended, refused
 
@@ -21,6 +22,8 @@ _WAYS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "exchange-after-3d-secure": ("B-1-3", "A-1-3", {"method": CARD_WITH_3DS}),
     "exchange-abandoned": ("B-1-4", "A-1-4", {"method": CARD_WITH_3DS}),
     "exchange-abandoned-after-an-operators-retry": ("B-1-5", "A-1-5", {"method": CARD_WITH_3DS}),
+    "exchange-abandoned-and-answered-while-it-waits": ("B-1-7", "A-1-7", {"method": CARD_WITH_3DS}),
+    "exchange-reset-after-it-was-completed": ("B-1-8", "A-1-8", {}),
 }
 """For each way the seat that is given, the one that is wanted, and how the difference is paid."""
 
@@ -39,16 +42,18 @@ async def record(platform: PlatformClient) -> AsyncIterator[tuple[str, WorkflowH
             await platform.provider.act(exchange["next_action"]["url"], "approve")
         elif name == "exchange-abandoned":
             await buyer.delete(path)
-        elif name == "exchange-abandoned-after-an-operators-retry":
+        elif name in ("exchange-abandoned-after-an-operators-retry", "exchange-abandoned-and-answered-while-it-waits"):
             await _wait_for_operator(platform, buyer, booking["id"], path)
             await platform.exchange_saga(exchange["id"]).execute_update("operate", "retry")
+        if name == "exchange-reset-after-it-was-completed":
+            await reset_to_second_task(platform, platform.exchange_saga(exchange["id"]))
         yield name, await ended(platform, f"exchange-{exchange['id']}")
     yield "exchange-refused", await refused(platform, "exchange")
 
 
 async def _wait_for_operator(platform: PlatformClient, buyer: Buyer, booking: str, path: str) -> None:
     await platform.provider.will("500_before", "cancel", booking, times=1000)
-    await buyer.delete(path)
+    await buyer.at(platform.hasty).delete(path)
 
     async def waits() -> bool:
         return bool((await buyer.exchanges(booking))[0]["needs_attention"])
