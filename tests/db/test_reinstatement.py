@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.reservation.bookings import reinstatement
+from db.reservation.bookings import bookings, outcomes, reinstatement
 from db.reservation.bookings.bookings import StaleStep
 from domain.bookings import Booking, BookingStatus
 from domain.problems import Refused
 from domain.rebuilding import rebuild
 from tests.db.booking_steps import claim, find, give_back, history, move, on_sale
 from tests.db.sharing import reservation_url
+from tests.waiting import eventually
 
 __all__ = ["reservation_url"]
 
@@ -70,3 +72,27 @@ async def test_only_what_has_expired_comes_back(reservation: AsyncEngine, status
     await give_back(reservation, booking)
     with pytest.raises(StaleStep):
         await reinstate(reservation, booking)
+
+
+async def end(engine: AsyncEngine, booking: Booking) -> Booking:
+    async with engine.begin() as connection:
+        return await outcomes.end(connection, booking, BookingStatus.EXPIRED)
+
+
+async def test_a_repeated_end_frees_no_place_that_was_sold_to_the_booking_since(
+    reservation: AsyncEngine, by_hand: psycopg.Connection
+) -> None:
+    held = await claim(reservation, await on_sale(reservation), "A-1-1")
+    expired = await end(reservation, held)
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'general_claims'::regclass"
+    with by_hand.transaction():
+        by_hand.execute("LOCK TABLE general_claims")  # where a repetition would stand still before it frees anything
+        again = asyncio.create_task(end(reservation, held))
+        await eventually(lambda: again.done() or by_hand.execute(waiting).fetchone() == (1,))
+        back = await reinstate(reservation, expired)
+        async with reservation.begin() as connection:
+            await bookings.sell(connection, back)
+
+    assert await again == expired
+    seat = by_hand.execute("SELECT status, booking_id FROM seats WHERE booking_id = %s", [held.id]).fetchone()
+    assert seat == ("sold", held.id)

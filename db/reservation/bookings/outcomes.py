@@ -70,8 +70,11 @@ async def end(
         StaleStep: As for `move`.
     """
     event, cause = await event_summaries.ending_of(connection, booking.event_id)
+    ends_now = False
 
     def outcome(now: Booking) -> BookingEvent:
+        nonlocal ends_now
+        ends_now = True
         if to is BookingStatus.CANCELLED:
             return BookingCancelled(**identity(now), cause=cause, event=event)
         if to is BookingStatus.EXPIRED:
@@ -79,5 +82,6 @@ async def end(
         return BookingFailed(**identity(now), reason=reason or ProblemType.INTERNAL, event=event)
 
     ended = await move(connection, booking.id, version=booking.version, to=to, tells=outcome, problem=problem)
-    await release(connection, booking.id)
+    if ends_now:  # an earlier try has given the places back: if it has any now, it was reinstated since then
+        await release(connection, booking.id)
     return ended
