@@ -24,7 +24,7 @@ from adapters.redis.hold_quota import HoldQuota
 from adapters.redis.seat_locks import ColdEvent, Places, SeatLocks
 from db.engine import autocommit
 from db.reservation import redis_sync
-from db.reservation.bookings import begun_payment, bookings, outcomes, reinstatement
+from db.reservation.bookings import begun_payment, bookings, outcomes, reinstatement, requests
 from db.reservation.bookings.bookings import identity
 from domain.bookings import (
     OVER,
@@ -128,17 +128,24 @@ class ReservationActivities:
     async def hold(self, request: BookingRequest) -> HoldOutcome:
         """Hold all places or none, in Redis and then in Postgres; both refuse by naming what is taken.
 
-        A booking that exists already is returned as it is, and nothing is held for it: its places may be free again, or
-        others. A crash in between leaves a hold in Redis that the next try takes over, and that ends by its TTL if
-        there is no next try.
+        A booking that exists already is returned as it is, with the digest of its own request, and nothing is held for
+        it: its places may be free again, or others. A crash in between leaves a hold in Redis that the next try takes
+        over, and that ends by its TTL if there is no next try.
         """
-        known = await self._find(request.id)
-        if known is None:
+        known = booking = await self._find(request.id)
+        if booking is None:
             try:
-                known = await self._hold(request)
+                booking = await self._hold(request)
             except Refused as refusal:
                 return HoldOutcome(body_sha256=request.body_sha256, problem=refusal.problem)
-        return HoldOutcome(body_sha256=request.body_sha256, booking=known)
+        # An earlier try may have made it for another body with the same key, after its caller was told a refusal.
+        is_earlier = known or (booking.seats, booking.quantities) != (request.seats, request.quantities)
+        digest = await self._digest(request.id) if is_earlier else request.body_sha256
+        return HoldOutcome(body_sha256=digest, booking=booking)
+
+    async def _digest(self, booking_id: UUID) -> str:
+        async with autocommit(self._engine) as connection:
+            return await requests.digest_of(connection, booking_id)
 
     async def _hold(self, request: BookingRequest) -> Booking:
         """Hold what no booking has; one that another try of this step has made since is returned as it is."""

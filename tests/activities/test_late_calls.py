@@ -359,3 +359,16 @@ async def test_a_sweeper_that_wakes_late_shows_the_booking_as_it_is_then(
 
     assert await owner(redis, event, "A-1-1") is None
     assert await noted(reservation) == []
+
+
+async def test_a_booking_that_a_late_hold_made_keeps_the_digest_of_its_own_body(
+    reservation: AsyncEngine, steps: ReservationActivities
+) -> None:
+    first = booking_request(await on_sale(reservation), "A-1-1").model_copy(update={"body_sha256": "first"})
+    made = await step(steps.hold, first)
+    other = first.model_copy(update={"seats": ("A-1-2",), "body_sha256": "other"})
+
+    found = await step(steps.hold, other)
+
+    assert found == made  # so that the API refuses the other body
+    assert (found.body_sha256, made.booking and made.booking.seats) == ("first", ("A-1-1",))

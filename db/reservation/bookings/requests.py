@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import BindParameter, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -45,6 +46,12 @@ async def request_of(connection: AsyncConnection, booking: Booking, *, grace: ti
     asked = booking.model_dump(include={"id", "user_id", "event_id", "seats", "quantities"})
     kept = {name: getattr(row, name) for name in ("body_sha256", "accept_alternatives", "hold_seconds")}
     return BookingRequest(**asked, **kept), row.overdue
+
+
+async def digest_of(connection: AsyncConnection, booking_id: UUID) -> str:
+    """The digest of the request that made a booking."""
+    digest = select(BookingRow.body_sha256).where(BookingRow.id == booking_id)
+    return (await connection.execute(digest)).scalar_one()
 
 
 async def count_parked(connection: AsyncConnection) -> int:
