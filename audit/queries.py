@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -113,15 +113,17 @@ async def running(connections: Connections) -> set[str]:
     watches its intent, for days, whatever becomes of the booking. The booking's last domain event tells: its workflow
     shows no status for this, or still shows one for which it waited before.
     """
-    listed = connections.temporal.list_workflows(
-        f"ExecutionStatus = 'Running' AND {_workflows_of(connections)}", page_size=1000
-    )
     found, late = set[str](), set[str]()
-    async for workflow in listed:
+    async for workflow in _running(connections):
         of_its_kind = late if workflow.workflow_type == "LatePayment" else found
         of_its_kind.add(str(workflow.typed_search_attributes.get(BOOKING)))
     watched = [UUID(booking) for booking in late - found]
     return found | {row.id for row in (await connections.rows(_BROUGHT_BACK, ids=watched) if watched else ())}
+
+
+def _running(connections: Connections) -> AsyncIterator[WorkflowExecution]:
+    query = f"ExecutionStatus = 'Running' AND {_workflows_of(connections)}"
+    return connections.temporal.list_workflows(query, page_size=1000)
 
 
 def _workflows_of(connections: Connections) -> str:
@@ -151,6 +153,21 @@ async def unsettled(connections: Connections) -> set[str]:
     """
     candidates = {row.id for row in await connections.rows(statement)}
     return candidates and candidates & await running(connections)
+
+
+async def failing_tasks(connections: Connections) -> dict[str, int]:
+    """How often the current task of such a saga has been tried, by booking; 0 where it has none."""
+    moving = await unsettled(connections)
+    tried: dict[str, int] = defaultdict(int)
+    if not moving:
+        return tried
+    async for workflow in _running(connections):
+        booking = str(workflow.typed_search_attributes.get(BOOKING))
+        if booking in moving:
+            saga = connections.temporal.get_workflow_handle(workflow.id, run_id=workflow.run_id)
+            task = (await saga.describe()).raw_description.pending_workflow_task
+            tried[booking] = max(tried[booking], task.attempt)
+    return tried
 
 
 async def excused(connections: Connections) -> Counter[str]:

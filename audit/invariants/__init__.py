@@ -25,6 +25,7 @@ STATE: tuple[Invariant, ...] = (
     states.states_follow_from_domain_events,
     sagas.every_open_booking_has_a_running_saga,
     sagas.no_booking_outlasts_its_window,
+    sagas.no_saga_fails_for_ever,
     sagas.temporal_and_postgres_agree,
 )
 """What the services, Redis, Temporal and the providers have at this moment."""

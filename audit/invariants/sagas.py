@@ -47,6 +47,20 @@ async def no_booking_outlasts_its_window(snapshot: Snapshot) -> list[Violation]:
     return [Violation(row.id, f"{row.status}, but its time is up") for row in await snapshot.rows(statement)]
 
 
+MANY_TRIES = 6
+"""After half a minute, since Temporal waits twice as long before each try: a worker that restarts costs one or two."""
+
+
+async def no_saga_fails_for_ever(snapshot: Snapshot) -> list[Violation]:
+    """No saga that may still move money fails the same task again and again: it runs, but takes no step or command."""
+    tried = await snapshot.read(queries.failing_tasks)
+    return [
+        Violation(booking, f"its saga's task has been tried {count} times")
+        for booking, count in tried.items()
+        if count >= MANY_TRIES
+    ]
+
+
 _ROWS = """
     SELECT id::text AS id, status, updated_at > now() - CAST(:lag AS interval) AS is_early
     FROM bookings WHERE id = ANY (:ids)

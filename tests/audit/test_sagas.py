@@ -8,16 +8,18 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from audit import queries
-from audit.invariants.sagas import may_have_become
+from audit.invariants.sagas import MANY_TRIES, may_have_become
 from config.settings import Settings
 from domain.bookings import Booking, BookingStatus
 from temporal.encryption import data_converter
 from tests.audit.harness import Harness
+from tests.waiting import eventually
 
-FINISHED, WINDOW, AGREE = (
+FINISHED, WINDOW, AGREE, FAILING = (
     "every open booking has a running saga",
     "no booking outlasts its window",
     "temporal and postgres agree",
+    "no saga fails for ever",
 )
 AUTHORIZED = "no money stays authorized"
 
@@ -31,6 +33,15 @@ class Mistaken:
         return booking.model_copy(update={"status": BookingStatus.CONFIRMED})
 
 
+@workflow.defn(name="Booking", sandboxed=False)
+class Failing:
+    """A saga whose task fails: its code has a fault."""
+
+    @workflow.run
+    async def run(self, booking: Booking) -> Booking:
+        raise RuntimeError("a step that this worker does not know")
+
+
 async def test_an_open_booking_with_a_terminated_saga_is_found(harness: Harness) -> None:
     booking = await harness.held("A-1-1")
     saga = await harness.saga(booking)
@@ -39,6 +50,21 @@ async def test_an_open_booking_with_a_terminated_saga_is_found(harness: Harness)
     await harness.listed(f"WorkflowId = '{saga.id}' AND ExecutionStatus = 'Terminated'")
     await harness.sql("reservation", "UPDATE bookings SET updated_at = now() - interval '3 seconds'")
     assert await harness.finds() == {(FINISHED, str(booking.id))}
+
+
+async def test_a_saga_whose_task_fails_again_and_again_is_found(harness: Harness, settings: Settings) -> None:
+    booking = await harness.authorized("A-1-1")
+    client = await Client.connect(settings.temporal_address, data_converter=data_converter(settings))
+    async with Worker(
+        client, task_queue=harness.prefix, workflows=[Failing], workflow_runner=UnsandboxedWorkflowRunner()
+    ):
+        saga = await harness.saga(booking)
+
+        async def was_tried_often() -> bool:
+            return bool((await saga.describe()).raw_description.pending_workflow_task.attempt >= MANY_TRIES)
+
+        await eventually(was_tried_often, within=120)
+        assert await harness.finds() == {(FAILING, str(booking.id))}
 
 
 @pytest.mark.parametrize("shows", [None, BookingStatus.PAYING], ids=["from the start", "after an outage"])
