@@ -47,8 +47,8 @@ async def no_booking_outlasts_its_window(snapshot: Snapshot) -> list[Violation]:
     return [Violation(row.id, f"{row.status}, but its time is up") for row in await snapshot.rows(statement)]
 
 
-MANY_TRIES = 6
-"""After half a minute, since Temporal waits twice as long before each try: a worker that restarts costs one or two."""
+MANY_TRIES = 5
+"""After half a minute, since Temporal waits longer before each try: a worker that restarts costs one or two."""
 
 
 async def no_saga_fails_for_ever(snapshot: Snapshot) -> list[Violation]:
