@@ -250,8 +250,21 @@ class ReservationActivities:
         return Reinstatement(problem=problem)
 
     async def _reinstated(self, order: Reinstate, seats: tuple[str, ...]) -> Booking:
-        async with self._engine.begin() as connection:
-            return await reinstatement.reinstate(connection, order.booking, seats, order.window)
+        try:
+            async with self._engine.begin() as connection:
+                booking = await reinstatement.reinstate(connection, order.booking, seats, order.window)
+        except bookings.StaleStep:
+            await self._withdraw(await self.look(order.booking.id), seats)
+            raise
+        await self._withdraw(booking, seats)
+        return booking
+
+    async def _withdraw(self, booking: Booking, admitted: tuple[str, ...]) -> None:
+        """Free in Redis what was admitted for a booking that came back on other seats first: for a rival payment."""
+        others = tuple(seat for seat in admitted if seat not in booking.seats)
+        late = Places(booking.event_id, booking.id, others, {})
+        if booking.status in OVER or (others and not await self._locks.release(late)):
+            await self._shown.show_now(booking.id, *admitted)
 
     @activity.defn
     async def require_action(self, order: RequireAction) -> Booking:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from adapters.redis.hold_quota import UNLIMITED, HoldQuota
 from adapters.redis.seat_locks import SeatLocks, keys_end, seat_key
 from db.reservation import offers, redis_sync
 from db.reservation.bookings import outcomes
+from db.reservation.bookings.bookings import StaleStep
 from domain.bookings import Booking, BookingStatus
 from tests.activities.conftest import WINDOW
 from tests.activities.stopping import Stopped
@@ -231,6 +233,32 @@ async def test_a_late_end_does_not_free_the_seat_of_a_booking_that_came_back(
 
     assert await owner(redis, event, "A-1-1") == str(held.id)
     assert await is_sold(reservation, redis, event, "A-1-1")
+
+
+@pytest.mark.parametrize("confirms", [False, True], ids=["still paying", "confirmed"])
+async def test_a_late_payment_whose_rival_came_first_leaves_no_hold_on_other_seats(
+    reservation: AsyncEngine, steps: ReservationActivities, redis: Redis, confirms: bool
+) -> None:
+    event, late = await on_sale(reservation), Late(reservation, redis, "hold")
+    request = booking_request(event, "A-1-1").model_copy(update={"accept_alternatives": True})
+    held = (await step(steps.hold, request)).booking
+    assert held
+    expired = await step(steps.release, Release(booking=held, to=STATUS.EXPIRED))
+    assert (await step(steps.hold, booking_request(event, "A-1-1"))).booking
+    order = Reinstate(booking=expired, window=MINUTE)
+    await late.begin(step(late.steps.reinstate, order))
+    back = (await step(steps.reinstate, order)).booking
+    assert back
+    assert back.seats == ("A-1-2",)
+    if confirms:
+        assert await step(steps.commit, Step(booking=back)) is None
+        await step(steps.issue, Step(booking=back))
+
+    with pytest.raises(StaleStep) if confirms else nullcontext():
+        await late.wake()
+
+    assert await owner(redis, event, "A-1-2") == str(held.id)
+    assert await owner(redis, event, "A-1-3") is None
 
 
 async def _exchanged(exchanges: ExchangeActivities, engine: AsyncEngine, booking: Booking, seat: str) -> UUID:
