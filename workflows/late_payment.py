@@ -59,6 +59,7 @@ class LatePaymentWorkflow(OperatorGate):
         self._payments = PaymentSteps(late.booking_id, max_attempts)
         self._settlement: LateSettlement | None = None
         self._is_anothers = False
+        self._refusals = 0  # refunds that have failed since an operator decided
 
     # The life of a late payment
 
@@ -189,7 +190,7 @@ class LatePaymentWorkflow(OperatorGate):
 
     async def _give_money_back(self) -> ProviderRefundState | None:
         """None while it is pending, for then it has not gone back."""
-        state = await self.must("give the money back", self._void_or_refund, resolve=_by_hand)
+        state = await self.must("give the money back", self._void_or_refund, resolve=self._note_by_hand)
         return None if state is ProviderRefundState.PENDING else state
 
     async def _void_or_refund(self) -> ProviderRefundState:
@@ -199,17 +200,26 @@ class LatePaymentWorkflow(OperatorGate):
             NeedsOperator: The provider refuses again and again; only a person can end that.
             FailureError: The provider cannot be reached.
         """
-        pauses, tries_left = doubling(FIRST_PAUSE, _A_MINUTE), _REFUNDS
+        pauses = doubling(FIRST_PAUSE, _A_MINUTE)
         while True:
             try:
                 return await self._payment_step(LatePaymentActivities.give_back, "void or refund")
             except FailureError as error:
                 if not failed_as(REFUND_REFUSED, error):
                     raise
-                tries_left -= 1
-                if not tries_left:
+                self._refusals += 1
+                if self._refusals == _REFUNDS:
+                    self._refusals = 0  # an operator decides before the next one
                     raise NeedsOperator(str(error.cause or error)) from error
             await workflow.sleep(next(pauses))
+
+    async def _note_by_hand(self) -> ProviderRefundState:
+        await self._note_manual_refund()
+        return ProviderRefundState.SUCCEEDED
+
+    async def _note_manual_refund(self) -> None:
+        """What takes the place of a refund where an operator has given the money back, so that it goes back once."""
+        await self._payment_step(LatePaymentActivities.note_late_by_hand, "note the manual refund")
 
     async def _notify_buyer(self, settlement: LateSettlement | None) -> None:
         seats = () if settlement is LateSettlement.RETURNED else self._booking.seats
@@ -221,12 +231,13 @@ class LatePaymentWorkflow(OperatorGate):
 
     async def _return_money(self) -> None:
         """No buyer gets both the tickets and the money; what another payment of the booking has paid stays."""
-        if not _is_careful():
-            await self.must(RETURN_MONEY, self._payments.return_money)
-            return
-        await self._reservation.forbid_tickets()
-        if self._booking.status not in PAID:
-            await self.must(RETURN_MONEY, partial(self._payments.return_money, late=self._late))
+        late = None
+        if _is_careful():
+            late = self._late
+            await self._reservation.forbid_tickets()
+            if self._booking.status in PAID:
+                return
+        await self.must(RETURN_MONEY, partial(self._payments.return_money, late), resolve=self._note_manual_refund)
 
     async def _release(self) -> None:
         """Not where another late payment of this booking takes the places, which is the one that holds them again."""
@@ -250,11 +261,6 @@ class LatePaymentWorkflow(OperatorGate):
 
     async def _payment_step(self, activity: Activity[LatePayment, Result], summary: str) -> Result:
         return await provider_step(activity, self._late, summary, self._late.policy.compensation_attempts)
-
-
-async def _by_hand() -> ProviderRefundState:
-    """What takes the place of the refund where an operator has given the money back."""
-    return ProviderRefundState.SUCCEEDED
 
 
 def _is_careful() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -19,7 +20,15 @@ from db.payment import late_payments
 from db.payment.attempts import Attempt, AttemptState
 from domain.domain_events import LatePaymentSettled, LateSettlement, PaymentEvent, PaymentRefunded, PaymentVoided
 from domain.payment_gateway import PaymentGateway
-from domain.payments import Intent, IntentState, LatePayment, PaymentRejected, PaymentUnknown, ProviderRefundState
+from domain.payments import (
+    Intent,
+    IntentState,
+    LatePayment,
+    PaymentError,
+    PaymentRejected,
+    PaymentUnknown,
+    ProviderRefundState,
+)
 from domain.problems import Refused
 
 REFUND_REFUSED: Final = "RefundRefused"
@@ -72,13 +81,13 @@ class LatePaymentActivities:
 
     @activity.defn
     async def examine(self, late: LatePayment) -> LateMoney:
-        """Ask the provider. Money that the booking's live attempt has taken is no late money.
+        """Ask the provider. What the booking's live attempt has taken, or an operator has given back, is no late money.
 
         The attempt is watched from here on, unless there is nothing to wait for.
         """
         async with conversation():
             attempt = await self._find(late)
-            if attempt.state is AttemptState.CAPTURED:
+            if await self._is_done(attempt):
                 return LateMoney.NONE
             intent = await self._gateways[late.provider].retrieve(late.intent_id)
         money = await self._money(attempt, intent)
@@ -112,10 +121,16 @@ class LatePaymentActivities:
 
     @activity.defn
     async def take_up(self, late: LatePayment) -> bool:
-        """Make the attempt the booking's live one again; False where another one lives."""
+        """Make the attempt the booking's live one again; False where another one lives.
+
+        Raises:
+            ApplicationError: An operator has given its money back since it was examined.
+        """
         async with conversation():
             attempt = await self._find(late)
             async with self._engine.begin() as connection:
+                if await late_payments.is_given_by_hand(connection, attempt):
+                    raise ApplicationError("the money was given back by hand", type="GivenByHand", non_retryable=True)
                 return await late_payments.take_up(connection, attempt)
 
     @activity.defn
@@ -130,7 +145,7 @@ class LatePaymentActivities:
         """
         async with conversation():
             attempt = await self._find(late)
-            if attempt.state is AttemptState.CAPTURED:
+            if await self._is_done(attempt):
                 return ProviderRefundState.SUCCEEDED
             try:
                 return await self._give_back(attempt, late.intent_id)
@@ -160,6 +175,25 @@ class LatePaymentActivities:
         return ProviderRefundState.SUCCEEDED
 
     @activity.defn
+    async def note_late_by_hand(self, late: LatePayment) -> None:
+        """Close the attempt because an operator has given its money back: it is neither used nor given back again.
+
+        Where the provider says that all has gone back, that is enough. Else the operator's word is recorded.
+        """
+        intent = None
+        async with conversation():
+            attempt = await self._find(late)
+            with suppress(PaymentError):
+                intent = await self._gateways[late.provider].retrieve(late.intent_id)
+        async with self._engine.begin() as connection:
+            if intent and intent.state is IntentState.VOIDED and not intent.kept:
+                await late_payments.close(connection, attempt, AttemptState.VOIDED, PaymentVoided(**attempt.facts()))
+                return
+            if intent is None or intent.state is not IntentState.CAPTURED or intent.kept:
+                await late_payments.note_by_hand(connection, attempt)
+            await late_payments.close(connection, attempt, AttemptState.REFUNDED, PaymentRefunded(**attempt.facts()))
+
+    @activity.defn
     async def settle(self, settled: Settled) -> None:
         """Stop watching the attempt, and inform the buyer, once, what became of the money."""
         attempt = await self._find(settled.late)
@@ -169,6 +203,13 @@ class LatePaymentActivities:
             event = LatePaymentSettled(**attempt.facts(), **told, exchange_id=attempt.exchange_id)
         async with self._engine.begin() as connection:
             await late_payments.settle(connection, attempt, event)
+
+    async def _is_done(self, attempt: Attempt) -> bool:
+        """Whether its money is the booking's, or was given back by an operator."""
+        if attempt.state is AttemptState.CAPTURED:
+            return True
+        async with self._engine.connect() as connection:
+            return await late_payments.is_given_by_hand(connection, attempt)
 
     async def _has_expired(self, attempt: Attempt) -> bool:
         lasts = self._gateways[attempt.provider].provider.page_lifetime

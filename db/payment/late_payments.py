@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid5
 
 from sqlalchemy import exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from db.outbox import append
 from db.payment.attempts import CLOSED, Attempt, AttemptState, read_attempt
-from db.payment.tables import AttemptRow
+from db.payment.refunds import BY_HAND, TryState
+from db.payment.tables import AttemptRow, RefundRow
 from domain.domain_events import LatePaymentSettled, PaymentAuthorized, PaymentEvent
 from domain.payments import LatePayment
 
@@ -86,6 +89,30 @@ async def close(connection: AsyncConnection, attempt: Attempt, state: AttemptSta
     )
     if changed.rowcount:
         await append(connection, attempt.booking_id, event)
+
+
+async def note_by_hand(connection: AsyncConnection, attempt: Attempt) -> None:
+    """Record that an operator has given an attempt's money back another way; repeated, no change.
+
+    Nothing is posted to the ledger: that is done where the attempt is closed.
+    """
+    given = {
+        "refund_id": uuid5(attempt.booking_id, f"late:{attempt.number}"),
+        "number": 1,
+        "booking_id": attempt.booking_id,
+        "attempt": attempt.number,
+        "amount": attempt.amount.amount,
+        "state": TryState.SUCCEEDED,
+        "code": BY_HAND,
+        "settled_at": func.now(),
+    }
+    await connection.execute(insert(RefundRow).values(given).on_conflict_do_nothing())
+
+
+async def is_given_by_hand(connection: AsyncConnection, attempt: Attempt) -> bool:
+    """Whether an operator has given its money back another way: what the provider still has is not the buyer's."""
+    of_attempt = (RefundRow.booking_id == attempt.booking_id, RefundRow.attempt == attempt.number)
+    return bool(await connection.scalar(select(exists().where(*of_attempt, RefundRow.code == BY_HAND))))
 
 
 async def mint_keys(connection: AsyncConnection, attempt: Attempt) -> None:
