@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from typing import Final, NamedTuple
 
 _APOSTROPHES: Final = dict.fromkeys(map(ord, "'`´’‘‛ʼʻʽʾʿˈ′＇"), "'")
@@ -39,6 +39,9 @@ MOST_ASKED: Final = 40
 _LONGEST_ASKED: Final = 200
 """Letters of a question in their one form: a single character may be eighteen letters and four words (U+FDFA)."""
 
+_LONGEST_KEY: Final = 513
+"""Letters of a key in a question. The index has none of more than 256, and `plain_key` halves one at most."""
+
 
 def fold(text: str) -> str:
     """The text in small letters without accents; what stays different are other letters, not other spellings.
@@ -47,8 +50,9 @@ def fold(text: str) -> str:
     Arabic and Hebrew) go.
     """
     small = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES)).casefold()
-    kept = "".join(each for each in unicodedata.normalize("NFKD", small) if not _is_added(each))
-    return unicodedata.normalize("NFC", kept.translate(_LETTERS))
+    parts = unicodedata.normalize("NFKD", small)
+    added = {ord(each): None for each in set(parts) if _is_added(each)}  # a text has few different characters
+    return unicodedata.normalize("NFC", parts.translate(added).translate(_LETTERS))
 
 
 def _is_added(character: str) -> bool:
@@ -148,7 +152,17 @@ def neighbours_joined(found: Sequence[Chunk]) -> list[str]:
 
 def key(name: str) -> str:
     """The same for all spellings of a name: what a city or a category is compared by."""
-    return "".join(words(name)) or whole(name)
+    return _key(name, None)
+
+
+def asked_key(name: str) -> str:
+    """`key`, as far as a search reads it."""
+    return _key(name, _LONGEST_KEY)
+
+
+def _key(name: str, longest: int | None) -> str:
+    letters = (each for each in fold(name) if _kind(each))
+    return "".join(islice(letters, longest)) or whole(name)
 
 
 def whole(name: str) -> str:
@@ -161,12 +175,17 @@ def plain_key(name: str) -> str:
 
     `ue` behind a vowel or a `q` stands for no `ü`: `Neuenkirchen` is not `Neunkirchen`.
     """
-    return _WRITTEN_UMLAUTS.sub(r"\1\2\3", key(name))
+    return _plain(key(name))
+
+
+def _plain(found: str) -> str:
+    return _WRITTEN_UMLAUTS.sub(r"\1\2\3", found)
 
 
 def asked_keys(name: str) -> set[str]:
     """What a question may mean by a name: its key, also with `u` for `ue` and the like."""
-    return {key(name), plain_key(name)}
+    asked = asked_key(name)
+    return {asked, _plain(asked)}
 
 
 def keys(name: str) -> set[str]:

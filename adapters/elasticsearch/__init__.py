@@ -134,13 +134,14 @@ class EventSearch:
         )
 
     async def _ask(self, query: SearchQuery, cursor: cursors.Cursor | None) -> Any:
+        chosen = questions.choices(query)
         async with _asking():
             try:
                 return await self._client.search(
                     index=self._alias,
                     query={"bool": {"must": questions.matching(query), "filter": questions.filters(query)}},
-                    post_filter={"bool": {"filter": questions.chosen(query)}},
-                    aggs=questions.facets(query),
+                    post_filter={"bool": {"filter": list(chosen.values())}},
+                    aggs=questions.facets(chosen),
                     sort=questions.order(query),
                     search_after=cursor.after if cursor else None,
                     size=query.size + 1,
@@ -161,7 +162,7 @@ class EventSearch:
             answer = await self._client.search(
                 index=self._alias,
                 query={"bool": {"must": questions.matching(unpriced), "filter": questions.filters(unpriced)}},
-                aggs=questions.facets(unpriced),
+                aggs=questions.facets(questions.choices(unpriced)),
                 size=0,
             )
         found = questions.values(answer["aggregations"]["currency"])

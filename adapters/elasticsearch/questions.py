@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from domain.search import Facet, SearchQuery, SearchSort
 from domain.search_words import Chunk
 
 Clause = dict[str, Any]
+Choices = Mapping[str, Clause]
 
 FACETS: Final = {"category": "category_id", "city": "city_id", "currency": "currency"}
 """The facets, and the field that identifies a value of each."""
@@ -128,14 +130,14 @@ def _millis(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
-def chosen(query: SearchQuery, *, but: str | None = None) -> list[Clause]:
-    """The chosen facet values. A choice does not filter its own facet, so that its other values stay visible."""
-    choices: dict[str, Clause | None] = {
-        "category": {"term": {"category_id": search_words.key(query.category)}} if query.category else None,
+def choices(query: SearchQuery) -> Choices:
+    """The chosen value of each facet."""
+    found: dict[str, Clause | None] = {
+        "category": {"term": {"category_id": search_words.asked_key(query.category)}} if query.category else None,
         "city": _in_city(query.city) if query.city else None,
         "currency": {"term": {"currency": query.currency}} if query.currency else None,
     }
-    return [clause for name, clause in choices.items() if clause and name != but]
+    return {name: clause for name, clause in found.items() if clause}
 
 
 def _in_city(city: str) -> Clause:
@@ -144,12 +146,15 @@ def _in_city(city: str) -> Clause:
     return _any_of([names, {"term": {"city_id": city}}])
 
 
-def facets(query: SearchQuery) -> Clause:
-    """Count the values of each facet, and how each is written most often."""
+def facets(chosen: Choices) -> Clause:
+    """Count the values of each facet, and how each is written most often.
+
+    A choice does not filter its own facet, so that its other values stay visible.
+    """
     written = {"category": "category", "city": "city", "currency": "currency"}
     return {
         name: {
-            "filter": {"bool": {"filter": chosen(query, but=name)}},
+            "filter": {"bool": {"filter": [clause for other, clause in chosen.items() if other != name]}},
             "aggs": {
                 "values": {
                     "terms": {"field": field, "size": _VALUES},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import unicodedata
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -54,6 +55,20 @@ def test_a_question_has_a_bounded_number_of_clauses() -> None:
         for q in (each * LONGEST, f"{each} " * LONGEST, f"{each}-" * LONGEST):
             for clause in (questions.matching(SearchQuery(q=q[:LONGEST])), questions.beginning(q[:LONGEST])):
                 assert leaves(clause) <= MOST, (ascii(each), leaves(clause))
+
+
+def test_a_question_costs_little_whatever_its_characters_stand_for() -> None:
+    for each in ("\ufdfa", "\u33c2", "\u2474", "\u0390", "!"):
+        query = SearchQuery(q=each * LONGEST, category=each * (LONGEST // 2), city=each * (LONGEST // 2))
+        assert min(cost(query) for _ in range(5)) < 0.01, ascii(each)
+
+
+def cost(query: SearchQuery) -> float:
+    """Seconds of this thread's CPU that it takes to ask Elasticsearch."""
+    began = time.thread_time()
+    questions.matching(query)
+    questions.facets(questions.choices(query))
+    return time.thread_time() - began
 
 
 @pytest.mark.parametrize("ask", ["search", "compare prices", "suggest"])

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import orjson
@@ -225,6 +226,19 @@ async def test_the_watch_sees_a_loop_that_is_held() -> None:
     async with serving(app, lifespan="off") as port:
         _, seconds = await at_best(port, call("GET", "/"))
     assert seconds > LONGEST
+
+
+async def test_a_search_of_characters_that_stand_for_many_holds_the_loop_no_longer_than_others(
+    settings: Settings,
+) -> None:
+    letters = quote("\ufdfa")  # eighteen letters
+    asked = f"q={letters * 200}&category={letters * 100}&city={letters * 100}"
+    async with serving(create_app(settings, {"search"}), lifespan="on") as port:
+        await held(port, call("GET", "/v1/search?q=a"))
+        for sort in ("relevance", "price"):
+            status, seconds = await at_best(port, call("GET", f"/v1/search?{asked}&sort={sort}"))
+            assert status == 200
+            assert seconds < LONGEST / 4, sort
 
 
 async def test_no_call_of_any_class_holds_the_loop(settings: Settings, platform: PlatformClient) -> None:

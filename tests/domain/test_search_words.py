@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from domain.search_words import asked_keys, chunks, fold, joined_words, key, keys, plain_key, whole, words
+from domain.search_words import asked_key, asked_keys, chunks, fold, joined_words, key, keys, plain_key, whole, words
 
 JOINED = [
     ("AC/DC", "acdc"),
@@ -96,6 +96,12 @@ def test_a_name_without_letters_is_its_own_key() -> None:
     assert (key("!!!"), key(" +/- ")) == ("!!!", "+/-")
     assert words("!!!") == []
     assert whole(" Ａ  b ") == "a b"
+
+
+def test_a_question_reads_as_much_of_a_name_as_the_index_keeps() -> None:
+    assert asked_key("\u2474" * 100) == key("\u2474" * 100) == "1" * 100
+    assert asked_keys("aa" * 128) == {"aa" * 128, "a" * 128}
+    assert all(256 < len(each) < 514 for each in asked_keys("aa" * 5000) | asked_keys("\ufdfa" * 100))
 
 
 def test_umlauts_have_two_spellings() -> None:
