@@ -30,6 +30,7 @@ RATE_LIMITS = {
     "pay": "30/minute",
     "seats": "240/minute",
     "export": "10/hour",
+    "publish": "20/minute",
     "read": "600/minute",
     "write": "120/minute",
 }
@@ -211,6 +212,12 @@ class Settings(BaseSettings):
         "development.",
     )
     charges_of_card: int = Field(default=20, ge=0, description="The same with one card, of any booking.")
+    organizer_places: int = Field(
+        default=5_000_000,
+        ge=0,
+        description="Places that all events of one organizer that have not begun may have together. Drafts and "
+        "cancelled events count. 0: any number, as in development.",
+    )
     drain: Seconds = Field(
         default=5.0,
         ge=0,
@@ -326,7 +333,14 @@ def _split_variables(variables: Mapping[str, str]) -> tuple[dict[str, str], dict
     return own, {name: SecretStr(text) for name, text in named.items() if name not in own}
 
 
-_CAPS = ("live_holds", "address_places", "unproven_address_places", "charges_of_booking", "charges_of_card")
+_CAPS = (
+    "live_holds",
+    "address_places",
+    "unproven_address_places",
+    "charges_of_booking",
+    "charges_of_card",
+    "organizer_places",
+)
 SECRETS = (
     "postgres_role_secret",
     "token_key_secret",

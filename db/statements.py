@@ -29,7 +29,7 @@ def measure(engine: AsyncEngine, *, limit: int) -> None:
     """
     database = (engine.url.database or "").removeprefix("seatwright_")
     statements, in_use = _STATEMENTS.labels(database), _IN_USE.labels(database)
-    _LIMIT.labels(database).set(limit)
+    _LIMIT.labels(database).inc(limit)
 
     @event.listens_for(engine.sync_engine, "before_cursor_execute")
     def begin(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:

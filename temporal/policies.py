@@ -10,7 +10,7 @@ from temporalio.common import RetryPolicy
 
 from config.settings import Settings
 from domain.bookings import BookingPolicy
-from temporal.queues import PAYMENT
+from temporal.queues import PAYMENT, RESERVATION
 
 NEVER_RETRIED = ["ValueError", "TypeError", "StaleStep", "TicketsForbidden", "Refused", "ValidationError"]
 """Errors that no retry removes: they name a bug or a decision, not a passing fault."""
@@ -46,7 +46,7 @@ class ProviderLocalOptions(LocalOptions):
 
 
 class RemoteOptions(LocalOptions):
-    """Options of an activity on the payment service's queue."""
+    """Options of an activity on another service's queue."""
 
     heartbeat_timeout: timedelta
     task_queue: str
@@ -61,6 +61,19 @@ def transaction(max_attempts: int = 0) -> LocalOptions:
     return {
         "start_to_close_timeout": timedelta(seconds=10),
         "retry_policy": _backoff(max_attempts, longest=timedelta(seconds=5)),
+    }
+
+
+def copy_of_places() -> RemoteOptions:
+    """The copy of up to 100,000 places, on a machine that may be busy: the database gives up first (`serves_callers`).
+
+    The workers take few at a time. Until one does, the copy waits in the queue, which no timeout ends.
+    """
+    return {
+        **transaction(),
+        "start_to_close_timeout": timedelta(seconds=330),
+        "heartbeat_timeout": timedelta(seconds=15),
+        "task_queue": RESERVATION,
     }
 
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.catalogue.events import CatalogueActivities
     from activities.reservation.inventory import InventoryActivities
     from domain.catalogue import EventChange, EventStatus
-    from temporal.policies import LocalOptions, transaction
-    from temporal.queues import CATALOGUE, RESERVATION
+    from temporal.policies import copy_of_places
+    from temporal.queues import CATALOGUE
     from workflows.support.steps import service_step
-
-# A large venue has 100,000 seats to copy, on a machine that may be busy with other things.
-_COPY: LocalOptions = {**transaction(), "start_to_close_timeout": timedelta(seconds=60)}
 
 
 @workflow.defn
@@ -33,6 +28,6 @@ class PublishEvent:
         if event.status is not EventStatus.DRAFT or change.if_version not in (None, event.version):
             return event.status
         await workflow.execute_activity_method(
-            InventoryActivities.put_on_sale, event, task_queue=RESERVATION, summary="copy the places", **_COPY
+            InventoryActivities.put_on_sale, event, summary="copy the places", **copy_of_places()
         )
         return await service_step(CATALOGUE, CatalogueActivities.mark_published, change, "publish it")

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from temporalio.exceptions import ApplicationError
 
-from activities.payment.heartbeats import heartbeating
+from activities.heartbeats import heartbeating
 from domain.payment_gateway import IS_URGENT
 from domain.payments import PaymentUnknown
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from activities.payment.heartbeats import heartbeating
+from activities.heartbeats import heartbeating
 from db.payment import reconciliation
 from db.payment.attempts import CLOSED
 from db.payment.reconciliation import Listed, Payment

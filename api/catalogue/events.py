@@ -42,6 +42,7 @@ router = APIRouter(prefix="/v1/events", tags=["catalogue"])
         ProblemType.UNAUTHENTICATED,
         ProblemType.FORBIDDEN,
         ProblemType.INVALID_REQUEST,
+        ProblemType.WRONG_STATE,
         ProblemType.IDEMPOTENCY_KEY_REUSED,
     ),
 )
@@ -49,6 +50,7 @@ async def draft(
     body: NewEvent,
     caller: Organizer,
     engine: CatalogueDatabase,
+    opened: Open,
     recorder: Recorder,
     response: Response,
     key: IdempotencyKey,
@@ -58,18 +60,21 @@ async def draft(
     check_prices(plan)
     async with engine.begin() as connection:
         claim = await creation_keys.claim(connection, CreationKeyRow, creation_key(caller.user_id, key), digest(body))
-        event = await _drafted(connection, caller, body, claim)
+        event = await _drafted(connection, caller, body, claim, opened.settings.organizer_places)
         if claim.is_new:
             await recorder.record(caller, "event.drafted", f"event/{event.id}")
     response.headers["Location"] = f"/v1/events/{event.id}"
     return tagged(response, _body(event))
 
 
-async def _drafted(connection: AsyncConnection, caller: Principal, body: NewEvent, claim: Claim) -> Event:
+async def _drafted(
+    connection: AsyncConnection, caller: Principal, body: NewEvent, claim: Claim, most_places: int
+) -> Event:
     """The new draft, or the event that the key has drafted before, as it is now."""
     refuse_other_body(claim.body_sha256, digest(body))
     if claim.is_new:
-        return await events.draft(connection, claim.id, _organizer(caller, body.team_id), body.plan())
+        organizer_id = _organizer(caller, body.team_id)
+        return await events.draft(connection, claim.id, organizer_id, body.plan(), most_places=most_places)
     event = await events.find(connection, claim.id)
     if event is None:
         raise _no_such_event()

@@ -24,7 +24,7 @@ from api.http.problems import UNAVAILABLE, respond
 from config.settings import Settings
 from domain.problems import Problem, ProblemType
 
-Class = Literal["log-in", "token", "register", "book", "pay", "seats", "export", "read", "write"]
+Class = Literal["log-in", "token", "register", "book", "pay", "seats", "export", "publish", "read", "write"]
 
 _BOOK: Final = "book"
 _SURGE: Final = 10
@@ -44,6 +44,7 @@ _BY_CALL: Final[Mapping[tuple[str, str], Class]] = {
     ("HEAD", "/v1/me/export"): "export",
 }
 _PAYING: Final = ("/payment", "/refund", "/exchange")
+_PUBLISHING: Final = re.compile(r"/v1/events/[^/]*/publish")
 _SEATS: Final = re.compile(r"/v1/events/[^/]*/seats")
 _OF_THE_ADDRESS: Final = {"log-in", "register"}
 _NEVER_OPEN: Final = {"log-in", "register"}
@@ -116,7 +117,11 @@ def _class_of(scope: Scope) -> Class | None:
         return known
     if method in ("GET", "HEAD"):
         return "seats" if _SEATS.fullmatch(path) else "read"
-    return "pay" if method == "POST" and path.endswith(_PAYING) else "write"
+    if method != "POST":
+        return "write"
+    if path.endswith(_PAYING):
+        return "pay"
+    return "publish" if _PUBLISHING.fullmatch(path) else "write"
 
 
 def _subject(scope: Scope, kind: Class) -> str:

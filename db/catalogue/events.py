@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.catalogue.tables import EventRow, SectionRow
@@ -18,12 +18,23 @@ from domain.exchanges import ExchangePolicy
 from domain.problems import ProblemType, Refused
 from domain.refunds import RefundPolicy
 
+_ONE_DRAFT_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('places of ' || :organizer, 0))")
 
-async def draft(connection: AsyncConnection, event_id: UUID, organizer_id: UUID, plan: EventPlan) -> Event:
+
+async def draft(
+    connection: AsyncConnection, event_id: UUID, organizer_id: UUID, plan: EventPlan, *, most_places: int = 0
+) -> Event:
     """Add an event that only its organizer can see.
 
+    Args:
+        connection: In a transaction.
+        event_id: Of the new event.
+        organizer_id: Whose it is.
+        plan: What it is.
+        most_places: Of all events of the organizer that have not begun; 0 for any number.
+
     Raises:
-        Refused: It would begin in the past.
+        Refused: It would begin in the past, or the organizer's events would have too many places.
     """
     if await _has_begun(connection, plan.starts_at):
         raise Refused(
@@ -31,6 +42,8 @@ async def draft(connection: AsyncConnection, event_id: UUID, organizer_id: UUID,
             "An event has to begin in the future.",
             errors=[{"field": "body.starts_at", "message": "must be in the future"}],
         )
+    if most_places:
+        await _check_places(connection, organizer_id, plan, most_places)
     made = await connection.execute(
         insert(EventRow).values(id=event_id, organizer_id=organizer_id, **_columns(plan)).returning(EventRow)
     )
@@ -40,6 +53,23 @@ async def draft(connection: AsyncConnection, event_id: UUID, organizer_id: UUID,
         [{"event_id": row.id, "position": n, **section.model_dump()} for n, section in enumerate(plan.sections)],
     )
     return _event(row, plan.sections)
+
+
+async def _check_places(connection: AsyncConnection, organizer_id: UUID, plan: EventPlan, most: int) -> None:
+    """An organizer's drafts at the same time are counted one after the other: each waits for the end of those before.
+
+    Cancelled events count, because what was published of them stays in the inventory.
+    """
+    await connection.execute(_ONE_DRAFT_AT_A_TIME, {"organizer": str(organizer_id)})
+    places = select(func.coalesce(func.sum(SectionRow.capacity), 0)).join(EventRow)
+    to_come = places.where(EventRow.organizer_id == organizer_id, EventRow.starts_at > func.now())
+    taken = (await connection.execute(to_come)).scalar_one()
+    if taken + sum(section.capacity for section in plan.sections) > most:
+        raise Refused(
+            ProblemType.WRONG_STATE,
+            f"All events of an organizer that have not begun may have {most} places together, and yours have {taken},"
+            " cancelled events included.",
+        )
 
 
 async def find(connection: AsyncConnection, event_id: UUID) -> Event | None:

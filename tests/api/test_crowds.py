@@ -44,6 +44,8 @@ CLASSES = [
     ("GET", "/v1/events/1/seats", "seats"),
     ("HEAD", "/v1/events/1/seats", "seats"),
     ("POST", "/v1/events/1/seats", "write"),
+    ("POST", "/v1/events/1/publish", "publish"),
+    ("POST", "/v1/events/1/cancel", "write"),
     ("GET", "/v1/events/1/seats/2", "read"),
     ("GET", "/v1/events/1/sales", "read"),
     ("GET", "/v1/me/export", "export"),

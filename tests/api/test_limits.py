@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
@@ -22,6 +23,7 @@ from api.edge.rate_counters import Counters
 from api.edge.rate_limits import address_of
 from api.identity.login_throttle import LogInThrottle
 from config.settings import RATE_LIMITS, Settings, secret
+from domain.identity import Role
 from stack import Stack
 from tests.api.conftest import Join
 from tests.api.partners import register
@@ -46,6 +48,7 @@ STRICT = {
     "SEATWRIGHT_ADDRESS_PLACES": "20",
     "SEATWRIGHT_UNPROVEN_ADDRESS_PLACES": "6",
     "SEATWRIGHT_CHARGES_OF_BOOKING": "3",
+    "SEATWRIGHT_ORGANIZER_PLACES": "40",
     "SEATWRIGHT_PAYMENT_WINDOW": "120",  # longer than the holds of these tests on any machine
 }
 
@@ -279,6 +282,21 @@ async def test_an_address_is_known_for_90_days_from_the_last_log_in_there(settin
             assert await redis.ttl(key) > 89 * day.total_seconds()
             await redis.expire(key, day)  # as it is 89 days later
     await counters.close()
+
+
+async def test_the_events_to_come_of_an_organizer_have_only_so_many_places(
+    strict: httpx2.AsyncClient, platform: PlatformClient, new_event: dict[str, Any]
+) -> None:
+    organizer, other = (platform.new_buyer(Role.ORGANIZER) for _ in range(2))
+    key = organizer.headers | {"Idempotency-Key": str(uuid4())}
+    first = await strict.post("/v1/events", json=new_event, headers=key)
+    assert first.status_code == 201
+    assert (await strict.post("/v1/events", json=new_event, headers=organizer.headers)).status_code == 201
+    refused = await strict.post("/v1/events", json=new_event, headers=organizer.headers)
+    assert (refused.status_code, problem(refused)) == (409, "wrong-state")
+    assert "40 places together, and yours have 32" in refused.json()["detail"]
+    assert (await strict.post("/v1/events", json=new_event, headers=key)).json()["id"] == first.json()["id"]
+    assert (await strict.post("/v1/events", json=new_event, headers=other.headers)).status_code == 201
 
 
 async def test_logging_in_again_and_again_is_no_guessing(strict: httpx2.AsyncClient) -> None:

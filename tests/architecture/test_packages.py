@@ -45,7 +45,7 @@ PLACES: dict[str, set[str]] = {
         "adapters", "adapters.payment", *(f"adapters.payment.{name}" for name in ADAPTERS),
         "adapters.redis", "adapters.kafka", "adapters.internal", "adapters.elasticsearch",
     },
-    "activities": {"activities.reservation", "activities.payment", "activities.catalogue"},
+    "activities": {"activities", "activities.reservation", "activities.payment", "activities.catalogue"},
     "workers": {
         "workers", "workers.temporal", "workers.consumers", "workers.consumers.notification", "workers.sweepers",
     },
@@ -54,7 +54,7 @@ PLACES: dict[str, set[str]] = {
 
 ALONE = {
     "api.app", "api.server", "adapters.mail", "workers.relay",
-    "workers.process", "workers.backoff",
+    "workers.process", "workers.backoff", "activities.heartbeats",
 }  # fmt: skip
 """The modules that lie directly in a top-level folder."""
 

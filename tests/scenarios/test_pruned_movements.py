@@ -185,7 +185,7 @@ async def test_a_long_deletion_of_old_lines_heartbeats(
         counted.append(len(beats) - before)
         return 0
 
-    monkeypatch.setattr("activities.payment.heartbeats._INTERVAL", 0.05)
+    monkeypatch.setattr("activities.heartbeats._INTERVAL", 0.05)
     monkeypatch.setattr("db.payment.reconciliation.prune", prune)
     worker = ActivityEnvironment()
     worker.on_heartbeat = lambda *details: beats.append(details)

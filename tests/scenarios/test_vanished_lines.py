@@ -95,7 +95,7 @@ async def test_an_unknown_reservation_of_a_booking_is_resolved_once_it_is_releas
 async def _killed_after_the_first_page(harness: ReconciliationHarness, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The last heartbeat's details of a worker that dies when it has kept one page."""
     beats, pages, keep = list[list[Any]](), list[object](), reconciliation.keep
-    monkeypatch.setattr("activities.payment.heartbeats._INTERVAL", 0.01)
+    monkeypatch.setattr("activities.heartbeats._INTERVAL", 0.01)
 
     async def dying(*arguments: Any) -> None:
         if pages:

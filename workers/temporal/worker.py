@@ -77,17 +77,8 @@ SERVICES = (queues.CATALOGUE, queues.RESERVATION, queues.PAYMENT)
 
 _AT_ONCE = 500
 _BUSY_AT = 0.85  # of all cores
-# A local activity at a slow provider keeps its slots, and its workflow task's: holds must not wait for them. But where
-# it is the processor that is slow, more tasks at once only make all of them miss their timeout, and be done again.
-_TUNER = WorkerTuner.create_composite(
-    workflow_supplier=ResourceBasedSlotSupplier(
-        ResourceBasedSlotConfig(minimum_slots=12, maximum_slots=_AT_ONCE, ramp_throttle=timedelta(milliseconds=1)),
-        ResourceBasedTunerConfig(target_memory_usage=0.95, target_cpu_usage=_BUSY_AT),
-    ),
-    activity_supplier=FixedSizeSlotSupplier(100),
-    local_activity_supplier=FixedSizeSlotSupplier(_AT_ONCE),
-    nexus_supplier=FixedSizeSlotSupplier(1),
-)
+_ACTIVITIES_AT_ONCE = 100
+_COPIES_AT_ONCE = 2  # on sale go whole venues, whose rows the database writes for seconds: bookings come first
 # Under the one interpreter lock a second thread of workflow code only lets the event loop wait longer for its turn.
 _WORKFLOW_CODE = ThreadPoolExecutor(1, "workflow")
 _BUILD = f"seatwright {version('seatwright')}"  # Temporal's default compiles every loaded module to hash it: seconds
@@ -109,7 +100,9 @@ def worker(
     queue: str,
     workflows: Sequence[type],
     activities: Sequence[Callable[..., Any]],
+    *,
     activities_per_second: float | None = None,
+    activities_at_once: int = _ACTIVITIES_AT_ONCE,
 ) -> Worker:
     """A worker with the options that all workers share.
 
@@ -119,6 +112,7 @@ def worker(
         workflows: The workflow classes that it runs.
         activities: The activities that it runs.
         activities_per_second: The limit for all workers of the queue together.
+        activities_at_once: The limit for this worker, local activities aside; the others wait in the queue.
     """
     return Worker(
         client,
@@ -130,10 +124,25 @@ def worker(
         workflow_runner=UnsandboxedWorkflowRunner(),
         build_id=_BUILD,
         workflow_task_executor=_WORKFLOW_CODE,
-        tuner=_TUNER,
+        tuner=_tuner(activities_at_once),
         max_cached_workflows=5 * _AT_ONCE,
         max_task_queue_activities_per_second=activities_per_second,
         graceful_shutdown_timeout=timedelta(seconds=5),
+    )
+
+
+def _tuner(activities_at_once: int) -> WorkerTuner:
+    # A local activity at a slow provider keeps its slots, and its workflow task's: holds must not wait for them. But
+    # where it is the processor that is slow, more tasks at once only make all of them miss their timeout, and be done
+    # again.
+    return WorkerTuner.create_composite(
+        workflow_supplier=ResourceBasedSlotSupplier(
+            ResourceBasedSlotConfig(minimum_slots=12, maximum_slots=_AT_ONCE, ramp_throttle=timedelta(milliseconds=1)),
+            ResourceBasedTunerConfig(target_memory_usage=0.95, target_cpu_usage=_BUSY_AT),
+        ),
+        activity_supplier=FixedSizeSlotSupplier(activities_at_once),
+        local_activity_supplier=FixedSizeSlotSupplier(_AT_ONCE),
+        nexus_supplier=FixedSizeSlotSupplier(1),
     )
 
 
@@ -149,8 +158,11 @@ async def _catalogue(settings: Settings, client: Client) -> AsyncIterator[Worker
 @asynccontextmanager
 async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     async with AsyncExitStack() as stack:
-        engine = open_engine(settings.database_url("reservation"))
+        url = settings.database_url("reservation")
+        engine = open_engine(url)
         stack.push_async_callback(engine.dispose)
+        copying = open_engine(url, pool_size=_COPIES_AT_ONCE, serves_callers=False)
+        stack.push_async_callback(copying.dispose)
         redis = await stack.enter_async_context(open_for_seats(settings))
         locks = SeatLocks(redis)
         policy = booking_policy(settings)
@@ -159,14 +171,16 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
             *methods_of(reservation),
             *methods_of(ReturnedTickets(engine, locks)),
             *methods_of(ExchangeActivities(engine, locks, reservation.admit)),
-            *methods_of(InventoryActivities(engine)),
+            *methods_of(InventoryActivities(engine, copying)),
             *methods_of(CancellationActivities(engine)),
         ]
         if _may_pay(settings):
             activities += methods_of((await stack.enter_async_context(_payment_connections(settings))).payments)
         stack.callback(asyncio.create_task(keep_recovering_workflows(engine, client, policy)).cancel)
         stack.callback(asyncio.create_task(keep_backfilling_redis(reservation)).cancel)
-        yield worker(client, queues.RESERVATION, RESERVATION_WORKFLOWS, activities)
+        # Only copies come by the queue: its workflows do all other steps locally, or in other services' workers.
+        at_once = _COPIES_AT_ONCE
+        yield worker(client, queues.RESERVATION, RESERVATION_WORKFLOWS, activities, activities_at_once=at_once)
 
 
 def _may_pay(settings: Settings) -> bool:
@@ -207,7 +221,7 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
         counting = asyncio.create_task(keep_counting_differences(engine, tuple(gateways)))
         try:
             limit = total_calls_per_second(read_gateway_settings(settings))
-            yield worker(client, queues.PAYMENT, PAYMENT_WORKFLOWS, activities, limit)
+            yield worker(client, queues.PAYMENT, PAYMENT_WORKFLOWS, activities, activities_per_second=limit)
         finally:
             sweeping.cancel()
             counting.cancel()

@@ -1,4 +1,4 @@
-"""Heartbeats for an activity that waits for another party."""
+"""Heartbeats for an activity that takes long."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from contextlib import asynccontextmanager
 
 from temporalio import activity
 
-_INTERVAL = 2.0  # seconds; a third of the heartbeat timeout in `policies.provider`
+_INTERVAL = 2.0  # seconds; a third of the shortest heartbeat timeout, in `policies.provider`
 
 
 @asynccontextmanager
 async def heartbeating(progress: Sequence[str] = ()) -> AsyncIterator[None]:
-    """Heartbeat while the body runs, so that only a dead worker is taken for dead; a local activity has no need to.
+    """Heartbeat while the body runs, so that only a dead worker is taken for dead.
+
+    A local activity, and a call outside an activity, has no need to.
 
     Args:
         progress: What the next try finds in its heartbeat details; the body may change it.
     """
-    if activity.info().is_local:
+    if not activity.in_activity() or activity.info().is_local:
         yield
         return
 
