@@ -41,53 +41,43 @@ class EventSearch:
     def __init__(self, url: str, alias: str = ALIAS) -> None:
         self._client = AsyncElasticsearch(url, request_timeout=1.8, max_retries=0)
         self._slow = self._client.options(request_timeout=20)
-        self._alias = alias
-        self.index = f"{alias}-v3"  # another number where documents have to be made anew
+        self._earlier = alias  # as version 0.1.0 names it
+        self._alias = f"{alias}-v4"  # another number where documents have to be made anew
+        self.index = f"{self._alias}-1"
 
     async def close(self) -> None:
         """Close the connections to Elasticsearch."""
         await self._client.close()
 
     async def ensure_index(self) -> None:
-        """Create the index behind its alias, unless it exists; what an earlier index has is kept."""
+        """Create the index behind its alias, unless it exists, and add what the index of the version before has.
+
+        That index stays: processes of that version use it until they are replaced, and again if they come back.
+        """
         async with _unavailable():
-            earlier = await self._behind_alias() - {self.index}
-            await self._create(aliases={} if earlier else {self._alias: {}})
-            for index in earlier:
-                await self._take_over(index)
-            await self._slow.cluster.health(index=self.index, wait_for_status="yellow", timeout="15s")
+            await self._create()
+            for earlier in await self._earlier_indices():
+                with suppress(NotFoundError):  # deleted by now
+                    await self._copy(earlier)
 
-    async def _behind_alias(self) -> set[str]:
-        try:
-            return set((await self._slow.indices.get_alias(name=self._alias)).body)
-        except NotFoundError:
-            return set()
-
-    async def _create(self, aliases: dict[str, Any]) -> None:
+    async def _create(self) -> None:
+        aliases: dict[str, Any] = {self._alias: {}}
         try:
             await self._slow.indices.create(index=self.index, settings=SETTINGS, mappings=MAPPINGS, aliases=aliases)
         except BadRequestError as error:
             if error.error != "resource_already_exists_exception":
                 raise
+        await self._slow.cluster.health(index=self.index, wait_for_status="yellow", timeout="15s")
 
-    async def _take_over(self, earlier: str) -> None:
-        """Copy an earlier index, and let the alias name this one.
-
-        What a consumer writes to the earlier one while it is copied comes with the second copy: versions keep the newer
-        document. Another process may do the same at the same time, and be faster.
-        """
-        with suppress(NotFoundError):
-            await self._copy(earlier)
-            gone = {"remove": {"index": earlier, "alias": self._alias}}
-            await self._slow.indices.update_aliases(
-                actions=[gone, {"add": {"index": self.index, "alias": self._alias}}]
-            )
-            await self._slow.indices.refresh(index=earlier)
-            await self._copy(earlier)
-            await self._slow.indices.delete(index=earlier)
+    async def _earlier_indices(self) -> set[str]:
+        try:
+            return set((await self._slow.indices.get_alias(name=self._earlier)).body)
+        except NotFoundError:
+            return set()
 
     async def _copy(self, earlier: str) -> None:
-        await self._slow.cluster.health(index=self.index, wait_for_status="yellow", timeout="15s")
+        """Add all documents of an earlier index; versions keep the newer one of two."""
+        await self._slow.indices.refresh(index=earlier)
         async for page in self._pages({"match_all": {}}, index=earlier):
             actions: list[dict[str, Any]] = []
             for each in page:

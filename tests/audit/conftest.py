@@ -97,7 +97,7 @@ def alias(settings: Settings) -> Iterator[str]:
     """This session's search index."""
     alias = f"audit-{uuid4().hex}"
     yield alias
-    httpx2.delete(f"{settings.elasticsearch_url}/{alias}-v3", timeout=120)
+    httpx2.delete(f"{settings.elasticsearch_url}/{alias}-v4-1", timeout=120)
 
 
 @pytest.fixture

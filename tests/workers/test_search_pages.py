@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -171,42 +173,54 @@ async def test_a_day_is_the_day_at_the_venue(events: EventSearch, zone: str, day
         )
 
 
-async def test_an_index_of_the_version_before_is_taken_over(events: EventSearch) -> None:
-    """Its documents had no words of their own, and its cancelled ones perhaps no name."""
-    alias, earlier = f"{events._alias}-old", f"{events._alias}-old-v1"
-    client = events._slow
-    await client.indices.create(
-        index=earlier, aliases={alias: {}}, mappings={"properties": {"event_id": {"type": "keyword"}}}
-    )
-    source = {
-        "event_id": "0190b6f0-0000-7000-8000-000000000001", "status": "on_sale", "name": "AC/DC", "category": "Rock",
+FORMER: list[dict[str, Any]] = [
+    {
+        "event_id": f"0190b6f0-0000-7000-8000-00000000000{n}", "status": "on_sale", "name": "AC/DC", "category": "Rock",
         "venue": "Hall", "city": "Łódź", "country": "PL", "location": {"lat": 51.7, "lon": 19.4}, "currency": "PLN",
         "starts_at": SOON.isoformat(), "price_min": 100, "price_max": 200, "sections": [{"name": "A"}],
-    }  # fmt: skip
-    gone = {"event_id": "0190b6f0-0000-7000-8000-000000000002", "status": "cancelled"}
-    for document in (source, gone):
-        await client.index(
-            index=earlier, id=str(document["event_id"]), document=document, version=7, version_type="external"
-        )
-    await client.indices.refresh(index=earlier)
+    }
+    for n in (1, 3)
+]  # fmt: skip
+"""Documents of version 0.1.0, which had no words of their own."""
 
+GONE = {"event_id": "0190b6f0-0000-7000-8000-000000000002", "status": "cancelled"}
+
+
+@pytest.fixture
+async def former(events: EventSearch) -> AsyncIterator[EventSearch]:
+    """A search whose alias and index are still those of version 0.1.0."""
+    alias, earlier = f"{events._alias}-old", f"{events._alias}-old-v1"
+    client = events._slow
+    mappings = {"properties": {"event_id": {"type": "keyword"}}}
+    await client.indices.create(index=earlier, aliases={alias: {}}, mappings=mappings)
     search = EventSearch(_url(events), alias)
     search._client = search._slow
-    try:
-        for _ in range(2):
-            await search.ensure_index()
-        await client.indices.refresh(index=alias)
-        hits = (await search.search(SearchQuery(q="acdc", city="lodz"))).hits
-        assert [(hit.name, hit.timezone) for hit in hits] == [("AC/DC", "Europe/Warsaw")]
-        assert [(each.version, each.status) async for each in search.documents(None)] == [
-            (7, "on_sale"),
-            (7, "cancelled"),
-        ]
-        assert list((await client.indices.get_alias(name=alias)).body) == [search.index]
-        assert not await client.indices.exists(index=earlier)
-    finally:
-        await client.indices.delete(index=[earlier, search.index], ignore_unavailable=True)
-        await search.close()
+    yield search
+    await client.indices.delete(index=[earlier, search.index], ignore_unavailable=True)
+    await search.close()
+
+
+async def index_as_before(search: EventSearch, *documents: dict[str, Any]) -> None:
+    for each in documents:
+        options: dict[str, Any] = {"version": 7, "version_type": "external", "require_alias": True}
+        await search._slow.index(index=search._earlier, id=each["event_id"], document=each, **options)
+
+
+async def test_an_upgrade_copies_the_index_of_the_version_before_which_goes_on_with_it(former: EventSearch) -> None:
+    first, second = FORMER
+    await index_as_before(former, first, GONE)
+    await former.ensure_index()
+    await index_as_before(former, second)
+    await former.mark_cancelled(UUID(first["event_id"]), 8)
+    for _ in range(2):
+        await former.ensure_index()
+    await former._slow.indices.refresh(index=[former.index, former._earlier])
+    hits = (await former.search(SearchQuery(q="acdc", city="lodz"))).hits
+    assert [(str(hit.event_id), hit.timezone) for hit in hits] == [(second["event_id"], "Europe/Warsaw")]
+    found = [(each.version, each.status) async for each in former.documents(None)]
+    assert found == [(8, "cancelled"), (7, "cancelled"), (7, "on_sale")]
+    kept = await former._slow.search(index=former._earlier, sort=["event_id"])
+    assert [each["_source"] for each in kept["hits"]["hits"]] == [first, GONE, second]
 
 
 def _url(events: EventSearch) -> str:
