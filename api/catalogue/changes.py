@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
 from uuid import UUID
 
-from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import (
+    Client,
+    WorkflowFailureError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.http.deadlines import CHANGE_WAIT
@@ -20,29 +28,40 @@ from workflows.ids import start_event_cancellation, start_event_cancellation_est
 from workflows.publication import PublishEvent
 
 Result = TypeVar("Result")
+_NO_ANSWER: Final = (
+    TimeoutError,
+    RPCError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    WorkflowUpdateFailedError,
+    WorkflowFailureError,
+)
 
 
 async def publish(temporal: Client, change: EventChange) -> None:
     """Put an event on sale, if its version is still that of the change.
 
     Raises:
-        Refused: OUTCOME_UNKNOWN: It takes longer than usual.
+        Refused: OUTCOME_UNKNOWN: It takes longer than usual, or its workflow has failed.
     """
 
     async def published() -> None:
         await (await start(temporal, PublishEvent.run, change, start_publication(change.event_id))).result()
 
-    await _outcome(published())
+    await _outcome(published(), _unknown(change.event_id))
 
 
 async def estimate(temporal: Client, event_id: UUID) -> Estimate:
-    """What it would mean to cancel an event; raises as `publish` does."""
+    """What it would mean to cancel an event.
+
+    Raises:
+        Refused: UNAVAILABLE: It cannot be counted now, as where the database is busy. Nothing is changed.
+    """
 
     async def estimated() -> Estimate:
         options = start_event_cancellation_estimate(event_id)
         return await (await start(temporal, EstimateCancellation.run, event_id, options)).result()
 
-    return await _outcome(estimated())
+    return await _outcome(estimated(), Refused(ProblemType.UNAVAILABLE, "This cannot be counted now. Try again."))
 
 
 async def cancel(temporal: Client, command: CancelEvent, *, again: bool) -> None:
@@ -55,7 +74,7 @@ async def cancel(temporal: Client, command: CancelEvent, *, again: bool) -> None
         command: The cancellation.
         again: A workflow that has completed is started again, because the event is not cancelled.
     """
-    await _outcome(_sales_stopped(temporal, command, again=again))
+    await _outcome(_sales_stopped(temporal, command, again=again), _unknown(command.event_id))
 
 
 async def _sales_stopped(temporal: Client, command: CancelEvent, *, again: bool) -> None:
@@ -73,12 +92,32 @@ async def _sales_stopped(temporal: Client, command: CancelEvent, *, again: bool)
         await cancellation.result()
 
 
-async def _outcome(answer: Awaitable[Result]) -> Result:
+async def _outcome(answer: Awaitable[Result], otherwise: Refused) -> Result:
+    """The answer of a workflow; `otherwise` is raised if there is none in time, or the workflow itself has failed."""
     try:
         async with asyncio.timeout(CHANGE_WAIT):
             return await answer
-    except (TimeoutError, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError):
-        raise Refused(
-            ProblemType.OUTCOME_UNKNOWN,
-            "This takes longer than usual, and may go on. Read the event again to see the outcome.",
-        ) from None
+    except _NO_ANSWER as error:
+        structlog.get_logger().warning("no answer from a workflow", error=type(error).__name__)
+        raise otherwise from error
+
+
+@contextmanager
+def after_change(event_id: UUID) -> Iterator[None]:
+    """Where a change was ordered, and what came of it cannot be read or recorded, its outcome is unknown."""
+    try:
+        yield
+    except (OSError, SQLAlchemyError) as error:
+        raise _unknown(event_id) from error
+    except Refused as refused:
+        if refused.problem.type is not ProblemType.UNAVAILABLE:
+            raise
+        raise _unknown(event_id) from refused
+
+
+def _unknown(event_id: UUID) -> Refused:
+    return Refused(
+        ProblemType.OUTCOME_UNKNOWN,
+        "This takes longer than usual, and may go on. Read the event again to see the outcome.",
+        event_id=str(event_id),
+    )

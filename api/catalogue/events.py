@@ -70,15 +70,12 @@ async def draft(
 async def _drafted(
     connection: AsyncConnection, caller: Principal, body: NewEvent, claim: Claim, most_places: int
 ) -> Event:
-    """The new draft, or the event that the key has drafted before, as it is now."""
+    """The new draft, or the event that the key has drafted before, as it is now, if the caller still may see it."""
     refuse_other_body(claim.body_sha256, digest(body))
     if claim.is_new:
         organizer_id = _organizer(caller, body.team_id)
         return await events.draft(connection, claim.id, organizer_id, body.plan(), most_places=most_places)
-    event = await events.find(connection, claim.id)
-    if event is None:
-        raise _no_such_event()
-    return event
+    return _seen(await events.find(connection, claim.id), caller)
 
 
 def _organizer(caller: Principal, team_id: UUID | None) -> UUID:
@@ -144,12 +141,13 @@ async def publish(
     if event.status is EventStatus.DRAFT:
         await recorder.record(caller, "event.published", f"event/{event_id}")
         await changes.publish(temporal, EventChange(event_id=event_id, if_version=_version(event, if_match)))
-    event = await _own(engine, event_id, caller)
-    if event.status is EventStatus.CANCELLED:
-        if not event.was_published:
+    with changes.after_change(event_id):
+        event = await _own(engine, event_id, caller)
+        if event.status is EventStatus.CANCELLED and not event.was_published:
             await recorder.record(caller, "event.publication-refused", f"event/{event_id}")
-            if if_match.names_a_state:
-                raise has_changed()
+    if event.status is EventStatus.CANCELLED:
+        if if_match.names_a_state and not event.was_published:
+            raise has_changed()
         raise Refused(ProblemType.WRONG_STATE, "The event was cancelled while it was being published.")
     return tagged(response, _body(event))
 
@@ -195,10 +193,11 @@ async def cancel(
     )
     for again in (False, True, True):
         await changes.cancel(temporal, command, again=again)
-        event = await _own(engine, event_id, caller)
-        if _has_other_version(event, command):
-            await recorder.record(caller, "event.cancellation-refused", f"event/{event_id}")
-            raise has_changed()
+        with changes.after_change(event_id):
+            event = await _own(engine, event_id, caller)
+            if _has_other_version(event, command):
+                await recorder.record(caller, "event.cancellation-refused", f"event/{event_id}")
+                raise has_changed()
         if event.status is EventStatus.CANCELLED:
             return tagged(response, _body(event))
     raise Refused(ProblemType.OUTCOME_UNKNOWN, "The event is not cancelled yet: send the call again.")
@@ -217,7 +216,10 @@ def _has_other_version(event: Event, command: CancelEvent) -> bool:
 
 async def _visible(engine: AsyncEngine, event_id: UUID, caller: Principal | None) -> Event:
     """The event, if the caller may see it: an unpublished event is for its organizer and for staff."""
-    event = await with_deadline(_find(engine, event_id))
+    return _seen(await with_deadline(_find(engine, event_id)), caller)
+
+
+def _seen(event: Event | None, caller: Principal | None) -> Event:
     if event is None or not (event.was_published or _may_see_drafts(event, caller)):
         raise _no_such_event()
     return event

@@ -76,7 +76,7 @@ MEMBERS_OF: Final[Mapping[ProblemType, tuple[str, ...]]] = {
     _T.EXCHANGE_NOT_ALLOWED: ("until_hours", *_OF_BOOKING),
     _T.EXCHANGE_IN_PROGRESS: _OF_BOOKING,
     _T.EXCHANGE_FAILED: ("code", *_OF_BOOKING),
-    _T.OUTCOME_UNKNOWN: _OF_BOOKING,
+    _T.OUTCOME_UNKNOWN: ("event_id", *_OF_BOOKING),
 }
 """The members of each type; a type that is not here has none. A problem has those that apply to its cause."""
 

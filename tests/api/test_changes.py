@@ -10,14 +10,17 @@ import httpx2
 import psycopg
 import pytest
 
+from api.auth.tokens import Principal
 from config.settings import Settings
 from db.catalogue import events
 from db.engine import open_engine
 from domain.catalogue import EventChange
+from domain.identity import Role, TeamRole
 from tests.api.conftest import ByToken, Join
 from tests.api.people import Person, problem
 from tests.api.test_audit_log import entries
 from tests.scale import FULL
+from tests.tokens import access_tokens
 from tests.waiting import eventually
 
 
@@ -178,6 +181,22 @@ async def test_one_key_creates_one_thing_however_often_it_is_sent(
     assert problem(await post(organizer, name="Another")) == "idempotency-key-reused"
     assert (await post(other)).json()["id"] != created, "a key is its user's own"
     assert (await post(organizer, {})).json()["id"] != created, "without a key each call creates"
+
+
+async def test_a_repeated_key_does_not_show_a_draft_to_a_person_who_has_left_the_team(
+    client: httpx2.AsyncClient, settings: Settings, new_event: dict[str, Any]
+) -> None:
+    user_id, team, key = uuid4(), uuid4(), str(uuid4())
+
+    async def post(teams: dict[UUID, TeamRole]) -> httpx2.Response:
+        caller = Principal(user_id, frozenset({Role.ORGANIZER}), teams=teams)
+        token = access_tokens(settings).issue(caller)
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key}
+        return await client.post("/v1/events", json=new_event | {"team_id": str(team)}, headers=headers)
+
+    owner, staff, gone = [await post(teams) for teams in ({team: TeamRole.OWNER}, {team: TeamRole.STAFF}, {})]
+    assert (owner.status_code, owner.json()) == (201, staff.json())
+    assert (gone.status_code, problem(gone)) == (404, "not-found")
 
 
 async def test_a_refused_draft_leaves_its_key_free(
