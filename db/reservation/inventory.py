@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.reservation.offers import wait_for_sales
 from db.reservation.tables import EventRow, SeatRow, SectionRow
 from domain.catalogue import Event, Section
 
@@ -105,6 +106,7 @@ async def set_amount_step(connection: AsyncConnection, event_id: UUID, step: int
 
 async def stop_selling(connection: AsyncConnection, event: Event) -> None:
     """Stop the sale of an event. An unknown event is recorded too, so that no later copy puts it on sale."""
+    await wait_for_sales(connection, event.id)
     await connection.execute(
         insert(EventRow)
         .values(**_event_columns(event), status="cancelled")

@@ -318,7 +318,8 @@ async def sell(connection: AsyncConnection, booking: Booking) -> None:
         Refused: The event is cancelled, the claim is gone, the buyer has cancelled (`wrong-state`), or the money is
             being returned (`booking-failed`); then nothing is changed.
     """
-    sale = (await connection.execute(_LOCK_SALE, {"booking_id": booking.id})).one_or_none()
+    ids = {"booking_id": booking.id, "event_id": booking.event_id}
+    sale = (await connection.execute(_LOCK_SALE, ids)).one_or_none()
     if sale is None:
         raise offers.not_on_sale(booking.event_id)
     if sale.cancel_asked_at:
@@ -339,7 +340,7 @@ async def sell(connection: AsyncConnection, booking: Booking) -> None:
 _LOCK_SALE = (
     select(BookingRow.cancel_asked_at, BookingRow.tickets_forbidden)
     .join(EventRow, EventRow.id == BookingRow.event_id)
-    .where(BookingRow.id == bindparam("booking_id"), EventRow.status == "on_sale")
+    .where(BookingRow.id == bindparam("booking_id"), EventRow.status == "on_sale", offers.GATE)
     .with_for_update(read=True)
 )
 _SELL_SEATS = text(
