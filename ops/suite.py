@@ -9,9 +9,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -48,24 +49,44 @@ def main(arguments: list[str]) -> int:
     return _lint_and_test()
 
 
+class _Stacks:
+    """Starts the servers of each lane once. Our own processes start later, with the settings of tests/conftest.py."""
+
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
+        self._threads = threads
+        self._starts: dict[str, Future[None]] = {}
+
+    def begin(self, lanes: Iterable[Lane]) -> None:
+        """Start those that have not begun."""
+        for lane in lanes:
+            if lane.stack not in self._starts:
+                self._starts[lane.stack] = self._threads.submit(_start, lane)
+
+    def wait_for(self, lane: Lane) -> None:
+        """Return when the lane's servers are ready."""
+        self.begin([lane])
+        self._starts[lane.stack].result()
+
+
 def _lint_and_test() -> int:
     started = time.monotonic()
     ended: list[Ended] = []
-    with ThreadPoolExecutor() as beside:
-        linted = beside.submit(_lint_beside)
-        try:
-            compiled = beside.submit(_compile_tests)
-            _start(LANES[0])  # before the others, since it installs what is missing
+    try:
+        with ThreadPoolExecutor() as threads:  # all of them have ended before the stacks go down
+            linted, compiled = threads.submit(_lint_beside), threads.submit(_compile_tests)
+            stacks = _Stacks(threads)
+            stacks.wait_for(LANES[0])  # before the others, since it installs what is missing
             compiled.result()
             for lanes in turns(LANES):
                 if linted.done() and linted.result():
                     break
-                ended.append(run(lanes, environment={}, before=_start_beside, after=_down))
-        except subprocess.CalledProcessError as failed:
-            ended.append(Ended(1, Counter(), [f"failed: {failed}"]))
-        finally:
-            for lane in LANES:
-                _down(lane)
+                begin_others = partial(stacks.begin, LANES)
+                ended.append(run(lanes, environment={}, before=stacks.wait_for, nearly_over=begin_others, after=_down))
+    except subprocess.CalledProcessError as failed:
+        ended.append(Ended(1, Counter(), [f"failed: {failed}"]))
+    finally:
+        for lane in LANES:
+            _down(lane)
     seconds = time.monotonic() - started
     names = ", ".join(lane.stack for lane in LANES)
     print(f"\nThe whole suite took {seconds:.0f} s on the stacks {names}; their logs: .seatwright/<stack>/logs")
@@ -75,22 +96,15 @@ def _lint_and_test() -> int:
     return linted.result() or tests.code
 
 
-def _start(lane: Lane, out: IO[str] | None = None) -> None:
-    """From nothing, and servers only: our own processes start with the settings of tests/conftest.py."""
-    for verb, *arguments in (("clean",), ("up", "--servers", "--ports", "free")):
-        command = [*_stack_command(verb, lane), *arguments]
-        subprocess.run(command, cwd=ROOT, stdout=out, stderr=out, check=True)
+def _start(lane: Lane) -> None:
+    with _in_one_piece(lane.stack) as said:
+        for verb, *arguments in (("clean",), ("up", "--servers", "--ports", "free")):
+            command = [*_stack_command(verb, lane), *arguments]
+            subprocess.run(command, cwd=ROOT, stdout=said, stderr=said, check=True)
 
 
 def _down(lane: Lane) -> None:
     subprocess.run(_stack_command("down", lane), cwd=ROOT, stderr=subprocess.DEVNULL)
-
-
-def _start_beside(lane: Lane) -> None:
-    if lane is LANES[0]:
-        return  # it runs already
-    with _in_one_piece(lane.stack) as said:
-        _start(lane, said)
 
 
 def _compile_tests() -> None:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 
 CORES = len(os.sched_getaffinity(0))
-_WORKERS = min(CORES + 3, 7)  # a test that disturbs no other one waits more than half of its time
+_WORKERS = min(CORES + 5, 8)  # a test that disturbs no other one waits more than half of its time
 _DISRUPTIVE = ("-a", "-b", "-c")  # each of them waits for servers that start, and for timeouts, half of its time
 # Seconds that the long ones took once on two cores, so that the lanes end at about the same time.
 _SECONDS = {
@@ -47,8 +47,9 @@ _SECONDS = {
 }
 _OTHERS = 8
 # The longest of the shared lane: one or two minutes each.
-_FIRST = {"tests/scenarios/test_late_payments.py", "tests/scenarios/test_late_rivals.py"}
+_FIRST = {f"tests/scenarios/test_{name}.py" for name in ("late_payments", "late_rivals", "late_by_hand")}
 _NO_TESTS = 5
+_FEW_LEFT = re.compile(r"\[( 9[5-9]|100)%\]$")
 
 
 class Lane(NamedTuple):
@@ -129,12 +130,14 @@ def run(
     *arguments: str,
     environment: Mapping[str, str],
     before: Callable[[Lane], None] = lambda lane: None,
+    nearly_over: Callable[[], None] = lambda: None,
     after: Callable[[Lane], None] = lambda lane: None,
 ) -> Ended:
     """Run all lanes at a time, and print what they say, each under its name.
 
     Args:
         before: Called for each lane before it starts, while others run already.
+        nearly_over: Called when a lane has few tests left; it must not take long.
         after: Called when a lane has ended, while others still run.
     """
     running: list[subprocess.Popen[str]] = []
@@ -145,7 +148,7 @@ def run(
         if given_up.is_set():
             return 1, []
         running.append(pytest := _start(lane, arguments, environment))
-        said = _relay(lane, pytest)
+        said = _relay(lane, pytest, nearly_over)
         code = pytest.wait()
         after(lane)
         return code, said
@@ -177,11 +180,14 @@ def _start(lane: Lane, arguments: Sequence[str], environment: Mapping[str, str])
     )
 
 
-def _relay(lane: Lane, pytest: subprocess.Popen[str]) -> list[str]:
-    lines = []
+def _relay(lane: Lane, pytest: subprocess.Popen[str], nearly_over: Callable[[], None]) -> list[str]:
+    lines, has_many_left = [], True
     for line in pytest.stdout or ():
         print(f"[{lane.stack}] {line}", end="", flush=True)
         lines.append(line.rstrip())
+        if has_many_left and _FEW_LEFT.search(line):
+            has_many_left = False
+            nearly_over()
     return lines
 
 
