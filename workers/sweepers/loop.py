@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
@@ -15,6 +17,18 @@ _AWAY = (RedisError, SQLAlchemyError, RPCError, OSError)
 """What a server that is away raises."""
 
 log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def sweeping(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run the loops beside the body; when it is left they have ended, and what they use may be closed."""
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def keep_sweeping(sweep: Callable[[], Awaitable[None]], every: tuple[float, float], *, interrupted: str) -> None:

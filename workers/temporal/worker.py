@@ -46,6 +46,7 @@ from temporal import queues
 from temporal.connection import connect_worker
 from temporal.policies import booking_policy
 from workers.sweepers.late_payments import keep_sweeping_late_payments
+from workers.sweepers.loop import sweeping
 from workers.sweepers.reconciliation_gauges import keep_counting_differences
 from workers.sweepers.redis_backfill import keep_backfilling_redis
 from workers.sweepers.workflow_recovery import keep_recovering_workflows
@@ -176,8 +177,8 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
         ]
         if _may_pay(settings):
             activities += methods_of((await stack.enter_async_context(_payment_connections(settings))).payments)
-        stack.callback(asyncio.create_task(keep_recovering_workflows(engine, client, policy)).cancel)
-        stack.callback(asyncio.create_task(keep_backfilling_redis(reservation)).cancel)
+        loops = keep_recovering_workflows(engine, client, policy), keep_backfilling_redis(reservation)
+        await stack.enter_async_context(sweeping(*loops))
         # Only copies come by the queue: its workflows do all other steps locally, or in other services' workers.
         at_once = _COPIES_AT_ONCE
         yield worker(client, queues.RESERVATION, RESERVATION_WORKFLOWS, activities, activities_at_once=at_once)
@@ -217,14 +218,10 @@ async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
             *methods_of(ReconciliationActivities(engine, gateways)),
         ]
         await schedule_reconciliation(client)
-        sweeping = asyncio.create_task(keep_sweeping_late_payments(engine, client, booking_policy(settings)))
-        counting = asyncio.create_task(keep_counting_differences(engine, tuple(gateways)))
-        try:
-            limit = total_calls_per_second(read_gateway_settings(settings))
+        limit = total_calls_per_second(read_gateway_settings(settings))
+        late_payments = keep_sweeping_late_payments(engine, client, booking_policy(settings))
+        async with sweeping(late_payments, keep_counting_differences(engine, tuple(gateways))):
             yield worker(client, queues.PAYMENT, PAYMENT_WORKFLOWS, activities, activities_per_second=limit)
-        finally:
-            sweeping.cancel()
-            counting.cancel()
 
 
 @asynccontextmanager
