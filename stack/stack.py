@@ -19,7 +19,7 @@ from stack.paths import Paths
 from stack.progress import Board
 from stack.servers import postgres
 from stack.state import Spawned, State
-from stack.table import DEFAULT_PORTS, TABLE, Process, named, usual, with_needs
+from stack.table import DEFAULT_PORTS, TABLE, Process, all_needs, named, usual, with_needs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,8 +170,8 @@ class Stack:
     def down(self) -> None:
         """Stop everything of this stack and nothing else; its data stays."""
         with self._changing() as current:
-            needs: dict[str, Sequence[str]] = {name: TABLE[name].needs for name in TABLE}
-            needs |= {name: TABLE[spawned.like].needs for name, spawned in current.spawned.items()}
+            needs = {name: all_needs(name) for name in TABLE}
+            needs |= {name: all_needs(spawned.like) for name, spawned in current.spawned.items()}
             lives = {name: needs[name] for name in needs if locks.is_held(self.paths.lock(name))}
             board = Board(self._console)
 

@@ -223,6 +223,11 @@ def with_needs(names: Iterable[str]) -> list[Process]:
     return [process for process in TABLE.values() if process.name in wanted]
 
 
+def all_needs(name: str) -> list[str]:
+    """All that a process needs at any distance, also behind one that runs once, such as `migrate`."""
+    return [process.name for process in with_needs(named(name).needs)]
+
+
 def usual(servers_only: bool = False) -> list[str]:
     """What `up` starts when it gets no names."""
     return [row.name for row in TABLE.values() if not row.is_optional and (row.is_server or not servers_only)]

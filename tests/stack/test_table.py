@@ -1,5 +1,7 @@
 """The table is sound: every need and port exists, and none is there twice."""
 
+import pytest
+
 from stack import table
 from stack.table import DEFAULT_PORTS, TABLE
 
@@ -23,3 +25,8 @@ def test_naming_one_brings_what_it_needs() -> None:
 def test_what_is_optional_is_only_started_when_asked_for() -> None:
     assert not {"stripe-mock", "toxiproxy"} & set(table.usual())
     assert set(table.usual(servers_only=True)) < set(table.usual())
+
+
+@pytest.mark.parametrize("ours", ["api", "work", "relay", "consume"])
+def test_our_own_processes_stop_before_any_server_that_they_use(ours: str) -> None:
+    assert {"postgres", "kafka", "temporal", "redis", "sandbox"} <= set(table.all_needs(ours))
