@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from functools import cache
+from ssl import SSLContext
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -34,7 +36,7 @@ class SandboxLedger:
     """Reads the ledger over the sandbox's control API."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx2.AsyncClient(base_url=url, timeout=30)
+        self._client = httpx2.AsyncClient(base_url=url, timeout=30, verify=_tls())
 
     async def close(self) -> None:
         """Close the connections."""
@@ -54,6 +56,11 @@ class SandboxLedger:
             since = page["next_since"]
             for intent in page["amounts"]:
                 yield _recorded(*intent)
+
+
+@cache
+def _tls() -> SSLContext:
+    return httpx2.create_ssl_context()
 
 
 def _recorded(provider: str, id: str, booking_id: str | None, currency: str, *units: Any) -> RecordedIntent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import quote
 from uuid import uuid4
@@ -71,6 +72,16 @@ async def me(browser: httpx2.AsyncClient, answer: httpx2.Response) -> dict[str, 
     headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
     found: dict[str, object] = (await browser.get("/v1/me", headers=headers)).json()
     return found
+
+
+async def test_to_leave_for_a_provider_reads_no_certificates(browser: httpx2.AsyncClient) -> None:
+    await leave(browser)  # which reads what the provider says of itself
+    began = time.thread_time()
+    httpx2.create_ssl_context()
+    reading, began = time.thread_time() - began, time.thread_time()
+    for _ in range(5):
+        await leave(browser)
+    assert (time.thread_time() - began) / 5 < reading
 
 
 async def test_the_first_log_in_with_a_provider_makes_an_account_and_later_ones_use_it(
