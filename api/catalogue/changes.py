@@ -84,7 +84,8 @@ async def _sales_stopped(temporal: Client, command: CancelEvent, *, again: bool)
     except WorkflowClosed:
         return  # it has completed already
     try:
-        await cancellation.execute_update(EventCancellation.sales_stopped)
+        # All calls share one update: Temporal refuses an operator's `pause` while ten of them wait for an answer.
+        await cancellation.execute_update(EventCancellation.sales_stopped, id="sales-stopped")
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise

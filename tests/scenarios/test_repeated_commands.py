@@ -6,18 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import text
 from temporalio.client import WorkflowHandle
 
 from config.settings import Settings
 from db.engine import open_engine
+from db.reservation.offers import find_sale
 from tests.buyer import CARD_WITH_3DS, Buyer
 from tests.platform_client import PlatformClient
 from tests.scenarios.test_exchange import bought, refused_as, sits, ticket_of
 from tests.scenarios.test_exchange_payments import exchange_is, waiting
 from tests.waiting import eventually
+from workflows.ids import event_cancellation_workflow_id
 
 UNKNOWN = (503, "outcome-unknown")
 MOST_UNANSWERED = 10  # updates of one workflow; Temporal refuses any other until one of them is answered
@@ -114,3 +116,32 @@ async def test_a_repeated_hold_is_answered_without_a_booking_that_waits_for_an_o
     await platform.provider.clear_faults(held["id"])
     await platform.saga(held["id"]).execute_update("operate", "retry")
     await buyer.ends_as(held["id"], "failed")
+
+
+async def test_an_event_that_is_cancelled_again_and_again_leaves_its_cancellation_to_the_operator(
+    platform: PlatformClient, settings: Settings
+) -> None:
+    event = await platform.event()
+    saga = platform.temporal.get_workflow_handle(event_cancellation_workflow_id(UUID(event)))
+    async with on_sale_still(settings, event):
+        calls = [asyncio.create_task(platform.cancel(event)) for _ in range(MOST_UNANSWERED + 1)]
+        await eventually(lambda: is_running(saga))
+        await saga.execute_update("pause")
+    await asyncio.gather(*calls)
+    assert await updates(saga) == 2
+
+
+@asynccontextmanager
+async def on_sale_still(settings: Settings, event: str) -> AsyncIterator[None]:
+    """While a sale of the event goes on, its sales cannot be stopped."""
+    engine = open_engine(settings.database_url("reservation"))
+    try:
+        async with engine.begin() as sale:
+            await find_sale(sale, UUID(event), lock=True)
+            yield
+    finally:
+        await engine.dispose()
+
+
+async def is_running(saga: WorkflowHandle[Any, Any]) -> bool:
+    return await updates(saga) > 0
