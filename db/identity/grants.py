@@ -104,7 +104,7 @@ def find_code(connection: Connection, code: str, client_id: UUID) -> Code | None
     owner = connection.scalar(select(table.user_id).where(table.hash == digest(code), table.client_id == client_id))
     if owner is None:
         return None
-    rights.hold_alone(connection, owner)  # a new family makes room among the others
+    rights.hold(connection, owner)  # a new family makes room among the others
     row = connection.execute(
         select(
             table.hash,

@@ -10,10 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.identity import Role, TeamRole
 
+# Each new FOR SHARE would join those before it, ahead of a log-in or a reset that waits: a thief who refreshes without
+# a pause could put it off without end. For a lock that is not shared, all wait in turn.
 _HELD = text(
-    "SELECT roles, verified_at IS NOT NULL AS is_proven FROM users WHERE id = :id AND erased_at IS NULL FOR SHARE"
+    "SELECT roles, verified_at IS NOT NULL AS is_proven FROM users"
+    " WHERE id = :id AND erased_at IS NULL FOR NO KEY UPDATE"
 )
-_HELD_ALONE = text("SELECT FROM users WHERE id = :id AND erased_at IS NULL FOR UPDATE")
 _NOW = text("SELECT extract(epoch FROM clock_timestamp())::float")
 
 _TEAMS = text("SELECT team_id, role FROM team_members WHERE user_id = :id AND accepted_at IS NOT NULL")
@@ -33,16 +35,11 @@ class Rights(NamedTuple):
 
 
 def hold(connection: Connection, user_id: UUID) -> None:
-    """Lock the person's row: wait for a change that is under way, and delay others until the transaction ends.
+    """Lock the person's row: wait for all who came before, and delay others until the transaction ends.
 
     A transaction that locks sessions or grants of a person locks the person's row first. One order avoids deadlocks.
     """
     connection.execute(_HELD, {"id": user_id})
-
-
-def hold_alone(connection: Connection, user_id: UUID) -> None:
-    """As `hold`, and delay others who hold the row, too: for a change that depends on all that the person has."""
-    connection.execute(_HELD_ALONE, {"id": user_id})
 
 
 def of_user(connection: Connection, user_id: UUID) -> Rights | None:

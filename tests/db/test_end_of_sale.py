@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db.engine import open_engine
 from db.reservation import inventory
 from db.reservation.bookings import bookings
 from domain.bookings import Booking, BookingRequest, BookingStatus
-from domain.problems import ProblemType, Refused
+from domain.problems import ProblemType
 from tests.db.booking_steps import an_event, claim, move
-from tests.waiting import eventually, in_time
+from tests.db.rush import Step as OneStep
+from tests.db.rush import rush
+from tests.waiting import in_time
 
 BUYERS = 10
 Step = Callable[[AsyncConnection, Booking], Awaitable[object]]
@@ -41,38 +40,22 @@ STEPS: dict[str, Step] = {"holds": claims_again, "sales": bookings.sell}
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_rush_does_not_put_off_the_end_of_a_sale(reservation_url: str, step: str) -> None:
-    engine = open_engine(reservation_url, pool_size=BUYERS + 2, serves_callers=False)
-    event, ended = an_event(), list[ProblemType]()
-    async with engine.begin() as connection:
+async def test_a_rush_does_not_put_off_the_end_of_a_sale(
+    reservation: AsyncEngine, reservation_url: str, step: str
+) -> None:
+    event = an_event()
+    async with reservation.begin() as connection:
         await inventory.put_on_sale(connection, event)
-    made = [await claim(engine, event.id, f"A-1-{n}") for n in range(1, BUYERS + 1)]
-    paying = [await move(engine, each, BookingStatus.PAYING) for each in made]
-    rush = [asyncio.create_task(buys_again_and_again(engine, each, STEPS[step])) for each in paying]
-    await eventually(lambda: is_in_full_swing(engine))
-    async with engine.begin() as connection:
-        await in_time(inventory.stop_selling(connection, event), within=4)
-    ended += [await in_time(each) for each in rush]
-    assert set(ended) == {ProblemType.EVENT_NOT_ON_SALE}
-    await engine.dispose()
+    made = [await claim(reservation, event.id, f"A-1-{n}") for n in range(1, BUYERS + 1)]
+    paying = [await move(reservation, each, BookingStatus.PAYING) for each in made]
 
+    def again(booking: Booking) -> OneStep:
+        return lambda connection: STEPS[step](connection, booking)
 
-async def buys_again_and_again(engine: AsyncEngine, booking: Booking, step: Step) -> ProblemType:
-    """Until it is refused; each transaction takes its time, and is rolled back."""
-    while True:
-        async with engine.connect() as connection:
-            try:
-                await step(connection, booking)
-            except Refused as refused:
-                return refused.problem.type
-            await connection.execute(text("SELECT pg_sleep(0.02 + 0.02 * random())"))
-            await connection.rollback()
-
-
-async def is_in_full_swing(engine: AsyncEngine) -> bool:
-    asleep = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
-    async with engine.connect() as connection:
-        return bool((await connection.execute(text(asleep))).scalar_one() >= BUYERS // 2)
+    async with rush(reservation_url, [again(each) for each in paying]) as buyers:
+        async with reservation.begin() as connection:
+            await in_time(inventory.stop_selling(connection, event), within=4)
+        assert {await in_time(each) for each in buyers} == {ProblemType.EVENT_NOT_ON_SALE}
 
 
 async def test_the_gate_is_of_one_event_alone(reservation: AsyncEngine) -> None:

@@ -1,0 +1,29 @@
+"""Who refreshes a token again and again does not keep its person from ending it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from db.identity import accounts, sessions
+from tests.db.rush import rush
+from tests.db.test_lock_order import VAULT, Belongings, belongings, refresh, refresh_for_a_client
+
+__all__ = ["belongings"]
+
+REFRESHES = 10
+Refresh = Callable[[AsyncConnection, Belongings], Awaitable[object]]
+
+
+@pytest.mark.parametrize("again", [refresh, refresh_for_a_client])
+async def test_a_thief_who_refreshes_does_not_keep_the_owner_out(
+    identity: AsyncEngine, identity_url: str, belongings: Belongings, again: Refresh
+) -> None:
+    steps = [lambda connection: again(connection, belongings)] * REFRESHES
+    async with rush(identity_url, steps), identity.begin() as connection:
+        assert await accounts.locked(connection, VAULT, belongings.user_id), "within the limit of a wait, five seconds"
+        await sessions.end_all(connection, belongings.user_id)
+    async with identity.begin() as connection:
+        assert await again(connection, belongings) is None
