@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Uuid, delete, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db import gates
 from db.identity.tables import ClientRow, ConsentRow
 from domain.identity import Role, Scope, SigningAlgorithm
 
@@ -75,6 +76,7 @@ async def add(
 
 async def end(connection: AsyncConnection, client_id: UUID) -> bool:
     """End a client with every token that it holds and what people have allowed it; False if it is not live."""
+    await gates.close(connection, client_id)
     ended = await connection.execute(
         update(ClientRow)
         .where(ClientRow.id == client_id, ClientRow.ended_at.is_(None))
@@ -90,6 +92,7 @@ async def end(connection: AsyncConnection, client_id: UUID) -> bool:
 
 async def set_id_token_algorithm(connection: AsyncConnection, client_id: UUID, algorithm: SigningAlgorithm) -> bool:
     """Sign the client's id tokens so from now on; False if there is no such live client."""
+    await gates.close(connection, client_id)
     changed = await connection.execute(
         update(ClientRow)
         .where(ClientRow.id == client_id, ClientRow.ended_at.is_(None))
@@ -101,7 +104,8 @@ async def set_id_token_algorithm(connection: AsyncConnection, client_id: UUID, a
 def find(connection: Connection, client_id: UUID) -> Client | None:
     """The client, unless it has ended. It is locked until the transaction ends.
 
-    Without the lock a token could be issued after the revocation, and would stay valid.
+    Without the lock a token could be issued after the revocation, and would stay valid. It is kept while a call waits
+    for its person, so a client that refreshes without a pause would put off its own end, but for the gate.
     """
     row = connection.execute(
         select(
@@ -115,7 +119,7 @@ def find(connection: Connection, client_id: UUID) -> Client | None:
             ClientRow.may_introspect,
             ClientRow.id_token_signed_response_alg,
         )
-        .where(ClientRow.id == client_id, ClientRow.ended_at.is_(None))
+        .where(ClientRow.id == client_id, ClientRow.ended_at.is_(None), gates.passed(literal(client_id, Uuid)))
         .with_for_update(read=True)
     ).one_or_none()
     if row is None:

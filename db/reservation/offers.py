@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Executable, Row, Text, Uuid, bindparam, cast, func, select
+from sqlalchemy import Executable, Row, Uuid, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db import gates
 from db.reservation.tables import EventRow, SectionRow
 from domain.problems import ProblemType, Refused
 from domain.seats import SeatName
@@ -37,13 +38,9 @@ _BEGUN_SALE = (
     .where(EventRow.id == bindparam("event_id"), EventRow.status == "on_sale")
 )
 _SALE = _BEGUN_SALE.where(EventRow.starts_at > func.now())
-# Each new FOR SHARE joins those before it, ahead of an UPDATE that waits: a rush could put off a cancellation without
-# end. At an advisory lock all wait in turn. As a subquery it costs no statement, and is taken before the row's lock.
-_GATE_OF_EVENT = func.hashtextextended(cast(bindparam("event_id", type_=Uuid), Text), 0)
-GATE = select(func.pg_advisory_xact_lock_shared(_GATE_OF_EVENT)).scalar_subquery().is_not(None)
+GATE = gates.passed(bindparam("event_id", type_=Uuid))
 """A condition of statements that lock the row of `event_id` for a sale: it waits for a cancellation that came first."""
 
-_CLOSED_GATE = select(func.pg_advisory_xact_lock(_GATE_OF_EVENT))
 _LOCKED_SALE = _SALE.where(GATE).with_for_update(read=True, of=EventRow)
 _LOCKED_BEGUN_SALE = _BEGUN_SALE.where(GATE).with_for_update(read=True, of=EventRow)
 
@@ -68,7 +65,7 @@ async def lock_begun_sale(connection: AsyncConnection, event_id: UUID) -> Sale:
 
 async def wait_for_sales(connection: AsyncConnection, event_id: UUID) -> None:
     """Wait for the transactions that sell places of an event; later ones wait for the end of this one."""
-    await connection.execute(_CLOSED_GATE, {"event_id": event_id})
+    await gates.close(connection, event_id)
 
 
 async def _read(connection: AsyncConnection, statement: Executable, event_id: UUID) -> Sale:

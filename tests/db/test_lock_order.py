@@ -187,8 +187,8 @@ async def test_what_a_person_allows_beside_the_end_of_its_client_is_deleted(
             return await clients.end(connection, belongings.client_id)
 
     async with identity.begin() as connection:
-        assert await accounts.locked(connection, VAULT, belongings.user_id)
         assert await connection.run_sync(clients.find, belongings.client_id)
+        assert await accounts.locked(connection, VAULT, belongings.user_id)
         ending = asyncio.create_task(beside())
         await eventually(lambda: a_session_waits(identity_by_hand))
         await consents.give(connection, belongings.user_id, belongings.client_id, {Scope.OPENID})

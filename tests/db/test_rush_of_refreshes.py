@@ -1,4 +1,4 @@
-"""Who refreshes a token again and again does not keep its person from ending it."""
+"""Who refreshes a token again and again keeps neither its person nor an operator from ending it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db.identity import accounts, sessions
+from db.identity import accounts, clients, sessions
+from domain.identity import SigningAlgorithm
 from tests.db.rush import rush
 from tests.db.test_lock_order import VAULT, Belongings, belongings, refresh, refresh_for_a_client
 
@@ -27,3 +28,20 @@ async def test_a_thief_who_refreshes_does_not_keep_the_owner_out(
         await sessions.end_all(connection, belongings.user_id)
     async with identity.begin() as connection:
         assert await again(connection, belongings) is None
+
+
+async def refresh_as_served(connection: AsyncConnection, of: Belongings) -> object:
+    return await connection.run_sync(clients.find, of.client_id) and await refresh_for_a_client(connection, of)
+
+
+async def test_an_application_that_refreshes_does_not_put_off_its_end(
+    identity: AsyncEngine, identity_url: str, belongings: Belongings
+) -> None:
+    steps = [lambda connection: refresh_as_served(connection, belongings)] * REFRESHES
+    async with rush(identity_url, steps):
+        async with identity.begin() as connection:
+            assert await clients.set_id_token_algorithm(connection, belongings.client_id, SigningAlgorithm.ED_DSA)
+        async with identity.begin() as connection:
+            assert await clients.end(connection, belongings.client_id), "within the limit of a wait, five seconds"
+    async with identity.begin() as connection:
+        assert await connection.run_sync(clients.find, belongings.client_id) is None

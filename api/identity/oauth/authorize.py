@@ -150,10 +150,11 @@ async def _log_in(context: IdentityContext, asked: Mapping[str, str], email: str
         async with context.proving():
             proof = await login.prove(context, email, password)
         async with context.engine.begin() as connection:
+            wishes = await _wishes(connection, context, asked)
             account = await login.admit(connection, context, proof)
             challenge = await login.challenge(connection, account)
             if challenge is None:
-                return await _go_on(connection, context, asked, account)
+                return await _go_on(connection, context, asked, wishes, account)
     except Refused as refusal:
         return await _page(context, asked, _Form(_failure(refusal)))
     return await _page(context, asked, _Form(challenge=challenge))
@@ -167,8 +168,9 @@ async def _log_in_by_code(context: IdentityContext, asked: Mapping[str, str], ch
         return await _page(context, asked, _Form(_failure(refusal)))
     try:
         async with context.proving(), context.engine.begin() as connection:
+            wishes = await _wishes(connection, context, asked)
             account = await login.admit_by_code(connection, context, tried, code)
-            return await _go_on(connection, context, asked, account)
+            return await _go_on(connection, context, asked, wishes, account)
     except Refused as refusal:
         return await _page(context, asked, _Form(_failure(refusal), challenge))
 
@@ -181,10 +183,9 @@ def _failure(refusal: Refused) -> str:
 
 
 async def _go_on(
-    connection: AsyncConnection, context: IdentityContext, asked: Mapping[str, str], account: Account
+    connection: AsyncConnection, context: IdentityContext, asked: Mapping[str, str], wishes: _Wishes, account: Account
 ) -> Response:
     """Back to the client if the person has allowed all of it before, or else the page that asks for the decision."""
-    wishes = await _wishes(connection, context, asked)
     client = wishes.client
     if not wishes.asks_always and await consents.covers(connection, account.id, client.id, wishes.scopes):
         return await _back(connection, context, asked, LoggedIn(account.id), account, client, "client.entered")
@@ -195,8 +196,8 @@ async def _go_on(
 async def _deny(context: IdentityContext, asked: Mapping[str, str], word: str) -> Response:
     """Back to the client with the person's refusal, which uses up the word, if there is one."""
     async with context.engine.begin() as connection:
-        await _decider(connection, context, word)
         wishes = await _wishes(connection, context, asked)
+        await _decider(connection, context, word)
         await consents.decide(connection, word, wishes.client.id)
         answer = await serve_within(connection, context, lambda server: _answer(server, context.request, asked, None))
     return answered(answer, context.request)
@@ -211,8 +212,8 @@ async def _decider(connection: AsyncConnection, context: IdentityContext, word: 
 async def _allow(context: IdentityContext, asked: Mapping[str, str], word: str) -> Response:
     """Back to the client, with what a person allows some minutes after the log-in."""
     async with context.engine.begin() as connection:
-        account = await _decider(connection, context, word)
         wishes = await _wishes(connection, context, asked)
+        account = await _decider(connection, context, word)
         logged_in = await consents.decide(connection, word, wishes.client.id)
         if account and logged_in:
             if wishes.is_itself:
@@ -237,7 +238,7 @@ def _rendered(wishes: _Wishes, asked: Mapping[str, str], form: _Form) -> HTMLRes
 
 
 async def _wishes(connection: AsyncConnection, context: IdentityContext, asked: Mapping[str, str]) -> _Wishes:
-    """What the client requests.
+    """What the client requests. Ask it before the person's row is locked: a refresh locks in that order, too.
 
     Raises:
         OAuth2Error: The request is not valid.
