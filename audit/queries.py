@@ -156,18 +156,34 @@ async def unsettled(connections: Connections) -> set[str]:
 
 
 async def failing_tasks(connections: Connections) -> dict[str, int]:
-    """How often the current task of such a saga has been tried, by booking; 0 where it has none."""
+    """How often the current task of a saga that moves money has been tried; 0 where it has none.
+
+    By booking, or by the workflow's id where it has no booking among its search attributes.
+    """
     moving = await unsettled(connections)
     tried: dict[str, int] = defaultdict(int)
-    if not moving:
-        return tried
-    async for workflow in _running(connections):
-        booking = str(workflow.typed_search_attributes.get(BOOKING))
-        if booking in moving:
-            saga = connections.temporal.get_workflow_handle(workflow.id, run_id=workflow.run_id)
-            task = (await saga.describe()).raw_description.pending_workflow_task
-            tried[booking] = max(tried[booking], task.attempt)
+    if moving:
+        async for workflow in _running(connections):
+            booking = str(workflow.typed_search_attributes.get(BOOKING))
+            if booking in moving:
+                tried[booking] = max(tried[booking], await _tries(connections, workflow))
+    async for workflow in connections.temporal.list_workflows(_without_booking(connections), page_size=1000):
+        tried[workflow.id] = await _tries(connections, workflow)
     return tried
+
+
+async def _tries(connections: Connections, workflow: WorkflowExecution) -> int:
+    saga = connections.temporal.get_workflow_handle(workflow.id, run_id=workflow.run_id)
+    return int((await saga.describe()).raw_description.pending_workflow_task.attempt)
+
+
+def _without_booking(connections: Connections) -> str:
+    """The running workflows that move money and show neither booking nor event; of chosen events, the cancellations."""
+    which = "WorkflowType IN ('EventCancellation', 'RefundTakenBack', 'ProviderRefunds')"
+    if connections.event_ids is not None:
+        cancellations = ", ".join(f"'cancel-event-{event}'" for event in connections.event_ids)
+        which = f"WorkflowId IN ({cancellations})"
+    return f"ExecutionStatus = 'Running' AND {which}"
 
 
 async def excused(connections: Connections) -> Counter[str]:

@@ -55,8 +55,8 @@ async def no_saga_fails_for_ever(snapshot: Snapshot) -> list[Violation]:
     """No saga that may still move money fails the same task again and again: it runs, but takes no step or command."""
     tried = await snapshot.read(queries.failing_tasks)
     return [
-        Violation(booking, f"its saga's task has been tried {count} times")
-        for booking, count in tried.items()
+        Violation(subject, f"its saga's task has been tried {count} times")
+        for subject, count in tried.items()
         if count >= MANY_TRIES
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID, uuid4
@@ -166,8 +166,14 @@ class Harness(NamedTuple):
         ]
         if shows:
             found.append(SearchAttributePair(search_attributes.STATUS, shows))
+        return await self.idle(workflow, id, booking, found)
+
+    async def idle(
+        self, workflow: str, id: str, given: object, found: Sequence[SearchAttributePair[str]] = ()
+    ) -> WorkflowHandle[Any, Any]:
+        """Start a workflow on a queue without workers."""
         saga: WorkflowHandle[Any, Any] = await self.temporal.start_workflow(
-            workflow, booking, id=id, task_queue=self.prefix, search_attributes=TypedSearchAttributes(found)
+            workflow, given, id=id, task_queue=self.prefix, search_attributes=TypedSearchAttributes(found)
         )
         await self.listed(f"WorkflowId = '{saga.id}'")
         return saga

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from uuid import uuid4
+
 import pytest
 from temporalio import workflow
 from temporalio.client import Client
+from temporalio.common import RawValue
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from audit import queries
@@ -14,6 +18,7 @@ from domain.bookings import Booking, BookingStatus
 from temporal.encryption import data_converter
 from tests.audit.harness import Harness
 from tests.waiting import eventually
+from workflows.ids import event_cancellation_workflow_id, provider_refunds_workflow_id, refund_taken_back_workflow_id
 
 FINISHED, WINDOW, AGREE, FAILING = (
     "every open booking has a running saga",
@@ -33,12 +38,12 @@ class Mistaken:
         return booking.model_copy(update={"status": BookingStatus.CONFIRMED})
 
 
-@workflow.defn(name="Booking", sandboxed=False)
+@workflow.defn(dynamic=True, sandboxed=False)
 class Failing:
-    """A saga whose task fails: its code has a fault."""
+    """A saga of any type whose task fails: its code has a fault."""
 
     @workflow.run
-    async def run(self, booking: Booking) -> Booking:
+    async def run(self, given: Sequence[RawValue]) -> None:
         raise RuntimeError("a step that this worker does not know")
 
 
@@ -59,12 +64,20 @@ async def test_a_saga_whose_task_fails_again_and_again_is_found(harness: Harness
         client, task_queue=harness.prefix, workflows=[Failing], workflow_runner=UnsandboxedWorkflowRunner()
     ):
         saga = await harness.saga(booking)
+        cancelling = await harness.idle("EventCancellation", event_cancellation_workflow_id(harness.event), None)
+        checking = [
+            await harness.idle("RefundTakenBack", refund_taken_back_workflow_id(uuid4()), None),
+            await harness.idle("ProviderRefunds", provider_refunds_workflow_id(booking.id), None),
+        ]
 
-        async def was_tried_often() -> bool:
-            return bool((await saga.describe()).raw_description.pending_workflow_task.attempt >= MANY_TRIES)
+        async def were_tried_often() -> bool:
+            told = [await each.describe() for each in (saga, cancelling, *checking)]
+            return all(each.raw_description.pending_workflow_task.attempt >= MANY_TRIES for each in told)
 
-        await eventually(was_tried_often, within=120)
-        assert await harness.finds() == {(FAILING, str(booking.id))}
+        await eventually(were_tried_often, within=120)
+        assert await harness.finds() == {(FAILING, str(booking.id)), (FAILING, cancelling.id)}
+        tried = await queries.failing_tasks(harness.connections._replace(event_ids=None))
+        assert all(tried[each.id] >= MANY_TRIES for each in (cancelling, *checking))
 
 
 @pytest.mark.parametrize("shows", [None, BookingStatus.PAYING], ids=["from the start", "after an outage"])
