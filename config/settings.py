@@ -215,8 +215,9 @@ class Settings(BaseSettings):
     organizer_places: int = Field(
         default=5_000_000,
         ge=0,
-        description="Places that all events of one organizer that have not begun may have together. Drafts and "
-        "cancelled events count. 0: any number, as in development.",
+        description="Places that all events of one organizer that have not begun or were drafted in the last 30 days "
+        "may have together. Drafts and cancelled events count. A person may own 20 teams, and each is an organizer of "
+        "its own. 0: any number, as in development.",
     )
     drain: Seconds = Field(
         default=5.0,

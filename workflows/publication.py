@@ -23,7 +23,10 @@ class PublishEvent:
 
     @workflow.run
     async def run(self, change: EventChange) -> EventStatus:
-        """The event's status afterwards: published, unless it was changed in between."""
+        """The event's status afterwards: published, unless it was changed in between.
+
+        It fails if the event has begun before its places are copied: the event stays a draft.
+        """
         event = await service_step(CATALOGUE, CatalogueActivities.read_event, change.event_id, "read the event")
         if event.status is not EventStatus.DRAFT or change.if_version not in (None, event.version):
             return event.status

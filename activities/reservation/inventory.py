@@ -26,7 +26,11 @@ class InventoryActivities:
 
     @activity.defn
     async def put_on_sale(self, event: Event) -> None:
-        """Copy the event with all its places; an existing copy, on sale or stopped, stays unchanged."""
+        """Copy the event with all its places; an existing copy, on sale or stopped, stays unchanged.
+
+        Raises:
+            Refused: WRONG_STATE: There is no copy, and the event has begun.
+        """
         step = coarsest_step(payable_by(PROVIDERS.values(), event.providers, event.currency), event.currency)
         async with heartbeating(), self._copying.begin() as connection:
             await inventory.put_on_sale(connection, event, amount_step=step)

@@ -16,6 +16,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
+from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.http.deadlines import CHANGE_WAIT
@@ -38,16 +39,26 @@ _NO_ANSWER: Final = (
 
 
 async def publish(temporal: Client, change: EventChange) -> None:
-    """Put an event on sale, if its version is still that of the change.
+    """Put an event on sale, if its version is still that of the change, and the event has not begun.
 
     Raises:
         Refused: OUTCOME_UNKNOWN: It takes longer than usual, or its workflow has failed.
     """
 
     async def published() -> None:
-        await (await start(temporal, PublishEvent.run, change, start_publication(change.event_id))).result()
+        try:
+            await (await start(temporal, PublishEvent.run, change, start_publication(change.event_id))).result()
+        except WorkflowFailureError as error:
+            if not _is_refused(error):
+                raise
 
     await _outcome(published(), _unknown(change.event_id))
+
+
+def _is_refused(error: WorkflowFailureError) -> bool:
+    """Whether a step has refused to go on, after which nothing is changed."""
+    step = error.cause.cause if isinstance(error.cause, ActivityError) else None
+    return isinstance(step, ApplicationError) and step.type == Refused.__name__
 
 
 async def estimate(temporal: Client, event_id: UUID) -> Estimate:

@@ -143,8 +143,10 @@ async def publish(
         await changes.publish(temporal, EventChange(event_id=event_id, if_version=_version(event, if_match)))
     with changes.after_change(event_id):
         event = await _own(engine, event_id, caller)
-        if event.status is EventStatus.CANCELLED and not event.was_published:
+        if not event.was_published:
             await recorder.record(caller, "event.publication-refused", f"event/{event_id}")
+    if event.status is EventStatus.DRAFT:
+        raise Refused(ProblemType.WRONG_STATE, "The event began before it could be published.")
     if event.status is EventStatus.CANCELLED:
         if if_match.names_a_state and not event.was_published:
             raise has_changed()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Row, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.catalogue.tables import EventRow, SectionRow
@@ -18,6 +18,7 @@ from domain.exchanges import ExchangePolicy
 from domain.problems import ProblemType, Refused
 from domain.refunds import RefundPolicy
 
+_NEW: Final = timedelta(days=30)
 _ONE_DRAFT_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('places of ' || :organizer, 0))")
 
 
@@ -31,7 +32,7 @@ async def draft(
         event_id: Of the new event.
         organizer_id: Whose it is.
         plan: What it is.
-        most_places: Of all events of the organizer that have not begun; 0 for any number.
+        most_places: Of all events of the organizer that have not begun or are new; 0 for any number.
 
     Raises:
         Refused: It would begin in the past, or the organizer's events would have too many places.
@@ -58,17 +59,18 @@ async def draft(
 async def _check_places(connection: AsyncConnection, organizer_id: UUID, plan: EventPlan, most: int) -> None:
     """An organizer's drafts at the same time are counted one after the other: each waits for the end of those before.
 
-    Cancelled events count, because what was published of them stays in the inventory.
+    Cancelled events count, because what was published of them stays in the inventory. So do the events of the last
+    days, because one may begin a minute after its draft.
     """
     await connection.execute(_ONE_DRAFT_AT_A_TIME, {"organizer": str(organizer_id)})
     places = select(func.coalesce(func.sum(SectionRow.capacity), 0)).join(EventRow)
-    to_come = places.where(EventRow.organizer_id == organizer_id, EventRow.starts_at > func.now())
-    taken = (await connection.execute(to_come)).scalar_one()
+    counts = or_(EventRow.starts_at > func.now(), EventRow.created_at > func.now() - _NEW)
+    taken = (await connection.execute(places.where(EventRow.organizer_id == organizer_id, counts))).scalar_one()
     if taken + sum(section.capacity for section in plan.sections) > most:
         raise Refused(
             ProblemType.WRONG_STATE,
-            f"All events of an organizer that have not begun may have {most} places together, and yours have {taken},"
-            " cancelled events included.",
+            f"All events of an organizer that have not begun or are new may have {most} places together, and yours have"
+            f" {taken}, cancelled events included. An event is new for {_NEW.days} days.",
         )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.reservation.offers import wait_for_sales
 from db.reservation.tables import EventRow, SeatRow, SectionRow
 from domain.catalogue import Event, Section
+from domain.problems import ProblemType, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,21 @@ async def put_on_sale(connection: AsyncConnection, event: Event, *, amount_step:
         connection: In a transaction of the reservation service's database.
         event: The published event.
         amount_step: Its payment providers refund only multiples of it (minor units).
+
+    Raises:
+        Refused: WRONG_STATE: It has begun, perhaps while the copy waited in a queue, and there is no copy yet.
     """
     made = await connection.execute(
         insert(EventRow)
         .values(**_event_columns(event), amount_step=amount_step, status="on_sale")
         .on_conflict_do_nothing()
-        .returning(EventRow.id)
+        .returning(EventRow.starts_at > func.clock_timestamp())
     )
-    if made.one_or_none() is None:
+    is_to_come = made.scalar_one_or_none()
+    if is_to_come is None:
         return
+    if not is_to_come:
+        raise Refused(ProblemType.WRONG_STATE, "The event has begun.")
     await connection.execute(
         insert(SectionRow),
         [{"event_id": event.id, "position": n, **section.model_dump()} for n, section in enumerate(event.sections)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from db.reservation import inventory
 from db.reservation.bookings import bookings
 from domain.bookings import Booking, BookingRequest, BookingStatus
-from domain.problems import ProblemType
+from domain.problems import ProblemType, Refused
 from tests.db.booking_steps import an_event, claim, move
 from tests.db.rush import Step as OneStep
 from tests.db.rush import rush
@@ -67,3 +68,18 @@ async def test_the_gate_is_of_one_event_alone(reservation: AsyncEngine) -> None:
         await inventory.stop_selling(cancelling, one)
         booking = await in_time(claim(reservation, other.id, "A-1-1"), within=4)
     assert booking.event_id == other.id
+
+
+async def test_an_event_that_has_begun_is_not_put_on_sale_and_a_copy_from_before_stays(
+    reservation: AsyncEngine,
+) -> None:
+    event = an_event()
+    begun = event.model_copy(update={"starts_at": datetime.now(UTC) - timedelta(seconds=1)})
+    with pytest.raises(Refused):
+        async with reservation.begin() as connection:
+            await inventory.put_on_sale(connection, begun)
+    async with reservation.begin() as connection:
+        assert await inventory.stock(connection, event.id) is None
+        await inventory.put_on_sale(connection, event)
+        await inventory.put_on_sale(connection, begun)
+        assert await inventory.stock(connection, event.id)

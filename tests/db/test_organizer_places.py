@@ -1,10 +1,9 @@
-"""The events of an organizer that have not begun have a limited number of places, also if they are drafted at once."""
+"""The events of an organizer that have not begun, or are new, have few enough places, also if drafted at once."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -20,6 +19,11 @@ from tests.workers.conftest import ServiceDatabase
 
 PLACES = 30
 """Of each event."""
+
+_BEGIN = """
+    UPDATE events SET starts_at = now() - interval '1 hour' WHERE organizer_id = :organizer AND id <> :cancelled
+"""
+_AGE = "UPDATE events SET created_at = created_at - interval '30 days' WHERE organizer_id = :organizer"
 
 
 @pytest.fixture
@@ -48,7 +52,7 @@ async def test_drafts_at_the_same_time_do_not_exceed_the_places_of_their_organiz
     assert [sum(event is not None for event in made[start::2]) for start in (0, 1)] == [3, 3]
 
 
-async def test_an_event_that_has_begun_counts_no_more_and_a_cancelled_one_does(catalogue: AsyncEngine) -> None:
+async def test_an_old_event_that_has_begun_counts_no_more_and_a_cancelled_one_does(catalogue: AsyncEngine) -> None:
     organizer = uuid4()
     cancelled, *_ = [await drafted(catalogue, organizer) for _ in range(3)]
     assert cancelled
@@ -58,8 +62,8 @@ async def test_an_event_that_has_begun_counts_no_more_and_a_cancelled_one_does(c
     assert await drafted(catalogue, organizer) is None
     assert await drafted(catalogue, organizer, most=0)
     async with catalogue.begin() as connection:
-        past = datetime.now(UTC) - timedelta(hours=1)
-        of_them = {"organizer": organizer, "past": past, "cancelled": cancelled}
-        begin = "UPDATE events SET starts_at = :past WHERE organizer_id = :organizer AND id <> :cancelled"
-        await connection.execute(text(begin), of_them)
+        await connection.execute(text(_BEGIN), {"organizer": organizer, "cancelled": cancelled})
+    assert await drafted(catalogue, organizer) is None, "else new events could begin a minute after their drafts"
+    async with catalogue.begin() as connection:
+        await connection.execute(text(_AGE), {"organizer": organizer})
     assert [await drafted(catalogue, organizer) is not None for _ in range(3)] == [True, True, False]
