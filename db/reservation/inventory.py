@@ -94,6 +94,7 @@ async def copy_venue(connection: AsyncConnection, event: Event) -> None:
     """Add the venue and the time zone to the copy of an event; nothing else of it changes."""
     columns = _event_columns(event)
     venue = {name: columns[name] for name in ("timezone", "venue_name", "venue_city", "venue_country")}
+    await wait_for_sales(connection, event.id)
     await connection.execute(update(EventRow).where(EventRow.id == event.id).values(venue))
 
 
@@ -108,6 +109,7 @@ async def with_the_finest_step(
 
 async def set_amount_step(connection: AsyncConnection, event_id: UUID, step: int) -> None:
     """Set the step of what an event's providers can refund; nothing else of it changes."""
+    await wait_for_sales(connection, event_id)
     await connection.execute(update(EventRow).where(EventRow.id == event_id).values(amount_step=step))
 
 

@@ -15,10 +15,12 @@ from cli.copies import copy_venues, set_amount_steps
 from db.catalogue import events
 from db.engine import open_engine
 from db.reservation import inventory
+from db.reservation.offers import find_sale
 from db.reservation.tables import EventRow
 from domain.catalogue import Event, EventPlan
 from tests.db.booking_steps import an_event
 from tests.db.old_databases import plain
+from tests.db.rush import rush
 from tests.waiting import eventually, in_time
 from tests.workers.conftest import ServiceDatabase
 
@@ -62,6 +64,18 @@ async def test_an_event_that_is_copied_waits_for_no_other_and_an_interrupted_cop
         await asyncio.gather(copying, return_exceptions=True)
     await in_time(copy_venues(reservation, catalogue))
     assert len(by_hand.execute(_NAMED).fetchall()) == 3
+
+
+async def test_a_rush_of_an_event_does_not_put_off_the_completion_of_its_copy(
+    catalogue: AsyncEngine, reservation: AsyncEngine, reservation_url: str, by_hand: psycopg.Connection
+) -> None:
+    [event] = await copied(catalogue, reservation, 1)
+    by_hand.execute(_WITHOUT)
+    by_hand.execute("UPDATE events SET currency = 'KWD'")
+    async with rush(reservation_url, [lambda connection: find_sale(connection, event.id, lock=True)] * 10):
+        await in_time(copy_venues(reservation, catalogue), within=4)
+        await in_time(set_amount_steps(reservation), within=4)
+    assert await rows(reservation, "SELECT timezone, amount_step FROM events") == [("Europe/London", 10)]
 
 
 async def test_a_copy_without_its_providers_step_gets_it_and_others_keep_theirs(
