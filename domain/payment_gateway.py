@@ -21,6 +21,22 @@ The call limit lets all other calls wait, also for the beginning of payments.
 """
 
 
+class Conversation:
+    """A step's calls, one after the other.
+
+    Attributes:
+        has_begun: One of them has had its turn.
+    """
+
+    def __init__(self) -> None:
+        """No call has had its turn yet."""
+        self.has_begun = False
+
+
+CONVERSATION: ContextVar[Conversation | None] = ContextVar("the conversation of a task", default=None)
+"""The call limit lets one that has begun go before those that have not, so that each that begins also ends."""
+
+
 class PaymentGateway(Protocol):
     """The way to one payment provider. Every method may raise the errors of `domain.payments`.
 

@@ -77,7 +77,7 @@ def copy_of_places() -> RemoteOptions:
     }
 
 
-def provider(max_attempts: int) -> RemoteOptions:
+def provider(max_attempts: int, task_queue: str = PAYMENT) -> RemoteOptions:
     """A few calls to a payment provider, each with its own timeout.
 
     Heartbeats distinguish a killed worker from a slow provider, so that another worker finds the outcome in seconds.
@@ -85,7 +85,7 @@ def provider(max_attempts: int) -> RemoteOptions:
     return {
         "start_to_close_timeout": _PROVIDER_CALLS,
         "heartbeat_timeout": timedelta(seconds=6),
-        "task_queue": PAYMENT,
+        "task_queue": task_queue,
         "retry_policy": _backoff(max_attempts, longest=timedelta(seconds=30)),
     }
 

@@ -10,6 +10,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.payment.refunds import LearnRefunds, RefundActivities
     from activities.reservation.refunds import NoteProviderRefund, ReturnedTickets
+    from temporal.queues import REFUNDS
     from workflows.support.news import LooksAgain
     from workflows.support.steps import local_step, provider_step
 
@@ -28,7 +29,8 @@ class ProviderRefunds(LooksAgain):
         if not payments:
             return 0
         order = LearnRefunds(booking_id=booking_id, exchanges=tuple(payments))
-        found = await provider_step(RefundActivities.learn_provider_refunds, order, "what the provider gave back", 0)
+        learn, summary = RefundActivities.learn_provider_refunds, "what the provider gave back"
+        found = await provider_step(learn, order, summary, 0, task_queue=REFUNDS)
         for made in found:
             note = NoteProviderRefund(booking_id=booking_id, made=made)
             await local_step(ReturnedTickets.note_provider_refund, note, "count what the provider gave back")

@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.bookings import BookingStatus
     from domain.payments import GivenRefund, ProviderRefundState
     from domain.refunds import Refund, RefundOutcome, RefundRequest, RefundState
+    from temporal.queues import REFUNDS
     from temporal.saga import shielded
     from workflows import ids
     from workflows.support import problems
@@ -103,7 +104,7 @@ class RefundWorkflow(OperatorGate):
     async def _ask_provider(self) -> GivenRefund | None:
         """Begin this try, or ask what became of it; None while it is pending, for then no money has gone back."""
         answer = await provider_step(
-            RefundActivities.give_refund, self._give_back(), RETURN_MONEY, self._request.attempts
+            RefundActivities.give_refund, self._give_back(), RETURN_MONEY, self._request.attempts, task_queue=REFUNDS
         )
         return None if answer.state is ProviderRefundState.PENDING else answer
 

@@ -21,6 +21,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 with workflow.unsafe.imports_passed_through():
     from activities.payment.refunds import RefundActivities
     from activities.reservation.refunds import ReturnedTickets
+    from temporal.queues import REFUNDS
     from workflows.refund import start_refund
     from workflows.support.news import LooksAgain
     from workflows.support.polling import poll
@@ -51,7 +52,7 @@ class RefundTakenBack(LooksAgain):
 
     async def _start_again(self, refund_id: UUID) -> bool | None:
         """Start the refund's workflow if the money is owed; True when nothing is owed, None while something may be."""
-        if not await provider_step(RefundActivities.take_back, refund_id, "check it again", 0):
+        if not await provider_step(RefundActivities.take_back, refund_id, "check it again", 0, task_queue=REFUNDS):
             return True
         take_back = partial(local_step, ReturnedTickets.take_back_refund, refund_id, "it is pending again")
         request = await poll(take_back, longest=_LONGEST_PAUSE, wait=workflow.sleep)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from temporalio.exceptions import ApplicationError
 
 from activities.heartbeats import heartbeating
-from domain.payment_gateway import IS_URGENT
+from domain.payment_gateway import CONVERSATION, IS_URGENT, Conversation
 from domain.payments import PaymentUnknown
 
 _LONGEST_ASKED_DELAY = 20.0  # seconds
@@ -22,7 +22,7 @@ async def conversation(*, is_urgent: bool = False) -> AsyncIterator[None]:
     Args:
         is_urgent: A buyer and seats wait for it, so that its calls go first where the provider's calls are limited.
     """
-    before = IS_URGENT.set(is_urgent)
+    before, none = IS_URGENT.set(is_urgent), CONVERSATION.set(Conversation())
     try:
         async with heartbeating():
             yield
@@ -32,6 +32,7 @@ async def conversation(*, is_urgent: bool = False) -> AsyncIterator[None]:
         ) from unknown
     finally:
         IS_URGENT.reset(before)
+        CONVERSATION.reset(none)
 
 
 def _asked_delay(seconds: float | None) -> timedelta | None:

@@ -21,7 +21,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from domain.payment_gateway import IS_URGENT
+from domain.payment_gateway import CONVERSATION, IS_URGENT
 
 _SCRIPT = Path(__file__).with_name("take_turns.lua").read_text()
 
@@ -57,10 +57,13 @@ class _Line:
         self._waiting: deque[asyncio.Future[float]] = deque()
         self._asking: asyncio.Task[None] | None = None
 
-    async def wait(self) -> None:
-        """Wait for a turn of this task."""
+    async def wait(self, *, first: bool = False) -> None:
+        """Wait for a turn of this task; `first`: before those that wait already."""
         turn: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        if first:
+            self._waiting.appendleft(turn)
+        else:
+            self._waiting.append(turn)
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
         delay = await turn - monotonic()
@@ -116,7 +119,7 @@ class CallLimit:
                 that no buyer waits for.
         """
         if not self._kept.get():
-            await (self._new if begins else self._line).wait()
+            await (self._new.wait() if begins else self._wait())
             self._kept.set(True)
 
     async def turn(self) -> None:
@@ -124,11 +127,17 @@ class CallLimit:
         if self._kept.get():
             self._kept.set(False)
         else:
-            await self._line.wait()
+            await self._wait()
 
-    @property
-    def _line(self) -> _Line:
-        return self._begun if IS_URGENT.get() else self._rest
+    async def _wait(self) -> None:
+        """Of the rest, a conversation that has had a turn goes first: else all begin, and none ends within its time."""
+        if IS_URGENT.get():
+            await self._begun.wait()
+            return
+        conversation = CONVERSATION.get()
+        await self._rest.wait(first=conversation is not None and conversation.has_begun)
+        if conversation:
+            conversation.has_begun = True
 
     async def _take(self, wanted: int, ahead: float) -> tuple[int, float]:
         """How many turns were taken, and when the first of them is (monotonic)."""

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import ActivityEnvironment
 
+from activities.payment.conversations import conversation
 from activities.payment.payments import AuthorizationResult, Authorize, PaymentActivities
 from adapters.payment.call_limit import CallLimit
 from adapters.payment.stripe.gateway import StripeGateway
@@ -161,6 +162,23 @@ async def test_refunds_wait_for_payments_that_begin_and_get_a_turn_all_the_same(
     await eventually(lambda: all(each.done() for each in new), within=20)
     assert 1 <= refunded - before <= 15
     for each in under_way:
+        each.cancel()
+
+
+async def test_refunds_that_have_begun_end_before_others_begin(redis: Redis) -> None:
+    limit = CallLimit(redis, "stripe", 10)
+    made = list[int]()
+
+    async def refund() -> None:
+        async with conversation():
+            for number in range(3):
+                await limit.turn()
+                made.append(number)
+
+    refunds = [asyncio.create_task(ActivityEnvironment().run(refund)) for _ in range(20)]
+    await eventually(lambda: 2 in made)
+    assert made.count(0) <= 10
+    for each in refunds:
         each.cancel()
 
 

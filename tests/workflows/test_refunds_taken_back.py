@@ -40,6 +40,7 @@ class FailedRefund:
         )  # fmt: skip
         self.is_owed = True
         self.looks = 0
+        self.queues = set[str]()
 
     @property
     def id(self) -> UUID:
@@ -48,6 +49,7 @@ class FailedRefund:
     @activity.defn
     async def take_back(self, refund_id: UUID) -> bool:
         self.looks += 1
+        self.queues.add(activity.info().task_queue)
         return self.is_owed
 
     @activity.defn
@@ -63,6 +65,7 @@ class FailedRefund:
 
     @activity.defn
     async def give_refund(self, order: GiveBack) -> GivenRefund:
+        self.queues.add(activity.info().task_queue)
         self.is_owed = False
         return GivenRefund(state=ProviderRefundState.SUCCEEDED, amount=order.amount)
 
@@ -78,27 +81,38 @@ class FailedRefund:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("settles", [False, True], ids=["first run has ended", "first run settles it"])
-async def test_a_refund_that_failed_is_made_again_although_its_first_run_settles_it(
-    skipping: WorkflowEnvironment, settles: bool
-) -> None:
-    refund = FailedRefund(settles=settles)
+async def is_started_again(environment: WorkflowEnvironment, refund: FailedRefund) -> bool:
+    """Check the refund until nothing is owed."""
     async with (
-        Worker(skipping.client, task_queue=queues.PAYMENT, activities=methods_of(refund)),
+        Worker(environment.client, task_queue=queues.PAYMENT, activities=methods_of(refund)),
+        Worker(environment.client, task_queue=queues.REFUNDS, activities=methods_of(refund)),
         Worker(
-            skipping.client,
+            environment.client,
             task_queue=queues.RESERVATION,
             workflows=[RefundTakenBack, RefundWorkflow],
             activities=methods_of(refund),
             workflow_runner=WORKFLOW_RUNNER,
         ),
     ):
-        was_started = await skipping.client.execute_workflow(
+        return await environment.client.execute_workflow(
             RefundTakenBack.run,
             refund.id,
             id=refund_taken_back_workflow_id(refund.id),
             task_queue=queues.RESERVATION,
         )
-    assert was_started
+
+
+@pytest.mark.parametrize("settles", [False, True], ids=["first run has ended", "first run settles it"])
+async def test_a_refund_that_failed_is_made_again_although_its_first_run_settles_it(
+    skipping: WorkflowEnvironment, settles: bool
+) -> None:
+    refund = FailedRefund(settles=settles)
+    assert await is_started_again(skipping, refund)
     assert not refund.is_owed
     assert refund.looks >= 2 + settles
+
+
+async def test_refunds_take_no_slots_of_steps_that_buyers_wait_for(skipping: WorkflowEnvironment) -> None:
+    refund = FailedRefund(settles=False)
+    await is_started_again(skipping, refund)
+    assert refund.queues == {queues.REFUNDS}

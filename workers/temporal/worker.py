@@ -79,6 +79,7 @@ SERVICES = (queues.CATALOGUE, queues.RESERVATION, queues.PAYMENT)
 _AT_ONCE = 500
 _BUSY_AT = 0.85  # of all cores
 _ACTIVITIES_AT_ONCE = 100
+_REFUNDS_AT_ONCE = 20  # where few calls are left for them, the last of so many still gets its turn in time
 _COPIES_AT_ONCE = 2  # on sale go whole venues, whose rows the database writes for seconds: bookings come first
 # Under the one interpreter lock a second thread of workflow code only lets the event loop wait longer for its turn.
 _WORKFLOW_CODE = ThreadPoolExecutor(1, "workflow")
@@ -211,16 +212,21 @@ class _Paying(NamedTuple):
 @asynccontextmanager
 async def _payment(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     async with _payment_connections(settings) as (payments, engine, gateways, identity):
+        refunds = methods_of(RefundActivities(engine, gateways))
         activities = [
             *methods_of(payments),
             *methods_of(LatePaymentActivities(engine, gateways, identity.is_erased)),
-            *methods_of(RefundActivities(engine, gateways)),
+            *refunds,  # what an operator gave by hand, and all those of workflows that the version before has asked for
             *methods_of(ReconciliationActivities(engine, gateways)),
         ]
         await schedule_reconciliation(client)
         limit = total_calls_per_second(read_gateway_settings(settings))
+        at_once = _REFUNDS_AT_ONCE
         late_payments = keep_sweeping_late_payments(engine, client, booking_policy(settings))
-        async with sweeping(late_payments, keep_counting_differences(engine, tuple(gateways))):
+        async with (
+            sweeping(late_payments, keep_counting_differences(engine, tuple(gateways))),
+            worker(client, queues.REFUNDS, [], refunds, activities_per_second=limit, activities_at_once=at_once),
+        ):
             yield worker(client, queues.PAYMENT, PAYMENT_WORKFLOWS, activities, activities_per_second=limit)
 
 

@@ -10,6 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from temporal.policies import provider, provider_locally, transaction
+    from temporal.queues import PAYMENT
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
@@ -41,7 +42,13 @@ async def local_step(
 
 
 async def provider_step(
-    activity: Activity[Request, Result], request: Request, summary: str, max_attempts: int, *, locally: bool = False
+    activity: Activity[Request, Result],
+    request: Request,
+    summary: str,
+    max_attempts: int,
+    *,
+    locally: bool = False,
+    task_queue: str = PAYMENT,
 ) -> Result:
     """A few calls to a payment provider.
 
@@ -51,14 +58,16 @@ async def provider_step(
         summary: What Temporal's UI shows.
         max_attempts: Attempts, with the first one; 0 for until it succeeds.
         locally: In the saga's own worker, instead of on the payment service's queue.
+        task_queue: Which of the payment service's queues.
 
     Raises:
         FailureError: As in `local_step`.
     """
     if locally:
-        options = provider_locally(max_attempts)
-        return await workflow.execute_local_activity_method(activity, request, summary=summary, **options)
-    return await workflow.execute_activity_method(activity, request, summary=summary, **provider(max_attempts))
+        local = provider_locally(max_attempts)
+        return await workflow.execute_local_activity_method(activity, request, summary=summary, **local)
+    options = provider(max_attempts, task_queue)
+    return await workflow.execute_activity_method(activity, request, summary=summary, **options)
 
 
 async def service_step(task_queue: str, activity: Activity[Request, Result], request: Request, summary: str) -> Result:
