@@ -98,6 +98,13 @@ class Refund(_Frozen):
     sealed_reason: str | None = Field(default=None, exclude=True)
 
 
+class SeenRefund(_Frozen):
+    """Attributes: settled_at: when a refund had been settled, as it was read; None: it had not been."""
+
+    id: UUID
+    settled_at: AwareDatetime | None
+
+
 class RefundRequest(_Frozen):
     """What starts a refund.
 

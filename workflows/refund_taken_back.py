@@ -7,6 +7,9 @@ new key, and waits for an operator as always.
 Its first run may not have ended yet: it knows that the provider has paid, and waits for the reservation database to
 settle the refund. It may do so between two steps of this check, and the run that is started then finds the refund
 settled and makes none. So the check goes on until nothing is owed.
+
+The refund may also be paid between two steps of this check. So it is seen, then the payment service is asked once
+more, and the refund is taken back only if it was not settled since it was seen.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 with workflow.unsafe.imports_passed_through():
     from activities.payment.refunds import RefundActivities
     from activities.reservation.refunds import ReturnedTickets
+    from domain.refunds import SeenRefund
     from temporal.queues import REFUNDS
     from workflows.refund import start_refund
     from workflows.support.news import LooksAgain
@@ -52,13 +56,23 @@ class RefundTakenBack(LooksAgain):
 
     async def _start_again(self, refund_id: UUID) -> bool | None:
         """Start the refund's workflow if the money is owed; True when nothing is owed, None while something may be."""
-        if not await provider_step(RefundActivities.take_back, refund_id, "check it again", 0, task_queue=REFUNDS):
+        check = partial(provider_step, RefundActivities.take_back, refund_id, "check it again", 0, task_queue=REFUNDS)
+        seen: SeenRefund | None = None
+        if not await check():  # first, so that the payment service posts it while the reservation service is away
             return True
-        take_back = partial(local_step, ReturnedTickets.take_back_refund, refund_id, "it is pending again")
-        request = await poll(take_back, longest=_LONGEST_PAUSE, wait=workflow.sleep)
+        if workflow.patched("a refund that is started again is checked until nothing is owed"):
+            seen = await local_step(ReturnedTickets.see_refund, refund_id, "see whether it is settled")
+            if not await check():
+                return True
+            request = await local_step(ReturnedTickets.take_back_as_seen, seen, "it is pending again")
+        else:
+            take_back = partial(local_step, ReturnedTickets.take_back_refund, refund_id, "it is pending again")
+            request = await poll(take_back, longest=_LONGEST_PAUSE, wait=workflow.sleep)
+        if not request:
+            return None
         try:
             await start_refund(request)
         except WorkflowAlreadyStartedError:
             return None if workflow.patched("a refund whose workflow runs is checked again") else True
         self._has_started = True
-        return None if workflow.patched("a refund that is started again is checked until nothing is owed") else True
+        return None if seen else True

@@ -19,7 +19,7 @@ from db.reservation import redis_sync
 from db.reservation.refunds import by_provider, refunds, taken_back
 from domain.payments import RefundByProvider
 from domain.problems import Refused
-from domain.refunds import Refund, RefundOutcome, RefundRequest, RefundState
+from domain.refunds import Refund, RefundOutcome, RefundRequest, RefundState, SeenRefund
 
 
 class NoteProviderRefund(BaseModel):
@@ -70,12 +70,29 @@ class ReturnedTickets:
 
     @activity.defn(name="find_request")  # by which workflows that run know it
     async def take_back_refund(self, refund_id: UUID) -> RefundRequest | None:
+        """As `take_back_as_seen`, for workflows that began before it: also a refund that was settled since."""
+        return await self._take_back(refund_id)
+
+    @activity.defn
+    async def see_refund(self, refund_id: UUID) -> SeenRefund:
+        """Whether it is settled, read before the payment service is asked whether it is owed."""
+        async with self._engine.connect() as connection:
+            refund = await refunds.find(connection, refund_id)
+        assert refund
+        return SeenRefund(id=refund.id, settled_at=refund.settled_at)
+
+    @activity.defn
+    async def take_back_as_seen(self, seen: SeenRefund) -> RefundRequest | None:
         """The money has not gone back after all: the refund is pending again. What it was asked for.
 
-        None while another refund or an exchange of the booking is under way; then nothing is changed.
+        None if it was settled since it was seen, or while another refund or an exchange of the booking is under way;
+        then nothing is changed.
         """
+        return await self._take_back(seen.id, seen)
+
+    async def _take_back(self, refund_id: UUID, seen: SeenRefund | None = None) -> RefundRequest | None:
         async with self._engine.begin() as connection:
-            if not await taken_back.take_back(connection, refund_id):
+            if not await taken_back.take_back(connection, refund_id, seen):
                 return None
             return await refunds.request_of(connection, refund_id)
 

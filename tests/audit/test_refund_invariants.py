@@ -74,6 +74,16 @@ async def test_a_failed_refund_that_was_repeated_is_counted_once_by_every_consum
     assert await harness.finds() == set()
 
 
+async def test_a_refund_that_was_settled_since_it_was_seen_is_not_taken_back(harness: Harness) -> None:
+    _, refund = await accepted(harness, "A-1-1", "A-1-2")
+    returned = _returned(harness)
+    before = await step(returned.see_refund, refund.id)
+    await step(returned.settle_refund, refund.id)
+    assert await step(returned.take_back_as_seen, before) is None
+    assert "booking.refund_taken_back" not in [message.type for message in await harness.relay()]
+    assert await step(returned.take_back_as_seen, await step(returned.see_refund, refund.id))
+
+
 async def test_a_refund_is_taken_back_only_after_the_bookings_other_refund(harness: Harness) -> None:
     booking, first = await accepted(harness, "A-1-1", "A-1-2", give_back=1)
     await step(_returned(harness).settle_refund, first.id)

@@ -15,17 +15,25 @@ from db.reservation.tables import BookingRow, DomainEventRow, RefundRow
 from domain.bookings import Booking, BookingStatus
 from domain.domain_events import REFUND_TYPES, BookingRefundTakenBack
 from domain.problems import Refused
-from domain.refunds import Refund, RefundCause, RefundState
+from domain.refunds import Refund, RefundCause, RefundState, SeenRefund
 
 
-async def take_back(connection: AsyncConnection, refund_id: UUID) -> bool:
+async def take_back(connection: AsyncConnection, refund_id: UUID, seen: SeenRefund | None = None) -> bool:
     """Whether the refund may be made again; False while another refund or an exchange of its booking is under way.
 
     Repeated, no change.
+
+    Args:
+        connection: In a transaction of the reservation service's database.
+        refund_id: The refund that the provider took back.
+        seen: As it was before the payment service was asked. If it was settled since, it may have been paid since: then
+            it is not changed, and the answer is False. None: it is not compared.
     """
     refund = await _locked(connection, refund_id)
     if refund.state is not RefundState.SUCCEEDED:
         return True
+    if seen and seen.settled_at != refund.settled_at:
+        return False
     booking = await bookings.find(connection, refund.booking_id)
     assert booking
     if booking.status is BookingStatus.REFUNDING or await _is_exchanged(connection, booking.id):
