@@ -112,7 +112,7 @@ class RefundActivities:
                 is_given = provider_refunds.total(by_provider) >= order.amount
                 answers = [ProviderRefund(state=_SUCCEEDED) if is_given else _NO_MONEY]
             worst = min(answers, key=lambda answer: _WORST_FIRST.index(answer.state))
-            if worst.state is _SUCCEEDED and order.number > 1:
+            if worst.state is _SUCCEEDED:
                 async with self._engine.begin() as connection:
                     await refunds.owe_no_more(connection, order.refund_id, tries)
             amount = sum(each.amount.amount for each in tries)

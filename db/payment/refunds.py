@@ -53,6 +53,7 @@ class Try(NamedTuple):
 
     Attributes:
         is_new: No request with its key can exist yet.
+        is_earlier: Opened before the provider took the money of its part back, it does not count as a try of that.
     """
 
     refund_id: UUID
@@ -66,6 +67,7 @@ class Try(NamedTuple):
     code: str | None
     keys_minted: int
     is_new: bool = False
+    is_earlier: bool = False
 
     @property
     def is_owed(self) -> bool:
@@ -96,7 +98,7 @@ async def open_tries(
         connection: In a transaction of the payment service's database.
         refund_id: The refund whose parts are tried.
         booking_id: The booking that paid the money.
-        number: The limit of tries of a part, with the new ones.
+        number: The limit of tries of a part since its money was last taken back, with the new ones.
         amount: Minor units to refund in all; used only for the first tries, as what follows.
         lacking: Minor units of it that may be missing, because the provider has given them back without our request.
         payments: From which payments of the booking: those of these exchanges, and with None its own. None as a whole:
@@ -141,7 +143,7 @@ def _latest(tries: Sequence[Try]) -> list[Try]:
 
 
 def _may_follow(last: Try, tries: Sequence[Try], number: int) -> bool:
-    return last.is_owed and sum(each.attempt == last.attempt for each in tries) < number
+    return last.is_owed and sum(each.attempt == last.attempt and not each.is_earlier for each in tries) < number
 
 
 async def opens_tries(connection: AsyncConnection, refund_id: UUID, number: int) -> bool:
@@ -191,8 +193,9 @@ async def _given_or_on_its_way(connection: AsyncConnection, booking_id: UUID) ->
 async def _tries(connection: AsyncConnection, refund_id: UUID) -> list[Try]:
     """All tries of a refund, in order."""
     of_attempt = (AttemptRow.booking_id == RefundRow.booking_id) & (AttemptRow.number == RefundRow.attempt)
+    is_earlier = (RefundRow.opened_at < _taken_back_at(refund_id)).label("is_earlier")
     found = await connection.execute(
-        select(RefundRow, AttemptRow.provider, AttemptRow.intent_id, AttemptRow.currency)
+        select(RefundRow, AttemptRow.provider, AttemptRow.intent_id, AttemptRow.currency, is_earlier)
         .join(AttemptRow, of_attempt)
         .where(RefundRow.refund_id == refund_id)
         .order_by(RefundRow.number)
@@ -212,6 +215,7 @@ def _try(row: Row[*tuple[Any, ...]]) -> Try:
         TryState(row.state),
         row.code,
         row.keys_minted,
+        is_earlier=bool(row.is_earlier),
     )
 
 
@@ -251,9 +255,9 @@ async def owe_no_more(connection: AsyncConnection, refund_id: UUID, tries: Seque
     """
     parts = {given.attempt for given in tries}
     latest = _latest(await _tries(connection, refund_id))
-    ended = [each.number for each in latest if each.is_owed and each.attempt not in parts]
-    same = (RefundRow.refund_id == refund_id, RefundRow.number.in_(ended))
-    await connection.execute(update(RefundRow).where(*same).values(code=GIVEN_OTHERWISE))
+    if ended := [each.number for each in latest if each.is_owed and each.attempt not in parts]:
+        same = (RefundRow.refund_id == refund_id, RefundRow.number.in_(ended))
+        await connection.execute(update(RefundRow).where(*same).values(code=GIVEN_OTHERWISE))
 
 
 async def _by_provider_since(
@@ -367,11 +371,8 @@ async def _lock_all(connection: AsyncConnection, booking_id: UUID) -> None:
 
 async def lock_attempt(connection: AsyncConnection, booking_id: UUID, number: int) -> None:
     """Serializes the refunds of one attempt, so that sums and event sequences are correct."""
-    await connection.execute(
-        select(AttemptRow.number)
-        .where(AttemptRow.booking_id == booking_id, AttemptRow.number == number)
-        .with_for_update()
-    )
+    same = (AttemptRow.booking_id == booking_id, AttemptRow.number == number)
+    await connection.execute(select(AttemptRow.number).where(*same).with_for_update())
 
 
 def _facts(given: Try) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from activities.payment.refunds import GiveBack, RefundActivities
 from activities.reservation.refunds import NoteProviderRefund, ReturnedTickets
 from domain.bookings import Booking
 from domain.money import Money
-from domain.payments import RefundByProvider
+from domain.payments import ProviderRefundState, RefundByProvider
 from domain.refunds import Refund, RefundCause, RefundRequest, RefundState
+from sandbox.testing import SandboxProcess
 from tests.audit.harness import Harness, step
 from tests.requests import refund_request
 
@@ -72,6 +73,24 @@ async def test_a_failed_refund_that_was_repeated_is_counted_once_by_every_consum
     harness.notify()
     await harness.analyse(told)
     assert await harness.finds() == set()
+
+
+async def test_what_the_dashboard_gave_of_a_refund_that_was_taken_back_is_owed_no_more(
+    harness: Harness, sandbox: SandboxProcess
+) -> None:
+    booking, refund = await accepted(harness, "A-1-1")
+    money = RefundActivities(harness.database("payment"), {"stripe": harness.gateway})
+    order = GiveBack(refund_id=refund.id, booking_id=booking.id, amount=refund.amount, number=1)
+    await step(money.give_refund, order)
+    [intent] = sandbox.intents(str(booking.id))
+    [given] = sandbox.call("GET", f"/_sandbox/intents/{intent['id']}/refunds")["refunds"]
+    sandbox.call("POST", f"/_sandbox/refunds/{given['id']}/settle", {"outcome": "failed"})
+    assert await step(money.take_back, refund.id)
+    price = Money(amount=refund.amount, currency=refund.currency)
+    await harness.gateway.refund(intent["id"], price, key=str(uuid4()))
+
+    assert (await step(money.give_refund, order)).state is ProviderRefundState.SUCCEEDED
+    assert not await step(money.take_back, refund.id)
 
 
 async def test_a_refund_that_was_settled_since_it_was_seen_is_not_taken_back(harness: Harness) -> None:

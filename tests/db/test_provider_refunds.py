@@ -130,6 +130,24 @@ async def by_hand(
         return await refunds.note_by_hand(*of)
 
 
+async def test_a_refund_that_is_taken_back_has_all_its_tries_again(payment: AsyncEngine) -> None:
+    attempt, refund_id = await moved(payment, AUTHORIZED, CAPTURED), uuid4()
+    for number, state in enumerate([TryState.FAILED, TryState.FAILED, TryState.SUCCEEDED], start=1):
+        [given] = await tries(payment, attempt, refund_id, PRICE, number)
+        await note(payment, given, state)
+    async with payment.begin() as connection:
+        await refunds.take_back(connection, given, "lost_or_stolen_card")
+    for number in (1, 2, 3):
+        async with payment.connect() as connection:
+            assert await refunds.opens_tries(connection, refund_id, number)
+        for is_new in (True, False):  # a repeated call only asks
+            [again] = await tries(payment, attempt, refund_id, PRICE, number)
+            assert (again.number, again.is_new) == (3 + number, is_new)
+        await note(payment, again, TryState.FAILED)
+        [again] = await tries(payment, attempt, refund_id, PRICE, number)
+        assert again.state is TryState.FAILED
+
+
 @pytest.mark.parametrize(("in_dashboard", "posted"), [(1000, 1000), (500, 1500), (1500, 500), (3000, 0)])
 async def test_an_operator_confirms_what_the_dashboard_did_not_give_after_the_first_try(
     payment: AsyncEngine, in_dashboard: int, posted: int
