@@ -46,8 +46,30 @@ _SECONDS = {
     "scenarios/test_webhooks.py": 14,
 }
 _OTHERS = 8
-# The longest of the shared lane: one or two minutes each.
-_FIRST = {f"tests/scenarios/test_{name}.py" for name in ("late_payments", "late_rivals", "late_by_hand")}
+# The same of the shared lane.
+_SHARED_SECONDS = {
+    "adapters/test_call_limit.py": 32,
+    "api/test_fresh_log_in.py": 29,
+    "api/test_generated_client.py": 29,
+    "api/test_limits.py": 52,
+    "audit/test_refund_invariants.py": 33,
+    "audit/test_sagas.py": 46,
+    "scenarios/test_amount_differences.py": 31,
+    "scenarios/test_event_cancellation.py": 33,
+    "scenarios/test_exchange_payments.py": 44,
+    "scenarios/test_iyzico_refunds.py": 28,
+    "scenarios/test_late_by_hand.py": 76,
+    "scenarios/test_late_payments.py": 150,
+    "scenarios/test_late_rivals.py": 150,
+    "scenarios/test_lost_sagas.py": 32,
+    "scenarios/test_reconciling.py": 33,
+    "scenarios/test_refund_notifications.py": 45,
+    "scenarios/test_refunds.py": 43,
+    "scenarios/test_three_d_secure.py": 42,
+    "workers/test_retries.py": 55,
+    "workers/test_runner.py": 48,
+}
+_SHORT = 20
 _NO_TESTS = 5
 _FEW_LEFT = re.compile(r"\[( 9[5-9]|100)%\]$")
 
@@ -100,13 +122,14 @@ def _seconds(file: str) -> int:
     return _SECONDS.get(file.removeprefix("tests/"), _OTHERS)
 
 
-def in_turn(file: str, seed: str) -> tuple[bool, str]:
+def in_turn(file: str, seed: str) -> float:
     """The key by which the shared lane sorts its files.
 
-    The seed mixes files that wait with files that keep a core busy. The longest come first, since a file that one
+    The seed mixes files that wait with files that keep a core busy. A long file comes early, since one that a single
     worker still runs when all others have ended leaves a core idle.
     """
-    return file not in _FIRST, sha256(f"{seed} {file}".encode()).hexdigest()
+    drawn = int.from_bytes(sha256(f"{seed} {file}".encode()).digest()[:8])
+    return drawn / max(1.0, _SHARED_SECONDS.get(file.removeprefix("tests/"), 0) / _SHORT)
 
 
 def turns(of: Sequence[Lane]) -> list[list[Lane]]:
