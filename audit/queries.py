@@ -162,11 +162,11 @@ async def failing_tasks(connections: Connections) -> dict[str, int]:
     """
     moving = await unsettled(connections)
     tried: dict[str, int] = defaultdict(int)
-    if moving:
-        async for workflow in _running(connections):
-            booking = str(workflow.typed_search_attributes.get(BOOKING))
-            if booking in moving:
-                tried[booking] = max(tried[booking], await _tries(connections, workflow))
+    async for workflow in _running(connections):
+        booking = str(workflow.typed_search_attributes.get(BOOKING))
+        # Late money belongs to a booking that has ended.
+        if booking in moving or workflow.workflow_type == "LatePayment":
+            tried[booking] = max(tried[booking], await _tries(connections, workflow))
     async for workflow in connections.temporal.list_workflows(_without_booking(connections), page_size=1000):
         tried[workflow.id] = await _tries(connections, workflow)
     return tried

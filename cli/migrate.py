@@ -42,12 +42,15 @@ async def migrate(settings: Settings) -> None:
     }
     prepare(secret(settings.postgres_admin_dsn), urls)
     console.print(f"databases: {', '.join(SERVICES_WITH_DATABASE)}")
-    await complete_copies(settings)
+    warnings = Console(stderr=True, soft_wrap=True)
+    if left := await complete_copies(settings):
+        events = ", ".join(sorted(map(str, left)))
+        warnings.print(f"warning: these events are sold at the moment; run migrate again to complete them: {events}")
     await seal_reasons(settings)
     create_topics(settings.kafka_bootstrap)
     console.print("topics: ready")
     if fault := fault_of_offsets(settings.kafka_bootstrap):
-        Console(stderr=True, soft_wrap=True).print(f"warning: {fault}")
+        warnings.print(f"warning: {fault}")
     await _index(settings)
     console.print("search index: ready")
     await _signing_keys(settings)

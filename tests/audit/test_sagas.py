@@ -58,12 +58,12 @@ async def test_an_open_booking_with_a_terminated_saga_is_found(harness: Harness)
 
 
 async def test_a_saga_whose_task_fails_again_and_again_is_found(harness: Harness, settings: Settings) -> None:
-    booking = await harness.authorized("A-1-1")
+    booking, ended = await harness.authorized("A-1-1"), await harness.cancelled("A-1-2")
     client = await Client.connect(settings.temporal_address, data_converter=data_converter(settings))
     async with Worker(
         client, task_queue=harness.prefix, workflows=[Failing], workflow_runner=UnsandboxedWorkflowRunner()
     ):
-        saga = await harness.saga(booking)
+        saga, late = await harness.saga(booking), await harness.late_payment(ended)
         cancelling = await harness.idle("EventCancellation", event_cancellation_workflow_id(harness.event), None)
         checking = [
             await harness.idle("RefundTakenBack", refund_taken_back_workflow_id(uuid4()), None),
@@ -71,11 +71,14 @@ async def test_a_saga_whose_task_fails_again_and_again_is_found(harness: Harness
         ]
 
         async def were_tried_often() -> bool:
-            told = [await each.describe() for each in (saga, cancelling, *checking)]
+            told = [await each.describe() for each in (saga, late, cancelling, *checking)]
             return all(each.raw_description.pending_workflow_task.attempt >= MANY_TRIES for each in told)
 
         await eventually(were_tried_often, within=120)
-        assert await harness.finds() == {(FAILING, str(booking.id)), (FAILING, cancelling.id)}
+        found = await harness.finds()
+        assert {subject for invariant, subject in found if invariant == FAILING} == {
+            str(booking.id), str(ended.id), cancelling.id,
+        }  # fmt: skip
         tried = await queries.failing_tasks(harness.connections._replace(event_ids=None))
         assert all(tried[each.id] >= MANY_TRIES for each in (cancelling, *checking))
 

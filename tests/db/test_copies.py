@@ -66,6 +66,21 @@ async def test_an_event_that_is_copied_waits_for_no_other_and_an_interrupted_cop
     assert len(by_hand.execute(_NAMED).fetchall()) == 3
 
 
+async def test_an_event_that_is_not_free_in_time_is_named_and_delays_no_other(
+    catalogue: AsyncEngine, reservation: AsyncEngine, reservation_url: str, by_hand: psycopg.Connection
+) -> None:
+    made = await copied(catalogue, reservation, 3)
+    by_hand.execute(_WITHOUT)
+    by_hand.execute("UPDATE events SET currency = 'KWD'")
+    with psycopg.connect(plain(reservation_url)) as holding:  # as the sales of version 0.1.0 do in a rush
+        holding.execute("SELECT FROM events WHERE id = %s FOR SHARE", [made[0].id])
+        assert await copy_venues(reservation, catalogue) == {made[0].id}
+        assert await set_amount_steps(reservation) == {made[0].id}
+    assert len(by_hand.execute(_NAMED).fetchall()) == 2
+    assert not await copy_venues(reservation, catalogue) | await set_amount_steps(reservation)
+    assert len(by_hand.execute(_NAMED).fetchall()) == 3
+
+
 async def test_a_rush_of_an_event_does_not_put_off_the_completion_of_its_copy(
     catalogue: AsyncEngine, reservation: AsyncEngine, reservation_url: str, by_hand: psycopg.Connection
 ) -> None:

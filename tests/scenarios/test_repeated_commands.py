@@ -137,6 +137,7 @@ async def on_sale_still(settings: Settings, event: str) -> AsyncIterator[None]:
     engine = open_engine(settings.database_url("reservation"))
     try:
         async with engine.begin() as sale:
+            await sale.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))  # a machine may be slow
             await find_sale(sale, UUID(event), lock=True)
             yield
     finally:
