@@ -79,7 +79,7 @@ class Watched:
 async def test_a_workflow_that_fails_while_its_caller_waits_is_a_503(platform: PlatformClient, call: str) -> None:
     event, watched = uuid4(), Watched(platform.temporal)
     run, workflow_id, request, order, problem = CALLS[call]
-    nowhere = f"nobody-works-here-{event}"
+    nowhere = f"queue-without-workers-{event}"
     started = await platform.temporal.start_workflow(run, request(event), id=workflow_id(event), task_queue=nowhere)
     waiting = asyncio.ensure_future(order(watched, event))
     await watched.joined.wait()

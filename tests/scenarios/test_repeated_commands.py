@@ -32,7 +32,7 @@ async def updates(saga: WorkflowHandle[Any, Any]) -> int:
 
 
 async def parked(platform: PlatformClient, buyer: Buyer, booking: dict[str, Any], key: str) -> dict[str, Any]:
-    """An exchange that waits for an operator, because its authorization cannot be released; its buyer is told."""
+    """An exchange that waits for an operator, because its authorization cannot be released. Its buyer gets a 503."""
     exchange = await waiting(buyer, booking, "B-1-1", "A-1-1", method=CARD_WITH_3DS, key=key)
     await platform.provider.will("500_before", "cancel", booking["id"], times=1000)
     told = await buyer.at(platform.hasty).delete(f"/v1/bookings/{booking['id']}/exchanges/{exchange['id']}")

@@ -11,7 +11,7 @@ from tests.waiting import eventually
 from workers.sweepers.loop import keep_sweeping, sweeping
 
 
-@pytest.mark.parametrize("error", [ConnectionError("away"), RuntimeError("nobody has foreseen this")])
+@pytest.mark.parametrize("error", [ConnectionError("away"), RuntimeError("an unexpected error")])
 async def test_no_error_ends_a_sweeper(error: Exception) -> None:
     sweeps = 0
 
