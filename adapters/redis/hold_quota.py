@@ -2,6 +2,9 @@
 
 A booking counts until it is paid, or until its hold and the payment that outlasts it have ended. The counts are in
 Redis alone. If Redis is emptied, users can hold a few more, and nothing worse happens.
+
+Requests with one key share one count, because they make one booking. So each of them is kept beside the count, and the
+count of a hold that came to nothing goes with the last one: a refused request leaves the count to the others.
 """
 
 from __future__ import annotations
@@ -52,6 +55,7 @@ class Hold(NamedTuple):
         places: How many places it has.
         address: The network address of the caller.
         is_proven: Whether the user has proven the email address.
+        request_id: Of this call alone; another call with the same key has another one.
     """
 
     user_id: UUID
@@ -61,6 +65,15 @@ class Hold(NamedTuple):
     hold_seconds: int
     address: str
     is_proven: bool
+    request_id: str
+
+
+class _Count(NamedTuple):
+    """Where a hold counts: under the member `member` of the sets `keys`, for the requests in the set `requests`."""
+
+    requests: str
+    keys: list[str]
+    member: str
 
 
 class HoldQuota:
@@ -71,6 +84,7 @@ class HoldQuota:
         self._caps = caps
         self._admit_user = redis.register_script((_SCRIPTS / "hold_quota.lua").read_text())
         self._admit_address = redis.register_script((_SCRIPTS / "address_quota.lua").read_text())
+        self._uncount = redis.register_script((_SCRIPTS / "uncount.lua").read_text())
 
     async def admit(self, hold: Hold) -> int:
         """Count one more hold, or refuse it; the same booking is counted once.
@@ -82,42 +96,46 @@ class HoldQuota:
             return 0
         wait = await self._admit_by_user(hold)
         if not wait and (wait := await self._admit_by_address(hold)):
-            await self.forget(hold.user_id, hold.event_id, hold.booking_id)
+            await self.never_held(hold)
         return math.ceil(wait / 1000)
 
     async def _admit_by_user(self, hold: Hold) -> int:
-        most = self._caps.live if hold.is_proven else min(self._caps.live, self._caps.unproven_live)
+        count = _of_user(hold)
         arguments: list[str | int] = [
-            str(hold.booking_id),
+            count.member,
+            hold.request_id,
             hold.hold_seconds * 1000,
-            most,
+            self._caps.live if hold.is_proven else min(self._caps.live, self._caps.unproven_live),
             self._caps.unpaid,
             _ms(_WINDOW),
             _ms(self._caps.payment),
         ]
-        return int(await self._admit_user(keys=_keys(hold.user_id, hold.event_id), args=arguments))
+        return int(await self._admit_user(keys=[*count.keys, count.requests], args=arguments))
 
     async def _admit_by_address(self, hold: Hold) -> int:
-        admitted: list[str] = []
+        count = self._of_address(hold)
         for key, most in self._address_caps(hold):
             arguments: list[str | int] = [
-                _member(hold.booking_id, hold.places),
+                count.member,
+                hold.request_id,
                 hold.places,
                 hold.hold_seconds * 1000,
                 most,
                 _ms(self._caps.payment),
             ]
-            wait = int(await self._admit_address(keys=[key], args=arguments))
+            wait = int(await self._admit_address(keys=[key, count.requests], args=arguments))
             if wait:
-                for other in admitted:
-                    await self._redis.zrem(other, _member(hold.booking_id, hold.places))
                 return wait
-            admitted.append(key)
         return 0
+
+    def _of_address(self, hold: Hold) -> _Count:
+        member = f"{hold.booking_id}:{hold.places}"
+        keys = [key for key, _ in self._address_caps(hold)]
+        return _Count(f"{_prefix(hold.address, hold.event_id)}:requests:{member}", keys, member)
 
     def _address_caps(self, hold: Hold) -> list[tuple[str, int]]:
         """The sets in which a hold counts, and the most places of each."""
-        prefix = f"seatwright:hoarding:{{{hold.address}/{hold.event_id}}}"
+        prefix = _prefix(hold.address, hold.event_id)
         caps = [(f"{prefix}:places", self._caps.address_places)]
         if not hold.is_proven:
             caps.append((f"{prefix}:unproven", self._caps.unproven_address_places))
@@ -153,10 +171,19 @@ class HoldQuota:
             await self._remove(key, [str(booking_id)])
 
     async def never_held(self, hold: Hold) -> None:
-        """Record that a hold that was admitted was not made: it does not count anywhere."""
-        await self.forget(hold.user_id, hold.event_id, hold.booking_id)
-        for key, _ in self._address_caps(hold):
-            await self._remove(key, [_member(hold.booking_id, hold.places)])
+        """Record that a request has not made its hold: unless another one may still make it, it counts nowhere."""
+        with suppress(RedisError, OSError):  # as in `_remove`
+            for count in (_of_user(hold), self._of_address(hold)):
+                await self._uncount(keys=[count.requests, *count.keys], args=[hold.request_id, count.member])
+
+    async def leave_counted(self, hold: Hold) -> None:
+        """Record that a request has ended whose hold may have been made: its count stays.
+
+        A later request with the same key may take it out.
+        """
+        with suppress(RedisError, OSError):
+            for count in (_of_user(hold), self._of_address(hold)):
+                await self._redis.srem(count.requests, hold.request_id)
 
     async def _remove(self, key: str, members: list[str]) -> None:
         if not members:
@@ -167,14 +194,20 @@ class HoldQuota:
             await self._redis.zrem(key, *members)
 
 
-def _member(booking_id: UUID, places: int) -> str:
-    return f"{booking_id}:{places}"
-
-
 def _ms(time: timedelta) -> int:
     return int(time.total_seconds() * 1000)
 
 
+def _of_user(hold: Hold) -> _Count:
+    prefix, member = _prefix(hold.user_id, hold.event_id), str(hold.booking_id)
+    return _Count(f"{prefix}:requests:{member}", _keys(hold.user_id, hold.event_id), member)
+
+
 def _keys(user_id: UUID, event_id: UUID) -> list[str]:
-    prefix = f"seatwright:hoarding:{{{user_id}/{event_id}}}"
+    prefix = _prefix(user_id, event_id)
     return [f"{prefix}:live", f"{prefix}:made"]
+
+
+def _prefix(of: UUID | str, event_id: UUID) -> str:
+    """What the keys of a user, or of an address, begin with."""
+    return f"seatwright:hoarding:{{{of}/{event_id}}}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
+from uuid import uuid4
 
 from adapters.redis.hold_quota import Hold
 from api.auth.tokens import Principal
@@ -25,6 +26,9 @@ _MAY_BE_HELD: Final = {
 async def counted(context: ReservationContext, buyer: Principal, request: BookingRequest) -> AsyncIterator[None]:
     """Count a hold while it is made. A refused hold does not count; one whose outcome is unknown does.
 
+    A request whose hold is refused by an earlier request's saga begins it again (`commands/hold.py`). It is counted
+    until then, and needs no second admission: the earlier request does not take out a count that another one needs.
+
     Raises:
         Refused: The user, or all users at the address, hold too much of the event, or the user has given up too much.
     """
@@ -38,7 +42,9 @@ async def counted(context: ReservationContext, buyer: Principal, request: Bookin
     try:
         yield
     except Refused as refusal:
-        if refusal.problem.type not in _MAY_BE_HELD:
+        if refusal.problem.type in _MAY_BE_HELD:
+            await context.hold_quota.leave_counted(hold)
+        else:
             await context.hold_quota.never_held(hold)
         raise
 
@@ -52,6 +58,7 @@ def _hold(context: ReservationContext, buyer: Principal, request: BookingRequest
         hold_seconds=request.hold_seconds,
         address=address_of(context.recorder.request.scope),
         is_proven=buyer.is_proven,
+        request_id=str(uuid4()),
     )
 
 

@@ -23,7 +23,13 @@ CAPS = HoldCaps(
 
 def a_hold(**of: Any) -> Hold:
     usual: dict[str, Any] = {"user_id": uuid4(), "event_id": uuid4(), "booking_id": uuid4(), "places": 2}
-    return Hold(**usual | {"hold_seconds": 300, "address": "192.0.2.1", "is_proven": True} | of)
+    usual |= {"hold_seconds": 300, "address": "192.0.2.1", "is_proven": True, "request_id": str(uuid4())}
+    return Hold(**usual | of)
+
+
+def repeated(hold: Hold, **of: Any) -> Hold:
+    """Another request with the same key."""
+    return hold._replace(request_id=str(uuid4()), **of)
 
 
 async def test_a_hold_counts_until_its_payment_has_had_its_time(redis: Redis) -> None:
@@ -68,6 +74,56 @@ async def test_a_refused_hold_takes_nothing_from_any_cap(redis: Redis) -> None:
     assert await quota.admit(too_large) > 0
     assert await quota.counted(too_large) == []
     assert await quota.admit(too_large._replace(places=6)) == 0
+
+
+@pytest.mark.parametrize("is_proven", [True, False])
+async def test_a_refused_request_does_not_take_out_what_a_request_with_its_key_holds(
+    redis: Redis, is_proven: bool
+) -> None:
+    quota, user, event = HoldQuota(redis, CAPS), uuid4(), uuid4()
+    refused = a_hold(user_id=user, event_id=event, is_proven=is_proven)
+    goes_on = repeated(refused)
+    assert [await quota.admit(each) for each in (refused, goes_on)] == [0, 0]
+
+    await quota.never_held(refused)
+    await quota.never_held(refused)
+
+    other = a_hold(event_id=event, is_proven=is_proven)  # at the same address
+    assert await quota.counted(a_hold(user_id=user, event_id=event, address="192.0.2.2")) == [refused.booking_id]
+    assert await quota.counted(other) == [refused.booking_id]
+    await quota.never_held(goes_on)
+    assert await quota.counted(refused) == []
+
+
+async def test_a_request_that_its_address_refuses_leaves_the_count_to_one_with_its_key(redis: Redis) -> None:
+    quota, user, event = HoldQuota(redis, CAPS), uuid4(), uuid4()
+    held = a_hold(user_id=user, event_id=event, is_proven=False)
+    assert await quota.admit(held) == 0
+    for of in ({"places": 7}, {"address": "192.0.2.2", "places": 21}):
+        assert await quota.admit(repeated(held, **of)) > 0
+    assert set(await quota.counted(held)) == {held.booking_id}
+    assert await quota.counted(a_hold(event_id=event, is_proven=False)) == [held.booking_id]
+    assert await quota.counted(a_hold(event_id=event, is_proven=False, address="192.0.2.2")) == []
+
+
+async def test_a_hold_of_unknown_outcome_counts_until_a_request_with_its_key_is_refused(redis: Redis) -> None:
+    quota, user, event = HoldQuota(redis, CAPS), uuid4(), uuid4()
+    unknown = a_hold(user_id=user, event_id=event)
+    assert await quota.admit(unknown) == 0
+    await quota.leave_counted(unknown)
+    assert set(await quota.counted(unknown)) == {unknown.booking_id}
+    again = repeated(unknown)
+    assert await quota.admit(again) == 0
+    await quota.never_held(again)
+    assert await quota.counted(unknown) == []
+
+
+async def test_all_that_is_kept_of_a_hold_has_an_end(redis: Redis) -> None:
+    before = set(await redis.keys())
+    assert await HoldQuota(redis, CAPS).admit(a_hold(is_proven=False)) == 0
+    kept = set(await redis.keys()) - before
+    assert len(kept) == 6
+    assert all([0 < await redis.ttl(key) <= 900 for key in kept])
 
 
 async def test_tries_in_vain_are_limited_by_booking_and_by_card(redis: Redis) -> None:

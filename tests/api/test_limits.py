@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -19,6 +20,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from adapters.redis.hold_quota import UNLIMITED, Hold, HoldQuota
+from adapters.redis.seat_locks import seat_key
 from api.edge.rate_counters import Counters
 from api.edge.rate_limits import address_of
 from api.identity.login_throttle import LogInThrottle
@@ -331,6 +333,24 @@ async def test_two_simultaneous_requests_with_one_key_make_one_hold_that_counts(
     assert answers[-2:] == [429, 429]
 
 
+async def test_a_request_that_is_refused_does_not_hide_the_hold_of_one_with_its_key(
+    strict: httpx2.AsyncClient, platform: PlatformClient, settings: Settings
+) -> None:
+    """The bait is free in Redis, and another buyer has it: so the first request is counted, and its saga is refused."""
+    event, buyer = await platform.event(rows=6), platform.new_buyer().at(strict)
+    bait, answers = "A-6-1", Counter[int]()
+    await platform.new_buyer().held(event, bait)
+    async with Redis.from_url(secret(settings.redis_url)) as redis:
+        await redis.delete(seat_key(UUID(event), bait))
+    for row in range(1, 6):
+        seats, key = [f"A-{row}-{number}" for number in range(1, 5)], str(uuid4())
+        both = await asyncio.gather(
+            buyer.hold(event, *seats[1:], bait, key=key), *(buyer.hold(event, *seats, key=key) for _ in range(2))
+        )
+        answers.update({answer.status_code for answer in both})  # the two share one booking
+    assert (answers[201], answers[429]) == (2, 3)
+
+
 async def test_a_repeated_request_is_no_further_hold(strict: httpx2.AsyncClient, platform: PlatformClient) -> None:
     event, buyer = await platform.event(), platform.new_buyer().at(strict)
     assert {(await buyer.hold(event, "A-1-1", key="one")).status_code for _ in range(4)} == {201}
@@ -363,7 +383,7 @@ async def test_a_payment_that_completes_by_itself_counts_as_no_unpaid_hold(
     answer = await buyer.at(strict).pay(booking, CARD_WITH_3DS)
     async with Redis.from_url(secret(settings.redis_url)) as redis:
         quota = HoldQuota(redis, UNLIMITED)
-        other = Hold(buyer.user_id, UUID(event), uuid4(), 1, 60, "192.0.2.1", is_proven=True)
+        other = Hold(buyer.user_id, UUID(event), uuid4(), 1, 60, "192.0.2.1", is_proven=True, request_id="other")
         assert await quota.counted(other) == [UUID(booking)]
         await platform.provider.act(answer.json()["next_action"]["url"], "approve")
         await eventually(lambda: _is_over(buyer, booking), within=30)
