@@ -1,4 +1,4 @@
-"""Shows Redis which places a booking has bought; all others that it had there are free again.
+"""Shows Redis which places a booking has bought; others that it had there are free again, but for a claimed one.
 
 A process may stand still between its read of Postgres and its call of Redis, while others change the booking. So each
 call names the booking's version, and Redis refuses it if it has been shown a later one. A Redis that was emptied knows
@@ -16,6 +16,7 @@ from activities.reservation.event_starts import EventStarts
 from adapters.redis.seat_locks import Places, SeatLocks
 from db.engine import autocommit
 from db.reservation.bookings import bookings
+from db.reservation.exchanges import exchanges
 from domain.bookings import OVER, PAID, Booking
 
 
@@ -62,8 +63,16 @@ class ShownPlaces:
             Places(booking.event_id, booking.id, bought, quantities),
             booking.version,
             await self._starts.of(booking.event_id),
-            free=[seat for seat in seats if seat not in bought],
+            free=await self._free(booking.id, [seat for seat in seats if seat not in bought]),
         )
+
+    async def _free(self, booking_id: UUID, not_bought: list[str]) -> list[str]:
+        """Those of its seats that are free, without the new seat of an exchange under way, which it has claimed."""
+        if not not_bought:  # so it is with every sale: it needs no further read
+            return []
+        async with autocommit(self._engine) as connection:
+            claimed = await exchanges.seat_in_exchange(connection, booking_id)
+        return [seat for seat in not_bought if seat != claimed]
 
     async def _read(self, booking_id: UUID) -> Booking:
         async with autocommit(self._engine) as connection:

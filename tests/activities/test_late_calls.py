@@ -14,14 +14,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.reservation.bookings import Reinstate, Release, ReservationActivities, StartPayment, Step
-from activities.reservation.exchanges import ExchangeActivities
+from activities.reservation.exchanges import ExchangeActivities, Fail
 from activities.reservation.refunds import ReturnedTickets
 from adapters.redis.hold_quota import UNLIMITED, HoldQuota
-from adapters.redis.seat_locks import SeatLocks, keys_end, seat_key
+from adapters.redis.seat_locks import Places, SeatLocks, keys_end, seat_key
 from db.reservation import offers, redis_sync
 from db.reservation.bookings import outcomes
 from db.reservation.bookings.bookings import StaleStep
 from domain.bookings import Booking, BookingStatus
+from domain.problems import Problem, ProblemType
 from tests.activities.conftest import WINDOW
 from tests.activities.stopping import Stopped
 from tests.adapters.seats.places import count, forget, wants
@@ -319,6 +320,65 @@ async def test_a_refused_exchange_leaves_no_hold_of_the_new_seat(
 
     assert await owner(redis, event, "A-1-2") is None
     assert await is_sold(reservation, redis, event, "A-1-1")
+
+
+async def test_an_exchange_that_is_refused_leaves_the_seat_to_the_one_that_has_it(
+    reservation: AsyncEngine, steps: ReservationActivities, redis: Redis
+) -> None:
+    """Two for the same seat: the second one is planned before the first one begins."""
+    event = await on_sale(reservation)
+    booking = await bought(steps, event, "A-1-1")
+    exchanges = ExchangeActivities(reservation, SeatLocks(redis), steps.admit)
+    first, second = (exchange_request(booking, booking.tickets[0].id, "A-1-2") for _ in range(2))
+
+    async def after_the_first(places: Places, ttl: timedelta) -> None:
+        assert (await step(exchanges.hold_new_seat, first)).exchange
+        await steps.admit(places, ttl)
+
+    beside_it = ExchangeActivities(reservation, SeatLocks(redis), after_the_first)
+    refused = (await step(beside_it.hold_new_seat, second)).problem
+
+    assert refused
+    assert refused.type is ProblemType.EXCHANGE_IN_PROGRESS
+    assert await owner(redis, event, "A-1-2") == str(booking.id)
+    await step(exchanges.swap_seats, first.id)
+    await step(exchanges.show_seats, first.id)
+    assert await is_sold(reservation, redis, event, "A-1-2")
+    assert await owner(redis, event, "A-1-1") is None
+
+
+async def test_the_late_end_of_a_failed_exchange_leaves_the_seat_to_the_next_one(
+    reservation: AsyncEngine, steps: ReservationActivities, redis: Redis
+) -> None:
+    event = await on_sale(reservation)
+    booking = await bought(steps, event, "A-1-1")
+    exchanges = ExchangeActivities(reservation, SeatLocks(redis), steps.admit)
+    failed, live = (exchange_request(booking, booking.tickets[0].id, "A-1-2") for _ in range(2))
+    assert (await step(exchanges.hold_new_seat, failed)).exchange
+    problem = Problem(type=ProblemType.PAYMENT_DECLINED, detail="declined")
+    await step(exchanges.fail_exchange, Fail(exchange_id=failed.id, problem=problem))
+    assert (await step(exchanges.hold_new_seat, live)).exchange
+
+    await step(exchanges.show_seats, failed.id)
+
+    assert await owner(redis, event, "A-1-2") == str(booking.id)
+
+
+async def test_a_refund_leaves_the_seat_that_its_booking_gave_back_and_claims_again(
+    reservation: AsyncEngine, steps: ReservationActivities, refunds: ReturnedTickets, redis: Redis
+) -> None:
+    event = await on_sale(reservation)
+    booking = await bought(steps, event, "A-1-1", "A-1-2")
+    kept = await give_back(refunds, booking, 1)
+    exchanges = ExchangeActivities(reservation, SeatLocks(redis), steps.admit)
+    request = exchange_request(kept, kept.tickets[0].id, "A-1-1")
+    assert (await step(exchanges.hold_new_seat, request)).exchange
+    async with reservation.begin() as connection:
+        await redis_sync.note(connection, booking.id)
+
+    await steps.send_pending_redis_updates()
+
+    assert await owner(redis, event, "A-1-1") == str(booking.id)
 
 
 async def noted(engine: AsyncEngine) -> list[UUID]:

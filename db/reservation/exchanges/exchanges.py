@@ -292,5 +292,11 @@ async def find(connection: AsyncConnection, exchange_id: UUID) -> Exchange | Non
     return _exchange(row) if row else None
 
 
+async def seat_in_exchange(connection: AsyncConnection, booking_id: UUID) -> str | None:
+    """The seat that the booking has claimed for an exchange under way; None if there is none."""
+    live = (ExchangeRow.booking_id == booking_id, ExchangeRow.state.in_(LIVE))
+    return (await connection.execute(select(ExchangeRow.seat).where(*live))).scalar_one_or_none()
+
+
 def _exchange(row: Row[Any]) -> Exchange:
     return Exchange(**{name: getattr(row, name) for name in Exchange.model_fields})
