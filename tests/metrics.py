@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from stack import Stack
+from stack import Spawned, Stack
 from tests.http_client import http_client
 
 PATHS = {"sagas": "/metrics"}
 
 
-async def value(stack: Stack, process: str, name: str, **labels: str) -> float:
+async def value(stack: Stack | Spawned, process: str, name: str, **labels: str) -> float:
     """The sum of a metric's samples that have these labels.
 
     Args:
-        stack: Whose processes are read.
+        stack: Whose processes are read, or one process.
         process: The port's name without `-metrics`.
         name: The sample's name, with its suffix.
         labels: What a sample must have, among others.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from prometheus_client import Gauge
 
 from api.auth.guards import BookingReader, Staff, is_still_good
 from api.http.problems import documented
@@ -34,6 +36,10 @@ _READ_EVERY = 0.5  # seconds
 _LONGEST = 30 * 60  # seconds; a client may connect again
 _HISTORIES_AT_ONCE = 10  # of one timeline
 _AT_ONCE = 10  # streams of one user at one process, since each reads the database again and again
+_SHARE = 4  # one in so many connections of a process may be a stream: a stream keeps its connection, others need one
+_RETRY_AFTER = 60  # seconds
+
+_STREAMS: Final = Gauge("seatwright_streams", "Streams of bookings that are open")
 
 
 @router.get(
@@ -75,18 +81,24 @@ async def _steps_of(context: ReservationContext, ids: Sequence[str]) -> dict[str
 _open: Counter[UUID] = Counter()
 
 
-async def _listening(user: BookingReader) -> AsyncIterator[None]:
-    """Count the user's open streams."""
+async def _listening(user: BookingReader, context: Reservation) -> AsyncIterator[None]:
+    """Count the open streams: the user's, and all of the process."""
     if _open[user.user_id] >= _AT_ONCE:
-        detail = f"You may follow {_AT_ONCE} bookings at a time. Close a stream first."
-        raise Refused(ProblemType.RATE_LIMITED, detail, retry_after=60)
+        raise _too_many(f"You may follow {_AT_ONCE} bookings at a time. Close a stream first.")
+    if _open.total() >= context.settings.connections // _SHARE:
+        raise _too_many("Too many bookings are being followed. Read the booking instead, or try again later.")
     _open[user.user_id] += 1
     try:
-        yield
+        with _STREAMS.track_inprogress():
+            yield
     finally:
         _open[user.user_id] -= 1
         if not _open[user.user_id]:
             del _open[user.user_id]
+
+
+def _too_many(detail: str) -> Refused:
+    return Refused(ProblemType.RATE_LIMITED, detail, retry_after=_RETRY_AFTER)
 
 
 @router.get(
@@ -100,7 +112,8 @@ async def _listening(user: BookingReader) -> AsyncIterator[None]:
 async def stream(booking: ReadableBooking, context: Reservation, request: Request) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events named `status`: the current state, then each change, until the booking has ended.
 
-    The stream ends sooner when the server restarts or the access token expires: connect again.
+    The stream ends sooner when the server restarts or the access token expires: connect again. At 429 `rate-limited`,
+    read the booking instead from time to time: a server keeps only so many streams open.
     """
     current: Booking | None = booking
     seen = 0

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from contextlib import AsyncExitStack
+from uuid import uuid4
 
 import pytest
 
 from domain.identity import Role
+from stack import Spawned, Stack
+from tests.api.people import problem
 from tests.buyer import DECLINED_CARD
+from tests.http_client import http_client
+from tests.metrics import value
 from tests.platform_client import PlatformClient
 from tests.scenarios.any_seat import any_seat
 from tests.scenarios.test_outcomes import register
@@ -66,6 +71,38 @@ async def test_a_user_listens_to_a_few_bookings_at_a_time(platform: PlatformClie
         other = await platform.new_buyer(Role.SUPPORT).get(path.removesuffix("/stream"))
         assert other.status_code == 200
     await eventually(lambda: _is(listens(), 200))
+
+
+@pytest.fixture
+def few_connections(stack: Stack) -> Iterator[Spawned]:
+    """An API process with 12 connections, of which streams may have three."""
+    name = f"api-few-{uuid4().hex[:6]}"
+    yield stack.spawn(name, "api", env={"SEATWRIGHT_CONNECTIONS": "12"})
+    stack.stop(name)
+
+
+async def test_streams_leave_connections_to_payments_and_probes(
+    platform: PlatformClient, few_connections: Spawned
+) -> None:
+    url, buyer = f"http://127.0.0.1:{few_connections.ports['api']}", platform.new_buyer()
+    booking = await buyer.held(*await any_seat(platform))
+    readers = [platform.new_buyer(Role.SUPPORT) for _ in range(12)]
+
+    async with AsyncExitStack() as listening:
+        answers = []
+        for reader in readers:  # each at a connection of its own, which stays open
+            http = await listening.enter_async_context(http_client(url))
+            asked = http.stream("GET", f"/v1/bookings/{booking}/stream", headers=reader.headers)
+            answers.append(await listening.enter_async_context(asked))
+        assert [answer.status_code for answer in answers] == [200] * 3 + [429] * 9
+        refused = answers[-1]
+        await refused.aread()
+        assert problem(refused) == "rate-limited"
+        assert refused.headers["retry-after"] == "60"
+        assert await value(few_connections, "api", "seatwright_streams") == 3
+        another = await listening.enter_async_context(http_client(url))
+        assert (await another.get("/livez")).status_code == 200
+        assert (await buyer.at(another).pay(booking)).status_code == 200
 
 
 async def _is(got: Awaitable[int], wanted: int) -> bool:
