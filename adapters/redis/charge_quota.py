@@ -56,15 +56,17 @@ class ChargeQuota:
             Seconds after which to try again; 0 if admitted.
         """
         with suppress(RedisError, OSError):
-            admitted: list[str] = []
+            counted_now: list[str] = []
             for key, most in self._caps(charge):
                 window = int(_WINDOW.total_seconds() * 1000)
                 wait = int(await self._count(keys=[key], args=[charge.id, most, window]))
-                if wait:
-                    for other in admitted:
+                if wait > 0:
+                    # An earlier call with this key, perhaps with another card, may have counted elsewhere and charged.
+                    for other in counted_now:
                         await self._redis.zrem(other, charge.id)
                     return math.ceil(wait / 1000)
-                admitted.append(key)
+                if wait < 0:
+                    counted_now.append(key)
         return 0
 
     async def forget(self, charge: Charge) -> None:

@@ -140,6 +140,15 @@ async def test_tries_in_vain_are_limited_by_booking_and_by_card(redis: Redis) ->
     assert await quota.admit(Charge("after", booking, "stripe", None)) == 0
 
 
+async def test_a_try_refused_by_its_card_does_not_hide_an_earlier_one_with_its_key(redis: Redis) -> None:
+    quota, booking, spent = ChargeQuota(redis, 1, 1), uuid4(), f"pm_{uuid4().hex}"
+    assert await quota.admit(Charge("elsewhere", uuid4(), "stripe", spent)) == 0
+    charge = Charge("key", booking, "stripe", f"pm_{uuid4().hex}")
+    assert await quota.admit(charge) == 0
+    assert await quota.admit(charge._replace(card=spent)) > 0
+    assert await quota.admit(Charge("other key", booking, "stripe", f"pm_{uuid4().hex}")) > 0
+
+
 async def test_one_key_for_many_bookings_does_not_evade_the_limit_of_a_card(redis: Redis) -> None:
     context: Any = SimpleNamespace(charge_quota=ChargeQuota(redis, 10, 20))
     card = f"pm_{uuid4().hex}"

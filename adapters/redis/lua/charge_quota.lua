@@ -1,4 +1,4 @@
--- Counts one more try to charge. Returns 0 if it is admitted, else the ms after which to try again.
+-- Counts one more try to charge. Returns -1 if it is counted now, 0 if it was before, else the ms until another try.
 -- KEYS: tries by the time when they were made (in ms by Redis's clock)
 -- ARGV: try, most tries within a window, ms of the window
 local try, most, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -11,4 +11,4 @@ if redis.call('ZCARD', KEYS[1]) >= most then
 end
 redis.call('ZADD', KEYS[1], now, try)
 redis.call('PEXPIRE', KEYS[1], window)
-return 0
+return -1
