@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -77,18 +77,19 @@ def _lint_and_test() -> int:
             stacks = _Stacks(threads)
             stacks.wait_for(LANES[0])  # before the others, since it installs what is missing
             compiled.result()
-            for lanes in turns(LANES):
+            in_turn = turns(LANES)
+            for number, lanes in enumerate(in_turn, 1):
                 if linted.done() and linted.result():
                     break
-                begin_others = partial(stacks.begin, LANES)
-                ended.append(run(lanes, environment={}, before=stacks.wait_for, nearly_over=begin_others, after=_down))
+                begin_others, down = partial(stacks.begin, LANES), partial(_down_unless, in_turn[number:])
+                ended.append(run(lanes, environment={}, before=stacks.wait_for, nearly_over=begin_others, after=down))
     except subprocess.CalledProcessError as failed:
         ended.append(Ended(1, Counter(), [f"failed: {failed}"]))
     finally:
         for lane in LANES:
             _down(lane)
     seconds = time.monotonic() - started
-    names = ", ".join(lane.stack for lane in LANES)
+    names = ", ".join(dict.fromkeys(lane.stack for lane in LANES))
     print(f"\nThe whole suite took {seconds:.0f} s on the stacks {names}; their logs: .seatwright/<stack>/logs")
     tests = joined(ended)
     broken = [*tests.broken[-60:], *(["failed: lint, see [lint] above"] if linted.result() else [])]
@@ -101,6 +102,12 @@ def _start(lane: Lane) -> None:
         for verb, *arguments in (("clean",), ("up", "--servers", "--ports", "free")):
             command = [*_stack_command(verb, lane), *arguments]
             subprocess.run(command, cwd=ROOT, stdout=said, stderr=said, check=True)
+
+
+def _down_unless(others: Sequence[Sequence[Lane]], lane: Lane) -> None:
+    """Stop the lane's stack, unless one of the others takes it over."""
+    if all(lane.stack != other.stack for turn in others for other in turn):
+        _down(lane)
 
 
 def _down(lane: Lane) -> None:

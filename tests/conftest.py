@@ -21,6 +21,7 @@ from audit.run import audit
 from config import memory
 from config.settings import Settings
 from stack import Stack
+from tests.engines import Engines
 from tests.lanes import in_turn
 from tests.network import Network
 from tests.platform_client import PlatformClient
@@ -84,12 +85,20 @@ def published(settings: Settings) -> Iterator[dict[UUID, str]]:
     assert not findings, "\n".join(map(str, [*findings, *events.items()]))
 
 
+@pytest.fixture(scope="session")
+async def engines(settings: Settings) -> AsyncIterator[Engines]:
+    """The databases of the stack; its connections stay open from test to test."""
+    opened = Engines(settings)
+    yield opened
+    await opened.close()
+
+
 @pytest.fixture
 async def platform(
-    settings: Settings, published: dict[UUID, str], request: pytest.FixtureRequest
+    settings: Settings, engines: Engines, published: dict[UUID, str], request: pytest.FixtureRequest
 ) -> AsyncIterator[PlatformClient]:
     """A client of the whole platform; what it publishes is audited at the end of the module."""
-    async with PlatformClient(settings) as platform:
+    async with PlatformClient(settings, engines) as platform:
         yield platform
         published |= {UUID(event): request.node.nodeid for event in platform.events}
 

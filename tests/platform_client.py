@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, cast
@@ -23,13 +22,13 @@ from api.auth.tokens import Principal
 from audit.invariants import INVARIANTS
 from audit.run import audit
 from audit.snapshot import Invariant
-from config.settings import Service, Settings
-from db.engine import open_engine
+from config.settings import Settings
 from domain.catalogue import EventChange, EventStatus
 from domain.identity import Role
 from temporal.connection import connect_patiently
 from temporal.policies import booking_policy
 from tests.buyer import Buyer
+from tests.engines import Engines
 from tests.http_client import http_client, patient_client
 from tests.provider import Provider
 from tests.tokens import access_tokens
@@ -58,8 +57,11 @@ class PlatformClient:
         events: The ids of the events that it has published.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, engines: Engines | None = None) -> None:
+        """Args: engines: Those of all tests; without them, the client opens its own."""
         self.settings = settings
+        self._own_engines = Engines(settings)
+        self._engines = engines or self._own_engines
         self.http = patient_client(settings.api_url)
         self.hasty = http_client(settings.api_url, limits=httpx2.Limits(max_connections=400))
         self.provider = Provider(settings.sandbox_url)
@@ -77,6 +79,7 @@ class PlatformClient:
         await self.http.aclose()
         await self.hasty.aclose()
         await self.provider.close()
+        await self._own_engines.close()
 
     def new_buyer(self, *roles: Role, is_proven: bool = True) -> Buyer:
         """A buyer (or a person with these roles) whose token the identity service could have issued."""
@@ -90,10 +93,9 @@ class PlatformClient:
         The workflow's activities publish it without the workflow, which would cost as much as a booking.
         """
         event = await self.draft(**more)
-        async with self._engine("catalogue") as catalogue, self._engine("reservation") as reservation:
-            steps = CatalogueActivities(catalogue)
-            await InventoryActivities(reservation).put_on_sale(await steps.read_event(UUID(event)))
-            assert await steps.mark_published(EventChange(event_id=UUID(event))) is EventStatus.PUBLISHED
+        steps = CatalogueActivities(self._engines.of("catalogue"))
+        await InventoryActivities(self._engines.of("reservation")).put_on_sale(await steps.read_event(UUID(event)))
+        assert await steps.mark_published(EventChange(event_id=UUID(event))) is EventStatus.PUBLISHED
         self.events.append(event)
         return event
 
@@ -142,7 +144,7 @@ class PlatformClient:
 
     async def call_off(self, event: str) -> None:
         """Mark an event as cancelled in the database, without notifying its bookings."""
-        async with self._engine("reservation") as engine, engine.begin() as connection:
+        async with self._engines.of("reservation").begin() as connection:
             await connection.execute(text("UPDATE events SET status = 'cancelled' WHERE id = :id"), {"id": event})
 
     async def cancel(self, event: str, *, dry_run: bool = False) -> dict[str, Any]:
@@ -241,20 +243,12 @@ class PlatformClient:
 
     async def sales(self, event: str) -> tuple[int, int, int] | None:
         """The organizer's figures: bookings, tickets, revenue."""
-        async with self._engine("analytics") as engine, engine.connect() as connection:
+        async with self._engines.of("analytics").connect() as connection:
             found = await connection.execute(
                 text("SELECT bookings, tickets, revenue FROM sales WHERE event_id = :id"), {"id": event}
             )
             row = found.one_or_none()
         return (row.bookings, row.tickets, row.revenue) if row else None
-
-    @asynccontextmanager
-    async def _engine(self, service: Service) -> AsyncIterator[AsyncEngine]:
-        engine = open_engine(self.settings.database_url(service), pool_size=1, serves_callers=False)
-        try:
-            yield engine
-        finally:
-            await engine.dispose()
 
     async def assert_audit_is_clean(self, invariants: Sequence[Invariant] = INVARIANTS) -> None:
         """Audit what this client has published, at this moment."""

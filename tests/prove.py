@@ -65,7 +65,7 @@ def main() -> int:
     seed = int(os.environ.get("SEATWRIGHT_SEED", "20261123"))
     head = _git("rev-parse", "--short", "HEAD")
     changes = _git("status", "--porcelain", "--", ".", ":!docs/proof")
-    stacks = [Stack(lane.stack, ports="free") for lane in lanes(NAME)]
+    stacks = [Stack(name, ports="free") for name in dict.fromkeys(lane.stack for lane in lanes(NAME))]
     try:
         for stack in stacks:
             stack.clean()

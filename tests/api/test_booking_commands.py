@@ -28,7 +28,8 @@ async def test_a_hold_that_does_not_reach_temporal_is_unknown_and_leaves_no_unre
         id=uuid4(), user_id=uuid4(), event_id=uuid4(), seats=("A-1-1",), quantities={}, body_sha256="0", hold_seconds=60
     )
     unseen: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: unseen.append(context))
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: unseen.append(context))
 
     with pytest.raises(Refused) as refused:
         await booking_saga.hold(client, request, wait=5)
@@ -37,4 +38,5 @@ async def test_a_hold_that_does_not_reach_temporal_is_unknown_and_leaves_no_unre
     refused = None  # type: ignore[assignment]  # with it go the futures, and futures tell when they go
     await asyncio.sleep(0)
     gc.collect()
+    loop.set_exception_handler(None)
     assert unseen == []

@@ -19,7 +19,7 @@ from tests.scale import FULL
 from tests.waiting import in_time
 
 # In rounds, since an access token lives for fifteen minutes.
-CASES, ROUNDS, PER_CALL, SECONDS = (10_000, 3, 50, 800) if FULL else (400, 1, 4, 240)
+CASES, ROUNDS, PER_CALL, SECONDS = (10_000, 3, 50, 800) if FULL else (300, 1, 3, 240)
 PHASES = "examples,coverage,fuzzing,stateful" if FULL else "examples,fuzzing,stateful"
 pytestmark = pytest.mark.disruptive  # it leaves the API no time for tests beside it
 CHECKS = (

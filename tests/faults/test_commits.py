@@ -19,16 +19,16 @@ from tests.faults.lanes import lane
 from tests.faults.plan import Fault, Point
 from tests.faults.scenarios import SEAT
 from tests.platform_client import PlatformClient
+from tests.scale import sample
 from tests.scenarios.test_outcomes import register
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive
 
-TRANSACTIONS = [
-    effect
-    for effect in SAGA
-    if effect.name in ("claim in Postgres", "note the authorization", "commit the seats", "issue the tickets")
-]
+COMMITS = sample(
+    ("claim in Postgres", "note the authorization", "commit the seats", "issue the tickets"), 2, of="deaths at a commit"
+)
+TRANSACTIONS = [effect for effect in SAGA if effect.name in COMMITS]
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ EFFECTS = (
     Effect("let the new seat go", "fail_exchange", "commit", IN_VAIN, together=True),
     Effect("let the new seat go in Redis", "show_seats", "redis show", IN_VAIN, last=True),
 )
-CELLS = sample(chosen(EFFECTS), 7, of="faults of an exchange")
+CELLS = sample(chosen(EFFECTS), 5, of="faults of an exchange")
 
 
 @pytest.fixture(scope="module")

@@ -26,12 +26,13 @@ from tests.faults.report import Outcome, outcome
 from tests.faults.scenarios import WITHIN
 from tests.lanes import CORES
 from tests.platform_client import PlatformClient
+from tests.scale import sample
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive  # it breaks nothing of others, but runs all its lanes at once
 
 LANES = 3 * CORES  # a lane mostly waits until Temporal detects a dead worker
-CELLS = chosen(SAGA)
+CELLS = sample(chosen(SAGA), 24, of="faults of a booking")
 
 
 @pytest.fixture(scope="module")

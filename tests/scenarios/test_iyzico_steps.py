@@ -20,11 +20,15 @@ from config.settings import Settings
 from db.engine import open_engine
 from domain.money import Money
 from domain.payments import GivenRefund, Intent, IntentState, ProviderRefundState
+from tests.db.conftest import shared_database, templates
 from tests.iyzico_buyer import APPROVED, pay_with
 from tests.platform_client import PlatformClient
 from tests.provider_settings import iyzico_settings
 from tests.scale import sample
 from tests.waiting import eventually
+from tests.workers.conftest import ServiceDatabase
+
+__all__ = ["shared_database", "templates"]
 
 EFFECT_LOST = ("500_after", "reset_after", "timeout_after")
 NO_EFFECT = ("429", "500_before", "reset_before")
@@ -91,7 +95,9 @@ class Checkout:
 
 
 @pytest.fixture
-async def checkout(platform: PlatformClient, settings: Settings) -> AsyncIterator[Checkout]:
+async def checkout(
+    platform: PlatformClient, settings: Settings, shared_database: ServiceDatabase
+) -> AsyncIterator[Checkout]:
     own = iyzico_settings(settings)
     gateway = IyzicoGateway(
         own.api_key.get_secret_value(),
@@ -99,7 +105,8 @@ async def checkout(platform: PlatformClient, settings: Settings) -> AsyncIterato
         base_url=own.api_base,
         total_seconds=30,  # nothing here repeats a step that a busy machine delays
     )
-    engine = open_engine(settings.database_url("payment"), serves_callers=False)
+    # Its own: where a worker looks, it would look for the bookings of these payments again and again.
+    engine = open_engine(shared_database("payment"), serves_callers=False)
     gateways = {IYZICO.name: gateway}
     yield Checkout(PaymentActivities(engine, gateways), RefundActivities(engine, gateways), gateway, platform)
     await gateway.close()

@@ -50,17 +50,21 @@ async def test_a_round_that_hangs_ends_at_its_deadline(monkeypatch: pytest.Monke
 
 
 async def test_a_round_under_way_does_not_keep_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = asyncio.Event()
+
     async def deaf(_: object) -> None:
         try:
             await asyncio.sleep(4)
         except asyncio.CancelledError:
-            await asyncio.sleep(4)
+            await is_over.wait()
+            raise
 
     monkeypatch.setattr(upkeep, "delete_old", deaf)
     async with upkeep.upkeep(OPENED):
         await asyncio.sleep(0.01)
         began = time.monotonic()
     assert time.monotonic() - began < 2
+    is_over.set()
 
 
 async def test_a_process_without_the_database_of_identity_deletes_nothing(rounds: list[object]) -> None:
