@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 import typer
@@ -24,15 +24,17 @@ from workflows.ids import (
     exchange_workflow_id,
     late_payment_workflow_id,
     refund_workflow_id,
+    start_refund_taken_back,
 )
 from workflows.late_payment import LatePaymentWorkflow
 from workflows.refund import RefundWorkflow
+from workflows.refund_taken_back import RefundTakenBack
 
 booking_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Decide about a booking that waits for an operator."
 )
 refund_app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Decide about a refund that waits for an operator."
+    no_args_is_help=True, add_completion=False, help="Decide about a refund that waits, or check one that succeeded."
 )
 exchange_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Decide about an exchange that waits for an operator."
@@ -43,6 +45,8 @@ late_payment_app = typer.Typer(
 event_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Pause and resume the cancellation of an event."
 )
+
+T = TypeVar("T")
 
 _LONGEST_WAIT: Final = 30.0  # seconds; a workflow answers a decision at once, unless no worker runs it
 
@@ -68,7 +72,7 @@ def operate(booking_id: UUID, action: Action) -> None:
 
 @refund_app.callback()
 def _of_refund() -> None:
-    """Decide about a refund that waits for an operator."""
+    """Decide about a refund that waits, or check one that succeeded."""
 
 
 @refund_app.command(name="operate")
@@ -81,6 +85,21 @@ def operate_refund(refund_id: UUID, action: Action) -> None:
 
     _send(decide, f"refund {refund_id}", f"refund.{action}", f"refund/{refund_id}")
     typer.echo(f"{action}: accepted by refund {refund_id}")
+
+
+@refund_app.command(name="check")
+def check_refund(refund_id: UUID) -> None:
+    """Ask the provider whether a refund that succeeded has failed since; then it is made again."""
+
+    async def ask(client: Client) -> bool:
+        check = await client.start_workflow(
+            RefundTakenBack.run, refund_id, start_signal="provider_has_news", **start_refund_taken_back(refund_id)
+        )
+        return await check.result()
+
+    has_failed = _send(ask, f"the check of refund {refund_id}", "refund.check", f"refund/{refund_id}")
+    said = "it had failed, and is made again" if has_failed else "nothing of it has failed"
+    typer.echo(f"checked: refund {refund_id}: {said}")
 
 
 @exchange_app.callback()
@@ -149,20 +168,20 @@ def _update_cancellation(event_id: UUID, update: Any, action: str) -> None:
     _send(decide, f"the cancellation of event {event_id}", action, f"event/{event_id}")
 
 
-def _send(decide: Callable[[Client], Awaitable[None]], to: str, action: str, object: str) -> None:
-    """Record a decision in the audit log and send it to the workflow.
+def _send(decide: Callable[[Client], Awaitable[T]], to: str, action: str, object: str) -> T:
+    """Record a decision in the audit log and send it to the workflow; returns what it answers.
 
     Exits with 1 if the workflow refuses it, and with 2 if no workflow is there to receive it, or if it is not known
     whether the workflow has received it.
     """
 
-    async def connected() -> None:
+    async def connected() -> T:
         client = await connect(settings())
         await record(settings(), action, object)
-        await asyncio.wait_for(decide(client), _LONGEST_WAIT)
+        return await asyncio.wait_for(decide(client), _LONGEST_WAIT)
 
     try:
-        asyncio.run(connected())
+        return asyncio.run(connected())
     except WorkflowUpdateFailedError as error:
         typer.echo(f"refused: {error.cause}", err=True)
         raise typer.Exit(1) from error

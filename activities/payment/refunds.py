@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.payment.amounts import check_refund
 from activities.payment.conversations import conversation
-from db.payment import attempts, provider_refunds, refunds
+from db.payment import attempts, provider_refunds, refund_requests, refunds
 from db.payment.attempts import Attempt
 from db.payment.refunds import SETTLED, Try, TryState
 from domain.payment_gateway import PaymentGateway
@@ -249,7 +249,7 @@ class RefundActivities:
                 return await self._look_up(given) or _wait(given, gateway.quiet)
             if unknown.replayed and not await self._look_up(given):
                 async with self._engine.begin() as connection:
-                    await refunds.mint_key(connection, given)
+                    await refund_requests.mint_key(connection, given)
             raise
         answer = await self._look_up(given)
         if answer is None:
@@ -259,7 +259,7 @@ class RefundActivities:
     async def _begin_asking(self, given: Try, quiet: timedelta) -> None:
         """Without idempotency keys nothing but time tells that an earlier request has ended without an effect."""
         async with self._engine.begin() as connection:
-            wait = await refunds.begin_asking(connection, given, quiet)
+            wait = await refund_requests.begin_asking(connection, given, quiet)
         if wait:
             _wait(given, wait)
 

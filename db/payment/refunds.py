@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, ScalarSelect, func, select, update
+from sqlalchemy import ColumnElement, Row, ScalarSelect, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -99,21 +99,27 @@ async def open_tries(
         refund_id: The refund whose parts are tried.
         booking_id: The booking that paid the money.
         number: The limit of tries of a part since its money was last taken back, with the new ones.
-        amount: Minor units to refund in all; used only for the first tries, as what follows.
-        lacking: Minor units of it that may be missing, because the provider has given them back without our request.
+        amount: Minor units to refund in all; used only for the first tries, as `payments`.
+        lacking: Minor units that may be missing, because the provider has given them back without our request.
         payments: From which payments of the booking: those of these exchanges, and with None its own. None as a whole:
             from all.
-        covered: Minor units of parts that have failed which need no further try, by attempt.
+        covered: Minor units of failed parts that need no further try, by attempt, as an operator says: then any amount
+            may be missing. None: what the provider has given back without our request since it took the part back.
 
     Returns:
         An empty list if the booking does not have enough money left. A part of which nothing is left is left out.
     """
     await _lock_all(connection, booking_id)
     known = await _tries(connection, refund_id)
-    if known:
-        parts = await _again(connection, known, number, covered or {})
-    else:
+    if not known:
         parts = await _first(connection, booking_id, amount, lacking, payments)
+    elif covered is None:
+        covered = await _by_provider_since(connection, booking_id, _taken_back_at(refund_id))
+        parts = await _again(connection, known, number, covered, lacking)
+    else:
+        parts = await _again(connection, known, number, covered, lacking=sys.maxsize)
+    if parts is None:
+        return []
     opened = [
         {"refund_id": refund_id, "attempt": attempt, "number": following, "booking_id": booking_id, "amount": part}
         for following, (attempt, part) in enumerate(parts.items(), start=len(known) + 1)
@@ -129,13 +135,25 @@ async def open_tries(
 
 
 async def _again(
-    connection: AsyncConnection, known: Sequence[Try], number: int, covered: Mapping[int, int]
-) -> dict[int, int]:
-    """What the parts that have failed try again, by attempt; 0 where nothing is left."""
+    connection: AsyncConnection, known: Sequence[Try], number: int, covered: Mapping[int, int], lacking: int
+) -> dict[int, int] | None:
+    """What the parts that have failed try again, by attempt; 0 where nothing is left. None: more than that is lacking.
+
+    What covers a part is counted from the try before it, so it is less of that one.
+    """
     left = await _left(connection, known[0].booking_id)
     failed = [each for each in _latest(known) if _may_follow(each, known, number)]
-    owed = {each.attempt: max(each.amount.amount - covered.get(each.attempt, 0), 0) for each in failed}
-    return {attempt: min(amount, left.get(attempt, 0)) for attempt, amount in owed.items()}
+    owed = {each.attempt: _owed(each, known, covered) for each in failed}
+    parts = {attempt: min(amount, left.get(attempt, 0)) for attempt, amount in owed.items()}
+    return None if sum(owed.values()) - sum(parts.values()) > lacking else parts
+
+
+def _owed(last: Try, known: Sequence[Try], covered: Mapping[int, int]) -> int:
+    if last.attempt not in covered:
+        return last.amount.amount
+    own = [each for each in known if each.attempt == last.attempt]
+    since = [each for each in own if each.is_earlier][-1:] or own
+    return max(since[0].amount.amount - covered[last.attempt], 0)
 
 
 def _latest(tries: Sequence[Try]) -> list[Try]:
@@ -158,15 +176,18 @@ async def _first(
     amount: int,
     lacking: int,
     payments: Collection[UUID | None] | None,
-) -> dict[int, int]:
-    """The share of each of the booking's intents, by the attempt's number; the oldest is used up first."""
+) -> dict[int, int] | None:
+    """The share of each of the booking's intents, by the attempt's number; the oldest is used up first.
+
+    None: it has too little.
+    """
     parts = {}
     for attempt, left in (await _left(connection, booking_id, payments)).items():
         part = min(amount, left)
         if part > 0:
             parts[attempt] = part
             amount -= part
-    return {} if amount > lacking else parts
+    return None if amount > lacking else parts
 
 
 async def _left(
@@ -239,7 +260,9 @@ async def note_by_hand(
         Minor units of all the refund's tries together.
     """
     await _lock_all(connection, booking_id)
-    covered = await _by_provider_since(connection, refund_id, booking_id, accepted_at)
+    first_try = select(func.min(RefundRow.opened_at)).where(RefundRow.refund_id == refund_id).scalar_subquery()
+    since = func.coalesce(_taken_back_at(refund_id), first_try, accepted_at)
+    covered = await _by_provider_since(connection, booking_id, since)
     first = amount - sum(covered[each] for each in covered.keys() & await _left(connection, booking_id, payments))
     tries = await open_tries(connection, refund_id, booking_id, sys.maxsize, first, lacking, payments, covered)
     for given in tries:
@@ -261,10 +284,9 @@ async def owe_no_more(connection: AsyncConnection, refund_id: UUID, tries: Seque
 
 
 async def _by_provider_since(
-    connection: AsyncConnection, refund_id: UUID, booking_id: UUID, accepted_at: datetime | None
+    connection: AsyncConnection, booking_id: UUID, since: ColumnElement[datetime]
 ) -> dict[int, int]:
-    first_try = select(func.min(RefundRow.opened_at)).where(RefundRow.refund_id == refund_id)
-    since = func.coalesce(_taken_back_at(refund_id), first_try.scalar_subquery(), accepted_at)
+    """Minor units by attempt; nothing where `since` is null."""
     rows = await connection.execute(
         select(RefundRow.attempt, func.sum(RefundRow.amount).label("amount"))
         .where(RefundRow.booking_id == booking_id, RefundRow.code == BY_PROVIDER)
@@ -314,39 +336,6 @@ async def take_back(connection: AsyncConnection, given: Try, code: str | None) -
             .values(state=AttemptState.CAPTURED, closed_at=None)
         )
         await append(connection, given.booking_id, PaymentRefundFailed(**_facts(given)))
-
-
-async def begin_asking(connection: AsyncConnection, given: Try, quiet: timedelta) -> timedelta:
-    """Note that the provider is about to be asked, unless an earlier request may still run; the database's clock.
-
-    Args:
-        connection: In a transaction of the payment service's database.
-        given: Whose money to ask for.
-        quiet: How long a request may run.
-
-    Returns:
-        Zero if the provider may be asked, else how long to wait.
-    """
-    same = (RefundRow.refund_id == given.refund_id, RefundRow.number == given.number)
-    asked = select(RefundRow.asked_at, func.clock_timestamp().label("now")).where(*same).with_for_update()
-    row = (await connection.execute(asked)).one()
-    # A worker of an earlier version may have asked, which leaves no time: then now counts as that time.
-    since: datetime = row.asked_at or row.now
-    never = given.is_new and row.asked_at is None
-    wait = timedelta() if never else max(since + quiet - row.now, timedelta())
-    if row.asked_at is None or not wait:
-        await connection.execute(update(RefundRow).where(*same).values(asked_at=func.clock_timestamp()))
-    return wait
-
-
-async def mint_key(connection: AsyncConnection, given: Try) -> None:
-    """Let the next call use a new key, because the provider's saved answer to this one is a failure."""
-    await connection.execute(
-        update(RefundRow)
-        .where(RefundRow.refund_id == given.refund_id, RefundRow.number == given.number)
-        .where(RefundRow.keys_minted == given.keys_minted)
-        .values(keys_minted=given.keys_minted + 1)
-    )
 
 
 async def note(connection: AsyncConnection, given: Try, state: TryState, code: str | None = None) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.payment import refunds
+from db.payment import refund_requests
 from db.payment.refunds import Try
 from tests.db.test_ledger import AUTHORIZED, CAPTURED, moved
 from tests.db.test_provider_refunds import payment, tries
@@ -29,7 +29,7 @@ async def given(payment: AsyncEngine) -> Try:
 
 async def begin(engine: AsyncEngine, given: Try) -> timedelta:
     async with engine.begin() as connection:
-        return await refunds.begin_asking(connection, given, QUIET)
+        return await refund_requests.begin_asking(connection, given, QUIET)
 
 
 async def passes(engine: AsyncEngine, given: Try, time: timedelta) -> None:

@@ -189,6 +189,31 @@ async def test_after_a_take_back_only_what_the_dashboard_gives_from_then_on_coun
         assert await by_hand(payment, attempt, refund_id, 2000) == 1300
 
 
+async def test_what_the_dashboard_gives_after_a_take_back_is_not_given_again(payment: AsyncEngine) -> None:
+    attempt, refund_id = await moved(payment, AUTHORIZED, CAPTURED), uuid4()
+    [first] = await tries(payment, attempt, refund_id, 2000)
+    await note(payment, first, TryState.SUCCEEDED)
+    await learn(payment, attempt, 2500)  # a gift of 500
+    async with payment.begin() as connection:
+        await refunds.take_back(connection, first, "lost_or_stolen_card")
+    await learn(payment, attempt, 2000)  # 1500 in the dashboard
+    for number in (1, 2):
+        [again] = await tries(payment, attempt, refund_id, 2000, number, lacking=2000)
+        assert again.amount.amount == 500
+        await note(payment, again, TryState.FAILED)
+    await learn(payment, attempt, 2500)
+    assert await tries(payment, attempt, refund_id, 2000, 3, lacking=2500) == []
+
+
+async def test_a_part_whose_money_another_refund_took_is_not_made_smaller_in_silence(payment: AsyncEngine) -> None:
+    attempt, refund_id = await moved(payment, AUTHORIZED, CAPTURED), uuid4()
+    [first] = await tries(payment, attempt, refund_id, 2000)
+    await note(payment, first, TryState.FAILED)
+    await tries(payment, attempt, uuid4(), PRICE - 1500)
+    assert await tries(payment, attempt, refund_id, 2000, 2) == []
+    assert await by_hand(payment, attempt, refund_id, 2000) == 1500
+
+
 @pytest.mark.parametrize("posted", [0, 400])
 async def test_what_the_dashboard_gave_of_a_part_that_failed_is_owed_no_more(payment: AsyncEngine, posted: int) -> None:
     own, refund_id = await moved(payment, AUTHORIZED, CAPTURED), uuid4()

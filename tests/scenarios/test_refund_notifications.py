@@ -10,11 +10,13 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from adapters.payment.payu.signatures import HEADER
+from cli.operate import refund_app
 from config.settings import Settings
 from domain.identity import Role
 from sandbox.iyzico.signatures import sign_notification
 from sandbox.payu.messages import signature as payu_signature
 from tests.buyer import Buyer
+from tests.command_line import seatwright
 from tests.faults.scenarios import hold
 from tests.platform_client import PlatformClient
 from tests.provider_settings import iyzico_settings, payu_settings, webhook_secret
@@ -266,6 +268,34 @@ async def test_a_part_that_the_dashboard_gave_is_not_owed_again_by_late_news(
     events = "SELECT count(*)::int FROM domain_events WHERE aggregate_id = %s AND type = 'booking.refund_taken_back'"
     assert rows(platform.settings, events, id, of="reservation") == [(1,)]
     assert await buyer.status(id) == "refunded"
+
+
+async def test_what_the_dashboard_gave_for_a_refund_that_failed_is_not_given_twice(
+    platform: PlatformClient, stack_env: dict[str, str]
+) -> None:
+    buyer = platform.new_buyer()
+    bought = await buyer.bought(await platform.event(), "B-1-1", "B-1-2")
+    id, kept_ticket = bought["id"], bought["tickets"][1]
+    refund = (await buyer.refund(id, bought["tickets"][0]["id"])).json()["id"]
+    await buyer.ends_as(id, "partially_refunded", within=60)
+    await platform.provider.send(id, drop=1)
+    [given] = await platform.provider.refunds(id)
+    await platform.provider.decide(given["id"], "failed")
+    assert await platform.provider.kept(id) == 8000
+    await platform.refund_by_hand(id, amount=4000)
+
+    printed = await seatwright(refund_app, stack_env, "check", refund)
+
+    assert printed == f"checked: refund {refund}: it had failed, and is made again\n"
+    await eventually(lambda: rows(platform.settings, _BY_PROVIDER, id) == [(4000,)], within=60)
+    await buyer.ends_as(id, "partially_refunded", within=60)
+    now = await buyer.booking(id)
+    assert (now["refunded"], now["tickets"]) == (4000, [kept_ticket])
+    assert await platform.provider.kept(id) == 4000
+    shown = [(each["cause"], each["amount"], each["state"]) for each in await buyer.refunds(id)]
+    assert sorted(shown) == [("buyer", 0, "succeeded"), ("provider", 4000, "succeeded")]
+    printed = await seatwright(refund_app, stack_env, "check", refund)
+    assert printed == f"checked: refund {refund}: nothing of it has failed\n"
 
 
 async def has_ended(workflow: WorkflowHandle[Any, Any]) -> bool:
