@@ -23,6 +23,9 @@ class MovementKind(StrEnum):
     CAPTURED = "captured"
     REFUNDED = "refunded"
     REFUND_FAILED = "refund_failed"  # the refunded money came back to the seller
+    DISPUTED = "disputed"  # the buyer's bank took the money back
+    DISPUTE_REVERSED = "dispute_reversed"  # it came back to the seller
+    OTHER = "other"  # a movement that the platform has no word for
 
 
 class Movement(_Frozen):
@@ -57,6 +60,7 @@ class LedgerAmounts(_Frozen):
     Attributes:
         is_known: Whether the ledger has any transaction of it, voided ones included.
         pending: Refunds that were requested and may or may not be paid yet.
+        disputed: What the buyer's bank has taken back, according to the provider's reports.
     """
 
     currency: str
@@ -65,6 +69,7 @@ class LedgerAmounts(_Frozen):
     captured: int = 0
     refunded: int = 0
     pending: int = 0
+    disputed: int = 0
 
 
 class DifferenceKind(StrEnum):
@@ -75,6 +80,7 @@ class DifferenceKind(StrEnum):
     AMOUNT = "amount"
     CURRENCY = "currency"
     STATE = "state"  # for example authorized here and captured there
+    DISPUTE = "dispute"  # the buyer's bank has taken the money back, and the ledger still has it
 
 
 class Difference(_Frozen):
@@ -135,8 +141,17 @@ SHOWN = 200
 def compare(ours: LedgerAmounts, theirs: Intent | None) -> DifferenceKind | None:
     """How both sides differ about one payment now; None if they agree.
 
-    A refund that is requested and perhaps not paid yet is no difference.
+    A refund that is requested and perhaps not paid yet is no difference. Nor is a disputed payment whose money the
+    ledger has posted as given back, by an operator's hand: the provider never counts it as refunded.
     """
+    kind = _compare(ours, theirs)
+    if not (ours.disputed and theirs):
+        return kind
+    gone = theirs.model_copy(update={"refunded": theirs.refunded + ours.disputed})
+    return (kind or DifferenceKind.DISPUTE) if _compare(ours, gone) else None
+
+
+def _compare(ours: LedgerAmounts, theirs: Intent | None) -> DifferenceKind | None:
     here, there = _where(ours.held, ours.captured), _at_provider(theirs)
     if there is None:
         return DifferenceKind.MISSING_THERE if here else None

@@ -12,6 +12,7 @@ from aiohttp import web
 from sandbox.alterations import Alterations
 from sandbox.bulk import bring_in
 from sandbox.calls import CallLog
+from sandbox.disputes import Disputes
 from sandbox.faults import Faults, read_fault
 from sandbox.intents import Intent, Intents, WrongState, read_intent
 from sandbox.ledger import Ledger
@@ -39,6 +40,7 @@ class Control:
         self._store = store
         self._ledger = ledger
         self._alterations = Alterations(store, ledger)
+        self._disputes = Disputes(store, ledger)
         self._faults = faults
         self._log = log
         self._intents = intents
@@ -62,6 +64,7 @@ class Control:
             web.post("/_sandbox/intents/{id}/expire", self.expire),
             web.post("/_sandbox/intents/{id}/settle", self.settle),
             web.post("/_sandbox/intents/{id}/alter", self.alter),
+            web.post("/_sandbox/intents/{id}/dispute", self.dispute),
             web.get("/_sandbox/intents/{id}/refunds", self.refunds),
             web.post("/_sandbox/refunds/{id}/alter", self.alter_refund),
             web.post("/_sandbox/refunds/{id}/settle", self.settle_refund),
@@ -162,6 +165,16 @@ class Control:
         with self._store.transaction():
             intents, intent = self._find(request)
             intents.settle(intent, None if outcome == "approved" else intents.refusal)
+        return answer(self._summary(intent))
+
+    async def dispute(self, request: web.Request) -> web.StreamResponse:
+        """Let the buyer dispute a payment, or the merchant win the dispute."""
+        outcome = (await body_of(request)).get("outcome")
+        if outcome not in ("opened", "won"):
+            raise ValueError("outcome: one of opened, won")
+        with self._store.transaction():
+            _, intent = self._find(request)
+            (self._disputes.open if outcome == "opened" else self._disputes.win)(intent)
         return answer(self._summary(intent))
 
     async def alter(self, request: web.Request) -> web.StreamResponse:

@@ -22,6 +22,8 @@ class Movement(StrEnum):
     EXPIRE = "expire"
     REFUND = "refund"
     REFUND_FAILURE = "refund_failure"  # the refund did not arrive; the money returns to the merchant
+    DISPUTE = "dispute"  # the cardholder's bank has taken the money back
+    DISPUTE_REVERSAL = "dispute_reversal"  # the merchant has won the dispute
 
 
 # Money moves from the credited account to the debited one.
@@ -33,6 +35,8 @@ ROUTES = {
     Movement.EXPIRE: (CARDHOLDER, HELD),
     Movement.REFUND: (CARDHOLDER, MERCHANT),
     Movement.REFUND_FAILURE: (MERCHANT, CARDHOLDER),
+    Movement.DISPUTE: (CARDHOLDER, MERCHANT),
+    Movement.DISPUTE_REVERSAL: (MERCHANT, CARDHOLDER),
 }
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from activities.heartbeats import heartbeating
-from db.payment import reconciliation
+from db.payment import reconciliation, report_lines
 from db.payment.attempts import CLOSED
 from db.payment.reconciliation import Listed, Payment
 from domain.payment_gateway import PaymentGateway
@@ -79,17 +79,17 @@ class ReconciliationActivities:
             while True:
                 found = await self._gateways[order.provider].movements(order.day, page or None)
                 async with self._engine.begin() as connection:
-                    await reconciliation.keep(connection, order.provider, order.day, found.movements)
+                    await report_lines.keep(connection, order.provider, order.day, found.movements)
                     if found.next_page is None:
                         for since in began:
-                            await reconciliation.drop_older(connection, order.provider, order.day, since)
+                            await report_lines.drop_older(connection, order.provider, order.day, since)
                         return
                 progress[0] = page = found.next_page
 
     async def _now(self) -> str:
         """The database's time, by which it also says when a line was kept."""
         async with self._engine.connect() as connection:
-            return await reconciliation.now(connection)
+            return await report_lines.now(connection)
 
     @activity.defn(name="compare_books")  # by which workflows that are running know it
     async def find_differences(self, order: ReconcileDay) -> Reconciliation:
@@ -111,7 +111,7 @@ class ReconciliationActivities:
         try:
             while pruned == _PRUNED_AT_ONCE and monotonic() < until:
                 async with self._engine.begin() as connection:
-                    pruned = await reconciliation.prune(connection, provider, _KEPT, _PRUNED_AT_ONCE)
+                    pruned = await report_lines.prune(connection, provider, _KEPT, _PRUNED_AT_ONCE)
         except (SQLAlchemyError, OSError) as error:
             log.warning("movements_not_pruned", provider=provider, error=type(error).__name__)
 
@@ -144,7 +144,7 @@ class ReconciliationActivities:
             kind = compare(payment.amounts, theirs)
             if kind and not await self._is_being_undone(order.provider, payment, theirs):
                 ours = _in_words(payment.amounts)
-                found.append(_difference(order, str(booking), kind, ours, _told(theirs, intent_id)))
+                found.append(_difference(order, str(booking), kind, ours, _told(theirs, intent_id, payment.amounts)))
             if not payment.is_listed:
                 unlisted.append(_of_life(theirs, payment.amounts))
         strange = [intent for intent in listed.strange_intents if await self._keeps_money(order.provider, intent)]
@@ -178,7 +178,7 @@ class ReconciliationActivities:
         async with self._engine.begin() as connection:
             await reconciliation.note(connection, found)
             await reconciliation.finish(connection, order.provider, order.day, found)
-            lines = await reconciliation.count(connection, order.provider, order.day)
+            lines = await report_lines.count(connection, order.provider, order.day)
         for difference in found[:SHOWN]:
             log.error("reconciliation_difference", **difference.model_dump(mode="json"))
         log.info("reconciled", provider=order.provider, day=str(order.day), lines=lines, differences=len(found))
@@ -245,8 +245,9 @@ def _in_words(amounts: LedgerAmounts) -> str:
     return ", ".join(parts) or ("let go" if amounts.is_known else "nothing")
 
 
-def _told(intent: Intent | None, intent_id: str) -> str:
+def _told(intent: Intent | None, intent_id: str, ours: LedgerAmounts) -> str:
     if intent is None:
         return f"{intent_id} is not known"
     currency = f" {intent.amount.currency}" if intent.amount else ""
-    return f"{intent.id}: {intent.state}, captured {intent.captured}, refunded {intent.refunded}{currency}"
+    disputed = f", disputed {ours.disputed}" if ours.disputed else ""
+    return f"{intent.id}: {intent.state}, captured {intent.captured}, refunded {intent.refunded}{disputed}{currency}"

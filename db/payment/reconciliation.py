@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.payment.attempts import COLUMNS, Attempt, read_attempt
-from domain.reconciliation import Difference, LedgerAmounts, Movement
+from domain.reconciliation import Difference, LedgerAmounts
 
 
 class Payment(NamedTuple):
@@ -44,75 +44,6 @@ class Listed(NamedTuple):
     held: int
     strange_intents: tuple[str, ...]
     words: str
-
-
-_KEEP = text(
-    """
-    INSERT INTO provider_movements
-        (provider, reference, kind, day, booking_id, intent_id, amount, currency, happened_at)
-    VALUES (:provider, :reference, :kind, :day,
-            coalesce(CAST(:booking_id AS uuid),
-                     (SELECT a.booking_id FROM attempts a WHERE a.provider = :provider AND a.intent_id = :intent_id)),
-            :intent_id, :amount, :currency, :happened_at)
-    ON CONFLICT (provider, reference, kind)
-    DO UPDATE SET day = excluded.day, booking_id = excluded.booking_id, intent_id = excluded.intent_id,
-                  amount = excluded.amount, currency = excluded.currency, kept_at = now()
-    """
-)
-# A fee belongs to the attempt that captured the money, if there is one.
-_BOOK_FEE = text(
-    """
-    SELECT book_fee(:provider, :reference, booking_id, number, :fee_currency, :fee) FROM attempts
-    WHERE booking_id = :booking_id AND provider = :provider
-    ORDER BY intent_id IS NOT DISTINCT FROM CAST(:intent_id AS text) DESC,
-             state IN ('captured', 'refunded') DESC, number DESC LIMIT 1
-    """
-)
-
-
-async def keep(connection: AsyncConnection, provider: str, day: date, movements: Sequence[Movement]) -> None:
-    """Store lines of a report, and post their fees; repeated, no change."""
-    for movement in movements:
-        values = {
-            "provider": provider,
-            "reference": movement.reference,
-            "kind": movement.kind,
-            "day": day,
-            "booking_id": movement.booking_id,
-            "intent_id": movement.intent_id,
-            "amount": movement.amount.amount,
-            "currency": movement.amount.currency,
-            "happened_at": movement.happened_at,
-        }
-        await connection.execute(_KEEP, values)
-        if movement.fee and movement.fee.amount and movement.booking_id:
-            fee = {"fee": movement.fee.amount, "fee_currency": movement.fee.currency}
-            names = ("provider", "reference", "booking_id", "intent_id")
-            await connection.execute(_BOOK_FEE, fee | {name: values[name] for name in names})
-
-
-async def now(connection: AsyncConnection) -> str:
-    """The database's time as text; what is kept afterwards is not older."""
-    return str((await connection.execute(text("SELECT now()"))).scalar_one())
-
-
-async def drop_older(connection: AsyncConnection, provider: str, day: date, since: str) -> None:
-    """Delete the day's lines that were last listed before `since`: a fetch that began then has not found them."""
-    await connection.execute(
-        text(
-            """
-            DELETE FROM provider_movements
-            WHERE provider = :provider AND day = :day AND kept_at < CAST(CAST(:since AS text) AS timestamptz)
-            """
-        ),
-        {"provider": provider, "day": day, "since": since},
-    )
-
-
-async def count(connection: AsyncConnection, provider: str, day: date) -> int:
-    """How many lines the report of that day had."""
-    found = text("SELECT count(*) FROM provider_movements WHERE provider = :provider AND day = :day")
-    return int((await connection.execute(found, {"provider": provider, "day": day})).scalar_one())
 
 
 async def strangers(connection: AsyncConnection, provider: str, day: date) -> list[tuple[str, str]]:
@@ -156,7 +87,7 @@ _SUSPECTS = text(
                  - coalesce(sum(amount) FILTER (WHERE kind = 'refund_failed'), 0) AS refunded,
                coalesce(sum(amount) FILTER (WHERE kind = 'held' AND intent_id IS NULL), 0) AS held,
                coalesce(sum(amount) FILTER (WHERE kind = 'held' AND intent_id IS NOT NULL), 0) AS held_now,
-               bool_or({_IS_STRANGE}) AS is_strange
+               bool_or({_IS_STRANGE} OR kind IN ('disputed', 'dispute_reversed')) AS is_doubtful
         FROM provider_movements line
         WHERE provider = :provider AND day = :day AND booking_id > :after GROUP BY booking_id, currency
     ), kept AS (
@@ -174,7 +105,7 @@ _SUSPECTS = text(
           AND t.booked_at < (CAST(:day AS date) + 1)::timestamp AT TIME ZONE 'UTC'
         GROUP BY t.booking_id, e.currency
     ), that_day AS (
-        SELECT booking_id, currency, captured, refunded, held, held_now, is_strange,
+        SELECT booking_id, currency, captured, refunded, held, held_now, is_doubtful,
                authorized, taken, given, is_released
         FROM theirs FULL JOIN ours USING (booking_id, currency)
     )
@@ -187,7 +118,7 @@ _SUSPECTS = text(
     WHERE NOT :has_list
        OR coalesce(captured, 0) <> coalesce(that_day.taken, 0)
        OR coalesce(refunded, 0) <> coalesce(that_day.given, 0)
-       OR is_strange
+       OR is_doubtful
        OR is_released
        OR that_day.authorized > 0 AND ever.reserved <> 0
        OR held_now > ever.reserved
@@ -219,7 +150,8 @@ _PAYMENTS = text(
     f"""
     SELECT {_OF_ATTEMPT}, booked.id IS NOT NULL AS is_known, {_HAS_LINE} AS is_listed,
            coalesce(booked.held, 0) AS held, coalesce(booked.captured, 0) AS captured,
-           coalesce(booked.refunded, 0) AS refunded, coalesce(pending.amount, 0) AS pending
+           coalesce(booked.refunded, 0) AS refunded, coalesce(pending.amount, 0) AS pending,
+           greatest(disputed.amount, 0)::bigint AS disputed
     FROM attempts a
     LEFT JOIN LATERAL (
         SELECT max(t.id) AS id, sum(e.amount) FILTER (WHERE account = 'provider_holds') AS held,
@@ -232,6 +164,11 @@ _PAYMENTS = text(
         SELECT sum(r.amount) AS amount FROM refunds r
         WHERE r.booking_id = a.booking_id AND r.attempt = a.number AND r.state IN ('open', 'pending')
     ) pending ON true
+    LEFT JOIN LATERAL (
+        SELECT sum(CASE WHEN line.kind = 'disputed' THEN line.amount ELSE -line.amount END) AS amount
+        FROM provider_movements line WHERE line.provider = a.provider AND line.booking_id = a.booking_id
+          AND line.intent_id = a.intent_id AND line.kind IN ('disputed', 'dispute_reversed')
+    ) disputed ON true
     WHERE a.booking_id = :booking_id AND a.provider = :provider ORDER BY a.number
     """
 )
@@ -250,6 +187,7 @@ async def payments(connection: AsyncConnection, provider: str, booking_id: UUID)
                 captured=row.captured,
                 refunded=row.refunded,
                 pending=row.pending,
+                disputed=row.disputed,
             ),
             row.is_listed,
         )
@@ -347,33 +285,6 @@ async def last_days(connection: AsyncConnection) -> dict[str, date]:
     """The latest day of each provider that was reconciled after its end."""
     last = f"SELECT provider, max(day) AS day FROM reconciled_days WHERE {_HAD_ENDED} GROUP BY provider"
     return {row.provider: row.day for row in await connection.execute(text(last))}
-
-
-# A day that is fetched once more, as for an operator, keeps its lines until it is compared once more.
-_PRUNE = text(
-    """
-    WITH old AS MATERIALIZED (
-        SELECT line.provider, line.reference, line.kind
-        FROM provider_movements line JOIN reconciled_days compared USING (provider, day)
-        WHERE line.provider = :provider AND line.kept_at < now() - CAST(:age AS interval)
-          AND compared.finished_at >= line.kept_at
-          AND NOT EXISTS (SELECT FROM reconciliation_differences found
-                          WHERE found.provider = line.provider AND found.day = line.day AND found.resolved_at IS NULL)
-        LIMIT :limit FOR UPDATE OF line SKIP LOCKED
-    )
-    DELETE FROM provider_movements line USING old
-    WHERE (line.provider, line.reference, line.kind) = (old.provider, old.reference, old.kind)
-    """
-)
-
-
-async def prune(connection: AsyncConnection, provider: str, age: timedelta, limit: int) -> int:
-    """Delete some lines that are older than `age`, of days that have been compared and have no open difference.
-
-    Returns:
-        How many; fewer than `limit` if no others are left. Their day can be fetched again.
-    """
-    return (await connection.execute(_PRUNE, {"provider": provider, "age": age, "limit": limit})).rowcount
 
 
 async def days_due(connection: AsyncConnection, provider: str, until: date, at_most: int) -> list[date]:

@@ -10,10 +10,19 @@ from sandbox.ledger import Ledger, Movement
 from sandbox.stripe.objects import Json, Renderer, page, strip_prefix
 from sandbox.stripe.params import limit_of
 
-TYPES = {Movement.CAPTURE: "charge", Movement.REFUND: "refund", Movement.REFUND_FAILURE: "refund_failure"}
+TYPES = {
+    Movement.CAPTURE: "charge",
+    Movement.REFUND: "refund",
+    Movement.REFUND_FAILURE: "refund_failure",
+    Movement.DISPUTE: "adjustment",
+    Movement.DISPUTE_REVERSAL: "adjustment",
+}
+CATEGORIES = TYPES | {Movement.DISPUTE: "dispute", Movement.DISPUTE_REVERSAL: "dispute_reversal"}
+"""docs.stripe.com/reports/reporting-categories"""
 FEE_THOUSANDTHS, FEE_FIXED = 15, 25
 """1.5% and 25 minor units of a charge (stripe.com/pricing, standard EEA cards); a refund costs nothing and
 does not return the fee."""
+DISPUTE_FEE = 2000
 
 
 class Balance:
@@ -38,8 +47,8 @@ class Balance:
 
     def _transaction(self, entry: dict[str, Any], expand: list[str]) -> Json:
         movement = Movement(entry["kind"])
-        amount = -entry["amount"] if movement is Movement.REFUND else entry["amount"]
-        fee = amount * FEE_THOUSANDTHS // 1000 + FEE_FIXED if movement is Movement.CAPTURE else 0
+        amount = -entry["amount"] if movement in (Movement.REFUND, Movement.DISPUTE) else entry["amount"]
+        fee = _fee(movement, amount)
         details = {"amount": fee, "application": None, "currency": entry["currency"], "type": "stripe_fee"}
         return {
             "id": _id(entry),
@@ -54,7 +63,7 @@ class Balance:
             "fee": fee,
             "fee_details": [details | {"description": "Stripe processing fees"}] if fee else [],
             "net": amount - fee,
-            "reporting_category": TYPES[movement],
+            "reporting_category": CATEGORIES[movement],
             "source": self._source(entry) if "source" in expand else entry["object_id"],
             "status": "available",
             "type": TYPES[movement],
@@ -66,8 +75,16 @@ class Balance:
         if entry["kind"] == Movement.CAPTURE:
             attempt = self._intents.attempt(entry["object_id"])
             return self._render.charge(intent, attempt) if attempt else None
+        if entry["kind"] in (Movement.DISPUTE, Movement.DISPUTE_REVERSAL):
+            return self._render.dispute(intent)
         refund = self._intents.find_refund(entry["object_id"])
         return self._render.refund(intent, refund) if refund else None
+
+
+def _fee(movement: Movement, amount: int) -> int:
+    if movement is Movement.DISPUTE:
+        return DISPUTE_FEE
+    return amount * FEE_THOUSANDTHS // 1000 + FEE_FIXED if movement is Movement.CAPTURE else 0
 
 
 def _id(entry: dict[str, Any]) -> str:

@@ -101,7 +101,7 @@ class Renderer:
             "currency": intent.currency,
             "customer": None,
             "description": intent.details.get("description"),
-            "disputed": False,
+            "disputed": "dispute" in intent.details,
             "failure_code": failure.get("code"),
             "failure_message": failure.get("message"),
             "livemode": False,
@@ -138,6 +138,23 @@ class Renderer:
             "source_transfer_reversal": None,
             "status": refund.status,
             "transfer_reversal": None,
+        }
+
+    def dispute(self, intent: Intent) -> Json:
+        """The Dispute of an intent that has one; it has no metadata of the payment."""
+        dispute = intent.details["dispute"]
+        return {
+            "id": dispute["id"],
+            "object": "dispute",
+            "amount": dispute["amount"],
+            "charge": intent.attempt_id,
+            "currency": intent.currency,
+            "is_charge_refundable": False,
+            "livemode": False,
+            "metadata": {},
+            "payment_intent": intent.id,
+            "reason": "fraudulent",
+            "status": dispute["status"],
         }
 
     def _latest_charge(self, intent: Intent, attempt: Attempt | None, expand: Collection[str]) -> Json | str | None:

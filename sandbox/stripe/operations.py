@@ -11,7 +11,7 @@ from sandbox.faults import Fault
 from sandbox.intents import AmountExceeded, Intent, Intents, State, WrongState, read_intent
 from sandbox.ledger import Ledger
 from sandbox.store import Store
-from sandbox.stripe import errors
+from sandbox.stripe import errors, rules
 from sandbox.stripe.amounts import check_amount
 from sandbox.stripe.balance import TYPES, Balance
 from sandbox.stripe.cards import AUTHENTICATION_FAILURE, CARDS, Card, failure
@@ -117,7 +117,7 @@ OF_INTENT_PARAMS: dict[str, Reader] = PAGE_PARAMS | {"payment_intent": string}
 LIST_PARAMS: dict[str, Reader] = PAGE_PARAMS | {
     "created": fields(gt=integer, gte=integer, lt=integer, lte=integer),
 }
-BALANCE_PARAMS: dict[str, Reader] = LIST_PARAMS | {"type": one_of(*TYPES.values())}
+BALANCE_PARAMS: dict[str, Reader] = LIST_PARAMS | {"type": one_of(*sorted({*TYPES.values()}))}
 
 # Word for word what the real API says, since people search for these sentences.
 REFUSALS = {
@@ -215,6 +215,7 @@ class Operations:
         """Refund what was captured, or a part of it."""
         intent = self._intent(values["payment_intent"], "payment_intent")
         context.intent_id = intent.id
+        rules.check_not_disputed(intent)
         reason, metadata = values.get("reason"), values.get("metadata", {})
         try:
             refund = self._intents.refund(intent, values.get("amount"), reason, metadata, refund_status(context.fault))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.disputes import is_disputed
 from sandbox.faults import Fault
 from sandbox.intents import AmountExceeded, Intent
 from sandbox.stripe.amounts import written
@@ -38,6 +39,13 @@ def may_redirect(intent: Intent) -> bool:
     """Whether the intent allows payment methods that redirect the buyer."""
     automatic = intent.details.get("automatic_payment_methods")
     return bool(automatic and automatic["enabled"] and automatic["allow_redirects"] == "always")
+
+
+def check_not_disputed(intent: Intent) -> None:
+    """Raise Stripe's error for a refund of a payment that the buyer's bank has taken back."""
+    if is_disputed(intent):
+        message = f"Charge {intent.attempt_id} has been charged back; cannot issue a refund."
+        raise ApiError(message, code="charge_disputed")
 
 
 def not_refundable(refused: AmountExceeded) -> ApiError:

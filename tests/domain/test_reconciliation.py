@@ -16,6 +16,8 @@ PARTLY_BACK = TAKEN.model_copy(update={"refunded": 2000})
 ON_ITS_WAY = TAKEN.model_copy(update={"pending": 2000})
 
 MISSING_HERE, MISSING_THERE = DifferenceKind.MISSING_HERE, DifferenceKind.MISSING_THERE
+DISPUTED = TAKEN.model_copy(update={"disputed": 5000})
+LOST = DISPUTED.model_copy(update={"refunded": 5000})
 AMOUNT, CURRENCY, STATE = DifferenceKind.AMOUNT, DifferenceKind.CURRENCY, DifferenceKind.STATE
 
 
@@ -43,6 +45,10 @@ CASES: dict[str, tuple[LedgerAmounts, Intent | None, DifferenceKind | None]] = {
     "less taken": (TAKEN, intent(S.CAPTURED, 4000), AMOUNT),
     "less reserved": (RESERVED, intent(S.AUTHORIZED, price=4000), AMOUNT),
     "reserved in another currency": (RESERVED, intent(S.AUTHORIZED, currency="USD"), CURRENCY),
+    "disputed": (DISPUTED, intent(S.CAPTURED, 5000), DifferenceKind.DISPUTE),
+    "disputed, and posted as given back": (LOST, intent(S.CAPTURED, 5000), None),
+    "disputed, and given back there as well": (DISPUTED, intent(S.CAPTURED, 5000, 1000), AMOUNT),
+    "disputed, and unknown there": (DISPUTED, None, MISSING_THERE),
     "taken in another currency": (TAKEN, intent(S.CAPTURED, 5000, currency="USD"), CURRENCY),
     "taken, and we know nothing": (NOTHING, intent(S.CAPTURED, 5000), MISSING_HERE),
     "reserved, and we know nothing": (NOTHING, intent(S.AUTHORIZED), MISSING_HERE),

@@ -22,8 +22,8 @@ def balance_of(shop: Shop, *intents: str) -> list[stripe.BalanceTransaction]:
     return [each for each in listed.auto_paging_iter() if source_of(each).payment_intent in intents]
 
 
-def source_of(transaction: stripe.BalanceTransaction) -> stripe.Charge | stripe.Refund:
-    assert isinstance(transaction.source, stripe.Charge | stripe.Refund)
+def source_of(transaction: stripe.BalanceTransaction) -> stripe.Charge | stripe.Refund | stripe.Dispute:
+    assert isinstance(transaction.source, stripe.Charge | stripe.Refund | stripe.Dispute)
     return transaction.source
 
 
@@ -46,6 +46,20 @@ def test_a_failed_refund_returns_to_stripes_balance(shop: Shop) -> None:
     shop.sandbox.call("POST", f"/_sandbox/refunds/{refund.id}/settle", {"outcome": "failed"})
     assert [(each.type, each.amount) for each in balance_of(shop, taken.id)] == [
         ("refund_failure", 5000), ("refund", -5000), ("charge", 5000),
+    ]  # fmt: skip
+
+
+def test_a_dispute_is_an_adjustment_of_stripes_balance_with_a_fee_until_it_is_won(shop: Shop) -> None:
+    taken = shop.taken()
+    for outcome in ("opened", "won"):
+        shop.sandbox.call("POST", f"/_sandbox/intents/{taken.id}/dispute", {"outcome": outcome})
+        if outcome == "opened":
+            with pytest.raises(stripe.InvalidRequestError, match="charged back"):
+                shop.refund(taken.id)
+    listed = shop.api.balance_transactions.list({"type": "adjustment", "expand": ["data.source"]}).auto_paging_iter()
+    ours = [each for each in listed if getattr(each.source, "payment_intent", None) == taken.id]
+    assert [(each.reporting_category, each.amount, each.fee, each.net) for each in ours] == [
+        ("dispute_reversal", 5000, 0, 5000), ("dispute", -5000, 2000, -7000),
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from temporalio.testing import ActivityEnvironment
 
-from db.payment import reconciliation
+from db.payment import report_lines
 from domain.reconciliation import ReconcileDay
 from tests.scale import sample
 from tests.scenarios.reconciliation_harness import ReconciliationHarness, step, today
@@ -130,7 +130,7 @@ async def test_a_failed_deletion_of_old_lines_leaves_the_result_of_the_compariso
     async def fail(*_: object) -> int:
         raise error
 
-    monkeypatch.setattr("db.payment.reconciliation.prune", fail)
+    monkeypatch.setattr("db.payment.report_lines.prune", fail)
     booking = uuid4()
     await harness.taken_there(booking)
     assert await harness.differ(booking) == [MISSING_HERE]
@@ -146,7 +146,7 @@ async def test_lines_that_a_run_left_when_its_worker_died_go_with_the_next_run(
     harness: ReconciliationHarness, done: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("activities.payment.reconciliation._PRUNED_AT_ONCE", 1)
-    bookings, batches, prune = (uuid4(), uuid4()), list[int](), reconciliation.prune
+    bookings, batches, prune = (uuid4(), uuid4()), list[int](), report_lines.prune
     for booking in bookings:
         await harness.taken_there(booking)
     await harness.differ(*bookings)
@@ -161,7 +161,7 @@ async def test_lines_that_a_run_left_when_its_worker_died_go_with_the_next_run(
         return batches[-1]
 
     with monkeypatch.context() as dying:
-        dying.setattr(reconciliation, "prune", die)
+        dying.setattr(report_lines, "prune", die)
         with pytest.raises(_Death):
             await _compare_another_day(harness)
     assert (await _lines(harness), batches) == (before - done, [1] * (done + 1))
@@ -186,7 +186,7 @@ async def test_a_long_deletion_of_old_lines_heartbeats(
         return 0
 
     monkeypatch.setattr("activities.heartbeats._INTERVAL", 0.05)
-    monkeypatch.setattr("db.payment.reconciliation.prune", prune)
+    monkeypatch.setattr("db.payment.report_lines.prune", prune)
     worker = ActivityEnvironment()
     worker.on_heartbeat = lambda *details: beats.append(details)
     await worker.run(harness.steps.find_differences, ReconcileDay(provider=harness.provider, day=today()))

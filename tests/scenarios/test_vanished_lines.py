@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from db.payment import reconciliation
+from db.payment import report_lines
 from domain.payments import Intent
 from sandbox.testing import API_KEY, SandboxProcess
 from tests.http_client import http_client
@@ -94,7 +94,7 @@ async def test_an_unknown_reservation_of_a_booking_is_resolved_once_it_is_releas
 
 async def _killed_after_the_first_page(harness: ReconciliationHarness, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The last heartbeat's details of a worker that dies when it has kept one page."""
-    beats, pages, keep = list[list[Any]](), list[object](), reconciliation.keep
+    beats, pages, keep = list[list[Any]](), list[object](), report_lines.keep
     monkeypatch.setattr("activities.heartbeats._INTERVAL", 0.01)
 
     async def dying(*arguments: Any) -> None:
@@ -107,7 +107,7 @@ async def _killed_after_the_first_page(harness: ReconciliationHarness, monkeypat
     worker = ActivityEnvironment()
     worker.on_heartbeat = lambda *details: beats.append(list(details))
     with monkeypatch.context() as death:
-        death.setattr(reconciliation, "keep", dying)
+        death.setattr(report_lines, "keep", dying)
         with pytest.raises(_Death):
             await worker.run(harness.steps.fetch_list, harness.of_today)
     return beats[-1]

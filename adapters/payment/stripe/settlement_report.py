@@ -1,7 +1,8 @@
 """Stripe's own record of a day, as movements: its balance transactions, and then the intents that still reserve money.
 
-The balance has captures, refunds and refunds that failed, each with Stripe's fee, but knows nothing of what is only
-reserved. Its amounts are in the account's currency; the charge or refund behind each has what the buyer paid.
+The balance has captures, refunds, refunds that failed and disputes, each with Stripe's fee, but knows nothing of what
+is only reserved. Its amounts are in the account's currency; the charge, refund or dispute behind each has what the
+buyer paid.
 """
 
 from __future__ import annotations
@@ -22,13 +23,49 @@ BALANCE, INTENTS = "balance", "intents"
 
 KINDS = {
     "charge": MovementKind.CAPTURED,
-    "payment": MovementKind.CAPTURED,
     "refund": MovementKind.REFUNDED,
-    "payment_refund": MovementKind.REFUNDED,
     "refund_failure": MovementKind.REFUND_FAILED,
-    "payment_failure_refund": MovementKind.REFUND_FAILED,
+    "dispute": MovementKind.DISPUTED,
+    "dispute_reversal": MovementKind.DISPUTE_REVERSED,
 }
-"""docs.stripe.com/reports/balance-transaction-types; payouts and Stripe's own bills are no movements of a booking."""
+"""By reporting category (docs.stripe.com/reports/reporting-categories). The type says less: both a dispute and a refund
+that failed may be an `adjustment`. A category that is neither here nor in `NOT_OURS` is reported."""
+
+NOT_OURS = frozenset(
+    {
+        "advance",
+        "advance_funding",
+        "anticipation_repayment",
+        "climate_order_purchase",
+        "climate_order_refund",
+        "connect_collection_transfer",
+        "connect_reserved_funds",
+        "contribution",
+        "fee",
+        "financing_paydown",
+        "financing_paydown_reversal",
+        "financing_payout",
+        "financing_payout_reversal",
+        "issuing_authorization_hold",
+        "issuing_authorization_release",
+        "issuing_dispute",
+        "issuing_transaction",
+        "network_cost",
+        "payout",
+        "payout_reversal",
+        "platform_earning",
+        "platform_earning_refund",
+        "risk_reserved_funds",
+        "tax",
+        "topup",
+        "topup_reversal",
+        "transfer",
+        "transfer_reversal",
+        "partial_capture_reversal",
+    }
+)
+"""Payouts, Stripe's own bills and products that Seatwright does not use: no movements of a booking. The reversal of a
+partial capture is none either, because a charge counts by what was captured of it."""
 
 Read = Callable[[Any], MovementPage]
 
@@ -45,15 +82,16 @@ def asked(client: stripe.StripeClient, day: date, page: str | None) -> tuple[Awa
         request["starting_after"] = after
     if which == BALANCE:
         transactions: Any = client.v1.balance_transactions
-        return transactions.list_async(request | {"expand": ["data.source"]}), _moved
+        return transactions.list_async(request | {"expand": ["data.source"]}), read_balance
     intents: Any = client.v1.payment_intents
     return intents.list_async(request), _reserved
 
 
-def _moved(answer: Any) -> MovementPage:
-    known = [each for each in answer.data if each.type in KINDS]
+def read_balance(answer: Any) -> MovementPage:
+    """The movements of a page of balance transactions."""
+    ours = [each for each in answer.data if each.reporting_category not in NOT_OURS]
     return MovementPage(
-        movements=tuple(_of_balance(each) for each in known),
+        movements=tuple(_of_balance(each) if each.reporting_category in KINDS else _unknown(each) for each in ours),
         next_page=f"{BALANCE} {answer.data[-1].id}" if answer.has_more else INTENTS,
     )
 
@@ -64,11 +102,22 @@ def _of_balance(line: Any) -> Movement:
     paid = source.amount_captured if source.object == "charge" else abs(source.amount)
     return Movement(
         reference=line.id,
-        kind=KINDS[line.type],
+        kind=KINDS[line.reporting_category],
         booking_id=_booking(source),
         intent_id=getattr(source, "payment_intent", None),
         amount=STRIPE.from_units(paid, source.currency.upper()),
         fee=_fee(line),
+        happened_at=datetime.fromtimestamp(line.created, UTC),
+    )
+
+
+def _unknown(line: Any) -> Movement:
+    """Without a booking: so it is reported with its category, under Stripe's reference."""
+    return Movement(
+        reference=f"{line.id} {line.reporting_category}",
+        kind=MovementKind.OTHER,
+        booking_id=None,
+        amount=STRIPE.from_units(abs(line.amount), line.currency.upper(), cut=True),
         happened_at=datetime.fromtimestamp(line.created, UTC),
     )
 
