@@ -47,12 +47,30 @@ class Claim(NamedTuple):
     is_new: bool
 
 
-async def claim(connection: AsyncConnection, table: type[Any], key: str, body_sha256: str) -> Claim:
-    """Claim a key in the transaction that creates; a transaction with the same key waits for the end of this one."""
-    new = insert(table).values(key=key, body_sha256=body_sha256, created_id=uuid7()).on_conflict_do_nothing()
+async def claim(
+    connection: AsyncConnection, table: type[Any], key: str, body_sha256: str, created_id: UUID | None = None
+) -> Claim:
+    """Claim a key in the transaction that creates; a transaction with the same key waits for the end of this one.
+
+    Args:
+        connection: In a transaction.
+        table: The service's `creation_keys`.
+        key: A digest of the person and their key.
+        body_sha256: The digest of the body.
+        created_id: Of what is created if the key is new; a new one if it is None.
+    """
+    created = {"body_sha256": body_sha256, "created_id": created_id or uuid7()}
+    new = insert(table).values(key=key, **created).on_conflict_do_nothing()
     made = (await connection.execute(new.returning(table.created_id))).scalar_one_or_none()
     if made is not None:
         return Claim(made, body_sha256, is_new=True)
+    known = await find(connection, table, key)
+    assert known
+    return known
+
+
+async def find(connection: AsyncConnection, table: type[Any], key: str) -> Claim | None:
+    """What a key has created; None if nothing, as far as is committed."""
     known = select(table.created_id, table.body_sha256).where(table.key == key)
-    row = (await connection.execute(known)).one()
-    return Claim(row.created_id, row.body_sha256, is_new=False)
+    row = (await connection.execute(known)).one_or_none()
+    return Claim(row.created_id, row.body_sha256, is_new=False) if row else None

@@ -6,9 +6,10 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response, status
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
+from uuid_utils.compat import uuid7
 
-from api.auth.audit import Recorder
+from api.auth.audit import AuditRecorder, Recorder
 from api.auth.guards import OptionalCaller, Organizer, OrganizerOrOperator
 from api.auth.ownership import is_theirs, may_change, may_see
 from api.auth.tokens import Principal
@@ -56,26 +57,43 @@ async def draft(
     key: IdempotencyKey,
 ) -> EventBody:
     """The draft is visible only to its organizer and to staff until it is published. One key drafts one event."""
-    plan = body.plan()
+    plan, owned = body.plan(), creation_key(caller.user_id, key)
     check_prices(plan)
-    async with engine.begin() as connection:
-        claim = await creation_keys.claim(connection, CreationKeyRow, creation_key(caller.user_id, key), digest(body))
-        event = await _drafted(connection, caller, body, claim, opened.settings.organizer_places)
-        if claim.is_new:
-            await recorder.record(caller, "event.drafted", f"event/{event.id}")
+    most_places = opened.settings.organizer_places
+    async with engine.connect() as connection:
+        known = await creation_keys.find(connection, CreationKeyRow, owned)
+        if known is None:
+            await events.check_draft(connection, _organizer(caller, body.team_id), plan, most_places=most_places)
+    if known:
+        event = await _again(engine, caller, body, known)
+    else:
+        event = await _drafted(engine, caller, body, owned, recorder, most_places)
     response.headers["Location"] = f"/v1/events/{event.id}"
     return tagged(response, _body(event))
 
 
 async def _drafted(
-    connection: AsyncConnection, caller: Principal, body: NewEvent, claim: Claim, most_places: int
+    engine: AsyncEngine, caller: Principal, body: NewEvent, key: str, recorder: AuditRecorder, most_places: int
 ) -> Event:
-    """The new draft, or the event that the key has drafted before, as it is now, if the caller still may see it."""
+    """The new draft. It is recorded before the transaction, which other drafts of the organizer wait for."""
+    event_id, organizer_id = uuid7(), _organizer(caller, body.team_id)
+    await recorder.record(caller, "event.drafted", f"event/{event_id}")
+    try:
+        async with engine.begin() as connection:
+            claim = await creation_keys.claim(connection, CreationKeyRow, key, digest(body), event_id)
+            if claim.is_new:
+                return await events.draft(connection, event_id, organizer_id, body.plan(), most_places=most_places)
+    except Refused:
+        await recorder.record(caller, "event.draft-refused", f"event/{event_id}")
+        raise
+    await recorder.record(caller, "event.draft-refused", f"event/{event_id}")
+    return await _again(engine, caller, body, claim)
+
+
+async def _again(engine: AsyncEngine, caller: Principal, body: NewEvent, claim: Claim) -> Event:
+    """The event that the key has drafted before, as it is now, if the caller still may see it."""
     refuse_other_body(claim.body_sha256, digest(body))
-    if claim.is_new:
-        organizer_id = _organizer(caller, body.team_id)
-        return await events.draft(connection, claim.id, organizer_id, body.plan(), most_places=most_places)
-    return _seen(await events.find(connection, claim.id), caller)
+    return _seen(await _find(engine, claim.id), caller)
 
 
 def _organizer(caller: Principal, team_id: UUID | None) -> UUID:

@@ -18,7 +18,11 @@ from domain.exchanges import ExchangePolicy
 from domain.problems import ProblemType, Refused
 from domain.refunds import RefundPolicy
 
+MOST_SECTIONS: Final = 50_000
+"""Of all events of an organizer that have not begun or are new: so many rows are counted in some 10 milliseconds."""
+
 _NEW: Final = timedelta(days=30)
+_WAIT_BRIEFLY = text("SET LOCAL lock_timeout = '200ms'")
 _ONE_DRAFT_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('places of ' || :organizer, 0))")
 
 
@@ -35,16 +39,14 @@ async def draft(
         most_places: Of all events of the organizer that have not begun or are new; 0 for any number.
 
     Raises:
-        Refused: It would begin in the past, or the organizer's events would have too many places.
+        Refused: As `check_draft`.
+        OperationalError: Other drafts of the organizer are under way. A connection that waits longer would be missed by
+            those who look at events.
     """
-    if await _has_begun(connection, plan.starts_at):
-        raise Refused(
-            ProblemType.INVALID_REQUEST,
-            "An event has to begin in the future.",
-            errors=[{"field": "body.starts_at", "message": "must be in the future"}],
-        )
     if most_places:
-        await _check_places(connection, organizer_id, plan, most_places)
+        await connection.execute(_WAIT_BRIEFLY)
+        await connection.execute(_ONE_DRAFT_AT_A_TIME, {"organizer": str(organizer_id)})
+    await check_draft(connection, organizer_id, plan, most_places=most_places)
     made = await connection.execute(
         insert(EventRow).values(id=event_id, organizer_id=organizer_id, **_columns(plan)).returning(EventRow)
     )
@@ -56,22 +58,46 @@ async def draft(
     return _event(row, plan.sections)
 
 
-async def _check_places(connection: AsyncConnection, organizer_id: UUID, plan: EventPlan, most: int) -> None:
-    """An organizer's drafts at the same time are counted one after the other: each waits for the end of those before.
+async def check_draft(
+    connection: AsyncConnection, organizer_id: UUID, plan: EventPlan, *, most_places: int = 0
+) -> None:
+    """Whether a draft would be taken, as far as the drafts that are under way allow it.
 
-    Cancelled events count, because what was published of them stays in the inventory. So do the events of the last
-    days, because one may begin a minute after its draft.
+    Raises:
+        Refused: It would begin in the past, or the organizer's events would have too many places or sections.
     """
-    await connection.execute(_ONE_DRAFT_AT_A_TIME, {"organizer": str(organizer_id)})
-    places = select(func.coalesce(func.sum(SectionRow.capacity), 0)).join(EventRow)
-    counts = or_(EventRow.starts_at > func.now(), EventRow.created_at > func.now() - _NEW)
-    taken = (await connection.execute(places.where(EventRow.organizer_id == organizer_id, counts))).scalar_one()
-    if taken + sum(section.capacity for section in plan.sections) > most:
+    if await _has_begun(connection, plan.starts_at):
         raise Refused(
-            ProblemType.WRONG_STATE,
-            f"All events of an organizer that have not begun or are new may have {most} places together, and yours have"
-            f" {taken}, cancelled events included. An event is new for {_NEW.days} days.",
+            ProblemType.INVALID_REQUEST,
+            "An event has to begin in the future.",
+            errors=[{"field": "body.starts_at", "message": "must be in the future"}],
         )
+    if most_places:
+        await _check_places(connection, organizer_id, plan, most_places)
+
+
+async def _check_places(connection: AsyncConnection, organizer_id: UUID, plan: EventPlan, most: int) -> None:
+    """Cancelled events count, because what was published of them stays in the inventory.
+
+    So do the events of the last days, because one may begin a minute after its draft.
+    """
+    counts = or_(EventRow.starts_at > func.now(), EventRow.created_at > func.now() - _NEW)
+    found = await connection.execute(
+        select(func.coalesce(func.sum(SectionRow.capacity), 0).label("places"), func.count().label("sections"))
+        .join(EventRow)
+        .where(EventRow.organizer_id == organizer_id, counts)
+    )
+    taken = found.one()
+    places = sum(section.capacity for section in plan.sections)
+    for name, so_many, more, limit in (
+        ("places", taken.places, places, most), ("sections", taken.sections, len(plan.sections), MOST_SECTIONS)
+    ):  # fmt: skip
+        if so_many + more > limit:
+            raise Refused(
+                ProblemType.WRONG_STATE,
+                f"All events of an organizer that have not begun or are new may have {limit} {name} together, and yours"
+                f" have {so_many}, cancelled events included. An event is new for {_NEW.days} days.",
+            )
 
 
 async def find(connection: AsyncConnection, event_id: UUID) -> Event | None:

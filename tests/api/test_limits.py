@@ -31,6 +31,7 @@ from tests.api.conftest import Join
 from tests.api.partners import register
 from tests.api.people import Person, problem
 from tests.api.test_boundaries import serving
+from tests.api.test_changes import _WAITS_FOR_THE_LOG
 from tests.api.test_recovery import mailed_token
 from tests.api.test_second_factor import enrol
 from tests.buyer import CARD_WITH_3DS, DECLINED_CARD, Buyer
@@ -299,6 +300,26 @@ async def test_the_events_to_come_of_an_organizer_have_only_so_many_places(
     assert "40 places together, and yours have 32" in refused.json()["detail"]
     assert (await strict.post("/v1/events", json=new_event, headers=key)).json()["id"] == first.json()["id"]
     assert (await strict.post("/v1/events", json=new_event, headers=other.headers)).status_code == 201
+
+
+async def test_a_draft_that_waits_for_the_audit_log_keeps_no_other_draft_waiting(
+    strict: httpx2.AsyncClient, platform: PlatformClient, new_event: dict[str, Any], superuser: psycopg.Connection
+) -> None:
+    organizer = platform.new_buyer(Role.ORGANIZER)
+    with superuser.transaction():
+        superuser.execute("SELECT pg_advisory_xact_lock(hashtext('audit-log'))")
+        drafts = [
+            asyncio.create_task(strict.post("/v1/events", json=new_event, headers=organizer.headers)) for _ in range(2)
+        ]
+        await eventually(lambda: superuser.execute(_WAITS_FOR_THE_LOG).fetchone())
+        assert superuser.execute(_ADVISORY_LOCKS, [f"places of {organizer.user_id}"]).fetchall() == []
+    assert {(await draft).status_code for draft in drafts} == {201}
+
+
+_ADVISORY_LOCKS = """
+    SELECT granted FROM pg_locks
+    WHERE locktype = 'advisory' AND (classid::bigint << 32) | objid::bigint = hashtextextended(%s, 0)
+"""
 
 
 async def test_logging_in_again_and_again_is_no_guessing(strict: httpx2.AsyncClient) -> None:
