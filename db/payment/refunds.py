@@ -104,7 +104,7 @@ async def open_tries(
         payments: From which payments of the booking: those of these exchanges, and with None its own. None as a whole:
             from all.
         covered: Minor units of failed parts that need no further try, by attempt, as an operator says: then any amount
-            may be missing. None: what the provider has given back without our request since it took the part back.
+            may be missing. Only a person knows for which of a booking's refunds money was given in the dashboard.
 
     Returns:
         An empty list if the booking does not have enough money left. A part of which nothing is left is left out.
@@ -113,11 +113,8 @@ async def open_tries(
     known = await _tries(connection, refund_id)
     if not known:
         parts = await _first(connection, booking_id, amount, lacking, payments)
-    elif covered is None:
-        covered = await _by_provider_since(connection, booking_id, _taken_back_at(refund_id))
-        parts = await _again(connection, known, number, covered, lacking)
     else:
-        parts = await _again(connection, known, number, covered, lacking=sys.maxsize)
+        parts = await _again(connection, known, number, covered or {}, lacking if covered is None else sys.maxsize)
     if parts is None:
         return []
     opened = [

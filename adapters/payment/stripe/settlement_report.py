@@ -52,6 +52,8 @@ NOT_OURS = frozenset(
         "issuing_transaction",
         "network_cost",
         "payout",
+        "payout_minimum_balance_hold",
+        "payout_minimum_balance_release",
         "payout_reversal",
         "platform_earning",
         "platform_earning_refund",
