@@ -83,7 +83,13 @@ class _Patient(httpx2.AsyncHTTPTransport):
         return again
 
     async def _sent_on(self, request: httpx2.Request) -> httpx2.Response | None:
-        response = await super().handle_async_request(request)
+        try:
+            response = await super().handle_async_request(request)
+        except httpx2.ReadError:
+            # The server may close a connection that was idle just when the next request is sent on it: RFC 9112, 9.3.1.
+            if "Idempotency-Key" not in request.headers:
+                raise
+            return None
         # A 503 that does not say what to do is for the test to see.
         is_to_be_repeated = response.status_code == 503 and "Retry-After" in response.headers
         if is_to_be_repeated and await _problem(response) == "unavailable":
