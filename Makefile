@@ -16,8 +16,8 @@ preflight:
 venv: preflight ## make .venv from requirements.lock (when that has changed)
 	@ops/venv
 
-demo: venv ## start everything, and make one booking (other ports: UP="--port api=8001" or UP="--ports free")
-	@$(PYTHON) -m stack up $(UP)
+demo: venv ## start everything, and make one booking (with traces: WATCH=1; other ports: UP="--ports free")
+	@$(PYTHON) -m stack up $(if $(WATCH),--watch) $(UP)
 	@$(PYTHON) -m cli demo
 
 stop: ## stop the demo; its data stays

@@ -18,10 +18,13 @@ from uuid import UUID
 
 import aiosmtplib
 from aiosmtplib.protocol import PERIOD_REGEX, normalize_message_line_endings
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
 
 from domain.addresses import deliverable
 from domain.problems import ProblemType, Refused
 
+_tracer = trace.get_tracer("seatwright.mail")
 _LEAST = 1.0  # seconds for a second try on a new connection
 
 
@@ -122,6 +125,10 @@ class MailServer:
             raise Deferred("the mail server ends the connection") from None
 
     async def _hand_over(self, message: EmailMessage, address: str, seconds: float, accepting: float | None) -> None:
+        with _tracer.start_as_current_span("SMTP send", kind=SpanKind.CLIENT):
+            await self._hand_to(message, address, seconds, accepting)
+
+    async def _hand_to(self, message: EmailMessage, address: str, seconds: float, accepting: float | None) -> None:
         async with self._connection() as server:
             try:
                 await _transmit(server, message, address, seconds, accepting)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -13,10 +14,10 @@ import typer
 from typer.core import TyperGroup
 
 import stack
+from config import tracing
 from config.logging import configure as configure_logging
 from config.needs import Verb, settings_of_process
-from config.settings import settings
-from config.tracing import configure as configure_tracing
+from config.settings import Settings, settings
 
 if TYPE_CHECKING:
     from workers.process import Work
@@ -33,6 +34,7 @@ _ON_DEMAND = {
     "people": "cli.people:people_app",
     "reconcile": "cli.reconcile:reconcile_app",
     "rebuild": "cli.rebuild:rebuild_app",
+    "trace": "cli.trace:trace_app",
 }
 """Commands in modules of their own, which are imported only when they run: together they slow every start by 1 s."""
 
@@ -78,7 +80,8 @@ def migrate() -> None:
     from cli.migrate import migrate as run_migrations
     from db.databases import MigrationBlocked
 
-    _prepare()
+    configure_logging()
+    tracing.configure()
     try:
         asyncio.run(run_migrations(settings()))
     except MigrationBlocked as blocked:
@@ -98,13 +101,12 @@ def serve(
     from api.server import serve as serve_app
 
     services = _names(only, PARTS)
-    _prepare()
-    own = settings_of_process("serve", services)
-    if own.metrics_port:
-        start_http_server(own.metrics_port, addr="127.0.0.1")
-    ports = [port, own.internal_port] if "identity" in services else [port]
-    bounds = ConnectionBounds(connections=own.connections)
-    serve_app(create_app(own, services), host=host, ports=ports, bounds=bounds, drain=own.drain)
+    with _process("serve", services) as own:
+        if own.metrics_port:
+            start_http_server(own.metrics_port, addr="127.0.0.1")
+        ports = [port, own.internal_port] if "identity" in services else [port]
+        bounds = ConnectionBounds(connections=own.connections)
+        serve_app(create_app(own, services), host=host, ports=ports, bounds=bounds, drain=own.drain)
 
 
 @app.command()
@@ -149,12 +151,21 @@ def demo() -> None:
     """Make one booking through the public API, and show each of its steps."""
     from cli import demo as demonstration
 
-    asyncio.run(demonstration.run(settings()))
+    own = settings()
+    tracing.configure("demo", own.traces_endpoint)
+    asyncio.run(demonstration.run(own))
 
 
-def _prepare() -> None:
+@contextmanager
+def _process(verb: Verb, names: list[str]) -> Iterator[Settings]:
+    """What surrounds the work of every process."""
     configure_logging()
-    configure_tracing()
+    own = settings_of_process(verb, names)
+    tracing.configure("api" if verb == "serve" else verb, own.traces_endpoint)
+    try:
+        yield own
+    finally:
+        tracing.flush()
 
 
 def _run(verb: Verb, work: Work, names: list[str]) -> None:
@@ -162,9 +173,8 @@ def _run(verb: Verb, work: Work, names: list[str]) -> None:
 
     from workers.process import run_until_stopped
 
-    _prepare()
-    own = settings_of_process(verb, names)
-    uvloop.run(run_until_stopped(work, own, names))
+    with _process(verb, names) as own:
+        uvloop.run(run_until_stopped(work, own, names))
 
 
 def _names(only: str, known: Iterable[str]) -> list[str]:

@@ -11,9 +11,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
+from opentelemetry import propagate, trace
+from opentelemetry.trace import format_trace_id
 from rich.console import Console
 from sqlalchemy import text
 
+from config import tracing
 from config.settings import Settings
 from db.engine import open_engine
 from domain.money import format_money
@@ -22,6 +25,7 @@ from temporal.timeline import TimelineEntry, follow
 from workflows.ids import booking_workflow_id
 
 PASSWORD = "seatwright-demo-1"
+_tracer = trace.get_tracer("seatwright.demo")
 _DEADLINE = 60.0  # seconds for mail, search and analytics
 
 console = Console(highlight=False)
@@ -42,11 +46,14 @@ async def run(settings: Settings) -> None:
         buyer = await _log_in(api, "buyer@example.test")
         event = await _catalogue(api, organizer)
         counted, _ = await _sales(settings, event["id"])
-        booking = await _book(api, settings, buyer, event)
+        with _tracer.start_as_current_span("demo: one booking") as span:
+            propagate.inject(api.headers)  # so that each call is in this trace
+            booking = await _book(api, settings, buyer, event)
         await _wait_for_outcomes(api, settings, booking, event)
         await _wait_for_sale(settings, event, counted)
     console.print(f"\n[bold green]done[/] in {perf_counter() - started:.1f} s\n")
-    _show_addresses(settings, booking)
+    tracing.flush()
+    _show_addresses(settings, booking, format_trace_id(span.get_span_context().trace_id))
 
 
 async def _log_in(api: httpx2.AsyncClient, email: str) -> dict[str, str]:
@@ -190,7 +197,7 @@ async def _show_when(what: str, read: Callable[[], Awaitable[str | None]]) -> No
     raise SystemExit(f"{what}: nothing after {_DEADLINE:.0f} s; see `seatwright stack logs consume relay`")
 
 
-def _show_addresses(settings: Settings, booking: dict[str, Any]) -> None:
+def _show_addresses(settings: Settings, booking: dict[str, Any], trace: str) -> None:
     workflow = booking_workflow_id(UUID(booking["id"]))
     console.print("Open:")
     for name, address in (
@@ -203,6 +210,9 @@ def _show_addresses(settings: Settings, booking: dict[str, Any]) -> None:
         ("the payment sandbox", settings.sandbox_url),
     ):
         console.print(f"  {name:<26} {address}", soft_wrap=True)
+    if settings.traces_ui_url:
+        console.print(f"  {'its trace':<26} {settings.traces_ui_url}/trace/{trace}", soft_wrap=True)
+        console.print(f"  {'the same, in the terminal':<26} .venv/bin/seatwright trace show {trace}", soft_wrap=True)
     console.print("\nLog in as buyer@, organizer@, support@ or operator@example.test with", PASSWORD)
     console.print("`make stop` stops everything, `make clean` deletes its data.")
 

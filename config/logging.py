@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 import structlog
+from opentelemetry import trace
 from structlog.typing import Processor
 
 _WITHHELD = frozenset(
@@ -72,6 +73,7 @@ def _shared() -> list[Processor]:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _name_the_trace,
         _withhold,
     ]
 
@@ -95,6 +97,14 @@ def _name_temporal_fields(_logger: Any, _method: str, event: MutableMapping[str,
     core = event.pop("temporal_log", None)
     if core is not None:
         event["fields"] = dict(core.fields)
+    return event
+
+
+def _name_the_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Add `trace_id`, which leads from a line to its trace and to the lines of other processes in it."""
+    at = trace.get_current_span().get_span_context()
+    if at.is_valid:
+        event["trace_id"] = trace.format_trace_id(at.trace_id)
     return event
 
 

@@ -171,6 +171,12 @@ class Settings(BaseSettings):
         le=65535,
         description="Port for the metrics of Temporal's SDK and of the sagas in a worker. 0: none.",
     )
+    traces_endpoint: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="Where spans are sent by OTLP over HTTP, such as `http://jaeger:4318/v1/traces`. Empty: nowhere.",
+    )
+    traces_ui_url: str = Field(default="", description="Jaeger's pages and API, for `seatwright trace`.")
     rate_limits: dict[str, str] = Field(
         default=RATE_LIMITS,
         description="A limit such as `30/minute` for each class of calls, as JSON; `{}` for no limits, as in "

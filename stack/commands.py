@@ -44,6 +44,7 @@ def up(
     port: Annotated[list[str] | None, typer.Option("--port", metavar="NAME=NUMBER", help="Another port.")] = None,
     ports: Annotated[str, typer.Option(help="`free` lets a new stack choose unused ports.")] = "default",
     setting: Annotated[list[str] | None, typer.Option("--set", metavar="SEATWRIGHT_X=VALUE", help="A setting.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Also Jaeger, which shows the traces.")] = False,
 ) -> None:
     """Start what does not run, adopt what does, and wait until all is ready."""
     with _plainly():
@@ -51,7 +52,8 @@ def up(
         started = time.monotonic()
         stack = _stack(name, ports)
         chosen = {key: _number(value) for key, value in map(_pair, port or [])}
-        stack.up(*names or [], servers=servers, ports=chosen, settings=dict(map(_pair, setting or [])))
+        settings = dict(map(_pair, setting or []))
+        stack.up(*names or [], servers=servers, ports=chosen, settings=settings, watched=watch)
         err.print(f"stack {name!r} is up after {time.monotonic() - started:.1f} s; its variables: {stack.paths.env}")
 
 

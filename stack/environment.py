@@ -14,7 +14,18 @@ PLAIN = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
 
 def variables(state: State) -> dict[str, str]:
     """All variables that are the same for every process; settings given by the user win."""
-    return computed(state.ports, state.postgres_password) | state.settings
+    return (
+        computed(state.ports, state.postgres_password)
+        | (_watched(state.ports) if state.watched else {})
+        | state.settings
+    )
+
+
+def _watched(ports: Mapping[str, int]) -> dict[str, str]:
+    return {
+        "SEATWRIGHT_TRACES_ENDPOINT": f"http://127.0.0.1:{ports['jaeger-otlp']}/v1/traces",
+        "SEATWRIGHT_TRACES_UI_URL": f"http://127.0.0.1:{ports['jaeger']}",
+    }
 
 
 def computed(ports: Mapping[str, int], postgres_password: str) -> dict[str, str]:

@@ -101,6 +101,7 @@ class Stack:
         servers: bool = False,
         ports: Mapping[str, int] | None = None,
         settings: Mapping[str, str] | None = None,
+        watched: bool = False,
     ) -> None:
         """Bring up what is named (and all that it needs), or everything, or all servers. What runs is adopted.
 
@@ -109,12 +110,14 @@ class Stack:
             servers: without names: only what others wrote, the mail catcher and the sandbox.
             ports: chosen ports by name, remembered for this stack.
             settings: SEATWRIGHT_ variables that replace computed ones, remembered for this stack.
+            watched: also start Jaeger, and let our processes send their spans there.
         """
-        rows = with_needs(names or usual(servers))
+        rows = with_needs([*(names or usual(servers)), *(["jaeger"] if watched else [])])
         with self._changing() as current:
             current.free_ports |= self._wants_free_ports
             _choose_ports(current, ports or {})
             current.settings |= settings or {}
+            current.watched = watched if not names else watched or current.watched
             self._remember(current)
             with locks.held(self.paths.ports_lock):
                 self._make_way(current, rows)

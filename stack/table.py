@@ -7,7 +7,7 @@ from signal import SIGINT, SIGTERM, Signals
 from stack import probes
 from stack.errors import StackError
 from stack.install_context import InstallContext
-from stack.servers import elasticsearch, kafka, postgres, stripe_mock, toxiproxy, wheels
+from stack.servers import elasticsearch, jaeger, kafka, postgres, stripe_mock, toxiproxy, wheels
 
 # All of our code that an application process may import; when it changes, `up` starts these processes anew.
 OURS = (
@@ -147,6 +147,16 @@ SERVERS = (
         locate=toxiproxy.locate,
         ready=probes.http("toxiproxy", "/version"),
         is_optional=True,
+    ),
+    Process(
+        "jaeger",
+        "{server} --config {data}/jaeger.yaml",
+        ports={"jaeger": 16686, "jaeger-otlp": 14318, "jaeger-grpc": 16685, "jaeger-health": 16687},
+        locate=jaeger.locate,
+        lay_out=jaeger.lay_out,
+        ready=probes.http("jaeger-health", "/status"),
+        is_optional=True,
+        page="jaeger",
     ),
 )
 

@@ -50,7 +50,7 @@ async def _connect(
         data_converter=data_converter(settings),
         lazy=lazy,
         connect_timeout=connect_timeout,
-        plugins=[OpenTelemetryPlugin()],
+        plugins=[OpenTelemetryPlugin(add_temporal_spans=bool(settings.traces_endpoint))],
         retry_config=retry_config,
         runtime=runtime(settings.temporal_metrics_port),
     )

@@ -17,6 +17,8 @@ from uuid import UUID
 
 import psycopg
 import structlog
+from opentelemetry import propagate, trace
+from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -43,6 +45,7 @@ _stopped = Gauge(
 )
 
 log = structlog.get_logger()
+_tracer = trace.get_tracer("seatwright.relay")
 
 
 async def run(settings: Settings, services: Sequence[str], ready: asyncio.Event, stop: asyncio.Event) -> None:
@@ -169,7 +172,7 @@ class Relay:
         """Publish one aggregate's messages up to the first that is refused; the rest stays in `messages`."""
         while messages:
             try:
-                await publisher.publish(self._to_kafka(messages[0]))
+                await self._publish_one(publisher, messages[0])
             except NotDelivered as error:
                 if not error.permanent:
                     raise
@@ -185,7 +188,19 @@ class Relay:
             if error := await self._publish_in_order(publisher, messages, acknowledged):
                 self._stop_aggregate(messages[0], error)
 
-    def _to_kafka(self, message: OutboxMessage) -> OutgoingMessage:
+    async def _publish_one(self, publisher: Publisher, message: OutboxMessage) -> None:
+        """Publish within the trace that caused the message, if there is one."""
+        if message.traceparent is None:
+            await publisher.publish(self._to_kafka(message, None))
+            return
+        cause = propagate.extract({"traceparent": message.traceparent})
+        attributes = {"messaging.system": "kafka", "messaging.destination.name": message.topic}
+        with _tracer.start_as_current_span(f"publish {message.type}", cause, SpanKind.PRODUCER, attributes):
+            carrier: dict[str, str] = {}
+            propagate.inject(carrier)
+            await publisher.publish(self._to_kafka(message, carrier.get("traceparent")))
+
+    def _to_kafka(self, message: OutboxMessage, traceparent: str | None) -> OutgoingMessage:
         headers = cloud_event_headers(
             id=message.domain_event_id,
             source=f"/seatwright/{self._service}",
@@ -193,7 +208,7 @@ class Relay:
             time=message.occurred_at,
             subject=message.aggregate_id,
             sequence=message.sequence,
-            traceparent=message.traceparent,
+            traceparent=traceparent,
         )
         return OutgoingMessage(message.topic, str(message.aggregate_id).encode(), message.data.encode(), headers)
 

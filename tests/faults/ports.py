@@ -184,9 +184,9 @@ def _kafka(striker: Striker) -> None:
     subjects: dict[int, str] = {}
     to_kafka = Relay._to_kafka
 
-    def remember(self: Relay, message: OutboxMessage) -> OutgoingMessage:
+    def remember(self: Relay, message: OutboxMessage, traceparent: str | None) -> OutgoingMessage:
         subjects[message.id] = f"{message.aggregate_id} {message.type}"
-        return to_kafka(self, message)
+        return to_kafka(self, message, traceparent)
 
     Relay._to_kafka = remember  # type: ignore[method-assign]
 

@@ -21,8 +21,8 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 # Only with Docker: what the Temporal dev server does by itself.
 ONLY_COMPOSE = {"temporal-schema", "temporal-namespace", "temporal-ui"}
-# Only without: tests break the network of processes that the launcher has spawned for them.
-ONLY_LAUNCHER = {"toxiproxy"}
+# Only without: tests break the network of processes that the launcher has spawned, and their traces need no container.
+ONLY_LAUNCHER = {"jaeger", "toxiproxy"}
 SAME = {name: row for name, row in TABLE.items() if name not in ONLY_LAUNCHER}
 OURS = [row for row in SAME.values() if "{python}" in row.command and row.name != "mail"]
 # Ports that only talk within a process's own machine, which in Docker is its container.

@@ -8,6 +8,8 @@ from datetime import date
 from typing import Final, TypeVar
 from uuid import UUID
 
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
 from prometheus_client import Histogram
 
 from domain.buyers import UNKNOWN, BuyerDetails
@@ -17,6 +19,7 @@ from domain.payments import Intent, ProviderRefund
 from domain.reconciliation import MovementPage
 
 T = TypeVar("T")
+_tracer = trace.get_tracer("seatwright.payment")
 
 _CALLS: Final = Histogram(
     "seatwright_provider_call_seconds",
@@ -83,7 +86,8 @@ class MeasuredGateway:
     async def _measured(self, call: str, answer: Awaitable[T]) -> T:
         began, outcome = time.perf_counter(), "answered"
         try:
-            return await answer
+            with _tracer.start_as_current_span(f"{self.provider.name} {call}", kind=SpanKind.CLIENT):
+                return await answer
         except BaseException as error:
             outcome = type(error).__name__
             raise
