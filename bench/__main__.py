@@ -19,6 +19,7 @@ from bench import refusal as refusal_part
 from bench import saga as saga_part
 from bench import size as size_part
 from bench import tokens as tokens_part
+from bench import traces as traces_part
 from bench import worker as worker_process
 from bench.figures import Figure
 from cli.entrypoint import run_and_exit
@@ -49,6 +50,7 @@ def all_parts(reports: Reports = None) -> None:
         refusal_part.run(rounds=5, seconds=5, concurrency=20),
         size_part.run(rounds=5, seconds=8, concurrency=10, bookings=1_000_000),
         tokens_part.run(rounds=7),
+        traces_part.run(rounds=5, seconds=8, concurrency=10),
     )
 
 
@@ -92,6 +94,12 @@ def size(
 def tokens(rounds: Rounds = 7, reports: Reports = None) -> None:
     """(f) Measure authentication and authorization of a request."""
     _measure(reports, tokens_part.run(rounds=rounds))
+
+
+@app.command()
+def traces(rounds: Rounds = 5, seconds: Seconds = 8, concurrency: Concurrency = 10, reports: Reports = None) -> None:
+    """(g) Compare bookings with traces and without."""
+    _measure(reports, traces_part.run(rounds=rounds, seconds=seconds, concurrency=concurrency))
 
 
 @app.command(hidden=True)
