@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import cli.commands
 import cli.migrate
+import config.tracing
 from db.alembic_env import LONGEST_WAIT
 from db.databases import MigrationBlocked, migrate
 from tests.db.old_databases import migrate_to, plain
@@ -94,6 +95,7 @@ def test_a_blocked_migration_ends_the_command_with_one_line_and_exit_code_1(monk
 
     monkeypatch.setattr(cli.migrate, "migrate", blocked)
     monkeypatch.setattr(cli.commands, "settings", lambda: None)
-    monkeypatch.setattr(cli.commands, "_prepare", lambda: None)
+    monkeypatch.setattr(cli.commands, "configure_logging", lambda: None)
+    monkeypatch.setattr(config.tracing, "configure", lambda: None)
     result = CliRunner().invoke(cli.commands.app, ["migrate"])
     assert (result.exit_code, result.output) == (1, "the tables of payment are not migrated\n")
