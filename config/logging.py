@@ -103,7 +103,7 @@ def _name_temporal_fields(_logger: Any, _method: str, event: MutableMapping[str,
 def _name_the_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Add `trace_id`, which leads from a line to its trace and to the lines of other processes in it."""
     at = trace.get_current_span().get_span_context()
-    if at.is_valid:
+    if at.is_valid and at.trace_flags.sampled:  # a span that nothing records may have an id of its own
         event["trace_id"] = trace.format_trace_id(at.trace_id)
     return event
 

@@ -195,10 +195,11 @@ class Relay:
             return
         cause = propagate.extract({"traceparent": message.traceparent})
         attributes = {"messaging.system": "kafka", "messaging.destination.name": message.topic}
-        with _tracer.start_as_current_span(f"publish {message.type}", cause, SpanKind.PRODUCER, attributes):
-            carrier: dict[str, str] = {}
-            propagate.inject(carrier)
-            await publisher.publish(self._to_kafka(message, carrier.get("traceparent")))
+        with _tracer.start_as_current_span(f"publish {message.type}", cause, SpanKind.PRODUCER, attributes) as span:
+            carrier = {"traceparent": message.traceparent}
+            if span.is_recording():
+                propagate.inject(carrier)
+            await publisher.publish(self._to_kafka(message, carrier["traceparent"]))
 
     def _to_kafka(self, message: OutboxMessage, traceparent: str | None) -> OutgoingMessage:
         headers = cloud_event_headers(

@@ -87,11 +87,15 @@ def _span(scope: Scope) -> Iterator[Span]:
     given = Headers(scope=scope).get("traceparent")
     cause = propagate.extract({"traceparent": given} if given else {}, context.Context())
     span = _tracer.start_span(scope["method"], cause, SpanKind.SERVER)
-    if given or span.is_recording():
+    if span.is_recording():
         with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
             yield span
-    else:
-        yield INVALID_SPAN  # not as the context: what nothing records need not travel through Temporal and Kafka
+        return
+    token = context.attach(cause)  # the caller's own, unchanged: a span that nothing records would be no cause
+    try:
+        yield INVALID_SPAN
+    finally:
+        context.detach(token)
 
 
 def _describe(span: Span, scope: Scope, status: int) -> None:
