@@ -84,7 +84,7 @@ async def open_connections(
     """Open the connections for one audit, and close them at the end."""
     async with AsyncExitStack() as closing:
         databases = {
-            service: open_engine(settings.database_url(service), pool_size=2, serves_callers=False)
+            service: open_engine(settings.database_url(service), pool_size=4, serves_callers=False)
             for service in _SERVICES
         }
         for engine in databases.values():

@@ -74,7 +74,7 @@ async def put_on_sale(settings: Settings, seats: int) -> UUID:
         version=1,
         was_published=False,
     )
-    engine = open_engine(settings.database_url("reservation"), pool_size=1)
+    engine = open_engine(settings.database_url("reservation"), pool_size=2)
     try:
         await InventoryActivities(engine).put_on_sale(event)
     finally:

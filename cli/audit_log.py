@@ -104,7 +104,7 @@ async def _walk(settings: Settings, head: str) -> tuple[Walk, bool]:
 
 async def in_identity(settings: Settings, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
     """Run `work` in one transaction of the identity database."""
-    engine = open_engine(settings.database_url("identity"), pool_size=1, serves_callers=False)
+    engine = open_engine(settings.database_url("identity"), pool_size=2, serves_callers=False)
     try:
         async with engine.begin() as connection:
             return await work(connection)

@@ -33,7 +33,7 @@ async def complete_copies(settings: Settings) -> set[UUID]:
     """
     async with AsyncExitStack() as opened:
         reservation, catalogue = (
-            open_engine(settings.database_url(service), pool_size=1) for service in ("reservation", "catalogue")
+            open_engine(settings.database_url(service), pool_size=2) for service in ("reservation", "catalogue")
         )
         opened.push_async_callback(reservation.dispose)
         opened.push_async_callback(catalogue.dispose)

@@ -170,7 +170,7 @@ async def _wait_for_sale(settings: Settings, event: dict[str, Any], counted: int
 
 
 async def _sales(settings: Settings, event_id: str) -> tuple[int, str]:
-    engine = open_engine(settings.database_url("analytics"), pool_size=1)
+    engine = open_engine(settings.database_url("analytics"), pool_size=2)
     try:
         async with engine.connect() as connection:
             found = await connection.execute(

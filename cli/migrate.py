@@ -65,8 +65,8 @@ async def seal_reasons(settings: Settings) -> None:
 
     As `complete_copies`, it reaches two databases.
     """
-    reservation = open_engine(settings.database_url("reservation"), pool_size=1)
-    identity = open_engine(settings.database_url("identity"), pool_size=1)
+    reservation = open_engine(settings.database_url("reservation"), pool_size=2)
+    identity = open_engine(settings.database_url("identity"), pool_size=2)
     try:
         async with identity.connect() as keys:
             while await _seal_some(settings, reservation, keys):
@@ -98,7 +98,7 @@ async def _index(settings: Settings) -> None:
 
 
 async def _signing_keys(settings: Settings) -> None:
-    engine = open_engine(settings.database_url("identity"), pool_size=1)
+    engine = open_engine(settings.database_url("identity"), pool_size=2)
     try:
         async with engine.begin() as connection:
             await ensure_keys(connection, settings)
@@ -107,7 +107,7 @@ async def _signing_keys(settings: Settings) -> None:
 
 
 async def _accounts(settings: Settings) -> None:
-    engine = open_engine(settings.database_url("identity"), pool_size=1)
+    engine = open_engine(settings.database_url("identity"), pool_size=2)
     try:
         await seed_accounts(engine, open_vault(settings))
     finally:

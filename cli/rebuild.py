@@ -140,7 +140,7 @@ def _event(each: outbox.Logged) -> CloudEvent:
 
 @asynccontextmanager
 async def _opened(settings: Settings, service: Service) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(settings.database_url(service), pool_size=1, serves_callers=False)
+    engine = open_engine(settings.database_url(service), pool_size=2, serves_callers=False)
     try:
         yield engine
     finally:

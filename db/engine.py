@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from db.statements import measure
 
 
-def open_engine(url: str, *, pool_size: int = 10, serves_callers: bool = True) -> AsyncEngine:
+def open_engine(url: str, *, pool_size: int = 20, serves_callers: bool = True) -> AsyncEngine:
     """An engine for one service's database; use `engine.begin()` for a transaction.
 
     A lost server is noticed within two seconds, so that the API can say 503 in time. A statement that waits for a lock
@@ -21,7 +22,7 @@ def open_engine(url: str, *, pool_size: int = 10, serves_callers: bool = True) -
     engine = create_async_engine(
         url,
         pool_size=pool_size,
-        max_overflow=pool_size,
+        max_overflow=0,  # such a connection would be closed after each use, and a new one costs more than a statement
         pool_timeout=2,
         hide_parameters=True,  # a statement's parameters may be personal, and its errors are logged
         connect_args={
@@ -30,7 +31,7 @@ def open_engine(url: str, *, pool_size: int = 10, serves_callers: bool = True) -
             f" -c idle_in_transaction_session_timeout={idle_timeout}",
         },
     )
-    measure(engine, limit=2 * pool_size)
+    measure(engine, limit=pool_size)
     return engine
 
 
@@ -44,4 +45,19 @@ def autocommit(engine: AsyncEngine) -> AsyncConnection:
 
 @lru_cache(maxsize=64)  # a new one for each statement would cost half as much as the statement
 def _autocommitting(engine: AsyncEngine) -> AsyncEngine:
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+    copy = engine.execution_options()
+    event.listen(copy.sync_engine, "engine_connect", _switch)
+    return copy
+
+
+def _switch(connection: Connection) -> None:
+    """Make it an autocommitting connection, or close it.
+
+    In a busy loop psycopg lets other tasks run here, and a caller's deadline may end. SQLAlchemy would then leave the
+    connection to the garbage collector; to give it back would be worse, because it may be switched already.
+    """
+    try:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+    except BaseException:
+        connection.invalidate()
+        raise

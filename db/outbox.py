@@ -203,7 +203,7 @@ async def relay_session(url: str) -> AsyncIterator[AsyncConnection]:
     Each side notices within seconds that the other is gone, so that buckets are not orphaned.
     """
     lively = {"keepalives_idle": "5", "keepalives_interval": "2", "tcp_user_timeout": "10000"}
-    engine = open_engine(make_url(url).update_query_dict(lively).render_as_string(hide_password=False), pool_size=1)
+    engine = open_engine(make_url(url).update_query_dict(lively).render_as_string(hide_password=False), pool_size=2)
     try:
         async with engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")

@@ -146,7 +146,7 @@ async def test_the_audit_log_says_that_a_change_which_another_overtook_was_refus
 ) -> None:
     """The call waits for the log, which is between its comparison of `If-Match` and the workflow's."""
     organizer, actions = by_token("organizer"), list[str]()
-    catalogue = open_engine(settings.database_url("catalogue"), pool_size=1, serves_callers=False)
+    catalogue = open_engine(settings.database_url("catalogue"), pool_size=2, serves_callers=False)
     async with catalogue.connect():
         pass  # so that the log, for which other tests wait, too, is locked for a moment only
     for _ in range(20):

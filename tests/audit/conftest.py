@@ -145,7 +145,7 @@ async def harness(
 ) -> AsyncIterator[Harness]:
     """A harness with one event on sale and no bookings."""
     async with AsyncExitStack() as closing:
-        engines = {service: open_engine(url, pool_size=2, serves_callers=False) for service, url in databases.items()}
+        engines = {service: open_engine(url, pool_size=4, serves_callers=False) for service, url in databases.items()}
         for engine in engines.values():
             closing.push_async_callback(engine.dispose)
         redis = Redis.from_url(redis_url, decode_responses=True)

@@ -20,7 +20,7 @@ WINDOW = timedelta(minutes=1)
 @pytest.fixture
 async def left_behind(settings: Settings) -> AsyncIterator[ReservationActivities]:
     """A worker that Temporal has given up."""
-    engine = open_engine(settings.database_url("reservation"), pool_size=1, serves_callers=False)
+    engine = open_engine(settings.database_url("reservation"), pool_size=2, serves_callers=False)
     async with Redis.from_url(secret(settings.redis_url)) as redis:
         yield ReservationActivities(engine, SeatLocks(redis), HoldQuota(redis, UNLIMITED), WINDOW)
     await engine.dispose()

@@ -17,7 +17,7 @@ from tests.waiting import eventually
 
 async def begins(platform: PlatformClient, event: str, *, within: timedelta) -> datetime:
     """Move an event's start in the reservation service's copy; returns the new start."""
-    engine = open_engine(platform.settings.database_url("reservation"), pool_size=1, serves_callers=False)
+    engine = open_engine(platform.settings.database_url("reservation"), pool_size=2, serves_callers=False)
     moved = text("UPDATE events SET starts_at = now() + :within WHERE id = :id RETURNING starts_at")
     async with engine.begin() as connection:
         starts_at: datetime = (await connection.execute(moved, {"within": within, "id": UUID(event)})).scalar_one()

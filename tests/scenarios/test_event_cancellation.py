@@ -309,7 +309,7 @@ async def test_an_event_cancellation_without_a_workflow_is_revived_in_its_state(
         await saga(platform, event).execute_update("pause")
         await eventually(lambda: is_paused_and_quiet(platform, event))
     await saga(platform, event).terminate("by mistake")
-    engine = open_engine(platform.settings.database_url("reservation"), pool_size=2, serves_callers=False)
+    engine = open_engine(platform.settings.database_url("reservation"), pool_size=4, serves_callers=False)
 
     async def is_revived() -> bool:
         await platform.revive(engine, saga(platform, event))

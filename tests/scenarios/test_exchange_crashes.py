@@ -40,7 +40,7 @@ BOTH_WAYS = [("B-1-1", "A-1-1", 5000), ("A-1-1", "B-1-1", 4000)]  # to a dearer 
 
 @pytest.fixture
 async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    opened = open_engine(settings.database_url("reservation"), pool_size=2, serves_callers=False)
+    opened = open_engine(settings.database_url("reservation"), pool_size=4, serves_callers=False)
     yield opened
     await opened.dispose()
 

@@ -344,7 +344,7 @@ async def test_a_late_payment_without_its_workflow_keeps_neither_seats_nor_money
     await late.money_turns_up()
     await late.buyer.ends_as(late.booking, "paying")
     await (await late.workflow()).terminate("by mistake")
-    engine = open_engine(settings.database_url("reservation"), pool_size=2, serves_callers=False)
+    engine = open_engine(settings.database_url("reservation"), pool_size=4, serves_callers=False)
 
     async def is_revived() -> bool:
         await platform.revive(engine, platform.saga(late.booking), overdue=-timedelta(minutes=1))

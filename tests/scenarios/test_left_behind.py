@@ -29,7 +29,7 @@ from tests.waiting import eventually
 
 @pytest.fixture
 async def exchanging(settings: Settings) -> AsyncIterator[ExchangeActivities]:
-    engine = open_engine(settings.database_url("reservation"), pool_size=1, serves_callers=False)
+    engine = open_engine(settings.database_url("reservation"), pool_size=2, serves_callers=False)
     async with Redis.from_url(secret(settings.redis_url)) as redis:
         locks = SeatLocks(redis)
         bookings = ReservationActivities(engine, locks, HoldQuota(redis, UNLIMITED), WINDOW)

@@ -38,7 +38,7 @@ async def one_day() -> None:
 
 @pytest.fixture
 async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    opened = open_engine(settings.database_url("payment"), pool_size=2, serves_callers=False)
+    opened = open_engine(settings.database_url("payment"), pool_size=4, serves_callers=False)
     yield opened
     await opened.dispose()
 

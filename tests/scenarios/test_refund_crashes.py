@@ -39,7 +39,7 @@ REFUSED_TO_START = EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED
 
 @pytest.fixture
 async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    opened = open_engine(settings.database_url("reservation"), pool_size=2, serves_callers=False)
+    opened = open_engine(settings.database_url("reservation"), pool_size=4, serves_callers=False)
     yield opened
     await opened.dispose()
 

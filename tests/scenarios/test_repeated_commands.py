@@ -84,7 +84,7 @@ async def test_a_repeated_request_is_answered_without_an_exchange_that_waits_for
 @asynccontextmanager
 async def overdue(settings: Settings, booking: str) -> AsyncIterator[None]:
     """Run the body as if the hold of a booking had ended an hour ago."""
-    engine = open_engine(settings.database_url("reservation"), pool_size=1, serves_callers=False)
+    engine = open_engine(settings.database_url("reservation"), pool_size=2, serves_callers=False)
 
     async def move_end(sign: str) -> None:
         moved = text(f"UPDATE bookings SET expires_at = expires_at {sign} interval '1 hour' WHERE id = :id")

@@ -37,7 +37,7 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
 
 @pytest.fixture
 async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    opened = open_engine(settings.database_url("reservation"), pool_size=2, serves_callers=False)
+    opened = open_engine(settings.database_url("reservation"), pool_size=4, serves_callers=False)
     yield opened
     await opened.dispose()
 

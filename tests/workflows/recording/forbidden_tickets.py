@@ -31,7 +31,7 @@ async def record(platform: PlatformClient, settings: Settings) -> AsyncIterator[
 
 async def _forbid_tickets(settings: Settings, booking: str) -> None:
     """As a run does that begins to return the money, and is lost with its worker."""
-    engine = open_engine(settings.database_url("reservation"), pool_size=1, serves_callers=False)
+    engine = open_engine(settings.database_url("reservation"), pool_size=2, serves_callers=False)
     async with engine.begin() as connection:
         await bookings.forbid_tickets(connection, UUID(booking))
     await engine.dispose()
