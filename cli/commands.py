@@ -161,6 +161,7 @@ def _process(verb: Verb, names: list[str]) -> Iterator[Settings]:
     """What surrounds the work of every process."""
     configure_logging()
     own = settings_of_process(verb, names)
+    configure_logging(own.log_level)
     tracing.configure("api" if verb == "serve" else verb, own.traces_endpoint)
     try:
         yield own

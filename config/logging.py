@@ -1,17 +1,18 @@
 """Logs: readable lines in a terminal, otherwise one JSON object a line; never secrets or personal data.
 
 The platform's own records go directly to stderr, and only those of libraries pass through `logging`: the access log
-of a refusal would otherwise cost more than the refusal.
+of a refusal would otherwise cost more than the refusal. Both have the level of the root logger, which a signal changes.
 """
 
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import threading
 from collections.abc import Mapping, MutableMapping
-from types import TracebackType
-from typing import Any
+from types import FrameType, TracebackType
+from typing import Any, Final
 
 import orjson
 import structlog
@@ -23,21 +24,27 @@ _WITHHELD = frozenset(
     | {"email", "phone"}
 )
 _OF_TEMPORAL = {"temporal_workflow": "workflow", "temporal_activity": "activity"}
+LEVELS: Final = ("debug", "info", "warning", "error")
 _CHATTY = ("uvicorn.access", "elastic_transport.transport", "alembic", "stripe", "httpx2")
 
 
-def configure() -> None:
+def configure(level: str = "info") -> None:
     """Send structlog's and the standard library's records of this process to stderr, in one form.
 
-    Run uvicorn with `log_config=None, access_log=False`: the API writes its own access log.
+    SIGUSR1 makes the running process log one level more, SIGUSR2 one level less. Run uvicorn with `log_config=None,
+    access_log=False`: the API writes its own access log.
+
+    Args:
+        level: The least important level that is written, one of `LEVELS`.
     """
     structlog.configure(
-        processors=[*_shared(), *_written()],
+        processors=[_drop_less_important, *_shared(), *_written()],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.INFO)  # at `debug`, libraries quote what they send and receive
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_written()],
@@ -49,10 +56,35 @@ def configure() -> None:
             ],
         )
     )
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    signal.signal(signal.SIGUSR1, _log_more)
+    signal.signal(signal.SIGUSR2, _log_less)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     _log_what_python_prints()
+
+
+def _log_more(_signal: int, _frame: FrameType | None) -> None:
+    _move_level(-1)
+
+
+def _log_less(_signal: int, _frame: FrameType | None) -> None:
+    _move_level(1)
+
+
+def _move_level(steps: int) -> None:
+    root = logging.getLogger()
+    now = LEVELS.index(logging.getLevelName(root.level).lower())
+    level = LEVELS[max(0, min(now + steps, len(LEVELS) - 1))]
+    root.setLevel(level.upper())
+    # The signal may have come while this thread writes a line, whose lock it then has. An error is always written.
+    threading.Thread(target=structlog.get_logger().error, args=["log_level_changed"], kwargs={"to": level}).start()
+
+
+def _drop_less_important(_logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    if structlog.processors.NAME_TO_LEVEL.get(method, logging.CRITICAL) < logging.getLogger().level:
+        raise structlog.DropEvent
+    return event
 
 
 def _log_what_python_prints() -> None:

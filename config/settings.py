@@ -171,6 +171,10 @@ class Settings(BaseSettings):
         le=65535,
         description="Port for the metrics of Temporal's SDK and of the sagas in a worker. 0: none.",
     )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info",
+        description="Least important level of log lines. SIGUSR1 lets a process log one level more, SIGUSR2 one less.",
+    )
     traces_endpoint: str = Field(
         default="",
         pattern=r"^(https?://\S+)?$",

@@ -100,3 +100,49 @@ def test_lines_of_two_threads_do_not_run_into_each_other() -> None:
     events = [json.loads(line)["event"] for line in ran.stderr.splitlines()]
     assert sorted(set(events)) == ["a library's", "our own"]
     assert len(events) == 6000
+
+
+LEVELS = """
+import logging, os, signal, sys, threading
+import structlog
+from config.logging import configure
+
+
+def say(at):
+    for level in ("debug", "info", "warning"):
+        getattr(structlog.get_logger(), level)(f"our {level} {at}")
+        getattr(logging.getLogger("library"), level)(f"its {level} {at}")
+
+
+def send(sent):
+    os.kill(os.getpid(), sent)
+    for thread in threading.enumerate()[1:]:
+        thread.join()
+
+
+configure("warning")
+say("at warning")
+send(signal.SIGUSR1)
+say("at info")
+send(signal.SIGUSR1)
+send(signal.SIGUSR1)
+say("at debug")
+send(signal.SIGUSR2)
+send(signal.SIGUSR2)
+send(signal.SIGUSR2)
+say("at error")
+"""
+
+
+def test_a_signal_changes_the_level_of_a_running_process() -> None:
+    ran = subprocess.run([sys.executable, "-c", LEVELS], capture_output=True, text=True, timeout=120, check=True)
+    lines = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert [line.get("to") or line["event"] for line in lines] == [
+        *("our warning at warning", "its warning at warning"),
+        "info",
+        *("our info at info", "its info at info", "our warning at info", "its warning at info"),
+        *("debug", "debug"),
+        *("our debug at debug", "our info at debug", "its info at debug"),
+        *("our warning at debug", "its warning at debug"),
+        *("info", "warning", "error"),
+    ]

@@ -235,6 +235,7 @@ class Runner:
             async with lane.limited(retries.seconds if retries else HANDLER_TIMEOUT):
                 await (retries or self._subscription).handle(event)
         _handled.labels(self._subscription.group, event.data.type).inc()
+        log.debug("message_handled", consumer=self._subscription.group, type=event.data.type, id=str(event.id))
 
     def _retry_later(self, message: IncomingMessage, error: TryLater) -> _Aside | None:
         """None if there have been enough retries."""

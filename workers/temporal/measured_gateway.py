@@ -8,6 +8,7 @@ from datetime import date
 from typing import Final, TypeVar
 from uuid import UUID
 
+import structlog
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from prometheus_client import Histogram
@@ -19,6 +20,7 @@ from domain.payments import Intent, ProviderRefund
 from domain.reconciliation import MovementPage
 
 T = TypeVar("T")
+_log = structlog.get_logger()
 _tracer = trace.get_tracer("seatwright.payment")
 
 _CALLS: Final = Histogram(
@@ -92,4 +94,7 @@ class MeasuredGateway:
             outcome = type(error).__name__
             raise
         finally:
-            _CALLS.labels(self.provider.name, call, outcome).observe(time.perf_counter() - began)
+            took = time.perf_counter() - began
+            _CALLS.labels(self.provider.name, call, outcome).observe(took)
+            named = {"provider": self.provider.name, "call": call, "outcome": outcome}
+            _log.debug("provider_call", **named, ms=round(took * 1000, 1))
