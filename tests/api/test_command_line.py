@@ -60,3 +60,9 @@ async def test_a_booking_that_has_ended_cannot_be_operated_on(platform: Platform
 def assert_refused(done: subprocess.CompletedProcess[str]) -> None:
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_a_command_starts_without_the_libraries_that_it_does_not_use() -> None:
+    said = subprocess.check_output([sys.executable, "-c", "import cli, sys; print(*sys.modules)"], text=True)
+    slow = {"aiohttp", "elasticsearch", "fastapi", "psycopg", "redis", "sqlalchemy", "temporalio"}
+    assert slow.isdisjoint(said.split())
