@@ -16,6 +16,8 @@ from tests.platform_client import PlatformClient
 from tests.waiting import in_time
 
 PROGRAM = Path(__file__).parent / "client_program" / "program.py"
+# Kept, since mypy first checks the libraries that a client uses.
+CACHE = Path(__file__).parents[2] / ".mypy_cache" / "client_program"
 PACKAGE = "seatwright_client"
 
 
@@ -47,7 +49,8 @@ async def test_a_program_over_a_generated_client_is_typed_strictly_and_sells_sea
     workspace: Path, platform: PlatformClient, api_url: str
 ) -> None:
     checked = [PROGRAM.name, f"{PACKAGE}/models", f"{PACKAGE}/api"]
-    await run(sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", *checked, cwd=workspace)
+    mypy = (sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir", str(CACHE))
+    await run(*mypy, *checked, cwd=workspace)
     event, buyer = await platform.event(), platform.new_buyer()
     token = buyer.headers["Authorization"].removeprefix("Bearer ")
     said = await run(sys.executable, PROGRAM.name, api_url, token, event, cwd=workspace)
