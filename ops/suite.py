@@ -99,7 +99,7 @@ def _lint_and_test() -> int:
 
 def _start(lane: Lane) -> None:
     with _in_one_piece(lane.stack) as said:
-        for verb, *arguments in (("clean",), ("up", "--servers", "--ports", "free")):
+        for verb, *arguments in (("clean",), ("up", "--servers", "--throwaway", "--ports", "free")):
             command = [*_stack_command(verb, lane), *arguments]
             subprocess.run(command, cwd=ROOT, stdout=said, stderr=said, check=True)
 

@@ -19,6 +19,7 @@ app = typer.Typer(help="Run the real servers, and our own processes, on this mac
 
 Name = Annotated[str, typer.Option("--name", envvar="SEATWRIGHT_STACK", help="Which stack: each has its own data.")]
 Process = Annotated[str, typer.Argument(help="A name from `status`.")]
+_THROWAWAY = "Until `clean`, servers do not wait for the disk: faster, and damaged if the machine loses power."
 
 out = Console()
 err = Console(stderr=True)
@@ -45,6 +46,7 @@ def up(
     ports: Annotated[str, typer.Option(help="`free` lets a new stack choose unused ports.")] = "default",
     setting: Annotated[list[str] | None, typer.Option("--set", metavar="SEATWRIGHT_X=VALUE", help="A setting.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Also Jaeger, which shows the traces.")] = False,
+    throwaway: Annotated[bool, typer.Option("--throwaway", help=_THROWAWAY)] = False,
 ) -> None:
     """Start what does not run, adopt what does, and wait until all is ready."""
     with _plainly():
@@ -53,7 +55,7 @@ def up(
         stack = _stack(name, ports)
         chosen = {key: _number(value) for key, value in map(_pair, port or [])}
         settings = dict(map(_pair, setting or []))
-        stack.up(*names or [], servers=servers, ports=chosen, settings=settings, watched=watch)
+        stack.up(*names or [], servers=servers, ports=chosen, settings=settings, watched=watch, throwaway=throwaway)
         err.print(f"stack {name!r} is up after {time.monotonic() - started:.1f} s; its variables: {stack.paths.env}")
 
 

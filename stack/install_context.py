@@ -17,6 +17,7 @@ class InstallContext:
     env: Mapping[str, str]
     postgres_password: str
     say: Callable[[str], None] = lambda text: None
+    throwaway: bool = False
 
     @property
     def data(self) -> Path:

@@ -18,6 +18,10 @@ from stack.table import Process
 
 READY_SECONDS = 300.0  # a server that dies is noticed at once; a machine that is busy needs minutes to start one
 STOP_SECONDS = 30.0
+# Whether servers wait for the disk. What they have given to the kernel outlives them, however they end; only the loss
+# of the whole machine could take it.
+DURABLE = {"fsync": "on", "synchronous": "FULL"}
+THROWAWAY = {"fsync": "off", "synchronous": "OFF"}
 # The shell is the session's leader and writes down how its one child ended; a later launcher can read that too.
 RUN_ONCE = ("/bin/sh", "-c", '"$@"; echo $? > "$0"')
 
@@ -77,6 +81,7 @@ class Launcher:
 
     def _launch(self, facts: Mapping[str, str]) -> Launch:
         known = {"python": sys.executable, "data": str(self.context.data), "ports": self.context.ports, **facts}
+        known |= THROWAWAY if self.context.throwaway else DURABLE
         command = [token.format_map(known) for token in shlex.split(self.row.command)]
         own = {key: value.format_map(known) for key, value in self.row.env.items()}
         if self.row.code:

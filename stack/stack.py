@@ -102,6 +102,7 @@ class Stack:
         ports: Mapping[str, int] | None = None,
         settings: Mapping[str, str] | None = None,
         watched: bool = False,
+        throwaway: bool = False,
     ) -> None:
         """Bring up what is named (and all that it needs), or everything, or all servers. What runs is adopted.
 
@@ -111,6 +112,7 @@ class Stack:
             ports: chosen ports by name, remembered for this stack.
             settings: SEATWRIGHT_ variables that replace computed ones, remembered for this stack.
             watched: also start Jaeger, and let our processes send their spans there.
+            throwaway: its servers do not wait for the disk, which only a loss of the machine shows; remembered.
         """
         rows = with_needs([*(names or usual(servers)), *(["jaeger"] if watched else [])])
         with self._changing() as current:
@@ -118,6 +120,7 @@ class Stack:
             _choose_ports(current, ports or {})
             current.settings |= settings or {}
             current.watched = watched if not names else watched or current.watched
+            current.throwaway |= throwaway
             self._remember(current)
             with locks.held(self.paths.ports_lock):
                 self._make_way(current, rows)
@@ -296,7 +299,8 @@ class Stack:
         spawned = current.spawned.get(name)
         own_ports, own_env = (spawned.ports, spawned.env) if spawned else ({}, {})
         env = environment.variables(current) | own_env
-        return InstallContext(name, self.paths, current.ports | own_ports, env, current.postgres_password, say)
+        listens, password = current.ports | own_ports, current.postgres_password
+        return InstallContext(name, self.paths, listens, env, password, say, current.throwaway)
 
 
 def _row(current: State, name: str) -> Process:

@@ -24,6 +24,7 @@ class State:
     ports: dict[str, int] = field(default_factory=dict)
     free_ports: bool = False
     watched: bool = False
+    throwaway: bool = False
     postgres_password: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     settings: dict[str, str] = field(default_factory=dict)
     spawned: dict[str, Spawned] = field(default_factory=dict)

@@ -36,7 +36,10 @@ def _nothing(context: InstallContext, facts: Mapping[str, str]) -> None:
 
 @dataclass(frozen=True)
 class Process:
-    """One row. The command is a template; it may name {python}, {data}, {ports[…]} and what `locate` finds."""
+    """One row. The command is a template.
+
+    It may name {python}, {data}, {ports[…]}, what `locate` finds, and what a throwaway stack has otherwise.
+    """
 
     name: str
     command: str
@@ -59,7 +62,7 @@ SERVERS = (
     Process(
         "postgres",
         "{bin}/postgres -D {cluster} -p {ports[postgres]} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
-        " -c max_connections=400 -c fsync=on -c timezone=UTC",
+        " -c max_connections=400 -c fsync={fsync} -c full_page_writes={fsync} -c timezone=UTC",
         ports={"postgres": 15432},
         locate=postgres.locate,
         lay_out=postgres.lay_out,
@@ -79,7 +82,8 @@ SERVERS = (
         "temporal",
         "{server} server start-dev --ip 127.0.0.1 --port {ports[temporal]} --ui-port {ports[temporal-ui]}"
         # A write-ahead log doubles the workflows a second (50 to 100 measured) and loses nothing.
-        " --db-filename {data}/temporal.sqlite --sqlite-pragma journal_mode=WAL --sqlite-pragma synchronous=FULL"
+        " --db-filename {data}/temporal.sqlite --sqlite-pragma journal_mode=WAL"
+        " --sqlite-pragma synchronous={synchronous}"
         " --ui-codec-endpoint http://127.0.0.1:{ports[api]}/v1/codec"
         " --log-level warn" + "".join(f" --search-attribute {name}=Keyword" for name in probes.SEARCH_ATTRIBUTES),
         ports={"temporal": 7233, "temporal-ui": 8233},

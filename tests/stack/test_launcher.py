@@ -200,7 +200,15 @@ def test_postgres_wants_the_password(lasting: Stack) -> None:
     port = lasting.env["SEATWRIGHT_POSTGRES_PORT"]
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(f"postgresql://postgres:wrong@127.0.0.1:{port}/postgres")
+
+
+def test_servers_wait_for_the_disk_but_in_a_throwaway_stack(lasting: Stack, stack: Stack) -> None:
+    lasting.up("postgres")
+    stack.up("postgres", throwaway=True)
     assert query(lasting, "SHOW fsync") == [("on",)]
+    stack.stop("postgres")
+    stack.up("postgres")
+    assert query(stack, "SHOW fsync") == [("off",)]
 
 
 def test_a_server_that_dies_at_its_start_is_reported_with_the_end_of_its_log(stack: Stack) -> None:
