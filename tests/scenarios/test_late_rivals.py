@@ -62,7 +62,10 @@ async def has_nothing_to_do(late: WorkflowHandle[Any, Any]) -> bool:
     return last.event_type in (EventType.EVENT_TYPE_TIMER_STARTED, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED)
 
 
-@pytest.mark.parametrize("together", [False, True], ids=["one after the other", "at once"])
+@pytest.mark.parametrize(
+    "together",
+    [pytest.param(False, id="one after the other", marks=pytest.mark.thorough), pytest.param(True, id="at once")],
+)
 async def test_of_two_late_payments_of_one_booking_one_buys_and_the_other_goes_back(
     platform: PlatformClient, settings: Settings, together: bool
 ) -> None:
