@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from limits import RateLimitItem
 from limits.aio.storage import RedisStorage
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 
 from adapters.redis.retry import RetryOnce
 from config.settings import Settings
@@ -36,10 +36,14 @@ class Counters:
 
     def __init__(self, settings: Settings) -> None:
         url = settings.redis_url.get_secret_value()
-        self._redis = Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=RetryOnce())
+        # In a rush calls wait for a connection. From redis-py's default pool they would get an error, and not count.
+        pool = BlockingConnectionPool.from_url(
+            url, max_connections=50, timeout=0.5, socket_timeout=0.5, socket_connect_timeout=0.5, retry=RetryOnce()
+        )
+        self._redis = Redis.from_pool(pool)
         self._storage = RedisStorage(
             f"async+{url}", implementation="redispy", key_prefix="seatwright:limits",
-            connection_pool=self._redis.connection_pool,  # type: ignore[arg-type]  # it passes it on to redis-py
+            connection_pool=pool,  # type: ignore[arg-type]  # it passes it on to redis-py
         )  # fmt: skip
 
     async def close(self) -> None:
