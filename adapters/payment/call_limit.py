@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from math import inf
 from pathlib import Path
 from time import monotonic
@@ -65,7 +65,8 @@ class _Line:
         else:
             self._waiting.append(turn)
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask())
+            # In a context of its own: it asks for all that wait, and is in the trace of none.
+            self._asking = asyncio.create_task(self._ask(), context=Context())
         delay = await turn - monotonic()
         if delay > 0:
             await asyncio.sleep(delay)

@@ -6,7 +6,9 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -267,3 +269,20 @@ async def test_overload_leaves_the_provider_to_the_payments_that_succeed(
     assert set(results) == {AuthorizationResult.AUTHORIZED, AuthorizationResult.LAPSED}
     assert results[AuthorizationResult.AUTHORIZED] >= 4
     assert sum(bool(sandbox.intents(str(each.booking_id))) for each in orders) < 15
+
+
+async def test_the_queue_of_a_limit_belongs_to_no_caller(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its calls of Redis would all be in the trace of the caller that came first."""
+    whose: ContextVar[str] = ContextVar("whose", default="nobody's")
+    asked: list[str] = []
+    evaluate: Any = Redis.evalsha
+
+    async def noted(self: Redis, *words: object) -> object:
+        asked.append(whose.get())
+        return await evaluate(self, *words)
+
+    monkeypatch.setattr(Redis, "evalsha", noted)
+    whose.set("the first caller's")
+    await CallLimit(redis, "stripe", 1000).turn()
+    assert asked
+    assert set(asked) == {"nobody's"}
