@@ -168,7 +168,7 @@ def create_app(settings: Settings, only: Collection[str] | None = None) -> FastA
     app.add_middleware(Head)
     app.add_middleware(Cors, **_cors(settings))
     app.add_middleware(InternalPort, port=settings.internal_port)
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, internal_token=settings.internal_token)
     return app
 
 
@@ -195,7 +195,8 @@ def _cors(settings: Settings) -> dict[str, Any]:
             "X-Namespace", "X-Request-Id",
         ],
         "expose_headers": [
-            "ETag", "Idempotency-Key", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id",
+            "ETag", "Idempotency-Key", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "traceresponse",
+            "X-Request-Id",
         ],
     }  # fmt: skip
 

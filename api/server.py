@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.edge.connections import BoundedConfig, ConnectionBounds
-from config import memory
+from config import memory, tracing
 
 # Seconds for which an idle connection is kept: longer than clients and proxies go on to use one (httpx 5, aiohttp 15,
 # nginx 60). A request that arrives on a closing connection gets no answer, and its client cannot know its outcome.
@@ -40,6 +40,11 @@ class _Server(uvicorn.Server):
         self._state.draining = True
         loop = asyncio.get_running_loop()
         loop.call_soon_threadsafe(loop.call_later, self._drain, super().handle_exit, sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop, and send the last spans: after it uvicorn raises the signal again, which ends the process."""
+        await super().shutdown(sockets)
+        tracing.flush()
 
 
 def serve(app: FastAPI, *, host: str, ports: Sequence[int], bounds: ConnectionBounds, drain: float = 0) -> None:

@@ -33,6 +33,7 @@ Concurrency = Annotated[int, typer.Option(help="Callers; each waits for its resp
 Cores = Annotated[int, typer.Option(help="Cores of the system without sandbox and generator; 0 for all.")]
 Rates = Annotated[str, typer.Option(help="Rising rates in bookings a second; stops after two that are not sustained.")]
 Bookings = Annotated[int, typer.Option(help="Number of earlier bookings in the tables.")]
+Details = Annotated[float, typer.Option(help="The share of the traces with all details.")]
 Reports = Annotated[list[Path] | None, typer.Option("--report", help="Also write the table to this .json or .md file.")]
 Part = Coroutine[Any, Any, Sequence[Figure]]
 
@@ -97,9 +98,15 @@ def tokens(rounds: Rounds = 7, reports: Reports = None) -> None:
 
 
 @app.command()
-def traces(rounds: Rounds = 5, seconds: Seconds = 8, concurrency: Concurrency = 10, reports: Reports = None) -> None:
+def traces(
+    rounds: Rounds = 5,
+    seconds: Seconds = 8,
+    concurrency: Concurrency = 10,
+    details: Details = traces_part.DETAILS,
+    reports: Reports = None,
+) -> None:
     """(g) Compare bookings with traces and without."""
-    _measure(reports, traces_part.run(rounds=rounds, seconds=seconds, concurrency=concurrency))
+    _measure(reports, traces_part.run(rounds=rounds, seconds=seconds, concurrency=concurrency, details=details))
 
 
 @app.command(hidden=True)

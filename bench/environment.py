@@ -24,7 +24,9 @@ SEATS_A_BOOKING = 2
 
 
 @contextmanager
-def fresh_stack(*names: str, name: str = NAME, watched: bool = False) -> Iterator[Stack]:
+def fresh_stack(
+    *names: str, name: str = NAME, watched: bool = False, settings: Mapping[str, str] | None = None
+) -> Iterator[Stack]:
     """Start the named processes with their dependencies, or everything, on empty databases.
 
     Afterwards the stack is deleted; on failure its data and logs stay.
@@ -33,7 +35,7 @@ def fresh_stack(*names: str, name: str = NAME, watched: bool = False) -> Iterato
     say(f"a fresh stack {name!r}")
     stack.clean()
     try:
-        stack.up(*names, watched=watched)
+        stack.up(*names, watched=watched, settings=settings)
         yield stack
     except BaseException:
         stack.down()

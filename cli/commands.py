@@ -151,9 +151,7 @@ def demo() -> None:
     """Make one booking through the public API, and show each of its steps."""
     from cli import demo as demonstration
 
-    own = settings()
-    tracing.configure("demo", own.traces_endpoint)
-    asyncio.run(demonstration.run(own))
+    asyncio.run(demonstration.run(settings()))
 
 
 @contextmanager
@@ -162,7 +160,7 @@ def _process(verb: Verb, names: list[str]) -> Iterator[Settings]:
     configure_logging()
     own = settings_of_process(verb, names)
     configure_logging(own.log_level)
-    tracing.configure("api" if verb == "serve" else verb, own.traces_endpoint)
+    tracing.configure("api" if verb == "serve" else verb, own.traces_endpoint, own.traces_details)
     try:
         yield own
     finally:

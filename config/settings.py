@@ -35,7 +35,7 @@ RATE_LIMITS = {
     "write": "120/minute",
 }
 
-
+Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(json_schema_extra={"unit": "s"})]
 
 
@@ -159,16 +159,12 @@ class Settings(BaseSettings):
         default=None, description="Keys the chain of the audit log. It cannot be replaced."
     )
 
-    metrics_port: int = Field(
+    metrics_port: Port = Field(
         default=0,
-        ge=0,
-        le=65535,
         description="Port for the metrics of a process, and for the readiness of a worker, relay or consumer. 0: none.",
     )
-    temporal_metrics_port: int = Field(
+    temporal_metrics_port: Port = Field(
         default=0,
-        ge=0,
-        le=65535,
         description="Port for the metrics of Temporal's SDK and of the sagas in a worker. 0: none.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -179,6 +175,11 @@ class Settings(BaseSettings):
         default="",
         pattern=r"^(https?://\S+)?$",
         description="Where spans are sent by OTLP over HTTP, such as `http://jaeger:4318/v1/traces`. Empty: nowhere.",
+    )
+    traces_details: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.05,
+        description="The share of traces in which each statement and each command of Redis is a span. The others have "
+        "those that failed or were slow. The same for all processes.",
     )
     traces_ui_url: str = Field(default="", description="Jaeger's pages and API, for `seatwright trace`.")
     rate_limits: dict[str, str] = Field(

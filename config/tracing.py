@@ -6,14 +6,15 @@ whether a trace as a whole has failed, or was slow. Without it, what flows is th
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Final
 
 from opentelemetry import trace
 
-_LONGEST_FLUSH: Final = 2000  # milliseconds; a process that ends does not wait longer for the receiver
+_LONGEST_FLUSH: Final = 2.0  # seconds; a process that ends does not wait longer for the receiver
 
 
-def configure(process: str = "", endpoint: str = "") -> None:
+def configure(process: str = "", endpoint: str = "", details: float = 1) -> None:
     """Let this process take part in traces.
 
     The libraries are imported only here and only if they are used: they were most of the start of a command.
@@ -21,11 +22,12 @@ def configure(process: str = "", endpoint: str = "") -> None:
     Args:
         process: The name of its spans' service.
         endpoint: Where they are sent (OTLP over HTTP); without it, they are not recorded.
+        details: The share of the traces that have all details.
     """
     if endpoint:
         from config.sent_spans import send_spans
 
-        send_spans(process, endpoint)
+        send_spans(process, endpoint, details)
         return
     from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
     from temporalio.contrib.opentelemetry import create_tracer_provider
@@ -35,9 +37,14 @@ def configure(process: str = "", endpoint: str = "") -> None:
 
 
 def flush() -> None:
-    """Send the spans that wait; a process calls it when it ends."""
+    """Send the spans that wait; a process calls it when it ends.
+
+    The provider's own limit of time limits nothing: a receiver that hangs would keep the process for half a minute.
+    """
     from temporalio.contrib.opentelemetry import ReplaySafeTracerProvider
 
     provider = trace.get_tracer_provider()
     if isinstance(provider, ReplaySafeTracerProvider):
-        provider.force_flush(_LONGEST_FLUSH)
+        sending = Thread(target=provider.force_flush, name="last spans", daemon=True)
+        sending.start()
+        sending.join(_LONGEST_FLUSH)

@@ -17,6 +17,7 @@ class Span(NamedTuple):
 
     Attributes:
         parent: The id of the span that caused it; empty for a root.
+        links: The traces that it names.
     """
 
     trace: str
@@ -26,13 +27,19 @@ class Span(NamedTuple):
     name: str
     is_error: bool
     attributes: dict[str, str]
+    links: tuple[str, ...] = ()
 
 
 class Spans:
-    """What has been received."""
+    """What has been received.
+
+    Attributes:
+        bodies: As it came.
+    """
 
     def __init__(self) -> None:
         self.port = 0
+        self.bodies: list[bytes] = []
         self._received: list[Span] = []
 
     @property
@@ -46,6 +53,7 @@ class Spans:
 
     def receive(self, body: bytes) -> None:
         """Keep the spans of a request."""
+        self.bodies.append(body)
         request = ExportTraceServiceRequest.FromString(body)
         for of_process in request.resource_spans:
             resource = {each.key: each.value.string_value for each in of_process.resource.attributes}
@@ -59,6 +67,7 @@ class Spans:
                         span.name,
                         span.status.code == span.status.STATUS_CODE_ERROR,
                         {each.key: each.value.string_value for each in span.attributes},
+                        tuple(link.trace_id.hex() for link in span.links),
                     )
                     for span in scope.spans
                 ]

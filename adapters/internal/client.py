@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 import aiohttp
 import orjson
+from opentelemetry import propagate, trace
+from opentelemetry.trace import SpanKind
 from pydantic import BaseModel, ValidationError
 
 from domain.problems import ProblemType, Refused
 
+_tracer = trace.get_tracer("seatwright.internal")
 _NO_ROUTE = "Not Found"  # the detail of a problem about the route itself
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
@@ -76,7 +80,16 @@ class InternalClient:
         given = await self._call("POST", path, data=body.model_dump_json(), headers=headers)
         return None if given is None else self._read(given, answer)
 
-    async def _call(self, method: str, path: str, **options: Any) -> bytes | None:
+    async def _call(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> bytes | None:
+        with _tracer.start_as_current_span(f"{method} {self._service}", kind=SpanKind.CLIENT) as span:
+            traced = dict(headers or {})
+            if span.is_recording():
+                propagate.inject(traced)
+            return await self._answered(method, path, headers=traced, **options)
+
+    async def _answered(self, method: str, path: str, **options: Any) -> bytes | None:
         try:
             async with self._session.request(method, self._url + path, allow_redirects=False, **options) as response:
                 if response.status == HTTPStatus.NOT_FOUND:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 import time
 from collections.abc import Iterator
@@ -11,8 +12,18 @@ from http import HTTPStatus
 import structlog
 from fastapi import Request
 from opentelemetry import context, propagate, trace
-from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, use_span
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    Span,
+    SpanKind,
+    StatusCode,
+    format_span_id,
+    format_trace_id,
+    use_span,
+)
 from prometheus_client import Histogram
+from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
@@ -46,8 +57,10 @@ _requests = Histogram(
 class RequestContext:
     """Gives each request an id, logs it, adds security headers, and answers errors that no handler has answered."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, internal_token: SecretStr | None = None) -> None:
+        """Args: internal_token: The trace of a caller that has it is continued: it is one of our own processes."""
         self._app = app
+        self._token = f"Bearer {internal_token.get_secret_value()}".encode() if internal_token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -61,11 +74,11 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                _add_headers(message, scope)
+                _add_headers(message, scope, span)
             await send(message)
 
         scope["request_id"] = _request_id(scope)
-        with structlog.contextvars.bound_contextvars(request_id=scope["request_id"]), _span(scope) as span:
+        with structlog.contextvars.bound_contextvars(request_id=scope["request_id"]), self._span(scope) as span:
             try:
                 await self._app(scope, receive, watched)
             except Exception:
@@ -77,25 +90,35 @@ class RequestContext:
                 _describe(span, scope, status)
                 _log(scope, status, time.perf_counter() - started)
 
+    @contextmanager
+    def _span(self, scope: Scope) -> Iterator[Span]:
+        """The request's span. FastAPI's own spans would cost more and say less.
 
-@contextmanager
-def _span(scope: Scope) -> Iterator[Span]:
-    """The request's span, in the caller's trace if there is one. FastAPI's own spans would cost more and say less."""
-    if scope["path"] in _PROBES or scope["path"].endswith(_STREAM):
-        yield INVALID_SPAN
-        return
-    given = Headers(scope=scope).get("traceparent")
-    cause = propagate.extract({"traceparent": given} if given else {}, context.Context())
-    span = _tracer.start_span(scope["method"], cause, SpanKind.SERVER)
-    if span.is_recording():
-        with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
-            yield span
-        return
-    token = context.attach(cause)  # the caller's own, unchanged: a span that nothing records would be no cause
-    try:
-        yield INVALID_SPAN
-    finally:
-        context.detach(token)
+        It is in a trace of our own, with a link to the caller's: else callers would decide what is recorded, and where.
+        """
+        if scope["path"] in _PROBES or scope["path"].endswith(_STREAM):
+            yield INVALID_SPAN
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("traceparent")
+        cause = propagate.extract({"traceparent": given} if given else {}, context.Context())
+        span = self._started(scope["method"], cause, headers.get("authorization", ""))
+        if span.is_recording():
+            with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+                yield span
+            return
+        token = context.attach(cause)  # the caller's own, unchanged: a span that nothing records would be no cause
+        try:
+            yield INVALID_SPAN
+        finally:
+            context.detach(token)
+
+    def _started(self, name: str, cause: context.Context, authorization: str) -> Span:
+        caller = trace.get_current_span(cause).get_span_context()
+        is_ours = self._token and hmac.compare_digest(authorization.encode(), self._token)
+        if is_ours or not caller.is_valid:
+            return _tracer.start_span(name, cause, SpanKind.SERVER)
+        return _tracer.start_span(name, context.Context(), SpanKind.SERVER, links=[Link(caller)])
 
 
 def _describe(span: Span, scope: Scope, status: int) -> None:
@@ -120,7 +143,7 @@ def _request_id(scope: Scope) -> str:
     return given if _SANE_ID.fullmatch(given) and not has_card_number(given) else str(uuid7())
 
 
-def _add_headers(message: Message, scope: Scope) -> None:
+def _add_headers(message: Message, scope: Scope, span: Span) -> None:
     headers: list[tuple[bytes, bytes]] = message["headers"]
     there = {name for name, _ in headers}
     message["headers"] = [
@@ -128,6 +151,10 @@ def _add_headers(message: Message, scope: Scope) -> None:
         *(header for header in _ENCODED if header[0] not in there),
         (b"x-request-id", scope["request_id"].encode()),
     ]
+    if span.is_recording():
+        at = span.get_span_context()
+        here = f"00-{format_trace_id(at.trace_id)}-{format_span_id(at.span_id)}-01"
+        message["headers"].append((b"traceresponse", here.encode()))
     if scope["app"].state.draining:
         message["headers"].append((b"connection", b"close"))  # so that no request comes on it while the process stops
 

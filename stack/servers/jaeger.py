@@ -12,6 +12,7 @@ from stack.install_context import InstallContext
 from stack.servers import golang, install
 
 VERSION = "v1.76.0"  # of the Go module; its program is Jaeger 2
+RELEASE = "2.13.0"  # the same, as its image is called
 MODULE = "github.com/jaegertracing/jaeger"
 SETTINGS = Path(__file__).with_name("jaeger.yaml")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -19,12 +20,13 @@ from tests.http_client import patient_client
 from tests.otlp import Span, Spans, receiver
 from tests.platform_client import PlatformClient
 from tests.scenarios.test_outcomes import register
+from tests.traces import trace_of
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.disruptive  # processes that send their spans take the place of the stack's
 
 TRACED = ("api", "work", "relay", "consume")
-CALLER = "00f067aa0ba902b7"
+DETAILS = {"SELECT", "EVALSHA", "StartActivity:issue"}
 ACTIVITIES = {"hold": 1, "start_payment": 1, "authorize": 1, "commit": 1, "capture": 2, "issue": 1}
 
 
@@ -33,7 +35,7 @@ class Traced(NamedTuple):
 
     stack: Stack
     names: dict[str, str]
-    spans: Spans | OfJaeger
+    sent: Sent
     http: httpx2.AsyncClient
 
     async def kill_worker(self) -> None:
@@ -61,30 +63,54 @@ class OfJaeger:
         ]
 
 
-@pytest.fixture(params=["receiver", pytest.param("jaeger", marks=pytest.mark.thorough)])  # to build it takes minutes
-def spans(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Spans | OfJaeger]:
-    if request.param == "jaeger":
-        yield OfJaeger(stack)
+class Sent(NamedTuple):
+    """Where the spans go, and the share of the traces with all details."""
+
+    to: Spans | OfJaeger
+    details: float
+
+
+@pytest.fixture(
+    params=[
+        ("receiver", 0),
+        pytest.param(("receiver", 1), marks=pytest.mark.thorough),
+        pytest.param(("jaeger", 1), marks=pytest.mark.thorough),  # to build it takes minutes
+    ],
+    ids=lambda param: f"{param[0]}, {param[1]:.0%} with details",
+)
+def sent(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Sent]:
+    kind, details = request.param
+    if kind == "jaeger":
+        yield Sent(OfJaeger(stack), details)
         stack.stop("jaeger")
     else:
         with receiver() as received:
-            yield received
+            yield Sent(received, details)
 
 
 @pytest.fixture
-async def traced(stack: Stack, spans: Spans | OfJaeger) -> AsyncIterator[Traced]:
+async def traced(stack: Stack, sent: Sent) -> AsyncIterator[Traced]:
+    async with traced_processes(stack, sent) as processes:
+        yield processes
+
+
+@asynccontextmanager
+async def traced_processes(stack: Stack, sent: Sent) -> AsyncIterator[Traced]:
     names = {like: f"{like}-traced-{uuid4().hex[:6]}" for like in TRACED}
     replaced = [like for like in TRACED if like != "api"]  # all others take their work from the same queues
     for like in replaced:
         await asyncio.to_thread(stack.stop, like)
     try:
-        env = {"SEATWRIGHT_TRACES_ENDPOINT": spans.endpoint}
-        spawned = [await asyncio.to_thread(stack.spawn, name, like, env=env) for like, name in names.items()]
-        async with patient_client(f"http://127.0.0.1:{spawned[0].ports['api']}") as http:
-            yield Traced(stack, names, spans, http)
+        env = {"SEATWRIGHT_TRACES_ENDPOINT": sent.to.endpoint, "SEATWRIGHT_TRACES_DETAILS": str(sent.details)}
+        api = await asyncio.to_thread(stack.spawn, names["api"], "api", env=env)
+        env["SEATWRIGHT_IDENTITY_URL"] = f"http://127.0.0.1:{api.ports['api-internal']}"
+        for like in replaced:
+            await asyncio.to_thread(stack.spawn, names[like], like, env=env)
+        async with patient_client(f"http://127.0.0.1:{api.ports['api']}") as http:
+            yield Traced(stack, names, sent, http)
+    finally:
         for name in names.values():
             await asyncio.to_thread(stack.stop, name)
-    finally:
         for like in replaced:
             await asyncio.to_thread(stack.start, like)
 
@@ -92,16 +118,16 @@ async def traced(stack: Stack, spans: Spans | OfJaeger) -> AsyncIterator[Traced]
 async def test_one_trace_shows_each_step_once_from_the_request_to_the_mail(
     platform: PlatformClient, traced: Traced
 ) -> None:
-    buyer, trace = (await register(platform)).at(traced.http), uuid4().hex
-    buyer.headers = buyer.headers | {"traceparent": f"00-{trace}-{CALLER}-01"}
-    booking = await buyer.held(await platform.event(), "A-1-1")
+    buyer = (await register(platform)).at(traced.http)
+    held = await buyer.hold(await platform.event(), "A-1-1")
+    booking, trace, spans = held.json()["id"], trace_of(held), traced.sent.to
     # A killed process takes with it the spans of its last second, which it has not sent.
-    await eventually(lambda: "HandleUpdate:hold" in {span.name for span in traced.spans.of(trace)})
+    await eventually(lambda: "HandleUpdate:hold" in {span.name for span in spans.of(trace)})
     await traced.kill_worker()
     await platform.provider.will("500_before", "capture", booking)
     await _pay(buyer, booking)
 
-    found = await eventually(lambda: _whole(traced.spans.of(trace)))
+    found = await eventually(lambda: _whole(spans.of(trace)))
     by_id = {span.id: span for span in found}
     assert len(by_id) == len(found)
     assert {span.process for span in found} == set(TRACED)
@@ -111,10 +137,13 @@ async def test_one_trace_shows_each_step_once_from_the_request_to_the_mail(
     assert set(once.values()) == {1}, "a duplicate"
     assert [span.is_error for span in found if span.name == "RunActivity:capture"] == [True, False]
     [mail] = [span for span in found if span.name == "SMTP send"]
-    assert [span.name for span in _causes(mail, by_id)] == [
-        "notification booking.confirmed", "publish booking.confirmed", "RunActivity:issue", "StartActivity:issue",
+    assert [span.name for span in _causes(mail, by_id) if span.name not in DETAILS] == [
+        "notification booking.confirmed", "publish booking.confirmed", "RunActivity:issue",
         "RunWorkflow:Booking", "StartUpdateWithStartWorkflow:Booking", "POST /v1/bookings",
     ]  # fmt: skip
+    assert {span.name for span in found} & DETAILS == (DETAILS if traced.sent.details else set())
+    [inner] = [span for span in found if span.name == "GET /internal/v1/users/{user_id}/contact"]
+    assert [span.name for span in _causes(inner, by_id)][:2] == ["GET identity", "notification booking.confirmed"]
 
 
 async def _pay(buyer: Buyer, booking: str) -> None:
@@ -124,9 +153,10 @@ async def _pay(buyer: Buyer, booking: str) -> None:
 
 def _whole(found: list[Span]) -> list[Span]:
     """All spans, as soon as the last ones are there and none is an orphan: each process sends its own every second."""
-    names, ids = {span.name for span in found}, {span.id for span in found} | {CALLER}
+    names, ids = {span.name for span in found}, {span.id for span in found} | {""}
     assert {"SMTP send", "RunWorkflow:Booking", "POST /v1/bookings", "analytics booking.confirmed"} <= names
     assert [span for span in found if span.parent not in ids] == []
+    assert len([span for span in found if not span.parent]) == 1
     return found
 
 

@@ -13,7 +13,7 @@ from adapters.kafka.brokers import OFFSETS_KEPT
 from stack.environment import computed
 from stack.paths import CHECKOUT
 from stack.probes import SEARCH_ATTRIBUTES
-from stack.servers import elasticsearch, kafka, postgres, stripe_mock
+from stack.servers import elasticsearch, jaeger, kafka, postgres, stripe_mock
 from stack.table import DEFAULT_PORTS, TABLE, Process
 
 COMPOSE: dict[str, Any] = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())
@@ -21,12 +21,13 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 # Only with Docker: what the Temporal dev server does by itself.
 ONLY_COMPOSE = {"temporal-schema", "temporal-namespace", "temporal-ui"}
-# Only without: tests break the network of processes that the launcher has spawned, and their traces need no container.
-ONLY_LAUNCHER = {"jaeger", "toxiproxy"}
+# Only without: tests break the network of processes that the launcher has spawned.
+ONLY_LAUNCHER = {"toxiproxy"}
 SAME = {name: row for name, row in TABLE.items() if name not in ONLY_LAUNCHER}
 OURS = [row for row in SAME.values() if "{python}" in row.command and row.name != "mail"]
 # Ports that only talk within a process's own machine, which in Docker is its container.
 NOT_PUBLISHED = {"kafka-controller", "kafka-proxied", "elasticsearch-transport", "stripe-mock-https"}
+NOT_PUBLISHED |= {"jaeger-grpc", "jaeger-health"}
 NOT_PUBLISHED |= {name for name in DEFAULT_PORTS if name.endswith(("-metrics", "-internal"))}
 NOT_PUBLISHED |= {port for name in ONLY_LAUNCHER for port in TABLE[name].ports}
 
@@ -38,6 +39,7 @@ VERSIONS = {
     "elasticsearch": ("elasticsearch", elasticsearch.VERSION),
     "mail": ("axllent/mailpit", None),
     "stripe-mock": ("stripe/stripe-mock", stripe_mock.VERSION),
+    "jaeger": ("jaegertracing/jaeger", jaeger.RELEASE),
 }
 
 
@@ -104,7 +106,8 @@ def test_both_brokers_keep_offsets_longer_than_events() -> None:
 @pytest.mark.parametrize("row", OURS, ids=lambda row: row.name)
 def test_our_processes_get_the_same_variables_and_command(row: Process) -> None:
     service = SERVICES[row.name]
-    assert set(service["environment"]) == set(computed(DEFAULT_PORTS, "")) | set(row.env)
+    chosen = {"SEATWRIGHT_TRACES_ENDPOINT"}  # empty, but for the profile with Jaeger
+    assert set(service["environment"]) == set(computed(DEFAULT_PORTS, "")) | set(row.env) | chosen
     assert options(service["command"]) == options(row.command)
 
 
@@ -134,6 +137,14 @@ def test_each_waits_for_what_it_needs(row: Process) -> None:
 )
 def test_what_has_a_probe_has_a_health_check(row: Process) -> None:
     assert SERVICES[row.name]["healthcheck"]["test"]
+
+
+def test_jaeger_runs_with_the_settings_for_production() -> None:
+    service = SERVICES["jaeger"]
+    settings = (CHECKOUT / "ops" / "jaeger" / "jaeger.yaml").read_text()
+    assert service["volumes"] == ["./ops/jaeger:/etc/jaeger:ro"]
+    assert service["command"] == "--config /etc/jaeger/jaeger.yaml"
+    assert all(f"${{env:{name}:-" in settings for name in service["environment"])
 
 
 def test_redis_writes_nothing_to_disk_and_begins_empty() -> None:
