@@ -12,7 +12,7 @@ from tests.api.people import log_in
 from tests.buyer import CARD, DECLINED_CARD, Buyer
 from tests.otlp import receiver
 from tests.platform_client import PlatformClient
-from tests.scenarios.test_trace_shape import Sent, Traced, traced_processes
+from tests.scenarios.test_trace_shape import DETAILS, Sent, Traced, traced_processes
 from tests.traces import trace_of
 from tests.waiting import eventually
 
@@ -28,6 +28,7 @@ async def test_no_span_of_a_booking_that_fails_has_personal_data(platform: Platf
             await eventually(lambda: _errors(spans.of(trace)) >= {"RunActivity:authorize", "stripe confirm"})
             await eventually(lambda: "notification booking.confirmed" in {span.name for span in spans.of(trace)})
         sent = b"".join(spans.bodies)
+    assert {span.name for span in spans.of(trace)} >= DETAILS
     assert booking.encode() in sent, "the search finds what is there"
     assert mark.encode() not in sent
     assert b"Traceback" not in sent
