@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode, Tracer
 
-from config.trace_details import Begun, Details, Share
 from config.sent_spans import WithoutTexts
+from config.trace_details import Begun, Details, Share
 
 PERSON = "Ada Lovelace <ada@example.test>"
 
