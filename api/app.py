@@ -46,7 +46,6 @@ from api.identity.login_throttle import LogInThrottle
 from api.identity.mail_requests import MailRequests
 from api.identity.oauth import authorize, routes
 from api.operations import codec, health
-from api.operations.loop_stalls import stalls_watched
 from api.operations.readiness import Readiness
 from api.payment import providers, webhooks
 from api.payment import support as payment_support
@@ -66,6 +65,7 @@ from api.reservation.context import open_seats
 from api.reservation.early_rejection import EarlyRejectionMiddleware
 from api.search import events as search
 from api.search.events import open_search
+from config.loop_stalls import stalls_watched
 from config.needs import needs_of
 from config.settings import Settings
 from domain import time_zones

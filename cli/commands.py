@@ -103,7 +103,7 @@ def serve(
     services = _names(only, PARTS)
     with _process("serve", services) as own:
         if own.metrics_port:
-            start_http_server(own.metrics_port, addr="127.0.0.1")
+            start_http_server(own.metrics_port, addr=own.metrics_host)
         ports = [port, own.internal_port] if "identity" in services else [port]
         bounds = ConnectionBounds(connections=own.connections)
         serve_app(create_app(own, services), host=host, ports=ports, bounds=bounds, drain=own.drain)

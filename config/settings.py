@@ -163,6 +163,7 @@ class Settings(BaseSettings):
         default=0,
         description="Port for the metrics of a process, and for the readiness of a worker, relay or consumer. 0: none.",
     )
+    metrics_host: str = Field(default="127.0.0.1", description="Where a process serves its metrics, without a log-in.")
     temporal_metrics_port: Port = Field(
         default=0,
         description="Port for the metrics of Temporal's SDK and of the sagas in a worker. 0: none.",

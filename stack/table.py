@@ -84,9 +84,9 @@ SERVERS = (
         # A write-ahead log doubles the workflows a second (50 to 100 measured) and loses nothing.
         " --db-filename {data}/temporal.sqlite --sqlite-pragma journal_mode=WAL"
         " --sqlite-pragma synchronous={synchronous}"
-        " --ui-codec-endpoint http://127.0.0.1:{ports[api]}/v1/codec"
+        " --metrics-port {ports[temporal-metrics]} --ui-codec-endpoint http://127.0.0.1:{ports[api]}/v1/codec"
         " --log-level warn" + "".join(f" --search-attribute {name}=Keyword" for name in probes.SEARCH_ATTRIBUTES),
-        ports={"temporal": 7233, "temporal-ui": 8233},
+        ports={"temporal": 7233, "temporal-ui": 8233, "temporal-metrics": 18105},
         locate=wheels.temporal,
         ready=probes.temporal,
         env={"GOGC": "400"},  # collects garbage a quarter as often, for some tens of megabytes

@@ -52,5 +52,5 @@ async def _connect(
         connect_timeout=connect_timeout,
         plugins=[OpenTelemetryPlugin(add_temporal_spans=bool(settings.traces_endpoint))],
         retry_config=retry_config,
-        runtime=runtime(settings.temporal_metrics_port),
+        runtime=runtime(settings.metrics_host, settings.temporal_metrics_port),
     )

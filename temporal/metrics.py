@@ -17,7 +17,7 @@ class Metric(NamedTuple):
 
 
 BOOKINGS: Final = Metric("seatwright_bookings_total", "Bookings that ended", "outcome")
-SEATS: Final = Metric("seatwright_seats_total", "Seats of bookings that ended", "outcome")
+SEATS: Final = Metric("seatwright_seats_total", "Seats that were held, and seats by their booking's end", "outcome")
 COMPENSATIONS: Final = Metric("seatwright_compensations_total", "Steps that were undone", "step")
 ATTENTION: Final = Metric("seatwright_attention_total", "Sagas that began to wait for an operator", "step")
 CONFIRMATION: Final = Metric("seatwright_confirmation_seconds", "From the command to pay to the tickets", "buyer_acted")
@@ -31,6 +31,11 @@ def count_booking(outcome: str, seats: int) -> None:
     """A booking has ended, with so many seats; a refused hold counts as a booking that ended as `refused`."""
     _count(BOOKINGS, 1, outcome)
     _count(SEATS, seats, outcome)
+
+
+def count_held(seats: int) -> None:
+    """A booking has begun to hold so many seats; they count once more at its end."""
+    _count(SEATS, seats, "held")
 
 
 def count_compensation(step: str) -> None:

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from config import memory
+from config.loop_stalls import stalls_watched
 from config.settings import Settings
 
 Work = Callable[[Settings, Sequence[str], asyncio.Event, asyncio.Event], Awaitable[None]]
@@ -26,20 +27,22 @@ async def run_until_stopped(work: Work, settings: Settings, names: Sequence[str]
     loop = asyncio.get_running_loop()
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_, stop.set)
-    endpoint = asyncio.create_task(_serve(ready, settings.metrics_port)) if settings.metrics_port else None
+    serving = _serve(ready, settings.metrics_host, settings.metrics_port) if settings.metrics_port else None
+    endpoint = asyncio.create_task(serving) if serving else None
     try:
-        await work(settings, names, ready, stop)
+        async with stalls_watched():
+            await work(settings, names, ready, stop)
     finally:
         if endpoint:
             endpoint.cancel()
 
 
-async def _serve(ready: asyncio.Event, port: int) -> None:
+async def _serve(ready: asyncio.Event, host: str, port: int) -> None:
     def readyz(request: Request) -> Response:
         return PlainTextResponse("ready\n" if ready.is_set() else "starting\n", 200 if ready.is_set() else 503)
 
     app = Starlette(routes=[Route("/readyz", readyz), Mount("/metrics", make_asgi_app())])
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, lifespan="off", log_config=None, log_level="warning", access_log=False
+        app, host=host, port=port, lifespan="off", log_config=None, log_level="warning", access_log=False
     )
     await uvicorn.Server(config)._serve()

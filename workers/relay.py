@@ -12,14 +12,14 @@ import random
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from time import monotonic
+from time import monotonic, time
 from uuid import UUID
 
 import psycopg
 import structlog
 from opentelemetry import propagate, trace
 from opentelemetry.trace import SpanKind
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -40,6 +40,12 @@ _GRACE = 5.0  # seconds that a stopping relay waits for acknowledgements
 _published = Counter("seatwright_outbox_published", "Messages that the broker has acknowledged", ["service"])
 _waiting = Gauge("seatwright_outbox_waiting", "Messages that wait in the outbox", ["service"])
 _oldest = Gauge("seatwright_outbox_oldest_seconds", "Age of the oldest message", ["service"])
+_delay = Histogram(
+    "seatwright_outbox_delay_seconds",
+    "From a domain event's transaction to the broker's acknowledgement",
+    ["service"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300),
+)
 _stopped = Gauge(
     "seatwright_outbox_stopped_aggregates", "Aggregates whose next message cannot be published", ["service"]
 )
@@ -177,8 +183,13 @@ class Relay:
                 if not error.permanent:
                     raise
                 return error
-            acknowledged.append(messages.popleft().id)
+            self._acknowledge(messages.popleft(), acknowledged)
         return None
+
+    def _acknowledge(self, message: OutboxMessage, acknowledged: list[int]) -> None:
+        acknowledged.append(message.id)
+        # The database's clock and ours: where they differ, so does this.
+        _delay.labels(self._service).observe(max(0.0, time() - message.occurred_at.timestamp()))
 
     async def _publish_refused(
         self, publisher: Publisher, leftovers: Iterable[deque[OutboxMessage]], acknowledged: list[int]

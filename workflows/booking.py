@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.money import Money
     from domain.problems import Problem
-    from temporal.metrics import count_booking
+    from temporal.metrics import count_booking, count_held
     from temporal.saga import Aborted, NoEffect, Saga, shielded
     from workflows.support import problems
     from workflows.support.booking_state import BookingState, StateConflict
@@ -70,6 +70,8 @@ class BookingWorkflow(OperatorGate):
             await problems.refuse(hold.problem)
             return
         is_new = self._booking.status is BookingStatus.HELD
+        if is_new:
+            count_held(self._booking.size)
         self._show(f"Held until {self._booking.expires_at:%H:%M:%S} UTC" if is_new else "Begun by an earlier workflow")
         while not self._reservation.is_over:
             try:

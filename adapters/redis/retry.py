@@ -1,15 +1,24 @@
-"""How Redis commands are repeated, and how a connection that has died is recognized."""
+"""How calls to Redis are measured and repeated, and how a connection that has died is recognized."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+from prometheus_client import Histogram
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError
 
 T = TypeVar("T")
+
+_CALLS: Final = Histogram(
+    "seatwright_redis_call_seconds",
+    "Calls to Redis, the opening of connections included; `outcome` is `answered` or the error",
+    ["outcome"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)
 
 
 class _Recognizing(Retry):
@@ -24,7 +33,7 @@ class _Recognizing(Retry):
         super().__init__(NoBackoff(), repeats)
 
     async def call_with_retry(self, do: Callable[[], Awaitable[T]], *args: Any, **options: Any) -> T:
-        """As redis-py does it."""
+        """As redis-py does it, and measured."""
 
         async def done() -> T:
             try:
@@ -34,7 +43,14 @@ class _Recognizing(Retry):
                     raise  # a fault in our own code, such as RecursionError
                 raise ConnectionError(str(error)) from error
 
-        return await super().call_with_retry(done, *args, **options)
+        began, outcome = time.perf_counter(), "answered"
+        try:
+            return await super().call_with_retry(done, *args, **options)
+        except BaseException as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            _CALLS.labels(outcome).observe(time.perf_counter() - began)
 
 
 class RetryOnce(_Recognizing):

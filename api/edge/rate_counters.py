@@ -10,6 +10,7 @@ from limits import RateLimitItem
 from limits.aio.storage import RedisStorage
 from redis.asyncio import BlockingConnectionPool, Redis
 
+from adapters.redis.pools import measured
 from adapters.redis.retry import RetryOnce
 from config.settings import Settings
 
@@ -40,7 +41,7 @@ class Counters:
         pool = BlockingConnectionPool.from_url(
             url, max_connections=50, timeout=0.5, socket_timeout=0.5, socket_connect_timeout=0.5, retry=RetryOnce()
         )
-        self._redis = Redis.from_pool(pool)
+        self._redis = measured(Redis.from_pool(pool), "rate limits")
         self._storage = RedisStorage(
             f"async+{url}", implementation="redispy", key_prefix="seatwright:limits",
             connection_pool=pool,  # type: ignore[arg-type]  # it passes it on to redis-py

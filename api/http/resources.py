@@ -18,6 +18,7 @@ from temporalio.client import Client
 
 from adapters.internal.audit_log import AuditLogClient
 from adapters.internal.personal_data import PersonalDataClient
+from adapters.redis.pools import measured
 from adapters.redis.retry import RetryOnce
 from api.http.deadlines import abandoned_calls_ended
 from config.settings import Service, Settings, secret
@@ -107,7 +108,7 @@ def open_redis(settings: Settings) -> Redis:
         socket_connect_timeout=0.7,
         retry=RetryOnce(),
     )
-    return Redis.from_pool(pool)
+    return measured(Redis.from_pool(pool), "seats")
 
 
 # A dependency that is no coroutine function would cost a thread's turn each.

@@ -11,6 +11,7 @@ from threading import Thread
 
 import pytest
 import uvloop
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError
@@ -94,3 +95,28 @@ def test_a_worker_knows_a_reset_connection_as_an_error_of_redis(
         return Counter(type(error) for each in found for error in each)
 
     assert uvloop.run(errors()) == {ConnectionError: 200}  # as a worker runs
+
+
+def measured_calls(outcome: str) -> float:
+    return REGISTRY.get_sample_value("seatwright_redis_call_seconds_count", {"outcome": outcome}) or 0.0
+
+
+async def test_calls_are_counted_by_how_they_ended() -> None:
+    before = measured_calls("answered"), measured_calls("ConnectionError")
+    await RetryOnce().call_with_retry(Server(failures=1).ask, Server(0).disconnect)
+    with pytest.raises(ConnectionError):
+        await NoRetry().call_with_retry(Server(failures=1).ask, Server(0).disconnect)
+    assert (measured_calls("answered"), measured_calls("ConnectionError")) == (before[0] + 1, before[1] + 1)
+
+
+async def test_connections_that_calls_use_are_shown_beside_the_pools_limit(settings: Settings) -> None:
+    redis = open_for_seats(settings)
+
+    def shown(what: str) -> float | None:
+        return REGISTRY.get_sample_value(f"seatwright_redis_connections_{what}", {"pool": "seats"})
+
+    assert (shown("in_use"), shown("limit")) == (0, 50)
+    async with redis.client():
+        assert shown("in_use") == 1
+    assert shown("in_use") == 0
+    await redis.aclose()

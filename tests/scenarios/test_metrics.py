@@ -43,9 +43,14 @@ async def test_a_sale_shows_in_the_metrics_of_every_process_that_takes_part(
         sample("sagas", "seatwright_bookings_total", outcome="confirmed", workflow_type="Booking"),
         sample("sagas", "seatwright_bookings_total", outcome="cancelled"),
         sample("sagas", "seatwright_seats_total", outcome="confirmed"),
+        sample("sagas", "seatwright_seats_total", outcome="held"),
         sample("sagas", "seatwright_confirmation_seconds_count", buyer_acted="no"),
         sample("sagas", "temporal_workflow_endtoend_latency_count", workflow_type="Booking"),
+        sample("api", "seatwright_redis_call_seconds_count", outcome="answered"),
+        sample("work", "seatwright_redis_call_seconds_count", outcome="answered"),
         sample("relay", "seatwright_outbox_published_total", service="reservation"),
+        sample("relay", "seatwright_outbox_delay_seconds_count", service="reservation"),
+        sample("consume", "seatwright_consumer_delay_seconds_count", consumer="notification"),
         sample("consume", "seatwright_consumer_handled_total", consumer="analytics"),
     ]
     before = await read(stack, of_a_sale)

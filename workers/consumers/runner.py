@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 from opentelemetry import propagate, trace
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -34,6 +34,12 @@ _handled = Counter("seatwright_consumer_handled", "Messages whose effect is comp
 _failed = Counter("seatwright_consumer_failed", "Failed attempts to handle a message", ["consumer", "error"])
 _retried = Counter("seatwright_consumer_retried_later", "Messages put aside for a retry", ["consumer"])
 _dead = Counter("seatwright_consumer_dead_lettered", "Messages moved to the dead letters", ["consumer"])
+_delay = Histogram(
+    "seatwright_consumer_delay_seconds",
+    "From a domain event's transaction to the end of its effect",
+    ["consumer"],
+    buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600),
+)
 _lag = Gauge("seatwright_consumer_lag", "Messages behind the last handled", ["consumer", "topic", "partition"])
 
 log = structlog.get_logger()
@@ -235,6 +241,7 @@ class Runner:
             async with lane.limited(retries.seconds if retries else HANDLER_TIMEOUT):
                 await (retries or self._subscription).handle(event)
         _handled.labels(self._subscription.group, event.data.type).inc()
+        _delay.labels(self._subscription.group).observe(max(0.0, time.time() - event.time.timestamp()))
         log.debug("message_handled", consumer=self._subscription.group, type=event.data.type, id=str(event.id))
 
     def _retry_later(self, message: IncomingMessage, error: TryLater) -> _Aside | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from redis.asyncio import BlockingConnectionPool, Redis
 
+from adapters.redis.pools import measured
 from adapters.redis.retry import NoRetry
 from config.settings import Settings
 
@@ -18,9 +19,10 @@ def open_for_seats(settings: Settings) -> Redis:
         socket_connect_timeout=1,
         retry=NoRetry(),
     )
-    return Redis.from_pool(pool)
+    return measured(Redis.from_pool(pool), "seats")
 
 
 def open_for_limits(settings: Settings) -> Redis:
     """For the limits of calls to payment providers, which do not wait for Redis."""
-    return Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=1, retry=NoRetry())
+    redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=1, retry=NoRetry())
+    return measured(redis, "call limits")

@@ -8,7 +8,7 @@ import time
 import pytest
 from prometheus_client import REGISTRY
 
-from api.operations.loop_stalls import StallWatch, stalls_watched
+from config.loop_stalls import StallWatch, stalls_watched
 
 
 def metric() -> float:
