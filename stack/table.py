@@ -7,7 +7,17 @@ from signal import SIGINT, SIGTERM, Signals
 from stack import probes
 from stack.errors import StackError
 from stack.install_context import InstallContext
-from stack.servers import elasticsearch, jaeger, kafka, postgres, stripe_mock, toxiproxy, wheels
+from stack.servers import (
+    elasticsearch,
+    jaeger,
+    kafka,
+    postgres,
+    prometheus,
+    stripe_mock,
+    toxiproxy,
+    victoria_metrics,
+    wheels,
+)
 
 # All of our code that an application process may import; when it changes, `up` starts these processes anew.
 OURS = (
@@ -162,6 +172,29 @@ SERVERS = (
         is_optional=True,
         page="jaeger",
     ),
+    Process(
+        "victoria-metrics",
+        "{server} -httpListenAddr=127.0.0.1:{ports[graphs]} -storageDataPath={data} -retentionPeriod=7d"
+        # Prometheus tells the state of the alerts, the pages show it.
+        " -vmalert.proxyURL=http://127.0.0.1:{ports[prometheus]} -vmui.customDashboardsPath={dashboards}"
+        " -memory.allowedBytes=256MB -search.latencyOffset=5s -loggerLevel=WARN",
+        ports={"graphs": 18428},
+        locate=victoria_metrics.locate,
+        ready=probes.http("graphs", "/health"),
+        is_optional=True,
+        page="graphs",
+    ),
+    Process(
+        "prometheus",
+        "{server} --config.file={data}/prometheus.yaml --storage.tsdb.path={data}/tsdb"
+        " --storage.tsdb.retention.time=7d --web.listen-address=127.0.0.1:{ports[prometheus]} --web.enable-lifecycle"
+        " --log.level=warn",
+        ports={"prometheus": 19090},
+        locate=prometheus.locate,
+        lay_out=prometheus.lay_out,
+        ready=probes.http("prometheus", "/-/ready"),
+        is_optional=True,
+    ),
 )
 
 
@@ -240,6 +273,10 @@ def with_needs(names: Iterable[str]) -> list[Process]:
 def all_needs(name: str) -> list[str]:
     """All that a process needs at any distance, also behind one that runs once, such as `migrate`."""
     return [process.name for process in with_needs(named(name).needs)]
+
+
+WATCHERS = ("jaeger", "victoria-metrics", "prometheus")
+"""What shows how the others do: traces, graphs, alerts."""
 
 
 def usual(servers_only: bool = False) -> list[str]:

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from stack.errors import StackError
@@ -9,16 +10,25 @@ from stack.install_context import InstallContext
 from stack.servers import install
 
 
-def built(context: InstallContext, name: str, module: str, version: str) -> Path:
-    """The folder `tools/<name>-<version>` with the module's binary, built the first time."""
-    return install.once(context, f"{name}-{version}", lambda at: _build(context, at, f"{module}@{version}"))
+def built(context: InstallContext, name: str, *modules: str, version: str, tags: str = "") -> Path:
+    """The folder `tools/<name>-<version>` with the modules' binaries, built the first time.
+
+    Args:
+        context: Whose log and tools are used.
+        name: What is built.
+        modules: The packages of its programs.
+        version: That of all of them.
+        tags: Go's build tags.
+    """
+    wanted = [f"{module}@{version}" for module in modules]
+    return install.once(context, f"{name}-{version}", lambda at: _build(context, at, wanted, tags))
 
 
-def _build(context: InstallContext, target: Path, module: str) -> None:
+def _build(context: InstallContext, target: Path, modules: Sequence[str], tags: str) -> None:
     tool = go(context)
-    context.say("building from source")
+    context.say("building from source: some minutes, once")
     settings = {"GOBIN": str(target), "GOFLAGS": "", "CGO_ENABLED": "0"}
-    install.run(context, [tool, "install", module], settings)
+    install.run(context, [tool, "install", "-tags", tags, *modules], settings)
 
 
 def go(context: InstallContext) -> str:

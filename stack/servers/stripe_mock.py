@@ -11,4 +11,4 @@ MODULE = "github.com/stripe/stripe-mock"
 
 def locate(context: InstallContext) -> Mapping[str, str]:
     """Build it if need be, and say where it is."""
-    return {"server": str(golang.built(context, "stripe-mock", MODULE, VERSION) / "stripe-mock")}
+    return {"server": str(golang.built(context, "stripe-mock", MODULE, version=VERSION) / "stripe-mock")}

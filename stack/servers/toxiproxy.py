@@ -11,4 +11,4 @@ MODULE = "github.com/Shopify/toxiproxy/v2/cmd/server"
 
 def locate(context: InstallContext) -> Mapping[str, str]:
     """Build it if need be, and say where it is."""
-    return {"server": str(golang.built(context, "toxiproxy", MODULE, VERSION) / "server")}
+    return {"server": str(golang.built(context, "toxiproxy", MODULE, version=VERSION) / "server")}

@@ -2,25 +2,29 @@
 
 import re
 import shlex
+from collections.abc import Mapping
 from datetime import timedelta
 from importlib.metadata import version
+from pathlib import Path
+from string import Template
 from typing import Any
 
 import pytest
 import yaml
 
 from adapters.kafka.brokers import OFFSETS_KEPT
+from ops.dashboards.render import SOURCE
 from stack.environment import computed
 from stack.paths import CHECKOUT
 from stack.probes import SEARCH_ATTRIBUTES
-from stack.servers import elasticsearch, jaeger, kafka, postgres, stripe_mock
+from stack.servers import elasticsearch, jaeger, kafka, postgres, prometheus, stripe_mock, victoria_metrics
 from stack.table import DEFAULT_PORTS, TABLE, Process
 
 COMPOSE: dict[str, Any] = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
-# Only with Docker: what the Temporal dev server does by itself.
-ONLY_COMPOSE = {"temporal-schema", "temporal-namespace", "temporal-ui"}
+# Only with Docker: what the Temporal dev server does by itself, and what nobody has to use.
+ONLY_COMPOSE = {"temporal-schema", "temporal-namespace", "temporal-ui", "grafana"}
 # Only without: tests break the network of processes that the launcher has spawned.
 ONLY_LAUNCHER = {"toxiproxy"}
 # A metrics port is read from another container.
@@ -33,6 +37,8 @@ NOT_PUBLISHED |= {"jaeger-grpc", "jaeger-health"}
 NOT_PUBLISHED |= {name for name in DEFAULT_PORTS if name.endswith(("-metrics", "-internal"))}
 NOT_PUBLISHED |= {port for name in ONLY_LAUNCHER for port in TABLE[name].ports}
 
+GRAFANA = 13000
+
 VERSIONS = {
     "postgres": ("postgres", postgres.VERSION),
     "redis": ("redis", "8.2"),
@@ -42,6 +48,9 @@ VERSIONS = {
     "mail": ("axllent/mailpit", None),
     "stripe-mock": ("stripe/stripe-mock", stripe_mock.VERSION),
     "jaeger": ("jaegertracing/jaeger", jaeger.RELEASE),
+    # Its Go module v0.316 is its version 3.16.
+    "prometheus": ("prom/prometheus", f"v3.{prometheus.VERSION.removeprefix('v0.3')}"),
+    "victoria-metrics": ("victoriametrics/victoria-metrics", victoria_metrics.VERSION),
 }
 
 
@@ -64,7 +73,7 @@ def test_the_services_are_the_same() -> None:
 
 
 def test_the_published_ports_are_the_demos() -> None:
-    expected = {port for name, port in DEFAULT_PORTS.items() if name not in NOT_PUBLISHED}
+    expected = {port for name, port in DEFAULT_PORTS.items() if name not in NOT_PUBLISHED} | {GRAFANA}
     assert set.union(*map(published, SERVICES)) == expected
 
 
@@ -172,3 +181,33 @@ def test_the_image_of_our_processes_can_be_built_from_what_is_named() -> None:
     build = SERVICES["api"]["build"]
     assert (CHECKOUT / build["dockerfile"]).exists()
     assert (CHECKOUT / "ops" / "healthy.py").exists()
+
+
+def scraped(path: Path, addresses: Mapping[str, str]) -> Any:
+    """Prometheus's settings, with the addresses of either network named alike."""
+    text = Template(path.read_text()).safe_substitute({name.replace("-", "_"): name for name in DEFAULT_PORTS})
+    for here, name in addresses.items():
+        text = text.replace(here, name)
+    return yaml.safe_load(text)
+
+
+def test_prometheus_reads_the_same_in_containers() -> None:
+    metrics = {name: port for name, port in DEFAULT_PORTS.items() if name.endswith("-metrics")}
+    processes = {name: "work" if name == "sagas-metrics" else name.removesuffix("-metrics") for name in metrics}
+    inside = {f"{processes[name]}:{port}": name for name, port in metrics.items()}
+    inside |= {"victoria-metrics:8428": "graphs", "/etc/prometheus/rules": "$rules"}
+    ours = scraped(prometheus.SETTINGS, {"127.0.0.1:": ""})
+    assert scraped(CHECKOUT / "ops" / "prometheus.yaml", inside) == ours
+    assert len(ours["scrape_configs"]) == len(metrics)
+
+
+def test_grafana_finds_the_dashboards_and_their_source() -> None:
+    provisioning = CHECKOUT / "ops" / "dashboards" / "provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    assert (source["uid"], source["url"]) == (SOURCE.uid, "http://prometheus:9090")
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "seatwright.yaml").read_text())["providers"]
+    mounted = dict(volume.split(":")[:2] for volume in SERVICES["grafana"]["volumes"])
+    assert mounted["./ops/dashboards/grafana"] == provider["options"]["path"]
+    assert not {"prometheus", "victoria-metrics", "grafana"} & {
+        name for name, service in SERVICES.items() if "profiles" not in service
+    }

@@ -23,7 +23,7 @@ def test_naming_one_brings_what_it_needs() -> None:
 
 
 def test_what_is_optional_is_only_started_when_asked_for() -> None:
-    assert not {"jaeger", "stripe-mock", "toxiproxy"} & set(table.usual())
+    assert not {"jaeger", "prometheus", "stripe-mock", "toxiproxy", "victoria-metrics"} & set(table.usual())
     assert set(table.usual(servers_only=True)) < set(table.usual())
 
 

@@ -1,0 +1,63 @@
+"""Sale night: whether buyers get seats and tickets now, and what is in their way."""
+
+from __future__ import annotations
+
+from ops.dashboards.board import Dashboard, Panel, largest, or_none, quantile, quantiles, rate, total
+
+_REQUESTS = "seatwright_http_request_seconds"
+_HOLD = 'method="POST", route="/v1/bookings"'
+_PAY = 'method="POST", route="/v1/bookings/{booking_id}/payment"'
+_HELD = total("seatwright_seats_total", 'outcome="held"')
+_ENDED = or_none(total("seatwright_seats_total", 'outcome!="held"'))
+
+SALE_NIGHT = Dashboard(
+    "sale-night",
+    "Sale night",
+    "Do buyers get seats and tickets now?",
+    {
+        "Seats": [
+            Panel("Holds a second, by answer", {"{{status}}": rate(f"{_REQUESTS}_count", _HOLD, by="status")}, "reqps"),
+            Panel(
+                "Seats a second",
+                {"{{outcome}}": rate("seatwright_seats_total", 'outcome=~"held|confirmed"', by="outcome")},
+                note="`confirmed` are sold.",
+            ),
+            Panel(
+                "Seats held now",
+                {"held": f"clamp_min({_HELD} - ({_ENDED}), 0)"},
+                note="Of the holds since the workers have started.",
+            ),
+        ],
+        "How long buyers wait": [
+            Panel("Hold", quantiles(_REQUESTS, f'{_HOLD}, status="201"'), "s", "The objective: 99% under 0.3 s."),
+            Panel("Payment, as the buyer sees it", quantiles(_REQUESTS, _PAY), "s"),
+            Panel(
+                "From the command to pay to the tickets",
+                quantiles("seatwright_confirmation_seconds", 'buyer_acted="no"'),
+                "s",
+                "Without payments for which the buyer acts at the provider.",
+            ),
+        ],
+        "What is in their way": [
+            Panel(
+                "Answers 5xx a second",
+                {"5xx": or_none(rate(f"{_REQUESTS}_count", 'status=~"5..|0"'))},
+                "reqps",
+            ),
+            Panel("Longest stall of an event loop", {"{{job}}": largest("seatwright_loop_longest_stall_seconds")}, "s"),
+            Panel(
+                "Redis, slowest percent", {"{{job}}": quantile(0.99, "seatwright_redis_call_seconds", by="job")}, "s"
+            ),
+            Panel("Open streams of bookings", {"streams": total("seatwright_streams")}),
+            Panel(
+                "Connections refused a second",
+                {"{{reason}}": or_none(rate("seatwright_connections_refused_total", by="reason"))},
+            ),
+            Panel(
+                "From the outcome to Kafka, slowest percent",
+                {"{{service}}": quantile(0.99, "seatwright_outbox_delay_seconds", by="service")},
+                "s",
+            ),
+        ],
+    },
+)
