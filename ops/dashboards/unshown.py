@@ -9,8 +9,12 @@ UNSHOWN: Final = {
     r"python_info|process_start_time_seconds|process_virtual_memory_bytes": "constants, or of no use for a decision",
     r"python_gc_objects_(un)?collect(ed|able)_total": "`python_gc_collections_total` says how busy the collector is",
     r"scrape_.*": "Prometheus's own: `up` says whether a process answers",
-    r"(slo|ALERTS).*": "what the rules of ops/alerts compute: the alerts are their panels",
-    r"temporal_(long_)?request.*": "calls to Temporal by kind: the server counts them, and their failures are shown",
+    r"slo:(?!current_burn|period_error).*|sloth_slo_info|ALERTS_FOR_STATE": (
+        "parts of what the rules of ops/alerts compute; the sums are shown"
+    ),
+    r"temporal_(long_)?request(_latency.*|_attempt)?|temporal_long_request_failure": (
+        "calls to Temporal by kind: the server counts them, and their failures are shown"
+    ),
     r"temporal_(resource_slots|worker_start|sticky_cache_(hit|miss)).*": "the SDK's own tuning",
     r"temporal_(activity|workflow_task_queue)_poll_.*|temporal_activity_task_received.*": "idle polls; slots are shown",
     r"temporal_workflow_task_(execution|replay)_latency.*": "part of the steps' times, for work on the SDK",
