@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from prometheus_client import Gauge, Histogram
-from sqlalchemy import event
+from sqlalchemy import Engine, QueuePool, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 _STATEMENTS: Final = Histogram(
@@ -18,6 +20,8 @@ _STATEMENTS: Final = Histogram(
 _IN_USE: Final = Gauge("seatwright_sql_connections_in_use", "Connections that statements use", ["database"])
 _LIMIT: Final = Gauge("seatwright_sql_connections_limit", "Connections that the pool may open", ["database"])
 _BEGAN: Final = "seatwright_began"
+_OPEN: Final[defaultdict[str, WeakKeyDictionary[Engine, int]]] = defaultdict(WeakKeyDictionary)
+"""The limits of the engines that this process has open, by database."""
 
 
 def measure(engine: AsyncEngine, *, limit: int) -> None:
@@ -28,8 +32,11 @@ def measure(engine: AsyncEngine, *, limit: int) -> None:
         limit: Connections that its pool may open.
     """
     database = (engine.url.database or "").removeprefix("seatwright_")
-    statements, in_use = _STATEMENTS.labels(database), _IN_USE.labels(database)
-    _LIMIT.labels(database).inc(limit)
+    statements, opened = _STATEMENTS.labels(database), _OPEN[database]
+    opened[engine.sync_engine] = limit
+    # The pools are asked: the events of a checkout that is cancelled come without their counterpart.
+    _IN_USE.labels(database).set_function(lambda: sum(map(_in_use, list(opened))))
+    _LIMIT.labels(database).set_function(lambda: sum(list(opened.values())))
 
     @event.listens_for(engine.sync_engine, "before_cursor_execute")
     def begin(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
@@ -39,10 +46,7 @@ def measure(engine: AsyncEngine, *, limit: int) -> None:
     def end(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
         statements.observe(time.perf_counter() - connection.info[_BEGAN])
 
-    @event.listens_for(engine.sync_engine, "checkout")
-    def take(connection: Any, record: Any, proxy: Any) -> None:
-        in_use.inc()
 
-    @event.listens_for(engine.sync_engine, "checkin")
-    def give_back(connection: Any, record: Any) -> None:
-        in_use.dec()
+def _in_use(engine: Engine) -> int:
+    pool = engine.pool
+    return pool.checkedout() if isinstance(pool, QueuePool) else 0
