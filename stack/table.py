@@ -175,9 +175,8 @@ SERVERS = (
     Process(
         "victoria-metrics",
         "{server} -httpListenAddr=127.0.0.1:{ports[graphs]} -storageDataPath={data} -retentionPeriod=7d"
-        # Prometheus tells the state of the alerts, the pages show it.
-        " -vmalert.proxyURL=http://127.0.0.1:{ports[prometheus]} -vmui.customDashboardsPath={dashboards}"
-        " -memory.allowedBytes=256MB -search.latencyOffset=5s -loggerLevel=WARN",
+        " -vmui.customDashboardsPath={dashboards} -search.latencyOffset=5s"
+        " -memory.allowedBytes=256MB -loggerLevel=WARN",
         ports={"graphs": 18428},
         locate=victoria_metrics.locate,
         ready=probes.http("graphs", "/health"),

@@ -17,6 +17,8 @@ SOURCE = DataSourceRef(type_val="prometheus", uid="prometheus")
 _ACROSS, _HIGH = 24, 8
 _IN_A_ROW = 3
 _LETTERS = "ABCDEFGH"
+_SHORT = {"bytes": "B", "ms": "ms", "percentunit": "", "reqps": "/s", "s": "s", "short": ""}
+"""Grafana's names of units, as VictoriaMetrics' pages write them behind a number."""
 
 
 def grafana(board: Dashboard) -> str:
@@ -68,5 +70,5 @@ def vmui(board: Dashboard) -> str:
 def _drawn(panel: Panel) -> dict[str, Any]:
     width = 12 // _IN_A_ROW
     queries, names = list(panel.queries.values()), list(panel.queries)
-    shown = {"title": panel.title, "description": panel.note, "unit": panel.unit, "width": width, "showLegend": True}
-    return shown | {"expr": queries, "alias": names}
+    shown = {"title": panel.title, "description": panel.note, "unit": _SHORT[panel.unit], "width": width}
+    return shown | {"showLegend": True, "expr": queries, "alias": names}
